@@ -1,0 +1,65 @@
+"""All that quantlab raises on purpose.
+
+```text
+QuantlabError            anything from outside that is not as it must be; the command line exits with 2
+├── ModelError           a model that cannot be opened, or that quantlab cannot run
+├── CalibrationError     a calibration set that cannot be read, or that does not fit the model
+├── ConversionError      a converter that refused, crashed or ran out of time
+├── ArtifactError        a file to be measured that is not what its format asks for
+├── RuntimeUnavailable   a runtime that this machine lacks; the message says how to get it
+├── TrialError           a runtime that could not run a variant
+├── StudyError           a study folder that is missing, broken, locked or another model's
+└── UsageError           an option that names nothing there is, or options that contradict each other
+```
+
+A message is one sentence or two: what happened, what was expected, what to do, with the values in it.
+A mistake in a *call* (an argument no user of the command line can give) is a plain `ValueError`.
+"""
+
+__all__ = [
+    "ArtifactError",
+    "CalibrationError",
+    "ConversionError",
+    "ModelError",
+    "QuantlabError",
+    "RuntimeUnavailable",
+    "StudyError",
+    "TrialError",
+    "UsageError",
+]
+
+
+class QuantlabError(Exception):
+    """Something outside quantlab is not as it must be; the message says what to do."""
+
+
+class ModelError(QuantlabError):
+    """A model that cannot be opened, or that quantlab cannot run."""
+
+
+class CalibrationError(QuantlabError):
+    """A calibration set that cannot be read, or that does not fit the model."""
+
+
+class ConversionError(QuantlabError):
+    """A converter that refused, crashed or ran out of time."""
+
+
+class ArtifactError(QuantlabError):
+    """A file to be measured that is not what its format asks for."""
+
+
+class RuntimeUnavailable(QuantlabError):
+    """A runtime that this machine lacks; the message says how to get it."""
+
+
+class TrialError(QuantlabError):
+    """A runtime that could not run a variant."""
+
+
+class StudyError(QuantlabError):
+    """A study folder that is missing, broken, locked or another model's."""
+
+
+class UsageError(QuantlabError):
+    """An option that names nothing there is, or options that contradict each other."""

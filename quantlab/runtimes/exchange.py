@@ -1,0 +1,104 @@
+"""What crosses from quantlab to the process that runs a variant: one job document and raw tensors beside it.
+
+The job is JSON; tensors never are. Samples lie in `.npy` files that the child maps or reads by offset in
+batches, outputs are written into `.npy` files of known shape, in place, so that neither side holds them whole.
+Messages come back as one JSON object a line on the child's standard output:
+
+| `type` | fields | when |
+|---|---|---|
+| `ready` | `ran_on`, `environment` (text → text) | the model is loaded |
+| `progress` | `done` (samples written so far, counted from 0 of the set), `seconds` (inside the model's calls, this batch), `batch` (its samples) | after each batch, its outputs written |
+| `done` | | at the end |
+| `failed` | `reason`, and `missing_op` where a backend lacks one | instead of `done` |
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.types import Port, SampleSet, TensorSpec, Variant
+
+__all__ = ["Job", "TensorFile", "create_output", "job_document", "npy_data_offset"]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFile:
+    """A tensor of every sample, in a `.npy` file (C order, little endian), and how the artifact names it."""
+
+    name: str
+    """The model's name for it."""
+    file: str
+    offset: int
+    """Where the data begin, in bytes."""
+    shape: tuple[int, ...]
+    """Of one sample."""
+    dtype: str
+    tensor: str
+    """The artifact's name for it."""
+    position: int
+    """Its place among the artifact's inputs or outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a child needs to run one variant over the samples."""
+
+    format: str
+    """Which executor: `tfjs`, `tflite`, or `reference`."""
+    artifact: str
+    """The variant's folder or file; the model for `reference`."""
+    backend: str
+    """`wasm`, `cpu`; empty where the format has one only."""
+    batch_size: int
+    start: int
+    """The first sample still to be run."""
+    stop: int
+    """One past the last."""
+    inputs: tuple[TensorFile, ...]
+    outputs: tuple[TensorFile, ...]
+    options: dict[str, Any]
+    """What only this executor needs, as the reference's signature."""
+
+
+def npy_data_offset(path: Path) -> int:
+    """Where the data of a `.npy` file begin, in bytes; 128 unless its shape is long."""
+    return int(np.load(path, mmap_mode="r").offset)
+
+
+def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> None:
+    """Make a `.npy` file of n samples that a child writes into; its bytes are zero (and sparse) until then."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(n, *shape))
+    del array
+
+
+def tensor_file(path: Path, spec: TensorSpec, port: Port | None, position: int) -> TensorFile:
+    """Describe a `.npy` file to a child; without a port the artifact's names are the model's own."""
+    array = np.load(path, mmap_mode="r")
+    return TensorFile(
+        name=spec.name,
+        file=str(path.resolve()),
+        offset=int(array.offset),
+        shape=tuple(array.shape[1:]),
+        dtype=array.dtype.name,
+        tensor=port.tensor if port else spec.name,
+        position=port.position if port else position,
+    )
+
+
+def input_files(samples: SampleSet, variant: Variant | None) -> tuple[TensorFile, ...]:
+    """The inputs of a job, in the model's order."""
+    ports = {port.name: port for port in variant.inputs} if variant else {}
+    return tuple(
+        tensor_file(samples.input_file(spec.name), spec, ports.get(spec.name), position)
+        for position, spec in enumerate(samples.inputs)
+        if variant is None or spec.name in ports
+    )
+
+
+def job_document(job: Job) -> str:
+    """The job as the JSON text that a child reads."""
+    return json.dumps(asdict(job), allow_nan=False)

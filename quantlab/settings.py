@@ -1,0 +1,84 @@
+"""The settings there are, as data, and how names and globs choose among them."""
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Sequence
+
+from quantlab.errors import UsageError
+from quantlab.types import Setting
+
+__all__ = ["SETTINGS", "choose", "nearest", "select_settings"]
+
+_ALL = (
+    Setting("tfjs-float32", "tfjs", "float32", "graph-model, weights as they are"),
+    Setting("tfjs-float16", "tfjs", "float16", "graph-model, float32 weights stored as half floats"),
+    Setting("tfjs-uint8", "tfjs", "uint8", "graph-model, float32 weights stored in 8 bits, affine per tensor"),
+    Setting("tfjs-uint16", "tfjs", "uint16", "graph-model, float32 weights stored in 16 bits, affine per tensor"),
+    Setting("tflite-float32", "tflite", "float32", "TFLite file, weights as they are"),
+    Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats"),
+    Setting(
+        "tflite-dynamic",
+        "tflite",
+        "dynamic",
+        "TFLite file, weights in int8, activations quantized while it runs (dynamic range)",
+    ),
+    Setting(
+        "tflite-int8",
+        "tflite",
+        "int8",
+        "TFLite file, weights and activations in int8, calibrated; inputs and outputs stay float",
+        calibrated=True,
+    ),
+    Setting(
+        "tflite-int16x8",
+        "tflite",
+        "int16x8",
+        "TFLite file, activations in int16 and weights in int8, calibrated; reference kernels, 50 times slower",
+        default=False,
+        calibrated=True,
+    ),
+)
+
+SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}
+"""Every setting by its name, in the order of the table."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: what may have been meant, else all there is.
+
+    >>> nearest("tfjs-int8", ["tfjs-uint8", "tflite-int8", "tfjs-float16"])
+    "did you mean 'tfjs-uint8' or 'tflite-int8'?"
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)[:2]
+    if close:
+        return "did you mean " + " or ".join(f"'{each}'" for each in close) + "?"
+    return "there are " + ", ".join(known)
+
+
+def choose(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The names of `known`, in its order, that any of `asked` names or matches as a glob; `all` is every one.
+
+    >>> choose("setting", ["b*", "a"], ["a", "b1", "b2", "c"])
+    ('a', 'b1', 'b2')
+
+    Raises:
+        UsageError: If one of `asked` matches nothing, or `asked` is empty.
+    """
+    patterns = [part.strip() for text in asked for part in text.split(",") if part.strip()]
+    if not patterns:
+        raise UsageError(f"no {kind} was named; {nearest('', known)}")
+    chosen: set[str] = set()
+    for pattern in patterns:
+        matches = list(known) if pattern == "all" else fnmatch.filter(known, pattern)
+        if not matches:
+            raise UsageError(f"there is no {kind} '{pattern}'; {nearest(pattern, known)}")
+        chosen.update(matches)
+    return tuple(name for name in known if name in chosen)
+
+
+def select_settings(asked: Sequence[str] | None) -> tuple[Setting, ...]:
+    """The settings that names and globs choose; without any, those that run by default."""
+    if asked is None:
+        return tuple(setting for setting in _ALL if setting.default)
+    return tuple(SETTINGS[name] for name in choose("setting", asked, list(SETTINGS)))
