@@ -1,0 +1,11 @@
+"""Makes variants: one file a format, and `CONVERTERS`, the table that names them.
+
+A converter runs in a process of its own (`convert_settings` starts it), since it can abort, hang or eat memory, and
+since it needs oneDNN off where inference wants it on.
+"""
+
+from quantlab_converters._converter import ConversionRequest, Converter
+from quantlab_converters._launch import Conversion, convert_settings
+from quantlab_converters._table import CONVERTERS
+
+__all__ = ["CONVERTERS", "Conversion", "ConversionRequest", "Converter", "convert_settings"]

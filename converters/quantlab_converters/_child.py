@@ -1,0 +1,37 @@
+"""The process that converts: `python -m quantlab_converters._child`, answering one request after another.
+
+A request is a `ConversionRequest` as JSON with its `format`. Before a scheme is worked on it says
+`{"type": "converting", "scheme": …}`, after it `{"type": "converted", "scheme": …, "seconds": …}`.
+"""
+
+import time
+from pathlib import Path
+
+from quantlab.processes import Emit, Message, serve
+from quantlab_converters._converter import ConversionRequest
+from quantlab_converters._table import CONVERTERS
+
+
+def _handle(message: Message, emit: Emit) -> None:
+    request = ConversionRequest(
+        saved_model=Path(message["saved_model"]),
+        signature=message["signature"],
+        schemes={scheme: Path(folder) for scheme, folder in message["schemes"].items()},
+        sample_shapes={name: tuple(shape) for name, shape in message["sample_shapes"].items()},
+        calibration={name: Path(file) for name, file in message["calibration"].items()},
+        work=Path(message["work"]),
+    )
+    began, previous = time.perf_counter(), None
+    for scheme in CONVERTERS[message["format"]].convert(request):
+        now = time.perf_counter()
+        if previous is not None and previous != scheme:
+            emit({"type": "converted", "scheme": previous, "seconds": now - began})
+            began = now
+        if previous != scheme:
+            emit({"type": "converting", "scheme": scheme})
+        previous = scheme
+    emit({"type": "converted", "scheme": previous, "seconds": time.perf_counter() - began})
+
+
+if __name__ == "__main__":
+    serve(_handle)

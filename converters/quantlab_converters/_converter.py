@@ -1,0 +1,36 @@
+"""What every converter is: the contract of this family."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ConversionRequest", "Converter"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRequest:
+    """One model on its way to several settings of one format."""
+
+    saved_model: Path
+    signature: str
+    schemes: Mapping[str, Path]
+    """Scheme → the empty folder its artifact is written into."""
+    sample_shapes: Mapping[str, tuple[int, ...]]
+    """Input → the shape of one sample, to close dimensions that the model leaves open; empty where no data is known."""
+    calibration: Mapping[str, Path]
+    """Input → `.npy` of samples for static quantization; empty where no scheme asks for it."""
+    work: Path
+    """A folder for what is needed on the way; removed afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """A member of the family, run in a child process with oneDNN off."""
+
+    convert: Callable[[ConversionRequest], Iterator[str]]
+    """Yields each scheme, in the request's order, before it works on it, so that a crash has a name.
+
+    An exception ends the iteration and belongs to the scheme yielded last; the others are asked for again.
+    """
+    packages: tuple[str, ...]
+    """Distributions whose versions decide what is written."""

@@ -1,0 +1,90 @@
+"""Starts the converting process and turns what it says into one result a setting."""
+
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import QuantlabError
+from quantlab.processes import Child, Message, python_environment
+from quantlab_converters._converter import ConversionRequest
+
+__all__ = ["Conversion", "convert_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What became of one scheme of a request."""
+
+    scheme: str
+    folder: Path
+    seconds: float | None = None
+    """None where it failed."""
+    reason: str | None = None
+    """Why it failed; None where it did not."""
+
+
+def convert_settings(
+    format_name: str, request: ConversionRequest, *, log: Path, stall_seconds: float
+) -> Iterator[Conversion]:
+    """Convert a model to some schemes of one format in a child process, and yield each as it is done.
+
+    A scheme that fails, crashes or hangs costs only itself: the process is started again for those after it.
+
+    Args:
+        format_name: The key of the converter.
+        request: What to make; the folders are made empty first.
+        log: Where the child's noise goes.
+        stall_seconds: How long one scheme may take.
+    """
+    left = dict(request.schemes)
+    while left:
+        for folder in left.values():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        shutil.rmtree(request.work, ignore_errors=True)
+        request.work.mkdir(parents=True)
+        for conversion in _attempt(format_name, replace(request, schemes=dict(left)), log, stall_seconds):
+            del left[conversion.scheme]
+            yield conversion
+    shutil.rmtree(request.work, ignore_errors=True)
+
+
+def _attempt(format_name: str, request: ConversionRequest, log: Path, stall_seconds: float) -> Iterator[Conversion]:
+    """One process: every scheme it finishes, and the one it fails at."""
+    at = next(iter(request.schemes))
+    command = [sys.executable, "-m", "quantlab_converters._child"]
+    try:
+        with Child(command, log=log, environment=python_environment(onednn=False)) as child:
+            child.send(_document(format_name, request))
+            for message in child.messages(stall_seconds):
+                if message["type"] == "converting":
+                    at = message["scheme"]
+                yield from _result(message, at, request.schemes)
+    except QuantlabError as error:
+        yield Conversion(at, request.schemes[at], reason=f"while it converted, {error}")
+
+
+def _result(message: Message, at: str, folders: Mapping[str, Path]) -> Iterable[Conversion]:
+    if message["type"] == "converted":
+        yield Conversion(message["scheme"], folders[message["scheme"]], seconds=float(message["seconds"]))
+    if message["type"] == "failed":
+        yield Conversion(at, folders[at], reason=str(message["reason"]))
+
+
+def _document(format_name: str, request: ConversionRequest) -> dict[str, Any]:
+    return {
+        "format": format_name,
+        "saved_model": str(request.saved_model.resolve()),
+        "signature": request.signature,
+        "schemes": _texts(request.schemes),
+        "sample_shapes": {name: list(shape) for name, shape in request.sample_shapes.items()},
+        "calibration": _texts(request.calibration),
+        "work": str(request.work.resolve()),
+    }
+
+
+def _texts(paths: Mapping[str, Path]) -> dict[str, str]:
+    return {name: str(path.resolve()) for name, path in paths.items()}

@@ -1,0 +1,12 @@
+"""The converters there are; a new one is a file and a line here."""
+
+from collections.abc import Mapping
+
+from quantlab_converters import tfjs, tflite
+from quantlab_converters._converter import Converter
+
+CONVERTERS: Mapping[str, Converter] = {
+    "tfjs": tfjs.CONVERTER,
+    "tflite": tflite.CONVERTER,
+}
+"""Every converter by its format, the first half of its settings' names."""

@@ -1,0 +1,79 @@
+"""TensorFlow.js graph-models: one freeze by the official converter, then weights stored again per setting.
+
+The four settings differ only in the weight files and the manifest. Both are made by `tensorflowjs.write_weights`, the
+function the official converter calls (tensorflowjs/write_weights.py and quantization.py of tensorflowjs 4.22), from
+the float32 weights that its own graph conversion wrote; a test holds the bytes together.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import ConversionError
+from quantlab_converters._converter import ConversionRequest, Converter
+
+__all__ = ["CONVERTER"]
+
+
+def _convert(request: ConversionRequest) -> Iterator[str]:
+    yield next(iter(request.schemes))  # whose failure the freeze's is
+    float32 = request.schemes.get("float32", request.work / "float32")
+    _freeze(request, float32)
+    for scheme, folder in request.schemes.items():
+        yield scheme
+        if scheme != "float32":
+            _store_again(float32, folder, scheme)
+
+
+def _freeze(request: ConversionRequest, folder: Path) -> None:
+    """Freeze and optimize the graph, as `tensorflowjs_converter --input_format=tf_saved_model` does."""
+    from tensorflowjs.converters import tf_saved_model_conversion_v2
+
+    try:
+        tf_saved_model_conversion_v2.convert_tf_saved_model(
+            str(request.saved_model), str(folder), signature_def=request.signature
+        )
+    except ValueError as error:
+        if unsupported := re.match(r"Unsupported Ops in the model (?:before|after) optimization\s+(.*)", str(error)):
+            raise ConversionError(
+                f"tfjs has no op for {unsupported[1]}; replace what uses it "
+                f"(for Erfc, the exact GELU: gelu with approximate=True) or leave the tfjs settings out"
+            ) from error
+        raise
+
+
+def _store_again(float32: Path, folder: Path, scheme: str) -> None:
+    from tensorflowjs import read_weights, write_weights
+
+    document = json.loads((float32 / "model.json").read_text())
+    groups = read_weights.read_weights(document["weightsManifest"], str(float32))
+    for group in groups:
+        for entry in group:
+            _refuse_unquantizable(entry["name"], entry["data"], scheme)
+    # True stands for every weight, as `--quantize_uint8=*` does.
+    document["weightsManifest"] = write_weights.write_weights(
+        groups, str(folder), write_manifest=False, quantization_dtype_map={scheme: True}
+    )
+    (folder / "model.json").write_text(json.dumps(document, allow_nan=False))
+
+
+def _refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None:
+    """The converter writes invalid JSON for these, or fails on the minimum of nothing."""
+    if data.dtype != np.float32 or scheme == "float16":
+        return
+    if data.size == 0:
+        raise ConversionError(f"the weight '{name}' has no elements, which {scheme} cannot store; remove its layer")
+    if not np.isfinite(data).all():
+        wrong = int(data.size - np.isfinite(data).sum())
+        raise ConversionError(
+            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a range; "
+            f"train again or repair the model"
+        )
+
+
+CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs"))

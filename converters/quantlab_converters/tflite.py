@@ -1,0 +1,128 @@
+"""TFLite files by `tf.lite.TFLiteConverter`, from the SavedModel with its batch closed to one.
+
+A file with an open batch is refused by LiteRT.js, and phones run one sample at a time; so the signature is called by
+a function whose inputs have batch 1, and that is what is converted. (From bare concrete functions of a Keras 3 model
+the converter leaves variables unset and writes NaN without a word; from a SavedModel it does not.)
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.errors import ConversionError
+from quantlab_converters._converter import ConversionRequest, Converter
+
+__all__ = ["CONVERTER"]
+
+
+def _convert(request: ConversionRequest) -> Iterator[str]:
+    saved_model = request.work / "batch-1"
+    for scheme, folder in request.schemes.items():
+        yield scheme
+        if not saved_model.exists():
+            _close_batch(request, saved_model)
+        (folder / "model.tflite").write_bytes(_converted(saved_model, scheme, request))
+
+
+def _close_batch(request: ConversionRequest, folder: Path) -> None:
+    """Save the model again with one signature of the same names, for one sample."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.model = tf.saved_model.load(str(request.saved_model))
+    signature = module.model.signatures[request.signature]
+    specs = {
+        name: tf.TensorSpec(_closed_shape(name, spec.shape.as_list(), request), spec.dtype, name=name)
+        for name, spec in signature.structured_input_signature[1].items()
+    }
+    module.call = tf.function(lambda **inputs: signature(**inputs))
+    function = module.call.get_concrete_function(**specs)
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
+
+
+def _closed_shape(name: str, shape: list[int | None], request: ConversionRequest) -> list[int | None]:
+    sample = request.sample_shapes.get(name, shape[1:])
+    if None in sample:
+        raise ConversionError(
+            f"the input '{name}' has the open shape {tuple(shape)}, and a TFLite file needs sizes; "
+            f"give --data, whose samples close it"
+        )
+    return [1, *sample]
+
+
+def _converted(saved_model: Path, scheme: str, request: ConversionRequest) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+    _SCHEMES[scheme](tf, converter, request.calibration)
+    try:
+        return bytes(converter.convert())
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def _explained(error: Exception) -> Exception:
+    """The converter's pages of MLIR as a sentence, where it is about ops that TFLite lacks."""
+    ops = re.findall(r"(?:Custom ops|Flex ops|TF Select ops): ([\w, ]+)", str(error))
+    if not ops:
+        return error
+    return ConversionError(
+        f"TFLite has no op for {', '.join(sorted(set(ops)))}; replace what uses it or leave the tflite settings out"
+    )
+
+
+def _float32(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
+    del tf, converter, calibration  # the converter's default
+
+
+def _float16(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
+    del calibration
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+
+
+def _dynamic(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
+    del calibration
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+
+def _int8(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = _representative(calibration)
+
+
+def _int16x8(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
+    _int8(tf, converter, calibration)
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no int16 kernel stays float
+    ]
+
+
+def _representative(calibration: Mapping[str, Path]) -> Callable[[], Iterator[dict[str, Any]]]:
+    if not calibration:
+        raise ConversionError(
+            "static quantization is calibrated on samples and none were given; give --data or --calibration"
+        )
+    arrays = {name: np.load(path, mmap_mode="r") for name, path in calibration.items()}
+    count = len(next(iter(arrays.values())))
+
+    def samples() -> Iterator[dict[str, Any]]:
+        for index in range(count):
+            yield {name: np.array(array[index : index + 1]) for name, array in arrays.items()}
+
+    return samples
+
+
+_SCHEMES: Mapping[str, Callable[[Any, Any, Mapping[str, Path]], None]] = {
+    "float32": _float32,
+    "float16": _float16,
+    "dynamic": _dynamic,
+    "int8": _int8,
+    "int16x8": _int16x8,
+}
+
+CONVERTER = Converter(convert=_convert, packages=("tensorflow",))

@@ -1,0 +1,11 @@
+"""Reads what is shipped: what an artifact holds, how it names inputs and outputs, what it weighs.
+
+One file a format, and `ARTIFACTS`, the table that names them. Converters, runtimes and statistics all read artifacts,
+so this lies below them.
+"""
+
+from quantlab.artifacts._kind import ArtifactKind, Contents
+from quantlab.artifacts._table import ARTIFACTS
+from quantlab.artifacts._variant import describe_given, describe_variant
+
+__all__ = ["ARTIFACTS", "ArtifactKind", "Contents", "describe_given", "describe_variant"]

@@ -1,0 +1,12 @@
+"""The kinds of artifact there are; a new one is a file and a line here."""
+
+from collections.abc import Mapping
+
+from quantlab.artifacts import tfjs, tflite
+from quantlab.artifacts._kind import ArtifactKind
+
+ARTIFACTS: Mapping[str, ArtifactKind] = {
+    "tfjs": tfjs.KIND,
+    "tflite": tflite.KIND,
+}
+"""Every kind by its format."""

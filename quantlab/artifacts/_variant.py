@@ -1,0 +1,150 @@
+"""From an artifact on disk to a `Variant`: its bytes counted, its ports matched with the model's, its name checked."""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from quantlab.artifacts._kind import Contents
+from quantlab.artifacts._table import ARTIFACTS
+from quantlab.errors import ArtifactError
+from quantlab.types import ModelDescription, Port, TensorSpec, Variant
+
+__all__ = ["describe_given", "describe_variant"]
+
+_BLOCK_BYTES = 1 << 20
+_GZIP_WINDOW = 31  # zlib's way to ask for a gzip header, which without a name or time is 10 bytes
+
+
+def describe_variant(name: str, format_name: str, path: Path, model: ModelDescription) -> Variant:
+    """Describe an artifact of a known format.
+
+    Args:
+        name: The setting's, or the user's.
+        format_name: A key of `ARTIFACTS`.
+        path: What is served: a folder (tfjs) or file (TFLite).
+        model: Whose inputs and outputs it must have.
+
+    Raises:
+        ArtifactError: If it is not what its format asks for, or has other inputs or outputs than the model.
+    """
+    contents = ARTIFACTS[format_name].inspect(path)
+    files = _files(path)
+    return Variant(
+        name=name,
+        format=format_name,
+        path=path,
+        sha256=_sha256(path, files),
+        size_bytes=sum(file.stat().st_size for file in files),
+        gzip_bytes=sum(_gzip_bytes(file) for file in files),
+        inputs=_match("input", path, contents.inputs, model.inputs),
+        outputs=_match("output", path, contents.outputs, model.outputs),
+        weights=contents.weights,
+        notes=contents.notes,
+    )
+
+
+def describe_given(name: str, path: Path, model: ModelDescription) -> Variant:
+    """Describe an artifact that the user already has; what it holds is compared with what its name claims.
+
+    Raises:
+        ArtifactError: If it is missing or of no known format, or as `describe_variant` says.
+    """
+    if not path.exists():
+        raise ArtifactError(f"there is no artifact at '{path}', named with --variant {name}={path}")
+    kind = next((kind for kind, artifact in ARTIFACTS.items() if artifact.recognizes(path)), None)
+    if kind is None:
+        raise ArtifactError(
+            f"'{path}' is neither a .tflite file nor a folder with a model.json; give one of these to --variant"
+        )
+    variant = describe_variant(name, kind, path.resolve(), model)
+    claim = _broken_claim([name, path.name], variant.weights)
+    return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _sha256(path: Path, files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _gzip_bytes(file: Path) -> int:
+    compressor = zlib.compressobj(level=9, wbits=_GZIP_WINDOW)
+    size = 0
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            size += len(compressor.compress(block))
+    return size + len(compressor.flush())
+
+
+def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorSpec]) -> tuple[Port, ...]:
+    """Ports under the model's names: by name where all agree, else by their order among the model's sorted names."""
+    by_name = {port.name: port for port in ports}
+    if all(spec.name in by_name for spec in specs):
+        matched = [by_name[spec.name] for spec in specs]
+    elif len(ports) == len(specs):
+        order = {name: place for place, name in enumerate(sorted(spec.name for spec in specs))}
+        in_place = sorted(ports, key=lambda port: port.position)
+        matched = [replace(in_place[order[spec.name]], name=spec.name) for spec in specs]
+    elif what == "input" and ports and all(port.name in {spec.name for spec in specs} for port in ports):
+        return tuple(ports)  # freezing removed an input that no output depends on
+    else:
+        raise ArtifactError(
+            f"'{path}' has the {what}s {_listed(ports)} and the model has {_listed(specs)}; "
+            f"give an artifact that was made from this model"
+        )
+    for port, spec in zip(matched, specs, strict=True):
+        _check_shape(what, path, port, spec)
+    return tuple(matched)
+
+
+def _listed(named: Sequence[Port] | Sequence[TensorSpec]) -> str:
+    return ", ".join(f"'{each.name}' {each.shape}" for each in named)
+
+
+def _check_shape(what: str, path: Path, port: Port, spec: TensorSpec) -> None:
+    """Sizes beyond the batch must be equal where both are known; converters lose some, and lose no rank they keep."""
+    if not port.shape or not spec.shape:
+        return
+    pairs = zip(port.shape[1:], spec.shape[1:], strict=False)
+    if len(port.shape) != len(spec.shape) or any(None not in pair and pair[0] != pair[1] for pair in pairs):
+        raise ArtifactError(
+            f"the {what} '{spec.name}' of '{path}' has the shape {port.shape} and the model's has {spec.shape}; "
+            f"give an artifact that was made from this model"
+        )
+
+
+_CLAIMS: Mapping[str, str] = {
+    "float32": r"float_?32|fp_?32|(?<![a-z])f32|(?<![a-z])float(?![_a-z]*\d)",
+    "float16": r"float_?16|fp_?16|(?<![a-z])f16",
+    "int8": r"(?<!u)int_?8|(?<![a-z])quant",
+    "uint8": r"uint_?8",
+    "uint16": r"uint_?16",
+}
+_SUBSTANTIAL = 0.05  # of the weights' bytes: biases and norms may keep another dtype
+
+
+def _broken_claim(names: Sequence[str], weights: Mapping[str, int]) -> str | None:
+    """A sentence where a name says one dtype and the weights hold another."""
+    values = {dtype: size for dtype, size in weights.items() if dtype not in {"int32", "int64", "bool", "string"}}
+    total = sum(values.values())
+    held = [dtype for dtype, size in sorted(values.items(), key=lambda item: -item[1]) if size >= _SUBSTANTIAL * total]
+    for name in names:
+        claimed = next((dtype for dtype, pattern in _CLAIMS.items() if re.search(pattern, name.lower())), None)
+        if claimed is None or not held:
+            continue
+        other = [dtype for dtype in held if dtype != claimed]
+        if (claimed == "float32" and other) or claimed not in held:
+            return f"named {claimed}, holds {' and '.join(other)} weights"
+    return None
