@@ -12,8 +12,7 @@ Messages come back as one JSON object a line on the child's standard output:
 | `failed` | `reason`, and `missing_op` where a backend lacks one | instead of `done` |
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 
 from quantlab.types import Port, SampleSet, TensorSpec, Variant
 
-__all__ = ["Job", "TensorFile", "create_output", "job_document", "npy_data_offset"]
+__all__ = ["Job", "TensorFile", "create_output", "input_files", "job_document", "job_from", "tensor_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,6 @@ class Job:
     """What only this executor needs, as the reference's signature."""
 
 
-def npy_data_offset(path: Path) -> int:
-    """Where the data of a `.npy` file begin, in bytes; 128 unless its shape is long."""
-    return int(np.load(path, mmap_mode="r").offset)
-
-
 def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> None:
     """Make a `.npy` file of n samples that a child writes into; its bytes are zero (and sparse) until then."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(n, *shape))
@@ -99,6 +93,14 @@ def input_files(samples: SampleSet, variant: Variant | None) -> tuple[TensorFile
     )
 
 
-def job_document(job: Job) -> str:
-    """The job as the JSON text that a child reads."""
-    return json.dumps(asdict(job), allow_nan=False)
+def job_document(job: Job) -> dict[str, Any]:
+    """The job as the JSON object that a child reads."""
+    return asdict(job)
+
+
+def job_from(document: Mapping[str, Any]) -> Job:
+    """The job that a child was sent."""
+    fields = dict(document)
+    for key in ("inputs", "outputs"):
+        fields[key] = tuple(TensorFile(**{**each, "shape": tuple(each["shape"])}) for each in document[key])
+    return Job(**fields)

@@ -1,0 +1,7 @@
+"""Runs variants where they really run: `RUNTIMES` names every runtime there is."""
+
+from quantlab.runtimes._table import RUNTIMES
+from quantlab.runtimes._workshop import Runtime, Workshop
+from quantlab.runtimes.exchange import Job, create_output, input_files, tensor_file
+
+__all__ = ["RUNTIMES", "Job", "Runtime", "Workshop", "create_output", "input_files", "tensor_file"]

@@ -1,0 +1,140 @@
+"""The process that runs variants in Python: `python -m quantlab.runtimes._python_worker`.
+
+It answers one request after another, so that TensorFlow is imported once:
+
+| `request` | does | says before `done` |
+|---|---|---|
+| `open` | opens a model, exports its SavedModel | `opened`: the description, `saved_model` |
+| `probe` | calls the reference on a few samples twice, and one by one | `probed`: shapes and dtypes of the outputs, how far answers differ |
+| `run` | runs a job | as in `exchange` |
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import TrialError
+from quantlab.models import ModelOptions, Reference, identify, open_reference
+from quantlab.processes import Emit, Message, import_modules, serve
+from quantlab.runtimes._executors import EXECUTORS, Execution
+from quantlab.runtimes.exchange import Job, TensorFile, job_from
+
+__all__: list[str] = []
+
+Array = npt.NDArray[Any]
+
+_SINGLES = 8  # samples that the probe runs one by one
+
+
+class _Worker:
+    """Keeps the reference open between requests."""
+
+    def __init__(self) -> None:
+        self._opened: tuple[str, Reference] | None = None
+
+    def handle(self, message: Message, emit: Emit) -> None:
+        requests: dict[str, Callable[[Message, Emit], None]] = {
+            "open": self._open,
+            "probe": self._probe,
+            "run": self._run,
+        }
+        requests[message["request"]](message, emit)
+
+    def _reference(self, model: Message) -> Reference:
+        key = repr(sorted(model.items()))
+        if self._opened is None or self._opened[0] != key:
+            import_modules(model["custom"])
+            options = ModelOptions(model["signature"], tuple(model["custom"]), bool(model["unsafe"]))
+            file = identify(Path(model["path"]), options)
+            self._opened = (key, open_reference(file, options, Path(model["export"])))
+        return self._opened[1]
+
+    def _open(self, message: Message, emit: Emit) -> None:
+        reference = self._reference(message["model"])
+        emit({"type": "opened", **asdict(reference.description), "saved_model": str(reference.saved_model)})
+
+    def _probe(self, message: Message, emit: Emit) -> None:
+        job = job_from(message["job"])
+        call = self._reference(message["job"]["options"]["model"]).call
+        batch = _slices(_map_inputs(job), job.start, job.stop)
+        first, again = call(batch), call(batch)
+        _check_batch(first, job)
+        one_by_one = [call(_slices(batch, i, i + 1)) for i in range(min(_SINGLES, job.stop - job.start))]
+        single = [np.concatenate(rows) for rows in zip(*one_by_one, strict=True)]
+        emit(
+            {
+                "type": "probed",
+                "outputs": [{"shape": list(each.shape[1:]), "dtype": each.dtype.name} for each in first],
+                "again": max(_difference(one, other) for one, other in zip(first, again, strict=True)),
+                "single": max(_difference(one[: len(other)], other) for one, other in zip(first, single, strict=True)),
+            }
+        )
+
+    def _run(self, message: Message, emit: Emit) -> None:
+        job = job_from(message["job"])
+        if job.format == "reference":
+            execution = Execution(self._reference(job.options["model"]).call, {})
+        else:
+            execution = EXECUTORS[job.format](job)
+        emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
+        _run_batches(job, execution.call, emit)
+
+
+def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit: Emit) -> None:
+    inputs = _map_inputs(job)
+    outputs = [_map(each, job.stop, "r+") for each in job.outputs]
+    for start in range(job.start, job.stop, job.batch_size):
+        stop = min(start + job.batch_size, job.stop)
+        batch = _slices(inputs, start, stop)
+        began = time.perf_counter()
+        results = call(batch)
+        seconds = time.perf_counter() - began
+        for target, file, result in zip(outputs, job.outputs, results, strict=True):
+            if result.shape != (stop - start, *file.shape):
+                raise TrialError(
+                    f"the output '{file.name}' has the shape {result.shape}, and the reference's is "
+                    f"{(stop - start, *file.shape)}"
+                )
+            target[start:stop] = result
+        emit({"type": "progress", "done": stop, "seconds": seconds, "batch": stop - start})
+
+
+def _map(file: TensorFile, n: int, mode: Any) -> Array:
+    return np.memmap(file.file, np.dtype(file.dtype), mode, file.offset, (n, *file.shape))
+
+
+def _map_inputs(job: Job) -> list[Array]:
+    return [_map(each, job.stop, "r") for each in job.inputs]
+
+
+def _slices(arrays: Sequence[Array], start: int, stop: int) -> list[Array]:
+    return [np.asarray(array[start:stop]) for array in arrays]
+
+
+def _check_batch(outputs: Sequence[Array], job: Job) -> None:
+    for output in outputs:
+        if output.ndim == 0 or len(output) != job.stop - job.start:
+            raise TrialError(
+                f"the model answers a batch of {job.stop - job.start} with an output of shape {output.shape}, "
+                f"so its answers cannot be told apart by sample; export it with the batch as the first dimension"
+            )
+
+
+def _difference(one: Array, other: Array) -> float:
+    """The largest difference as a share of the largest value; 1 where either is not finite in a place of its own."""
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    if not np.array_equal(np.isfinite(one), np.isfinite(other)):
+        return 1.0
+    finite = np.isfinite(one)
+    largest = float(np.abs(one[finite]).max(initial=0.0))
+    apart = float(np.abs(one[finite] - other[finite]).max(initial=0.0))
+    return apart / largest if largest else float(apart > 0)
+
+
+if __name__ == "__main__":
+    serve(_Worker().handle)

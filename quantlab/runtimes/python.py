@@ -1,0 +1,62 @@
+"""The runtime `python`, and the reference, which runs in the same worker process.
+
+A worker uses one thread, so that two of them fill two cores, and keeps oneDNN on, as inference wants it.
+"""
+
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from quantlab.processes import Child, Message, python_environment
+from quantlab.runtimes._workshop import Workshop
+from quantlab.runtimes.exchange import Job, job_document
+
+__all__ = ["ask", "environment", "reference_environment", "run"]
+
+_KIND = "python"
+_TENSORFLOW = {"onednn": "on", "threads": "1"}
+
+
+def environment(format_name: str) -> dict[str, str]:
+    """Versions and flags that the outputs of a format depend on."""
+    if format_name == "tflite":
+        return {"ai-edge-litert": version("ai-edge-litert"), "kernels": "XNNPACK", "threads": "1", **_machine()}
+    return {"tensorflow": version("tensorflow"), **_TENSORFLOW, **_machine()}
+
+
+def reference_environment(kind: str) -> dict[str, str]:
+    """The same for the reference of a kind of model."""
+    library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(kind)
+    return {**environment("reference"), **({library: version(library)} if library else {})}
+
+
+def _machine() -> dict[str, str]:
+    return {"python": platform.python_version(), "machine": platform.machine()}
+
+
+def run(job: Job, workshop: Workshop) -> Iterator[Message]:
+    """Run a job in a worker."""
+    return ask({"request": "run", "job": job_document(job)}, workshop)
+
+
+def ask(request: Mapping[str, Any], workshop: Workshop) -> Iterator[Message]:
+    """Send a worker one request and give on what it answers; see `_python_worker` for the requests."""
+    child = workshop.take(_KIND, lambda: _start(workshop))
+    try:
+        child.send(request)
+        yield from child.messages(workshop.stall_seconds)
+    except BaseException:
+        child.close()
+        raise
+    workshop.give_back(_KIND, child)
+
+
+def _start(workshop: Workshop) -> Child:
+    threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return Child(
+        [sys.executable, "-m", "quantlab.runtimes._python_worker"],
+        log=workshop.folder / "python.log",
+        environment={**python_environment(onednn=True), **threads},
+    )
