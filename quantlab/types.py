@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 __all__ = [
     "Failure",
     "Interval",
+    "KeptOutputs",
     "ModelDescription",
+    "OpenedModel",
     "Port",
     "Preprocessing",
     "SampleSet",
@@ -58,6 +61,19 @@ class ModelDescription:
     """Number of weights, trained or not; None where the model does not tell."""
     signature: str | None = None
     """The signature of a SavedModel that is called; None for Keras files."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model that was opened, and the SavedModel that every converter starts from."""
+
+    description: ModelDescription
+    saved_model: Path
+
+    @property
+    def signature(self) -> str:
+        """The signature of that SavedModel."""
+        return self.description.signature or "serving_default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +145,8 @@ class SampleSet:
     """What was done to files to make tensors of them, in words; empty where nothing was."""
 
     def input_file(self, name: str) -> Path:
-        """The `.npy` file of the input called `name`."""
-        return self.folder / f"{name}.npy"
+        """The `.npy` file of the input called `name`, whose characters may be more than a file name can have."""
+        return self.folder / f"input-{quote(name, safe='')}.npy"
 
     @property
     def labels_file(self) -> Path:
@@ -213,6 +229,17 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptOutputs:
+    """The outputs of one run, whole and on disk; all that need not be run again."""
+
+    files: Mapping[str, Path]
+    """Output name → `.npy` of shape (n, …)."""
+    ran_on: str
+    environment: Mapping[str, str]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """What the comparison of a candidate's outputs with the reference's and the labels came to.
 
@@ -275,8 +302,12 @@ class Trial:
     timing: Timing | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     """Versions, backend and flags that the outputs depend on."""
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    """Output name → `.npy` file, relative to the study's folder."""
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    """Output name → `.npy` file of every sample."""
+    max_abs_from_python: float | None = None
+    """Largest difference of the scored output from the same artifact's in `python`; None there and where that failed."""
+    flips_from_python: int | None = None
+    """Samples whose top-1 is another than in `python`; None also where no classes are compared."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -296,6 +327,8 @@ class Study:
     """What static quantization was calibrated on, and nothing is scored on."""
     task: Task
     scored_output: str
+    classes: bool
+    """Whether the scored output's last dimension are classes, so that top-1, agreement and KL mean something."""
     probabilities: bool
     """Whether the reference's scored output is a distribution already; otherwise softmax is applied before KL."""
     batch_size: int
@@ -310,6 +343,9 @@ class Study:
     created: str = ""
     """ISO 8601, UTC."""
     schema: int = 1
+
+    parity: Mapping[str, str] = field(default_factory=dict)
+    """Format, or a given variant's name → how its float32 artifact compares with the reference, in a clause."""
 
     @property
     def failed(self) -> tuple[Trial, ...]:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,12 @@ class Conversion:
 
 
 def convert_settings(
-    format_name: str, request: ConversionRequest, *, log: Path, stall_seconds: float
+    format_name: str,
+    request: ConversionRequest,
+    *,
+    log: Path,
+    stall_seconds: float,
+    keep: Callable[[Child], Child] = lambda child: child,
 ) -> Iterator[Conversion]:
     """Convert a model to some schemes of one format in a child process, and yield each as it is done.
 
@@ -38,6 +43,7 @@ def convert_settings(
         request: What to make; the folders are made empty first.
         log: Where the child's noise goes.
         stall_seconds: How long one scheme may take.
+        keep: Told of every child that is started, so that whoever stops the work can end it.
     """
     left = dict(request.schemes)
     while left:
@@ -46,18 +52,21 @@ def convert_settings(
             folder.mkdir(parents=True)
         shutil.rmtree(request.work, ignore_errors=True)
         request.work.mkdir(parents=True)
-        for conversion in _attempt(format_name, replace(request, schemes=dict(left)), log, stall_seconds):
+        command = [sys.executable, "-m", "quantlab_converters._child"]
+        child = keep(Child(command, log=log, environment=python_environment(onednn=False)))
+        for conversion in _attempt(child, format_name, replace(request, schemes=dict(left)), stall_seconds):
             del left[conversion.scheme]
             yield conversion
     shutil.rmtree(request.work, ignore_errors=True)
 
 
-def _attempt(format_name: str, request: ConversionRequest, log: Path, stall_seconds: float) -> Iterator[Conversion]:
+def _attempt(
+    child: Child, format_name: str, request: ConversionRequest, stall_seconds: float
+) -> Iterator[Conversion]:
     """One process: every scheme it finishes, and the one it fails at."""
     at = next(iter(request.schemes))
-    command = [sys.executable, "-m", "quantlab_converters._child"]
     try:
-        with Child(command, log=log, environment=python_environment(onednn=False)) as child:
+        with child:
             child.send(_document(format_name, request))
             for message in child.messages(stall_seconds):
                 if message["type"] == "converting":

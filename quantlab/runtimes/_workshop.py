@@ -1,7 +1,7 @@
 """What every runtime is, and what it is handed to work with: the contract of this family."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ class Runtime:
 
     Raises RuntimeUnavailable, with the way out, where this machine lacks it.
     """
-    run: Callable[[Job, "Workshop"], Iterator[Message]]
+    run: Callable[[Job, "Workshop"], Generator[Message, None, None]]
     """Starts or takes a child and gives on its messages, the last being `done` or `failed`.
 
     Raises ChildDied or ChildStalled; then the child is gone, and the next call starts another.

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
@@ -82,7 +82,7 @@ def environment(format_name: str) -> dict[str, str]:
     }
 
 
-def run(job: Job, workshop: Workshop) -> Iterator[Message]:
+def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a Node process of its own."""
     program, _ = find_node()
     document = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"

@@ -5,7 +5,7 @@ A worker uses one thread, so that two of them fill two cores, and keeps oneDNN o
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -36,21 +36,26 @@ def _machine() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine()}
 
 
-def run(job: Job, workshop: Workshop) -> Iterator[Message]:
+def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a worker."""
     return ask({"request": "run", "job": job_document(job)}, workshop)
 
 
-def ask(request: Mapping[str, Any], workshop: Workshop) -> Iterator[Message]:
+def ask(request: Mapping[str, Any], workshop: Workshop) -> Generator[Message, None, None]:
     """Send a worker one request and give on what it answers; see `_python_worker` for the requests."""
     child = workshop.take(_KIND, lambda: _start(workshop))
+    answered = False
     try:
         child.send(request)
-        yield from child.messages(workshop.stall_seconds)
-    except BaseException:
-        child.close()
-        raise
-    workshop.give_back(_KIND, child)
+        for message in child.messages(workshop.stall_seconds):
+            answered = message["type"] in {"done", "failed"}
+            yield message
+    finally:
+        # Whoever listens may stop in the middle; then the worker is still busy, and of no use to the next.
+        if answered:
+            workshop.give_back(_KIND, child)
+        else:
+            child.close()
 
 
 def _start(workshop: Workshop) -> Child:

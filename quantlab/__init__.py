@@ -1,0 +1,46 @@
+"""quantlab tells which quantization setting of a model you may ship.
+
+>>> import quantlab
+>>> sorted(quantlab.__all__)[:3]
+['AnalyzeOptions', 'ModelOptions', 'Preprocessing']
+
+Public names are loaded when they are first asked for (PEP 562), so that importing quantlab costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from quantlab.errors import QuantlabError as QuantlabError
+    from quantlab.models import ModelOptions as ModelOptions
+    from quantlab.settings import SETTINGS as SETTINGS
+    from quantlab.study import AnalyzeOptions as AnalyzeOptions
+    from quantlab.study import analyze as analyze
+    from quantlab.study import convert as convert
+    from quantlab.types import Preprocessing as Preprocessing
+    from quantlab.types import Study as Study
+    from quantlab.types import Trial as Trial
+
+_HOMES = {
+    "AnalyzeOptions": "quantlab.study",
+    "ModelOptions": "quantlab.models",
+    "Preprocessing": "quantlab.types",
+    "QuantlabError": "quantlab.errors",
+    "SETTINGS": "quantlab.settings",
+    "Study": "quantlab.types",
+    "Trial": "quantlab.types",
+    "analyze": "quantlab.study",
+    "convert": "quantlab.study",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0605 (a list of literals would say everything twice)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'quantlab' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

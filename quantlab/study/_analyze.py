@@ -1,0 +1,234 @@
+"""One command from a model and a calibration set to the table.
+
+Two threads feed two cores: conversions and trials run in single-threaded child processes, so a thread of ours mostly
+waits. A trial starts as soon as its variant and the reference's outputs are there.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from quantlab.models import identify
+from quantlab.progress import Progress, Silent
+from quantlab.runtimes import RUNTIMES, Workshop
+from quantlab.settings import SETTINGS, select_settings
+from quantlab.store import Store
+from quantlab.study._compare import Comparison
+from quantlab.study._context import Context, open_model
+from quantlab.study._convert import Made, given_variant, make_variants
+from quantlab.study._plan import Plan, make_plan, select_runtimes
+from quantlab.study._reference import Probe, batch_size_for, probe, run_reference
+from quantlab.study._run import bytes_needed
+from quantlab.study._samples import draw_samples
+from quantlab.study._task import Scoring, choose_scoring
+from quantlab.study._trial import Measured, run_trial
+from quantlab.study._warnings import broken_parity, near_chance, parity_by_format, unstable_reference
+from quantlab.study.options import AnalyzeOptions
+from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Setting, Study, TensorSpec, Trial
+
+__all__ = ["analyze"]
+
+_AT_ONCE = 2  # children working at a time, one thread each
+
+
+def analyze(
+    model: str | Path,
+    *,
+    data: str,
+    options: AnalyzeOptions | None = None,
+    progress: Progress | None = None,
+) -> Study:
+    """Convert a model, run every variant where it will run, and compare each with the model.
+
+    Args:
+        model: A `.keras`, `.h5` or `.hdf5` file, or a SavedModel folder.
+        data: The calibration set: a `.npz`, a `.npy`, a folder of images, or `module:function`.
+        options: Everything else.
+        progress: Hears what happens; nothing is printed.
+
+    Returns:
+        The study as its folder keeps it in `study.json`. A trial that could not be measured is in it, with its
+        failure.
+
+    Raises:
+        QuantlabError: If nothing can be measured: the model, the data or an option is not as it must be.
+    """
+    options = options or AnalyzeOptions()
+    select_settings(options.settings), select_runtimes(options.runtimes)  # names first: they cost nothing
+    path = Path(model)
+    file = identify(path, options.model)
+    store = Store(options.out or Path(f"{path.stem}.study"))
+    with store.locked():
+        store.refuse_other_model(file.sha256, path)
+        with Workshop(store.work, options.time_limit) as workshop:
+            return _Analysis(Context(store, workshop, options, progress or Silent(), file), data).run()
+
+
+@dataclass(slots=True)
+class _Analysis:
+    """One call of `analyze`, and the wall time of its phases."""
+
+    context: Context
+    data: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> Study:
+        context, began = self.context, time.perf_counter()
+        with self._timed("open the model"):
+            model = open_model(context)
+        with self._timed("read the samples"):
+            samples, calibration = draw_samples(context, model, self.data)
+        scoring = choose_scoring(model.description, samples, context.options.metric, context.options.score_output)
+        plan = make_plan(context.options)
+        work = _Work(self, model, samples, calibration, plan)
+        with self._timed("convert and run"):
+            kept, probed, measured = work.run()
+        with self._timed("compare"):
+            study = self._study(work, scoring, kept, probed, measured)
+        study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
+        context.store.write_study(study)
+        return study
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.add_seconds(phase, time.perf_counter() - began)
+
+    def add_seconds(self, phase: str, seconds: float) -> None:
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    def _study(
+        self, work: "_Work", scoring: Scoring, kept: KeptOutputs, probed: Probe, measured: Sequence[Measured]
+    ) -> Study:
+        comparison = Comparison.open(replace(scoring, output=_as_given(scoring, probed)), kept)
+        trials = comparison.with_python([each.trial(comparison) for each in measured])
+        scores = comparison.of_reference()
+        parity = parity_by_format(trials, SETTINGS)
+        return Study(
+            model=work.model.description,
+            samples=work.samples,
+            calibration=work.calibration,
+            task=scoring.task,
+            scored_output=scoring.output.name,
+            classes=comparison.classes,
+            probabilities=comparison.probabilities,
+            batch_size=batch_size_for(self.context, work.model),
+            seed=self.context.options.seed,
+            reference=Trial(
+                setting="reference",
+                runtime="python",
+                ran_on="python",
+                scores=scores,
+                timing=kept.timing,
+                environment=kept.environment,
+                outputs=kept.files,
+            ),
+            trials=trials,
+            parity=parity,
+            warnings=(
+                *broken_parity(parity, scoring.output.name),
+                *unstable_reference(probed),
+                *near_chance(scoring, scores),
+            ),
+            versions=_versions(),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+def _as_given(scoring: Scoring, probed: Probe) -> TensorSpec:
+    return next(spec for spec in probed.outputs if spec.name == scoring.output.name)
+
+
+def _versions() -> dict[str, str]:
+    names = ("quantlab", "tensorflow", "tensorflowjs", "ai-edge-litert", "keras", "tf_keras", "numpy")
+    return {name: version(name) for name in names}
+
+
+@dataclass(slots=True)
+class _Work:
+    """Everything that runs in children, in the order in which it can."""
+
+    analysis: _Analysis
+    model: OpenedModel
+    samples: SampleSet
+    calibration: SampleSet | None
+    plan: Plan
+
+    def run(self) -> tuple[KeptOutputs, Probe, list[Measured]]:
+        """The reference's outputs, and each trial's, in the plan's order."""
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="quantlab")
+        try:
+            return self._run(pool)
+        except BaseException:
+            # End the children first, or the threads that listen to them would keep us waiting.
+            self.analysis.context.workshop.close()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self, pool: ThreadPoolExecutor) -> tuple[KeptOutputs, Probe, list[Measured]]:
+        context = self.analysis.context
+        reference = pool.submit(self._reference)
+        making = [pool.submit(self._make, settings) for settings in self.plan.by_format.values()]
+        probed, kept = reference.result()
+        trials: list[Future[Measured]] = []
+        given = [given_variant(name, path, self.model) for name, path in context.options.variants.items()]
+        self._start_trials(pool, given, probed, trials)
+        waiting: set[Future[list[Made]]] = set(making)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._start_trials(pool, future.result(), probed, trials)
+        measured = [future.result() for future in trials]
+        order = {name: place for place, name in enumerate((*SETTINGS, *context.options.variants))}
+        runtimes = list(RUNTIMES)
+        return kept, probed, sorted(measured, key=lambda each: (order[each.made.setting], runtimes.index(each.runtime)))
+
+    def _reference(self) -> tuple[Probe, KeptOutputs]:
+        context = self.analysis.context
+        probed = probe(context, self.model, self.samples)
+        for text in unstable_reference(probed):
+            context.progress.warn(text)
+        runs = 1 + self.plan.trial_count
+        context.progress.plan(runs * self.samples.n)
+        context.store.refuse_too_large(
+            runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"
+        )
+        began = time.perf_counter()
+        kept = run_reference(context, self.model, self.samples, probed.outputs)
+        self.analysis.add_seconds("run the reference", time.perf_counter() - began)
+        return probed, kept
+
+    def _make(self, settings: Sequence[Setting]) -> list[Made]:
+        began = time.perf_counter()
+        made = list(
+            make_variants(
+                self.analysis.context, self.model, settings, samples=self.samples, calibration=self.calibration
+            )
+        )
+        self.analysis.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
+        return made
+
+    def _start_trials(
+        self, pool: ThreadPoolExecutor, made: Sequence[Made], probed: Probe, trials: list[Future[Measured]]
+    ) -> None:
+        batch_size = batch_size_for(self.analysis.context, self.model)
+        for each in made:
+            for place in self.plan.places(each):
+                future = pool.submit(
+                    run_trial,
+                    self.analysis.context,
+                    each,
+                    place,
+                    samples=self.samples,
+                    outputs=probed.outputs,
+                    batch_size=batch_size,
+                )
+                trials.append(future)
+

@@ -1,0 +1,88 @@
+"""Scores from stored outputs: each trial against the reference, each runtime against Python."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.statistics import looks_like_probabilities, reference_scores, sum_outputs
+from quantlab.study._task import Scoring
+from quantlab.types import KeptOutputs, Scores, Trial
+
+__all__ = ["Comparison"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The reference's scored output, and how a candidate is compared with it."""
+
+    scoring: Scoring
+    reference: Path
+    classes: bool
+    probabilities: bool
+
+    @classmethod
+    def open(cls, scoring: Scoring, kept: KeptOutputs) -> "Comparison":
+        """Decide from all of the reference's outputs what they are; a candidate's never decide that."""
+        path = kept.files[scoring.output.name]
+        outputs = _mapped(path)
+        probabilities = outputs.ndim == 2 and outputs.dtype.kind == "f" and looks_like_probabilities(outputs)
+        similar = probabilities and outputs.shape[1] > 1
+        return cls(scoring, path, scoring.task == "classification" or (scoring.task == "similarity" and similar), probabilities)
+
+    def of_reference(self) -> Scores:
+        """The reference's own scores."""
+        return reference_scores(
+            _mapped(self.reference),
+            self.scoring.labels,
+            task=self.scoring.task,
+            probabilities=self.probabilities,
+            classes=self.classes,
+        )
+
+    def of(self, candidate: Path) -> Scores:
+        """A candidate's scores against the reference."""
+        return sum_outputs(
+            _mapped(self.reference),
+            _mapped(candidate),
+            self.scoring.labels,
+            task=self.scoring.task,
+            probabilities=self.probabilities,
+            classes=self.classes,
+        ).scores()
+
+    def with_python(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        """Each trial with how far its output is from the same artifact's in `python`."""
+        name = self.scoring.output.name
+        in_python = {trial.setting: trial.outputs[name] for trial in trials if _measured_in_python(trial)}
+        return tuple(
+            self._from_python(trial, in_python[trial.setting])
+            if trial.runtime != "python" and trial.status == "measured" and trial.setting in in_python
+            else trial
+            for trial in trials
+        )
+
+    def _from_python(self, trial: Trial, in_python: Path) -> Trial:
+        sums = sum_outputs(
+            _mapped(in_python),
+            _mapped(trial.outputs[self.scoring.output.name]),
+            None,
+            task="similarity",
+            probabilities=self.probabilities,
+            classes=self.classes,
+        )
+        flips = sums.n - sums.classification.same if self.classes else None
+        return replace(trial, max_abs_from_python=sums.error.max_abs, flips_from_python=flips)
+
+
+def _measured_in_python(trial: Trial) -> bool:
+    return trial.runtime == "python" and trial.status == "measured"
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    return np.load(path, mmap_mode="r")
+
+

@@ -1,0 +1,190 @@
+"""Variants from settings: found in the store, or made by the format's converter."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
+from quantlab.errors import QuantlabError, StudyError
+from quantlab.models import identify
+from quantlab.progress import Progress, Silent
+from quantlab.runtimes import Workshop
+from quantlab.settings import select_settings
+from quantlab.store import Store, key_of
+from quantlab.study._context import Context, open_model
+from quantlab.study.options import AnalyzeOptions
+from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
+from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
+
+__all__ = ["Made", "convert", "given_variant", "make_variants"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a setting: a variant, or the reason why there is none."""
+
+    setting: str
+    variant: Variant | None
+    failure: Failure | None = None
+
+
+def make_variants(
+    context: Context,
+    model: OpenedModel,
+    settings: Iterable[Setting],
+    *,
+    samples: SampleSet | None,
+    calibration: SampleSet | None,
+) -> Iterator[Made]:
+    """The variants of settings of one format, those that are kept first, the others as they are converted."""
+    missing: dict[str, Setting] = {}
+    for setting in settings:
+        folder = _folder(context, setting, samples, calibration)
+        kept = context.store.read(folder / "variant.json", Variant)
+        if kept is not None and kept.path.exists():
+            context.progress.end(f"convert {setting.name}", "kept")
+            yield Made(setting.name, kept)
+        else:
+            missing[setting.scheme] = setting
+    if missing:
+        yield from _convert_missing(context, model, missing, samples, calibration)
+
+
+def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
+    """Named by the hash of all that the artifact depends on."""
+    depends = {
+        "model": context.file.sha256,
+        "signature": context.options.model.signature,
+        "versions": {name: version(name) for name in CONVERTERS[setting.format].packages},
+        "shapes": _shapes(samples),
+        "calibration": calibration.sha256 if calibration and setting.calibrated else None,
+    }
+    return context.store.variant_folder(setting.name, key_of(depends))
+
+
+def _shapes(samples: SampleSet | None) -> dict[str, list[int]]:
+    if samples is None:
+        return {}
+    return {spec.name: [int(size or 0) for size in spec.shape[1:]] for spec in samples.inputs}
+
+
+def _convert_missing(
+    context: Context,
+    model: OpenedModel,
+    missing: Mapping[str, Setting],
+    samples: SampleSet | None,
+    calibration: SampleSet | None,
+) -> Iterator[Made]:
+    format_name = next(iter(missing.values())).format
+    folders = {scheme: _folder(context, setting, samples, calibration) for scheme, setting in missing.items()}
+    needs_samples = calibration is not None and any(setting.calibrated for setting in missing.values())
+    request = ConversionRequest(
+        saved_model=model.saved_model,
+        signature=model.signature,
+        schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
+        sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},
+        calibration={spec.name: calibration.input_file(spec.name) for spec in calibration.inputs}
+        if calibration is not None and needs_samples
+        else {},
+        work=context.store.work / f"convert-{format_name}",
+    )
+    for setting in missing.values():
+        context.progress.begin(f"convert {setting.name}")
+    for conversion in convert_settings(
+        format_name,
+        request,
+        log=context.store.work / f"convert-{format_name}.log",
+        stall_seconds=context.options.time_limit,
+        keep=context.workshop.keep,
+    ):
+        setting = missing[conversion.scheme]
+        made = _described(context, model, setting, conversion.folder, conversion.reason)
+        if made.variant is not None:
+            variant = replace(made.variant, convert_seconds=conversion.seconds)
+            context.store.write(folders[setting.scheme] / "variant.json", variant)
+            made = replace(made, variant=variant)
+        else:
+            shutil.rmtree(folders[setting.scheme], ignore_errors=True)
+        context.progress.end(f"convert {setting.name}", made.failure.reason if made.failure else "done")
+        yield made
+
+
+def _described(context: Context, model: OpenedModel, setting: Setting, folder: Path, reason: str | None) -> Made:
+    if reason is None:
+        path = ARTIFACTS[setting.format].served(folder)
+        try:
+            return Made(setting.name, describe_variant(setting.name, setting.format, path, model.description))
+        except QuantlabError as error:
+            reason = str(error)
+    del context
+    return Made(setting.name, None, Failure(reason, "conversion"))
+
+
+def given_variant(name: str, path: Path, model: OpenedModel) -> Made:
+    """A variant that the user brought with `--variant NAME=FILE`."""
+    try:
+        return Made(name, describe_given(name, path, model.description))
+    except QuantlabError as error:
+        return Made(name, None, Failure(str(error), "conversion"))
+
+
+def convert(
+    model: str | Path,
+    *,
+    out: str | Path,
+    options: AnalyzeOptions | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Path | Failure]:
+    """Make the artifacts alone, ready to serve, as `out/<setting>/…`.
+
+    Args:
+        model: As `analyze` takes it.
+        out: A folder; the settings' folders in it must not be there yet.
+        options: Of these, `settings`, `model`, `calibration`, `seed`, `limit`, `preprocessing` and `time_limit` matter;
+            static quantization is calibrated on `calibration`.
+        progress: Hears what happens.
+
+    Returns:
+        For each setting its folder, or why it could not be made.
+
+    Raises:
+        QuantlabError: If the model or the calibration set cannot be opened, or a folder is there already.
+    """
+    options = options or AnalyzeOptions()
+    settings = select_settings(options.settings)
+    target = Path(out)
+    for setting in settings:
+        if (target / setting.name).exists():
+            raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
+    store = Store(target / ".quantlab")
+    file = identify(Path(model), options.model)
+    try:
+        with store.locked(), Workshop(store.work, options.time_limit) as workshop:
+            context = Context(store, workshop, options, progress or Silent(), file)
+            return {made.setting: _moved(made, target) for made in _all_variants(context, settings)}
+    finally:
+        shutil.rmtree(store.root, ignore_errors=True)
+
+
+def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Made]:
+    from quantlab.study._samples import calibration_alone
+
+    model = open_model(context)
+    calibration = calibration_alone(context, model) if context.options.calibration else None
+    by_format: dict[str, list[Setting]] = {}
+    for setting in settings:
+        by_format.setdefault(setting.format, []).append(setting)
+    for members in by_format.values():
+        yield from make_variants(context, model, members, samples=calibration, calibration=calibration)
+
+
+def _moved(made: Made, target: Path) -> Path | Failure:
+    if made.variant is None:
+        return made.failure or Failure("it was not made", "conversion")
+    source = made.variant.path if made.variant.path.is_dir() else made.variant.path.parent
+    folder = target / made.setting
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source, folder)
+    return folder

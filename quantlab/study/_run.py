@@ -1,0 +1,185 @@
+"""Runs one variant in one runtime, or finds that it was run: outputs are kept by the hash of all they depend on."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from quantlab.errors import TrialError
+from quantlab.processes import Message
+from quantlab.runtimes import Job, Runtime, create_output, input_files, tensor_file
+from quantlab.store import key_of, write_json
+from quantlab.study._context import Context
+from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
+
+__all__ = ["MissingOp", "Run", "bytes_needed", "run_kept"]
+
+
+class MissingOp(TrialError):
+    """A backend that lacks an op of the variant; another may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One variant (or the reference, where there is none) in one runtime."""
+
+    name: str
+    """The row's: a setting, a given variant, or `reference`."""
+    runtime: Runtime
+    variant: Variant | None
+    artifact: str
+    sha256: str
+    """Of the artifact."""
+    environment: Mapping[str, str]
+    """Versions and flags that the outputs depend on."""
+    outputs: Sequence[TensorSpec]
+    """Of the reference, with the sizes that it gave."""
+    batch_size: int
+    options: Mapping[str, object]
+
+    @property
+    def step(self) -> str:
+        """How progress names it."""
+        return f"run {self.name} in {self.runtime.name}"
+
+
+def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
+    """The outputs of a run: kept ones if it was run before, the rest of them if it was begun, else all.
+
+    Raises:
+        MissingOp: If the backend lacks an op.
+        QuantlabError: If the runtime fails, dies or hangs; what it wrote stays for the next time.
+    """
+    folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
+    kept = context.store.read(folder / "outputs.json", KeptOutputs)
+    if kept is not None and all(path.is_file() for path in kept.files.values()):
+        context.progress.begin(run.step, samples.n)
+        context.progress.advance(run.step, samples.n)
+        context.progress.end(run.step, "kept")
+        return kept
+    context.progress.begin(run.step, samples.n)
+    try:
+        made = _run_rest(context, run, samples, folder)
+    except BaseException as error:
+        context.progress.end(run.step, str(error) or type(error).__name__)
+        raise
+    context.progress.end(run.step, "done")
+    return made
+
+
+def _key(run: Run, samples: SampleSet) -> str:
+    return key_of(
+        {
+            "samples": samples.sha256,
+            "artifact": run.sha256,
+            "runtime": run.runtime.name,
+            "environment": dict(run.environment),
+            "batch_size": run.batch_size,
+            "outputs": [[spec.name, list(spec.shape), spec.dtype] for spec in run.outputs],
+        }
+    )
+
+
+def _output_name(spec: TensorSpec) -> str:
+    return f"{quote(spec.name, safe='')}.npy"
+
+
+def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> KeptOutputs:
+    partial = folder.with_name(f"{folder.name}.partial")
+    progress = _resume(partial, run, samples)
+    job = Job(
+        format=run.variant.format if run.variant else "reference",
+        artifact=run.artifact,
+        backend=run.runtime.backend,
+        batch_size=run.batch_size,
+        start=progress.done,
+        stop=samples.n,
+        inputs=input_files(samples, run.variant),
+        outputs=tuple(
+            tensor_file(partial / _output_name(spec), spec, _port(run.variant, spec), place)
+            for place, spec in enumerate(run.outputs)
+        ),
+        options=dict(run.options),
+    )
+    context.progress.advance(run.step, progress.done)
+    ready: Message = {"ran_on": run.runtime.name, "environment": {}}
+    if progress.done < samples.n:
+        with contextlib.closing(run.runtime.run(job, context.workshop)) as messages:
+            for message in messages:
+                ready = message if message["type"] == "ready" else ready
+                progress = _heard(message, progress, lambda done: context.progress.advance(run.step, done))
+                progress.save(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    (partial / "progress.json").unlink()
+    partial.rename(folder)
+    kept = KeptOutputs(
+        files={spec.name: folder / _output_name(spec) for spec in run.outputs},
+        ran_on=str(ready["ran_on"]),
+        environment={**run.environment, **ready["environment"]},
+        timing=Timing(progress.timed, progress.seconds),
+    )
+    context.store.write(folder / "outputs.json", kept)
+    return kept
+
+
+def _port(variant: Variant | None, spec: TensorSpec) -> Port | None:
+    return next(port for port in variant.outputs if port.name == spec.name) if variant else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far a run got, over all the processes that worked on it."""
+
+    done: int = 0
+    timed: int = 0
+    seconds: float = 0.0
+    warm: bool = False
+    """Whether this process has had its first batch, whose time is not counted."""
+
+    def save(self, folder: Path) -> None:
+        write_json(folder / "progress.json", {"done": self.done, "timed": self.timed, "seconds": self.seconds})
+
+
+def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
+    """What a killed run left, or empty files."""
+    try:
+        left = json.loads((folder / "progress.json").read_text())
+        return _Progress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for spec in run.outputs:
+        sizes = [int(size or 0) for size in spec.shape[1:]]
+        create_output(folder / _output_name(spec), n=samples.n, shape=sizes, dtype=spec.dtype)
+    _Progress().save(folder)
+    return _Progress()
+
+
+def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:
+    if message["type"] == "failed":
+        kind = MissingOp if message.get("missing_op") else TrialError
+        raise kind(str(message["reason"]))
+    if message["type"] != "progress":
+        return progress
+    batch, seconds = (int(message["batch"]), float(message["seconds"])) if progress.warm else (0, 0.0)
+    advance(int(message["done"]) - progress.done)
+    return replace(
+        progress,
+        done=int(message["done"]),
+        timed=progress.timed + batch,
+        seconds=progress.seconds + seconds,
+        warm=True,
+    )
+
+
+def bytes_needed(outputs: Iterable[TensorSpec], n: int) -> int:
+    """What the outputs of one run take on disk."""
+    return sum(
+        n * int(np.prod([size or 0 for size in spec.shape[1:]], dtype=np.int64)) * np.dtype(spec.dtype).itemsize
+        for spec in outputs
+    )

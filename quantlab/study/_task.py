@@ -1,0 +1,77 @@
+"""What is scored, and how: one output, and the task that labels and metric make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.calibration import check_labels
+from quantlab.errors import UsageError
+from quantlab.settings import nearest
+from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
+
+__all__ = ["METRICS", "Scoring", "choose_scoring"]
+
+METRICS: Mapping[str, Task | None] = {
+    "auto": None,
+    "top1": "classification",
+    "mae": "regression",
+    "rmse": "regression",
+    "similarity": "similarity",
+}
+"""Metric → what it compares; `auto` goes by the labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How the outputs of every trial are scored."""
+
+    output: TensorSpec
+    task: Task
+    labels: npt.NDArray[Any] | None
+
+
+def choose_scoring(model: ModelDescription, samples: SampleSet, metric: str, asked: str | None) -> Scoring:
+    """Decide what is scored before anything slow begins.
+
+    Raises:
+        UsageError: If the output or metric names nothing, or needs labels that are not there.
+        CalibrationError: If the labels do not fit the output.
+    """
+    output = _scored_output(model, asked)
+    labels = np.load(samples.labels_file, mmap_mode="r") if samples.labelled else None
+    task = _task(metric, labels)
+    if task == "similarity":
+        return Scoring(output, task, None)
+    if labels is None:
+        raise UsageError(
+            f"the metric '{metric}' needs labels and '{samples.source}' has none; add them (y in a .npz, or --labels "
+            f"FILE), or compare with the reference alone by --metric similarity"
+        )
+    check_labels(labels, output)
+    return Scoring(output, task, labels)
+
+
+def _scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:
+    by_name = {spec.name: spec for spec in model.outputs}
+    if asked is None and len(by_name) == 1:
+        return model.outputs[0]
+    listed = ", ".join(f"'{name}'" for name in by_name)
+    if asked is None:
+        raise UsageError(f"'{model.path}' has the outputs {listed}; choose the one that is scored with --score-output")
+    if asked not in by_name:
+        raise UsageError(f"there is no output '{asked}'; {nearest(asked, by_name)}")
+    return by_name[asked]
+
+
+def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
+    if metric not in METRICS:
+        raise UsageError(f"there is no metric '{metric}'; {nearest(metric, METRICS)}")
+    task = METRICS[metric]
+    if task is not None:
+        return task
+    if labels is None:
+        return "similarity"
+    return "classification" if labels.dtype.kind in "iu" else "regression"

@@ -1,0 +1,112 @@
+"""One trial: whatever happens to it is its own row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from quantlab.errors import QuantlabError
+from quantlab.runtimes import RUNTIMES, Runtime
+from quantlab.study._compare import Comparison
+from quantlab.study._context import Context
+from quantlab.study._convert import Made
+from quantlab.study._run import MissingOp, Run, run_kept
+from quantlab.types import Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
+
+__all__ = ["Measured", "Place", "run_trial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a variant is run, and whether that was asked for."""
+
+    runtime: Runtime
+    requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a trial came to, before it is scored."""
+
+    made: Made
+    runtime: str
+    requested: bool
+    kept: KeptOutputs | None = None
+    failure: Failure | None = None
+
+    def trial(self, comparison: Comparison) -> Trial:
+        """The row, with its scores."""
+        row = Trial(
+            setting=self.made.setting,
+            runtime=self.runtime,
+            variant=self.made.variant,
+            requested=self.requested,
+            failure=self.failure,
+            notes=self._notes(),
+        )
+        if self.kept is None:
+            return row
+        return self._scored(row, self.kept, comparison)
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = list(self.made.variant.notes) if self.made.variant else []
+        if not self.requested:
+            notes.append("not asked for: parity needs it")
+        if self.kept is not None and self.kept.ran_on != self.runtime:
+            notes.append(f"ran on {self.kept.ran_on}")
+        return tuple(notes)
+
+    def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
+        measured = replace(
+            row, ran_on=kept.ran_on, timing=kept.timing, environment=kept.environment, outputs=kept.files
+        )
+        try:
+            return replace(measured, scores=comparison.of(kept.files[comparison.scoring.output.name]))
+        except ValueError as error:
+            return replace(measured, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
+
+
+def run_trial(
+    context: Context,
+    made: Made,
+    place: Place,
+    *,
+    samples: SampleSet,
+    outputs: Sequence[TensorSpec],
+    batch_size: int,
+) -> Measured:
+    """Run a variant somewhere; a failure of either is the result, not an exception."""
+    if made.variant is None:
+        return Measured(made, place.runtime.name, place.requested, failure=made.failure)
+    try:
+        kept = _run(context, made.variant, place.runtime, samples=samples, outputs=outputs, batch_size=batch_size)
+    except QuantlabError as error:
+        return Measured(made, place.runtime.name, place.requested, failure=Failure(str(error), "run"))
+    return Measured(made, place.runtime.name, place.requested, kept)
+
+
+def _run(
+    context: Context,
+    variant: Variant,
+    runtime: Runtime,
+    *,
+    samples: SampleSet,
+    outputs: Sequence[TensorSpec],
+    batch_size: int,
+) -> KeptOutputs:
+    run = Run(
+        name=variant.name,
+        runtime=runtime,
+        variant=variant,
+        artifact=str(variant.path.absolute()),
+        sha256=variant.sha256,
+        environment=runtime.environment(variant.format),
+        outputs=outputs,
+        batch_size=batch_size,
+        options={},
+    )
+    try:
+        return run_kept(context, run, samples)
+    except MissingOp:
+        if not context.options.fallback or runtime.fallback is None:
+            raise
+        other = RUNTIMES[runtime.fallback]
+        return _run(context, variant, other, samples=samples, outputs=outputs, batch_size=batch_size)

@@ -1,0 +1,100 @@
+"""What is said above the table: answers that differ, parity that is broken, accuracy near chance."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from quantlab.study._reference import STRAY_LIMIT, Probe
+from quantlab.study._task import Scoring
+from quantlab.types import Scores, Setting, Trial
+
+__all__ = ["PARITY_SQNR_DB", "broken_parity", "near_chance", "parity_by_format", "unstable_reference"]
+
+PARITY_SQNR_DB = 60.0
+"""A float32 artifact whose scored output has less signal to noise than this is a broken conversion."""
+
+
+def unstable_reference(probe: Probe) -> list[str]:
+    """A model that answers the same samples differently cannot be compared with."""
+    found = []
+    if probe.again > STRAY_LIMIT:
+        found.append(
+            f"the model answers the same samples differently when it is called again (by up to {100 * probe.again:.2g} % "
+            f"of its largest output); turn off random ops such as dropout, or every figure below holds chance"
+        )
+    if probe.single > STRAY_LIMIT:
+        found.append(
+            f"the model answers a sample differently alone and in a batch (by up to {100 * probe.single:.2g} % of its "
+            f"largest output); look for statistics over the batch, since TFLite files are run one sample at a time"
+        )
+    return found
+
+
+def parity_by_format(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
+    """Format (or given float32 variant) → how its float32 artifact in Python compares with the reference."""
+    found = {}
+    for trial in trials:
+        if trial.runtime != "python":
+            continue
+        setting = settings.get(trial.setting)
+        if setting is not None and not setting.quantized:
+            found[setting.format] = _parity(trial)
+        elif setting is None and trial.variant is not None and _all_float32(trial):
+            found[trial.setting] = _parity(trial)
+    return found
+
+
+def _all_float32(trial: Trial) -> bool:
+    """Whether a given variant holds nothing but float32, or its name says so."""
+    variant = trial.variant
+    if variant is None:
+        return False
+    named = any(note.startswith("named float32") for note in variant.notes)
+    return named or not {"float16", "int8", "uint8", "uint16", "int16", "int4"} & set(variant.weights)
+
+
+def _parity(trial: Trial) -> str:
+    scores = trial.scores
+    if trial.failure is not None or scores is None:
+        return "unknown: the float32 variant could not be measured in Python"
+    return f"broken: {reason}" if (reason := _broken(scores)) else f"ok: {scores.max_abs_error:.2g}"
+
+
+def _broken(scores: Scores) -> str | None:
+    """Why float32 is not float32, or None."""
+    reasons = []
+    if scores.non_finite:
+        reasons.append(f"{scores.non_finite:,} output values are NaN or infinite")
+    if scores.agreement is not None and scores.agreement < 100:
+        flipped = scores.n - round(scores.agreement * scores.n / 100)
+        reasons.append(f"{flipped:,} of {scores.n:,} predictions flip")
+    if scores.sqnr_db is not None and scores.sqnr_db < PARITY_SQNR_DB:
+        reasons.append(f"its output has an SQNR of {scores.sqnr_db:.1f} dB, under {PARITY_SQNR_DB:g}")
+    return " and ".join(reasons) or None
+
+
+def broken_parity(parity: Mapping[str, str], output: str) -> list[str]:
+    """The sentences that stand above everything else."""
+    return [
+        f"float parity broken: {name}, in float32 and before any quantization, strays from the model: "
+        f"{text.removeprefix('broken: ')} (output '{output}'); its conversion is broken, so its losses are not "
+        f"quantization's"
+        for name, text in parity.items()
+        if text.startswith("broken: ")
+    ]
+
+
+def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
+    """A labelled reference that is hardly better than guessing; most often the samples are not as in training."""
+    if scoring.task != "classification" or scoring.labels is None or scores.top1_interval is None:
+        return []
+    counts = np.bincount(np.asarray(scoring.labels).reshape(-1))
+    classes = max(int(scoring.output.shape[-1] or 0), 2, len(counts))
+    chance = 100 * max(float(counts.max()) / scores.n, 1 / classes)
+    if scores.top1_interval.lower > chance:
+        return []
+    return [
+        f"the model itself is right on {scores.top1:.1f} % of the samples, and guessing reaches {chance:.1f} %; most "
+        f"likely the samples are not preprocessed as in training (scale 0–255 or 0–1, mean, colour order), or the "
+        f"labels are in another order"
+    ]
