@@ -1,0 +1,25 @@
+"""Opens calibration sets, checks them against the model and writes them as the bytes that every runtime is fed.
+
+A source is what the user names: arrays in files, a folder of images, or a function. `open_samples` is the
+whole way from there: read, check, set the calibration part aside, draw, write. Labels are held in memory,
+samples pass through it in blocks.
+"""
+
+from quantlab.calibration._labels import check_labels
+from quantlab.calibration._open import ACCEPTED, open_samples, open_source
+from quantlab.calibration._source import SampleOptions, Source
+from quantlab.calibration._subset import Part, draw, split
+from quantlab.calibration._write import write_samples
+
+__all__ = [
+    "ACCEPTED",
+    "Part",
+    "SampleOptions",
+    "Source",
+    "check_labels",
+    "draw",
+    "open_samples",
+    "open_source",
+    "split",
+    "write_samples",
+]

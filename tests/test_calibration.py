@@ -1,0 +1,770 @@
+"""Calibration sets of arrays: names, shapes, dtypes, labels, what is drawn and what is written."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantlab.calibration import (
+    Part,
+    SampleOptions,
+    check_labels,
+    draw,
+    open_samples,
+    open_source,
+    split,
+    write_samples,
+)
+from quantlab.errors import CalibrationError, UsageError
+from quantlab.types import Preprocessing, SampleSet, TensorSpec
+
+IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
+PIXELS = np.arange(10 * 12, dtype=np.uint8).reshape(10, 4, 3, 1)
+CLASSES = np.arange(10) % 2
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def fashion():
+    here = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("QUANTLAB_DATA", here.parent / "shared" / "data")) / "fashion-mnist"
+    if not folder.is_dir():
+        pytest.skip("needs Fashion-MNIST as data/README.md describes it; name the folder with QUANTLAB_DATA")
+    return folder
+
+
+def opened(data="x.npz", *, inputs=(IMAGE,), calibration=None, calibrate=0, **options):
+    return open_samples(
+        data,
+        calibration,
+        model_inputs=tuple(inputs),
+        folder=Path("study"),
+        options=SampleOptions(**options),
+        calibrate=calibrate,
+    )
+
+
+def tensor(samples: SampleSet, name="image"):
+    return np.load(samples.input_file(name))
+
+
+def positions(samples: SampleSet):
+    return np.load(samples.folder / "indices.npy")
+
+
+# What is read
+
+
+def test_an_npz_becomes_the_models_bytes():
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    samples, calibration = opened()
+    assert calibration is None
+    assert samples == SampleSet(
+        folder=Path("study/data") / samples.sha256[:12],
+        inputs=(IMAGE,),
+        n=10,
+        labelled=True,
+        sha256=samples.sha256,
+        source="x.npz",
+        available=10,
+        drawn="all",
+        preprocessing="",
+    )
+    assert tensor(samples).dtype == np.dtype("<f4")
+    np.testing.assert_array_equal(tensor(samples), PIXELS)
+    np.testing.assert_array_equal(np.load(samples.labels_file), CLASSES)
+    np.testing.assert_array_equal(positions(samples), np.arange(10))
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "deflated"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blocks_of_an_npz_join_to_the_whole(save, order):
+    values = np.random.default_rng(0).normal(size=(37, 1000, 400)).astype(np.float32)  # 59 MB: many blocks
+    save("x.npz", x=np.asarray(values, order=order))
+    spec = TensorSpec("image", (None, None, None), "float32")
+    samples, _ = opened(inputs=[spec], limit=20)
+    np.testing.assert_array_equal(tensor(samples), values[positions(samples)])
+    assert samples.inputs == (TensorSpec("image", (None, 1000, 400), "float32"),)
+
+
+@pytest.mark.parametrize("labels_file", ["x.labels.npy", "x_labels.npy"])
+def test_an_npy_finds_its_labels_beside_it(labels_file):
+    np.save("x.npy", PIXELS)
+    np.save(labels_file, CLASSES)
+    samples, _ = opened("x.npy")
+    np.testing.assert_array_equal(tensor(samples), PIXELS)
+    np.testing.assert_array_equal(np.load(samples.labels_file), CLASSES)
+
+
+def test_an_npy_alone_is_unlabelled():
+    np.save("x.npy", PIXELS)
+    samples, _ = opened("x.npy")
+    assert (samples.labelled, samples.labels_file.exists()) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "labels"),
+    [
+        pytest.param("y.txt", "3\n1\n4\n", np.array([3, 1, 4]), id="integers are classes"),
+        pytest.param("y.csv", "3\n1.5\n-4e1\n\n", np.array([3, 1.5, -40.0]), id="one float makes targets of all"),
+    ],
+)
+def test_labels_as_text(name, text, labels):
+    np.save("x.npy", PIXELS[:3])
+    Path(name).write_text(text)
+    samples, _ = opened("x.npy", labels=name)
+    written = np.load(samples.labels_file)
+    np.testing.assert_array_equal(written, labels)
+    assert written.dtype == labels.dtype
+
+
+def test_several_inputs_keep_names_dtypes_and_order():
+    ids = TensorSpec("ids", (None, None), "int32")
+    mask = TensorSpec("a/b:0", (None, None), "bool")
+    np.savez("x.npz", **{"a/b:0": np.eye(5, dtype=np.uint8), "ids": np.arange(25).reshape(5, 5), "labels": np.ones(5)})
+    samples, _ = opened(inputs=[ids, mask])
+    assert samples.inputs == (replace(ids, shape=(None, 5)), replace(mask, shape=(None, 5)))
+    assert tensor(samples, "ids").dtype == np.int32
+    np.testing.assert_array_equal(tensor(samples, "a/b:0"), np.eye(5, dtype=bool))
+    np.testing.assert_array_equal(np.load(samples.labels_file), np.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "named", "labelled"),
+    [
+        pytest.param({"x": PIXELS}, "y", False, id="an input that is called like labels"),
+        pytest.param({"y": PIXELS, "labels": CLASSES}, "y", True, id="its labels have the other name"),
+        pytest.param({"x": PIXELS, "y": CLASSES}, "y", True, id="x is it, and y the labels"),
+        pytest.param({"image": PIXELS, "y": CLASSES, "paths": CLASSES}, "image", True, id="more beside labels"),
+        pytest.param({"image": PIXELS, "x": CLASSES, "y": CLASSES}, "image", True, id="its own name goes before x"),
+    ],
+)
+def test_which_array_is_what(arrays, named, labelled):
+    np.savez("x.npz", **arrays)
+    samples, _ = opened(inputs=[replace(IMAGE, name=named)])
+    np.testing.assert_array_equal(tensor(samples, named), PIXELS)
+    assert samples.labelled == labelled
+
+
+@pytest.mark.parametrize(
+    ("raw", "labels"),
+    [
+        pytest.param(np.array([[2], [0], [1]], dtype=np.uint8), np.array([2, 0, 1]), id="a column"),
+        pytest.param(np.array([True, False, True]), np.array([1, 0, 1]), id="booleans"),
+        pytest.param(np.eye(3, dtype=np.float32)[[2, 0, 1]], np.array([2, 0, 1]), id="one-hot floats"),
+        pytest.param(np.eye(3, dtype=np.int64)[[2, 0, 1]], np.array([2, 0, 1]), id="one-hot integers"),
+        pytest.param(np.ones((3, 1), np.float32), np.ones((3, 1), np.float32), id="a column of floats is a target"),
+        pytest.param(np.array([1, 2, 3], dtype=">f8"), np.array([1.0, 2, 3]), id="big-endian targets"),
+        pytest.param(np.full((3, 2), 0.5), np.full((3, 2), 0.5), id="rows that are not one-hot"),
+    ],
+)
+def test_labels_of_many_forms(raw, labels):
+    np.savez("x.npz", x=PIXELS[:3], y=raw)
+    samples, _ = opened()
+    written = np.load(samples.labels_file)
+    np.testing.assert_array_equal(written, labels)
+    assert written.dtype == labels.dtype.newbyteorder("<")
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        pytest.param(np.array([0, 2**24]), "float32", id="integers that a float holds exactly"),
+        pytest.param(np.array([0.1, 2.5]), "float32", id="doubles are rounded"),
+        pytest.param(np.array([1.5, 2.5], dtype=">f4"), "float32", id="big endian"),
+        pytest.param(np.array([-(2**31), 2**31 - 1]), "int32", id="int64 in range"),
+        pytest.param(np.array([0, 255], dtype=np.uint8), "int64", id="bytes to integers"),
+        pytest.param(np.array([True, False]), "int32", id="booleans to integers"),
+        pytest.param(np.array([0, 1], dtype=np.int32), "bool", id="zero and one to booleans"),
+        pytest.param(np.array([2**63], dtype=np.uint64), "uint64", id="the same dtype is not looked at"),
+    ],
+)
+def test_values_that_fit_another_dtype(values, dtype):
+    np.savez("x.npz", x=values)
+    samples, _ = opened(inputs=[TensorSpec("v", (None,), dtype)])
+    np.testing.assert_array_equal(tensor(samples, "v"), values.astype(dtype))
+    assert tensor(samples, "v").dtype == np.dtype(dtype).newbyteorder("<")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arrays", "inputs", "message"),
+    [
+        pytest.param(
+            {"x": PIXELS[..., 0]},
+            [IMAGE],
+            "the input 'image' takes samples of shape (4, 3, 1), but those of 'x.npz' have the shape (4, 3); "
+            "add the channel dimension with x[..., None]",
+            id="no channel",
+        ),
+        pytest.param(
+            {"x": PIXELS},
+            [replace(IMAGE, shape=(None, 4, None))],
+            "the input 'image' takes samples of shape (4, ?), but those of 'x.npz' have the shape (4, 3, 1); "
+            "take the channel dimension away with x[..., 0]",
+            id="a channel too many",
+        ),
+        pytest.param(
+            {"x": np.zeros((2, 3, 8, 8))},
+            [replace(IMAGE, shape=(None, 8, 8, 3))],
+            "the input 'image' takes samples of shape (8, 8, 3), but those of 'x.npz' have the shape (3, 8, 8); "
+            "they have channels first, so move them last with numpy.moveaxis(x, 1, -1)",
+            id="channels first",
+        ),
+        pytest.param(
+            {"x": np.zeros((2, 8, 8, 3))},
+            [replace(IMAGE, shape=(None, 3, 8, 8))],
+            "the input 'image' takes samples of shape (3, 8, 8), but those of 'x.npz' have the shape (8, 8, 3); "
+            "they have channels last, so move them first with numpy.moveaxis(x, -1, 1)",
+            id="channels last",
+        ),
+        pytest.param(
+            {"x": np.zeros((2, 12))},
+            [IMAGE],
+            "the input 'image' takes samples of shape (4, 3, 1), but those of 'x.npz' have the shape (12,); "
+            "the number of values is right, so if their order is, x.reshape(-1, 4, 3, 1) does it",
+            id="flattened",
+        ),
+        pytest.param(
+            {"x": np.zeros((2, 5, 5, 1))},
+            [IMAGE],
+            "the input 'image' takes samples of shape (4, 3, 1), but those of 'x.npz' have the shape (5, 5, 1); "
+            "give samples of the shape the model was trained on",
+            id="another size",
+        ),
+        pytest.param(
+            {"x": np.float32(1)},
+            [TensorSpec("v", (None,), "float32")],
+            "'x.npz' holds no samples; give at least one, and some hundreds for figures that mean something",
+            id="a lone number",
+        ),
+        pytest.param(
+            {"x": PIXELS[:0]},
+            [IMAGE],
+            "'x.npz' holds no samples; give at least one, and some hundreds for figures that mean something",
+            id="empty",
+        ),
+        pytest.param(
+            {"x": np.zeros((2, 3))},
+            [TensorSpec("ids", (None, 3), "int32")],
+            "the input 'ids' takes int32, but 'x.npz' holds float64; "
+            "if they are whole numbers, store them with .astype('int32')",
+            id="floats for integers",
+        ),
+        pytest.param(
+            {"x": np.array(["a", "b"])},
+            [TensorSpec("v", (None,), "float32")],
+            "the input 'v' takes float32, but 'x.npz' holds str32; give numbers or booleans",
+            id="text for numbers",
+        ),
+        pytest.param(
+            {"x": np.zeros(2)},
+            [TensorSpec("v", (None,), "str")],
+            "the input 'v' takes str, and samples can only be booleans, integers or floats; "
+            "export the model with such an input",
+            id="a model that takes text",
+        ),
+        pytest.param(
+            {"x": np.array([0, 5, 2**24 + 1])},
+            [TensorSpec("v", (None,), "float32")],
+            "sample 2 (counted from 0) of 'x.npz' holds 16777217 in the input 'v', which takes float32, exact only "
+            "from -16777216 to 16777216; bring the values into that range",
+            id="an integer that a float rounds",
+        ),
+        pytest.param(
+            {"x": np.array([[0, 1], [0, -(2**31) - 1]])},
+            [TensorSpec("v", (None, 2), "int32")],
+            "sample 1 (counted from 0) of 'x.npz' holds -2147483649 in the input 'v', which takes int32, exact only "
+            "from -2147483648 to 2147483647; bring the values into that range",
+            id="an integer out of range",
+        ),
+        pytest.param(
+            {"x": np.array([2**64 - 1], dtype=np.uint64)},
+            [TensorSpec("v", (None,), "int64")],
+            "sample 0 (counted from 0) of 'x.npz' holds 18446744073709551615 in the input 'v', which takes int64, "
+            "exact only from -9223372036854775808 to 9223372036854775807; bring the values into that range",
+            id="an unsigned integer out of range",
+        ),
+        pytest.param(
+            {"x": np.array([0, 1e39])},
+            [TensorSpec("v", (None,), "float32")],
+            "sample 1 (counted from 0) of 'x.npz' holds 1e+39 in the input 'v', which takes float32 and would make "
+            "infinity of it; scale it",
+            id="a float beyond the largest",
+        ),
+        pytest.param(
+            {"x": np.array([[0, 1], [2, np.nan]])},
+            [TensorSpec("v", (None, 2), "float32")],
+            "sample 1 (counted from 0) of 'x.npz' holds NaN in the input 'v'; "
+            "mend or remove it, since it would spoil every score",
+            id="NaN",
+        ),
+        pytest.param(
+            {"x": np.array([0, 1, -np.inf], np.float32)},
+            [TensorSpec("v", (None,), "float32")],
+            "sample 2 (counted from 0) of 'x.npz' holds infinity in the input 'v'; "
+            "mend or remove it, since it would spoil every score",
+            id="infinity",
+        ),
+        pytest.param(
+            {"a": np.zeros(3), "b": np.zeros(2)},
+            [TensorSpec("a", (None,), "float32"), TensorSpec("b", (None,), "float32")],
+            "'x.npz' holds 3 samples of 'a' but 2 of 'b'; give every input the same samples",
+            id="inputs of different counts",
+        ),
+        pytest.param(
+            {"x_test": PIXELS, "y_test": CLASSES},
+            [IMAGE],
+            "'x.npz' holds 'x_test', 'y_test', but the model takes 'image'; "
+            "name the arrays for the model's inputs, or 'x', and the labels 'y'",
+            id="names that are not understood",
+        ),
+        pytest.param(
+            {"x": PIXELS},
+            [replace(IMAGE, name="left"), replace(IMAGE, name="right")],
+            "'x.npz' holds 'x', but the model takes 'left', 'right'; "
+            "name the arrays for the model's inputs, and the labels 'y'",
+            id="x where there are several inputs",
+        ),
+        pytest.param(
+            {"x": PIXELS, "label": CLASSES},
+            [IMAGE],
+            "'x.npz' holds 'label', which is neither an input of the model ('image') nor labels; "
+            "name labels 'y', or leave out what is not needed",
+            id="what may be labels under another name",
+        ),
+        pytest.param(
+            {"x": PIXELS, "y": CLASSES[:9]},
+            [IMAGE],
+            "'x.npz' holds 10 samples but 9 labels; give one label for each sample",
+            id="a label too few",
+        ),
+        pytest.param(
+            {"x": PIXELS, "y": np.array(["cat"] * 10)},
+            [IMAGE],
+            "the labels of 'x.npz' are str96; give the classes' numbers, counted from 0, or floats for a regression",
+            id="labels in words",
+        ),
+        pytest.param(
+            {"x": PIXELS, "y": np.full((10, 3), 2)},
+            [IMAGE],
+            "the labels of 'x.npz' are int64 of shape (3,) a sample, and classes are one integer each, "
+            "or one-hot rows; store targets of a regression as floats",
+            id="several integers a sample",
+        ),
+        pytest.param(
+            {"x": PIXELS, "y": np.where(CLASSES, np.nan, 1.0)},
+            [IMAGE],
+            "label 1 (counted from 0) of 'x.npz' holds NaN or infinity; mend or remove that sample",
+            id="a target that is NaN",
+        ),
+        pytest.param(
+            {"x": np.array([None, 1])},
+            [IMAGE],
+            "'x.npz' cannot be read (the array 'x' holds Python objects, which are never unpickled); "
+            "it is truncated or not of plain arrays, so write it again with numpy.savez",
+            id="pickles",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit(arrays, inputs, message):
+    np.savez("x.npz", **arrays)
+    with pytest.raises(CalibrationError) as refusal:
+        opened(inputs=inputs)
+    assert str(refusal.value) == message
+    assert not list(Path().glob("study/**/*.npy"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "tset.npz",
+            "there is no 'tset.npz', and a calibration set is a .npz file, a .npy file, a folder of images, or "
+            "module:function; did you mean 'test.npz'?",
+            id="a slip of the pen",
+        ),
+        pytest.param(
+            "nowhere/x.npz",
+            "there is no 'nowhere/x.npz', nor a folder 'nowhere'; "
+            "give a .npz file, a .npy file, a folder of images, or module:function",
+            id="no such folder",
+        ),
+        pytest.param(
+            "qqq",
+            "there is no 'qqq', and a calibration set is a .npz file, a .npy file, a folder of images, or "
+            "module:function; there is 'broken.npz', 'empty.npy', 'test.npz', 'words.csv'",
+            id="nothing like it",
+        ),
+        pytest.param(
+            "words.csv",
+            "'words.csv' is no calibration set; give a .npz file, a .npy file, a folder of images, or module:function",
+            id="another kind of file",
+        ),
+        pytest.param(
+            "broken.npz",
+            "'broken.npz' cannot be read (File is not a zip file); "
+            "it is truncated or not of plain arrays, so write it again with numpy.savez",
+            id="a truncated npz",
+        ),
+        pytest.param(
+            "empty.npy",
+            "'empty.npy' cannot be read (No data left in file); "
+            "it is truncated or not a plain array, so write it again with numpy.save",
+            id="an empty npy",
+        ),
+    ],
+)
+def test_what_is_no_calibration_set(text, message):
+    np.savez("test.npz", x=PIXELS)
+    Path("broken.npz").write_bytes(Path("test.npz").read_bytes()[:100])
+    Path("empty.npy").touch()
+    Path("words.csv").write_text("a,b")
+    with pytest.raises(CalibrationError) as refusal:
+        opened(text)
+    assert str(refusal.value) == message
+
+
+def test_an_npz_damaged_inside_is_refused():
+    np.savez_compressed("x.npz", x=np.random.default_rng(0).integers(0, 255, (10, 4, 3, 1)))
+    data = bytearray(Path("x.npz").read_bytes())
+    data[200:220] = bytes(20)
+    Path("x.npz").write_bytes(data)
+    with pytest.raises(CalibrationError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or not of plain"):
+        opened()
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_an_npy_that_is_too_short_is_refused(n):
+    np.save("x.npy", PIXELS)
+    Path("x.npy").write_bytes(Path("x.npy").read_bytes()[: 128 + n])
+    with pytest.raises(CalibrationError, match=r"^'x\.npy' cannot be read \(.+\); it is truncated or not a plain"):
+        opened("x.npy")
+
+
+def test_an_npy_without_samples_is_refused():
+    np.save("x.npy", PIXELS[:0])
+    with pytest.raises(CalibrationError, match=r"^'x\.npy' holds no samples;"):
+        opened("x.npy")
+
+
+def test_an_npy_cannot_feed_two_inputs():
+    np.save("x.npy", PIXELS)
+    with pytest.raises(CalibrationError) as refusal:
+        opened("x.npy", inputs=[IMAGE, replace(IMAGE, name="other")])
+    assert str(refusal.value) == (
+        "'x.npy' is a .npy file and feeds one input, but the model takes 'image', 'other'; "
+        "give a .npz file with an array for each, or a module:function that returns them by name"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        pytest.param(
+            "y.csv",
+            "label\n1\n",
+            "line 1 of 'y.csv' is 'label', and each line must hold one number, without a header",
+            id="a header",
+        ),
+        pytest.param(
+            "missing.txt",
+            None,
+            "the labels in 'missing.txt' cannot be read ([Errno 2] No such file or directory: 'missing.txt'); "
+            "give a .npy file, or text with one number a line",
+            id="missing",
+        ),
+        pytest.param(
+            "y.txt", "1\n2\n", "'x.npy' holds 10 samples but 2 labels; give one label for each sample", id="few"
+        ),
+    ],
+)
+def test_label_files_that_do_not_fit(name, text, message):
+    np.save("x.npy", PIXELS)
+    if text is not None:
+        Path(name).write_text(text)
+    with pytest.raises(CalibrationError) as refusal:
+        opened("x.npy", labels=name)
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(
+            {"labels": "y.npy"},
+            "'x.npz' has labels of its own, so that those of 'y.npy' contradict them; leave one out",
+            id="labels twice",
+        ),
+        pytest.param(
+            {"limit": 0}, "the limit is 0, and at least 1 sample must be scored; give more, or no limit", id="limit 0"
+        ),
+        pytest.param({"seed": -1}, "the seed is -1, and seeds count from 0; give another", id="a negative seed"),
+        pytest.param(
+            {"preprocessing": Preprocessing(scale=0.5)},
+            "a preprocessing is declared, but 'x.npz' is no folder of images, and arrays are fed as they are; "
+            "leave it out, or apply it to the arrays",
+            id="a preprocessing for arrays",
+        ),
+        pytest.param(
+            {"calibration": "./x.npz"},
+            "'x.npz' is given both to be scored and for calibration, and what was calibrated on must not be scored; "
+            "leave --calibration out, and a part is set aside for it",
+            id="calibrated on what is scored",
+        ),
+    ],
+)
+def test_options_that_contradict(options, message):
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    with pytest.raises(UsageError) as refusal:
+        opened(**options)
+    assert str(refusal.value) == message
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_read():
+    # A sparse file: it claims 4 TB and holds next to nothing.
+    np.lib.format.open_memmap("x.npy", mode="w+", dtype=np.uint8, shape=(4000, 10**9))
+    with pytest.raises(CalibrationError) as refusal:
+        opened("x.npy", inputs=[TensorSpec("v", (None, None), "float32")])
+    start, _, rest = str(refusal.value).partition(", where ")
+    assert start == "the samples need 16000.00 GB in 'study'"
+    assert rest.endswith(" GB are free; make room, choose another folder with --out, or score fewer with --limit")
+
+
+# What is drawn
+
+
+def test_a_limit_on_sorted_data_holds_every_class_alike(fashion):
+    spec = TensorSpec("image", (None, 28, 28, 1), "float32")
+    source = str(fashion / "test.npz")
+    samples, calibration = opened(source, inputs=[spec], limit=1000, calibrate=256)
+    labels, calibration_labels = np.load(samples.labels_file), np.load(calibration.labels_file)
+    assert np.bincount(labels).tolist() == [100] * 10
+    assert np.bincount(calibration_labels).tolist() == [26] * 6 + [25] * 4
+    assert not set(positions(samples)) & set(positions(calibration))
+    with np.load(source) as data:
+        for each in (samples, calibration):
+            np.testing.assert_array_equal(tensor(each), data["x"][positions(each)])
+            np.testing.assert_array_equal(np.load(each.labels_file), data["y"][positions(each)])
+
+
+@pytest.mark.parametrize(
+    ("n", "calibrate", "limit", "labelled", "expected"),
+    [
+        pytest.param(600, 0, None, True, ("all", 600, None, None), id="all of it"),
+        pytest.param(
+            600, 256, None, True, ("stratified, seed 7", 344, "stratified, seed 7", 256), id="a part set aside"
+        ),
+        pytest.param(600, 256, 50, False, ("random, seed 7", 50, "random, seed 7", 256), id="without labels"),
+        pytest.param(600, 0, 600, True, ("all", 600, None, None), id="a limit that takes all"),
+        pytest.param(
+            511,
+            256,
+            None,
+            True,
+            (
+                "stratified, seed 7",
+                384,
+                "stratified, seed 7; a quarter of the samples, since 256 would be more than half of 511",
+                127,
+            ),
+            id="too few for a whole part",
+        ),
+        pytest.param(
+            2,
+            256,
+            None,
+            False,
+            (
+                "random, seed 7",
+                1,
+                "random, seed 7; a quarter of the samples, since 256 would be more than half of 2",
+                1,
+            ),
+            id="one each",
+        ),
+    ],
+)
+def test_how_a_set_is_split(n, calibrate, limit, labelled, expected):
+    arrays = {"y": np.arange(n) % 5} if labelled else {}
+    np.savez("x.npz", x=np.arange(n), **arrays)
+    source = open_source("x.npz", inputs=[TensorSpec("v", (None,), "int64")], options=SampleOptions())
+    scored, aside = split(source, options=SampleOptions(limit=limit, seed=7), calibrate=calibrate)
+    calibration = (aside.drawn, len(aside.indices)) if aside else (None, None)
+    assert (scored.drawn, len(scored.indices), *calibration) == expected
+
+
+def test_one_sample_cannot_be_both():
+    np.savez("x.npz", x=PIXELS[:1])
+    with pytest.raises(CalibrationError) as refusal:
+        opened(calibrate=256)
+    assert str(refusal.value) == (
+        "'x.npz' holds one sample, which cannot both calibrate and be scored; "
+        "give more, or other samples with --calibration"
+    )
+
+
+def test_a_calibration_set_of_its_own_is_taken_whole():
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    np.savez("other.npz", x=PIXELS[::-1])
+    samples, calibration = opened(calibration="other.npz", calibrate=256, limit=4)
+    assert (samples.n, samples.drawn, calibration.n, calibration.drawn) == (4, "stratified, seed 0", 10, "all")
+    assert calibration.folder.parent == Path("study/calibration")
+    np.testing.assert_array_equal(tensor(calibration), PIXELS[::-1])
+
+
+LABELS = st.lists(st.integers(-3, 6), min_size=1, max_size=200).map(np.array)
+SEEDS = st.integers(0, 2**32)
+
+
+@given(labels=LABELS, share=st.floats(0, 1), seed=SEEDS)
+def test_each_class_gets_its_share_to_within_one(labels, share, seed):
+    n, count = len(labels), round(share * len(labels))
+    drawn = draw(count, n=n, labels=labels, seed=seed)
+    assert len(drawn) == count
+    assert (np.diff(drawn) > 0).all()
+    for label in np.unique(labels):
+        assert abs((labels[drawn] == label).sum() - count * (labels == label).sum() / n) < 1
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_a_draw_is_the_same_for_a_seed_and_ignores_what_classes_are_called(labels, seed):
+    arguments = {"n": len(labels), "seed": seed}
+    drawn = draw(len(labels) // 2, labels=labels, **arguments)
+    np.testing.assert_array_equal(drawn, draw(len(labels) // 2, labels=labels * 10 + 5, **arguments))
+
+
+@given(labels=LABELS, seed=SEEDS)
+def test_a_larger_draw_keeps_what_a_smaller_one_had_of_one_class(labels, seed):
+    arguments = {"n": len(labels), "labels": None, "seed": seed}
+    assert set(draw(len(labels) // 3, **arguments)) <= set(draw(len(labels) // 2, **arguments))
+
+
+def test_two_streams_of_a_seed_differ():
+    assert not np.array_equal(*(draw(50, n=100, labels=None, seed=0, stream=stream) for stream in (0, 1)))
+
+
+@given(labels=LABELS.filter(lambda labels: len(labels) > 1), calibrate=st.integers(1, 150), seed=SEEDS)
+def test_scored_and_calibration_parts_make_the_whole(tmp_path_factory, labels, calibrate, seed):
+    path = tmp_path_factory.mktemp("split") / "x.npz"
+    np.savez(path, x=np.arange(len(labels)), y=labels)
+    source = open_source(str(path), inputs=[TensorSpec("v", (None,), "int64")], options=SampleOptions())
+    scored, aside = split(source, options=SampleOptions(seed=seed), calibrate=calibrate)
+    np.testing.assert_array_equal(np.sort([*scored.indices, *aside.indices]), np.arange(len(labels)))
+    limited, same = split(source, options=SampleOptions(seed=seed, limit=1), calibrate=calibrate)
+    np.testing.assert_array_equal(same.indices, aside.indices)
+    assert set(limited.indices) <= set(scored.indices)
+
+
+# What is written
+
+
+def test_the_same_call_finds_what_it_wrote():
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    first = opened(calibrate=2, limit=4)
+    before = {path: path.stat().st_mtime_ns for path in Path("study").rglob("*.npy")}
+    assert opened(calibrate=2, limit=4) == first
+    assert {path: path.stat().st_mtime_ns for path in Path("study").rglob("*.npy")} == before
+    assert sorted(path.name for path in Path("study").iterdir()) == ["calibration", "data"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "dtype", "same"),
+    [
+        pytest.param({"x": PIXELS.astype(np.int64), "y": CLASSES}, "float32", True, id="another dtype in the source"),
+        pytest.param({"image": PIXELS, "y": np.eye(2)[CLASSES]}, "float32", True, id="another name and form"),
+        pytest.param({"x": PIXELS, "y": 1 - CLASSES}, "float32", False, id="other labels"),
+        pytest.param({"x": PIXELS}, "float32", False, id="no labels"),
+        pytest.param({"x": PIXELS[::-1], "y": CLASSES}, "float32", False, id="another order"),
+        pytest.param({"x": PIXELS, "y": CLASSES}, "uint8", False, id="another dtype in the model"),
+    ],
+)
+def test_the_hash_is_of_what_is_fed(arrays, dtype, same):
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    first, _ = opened()
+    np.savez("x.npz", **arrays)
+    second, _ = opened(inputs=[replace(IMAGE, dtype=dtype)])
+    assert (first.sha256 == second.sha256) == same
+
+
+def test_parts_are_written_in_one_reading():
+    np.savez("x.npz", x=PIXELS)
+    source = open_source("x.npz", inputs=[IMAGE], options=SampleOptions())
+    readings = []
+
+    def read(indices):
+        readings.append(indices.tolist())
+        yield from source.read(indices)
+
+    parts = [
+        Part("data", np.array([1, 8]), "random, seed 0"),
+        Part("calibration", np.array([0, 5, 9]), "random, seed 0"),
+    ]
+    written = write_samples(replace(source, read=read), parts, inputs=[IMAGE], folder=Path("study"))
+    assert readings == [[0, 1, 5, 8, 9]]
+    for each, part in zip(written, parts, strict=True):
+        np.testing.assert_array_equal(tensor(each), PIXELS[part.indices])
+
+
+def test_nothing_is_left_behind_by_a_failure():
+    np.savez("x.npz", x=np.where(PIXELS == 119, np.nan, PIXELS))
+    with pytest.raises(CalibrationError):
+        opened()
+    assert list(Path("study").iterdir()) == []
+
+
+# Labels against the scored output
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape"),
+    [
+        pytest.param(np.array([0, 9]), (None, 10), id="every class"),
+        pytest.param(np.array([0, 1]), (None, 1), id="binary"),
+        pytest.param(np.array([0, 1000]), (None, None), id="open width"),
+        pytest.param(np.array([0.5, 3]), (None, 1), id="a target each"),
+        pytest.param(np.zeros((2, 5)), (None, 5), id="targets of the output's shape"),
+    ],
+)
+def test_labels_that_fit(labels, shape):
+    check_labels(labels, TensorSpec("probs", shape, "float32"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "message"),
+    [
+        pytest.param(
+            np.array([0, 12, 3]),
+            (None, 10),
+            "labels run from 0 to 12 but the output 'probs' has 10 classes; number the classes from 0 to 9",
+            id="too many classes",
+        ),
+        pytest.param(
+            np.array([-1, 1]),
+            (None, 1),
+            "labels run from -1 to 1 but the output 'probs' has 2 classes; number the classes from 0 to 1",
+            id="binary as minus and plus one",
+        ),
+        pytest.param(
+            np.zeros((2, 3)),
+            (None, 10),
+            "labels are float64 of shape (3,) a sample but the output 'probs' gives (10,); "
+            "give targets of that shape, or integers if they are classes",
+            id="targets of another shape",
+        ),
+    ],
+)
+def test_labels_that_do_not_fit(labels, shape, message):
+    with pytest.raises(CalibrationError) as refusal:
+        check_labels(labels, TensorSpec("probs", shape, "float32"))
+    assert str(refusal.value) == message

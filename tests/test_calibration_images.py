@@ -1,0 +1,299 @@
+"""Folders of images as calibration sets."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from quantlab.calibration import SampleOptions, open_samples
+from quantlab.errors import CalibrationError, UsageError
+from quantlab.types import Preprocessing, TensorSpec
+
+RGB = TensorSpec("image", (None, 4, 6, 3), "float32")
+GREY = TensorSpec("image", (None, 4, 6, 1), "float32")
+COLOURS = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def opened(spec=RGB, *, data="images", limit=None, **preprocessing):
+    options = SampleOptions(preprocessing=Preprocessing(**preprocessing), limit=limit)
+    samples, _ = open_samples(data, None, model_inputs=(spec,), folder=Path("study"), options=options, calibrate=0)
+    return samples
+
+
+def tensor(samples):
+    return np.load(samples.input_file("image"))
+
+
+def save(path, pixels=COLOURS, **options):
+    path = Path("images", path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **options)
+
+
+def test_pictures_are_the_arrays_they_were_made_from():
+    here = Path(__file__).resolve().parents[1]
+    fashion = Path(os.environ.get("QUANTLAB_DATA", here.parent / "shared" / "data")) / "fashion-mnist"
+    if not fashion.is_dir():
+        pytest.skip("needs Fashion-MNIST as data/README.md describes it; name the folder with QUANTLAB_DATA")
+    with np.load(fashion / "test.npz") as data:
+        x, y = data["x"], data["y"]
+    first60 = np.concatenate([np.flatnonzero(y == label)[:60] for label in range(10)])
+    np.savez("first60.npz", x=x[first60], y=y[first60])
+    spec = TensorSpec("image", (None, 28, 28, 1), "float32")
+    pictures = opened(spec, data=str(fashion / "images"))
+    arrays = opened(spec, data="first60.npz")
+    assert pictures.sha256 == arrays.sha256
+    assert tensor(pictures).tobytes() == tensor(arrays).tobytes()
+    assert pictures.preprocessing == (
+        "grey 28×28, Pillow's bilinear where a file has another size; values 0–255 as they are; "
+        "classes in the order '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        pytest.param(["10", "9", "11"], ["9", "10", "11"], id="numbers in their own order"),
+        pytest.param(["dog", "cat", "10"], ["10", "cat", "dog"], id="names in the alphabet's"),
+    ],
+)
+def test_the_order_of_classes(names, order):
+    for name in names:
+        save(f"{name}/a.png", np.full((4, 6, 3), order.index(name), np.uint8))
+    Path("images/.hidden").mkdir()
+    samples = opened()
+    np.testing.assert_array_equal(np.load(samples.labels_file), [0, 1, 2])
+    np.testing.assert_array_equal(tensor(samples)[:, 0, 0, 0], [0, 1, 2])
+    assert samples.preprocessing.endswith("classes in the order " + ", ".join(f"'{name}'" for name in order))
+
+
+def test_an_empty_class_keeps_its_label():
+    save("0/a.png")
+    save("2/a.png")
+    Path("images/1").mkdir()
+    np.testing.assert_array_equal(np.load(opened().labels_file), [0, 2])
+
+
+def test_images_straight_in_the_folder_are_unlabelled():
+    save("b.png")
+    save("a.BMP", COLOURS[::-1])
+    Path("images/notes.txt").write_text("ignored")
+    samples = opened()
+    assert not samples.labelled
+    np.testing.assert_array_equal(tensor(samples), np.stack([COLOURS[::-1], COLOURS]))
+    assert samples.preprocessing == "rgb 4×6, Pillow's bilinear where a file has another size; values 0–255 as they are"
+
+
+@pytest.mark.parametrize(
+    ("spec", "preprocessing", "expected"),
+    [
+        pytest.param(RGB, {}, COLOURS, id="as they are"),
+        pytest.param(RGB, {"colour": "bgr"}, COLOURS[..., ::-1], id="blue first"),
+        pytest.param(GREY, {}, np.asarray(Image.fromarray(COLOURS).convert("L"))[..., None], id="grey"),
+        pytest.param(
+            TensorSpec("image", (None, 4, 6), "float32"),
+            {"colour": "grey"},
+            np.asarray(Image.fromarray(COLOURS).convert("L")),
+            id="grey without a channel dimension",
+        ),
+        pytest.param(
+            RGB,
+            {"scale": 1 / 127.5, "offset": -1.0},
+            (COLOURS.astype(np.float64) / 127.5 - 1).astype(np.float32),
+            id="scaled to minus one to one",
+        ),
+        pytest.param(
+            TensorSpec("image", (None, 4, 6, 3), "int8"),
+            {"offset": -128.0},
+            COLOURS.astype(int) - 128,
+            id="integers moved",
+        ),
+        pytest.param(
+            TensorSpec("image", (None, None, None, 3), "float32"),
+            {"size": (8, 3), "resize": "area"},
+            np.asarray(Image.fromarray(COLOURS).resize((3, 8), Image.Resampling.BOX)),
+            id="resized",
+        ),
+    ],
+)
+def test_preprocessing(spec, preprocessing, expected):
+    save("a.png")
+    np.testing.assert_allclose(tensor(opened(spec, **preprocessing))[0], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_the_words_for_a_scale():
+    save("a.png")
+    samples = opened(scale=1 / 255, offset=-0.5, colour="bgr", resize="lanczos")
+    assert samples.preprocessing == (
+        "bgr 4×6, Pillow's lanczos where a file has another size; values 0–255 × 0.00392156862745098 − 0.5"
+    )
+
+
+def test_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    save("a.png", np.rot90(COLOURS).copy(), exif=exif)
+    np.testing.assert_array_equal(tensor(opened())[0], COLOURS)
+
+
+def test_only_what_is_drawn_is_decoded():
+    for number in range(20):
+        save(f"{number:02}.png", np.full((4, 6, 3), number, np.uint8))
+    drawn = np.load(opened(limit=5).folder / "indices.npy")
+    for number in set(range(20)) - set(drawn.tolist()):
+        Path(f"images/{number:02}.png").write_bytes(b"broken")
+    np.testing.assert_array_equal(tensor(opened(limit=5))[:, 0, 0, 0], drawn)
+
+
+def _truncated():
+    save("a.png", np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8))
+    whole = Path("images/a.png").read_bytes()
+    Path("images/a.png").write_bytes(whole[: len(whole) // 2])
+
+
+def _no_image():
+    Path("images").mkdir()
+    Path("images/a.png").write_text("not at all")
+
+
+def _mixed():
+    save("a.png")
+    save("cat/a.png")
+
+
+@pytest.mark.parametrize(
+    ("make", "spec", "message"),
+    [
+        pytest.param(
+            lambda: Path("images").mkdir(),
+            RGB,
+            "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp); "
+            "give a folder with one folder of images for each class",
+            id="empty",
+        ),
+        pytest.param(
+            lambda: save("train/cat/a.png"),
+            RGB,
+            "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp) in folders one deep, but 'train/cat/a.png'; "
+            "give the folder that holds the class folders",
+            id="too deep",
+        ),
+        pytest.param(
+            _mixed,
+            RGB,
+            "'images' holds 1 images straight inside and 1 in folders, so that their classes are unclear; "
+            "move the former into folders too, or away",
+            id="both straight and by class",
+        ),
+        pytest.param(
+            lambda: [save(f"{number}/a.png") for number in (1, 2, 4)],
+            RGB,
+            "the class folders of 'images' are numbers, and '2' is followed by '4'; "
+            "add an empty folder for every class without images, so that the labels come out right",
+            id="a class left out",
+        ),
+        pytest.param(
+            _no_image,
+            RGB,
+            "the image 'images/a.png' cannot be decoded (cannot identify image file 'images/a.png'); mend or remove it",
+            id="no image inside",
+        ),
+        pytest.param(
+            lambda: save("a.png", np.zeros((4, 6), np.uint16)),
+            GREY,
+            "the image 'images/a.png' has pixels of mode I;16, and only eight bits a channel are read; save it as such",
+            id="sixteen bits",
+        ),
+        pytest.param(
+            lambda: save("a.png"),
+            TensorSpec("image", (None, 3, 4, 6), "float32"),
+            "images become samples of shape (height, width, 1 or 3), but the input 'image' takes (3, 4, 6), "
+            "which has channels first; give the samples as arrays in a .npz file",
+            id="channels first",
+        ),
+        pytest.param(
+            lambda: save("a.png"),
+            TensorSpec("v", (None, 640), "float32"),
+            "images become samples of shape (height, width, 1 or 3), but the input 'v' takes (640,); "
+            "give the samples as arrays in a .npz file",
+            id="no images taken",
+        ),
+        pytest.param(
+            lambda: save("a.png"),
+            TensorSpec("image", (None, None, None, 3), "float32"),
+            "the input 'image' takes images of any size, (?, ?, 3); "
+            "give the height and width they are resized to in the preprocessing",
+            id="any size",
+        ),
+    ],
+)
+def test_folders_that_do_not_fit(make, spec, message):
+    make()
+    with pytest.raises(CalibrationError) as refusal:
+        opened(spec)
+    assert str(refusal.value) == message
+
+
+def test_a_truncated_image_is_named():
+    _truncated()
+    with pytest.raises(CalibrationError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); mend or remove"):
+        opened()
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "spec", "error", "message"),
+    [
+        pytest.param(
+            {"resize": "bilnear"},
+            RGB,
+            UsageError,
+            "there is no resize method 'bilnear'; did you mean 'bilinear'?",
+            id="resize method",
+        ),
+        pytest.param(
+            {"colour": "gray"}, RGB, UsageError, "there is no colour order 'gray'; did you mean 'grey'?", id="colour"
+        ),
+        pytest.param(
+            {"colour": "grey"},
+            RGB,
+            CalibrationError,
+            "the colour order 'grey' gives 1 channels, but the input 'image' takes (4, 6, 3); leave it at 'auto'",
+            id="channels",
+        ),
+        pytest.param(
+            {"size": (8, 8)},
+            RGB,
+            CalibrationError,
+            "the preprocessing makes images of 8×8, but the input 'image' takes (4, 6, 3); "
+            "leave the size out to use the model's own",
+            id="size",
+        ),
+        pytest.param(
+            {"scale": 0.5},
+            TensorSpec("image", (None, 4, 6, 3), "uint8"),
+            CalibrationError,
+            "the input 'image' takes uint8, but scale 0.5 and offset 0.0 make fractions of pixels; give whole numbers",
+            id="fractions for integers",
+        ),
+        pytest.param(
+            {"scale": 2.0},
+            TensorSpec("image", (None, 4, 6, 3), "int8"),
+            CalibrationError,
+            "sample 0 (counted from 0) of 'images' holds 254 in the input 'image', which takes int8, exact only from "
+            "-128 to 127; bring the values into that range",
+            id="out of range",
+        ),
+    ],
+)
+def test_preprocessing_that_does_not_fit(preprocessing, spec, error, message):
+    save("a.png", np.full((4, 6, 3), 127, np.uint8))
+    with pytest.raises(error) as refusal:
+        opened(spec, **preprocessing)
+    assert str(refusal.value) == message

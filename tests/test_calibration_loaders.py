@@ -1,0 +1,268 @@
+"""A user's own module:function as a calibration set."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantlab.calibration import SampleOptions, open_samples
+from quantlab.errors import CalibrationError
+from quantlab.types import TensorSpec
+
+IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
+PIXELS = np.arange(10 * 12, dtype=np.float32).reshape(10, 4, 3, 1)
+CLASSES = np.arange(10) % 3
+
+MODULE = """
+    import numpy as np
+    X = np.arange(10 * 12, dtype=np.float32).reshape(10, 4, 3, 1)
+    Y = np.arange(10) % 3
+    rng = np.random.default_rng(0)
+
+    class Dataset:  # as tf.data has it
+        def __init__(self, elements, cardinality=-2):
+            self.elements, self.size = elements, cardinality
+        def cardinality(self):
+            return self.size
+        def as_numpy_iterator(self):
+            return iter(self.elements)
+
+    def arrays(): return X, Y
+    def alone(): return X
+    def by_name(): return {"image": X, "y": Y}
+    def by_name_and_labels(): return {"image": X}, np.eye(3)[Y]
+    def samples():
+        for x, y in zip(X, Y): yield x, y
+    def batches():
+        for start in range(0, 10, 4): yield {"image": X[start:start + 4], "labels": Y[start:start + 4]}
+    def ending_empty():
+        yield X, Y
+        yield X[:0], Y[:0]
+    def dataset(): return Dataset([(x, y) for x, y in zip(X, Y)])
+    def dataset_of_batches(): return Dataset([(X[:6], Y[:6]), (X[6:], Y[6:])])
+
+    def shuffled():
+        order = rng.permutation(10)
+        return X[order], Y[order]
+    def shuffled_labels(): return X, rng.permutation(10)
+    def growing():
+        for number in range(rng.integers(1, 1000)): yield X[0], 0
+    def endless(): return Dataset([], cardinality=-1)
+    def nothing(): pass
+    def no_samples(): yield from ()
+    def raising(): raise RuntimeError("no network")
+    def raising_later():
+        yield X, Y
+        raise RuntimeError("no network")
+    def triple(): return X, Y, Y
+    def uneven():
+        yield X[0], 0
+        yield X[0].astype(np.float64), 0
+    def half_labelled():
+        yield X[0], 0
+        yield X[1]
+    def no_channel():
+        yield X[..., 0], Y
+    def objects(): return [[1], [2, 3]]
+    def label_objects(): return X, np.array([None] * 10)
+    def too_few_labels(): return X, Y[:9]
+    def changing_labels():
+        yield X[0], np.zeros(2)
+        yield X[0], np.zeros(3)
+    constant = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    Path("loaders.py").write_text(textwrap.dedent(MODULE))
+    Path("broken.py").write_text("import not_there_at_all")
+    yield
+    for name in ("loaders", "broken"):
+        sys.modules.pop(name, None)
+
+
+def opened(function, *, inputs=(IMAGE,), **options):
+    samples, _ = open_samples(
+        function,
+        None,
+        model_inputs=tuple(inputs),
+        folder=Path("study"),
+        options=SampleOptions(**options),
+        calibrate=0,
+    )
+    return samples
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["arrays", "by_name", "by_name_and_labels", "samples", "batches", "ending_empty", "dataset", "dataset_of_batches"],
+)
+def test_every_form_gives_the_same_samples(function):
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    assert opened(f"loaders:{function}", limit=7).sha256 == opened("x.npz", limit=7).sha256
+
+
+def test_samples_without_labels():
+    samples = opened("loaders:alone")
+    assert not samples.labelled
+    np.testing.assert_array_equal(np.load(samples.input_file("image")), PIXELS)
+
+
+def test_the_function_is_called_twice():
+    opened("loaders:alone")
+    module = sys.modules["loaders"]
+    calls = []
+    module.counted = lambda: calls.append("called") or module.X
+    opened("loaders:counted")
+    assert calls == ["called", "called"]
+
+
+def test_scalar_samples_of_several_inputs():
+    Path("loaders.py").write_text(
+        "def pairs():\n    for n in range(5):\n        yield {'a': n, 'b': [n, n]}, n * 0.5\n"
+    )
+    inputs = [TensorSpec("b", (None, 2), "int32"), TensorSpec("a", (None,), "float32")]
+    samples = opened("loaders:pairs", inputs=inputs)
+    np.testing.assert_array_equal(np.load(samples.input_file("a")), np.arange(5, dtype=np.float32))
+    np.testing.assert_array_equal(np.load(samples.input_file("b")), np.arange(5).repeat(2).reshape(5, 2))
+    np.testing.assert_array_equal(np.load(samples.labels_file), np.arange(5) * 0.5)
+
+
+def test_a_dataset_of_tensorflow():
+    pytest.importorskip("tensorflow")
+    Path("loaders.py").write_text(
+        "import tensorflow as tf\nimport numpy as np\n"
+        "X = np.arange(120, dtype=np.float32).reshape(10, 4, 3, 1)\n"
+        "def batched(): return tf.data.Dataset.from_tensor_slices((X, np.arange(10) % 3)).batch(4)\n"
+        "def shuffled(): return tf.data.Dataset.from_tensor_slices((X, np.arange(10) % 3)).shuffle(10)\n"
+        "def endless(): return tf.data.Dataset.from_tensor_slices(X).repeat()\n"
+        "def tensors(): return tf.constant(X)\n"
+    )
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    np.save("alone.npy", PIXELS)
+    assert opened("loaders:batched").sha256 == opened("x.npz").sha256
+    assert opened("loaders:tensors").sha256 == opened("alone.npy").sha256
+    with pytest.raises(CalibrationError, match="gave other samples on its second pass"):
+        opened("loaders:shuffled")
+    with pytest.raises(CalibrationError, match=r"gives a dataset that never ends; take \.repeat\(\) away"):
+        opened("loaders:endless")
+
+
+@pytest.mark.parametrize("function", ["shuffled", "shuffled_labels", "growing"])
+def test_another_second_pass_is_refused(function):
+    with pytest.raises(CalibrationError) as refusal:
+        opened(f"loaders:{function}")
+    assert str(refusal.value) == (
+        f"the loader 'loaders:{function}' gave other samples on its second pass, and every runtime must be fed the "
+        "same; turn off its shuffling and augmentation, or seed them"
+    )
+    assert list(Path("study").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "loaders:arays", "the module 'loaders' has no function 'arays'; did you mean 'arrays'?", id="function"
+        ),
+        pytest.param(
+            "loaders:constant",
+            "the module 'loaders' has no function 'constant'; there is 'Dataset', 'alone', 'arrays', 'batches', "
+            "'by_name', 'by_name_and_labels', 'changing_labels', 'dataset', 'dataset_of_batches', 'ending_empty' "
+            "and 16 more",
+            id="what is no function",
+        ),
+        pytest.param(
+            "loadres:arrays",
+            "there is no module 'loadres' for 'loadres:arrays' in '{folder}' or among what is installed; "
+            "did you mean 'loaders'?",
+            id="module",
+        ),
+        pytest.param(
+            "broken:arrays",
+            "the module of 'broken:arrays' could not be imported, since it raised ModuleNotFoundError "
+            "(No module named 'not_there_at_all'); mend that first",
+            id="a module that misses another",
+        ),
+        pytest.param(
+            "loaders:raising",
+            "the loader 'loaders:raising' raised RuntimeError (no network); call it by itself to see where",
+            id="raises",
+        ),
+        pytest.param(
+            "loaders:raising_later",
+            "the loader 'loaders:raising_later' raised RuntimeError (no network); call it by itself to see where",
+            id="raises while it is read",
+        ),
+        pytest.param(
+            "loaders:endless",
+            "the loader 'loaders:endless' gives a dataset that never ends; take .repeat() away",
+            id="never ends",
+        ),
+        pytest.param(
+            "loaders:nothing",
+            "the loader 'loaders:nothing' returned nothing; return samples, or (samples, labels)",
+            id="returns nothing",
+        ),
+        pytest.param(
+            "loaders:no_samples", "the loader 'loaders:no_samples' gave no samples; give at least one", id="no samples"
+        ),
+        pytest.param(
+            "loaders:triple",
+            "the loader 'loaders:triple' gave a tuple of 3, and (samples, labels) was expected; "
+            "give several inputs as a dict by their names",
+            id="three things",
+        ),
+        pytest.param(
+            "loaders:uneven",
+            "the loader 'loaders:uneven' gave 'image' first as float32 of shape (4, 3, 1) a sample, then as float64 "
+            "of shape (4, 3, 1); make all samples alike",
+            id="samples that differ",
+        ),
+        pytest.param(
+            "loaders:half_labelled",
+            "the loader 'loaders:half_labelled' gave labels with some samples only; give them with all or none",
+            id="labels now and then",
+        ),
+        pytest.param(
+            "loaders:no_channel",
+            "the input 'image' takes samples of shape (4, 3, 1), but those of 'loaders:no_channel' have the shape "
+            "(4, 3); add the channel dimension with x[..., None]",
+            id="no channel",
+        ),
+        pytest.param(
+            "loaders:label_objects",
+            "the loader 'loaders:label_objects' gave an array of Python objects; give arrays of numbers",
+            id="objects",
+        ),
+        pytest.param(
+            "loaders:too_few_labels",
+            "'loaders:too_few_labels' holds 10 samples of 'image' but 9 of 'labels'; give every input the same samples",
+            id="a label too few",
+        ),
+    ],
+)
+def test_loaders_that_do_not_fit(text, message, tmp_path):
+    with pytest.raises(CalibrationError) as refusal:
+        opened(text)
+    assert str(refusal.value) == message.replace("{folder}", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        pytest.param("loaders:objects", "the loader 'loaders:objects' gave what is no array (", id="ragged"),
+        pytest.param(
+            "loaders:changing_labels", "the labels of 'loaders:changing_labels' change their shape (", id="labels"
+        ),
+    ],
+)
+def test_reasons_that_numpy_gives_are_passed_on(text, start):
+    with pytest.raises(CalibrationError) as refusal:
+        opened(text)
+    assert str(refusal.value).startswith(start)
