@@ -1,0 +1,72 @@
+"""The command line: parses, calls, prints, chooses the exit status.
+
+| exit status | means |
+|---|---|
+| 0 | every trial was measured |
+| 2 | something could not be run: the message, or the rows of the table, say what and what to do |
+| 130 | stopped with Ctrl-C; the same command goes on where it was |
+
+Standard output carries the result and nothing else; progress, warnings and errors go to standard error.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from quantlab.errors import QuantlabError
+
+__all__ = ["EXIT_COULD_NOT_RUN", "EXIT_FITS", "EXIT_STOPPED", "run"]
+
+EXIT_FITS = 0
+EXIT_COULD_NOT_RUN = 2
+EXIT_STOPPED = 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status; `--debug` anywhere shows tracebacks."""
+    from quantlab.cli._app import app
+
+    debug = "--debug" in arguments
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        result = app(args=words, prog_name="quantlab", standalone_mode=False)
+    except KeyboardInterrupt:
+        print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
+        return EXIT_STOPPED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FITS
+    except Exception as error:  # noqa: BLE001 (the last place that can make a sentence of it)
+        return _failed(error, debug=debug)
+    return result if isinstance(result, int) else EXIT_FITS
+
+
+def _failed(error: Exception, *, debug: bool) -> int:
+    import click
+
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, click.exceptions.Abort):
+        print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
+        return EXIT_STOPPED
+    if isinstance(error, click.ClickException):
+        print(f"quantlab: {error.format_message()}", file=sys.stderr)
+        return EXIT_COULD_NOT_RUN
+    if isinstance(error, QuantlabError):
+        print(f"quantlab: {error}", file=sys.stderr)
+        return EXIT_COULD_NOT_RUN
+    if isinstance(error, OSError):
+        print(f"quantlab: {error.strerror or error}{_at(error)}; nothing that was done is lost", file=sys.stderr)
+        return EXIT_COULD_NOT_RUN
+    print(
+        f"quantlab: this should not have happened ({type(error).__name__}: {error}); "
+        f"run it again with --debug and report what it prints",
+        file=sys.stderr,
+    )
+    return EXIT_COULD_NOT_RUN
+
+
+def _at(error: OSError) -> str:
+    return f": '{error.filename}'" if error.filename else ""

@@ -1,0 +1,231 @@
+"""The commands and their options; what they do is one call of the Python API each."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from quantlab.cli._config import read_preprocessing
+from quantlab.errors import UsageError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tells which quantization setting of a Keras or TensorFlow model you may ship to TensorFlow.js or LiteRT.",
+    epilog="Exit status: 0 all was measured, 2 something could not be run. --debug anywhere shows tracebacks.",
+)
+
+_EXIT_COULD_NOT_RUN = 2
+
+Model = Annotated[Path, typer.Argument(help="A .keras, .h5 or .hdf5 file, or a SavedModel folder.", show_default=False)]
+Settings = Annotated[
+    str | None,
+    typer.Option(help="Settings to measure: names and globs, comma-separated; 'all'. [default: all but int16x8]"),
+]
+Runtimes = Annotated[
+    str | None,
+    typer.Option(help="Where to run them: names and globs, comma-separated. [default: python,node-wasm]"),
+]
+Out = Annotated[Path | None, typer.Option(help="The study's folder. [default: <model>.study in this folder]")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Score at most this many samples, drawn, never cut.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of every draw.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Samples a call, where the artifact leaves it open.")]
+Calibration = Annotated[
+    str | None,
+    typer.Option(help="Samples for static quantization, as --data. [default: 256 of the data, which are not scored]"),
+]
+Labels = Annotated[str | None, typer.Option(help="A .npy, .txt or .csv of labels, for data without.")]
+Metric = Annotated[str, typer.Option(help="auto, top1, mae, rmse or similarity; auto goes by the labels.")]
+ScoreOutput = Annotated[str | None, typer.Option(help="The output that is scored, where there are several.")]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", help="NAME=FILE: measure a .tflite file or tfjs folder you already have. Repeatable."),
+]
+Fallback = Annotated[bool, typer.Option("--fallback", help="Run on node-cpu what node-wasm lacks an op for.")]
+Signature = Annotated[str | None, typer.Option(help="The signature of a SavedModel. [default: serving_default]")]
+Custom = Annotated[
+    list[str] | None, typer.Option(help="A module that registers the model's own layers. Repeatable.")
+]
+Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run the code of Lambda layers: only for files you trust.")]
+Size = Annotated[str | None, typer.Option(help="Images: HEIGHTxWIDTH. [default: the model's]")]
+Resize = Annotated[str | None, typer.Option(help="Images: nearest, bilinear, bicubic, lanczos or area.")]
+Colour = Annotated[str | None, typer.Option(help="Images: rgb, bgr or grey. [default: by the model's channels]")]
+Scale = Annotated[float | None, typer.Option(help="Images: what 0–255 is multiplied with. [default: 1]")]
+Offset = Annotated[float | None, typer.Option(help="Images: added after the scale. [default: 0]")]
+Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
+TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
+StudyFolder = Annotated[Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)]
+Format = Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")]
+Wide = Annotated[bool, typer.Option("--wide", help="All figures, one row a trial.")]
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(text.split(","))
+
+
+@app.command()
+def analyze(
+    model: Model,
+    data: Annotated[str, typer.Option(help="The calibration set: .npz, .npy, a folder of images, module:function.")],
+    calibration: Calibration = None,
+    labels: Labels = None,
+    settings: Settings = None,
+    runtimes: Runtimes = None,
+    out: Out = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    metric: Metric = "auto",
+    score_output: ScoreOutput = None,
+    variant: Variants = None,
+    fallback: Fallback = False,
+    signature: Signature = None,
+    custom: Custom = None,
+    unsafe: Unsafe = False,
+    size: Size = None,
+    resize: Resize = None,
+    colour: Colour = None,
+    scale: Scale = None,
+    offset: Offset = None,
+    config: Config = None,
+    time_limit: TimeLimit = 600.0,
+) -> int:
+    """Convert a model, run every variant, and print the table."""
+    from quantlab.models import ModelOptions
+    from quantlab.study import AnalyzeOptions
+
+    declared = {"size": size, "resize": resize, "colour": colour, "scale": scale, "offset": offset}
+    options = AnalyzeOptions(
+        calibration=calibration,
+        labels=labels,
+        settings=_words(settings),
+        runtimes=_words(runtimes),
+        variants=_variants(variant or []),
+        out=out,
+        limit=limit,
+        seed=seed,
+        batch_size=batch_size,
+        metric=metric,
+        score_output=score_output,
+        fallback=fallback,
+        model=ModelOptions(signature, tuple(custom or ()), unsafe),
+        preprocessing=read_preprocessing(config, declared),
+        time_limit=time_limit,
+    )
+    return _analyze(model, data, options)
+
+
+def _analyze(model: Path, data: str, options: Any) -> int:
+    from quantlab.cli._progress import shown
+    from quantlab.study import analyze as run
+    from quantlab_reports import RENDERERS
+
+    with shown() as progress:
+        study = run(model, data=data, options=options, progress=progress)
+    print(RENDERERS["terminal"](study, wide=False))
+    folder = options.out or Path(f"{model.stem}.study")
+    print(f"Study kept in '{folder}'; 'quantlab show {folder} --wide' has all figures.", file=sys.stderr)
+    return _EXIT_COULD_NOT_RUN if study.failed else 0
+
+
+def _variants(texts: Sequence[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for text in texts:
+        name, equals, file = text.partition("=")
+        if not (equals and name and file) or "/" in name:
+            raise UsageError(f"--variant {text} is not NAME=FILE; write for example --variant mine=model.tflite")
+        if name in named:
+            raise UsageError(f"--variant {name}=… is given twice; give each row a name of its own")
+        named[name] = Path(file)
+    return named
+
+
+@app.command()
+def convert(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Gets a folder for each setting.")],
+    settings: Settings = None,
+    calibration: Calibration = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    signature: Signature = None,
+    custom: Custom = None,
+    unsafe: Unsafe = False,
+    config: Config = None,
+    time_limit: TimeLimit = 600.0,
+) -> int:
+    """Make the artifacts alone, ready to serve."""
+    from quantlab.cli._progress import shown
+    from quantlab.models import ModelOptions
+    from quantlab.study import AnalyzeOptions
+    from quantlab.study import convert as run
+    from quantlab.types import Failure
+
+    options = AnalyzeOptions(
+        calibration=calibration,
+        settings=_words(settings),
+        limit=limit,
+        seed=seed,
+        model=ModelOptions(signature, tuple(custom or ()), unsafe),
+        preprocessing=read_preprocessing(config, {}),
+        time_limit=time_limit,
+    )
+    with shown() as progress:
+        made = run(model, out=out, options=options, progress=progress)
+    for name, result in made.items():
+        print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
+    return _EXIT_COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else 0
+
+
+@app.command()
+def show(study: StudyFolder = None, format: Format = "terminal", wide: Wide = False) -> int:  # noqa: A002 (the option's name)
+    """Print the table of a study again; nothing is run."""
+    from quantlab.settings import nearest
+    from quantlab.store import Store, find_latest
+    from quantlab_reports import RENDERERS
+
+    if format not in RENDERERS:
+        raise UsageError(f"there is no format '{format}'; {nearest(format, RENDERERS)}")
+    print(RENDERERS[format](Store(study or find_latest(Path())).read_study(), wide=wide))
+    return 0
+
+
+@app.command()
+def settings() -> int:
+    """List the settings and the runtimes there are."""
+    from quantlab.cli._lists import settings_text
+
+    print(settings_text())
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Say what works on this machine, what does not, and the command that mends it."""
+    from quantlab.cli._doctor import examine, report
+
+    checks = examine()
+    print(report(checks))
+    return 0 if all(check.works for check in checks) else _EXIT_COULD_NOT_RUN
+
+
+@app.command()
+def demo(
+    out: Out = None,
+    settings: Settings = None,
+    runtimes: Runtimes = None,
+) -> int:
+    """Do the whole job on an embedded example: scanned digits and a small convolutional model."""
+    from quantlab.demo import MODEL, SAMPLES
+    from quantlab.study import AnalyzeOptions
+
+    options = AnalyzeOptions(
+        out=out or Path("quantlab-demo.study"), settings=_words(settings), runtimes=_words(runtimes)
+    )
+    return _analyze(MODEL, SAMPLES, options)

@@ -1,0 +1,84 @@
+"""What works on this machine, tried rather than looked up."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from quantlab.errors import QuantlabError
+from quantlab.processes import python_environment
+from quantlab.runtimes import node
+
+__all__ = ["Check", "examine", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is needed."""
+
+    name: str
+    works: bool
+    found: str
+    """What there is, or what is wrong and the command that mends it."""
+
+
+def examine() -> list[Check]:
+    """Try everything that a study needs; a few seconds, since TensorFlow is imported."""
+    return [
+        _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3])),
+        *(
+            _check(f"import {module}", lambda module=module, package=package: _import(module, package))
+            for module, package in _MODULES.items()
+        ),
+        _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
+        _check("tfjs in Node.js", lambda: _environment("tfjs")),
+        _check("LiteRT.js in Node.js", lambda: _environment("tflite")),
+    ]
+
+
+_MODULES = {
+    "tensorflow": "tensorflow",
+    "keras": "keras",
+    "tf_keras": "tf_keras",
+    "tensorflowjs": "tensorflowjs",
+    "ai_edge_litert.interpreter": "ai-edge-litert",
+}
+"""Module → the distribution that has it; each is imported in a process of its own, as conversion does."""
+
+
+def _check(name: str, find: Callable[[], str]) -> Check:
+    try:
+        return Check(name, works=True, found=find())
+    except QuantlabError as error:
+        return Check(name, works=False, found=str(error))
+
+
+def _import(module: str, package: str) -> str:
+    try:
+        found = version(package)
+    except PackageNotFoundError as error:
+        raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
+    answer = subprocess.run(
+        [sys.executable, "-c", f"import tensorflow, {module}"],
+        env=python_environment(onednn=False),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+        raise QuantlabError(f"{found} does not import ({last[:200]}); 'pip install --force-reinstall quantlab' mends it")
+    return found
+
+
+def _environment(format_name: str) -> str:
+    return ", ".join(f"{name} {text}" for name, text in node.environment(format_name).items())
+
+
+def report(checks: list[Check]) -> str:
+    """A line a check."""
+    width = max(len(check.name) for check in checks)
+    lines = [f"{'✓' if check.works else '✗'} {check.name:{width}}  {check.found}" for check in checks]
+    broken = sum(not check.works for check in checks)
+    return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])

@@ -1,0 +1,123 @@
+"""The table of a study: which rows merge, and what stands above and below it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantlab.types import Study, Trial
+from quantlab_reports.columns import EMPTY, Column, Group, narrow, wide
+
+__all__ = ["Table", "build", "footer", "heading"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings and cells, all of them text."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+
+
+def build(study: Study, *, everything: bool) -> Table:
+    """The table; narrow, runtimes that have the same figures share a row.
+
+    A column that is empty in every row is left out, and the runtimes' column where all runtimes agree.
+    """
+    columns = wide(study) if everything else narrow(study)
+    groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if everything else _merged(study, columns)
+    cells = [[column.cell(group) for column in columns] for group in groups]
+    kept = [place for place, column in enumerate(columns) if _worth(column, [row[place] for row in cells], groups)]
+    return Table(
+        headings=tuple(columns[place].heading for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in cells),
+        numeric=tuple(columns[place].numeric for place in kept),
+    )
+
+
+def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
+    """Trials of one setting whose cells are the same, times and runtimes aside."""
+    compared = [column for column in columns if column.heading != "runtime" and not column.heading.startswith("ms/")]
+    groups: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in (study.reference, *study.trials):
+        cells = (column.cell(Group((trial,))) for column in compared)
+        groups.setdefault((trial.setting, trial.status, *cells), []).append(trial)
+    return [Group(tuple(trials)) for trials in groups.values()]
+
+
+def _worth(column: Column, cells: Sequence[str], groups: Sequence[Group]) -> bool:
+    if column.heading == "runtime":
+        settings = [group.first.setting for group in groups]
+        return len(set(settings)) < len(settings) or any(group.first.failure for group in groups)
+    return any(cell not in {"", EMPTY} for cell in cells)
+
+
+def heading(study: Study) -> list[str]:
+    """What stands above the table, warnings first."""
+    lines = [f"! {text}" for text in study.warnings]
+    samples = study.samples
+    aside = f"; {study.calibration.n:,} others for calibration" if study.calibration else ""
+    lines.append(f"Model  {study.model.path} ({study.model.kind})")
+    lines.append(f"Data   {samples.n:,} of {samples.available:,} samples, {samples.drawn}{aside}")
+    lines.extend(_checks(study))
+    return lines
+
+
+def _checks(study: Study) -> list[str]:
+    marks = []
+    for name, text in study.parity.items():
+        verdict, _, detail = text.partition(": ")
+        marks.append(f"{'✓' if verdict == 'ok' else '✗'} float parity {name}: {detail}")
+    for runtime in dict.fromkeys(trial.runtime for trial in study.trials if trial.runtime != "python"):
+        if text := _agreement_with_python(study, runtime):
+            marks.append(text)
+    return marks
+
+
+def _agreement_with_python(study: Study, runtime: str) -> str | None:
+    compared = [
+        trial for trial in study.trials if trial.runtime == runtime and trial.max_abs_from_python is not None
+    ]
+    if not compared:
+        return None
+    largest = max(trial.max_abs_from_python or 0.0 for trial in compared)
+    moved = sum(trial.flips_from_python or 0 for trial in compared)
+    apart = f"largest difference {largest:.2g}"
+    if not study.classes:
+        return f"· {runtime} against python: {apart}"
+    if moved:
+        flipped = ", ".join(f"{trial.setting} {trial.flips_from_python}" for trial in compared if trial.flips_from_python)
+        return f"✗ {runtime} ≠ python: another top-1 in {flipped} of {study.samples.n:,} samples; {apart}"
+    return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
+
+
+def footer(study: Study) -> list[str]:
+    """What stands below the table: where the figures come from and how to read them."""
+    samples = study.samples
+    lines = [
+        f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}; "
+        f"batches of {study.batch_size} (TFLite files: 1)",
+    ]
+    if samples.preprocessing:
+        lines.append(f"Preprocessing: {samples.preprocessing}")
+    lines.extend(_reading(study))
+    lines.append(
+        "ms/sample: inside the model's calls on this machine, two processes at a time with one thread each; "
+        "it ranks no phone"
+    )
+    lines.append("Versions: " + ", ".join(f"{name} {text}" for name, text in study.versions.items() if text))
+    return lines
+
+
+def _reading(study: Study) -> list[str]:
+    if study.task == "regression":
+        return ["loss = candidate − reference, in the output's unit; positive is worse"]
+    if study.task == "similarity":
+        return ["No labels: outputs are compared with the reference's alone"]
+    scores = study.reference.scores
+    interval = scores.top1_interval if scores else None
+    spread = f"; the reference's top-1 lies in [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)" if interval else ""
+    kl = "probabilities, renormalized" if study.probabilities else "softmax of the output"
+    return [
+        f"loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval{spread}; "
+        f"flips −/+: right→wrong/wrong→right; KL of {kl}"
+    ]
