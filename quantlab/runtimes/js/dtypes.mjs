@@ -1,0 +1,145 @@
+/**
+ * Between the bytes of a `.npy` file and the few dtypes that the libraries compute in.
+ *
+ * What is fed is widened as tfjs widens its weights: small integers become int32, half floats float32. What comes
+ * out becomes the file's dtype only where no value changes. Integers never pass through a float.
+ */
+
+import { JobError } from './run.mjs';
+
+/** @typedef {import('./run.mjs').TensorFile} TensorFile */
+/** @typedef {Float32Array | Int32Array | Uint8Array} Values */
+/** @typedef {{ values: Values, dtype: 'float32' | 'int32' | 'bool' }} Feed */
+
+const ARRAYS = Object.freeze({
+  bool: Uint8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array,
+  uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array, float32: Float32Array, float64: Float64Array,
+  // Half floats have no array before Node.js 24: their bits.
+  float16: Uint16Array,
+});
+
+/** @typedef {keyof typeof ARRAYS} DType */
+
+/**
+ * The elements in a buffer that holds them from its first byte on.
+ * @template {DType} D
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {D} dtype
+ * @returns {InstanceType<typeof ARRAYS[D]>}
+ */
+export function viewOf(bytes, dtype) {
+  const Elements = ARRAYS[dtype];
+  const view = new Elements(bytes.buffer, bytes.byteOffset, bytes.byteLength / Elements.BYTES_PER_ELEMENT);
+  return /** @type {InstanceType<typeof ARRAYS[D]>} */ (view);
+}
+
+/** @type {Record<string, (bytes: Uint8Array<ArrayBuffer>, input: TensorFile) => Feed>} */
+const FEEDS = Object.freeze({
+  bool: (bytes) => ({ values: bytes, dtype: 'bool' }),
+  int8: (bytes) => ({ values: Int32Array.from(viewOf(bytes, 'int8')), dtype: 'int32' }),
+  uint8: (bytes) => ({ values: Int32Array.from(bytes), dtype: 'int32' }),
+  int16: (bytes) => ({ values: Int32Array.from(viewOf(bytes, 'int16')), dtype: 'int32' }),
+  uint16: (bytes) => ({ values: Int32Array.from(viewOf(bytes, 'uint16')), dtype: 'int32' }),
+  int32: (bytes) => ({ values: viewOf(bytes, 'int32'), dtype: 'int32' }),
+  uint32: (bytes, input) => ({ values: toInt32(viewOf(bytes, 'uint32'), input), dtype: 'int32' }),
+  int64: (bytes, input) => ({ values: toInt32(viewOf(bytes, 'int64'), input), dtype: 'int32' }),
+  uint64: (bytes, input) => ({ values: toInt32(viewOf(bytes, 'uint64'), input), dtype: 'int32' }),
+  float16: (bytes) => ({ values: Float32Array.from(viewOf(bytes, 'float16'), halfToNumber), dtype: 'float32' }),
+  float32: (bytes) => ({ values: viewOf(bytes, 'float32'), dtype: 'float32' }),
+  float64: (bytes, input) => ({ values: toFloat32(viewOf(bytes, 'float64'), input), dtype: 'float32' }),
+});
+
+/**
+ * An input's bytes as tfjs computes with them: float32, int32 or bool.
+ *
+ * The values may be a view of `bytes`, good until the next batch is read.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {TensorFile} input
+ * @returns {Feed}
+ * @throws {JobError} if an integer does not fit into int32, or a float64 into float32
+ */
+export function feedOf(bytes, input) {
+  return FEEDS[input.dtype](bytes, input);
+}
+
+/** @type {(values: Uint32Array | BigInt64Array | BigUint64Array, input: TensorFile) => Int32Array} */
+function toInt32(values, input) {
+  return Int32Array.from(/** @type {Iterable<number | bigint>} */ (values), (value) => {
+    if (value >= -(2 ** 31) && value < 2 ** 31) return Number(value);
+    throw new JobError(`the input '${input.name}' holds ${value}, and tfjs computes ${input.dtype} in int32, which `
+      + 'ends at 2147483647; leave such samples out, or run the model in python only');
+  });
+}
+
+/** @type {(values: Float64Array, input: TensorFile) => Float32Array} */
+function toFloat32(values, input) {
+  return Float32Array.from(values, (value) => {
+    const rounded = Math.fround(value);
+    if (Number.isFinite(rounded) || !Number.isFinite(value)) return rounded;
+    throw new JobError(`the input '${input.name}' holds ${value}, which float32 cannot hold, and tfjs computes `
+      + 'float64 in float32; scale the samples down, or run the model in python only');
+  });
+}
+
+/**
+ * The number that the 16 bits of a half float mean.
+ * @param {number} bits
+ */
+export function halfToNumber(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction ? NaN : sign * Infinity;
+  return exponent ? sign * 2 ** (exponent - 25) * (1024 + fraction) : sign * 2 ** -24 * fraction;
+}
+
+/** What may become what: a family's members hold each other's values, or it is found out value by value. */
+const FAMILIES = Object.freeze(/** @type {Record<string, string>} */ ({
+  bool: 'bool', float32: 'float', float64: 'float', int8: 'integer', uint8: 'integer', int16: 'integer',
+  uint16: 'integer', int32: 'integer', uint32: 'integer', int64: 'integer', uint64: 'integer',
+}));
+
+/**
+ * An output's values as the bytes of its file, every value what it was.
+ * @param {ArrayLike<number> & Iterable<number>} values
+ * @param {string} produced the dtype they were computed in
+ * @param {TensorFile} output
+ * @returns {Uint8Array}
+ * @throws {JobError} if the file's dtype is of another family, or too narrow for a value
+ */
+export function bytesOf(values, produced, output) {
+  if (!FAMILIES[produced] || FAMILIES[produced] !== FAMILIES[output.dtype]) {
+    throw new JobError(`the output '${output.name}' is ${produced}, and the reference's is ${output.dtype}, into which `
+      + 'it cannot be converted without loss; run this variant in python only');
+  }
+  const array = produced === output.dtype ? viewOrCopy(values, output.dtype) : convert(values, output);
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/** @type {(values: ArrayLike<number> & Iterable<number>, dtype: string) => ArrayBufferView} */
+function viewOrCopy(values, dtype) {
+  const Elements = ARRAYS[/** @type {'float32' | 'int32' | 'bool'} */ (dtype)];
+  // tfjs' cpu kernels may leave a plain array, or one of another type, behind a tensor.
+  return values instanceof Elements ? values : Elements.from(values);
+}
+
+/** @type {(values: Iterable<number>, output: TensorFile) => ArrayBufferView} */
+function convert(values, output) {
+  if (output.dtype === 'float64') return Float64Array.from(values);
+  if (output.dtype === 'int64') return BigInt64Array.from(values, BigInt);
+  const Elements = ARRAYS[/** @type {'int8'} */ (output.dtype)];
+  const wide = output.dtype === 'uint64' ? BigUint64Array.from(values, BigInt) : Elements.from(values);
+  checkKept(values, wide, output);
+  return wide;
+}
+
+/** @type {(values: Iterable<number>, kept: ArrayLike<number | bigint>, output: TensorFile) => void} */
+function checkKept(values, kept, output) {
+  let i = 0;
+  for (const value of values) {
+    if (Number(kept[i++]) !== value) {
+      throw new JobError(`the output '${output.name}' holds ${value}, which ${output.dtype}, the reference's dtype, `
+        + 'cannot hold; run this variant in python only');
+    }
+  }
+}

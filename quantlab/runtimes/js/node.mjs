@@ -1,0 +1,137 @@
+/**
+ * The entry for Node.js: `node node.cjs JOB.json` runs one job and exits with 0 whether it was done or failed.
+ *
+ * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
+ * `{"describe": true}` prints one `ready` with the versions and loads none of the libraries.
+ */
+
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import vm from 'node:vm';
+
+import manifest from './package.json' with { type: 'json' };
+import { JobError, run } from './run.mjs';
+import { openGraphModel } from './tfjs.mjs';
+import { openFlatbuffer } from './tflite.mjs';
+
+/** @typedef {import('./run.mjs').Platform} Platform */
+/** @typedef {import('./run.mjs').Message} Message */
+/** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
+
+const VERSIONS = Object.freeze({
+  node: process.versions.node,
+  tfjs: manifest.dependencies['@tensorflow/tfjs-core'],
+  litert: manifest.dependencies['@litertjs/core'],
+});
+
+/** @param {Message} message */
+function emit(message) {
+  // At once and whole: what is buffered dies with the process.
+  fs.writeSync(1, `${JSON.stringify(message)}\n`);
+}
+
+/** The libraries log with every method of the console, half of which write to standard output. */
+function keepStandardOutputClean() {
+  console.log = console.info = console.debug = console.error;
+}
+
+/** @returns {Platform} */
+function nodePlatform() {
+  /** @type {Map<string, number>} */
+  const open = new Map();
+  /** @type {(file: string, flags: string) => number} */
+  const descriptor = (file, flags) => {
+    const opened = open.get(file) ?? fs.openSync(file, flags);
+    open.set(file, opened);
+    return opened;
+  };
+  return {
+    host: 'node',
+    environment: { node: VERSIONS.node },
+    readArtifact,
+    readTensor: (file, position, target) => fillFrom(descriptor(file, 'r'), file, position, target),
+    writeTensor: (file, position, bytes) => writeWhole(descriptor(file, 'r+'), position, bytes),
+    emit,
+    now: () => performance.now(),
+  };
+}
+
+/** @param {string} file */
+function readArtifact(file) {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    throw new JobError(`the variant's file '${file}' cannot be read (${code}); convert the model again`);
+  }
+}
+
+/** @type {(descriptor: number, file: string, position: number, target: Uint8Array) => void} */
+function fillFrom(descriptor, file, position, target) {
+  for (let filled = 0; filled < target.length;) {
+    const read = fs.readSync(descriptor, target, filled, target.length - filled, position + filled);
+    if (read === 0) {
+      throw new JobError(`the samples in '${file}' end before byte ${position + target.length}; open the calibration `
+        + 'set again');
+    }
+    filled += read;
+  }
+}
+
+/** @type {(descriptor: number, position: number, bytes: Uint8Array) => void} */
+function writeWhole(descriptor, position, bytes) {
+  // A disk that fills up takes the first part and tells only the second write.
+  for (let written = 0; written < bytes.length;) {
+    written += fs.writeSync(descriptor, bytes, written, bytes.length - written, position + written);
+  }
+}
+
+/** @type {Record<string, () => Promise<unknown>>} */
+const BACKENDS = Object.freeze({
+  cpu: () => import('@tensorflow/tfjs-backend-cpu'),
+  wasm: async () => (await import('@tensorflow/tfjs-backend-wasm')).setWasmPaths(`${import.meta.dirname}/`),
+});
+
+/** @type {OpenExecutor} */
+async function openTfjs(job, platform) {
+  const core = await import('@tensorflow/tfjs-core');
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter');
+  await BACKENDS[job.backend]?.();
+  return openGraphModel({ ...core, loadGraphModel }, job, platform);
+}
+
+/** @type {OpenExecutor} */
+async function openTflite(job, platform) {
+  let build = '';
+  // LiteRT.js knows browsers only: it asks a worker's `importScripts` for the loader of the build it has chosen.
+  Object.assign(globalThis, {
+    self: globalThis,
+    importScripts: (/** @type {string} */ file) => {
+      build = file.includes('compat') ? 'compat' : 'relaxed-simd';
+      Object.assign(globalThis, { ModuleFactory: evaluateLoader(file) });
+    },
+  });
+  const litert = await import('@litertjs/core');
+  await litert.loadLiteRt(`${import.meta.dirname}/litert/`);
+  return openFlatbuffer({ litert, version: VERSIONS.litert, build }, job, platform);
+}
+
+/** @param {string} file */
+function evaluateLoader(file) {
+  const source = `${fs.readFileSync(file, 'utf8')}\nreturn ModuleFactory;`;
+  const evaluate = vm.compileFunction(source, ['require', '__dirname', '__filename'], { filename: file });
+  return evaluate(createRequire(file), path.dirname(file), file);
+}
+
+async function main() {
+  const job = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
+  if (job.describe) {
+    emit({ type: 'ready', ran_on: 'node', environment: VERSIONS });
+    return;
+  }
+  keepStandardOutputClean();
+  await run(job, { tfjs: openTfjs, tflite: openTflite }, nodePlatform());
+}
+
+main();

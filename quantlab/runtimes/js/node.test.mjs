@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+
+import manifest from './package.json' with { type: 'json' };
+import { elementsOf, graphModel, job, node, npy, placeholder, tensor } from './fixtures/jobs.mjs';
+
+const HERE = import.meta.dirname;
+const BUNDLE = path.join(HERE, 'dist', 'node.cjs');
+const fixture = (name) => path.join(HERE, 'fixtures', name);
+const options = { skip: !fs.existsSync(BUNDLE) && 'there is no dist/node.cjs; make it with: node bundle.mjs' };
+
+/** A folder with files in it, and the bundle run there on a job whose files are relative to it. */
+function runBundle(files, document, context) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'quantlab-'));
+  context.after(() => fs.rmSync(folder, { recursive: true }));
+  for (const [name, content] of Object.entries({ ...files, 'job.json': JSON.stringify(document) })) {
+    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    fs.writeFileSync(path.join(folder, name), content);
+  }
+  const { status, stdout } = spawnSync(process.execPath, [BUNDLE, 'job.json'], { cwd: folder, encoding: 'utf8' });
+  const messages = stdout.trim().split('\n').map((line) => JSON.parse(line));
+  return { status, messages, read: (name) => new Uint8Array(fs.readFileSync(path.join(folder, name))) };
+}
+
+const kinds = ({ messages }) => messages.map(({ type }) => type);
+
+test('describes itself', options, (context) => {
+  const { status, messages } = runBundle({}, { describe: true }, context);
+  assert.equal(status, 0);
+  assert.deepEqual(messages, [{
+    type: 'ready',
+    ran_on: 'node',
+    environment: {
+      node: process.versions.node,
+      tfjs: manifest.dependencies['@tensorflow/tfjs-core'],
+      litert: manifest.dependencies['@litertjs/core'],
+    },
+  }]);
+});
+
+test('runs a graph-model, and standard output holds messages only', options, (context) => {
+  const files = {
+    ...graphModel([placeholder('x', 'float32', [2]), node('y', 'Neg', ['x'])]),
+    'x.npy': npy(Float32Array.of(1, 2, 3, 4)), 'y.npy': npy(new Float32Array(4)),
+  };
+  const ports = { inputs: [tensor('x', 'float32', [2])], outputs: [tensor('y', 'float32', [2])] };
+  for (const backend of ['wasm', 'cpu']) {
+    const ran = runBundle(files, job({ ...ports, backend, stop: 2 }), context);
+    assert.equal(ran.status, 0);
+    assert.deepEqual(kinds(ran), ['ready', 'progress', 'done']);
+    assert.equal(ran.messages[0].ran_on, `node-${backend}`);
+    assert.ok(ran.messages[1].seconds > 0);
+    assert.deepEqual(elementsOf(ran.read('y.npy'), Float32Array), [-1, -2, -3, -4]);
+  }
+});
+
+const SAMPLES = {
+  'zebra.npy': npy(Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9)),
+  'apple.npy': npy(Int32Array.of(10, 20, 30, 40, 50, 60, 70, 80, 90)),
+};
+const OUTPUTS = {
+  'yak.npy': npy(new Float32Array(9)),
+  'ant.npy': npy(new BigInt64Array(9)),
+  'mid.npy': npy(new Float32Array(9)),
+};
+const TFLITE_PORTS = {
+  format: 'tflite', artifact: fixture('two_ports.tflite'), backend: '', batch_size: 2, stop: 3,
+  inputs: [tensor('zebra', 'float32', [3], 1), tensor('apple', 'int32', [3], 0)],
+  outputs: [tensor('yak', 'float32', [3], 1), tensor('ant', 'int64', [3], 0), tensor('mid', 'float32', [3], 2)],
+};
+
+test('runs a .tflite file, whose ports are found by their place', options, (context) => {
+  const ran = runBundle({ ...SAMPLES, ...OUTPUTS }, job(TFLITE_PORTS), context);
+  assert.equal(ran.status, 0);
+  assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'done']);
+  assert.deepEqual(ran.messages.slice(1, 3).map(({ done, batch }) => [done, batch]), [[2, 2], [3, 1]]);
+  assert.equal(ran.messages[0].ran_on, 'node-wasm');
+  assert.match(ran.messages[0].environment.litert_build, /^(relaxed-simd|compat)$/);
+  assert.deepEqual(elementsOf(ran.read('yak.npy'), Float32Array), [3, 5, 7, 9, 11, 13, 15, 17, 19]);
+  assert.deepEqual(elementsOf(ran.read('ant.npy'), BigInt64Array), [20n, 40n, 60n, 80n, 100n, 120n, 140n, 160n, 180n]);
+  assert.deepEqual(elementsOf(ran.read('mid.npy'), Float32Array), [-9, -18, -27, -36, -45, -54, -63, -72, -81]);
+});
+
+for (const { name, files, fields, reason } of [
+  {
+    name: 'samples of another shape',
+    fields: { inputs: [tensor('zebra', 'float32', [9], 1), TFLITE_PORTS.inputs[1]] },
+    reason: "the file's input 'zebra' takes [1, 3], and one sample is [1, 9]; convert the model with a batch of 1",
+  },
+  {
+    name: 'samples of another dtype',
+    fields: { inputs: [TFLITE_PORTS.inputs[0], tensor('apple', 'float32', [3], 0)] },
+    reason: "the file's input 'apple' takes int32, and the samples are float32; convert the model with its own dtypes, "
+      + 'or run this file in python only',
+  },
+  {
+    name: 'an input that nothing feeds',
+    fields: { inputs: [TFLITE_PORTS.inputs[0]] },
+    reason: "the file's input 'apple' is fed by none of the model's inputs; the file was made from another "
+      + 'model',
+  },
+  {
+    name: 'an output that is not there',
+    fields: { outputs: [tensor('yak', 'float32', [3], 3)] },
+    reason: "the output 'yak' is said to be number 4 of the file's outputs, and there are 3; convert the model again",
+  },
+  {
+    name: 'an output of another shape',
+    fields: { outputs: [tensor('yak', 'float32', [4], 1)] },
+    reason: "the output 'yak' has the shape [1, 3], and the reference's is [1, 4]; a variant must give what the model "
+      + 'gives',
+  },
+  {
+    name: 'an open batch',
+    fields: { artifact: fixture('open_batch.tflite') },
+    reason: "the file's input 'zebra' has the open shape [-1, 3], and LiteRT.js runs fixed shapes only; convert the "
+      + 'model with a batch of 1',
+  },
+  {
+    name: 'int8 inputs and outputs',
+    fields: { artifact: fixture('int8_ports.tflite') },
+    reason: 'the file has int8 inputs or outputs, and LiteRT.js takes float32, int32 and uint8 only; convert the model '
+      + 'with float32 inputs and outputs, or run this file in python only',
+  },
+  {
+    name: 'a file that is no model',
+    files: { 'junk.tflite': 'hello' },
+    fields: { artifact: 'junk.tflite' },
+    reason: 'LiteRT.js could not load the file (Failed to load model from buffer); if it runs in python, leave '
+      + 'node-wasm out for this setting, and otherwise convert the model again',
+  },
+  {
+    name: 'a file that is gone',
+    fields: { artifact: 'gone.tflite' },
+    reason: "the variant's file 'gone.tflite' cannot be read (ENOENT); convert the model again",
+  },
+  {
+    name: 'samples that end early',
+    files: { 'zebra.npy': npy(new Float32Array(3)) },
+    fields: {},
+    reason: "the samples in 'zebra.npy' end before byte 152; open the calibration set again",
+  },
+]) {
+  test(`fails on ${name}, and exits with 0`, options, (context) => {
+    const ran = runBundle({ ...SAMPLES, ...OUTPUTS, ...files }, job({ ...TFLITE_PORTS, ...fields }), context);
+    assert.equal(ran.status, 0);
+    assert.deepEqual(ran.messages.at(-1), { type: 'failed', reason });
+  });
+}
+
+test('a job that cannot be read is a crash', options, () => {
+  const { status, stdout } = spawnSync(process.execPath, [BUNDLE, 'no-such-job.json'], { encoding: 'utf8' });
+  assert.notEqual(status, 0);
+  assert.equal(stdout, '');
+});

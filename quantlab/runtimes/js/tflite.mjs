@@ -1,0 +1,179 @@
+/**
+ * Runs a `.tflite` file through LiteRT.js, which the entry brings.
+ *
+ * LiteRT.js runs files of one fixed batch only, so samples pass one at a time; they are read and written batchwise
+ * all the same. Inputs and outputs are found by their place, which is the same here as in LiteRT for Python.
+ */
+
+import { bytesOf, viewOf } from './dtypes.mjs';
+import { checkOutputShape, JobError } from './run.mjs';
+
+/** @typedef {import('./run.mjs').Job} Job */
+/** @typedef {import('./run.mjs').TensorFile} TensorFile */
+/** @typedef {import('./run.mjs').Platform} Platform */
+/** @typedef {import('./run.mjs').Executor} Executor */
+/** @typedef {import('@litertjs/core').CompiledModel} CompiledModel */
+/** @typedef {import('@litertjs/core').TensorDetails} TensorDetails */
+/** @typedef {import('@litertjs/core').Tensor} Tensor */
+
+/**
+ * LiteRT.js once its WebAssembly is loaded.
+ * @typedef {object} LiteRt
+ * @property {Pick<typeof import('@litertjs/core'), 'loadAndCompile' | 'Tensor'>} litert
+ * @property {string} version
+ * @property {string} build `relaxed-simd`, or `compat` where the host lacks it: their sums differ in the last bits
+ */
+
+/** @typedef {Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>} Values */
+
+/** @typedef {'float32' | 'int32' | 'uint8'} FileDType what LiteRT.js takes and gives */
+
+/**
+ * How the job's tensors lie among the file's.
+ * @typedef {object} Ports
+ * @property {number[]} fed for each of the file's inputs, which of the job's it takes
+ * @property {TensorDetails[]} read for each of the job's outputs, the file's
+ */
+
+/**
+ * Load a `.tflite` file with float32, int32 or uint8 inputs and outputs and a batch of 1.
+ * @param {LiteRt} loaded
+ * @param {Job} job
+ * @param {Platform} platform
+ * @returns {Promise<Executor>}
+ */
+export async function openFlatbuffer({ litert, version, build }, job, platform) {
+  const model = await compile(litert, await platform.readArtifact(job.artifact));
+  const ports = {
+    fed: model.getInputDetails().map((details) => inputAt(job.inputs, details)),
+    read: job.outputs.map((output) => outputAt(model.getOutputDetails(), output)),
+  };
+  return {
+    backend: 'wasm',
+    environment: { litert: version, litert_build: build, backend: 'wasm' },
+    predict: predictor(litert, model, ports, job, platform),
+    close: () => model.delete(),
+  };
+}
+
+/** @type {(litert: LiteRt['litert'], file: Uint8Array) => Promise<CompiledModel>} */
+async function compile(litert, file) {
+  try {
+    return await litert.loadAndCompile(file, { accelerator: 'wasm' });
+  } catch (error) {
+    const { message } = /** @type {Error} */ (error);
+    const dtype = /^Element type (\w+) is not supported/.exec(message)?.[1].toLowerCase();
+    if (dtype) throw new JobError(refusedDtype(dtype));
+    throw new JobError(`LiteRT.js could not load the file (${message}); if it runs in python, leave node-wasm out for `
+      + 'this setting, and otherwise convert the model again');
+  }
+}
+
+/** @param {string} dtype */
+function refusedDtype(dtype) {
+  return `the file has ${dtype} inputs or outputs, and LiteRT.js takes float32, int32 and uint8 only; convert the `
+    + 'model with float32 inputs and outputs, or run this file in python only';
+}
+
+/**
+ * Which of the job's inputs an input of the file takes.
+ * @type {(tensors: TensorFile[], details: TensorDetails) => number}
+ */
+function inputAt(tensors, details) {
+  const place = tensors.findIndex(({ position }) => position === details.index);
+  if (place < 0) {
+    throw new JobError(`the file's input '${details.name}' is fed by none of the model's inputs; the file was made `
+      + 'from another model');
+  }
+  checkInput(tensors[place], details);
+  return place;
+}
+
+/** @type {(input: TensorFile, details: TensorDetails) => void} */
+function checkInput(input, { name, dtype, shape }) {
+  const taken = Array.from(shape).join(', ');
+  const given = [1, ...input.shape].join(', ');
+  if (shape.some((size) => size < 1)) {
+    throw new JobError(`the file's input '${name}' has the open shape [${taken}], and LiteRT.js runs fixed shapes `
+      + 'only; convert the model with a batch of 1');
+  }
+  if (taken !== given) {
+    throw new JobError(`the file's input '${name}' takes [${taken}], and one sample is [${given}]; convert the model `
+      + 'with a batch of 1');
+  }
+  if (dtype !== input.dtype) {
+    throw new JobError(`the file's input '${name}' takes ${dtype}, and the samples are ${input.dtype}; convert the `
+      + 'model with its own dtypes, or run this file in python only');
+  }
+}
+
+/** @type {(details: readonly TensorDetails[], output: TensorFile) => TensorDetails} */
+function outputAt(details, output) {
+  const found = details[output.position];
+  if (found) return found;
+  throw new JobError(`the output '${output.name}' is said to be number ${output.position + 1} of the file's outputs, `
+    + `and there are ${details.length}; convert the model again`);
+}
+
+/**
+ * @param {LiteRt['litert']} litert
+ * @param {CompiledModel} model
+ * @param {Ports} ports
+ * @param {Job} job
+ * @param {Platform} platform
+ * @returns {Executor['predict']}
+ */
+function predictor(litert, model, ports, job, platform) {
+  return async (inputs, samples) => {
+    const views = job.inputs.map(({ dtype }, i) => /** @type {Values} */ (
+      viewOf(inputs[i], /** @type {FileDType} */ (dtype))));
+    const batches = ports.read.map(({ dtype }, i) => arrayFor(dtype, samples * elements(job.outputs[i])));
+    let seconds = 0;
+    for (let sample = 0; sample < samples; sample += 1) {
+      const feeds = ports.fed.map((i) => tensorOf(litert, views[i], sample, job.inputs[i]));
+      try {
+        seconds += await runSample(model, feeds, (results) => ports.read.forEach(({ index }, i) => {
+          checkOutputShape(job.outputs[i], results[index].type.layout.dimensions, 1);
+          batches[i].set(results[index].toTypedArray(), sample * elements(job.outputs[i]));
+        }), platform);
+      } finally {
+        feeds.forEach((feed) => feed.delete());
+      }
+    }
+    return { outputs: job.outputs.map((output, i) => bytesOf(batches[i], ports.read[i].dtype, output)), seconds };
+  };
+}
+
+/**
+ * Run the model once and let `download` take what it needs; the seconds of both.
+ * @param {CompiledModel} model
+ * @param {Tensor[]} feeds
+ * @param {(results: Tensor[]) => void} download
+ * @param {Platform} platform
+ */
+async function runSample(model, feeds, download, platform) {
+  const started = platform.now();
+  const results = await model.run(feeds);
+  try {
+    download(results);
+    return (platform.now() - started) / 1000;
+  } finally {
+    results.forEach((result) => result.delete());
+  }
+}
+
+/** @type {(litert: LiteRt['litert'], batch: Values, sample: number, input: TensorFile) => Tensor} */
+function tensorOf(litert, batch, sample, input) {
+  const size = elements(input);
+  return litert.Tensor.fromTypedArray(batch.subarray(sample * size, (sample + 1) * size), [1, ...input.shape]);
+}
+
+/** @param {TensorFile} tensor */
+function elements(tensor) {
+  return tensor.shape.reduce((product, size) => product * size, 1);
+}
+
+/** @type {(dtype: string, length: number) => Values} */
+function arrayFor(dtype, length) {
+  return new { float32: Float32Array, int32: Int32Array, uint8: Uint8Array }[/** @type {FileDType} */ (dtype)](length);
+}
