@@ -12,15 +12,12 @@ Standard output carries the result and nothing else; progress, warnings and erro
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from quantlab.cli._exit import COULD_NOT_RUN, OK, STOPPED
 from quantlab.errors import QuantlabError
 
-__all__ = ["EXIT_COULD_NOT_RUN", "EXIT_FITS", "EXIT_STOPPED", "run"]
-
-EXIT_FITS = 0
-EXIT_COULD_NOT_RUN = 2
-EXIT_STOPPED = 130
+__all__ = ["run"]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,39 +30,44 @@ def run(arguments: Sequence[str]) -> int:
         result = app(args=words, prog_name="quantlab", standalone_mode=False)
     except KeyboardInterrupt:
         print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
-        return EXIT_STOPPED
+        return STOPPED
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FITS
+        return OK
     except Exception as error:  # noqa: BLE001 (the last place that can make a sentence of it)
         return _failed(error, debug=debug)
-    return result if isinstance(result, int) else EXIT_FITS
+    return result if isinstance(result, int) else OK
 
 
 def _failed(error: Exception, *, debug: bool) -> int:
-    import click
-
     if debug:
         traceback.print_exception(error)
-    if isinstance(error, click.exceptions.Abort):
+    if type(error).__name__ == "Abort":  # typer carries a click of its own, whose classes are not click's
         print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
-        return EXIT_STOPPED
-    if isinstance(error, click.ClickException):
-        print(f"quantlab: {error.format_message()}", file=sys.stderr)
-        return EXIT_COULD_NOT_RUN
+        return STOPPED
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error, file=sys.stderr)
+        return COULD_NOT_RUN
+    if isinstance(explain := getattr(error, "format_message", None), Callable):
+        print(f"quantlab: {_sentence(explain())}; see 'quantlab --help'", file=sys.stderr)
+        return COULD_NOT_RUN
     if isinstance(error, QuantlabError):
         print(f"quantlab: {error}", file=sys.stderr)
-        return EXIT_COULD_NOT_RUN
+        return COULD_NOT_RUN
     if isinstance(error, OSError):
         print(f"quantlab: {error.strerror or error}{_at(error)}; nothing that was done is lost", file=sys.stderr)
-        return EXIT_COULD_NOT_RUN
+        return COULD_NOT_RUN
     print(
         f"quantlab: this should not have happened ({type(error).__name__}: {error}); "
         f"run it again with --debug and report what it prints",
         file=sys.stderr,
     )
-    return EXIT_COULD_NOT_RUN
+    return COULD_NOT_RUN
+
+
+def _sentence(text: str) -> str:
+    return text[:1].lower() + text[1:].rstrip(".")
 
 
 def _at(error: OSError) -> str:

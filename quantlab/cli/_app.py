@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from quantlab.cli._config import read_preprocessing
+from quantlab.cli._exit import COULD_NOT_RUN, OK
 from quantlab.errors import UsageError
 
 __all__ = ["app"]
@@ -20,8 +21,6 @@ app = typer.Typer(
     help="Tells which quantization setting of a Keras or TensorFlow model you may ship to TensorFlow.js or LiteRT.",
     epilog="Exit status: 0 all was measured, 2 something could not be run. --debug anywhere shows tracebacks.",
 )
-
-_EXIT_COULD_NOT_RUN = 2
 
 Model = Annotated[Path, typer.Argument(help="A .keras, .h5 or .hdf5 file, or a SavedModel folder.", show_default=False)]
 Settings = Annotated[
@@ -131,7 +130,7 @@ def _analyze(model: Path, data: str, options: Any) -> int:
     print(RENDERERS["terminal"](study, wide=False))
     folder = options.out or Path(f"{model.stem}.study")
     print(f"Study kept in '{folder}'; 'quantlab show {folder} --wide' has all figures.", file=sys.stderr)
-    return _EXIT_COULD_NOT_RUN if study.failed else 0
+    return COULD_NOT_RUN if study.failed else OK
 
 
 def _variants(texts: Sequence[str]) -> dict[str, Path]:
@@ -180,7 +179,7 @@ def convert(
         made = run(model, out=out, options=options, progress=progress)
     for name, result in made.items():
         print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
-    return _EXIT_COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else 0
+    return COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else OK
 
 
 @app.command()
@@ -193,7 +192,7 @@ def show(study: StudyFolder = None, format: Format = "terminal", wide: Wide = Fa
     if format not in RENDERERS:
         raise UsageError(f"there is no format '{format}'; {nearest(format, RENDERERS)}")
     print(RENDERERS[format](Store(study or find_latest(Path())).read_study(), wide=wide))
-    return 0
+    return OK
 
 
 @app.command()
@@ -202,7 +201,7 @@ def settings() -> int:
     from quantlab.cli._lists import settings_text
 
     print(settings_text())
-    return 0
+    return OK
 
 
 @app.command()
@@ -212,7 +211,7 @@ def doctor() -> int:
 
     checks = examine()
     print(report(checks))
-    return 0 if all(check.works for check in checks) else _EXIT_COULD_NOT_RUN
+    return 0 if all(check.works for check in checks) else COULD_NOT_RUN
 
 
 @app.command()
@@ -222,10 +221,10 @@ def demo(
     runtimes: Runtimes = None,
 ) -> int:
     """Do the whole job on an embedded example: scanned digits and a small convolutional model."""
-    from quantlab.demo import MODEL, SAMPLES
+    from quantlab.demo import LOADER, MODEL
     from quantlab.study import AnalyzeOptions
 
     options = AnalyzeOptions(
         out=out or Path("quantlab-demo.study"), settings=_words(settings), runtimes=_words(runtimes)
     )
-    return _analyze(MODEL, SAMPLES, options)
+    return _analyze(MODEL, LOADER, options)

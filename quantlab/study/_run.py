@@ -17,11 +17,7 @@ from quantlab.store import key_of, write_json
 from quantlab.study._context import Context
 from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
 
-__all__ = ["MissingOp", "Run", "bytes_needed", "run_kept"]
-
-
-class MissingOp(TrialError):
-    """A backend that lacks an op of the variant; another may have it."""
+__all__ = ["Run", "bytes_needed", "run_kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,8 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
     """The outputs of a run: kept ones if it was run before, the rest of them if it was begun, else all.
 
     Raises:
-        MissingOp: If the backend lacks an op.
-        QuantlabError: If the runtime fails, dies or hangs; what it wrote stays for the next time.
+        TrialError: If the runtime says that it cannot, as for an op that its backend lacks.
+        QuantlabError: If the runtime dies or hangs; what it wrote stays for the next time.
     """
     folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
     kept = context.store.read(folder / "outputs.json", KeptOutputs)
@@ -162,8 +158,7 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
 
 def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:
     if message["type"] == "failed":
-        kind = MissingOp if message.get("missing_op") else TrialError
-        raise kind(str(message["reason"]))
+        raise TrialError(str(message["reason"]))
     if message["type"] != "progress":
         return progress
     batch, seconds = (int(message["batch"]), float(message["seconds"])) if progress.warm else (0, 0.0)

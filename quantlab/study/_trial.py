@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.errors import QuantlabError
+from quantlab.errors import QuantlabError, TrialError
 from quantlab.runtimes import RUNTIMES, Runtime
 from quantlab.study._compare import Comparison
 from quantlab.study._context import Context
 from quantlab.study._convert import Made
-from quantlab.study._run import MissingOp, Run, run_kept
+from quantlab.study._run import Run, run_kept
 from quantlab.types import Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
 
 __all__ = ["Measured", "Place", "run_trial"]
@@ -105,7 +105,7 @@ def _run(
     )
     try:
         return run_kept(context, run, samples)
-    except MissingOp:
+    except TrialError:
         if not context.options.fallback or runtime.fallback is None:
             raise
         other = RUNTIMES[runtime.fallback]
