@@ -33,7 +33,7 @@ _HOMES = {
     "convert": "quantlab.study",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0605 (a list of literals would say everything twice)
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -27,8 +27,17 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def plan(self, samples: int) -> None: ...
-    def begin(self, step: str, samples: int = 0) -> None: ...
-    def advance(self, step: str, samples: int) -> None: ...
-    def end(self, step: str, outcome: str) -> None: ...
-    def warn(self, text: str) -> None: ...
+    def plan(self, samples: int) -> None:
+        """Do nothing."""
+
+    def begin(self, step: str, samples: int = 0) -> None:
+        """Do nothing."""
+
+    def advance(self, step: str, samples: int) -> None:
+        """Do nothing."""
+
+    def end(self, step: str, outcome: str) -> None:
+        """Do nothing."""
+
+    def warn(self, text: str) -> None:
+        """Do nothing."""

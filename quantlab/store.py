@@ -109,7 +109,9 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = (self.root / ".lock").open("a")
         except OSError as error:
-            raise StudyError(f"the study '{self.root}' cannot be written ({error.strerror}); choose another --out") from error
+            raise StudyError(
+                f"the study '{self.root}' cannot be written ({error.strerror}); choose another --out"
+            ) from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,19 +127,24 @@ class Store:
         return self.root / "work"
 
     def model_folder(self, key: str) -> Path:
+        """Where a model's description is kept."""
         return self.root / "model" / key
 
     def variant_folder(self, setting: str, key: str) -> Path:
+        """Where one making of a setting is kept."""
         return self.root / "variants" / setting / key
 
     def output_folder(self, setting: str, runtime: str, key: str) -> Path:
+        """Where the outputs of one run are kept."""
         return self.root / "outputs" / setting / runtime / key
 
     @functools.cached_property
     def _converter(self) -> cattrs.Converter:
         converter = cattrs.Converter(forbid_extra_keys=True)
         converter.register_unstructure_hook(float, json_number)
-        converter.register_structure_hook(float, lambda value, _: _STRINGS[value] if isinstance(value, str) else float(value))
+        converter.register_structure_hook(
+            float, lambda value, _: _STRINGS[value] if isinstance(value, str) else float(value)
+        )
         converter.register_unstructure_hook(Path, self.relative)
         converter.register_structure_hook(Path, lambda value, _: self.absolute(value))
         return converter
@@ -176,14 +183,20 @@ class Store:
                 f"'{self.root}' is no finished study; make it with 'quantlab analyze … --out {self.root}'"
             ) from None
         except (OSError, ValueError) as error:
-            raise StudyError(f"'{path}' cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done") from error
+            raise StudyError(
+                f"'{path}' cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
+            ) from error
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             found = document.get("schema") if isinstance(document, dict) else None
-            raise StudyError(f"'{path}' has the schema {found} and this quantlab reads {SCHEMA}; run 'quantlab analyze' again")
+            raise StudyError(
+                f"'{path}' has the schema {found} and this quantlab reads {SCHEMA}; run 'quantlab analyze' again"
+            )
         try:
             return self._converter.structure(document, Study)
         except cattrs.BaseValidationError as error:
-            raise StudyError(f"'{path}' is not a whole study; run 'quantlab analyze' again, which keeps what is done") from error
+            raise StudyError(
+                f"'{path}' is not a whole study; run 'quantlab analyze' again, which keeps what is done"
+            ) from error
 
     def write_study(self, study: Study) -> None:
         """Write the study's record."""
@@ -200,11 +213,13 @@ class Store:
             known = marker.read_text().strip()
             if known != sha256:
                 raise StudyError(
-                    f"'{self.root}' is a study of another model (SHA-256 {known[:12]}…, and '{path}' has {sha256[:12]}…); "
-                    f"choose another --out"
+                    f"'{self.root}' is a study of another model (SHA-256 {known[:12]}…, and '{path}' has "
+                    f"{sha256[:12]}…); choose another --out"
                 )
             return
-        strangers = sorted(each.name for each in self.root.iterdir() if each.name not in {".lock", "model", "work", "samples"})
+        strangers = sorted(
+            each.name for each in self.root.iterdir() if each.name not in {".lock", "model", "work", "samples"}
+        )
         if strangers:
             raise StudyError(
                 f"'{self.root}' is not empty and not a study (it holds '{strangers[0]}'); choose another --out"
@@ -221,6 +236,6 @@ class Store:
         free = shutil.disk_usage(self.root).free
         if needed_bytes > free:
             raise StudyError(
-                f"{what} need {needed_bytes / 1e6:,.0f} MB and the disk of '{self.root}' has {free / 1e6:,.0f} MB free; "
-                f"make room, choose another --out, or run fewer samples with --limit"
+                f"{what} need {needed_bytes / 1e6:,.0f} MB and the disk of '{self.root}' has {free / 1e6:,.0f} MB "
+                f"free; make room, choose another --out, or run fewer samples with --limit"
             )

@@ -305,13 +305,14 @@ class Trial:
     outputs: Mapping[str, Path] = field(default_factory=dict)
     """Output name → `.npy` file of every sample."""
     max_abs_from_python: float | None = None
-    """Largest difference of the scored output from the same artifact's in `python`; None there and where that failed."""
+    """Largest difference of the scored output from the same artifact's in `python`; None there, or where it failed."""
     flips_from_python: int | None = None
     """Samples whose top-1 is another than in `python`; None also where no classes are compared."""
     notes: tuple[str, ...] = ()
 
     @property
     def status(self) -> Literal["reference", "measured", "failed"]:
+        """What kind of row this is."""
         if self.failure is not None:
             return "failed"
         return "reference" if self.setting == "reference" else "measured"

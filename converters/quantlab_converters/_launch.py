@@ -60,9 +60,7 @@ def convert_settings(
     shutil.rmtree(request.work, ignore_errors=True)
 
 
-def _attempt(
-    child: Child, format_name: str, request: ConversionRequest, stall_seconds: float
-) -> Iterator[Conversion]:
+def _attempt(child: Child, format_name: str, request: ConversionRequest, stall_seconds: float) -> Iterator[Conversion]:
     """One process: every scheme it finishes, and the one it fails at."""
     at = next(iter(request.schemes))
     try:

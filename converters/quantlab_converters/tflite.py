@@ -38,7 +38,11 @@ def _close_batch(request: ConversionRequest, folder: Path) -> None:
         name: tf.TensorSpec(_closed_shape(name, spec.shape.as_list(), request), spec.dtype, name=name)
         for name, spec in signature.structured_input_signature[1].items()
     }
-    module.call = tf.function(lambda **inputs: signature(**inputs))
+
+    def call(**inputs: Any) -> Any:
+        return signature(**inputs)
+
+    module.call = tf.function(call)
     function = module.call.get_concrete_function(**specs)
     tf.saved_model.save(module, str(folder), signatures={"serving_default": function})
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from quantlab.artifacts._kind import Contents
 from quantlab.artifacts._table import ARTIFACTS
 from quantlab.errors import ArtifactError
 from quantlab.types import ModelDescription, Port, TensorSpec, Variant

@@ -17,7 +17,13 @@ from quantlab.types import Port
 
 __all__ = ["KIND", "decode", "read_model_json", "stored_weights"]
 
-_NUMPY_DTYPES = {"DT_FLOAT": "float32", "DT_INT32": "int32", "DT_INT64": "int32", "DT_BOOL": "bool", "DT_UINT8": "int32"}
+_NUMPY_DTYPES = {
+    "DT_FLOAT": "float32",
+    "DT_INT32": "int32",
+    "DT_INT64": "int32",
+    "DT_BOOL": "bool",
+    "DT_UINT8": "int32",
+}
 """What tfjs makes of a graph's dtype: it has float32, int32 and bool only."""
 
 
@@ -134,7 +140,7 @@ def decode(entry: Mapping[str, Any], stored: npt.NDArray[Any]) -> npt.NDArray[An
         return stored
     if quantization["dtype"] == "float16":
         return stored.astype(np.float32)
-    values = stored.astype(np.float64) * quantization["scale"] + quantization["min"]
+    values: npt.NDArray[Any] = stored.astype(np.float64) * quantization["scale"] + quantization["min"]
     return np.round(values).astype(np.int32) if entry["dtype"] == "int32" else values.astype(np.float32)
 
 

@@ -31,7 +31,7 @@ def read_flatbuffer(path: Path) -> Any:
         raise ArtifactError(f"'{path}' does not begin as a TFLite file does; give a .tflite file")
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]  # noqa: B018 (both must be there)
+        model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]  # both must be there
     except Exception as error:  # flatbuffers raise whatever a wrong offset leads to
         raise ArtifactError(f"'{path}' is not a whole TFLite file; it may be cut short, so copy it again") from error
     return model

@@ -12,7 +12,7 @@ Standard output carries the result and nothing else; progress, warnings and erro
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from quantlab.cli._exit import COULD_NOT_RUN, OK, STOPPED
 from quantlab.errors import QuantlabError
@@ -49,7 +49,8 @@ def _failed(error: Exception, *, debug: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error, file=sys.stderr)
         return COULD_NOT_RUN
-    if isinstance(explain := getattr(error, "format_message", None), Callable):
+    explain = getattr(error, "format_message", None)
+    if explain is not None:
         print(f"quantlab: {_sentence(explain())}; see 'quantlab --help'", file=sys.stderr)
         return COULD_NOT_RUN
     if isinstance(error, QuantlabError):

@@ -48,9 +48,7 @@ Variants = Annotated[
 ]
 Fallback = Annotated[bool, typer.Option("--fallback", help="Run on node-cpu what node-wasm lacks an op for.")]
 Signature = Annotated[str | None, typer.Option(help="The signature of a SavedModel. [default: serving_default]")]
-Custom = Annotated[
-    list[str] | None, typer.Option(help="A module that registers the model's own layers. Repeatable.")
-]
+Custom = Annotated[list[str] | None, typer.Option(help="A module that registers the model's own layers. Repeatable.")]
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run the code of Lambda layers: only for files you trust.")]
 Size = Annotated[str | None, typer.Option(help="Images: HEIGHTxWIDTH. [default: the model's]")]
 Resize = Annotated[str | None, typer.Option(help="Images: nearest, bilinear, bicubic, lanczos or area.")]
@@ -59,7 +57,9 @@ Scale = Annotated[float | None, typer.Option(help="Images: what 0–255 is multi
 Offset = Annotated[float | None, typer.Option(help="Images: added after the scale. [default: 0]")]
 Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
-StudyFolder = Annotated[Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)]
+StudyFolder = Annotated[
+    Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
+]
 Format = Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")]
 Wide = Annotated[bool, typer.Option("--wide", help="All figures, one row a trial.")]
 

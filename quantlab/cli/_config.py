@@ -13,7 +13,12 @@ from quantlab.types import Preprocessing
 __all__ = ["read_preprocessing"]
 
 _DEFAULT = Path("quantlab.toml")
-_KINDS: Mapping[str, tuple[type, ...]] = {"resize": (str,), "colour": (str,), "scale": (int, float), "offset": (int, float)}
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "resize": (str,),
+    "colour": (str,),
+    "scale": (int, float),
+    "offset": (int, float),
+}
 
 
 def read_preprocessing(config: Path | None, declared: Mapping[str, Any]) -> Preprocessing:
@@ -42,7 +47,9 @@ def _table(config: Path | None) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"'{path}' cannot be read as TOML ({error}); mend it, or name another with --config") from error
+        raise UsageError(
+            f"'{path}' cannot be read as TOML ({error}); mend it, or name another with --config"
+        ) from error
     table = document.get("preprocessing", {})
     if not isinstance(table, dict):
         raise UsageError(f"preprocessing in '{path}' is no table; write [preprocessing] and its keys below")

@@ -1,5 +1,6 @@
 """What works on this machine, tried rather than looked up."""
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ def examine() -> list[Check]:
     return [
         _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3])),
         *(
-            _check(f"import {module}", lambda module=module, package=package: _import(module, package))
+            _check(f"import {module}", functools.partial(_import, module, package))
             for module, package in _MODULES.items()
         ),
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
@@ -68,7 +69,9 @@ def _import(module: str, package: str) -> str:
     )
     if answer.returncode:
         last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
-        raise QuantlabError(f"{found} does not import ({last[:200]}); 'pip install --force-reinstall quantlab' mends it")
+        raise QuantlabError(
+            f"{found} does not import ({last[:200]}); 'pip install --force-reinstall quantlab' mends it"
+        )
     return found
 
 

@@ -185,12 +185,16 @@ def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _
     signature = _choose_signature(file, dict(loaded.signatures), options.signature)
     function = loaded.signatures[signature]
     names = tuple(_signature_names(function))
+
+    def call(tensors: list[Any]) -> Any:
+        # Going through `loaded` keeps it alive: the variables die with it.
+        return loaded.signatures[signature](**dict(zip(names, tensors, strict=True)))
+
     variables = {id(each): each for each in (*getattr(loaded, "variables", ()), *function.variables)}
     return _Opened(
-        # The closure keeps `loaded` alive: its variables die with it.
-        call=lambda tensors, _=loaded: function(**dict(zip(names, tensors, strict=True))),
+        call=call,
         input_names=names,
-        output_names=lambda result: sorted(result),
+        output_names=sorted,
         parameters=sum(int(np.prod(variable.shape)) for variable in variables.values()),
         saved_model=file.path,
         signature=signature,
@@ -269,7 +273,9 @@ def _load(file: ModelFile, load: Callable[[], Any]) -> Any:
         raise ModelError(_explain(file, error)) from error
 
 
-_UNKNOWN_CLASS = r"(?:Could not locate class|Unknown (?:layer|object|class|function)|Could not locate function):? '(\w+)'"
+_UNKNOWN_CLASS = (
+    r"(?:Could not locate class|Unknown (?:layer|object|class|function)|Could not locate function):? '(\w+)'"
+)
 
 
 def _explain(file: ModelFile, error: Exception) -> str:
@@ -282,6 +288,6 @@ def _explain(file: ModelFile, error: Exception) -> str:
             f"(@keras.saving.register_keras_serializable()) with --custom MODULE"
         )
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(file.kind, "TensorFlow")
-    return f"{library} could not open '{file.path}' ({type(error).__name__}: {text[:300]}); save it again or see --debug"
-
-
+    return (
+        f"{library} could not open '{file.path}' ({type(error).__name__}: {text[:300]}); save it again or see --debug"
+    )

@@ -56,7 +56,8 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
             size not in (-1, want) for size, want in zip(detail["shape_signature"][1:], file.shape, strict=True)
         ):
             raise TrialError(
-                f"the input '{file.name}' of the file has the shape {tuple(detail['shape'])} and a sample {tuple(wanted)}"
+                f"the input '{file.name}' of the file has the shape {tuple(detail['shape'])} "
+                f"and a sample {tuple(wanted)}"
             )
         interpreter.resize_tensor_input(detail["index"], wanted)
 
@@ -72,11 +73,13 @@ def _encode(values: Array, detail: Any) -> Array:
     steps = values.astype(np.float64) / scale
     codes = np.trunc(steps + np.copysign(0.5, steps)) + zero_point
     limits = np.iinfo(dtype)
-    return np.clip(codes, limits.min, limits.max).astype(dtype)
+    clipped: Array = np.clip(codes, limits.min, limits.max).astype(dtype)
+    return clipped
 
 
 def _decode(values: Array, detail: Any) -> Array:
     scale, zero_point = detail["quantization"]
     if values.dtype.kind not in "iu" or not scale:
         return values
-    return ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
+    decoded: Array = ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
+    return decoded

@@ -2,11 +2,11 @@
 
 It answers one request after another, so that TensorFlow is imported once:
 
-| `request` | does | says before `done` |
-|---|---|---|
-| `open` | opens a model, exports its SavedModel | `opened`: the description, `saved_model` |
-| `probe` | calls the reference on a few samples twice, and one by one | `probed`: shapes and dtypes of the outputs, how far answers differ |
-| `run` | runs a job | as in `exchange` |
+- `open` opens a model and exports its SavedModel; before `done` it says `opened`, with the description and where the
+  SavedModel is.
+- `probe` calls the reference on a few samples twice, and one by one; it says `probed`, with shapes and dtypes of the
+  outputs and how far the answers differ.
+- `run` runs a job and says what `exchange` lists.
 """
 
 import time

@@ -113,7 +113,9 @@ _KEPT_ATTRIBUTES = {
 def _unfused(node: Any, op: str, fused: Sequence[str]) -> list[Any]:
     steps = [op, *fused]
     names = [f"{node.name}/{step}" for step in steps[:-1]] + [node.name]
-    parts = [_node(op, names[0], node.input[:2], {key: node.attr[key] for key in _KEPT_ATTRIBUTES[op] if key in node.attr})]
+    parts = [
+        _node(op, names[0], node.input[:2], {key: node.attr[key] for key in _KEPT_ATTRIBUTES[op] if key in node.attr})
+    ]
     arguments = list(node.input[2:])
     for step, name in zip(fused, names[1:], strict=True):
         source = parts[-1].name
@@ -133,7 +135,7 @@ def _only(node: Any, *names: str) -> dict[str, Any]:
 
 
 def _prelu(name: str, source: str, alpha: str, dtype: Any) -> list[Any]:
-    """x where x ≥ 0, alpha·x elsewhere: max(x, 0) + alpha·min(x, 0), the latter as −relu(−x)."""
+    """Slope alpha below zero: max(x, 0) + alpha·min(x, 0), the latter as −relu(−x)."""
     typed = {"T": dtype}
     return [
         _node("Relu", f"{name}/positive", [source], typed),

@@ -4,14 +4,14 @@ The job is JSON; tensors never are. Samples lie in `.npy` files that the child m
 batches, outputs are written into `.npy` files of known shape, in place, so that neither side holds them whole.
 Messages come back as one JSON object a line on the child's standard output:
 
-| `type` | fields | when |
-|---|---|---|
-| `ready` | `ran_on`, `environment` (text → text) | the model is loaded |
-| `progress` | `done` (samples written so far, counted from 0 of the set), `seconds` (inside the model's calls, this batch), `batch` (its samples) | after each batch, its outputs written |
-| `done` | | at the end |
-| `failed` | `reason`, and `missing_op` where a backend lacks one | instead of `done` |
+- `ready`, once the model is loaded: `ran_on`, and `environment` (text → text);
+- `progress`, after each batch whose outputs are written: `done` (samples so far, counted from 0 of the set), `batch`
+  (its samples), `seconds` (inside the model's calls);
+- `done` at the end, or `failed` instead: `reason`, and `missing_op` where a backend lacks one.
 """
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,9 +64,20 @@ class Job:
 
 
 def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> None:
-    """Make a `.npy` file of n samples that a child writes into; its bytes are zero (and sparse) until then."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(n, *shape))
-    del array
+    """Make a `.npy` file of n samples that a child writes into; until then they are zero.
+
+    Its room is taken at once: a disk that is full must be an error here, not a signal to a child that maps the file.
+
+    Raises:
+        OSError: If the disk has no room.
+    """
+    whole = np.dtype(dtype)
+    header = {"descr": whole.str, "fortran_order": False, "shape": (n, *shape)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]  # NumPy has no type for it
+        size = n * math.prod(shape) * whole.itemsize
+        if size:
+            os.posix_fallocate(file.fileno(), file.tell(), size)
 
 
 def tensor_file(path: Path, spec: TensorSpec, port: Port | None, position: int) -> TensorFile:

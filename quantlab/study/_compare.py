@@ -31,7 +31,9 @@ class Comparison:
         outputs = _mapped(path)
         probabilities = outputs.ndim == 2 and outputs.dtype.kind == "f" and looks_like_probabilities(outputs)
         similar = probabilities and outputs.shape[1] > 1
-        return cls(scoring, path, scoring.task == "classification" or (scoring.task == "similarity" and similar), probabilities)
+        return cls(
+            scoring, path, scoring.task == "classification" or (scoring.task == "similarity" and similar), probabilities
+        )
 
     def of_reference(self) -> Scores:
         """The reference's own scores."""
@@ -83,6 +85,5 @@ def _measured_in_python(trial: Trial) -> bool:
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
-    return np.load(path, mmap_mode="r")
-
-
+    outputs: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+    return outputs

@@ -42,7 +42,7 @@ def batch_size_for(context: Context, model: OpenedModel) -> int:
         return context.options.batch_size
     if fixed != {1}:
         raise ModelError(
-            f"'{model.description.path}' takes batches of {sorted(size or 0 for size in fixed)[0]} only, and samples are "
+            f"'{model.description.path}' takes batches of {min(size or 0 for size in fixed)} only, and samples are "
             f"compared one by one; export it with an open batch (None) or with 1"
         )
     return 1

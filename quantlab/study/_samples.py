@@ -15,9 +15,7 @@ CALIBRATION_SAMPLES = 256
 
 def _options(context: Context) -> SampleOptions:
     asked = context.options
-    return SampleOptions(
-        preprocessing=asked.preprocessing, limit=asked.limit, seed=asked.seed, labels=asked.labels
-    )
+    return SampleOptions(preprocessing=asked.preprocessing, limit=asked.limit, seed=asked.seed, labels=asked.labels)
 
 
 def draw_samples(context: Context, model: OpenedModel, data: str) -> tuple[SampleSet, SampleSet | None]:
@@ -51,6 +49,11 @@ def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:
         raise UsageError("static quantization needs samples; name them with --calibration")
     options = replace(_options(context), limit=context.options.limit or CALIBRATION_SAMPLES)
     samples, _ = open_samples(
-        data, None, model_inputs=model.description.inputs, folder=context.store.root / "samples", options=options, calibrate=0
+        data,
+        None,
+        model_inputs=model.description.inputs,
+        folder=context.store.root / "samples",
+        options=options,
+        calibrate=0,
     )
     return samples

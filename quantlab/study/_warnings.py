@@ -19,8 +19,9 @@ def unstable_reference(probe: Probe) -> list[str]:
     found = []
     if probe.again > STRAY_LIMIT:
         found.append(
-            f"the model answers the same samples differently when it is called again (by up to {100 * probe.again:.2g} % "
-            f"of its largest output); turn off random ops such as dropout, or every figure below holds chance"
+            f"the model answers the same samples differently when it is called again (by up to "
+            f"{100 * probe.again:.2g} % of its largest output); turn off random ops such as dropout, or every figure "
+            f"below holds chance"
         )
     if probe.single > STRAY_LIMIT:
         found.append(
@@ -75,13 +76,15 @@ def _broken(scores: Scores) -> str | None:
 
 def broken_parity(parity: Mapping[str, str], output: str) -> list[str]:
     """The sentences that stand above everything else."""
-    return [
+    return [_parity_sentence(name, text, output) for name, text in parity.items() if text.startswith("broken: ")]
+
+
+def _parity_sentence(name: str, text: str, output: str) -> str:
+    return (
         f"float parity broken: {name}, in float32 and before any quantization, strays from the model: "
         f"{text.removeprefix('broken: ')} (output '{output}'); its conversion is broken, so its losses are not "
         f"quantization's"
-        for name, text in parity.items()
-        if text.startswith("broken: ")
-    ]
+    )
 
 
 def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
@@ -93,8 +96,9 @@ def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
     chance = 100 * max(float(counts.max()) / scores.n, 1 / classes)
     if scores.top1_interval.lower > chance:
         return []
-    return [
+    text = (
         f"the model itself is right on {scores.top1:.1f} % of the samples, and guessing reaches {chance:.1f} %; most "
         f"likely the samples are not preprocessed as in training (scale 0–255 or 0–1, mean, colour order), or the "
         f"labels are in another order"
-    ]
+    )
+    return [text]

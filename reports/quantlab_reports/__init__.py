@@ -12,7 +12,8 @@ __all__ = ["RENDERERS", "Renderer"]
 class Renderer(Protocol):
     """A member of the family: from a study to text without a newline at its end."""
 
-    def __call__(self, study: Study, *, wide: bool) -> str: ...
+    def __call__(self, study: Study, *, wide: bool) -> str:
+        """Wide has every figure, one row a trial."""
 
 
 RENDERERS: Mapping[str, Renderer] = {

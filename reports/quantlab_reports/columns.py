@@ -19,10 +19,12 @@ class Group:
 
     @property
     def first(self) -> Trial:
+        """Any of them, where they do not differ."""
         return self.trials[0]
 
     @property
     def scores(self) -> Scores | None:
+        """Their figures; None where they failed."""
         return self.first.scores
 
 

@@ -124,7 +124,9 @@ def kl_reason(scores: Scores) -> str | None:
     """Why there is no mean KL, or None where there is one or none was to be had."""
     reasons = []
     if scores.kl_infinite:
-        reasons.append(f"the candidate gives 0 to a class that the reference does not in {scores.kl_infinite:,} samples")
+        reasons.append(
+            f"the candidate gives 0 to a class that the reference does not in {scores.kl_infinite:,} samples"
+        )
     if scores.kl_undefined:
         reasons.append(f"the output is no distribution in {scores.kl_undefined:,} samples")
     return "; ".join(reasons) or None

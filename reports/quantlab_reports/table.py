@@ -63,20 +63,19 @@ def heading(study: Study) -> list[str]:
 
 
 def _checks(study: Study) -> list[str]:
-    marks = []
-    for name, text in study.parity.items():
-        verdict, _, detail = text.partition(": ")
-        marks.append(f"{'✓' if verdict == 'ok' else '✗'} float parity {name}: {detail}")
-    for runtime in dict.fromkeys(trial.runtime for trial in study.trials if trial.runtime != "python"):
-        if text := _agreement_with_python(study, runtime):
-            marks.append(text)
-    return marks
+    marks = [_parity_mark(name, *text.split(": ", 1)) for name, text in study.parity.items()]
+    others = dict.fromkeys(trial.runtime for trial in study.trials if trial.runtime != "python")
+    return marks + [text for runtime in others if (text := _agreement_with_python(study, runtime))]
+
+
+def _parity_mark(name: str, verdict: str, detail: str) -> str:
+    if verdict == "ok":
+        return f"✓ float parity {name}: largest difference {detail}"
+    return f"✗ float parity {name} {verdict}: {detail}"
 
 
 def _agreement_with_python(study: Study, runtime: str) -> str | None:
-    compared = [
-        trial for trial in study.trials if trial.runtime == runtime and trial.max_abs_from_python is not None
-    ]
+    compared = [trial for trial in study.trials if trial.runtime == runtime and trial.max_abs_from_python is not None]
     if not compared:
         return None
     largest = max(trial.max_abs_from_python or 0.0 for trial in compared)
@@ -85,7 +84,9 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
     if not study.classes:
         return f"· {runtime} against python: {apart}"
     if moved:
-        flipped = ", ".join(f"{trial.setting} {trial.flips_from_python}" for trial in compared if trial.flips_from_python)
+        flipped = ", ".join(
+            f"{trial.setting} {trial.flips_from_python}" for trial in compared if trial.flips_from_python
+        )
         return f"✗ {runtime} ≠ python: another top-1 in {flipped} of {study.samples.n:,} samples; {apart}"
     return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
 
@@ -93,10 +94,8 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
 def footer(study: Study) -> list[str]:
     """What stands below the table: where the figures come from and how to read them."""
     samples = study.samples
-    lines = [
-        f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}; "
-        f"batches of {study.batch_size} (TFLite files: 1)",
-    ]
+    drawn = f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}"
+    lines = [f"{drawn}; batches of {study.batch_size} (TFLite files: 1)"]
     if samples.preprocessing:
         lines.append(f"Preprocessing: {samples.preprocessing}")
     lines.extend(_reading(study))
@@ -115,9 +114,9 @@ def _reading(study: Study) -> list[str]:
         return ["No labels: outputs are compared with the reference's alone"]
     scores = study.reference.scores
     interval = scores.top1_interval if scores else None
-    spread = f"; the reference's top-1 lies in [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)" if interval else ""
+    spread = (
+        f"; the reference's top-1 lies in [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)" if interval else ""
+    )
     kl = "probabilities, renormalized" if study.probabilities else "softmax of the output"
-    return [
-        f"loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval{spread}; "
-        f"flips −/+: right→wrong/wrong→right; KL of {kl}"
-    ]
+    loss = f"loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval{spread}"
+    return [f"{loss}; flips −/+: right→wrong/wrong→right; KL of {kl}"]

@@ -1,0 +1,25 @@
+"""Samples a few at a time, so that memory does not grow with the calibration set."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+
+__all__ = ["BLOCK_BYTES", "blocks"]
+
+BLOCK_BYTES = 16 * 2**20
+"""What a block of one output takes as float64; what is computed from it takes several times that."""
+
+
+def blocks(outputs: NDArray[Any], *, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
+    """Slices over the first axis that cover it in order, each of at most `block_bytes` in float64, or of one sample.
+
+    >>> import numpy as np
+    >>> list(blocks(np.zeros((5, 2)), block_bytes=2 * 2 * 8))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    n = len(outputs)
+    sample_bytes = 8 * (outputs.size // n) if n else 0
+    step = max(1, block_bytes // max(1, sample_bytes))
+    for start in range(0, n, step):
+        yield slice(start, min(start + step, n))

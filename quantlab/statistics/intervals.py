@@ -1,0 +1,153 @@
+"""Confidence intervals for shares and for the difference of two shares measured on the same samples.
+
+All are two-sided and in shares, from 0 to 1 or −1 to 1; a table in percent multiplies by 100.
+"""
+
+import math
+
+from quantlab.types import Interval
+
+__all__ = ["newcombe_paired", "tango", "wilson"]
+
+
+def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval for a share, successes / n (Wilson 1927, Journal of the ASA 22:209–212).
+
+    It stays within 0 and 1, and is not empty where no sample or every sample succeeded.
+
+    Raises:
+        ValueError: If n is not above zero, successes are not from 0 to n, or confidence is not between 0 and 1.
+    """
+    from scipy.stats import binomtest  # Slow to import, and most commands need no interval.
+
+    _check(confidence, n, successes=successes)
+    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(float(interval.low), float(interval.high), confidence)
+
+
+def tango(right_to_wrong: int, wrong_to_right: int, *, n: int, confidence: float = 0.95) -> Interval:
+    """Tango's score interval for a paired difference, (right_to_wrong − wrong_to_right) / n; positive is a loss.
+
+    Tango 1998, Statistics in Medicine 17:891–908: the differences that a score test does not reject, with the
+    discordant share estimated under each. It is not empty where nothing flipped: ±z²/(n + z²) then.
+
+    Args:
+        right_to_wrong: Samples that the reference has right and the candidate wrong.
+        wrong_to_right: The other way round.
+        n: All samples, those without a flip too.
+        confidence: Two-sided. Its upper bound is a one-sided bound at (1 + confidence) / 2.
+
+    Raises:
+        ValueError: If n is not above zero, the counts are negative or together above n, or confidence is not
+            between 0 and 1.
+    """
+    _check(confidence, n, right_to_wrong=right_to_wrong, wrong_to_right=wrong_to_right)
+    z = _quantile(confidence)
+    # With the two swapped the difference changes its sign, and lower becomes upper.
+    return Interval(
+        _tango_lower(right_to_wrong, wrong_to_right, n, z),
+        -_tango_lower(wrong_to_right, right_to_wrong, n, z),
+        confidence,
+    )
+
+
+def newcombe_paired(
+    right_to_wrong: int, wrong_to_right: int, *, both_right: int, both_wrong: int, confidence: float = 0.95
+) -> Interval:
+    """Newcombe's interval for a paired difference, (right_to_wrong − wrong_to_right) / n; a check on `tango`.
+
+    Newcombe 1998, Statistics in Medicine 17:2635–2650, method 10: Wilson's intervals of the two shares, combined
+    with their correlation, which is corrected towards zero where it is positive. Unlike Tango's it depends on how
+    the samples without a flip are divided.
+
+    Raises:
+        ValueError: If a count is negative, all are zero, or confidence is not between 0 and 1.
+    """
+    n = right_to_wrong + wrong_to_right + both_right + both_wrong
+    counts = {
+        "right_to_wrong": right_to_wrong,
+        "wrong_to_right": wrong_to_right,
+        "both_right": both_right,
+        "both_wrong": both_wrong,
+    }
+    _check(confidence, n, **counts)
+    reference, candidate = both_right + right_to_wrong, both_right + wrong_to_right
+    of_reference = wilson(reference, n, confidence=confidence)
+    of_candidate = wilson(candidate, n, confidence=confidence)
+    correlation = _corrected_correlation(**counts)
+    difference = (right_to_wrong - wrong_to_right) / n
+    return Interval(
+        difference - _combined(reference / n - of_reference.lower, of_candidate.upper - candidate / n, correlation),
+        difference + _combined(of_reference.upper - reference / n, candidate / n - of_candidate.lower, correlation),
+        confidence,
+    )
+
+
+def _tango_lower(gained: int, lost: int, n: int, z: float) -> float:
+    """Find the least difference (gained − lost) / n that the score test at z does not reject."""
+    from scipy.optimize import brentq  # Slow to import, and most commands need no interval.
+
+    # At both ends of the range, and where nothing is discordant, the variance vanishes at the estimate too; the
+    # equation is then linear and solved by hand.
+    if gained + lost == 0:
+        return -(z**2) / (n + z**2)
+    if gained == n:
+        return (n - z**2) / (n + z**2)
+    if lost == n:
+        return -1.0
+
+    def excess(difference: float) -> float:
+        # Tango's statistic less z, times its denominator, which is zero at −1. Falls through zero once below the
+        # estimate: it is n + gained − lost > 0 at −1, and negative at the estimate.
+        variance = _restricted_variance(difference, gained, lost, n)
+        return gained - lost - n * difference - z * math.sqrt(n * max(0.0, variance))
+
+    return float(brentq(excess, -1.0, (gained - lost) / n, xtol=1e-15))
+
+
+def _restricted_variance(difference: float, gained: int, lost: int, n: int) -> float:
+    """Variance of one pair's difference where the true one is `difference` and the rest is most likely.
+
+    The probability of a loss is the greater root of 2n·q² + b·q + c = 0 (Tango 1998, p. 894); of a gain, it plus the
+    difference.
+    """
+    b = (2 * n - gained + lost) * difference - gained - lost
+    c = -lost * difference * (1 - difference)
+    root = math.sqrt(max(0.0, b * b - 8 * n * c))
+    # The two forms are equal; each avoids subtracting nearly equal numbers where the other does not.
+    loss = (root - b) / (4 * n) if b <= 0 else -2 * c / (root + b)
+    return 2 * loss + difference * (1 - difference)
+
+
+def _corrected_correlation(right_to_wrong: int, wrong_to_right: int, both_right: int, both_wrong: int) -> float:
+    """Newcombe's φ: Pearson's correlation, with n/2 taken off a positive covariance; 0 where a margin is empty."""
+    reference, candidate = both_right + right_to_wrong, both_right + wrong_to_right
+    n = reference + wrong_to_right + both_wrong
+    margins = reference * (n - reference) * candidate * (n - candidate)
+    if margins == 0:
+        return 0.0
+    covariance = both_right * both_wrong - right_to_wrong * wrong_to_right
+    corrected = max(covariance - n / 2, 0) if covariance > 0 else covariance
+    return corrected / math.sqrt(margins)
+
+
+def _combined(one: float, other: float, correlation: float) -> float:
+    # Not negative but for rounding, since |correlation| is at most 1.
+    return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))
+
+
+def _quantile(confidence: float) -> float:
+    """Return the normal quantile that leaves (1 − confidence) / 2 above it."""
+    from scipy.special import ndtri
+
+    return -float(ndtri((1 - confidence) / 2))
+
+
+def _check(confidence: float, n: int, **counts: int) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"a confidence of {confidence} is not between 0 and 1; 95 % is 0.95")
+    if n < 1:
+        raise ValueError(f"an interval needs a sample, and n is {n}")
+    if min(counts.values()) < 0 or sum(counts.values()) > n:
+        named = ", ".join(f"{name} = {count}" for name, count in counts.items())
+        raise ValueError(f"counts are not negative and together at most n = {n}: {named}")
