@@ -1,39 +1,46 @@
-# The two commands of the README: `make demo` and `make test`. Each sets up all it needs in .venv.
-PYTHON ?= python3.11
-VENV := .venv
-BIN := $(VENV)/bin
+# The two commands of the README are `make demo` and `make test`; each sets up all it needs in .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test lint docs check format clean
 
-demo: $(VENV)/installed
+demo: .venv/installed
 	$(BIN)/quantlab demo
 
-test: $(VENV)/developing
+test: .venv/developing
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m tests.run_node_tests
 
-check: $(VENV)/developing
+lint: .venv/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.run_node_tests --types
-	$(MAKE) test
+	$(BIN)/python docs/generate.py --check
 
-format: $(VENV)/developing
+check: lint test
+
+docs: .venv/developing
+	$(BIN)/python docs/generate.py
+
+format: .venv/developing
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
 
-$(VENV)/installed: pyproject.toml hatch_build.py | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable .
+# The hook bundles the JavaScript again where its sources have changed, so they count as reasons too.
+SOURCES := pyproject.toml hatch_build.py $(wildcard quantlab/runtimes/js/*.mjs) quantlab/runtimes/js/package-lock.json
+
+.venv/installed: $(SOURCES) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/developing: pyproject.toml hatch_build.py | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@ $(VENV)/installed
+.venv/developing: $(SOURCES) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ .venv/installed
 
 clean:
-	rm -rf $(VENV) build dist quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules
+	rm -rf .venv build dist quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules

@@ -65,6 +65,7 @@ class Child:
         self._log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stderr:
+            self._log_start = stderr.tell()  # what stands before are the last words of others
             self._process = subprocess.Popen(
                 list(command),
                 stdin=subprocess.PIPE,
@@ -105,7 +106,7 @@ class Child:
 
         Raises:
             ChildStalled: If none comes in time; the process is ended.
-            ChildDied: If the process ended.
+            ChildDied: If the process ended, or says what is no message; then it is ended.
         """
         try:
             line = self._lines.get(timeout=stall_seconds)
@@ -117,9 +118,17 @@ class Child:
             ) from None
         if line is None:
             raise ChildDied(self._obituary())
-        message = json.loads(line)
-        if not isinstance(message, dict):
-            raise ChildDied(f"the process answered {line[:200]!r}, which is not a message")
+        return self._parsed(line)
+
+    def _parsed(self, line: bytes) -> Message:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or "type" not in message:
+            self.close()
+            said = line[:200].decode(errors="replace").strip()
+            raise ChildDied(f"the process was ended, since it said '{said}' where a message was expected")
         return message
 
     def messages(self, stall_seconds: float) -> Iterator[Message]:
@@ -138,7 +147,7 @@ class Child:
             how = f"was ended by {name}{memory}"
         else:
             how = f"exited with status {code}"
-        last = last_line(self._log)
+        last = last_line(self._log, since=self._log_start)
         return f"the process {how}" + (f"; its log ends with: {last}" if last else "")
 
     def close(self) -> None:
@@ -151,12 +160,12 @@ class Child:
                 self._process.stdin.close()
 
 
-def last_line(log: Path) -> str:
-    """The last line of a log that says something, at most 300 characters; empty where there is none."""
+def last_line(log: Path, *, since: int) -> str:
+    """The last line after a position of a log that says something, at most 300 characters; else empty."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
+        file.seek(max(since, log.stat().st_size - _LOG_TAIL_BYTES))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
     return next((line[:300] for line in reversed(lines) if line), "")
 

@@ -39,6 +39,9 @@ __all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "write_jso
 SCHEMA = 1
 """Of `study.json`; a study of another is refused."""
 
+_BEFORE_THE_MODEL = {".lock", "model", "work"}
+"""What a study that was stopped at once may hold without knowing its model."""
+
 _Value = TypeVar("_Value")
 _STRINGS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -103,8 +106,9 @@ class Store:
         """Hold the folder for one writer.
 
         Raises:
-            StudyError: If another process holds it, or it cannot be written.
+            StudyError: If another process holds it, it cannot be written, or it holds things that are not a study.
         """
+        self._refuse_strangers()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = (self.root / ".lock").open("a")
@@ -120,6 +124,16 @@ class Store:
                     f"another quantlab is working on the study '{self.root}'; wait for it, or choose another --out"
                 ) from error
             yield
+
+    def _refuse_strangers(self) -> None:
+        """Before anything is written: a folder of the user's own stays as it is."""
+        if not self.root.is_dir() or (self.root / "model" / "sha256").is_file():
+            return
+        strangers = sorted(each.name for each in self.root.iterdir() if each.name not in _BEFORE_THE_MODEL)
+        if strangers:
+            raise StudyError(
+                f"'{self.root}' is not empty and not a study (it holds '{strangers[0]}'); choose another --out"
+            )
 
     @property
     def work(self) -> Path:
@@ -206,7 +220,7 @@ class Store:
         """Note whose study this is.
 
         Raises:
-            StudyError: If the folder holds a study of another model, or things that are not a study.
+            StudyError: If the folder holds a study of another model.
         """
         marker = self.root / "model" / "sha256"
         if marker.is_file():
@@ -217,13 +231,6 @@ class Store:
                     f"{sha256[:12]}…); choose another --out"
                 )
             return
-        strangers = sorted(
-            each.name for each in self.root.iterdir() if each.name not in {".lock", "model", "work", "samples"}
-        )
-        if strangers:
-            raise StudyError(
-                f"'{self.root}' is not empty and not a study (it holds '{strangers[0]}'); choose another --out"
-            )
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(sha256 + "\n")
 

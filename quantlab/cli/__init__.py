@@ -28,6 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != "--debug"]
     try:
         result = app(args=words, prog_name="quantlab", standalone_mode=False)
+        sys.stdout.flush()  # a reader that has gone must be noticed here, not when Python ends
     except KeyboardInterrupt:
         print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
         return STOPPED

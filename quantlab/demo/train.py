@@ -13,7 +13,7 @@ from quantlab.demo.digits import samples, training
 __all__ = ["build", "main", "train"]
 
 _SEED = 0
-_EPOCHS = 60
+_EPOCHS = 50
 _BATCH_SIZE = 32
 
 
@@ -26,8 +26,8 @@ def build() -> Any:
 
     image = keras.Input((8, 8, 1), name="image")
     x = keras.layers.Rescaling(1 / 16, name="rescale")(image)
-    x = _activated(x, keras.layers.Conv2D(20, 3, padding="same", use_bias=False, name="stem"))
-    for number, (filters, strides) in enumerate(((40, 1), (80, 2)), start=1):
+    x = _activated(x, keras.layers.Conv2D(24, 3, padding="same", use_bias=False, name="stem"))
+    for number, (filters, strides) in enumerate(((40, 1), (72, 2)), start=1):
         depthwise = keras.layers.DepthwiseConv2D(
             3, strides=strides, padding="same", use_bias=False, name=f"depthwise_{number}"
         )

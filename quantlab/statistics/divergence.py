@@ -93,7 +93,8 @@ def _normalized(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.flo
     """Each row over its sum, and the logarithm of that; all NaN for a row that is no distribution."""
     values = rows.astype(np.float64)
     sums = values.sum(axis=1, keepdims=True)
-    none = ~np.isfinite(sums) | (sums <= 0) | (values.min(axis=1, keepdims=True) < 0)
+    # A row of zeros needs no word here: 0/0 is NaN by itself.
+    none = ~np.isfinite(sums) | (values.min(axis=1, keepdims=True) < 0)
     values /= np.where(none, np.nan, sums)
     return values, np.log(values)
 

@@ -114,8 +114,7 @@ def _restricted_variance(difference: float, gained: int, lost: int, n: int) -> f
     b = (2 * n - gained + lost) * difference - gained - lost
     c = -lost * difference * (1 - difference)
     root = math.sqrt(max(0.0, b * b - 8 * n * c))
-    # The two forms are equal; each avoids subtracting nearly equal numbers where the other does not.
-    loss = (root - b) / (4 * n) if b <= 0 else -2 * c / (root + b)
+    loss = (root - b) / (4 * n)
     return 2 * loss + difference * (1 - difference)
 
 

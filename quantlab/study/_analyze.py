@@ -16,16 +16,16 @@ from pathlib import Path
 from quantlab.models import identify
 from quantlab.progress import Progress, Silent
 from quantlab.runtimes import RUNTIMES, Workshop
-from quantlab.settings import SETTINGS, select_settings
+from quantlab.settings import SETTINGS
 from quantlab.store import Store
 from quantlab.study._compare import Comparison
 from quantlab.study._context import Context, open_model
 from quantlab.study._convert import Made, given_variant, make_variants
-from quantlab.study._plan import Plan, make_plan, select_runtimes
+from quantlab.study._plan import Plan, make_plan
 from quantlab.study._reference import Probe, batch_size_for, probe, run_reference
 from quantlab.study._run import bytes_needed
 from quantlab.study._samples import draw_samples
-from quantlab.study._task import Scoring, choose_scoring
+from quantlab.study._task import Scoring, choose_scoring, refuse_unknown_metric
 from quantlab.study._trial import Measured, run_trial
 from quantlab.study._warnings import broken_parity, near_chance, parity_by_format, unstable_reference
 from quantlab.study.options import AnalyzeOptions
@@ -59,14 +59,15 @@ def analyze(
         QuantlabError: If nothing can be measured: the model, the data or an option is not as it must be.
     """
     options = options or AnalyzeOptions()
-    select_settings(options.settings), select_runtimes(options.runtimes)  # names first: they cost nothing
+    plan = make_plan(options)  # names first: they cost nothing
+    refuse_unknown_metric(options.metric)
     path = Path(model)
     file = identify(path, options.model)
     store = Store(options.out or Path(f"{path.stem}.study"))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
         with Workshop(store.work, options.time_limit) as workshop:
-            return _Analysis(Context(store, workshop, options, progress or Silent(), file), data).run()
+            return _Analysis(Context(store, workshop, options, progress or Silent(), file), data, plan).run()
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class _Analysis:
 
     context: Context
     data: str
+    plan: Plan
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> Study:
@@ -84,8 +86,7 @@ class _Analysis:
         with self._timed("read the samples"):
             samples, calibration = draw_samples(context, model, self.data)
         scoring = choose_scoring(model.description, samples, context.options.metric, context.options.score_output)
-        plan = make_plan(context.options)
-        work = _Work(self, model, samples, calibration, plan)
+        work = _Work(self, model, samples, calibration, self.plan)
         with self._timed("convert and run"):
             kept, probed, measured = work.run()
         with self._timed("compare"):
@@ -132,8 +133,8 @@ class _Analysis:
             trials=trials,
             parity=parity,
             warnings=(
-                *broken_parity(parity, scoring.output.name),
                 *unstable_reference(probed),
+                *broken_parity(parity, scoring.output.name),
                 *near_chance(scoring, scores),
             ),
             versions=_versions(),

@@ -1,8 +1,11 @@
 """What every step of one study shares, and how the model is opened."""
 
+import hashlib
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from quantlab.errors import ModelError, QuantlabError
@@ -14,7 +17,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import ModelDescription, OpenedModel, TensorSpec
 
-__all__ = ["Context", "answer", "model_message", "open_model"]
+__all__ = ["Context", "answer", "model_identity", "model_message", "open_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,31 @@ def answer(messages: Iterable[Message], kind: str, error: type[QuantlabError]) -
     return found
 
 
+def model_identity(context: Context) -> dict[str, Any]:
+    """What a model's answers depend on: its file, the signature that is called, the code of its own layers."""
+    options = context.options.model
+    return {
+        "model": context.file.sha256,
+        "signature": options.signature,
+        "custom": {name: _code_sha256(name) for name in options.custom},
+    }
+
+
+def _code_sha256(module: str) -> str:
+    """Of a module's file, or of every Python file of a package, without importing it; empty where there is none."""
+    place = Path(*module.split("."))
+    for folder in (Path.cwd(), *map(Path, sys.path)):
+        file, package = folder / f"{place}.py", folder / place / "__init__.py"
+        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [file]
+        if files[0].is_file():
+            return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
+    return ""
+
+
 def _model_key(context: Context) -> str:
     """What the description and the exported SavedModel depend on."""
-    options = context.options.model
     libraries = {name: version(name) for name in ("tensorflow", "keras", "tf_keras")}
-    asked = {"signature": options.signature, "custom": list(options.custom), "path": str(context.file.path)}
-    return key_of({"sha256": context.file.sha256, **asked, **libraries})
+    return key_of({**model_identity(context), "path": str(context.file.path), **libraries})
 
 
 def model_message(context: Context) -> Message:

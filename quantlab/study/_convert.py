@@ -13,7 +13,7 @@ from quantlab.progress import Progress, Silent
 from quantlab.runtimes import Workshop
 from quantlab.settings import select_settings
 from quantlab.store import Store, key_of
-from quantlab.study._context import Context, open_model
+from quantlab.study._context import Context, model_identity, open_model
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
@@ -55,8 +55,7 @@ def make_variants(
 def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
     """Named by the hash of all that the artifact depends on."""
     depends = {
-        "model": context.file.sha256,
-        "signature": context.options.model.signature,
+        **model_identity(context),
         "versions": {name: version(name) for name in CONVERTERS[setting.format].packages},
         "shapes": _shapes(samples),
         "calibration": calibration.sha256 if calibration and setting.calibrated else None,

@@ -11,7 +11,7 @@ from quantlab.study._trial import Place
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Setting
 
-__all__ = ["Plan", "make_plan", "select_runtimes"]
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Plan:
         return asked
 
 
-def select_runtimes(asked: Sequence[str] | None) -> tuple[Runtime, ...]:
+def _select_runtimes(asked: Sequence[str] | None) -> tuple[Runtime, ...]:
     """The runtimes that names and globs choose; without any, those that are used by default."""
     if asked is None:
         return tuple(runtime for runtime in RUNTIMES.values() if runtime.default)
@@ -62,12 +62,14 @@ def make_plan(options: AnalyzeOptions) -> Plan:
     """Settings, runtimes and given variants, and the float32 variants that parity needs.
 
     Raises:
-        UsageError: If a given variant has the name of a setting.
+        UsageError: If a setting or runtime is unknown, or a given variant has a setting's name or one no folder has.
     """
     settings = select_settings(options.settings)
     for name in options.variants:
         if name in SETTINGS or name == "reference":
             raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")
+        if not name or "/" in name or name.startswith("."):
+            raise UsageError(f"--variant {name}=… cannot name a folder of the study; use letters, digits and dashes")
     needed = {setting.float32 for setting in settings} | {setting.name for setting in settings}
     by_format: dict[str, tuple[Setting, ...]] = {}
     for setting in SETTINGS.values():
@@ -76,6 +78,6 @@ def make_plan(options: AnalyzeOptions) -> Plan:
     return Plan(
         asked=frozenset({setting.name for setting in settings} | set(options.variants)),
         by_format=by_format,
-        runtimes=select_runtimes(options.runtimes),
+        runtimes=_select_runtimes(options.runtimes),
         given=tuple(options.variants),
     )

@@ -7,7 +7,7 @@ from quantlab.errors import ModelError
 from quantlab.runtimes import RUNTIMES, Job, input_files, python
 from quantlab.runtimes.exchange import job_document
 from quantlab.store import key_of
-from quantlab.study._context import Context, answer, model_message
+from quantlab.study._context import Context, answer, model_identity, model_message
 from quantlab.study._run import Run, run_kept
 from quantlab.types import KeptOutputs, OpenedModel, SampleSet, TensorSpec
 
@@ -55,7 +55,7 @@ def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
         ModelError: If it fails, or its outputs cannot be told apart by sample.
     """
     batch = batch_size_for(context, model)
-    key = key_of({"samples": samples.sha256, "model": context.file.sha256, "batch": batch, **_environment(model)})
+    key = key_of({"samples": samples.sha256, **model_identity(context), "batch": batch, **_environment(model)})
     record = context.store.model_folder(key) / "probe.json"
     kept = context.store.read(record, Probe)
     if kept is not None:
@@ -87,7 +87,7 @@ def run_reference(
         runtime=RUNTIMES["python"],
         variant=None,
         artifact="",
-        sha256=model.description.sha256,
+        sha256=key_of(model_identity(context)),
         environment=_environment(model),
         outputs=outputs,
         batch_size=batch_size_for(context, model),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from quantlab.errors import TrialError
+from quantlab.errors import StudyError, TrialError
 from quantlab.processes import Message
 from quantlab.runtimes import Job, Runtime, create_output, input_files, tensor_file
 from quantlab.store import key_of, write_json
@@ -30,7 +30,7 @@ class Run:
     variant: Variant | None
     artifact: str
     sha256: str
-    """Of the artifact."""
+    """Of the artifact; for the reference of all that its answers depend on."""
     environment: Mapping[str, str]
     """Versions and flags that the outputs depend on."""
     outputs: Sequence[TensorSpec]
@@ -142,16 +142,27 @@ class _Progress:
 
 
 def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
-    """What a killed run left, or empty files."""
+    """What a killed run left, or empty files.
+
+    Raises:
+        StudyError: If they have no room.
+    """
     try:
         left = json.loads((folder / "progress.json").read_text())
         return _Progress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
     except (OSError, ValueError, KeyError):
         shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for spec in run.outputs:
-        sizes = [int(size or 0) for size in spec.shape[1:]]
-        create_output(folder / _output_name(spec), n=samples.n, shape=sizes, dtype=spec.dtype)
+    try:
+        folder.mkdir(parents=True)
+        for spec in run.outputs:
+            sizes = [int(size or 0) for size in spec.shape[1:]]
+            create_output(folder / _output_name(spec), n=samples.n, shape=sizes, dtype=spec.dtype)
+    except OSError as error:
+        megabytes = bytes_needed(run.outputs, samples.n) / 1e6
+        raise StudyError(
+            f"there is no room for {megabytes:,.2f} MB of outputs in '{folder.parent}' ({error.strerror}); "
+            f"make room, choose another --out, or run fewer samples with --limit"
+        ) from error
     _Progress().save(folder)
     return _Progress()
 

@@ -12,7 +12,7 @@ from quantlab.errors import UsageError
 from quantlab.settings import nearest
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
-__all__ = ["METRICS", "Scoring", "choose_scoring"]
+__all__ = ["METRICS", "Scoring", "choose_scoring", "refuse_unknown_metric"]
 
 METRICS: Mapping[str, Task | None] = {
     "auto": None,
@@ -37,7 +37,7 @@ def choose_scoring(model: ModelDescription, samples: SampleSet, metric: str, ask
     """Decide what is scored before anything slow begins.
 
     Raises:
-        UsageError: If the output or metric names nothing, or needs labels that are not there.
+        UsageError: If the output names nothing, or the metric needs labels that are not there.
         CalibrationError: If the labels do not fit the output.
     """
     output = _scored_output(model, asked)
@@ -66,9 +66,17 @@ def _scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:
     return by_name[asked]
 
 
-def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
+def refuse_unknown_metric(metric: str) -> None:
+    """Check a metric's name before anything is opened.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
     if metric not in METRICS:
         raise UsageError(f"there is no metric '{metric}'; {nearest(metric, METRICS)}")
+
+
+def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
     task = METRICS[metric]
     if task is not None:
         return task

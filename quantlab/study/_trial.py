@@ -106,7 +106,7 @@ def _run(
     try:
         return run_kept(context, run, samples)
     except TrialError:
-        if not context.options.fallback or runtime.fallback is None:
+        other = RUNTIMES.get(runtime.fallback or "")
+        if not context.options.fallback or other is None or variant.format not in other.formats:
             raise
-        other = RUNTIMES[runtime.fallback]
         return _run(context, variant, other, samples=samples, outputs=outputs, batch_size=batch_size)

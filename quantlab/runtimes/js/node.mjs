@@ -124,6 +124,14 @@ function evaluateLoader(file) {
   return evaluate(createRequire(file), path.dirname(file), file);
 }
 
+/** Whoever started us holds the other end of our standard input; when it dies, even by SIGKILL, the pipe closes. */
+function endWithParent() {
+  if (!fs.fstatSync(0).isFIFO() && !fs.fstatSync(0).isSocket()) return;
+  process.stdin.on('close', () => process.exit(1));
+  process.stdin.resume();
+  /** @type {import('node:net').Socket} */ (/** @type {unknown} */ (process.stdin)).unref();
+}
+
 async function main() {
   const job = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
   if (job.describe) {
@@ -131,6 +139,7 @@ async function main() {
     return;
   }
   keepStandardOutputClean();
+  endWithParent();
   await run(job, { tfjs: openTfjs, tflite: openTflite }, nodePlatform());
 }
 
