@@ -1,8 +1,4 @@
-"""Every value that flows through a study: frozen dataclasses, each field explained.
-
-Derived numbers are properties, so that they cannot disagree with their sources. A float may be
-infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
-"""
+"""The model, the samples, the settings, the trials and the study they make."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

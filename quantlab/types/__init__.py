@@ -1,0 +1,51 @@
+"""Every value that flows through a study: frozen dataclasses, each field explained.
+
+Derived numbers are properties, so that they cannot disagree with their sources. A float may be
+infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
+"""
+
+from quantlab.types._layers import Alignment, Baseline, LayerRow, OpRow, SplitRow, TapSpec, WeightRow
+from quantlab.types._study import (
+    Failure,
+    Interval,
+    KeptOutputs,
+    ModelDescription,
+    OpenedModel,
+    Port,
+    Preprocessing,
+    SampleSet,
+    Scores,
+    Setting,
+    Study,
+    Task,
+    TensorSpec,
+    Timing,
+    Trial,
+    Variant,
+)
+
+__all__ = [
+    "Alignment",
+    "Baseline",
+    "Failure",
+    "Interval",
+    "KeptOutputs",
+    "LayerRow",
+    "ModelDescription",
+    "OpRow",
+    "OpenedModel",
+    "Port",
+    "Preprocessing",
+    "SampleSet",
+    "Scores",
+    "Setting",
+    "SplitRow",
+    "Study",
+    "TapSpec",
+    "Task",
+    "TensorSpec",
+    "Timing",
+    "Trial",
+    "Variant",
+    "WeightRow",
+]

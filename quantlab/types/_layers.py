@@ -1,0 +1,166 @@
+"""What is known of a variant's inside: its tensors, its weights, its ops, and where its loss comes from."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Alignment", "Baseline", "LayerRow", "OpRow", "SplitRow", "TapSpec", "WeightRow"]
+
+Baseline = Literal["reference", "float32"]
+"""What a tensor is compared with: the reference's, or that of the same format's float32 variant in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class TapSpec:
+    """A tensor inside a variant that can be read while it runs."""
+
+    name: str
+    """The artifact's name for it: a graph node for tfjs, a tensor of the file for TFLite."""
+    shape: tuple[int | None, ...]
+    """With the batch first; None where any size goes; empty where the artifact does not tell."""
+    dtype: str
+    """As stored or computed in: `float32`, `int8`, …"""
+    op: str
+    """The op that makes it, by the format's own name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """Which of the reference's tensors a variant's tensor is, or why none."""
+
+    tensor: str
+    """The artifact's name; empty for a layer of the reference that has no tensor in the variant."""
+    reference: str | None
+    """The reference graph's node, or None."""
+    layer: str
+    """The path of the reference's layer, as `conv2d_1`; the tensor's own name where nothing was found."""
+    reason: str | None = None
+    """Why it is not aligned: ambiguous, folded, no float tensor, …; None where it is."""
+
+    @property
+    def aligned(self) -> bool:
+        """Whether there is a tensor on both sides."""
+        return self.reference is not None and self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One tensor of one trial against one baseline; numbers are None where it is not aligned."""
+
+    setting: str
+    runtime: str
+    layer: str
+    tensor: str
+    baseline: Baseline
+    aligned: bool
+    reason: str | None
+    place: int
+    """The tensor's place in the order of execution, from 0."""
+    op: str
+    dtype: str
+    count: int = 0
+    different: int | None = None
+    mean_abs: float | None = None
+    max_abs: float | None = None
+    rms: float | None = None
+    relative_rms: float | None = None
+    """RMS of the error over RMS of the baseline."""
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    bias: float | None = None
+    non_finite: int | None = None
+    """Elements of the candidate that are NaN or infinite."""
+    non_finite_baseline: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    baseline_minimum: float | None = None
+    baseline_maximum: float | None = None
+    error_quantiles: dict[str, float] | None = None
+    """Of |error|, by percentile: `50`, `90`, `95`, `99`, `99.9`; within 0.4 % of the true value."""
+    saturated: float | None = None
+    """Share of an integer activation's codes at either end of its range; None for floats."""
+    isolated_sqnr_db: float | None = None
+    """SQNR of the node fed with the inputs it has in the float32 graph; tfjs only."""
+    worst_channel: int | None = None
+    """The last axis' index with the least isolated (else accumulated) SQNR; None where it was not asked for."""
+    worst_channel_sqnr_db: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRow:
+    """One stored weight of a variant against the same format's float32 artifact."""
+
+    setting: str
+    tensor: str
+    """The artifact's name for it."""
+    counterpart: str | None
+    """The float32 artifact's name for it; None where none was found."""
+    reason: str | None
+    """Why it could not be compared, else None."""
+    shape: tuple[int, ...]
+    dtype: str
+    """As stored."""
+    size_bytes: int
+    scale: float | None = None
+    """Of affine codes; the largest where there is one a channel."""
+    scales: int = 0
+    """How many scales there are: 0 for floats, 1 per tensor, else one a channel."""
+    channel_axis: int | None = None
+    """The quantized axis; for tfjs depthwise kernels None, as their channel is input channel × multiplier."""
+    minimum_or_zero: float | None = None
+    """tfjs: the value of code 0. TFLite: the zero point, of the first channel."""
+    different: int | None = None
+    mean_abs: float | None = None
+    max_abs: float | None = None
+    rms: float | None = None
+    sqnr_db: float | None = None
+    worst_channel: int | None = None
+    worst_channel_sqnr_db: float | None = None
+    zeroed: float | None = None
+    """Share of the float32 values other than 0 that became 0."""
+    clipped: float | None = None
+    """Share of values beyond the range that the codes span, by more than half a step."""
+    outlier_stretch: float | None = None
+    """Range of the values over that of their middle 99.8 %: what outliers make of the scale; None for floats."""
+    non_finite: int = 0
+    """Stored values that are NaN or infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpRow:
+    """One op of a TFLite file, and what it computes in."""
+
+    setting: str
+    place: int
+    op: str
+    """The builtin's name, as `CONV_2D`, and its version."""
+    version: int
+    computes_in: Literal["float", "hybrid", "int8", "uint8", "int16", "other"]
+    """hybrid: float activations and integer weights (dynamic range)."""
+    weights: str
+    """Stored dtype of its constant inputs of more than one element; empty where it has none."""
+    output: str
+    """The name of its first output."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """Where the loss of a trial comes from, in one measure; the parts add up to the total."""
+
+    setting: str
+    runtime: str
+    measure: Literal["points", "rms"]
+    preprocessing: float | None
+    """None until one was measured."""
+    conversion: float | None
+    """reference → the format's float32 variant in Python."""
+    quantization: float | None
+    """That → the quantized variant in Python."""
+    runtime_part: float | None
+    """That → the same artifact in the other runtime."""
+    total: float | None
+    conversion_rms: float | None = None
+    """Plain RMS of the step, only for the measure `rms`."""
+    quantization_rms: float | None = None
+    runtime_rms: float | None = None
+    reason: str | None = None
+    """Why parts are None, else None."""
