@@ -1,15 +1,24 @@
 """How the Python worker runs each format: the table, and the contract of its members."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from quantlab.runtimes import _litert, _tfjs_graph
+from quantlab.runtimes import _graph_taps, _litert, _tfjs_graph
 from quantlab.runtimes._execution import Execution
+from quantlab.runtimes._tapping import Tapped
 from quantlab.runtimes.exchange import Job
 
-__all__ = ["EXECUTORS", "Execution"]
+__all__ = ["EXECUTORS", "TAPPERS", "Execution"]
 
 EXECUTORS: Mapping[str, Callable[[Job], Execution]] = {
     "tfjs": _tfjs_graph.load,
     "tflite": _litert.load,
 }
 """Format → what loads one of its artifacts; the reference is the worker's own."""
+
+TAPPERS: Mapping[str, Callable[[Job, Sequence[str]], Tapped]] = {
+    "reference-graph": _graph_taps.tap_reference,
+    "tfjs": _graph_taps.tap_tfjs,
+    "tfjs-isolated": _graph_taps.tap_isolated,
+    "tflite": _litert.tap,
+}
+"""Format → what opens one of its artifacts for reading inside; the reference's graph is its SavedModel's."""

@@ -1,6 +1,7 @@
 """Runs a TFLite file with LiteRT, one sample at a time as phones do, on one thread of XNNPACK."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy.typing as npt
 
 from quantlab.errors import TrialError
 from quantlab.runtimes._execution import Execution
+from quantlab.runtimes._tapping import Tapped
 from quantlab.runtimes.exchange import Job, TensorFile
 
-__all__ = ["load"]
+__all__ = ["load", "tap"]
 
 Array = npt.NDArray[Any]
 
@@ -44,6 +46,21 @@ def load(job: Job) -> Execution:
         return [_decode(np.concatenate(kept), detail) for detail, kept in zip(outputs, rows, strict=True)]
 
     return Execution(call, {"kernels": "XNNPACK", "threads": "1"})
+
+
+def tap(job: Job, taps: Sequence[str]) -> Tapped:
+    """A tapped copy of the file (see `quantlab.artifacts.tapped_tflite`): its outputs beyond the model's own."""
+    positions: Sequence[int] = job.options["positions"]
+    extra = tuple(
+        TensorFile(name, "", 0, (), "float32", name, position) for name, position in zip(taps, positions, strict=True)
+    )
+    execution = load(replace(job, outputs=(*job.outputs, *extra)))
+
+    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        values = execution.call(batches)
+        return values[: len(job.outputs)], values[len(job.outputs) :]
+
+    return Tapped(call)
 
 
 def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile]) -> None:

@@ -7,6 +7,9 @@ It answers one request after another, so that TensorFlow is imported once:
 - `probe` calls the reference on a few samples twice, and one by one; it says `probed`, with shapes and dtypes of the
   outputs and how far the answers differ.
 - `run` runs a job and says what `exchange` lists.
+- `list-taps` says `taps`: every tensor inside a graph.
+- `tap` runs some samples of a job (`start` to `stop`), writes what is inside to `file` and says `tapped`: where each
+  tensor lies. An artifact stays open under its `session` until the process ends.
 """
 
 import time
@@ -21,7 +24,9 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.models import ModelOptions, Reference, identify, open_reference
 from quantlab.processes import Emit, Message, import_modules, serve
-from quantlab.runtimes._executors import EXECUTORS, Execution
+from quantlab.runtimes._executors import EXECUTORS, TAPPERS, Execution
+from quantlab.runtimes._graph_taps import list_graph_taps
+from quantlab.runtimes._tapping import Tapped, write_answer
 from quantlab.runtimes.exchange import Job, TensorFile, job_from
 
 __all__: list[str] = []
@@ -36,12 +41,15 @@ class _Worker:
 
     def __init__(self) -> None:
         self._opened: tuple[str, Reference] | None = None
+        self._tapped: dict[str, tuple[Job, list[Array], Tapped]] = {}
 
     def handle(self, message: Message, emit: Emit) -> None:
         requests: dict[str, Callable[[Message, Emit], None]] = {
             "open": self._open,
             "probe": self._probe,
             "run": self._run,
+            "list-taps": self._list_taps,
+            "tap": self._tap,
         }
         requests[message["request"]](message, emit)
 
@@ -83,6 +91,21 @@ class _Worker:
             execution = EXECUTORS[job.format](job)
         emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
         _run_batches(job, execution.call, emit)
+
+    def _list_taps(self, message: Message, emit: Emit) -> None:
+        emit({"type": "taps", "taps": [asdict(tap) for tap in list_graph_taps(job_from(message["job"]))]})
+
+    def _tap(self, message: Message, emit: Emit) -> None:
+        session = message["session"]
+        if session not in self._tapped:
+            job = job_from(message["job"])
+            self._tapped[session] = (job, _map_inputs(job), TAPPERS[job.format](job, message["taps"]))
+        job, inputs, tapped = self._tapped[session]
+        start, stop = int(message["start"]), int(message["stop"])
+        outputs, taps = tapped.call(_slices(inputs, start, stop))
+        names = [*(f"output:{each.name}" for each in job.outputs), *message["taps"]]
+        parts = list(zip(names, [*outputs, *taps], strict=True))
+        emit({"type": "tapped", "tensors": write_answer(Path(message["file"]), parts, start, stop)})
 
 
 def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit: Emit) -> None:

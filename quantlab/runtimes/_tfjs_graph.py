@@ -17,7 +17,7 @@ from quantlab.errors import TrialError
 from quantlab.runtimes._execution import Execution
 from quantlab.runtimes.exchange import Job
 
-__all__ = ["graph_def", "load"]
+__all__ = ["graph_def", "load", "part_owner"]
 
 Array = npt.NDArray[Any]
 
@@ -112,7 +112,7 @@ _KEPT_ATTRIBUTES = {
 
 def _unfused(node: Any, op: str, fused: Sequence[str]) -> list[Any]:
     steps = [op, *fused]
-    names = [f"{node.name}/{step}" for step in steps[:-1]] + [node.name]
+    names = [part_name(node.name, step) for step in steps[:-1]] + [node.name]
     parts = [
         _node(op, names[0], node.input[:2], {key: node.attr[key] for key in _KEPT_ATTRIBUTES[op] if key in node.attr})
     ]
@@ -130,6 +130,19 @@ def _unfused(node: Any, op: str, fused: Sequence[str]) -> list[Any]:
     return parts
 
 
+_PART = "/quantlab_part_"
+
+
+def part_name(node: str, step: str) -> str:
+    """The name of a step inside a node that was taken apart; the last step has the node's own."""
+    return f"{node}{_PART}{step}"
+
+
+def part_owner(name: str) -> str | None:
+    """The node that a step belongs to, or None for a node of the artifact itself."""
+    return name.split(_PART, 1)[0] if _PART in name else None
+
+
 def _only(node: Any, *names: str) -> dict[str, Any]:
     return {name: node.attr[name] for name in names if name in node.attr}
 
@@ -138,12 +151,12 @@ def _prelu(name: str, source: str, alpha: str, dtype: Any) -> list[Any]:
     """Slope alpha below zero: max(x, 0) + alpha·min(x, 0), the latter as −relu(−x)."""
     typed = {"T": dtype}
     return [
-        _node("Relu", f"{name}/positive", [source], typed),
-        _node("Neg", f"{name}/negated", [source], typed),
-        _node("Relu", f"{name}/below", [f"{name}/negated"], typed),
-        _node("Neg", f"{name}/negative", [f"{name}/below"], typed),
-        _node("Mul", f"{name}/sloped", [f"{name}/negative", alpha], typed),
-        _node("AddV2", name, [f"{name}/positive", f"{name}/sloped"], typed),
+        _node("Relu", part_name(name, "positive"), [source], typed),
+        _node("Neg", part_name(name, "negated"), [source], typed),
+        _node("Relu", part_name(name, "below"), [part_name(name, "negated")], typed),
+        _node("Neg", part_name(name, "negative"), [part_name(name, "below")], typed),
+        _node("Mul", part_name(name, "sloped"), [part_name(name, "negative"), alpha], typed),
+        _node("AddV2", name, [part_name(name, "positive"), part_name(name, "sloped")], typed),
     ]
 
 

@@ -4,7 +4,7 @@ Derived numbers are properties, so that they cannot disagree with their sources.
 infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
 """
 
-from quantlab.types._layers import Alignment, Baseline, LayerRow, OpRow, SplitRow, TapSpec, WeightRow
+from quantlab.types._layers import Alignment, Baseline, Codes, LayerRow, OpRow, SplitRow, TapSpec, WeightRow
 from quantlab.types._study import (
     Failure,
     Interval,
@@ -27,6 +27,7 @@ from quantlab.types._study import (
 __all__ = [
     "Alignment",
     "Baseline",
+    "Codes",
     "Failure",
     "Interval",
     "KeptOutputs",

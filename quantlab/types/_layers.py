@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Alignment", "Baseline", "LayerRow", "OpRow", "SplitRow", "TapSpec", "WeightRow"]
+__all__ = ["Alignment", "Baseline", "Codes", "LayerRow", "OpRow", "SplitRow", "TapSpec", "WeightRow"]
 
 Baseline = Literal["reference", "float32"]
 """What a tensor is compared with: the reference's, or that of the same format's float32 variant in Python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What the integers of a tensor stand for: scale · (code − zero point)."""
+
+    scale: float
+    zero_point: int
+    lowest: int
+    highest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,10 @@ class TapSpec:
     """As stored or computed in: `float32`, `int8`, …"""
     op: str
     """The op that makes it, by the format's own name."""
+    codes: Codes | None = None
+    """Of an integer tensor, which is read as floats; None for floats."""
+    reason: str | None = None
+    """Why it cannot be read or compared; None where it can."""
 
 
 @dataclass(frozen=True, slots=True)
