@@ -83,39 +83,39 @@ def newcombe_paired(
     )
 
 
-def _tango_lower(gained: int, lost: int, n: int, z: float) -> float:
-    """Find the least difference (gained − lost) / n that the score test at z does not reject."""
+def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
+    """Find the least difference (forth − back) / n, of flips either way, that the score test at z does not reject."""
     from scipy.optimize import brentq  # Slow to import, and most commands need no interval.
 
     # At both ends of the range, and where nothing is discordant, the variance vanishes at the estimate too; the
     # equation is then linear and solved by hand.
-    if gained + lost == 0:
+    if forth + back == 0:
         return -(z**2) / (n + z**2)
-    if gained == n:
+    if forth == n:
         return (n - z**2) / (n + z**2)
-    if lost == n:
+    if back == n:
         return -1.0
 
     def excess(difference: float) -> float:
         # Tango's statistic less z, times its denominator, which is zero at −1. Falls through zero once below the
-        # estimate: it is n + gained − lost > 0 at −1, and negative at the estimate.
-        variance = _restricted_variance(difference, gained, lost, n)
-        return gained - lost - n * difference - z * math.sqrt(n * max(0.0, variance))
+        # estimate: it is n + forth − back > 0 at −1, and negative at the estimate.
+        variance = _restricted_variance(difference, forth, back, n)
+        return forth - back - n * difference - z * math.sqrt(n * max(0.0, variance))
 
-    return float(brentq(excess, -1.0, (gained - lost) / n, xtol=1e-15))
+    return float(brentq(excess, -1.0, (forth - back) / n, xtol=1e-15))
 
 
-def _restricted_variance(difference: float, gained: int, lost: int, n: int) -> float:
+def _restricted_variance(difference: float, forth: int, back: int, n: int) -> float:
     """Variance of one pair's difference where the true one is `difference` and the rest is most likely.
 
-    The probability of a loss is the greater root of 2n·q² + b·q + c = 0 (Tango 1998, p. 894); of a gain, it plus the
-    difference.
+    The probability of a flip back is the greater root of 2n·q² + b·q + c = 0 (Tango 1998); that of a flip forth is
+    greater by the difference.
     """
-    b = (2 * n - gained + lost) * difference - gained - lost
-    c = -lost * difference * (1 - difference)
+    b = (2 * n - forth + back) * difference - forth - back
+    c = -back * difference * (1 - difference)
     root = math.sqrt(max(0.0, b * b - 8 * n * c))
-    loss = (root - b) / (4 * n)
-    return 2 * loss + difference * (1 - difference)
+    probability_back = (root - b) / (4 * n)
+    return 2 * probability_back + difference * (1 - difference)
 
 
 def _corrected_correlation(right_to_wrong: int, wrong_to_right: int, both_right: int, both_wrong: int) -> float:
