@@ -35,10 +35,12 @@ format: .venv/developing
 SOURCES := pyproject.toml hatch_build.py $(wildcard quantlab/runtimes/js/*.mjs) quantlab/runtimes/js/package-lock.json
 
 .venv/installed: $(SOURCES) | .venv/bin/python
+	@echo 'Installing quantlab and TensorFlow into .venv; this takes some minutes and prints little.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
 .venv/developing: $(SOURCES) | .venv/bin/python
+	@echo 'Installing quantlab, TensorFlow and the tools of its tests into .venv; this takes some minutes.'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ .venv/installed
 
