@@ -29,7 +29,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("data")
-    parser.add_argument("--rounds", type=int, default=1, help="how often both sides are run; the fastest of each counts")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="how often both sides are run; the fastest of each counts"
+    )
     arguments = parser.parse_args()
     measured = [_round(arguments.model, arguments.data) for _ in range(arguments.rounds)]
     study = min((each[0] for each in measured), key=lambda phases: phases["wall"])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
+    from quantlab.study import load_study as load_study
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Study as Study
     from quantlab.types import Trial as Trial
@@ -31,6 +32,7 @@ _HOMES = {
     "Trial": "quantlab.types",
     "analyze": "quantlab.study",
     "convert": "quantlab.study",
+    "load_study": "quantlab.study",
 }
 
 __all__ = list(_HOMES)

@@ -22,7 +22,17 @@ from typing import Any, Self
 
 from quantlab.errors import QuantlabError
 
-__all__ = ["Child", "ChildDied", "ChildStalled", "Emit", "Message", "python_environment", "serve"]
+__all__ = [
+    "Child",
+    "ChildDied",
+    "ChildStalled",
+    "Emit",
+    "Message",
+    "describe",
+    "import_modules",
+    "python_environment",
+    "serve",
+]
 
 Message = dict[str, Any]
 Emit = Callable[[Message], None]
@@ -74,6 +84,7 @@ class Child:
                 env={**os.environ, **environment},
                 start_new_session=True,  # so that Ctrl-C reaches us alone, and we end the child's whole group
             )
+        self._stopped = False
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -141,6 +152,8 @@ class Child:
 
     def _obituary(self) -> str:
         code = self._process.wait()
+        if self._stopped:
+            return "the process was ended by SIGKILL, since its work was stopped"
         if code < 0:
             name = signal.Signals(-code).name
             memory = ", which may be the system that ran out of memory" if name == "SIGKILL" else ""
@@ -152,6 +165,7 @@ class Child:
 
     def close(self) -> None:
         """End the process and its group; does nothing where it has ended already."""
+        self._stopped |= self.alive
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

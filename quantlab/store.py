@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 import cattrs
 
 from quantlab.errors import StudyError
-from quantlab.types import Study
+from quantlab.types import Inside, Study
 
 __all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "write_json"]
 
@@ -212,6 +212,20 @@ class Store:
                 f"'{path}' is not a whole study; run 'quantlab analyze' again, which keeps what is done"
             ) from error
 
+    def read_inside(self) -> Inside:
+        """What was found inside the variants.
+
+        Raises:
+            StudyError: If the study has none, or it is of another version.
+        """
+        found = self.read(self.root / "inside.json", Inside)
+        if found is None:
+            raise StudyError(
+                f"nothing was read inside the variants of '{self.root}'; "
+                f"run 'quantlab analyze' again without --no-layers"
+            )
+        return found
+
     def write_study(self, study: Study) -> None:
         """Write the study's record."""
         self.write(self.root / "study.json", study)
@@ -243,6 +257,6 @@ class Store:
         free = shutil.disk_usage(self.root).free
         if needed_bytes > free:
             raise StudyError(
-                f"{what} need {needed_bytes / 1e6:,.0f} MB and the disk of '{self.root}' has {free / 1e6:,.0f} MB "
+                f"{what} need {needed_bytes / 1e6:,.1f} MB and the disk of '{self.root}' has {free / 1e6:,.1f} MB "
                 f"free; make room, choose another --out, or run fewer samples with --limit"
             )

@@ -11,7 +11,10 @@ JS = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js"
 
 def main() -> int:
     if not (JS / "node_modules").is_dir() or not BUNDLE.is_file():
-        print("the JavaScript is not built here; 'python hatch_build.py' in the build environment makes it", file=sys.stderr)
+        print(
+            "the JavaScript is not built here; 'python hatch_build.py' in the build environment makes it",
+            file=sys.stderr,
+        )
         return 2
     program, _ = find_node()
     types = [program, "node_modules/typescript/bin/tsc", "-p", "."]

@@ -40,9 +40,9 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
         )
     except ValueError as error:
         if unsupported := re.match(r"Unsupported Ops in the model (?:before|after) optimization\s+(.*)", str(error)):
+            gelu = " (the exact GELU: gelu with approximate=True)" if "Erfc" in unsupported[1] else ""
             raise ConversionError(
-                f"tfjs has no op for {unsupported[1]}; replace what uses it "
-                f"(for Erfc, the exact GELU: gelu with approximate=True) or leave the tfjs settings out"
+                f"tfjs has no op for {unsupported[1]}; replace what uses it{gelu} or leave the tfjs settings out"
             ) from error
         raise
 

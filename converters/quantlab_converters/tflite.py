@@ -70,7 +70,8 @@ def _converted(saved_model: Path, scheme: str, request: ConversionRequest) -> by
 
 def _explained(error: Exception) -> Exception:
     """The converter's pages of MLIR as a sentence, where it is about ops that TFLite lacks."""
-    ops = re.findall(r"(?:Custom ops|Flex ops|TF Select ops): ([\w, ]+)", str(error))
+    listed = re.findall(r"(?:Custom ops|Flex ops|TF Select ops): ([\w, ]+)", str(error))
+    ops = listed or re.findall(r"'tf\.(\w+)' op ", str(error))
     if not ops:
         return error
     return ConversionError(
@@ -109,7 +110,7 @@ def _int16x8(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
 def _representative(calibration: Mapping[str, Path]) -> Callable[[], Iterator[dict[str, Any]]]:
     if not calibration:
         raise ConversionError(
-            "static quantization is calibrated on samples and none were given; give --data or --calibration"
+            "static quantization is calibrated on samples and none were given; name some with --calibration"
         )
     arrays = {name: np.load(path, mmap_mode="r") for name, path in calibration.items()}
     count = len(next(iter(arrays.values())))

@@ -1,10 +1,10 @@
 """What can be said of any artifact: the contract of this family."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from quantlab.types import Port
+from quantlab.types import OpRow, Port, StoredWeight
 
 __all__ = ["ArtifactKind", "Contents"]
 
@@ -32,3 +32,7 @@ class ArtifactKind:
     """Whether a file or folder looks like one, by its names and first bytes."""
     served: Callable[[Path], Path]
     """From the folder a converter wrote into to what is shipped."""
+    weights: Callable[[Path], Iterator[StoredWeight]]
+    """Every constant of what is served, decoded, in the file's order; nothing is run. Raises as `inspect` does."""
+    ops: Callable[[Path, str], tuple[OpRow, ...]]
+    """From what is served and the setting's name: what each op computes in; none where all compute in one type."""

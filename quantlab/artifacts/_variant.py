@@ -53,6 +53,8 @@ def describe_given(name: str, path: Path, model: ModelDescription) -> Variant:
     """
     if not path.exists():
         raise ArtifactError(f"there is no artifact at '{path}', named with --variant {name}={path}")
+    if (path / "model.tflite").is_file():
+        path = path / "model.tflite"  # as `quantlab convert` leaves it
     kind = next((kind for kind, artifact in ARTIFACTS.items() if artifact.recognizes(path)), None)
     if kind is None:
         raise ArtifactError(

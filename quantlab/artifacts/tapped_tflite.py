@@ -24,8 +24,10 @@ def list_taps(path: Path) -> tuple[TapSpec, ...]:
     return tuple(_spec(model, tensor, operator) for _, tensor, operator in _made(model))
 
 
-def write_tapped(path: Path, target: Path) -> tuple[TapSpec, ...]:
-    """Write the copy; the taps that can be read follow the file's own outputs, in the order returned.
+def write_tapped(path: Path, target: Path) -> tuple[int, ...]:
+    """Write the copy; gives each readable tap's place among its outputs, in the order of `list_taps`.
+
+    A tensor that is an output already is not listed twice: LiteRT.js fills the second place only.
 
     Raises:
         ArtifactError: If the file cannot be read.
@@ -35,11 +37,13 @@ def write_tapped(path: Path, target: Path) -> tuple[TapSpec, ...]:
 
     model = read_flatbuffer(path)
     graph = model.subgraphs[0]
-    taps, outputs = [], list(graph.outputs)
+    positions, outputs = [], [int(index) for index in graph.outputs]
     for index, tensor, operator in list(_made(model)):
         spec = _spec(model, tensor, operator)
-        if spec.reason is None:
-            taps.append(spec)
+        if spec.reason is None and index in outputs:
+            positions.append(outputs.index(index))
+        elif spec.reason is None:
+            positions.append(len(outputs))
             outputs.append(index if spec.codes is None else _append_dequantize(schema, model, index, spec.dtype))
     graph.outputs = outputs
     model.signatureDefs = []
@@ -47,7 +51,7 @@ def write_tapped(path: Path, target: Path) -> tuple[TapSpec, ...]:
     builder.Finish(model.Pack(builder), b"TFL3")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(bytes(builder.Output()))
-    return tuple(taps)
+    return tuple(positions)
 
 
 def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.artifacts._kind import ArtifactKind, Contents
+from quantlab.artifacts._tfjs_channels import find_channel_axes
 from quantlab.errors import ArtifactError
-from quantlab.types import Port
+from quantlab.types import Port, StoredWeight
 
 __all__ = ["KIND", "decode", "read_model_json", "stored_weights"]
 
@@ -25,6 +26,8 @@ _NUMPY_DTYPES = {
     "DT_UINT8": "int32",
 }
 """What tfjs makes of a graph's dtype: it has float32, int32 and bool only."""
+
+_LENGTH_BYTES = 4  # before each string of a shard
 
 
 def read_model_json(folder: Path) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def read_model_json(folder: Path) -> dict[str, Any]:
 
 
 def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArray[Any]]]:
-    """Each weight's manifest entry and its values as stored, not decoded; strings are left out.
+    """Each weight's manifest entry and its values as stored, not decoded; strings as an array of bytes objects.
 
     Raises:
         ArtifactError: If a shard lies outside the folder, is missing, or is not as long as the manifest says.
@@ -59,21 +62,41 @@ def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArra
         data = b"".join(_shard(folder, path) for path in group["paths"])
         offset = 0
         for entry in group["weights"]:
-            dtype = np.dtype(entry.get("quantization", {}).get("dtype") or entry["dtype"].replace("string", "S1"))
-            count = int(np.prod(entry["shape"], dtype=np.int64))
-            end = offset + count * dtype.itemsize
-            if entry["dtype"] == "string" or end > len(data):
+            values, end = _read(entry, data, offset)
+            if values is None:
                 raise ArtifactError(
                     f"the shards of '{folder}' hold {len(data):,} bytes and the weight '{entry['name']}' would end at "
                     f"{end:,}; a shard is cut short, so copy or convert the model again"
                 )
-            yield entry, np.frombuffer(data, dtype, count, offset).reshape(entry["shape"])
+            yield entry, values.reshape(entry["shape"])
             offset = end
         if offset != len(data):
             raise ArtifactError(
                 f"the shards of '{folder}' hold {len(data):,} bytes but the manifest accounts for {offset:,}; "
                 f"they belong to another model.json, so copy or convert the model again"
             )
+
+
+def _read(entry: Mapping[str, Any], data: bytes, offset: int) -> tuple[npt.NDArray[Any] | None, int]:
+    """A weight's values in one dimension and where its bytes end; None where that lies beyond the data."""
+    count = int(np.prod(entry["shape"], dtype=np.int64))
+    if entry["dtype"] == "string":
+        return _read_strings(data, offset, count)
+    dtype = np.dtype(entry.get("quantization", {}).get("dtype") or entry["dtype"])
+    end = offset + count * dtype.itemsize
+    return (np.frombuffer(data, dtype, count, offset) if end <= len(data) else None), end
+
+
+def _read_strings(data: bytes, offset: int, count: int) -> tuple[npt.NDArray[Any] | None, int]:
+    """Each is its length in four bytes and as many bytes."""
+    values = np.empty(count, object)
+    for place in range(count):
+        begin = offset + _LENGTH_BYTES
+        offset = begin + int.from_bytes(data[begin - _LENGTH_BYTES : begin], "little")
+        values[place] = data[begin:offset]
+        if offset > len(data):
+            return None, offset
+    return values, offset
 
 
 def _shard(folder: Path, name: str) -> bytes:
@@ -91,7 +114,8 @@ def _inspect(folder: Path) -> Contents:
     weights: dict[str, int] = {}
     notes = []
     for entry, values in stored_weights(folder):
-        weights[values.dtype.name] = weights.get(values.dtype.name, 0) + values.nbytes
+        dtype = _stored_dtype(entry, values)
+        weights[dtype] = weights.get(dtype, 0) + _size_bytes(values)
         if values.dtype.kind == "f" and (wrong := int(values.size - np.isfinite(values).sum())):
             notes.append(f"weight '{entry['name']}' holds {wrong:,} values that are not finite in {values.dtype.name}")
     return Contents(
@@ -144,8 +168,43 @@ def decode(entry: Mapping[str, Any], stored: npt.NDArray[Any]) -> npt.NDArray[An
     return np.round(values).astype(np.int32) if entry["dtype"] == "int32" else values.astype(np.float32)
 
 
+def _stored_dtype(entry: Mapping[str, Any], stored: npt.NDArray[Any]) -> str:
+    return "string" if entry["dtype"] == "string" else stored.dtype.name
+
+
+def _size_bytes(stored: npt.NDArray[Any]) -> int:
+    if stored.dtype == object:
+        return sum(_LENGTH_BYTES + len(value) for value in stored.flat)
+    return stored.nbytes
+
+
+def _list_weights(folder: Path) -> Iterator[StoredWeight]:
+    axes = find_channel_axes(read_model_json(folder)["modelTopology"])
+    return (_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(folder))
+
+
+def _weight(entry: Mapping[str, Any], stored: npt.NDArray[Any], channel_axes: tuple[int, ...]) -> StoredWeight:
+    quantization = entry.get("quantization", {})
+    affine = "scale" in quantization
+    return StoredWeight(
+        name=entry["name"],
+        keys=(entry["name"],),
+        shape=stored.shape,
+        dtype=_stored_dtype(entry, stored),
+        size_bytes=_size_bytes(stored),
+        stored=stored,
+        values=decode(entry, stored),
+        scales=(float(quantization["scale"]),) if affine else (),
+        minimum=float(quantization["min"]) if affine else None,
+        code_range=(0, int(np.iinfo(stored.dtype).max)) if affine else None,
+        channel_axes=channel_axes if max(channel_axes, default=0) < stored.ndim else (),
+    )
+
+
 KIND = ArtifactKind(
     inspect=_inspect,
     recognizes=lambda path: (path / "model.json").is_file(),
     served=lambda folder: folder,
+    weights=_list_weights,
+    ops=lambda folder, setting: (),  # noqa: ARG005  # tfjs computes in float32 whatever is stored
 )

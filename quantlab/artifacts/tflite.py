@@ -1,4 +1,4 @@
-"""Reads TFLite files: a flatbuffer of schema.fbs (tensorflow/lite/schema, version 3), by its generated classes."""
+"""Reads TFLite files: their ports, what they weigh, and the least runtime that they ask for."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,46 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.artifacts._flatbuffer import read_flatbuffer, tensor_dtype, text
 from quantlab.artifacts._kind import ArtifactKind, Contents
-from quantlab.errors import ArtifactError
+from quantlab.artifacts._tflite_ops import list_ops
+from quantlab.artifacts._tflite_weights import list_weights
 from quantlab.types import Port
 
-__all__ = ["KIND", "read_flatbuffer", "tensor_dtype"]
-
-_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
-
-
-def read_flatbuffer(path: Path) -> Any:
-    """A `.tflite` file as the object tree of `ai_edge_litert.schema_py_generated.ModelT`.
-
-    Raises:
-        ArtifactError: If the file is missing, cut short or something else.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"'{path}' could not be read ({error.strerror}); convert the model again") from error
-    if data[4:8] != _IDENTIFIER:
-        raise ArtifactError(f"'{path}' does not begin as a TFLite file does; give a .tflite file")
-    try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]  # both must be there
-    except Exception as error:  # flatbuffers raise whatever a wrong offset leads to
-        raise ArtifactError(f"'{path}' is not a whole TFLite file; it may be cut short, so copy it again") from error
-    return model
-
-
-def tensor_dtype(tensor: Any) -> str:
-    """NumPy's name of a tensor's type; `int4` and other types that NumPy lacks by schema.fbs's name in lower case."""
-    return _dtype_names().get(tensor.type, "unknown")
-
-
-def _dtype_names() -> Mapping[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
+__all__ = ["KIND", "minimum_runtime", "read_flatbuffer", "tensor_dtype"]
 
 
 def _inspect(path: Path) -> Contents:
@@ -58,7 +25,7 @@ def _inspect(path: Path) -> Contents:
         dtype = tensor_dtype(tensor)
         weights[dtype] = weights.get(dtype, 0) + len(data)
         if dtype in {"float16", "float32"} and (wrong := _non_finite(data, dtype)):
-            notes.append(f"weight '{_text(tensor.name)}' holds {wrong:,} values that are not finite in {dtype}")
+            notes.append(f"weight '{text(tensor.name)}' holds {wrong:,} values that are not finite in {dtype}")
     return Contents(
         inputs=tuple(_port(graph, index, place, inputs) for place, index in enumerate(graph.inputs)),
         outputs=tuple(_port(graph, index, place, outputs) for place, index in enumerate(graph.outputs)),
@@ -88,14 +55,14 @@ def _signature_names(model: Any) -> tuple[dict[int, str], dict[int, str]]:
     if not model.signatureDefs:
         return {}, {}
     signature = model.signatureDefs[0]
-    named = [{each.tensorIndex: _text(each.name) for each in part} for part in (signature.inputs, signature.outputs)]
+    named = [{each.tensorIndex: text(each.name) for each in part} for part in (signature.inputs, signature.outputs)]
     return named[0], named[1]
 
 
 def _port(graph: Any, index: int, place: int, names: Mapping[int, str]) -> Port:
     tensor = graph.tensors[index]
     shape = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
-    name = _text(tensor.name)
+    name = text(tensor.name)
     return Port(
         name=names.get(index, name),
         tensor=name,
@@ -105,19 +72,34 @@ def _port(graph: Any, index: int, place: int, names: Mapping[int, str]) -> Port:
     )
 
 
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name or "")
-
-
 def _recognizes(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return path.suffix == ".tflite" or file.read(8)[4:] == _IDENTIFIER
+        return path.suffix == ".tflite" or file.read(8)[4:] == b"TFL3"
+
+
+def minimum_runtime(path: Path) -> str | None:
+    """The least TFLite version that can run the file, as its converter wrote it into the metadata; None without.
+
+    The highest where there are several. It may stem from before quantizing: int16x8 files of TensorFlow 2.19 tell
+    1.6.0, which knows no such convolution.
+
+    Raises:
+        ArtifactError: As `read_flatbuffer` says.
+    """
+    model = read_flatbuffer(path)
+    entries = [entry for entry in model.metadata or () if text(entry.name) == "min_runtime_version"]
+    told = [model.buffers[entry.buffer].data for entry in entries]
+    texts = [bytes(data).rstrip(b"\0").decode(errors="replace") for data in told if data is not None]
+    versions = [version for version in texts if all(part.isdecimal() for part in version.split("."))]
+    return max(versions, key=lambda version: [int(part) for part in version.split(".")], default=None)
 
 
 KIND = ArtifactKind(
     inspect=_inspect,
     recognizes=_recognizes,
     served=lambda folder: folder / "model.tflite",
+    weights=lambda path: list_weights(read_flatbuffer(path)),
+    ops=lambda path, setting: list_ops(read_flatbuffer(path), setting),
 )

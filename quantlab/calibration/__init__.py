@@ -6,7 +6,7 @@ samples pass through it in blocks.
 """
 
 from quantlab.calibration._labels import check_labels
-from quantlab.calibration._open import ACCEPTED, open_samples, open_source
+from quantlab.calibration._open import ACCEPTED, open_samples, open_source, refuse_missing
 from quantlab.calibration._source import SampleOptions, Source
 from quantlab.calibration._subset import Part, draw, split
 from quantlab.calibration._write import write_samples
@@ -20,6 +20,7 @@ __all__ = [
     "draw",
     "open_samples",
     "open_source",
+    "refuse_missing",
     "split",
     "write_samples",
 ]

@@ -62,6 +62,17 @@ def open_samples(
     return scored_set, write_samples(other, [whole], inputs=model_inputs, folder=folder)[0]
 
 
+def refuse_missing(*texts: str | None) -> None:
+    """Find out that a file or folder is not there before anything slow begins.
+
+    Raises:
+        CalibrationError: If a text names neither what there is nor a function.
+    """
+    for text in texts:
+        if text is not None and not Path(text).exists() and not _LOADER.fullmatch(text):
+            raise _unknown(Path(text), text)
+
+
 def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptions) -> Source:
     """Find out what a text names, and check names, shapes, dtypes, counts and labels; samples are not yet decoded.
 
@@ -93,7 +104,11 @@ def _unknown(path: Path, text: str) -> CalibrationError:
         return CalibrationError(f"'{text}' is no calibration set; give {ACCEPTED}")
     if not path.parent.is_dir():
         return CalibrationError(f"there is no '{text}', nor a folder '{path.parent}'; give {ACCEPTED}")
-    known = [each.name for each in path.parent.iterdir() if not each.name.startswith(".")]
+    known = [
+        each.name
+        for each in path.parent.iterdir()
+        if not each.name.startswith(".") and (each.suffix in _FILES or (each.is_dir() and each.suffix != ".study"))
+    ]
     return CalibrationError(f"there is no '{text}', and a calibration set is {ACCEPTED}; {nearest(path.name, known)}")
 
 

@@ -19,46 +19,64 @@ from quantlab.errors import QuantlabError
 
 __all__ = ["run"]
 
+_STOPPED_SENTENCE = "quantlab: stopped; the same command goes on where it was"
+"""After Ctrl-C, of which newer typers make the exit status 130 and older ones an exception."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; `--debug` anywhere shows tracebacks."""
     from quantlab.cli._app import app
+
+    # For what a user's own loader may import; our children are told by themselves.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
     debug = "--debug" in arguments
     words = [word for word in arguments if word != "--debug"]
     try:
         result = app(args=words, prog_name="quantlab", standalone_mode=False)
         sys.stdout.flush()  # a reader that has gone must be noticed here, not when Python ends
-    except KeyboardInterrupt:
-        print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
-        return STOPPED
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        return _reader_gone()
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # which typer answers with status 1
+            return _reader_gone()
+        raise
     except Exception as error:  # noqa: BLE001 (the last place that can make a sentence of it)
         return _failed(error, debug=debug)
+    if result == STOPPED:
+        print(_STOPPED_SENTENCE, file=sys.stderr)
     return result if isinstance(result, int) else OK
+
+
+def _reader_gone() -> int:
+    # Python would complain once more when it flushes at exit; `sys.stdout` may be a wrapper of typer's by now.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return OK
 
 
 def _failed(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if type(error).__name__ == "Abort":  # typer carries a click of its own, whose classes are not click's
-        print("quantlab: stopped; the same command goes on where it was", file=sys.stderr)
+        print(_STOPPED_SENTENCE, file=sys.stderr)
         return STOPPED
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error, file=sys.stderr)
         return COULD_NOT_RUN
     explain = getattr(error, "format_message", None)
     if explain is not None:
-        print(f"quantlab: {_sentence(explain())}; see 'quantlab --help'", file=sys.stderr)
+        print(f"quantlab: {_clause(explain())}; see 'quantlab --help'", file=sys.stderr)
         return COULD_NOT_RUN
     if isinstance(error, QuantlabError):
         print(f"quantlab: {error}", file=sys.stderr)
         return COULD_NOT_RUN
     if isinstance(error, OSError):
-        print(f"quantlab: {error.strerror or error}{_at(error)}; nothing that was done is lost", file=sys.stderr)
+        print(
+            f"quantlab: {error.strerror or error}{_at(error)}; mend that and run the same command again, "
+            f"which goes on where it was",
+            file=sys.stderr,
+        )
         return COULD_NOT_RUN
     print(
         f"quantlab: this should not have happened ({type(error).__name__}: {error}); "
@@ -68,8 +86,10 @@ def _failed(error: Exception, *, debug: bool) -> int:
     return COULD_NOT_RUN
 
 
-def _sentence(text: str) -> str:
-    return text[:1].lower() + text[1:].rstrip(".")
+def _clause(text: str) -> str:
+    """Typer's "No such command 'a'. Did you mean 'b'?" as ours."""
+    first, _, rest = text.rstrip(".").partition(". Did you mean ")
+    return first[:1].lower() + first[1:] + (f" (did you mean {rest.rstrip('?')}?)" if rest else "")
 
 
 def _at(error: OSError) -> str:

@@ -22,7 +22,10 @@ app = typer.Typer(
     epilog="Exit status: 0 all was measured, 2 something could not be run. --debug anywhere shows tracebacks.",
 )
 
-Model = Annotated[Path, typer.Argument(help="A .keras, .h5 or .hdf5 file, or a SavedModel folder.", show_default=False)]
+Model = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="A .keras, .h5 or .hdf5 file, or a SavedModel folder.", show_default=False),
+]
 Settings = Annotated[
     str | None,
     typer.Option(help="Settings to measure: names and globs, comma-separated; 'all'. [default: all but int16x8]"),
@@ -57,6 +60,8 @@ Scale = Annotated[float | None, typer.Option(help="Images: what 0–255 is multi
 Offset = Annotated[float | None, typer.Option(help="Images: added after the scale. [default: 0]")]
 Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
+NoLayers = Annotated[bool, typer.Option("--no-layers", help="Do not look inside the variants.")]
+LayerCount = Annotated[str, typer.Option(help="Compare layers on this many of the scored samples, or 'all'.")]
 StudyFolder = Annotated[
     Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
 ]
@@ -66,6 +71,23 @@ Wide = Annotated[bool, typer.Option("--wide", help="All figures, one row a trial
 
 def _words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(text.split(","))
+
+
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        print(f"quantlab {version('quantlab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[  # its callback does all there is to do
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -93,6 +115,8 @@ def analyze(
     scale: Scale = None,
     offset: Offset = None,
     config: Config = None,
+    no_layers: NoLayers = False,
+    layer_samples: LayerCount = "256",
     time_limit: TimeLimit = 600.0,
 ) -> int:
     """Convert a model, run every variant, and print the table."""
@@ -114,7 +138,9 @@ def analyze(
         score_output=score_output,
         fallback=fallback,
         model=ModelOptions(signature, tuple(custom or ()), unsafe),
-        preprocessing=read_preprocessing(config, declared),
+        preprocessing=read_preprocessing(config, declared, data=data),
+        layers=not no_layers,
+        layer_samples=_layer_samples(layer_samples),
         time_limit=time_limit,
     )
     return _analyze(model, data, options)
@@ -133,6 +159,14 @@ def _analyze(model: Path, data: str, options: Any) -> int:
     return COULD_NOT_RUN if study.failed else OK
 
 
+def _layer_samples(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--layer-samples {text} is neither a number from 1 nor 'all'")
+    return int(text)
+
+
 def _variants(texts: Sequence[str]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for text in texts:
@@ -149,9 +183,19 @@ def _variants(texts: Sequence[str]) -> dict[str, Path]:
 def convert(
     model: Model,
     out: Annotated[Path, typer.Option(help="Gets a folder for each setting.")],
-    settings: Settings = None,
-    calibration: Calibration = None,
-    limit: Limit = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings to make: names and globs, comma-separated; 'all'. [default: all that need no samples]"
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Samples for static quantization: .npz, .npy, a folder of images, module:function."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Calibrate on this many samples, drawn. [default: 256]")
+    ] = None,
     seed: Seed = 0,
     signature: Signature = None,
     custom: Custom = None,
@@ -172,7 +216,7 @@ def convert(
         limit=limit,
         seed=seed,
         model=ModelOptions(signature, tuple(custom or ()), unsafe),
-        preprocessing=read_preprocessing(config, {}),
+        preprocessing=read_preprocessing(config, {}, data=calibration),
         time_limit=time_limit,
     )
     with shown() as progress:
@@ -183,15 +227,39 @@ def convert(
 
 
 @app.command()
-def show(study: StudyFolder = None, format: Format = "terminal", wide: Wide = False) -> int:  # noqa: A002 (the option's name)
-    """Print the table of a study again; nothing is run."""
+def show(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="[WHAT]", help="table, layers, weights, ops or split; a study's folder is the table's."),
+    ] = "table",
+    study: StudyFolder = None,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
+    wide: Wide = False,
+    setting: Annotated[str | None, typer.Option(help="Inside: only this setting or given variant.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Inside: only this runtime.")] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="Inside: place, sqnr, max, mean, isolated; weights: sqnr, channel, max, bytes.")
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Inside: only the first so many rows.")] = None,
+) -> int:
+    """Print the table of a study again, or what is inside its variants; nothing is run."""
     from quantlab.settings import nearest
     from quantlab.store import Store, find_latest
     from quantlab_reports import RENDERERS
+    from quantlab_reports.inside import VIEWS, Selection, render_view
 
     if format not in RENDERERS:
         raise UsageError(f"there is no format '{format}'; {nearest(format, RENDERERS)}")
-    print(RENDERERS[format](Store(study or find_latest(Path())).read_study(), wide=wide))
+    if what != "table" and what not in VIEWS:
+        if study is not None:
+            raise UsageError(f"there is no view '{what}'; {nearest(what, ['table', *VIEWS])}")
+        what, study = "table", Path(what)
+    store = Store(study or find_latest(Path()))
+    if what == "table":
+        print(RENDERERS[format](store.read_study(), wide=wide))
+    else:
+        store.read_study()
+        print(render_view(store.read_inside(), VIEWS[what], Selection(setting, runtime, sort, top), format))
     return OK
 
 
@@ -206,7 +274,7 @@ def settings() -> int:
 
 @app.command()
 def doctor() -> int:
-    """Say what works on this machine, what does not, and the command that mends it."""
+    """Say what works on this machine, and what mends what does not."""
     from quantlab.cli._doctor import examine, report
 
     checks = examine()
@@ -216,11 +284,14 @@ def doctor() -> int:
 
 @app.command()
 def demo(
-    out: Out = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder. [default: quantlab-demo.study]")] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
 ) -> int:
-    """Do the whole job on an embedded example: scanned digits and a small convolutional model."""
+    """Do the whole job on an embedded example.
+
+    It is of scanned digits and a small convolutional model, which needs no files of yours.
+    """
     from quantlab.demo import LOADER, MODEL
     from quantlab.study import AnalyzeOptions
 

@@ -13,31 +13,43 @@ from quantlab.types import Preprocessing
 __all__ = ["read_preprocessing"]
 
 _DEFAULT = Path("quantlab.toml")
-_KINDS: Mapping[str, tuple[type, ...]] = {
-    "resize": (str,),
-    "colour": (str,),
-    "scale": (int, float),
-    "offset": (int, float),
+_TABLES = ("preprocessing",)
+_TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, as 0.5")
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "resize": _TEXT,
+    "colour": _TEXT,
+    "scale": _NUMBER,
+    "offset": _NUMBER,
 }
 
 
-def read_preprocessing(config: Path | None, declared: Mapping[str, Any]) -> Preprocessing:
+def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data: str | None) -> Preprocessing:
     """The preprocessing of `[preprocessing]` in a quantlab.toml, each key replaced by the option that was given.
+
+    The one in the current folder counts for folders of images only, since arrays are fed as they are; one that is named
+    with --config counts always.
 
     Raises:
         UsageError: If the file is missing or broken, or a key or value is not as it must be.
     """
     given = {key: value for key, value in declared.items() if value is not None}
-    table = {**_table(config), **given}
+    applies = config is not None or (data is not None and Path(data).is_dir())
+    table = {**(_table(config) if applies else {}), **given}
     known = [field.name for field in fields(Preprocessing)]
     for key, value in table.items():
         if key not in known:
             raise UsageError(f"'{key}' is no key of [preprocessing]; {nearest(key, known)}")
-        if key in _KINDS and (not isinstance(value, _KINDS[key]) or isinstance(value, bool)):
-            raise UsageError(f"{key} = {value!r} is not {' or '.join(kind.__name__ for kind in _KINDS[key])}")
+        if key in _KINDS:
+            _refuse_kind(key, value)
     if "size" in table:
         table["size"] = _size(table["size"])
     return Preprocessing(**table)
+
+
+def _refuse_kind(key: str, value: Any) -> None:
+    kinds, words = _KINDS[key]
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise UsageError(f"{key} = {value!r} must be {words}")
 
 
 def _table(config: Path | None) -> dict[str, Any]:
@@ -50,6 +62,9 @@ def _table(config: Path | None) -> dict[str, Any]:
         raise UsageError(
             f"'{path}' cannot be read as TOML ({error}); mend it, or name another with --config"
         ) from error
+    for key in document:
+        if key not in _TABLES:
+            raise UsageError(f"[{key}] is no table of '{path}' that quantlab knows; {nearest(key, _TABLES)}")
     table = document.get("preprocessing", {})
     if not isinstance(table, dict):
         raise UsageError(f"preprocessing in '{path}' is no table; write [preprocessing] and its keys below")
@@ -60,7 +75,7 @@ def _size(value: Any) -> tuple[int, int]:
     """`"224x224"`, `224` or `[224, 224]`: height and width in pixels."""
     parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value, value]
     try:
-        sizes = [int(part) for part in parts]
+        sizes = [int(part) for part in parts if not isinstance(part, bool | float)]
     except (TypeError, ValueError):
         sizes = []
     if len(sizes) != 2 or min(sizes) < 1:

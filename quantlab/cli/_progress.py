@@ -36,6 +36,9 @@ def shown() -> Iterator[Progress]:
         yield _Bars(bars)
 
 
+_TELLING_SHARE = 0.25
+
+
 class _Estimate:
     """How long it may still take, from the samples that were really run."""
 
@@ -49,7 +52,8 @@ class _Estimate:
         self._began = time.monotonic()
 
     def text(self) -> str:
-        if not self.planned or not self.done:
+        # Conversions come first and are no samples, so that an early estimate would only mislead.
+        if self.done < _TELLING_SHARE * self.planned or not self.done:
             return ""
         left = (time.monotonic() - self._began) * (self.planned - self.done) / self.done
         return f", {100 * self.done // self.planned} % of all samples, about {max(left, 0):.0f} s left"

@@ -52,6 +52,8 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
     """
     if not path.exists():
         raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
+    if path.suffix in {".npz", ".npy"}:
+        raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
     if path.is_dir():
         return ModelFile(path, _folder_kind(path), files_sha256(path))
     config = _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)

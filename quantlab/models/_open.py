@@ -53,7 +53,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
     Args:
         file: What `identify` said.
         options: How to open it.
-        export: Where the SavedModel of a Keras file is written; made anew if it is there.
+        export: Where the SavedModel of a Keras file is written; taken as it is if it is there.
 
     Raises:
         ModelError: If the library that wrote it cannot open it, or it takes or gives what no variant can.
@@ -116,8 +116,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
 
     model = _load(file, lambda: keras.saving.load_model(file.path, compile=False, safe_mode=not options.unsafe))
     structure = _keras3_inputs(model, file)
-    _fresh(export)
-    _load(file, lambda: model.export(str(export), verbose=False))
+    _export(file, export, lambda folder: model.export(folder, verbose=False))
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
     flat = keras.tree.flatten(structure)
     names = [spec.name for spec in inputs]
@@ -148,7 +147,15 @@ def _keras3_inputs(model: Any, file: ModelFile) -> Any:
             f"the subclassed model of '{file.path}' does not tell the shape of its input; "
             f"call it once before saving, or save it with model.export('saved_model') and give that folder"
         )
-    model(np.zeros([1 if size is None else size for size in [1, *shape[1:]]], np.float32), training=False)
+    zeros = np.zeros([1 if size is None else size for size in [1, *shape[1:]]], np.float32)
+    try:
+        model(zeros, training=False)
+    except Exception as error:  # its call is the user's code
+        raise ModelError(
+            f"the subclassed model of '{file.path}' could not be called with one float32 tensor of shape {zeros.shape} "
+            f"({type(error).__name__}: {_one_line(error)[:300]}); save it with model.export('saved_model') and give "
+            f"that folder"
+        ) from error
     return keras.KerasTensor((None, *shape[1:]), name="args_0")
 
 
@@ -161,9 +168,8 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         return tf_keras.models.load_model(file.path, compile=False)
 
     model = _load(file, load)
-    _fresh(export)
     # What tensorflowjs_converter itself does with a Keras file on its way to a graph-model.
-    _load(file, lambda: model.save(str(export), include_optimizer=False, save_format="tf"))
+    _export(file, export, lambda folder: model.save(folder, include_optimizer=False, save_format="tf"))
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
     names = getattr(model, "input_names", None) or [spec.name for spec in inputs]
     functional = getattr(model, "output_names", None)
@@ -258,9 +264,15 @@ def _specs(tensors: Mapping[str, Any]) -> list[TensorSpec]:
     return specs
 
 
-def _fresh(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+def _export(file: ModelFile, folder: Path, write: Callable[[str], Any]) -> None:
+    """Make the SavedModel beside its place, unless it is there already: converters may be reading it."""
+    if folder.is_dir():
+        return
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _load(file, lambda: write(str(partial)))
+    partial.rename(folder)
 
 
 def _load(file: ModelFile, load: Callable[[], Any]) -> Any:
@@ -274,20 +286,24 @@ def _load(file: ModelFile, load: Callable[[], Any]) -> Any:
 
 
 _UNKNOWN_CLASS = (
-    r"(?:Could not locate class|Unknown (?:layer|object|class|function)|Could not locate function):? '(\w+)'"
+    r"(?:Could not locate class|Unknown (?:layer|object|class|function)|Could not locate function):? '(?:\w+>)?(\w+)'"
 )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _explain(file: ModelFile, error: Exception) -> str:
     import re
 
-    text = " ".join(str(error).split())
+    text = _one_line(error)
+    library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(file.kind, "TensorFlow")
     if unknown := re.search(_UNKNOWN_CLASS, text):
         return (
             f"'{file.path}' uses '{unknown[1]}', which is not part of Keras; name the module that registers it "
-            f"(@keras.saving.register_keras_serializable()) with --custom MODULE"
+            f"(@{library}.saving.register_keras_serializable()) with --custom MODULE"
         )
-    library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(file.kind, "TensorFlow")
     return (
         f"{library} could not open '{file.path}' ({type(error).__name__}: {text[:300]}); save it again or see --debug"
     )

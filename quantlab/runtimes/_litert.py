@@ -73,7 +73,7 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
             size not in (-1, want) for size, want in zip(detail["shape_signature"][1:], file.shape, strict=True)
         ):
             raise TrialError(
-                f"the input '{file.name}' of the file has the shape {tuple(detail['shape'])} "
+                f"the input '{file.name}' of the file has the shape {tuple(detail['shape'].tolist())} "
                 f"and a sample {tuple(wanted)}"
             )
         interpreter.resize_tensor_input(detail["index"], wanted)

@@ -95,11 +95,14 @@ def _take_apart(node: Any) -> list[Any]:
     """The node itself, or the ops it was fused from, the last under its name."""
     fused = [op.decode() for op in node.attr["fused_ops"].list.s] if "fused_ops" in node.attr else []
     if node.op == "Prelu":
-        return _prelu(node.name, node.input[0], node.input[1], node.attr["T"])
+        return _prelu(node.name, node.input[0], node.input[1], _float32())
     if node.op == "FusedDepthwiseConv2dNative":
         return _unfused(node, "DepthwiseConv2dNative", fused)
     if "Prelu" in fused:
         return _unfused(node, {"_FusedConv2D": "Conv2D", "_FusedMatMul": "MatMul"}[node.op], fused)
+    if node.op == "_FusedConv2D" and "TArgs" not in node.attr:
+        # Files of older converters do not say of what type the bias is, and TensorFlow asks for it now.
+        node.attr["TArgs"].list.type.extend([node.attr["T"].type] * len(node.input[2:]))
     return [node]
 
 
@@ -111,6 +114,7 @@ _KEPT_ATTRIBUTES = {
 
 
 def _unfused(node: Any, op: str, fused: Sequence[str]) -> list[Any]:
+    fused = [step for step in fused if step != "NoOp"]  # the converter's word for no bias
     steps = [op, *fused]
     names = [part_name(node.name, step) for step in steps[:-1]] + [node.name]
     parts = [
@@ -141,6 +145,13 @@ def part_name(node: str, step: str) -> str:
 def part_owner(name: str) -> str | None:
     """The node that a step belongs to, or None for a node of the artifact itself."""
     return name.split(_PART, 1)[0] if _PART in name else None
+
+
+def _float32() -> Any:
+    """The type that a Prelu's attributes do not tell; tfjs has no other."""
+    from tensorflow.core.framework import attr_value_pb2, types_pb2
+
+    return attr_value_pb2.AttrValue(type=types_pb2.DT_FLOAT)
 
 
 def _only(node: Any, *names: str) -> dict[str, Any]:

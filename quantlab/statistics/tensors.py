@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums, largest, sum_products
 
-__all__ = ["TensorError"]
+__all__ = ["TensorError", "check_numbers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class TensorError(Sums):
             ValueError: If the shapes differ, or one holds something else than real numbers.
         """
         check_same_shape(reference, candidate)
-        _check_numbers(reference=reference, candidate=candidate)
+        check_numbers(reference=reference, candidate=candidate)
         expected, actual = _flat_float64(reference), _flat_float64(candidate)
         finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
         usable = finite_expected & finite_actual
@@ -135,7 +135,12 @@ class TensorError(Sums):
         return not math.isfinite(self.sum_square_error + self.sum_square_reference + self.sum_square_candidate)
 
 
-def _check_numbers(**arrays: NDArray[Any]) -> None:
+def check_numbers(**arrays: NDArray[Any]) -> None:
+    """Refuse complex numbers, times, strings and objects.
+
+    Raises:
+        ValueError: Names the array, by the argument's name, and its dtype.
+    """
     for name, array in arrays.items():
         if array.dtype.kind in "cmMOSU":
             raise ValueError(f"the {name} holds {array.dtype}, and only real numbers can be compared")

@@ -1,7 +1,7 @@
 """The loop that makes the table: open, draw, convert, run, compare, keep."""
 
-from quantlab.study._analyze import analyze
+from quantlab.study._analyze import analyze, load_study
 from quantlab.study._convert import convert
 from quantlab.study.options import AnalyzeOptions
 
-__all__ = ["AnalyzeOptions", "analyze", "convert"]
+__all__ = ["AnalyzeOptions", "analyze", "convert", "load_study"]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from quantlab.calibration import refuse_missing
 from quantlab.models import identify
 from quantlab.progress import Progress, Silent
 from quantlab.runtimes import RUNTIMES, Workshop
@@ -21,17 +22,22 @@ from quantlab.store import Store
 from quantlab.study._compare import Comparison
 from quantlab.study._context import Context, open_model
 from quantlab.study._convert import Made, given_variant, make_variants
+from quantlab.study._inside import look_inside
+from quantlab.study._layer_samples import draw_layer_samples
+from quantlab.study._layers import LayerStudy
+from quantlab.study._overlap import refuse_overlap
 from quantlab.study._plan import Plan, make_plan
 from quantlab.study._reference import Probe, batch_size_for, probe, run_reference
 from quantlab.study._run import bytes_needed
 from quantlab.study._samples import draw_samples
+from quantlab.study._sessions import Feed
 from quantlab.study._task import Scoring, choose_scoring, refuse_unknown_metric
 from quantlab.study._trial import Measured, run_trial
 from quantlab.study._warnings import broken_parity, near_chance, parity_by_format, unstable_reference
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Setting, Study, TensorSpec, Trial
 
-__all__ = ["analyze"]
+__all__ = ["analyze", "load_study"]
 
 _AT_ONCE = 2  # children working at a time, one thread each
 
@@ -62,12 +68,22 @@ def analyze(
     plan = make_plan(options)  # names first: they cost nothing
     refuse_unknown_metric(options.metric)
     path = Path(model)
+    refuse_missing(data, options.calibration)
     file = identify(path, options.model)
     store = Store(options.out or Path(f"{path.stem}.study"))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
         with Workshop(store.work, options.time_limit) as workshop:
             return _Analysis(Context(store, workshop, options, progress or Silent(), file), data, plan).run()
+
+
+def load_study(folder: str | Path) -> Study:
+    """The study that `analyze` left in a folder; nothing is run.
+
+    Raises:
+        StudyError: If there is none, it is broken, or of another schema.
+    """
+    return Store(Path(folder)).read_study()
 
 
 @dataclass(slots=True)
@@ -78,6 +94,7 @@ class _Analysis:
     data: str
     plan: Plan
     seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Study:
         context, began = self.context, time.perf_counter()
@@ -85,15 +102,25 @@ class _Analysis:
             model = open_model(context)
         with self._timed("read the samples"):
             samples, calibration = draw_samples(context, model, self.data)
+            self.warnings = refuse_overlap(samples, calibration) if calibration else []
         scoring = choose_scoring(model.description, samples, context.options.metric, context.options.score_output)
         work = _Work(self, model, samples, calibration, self.plan)
         with self._timed("convert and run"):
             kept, probed, measured = work.run()
         with self._timed("compare"):
             study = self._study(work, scoring, kept, probed, measured)
+        if context.options.layers:
+            with self._timed("look inside"):
+                self._look_inside(work, study, probed)
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
-        return study
+        return context.store.read_study()  # whose paths stay true in another working folder
+
+    def _look_inside(self, work: "_Work", study: Study, probed: Probe) -> None:
+        drawn = draw_layer_samples(self.context, work.samples, self.context.options.layer_samples)
+        feed = Feed(self.context, drawn.samples, probed.outputs)
+        layers = LayerStudy(feed, work.model, drawn.indices, study.scored_output, study.trials)
+        self.context.store.write(self.context.store.root / "inside.json", look_inside(layers, study))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -134,7 +161,8 @@ class _Analysis:
             parity=parity,
             warnings=(
                 *unstable_reference(probed),
-                *broken_parity(parity, scoring.output.name),
+                *broken_parity(parity, trials, scoring.output.name),
+                *self.warnings,
                 *near_chance(scoring, scores),
             ),
             versions=_versions(),
@@ -160,6 +188,8 @@ class _Work:
     samples: SampleSet
     calibration: SampleSet | None
     plan: Plan
+    stopped: bool = False
+    """Set when the study fails or is stopped: then nothing more is begun."""
 
     def run(self) -> tuple[KeptOutputs, Probe, list[Measured]]:
         """The reference's outputs, and each trial's, in the plan's order."""
@@ -167,11 +197,13 @@ class _Work:
         try:
             return self._run(pool)
         except BaseException:
-            # End the children first, or the threads that listen to them would keep us waiting.
+            self.stopped = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Threads that listen to children would keep us waiting, and take up what is still to do.
             self.analysis.context.workshop.close()
             raise
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=True)
 
     def _run(self, pool: ThreadPoolExecutor) -> tuple[KeptOutputs, Probe, list[Measured]]:
         context = self.analysis.context
@@ -208,11 +240,13 @@ class _Work:
 
     def _make(self, settings: Sequence[Setting]) -> list[Made]:
         began = time.perf_counter()
-        made = list(
-            make_variants(
-                self.analysis.context, self.model, settings, samples=self.samples, calibration=self.calibration
-            )
-        )
+        made = []
+        for each in make_variants(
+            self.analysis.context, self.model, settings, samples=self.samples, calibration=self.calibration
+        ):
+            made.append(each)
+            if self.stopped:
+                break
         self.analysis.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
         return made
 

@@ -101,7 +101,7 @@ def open_model(context: Context) -> OpenedModel:
     context.progress.begin(step)
     request = {"request": "open", "model": model_message(context)}
     said = answer(python.ask(request, context.workshop), "opened", ModelError)
-    opened = OpenedModel(_description(said), context.store.absolute(said["saved_model"]))
+    opened = OpenedModel(_description(said), Path(said["saved_model"]).absolute())
     context.store.write(record, opened)
     context.progress.end(step, "done")
     return opened

@@ -89,8 +89,8 @@ def _convert_missing(
         else {},
         work=context.store.work / f"convert-{format_name}",
     )
-    for setting in missing.values():
-        context.progress.begin(f"convert {setting.name}")
+    waiting = [f"convert {setting.name}" for setting in missing.values()]
+    context.progress.begin(waiting.pop(0))
     for conversion in convert_settings(
         format_name,
         request,
@@ -107,6 +107,8 @@ def _convert_missing(
         else:
             shutil.rmtree(folders[setting.scheme], ignore_errors=True)
         context.progress.end(f"convert {setting.name}", made.failure.reason if made.failure else "done")
+        if waiting:
+            context.progress.begin(waiting.pop(0))
         yield made
 
 
@@ -152,19 +154,32 @@ def convert(
         QuantlabError: If the model or the calibration set cannot be opened, or a folder is there already.
     """
     options = options or AnalyzeOptions()
-    settings = select_settings(options.settings)
+    settings = _settings(options)
     target = Path(out)
     for setting in settings:
         if (target / setting.name).exists():
             raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
+    new = not target.exists()
     store = Store(target / ".quantlab")
     file = identify(Path(model), options.model)
     try:
         with store.locked(), Workshop(store.work, options.time_limit) as workshop:
             context = Context(store, workshop, options, progress or Silent(), file)
-            return {made.setting: _moved(made, target) for made in _all_variants(context, settings)}
+            # All first: the converter makes the others of a format from the float32 one where it lies.
+            variants = list(_all_variants(context, settings))
+            return {made.setting: _moved(made, target) for made in variants}
     finally:
         shutil.rmtree(store.root, ignore_errors=True)
+        if new and target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+
+
+def _settings(options: AnalyzeOptions) -> tuple[Setting, ...]:
+    """Those asked for; else the default ones that can be made without samples where none are given."""
+    settings = select_settings(options.settings)
+    if options.settings is None and options.calibration is None:
+        return tuple(setting for setting in settings if not setting.calibrated)
+    return settings
 
 
 def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Made]:

@@ -50,8 +50,21 @@ def choose_scoring(model: ModelDescription, samples: SampleSet, metric: str, ask
             f"the metric '{metric}' needs labels and '{samples.source}' has none; add them (y in a .npz, or --labels "
             f"FILE), or compare with the reference alone by --metric similarity"
         )
+    labels = _fitting(labels, task, metric)
     check_labels(labels, output)
     return Scoring(output, task, labels)
+
+
+def _fitting(labels: npt.NDArray[Any], task: Task, metric: str) -> npt.NDArray[Any]:
+    """Labels as the task takes them: integers are numbers too, but numbers are no classes."""
+    if task == "regression" and labels.dtype.kind in "iu":
+        return labels.astype(np.float64)
+    if task == "classification" and labels.dtype.kind == "f":
+        raise UsageError(
+            f"the metric '{metric}' needs classes and the labels are {labels.dtype.name}; give integers from 0, or "
+            f"choose --metric mae"
+        )
+    return labels
 
 
 def _scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:

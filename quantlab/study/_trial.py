@@ -105,8 +105,10 @@ def _run(
     )
     try:
         return run_kept(context, run, samples)
-    except TrialError:
+    except TrialError as error:
         other = RUNTIMES.get(runtime.fallback or "")
-        if not context.options.fallback or other is None or variant.format not in other.formats:
+        if other is None or variant.format not in other.formats:
             raise
+        if not context.options.fallback:
+            raise TrialError(f"{error}; --fallback tries it on {other.name}") from error
         return _run(context, variant, other, samples=samples, outputs=outputs, batch_size=batch_size)

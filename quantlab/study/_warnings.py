@@ -74,16 +74,25 @@ def _broken(scores: Scores) -> str | None:
     return " and ".join(reasons) or None
 
 
-def broken_parity(parity: Mapping[str, str], output: str) -> list[str]:
+def broken_parity(parity: Mapping[str, str], trials: Sequence[Trial], output: str) -> list[str]:
     """The sentences that stand above everything else."""
-    return [_parity_sentence(name, text, output) for name, text in parity.items() if text.startswith("broken: ")]
+    claims = {
+        trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
+    }
+    return [
+        _parity_sentence(name, text, claims.get(name), output)
+        for name, text in parity.items()
+        if text.startswith("broken: ")
+    ]
 
 
-def _parity_sentence(name: str, text: str, output: str) -> str:
+def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> str:
+    strays = f"{text.removeprefix('broken: ')} (output '{output}')"
+    if claim is not None:
+        return f"float parity broken: {name}, {claim}, and strays from the model: {strays}; it is no float32 file"
     return (
-        f"float parity broken: {name}, in float32 and before any quantization, strays from the model: "
-        f"{text.removeprefix('broken: ')} (output '{output}'); its conversion is broken, so its losses are not "
-        f"quantization's"
+        f"float parity broken: {name}, in float32 and before any quantization, strays from the model: {strays}; "
+        f"its conversion is broken, so its losses are not quantization's"
     )
 
 
@@ -92,6 +101,9 @@ def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
     if scoring.task != "classification" or scoring.labels is None or scores.top1_interval is None:
         return []
     counts = np.bincount(np.asarray(scoring.labels).reshape(-1))
+    if np.count_nonzero(counts) == 1:
+        only = f"all {scores.n:,} samples are of class {int(counts.argmax())}"
+        return [f"{only}, so that nothing is known of the others; give samples of every class"]
     classes = max(int(scoring.output.shape[-1] or 0), 2, len(counts))
     chance = 100 * max(float(counts.max()) / scores.n, 1 / classes)
     if scores.top1_interval.lower > chance:

@@ -39,11 +39,20 @@ class AnalyzeOptions:
     """Whether a backend that lacks an op is replaced by a slower one, which the row then says."""
     model: ModelOptions = field(default_factory=ModelOptions)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    layers: bool = True
+    """Whether to look inside the variants: layers, weights, ops, and the split of the loss."""
+    layer_samples: int | None = 256
+    """On how many of the scored samples layers are compared, drawn as all subsets are; None is all."""
     time_limit: float = 600.0
     """Seconds that a converter or runtime may say nothing before it is ended."""
 
     def __post_init__(self) -> None:
+        for name in ("settings", "runtimes"):
+            if isinstance(getattr(self, name), str):
+                object.__setattr__(self, name, tuple(getattr(self, name).split(",")))
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size} and must be at least 1")
+        if self.layer_samples is not None and self.layer_samples < 1:
+            raise ValueError(f"layer_samples is {self.layer_samples} and must be at least 1, or None for all")
         if self.time_limit <= 0:
             raise ValueError(f"time_limit is {self.time_limit} and must be more than 0 seconds")

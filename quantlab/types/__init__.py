@@ -4,7 +4,19 @@ Derived numbers are properties, so that they cannot disagree with their sources.
 infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
 """
 
-from quantlab.types._layers import Alignment, Baseline, Codes, LayerRow, OpRow, SplitRow, TapSpec, WeightRow
+from quantlab.types._layers import (
+    Alignment,
+    Baseline,
+    Codes,
+    Inside,
+    LayerRow,
+    OpRow,
+    SplitRow,
+    StoredWeight,
+    TapSpec,
+    TrialLayers,
+    WeightRow,
+)
 from quantlab.types._study import (
     Failure,
     Interval,
@@ -29,6 +41,7 @@ __all__ = [
     "Baseline",
     "Codes",
     "Failure",
+    "Inside",
     "Interval",
     "KeptOutputs",
     "LayerRow",
@@ -41,12 +54,14 @@ __all__ = [
     "Scores",
     "Setting",
     "SplitRow",
+    "StoredWeight",
     "Study",
     "TapSpec",
     "Task",
     "TensorSpec",
     "Timing",
     "Trial",
+    "TrialLayers",
     "Variant",
     "WeightRow",
 ]

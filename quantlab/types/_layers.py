@@ -1,9 +1,24 @@
 """What is known of a variant's inside: its tensors, its weights, its ops, and where its loss comes from."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-__all__ = ["Alignment", "Baseline", "Codes", "LayerRow", "OpRow", "SplitRow", "TapSpec", "WeightRow"]
+if TYPE_CHECKING:
+    import numpy.typing as npt  # what only reads types, as the command line, does without NumPy
+
+__all__ = [
+    "Alignment",
+    "Baseline",
+    "Codes",
+    "Inside",
+    "LayerRow",
+    "OpRow",
+    "SplitRow",
+    "StoredWeight",
+    "TapSpec",
+    "TrialLayers",
+    "WeightRow",
+]
 
 Baseline = Literal["reference", "float32"]
 """What a tensor is compared with: the reference's, or that of the same format's float32 variant in Python."""
@@ -99,6 +114,43 @@ class LayerRow:
     worst_channel_sqnr_db: float | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredWeight:
+    """A constant of an artifact, as its bytes say and as the runtime has it: weights, biases, shapes and axes alike."""
+
+    name: str
+    """The artifact's name for it, which need not be told by any layer: `arith.constant9`."""
+    keys: tuple[str, ...]
+    """What it is in any variant of the same format, once for each place that reads it; empty where none does.
+
+    tfjs: its name. TFLite: op, place among the ops of that name that read constants, and input, as
+    `CONV_2D 3 of 6, input 1`.
+    """
+    shape: tuple[int, ...]
+    dtype: str
+    """As stored: `uint8`, `int4`, `float16`, `string`, …"""
+    size_bytes: int
+    """0 where the bytes were counted with another weight that shares them."""
+    stored: "npt.NDArray[Any]"
+    """The codes, one an element (int4 unpacked to int8); strings are bytes objects; empty where there is a reason."""
+    values: "npt.NDArray[Any]"
+    """Decoded: float32 for codes and floats, else as stored."""
+    scales: tuple[float, ...] = ()
+    """Of affine codes: one, or one for each index of `channel_axis`; empty for floats and plain integers."""
+    zero_points: tuple[int, ...] = ()
+    """TFLite: the code of the value 0, one for each scale."""
+    minimum: float | None = None
+    """tfjs: the value of code 0."""
+    code_range: tuple[int, int] | None = None
+    """Lowest and highest code that the converter gives out; None where there are no scales."""
+    channel_axis: int | None = None
+    """The axis that scales differ along; None where there is one scale or none."""
+    channel_axes: tuple[int, ...] = ()
+    """Axes whose joint index, the last running fastest, is the output channel; empty where no channel is known."""
+    reason: str | None = None
+    """Why it could not be decoded; None where it could."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightRow:
     """One stored weight of a variant against the same format's float32 artifact."""
@@ -132,11 +184,13 @@ class WeightRow:
     zeroed: float | None = None
     """Share of the float32 values other than 0 that became 0."""
     clipped: float | None = None
-    """Share of values beyond the range that the codes span, by more than half a step."""
+    """Share of values beyond the range that the codes, or float16, span, by more than half a step; else None."""
     outlier_stretch: float | None = None
     """Range of the values over that of their middle 99.8 %: what outliers make of the scale; None for floats."""
     non_finite: int = 0
     """Stored values that are NaN or infinite."""
+    used_by: str = ""
+    """What reads it, as `CONV_2D 3 of 6, input 1`, since TFLite's names tell nothing; empty for tfjs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +232,28 @@ class SplitRow:
     runtime_rms: float | None = None
     reason: str | None = None
     """Why parts are None, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLayers:
+    """What was found inside one trial; kept by itself, so that an added setting costs only itself."""
+
+    rows: tuple[LayerRow, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What was found inside the variants of a study, as `inside.json` keeps it."""
+
+    layers: tuple[LayerRow, ...]
+    weights: tuple[WeightRow, ...]
+    ops: tuple[OpRow, ...]
+    split: tuple[SplitRow, ...]
+    samples: int
+    """How many samples the layers were compared on; the split is of all that were scored."""
+    drawn: str
+    """How they were drawn, in words."""
+    notes: tuple[str, ...] = ()
+    """What the reader must know: tapped runs that answer differently, variants that could not be read inside."""
+    schema: int = 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from quantlab.types import Interval, Scores, Study, Trial
 
-__all__ = ["Column", "Group", "narrow", "wide"]
+__all__ = ["EMPTY", "Column", "Group", "narrow", "wide"]
 
 EMPTY = "–"
 
@@ -41,7 +41,7 @@ def _number(value: float | None, digits: int) -> str:
     if value is None:
         return EMPTY
     if not math.isfinite(value):
-        return f"{value:+f}".replace("+nan", "NaN").replace("inf", "∞").replace("+∞", "∞")
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     text = f"{value:,.{digits}f}"
     return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
@@ -113,9 +113,9 @@ def _metric_columns(study: Study) -> list[Column]:
     if study.task == "regression":
         return [
             Column("MAE", _tiny("mae")),
-            Column("loss", _tiny("mae_loss")),
+            Column("MAE loss", _tiny("mae_loss")),
             Column("RMSE", _tiny("rmse")),
-            Column("loss", _tiny("rmse_loss")),
+            Column("RMSE loss", _tiny("rmse_loss")),
         ]
     if study.task == "classification":
         return [
@@ -170,7 +170,7 @@ def wide(study: Study) -> list[Column]:
             Column("top-1 % [95 %]", _with_interval("top1", "top1_interval", 2)),
             *_metric_columns(study)[1:],
             Column("top-5 %", _of("top5", 2)),
-            Column("loss", _of("top5_loss_points", 2)),
+            Column("top-5 loss", _of("top5_loss_points", 2)),
         ]
     elif study.task == "regression":
         columns += _metric_columns(study)

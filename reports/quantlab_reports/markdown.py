@@ -1,7 +1,9 @@
 """The table in GitHub's Markdown."""
 
+from dataclasses import replace
+
 from quantlab.types import Study
-from quantlab_reports.table import build, footer, heading
+from quantlab_reports.table import Table, build, footer, heading
 from quantlab_reports.terminal import grid
 
 __all__ = ["render"]
@@ -12,7 +14,11 @@ def render(study: Study, *, wide: bool) -> str:
     table = build(study, everything=wide)
     above = [f"- {_escaped(line)}" for line in heading(study)]
     below = [f"- {_escaped(line)}" for line in footer(study)]
-    return "\n".join([*above, "", grid(table, "github"), "", *below])
+    return "\n".join([*above, "", grid(_escaped_table(table), "github"), "", *below])
+
+
+def _escaped_table(table: Table) -> Table:
+    return replace(table, rows=tuple(tuple(map(_escaped, row)) for row in table.rows))
 
 
 def _escaped(line: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quantlab.types import Study, Trial
+from quantlab.types import SampleSet, Study, Trial
 from quantlab_reports.columns import EMPTY, Column, Group, narrow, wide
 
 __all__ = ["Table", "build", "footer", "heading"]
@@ -21,7 +21,7 @@ class Table:
 def build(study: Study, *, everything: bool) -> Table:
     """The table; narrow, runtimes that have the same figures share a row.
 
-    A column that is empty in every row is left out, and the runtimes' column where all runtimes agree.
+    A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same.
     """
     columns = wide(study) if everything else narrow(study)
     groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if everything else _merged(study, columns)
@@ -46,8 +46,9 @@ def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
 
 def _worth(column: Column, cells: Sequence[str], groups: Sequence[Group]) -> bool:
     if column.heading == "runtime":
-        settings = [group.first.setting for group in groups]
-        return len(set(settings)) < len(settings) or any(group.first.failure for group in groups)
+        trials = [group for group in groups if group.first.status != "reference"]
+        places = {tuple(trial.runtime for trial in group.trials) for group in trials}
+        return len(places) > 1 or any(group.first.failure for group in trials)
     return any(cell not in {"", EMPTY} for cell in cells)
 
 
@@ -55,11 +56,17 @@ def heading(study: Study) -> list[str]:
     """What stands above the table, warnings first."""
     lines = [f"! {text}" for text in study.warnings]
     samples = study.samples
-    aside = f"; {study.calibration.n:,} others for calibration" if study.calibration else ""
+    aside = f"; {_calibration(study.calibration, samples)}" if study.calibration else ""
     lines.append(f"Model  {study.model.path} ({study.model.kind})")
     lines.append(f"Data   {samples.n:,} of {samples.available:,} samples, {samples.drawn}{aside}")
     lines.extend(_checks(study))
     return lines
+
+
+def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
+    if calibration.source == samples.source:
+        return f"{calibration.n:,} others for calibration"
+    return f"calibrated on {calibration.n:,} of {calibration.source}"
 
 
 def _checks(study: Study) -> list[str]:
@@ -75,7 +82,11 @@ def _parity_mark(name: str, verdict: str, detail: str) -> str:
 
 
 def _agreement_with_python(study: Study, runtime: str) -> str | None:
-    compared = [trial for trial in study.trials if trial.runtime == runtime and trial.max_abs_from_python is not None]
+    compared = [
+        trial
+        for trial in study.trials
+        if trial.ran_on == runtime == trial.runtime and trial.max_abs_from_python is not None
+    ]
     if not compared:
         return None
     largest = max(trial.max_abs_from_python or 0.0 for trial in compared)

@@ -2,7 +2,8 @@
  * Between the bytes of a `.npy` file and the few dtypes that the libraries compute in.
  *
  * What is fed is widened as tfjs widens its weights: small integers become int32, half floats float32. What comes
- * out becomes the file's dtype only where no value changes. Integers never pass through a float.
+ * out becomes the file's dtype only where no value changes, and integers never pass through a float; taps alone, which
+ * are read to be compared, become float32.
  */
 
 import { JobError } from './run.mjs';
@@ -114,6 +115,20 @@ export function bytesOf(values, produced, output) {
   }
   const array = produced === output.dtype ? viewOrCopy(values, output.dtype) : convert(values, output);
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/**
+ * Values as float32, for comparisons; integers beyond 2^24 are rounded, and counted.
+ * @param {ArrayLike<number> & Iterable<number>} values
+ * @param {string} produced the dtype they were computed in
+ * @returns {{ values: Float32Array, inexact: number }}
+ */
+export function floatsOf(values, produced) {
+  const floats = values instanceof Float32Array ? values : Float32Array.from(values);
+  if (FAMILIES[produced] === 'float') return { values: floats, inexact: 0 };
+  let inexact = 0;
+  for (let i = 0; i < floats.length; i += 1) inexact += Number(floats[i] !== values[i]);
+  return { values: floats, inexact };
 }
 
 /** @type {(values: ArrayLike<number> & Iterable<number>, dtype: string) => ArrayBufferView} */

@@ -1,23 +1,28 @@
 /**
  * The entry for Node.js: `node node.cjs JOB.json` runs one job and exits with 0 whether it was done or failed.
  *
+ * A job with taps is answered request by request: a JSON object a line on standard input, until that ends.
  * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
  * `{"describe": true}` prints one `ready` with the versions and loads none of the libraries.
  */
 
+import { on } from 'node:events';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import readline from 'node:readline';
 import vm from 'node:vm';
 
 import manifest from './package.json' with { type: 'json' };
 import { JobError, run } from './run.mjs';
+import { answerRequests } from './taps.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openFlatbuffer } from './tflite.mjs';
 
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
+/** @typedef {import('./taps.mjs').AskedPlatform} AskedPlatform */
 
 const VERSIONS = Object.freeze({
   node: process.versions.node,
@@ -40,7 +45,7 @@ function keepStandardOutputClean() {
 function nodePlatform() {
   /** @type {Map<string, number>} */
   const open = new Map();
-  /** @type {(file: string, flags: string) => number} */
+  /** @type {(file: string, flags: string | number) => number} */
   const descriptor = (file, flags) => {
     const opened = open.get(file) ?? fs.openSync(file, flags);
     open.set(file, opened);
@@ -52,10 +57,14 @@ function nodePlatform() {
     readArtifact,
     readTensor: (file, position, target) => fillFrom(descriptor(file, 'r'), file, position, target),
     writeTensor: (file, position, bytes) => writeWhole(descriptor(file, 'r+'), position, bytes),
+    writeScratch: (file, position, bytes) => writeWhole(descriptor(file, READ_WRITE_CREATE), position, bytes),
     emit,
     now: () => performance.now(),
   };
 }
+
+/** No letters mean just this: `w+` would empty what the parent has mapped, and `a+` writes at the end alone. */
+const READ_WRITE_CREATE = fs.constants.O_RDWR | fs.constants.O_CREAT;
 
 /** @param {string} file */
 function readArtifact(file) {
@@ -124,12 +133,38 @@ function evaluateLoader(file) {
   return evaluate(createRequire(file), path.dirname(file), file);
 }
 
+const standardInput = /** @type {import('node:net').Socket} */ (/** @type {unknown} */ (process.stdin));
+
+const endOrphaned = () => process.exit(1);
+
 /** Whoever started us holds the other end of our standard input; when it dies, even by SIGKILL, the pipe closes. */
 function endWithParent() {
   if (!fs.fstatSync(0).isFIFO() && !fs.fstatSync(0).isSocket()) return;
-  process.stdin.on('close', () => process.exit(1));
-  process.stdin.resume();
-  /** @type {import('node:net').Socket} */ (/** @type {unknown} */ (process.stdin)).unref();
+  standardInput.on('close', endOrphaned);
+  standardInput.resume();
+  standardInput.unref();
+}
+
+/**
+ * What the parent asks on standard input, from now on. Its end is the end of our work where we wait for the next line.
+ * @returns {AskedPlatform['requests']}
+ */
+function listen() {
+  const lines = on(readline.createInterface({ input: standardInput }), 'line', { close: ['close'] });
+  return async function* requests() {
+    standardInput.ref?.();
+    standardInput.off('close', endOrphaned);
+    try {
+      for await (const [line] of lines) {
+        standardInput.on('close', endOrphaned);
+        yield JSON.parse(line);
+        standardInput.off('close', endOrphaned);
+      }
+    } finally {
+      // Without this, we would wait for the parent after a failure. A file, as in tests by hand, has none.
+      standardInput.unref?.();
+    }
+  };
 }
 
 async function main() {
@@ -140,7 +175,9 @@ async function main() {
   }
   keepStandardOutputClean();
   endWithParent();
-  await run(job, { tfjs: openTfjs, tflite: openTflite }, nodePlatform());
+  const executors = { tfjs: openTfjs, tflite: openTflite };
+  if (job.taps) await answerRequests(job, executors, { ...nodePlatform(), requests: listen() });
+  else await run(job, executors, nodePlatform());
 }
 
 main();

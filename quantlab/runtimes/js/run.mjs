@@ -29,11 +29,23 @@
  * @property {TensorFile[]} inputs
  * @property {TensorFile[]} outputs
  * @property {Record<string, unknown>} options
+ * @property {TapList | null} [taps] where there are some, the job is answered by `taps.mjs`
  */
+
+/**
+ * The tensors inside the variant that are asked for.
+ * @typedef {object} TapList
+ * @property {string} file where their values go, over and over
+ * @property {string[]} names of nodes (tfjs), or as they are to be called (tflite)
+ * @property {number[]} [positions] for tflite, the place of each among the file's outputs
+ */
+
+/** @typedef {import('./taps.mjs').Tapped} Tapped */
 
 /**
  * @typedef {{ type: 'ready', ran_on: string, environment: Record<string, string> }
  *   | { type: 'progress', done: number, seconds: number, batch: number }
+ *   | Tapped
  *   | { type: 'done' }
  *   | { type: 'failed', reason: string, missing_op?: string }} Message
  */
@@ -46,6 +58,8 @@
  * @property {(path: string) => Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>} readArtifact a whole file
  * @property {(file: string, position: number, target: Uint8Array) => void | Promise<void>} readTensor fills target
  * @property {(file: string, position: number, bytes: Uint8Array) => void | Promise<void>} writeTensor
+ * @property {(file: string, position: number, bytes: Uint8Array) => void | Promise<void>} writeScratch as
+ *   `writeTensor`, and makes the file where there is none
  * @property {(message: Message) => void} emit
  * @property {() => number} now milliseconds, from any beginning
  */
@@ -56,12 +70,33 @@
  */
 
 /**
+ * A tensor inside the variant, for a batch of samples.
+ * @typedef {object} Tap
+ * @property {string} name
+ * @property {number[]} shape of one sample, the same in every batch
+ * @property {string} computed_in the dtype that the library holds it in: `float32`, `int32`, `bool`, `uint8`
+ * @property {Float32Array} values
+ * @property {number} inexact how many of the values float32 could not hold and were rounded
+ */
+
+/**
+ * What a batch came to, and the tensors on the way there.
+ * @typedef {object} TappedPrediction
+ * @property {Uint8Array[]} outputs as in `Prediction`
+ * @property {Tap[]} taps those that could be read, in the job's order
+ * @property {ReadonlyMap<string, string>} failed why the others could not, by name; one that failed stays failed
+ * @property {number} seconds as in `Prediction`
+ */
+
+/**
  * A loaded variant.
  * @typedef {object} Executor
  * @property {string} backend the second half of a runtime's name: `wasm`
  * @property {Record<string, string>} environment versions and flags that outputs depend on
  * @property {(inputs: Uint8Array<ArrayBuffer>[], samples: number) => Promise<Prediction>} predict the bytes of
  *   each of the job's inputs for so many samples; `seconds` counts the model's call and the download alone
+ * @property {(inputs: Uint8Array<ArrayBuffer>[], samples: number) => Promise<TappedPrediction>} tap as `predict`, with
+ *   the values of the job's taps, which are good until the next batch
  * @property {() => void} close
  */
 
@@ -80,16 +115,28 @@ export class JobError extends Error {
 }
 
 /**
- * Run a job to its end and tell how it went: the last message is `done` or `failed`.
+ * Run a job over its samples and tell how it went: the last message is `done` or `failed`.
  * @param {Job} job
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {Platform} platform
  */
-export async function run(job, executors, platform) {
+export function run(job, executors, platform) {
+  return withExecutor(job, executors, platform, runBatches);
+}
+
+/**
+ * Load a variant, work with it, and tell how it went: the last message is `done` or `failed`.
+ * @param {Job} job
+ * @param {Record<string, OpenExecutor>} executors by the name of the format
+ * @param {Platform} platform
+ * @param {(job: Job, executor: Executor, platform: Platform) => Promise<void>} work
+ */
+export async function withExecutor(job, executors, platform, work) {
   try {
+    checkBatchSize(job);
     const executor = await openExecutor(job, executors, platform);
     try {
-      await runBatches(job, executor, platform);
+      await work(job, executor, platform);
     } finally {
       executor.close();
     }
@@ -98,6 +145,12 @@ export async function run(job, executors, platform) {
     return;
   }
   platform.emit({ type: 'done' });
+}
+
+/** @type {(job: Job) => void} */
+function checkBatchSize(job) {
+  if (job.batch_size >= 1) return;
+  throw new JobError(`a batch has at least one sample, and the job asks for ${job.batch_size}`);
 }
 
 /** @type {(job: Job, executors: Record<string, OpenExecutor>, platform: Platform) => Promise<Executor>} */
@@ -117,10 +170,7 @@ async function openExecutor(job, executors, platform) {
 
 /** @type {(job: Job, executor: Executor, platform: Platform) => Promise<void>} */
 async function runBatches(job, executor, platform) {
-  if (!(job.batch_size >= 1)) {
-    throw new JobError(`a batch has at least one sample, and the job asks for ${job.batch_size}`);
-  }
-  const buffers = job.inputs.map((input) => new Uint8Array(job.batch_size * bytesPerSample(input)));
+  const buffers = inputBuffers(job);
   for (let first = job.start; first < job.stop; first += job.batch_size) {
     const samples = Math.min(job.batch_size, job.stop - first);
     const inputs = await readInputs(job, buffers, first, samples, platform);
@@ -131,6 +181,14 @@ async function runBatches(job, executor, platform) {
 }
 
 /**
+ * Room for a batch of each input.
+ * @param {Job} job
+ */
+export function inputBuffers(job) {
+  return job.inputs.map((input) => new Uint8Array(job.batch_size * bytesPerSample(input)));
+}
+
+/**
  * The bytes of a batch's inputs, in buffers that the next batch uses again.
  * @param {Job} job
  * @param {Uint8Array<ArrayBuffer>[]} buffers
@@ -138,7 +196,7 @@ async function runBatches(job, executor, platform) {
  * @param {number} samples
  * @param {Platform} platform
  */
-async function readInputs(job, buffers, first, samples, platform) {
+export async function readInputs(job, buffers, first, samples, platform) {
   const inputs = job.inputs.map((input, i) => buffers[i].subarray(0, samples * bytesPerSample(input)));
   for (const [i, input] of job.inputs.entries()) {
     await platform.readTensor(input.file, input.offset + first * bytesPerSample(input), inputs[i]);
@@ -171,7 +229,7 @@ const ELEMENT_BYTES = Object.freeze(/** @type {Record<string, number>} */ ({
 }));
 
 /**
- * @param {TensorFile} tensor
+ * @param {Pick<TensorFile, 'name' | 'shape' | 'dtype'>} tensor
  * @returns {number}
  */
 export function bytesPerSample(tensor) {
@@ -183,7 +241,7 @@ export function bytesPerSample(tensor) {
 
 /**
  * Refuse an output whose shape is not the one the job asks for, with the batch dimension in front.
- * @param {TensorFile} output
+ * @param {Pick<TensorFile, 'name' | 'shape'>} output
  * @param {ArrayLike<number>} produced
  * @param {number} samples
  */

@@ -1,20 +1,17 @@
 /** Runs a tfjs graph-model from its own `model.json` and shards, with a `tf` that the entry brings. */
 
-import { bytesOf, feedOf } from './dtypes.mjs';
-import { checkOutputShape, JobError } from './run.mjs';
+import { JobError } from './run.mjs';
+import { predictor } from './tfjs-execute.mjs';
+import { tapper } from './tfjs-taps.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Executor} Executor */
-/** @typedef {import('@tensorflow/tfjs-core').Tensor} Tensor */
 /** @typedef {import('@tensorflow/tfjs-core').io.ModelJSON} ModelJSON */
 /** @typedef {import('@tensorflow/tfjs-core').io.WeightsManifestEntry} WeightsManifestEntry */
 /** @typedef {import('@tensorflow/tfjs-core').io.WeightsManifestConfig[number]} WeightGroup */
-/** @typedef {import('@tensorflow/tfjs-converter').GraphModel} GraphModel */
-/** @typedef {typeof import('@tensorflow/tfjs-converter')} Converter */
-/** @typedef {typeof import('@tensorflow/tfjs-core') & Pick<Converter, 'loadGraphModel'>} Tf */
-/** @typedef {{ name: string, op: string }} GraphNode */
-/** @typedef {{ node?: GraphNode[], library?: { function?: { nodeDef?: GraphNode[] }[] } }} Topology */
+/** @typedef {import('./tfjs-execute.mjs').Tf} Tf */
+/** @typedef {import('./tfjs-execute.mjs').Topology} Topology */
 
 /**
  * Load a graph-model and give it the job's backend.
@@ -32,10 +29,12 @@ export async function openGraphModel(tf, job, platform) {
   });
   await chooseBackend(tf, job.backend);
   const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
+  const graph = { tf, model, topology: /** @type {Topology} */ (document.modelTopology), job, platform };
   return {
     backend: job.backend,
     environment: await environmentOf(tf, job.backend),
-    predict: predictor(tf, model, /** @type {Topology} */ (document.modelTopology), job, platform),
+    predict: predictor(graph),
+    tap: tapper(graph),
     close: () => model.dispose(),
   };
 }
@@ -110,88 +109,4 @@ async function environmentOf(tf, backend) {
   const versions = { tfjs: tf.version_core, backend };
   if (backend !== 'wasm') return versions;
   return { ...versions, wasm_simd: await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT') ? 'yes' : 'no' };
-}
-
-/** @type {(tf: Tf, model: GraphModel, topology: Topology, job: Job, platform: Platform) => Executor['predict']} */
-function predictor(tf, model, topology, job, platform) {
-  const execute = executor(model, job.outputs.map(({ tensor }) => graphTensor(tensor)));
-  return async (inputs, samples) => {
-    // A scope and not tidy, which would have to end before the data are here. A result may be one of the model's
-    // own weights, so nothing is disposed by name.
-    tf.engine().startScope();
-    try {
-      const feeds = Object.fromEntries(job.inputs.map((input, i) => {
-        const { values, dtype } = feedOf(inputs[i], input);
-        return [graphTensor(input.tensor), tf.tensor(values, [samples, ...input.shape], dtype)];
-      }));
-      const started = platform.now();
-      const results = await execute(feeds);
-      const downloads = await Promise.all(results.map((result) => result.data()));
-      const seconds = (platform.now() - started) / 1000;
-      const outputs = job.outputs.map((output, i) => {
-        checkOutputShape(output, results[i].shape, samples);
-        return bytesOf(downloads[i], results[i].dtype, output);
-      });
-      return { outputs, seconds };
-    } catch (error) {
-      throw nameMissingOp(error, topology, job.backend);
-    } finally {
-      tf.engine().endScope();
-    }
-  };
-}
-
-/** @type {(model: GraphModel, outputs: string[]) => (feeds: Record<string, Tensor>) => Promise<Tensor[]>} */
-function executor(model, outputs) {
-  let synchronous = true;
-  return async (feeds) => {
-    try {
-      if (synchronous) return [model.execute(feeds, outputs)].flat();
-    } catch (error) {
-      // Loops, branches and ops whose output's shape depends on values say so before anything is computed.
-      if (!(error instanceof Error && error.message.includes('executeAsync'))) throw error;
-      synchronous = false;
-    }
-    return [await model.executeAsync(feeds, outputs)].flat();
-  };
-}
-
-/**
- * A name that can only mean a tensor of the graph: without its `:0`, `x` could be the signature's `x` as well.
- * @param {string} tensor
- */
-function graphTensor(tensor) {
-  return tensor.includes(':') ? tensor : `${tensor}:0`;
-}
-
-/** @type {(error: unknown, topology: Topology, backend: string) => unknown} */
-function nameMissingOp(error, topology, backend) {
-  const kernel = error instanceof Error && /^Kernel '(\w+)' not registered/.exec(error.message)?.[1];
-  if (!kernel) return error;
-  const node = nodesOf(topology).find(needing(kernel));
-  const user = node ? `node '${node.name}'` : 'this graph';
-  return new JobError(`the ${backend} backend of tfjs lacks the op '${kernel}', which ${user} needs`, kernel);
-}
-
-/** @type {(topology: Topology) => GraphNode[]} */
-function nodesOf({ node = [], library }) {
-  return [...node, ...(library?.function ?? []).flatMap(({ nodeDef = [] }) => nodeDef)];
-}
-
-/**
- * Ops that tfjs computes with kernels of other names.
- * @type {Record<string, RegExp>}
- */
-const COMPOSED = Object.freeze({
-  Complex: /^(Complex|I?R?FFT)$/, Real: /^(Real|I?R?FFT)$/, Imag: /^(Imag|I?R?FFT)$/, FFT: /^R?FFT$/, IFFT: /^IR?FFT$/,
-  ComplexAbs: /^(Complex)?Abs$/, UnsortedSegmentSum: /SegmentSum$/,
-});
-
-/** @type {(kernel: string) => (node: GraphNode) => boolean} */
-function needing(kernel) {
-  const composed = COMPOSED[kernel];
-  if (composed) return ({ op }) => composed.test(op);
-  // The kernel FusedConv2D computes the op _FusedConv2D, and FusedDepthwiseConv2D the op FusedDepthwiseConv2dNative.
-  const plain = (/** @type {string} */ name) => name.toLowerCase().replace(/^_/, '').replace(/native$/, '');
-  return ({ op }) => plain(op) === plain(kernel);
 }

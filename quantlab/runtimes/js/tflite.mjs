@@ -5,7 +5,7 @@
  * all the same. Inputs and outputs are found by their place, which is the same here as in LiteRT for Python.
  */
 
-import { bytesOf, viewOf } from './dtypes.mjs';
+import { bytesOf, floatsOf, viewOf } from './dtypes.mjs';
 import { checkOutputShape, JobError } from './run.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
@@ -29,10 +29,17 @@ import { checkOutputShape, JobError } from './run.mjs';
 /** @typedef {'float32' | 'int32' | 'uint8'} FileDType what LiteRT.js takes and gives */
 
 /**
+ * One of the file's outputs that is to be read.
+ * @typedef {{ name: string, shape: number[], index: number, dtype: string }} Read
+ */
+
+/**
  * How the job's tensors lie among the file's.
  * @typedef {object} Ports
  * @property {number[]} fed for each of the file's inputs, which of the job's it takes
- * @property {TensorDetails[]} read for each of the job's outputs, the file's
+ * @property {Read[]} outputs in the job's order
+ * @property {Read[]} taps
+ * @property {Map<string, string>} failed why the other taps cannot be read, by name
  */
 
 /**
@@ -46,12 +53,15 @@ export async function openFlatbuffer({ litert, version, build }, job, platform) 
   const model = await compile(litert, await platform.readArtifact(job.artifact));
   const ports = {
     fed: model.getInputDetails().map((details) => inputAt(job.inputs, details)),
-    read: job.outputs.map((output) => outputAt(model.getOutputDetails(), output)),
+    outputs: job.outputs.map((output) => outputAt(model.getOutputDetails(), output)),
+    ...tapsAt(model.getOutputDetails(), job),
   };
+  const loaded = { litert, model, job, platform };
   return {
     backend: 'wasm',
     environment: { litert: version, litert_build: build, backend: 'wasm' },
-    predict: predictor(litert, model, ports, job, platform),
+    predict: predictor(loaded, ports),
+    tap: tapper(loaded, ports),
     close: () => model.delete(),
   };
 }
@@ -107,41 +117,85 @@ function checkInput(input, { name, dtype, shape }) {
   }
 }
 
-/** @type {(details: readonly TensorDetails[], output: TensorFile) => TensorDetails} */
-function outputAt(details, output) {
-  const found = details[output.position];
-  if (found) return found;
-  throw new JobError(`the output '${output.name}' is said to be number ${output.position + 1} of the file's outputs, `
-    + `and there are ${details.length}; convert the model again`);
+/** @type {(details: readonly TensorDetails[], output: TensorFile) => Read} */
+function outputAt(details, { name, shape, position }) {
+  const found = details[position];
+  if (found) return { name, shape, index: found.index, dtype: found.dtype };
+  throw new JobError(`the output '${name}' is said to be number ${position + 1} of the file's outputs, and there are `
+    + `${details.length}; convert the model again`);
+}
+
+/** @type {(details: readonly TensorDetails[], job: Job) => Pick<Ports, 'taps' | 'failed'>} */
+function tapsAt(details, { taps: asked }) {
+  /** @type {Read[]} */
+  const taps = [];
+  /** @type {Map<string, string>} */
+  const failed = new Map();
+  for (const [i, name] of (asked?.names ?? []).entries()) {
+    const found = details[asked?.positions?.[i] ?? -1];
+    const reason = found ? untappable(Array.from(found.shape)) : `it is none of the file's ${details.length} outputs`;
+    if (reason) failed.set(name, reason);
+    else taps.push({ name, shape: Array.from(found.shape).slice(1), index: found.index, dtype: found.dtype });
+  }
+  return { taps, failed };
+}
+
+/** @type {(shape: number[]) => string | undefined} */
+function untappable(shape) {
+  if (shape[0] !== 1) return `the first dimension of its shape is not the batch of 1: it is [${shape.join(', ')}]`;
+  if (shape.some((size) => size < 1)) return `its shape is open or empty: it is [${shape.join(', ')}]`;
+}
+
+/** @typedef {{ litert: LiteRt['litert'], model: CompiledModel, job: Job, platform: Platform }} Loaded */
+
+/** @type {(loaded: Loaded, ports: Ports) => Executor['predict']} */
+function predictor(loaded, { fed, outputs }) {
+  return async (inputs, samples) => {
+    const { batches, seconds } = await runBatch(loaded, fed, outputs, inputs, samples);
+    return { outputs: outputBytes(loaded.job, outputs, batches), seconds };
+  };
+}
+
+/** @type {(loaded: Loaded, ports: Ports) => Executor['tap']} */
+function tapper(loaded, { fed, outputs, taps, failed }) {
+  return async (inputs, samples) => {
+    const { batches, seconds } = await runBatch(loaded, fed, [...outputs, ...taps], inputs, samples);
+    const tapped = taps.map(({ name, shape, dtype }, i) => (
+      { name, shape, computed_in: dtype, ...floatsOf(batches[outputs.length + i], dtype) }));
+    return { outputs: outputBytes(loaded.job, outputs, batches), taps: tapped, failed, seconds };
+  };
+}
+
+/** @type {(job: Job, outputs: Read[], batches: Values[]) => Uint8Array[]} */
+function outputBytes(job, outputs, batches) {
+  return job.outputs.map((output, i) => bytesOf(batches[i], outputs[i].dtype, output));
 }
 
 /**
- * @param {LiteRt['litert']} litert
- * @param {CompiledModel} model
- * @param {Ports} ports
- * @param {Job} job
- * @param {Platform} platform
- * @returns {Executor['predict']}
+ * Run the samples one by one; the values of each of the outputs to read.
+ * @param {Loaded} loaded
+ * @param {number[]} fed
+ * @param {Read[]} read
+ * @param {Uint8Array<ArrayBuffer>[]} inputs
+ * @param {number} samples
  */
-function predictor(litert, model, ports, job, platform) {
-  return async (inputs, samples) => {
-    const views = job.inputs.map(({ dtype }, i) => /** @type {Values} */ (
-      viewOf(inputs[i], /** @type {FileDType} */ (dtype))));
-    const batches = ports.read.map(({ dtype }, i) => arrayFor(dtype, samples * elements(job.outputs[i])));
-    let seconds = 0;
-    for (let sample = 0; sample < samples; sample += 1) {
-      const feeds = ports.fed.map((i) => tensorOf(litert, views[i], sample, job.inputs[i]));
-      try {
-        seconds += await runSample(model, feeds, (results) => ports.read.forEach(({ index }, i) => {
-          checkOutputShape(job.outputs[i], results[index].type.layout.dimensions, 1);
-          batches[i].set(results[index].toTypedArray(), sample * elements(job.outputs[i]));
-        }), platform);
-      } finally {
-        feeds.forEach((feed) => feed.delete());
-      }
+async function runBatch({ litert, model, job, platform }, fed, read, inputs, samples) {
+  const views = job.inputs.map(({ dtype }, i) => /** @type {Values} */ (
+    viewOf(inputs[i], /** @type {FileDType} */ (dtype))));
+  const batches = read.map((each) => arrayFor(each.dtype, samples * elements(each)));
+  let seconds = 0;
+  for (let sample = 0; sample < samples; sample += 1) {
+    const feeds = fed.map((i) => tensorOf(litert, views[i], sample, job.inputs[i]));
+    try {
+      seconds += await runSample(model, feeds, (results) => read.forEach((each, i) => {
+        checkOutputShape(each, results[each.index].type.layout.dimensions, 1);
+        batches[i].set(results[each.index].toTypedArray(), sample * elements(each));
+      }), platform);
+    } finally {
+      feeds.forEach((feed) => feed.delete());
     }
-    return { outputs: job.outputs.map((output, i) => bytesOf(batches[i], ports.read[i].dtype, output)), seconds };
-  };
+  }
+  return { batches, seconds };
 }
 
 /**
@@ -168,7 +222,7 @@ function tensorOf(litert, batch, sample, input) {
   return litert.Tensor.fromTypedArray(batch.subarray(sample * size, (sample + 1) * size), [1, ...input.shape]);
 }
 
-/** @param {TensorFile} tensor */
+/** @param {Pick<TensorFile, 'shape'>} tensor */
 function elements(tensor) {
   return tensor.shape.reduce((product, size) => product * size, 1);
 }

@@ -1,0 +1,72 @@
+"""Which axes of a tfjs graph-model's kernels are the output channels: told by the op that reads them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["find_channel_axes"]
+
+_Node = Mapping[str, Any]
+
+_KERNELS = {
+    "Conv2D": (3,),  # HWIO
+    "_FusedConv2D": (3,),
+    "DepthwiseConv2dNative": (2, 3),  # HWIM: an output channel is input channel × multiplier
+    "FusedDepthwiseConv2dNative": (2, 3),
+    "Conv2DBackpropInput": (2,),  # HWOI
+    "Conv3D": (4,),  # DHWIO
+    "MatMul": (1,),  # IO
+    "_FusedMatMul": (1,),
+}
+"""Axes of the second input of an op, by tfjs-converter's `operations/op_list`."""
+
+
+def find_channel_axes(topology: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Weight → the axes whose joint index is the output channel, for kernels of convolutions and of MatMul.
+
+    Kernels that the bodies of loops and conditions are handed count too; where several ops read one, the first tells.
+    """
+    functions = {each["signature"]["name"]: each for each in topology.get("library", {}).get("function", ())}
+    found: dict[str, tuple[int, ...]] = {}
+    for weight, axes in _kernels(topology["node"], {}, functions):
+        found.setdefault(weight, axes)
+    return found
+
+
+def _kernels(
+    nodes: list[_Node], handed: Mapping[str, str], functions: Mapping[str, Any]
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The kernels that a graph or function reads; `handed` is argument → weight."""
+    same = {node["name"]: _name(node["input"][0]) for node in nodes if node["op"] == "Identity" and node.get("input")}
+    for node in nodes:
+        inputs = [_resolved(_name(each), same) for each in node.get("input", ())]
+        inputs = [handed.get(each, each) for each in inputs]
+        if node["op"] in _KERNELS and len(inputs) > 1:
+            yield inputs[1], _axes(node)
+        for function in _called(node, functions):
+            arguments = [each["name"] for each in function["signature"].get("inputArg", ())]
+            # A condition's first input is not handed on; loops and calls hand on all.
+            given = inputs[-len(arguments) :] if arguments else []
+            yield from _kernels(function.get("nodeDef", []), dict(zip(arguments, given, strict=False)), functions)
+
+
+def _name(tensor: str) -> str:
+    """The node of a tensor: `kernel:output:0`, `kernel:0` and `^kernel` all are of `kernel`."""
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def _resolved(name: str, same: Mapping[str, str]) -> str:
+    seen = {name}
+    while (source := same.get(name)) is not None and source not in seen:
+        seen.add(source)
+        name = source
+    return name
+
+
+def _axes(node: _Node) -> tuple[int, ...]:
+    transposed = node.get("attr", {}).get("transpose_b", {}).get("b", False)
+    return (0,) if transposed else _KERNELS[node["op"]]
+
+
+def _called(node: _Node, functions: Mapping[str, Any]) -> list[Any]:
+    named = [value.get("func", {}).get("name") for value in node.get("attr", {}).values() if isinstance(value, dict)]
+    return [functions[name] for name in named if name in functions]

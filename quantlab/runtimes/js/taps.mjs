@@ -1,0 +1,156 @@
+/**
+ * Answers requests for the tensors inside a variant, and of its outputs from the same run.
+ *
+ * A request names samples, `{ "start": 0, "stop": 32 }`. Their tensors go into the job's scratch file, each as one
+ * block of all the samples in order, and the answer tells where each block begins. The next request uses the file
+ * again: the parent reads before it asks. As in `run.mjs`, there is no platform and no library in here.
+ */
+
+import { bytesPerSample, inputBuffers, JobError, readInputs, withExecutor } from './run.mjs';
+
+/** @typedef {import('./run.mjs').Job} Job */
+/** @typedef {import('./run.mjs').TapList} TapList */
+/** @typedef {import('./run.mjs').Platform} Platform */
+/** @typedef {import('./run.mjs').Executor} Executor */
+/** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
+/** @typedef {import('./run.mjs').TappedPrediction} TappedPrediction */
+
+/** @typedef {Platform & { requests: () => AsyncIterable<unknown> }} AskedPlatform until the parent asks no more */
+
+/** @typedef {{ start: number, stop: number }} Range samples, from the first to one past the last */
+
+/**
+ * Where a tensor of every sample asked for lies in the scratch file, C order, little endian.
+ * @typedef {{ name: string, offset: number, shape: number[], dtype: string }} Block
+ */
+
+/**
+ * A tap's block, always of float32.
+ * @typedef {Block & { computed_in: string, inexact: number }} TapBlock
+ */
+
+/**
+ * The answer to a request.
+ * @typedef {object} Tapped
+ * @property {'tapped'} type
+ * @property {number} start
+ * @property {number} stop
+ * @property {TapBlock[]} tensors the taps that could be read
+ * @property {Block[]} outputs the model's own, in the reference's dtypes
+ * @property {{ name: string, reason: string }[]} failed the taps that could not, now or before
+ * @property {number} seconds inside the model's calls, the download among them
+ */
+
+/** @typedef {{ taps: Map<string, TapBlock>, outputs: Block[] }} Layout */
+
+/**
+ * Answer a job's requests until there are no more: the last message is `done` or `failed`.
+ * @param {Job & { taps: TapList }} job
+ * @param {Record<string, OpenExecutor>} executors by the name of the format
+ * @param {AskedPlatform} platform
+ */
+export function answerRequests(job, executors, platform) {
+  const { file } = job.taps;
+  return withExecutor(job, executors, platform, async (_, executor) => {
+    const buffers = inputBuffers(job);
+    for await (const request of platform.requests()) {
+      const range = rangeOf(request, job);
+      const batches = tapBatches(range, job, executor, platform, buffers);
+      platform.emit(await writeBatches(batches, range, job, (at, bytes) => platform.writeScratch(file, at, bytes)));
+    }
+  });
+}
+
+/** @type {(request: unknown, job: Job) => Range} */
+function rangeOf(request, job) {
+  const { start, stop } = /** @type {Range} */ (request ?? {});
+  if (Number.isInteger(start) && Number.isInteger(stop) && 0 <= start && start < stop && stop <= job.stop) {
+    return { start, stop };
+  }
+  throw new JobError(`a request was ${JSON.stringify(request)}, and it must name samples from "start" to one past the `
+    + `last, "stop", among the ${job.stop} there are`);
+}
+
+/**
+ * The samples of a range, as far as they are run, batch by batch.
+ * @param {Range} range
+ * @param {Job} job
+ * @param {Executor} executor
+ * @param {Platform} platform
+ * @param {Uint8Array<ArrayBuffer>[]} buffers
+ * @returns {AsyncGenerator<TappedPrediction>}
+ */
+async function* tapBatches({ start, stop }, job, executor, platform, buffers) {
+  for (let first = start; first < stop; first += job.batch_size) {
+    const samples = Math.min(job.batch_size, stop - first);
+    yield await executor.tap(await readInputs(job, buffers, first, samples, platform), samples);
+  }
+}
+
+/**
+ * Write each batch to its place; the answer that tells of them all.
+ * @param {AsyncGenerator<TappedPrediction>} batches
+ * @param {Range} range
+ * @param {Job} job
+ * @param {(position: number, bytes: Uint8Array) => void | Promise<void>} write
+ * @returns {Promise<Tapped>}
+ */
+async function writeBatches(batches, { start, stop }, job, write) {
+  /** @type {Layout | undefined} */
+  let layout;
+  /** @type {ReadonlyMap<string, string>} */
+  let failed = new Map();
+  let seconds = 0;
+  let done = 0;
+  for await (const batch of batches) {
+    layout ??= layOut(job, batch, stop - start);
+    await writeBatch(layout, batch, done, write);
+    failed = batch.failed;
+    seconds += batch.seconds;
+    done += Math.min(job.batch_size, stop - start - done);
+  }
+  const { taps, outputs } = /** @type {Layout} */ (layout);
+  return {
+    type: 'tapped',
+    start,
+    stop,
+    // One that was read in the first batch may have failed in a later one.
+    tensors: [...taps.values()].filter(({ name }) => !failed.has(name)),
+    outputs,
+    failed: Array.from(failed, ([name, reason]) => ({ name, reason })),
+    seconds,
+  };
+}
+
+/** @type {(job: Job, first: TappedPrediction, samples: number) => Layout} */
+function layOut(job, first, samples) {
+  let end = 0;
+  /** @type {(tensor: Pick<Block, 'name' | 'shape' | 'dtype'>) => Block} */
+  const placed = ({ name, shape, dtype }) => {
+    const offset = end;
+    // So that every dtype begins where an array of it may.
+    end += Math.ceil((samples * bytesPerSample({ name, shape, dtype })) / 8) * 8;
+    return { name, offset, shape, dtype };
+  };
+  const taps = first.taps.map(({ name, shape, computed_in }) => (
+    { ...placed({ name, shape, dtype: 'float32' }), computed_in, inexact: 0 }));
+  return { taps: new Map(taps.map((block) => [block.name, block])), outputs: job.outputs.map(placed) };
+}
+
+/**
+ * @param {Layout} layout
+ * @param {TappedPrediction} batch
+ * @param {number} done the samples of this request that lie there already
+ * @param {(position: number, bytes: Uint8Array) => void | Promise<void>} write
+ */
+async function writeBatch({ taps, outputs }, batch, done, write) {
+  for (const { name, values, inexact } of batch.taps) {
+    const block = /** @type {TapBlock} */ (taps.get(name));
+    block.inexact += inexact;
+    await write(block.offset + done * bytesPerSample(block),
+      new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  for (const [i, block] of outputs.entries()) {
+    await write(block.offset + done * bytesPerSample(block), batch.outputs[i]);
+  }
+}

@@ -1,0 +1,150 @@
+"""Reading inside variants while they run, a batch at a time: one session a variant and runtime.
+
+A session's child writes the tensors of a batch into one file, which the parent maps, and overwrites it for the next:
+neither memory nor disk grows with the samples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import TrialError
+from quantlab.processes import Child, Message
+from quantlab.runtimes import node, python
+from quantlab.runtimes._workshop import Workshop
+from quantlab.runtimes.exchange import Job, job_document
+from quantlab.types import Codes, TapSpec
+
+__all__ = ["Reading", "Session", "graph_taps", "open_node", "open_python"]
+
+Array = npt.NDArray[Any]
+
+_OUTPUT = "output:"
+"""Before the names of a variant's own outputs, among those of its taps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one batch held, mapped from the session's file: valid until the session's next batch."""
+
+    outputs: Mapping[str, Array]
+    """Output's name → (samples, …)."""
+    taps: Mapping[str, Array]
+    """Tap's name → (samples, …)."""
+    failed: Mapping[str, str]
+    """Tap's name → why it could not be read."""
+
+
+class Session(Protocol):
+    """A variant that is open for reading inside."""
+
+    def read(self, start: int, stop: int) -> Reading:
+        """Run some samples; raises a QuantlabError where the runtime cannot."""
+
+
+def graph_taps(job: Job, workshop: Workshop) -> tuple[TapSpec, ...]:
+    """Every tensor inside a graph-model, or inside the reference's graph (`format` is `reference-graph`)."""
+    said = _answer({"request": "list-taps", "job": job_document(job)}, "taps", workshop)
+    return tuple(_spec(each) for each in said["taps"])
+
+
+def _answer(request: Message, kind: str, workshop: Workshop) -> Message:
+    """What a worker says to a request; heard to its end, so that the worker is free for the next."""
+    found: Message | None = None
+    for message in python.ask(request, workshop):
+        if message["type"] == "failed":
+            raise TrialError(str(message["reason"]))
+        if message["type"] == kind:
+            found = message
+    if found is None:
+        raise TrialError(f"the worker answered without saying '{kind}'")
+    return found
+
+
+def _spec(said: Mapping[str, Any]) -> TapSpec:
+    codes = Codes(**said["codes"]) if said["codes"] else None
+    return TapSpec(said["name"], tuple(said["shape"]), said["dtype"], said["op"], codes, said["reason"])
+
+
+@dataclass(slots=True)
+class _PythonSession:
+    """A session in a Python worker, which may serve others too."""
+
+    workshop: Workshop
+    request: Message
+
+    def read(self, start: int, stop: int) -> Reading:
+        said = _answer({**self.request, "start": start, "stop": stop}, "tapped", self.workshop)
+        return _reading(Path(self.request["file"]), said["tensors"], stop - start)
+
+
+def open_python(job: Job, taps: Sequence[str], file: Path, workshop: Workshop) -> Session:
+    """Open a variant (or the reference's graph) in a Python worker; the file is the session's own."""
+    request = {
+        "request": "tap",
+        "session": str(file),
+        "job": job_document(job),
+        "taps": list(taps),
+        "file": str(file.absolute()),
+    }
+    return _PythonSession(workshop, request)
+
+
+def _reading(file: Path, tensors: Sequence[Message], samples: int) -> Reading:
+    whole = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
+    outputs: dict[str, Array] = {}
+    taps: dict[str, Array] = {}
+    failed: dict[str, str] = {}
+    for tensor in tensors:
+        name = str(tensor["name"])
+        if "reason" in tensor:
+            failed[name] = str(tensor["reason"])
+        elif name.startswith(_OUTPUT):
+            outputs[name.removeprefix(_OUTPUT)] = _values(whole, tensor, samples)
+        else:
+            taps[name] = _values(whole, tensor, samples)
+    return Reading(outputs, taps, failed)
+
+
+def _values(whole: npt.NDArray[np.uint8], tensor: Message, samples: int) -> Array:
+    dtype = np.dtype(tensor.get("dtype", "float32"))
+    shape = (samples, *tensor["shape"])
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    begin = int(tensor["offset"])
+    return whole[begin : begin + size].view(dtype).reshape(shape)
+
+
+@dataclass(slots=True)
+class _NodeSession:
+    """A session in a Node process of its own."""
+
+    child: Child
+    file: Path
+    stall_seconds: float
+
+    def read(self, start: int, stop: int) -> Reading:
+        self.child.send({"start": start, "stop": stop})
+        while True:
+            message = self.child.receive(self.stall_seconds)
+            if message["type"] == "failed":
+                raise TrialError(str(message["reason"]))
+            if message["type"] == "tapped":
+                return _reading(self.file, [*_outputs(message), *message["tensors"], *message["failed"]], stop - start)
+
+
+def _outputs(message: Message) -> list[Message]:
+    return [{**each, "name": f"{_OUTPUT}{each['name']}"} for each in message["outputs"]]
+
+
+def open_node(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *, backend: str) -> Session:
+    """Open a variant in Node; the taps of a TFLite file are outputs of its tapped copy, behind the model's own."""
+    document = job_document(replace(job, backend=backend)) | {
+        "taps": {"file": str(file.absolute()), "names": list(taps)}
+    }
+    if "positions" in job.options:
+        document["taps"]["positions"] = list(job.options["positions"])
+    return _NodeSession(node.start(document, workshop), file, workshop.stall_seconds)

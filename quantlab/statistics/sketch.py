@@ -1,0 +1,219 @@
+"""Quantiles of |error| from counts that add: whole tensors are never sorted, nor kept."""
+
+import math
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.statistics.sums import Sums
+
+__all__ = ["BLOCK", "SKETCH_ACCURACY", "ErrorCounter", "ErrorSketch", "Range"]
+
+SKETCH_ACCURACY = 0.004
+"""How far a quantile may be from the true one, relative to it: half a bucket is 2⁻⁸, and float32 rounds by 2⁻²⁴."""
+
+_SIGN_BITS = 1
+_DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
+_INFINITY = 0xFF << 7
+"""The bucket of what float32 cannot hold: the difference of two float32 values may be twice its greatest."""
+BLOCK = 65_536
+"""Elements counted at a time: few enough to stay in the processor's cache, enough that calling NumPy costs little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Sums):
+    """The least and the greatest of some finite values; of none +∞ and −∞, which `minimum` and `maximum` hide."""
+
+    least: float = field(default=math.inf, metadata={"add": min})
+    greatest: float = field(default=-math.inf, metadata={"add": max})
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> Self:
+        """Of any shape and dtype that has an order; all of it finite."""
+        return cls(float(values.min()), float(values.max())) if values.size else cls()
+
+    @property
+    def minimum(self) -> float | None:
+        """The least, or None where there was no finite value."""
+        return self.least if self.least <= self.greatest else None
+
+    @property
+    def maximum(self) -> float | None:
+        """The greatest, or None where there was no finite value."""
+        return self.greatest if self.least <= self.greatest else None
+
+
+def _no_counts() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorSketch(Sums):
+    """How many |errors| fell into each bucket, 128 buckets between a power of two and the next.
+
+    A quantile is the midpoint of the bucket it falls into, at most `SKETCH_ACCURACY` from the true value; zeros, the
+    least and the greatest are exact. Adding sketches loses nothing: the sum is the sketch of the whole.
+
+    The idea is that of DDSketch (Masson, Rim, Lee: DDSketch: a fast and fully-mergeable quantile sketch with
+    relative-error guarantees, PVLDB 12(12), 2019): buckets whose width grows with their value. Its logarithm is here
+    replaced by the bits of the float32 itself, exponent and first 7 bits of the mantissa, so that finding a bucket is
+    a shift, and no bucket is ever collapsed.
+
+    Below float32's least normal value, 1.2e-38, buckets stop shrinking and are 2⁻¹³³ wide; above its greatest,
+    3.4e38, there is one bucket, whose quantile is the greatest value. Neither is met by tensors that mean anything.
+    """
+
+    zeros: int = 0
+    non_finite: int = 0
+    """Errors that are NaN or infinite; they rank above every other."""
+    range: Range = field(default_factory=Range)
+    """Of the finite |errors|, zeros too."""
+    first: int = 0
+    """The bucket that `counts` begins with: the upper 15 bits of a float32 without its sign."""
+    counts: NDArray[np.int64] = field(default_factory=_no_counts)
+    """Finite errors other than zero, from the first bucket that holds any to the last; empty where none does."""
+
+    @staticmethod
+    def of(errors: NDArray[Any]) -> "ErrorSketch":
+        """Count errors of any shape and float dtype; their sign is dropped."""
+        flat = errors.reshape(-1)
+        counter = ErrorCounter()
+        for start in range(0, flat.size, BLOCK):
+            sizes = np.abs(flat[start : start + BLOCK]).astype(np.float64)
+            # NaN is greater than anything to NumPy's maximum.
+            if not math.isfinite(sizes.max()):
+                counter.non_finite += sizes.size - int(np.count_nonzero(np.isfinite(sizes)))
+                sizes = sizes[np.isfinite(sizes)]
+            counter.zeros += int(np.count_nonzero(sizes == 0))
+            counter.add(sizes)
+        return counter.sketch()
+
+    def __add__(self, other: Self) -> Self:
+        if type(other) is not type(self):
+            return NotImplemented
+        first, counts = _added(self, other)
+        return type(self)(
+            self.zeros + other.zeros, self.non_finite + other.non_finite, self.range + other.range, first, counts
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ErrorSketch):
+            return NotImplemented
+        mine, theirs = ((each.zeros, each.non_finite, each.range, each.first) for each in (self, other))
+        return mine == theirs and np.array_equal(self.counts, other.counts)
+
+    __hash__ = None  # type: ignore[assignment]  # what holds an array is not hashed, and __eq__ says when two are equal
+
+    @property
+    def count(self) -> int:
+        """Errors counted, those that are not finite too."""
+        return self.zeros + int(self.counts.sum()) + self.non_finite
+
+    def quantile(self, q: float) -> float:
+        """Return the least value that a share of at least `q` of the errors does not exceed (inverted CDF).
+
+        It is one of the errors, not a point between two of them: `numpy.quantile(…, method="inverted_cdf")`. NaN of
+        no errors; infinite where the quantile falls among those that are not finite.
+
+        Args:
+            q: From 0, the least error, to 1, the greatest.
+
+        Raises:
+            ValueError: If q is outside of that.
+        """
+        if not 0 <= q <= 1:
+            raise ValueError(f"q is {q}, and a quantile is asked for as a share from 0 to 1")
+        if not self.count:
+            return math.nan
+        # Minus 1 before rounding up, as NumPy does it: where n·q is a hair above an integer, it ranks the same.
+        rank = max(0, math.ceil(self.count * q - 1))
+        return self._ranked(rank)
+
+    def _ranked(self, rank: int) -> float:
+        """The error that `rank` others stand before, in ascending order."""
+        finite = self.count - self.non_finite
+        if rank >= finite:
+            return math.inf
+        if rank == 0:
+            return self.range.least
+        if rank < self.zeros:
+            return 0.0
+        if rank == finite - 1:
+            return self.range.greatest
+        bucket = self.first + int(np.searchsorted(self.counts.cumsum(), rank - self.zeros, side="right"))
+        return min(max(_midpoint(bucket), self.range.least), self.range.greatest)
+
+
+class _Buffers(threading.local):
+    """What a block is turned into, made once a thread: fresh memory would cost more than the counting."""
+
+    def __init__(self) -> None:
+        self.float32 = np.empty(BLOCK, np.float32)
+        self.bits = np.empty(BLOCK, np.uint32)
+
+
+_buffers = _Buffers()
+
+
+class ErrorCounter:
+    """Counts errors a block at a time; `sketch` is what remains."""
+
+    def __init__(self) -> None:
+        self.zeros = 0
+        self.non_finite = 0
+        self.least, self.greatest = math.inf, -math.inf
+        self._counts = np.zeros(1, np.int64)
+
+    def add(self, errors: NDArray[np.float64]) -> None:
+        """Count |errors|, a finite vector; whoever knows how many of them are 0 adds that to `zeros`."""
+        if not errors.size:
+            return
+        self.least = min(self.least, float(errors.min()))
+        self.greatest = max(self.greatest, float(errors.max()))
+        for start in range(0, errors.size, BLOCK):
+            self._add_block(errors[start : start + BLOCK])
+
+    def sketch(self) -> ErrorSketch:
+        """What was counted."""
+        counts = self._counts.copy()
+        counts[0] -= self.zeros  # the least subnormals have the same upper bits
+        whole = Range(self.least, self.greatest)
+        if not counts.any():
+            return ErrorSketch(self.zeros, self.non_finite, whole)
+        first = int((counts != 0).argmax())
+        return ErrorSketch(self.zeros, self.non_finite, whole, first, counts[first:].copy())
+
+    def _add_block(self, errors: NDArray[np.float64]) -> None:
+        float32, bits = _buffers.float32[: errors.size], _buffers.bits[: errors.size]
+        with np.errstate(over="ignore", under="ignore"):  # too great becomes infinity, which has its bucket
+            np.copyto(float32, errors, casting="same_kind")
+        np.left_shift(float32.view(np.uint32), _SIGN_BITS, out=bits)
+        np.right_shift(bits, _SIGN_BITS + _DROPPED_BITS, out=bits)
+        counts = np.bincount(bits)
+        if counts.size > self._counts.size:
+            counts, self._counts = self._counts, counts
+        self._counts[: counts.size] += counts
+
+
+def _added(one: ErrorSketch, other: ErrorSketch) -> tuple[int, NDArray[np.int64]]:
+    if not one.counts.size or not other.counts.size:
+        held = one if one.counts.size else other
+        return held.first, held.counts
+    first = min(one.first, other.first)
+    counts = np.zeros(max(each.first + each.counts.size for each in (one, other)) - first, np.int64)
+    for each in (one, other):
+        counts[each.first - first :][: each.counts.size] += each.counts
+    return first, counts
+
+
+def _midpoint(bucket: int) -> float:
+    """Halfway between the least float32 of the bucket and of the next; infinite for the last."""
+    if bucket >= _INFINITY:
+        return math.inf
+    edges = (np.array([bucket, bucket + 1], np.uint32) << _DROPPED_BITS).view(np.float32).astype(np.float64)
+    # The bucket after the greatest finite one begins where float32's next power of two would.
+    upper = edges[1] if np.isfinite(edges[1]) else 2.0**128
+    return float((edges[0] + upper) / 2)

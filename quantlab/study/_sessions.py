@@ -1,0 +1,102 @@
+"""Opens variants for reading inside: which tensors each has, and the session that reads them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantlab.artifacts.tapped_tflite import list_taps, write_tapped
+from quantlab.runtimes import RUNTIMES, Job, input_files
+from quantlab.runtimes.exchange import TensorFile
+from quantlab.runtimes.taps import Session, graph_taps, open_node, open_python
+from quantlab.study._context import Context
+from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
+
+__all__ = ["Feed", "Opened", "open_isolated", "open_reference", "open_variant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What every session of a study is fed, and the outputs it gives."""
+
+    context: Context
+    samples: SampleSet
+    outputs: tuple[TensorSpec, ...]
+
+    def job(self, kind: str, artifact: str, variant: Variant | None, options: Mapping[str, Any]) -> Job:
+        """All samples, for a child that waits to be told which."""
+        return Job(
+            format=kind,
+            artifact=artifact,
+            backend="",
+            batch_size=self.context.options.batch_size,
+            start=0,
+            stop=self.samples.n,
+            inputs=input_files(self.samples, variant),
+            outputs=tuple(self._output(variant, spec, place) for place, spec in enumerate(self.outputs)),
+            options=dict(options),
+        )
+
+    def _output(self, variant: Variant | None, spec: TensorSpec, place: int) -> TensorFile:
+        port = next((each for each in variant.outputs if each.name == spec.name), None) if variant else None
+        return TensorFile(
+            name=spec.name,
+            file="",
+            offset=0,
+            shape=tuple(int(size or 0) for size in spec.shape[1:]),
+            dtype=spec.dtype,
+            tensor=port.tensor if port else spec.name,
+            position=port.position if port else place,
+        )
+
+    def file(self, name: str) -> Path:
+        """Where a session's child writes a batch."""
+        folder = self.context.store.work / "taps"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A variant in a runtime, its tensors in order of execution, and how to read those that can be read."""
+
+    taps: tuple[TapSpec, ...]
+    session: Session
+
+
+def _readable(taps: Sequence[TapSpec]) -> list[str]:
+    return [tap.name for tap in taps if tap.reason is None]
+
+
+def open_reference(feed: Feed, model: OpenedModel, names: Sequence[str] | None) -> Opened:
+    """The reference's own graph; all that can be read, or only some names."""
+    where = {"saved_model": str(model.saved_model.absolute()), "signature": model.signature}
+    job = feed.job("reference-graph", "", None, where)
+    taps = graph_taps(job, feed.context.workshop)
+    if names is not None:
+        taps = tuple(tap for tap in taps if tap.name in set(names))
+    file = feed.file("reference" if names is None else "reference-aligned")
+    return Opened(taps, open_python(job, _readable(taps), file, feed.context.workshop))
+
+
+def open_variant(feed: Feed, variant: Variant, runtime: str) -> Opened:
+    """A variant as shipped; of a TFLite file a copy with more outputs."""
+    artifact, options = variant.path.absolute(), {}
+    if variant.format == "tflite":
+        artifact = feed.file(f"{variant.name}-{runtime}").with_suffix(".tflite").absolute()
+        options = {"positions": list(write_tapped(variant.path, artifact))}
+    job = feed.job(variant.format, str(artifact), variant, options)
+    taps = list_taps(variant.path) if variant.format == "tflite" else graph_taps(job, feed.context.workshop)
+    file = feed.file(f"{variant.name}-{runtime}")
+    if runtime == "python":
+        return Opened(taps, open_python(job, _readable(taps), file, feed.context.workshop))
+    return Opened(taps, open_node(job, _readable(taps), file, feed.context.workshop, backend=RUNTIMES[runtime].backend))
+
+
+def open_isolated(feed: Feed, variant: Variant, float32: Variant) -> Opened:
+    """Each node of a tfjs variant by itself, fed with what the float32 graph feeds it."""
+    artifact = str(variant.path.absolute())
+    taps = graph_taps(feed.job(variant.format, artifact, variant, {}), feed.context.workshop)
+    where = {"float32": str(float32.path.absolute())}
+    job = feed.job(f"{variant.format}-isolated", artifact, variant, where)
+    return Opened(taps, open_python(job, _readable(taps), feed.file(f"{variant.name}-isolated"), feed.context.workshop))

@@ -1,0 +1,36 @@
+"""What several test files share: the real models, small models of every kind, and both opened and converted once."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("contracts")  # before its import, so that its failures show their values
+
+from contracts import Workbench  # noqa: E402
+from small_models import SmallModel, make_in_child  # noqa: E402
+
+from quantlab.runtimes import Workshop  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The real models and data."""
+    named = os.environ.get("QUANTLAB_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the models and data that CONTRIBUTING.md lists; name their folder with QUANTLAB_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SmallModel]:
+    return make_in_child(tmp_path_factory.mktemp("small-models"))
+
+
+@pytest.fixture(scope="session")
+def workbench(tmp_path_factory: pytest.TempPathFactory, small_models: dict[str, SmallModel]) -> Iterator[Workbench]:
+    folder = tmp_path_factory.mktemp("workbench")
+    with Workshop(folder / "workshop", stall_seconds=300) as workshop:
+        yield Workbench(folder, small_models, workshop)

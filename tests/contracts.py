@@ -1,0 +1,401 @@
+"""What every member of a family must hold, whatever its name: `check_converter` and `check_runtime`.
+
+The tests run them over the families' tables, so that a new member is met by them without another word.
+"""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from small_models import SAMPLES, SmallModel
+
+from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
+from quantlab.models import ModelOptions
+from quantlab.processes import ChildDied, ChildStalled, Message
+from quantlab.runtimes import Job, Runtime, Workshop, create_output, input_files, python, tensor_file
+from quantlab.settings import SETTINGS
+from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
+from quantlab_converters import Conversion, ConversionRequest, convert_settings
+
+__all__ = [
+    "Workbench",
+    "check_converter",
+    "check_runtime",
+    "check_runtime_survives",
+    "child_processes",
+    "contents",
+    "convert",
+    "evaluate_graph",
+    "run_job",
+    "settings_of",
+]
+
+BATCH = 3
+"""Of seven samples: two whole batches, and one left."""
+
+
+def settings_of(format_name: str) -> list[Setting]:
+    """A format's settings, in the table's order."""
+    return [setting for setting in SETTINGS.values() if setting.format == format_name]
+
+
+@dataclass(slots=True)
+class Workbench:
+    """Small models, opened and converted when first asked for, and once."""
+
+    folder: Path
+    models: Mapping[str, SmallModel]
+    workshop: Workshop
+    _opened: dict[str, OpenedModel] = field(default_factory=dict)
+    _variants: dict[tuple[str, str], dict[str, Variant]] = field(default_factory=dict)
+
+    def opened(self, name: str) -> OpenedModel:
+        """A small model as a worker opens it."""
+        if name not in self._opened:
+            self._opened[name] = self.open(self.models[name].path, ModelOptions())
+        return self._opened[name]
+
+    def open(self, path: Path, options: ModelOptions) -> OpenedModel:
+        """Any model as a worker opens it."""
+        export = self.folder / "exported" / path.name / "saved_model"
+        model = {"path": str(path), "signature": options.signature, "custom": list(options.custom)}
+        request = {"request": "open", "model": {**model, "unsafe": options.unsafe, "export": str(export)}}
+        said = next(iter(python.ask(request, self.workshop)))
+        assert said["type"] == "opened", said
+        specs = [tuple(TensorSpec(**{**each, "shape": tuple(each["shape"])}) for each in said[key]) for key in _PORTS]
+        told = [said[key] for key in ("path", "kind", "sha256")]
+        return OpenedModel(
+            ModelDescription(*told, *specs, said["parameters"], said["signature"]), Path(said["saved_model"])
+        )
+
+    def samples(self, name: str) -> SampleSet:
+        """The samples of a small model as every runtime is fed them."""
+        folder, arrays = self.folder / "samples" / name, self.models[name].inputs
+        description = self.opened(name).description
+        samples = SampleSet(folder, description.inputs, SAMPLES, False, "", name, SAMPLES, "all")
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            for spec in description.inputs:
+                np.save(samples.input_file(spec.name), arrays[spec.name])
+        return samples
+
+    def request(self, name: str, schemes: list[str], folder: Path) -> ConversionRequest:
+        """A small model on its way to some schemes."""
+        opened, samples = self.opened(name), self.samples(name)
+        return ConversionRequest(
+            saved_model=opened.saved_model,
+            signature=opened.signature,
+            schemes={scheme: folder / scheme for scheme in schemes},
+            sample_shapes={},
+            calibration={spec.name: samples.input_file(spec.name) for spec in samples.inputs},
+            work=folder / "work",
+        )
+
+    def variants(self, name: str, format_name: str) -> dict[str, Variant]:
+        """A small model in every scheme of a format."""
+        return self._made(name, format_name, [setting.scheme for setting in settings_of(format_name)])
+
+    def float32(self, name: str, format_name: str) -> Variant:
+        """A small model in a format's float32, which is faster made than all."""
+        return self._made(name, format_name, ["float32"])["float32"]
+
+    def _made(self, name: str, format_name: str, schemes: list[str]) -> dict[str, Variant]:
+        made = self._variants.setdefault((name, format_name), {})
+        missing = [scheme for scheme in schemes if scheme not in made]
+        folder = self.folder / "variants" / format_name / name
+        for each in convert(format_name, self.request(name, missing, folder)):
+            assert each.reason is None
+            path, description = ARTIFACTS[format_name].served(each.folder), self.opened(name).description
+            made[each.scheme] = describe_variant(f"{format_name}-{each.scheme}", format_name, path, description)
+        return made
+
+
+_PORTS = ("inputs", "outputs")
+
+
+def convert(format_name: str, request: ConversionRequest, stall_seconds: float = 300) -> list[Conversion]:
+    """Every conversion of a request, the log beside its work."""
+    log = request.work.with_suffix(".log")
+    return list(convert_settings(format_name, request, log=log, stall_seconds=stall_seconds))
+
+
+def check_converter(format_name: str, workbench: Workbench, folder: Path) -> None:
+    """A converter makes what its settings promise, the same alone as with others, and a failure costs itself alone."""
+    made = workbench.variants("conv", format_name)
+    _check_made(format_name, workbench.opened("conv").description, made)
+    _check_alone(format_name, workbench, made, folder / "alone")
+    _check_failures(format_name, workbench, folder / "failures")
+    _check_stalls(format_name, workbench, folder / "stalls")
+
+
+def _check_made(format_name: str, description: ModelDescription, made: Mapping[str, Variant]) -> None:
+    assert list(made) == [setting.scheme for setting in settings_of(format_name)]
+    for setting in settings_of(format_name):
+        variant = made[setting.scheme]
+        assert ARTIFACTS[format_name].recognizes(variant.path)
+        assert [port.name for port in variant.inputs] == [spec.name for spec in description.inputs]
+        assert [port.name for port in variant.outputs] == [spec.name for spec in description.outputs]
+        assert [port.dtype for port in (*variant.inputs, *variant.outputs)] == ["float32", "float32"]
+        # No note: the weights are finite, and are what the name claims.
+        assert describe_given(setting.name, variant.path, description).notes == ()
+    smaller = [variant for scheme, variant in made.items() if scheme != "float32"]
+    weights = sum(made["float32"].weights.values())
+    assert all(sum(variant.weights.values()) < weights for variant in smaller)
+    assert len({variant.sha256 for variant in made.values()}) == len(made)
+
+
+def _check_alone(format_name: str, workbench: Workbench, made: Mapping[str, Variant], folder: Path) -> None:
+    """The last scheme by itself is, byte for byte, what it was among all: an added setting changes no other."""
+    scheme = settings_of(format_name)[-1].scheme
+    request = workbench.request("conv", [scheme], folder)
+    (stale := request.schemes[scheme]).mkdir(parents=True)
+    (stale / "left-by-an-earlier-try").touch()
+    (conversion,) = convert(format_name, request)
+    assert (conversion.scheme, conversion.folder, conversion.reason) == (scheme, stale, None)
+    assert contents(ARTIFACTS[format_name].served(stale)) == contents(made[scheme].path)
+    assert not (stale / "left-by-an-earlier-try").exists()
+    assert not request.work.exists()
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """What an artifact's files hold, JSON as its values: the converters leave the order of its keys to chance."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return {
+        file.relative_to(path).as_posix(): json.loads(file.read_bytes())
+        if file.suffix == ".json"
+        else file.read_bytes()
+        for file in files
+    }
+
+
+def _check_failures(format_name: str, workbench: Workbench, folder: Path) -> None:
+    """What needs samples fails without them; the one after it is made, by another process."""
+    calibrated = [setting.scheme for setting in settings_of(format_name) if setting.calibrated][:1]
+    schemes = [*calibrated, "float32"]
+    conversions = convert(format_name, replace(workbench.request("conv", schemes, folder), calibration={}))
+    reason = "static quantization is calibrated on samples and none were given; name some with --calibration"
+    assert {each.scheme: each.reason for each in conversions} == {
+        scheme: reason if scheme in calibrated else None for scheme in schemes
+    }
+    assert [each.scheme for each in conversions if each.seconds is None] == calibrated
+
+
+def _check_stalls(format_name: str, workbench: Workbench, folder: Path) -> None:
+    before = child_processes()
+    schemes = [setting.scheme for setting in settings_of(format_name)][:2]
+    conversions = convert(format_name, workbench.request("conv", schemes, folder), stall_seconds=0.05)
+    assert [(each.scheme, each.reason) for each in conversions] == [
+        (scheme, f"while it converted, {_STALLED.format(0.05)}") for scheme in schemes
+    ]
+    assert child_processes() == before
+
+
+def run_job(
+    runtime: Runtime,
+    workbench: Workbench,
+    variant: Variant,
+    samples: SampleSet,
+    outputs: Mapping[str, Path],
+    *,
+    start: int = 0,
+    batch_size: int = BATCH,
+) -> Iterator[Message]:
+    """Run a variant over samples from `start` on, into output files that are there."""
+    ports = {port.name: port for port in variant.outputs}
+    job = Job(
+        format=variant.format,
+        artifact=str(variant.path),
+        backend=runtime.backend,
+        batch_size=batch_size,
+        start=start,
+        stop=samples.n,
+        inputs=input_files(samples, variant),
+        outputs=tuple(
+            tensor_file(path, TensorSpec(name, (), ""), ports[name], place)
+            for place, (name, path) in enumerate(outputs.items())
+        ),
+        options={},
+    )
+    return runtime.run(job, workbench.workshop)
+
+
+def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name: str, folder: Path) -> None:
+    """A float32 variant gives what the model gave: every port in its place, a remainder batch, and after a stop."""
+    variant, samples = workbench.float32(name, format_name), workbench.samples(name)
+    expected = dict(zip(_names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
+    whole = _empty_outputs(folder / "whole", expected)
+    messages = list(run_job(runtime, workbench, variant, samples, whole))
+    _check_messages(runtime, messages)
+    _check_outputs(whole, expected, first=0)
+    resumed = _empty_outputs(folder / "resumed", expected)
+    *_, last = run_job(runtime, workbench, variant, samples, resumed, start=4)
+    assert last == {"type": "done"}
+    _check_outputs(resumed, expected, first=4)
+    assert all(not np.load(path)[:4].any() for path in resumed.values())
+
+
+def _names_in_library_order(workbench: Workbench, name: str) -> list[str]:
+    """The outputs' names by their numbers, `output_10` last: the order in which Keras returns them."""
+    names = [spec.name for spec in workbench.opened(name).description.outputs]
+    return sorted(names, key=lambda each: int(each.removeprefix("output_")))
+
+
+def _empty_outputs(folder: Path, expected: Mapping[str, npt.NDArray[Any]]) -> dict[str, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{name}.npy" for name in expected}
+    for name, array in expected.items():
+        create_output(paths[name], n=len(array), shape=array.shape[1:], dtype=array.dtype.name)
+    return paths
+
+
+def _check_messages(runtime: Runtime, messages: list[Message]) -> None:
+    ready, *progress, last = messages
+    assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
+    assert all(isinstance(text, str) for item in ready["environment"].items() for text in item)
+    counted = [(each["type"], each["done"], each["batch"]) for each in progress]
+    assert counted == [("progress", 3, 3), ("progress", 6, 3), ("progress", 7, 1)]
+    assert all(each["seconds"] > 0 for each in progress)
+
+
+def _check_outputs(paths: Mapping[str, Path], expected: Mapping[str, npt.NDArray[Any]], first: int) -> None:
+    for name, array in expected.items():
+        got = np.load(paths[name])
+        assert got.dtype == array.dtype
+        tolerance = 1e-5 if array.dtype.kind == "f" else 0
+        np.testing.assert_allclose(got[first:], array[first:], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
+    """A child that is killed, hangs, or is left in the middle costs its job, leaves no process, and is replaced."""
+    variant = workbench.float32("crowded", format_name)
+    samples = _many(workbench.samples("crowded"), folder / "many")
+    expected = dict(
+        zip(_names_in_library_order(workbench, "crowded"), workbench.models["crowded"].outputs, strict=True)
+    )
+    outputs = _empty_outputs(folder, {name: np.resize(array, (samples.n, 3)) for name, array in expected.items()})
+    with _no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
+        bench = replace(workbench, workshop=workshop)
+        messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
+        assert next(messages)["type"] == "ready"
+        _kill_newest()
+        with pytest.raises(ChildDied, match=_KILLED):
+            list(messages)
+        again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
+        assert [next(again)["type"], next(again)["type"]] == ["ready", "progress"]
+        again.close()  # type: ignore[attr-defined]  # a generator, which its listener left
+        workshop.stall_seconds = 0.01
+        with pytest.raises(ChildStalled) as stalled:
+            list(run_job(runtime, bench, variant, samples, outputs))
+    assert str(stalled.value) == _STALLED.format(0.01)
+
+
+_STALLED = "the process said nothing for {} seconds and was ended; if it only needs longer, raise --time-limit"
+_KILLED = (
+    r"^the process was ended by SIGKILL, which may be the system that ran out of memory(; its log ends with: .+)?$"
+)
+
+
+def _many(samples: SampleSet, folder: Path, n: int = 50_000) -> SampleSet:
+    """The same samples over and over: work for longer than it takes to send a signal."""
+    folder.mkdir(parents=True)
+    many = replace(samples, folder=folder, n=n)
+    for spec in samples.inputs:
+        np.save(many.input_file(spec.name), np.resize(np.load(samples.input_file(spec.name)), (n, *spec.shape[1:])))
+    return many
+
+
+@contextlib.contextmanager
+def _no_process_left() -> Iterator[None]:
+    before = child_processes()
+    yield
+    assert child_processes() == before
+
+
+def _kill_newest() -> None:
+    os.kill(max(child_processes()), signal.SIGKILL)
+
+
+def child_processes() -> set[int]:
+    """The process ids of our own children, dead ones that nobody waited for included."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # a process that ended while we looked
+            parent = status.read_text().rpartition(")")[2].split()[1]
+            found |= {int(status.parent.name)} if int(parent) == os.getpid() else set()
+    return found
+
+
+def evaluate_graph(folder: Path, samples: npt.NDArray[Any], fetched: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """A graph-model of one input evaluated node by node in eager TensorFlow: nothing of ours has a part in it.
+
+    The weights are those that the official reader decodes.
+    """
+    from google.protobuf import json_format
+    from tensorflow.core.framework import graph_pb2
+    from tensorflowjs import read_weights
+
+    document = json.loads((folder / "model.json").read_text())
+    graph = json_format.ParseDict(document["modelTopology"], graph_pb2.GraphDef(), ignore_unknown_fields=True)
+    weights = read_weights.read_weights(document["weightsManifest"], str(folder), flatten=True)
+    values = {each["name"]: each["data"] for each in weights}
+    rules = _graph_rules()
+    waiting = [node for node in graph.node if node.op != "Const"]
+    while waiting:
+        node = next(node for node in waiting if all(name in values for name in node.input))
+        waiting.remove(node)
+        arguments = [values[name] for name in node.input]
+        values[node.name] = samples if node.op == "Placeholder" else rules[node.op](node.attr, *arguments)
+    return [np.asarray(values[name.removesuffix(":0")]) for name in fetched]
+
+
+def _graph_rules() -> dict[str, Callable[..., Any]]:
+    """What each op that the models of the tests have does with its attributes and inputs."""
+    import tensorflow as tf
+
+    def sliding(attr: Any) -> dict[str, Any]:
+        return {"strides": list(attr["strides"].list.i), "padding": attr["padding"].s.decode()}
+
+    def fused(attr: Any, result: Any, bias: Any) -> Any:
+        steps = {"Relu": tf.nn.relu, "Relu6": tf.nn.relu6}
+        result = tf.nn.bias_add(result, bias)
+        for step in attr["fused_ops"].list.s[1:]:
+            result = steps[step.decode()](result)
+        return result
+
+    plain = {
+        "AddV2": tf.add,
+        "Mul": tf.multiply,
+        "Pad": tf.pad,
+        "Reshape": tf.reshape,
+        "Relu": tf.nn.relu,
+        "Relu6": tf.nn.relu6,
+        "Sigmoid": tf.sigmoid,
+        "Softmax": tf.nn.softmax,
+        "Identity": tf.identity,
+    }
+    return {
+        "_FusedConv2D": lambda attr, x, w, bias: fused(
+            attr, tf.nn.conv2d(x, w, **sliding(attr), dilations=list(attr["dilations"].list.i)), bias
+        ),
+        "_FusedMatMul": lambda attr, x, w, bias: fused(attr, tf.matmul(x, w), bias),
+        "FusedDepthwiseConv2dNative": lambda attr, x, w, bias: fused(
+            attr, tf.nn.depthwise_conv2d(x, w, **sliding(attr)), bias
+        ),
+        "DepthwiseConv2dNative": lambda attr, x, w: tf.nn.depthwise_conv2d(x, w, **sliding(attr)),
+        "MaxPool": lambda attr, x: tf.nn.max_pool2d(x, list(attr["ksize"].list.i), **sliding(attr)),
+        "AvgPool": lambda attr, x: tf.nn.avg_pool2d(x, list(attr["ksize"].list.i), **sliding(attr)),
+        "Mean": lambda attr, x, axes: tf.reduce_mean(x, axes, keepdims=attr["keep_dims"].b),
+        **{op: _without_attributes(function) for op, function in plain.items()},
+    }
+
+
+def _without_attributes(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda _attributes, *inputs: function(*inputs)

@@ -1,0 +1,428 @@
+"""What tests of studies share: a study of the embedded example, models made on the spot, and how a program is run.
+
+A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is made once a session,
+for all workers of pytest-xdist, and copied by whoever changes it: the copy has the model opened, the variants converted
+and the outputs kept, so that a test pays for what it is about.
+
+PYTEST_DONT_REWRITE: test files import this module before pytest learns that it is a plugin too.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantlab.demo import MODEL
+from quantlab.demo.digits import samples
+from quantlab.store import Store
+from quantlab.types import (
+    Failure,
+    Interval,
+    ModelDescription,
+    Port,
+    SampleSet,
+    Scores,
+    Study,
+    TensorSpec,
+    Timing,
+    Trial,
+    Variant,
+)
+from quantlab_reports import Renderer
+
+__all__ = [
+    "DIGITS",
+    "Done",
+    "Heard",
+    "a_failure",
+    "a_study",
+    "a_trial",
+    "a_variant",
+    "check_renderer",
+    "digits_study",
+    "outputs_of",
+    "own_models",
+    "place",
+    "processes_marked",
+    "read_study",
+    "rezipped",
+    "run_quantlab",
+    "scores",
+    "shared_once",
+    "snapshot",
+]
+
+PATIENCE = 600
+"""Seconds for a program on a machine that does other things too."""
+
+
+# Programs
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a program ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last(self) -> str:
+        """The last line of standard error."""
+        return (self.stderr.splitlines() or [""])[-1]
+
+
+def run_quantlab(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> Done:
+    """Run the command line as a process of its own; `before` is put before its command."""
+    command = [*before, sys.executable, "-m", "quantlab", *map(str, arguments)]
+    answer = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Done(answer.returncode, answer.stdout, answer.stderr)
+
+
+def processes_marked(mark: str) -> list[str]:
+    """Commands of the processes that have a text in their environment, as all children of a process with it do."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                marked = mark.encode() in (folder / "environ").read_bytes()
+                command = (folder / "cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
+            if marked and command:
+                found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+@dataclass(slots=True)
+class Heard:
+    """A progress that remembers how each step ended, and how many samples a step told of."""
+
+    ended: dict[str, str] = field(default_factory=dict)
+    samples: Counter[str] = field(default_factory=Counter)
+    planned: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def plan(self, samples: int) -> None:
+        self.planned = samples
+
+    def begin(self, step: str, samples: int = 0) -> None: ...
+
+    def advance(self, step: str, samples: int) -> None:
+        self.samples[step] += samples
+
+    def end(self, step: str, outcome: str) -> None:
+        self.ended[step] = outcome
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+# Studies
+
+
+@contextmanager
+def shared_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all workers share, held by one at a time, and whether this one is to fill it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.mkdir(exist_ok=True)
+        yield folder, not done.exists()
+        done.touch()
+
+
+@pytest.fixture(scope="session")
+def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `digits.keras`, `digits.npz` and `digits.study`, to be copied by `place`."""
+    with shared_once(tmp_path_factory, "digits") as (folder, empty):
+        if empty:
+            shutil.copy(MODEL, folder / "digits.keras")
+            x, y = samples()
+            np.savez(folder / "digits.npz", x=x, y=y)
+            done = run_quantlab(*DIGITS, cwd=folder)
+            assert done.status == 0, done.stderr
+    return folder
+
+
+DIGITS = ("analyze", "digits.keras", "--data", "digits.npz", "--settings", "tfjs-uint8,tflite-dynamic")
+"""The command that the prepared study was made with; in both default runtimes."""
+
+
+@pytest.fixture
+def place(digits_study: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared folder, to work in."""
+    return shutil.copytree(digits_study, tmp_path / "place")
+
+
+def read_study(folder: Path) -> Study:
+    """The record of a study."""
+    return Store(folder).read_study()
+
+
+def outputs_of(study: Study, setting: str, runtime: str) -> np.ndarray:
+    """The scored output of a row, or of the reference."""
+    rows = (study.reference, *study.trials)
+    row = next(each for each in rows if (each.setting, each.runtime) == (setting, runtime))
+    return np.load(row.outputs[study.scored_output])
+
+
+def snapshot(folder: Path) -> dict[str, str]:
+    """The hash of every file that is work done, by its path: what must survive whatever goes wrong."""
+    files = sorted(folder.rglob("*")) if folder.is_dir() else []
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file() and file.relative_to(folder).parts[0] not in {"work", ".lock"}
+    }
+
+
+def rezipped(source: Path, target: Path, **changed: Callable[[str], str]) -> Path:
+    """A copy of a `.keras` file in which some members are rewritten; `config_json` stands for `config.json`."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            change = changed.get(name.replace(".", "_"))
+            data = old.read(name)
+            new.writestr(name, change(data.decode()) if change else data)
+    return target
+
+
+@pytest.fixture(scope="session")
+def own_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the models of `MAKERS`, made in a process of its own: TensorFlow stays out of this one."""
+    with shared_once(tmp_path_factory, "own-models") as (folder, empty):
+        if empty:
+            quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+            command = [sys.executable, __file__, str(folder)]
+            done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+    return folder
+
+
+# Studies by hand
+
+
+def a_variant(folder: Path, name: str = "tfjs-uint8", **changed: Any) -> Variant:
+    """What a converter made, in a study's folder."""
+    format_name = name.partition("-")[0]
+    port = Port("image", "image:0", 0, (None, 8, 8, 1), "float32")
+    made = Variant(
+        name=name,
+        format=format_name,
+        path=folder / "variants" / name / "0123456789abcdef" / "artifact",
+        sha256="c" * 64,
+        size_bytes=20_000,
+        gzip_bytes=7_400,
+        inputs=(port,),
+        outputs=(replace(port, name="output_0", tensor="Identity:0", shape=(None, 10)),),
+        weights={"uint8": 6_000, "int32": 16},
+        convert_seconds=1.25,
+    )
+    return replace(made, **changed)
+
+
+def scores(**changed: Any) -> Scores:
+    """Of a candidate on labelled classes."""
+    values = {
+        "n": 1000,
+        "top1": 97.3,
+        "top1_interval": Interval(96.1, 98.1),
+        "top5": 99.9,
+        "top1_loss_points": 0.1,
+        "top1_loss_interval": Interval(-0.3, 0.6),
+        "top5_loss_points": 0.0,
+        "agreement": 99.8,
+        "agreement_interval": Interval(99.3, 99.9),
+        "right_to_wrong": 2,
+        "wrong_to_right": 1,
+        "max_abs_error": 0.0123,
+        "rms_error": 0.00045,
+        "sqnr_db": 48.26,
+        "cosine": 0.999991,
+        "kl_mean": 0.000123,
+        "kl_standard_error": 0.00001,
+        "kl_infinite": 0,
+        "kl_undefined": 0,
+        "non_finite": 0,
+    }
+    return Scores(**{**values, **changed})
+
+
+def a_trial(folder: Path, setting: str = "tfjs-uint8", runtime: str = "python", **changed: Any) -> Trial:
+    """A row that was measured."""
+    row = Trial(
+        setting=setting,
+        runtime=runtime,
+        ran_on=runtime,
+        variant=a_variant(folder, setting),
+        scores=scores(),
+        timing=Timing(1000, 0.1),
+        environment={"threads": "1"},
+        outputs={"output_0": folder / "outputs" / setting / runtime / "0123456789abcdef" / "output_0.npy"},
+    )
+    return replace(row, **changed)
+
+
+def a_failure(folder: Path, reason: str, **changed: Any) -> Trial:
+    """A row that was not."""
+    nothing = {"scores": None, "timing": None, "ran_on": None, "environment": {}, "outputs": {}}
+    return a_trial(folder, **{**nothing, "failure": Failure(reason, "run"), **changed})
+
+
+def a_study(folder: Path, **changed: Any) -> Study:
+    """A study of every kind of row, written by hand: nothing of it was run."""
+    image = TensorSpec("image", (None, 8, 8, 1), "float32")
+    aside = SampleSet(
+        folder / "samples" / "calibration" / "cba987654321", (image,), 256, True, "e" * 64, "x.npz", 1256, ""
+    )
+    python = {"threads": "1", "tensorflow": "2.19.0"}
+    study = Study(
+        model=ModelDescription(
+            "my_model.keras", "Keras 3", "a" * 64, (image,), (TensorSpec("output_0", (None, 10), "float32"),), 6330
+        ),
+        samples=replace(
+            aside,
+            folder=folder / "samples" / "data" / "123456789abc",
+            n=1000,
+            sha256="d" * 64,
+            drawn="stratified, seed 0",
+        ),
+        calibration=replace(aside, drawn="stratified, seed 0"),
+        task="classification",
+        scored_output="output_0",
+        classes=True,
+        probabilities=True,
+        batch_size=32,
+        seed=0,
+        reference=a_trial(
+            folder,
+            "reference",
+            variant=None,
+            environment=python,
+            scores=Scores(n=1000, top1=97.4, top1_interval=Interval(96.2, 98.2), top5=99.9, non_finite=0),
+        ),
+        trials=(
+            a_trial(folder, "tfjs-float32", requested=False, notes=("not asked for: parity needs it",)),
+            a_trial(folder),
+            a_trial(folder, runtime="node-wasm", max_abs_from_python=2.4e-7, flips_from_python=0),
+            a_trial(folder, "tflite-dynamic"),
+            a_failure(folder, "wasm has no Einsum; use --fallback", setting="tflite-dynamic", runtime="node-wasm"),
+            a_trial(folder, "mine", variant=a_variant(Path("/elsewhere"), "mine", format="tflite", given=True)),
+        ),
+        parity={"tfjs": "ok: 1.2e-06"},
+        seconds={"all": 12.5},
+        versions={"quantlab": "0.1.0", "tensorflow": "2.19.0"},
+        created="2026-01-02T03:04:05+00:00",
+    )
+    return replace(study, **changed)
+
+
+# The contract of renderers
+
+
+def check_renderer(render: Renderer, study: Study) -> None:
+    """What every way to show a study must hold, whatever its name.
+
+    It is text without a newline at its end, the same for the same study, in which every row and every word of a
+    failure's reason is found, and nothing as Python writes it; wide it tells no less.
+    """
+    for wide in (False, True):
+        text = render(study, wide=wide)
+        assert text == render(study, wide=wide)
+        assert text
+        assert text == text.rstrip("\n")
+        words = set(re.findall(r"[A-Za-z]+", text))
+        assert not {"nan", "inf", "None"} & words
+        for trial in (study.reference, *study.trials):
+            assert trial.setting in text
+            reason = trial.failure.reason if trial.failure else ""
+            assert set(re.findall(r"[A-Za-z]+", reason)) <= words, reason
+    assert len(render(study, wide=True)) >= len(render(study, wide=False))
+
+
+# Models made on the spot
+
+
+def _attention(folder: Path) -> None:
+    """Keras 3 with an op that tfjs has in JavaScript and not in WebAssembly: Einsum."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    words = keras.Input((6, 4), name="words")
+    attended = keras.layers.MultiHeadAttention(1, 4, name="attention")(words, words)
+    scores = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(attended))
+    keras.Model(words, scores).save(folder / "attention.keras")
+
+
+def _noisy(folder: Path) -> None:
+    """A tf.Module that throws dice."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    call = tf.function(lambda values: {"scores": values + tf.random.normal(tf.shape(values), stddev=0.1)})
+    signature = call.get_concrete_function(tf.TensorSpec([None, 8], tf.float32, name="values"))
+    tf.saved_model.save(module, str(folder / "noisy"), signatures=signature)
+
+
+def _crowd(folder: Path) -> None:
+    """A tf.Module that answers by what else is in the batch."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    call = tf.function(lambda values: {"scores": values - tf.reduce_mean(values, axis=0)})
+    signature = call.get_concrete_function(tf.TensorSpec([None, 3], tf.float32, name="values"))
+    tf.saved_model.save(module, str(folder / "crowd"), signatures=signature)
+
+
+def _ports(folder: Path) -> None:
+    """A tf.Module with two inputs, one of integers, and two outputs: a price, and how likely it is spam."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    weights = np.random.default_rng(5).normal(size=(4, 2)).astype(np.float32)
+    np.savez(folder / "ports-weights.npz", weights=weights)
+    module.weights = tf.Variable(weights)
+
+    @tf.function
+    def call(counts: Any, values: Any) -> Any:
+        total = tf.cast(tf.reduce_sum(counts, axis=1, keepdims=True), tf.float32)
+        return {"price": values @ module.weights[:, :1] + total, "spam": tf.sigmoid(values @ module.weights[:, 1:])}
+
+    counts = tf.TensorSpec([None, 3], tf.int32, name="counts")
+    values = tf.TensorSpec([None, 4], tf.float32, name="values")
+    module.call = call
+    signature = call.get_concrete_function(counts=counts, values=values)
+    tf.saved_model.save(module, str(folder / "ports"), signatures=signature)
+
+
+MAKERS = (_attention, _noisy, _crowd, _ports)
+
+if __name__ == "__main__":
+    for maker in MAKERS:
+        maker(Path(sys.argv[1]))

@@ -1,0 +1,319 @@
+"""The command line as its users meet it: what it prints where, its exit statuses, what its commands leave behind."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from study_fixtures import DIGITS, read_study, run_quantlab, snapshot
+
+from quantlab.runtimes import RUNTIMES
+from quantlab.settings import SETTINGS
+from quantlab_reports import RENDERERS
+from quantlab_reports.document import KEYS, rows
+
+pytest_plugins = ["study_fixtures"]
+
+COMMANDS = ("analyze", "convert", "show", "settings", "doctor", "demo")
+
+
+# Help
+
+
+def test_help_lists_the_commands(tmp_path):
+    done = run_quantlab("--help", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    listed = done.stdout.partition("Commands:")[2].splitlines()
+    assert {line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "} >= {*COMMANDS}
+    assert "…" not in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2]
+
+
+def test_without_a_command_there_is_help(tmp_path):
+    done = run_quantlab(cwd=tmp_path)
+    assert done.status == 2
+    assert "Commands:" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, tmp_path):
+    done = run_quantlab(command, "--help", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: quantlab {command} ")
+
+
+def test_settings_lists_every_setting_and_runtime(tmp_path):
+    done = run_quantlab("settings", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    told = {line.removeprefix("*").split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    for each in (*SETTINGS.values(), *RUNTIMES.values()):
+        assert each.description in told[each.name]
+        assert told[each.name].startswith("*") is each.default
+
+
+# What goes where
+
+
+def test_standard_output_carries_the_table_alone(place):
+    done = run_quantlab(*DIGITS, cwd=place)
+    shown = run_quantlab("show", cwd=place)
+    assert (done.status, shown.status, shown.stderr) == (0, 0, "")
+    assert done.stdout == shown.stdout
+    assert done.stdout.startswith("Model  digits.keras (Keras 3)\n")
+    assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
+    assert all(": kept (" in line or "read digits.npz" in line for line in done.stderr.splitlines()[:-1])
+
+
+@pytest.mark.parametrize("name", RENDERERS)
+@pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
+def test_show_prints_what_the_renderer_gives(name, wide, place):
+    done = run_quantlab("show", "digits.study", "--format", name, *(["--wide"] if wide else []), cwd=place)
+    study = read_study(place / "digits.study")
+    assert (done.stdout, done.stderr, done.status) == (RENDERERS[name](study, wide=wide) + "\n", "", 0)
+
+
+def test_show_for_programs(place):
+    study = read_study(place / "digits.study")
+    as_json = json.loads(run_quantlab("show", "--format", "json", cwd=place).stdout)
+    assert as_json == json.loads(json.dumps(rows(study)))
+    assert [(row["setting"], row["runtime"], row["status"]) for row in as_json] == [
+        ("reference", "python", "reference"),
+        ("tfjs-float32", "python", "measured"),
+        ("tfjs-uint8", "python", "measured"),
+        ("tfjs-uint8", "node-wasm", "measured"),
+        ("tflite-float32", "python", "measured"),
+        ("tflite-dynamic", "python", "measured"),
+        ("tflite-dynamic", "node-wasm", "measured"),
+    ]
+    as_csv = list(csv.reader(io.StringIO(run_quantlab("show", "--format", "csv", cwd=place).stdout)))
+    assert as_csv[0] == list(KEYS)
+    assert [row[:2] for row in as_csv[1:]] == [[row["setting"], row["runtime"]] for row in as_json]
+
+
+def test_showing_runs_nothing_and_changes_nothing(place):
+    before = snapshot(place / "digits.study")
+    times = {file: file.stat().st_mtime_ns for file in (place / "digits.study").rglob("*")}
+    assert run_quantlab("show", cwd=place, env={"QUANTLAB_NODE": "/nowhere"}).status == 0
+    assert snapshot(place / "digits.study") == before
+    assert {file: file.stat().st_mtime_ns for file in (place / "digits.study").rglob("*")} == times
+
+
+def test_show_takes_the_latest_study(place):
+    shutil.copytree(place / "digits.study", place / "later" / "renamed.study")
+    record = place / "later" / "renamed.study" / "study.json"
+    document = json.loads(record.read_text())
+    document["model"]["path"] = "renamed.keras"
+    record.write_text(json.dumps(document))
+    latest = run_quantlab("show", cwd=place)
+    assert latest.stdout.startswith("Model  renamed.keras (Keras 3)\n")
+    os.utime(place / "digits.study" / "study.json")
+    assert run_quantlab("show", cwd=place).stdout.startswith("Model  digits.keras (Keras 3)\n")
+
+
+def test_show_without_a_study(tmp_path):
+    done = run_quantlab("show", cwd=tmp_path)
+    assert (done.stdout, done.stderr, done.status) == (
+        "",
+        "quantlab: there is no study in '.'; make one with 'quantlab analyze', or name its folder\n",
+        2,
+    )
+
+
+def test_show_in_a_language_that_is_not_english(place):
+    """The table has signs that only UTF-8 holds; a machine without a locale must print them too."""
+    done = run_quantlab("show", "--wide", cwd=place, env={"LC_ALL": "C", "LANG": "C"})
+    assert done.status == 0
+    assert "✓ float parity" in done.stdout
+
+
+# Mistakes of ours, and readers that go
+
+
+def test_debug_shows_where_a_mistake_came_from(tmp_path):
+    plain = run_quantlab("analyze", "nowhere.keras", "--data", "x.npz", cwd=tmp_path)
+    debug = run_quantlab("analyze", "nowhere.keras", "--data", "x.npz", "--debug", cwd=tmp_path)
+    assert (plain.status, debug.status) == (2, 2)
+    assert "Traceback" not in plain.stderr
+    assert debug.stderr.startswith("Traceback (most recent call last):\n")
+    assert "quantlab.errors.ModelError" in debug.stderr
+    assert debug.last == plain.stderr.strip()
+
+
+def test_a_mistake_of_ours_is_one_sentence_too(place):
+    """A record that no version of quantlab writes stands for what nobody thought of."""
+    record = place / "digits.study" / "study.json"
+    document = json.loads(record.read_text())
+    document["trials"][1]["variant"]["gzip_bytes"] = 10**400
+    record.write_text(json.dumps(document))
+    done = run_quantlab("show", cwd=place)
+    assert (done.stdout, done.status) == ("", 2)
+    assert done.stderr == (
+        "quantlab: this should not have happened (OverflowError: integer division result too large for a float); "
+        "run it again with --debug and report what it prints\n"
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize("arguments", [["show", "--wide"], ["settings"], ["--help"]], ids=" ".join)
+def test_a_reader_that_has_gone_is_no_error(arguments, unbuffered, place):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "quantlab", *arguments],
+            cwd=place,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.stderr, done.returncode) == (b"", 0)
+
+
+def test_through_head(place):
+    command = f"{sys.executable} -m quantlab show --format json | head -1"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=place, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[\n", "")
+
+
+def test_interrupted_while_it_runs_nothing(place):
+    """Ctrl-C before anything has begun is a stop like any other."""
+    fifo = place / "slow.txt"
+    os.mkfifo(fifo)
+    command = [
+        sys.executable,
+        "-m",
+        "quantlab",
+        "analyze",
+        "digits.keras",
+        "--data",
+        "digits.npz",
+        "--config",
+        str(fifo),
+    ]
+    process = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process, fifo.open("w"):  # opens when the other side reads, which now waits for us
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=600)
+    assert (out, err.splitlines()[-1:], process.returncode) == (
+        "",
+        ["quantlab: stopped; the same command goes on where it was"],
+        130,
+    )
+
+
+# Exit statuses
+
+
+def test_a_failed_trial_is_status_2_and_the_table_is_printed_all_the_same(place):
+    done = run_quantlab(*DIGITS, cwd=place, env={"QUANTLAB_NODE": "/nowhere/node"})
+    assert done.status == 2
+    assert done.stdout.count("failed: Node.js at '/nowhere/node' does not start") == 2
+    assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
+    assert run_quantlab("show", cwd=place).status == 0
+    assert run_quantlab(*DIGITS, cwd=place).status == 0
+
+
+def test_demo(tmp_path):
+    done = run_quantlab("demo", "--settings", "tfjs-uint8", "--runtimes", "python", cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    study = read_study(tmp_path / "quantlab-demo.study")
+    assert [(trial.setting, trial.runtime, trial.requested) for trial in study.trials] == [
+        ("tfjs-float32", "python", False),
+        ("tfjs-uint8", "python", True),
+    ]
+    assert study.samples.n + study.calibration.n == study.samples.available == 1197
+    assert [each.name for each in tmp_path.iterdir()] == ["quantlab-demo.study"]
+
+
+def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
+    done = run_quantlab("doctor", cwd=tmp_path, env={"QUANTLAB_NODE": "/nowhere/node"})
+    assert (done.status, done.stderr) == (2, "")
+    lines = done.stdout.splitlines()
+    assert [line[0] for line in lines[:-2]] == ["✓"] * 6 + ["✗"] * 3
+    mend = (
+        "Node.js at '/nowhere/node' does not start ([Errno 2] No such file or directory: '/nowhere/node'); "
+        "set QUANTLAB_NODE to a Node.js of 20 or newer"
+    )
+    assert [line[2:].split(maxsplit=1)[0] for line in lines[6:9]] == ["Node.js", "tfjs", "LiteRT.js"]
+    assert all(line.endswith(f"  {mend}") for line in lines[6:9])
+    assert lines[-1] == "3 of 9 need mending"
+
+
+# Artifacts alone
+
+
+@pytest.fixture(scope="module")
+def converted(digits_study, tmp_path_factory):
+    place = shutil.copytree(digits_study, tmp_path_factory.mktemp("convert") / "place")
+    settings = "tfjs-uint8,tflite-float16,tflite-int8"
+    return place, run_quantlab("convert", "digits.keras", "--settings", settings, "--out", "web/models", cwd=place)
+
+
+def test_convert_says_what_it_made(converted):
+    _, done = converted
+    assert done.status == 2
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [
+        "made    tfjs-uint8  web/models/tfjs-uint8",
+        "made    tflite-float16  web/models/tflite-float16",
+    ]
+    assert lines[2].startswith("failed  tflite-int8  ")
+    assert "static quantization is calibrated on samples and none were given" in lines[2]
+    assert len(lines) == 3
+
+
+def test_what_is_converted_can_be_served_as_it_is(converted):
+    place, _ = converted
+    files = sorted(str(file.relative_to(place / "web")) for file in (place / "web").rglob("*") if file.is_file())
+    assert files == [
+        "models/tfjs-uint8/group1-shard1of1.bin",
+        "models/tfjs-uint8/model.json",
+        "models/tflite-float16/model.tflite",
+    ]
+    shard = place / "web" / "models" / "tfjs-uint8" / "group1-shard1of1.bin"
+    manifest = json.loads(shard.with_name("model.json").read_text())["weightsManifest"]
+    assert [path for group in manifest for path in group["paths"]] == [shard.name]
+    assert (place / "web" / "models" / "tflite-float16" / "model.tflite").read_bytes()[4:8] == b"TFL3"
+
+
+def test_what_is_converted_is_what_a_study_measures(converted):
+    place, _ = converted
+    study = read_study(place / "digits.study")
+    measured = next(trial.variant for trial in study.trials if trial.setting == "tfjs-uint8")
+    shard = "group1-shard1of1.bin"
+    assert (place / "web" / "models" / "tfjs-uint8" / shard).read_bytes() == (measured.path / shard).read_bytes()
+
+
+def test_convert_leaves_what_is_there(converted):
+    place, _ = converted
+    before = snapshot(place / "web")
+    again = run_quantlab(
+        "convert", "digits.keras", "--settings", "tflite-dynamic,tfjs-uint8", "--out", "web/models", cwd=place
+    )
+    assert (again.stderr, again.stdout, again.status) == (
+        "quantlab: 'web/models/tfjs-uint8' is there already; choose another --out, or remove it\n",
+        "",
+        2,
+    )
+    assert snapshot(place / "web") == before
+
+
+def test_convert_of_nothing_leaves_nothing(tmp_path):
+    done = run_quantlab("convert", "nowhere.keras", "--out", "web", cwd=tmp_path)
+    assert done.status == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_may_lie_anywhere(place):
+    target = Path("deep") / "down" / "it.study"
+    shutil.copytree(place / "digits.study", place / target)
+    done = run_quantlab(*DIGITS, "--out", target, cwd=place)
+    assert done.status == 0
+    assert done.last == f"Study kept in '{target}'; 'quantlab show {target} --wide' has all figures."

@@ -1,0 +1,125 @@
+"""`quantlab.toml` and the options that go before it."""
+
+import re
+
+import pytest
+
+from quantlab.cli._config import read_preprocessing
+from quantlab.errors import UsageError
+from quantlab.types import Preprocessing
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def toml(tmp_path, text, name="quantlab.toml"):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path / name
+
+
+NOTHING = {"size": None, "resize": None, "colour": None, "scale": None, "offset": None}
+
+
+def test_without_a_file_or_an_option_images_are_taken_as_they_are():
+    assert read_preprocessing(None, NOTHING) == Preprocessing()
+
+
+def test_the_file_in_this_folder_is_read(tmp_path):
+    toml(tmp_path, '[preprocessing]\nsize = "96x128"\nresize = "area"\ncolour = "bgr"\nscale = 0.5\noffset = -1\n')
+    assert read_preprocessing(None, NOTHING) == Preprocessing((96, 128), "area", "bgr", 0.5, -1)
+
+
+def test_an_option_goes_before_its_key_and_leaves_the_others(tmp_path):
+    toml(tmp_path, '[preprocessing]\nresize = "area"\nscale = 0.5\n')
+    assert read_preprocessing(None, {**NOTHING, "scale": 0.25}) == Preprocessing(resize="area", scale=0.25)
+
+
+def test_a_scale_of_zero_is_an_option_too(tmp_path):
+    toml(tmp_path, "[preprocessing]\noffset = 3\n")
+    assert read_preprocessing(None, {**NOTHING, "offset": 0.0}) == Preprocessing(offset=0.0)
+
+
+def test_a_file_that_is_named_is_read_and_the_one_here_is_not(tmp_path):
+    toml(tmp_path, "[preprocessing]\nscale = 0.5\n")
+    other = toml(tmp_path, "[preprocessing]\noffset = 2\n", "other.toml")
+    assert read_preprocessing(other, NOTHING) == Preprocessing(offset=2)
+
+
+def test_other_tables_are_left_alone(tmp_path):
+    toml(tmp_path, "[budget]\nloss = 1\n")
+    assert read_preprocessing(None, NOTHING) == Preprocessing()
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [('"224x160"', (224, 160)), ('"224X160"', (224, 160)), ("224", (224, 224)), ("[224, 160]", (224, 160))],
+)
+def test_ways_to_write_a_size(value, size, tmp_path):
+    toml(tmp_path, f"[preprocessing]\nsize = {value}\n")
+    assert read_preprocessing(None, NOTHING) == Preprocessing(size=size)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            '[preprocessing]\nsize = "big"\n', "the size 'big' is not HEIGHTxWIDTH in pixels, as 224x224", id="no size"
+        ),
+        pytest.param(
+            "[preprocessing]\nsize = [1, 2, 3]\n",
+            "the size [1, 2, 3] is not HEIGHTxWIDTH in pixels, as 224x224",
+            id="three sizes",
+        ),
+        pytest.param(
+            "[preprocessing]\nsize = 0\n", "the size 0 is not HEIGHTxWIDTH in pixels, as 224x224", id="no pixels"
+        ),
+        pytest.param(
+            "[preprocessing]\nsize = 22.5\n",
+            "the size 22.5 is not HEIGHTxWIDTH in pixels, as 224x224",
+            id="half a pixel",
+        ),
+        pytest.param(
+            "[preprocessing]\nsize = true\n",
+            "the size True is not HEIGHTxWIDTH in pixels, as 224x224",
+            id="truth for a size",
+        ),
+        pytest.param(
+            "[preprocessing]\ncolor = 'bgr'\n",
+            "'color' is no key of [preprocessing]; did you mean 'colour'?",
+            id="a key that there is not",
+        ),
+        pytest.param(
+            "[preprocessing]\nscale = '1/255'\n", "scale = '1/255' must be a number, as 0.5", id="text for a number"
+        ),
+        pytest.param(
+            "[preprocessing]\nscale = true\n", "scale = True must be a number, as 0.5", id="truth for a number"
+        ),
+        pytest.param("[preprocessing]\nresize = 3\n", "resize = 3 must be text in quotes", id="a number for text"),
+        pytest.param(
+            "preprocessing = 3\n",
+            "preprocessing in 'quantlab.toml' is no table; write [preprocessing] and its keys below",
+            id="no table",
+        ),
+        pytest.param(
+            "[preprocessing\n",
+            "'quantlab.toml' cannot be read as TOML (Expected ']' at the end of a table declaration (at line 1, column "
+            "15)); mend it, or name another with --config",
+            id="no TOML",
+        ),
+    ],
+)
+def test_what_is_refused(text, message, tmp_path):
+    toml(tmp_path, text)
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        read_preprocessing(None, NOTHING)
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError) as refused:
+        read_preprocessing(tmp_path / "nowhere.toml", NOTHING)
+    assert str(refused.value) == (
+        f"'{tmp_path}/nowhere.toml' cannot be read as TOML ([Errno 2] No such file or directory: "
+        f"'{tmp_path}/nowhere.toml'); mend it, or name another with --config"
+    )

@@ -1,0 +1,72 @@
+"""The tfjs variants against the official converter's, from the same SavedModels: every byte of every weight file."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from contracts import convert
+
+from quantlab.models import ModelOptions
+from quantlab_converters import ConversionRequest
+
+FLAGS = {
+    "float32": [],
+    "float16": ["--quantize_float16=*"],
+    "uint8": ["--quantize_uint8=*"],
+    "uint16": ["--quantize_uint16=*"],
+}
+
+# What the script `tensorflowjs_converter` calls with its arguments, over and over in one process: it imports for 5 s.
+OFFICIAL = """
+import json, sys
+from tensorflowjs.converters.converter import convert
+for arguments in json.load(sys.stdin):
+    convert(arguments)
+"""
+
+
+@pytest.fixture(scope="module")
+def saved_models(workbench, data_folder):
+    fashion = workbench.open(data_folder / "fashion-mnist" / "fashion_dscnn.keras", ModelOptions())
+    keywords = workbench.open(data_folder / "mlperf-tiny" / "kws_ref_model", ModelOptions())
+    small = {name: workbench.opened(name) for name in ("conv", "sharded")}
+    return {name: opened.saved_model for name, opened in {**small, "fashion": fashion, "keywords": keywords}.items()}
+
+
+@pytest.fixture(scope="module")
+def official(saved_models, tmp_path_factory):
+    """Model and scheme → the folder that the official converter wrote."""
+    root = tmp_path_factory.mktemp("official")
+    folders = {(name, scheme): root / name / scheme for name in saved_models for scheme in FLAGS}
+    commands = [
+        ["--input_format=tf_saved_model", *FLAGS[scheme], str(saved_models[name]), str(folder)]
+        for (name, scheme), folder in folders.items()
+    ]
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": ""}
+    command = [sys.executable, "-c", OFFICIAL]
+    subprocess.run(command, input=json.dumps(commands), text=True, env=environment, check=True)
+    return folders
+
+
+@pytest.mark.parametrize("name", ["conv", "sharded", "fashion", "keywords"])
+def test_every_file_is_the_official_converters(name, saved_models, official, tmp_path):
+    schemes = {scheme: tmp_path / scheme for scheme in FLAGS}
+    request = ConversionRequest(saved_models[name], "serving_default", schemes, {}, {}, tmp_path / "work")
+    assert [each.reason for each in convert("tfjs", request)] == [None] * len(schemes)
+    for scheme, ours in schemes.items():
+        theirs = official[name, scheme]
+        assert sorted(file.name for file in ours.iterdir()) == sorted(file.name for file in theirs.iterdir())
+        for file in theirs.glob("*.bin"):
+            assert (ours / file.name).read_bytes() == file.read_bytes(), f"{scheme}/{file.name}"
+        # As values: its own order of keys is another in each process.
+        assert json.loads((ours / "model.json").read_text()) == json.loads((theirs / "model.json").read_text())
+
+
+def test_the_models_have_what_could_differ(official):
+    """Several shards, weights that are not quantized, and a tensor whose values are all alike."""
+    manifest = json.loads((official["sharded", "uint8"] / "model.json").read_text())["weightsManifest"][0]
+    assert {each["dtype"] for each in manifest["weights"]} == {"float32", "int32", "bool"}
+    assert any(each.get("quantization", {}).get("scale") == 1.0 for each in manifest["weights"])
+    assert len(list(official["sharded", "float32"].glob("*.bin"))) == 2

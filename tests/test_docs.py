@@ -1,0 +1,209 @@
+"""The documentation against the code: commands, names, links, generated pages."""
+
+import ast
+import importlib.util
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from typer.main import get_command
+
+import quantlab
+from quantlab.cli._app import app
+from quantlab.runtimes import RUNTIMES
+from quantlab.settings import choose, select_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+COMMANDS: dict[str, Any] = get_command(app).commands
+
+
+def pages() -> Any:
+    return pytest.mark.parametrize("page", [pytest.param(page, id=page.relative_to(ROOT).as_posix()) for page in PAGES])
+
+
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """The fenced blocks of a page in some languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [body for language, body in found if language in languages]
+
+
+def shell_commands(text: str) -> Iterator[list[str]]:
+    """Every line of a shell block that calls quantlab, as words."""
+    for block in blocks(text, "sh", "console"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] == ["quantlab"]:
+                yield words[1:]
+
+
+def inline_commands(text: str) -> Iterator[list[str]]:
+    """Every piece of inline code that begins as a command, as words; it may lack what is required."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    for code in re.findall(r"`quantlab ([^`]+)`", prose):
+        yield code.split()
+
+
+def options_of(command: str) -> set[str]:
+    return {"--help", *(name for parameter in COMMANDS[command].params for name in parameter.opts)}
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """What the command line makes of words; nothing is run."""
+    name, *rest = [word for word in words if word != "--debug"]
+    assert name in COMMANDS, f"there is no command 'quantlab {name}'"
+    context = COMMANDS[name].make_context(name, rest)
+    return dict(context.params)
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    assert generator().outdated() == [], "run 'python docs/generate.py'"
+
+
+def test_generated_pages_are_told_from_others(tmp_path: Path) -> None:
+    docs = generator()
+    docs.HERE = tmp_path
+    assert docs.outdated() == sorted(docs.PAGES)
+    assert docs.main(["--check"]) == 1
+    assert docs.main([]) == 0
+    assert docs.main(["--check"]) == 0
+    (tmp_path / "cli.md").write_text("changed by hand\n")
+    assert docs.outdated() == ["cli.md"]
+
+
+@pages()
+def test_shell_blocks_hold_commands_that_parse(page: Path) -> None:
+    for words in shell_commands(page.read_text(encoding="utf-8")):
+        parameters = parsed(words)
+        if parameters.get("settings"):
+            assert select_settings(parameters["settings"].split(","))
+        if parameters.get("runtimes"):
+            assert choose("runtime", [parameters["runtimes"]], list(RUNTIMES))
+
+
+@pages()
+def test_inline_commands_exist(page: Path) -> None:
+    for words in inline_commands(page.read_text(encoding="utf-8")):
+        if words == ["--help"]:
+            continue
+        assert words[0] in COMMANDS
+        named = {word.partition("=")[0] for word in words if word.startswith("--")}
+        assert named <= options_of(words[0]) | {"--debug"}
+
+
+@pages()
+def test_options_named_alone_exist(page: Path) -> None:
+    known = {option for command in COMMANDS for option in options_of(command)}
+    # Of other programs.
+    known |= {"--debug", "--types", "--test", "--check", "--bundle", "--doctest-modules", "--ignore-scripts"}
+    named = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text(encoding="utf-8")))
+    assert named <= known
+
+
+def test_every_command_is_in_the_readme_or_a_guide() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES if page.name not in {"cli.md", "CHANGELOG.md"}]
+    shown = {words[0] for text in texts for words in shell_commands(text)}
+    named = {words[0] for text in texts for words in inline_commands(text)}
+    assert set(COMMANDS) <= shown | named
+
+
+@pages()
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"(?<!\\)\[[^\]]*\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = unquote(target).partition("#")
+        leads_to = (page.parent / name).resolve() if name else page
+        assert leads_to.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(leads_to), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings get on a forge: lower case, spaces as hyphens, punctuation left out."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pages()
+def test_python_blocks_use_names_that_exist(page: Path) -> None:
+    if page.name == "api.md":
+        return  # its blocks are signatures
+    for block in blocks(page.read_text(encoding="utf-8"), "python"):
+        tree = ast.parse(block)
+        for node in ast.walk(tree):
+            check_node(node)
+
+
+def check_node(node: ast.AST) -> None:
+    """Names of quantlab in an import, an attribute or a call."""
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0].startswith("quantlab"):
+        module = importlib.import_module(node.module)
+        assert all(hasattr(module, alias.name) for alias in node.names)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "quantlab":
+        assert node.attr in quantlab.__all__
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in quantlab.__all__:
+        called = getattr(quantlab, node.func.attr)
+        assert {keyword.arg for keyword in node.keywords} <= set(signature(called).parameters)
+
+
+@pages()
+def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
+    known = {field.name for field in fields(quantlab.Preprocessing)}
+    for block in blocks(page.read_text(encoding="utf-8"), "toml"):
+        document = tomllib.loads(block)
+        assert set(document) == {"preprocessing"}
+        assert set(document["preprocessing"]) <= known
+
+
+@pytest.mark.parametrize("name", quantlab.__all__)
+def test_public_names_are_there_and_documented(name: str) -> None:
+    value = getattr(quantlab, name)
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert f"\n## {name}\n" in text
+    if is_dataclass(value):
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert all(f"| `{field.name}` |" in section for field in fields(value))
+
+
+def test_architecture_has_the_layers() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (contract,) = project["tool"]["importlinter"]["contracts"]
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert "\n".join(contract["layers"]) + "\n" in blocks(text, "text")
+
+
+def test_architecture_says_why_each_dependency_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    script = json.loads((ROOT / "quantlab" / "runtimes" / "js" / "package.json").read_text(encoding="utf-8"))
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.split(r"[<>=~!;\[ ]", each)[0] for each in asked} | {
+        *script["dependencies"],
+        *script["devDependencies"],
+    }
+    section = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+    assert {name for name in names if f"`{name}`" not in section} == set()
+
+
+@pages()
+def test_no_page_names_a_place_on_one_machine(page: Path) -> None:
+    assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users)/", page.read_text(encoding="utf-8"))

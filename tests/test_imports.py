@@ -1,0 +1,162 @@
+"""Names and layers: what is public exists, what is heavy stays out until it is needed, who may import whom."""
+
+import ast
+import importlib
+import importlib.util
+import json
+import pkgutil
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import quantlab
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("quantlab", "quantlab_converters", "quantlab_reports")
+HEAVY = {
+    "PIL",
+    "ai_edge_litert",
+    "h5py",
+    "keras",
+    "numpy",
+    "rich",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+    "tensorflowjs",
+    "tf_keras",
+}
+
+
+def modules() -> list[str]:
+    found = []
+    for package in PACKAGES:
+        folder = importlib.import_module(package).__path__
+        found += [package, *(each.name for each in pkgutil.walk_packages(folder, f"{package}."))]
+    return sorted(name for name in found if not name.endswith("__main__"))
+
+
+MODULES = modules()
+
+
+def test_every_module_is_found():
+    assert {"quantlab.cli._app", "quantlab.study.options", "quantlab_converters.tfjs", "quantlab_reports.latex"} <= {
+        *MODULES
+    }
+
+
+# Public names
+
+
+@pytest.mark.parametrize("name", quantlab.__all__)
+def test_a_public_name_resolves_to_what_its_home_has(name):
+    value = getattr(quantlab, name)
+    assert value is getattr(importlib.import_module(quantlab._HOMES[name]), name)
+    assert name in dir(quantlab)
+
+
+def test_the_type_checker_is_told_the_same_names():
+    tree = ast.parse((ROOT / "quantlab" / "__init__.py").read_text(encoding="utf-8"))
+    told = {
+        alias.asname: node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    told.pop(None, None)  # `from typing import …`
+    assert told == quantlab._HOMES
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError) as missing:
+        quantlab.analyse  # noqa: B018 (that it raises is what is tested)
+    assert str(missing.value) == "module 'quantlab' has no attribute 'analyse'"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_names_that_a_module_calls_public_are_there(name):
+    module = importlib.import_module(name)
+    public = getattr(module, "__all__", ())
+    assert len(set(public)) == len(public)
+    assert [each for each in public if not hasattr(module, each)] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_other_modules_import_is_public(name):
+    """A name without `__all__`'s leave may go at any time."""
+    module = importlib.import_module(name)
+    tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    borrowed = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PACKAGES
+        for alias in node.names
+        if not _public(node.module, alias.name)
+    ]
+    assert borrowed == []
+
+
+def _public(module: str, name: str) -> bool:
+    home = importlib.import_module(module)
+    if not hasattr(home, "__all__"):
+        return not name.startswith("_")
+    return name in home.__all__ or (
+        hasattr(home, "__path__") and importlib.util.find_spec(f"{module}.{name}") is not None
+    )
+
+
+# What is heavy
+
+
+def loaded_by(*program: str) -> set[str]:
+    """The packages that a fresh Python has loaded when a program is over."""
+    said = (
+        "import sys, json, atexit; atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr)); "
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", said + program[0], *program[1:]], capture_output=True, text=True, check=False
+    )
+    return {name.partition(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+
+
+COMMAND = "from quantlab.cli import run; run(sys.argv[1:])"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(("import quantlab",), id="import quantlab"),
+        pytest.param(("import quantlab; quantlab.SETTINGS; quantlab.QuantlabError",), id="names that are light"),
+        pytest.param((COMMAND, "--help"), id="quantlab --help"),
+        pytest.param((COMMAND, "analyze", "--help"), id="quantlab analyze --help"),
+        pytest.param((COMMAND, "show", "--help"), id="quantlab show --help"),
+        pytest.param((COMMAND, "zeal"), id="a command that there is not"),
+    ],
+)
+def test_nothing_heavy_is_loaded_by(program):
+    assert loaded_by(*program) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["settings"], ["show", "nowhere.study"], ["analyze", "nowhere.keras", "--data", "x.npz"]],
+    ids=" ".join,
+)
+def test_no_library_of_models_is_loaded_by(arguments):
+    heavy = HEAVY - {"numpy", "PIL", "h5py", "scipy"}
+    assert loaded_by(COMMAND, *arguments) & heavy == set()
+
+
+# Layers
+
+
+def test_layers():
+    done = subprocess.run(
+        [shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Contracts: 1 kept, 0 broken." in done.stdout

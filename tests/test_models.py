@@ -1,0 +1,409 @@
+"""Models: what is told of their files, what each library's models answer when called, and what is refused."""
+
+import importlib
+import shutil
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantlab.errors import ModelError
+from quantlab.models import ModelOptions, identify, open_reference
+from quantlab.runtimes import Workshop, python
+from quantlab.types import TensorSpec
+
+ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, or a SavedModel folder"
+
+
+@pytest.fixture(autouse=True)
+def _in_the_folder_of_the_models(small_models, monkeypatch):
+    monkeypatch.chdir(small_models["conv"].path.parent)
+
+
+def floats(name, *shape):
+    return TensorSpec(name, (None, *shape), "float32")
+
+
+def int32(name, *shape):
+    return TensorSpec(name, (None, *shape), "int32")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is expected of a model."""
+
+    kind: str
+    parameters: int
+    inputs: list[TensorSpec]
+    outputs: list[TensorSpec]
+    """In the order in which its library returns them."""
+    options: ModelOptions = field(default_factory=ModelOptions)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param(
+            "two_ports",
+            Told(
+                "Keras 3",
+                65,
+                [floats("image", 4, 3), int32("counts", 3)],
+                [floats("output_0", 5), int32("output_1", 3)],
+            ),
+            id="Keras 3, Functional, a float and an integer",
+        ),
+        pytest.param(
+            "crowded",
+            Told(
+                "Keras 3",
+                0,
+                [floats("second", 3), int32("counts", 3), floats("first", 3)],
+                [
+                    floats("output_0", 3),
+                    int32("output_1", 3),
+                    *(floats(f"output_{place}", 3) for place in range(2, 13)),
+                ],
+            ),
+            id="Keras 3, Functional, thirteen outputs",
+        ),
+        pytest.param(
+            "dictionaries",
+            Told("Keras 3", 0, [floats("height", 2), floats("width", 2)], [floats("difference", 2), floats("sum", 2)]),
+            id="Keras 3, Functional, dictionaries",
+        ),
+        pytest.param(
+            "sequential",
+            Told("Keras 3", 215, [int32("words", 6)], [floats("output_0", 3)]),
+            id="Keras 3, Sequential, integers",
+        ),
+        pytest.param(
+            "subclassed",
+            Told("Keras 3", 24, [floats("args_0", 5)], [floats("output_0", 4)], ModelOptions(custom=("shop_layers",))),
+            id="Keras 3, subclassed",
+        ),
+        pytest.param(
+            "keras3_h5", Told("Keras 3", 15, [floats("values", 4)], [floats("output_0", 3)]), id="Keras 3, .h5"
+        ),
+        pytest.param(
+            "lambda_layer",
+            Told("Keras 3", 0, [floats("values", 4)], [floats("output_0", 4)], ModelOptions(unsafe=True)),
+            id="Keras 3, Lambda, allowed",
+        ),
+        pytest.param(
+            "keras2_h5",
+            Told(
+                "Keras 2", 119, [floats("image", 6, 6, 2), int32("counts", 3)], [floats("scores", 3), int32("added", 3)]
+            ),
+            id="Keras 2, Functional, .h5",
+        ),
+        pytest.param(
+            "keras2_keras",
+            Told("Keras 2", 34, [floats("first_input", 5)], [floats("last", 2)]),
+            id="Keras 2, Sequential, .keras",
+        ),
+        pytest.param(
+            "keras2_lambda",
+            Told("Keras 2", 0, [floats("values", 4)], [floats("inner", 4)], ModelOptions(unsafe=True)),
+            id="Keras 2, Lambda, allowed",
+        ),
+        pytest.param(
+            "keras2_subclassed",
+            Told("SavedModel", 24, [floats("input_1", 5)], [floats("output_1", 4)]),
+            id="Keras 2, subclassed, SavedModel",
+        ),
+        pytest.param(
+            "module",
+            Told(
+                "SavedModel",
+                3,
+                [int32("shift", 3), floats("values", 3)],
+                [int32("kept", 3), floats("shifted", 3)],
+                ModelOptions(signature="move"),
+            ),
+            id="tf.Module, one of two signatures",
+        ),
+        pytest.param(
+            "one_signature",
+            Told("SavedModel", 2, [floats("values", 2)], [floats("moved", 2)]),
+            id="tf.Module, its only signature",
+        ),
+    ],
+)
+def test_a_model_answers_as_the_library_that_wrote_it(name, told, small_models, tmp_path, monkeypatch):
+    model = small_models[name]
+    monkeypatch.syspath_prepend(model.path.parent)
+    for custom in told.options.custom:
+        importlib.import_module(custom)
+    file = identify(model.path, told.options)
+    reference = open_reference(file, told.options, tmp_path / "export")
+    description = reference.description
+    assert (description.path, description.kind, description.parameters) == (str(model.path), told.kind, told.parameters)
+    assert description.inputs == tuple(told.inputs)
+    # In order of the names, as every converter has them.
+    assert description.outputs == tuple(sorted(told.outputs, key=lambda spec: spec.name))
+    expected = {spec.name: array for spec, array in zip(told.outputs, model.outputs, strict=True)}
+    for count in (7, 1, 3):
+        answers = reference.call([model.inputs[spec.name][:count] for spec in told.inputs])
+        for spec, answer in zip(description.outputs, answers, strict=True):
+            assert answer.dtype == spec.dtype
+            np.testing.assert_allclose(answer, expected[spec.name][:count], rtol=1e-6, atol=1e-6, err_msg=spec.name)
+    assert (reference.saved_model / "saved_model.pb").is_file()
+    assert file.sha256 == identify(model.path, told.options).sha256
+
+
+def truncated(model, folder):
+    path = folder / model.path.name
+    path.write_bytes(model.path.read_bytes()[:-200])
+    return path
+
+
+def damaged(model, folder):
+    """The same archive with a byte of its weights changed."""
+    path = folder / model.path.name
+    with zipfile.ZipFile(model.path) as archive:
+        weights = archive.getinfo("model.weights.h5")
+    data = bytearray(model.path.read_bytes())
+    data[weights.header_offset + 30 + len("model.weights.h5") + weights.compress_size // 2] ^= 0xFF
+    path.write_bytes(data)
+    return path
+
+
+def renamed(name):
+    def rename(model, folder):
+        return Path(shutil.copy(model.path, folder / name))
+
+    return rename
+
+
+def folder_with(name):
+    def make(model, folder):
+        del model
+        (folder / "folder").mkdir()
+        (folder / "folder" / name).write_text("{}")
+        return folder / "folder"
+
+    return make
+
+
+def as_it_is(model, folder):
+    del folder
+    return model.path
+
+
+@pytest.mark.parametrize(
+    ("name", "prepare", "options", "message"),
+    [
+        pytest.param(
+            "conv",
+            lambda model, _folder: model.path.with_name("cnv.kera"),
+            ModelOptions(),
+            "there is no model at '{path}' (did you mean '{models}/conv.keras'?); " + ACCEPTED,
+            id="missing, another has nearly its name",
+        ),
+        pytest.param(
+            "conv",
+            lambda _model, folder: folder / "no" / "such" / "folder.keras",
+            ModelOptions(),
+            "there is no model at '{path}'; " + ACCEPTED,
+            id="missing with its folder",
+        ),
+        pytest.param(
+            "conv",
+            truncated,
+            ModelOptions(),
+            "'{path}' is not a whole .keras file (File is not a zip file); it may have been cut short, so copy or save "
+            "it again",
+            id="a .keras file cut short",
+        ),
+        pytest.param(
+            "conv",
+            damaged,
+            ModelOptions(),
+            "'{path}' is damaged at 'model.weights.h5'; copy or save it again",
+            id="a .keras file with a wrong byte",
+        ),
+        pytest.param(
+            "keras2_h5",
+            truncated,
+            ModelOptions(),
+            "'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or "
+            + ACCEPTED,
+            id="an .h5 file cut short",
+        ),
+        pytest.param(
+            "weights_only",
+            as_it_is,
+            ModelOptions(),
+            "'{path}' holds weights only, and a model needs its layers too; "
+            "save it whole with model.save('model.keras') and give that",
+            id="weights only",
+        ),
+        pytest.param(
+            "lambda_layer",
+            as_it_is,
+            ModelOptions(),
+            "the Lambda layer 'doubled' of '{path}' is Python code that runs when the model is opened; "
+            "if you trust the file, say so with --unsafe",
+            id="a Lambda layer of Keras 3",
+        ),
+        pytest.param(
+            "keras2_lambda",
+            as_it_is,
+            ModelOptions(),
+            "the Lambda layer 'hidden' of '{path}' is Python code that runs when the model is opened; "
+            "if you trust the file, say so with --unsafe",
+            id="a Lambda layer in a nested model of Keras 2",
+        ),
+        pytest.param(
+            "conv",
+            folder_with("model.json"),
+            ModelOptions(),
+            "'{path}' is a model for TensorFlow.js, which is what quantlab makes; "
+            "give the model it was made from, and this folder with --variant NAME={path}",
+            id="a tfjs folder",
+        ),
+        pytest.param(
+            "conv",
+            folder_with("readme.txt"),
+            ModelOptions(),
+            "the folder '{path}' holds no saved_model.pb, so it is no SavedModel; " + ACCEPTED,
+            id="some folder",
+        ),
+        pytest.param(
+            "keras2_h5",
+            renamed("model.tflite"),
+            ModelOptions(),
+            "'{path}' is a TFLite file, which is what quantlab makes; "
+            "give the model it was made from, and this file with --variant NAME={path}",
+            id="a .tflite file",
+        ),
+        pytest.param(
+            "module",
+            as_it_is,
+            ModelOptions(),
+            "the SavedModel '{path}' has no signature 'serving_default'; it has 'scale', 'move', "
+            "of which --signature chooses one",
+            id="several signatures",
+        ),
+        pytest.param(
+            "module",
+            as_it_is,
+            ModelOptions(signature="turn"),
+            "the SavedModel '{path}' has no signature 'turn'; it has 'scale', 'move', of which --signature chooses one",
+            id="an unknown signature",
+        ),
+        pytest.param(
+            "no_signature",
+            as_it_is,
+            ModelOptions(),
+            "the SavedModel '{path}' has no signature to call; "
+            "save it with tf.saved_model.save(module, folder, signatures=module.call.get_concrete_function(…))",
+            id="no signature",
+        ),
+        pytest.param(
+            "strings",
+            as_it_is,
+            ModelOptions(),
+            "'text' of '{path}' is of strings, which neither tfjs in WebAssembly nor LiteRT runs; "
+            "export the part of the model behind the text processing",
+            id="strings",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_opened(name, prepare, options, message, small_models, tmp_path):
+    path = prepare(small_models[name], tmp_path)
+    with pytest.raises(ModelError) as refused:
+        open_reference(identify(path, options), options, tmp_path / "export")
+    assert str(refused.value) == message.format(path=path, models=small_models["conv"].path.parent)
+
+
+def test_a_saved_model_without_its_variables(small_models, tmp_path):
+    shutil.copytree(small_models["module"].path, tmp_path / "module")
+    shutil.rmtree(tmp_path / "module" / "variables")
+    options = ModelOptions(signature="move")
+    with pytest.raises(ModelError) as refused:
+        open_reference(identify(tmp_path / "module", options), options, tmp_path / "export")
+    message = str(refused.value)
+    begin = f"TensorFlow could not open '{tmp_path}/module' (FileNotFoundError: "
+    assert (message.startswith(begin), message.endswith("; save it again or see --debug")) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "prepare"),
+    [
+        pytest.param("keras2_h5", renamed("model.bin"), id="an .h5 file by another name"),
+        pytest.param("keras3_h5", renamed("model.hdf5"), id="an .hdf5 file"),
+        pytest.param("keras2_keras", renamed("model"), id="a .keras file without a suffix"),
+    ],
+)
+def test_a_model_is_told_by_its_bytes(name, prepare, small_models, tmp_path):
+    path = prepare(small_models[name], tmp_path)
+    kind = "Keras 2" if name.startswith("keras2") else "Keras 3"
+    file = identify(path, ModelOptions())
+    assert (file.kind, file.sha256) == (kind, identify(small_models[name].path, ModelOptions()).sha256)
+
+
+def test_the_hash_of_a_folder_is_of_names_and_bytes(small_models, tmp_path):
+    def digest(change):
+        folder = tmp_path / change.__name__
+        shutil.copytree(small_models["module"].path, folder, dirs_exist_ok=True)
+        change(folder)
+        return identify(folder, ModelOptions()).sha256
+
+    def nothing(folder): ...
+
+    def an_empty_folder(folder):
+        (folder / "assets.extra").mkdir(exist_ok=True)
+
+    def a_byte(folder):
+        (folder / "variables" / "variables.index").write_bytes(b"other")
+
+    def a_name(folder):
+        (folder / "fingerprint.pb").rename(folder / "fingerprint.pbx")
+
+    assert digest(nothing) == digest(an_empty_folder)
+    assert len({digest(nothing), digest(a_byte), digest(a_name)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "used", "library"),
+    [
+        pytest.param("custom", "Tripled", "keras", id="a layer of Keras 3"),
+        pytest.param("keras2_custom", "Quadrupled", "tf_keras", id="a layer of Keras 2"),
+        pytest.param("subclassed", "Subclassed", "keras", id="a subclassed model"),
+    ],
+)
+def test_what_is_the_users_own_needs_its_module(name, used, library, small_models, tmp_path, monkeypatch):
+    path = small_models[name].path
+    monkeypatch.chdir(tmp_path)  # where the module is not
+    assert ask_to_open(path, (), tmp_path) == {
+        "type": "failed",
+        "reason": f"'{path}' uses '{used}', which is not part of Keras; name the module that registers it "
+        f"(@{library}.saving.register_keras_serializable()) with --custom MODULE",
+        "expected": True,
+    }
+    monkeypatch.chdir(path.parent)
+    opened = ask_to_open(path, ("shop_layers",), tmp_path)
+    assert (opened["type"], Path(opened["saved_model"], "saved_model.pb").is_file()) == ("opened", True)
+
+
+def test_a_subclassed_model_with_two_arguments_is_refused(small_models, tmp_path, monkeypatch):
+    path = small_models["two_arguments"].path
+    monkeypatch.chdir(path.parent)
+    assert ask_to_open(path, ("shop_layers",), tmp_path) == {
+        "type": "failed",
+        "reason": f"the subclassed model of '{path}' could not be called with one float32 tensor of shape (1, 5) "
+        f"(TypeError: missing a required argument: 'others'); save it with model.export('saved_model') and give that "
+        f"folder",
+        "expected": True,
+    }
+
+
+def ask_to_open(path, custom, folder):
+    """What a worker of its own says: what was registered once in a process stays registered."""
+    model = {"path": str(path), "signature": None, "custom": list(custom), "unsafe": False}
+    with Workshop(folder / "shop", stall_seconds=300) as workshop:
+        return next(python.ask({"request": "open", "model": {**model, "export": str(folder / "export")}}, workshop))

@@ -1,0 +1,140 @@
+"""A study against a loop over the official tools, on the same samples: the same number of right answers everywhere.
+
+`python test_official_tools.py JOB.json` is that loop. It makes the artifacts as a user of TensorFlow and tensorflowjs
+would, and runs them without quantlab.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contracts import evaluate_graph
+
+TFJS = {
+    "tfjs-float32": [],
+    **{f"tfjs-{scheme}": [f"--quantize_{scheme}=*"] for scheme in ("float16", "uint8", "uint16")},
+}
+TFLITE = ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8", "tflite-int16x8"]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "limit"),
+    [
+        pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", 1000, id="Fashion-MNIST"),
+        pytest.param("mlperf-tiny/kws_ref_model", "kws01/kws01.npz", 500, id="keyword spotting"),
+    ],
+)
+def test_as_many_right_answers(model, data, limit, data_folder, tmp_path):
+    import quantlab
+
+    options = quantlab.AnalyzeOptions(
+        settings=("all",), runtimes=("python",), limit=limit, out=tmp_path / "study", layers=False
+    )
+    study = quantlab.analyze(data_folder / model, data=str(data_folder / data), options=options)
+    assert (study.samples.n, study.calibration.n) == (limit, 256)
+    (name,) = [spec.name for spec in study.samples.inputs]
+    job = {
+        "model": str(data_folder / model),
+        "samples": str(study.samples.input_file(name)),
+        "labels": str(study.samples.labels_file),
+        "calibration": str(study.calibration.input_file(name)),
+        "work": str(tmp_path / "official"),
+    }
+    ours = {trial.setting: round(trial.scores.top1 * limit / 100, 6) for trial in (study.reference, *study.trials)}
+    assert ours == official(job, tmp_path)
+
+
+def official(job, folder):
+    (folder / "job.json").write_text(json.dumps(job))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TF_ENABLE_ONEDNN_OPTS": "0",  # else tensorflowjs refuses what TensorFlow's optimizer makes of the graph
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+    command = [sys.executable, __file__, str(folder / "job.json")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(Path(job["work"], "right.json").read_text())
+
+
+def loop(job):
+    """How many samples each setting, and the model itself, has right."""
+    work = Path(job["work"])
+    work.mkdir()
+    samples, labels, calibration = (np.load(job[key]) for key in ("samples", "labels", "calibration"))
+    answers = {"reference": ask_model(job["model"], samples)}
+    saved_model = export(job["model"], work / "saved_model")
+    answers |= {name: ask_graph(saved_model, work / name, flags, samples) for name, flags in TFJS.items()}
+    answers |= {name: ask_interpreter(lite(saved_model, name, calibration), samples) for name in TFLITE}
+    right = {name: int((rows.argmax(axis=1) == labels).sum()) for name, rows in answers.items()}
+    (work / "right.json").write_text(json.dumps(right))
+
+
+def ask_model(path, samples):
+    if Path(path).is_dir():
+        import tf_keras
+
+        return tf_keras.models.load_model(path, compile=False).predict(samples, verbose=0)
+    import keras
+
+    return keras.models.load_model(path, compile=False).predict(samples, verbose=0)
+
+
+def export(path, folder):
+    """A SavedModel of the model, which may be one already."""
+    if Path(path).is_dir():
+        return path
+    import keras
+
+    keras.models.load_model(path, compile=False).export(str(folder), verbose=False)
+    return str(folder)
+
+
+def ask_graph(saved_model, folder, flags, samples):
+    from tensorflowjs.converters.converter import convert
+
+    convert(["--input_format=tf_saved_model", *flags, saved_model, str(folder)])
+    return evaluate_graph(folder, samples, ["Identity"])[0]
+
+
+def lite(saved_model, name, calibration):
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    if name != "tflite-float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if name == "tflite-float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if name in {"tflite-int8", "tflite-int16x8"}:
+        converter.representative_dataset = lambda: ([sample[np.newaxis]] for sample in calibration)
+    if name == "tflite-int16x8":
+        ops = tf.lite.OpsSet
+        converter.target_spec.supported_ops = [
+            ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+            ops.TFLITE_BUILTINS,
+        ]
+    return converter.convert()
+
+
+def ask_interpreter(content, samples):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    rows = []
+    for sample in samples:
+        interpreter.set_tensor(taken["index"], sample[np.newaxis])
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(given["index"])[0])
+    return np.array(rows)
+
+
+if __name__ == "__main__":
+    loop(json.loads(Path(sys.argv[1]).read_text()))

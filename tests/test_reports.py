@@ -1,0 +1,598 @@
+"""What a study looks like: which rows merge, which columns are there, how numbers are written, in every format."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_fixtures import a_failure, a_study, a_trial, a_variant, check_renderer, scores
+
+from quantlab.types import Interval, Scores, Study, Timing
+from quantlab_reports import RENDERERS, document
+from quantlab_reports.document import KEYS, kl_reason, rows
+from quantlab_reports.table import build, footer, heading
+
+HERE = Path("/study")
+STUDY = a_study(HERE)
+
+
+def of(*trials: Any, **changed: Any) -> Study:
+    """The study by hand with other rows."""
+    return replace(STUDY, trials=tuple(trials), **changed)
+
+
+def measured(setting: str = "tfjs-uint8", runtime: str = "python", **changed: Any) -> Any:
+    return a_trial(HERE, setting, runtime, **changed)
+
+
+def failed(reason: str, **changed: Any) -> Any:
+    return a_failure(HERE, reason, **changed)
+
+
+def cells(study: Study, *, wide: bool = False) -> list[dict[str, str]]:
+    """Rows of the table by their headings."""
+    table = build(study, everything=wide)
+    assert len(set(table.headings)) == len(table.headings) or wide
+    return [dict(zip(table.headings, row, strict=True)) for row in table.rows]
+
+
+# Every renderer
+
+REGRESSION = of(
+    measured(scores=Scores(n=3, mae=0.5, rmse=0.6, mae_loss=-0.01, rmse_loss=0.0, max_abs_error=0.1)),
+    task="regression",
+    classes=False,
+    probabilities=False,
+    reference=replace(STUDY.reference, scores=Scores(n=3, mae=0.51, rmse=0.6)),
+)
+SIMILARITY = of(
+    measured(scores=Scores(n=3, max_abs_error=0.1, rms_error=0.02, sqnr_db=30.0, cosine=0.99, non_finite=0)),
+    task="similarity",
+    classes=False,
+    probabilities=False,
+    reference=replace(STUDY.reference, scores=Scores(n=3)),
+)
+SPOILED = of(
+    measured(
+        scores=scores(sqnr_db=-math.inf, max_abs_error=math.inf, rms_error=math.nan, cosine=math.nan, non_finite=9)
+    ),
+    failed("the process exited with status 1; its log ends with: a|b & 50 % of $x_1 {y} \\z # ~ ^ <b> *c*"),
+)
+STUDIES = [
+    pytest.param(STUDY, id="classes"),
+    pytest.param(REGRESSION, id="regression"),
+    pytest.param(SIMILARITY, id="similarity"),
+    pytest.param(SPOILED, id="numbers that are none"),
+    pytest.param(of(failed("it hangs"), failed("it hangs", runtime="node-wasm")), id="nothing was measured"),
+    pytest.param(of(), id="the reference alone"),
+]
+
+
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("name", RENDERERS)
+def test_contract(name, study):
+    check_renderer(RENDERERS[name], study)
+
+
+# Rows
+
+
+def settings_and_runtimes(study: Study) -> list[tuple[str, str]]:
+    return [(row["setting"], row.get("runtime", "")) for row in cells(study)]
+
+
+@pytest.mark.parametrize(
+    ("trials", "expected"),
+    [
+        pytest.param(
+            [measured(), measured(runtime="node-wasm", timing=Timing(10, 5.0))],
+            [("reference", ""), ("tfjs-uint8", "")],
+            id="runtimes that agree share a row, whatever their times",
+        ),
+        pytest.param(
+            [measured(), measured(runtime="node-wasm", scores=scores(right_to_wrong=3))],
+            [("reference", "python"), ("tfjs-uint8", "python"), ("tfjs-uint8", "node-wasm")],
+            id="runtimes that differ in one flip do not",
+        ),
+        pytest.param(
+            [measured(), measured(runtime="node-wasm", scores=scores(max_abs_error=0.0124))],
+            [("reference", ""), ("tfjs-uint8", "")],
+            id="what the narrow table does not show parts nothing",
+        ),
+        pytest.param(
+            [measured(), failed("it hangs", runtime="node-wasm")],
+            [("reference", "python"), ("tfjs-uint8", "python"), ("tfjs-uint8", "node-wasm")],
+            id="a failure has a row of its own",
+        ),
+        pytest.param(
+            [failed("it hangs"), failed("it hangs", runtime="node-wasm")],
+            [("reference", "python"), ("tfjs-uint8", "python, node-wasm")],
+            id="failures for one reason share theirs",
+        ),
+        pytest.param(
+            [measured(), measured(runtime="node-wasm", ran_on="node-cpu", notes=("ran on node-cpu",))],
+            [("reference", "python"), ("tfjs-uint8", "python"), ("tfjs-uint8", "node-wasm")],
+            id="a row that ran elsewhere stands for itself",
+        ),
+        pytest.param(
+            [measured(), measured("tfjs-uint16")],
+            [("reference", ""), ("tfjs-uint8", ""), ("tfjs-uint16", "")],
+            id="settings never share a row",
+        ),
+    ],
+)
+def test_rows(trials, expected):
+    assert settings_and_runtimes(of(*trials)) == expected
+
+
+def test_wide_has_a_row_for_each_trial():
+    assert [(row["setting"], row["runtime"]) for row in cells(STUDY, wide=True)] == [
+        ("reference", "python"),
+        ("tfjs-float32", "python"),
+        ("tfjs-uint8", "python"),
+        ("tfjs-uint8", "node-wasm"),
+        ("tflite-dynamic", "python"),
+        ("tflite-dynamic", "node-wasm"),
+        ("mine", "python"),
+    ]
+
+
+def test_a_narrow_row_in_full():
+    row = cells(of(measured(), measured(runtime="node-wasm", timing=Timing(10, 0.1234))))[1]
+    assert row == {
+        "setting": "tfjs-uint8",
+        "gzip KB": "7.4",
+        "top-1 %": "97.30",
+        "loss, points [95 %]": "0.10 [−0.30, 0.60]",
+        "flips −/+": "2/1",
+        "ms/sample python · node-wasm": "0.100 · 12.3",
+    }
+
+
+def test_a_wide_row_in_full():
+    float32 = measured("tfjs-float32", variant=a_variant(HERE, "tfjs-float32", size_bytes=80_000))
+    row = cells(of(float32, measured(runtime="node-wasm", max_abs_from_python=2.4e-7, notes=("a note",))), wide=True)[2]
+    assert row == {
+        "setting": "tfjs-uint8",
+        "runtime": "node-wasm",
+        "KB": "20.0",
+        "gzip KB": "7.4",
+        "of float32": "0.25",
+        "top-1 % [95 %]": "97.30 [96.10, 98.10]",
+        "loss, points [95 %]": "0.10 [−0.30, 0.60]",
+        "flips −/+": "2/1",
+        "top-5 %": "99.90",
+        "loss": "0.00",
+        "same top-1 % [95 %]": "99.80 [99.30, 99.90]",
+        "KL mean": "0.00012",
+        "±": "1e−5",
+        "KL ∞": "0",
+        "max error": "0.012",
+        "RMS error": "0.00045",
+        "SQNR dB": "48.3",
+        "cosine": "0.999991",
+        "non-finite": "0",
+        "from python": "2.4e−7",
+        "ms/sample": "0.100",
+        "notes": "a note",
+    }
+
+
+def test_a_failure_in_full():
+    assert cells(of(failed("it hangs; raise --time-limit", notes=("named float32, holds int8 weights",))))[1] == {
+        "setting": "tfjs-uint8",
+        "runtime": "python",
+        "gzip KB": "7.4",
+        "top-1 %": "–",
+        "ms/sample python": "–",
+        "notes": "failed: it hangs; raise --time-limit; named float32, holds int8 weights",
+    }
+
+
+def test_a_conversion_that_failed_has_no_size():
+    row = cells(of(failed("tfjs has no op for Erfc", variant=None), measured("tflite-dynamic")))[1]
+    assert (row["gzip KB"], row["notes"]) == ("–", "failed: tfjs has no op for Erfc")
+
+
+# Columns
+
+
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        pytest.param(
+            of(measured()),
+            ["setting", "gzip KB", "top-1 %", "loss, points [95 %]", "flips −/+", "ms/sample python"],
+            id="labelled classes",
+        ),
+        pytest.param(
+            REGRESSION, ["setting", "gzip KB", "MAE", "loss", "RMSE", "loss", "ms/sample python"], id="labelled numbers"
+        ),
+        pytest.param(
+            SIMILARITY,
+            ["setting", "gzip KB", "SQNR dB", "max error", "cosine", "ms/sample python"],
+            id="no labels",
+        ),
+        pytest.param(
+            replace(SIMILARITY, classes=True, trials=(measured(),)),
+            ["setting", "gzip KB", "same top-1 % [95 %]", "SQNR dB", "max error", "ms/sample python"],
+            id="no labels, but classes",
+        ),
+        pytest.param(of(), ["setting", "top-1 %", "ms/sample python"], id="columns that are empty are left out"),
+        pytest.param(
+            of(measured(notes=("a note",))),
+            ["setting", "gzip KB", "top-1 %", "loss, points [95 %]", "flips −/+", "ms/sample python", "notes"],
+            id="notes where there are some",
+        ),
+    ],
+)
+def test_columns(study, expected):
+    assert list(build(study, everything=False).headings) == expected
+
+
+def test_top5_is_left_out_where_there_are_few_classes():
+    few = scores(top5=None, top5_loss_points=None)
+    reference = replace(STUDY.reference, scores=replace(STUDY.reference.scores, top5=None))
+    headings = build(of(measured(scores=few), reference=reference), everything=True).headings
+    assert "top-5 %" not in headings
+    assert "top-1 % [95 %]" in headings
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (-0.0, "0.00"),
+        (0.004, "0.00"),
+        (-0.004, "0.00"),
+        (-0.05, "−0.05"),
+        (0.125, "0.12"),
+        (12.345, "12.35"),
+        (-1234.5, "−1,234.50"),
+        (math.nan, "NaN"),
+        (math.inf, "∞"),
+        (-math.inf, "−∞"),
+    ],
+)
+def test_points(value, text):
+    row = cells(of(measured(scores=scores(top1_loss_points=value, top1_loss_interval=None))))[1]
+    assert row["loss, points [95 %]"] == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (2.4e-7, "2.4e−7"),
+        (-2.4e-12, "−2.4e−12"),
+        (0.000123, "0.00012"),
+        (0.5, "0.5"),
+        (123456.0, "1.2e+05"),
+        (math.nan, "NaN"),
+        (math.inf, "∞"),
+        (-math.inf, "−∞"),
+    ],
+)
+def test_small_numbers(value, text):
+    assert cells(of(measured(scores=scores(rms_error=value))), wide=True)[1]["RMS error"] == text
+
+
+@pytest.mark.parametrize(
+    ("timing", "text"),
+    [
+        (Timing(1000, 0.0741), "0.074"),
+        (Timing(1000, 9.9994), "9.999"),
+        (Timing(1000, 10.04), "10.0"),
+        (Timing(10, 12.3456), "1,234.6"),
+        (Timing(0, 0.0), "–"),
+        (None, "–"),
+    ],
+)
+def test_milliseconds(timing, text):
+    assert cells(of(measured(timing=timing), measured("tfjs-uint16")))[1]["ms/sample python"] == text
+
+
+# Above and below
+
+
+def test_warnings_come_first():
+    study = of(measured(), warnings=("the model answers differently", "float parity broken"))
+    assert heading(study) == [
+        "! the model answers differently",
+        "! float parity broken",
+        "Model  my_model.keras (Keras 3)",
+        "Data   1,000 of 1,256 samples, stratified, seed 0; 256 others for calibration",
+        "✓ float parity tfjs: largest difference 1.2e-06",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parity", "mark"),
+    [
+        ("ok: 1.2e-06", "✓ float parity tfjs: largest difference 1.2e-06"),
+        (
+            "broken: 3 of 1,000 predictions flip and its output has an SQNR of 4.0 dB, under 60",
+            "✗ float parity tfjs broken: 3 of 1,000 predictions flip and its output has an SQNR of 4.0 dB, under 60",
+        ),
+        (
+            "unknown: the float32 variant could not be measured in Python",
+            "✗ float parity tfjs unknown: the float32 variant could not be measured in Python",
+        ),
+    ],
+)
+def test_parity_marks(parity, mark):
+    assert heading(of(measured(), parity={"tfjs": parity}))[-1] == mark
+
+
+def in_node(setting: str, largest: float | None, flips: int | None) -> Any:
+    return measured(setting, "node-wasm", max_abs_from_python=largest, flips_from_python=flips)
+
+
+@pytest.mark.parametrize(
+    ("trials", "mark"),
+    [
+        pytest.param(
+            [in_node("tfjs-uint8", 2.4e-7, 0), in_node("tfjs-uint16", 3.5e-5, 0)],
+            "✓ node-wasm = python: same top-1 on every sample; largest difference 3.5e-05",
+            id="alike",
+        ),
+        pytest.param(
+            [in_node("tfjs-uint8", 0.0, 0), in_node("tflite-int8", 0.25, 7)],
+            "✗ node-wasm ≠ python: another top-1 in tflite-int8 7 of 1,000 samples; largest difference 0.25",
+            id="one setting differs",
+        ),
+    ],
+)
+def test_runtime_marks(trials, mark):
+    assert heading(of(*trials, parity={}))[-1] == mark
+
+
+def test_a_runtime_without_figures_of_its_own_gets_no_mark():
+    assert heading(of(measured(), failed("it hangs", runtime="node-wasm"), parity={}))[-1].startswith("Data ")
+
+
+def test_without_classes_differences_are_told_and_not_judged():
+    study = replace(SIMILARITY, trials=(in_node("tfjs-uint8", 0.5, None),), parity={})
+    assert heading(study)[-1] == "· node-wasm against python: largest difference 0.5"
+
+
+def test_the_footer_of_labelled_classes():
+    loss = "loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval"
+    assert "\n".join(footer(STUDY)) == (
+        "n = 1,000 of x.npz, stratified, seed 0; samples SHA-256 dddddddddddd; batches of 32 (TFLite files: 1)\n"
+        f"{loss}; the reference's top-1 lies in [96.20, 98.20] (Wilson); flips −/+: right→wrong/wrong→right; "
+        "KL of probabilities, renormalized\n"
+        "ms/sample: inside the model's calls on this machine, two processes at a time with one thread each; "
+        "it ranks no phone\n"
+        "Versions: quantlab 0.1.0, tensorflow 2.19.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("study", "line"),
+    [
+        (replace(STUDY, samples=replace(STUDY.samples, preprocessing="grey 8×8")), "Preprocessing: grey 8×8"),
+        (replace(STUDY, probabilities=False), "KL of softmax of the output"),
+        (REGRESSION, "loss = candidate − reference, in the output's unit; positive is worse"),
+        (SIMILARITY, "No labels: outputs are compared with the reference's alone"),
+    ],
+    ids=["of images", "of logits", "of a regression", "without labels"],
+)
+def test_the_footer(study, line):
+    assert any(each.endswith(line) for each in footer(study))
+
+
+# Formats
+
+
+def test_json_rows_have_the_documented_keys_in_order():
+    for study in (STUDY, REGRESSION, SIMILARITY, SPOILED):
+        assert [tuple(row) for row in json.loads(RENDERERS["json"](study, wide=False))] == [KEYS] * (
+            len(study.trials) + 1
+        )
+
+
+def documented() -> Iterator[str]:
+    """The keys of the table in the module's docstring; `…_lower` stands for the key before it with that ending."""
+    for names in re.findall(r"^\| (`.*?) \|", document.__doc__ or "", re.MULTILINE):
+        stem = ""
+        for name in re.findall(r"`(.+?)`", names):
+            stem = stem if name.startswith("…") else name
+            yield name.replace("…", stem)
+
+
+def test_every_key_is_documented_and_no_other():
+    assert list(documented()) == list(KEYS)
+
+
+def test_a_json_row_in_full():
+    row = rows(STUDY)[3]
+    assert row == {
+        "setting": "tfjs-uint8",
+        "runtime": "node-wasm",
+        "ran_on": "node-wasm",
+        "status": "measured",
+        "reason": None,
+        "requested": True,
+        "size_bytes": 20_000,
+        "gzip_bytes": 7_400,
+        "ratio_to_float32": 1.0,
+        "n": 1000,
+        "top1": 97.3,
+        "top1_lower": 96.1,
+        "top1_upper": 98.1,
+        "top1_loss_points": 0.1,
+        "top1_loss_points_lower": -0.3,
+        "top1_loss_points_upper": 0.6,
+        "top5": 99.9,
+        "top5_loss_points": 0.0,
+        "agreement": 99.8,
+        "agreement_lower": 99.3,
+        "agreement_upper": 99.9,
+        "right_to_wrong": 2,
+        "wrong_to_right": 1,
+        "mae": None,
+        "rmse": None,
+        "mae_loss": None,
+        "rmse_loss": None,
+        "max_abs_error": 0.0123,
+        "rms_error": 0.00045,
+        "sqnr_db": 48.26,
+        "cosine": 0.999991,
+        "kl_mean": 0.000123,
+        "kl_standard_error": 0.00001,
+        "kl_infinite": 0,
+        "kl_undefined": 0,
+        "kl_reason": None,
+        "non_finite": 0,
+        "max_abs_from_python": 2.4e-7,
+        "flips_from_python": 0,
+        "ms_per_sample": 0.1,
+        "convert_seconds": 1.25,
+        "weights": {"uint8": 6000, "int32": 16},
+        "sha256": "c" * 64,
+        "environment": {"threads": "1"},
+        "notes": [],
+    }
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """What a row says at all."""
+    return {key: value for key, value in row.items() if value not in (None, [], {})}
+
+
+def test_the_json_rows_of_the_reference_and_of_a_failure():
+    reference, failure = rows(STUDY)[0], rows(STUDY)[5]
+    assert told(reference) == {
+        "setting": "reference",
+        "runtime": "python",
+        "ran_on": "python",
+        "status": "reference",
+        "requested": True,
+        "n": 1000,
+        "top1": 97.4,
+        "top1_lower": 96.2,
+        "top1_upper": 98.2,
+        "top5": 99.9,
+        "non_finite": 0,
+        "ms_per_sample": 0.1,
+        "sha256": "a" * 64,
+        "environment": {"threads": "1", "tensorflow": "2.19.0"},
+    }
+    assert told(failure) == {
+        "setting": "tflite-dynamic",
+        "runtime": "node-wasm",
+        "status": "failed",
+        "reason": "wasm has no Einsum; use --fallback",
+        "requested": True,
+        "size_bytes": 20_000,
+        "gzip_bytes": 7_400,
+        "convert_seconds": 1.25,
+        "weights": {"uint8": 6000, "int32": 16},
+        "sha256": "c" * 64,
+    }
+
+
+def test_numbers_that_json_lacks_are_strings():
+    row = json.loads(RENDERERS["json"](SPOILED, wide=False))[1]
+    assert [row[key] for key in ("sqnr_db", "max_abs_error", "rms_error", "cosine")] == [
+        "-Infinity",
+        "Infinity",
+        "NaN",
+        "NaN",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        pytest.param({}, None, id="there is one"),
+        pytest.param(
+            {"kl_mean": None, "kl_infinite": 12},
+            "the candidate gives 0 to a class that the reference does not in 12 samples",
+            id="infinite",
+        ),
+        pytest.param(
+            {"kl_mean": None, "kl_undefined": 1500}, "the output is no distribution in 1,500 samples", id="undefined"
+        ),
+        pytest.param(
+            {"kl_mean": None, "kl_infinite": 1, "kl_undefined": 2},
+            "the candidate gives 0 to a class that the reference does not in 1 samples; the output is no distribution "
+            "in 2 samples",
+            id="both",
+        ),
+    ],
+)
+def test_why_there_is_no_mean_divergence(changed, reason):
+    assert kl_reason(scores(**changed)) == reason
+
+
+def from_csv(text: str, like: Any) -> Any:
+    """A cell as the value that JSON has in its place."""
+    if text == "":
+        return None
+    if isinstance(like, bool):
+        return {"True": True, "False": False}[text]
+    if isinstance(like, str):
+        return text
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_csv_parses_back_to_the_json_rows(study):
+    expected = json.loads(RENDERERS["json"](study, wide=False))
+    parsed = list(csv.DictReader(io.StringIO(RENDERERS["csv"](study, wide=False)), strict=True))
+    assert [
+        {key: from_csv(text, row[key]) for key, text in line.items()}
+        for line, row in zip(parsed, expected, strict=True)
+    ] == expected
+
+
+SPECIAL = of(failed("a|b & 50 % of $x_1 {y} \\z # ~ ^ <b> *c* −1 ∞ ± · → ≠ ×"), warnings=("see *this* | that",))
+
+
+def test_markdown_is_text_and_not_markup():
+    lines = RENDERERS["markdown"](SPECIAL, wide=False).split("\n")
+    assert lines[0] == "- ! see \\*this\\* \\| that"
+    assert lines[1] == "- Model  my\\_model.keras (Keras 3)"
+    table = [line for line in lines if line.startswith("|")]
+    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
+    assert len(columns) == 1
+    assert "a\\|b & 50 % of $x\\_1 {y} \\\\z # ~ ^ \\<b\\> \\*c\\*" in table[-1]
+
+
+def test_latex_is_text_and_not_commands():
+    lines = RENDERERS["latex"](SPECIAL, wide=False).split("\n")
+    assert lines[0] == "% ! see *this* | that"
+    body = "\n".join(line for line in lines if not line.startswith("%"))
+    assert body.startswith("\\begin{tabular}{")
+    assert body.endswith("\\end{tabular}")
+    assert "a|b \\& 50 \\% of \\$x\\_1 \\{y\\} \\textbackslash{}z \\# \\textasciitilde{} \\^{}" in body
+    assert "$-$1 $\\infty$ $\\pm$ $\\cdot$ $\\to$ $\\neq$ $\\times$" in body
+    assert not re.search(r"(?<!\\)[%_#]", body)
+    assert all(sign in "–…" for sign in body if ord(sign) > 126)
+    columns = {len(re.findall(r"(?<!\\)&", line)) for line in body.split("\n") if line.endswith(r"\\")}
+    assert len(columns) == 1
+
+
+def test_the_terminal_wraps_notes_and_nothing_else():
+    text = RENDERERS["terminal"](of(failed("word " * 60)), wide=True)
+    table = text.split("\n\n")[1].split("\n")
+    assert max(map(len, table)) < 60 + 300
+    assert sum("word" in line for line in table) >= 5
+
+
+def test_an_interval_is_left_out_where_there_is_none():
+    study = of(measured(scores=scores(agreement_interval=Interval(99.25, 99.999))))
+    assert cells(study, wide=True)[1]["same top-1 % [95 %]"] == "99.80 [99.25, 100.00]"
+    study = of(measured(scores=scores(agreement_interval=None)))
+    assert cells(study, wide=True)[1]["same top-1 % [95 %]"] == "99.80"

@@ -1,0 +1,94 @@
+"""The settings there are, and how names and globs choose among them."""
+
+import pytest
+
+from quantlab.artifacts import ARTIFACTS
+from quantlab.errors import UsageError
+from quantlab.settings import SETTINGS, choose, nearest, select_settings
+from quantlab_converters import CONVERTERS
+
+DEFAULT = [
+    "tfjs-float32",
+    "tfjs-float16",
+    "tfjs-uint8",
+    "tfjs-uint16",
+    "tflite-float32",
+    "tflite-float16",
+    "tflite-dynamic",
+    "tflite-int8",
+]
+ALL = [*DEFAULT, "tflite-int16x8"]
+
+
+def chosen(*asked: str) -> list[str]:
+    return [setting.name for setting in select_settings(asked)]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_is_named_for_its_format_and_scheme(name):
+    setting = SETTINGS[name]
+    assert setting.name == name == f"{setting.format}-{setting.scheme}"
+    assert setting.format in CONVERTERS
+    assert setting.format in ARTIFACTS
+    assert setting.quantized is (setting.scheme != "float32")
+    assert SETTINGS[setting.float32].format == setting.format
+    assert not SETTINGS[setting.float32].quantized
+
+
+def test_what_needs_samples():
+    assert [name for name, setting in SETTINGS.items() if setting.calibrated] == ["tflite-int8", "tflite-int16x8"]
+
+
+def test_without_names_those_that_are_fast_enough():
+    assert [setting.name for setting in select_settings(None)] == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        pytest.param(["all"], ALL, id="all"),
+        pytest.param(["tflite-int16x8"], ["tflite-int16x8"], id="one that is off"),
+        pytest.param(["tfjs-*"], DEFAULT[:4], id="a glob"),
+        pytest.param(["*-float16", "tfjs-uint?"], ["tfjs-float16", "tfjs-uint8", "tflite-float16"], id="several globs"),
+        pytest.param(["tflite-int8,tfjs-uint8"], ["tfjs-uint8", "tflite-int8"], id="commas, in the table's order"),
+        pytest.param([" tfjs-uint8 , ,tfjs-uint8,"], ["tfjs-uint8"], id="spaces, nothing and the same again"),
+    ],
+)
+def test_choosing(asked, expected):
+    assert chosen(*asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        pytest.param(
+            ["tfjs-unit8"], "there is no setting 'tfjs-unit8'; did you mean 'tfjs-uint8' or 'tfjs-uint16'?", id="a typo"
+        ),
+        pytest.param(
+            ["tfjs-uint8", "xyz*"], f"there is no setting 'xyz*'; there are {', '.join(ALL)}", id="far from any"
+        ),
+        pytest.param([], f"no setting was named; there are {', '.join(ALL)}", id="none"),
+        pytest.param([" ,"], f"no setting was named; there are {', '.join(ALL)}", id="commas alone"),
+        pytest.param(["TFJS-uint8"], "there is no setting 'TFJS-uint8'; did you mean 'tfjs-uint8'?", id="case"),
+    ],
+)
+def test_what_is_not_there_is_refused(asked, message):
+    with pytest.raises(UsageError) as refused:
+        select_settings(asked)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "end"),
+    [
+        ("node-wsam", ["python", "node-wasm", "node-cpu"], "did you mean 'node-wasm'?"),
+        ("zzz", ["python", "node-wasm"], "there are python, node-wasm"),
+        ("", [], "there are "),
+    ],
+)
+def test_nearest(name, known, end):
+    assert nearest(name, known) == end
+
+
+def test_choosing_anything():
+    assert choose("fruit", ["b*", "apple"], ["banana", "apple", "berry", "cherry"]) == ("banana", "apple", "berry")

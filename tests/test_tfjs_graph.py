@@ -1,0 +1,306 @@
+"""The Python executor of graph-models: the ops that only tfjs has against plain TensorFlow, and real models.
+
+Graphs of every op are made by hand; those that the converter makes are met in the contract of the runtimes.
+"""
+
+import base64
+import json
+import shutil
+
+import numpy as np
+import pytest
+from contracts import evaluate_graph
+
+from quantlab.artifacts import describe_given
+from quantlab.artifacts.tfjs import decode, stored_weights
+from quantlab.errors import TrialError
+from quantlab.runtimes import Job
+from quantlab.runtimes._tfjs_graph import graph_def, load
+from quantlab.runtimes.exchange import TensorFile
+from quantlab.types import ModelDescription, TensorSpec
+
+RANDOM = np.random.default_rng(11)
+IMAGE = RANDOM.normal(size=(3, 6, 6, 4)).astype(np.float32)
+ROWS = RANDOM.normal(size=(3, 8)).astype(np.float32)
+WEIGHTS = {
+    "depthwise": RANDOM.normal(size=(3, 3, 4, 1)).astype(np.float32),
+    "filter": RANDOM.normal(size=(3, 3, 4, 4)).astype(np.float32),
+    "matrix": RANDOM.normal(size=(8, 4)).astype(np.float32),
+    "bias": RANDOM.normal(size=4).astype(np.float32),
+    "slope": np.float32([0.5, -0.25, 0.1, 2.0]),
+}
+
+
+def text(*words):
+    return [base64.b64encode(word.encode()).decode() for word in words]
+
+
+def node(name, op, *inputs, **attributes):
+    return {"name": name, "op": op, "input": list(inputs), "attr": attributes}
+
+
+def fused(op, fused_ops, arguments, **attributes):
+    """A node as the converter writes it; convolutions slide over the image, products over the rows."""
+    source = "rows" if op == "_FusedMatMul" else "image"
+    kernel = {"_FusedMatMul": "matrix", "_FusedConv2D": "filter"}.get(op, "depthwise")
+    sliding = (
+        {}
+        if op == "_FusedMatMul"
+        else {
+            "strides": {"list": {"i": ["1", "1", "1", "1"]}},
+            "dilations": {"list": {"i": ["1", "1", "1", "1"]}},
+            "padding": {"s": text("SAME")[0]},
+            "data_format": {"s": text("NHWC")[0]},
+            "explicit_paddings": {"list": {}},
+        }
+    )
+    product = {"transpose_a": {"b": False}, "transpose_b": {"b": False}} if op == "_FusedMatMul" else {}
+    common = {
+        "T": {"type": "DT_FLOAT"},
+        "fused_ops": {"list": {"s": text(*fused_ops)}},
+        "num_args": {"i": str(len(arguments))},
+        "epsilon": {"f": 0.0},
+    }
+    return node("result", op, source, kernel, *arguments, **{**common, **sliding, **product, **attributes})
+
+
+def write(folder, nodes, weights=WEIGHTS, inputs=("image",)):
+    """A graph-model of constants, placeholders and the nodes given."""
+    folder.mkdir(parents=True, exist_ok=True)
+    typed = {
+        name: {"dtype": {"type": "DT_INT64" if each.dtype == np.int64 else "DT_FLOAT"}}
+        for name, each in weights.items()
+    }
+    constants = [node(name, "Const", **typed[name]) for name in weights]
+    placeholders = [
+        node(name, "Placeholder", dtype={"type": "DT_FLOAT"}, shape={"shape": {"unknownRank": True}}) for name in inputs
+    ]
+    stored = {name: each.astype(np.int32) if each.dtype == np.int64 else each for name, each in weights.items()}
+    document = {
+        "format": "graph-model",
+        "modelTopology": {"node": [*constants, *placeholders, *nodes], "versions": {"producer": 1882}},
+        "weightsManifest": [
+            {
+                "paths": ["weights.bin"],
+                "weights": [
+                    {"name": name, "shape": list(each.shape), "dtype": each.dtype.name} for name, each in stored.items()
+                ],
+            }
+        ],
+    }
+    (folder / "weights.bin").write_bytes(b"".join(each.tobytes() for each in stored.values()))
+    (folder / "model.json").write_text(json.dumps(document))
+    return folder
+
+
+def run(folder, fed, *fetched):
+    """What the executor gives for some nodes, fed with arrays by the placeholders' names."""
+
+    def file(name, position):
+        return TensorFile(name, "", 0, (), "float32", f"{name}:0", position)
+
+    inputs = tuple(file(name, place) for place, name in enumerate(fed))
+    outputs = tuple(file(name, place) for place, name in enumerate(fetched))
+    return load(Job("tfjs", str(folder), "", 1, 0, 1, inputs, outputs, {})).call(list(fed.values()))
+
+
+def prelu(values):
+    return np.where(values >= 0, values, WEIGHTS["slope"] * values)
+
+
+def activation(name):
+    import tensorflow as tf
+
+    return {"Relu": tf.nn.relu, "Relu6": tf.nn.relu6, "Elu": tf.nn.elu, "Prelu": prelu}[name]
+
+
+def plain(op, steps, **sliding):
+    """The same in TensorFlow's own words."""
+    import tensorflow as tf
+
+    options = {"strides": [1, 1, 1, 1], "padding": "SAME", **sliding}
+    values = {
+        "FusedDepthwiseConv2dNative": lambda: tf.nn.depthwise_conv2d(IMAGE, WEIGHTS["depthwise"], **options),
+        "_FusedConv2D": lambda: tf.nn.conv2d(IMAGE, WEIGHTS["filter"], **options),
+        "_FusedMatMul": lambda: tf.matmul(ROWS, WEIGHTS["matrix"]),
+    }[op]()
+    for step in steps:
+        if step == "BiasAdd":
+            values = tf.nn.bias_add(values, WEIGHTS["bias"])
+        elif step == "LeakyRelu":
+            values = tf.nn.leaky_relu(values, 0.3)
+        elif step != "NoOp":
+            values = activation(step)(values)
+    return np.asarray(values)
+
+
+FEED = {"image": IMAGE, "rows": ROWS}
+ARGUMENTS = {"BiasAdd": ["bias"], "Prelu": ["slope"]}
+
+
+@pytest.mark.parametrize(
+    ("op", "steps"),
+    [
+        pytest.param("FusedDepthwiseConv2dNative", ["BiasAdd"], id="depthwise, bias"),
+        pytest.param("FusedDepthwiseConv2dNative", ["NoOp"], id="depthwise alone"),
+        *(
+            pytest.param("FusedDepthwiseConv2dNative", [first, second], id=f"depthwise, {first}, {second}")
+            for first in ("BiasAdd", "NoOp")
+            for second in ("Relu", "Relu6", "Elu", "LeakyRelu", "Prelu")
+        ),
+        pytest.param("_FusedConv2D", ["BiasAdd", "Prelu"], id="convolution, bias, Prelu"),
+        pytest.param("_FusedConv2D", ["BiasAdd", "LeakyRelu"], id="convolution, bias, LeakyRelu"),
+        pytest.param("_FusedConv2D", ["BiasAdd", "Relu6"], id="convolution, bias, Relu6"),
+        pytest.param("_FusedMatMul", ["BiasAdd", "Prelu"], id="product, bias, Prelu"),
+        pytest.param("_FusedMatMul", ["BiasAdd", "Relu"], id="product, bias, Relu"),
+    ],
+)
+def test_fused_ops(op, steps, tmp_path):
+    arguments = [name for step in steps for name in ARGUMENTS.get(step, [])]
+    slope = {"leakyrelu_alpha": {"f": 0.3}} if "LeakyRelu" in steps else {}
+    folder = write(tmp_path, [fused(op, steps, arguments, **slope)], inputs=FEED)
+    (result,) = run(folder, FEED, "result")
+    np.testing.assert_allclose(result, plain(op, steps), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sliding"),
+    [
+        pytest.param(
+            {"strides": {"list": {"i": ["1", "2", "2", "1"]}}, "padding": {"s": text("VALID")[0]}},
+            {"strides": [1, 2, 2, 1], "padding": "VALID"},
+            id="strides",
+        ),
+        pytest.param(
+            {"dilations": {"list": {"i": ["1", "2", "2", "1"]}}},
+            {"dilations": [2, 2]},
+            id="dilations",
+        ),
+    ],
+)
+def test_the_attributes_of_a_fused_depthwise_convolution(attributes, sliding, tmp_path):
+    steps = ["BiasAdd", "Relu6"]
+    folder = write(tmp_path, [fused("FusedDepthwiseConv2dNative", steps, ["bias"], **attributes)], inputs=FEED)
+    (result,) = run(folder, FEED, "result")
+    np.testing.assert_allclose(result, plain("FusedDepthwiseConv2dNative", steps, **sliding), rtol=1e-5, atol=1e-5)
+
+
+def test_prelu_by_itself_and_what_comes_after_it(tmp_path):
+    """Its node has no attributes at all: the converter takes them away."""
+    nodes = [node("bent", "Prelu", "image", "slope"), node("after", "Neg", "bent", T={"type": "DT_FLOAT"})]
+    bent, after = run(write(tmp_path, nodes), {"image": IMAGE}, "bent", "after")
+    np.testing.assert_array_equal(bent, prelu(IMAGE))
+    np.testing.assert_array_equal(after, -prelu(IMAGE))
+
+
+def test_constants_of_64_bits_are_stored_in_32(tmp_path):
+    weights = {"which": np.array([3, 0], np.int64), "axis": np.array(3, np.int64)}
+    attributes = {"Tparams": {"type": "DT_FLOAT"}, "Tindices": {"type": "DT_INT64"}, "Taxis": {"type": "DT_INT64"}}
+    folder = write(tmp_path, [node("taken", "GatherV2", "image", "which", "axis", **attributes)], weights)
+    (taken,) = run(folder, {"image": IMAGE}, "taken")
+    np.testing.assert_array_equal(taken, IMAGE[..., [3, 0]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda document: document["weightsManifest"][0]["weights"][0].update(name="elsewhere"),
+            "the manifest has the weight 'elsewhere' and the graph no such constant",
+            id="a weight without its node",
+        ),
+        pytest.param(
+            lambda document: document.update(modelInitializer={"node": []}),
+            "the model initializes lookup tables, which quantlab does not run; export it without them",
+            id="lookup tables",
+        ),
+    ],
+)
+def test_a_graph_that_cannot_be_run(change, message, tmp_path):
+    folder = write(tmp_path, [])
+    document = json.loads((folder / "model.json").read_text())
+    change(document)
+    (folder / "model.json").write_text(json.dumps(document))
+    with pytest.raises(TrialError) as refused:
+        graph_def(folder)
+    assert str(refused.value) == message
+
+
+def quantized(scheme, dtype, random):
+    """A weight as stored, and its manifest entry."""
+    values = random.integers(0, 2**16, 500).astype({"none": dtype, "float16": "float16"}.get(scheme, scheme))
+    entry = {"name": "weight", "shape": [20, 25], "dtype": dtype}
+    if scheme in {"uint8", "uint16"}:
+        entry["quantization"] = {
+            "dtype": scheme,
+            "scale": float(random.uniform(1e-4, 1)),
+            "min": float(random.normal()),
+        }
+    if scheme == "float16":
+        entry["quantization"] = {"dtype": "float16"}
+    return values.reshape(20, 25), entry
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize(
+    ("scheme", "dtype"),
+    [
+        ("none", "float32"),
+        ("none", "int32"),
+        ("none", "bool"),
+        ("float16", "float32"),
+        ("uint8", "float32"),
+        ("uint16", "float32"),
+        ("uint8", "int32"),
+        ("uint16", "int32"),
+    ],
+    ids=lambda value: value,
+)
+def test_weights_are_decoded_as_the_official_reader_does(scheme, dtype, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDF_DISABLE_WELCOME_MESSAGE", "1")  # else tensorflowjs looks for a notebook
+    from tensorflowjs import read_weights
+
+    stored, entry = quantized(scheme, dtype, np.random.default_rng(5))
+    manifest = [{"paths": ["weights.bin"], "weights": [entry]}]
+    (tmp_path / "weights.bin").write_bytes(stored.tobytes())
+    document = {"format": "graph-model", "modelTopology": {"node": []}, "weightsManifest": manifest}
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    ((_, official),) = [each.values() for each in read_weights.read_weights(manifest, str(tmp_path), flatten=True)]
+    ((found, values),) = stored_weights(tmp_path)
+    decoded = decode(found, values)
+    assert decoded.dtype == official.dtype == dtype
+    np.testing.assert_array_equal(decoded, official)
+
+
+PUBLISHED = {
+    "emotion": ((64, 64, 1), {"Identity": (7,)}),
+    "gear-e1": ((64, 64, 1), {"predictions": (7,)}),
+    "antispoof": ((128, 128, 3), {"activation_4": (1,)}),
+    "blazeface": (
+        (256, 256, 3),
+        {"Identity": (512, 1), "Identity_1": (384, 1), "Identity_2": (512, 16), "Identity_3": (384, 16)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models(name, data_folder, tmp_path):
+    """Two of them store half floats, two keep their signature where old converters put it, one has a fixed batch."""
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(data_folder / "tfjs-graph-float16" / f"{name}.json", folder / "model.json")
+    shutil.copy(data_folder / "tfjs-graph-float16" / f"{name}.bin", folder)
+    shape, given = PUBLISHED[name]
+    inputs = (TensorSpec("image", (None, *shape), "float32"),)
+    outputs = tuple(TensorSpec(output, (None, *sizes), "float32") for output, sizes in given.items())
+    variant = describe_given(name, folder, ModelDescription("", "Keras 3", "", inputs, outputs, None))
+    samples = np.random.default_rng(0).uniform(size=(1, *shape)).astype(np.float32)
+    file = TensorFile("image", "", 0, shape, "float32", variant.inputs[0].tensor, 0)
+    asked = tuple(TensorFile(port.name, "", 0, (), "float32", port.tensor, port.position) for port in variant.outputs)
+    results = load(Job("tfjs", str(folder), "", 1, 0, 1, (file,), asked, {})).call([samples])
+    assert [each.shape for each in results] == [(1, *sizes) for sizes in given.values()]
+    expected = evaluate_graph(folder, samples, [port.tensor for port in variant.outputs])
+    for result, other in zip(results, expected, strict=True):
+        assert np.isfinite(result).all()
+        assert result.std() > 0 or result.size == 1
+        np.testing.assert_allclose(result, other, rtol=1e-4, atol=1e-5)

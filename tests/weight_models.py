@@ -1,0 +1,240 @@
+"""Artifacts whose weights are looked at: real models and an odd one, converted once, and TFLite files made by hand.
+
+`python weight_models.py FOLDER [KERAS]` writes the odd model, or a `.keras` file, as a SavedModel; TensorFlow stays out
+of the process that tests.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from study_fixtures import shared_once
+
+from quantlab.artifacts import ARTIFACTS
+from quantlab.statistics import compare_weights
+from quantlab.types import WeightRow
+from quantlab_converters import ConversionRequest, convert_settings
+
+__all__ = ["FAINT", "HandMade", "compared", "odd_variants", "real_variants", "write_tflite"]
+
+FAINT = 5
+"""The depthwise channel of the odd model whose values are 10,000 times smaller than the others'."""
+
+_SCHEMES = {"tfjs": ("float32", "float16", "uint8"), "tflite": ("float32", "float16", "dynamic", "int8")}
+
+
+def compared(variants: Mapping[str, Path], setting: str) -> list[WeightRow]:
+    """The rows of one of the variants."""
+    format_name = setting.partition("-")[0]
+    weights = ARTIFACTS[format_name].weights
+    return list(compare_weights(setting, weights(variants[setting]), weights(variants[f"{format_name}-float32"])))
+
+
+@pytest.fixture(scope="session")
+def odd_variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Setting → artifact of a model with a faint channel, a mask, a huge weight and a loop."""
+    with shared_once(tmp_path_factory, "odd-weights") as (folder, empty):
+        if empty:
+            _save_in_child(folder / "saved_model")
+            samples = np.random.default_rng(2).normal(size=(16, 6, 6, 8)).astype(np.float32)
+            _convert(folder / "saved_model", {"values": samples}, folder)
+        return _variants(folder)
+
+
+@pytest.fixture(scope="session")
+def real_variants(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Callable[[str], dict[str, Path]]:
+    """Setting → artifact of `fashion` or `kws`, converted when first asked for."""
+
+    def variants(name: str) -> dict[str, Path]:
+        with shared_once(tmp_path_factory, f"{name}-weights") as (folder, empty):
+            if empty:
+                _MAKERS[name](data_folder, folder)
+            return _variants(folder)
+
+    return variants
+
+
+def _fashion(data: Path, folder: Path) -> None:
+    _save_in_child(folder / "saved_model", data / "fashion-mnist" / "fashion_dscnn.keras")
+    with np.load(data / "fashion-mnist" / "test.npz") as samples:
+        _convert(folder / "saved_model", {"values": samples["x"][::500].astype(np.float32)}, folder)
+
+
+def _kws(data: Path, folder: Path) -> None:
+    with np.load(data / "kws01" / "kws01.npz") as samples:
+        _convert(data / "mlperf-tiny" / "kws_ref_model", {"input_1": samples["x"][::50]}, folder)
+
+
+_MAKERS = {"fashion": _fashion, "kws": _kws}
+
+
+def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path) -> None:
+    calibration = {name: folder / f"{name}.npy" for name in samples}
+    for name, values in samples.items():
+        np.save(calibration[name], values)
+    for format_name, schemes in _SCHEMES.items():
+        request = ConversionRequest(
+            saved_model=saved_model,
+            signature="serving_default",
+            schemes={scheme: folder / f"{format_name}-{scheme}" for scheme in schemes},
+            sample_shapes={},
+            calibration=calibration,
+            work=folder / f"{format_name}-work",
+        )
+        made = convert_settings(format_name, request, log=folder / f"{format_name}.log", stall_seconds=300)
+        assert [each.reason for each in made] == [None] * len(schemes)
+
+
+def _variants(folder: Path) -> dict[str, Path]:
+    return {
+        f"{format_name}-{scheme}": ARTIFACTS[format_name].served(folder / f"{format_name}-{scheme}")
+        for format_name, schemes in _SCHEMES.items()
+        for scheme in schemes
+    }
+
+
+def _save_in_child(*arguments: Path) -> None:
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, __file__, *map(str, arguments)]
+    done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def _save_odd(folder: Path) -> None:
+    import tensorflow as tf
+
+    rng = np.random.default_rng(1)
+    sizes = np.where(np.arange(8) == FAINT, 1e-4, 1)[:, None]
+    holder = tf.Module()
+    holder.spread = tf.Variable((rng.uniform(-1, 1, (3, 3, 8, 1)) * sizes).astype(np.float32))
+    holder.huge = tf.Variable(np.where(np.eye(8, 4) == 1, 1e30, rng.normal(size=(8, 4))).astype(np.float32))
+    holder.turned = tf.Variable(rng.normal(size=(8, 8)).astype(np.float32))
+    mask = tf.constant([0, 0, -1e9, 0, -1e9, 0, 0, 0], tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 6, 6, 8), tf.float32, name="values")])
+    def call(values: Any) -> Any:
+        pooled = tf.reduce_mean(tf.nn.relu(tf.nn.depthwise_conv2d(values, holder.spread, [1, 1, 1, 1], "SAME")), [1, 2])
+        looped = tf.while_loop(
+            lambda turn, _: turn < 3,
+            lambda turn, hidden: (turn + 1, tf.tanh(hidden @ holder.turned)),
+            [tf.constant(0), pooled],
+        )[1]
+        return {"masked": tf.nn.softmax(pooled + mask), "huge": tf.tanh(pooled @ holder.huge), "looped": looped}
+
+    tf.saved_model.save(holder, str(folder), signatures={"serving_default": call})
+
+
+def _save_keras(folder: Path, path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    holder = tf.Module()
+    holder.model = keras.models.load_model(path)
+
+    @tf.function(input_signature=[tf.TensorSpec(holder.model.inputs[0].shape, tf.float32, name="values")])
+    def call(values: Any) -> Any:
+        return {"output": holder.model(values, training=False)}
+
+    tf.saved_model.save(holder, str(folder), signatures={"serving_default": call})
+
+
+@dataclass(frozen=True, slots=True)
+class HandMade:
+    """A tensor of a TFLite file made by hand."""
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int, ...] = (4,)
+    data: bytes = b""
+    """Empty where an op makes it; equal bytes share a buffer, as converters write them."""
+    scales: tuple[float, ...] = ()
+    zeros: tuple[int, ...] = ()
+    axis: int = 0
+    sparse: bool = False
+    in_blocks: bool = False
+
+
+def write_tflite(
+    path: Path,
+    tensors: Sequence[HandMade],
+    ops: Sequence[tuple[str, list[int], list[int]]],
+    *,
+    metadata: Sequence[tuple[str, bytes]] = (),
+) -> Path:
+    """A file with these tensors, of which the first goes in and the last comes out, and (op, inputs, outputs)."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT()
+    model.version, model.buffers = 3, [schema.BufferT()]
+    codes = list(dict.fromkeys(name for name, _, _ in ops))
+    model.operatorCodes = [_code(schema, name) for name in codes]
+    graph = schema.SubGraphT()
+    graph.inputs, graph.outputs = [0], [len(tensors) - 1]
+    graph.tensors = [_tensor(schema, model, tensor) for tensor in tensors]
+    graph.operators = [_operator(schema, codes.index(name), inputs, outputs) for name, inputs, outputs in ops]
+    model.subgraphs = [graph]
+    model.metadata = [_metadata(schema, model, name, data) for name, data in metadata]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+def _code(schema: Any, name: str) -> Any:
+    code = schema.OperatorCodeT()
+    known = vars(schema.BuiltinOperator)
+    code.version, code.builtinCode = 2, known.get(name, schema.BuiltinOperator.CUSTOM)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.customCode = None if name in known else name
+    return code
+
+
+def _operator(schema: Any, code: int, inputs: list[int], outputs: list[int]) -> Any:
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = code, inputs, outputs
+    return operator
+
+
+def _tensor(schema: Any, model: Any, made: HandMade) -> Any:
+    tensor, quantization = schema.TensorT(), schema.QuantizationParametersT()
+    tensor.name, tensor.shape, tensor.type = made.name, list(made.shape), getattr(schema.TensorType, made.dtype.upper())
+    tensor.buffer = _buffer(schema, model, made.data)
+    quantization.scale, quantization.zeroPoint = list(made.scales), list(made.zeros)
+    quantization.quantizedDimension = made.axis
+    if made.in_blocks:
+        quantization.detailsType = schema.QuantizationDetails.BlockwiseQuantization
+        quantization.details = schema.BlockwiseQuantizationT()
+    tensor.quantization = quantization
+    tensor.sparsity = schema.SparsityParametersT() if made.sparse else None
+    return tensor
+
+
+def _metadata(schema: Any, model: Any, name: str, data: bytes) -> Any:
+    metadata = schema.MetadataT()
+    metadata.name, metadata.buffer = name, _buffer(schema, model, data)
+    return metadata
+
+
+def _buffer(schema: Any, model: Any, data: bytes) -> int:
+    for place, buffer in enumerate(model.buffers):
+        if bytes(buffer.data or b"") == data:
+            return place
+    buffer = schema.BufferT()
+    buffer.data = list(data)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
+if __name__ == "__main__":
+    target, *keras_file = map(Path, sys.argv[1:])
+    if keras_file:
+        _save_keras(target, keras_file[0])
+    else:
+        _save_odd(target)
