@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ class Workbench:
         export = self.folder / "exported" / path.name / "saved_model"
         model = {"path": str(path), "signature": options.signature, "custom": list(options.custom)}
         request = {"request": "open", "model": {**model, "unsafe": options.unsafe, "export": str(export)}}
-        said = next(iter(python.ask(request, self.workshop)))
+        said, *_ = python.ask(request, self.workshop)  # to the end, or the worker would be ended as a busy one
         assert said["type"] == "opened", said
         specs = [tuple(TensorSpec(**{**each, "shape": tuple(each["shape"])}) for each in said[key]) for key in _PORTS]
         told = [said[key] for key in ("path", "kind", "sha256")]
@@ -207,7 +207,7 @@ def run_job(
     *,
     start: int = 0,
     batch_size: int = BATCH,
-) -> Iterator[Message]:
+) -> Generator[Message, None, None]:
     """Run a variant over samples from `start` on, into output files that are there."""
     ports = {port.name: port for port in variant.outputs}
     job = Job(
@@ -290,7 +290,7 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
             list(messages)
         again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
         assert [next(again)["type"], next(again)["type"]] == ["ready", "progress"]
-        again.close()  # type: ignore[attr-defined]  # a generator, which its listener left
+        again.close()  # as a listener that has enough
         workshop.stall_seconds = 0.01
         with pytest.raises(ChildStalled) as stalled:
             list(run_job(runtime, bench, variant, samples, outputs))

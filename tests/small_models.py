@@ -324,7 +324,7 @@ def keras2_subclassed(folder: Path) -> Path:
     """Keras 2, subclassed, as a SavedModel."""
     keras = _keras2()
 
-    class Subclassed(keras.Model):  # type: ignore[name-defined,misc]  # known at run time only
+    class Subclassed(keras.Model):
         def __init__(self) -> None:
             super().__init__()
             self.dense = keras.layers.Dense(4, activation="tanh")

@@ -139,13 +139,12 @@ def test_the_hash_is_of_every_byte_that_is_served(format_name, tmp_path):
             id="NaN and infinity",
         ),
         pytest.param(
-            [("big", np.float32([1e30, 1]).astype(np.float16)), ("codes", np.int32([2**31 - 1]))],
+            [("big", np.float16([np.inf, 1])), ("codes", np.int32([2**31 - 1]))],
             ("weight 'big' holds 1 values that are not finite in float16",),
-            id="1e30 as a half float",
+            id="an infinite half float",
         ),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_weights_that_are_not_finite_are_named(format_name, weights, notes, tmp_path):
     if format_name == "tfjs":
         weights = [
@@ -178,7 +177,7 @@ def codes(dtype, count):
         pytest.param(
             "f32", "m.tflite", {"float16": 900}, ("named float32, holds float16 weights",), id="a row's name claims too"
         ),
-        pytest.param("mine", "m_f16.tflite", {"float16": 450, "float32": 10}, (), id="float16 with a few floats"),
+        pytest.param("mine", "m_f16.tflite", {"float16": 450, "float32": 8}, (), id="float16 with a few floats"),
         pytest.param(
             "mine",
             "m_fp16.tflite",
@@ -206,7 +205,7 @@ def codes(dtype, count):
             id="partly int8",
         ),
         pytest.param("mine", "m_float32.tflite", {"float32": 900, "int8": 9}, (), id="a few codes are no claim's end"),
-        pytest.param("mine", "m_float32.tflite", {"int32": 90}, (), id="shapes alone"),
+        pytest.param("mine", "m_float32.tflite", {"int32": 88}, (), id="shapes alone"),
         pytest.param("half2f32", "halff16x.tflite", {"float32": 900}, (), id="letters around are no claim"),
     ],
 )

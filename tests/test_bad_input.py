@@ -685,18 +685,18 @@ def test_a_runtime_that(body, reason, place):
     [
         pytest.param(
             "echo v18.20.1",
-            "'{node}' is Node.js v18.20.1, and 20 is the oldest; set QUANTLAB_NODE to a Node.js of 20 or newer",
+            "'{node}' is Node.js v18.20.1, and 20.11 is the oldest; set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="too old",
         ),
         pytest.param(
             "echo hello",
-            "'{node}' is Node.js hello, and 20 is the oldest; set QUANTLAB_NODE to a Node.js of 20 or newer",
+            "'{node}' is Node.js hello, and 20.11 is the oldest; set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="something else",
         ),
         pytest.param(
             "exit 1",
             "Node.js at '{node}' does not start (Command '['{node}', '--version']' returned non-zero exit status 1.); "
-            "set QUANTLAB_NODE to a Node.js of 20 or newer",
+            "set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="broken",
         ),
     ],

@@ -239,7 +239,7 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
     assert [line[0] for line in lines[:-2]] == ["✓"] * 6 + ["✗"] * 3
     mend = (
         "Node.js at '/nowhere/node' does not start ([Errno 2] No such file or directory: '/nowhere/node'); "
-        "set QUANTLAB_NODE to a Node.js of 20 or newer"
+        "set QUANTLAB_NODE to a Node.js of 20.11 or newer"
     )
     assert [line[2:].split(maxsplit=1)[0] for line in lines[6:9]] == ["Node.js", "tfjs", "LiteRT.js"]
     assert all(line.endswith(f"  {mend}") for line in lines[6:9])

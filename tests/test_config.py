@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from quantlab.cli._config import read_preprocessing
+from quantlab.cli._config import read_preprocessing as read
 from quantlab.errors import UsageError
 from quantlab.types import Preprocessing
 
@@ -12,6 +12,11 @@ from quantlab.types import Preprocessing
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+
+
+def read_preprocessing(config, declared):
+    """As for a folder of images, which this one is."""
+    return read(config, declared, data=".")
 
 
 def toml(tmp_path, text, name="quantlab.toml"):
@@ -47,9 +52,19 @@ def test_a_file_that_is_named_is_read_and_the_one_here_is_not(tmp_path):
     assert read_preprocessing(other, NOTHING) == Preprocessing(offset=2)
 
 
-def test_other_tables_are_left_alone(tmp_path):
-    toml(tmp_path, "[budget]\nloss = 1\n")
-    assert read_preprocessing(None, NOTHING) == Preprocessing()
+def test_a_table_that_there_is_not_is_refused(tmp_path):
+    toml(tmp_path, "[preprocesing]\nscale = 1\n")
+    with pytest.raises(UsageError) as refusal:
+        read_preprocessing(None, NOTHING)
+    assert str(refusal.value) == (
+        "[preprocesing] is no table of 'quantlab.toml' that quantlab knows; did you mean 'preprocessing'?"
+    )
+
+
+def test_arrays_are_left_alone_by_the_file_in_this_folder_but_not_by_one_that_is_named(tmp_path):
+    path = toml(tmp_path, "[preprocessing]\nscale = 0.5\n")
+    assert read(None, NOTHING, data="x.npz") == Preprocessing()
+    assert read(path, NOTHING, data="x.npz") == Preprocessing(scale=0.5)
 
 
 @pytest.mark.parametrize(

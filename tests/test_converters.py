@@ -71,6 +71,7 @@ def converted(format_name, request):
                 "infinite, and uint8 needs a range; train again or repair the model"
             },
             id="NaN and infinity have no range",
+            marks=pytest.mark.filterwarnings("ignore:overflow encountered in cast"),
         ),
         pytest.param(
             "empty_weight",

@@ -368,42 +368,44 @@ def test_the_hash_of_a_folder_is_of_names_and_bytes(small_models, tmp_path):
     assert len({digest(nothing), digest(a_byte), digest(a_name)}) == 3
 
 
-@pytest.mark.parametrize(
-    ("name", "used", "library"),
-    [
-        pytest.param("custom", "Tripled", "keras", id="a layer of Keras 3"),
-        pytest.param("keras2_custom", "Quadrupled", "tf_keras", id="a layer of Keras 2"),
-        pytest.param("subclassed", "Subclassed", "keras", id="a subclassed model"),
-    ],
-)
-def test_what_is_the_users_own_needs_its_module(name, used, library, small_models, tmp_path, monkeypatch):
-    path = small_models[name].path
+OWN = {
+    "custom": ("Tripled", "keras"),
+    "keras2_custom": ("Quadrupled", "tf_keras"),
+    "subclassed": ("Subclassed", "keras"),
+}
+"""Models of the user's own classes: which, and of what library."""
+
+
+def test_what_is_the_users_own_is_not_found_without_its_module(small_models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the module is not
-    assert ask_to_open(path, (), tmp_path) == {
-        "type": "failed",
-        "reason": f"'{path}' uses '{used}', which is not part of Keras; name the module that registers it "
-        f"(@{library}.saving.register_keras_serializable()) with --custom MODULE",
-        "expected": True,
-    }
-    monkeypatch.chdir(path.parent)
-    opened = ask_to_open(path, ("shop_layers",), tmp_path)
-    assert (opened["type"], Path(opened["saved_model"], "saved_model.pb").is_file()) == ("opened", True)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        for name, (used, library) in OWN.items():
+            path = small_models[name].path
+            assert ask_to_open(path, (), tmp_path / name, workshop) == {
+                "type": "failed",
+                "reason": f"'{path}' uses '{used}', which is not part of Keras; name the module that registers it "
+                f"(@{library}.saving.register_keras_serializable()) with --custom MODULE",
+                "expected": True,
+            }
 
 
-def test_a_subclassed_model_with_two_arguments_is_refused(small_models, tmp_path, monkeypatch):
-    path = small_models["two_arguments"].path
-    monkeypatch.chdir(path.parent)
-    assert ask_to_open(path, ("shop_layers",), tmp_path) == {
-        "type": "failed",
-        "reason": f"the subclassed model of '{path}' could not be called with one float32 tensor of shape (1, 5) "
-        f"(TypeError: missing a required argument: 'others'); save it with model.export('saved_model') and give that "
-        f"folder",
-        "expected": True,
-    }
+def test_what_is_the_users_own_is_found_with_its_module(small_models, tmp_path):
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        for name in OWN:
+            opened = ask_to_open(small_models[name].path, ("shop_layers",), tmp_path / name, workshop)
+            assert (opened["type"], Path(opened["saved_model"], "saved_model.pb").is_file()) == ("opened", True)
+        path = small_models["two_arguments"].path
+        assert ask_to_open(path, ("shop_layers",), tmp_path / "refused", workshop) == {
+            "type": "failed",
+            "reason": f"the subclassed model of '{path}' could not be called with one float32 tensor of shape (1, 5) "
+            f"(TypeError: missing a required argument: 'others'); save it with model.export('saved_model') and give "
+            f"that folder",
+            "expected": True,
+        }
 
 
-def ask_to_open(path, custom, folder):
-    """What a worker of its own says: what was registered once in a process stays registered."""
-    model = {"path": str(path), "signature": None, "custom": list(custom), "unsafe": False}
-    with Workshop(folder / "shop", stall_seconds=300) as workshop:
-        return next(python.ask({"request": "open", "model": {**model, "export": str(folder / "export")}}, workshop))
+def ask_to_open(path, custom, export, workshop):
+    """What a worker says; in one of its own, since what was registered in a process stays registered."""
+    model = {"path": str(path), "signature": None, "custom": list(custom), "unsafe": False, "export": str(export)}
+    said, *_ = python.ask({"request": "open", "model": model}, workshop)
+    return said

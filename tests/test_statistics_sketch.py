@@ -84,6 +84,10 @@ def test_every_dtype_of_numbers_is_counted_the_same(dtype):
     assert ErrorSketch.of(np.array([[0, 1], [2, 3]], dtype)) == ErrorSketch.of(np.array([0.0, 1.0, 2.0, 3.0]))
 
 
+def test_the_least_byte_has_no_opposite_in_bytes_but_a_size():
+    assert ErrorSketch.of(np.array([-128], np.int8)).quantile(1) == 128
+
+
 def test_counts():
     sketch = ErrorSketch.of(np.array([0.0, NAN, 1.0, 1.001, -2.0, INF], np.float32))
     assert (sketch.count, sketch.zeros, sketch.non_finite) == (6, 1, 2)

@@ -242,7 +242,10 @@ def show(
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Inside: only the first so many rows.")] = None,
 ) -> int:
-    """Print the table of a study again, or what is inside its variants; nothing is run."""
+    """Print a study's table again, or look inside it.
+
+    Nothing is run: layers, weights, ops and the split of the loss were found by analyze.
+    """
     from quantlab.settings import nearest
     from quantlab.store import Store, find_latest
     from quantlab_reports import RENDERERS

@@ -33,17 +33,18 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
         UsageError: If the file is missing or broken, or a key or value is not as it must be.
     """
     given = {key: value for key, value in declared.items() if value is not None}
-    applies = config is not None or (data is not None and Path(data).is_dir())
-    table = {**(_table(config) if applies else {}), **given}
+    table = {**_table(config), **given}
     known = [field.name for field in fields(Preprocessing)]
     for key, value in table.items():
         if key not in known:
             raise UsageError(f"'{key}' is no key of [preprocessing]; {nearest(key, known)}")
         if key in _KINDS:
             _refuse_kind(key, value)
-    if "size" in table:
-        table["size"] = _size(table["size"])
-    return Preprocessing(**table)
+    applies = config is not None or (data is not None and Path(data).is_dir())
+    wanted = table if applies else given
+    if "size" in wanted:
+        wanted["size"] = _size(wanted["size"])
+    return Preprocessing(**wanted)
 
 
 def _refuse_kind(key: str, value: Any) -> None:

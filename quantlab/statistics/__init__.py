@@ -9,6 +9,16 @@ ScoreSums ─┬─ TensorError            how far a tensor of any shape strays
            └─ RegressionSums         MAE and RMSE against labels
 ```
 
+Inside a variant, `align` tells which tensor is which, `LayerError` sums how far each strays, and `SplitSums` where the
+loss comes from:
+
+```text
+LayerError ─┬─ TensorError           the same sums, in one pass with the rest
+            ├─ ErrorSketch           quantiles of |error|
+            ├─ Range                 of either side
+            └─ ChannelSums           by the last axis, on request
+```
+
 Intervals (`wilson`, `tango`, `newcombe_paired`) are in shares from −1 to 1; `Scores` are in percent and points.
 """
 

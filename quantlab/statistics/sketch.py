@@ -78,11 +78,11 @@ class ErrorSketch(Sums):
 
     @staticmethod
     def of(errors: NDArray[Any]) -> "ErrorSketch":
-        """Count errors of any shape and float dtype; their sign is dropped."""
+        """Count errors of any shape, real numbers; their sign is dropped."""
         flat = errors.reshape(-1)
         counter = ErrorCounter()
         for start in range(0, flat.size, BLOCK):
-            sizes = np.abs(flat[start : start + BLOCK]).astype(np.float64)
+            sizes = np.abs(flat[start : start + BLOCK].astype(np.float64))
             # NaN is greater than anything to NumPy's maximum.
             if not math.isfinite(sizes.max()):
                 counter.non_finite += sizes.size - int(np.count_nonzero(np.isfinite(sizes)))

@@ -12,7 +12,7 @@ the runtime is python. Give the same value twice, and the part is 0.
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, Self
@@ -104,17 +104,10 @@ class SplitSums(Sums):
         """
         if spoiled := self._spoiled():
             return _nothing(setting, runtime, "rms", spoiled)
-        steps = (self.conversion, self.quantization, self.runtime)
-        plain = [
-            None if self.missing.intersection(edge) else self._rms(step.sum_square)
-            for step, edge in zip(steps, pairwise(_STAGES), strict=True)
-        ]
         total = None if _STAGES[-1] in self.missing else self._rms(self.sum_square)
+        plain = self._plain()
         cancelled = total == 0 and any(plain)
-        conversion, quantization, last = (
-            None if rms is None or total is None or cancelled else self._projection(step, total)
-            for step, rms in zip(steps, plain, strict=True)
-        )
+        conversion, quantization, last = (None,) * 3 if cancelled else self._parts(plain, total)
         return SplitRow(
             setting=setting,
             runtime=runtime,
@@ -130,14 +123,31 @@ class SplitSums(Sums):
             reason=_CANCELLED if cancelled else _absent(self.missing),
         )
 
+    @property
+    def _steps(self) -> tuple[StepSums, StepSums, StepSums]:
+        return self.conversion, self.quantization, self.runtime
+
+    def _plain(self) -> list[float | None]:
+        """The RMS of each step; None where a stage at its ends is missing."""
+        return [
+            None if self.missing.intersection(edge) else self._rms(step.sum_square)
+            for step, edge in zip(self._steps, pairwise(_STAGES), strict=True)
+        ]
+
+    def _parts(self, plain: Sequence[float | None], total: float | None) -> list[float | None]:
+        return [
+            None if rms is None or total is None else self._projection(step, total)
+            for step, rms in zip(self._steps, plain, strict=True)
+        ]
+
     def _spoiled(self) -> str | None:
         if not self.count:
             return "nothing was compared"
         if self.non_finite:
             return f"{self.non_finite} elements of the output are NaN or infinite at one of its stages"
         # Only float64 outputs can bring this about.
-        squares = (self.sum_square, self.conversion.sum_square, self.quantization.sum_square, self.runtime.sum_square)
-        return None if math.isfinite(sum(squares)) else "the squares of the errors are greater than float64 holds"
+        squares = self.sum_square + sum(step.sum_square for step in self._steps)
+        return None if math.isfinite(squares) else "the squares of the errors are greater than float64 holds"
 
     def _rms(self, sum_square: float) -> float:
         return math.sqrt(sum_square / self.count)

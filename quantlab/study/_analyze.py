@@ -68,8 +68,8 @@ def analyze(
     plan = make_plan(options)  # names first: they cost nothing
     refuse_unknown_metric(options.metric)
     path = Path(model)
-    refuse_missing(data, options.calibration)
     file = identify(path, options.model)
+    refuse_missing(data, options.calibration)
     store = Store(options.out or Path(f"{path.stem}.study"))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
