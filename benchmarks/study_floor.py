@@ -46,7 +46,18 @@ def _round(model: Path, data: str) -> tuple[dict[str, float], dict[str, float]]:
 
 
 def _study(model: Path, data: str, out: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "quantlab", "analyze", str(model), "--data", data, "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "quantlab",
+        "analyze",
+        str(model),
+        "--data",
+        data,
+        "--out",
+        str(out),
+        "--no-layers",
+    ]
     wall = _timed(command, {})
     return {"wall": wall, **json.loads((out / "study.json").read_text())["seconds"]}
 

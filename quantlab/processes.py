@@ -59,6 +59,7 @@ def python_environment(*, onednn: bool) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0",
         "CUDA_VISIBLE_DEVICES": "-1",
         "KERAS_BACKEND": "tensorflow",
+        "TFDF_DISABLE_WELCOME_MESSAGE": "1",
         "TF_USE_LEGACY_KERAS": "",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONUNBUFFERED": "1",

@@ -171,7 +171,7 @@ def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-DIGITS = ("analyze", "digits.keras", "--data", "digits.npz", "--settings", "tfjs-uint8,tflite-dynamic")
+DIGITS = ("analyze", "digits.keras", "--data", "digits.npz", "--settings", "tfjs-uint8,tflite-dynamic", "--no-layers")
 """The command that the prepared study was made with; in both default runtimes."""
 
 
@@ -401,27 +401,41 @@ def _crowd(folder: Path) -> None:
 
 
 def _ports(folder: Path) -> None:
-    """A tf.Module with two inputs, one of integers, and two outputs: a price, and how likely it is spam."""
+    """A tf.Module with two inputs and two outputs: a price, and how likely it is spam.
+
+    The price goes by the difference of two integers, which float32 could not tell apart.
+    """
     import tensorflow as tf
 
     module = tf.Module()
-    weights = np.random.default_rng(5).normal(size=(4, 2)).astype(np.float32)
+    weights = np.random.default_rng(5).normal(size=(5, 2)).astype(np.float32)
     np.savez(folder / "ports-weights.npz", weights=weights)
     module.weights = tf.Variable(weights)
 
     @tf.function
     def call(counts: Any, values: Any) -> Any:
-        total = tf.cast(tf.reduce_sum(counts, axis=1, keepdims=True), tf.float32)
-        return {"price": values @ module.weights[:, :1] + total, "spam": tf.sigmoid(values @ module.weights[:, 1:])}
+        apart = tf.cast(counts[:, :1] - counts[:, 1:], tf.float32)
+        known = tf.concat([values, apart], axis=1)
+        return {"price": known @ module.weights[:, :1], "spam": tf.sigmoid(known @ module.weights[:, 1:])}
 
-    counts = tf.TensorSpec([None, 3], tf.int32, name="counts")
+    counts = tf.TensorSpec([None, 2], tf.int32, name="counts")
     values = tf.TensorSpec([None, 4], tf.float32, name="values")
     module.call = call
     signature = call.get_concrete_function(counts=counts, values=values)
     tf.saved_model.save(module, str(folder / "ports"), signatures=signature)
 
 
-MAKERS = (_attention, _noisy, _crowd, _ports)
+def _twice(folder: Path) -> None:
+    """A tf.Module with two signatures that differ in nothing but what they answer."""
+    import tensorflow as tf
+
+    module, spec = tf.Module(), tf.TensorSpec([None, 3], tf.float32, name="values")
+    doubled = tf.function(lambda values: {"scores": 2.0 * values}).get_concrete_function(spec)
+    tripled = tf.function(lambda values: {"scores": 3.0 * values}).get_concrete_function(spec)
+    tf.saved_model.save(module, str(folder / "twice"), signatures={"doubled": doubled, "tripled": tripled})
+
+
+MAKERS = (_attention, _noisy, _crowd, _ports, _twice)
 
 if __name__ == "__main__":
     for maker in MAKERS:

@@ -416,7 +416,7 @@ def test_a_tfjs_folder_that_is_not_whole(spoil, message, tmp_path):
 
 
 def test_the_published_layers_model_is_refused(data_folder):
-    path = data_folder / "tfjs-layers-translator"
+    path = (data_folder / "tfjs-layers-translator").resolve()
     with pytest.raises(ArtifactError) as refused:
         describe_given("mine", path, MODEL)
     assert str(refused.value) == (

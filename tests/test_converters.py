@@ -89,7 +89,7 @@ def converted(format_name, request):
             [],
             {
                 "float32": "the input 'values' has the open shape (None, None, 3), and a TFLite file needs sizes; "
-                "give --data, whose samples close it"
+                "give samples, which close it: --data for analyze, --calibration for convert"
             },
             id="a size that the model leaves open",
         ),

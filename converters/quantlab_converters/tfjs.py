@@ -45,6 +45,18 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
                 f"tfjs has no op for {unsupported[1]}; replace what uses it{gelu} or leave the tfjs settings out"
             ) from error
         raise
+    _sort_attributes(folder / "model.json")
+
+
+def _sort_attributes(model_json: Path) -> None:
+    """Write the topology's keys in order: they come out of a protobuf map in another order each time.
+
+    What they say is the same, and the same model then gives the same file and the same hash. Signatures keep their
+    order, which tfjs takes for that of a model's inputs.
+    """
+    document = json.loads(model_json.read_text())
+    document["modelTopology"] = json.loads(json.dumps(document["modelTopology"], sort_keys=True))
+    model_json.write_text(json.dumps(document))
 
 
 def _store_again(float32: Path, folder: Path, scheme: str) -> None:

@@ -52,7 +52,7 @@ def _closed_shape(name: str, shape: list[int | None], request: ConversionRequest
     if None in sample:
         raise ConversionError(
             f"the input '{name}' has the open shape {tuple(shape)}, and a TFLite file needs sizes; "
-            f"give --data, whose samples close it"
+            f"give samples, which close it: --data for analyze, --calibration for convert"
         )
     return [1, *sample]
 

@@ -6,7 +6,7 @@ converter makes up: `FusedDepthwiseConv2dNative` (its kernel gives wrong values 
 keeps the node's name, so that whoever reads it reads the same value.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def graph_def(folder: Path) -> Any:
         raise TrialError("the model initializes lookup tables, which quantlab does not run; export it without them")
     graph = json_format.ParseDict(document["modelTopology"], graph_pb2.GraphDef(), ignore_unknown_fields=True)
     _fill_constants(graph, folder)
-    nodes = [part for node in graph.node for part in _take_apart(node)]
+    vectors = {node.name for node in graph.node if node.op == "Const" and _rank(node) == 1}
+    nodes = [part for node in graph.node for part in _take_apart(node, vectors)]
     del graph.node[:]
     graph.node.extend(nodes)
     return graph
@@ -91,8 +92,12 @@ def _all_nodes(graph: Any) -> Iterator[Any]:
         yield from function.node_def
 
 
-def _take_apart(node: Any) -> list[Any]:
-    """The node itself, or the ops it was fused from, the last under its name."""
+def _rank(node: Any) -> int:
+    return len(node.attr["value"].tensor.tensor_shape.dim)
+
+
+def _take_apart(node: Any, vectors: Set[str]) -> list[Any]:
+    """The node itself, or the ops it was fused from, the last under its name; `vectors` are constants of one axis."""
     fused = [op.decode() for op in node.attr["fused_ops"].list.s] if "fused_ops" in node.attr else []
     if node.op == "Prelu":
         return _prelu(node.name, node.input[0], node.input[1], _float32())
@@ -100,6 +105,9 @@ def _take_apart(node: Any) -> list[Any]:
         return _unfused(node, "DepthwiseConv2dNative", fused)
     if "Prelu" in fused:
         return _unfused(node, {"_FusedConv2D": "Conv2D", "_FusedMatMul": "MatMul"}[node.op], fused)
+    if node.op == "_FusedMatMul" and "BiasAdd" in fused and node.input[2] not in vectors:
+        # Grappler fuses any addition, and TensorFlow's kernel takes a vector only.
+        return _unfused(node, "MatMul", ["AddV2" if step == "BiasAdd" else step for step in fused])
     if node.op == "_FusedConv2D" and "TArgs" not in node.attr:
         # Files of older converters do not say of what type the bias is, and TensorFlow asks for it now.
         node.attr["TArgs"].list.type.extend([node.attr["T"].type] * len(node.input[2:]))
@@ -127,6 +135,8 @@ def _unfused(node: Any, op: str, fused: Sequence[str]) -> list[Any]:
             parts += _prelu(name, source, arguments.pop(0), node.attr["T"])
         elif step == "BiasAdd":
             parts.append(_node(step, name, [source, arguments.pop(0)], _only(node, "T", "data_format")))
+        elif step == "AddV2":
+            parts.append(_node(step, name, [source, arguments.pop(0)], _only(node, "T")))
         else:
             parts.append(_node(step, name, [source], _only(node, "T")))
             if step == "LeakyRelu" and "leakyrelu_alpha" in node.attr:

@@ -53,6 +53,7 @@ class Workshop:
     _idle: dict[str, list[Child]] = field(default_factory=dict)
     _all: list[Child] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
 
     def take(self, kind: str, start: Callable[[], Child]) -> Child:
         """An idle child of a kind, or a new one."""
@@ -73,6 +74,8 @@ class Workshop:
         """End a child when the study ends, whatever happens."""
         with self._lock:
             self._all.append(child)
+            if self._closed:  # it was started while another thread stopped the study
+                child.close()
         return child
 
     def __enter__(self) -> Self:
@@ -84,6 +87,7 @@ class Workshop:
     def close(self) -> None:
         """End every child; jobs under way in other threads see theirs die."""
         with self._lock:
+            self._closed = True
             for child in self._all:
                 child.close()
             self._all.clear()
