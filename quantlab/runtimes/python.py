@@ -9,11 +9,12 @@ from collections.abc import Generator, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from quantlab.errors import QuantlabError, TrialError
 from quantlab.processes import Child, Message, python_environment
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, job_document
 
-__all__ = ["ask", "environment", "reference_environment", "run"]
+__all__ = ["answer", "ask", "environment", "reference_environment", "run"]
 
 _KIND = "python"
 _TENSORFLOW = {"onednn": "on", "threads": "1"}
@@ -56,6 +57,25 @@ def ask(request: Mapping[str, Any], workshop: Workshop) -> Generator[Message, No
             workshop.give_back(_KIND, child)
         else:
             child.close()
+
+
+def answer(
+    request: Mapping[str, Any], kind: str, workshop: Workshop, *, error: type[QuantlabError] = TrialError
+) -> Message:
+    """The message of a kind among what a worker says; heard to its end, so that the worker is free for the next.
+
+    Raises:
+        error: If the request failed.
+    """
+    found: Message | None = None
+    for message in ask(request, workshop):
+        if message["type"] == "failed":
+            raise error(str(message["reason"]))
+        if message["type"] == kind:
+            found = message
+    if found is None:
+        raise error(f"the process answered without saying '{kind}'")
+    return found
 
 
 def _start(workshop: Workshop) -> Child:

@@ -48,21 +48,8 @@ class Session(Protocol):
 
 def graph_taps(job: Job, workshop: Workshop) -> tuple[TapSpec, ...]:
     """Every tensor inside a graph-model, or inside the reference's graph (`format` is `reference-graph`)."""
-    said = _answer({"request": "list-taps", "job": job_document(job)}, "taps", workshop)
+    said = python.answer({"request": "list-taps", "job": job_document(job)}, "taps", workshop)
     return tuple(_spec(each) for each in said["taps"])
-
-
-def _answer(request: Message, kind: str, workshop: Workshop) -> Message:
-    """What a worker says to a request; heard to its end, so that the worker is free for the next."""
-    found: Message | None = None
-    for message in python.ask(request, workshop):
-        if message["type"] == "failed":
-            raise TrialError(str(message["reason"]))
-        if message["type"] == kind:
-            found = message
-    if found is None:
-        raise TrialError(f"the worker answered without saying '{kind}'")
-    return found
 
 
 def _spec(said: Mapping[str, Any]) -> TapSpec:
@@ -78,7 +65,7 @@ class _PythonSession:
     request: Message
 
     def read(self, start: int, stop: int) -> Reading:
-        said = _answer({**self.request, "start": start, "stop": stop}, "tapped", self.workshop)
+        said = python.answer({**self.request, "start": start, "stop": stop}, "tapped", self.workshop)
         return _reading(Path(self.request["file"]), said["tensors"], stop - start)
 
 

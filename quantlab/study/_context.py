@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from quantlab.errors import ModelError, QuantlabError
+from quantlab.errors import ModelError
 from quantlab.models import ModelFile
 from quantlab.processes import Message
 from quantlab.progress import Progress
@@ -17,7 +17,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import ModelDescription, OpenedModel, TensorSpec
 
-__all__ = ["Context", "answer", "model_identity", "model_message", "open_model"]
+__all__ = ["Context", "model_identity", "model_message", "open_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +29,6 @@ class Context:
     options: AnalyzeOptions
     progress: Progress
     file: ModelFile
-
-
-def answer(messages: Iterable[Message], kind: str, error: type[QuantlabError]) -> Message:
-    """The message of a kind among those of a request.
-
-    Raises:
-        error: If the request failed.
-    """
-    found: Message | None = None
-    for message in messages:
-        if message["type"] == "failed":
-            raise error(str(message["reason"]))
-        if message["type"] == kind:
-            found = message
-    if found is None:
-        raise error(f"the process answered without saying '{kind}'")
-    return found
 
 
 def model_identity(context: Context) -> dict[str, Any]:
@@ -100,7 +83,7 @@ def open_model(context: Context) -> OpenedModel:
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
     request = {"request": "open", "model": model_message(context)}
-    said = answer(python.ask(request, context.workshop), "opened", ModelError)
+    said = python.answer(request, "opened", context.workshop, error=ModelError)
     opened = OpenedModel(_description(said), Path(said["saved_model"]).absolute())
     context.store.write(record, opened)
     context.progress.end(step, "done")

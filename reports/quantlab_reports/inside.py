@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from tabulate import tabulate
@@ -23,6 +24,8 @@ from quantlab.types import Inside, LayerRow, OpRow, SplitRow, WeightRow
 __all__ = ["VIEWS", "Selection", "View", "render_view"]
 
 EMPTY = "–"
+_THRESHOLD_DB = 40.0
+"""Noise of 1 % of the signal."""
 _QUIET_DB, _LOUD_DB = 60.0, 0.0  # between which a bar goes from nothing to full
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 6
@@ -308,7 +311,26 @@ def _table(view: View, rows: Sequence[Any], format_name: str, inside: Inside) ->
         disable_numparse=True,
         colalign=["right" if view.headings[place].numeric else "left" for place in kept] if rows else None,
     )
-    return table if format_name == "latex" else "\n".join([table, "", *_below(view, inside)])
+    return table if format_name == "latex" else "\n".join([table, "", *_findings(view, rows), *_below(view, inside)])
+
+
+def _findings(view: View, rows: Sequence[Any]) -> list[str]:
+    """Of one trial's layers: where infinities begin, where the noise passes a threshold, and which layer adds most."""
+    if view is not _LAYERS or len({(row.setting, row.runtime) for row in rows}) != 1:
+        return []
+    measured = sorted((row for row in rows if row.aligned), key=lambda row: row.place)
+    spoiled = next((row for row in measured if row.non_finite), None)
+    if spoiled is not None:
+        return [f"First tensor with NaN or infinity: {spoiled.layer} ({spoiled.op}), {spoiled.non_finite:,} values"]
+    loud = next((row for row in measured if row.sqnr_db < _THRESHOLD_DB), None)
+    found = (
+        [f"First tensor under {_THRESHOLD_DB:g} dB: {loud.layer} ({loud.op}), {loud.sqnr_db:.1f} dB"] if loud else []
+    )
+    growth = [(after.relative_rms - before.relative_rms, after) for before, after in pairwise(measured)]
+    most = max(growth, key=lambda step: step[0], default=None)
+    if most is not None and most[0] > 0:
+        found.append(f"Adds most: {most[1].layer} ({most[1].op}), {100 * most[0]:.2g} points of relative RMS error")
+    return found
 
 
 def _below(view: View, inside: Inside) -> list[str]:

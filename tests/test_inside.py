@@ -1,0 +1,188 @@
+"""What is inside the variants: read from the artifacts as shipped, in Python and in Node."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantlab.cli import run
+from quantlab.demo import LOADER, MODEL
+from quantlab.store import Store
+from quantlab.study import AnalyzeOptions, analyze
+
+SETTINGS = ("tfjs-float32", "tfjs-uint8", "tflite-*")
+SAMPLES = 48
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inside") / "digits.study"
+    options = AnalyzeOptions(settings=SETTINGS, limit=150, layer_samples=SAMPLES, out=folder)
+    return folder, analyze(MODEL, data=LOADER, options=options), Store(folder).read_inside()
+
+
+def rows(inside, setting, runtime="python", baseline="reference"):
+    return [row for row in inside.layers if (row.setting, row.runtime, row.baseline) == (setting, runtime, baseline)]
+
+
+def test_reading_inside_changes_no_answer(study):
+    """A tapped run that answered differently would be noted; all five TFLite settings ran tapped in Node too."""
+    _, record, inside = study
+    in_node = {trial.setting for trial in record.trials if trial.runtime == "node-wasm"}
+    assert in_node >= {f"tflite-{scheme}" for scheme in ("float32", "float16", "dynamic", "int8", "int16x8")}
+    assert record.failed == ()
+    assert inside.notes == ()
+    assert inside.samples == SAMPLES
+
+
+def test_every_trial_has_its_tensors_and_a_reason_for_each_that_is_not_aligned(study):
+    _, record, inside = study
+    for trial in record.trials:
+        found = rows(inside, trial.setting, trial.runtime)
+        assert sum(row.aligned for row in found) >= 8
+        assert [row for row in found if row.aligned == (row.reason is not None)] == []
+        assert all(row.count == 0 for row in found if not row.aligned)
+
+
+def test_layers_that_were_fused_are_listed(study):
+    _, _, inside = study
+    fused = {row.layer: row.reason for row in rows(inside, "tfjs-uint8") if not row.tensor}
+    assert fused["stem_norm"] == "has no tensor of its own in this variant: it is fused into another"
+
+
+def test_float32_in_node_is_that_of_python(study):
+    _, _, inside = study
+    compared = rows(inside, "tfjs-float32", "node-wasm", "float32")
+    assert len(compared) >= 10
+    assert min(row.sqnr_db for row in compared) > 100
+
+
+def test_the_last_tensor_is_the_output_that_was_stored(study):
+    """An independent computation on the stored outputs of the same samples."""
+    _, record, inside = study
+    trial = next(each for each in record.trials if (each.setting, each.runtime) == ("tfjs-uint8", "python"))
+    last = [row for row in rows(inside, "tfjs-uint8") if row.aligned][-1]
+    reference, candidate = (
+        np.load(each.outputs[record.scored_output]).astype(np.float64) for each in (record.reference, trial)
+    )
+    drawn = _layer_indices(record)
+    error = candidate[drawn] - reference[drawn]
+    assert last.count == error.size
+    # The reference's graph and Keras' own call round differently in the last bit.
+    assert last.max_abs == pytest.approx(np.abs(error).max(), rel=1e-4)
+    assert last.mean_abs == pytest.approx(np.abs(error).mean(), rel=1e-4)
+    assert last.sqnr_db == pytest.approx(10 * math.log10((reference[drawn] ** 2).sum() / (error**2).sum()), abs=0.01)
+
+
+def _layer_indices(record):
+    """Where the layer samples stand among the scored ones, found by their bytes."""
+    scored = np.load(record.samples.input_file("image"))
+    (folder,) = (record.samples.folder.parents[1] / "layers").iterdir()
+    drawn = np.load(folder / record.samples.input_file("image").name)
+    known = {sample.tobytes(): place for place, sample in enumerate(scored)}
+    return [known[sample.tobytes()] for sample in drawn]
+
+
+def test_isolated_errors_are_those_of_a_node_with_weights(study):
+    _, _, inside = study
+    by_op = {row.op: row.isolated_sqnr_db for row in rows(inside, "tfjs-uint8") if row.aligned}
+    assert by_op["Softmax"] > 200  # it has no weights, so that its own error is nothing but float32's
+    assert by_op["_FusedConv2D"] < 60
+    assert all(row.isolated_sqnr_db is None for row in rows(inside, "tflite-int8"))
+
+
+def test_the_parts_of_the_loss_add_up(study):
+    _, record, inside = study
+    assert len(inside.split) == 2 * len(record.trials)
+    for row in inside.split:
+        parts = (row.conversion, row.quantization, row.runtime_part)
+        assert row.reason is None
+        assert sum(parts) == pytest.approx(row.total, rel=1e-9, abs=1e-15)
+
+
+def test_ops_of_a_dynamic_file(study):
+    _, _, inside = study
+    computed = {row.computes_in for row in inside.ops if row.setting == "tflite-dynamic"}
+    assert computed == {"float", "hybrid"}
+    assert {row.computes_in for row in inside.ops if row.setting == "tflite-float32"} == {"float"}
+
+
+def test_a_second_call_reads_nothing_again(study):
+    folder, _, _ = study
+    before = {path: path.stat().st_mtime_ns for path in (folder / "inside").rglob("*.json")}
+    options = AnalyzeOptions(settings=SETTINGS, limit=150, layer_samples=SAMPLES, out=folder)
+    analyze(MODEL, data=LOADER, options=options)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "inside").rglob("*.json")} == before
+
+
+@pytest.mark.parametrize("view", ["layers", "weights", "ops", "split"])
+@pytest.mark.parametrize("form", ["terminal", "markdown", "csv", "latex", "json"])
+def test_views_are_printed(view, form, study, capsys):
+    folder, _, inside = study
+    assert run(["show", view, str(folder), "--format", form]) == 0
+    printed = capsys.readouterr().out
+    assert "tflite-int8" in printed
+    if form == "json":
+        assert len(json.loads(printed)) == len(getattr(inside, view))
+        assert "Infinity" not in printed.replace('"Infinity"', "").replace('"-Infinity"', "")
+
+
+def test_an_order_that_there_is_not(study, capsys):
+    folder, _, _ = study
+    assert run(["show", "layers", str(folder), "--sort", "loudness"]) == 2
+    assert capsys.readouterr().err == (
+        "quantlab: there is no order 'loudness'; there are place, sqnr, max, mean, isolated\n"
+    )
+
+
+def test_a_study_that_was_not_looked_into(tmp_path, capsys):
+    options = AnalyzeOptions(settings=("tfjs-float32",), runtimes=("python",), layers=False, out=tmp_path / "s.study")
+    analyze(MODEL, data=LOADER, options=options)
+    assert run(["show", "layers", str(tmp_path / "s.study")]) == 2
+    assert capsys.readouterr().err == (
+        f"quantlab: nothing was read inside the variants of '{tmp_path / 's.study'}'; "
+        f"run 'quantlab analyze' again without --no-layers\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """A model with one depthwise layer whose channels differ by 10⁴ in range."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("uneven")
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 4), name="image")
+    even = keras.layers.Conv2D(4, 3, padding="same", name="even")(image)
+    uneven = keras.layers.DepthwiseConv2D(3, padding="same", name="uneven")(even)
+    answer = keras.layers.Dense(3, name="answer")(keras.layers.Flatten(name="flat")(uneven))
+    model = keras.Model(image, answer)
+    layer = model.get_layer("uneven")
+    layer.set_weights([layer.get_weights()[0] * np.float32([1e4, 1, 1, 1])[:, None], layer.get_weights()[1]])
+    model.save(folder / "uneven.keras")
+    np.savez(folder / "x.npz", x=np.random.default_rng(0).random((80, 8, 8, 4), dtype=np.float32))
+    options = AnalyzeOptions(
+        settings=("tfjs-uint8", "tflite-int8"), runtimes=("python",), layer_samples=16, out=folder / "uneven.study"
+    )
+    analyze(folder / "uneven.keras", data=str(folder / "x.npz"), options=options)
+    return Path(folder / "uneven.study")
+
+
+def test_the_uneven_layer_comes_first(uneven, capsys):
+    assert (
+        run(["show", "layers", str(uneven), "--setting", "tfjs-uint8", "--sort", "isolated", "--format", "json"]) == 0
+    )
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first["layer"] == "uneven"
+    assert first["worst_channel_sqnr_db"] < 20
+
+
+def test_its_weights_are_ruined_by_one_scale_and_not_by_one_a_channel(uneven):
+    weights = Store(uneven).read_inside().weights
+    (one_scale,) = (row for row in weights if row.setting == "tfjs-uint8" and row.shape == (3, 3, 4, 1))
+    (a_channel,) = (row for row in weights if row.setting == "tflite-int8" and row.shape == (1, 3, 3, 4))
+    assert (one_scale.scales, a_channel.scales) == (1, 4)
+    assert one_scale.worst_channel_sqnr_db < 20
+    assert a_channel.worst_channel_sqnr_db > 35
