@@ -9,6 +9,7 @@ import pytest
 
 from quantlab.cli import run
 from quantlab.demo import LOADER, MODEL
+from quantlab.progress import Silent
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 
@@ -145,6 +146,30 @@ def test_a_study_that_was_not_looked_into(tmp_path, capsys):
         f"quantlab: nothing was read inside the variants of '{tmp_path / 's.study'}'; "
         f"run 'quantlab analyze' again without --no-layers\n"
     )
+
+
+def test_a_reference_that_cannot_be_read_inside_has_its_table(tmp_path, capsys):
+    """Outputs and variants are kept, and the SavedModel that its tensors are read from is broken."""
+    asked = {"settings": ("tfjs-float32",), "runtimes": ("python",), "out": tmp_path / "s.study"}
+    first = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layers=False))
+    (graph,) = (tmp_path / "s.study" / "model").glob("*/saved_model/saved_model.pb")
+    graph.write_bytes(graph.read_bytes()[:100])
+    heard = Heard()
+    again = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layer_samples=8), progress=heard)
+    assert [text.split(": ")[0] for text in heard.warnings] == ["nothing could be read inside the variants"]
+    assert again.trials == first.trials
+    assert run(["show", str(tmp_path / "s.study")]) == 0
+    assert "tfjs-float32" in capsys.readouterr().out
+
+
+class Heard(Silent):
+    """Keeps what was warned of."""
+
+    def __init__(self):
+        self.warnings = []
+
+    def warn(self, text):
+        self.warnings.append(text)
 
 
 @pytest.fixture(scope="module")

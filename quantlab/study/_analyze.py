@@ -15,6 +15,7 @@ from pathlib import Path
 
 from quantlab.calibration import refuse_missing
 from quantlab.models import identify
+from quantlab.processes import describe
 from quantlab.progress import Progress, Silent
 from quantlab.runtimes import RUNTIMES, Workshop
 from quantlab.settings import SETTINGS
@@ -109,6 +110,7 @@ class _Analysis:
             kept, probed, measured = work.run()
         with self._timed("compare"):
             study = self._study(work, scoring, kept, probed, measured)
+        context.store.write_study(study)  # before looking inside, which must not cost the table
         if context.options.layers:
             with self._timed("look inside"):
                 self._look_inside(work, study, probed)
@@ -120,7 +122,12 @@ class _Analysis:
         drawn = draw_layer_samples(self.context, work.samples, self.context.options.layer_samples)
         feed = Feed(self.context, drawn.samples, probed.outputs)
         layers = LayerStudy(feed, work.model, drawn.indices, study.scored_output, study.trials)
-        self.context.store.write(self.context.store.root / "inside.json", look_inside(layers, study))
+        record = self.context.store.root / "inside.json"
+        try:
+            self.context.store.write(record, look_inside(layers, study))
+        except Exception as error:  # noqa: BLE001 (a graph that cannot be read inside has its table all the same)
+            record.unlink(missing_ok=True)  # what an earlier call left is of other trials
+            self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
