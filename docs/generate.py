@@ -5,7 +5,7 @@
 | `cli.md` | the commands' functions in `quantlab/cli/_app.py`: docstrings, options, help texts |
 | `api.md` | `quantlab.__all__` and the values that a study holds: signatures, docstrings, fields |
 | `settings.md` | `SETTINGS` and `RUNTIMES` |
-| `json.md` | the docstring of `quantlab_reports.document` |
+| `json.md` | the docstring of `quantlab_reports.document`, and the fields of the rows that `VIEWS` show |
 | `errors.md` | the docstrings of `quantlab.errors` |
 """
 
@@ -26,6 +26,7 @@ from quantlab.cli._app import app
 from quantlab.progress import Progress
 from quantlab.runtimes import RUNTIMES
 from quantlab_reports import document
+from quantlab_reports.inside import VIEWS
 
 __all__ = ["PAGES", "main", "outdated"]
 
@@ -295,9 +296,18 @@ def _yes(value: bool) -> str:
 
 
 def json_page() -> str:
-    """The keys of a row, as the renderer's docstring has them."""
+    """The keys of a trial's row, as the renderer's docstring has them, and those of the rows inside."""
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
-    return "\n\n".join(["# The rows as JSON and CSV", intro, _after_first_line(document)])
+    parts = ["# The rows as JSON and CSV", intro, _after_first_line(document)]
+    for name, view in VIEWS.items():
+        parts += [f"## `quantlab show {name}`", inspect.getdoc(view.kind) or "", _keys(view.kind)]
+    return "\n\n".join(parts)
+
+
+def _keys(value: type) -> str:
+    """The fields of a row's type, whose names are the keys."""
+    lines = [f"| `{name}` | {_cell(_one_line(text))} |" for name, (_, _, text) in _documented(_class_body(value))]
+    return "\n".join(["| key | is |", "|---|---|", *lines])
 
 
 def errors_page() -> str:

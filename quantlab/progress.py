@@ -9,7 +9,7 @@ class Progress(Protocol):
     """Hears what a study does. Threads may call it at once."""
 
     def plan(self, samples: int) -> None:
-        """How many samples all trials come to, kept ones included; called once, when it is known."""
+        """A phase starts that comes to so many samples, kept ones included: all trials, or the look inside them."""
 
     def begin(self, step: str, samples: int = 0) -> None:
         """A step starts: opening, a conversion, or a trial of so many samples."""

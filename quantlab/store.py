@@ -226,6 +226,14 @@ class Store:
             )
         return found
 
+    def write_inside(self, inside: Inside) -> None:
+        """Write what was found inside the variants."""
+        self.write(self.root / "inside.json", inside)
+
+    def forget_inside(self) -> None:
+        """Take away what was found of other trials; the rows of each trial are kept by their hashes."""
+        (self.root / "inside.json").unlink(missing_ok=True)
+
     def write_study(self, study: Study) -> None:
         """Write the study's record."""
         self.write(self.root / "study.json", study)

@@ -21,6 +21,7 @@ import quantlab
 from quantlab.cli._app import app
 from quantlab.runtimes import RUNTIMES
 from quantlab.settings import choose, select_settings
+from quantlab_reports.inside import VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -207,3 +208,14 @@ def test_architecture_says_why_each_dependency_is_there() -> None:
 @pages()
 def test_no_page_names_a_place_on_one_machine(page: Path) -> None:
     assert not re.search(r"(?<![\w.])/(work|home|root|tmp|Users)/", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("view", ["layers", "weights", "ops", "split"])
+def test_every_key_of_the_rows_inside_is_explained(view):
+    text = (ROOT / "docs" / "json.md").read_text(encoding="utf-8").partition(f"## `quantlab show {view}`")[2]
+    explained = {
+        line.split("`")[1]
+        for line in text.partition("\n## ")[0].splitlines()
+        if line.startswith("| `") and line.split("|")[2].strip()
+    }
+    assert explained == {each.name for each in fields(VIEWS[view].kind)}

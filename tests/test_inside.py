@@ -134,7 +134,7 @@ def test_an_order_that_there_is_not(study, capsys):
     folder, _, _ = study
     assert run(["show", "layers", str(folder), "--sort", "loudness"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: there is no order 'loudness'; there are place, sqnr, max, mean, isolated\n"
+        "quantlab: there is no order 'loudness'; there are place, sqnr, max, mean, isolated, growth\n"
     )
 
 

@@ -5,7 +5,7 @@ LiteRT.js gives no other. The signature is left out, for it would name fewer out
 answers at its own outputs is compared with the file's whenever it is run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ def list_taps(path: Path) -> tuple[TapSpec, ...]:
     return tuple(_spec(model, tensor, operator) for _, tensor, operator in _made(model))
 
 
-def write_tapped(path: Path, target: Path) -> tuple[int, ...]:
-    """Write the copy; gives each readable tap's place among its outputs, in the order of `list_taps`.
+def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
+    """Write the copy; gives each named tap's place among its outputs, in the order of `list_taps`.
 
-    A tensor that is an output already is not listed twice: LiteRT.js fills the second place only.
+    A tensor that is an output already is not listed twice: LiteRT.js fills the second place only. A name that is none
+    of a readable tap's is passed over.
 
     Raises:
         ArtifactError: If the file cannot be read.
@@ -40,9 +41,11 @@ def write_tapped(path: Path, target: Path) -> tuple[int, ...]:
     positions, outputs = [], [int(index) for index in graph.outputs]
     for index, tensor, operator in list(_made(model)):
         spec = _spec(model, tensor, operator)
-        if spec.reason is None and index in outputs:
+        if spec.reason is not None or spec.name not in names:
+            continue
+        if index in outputs:
             positions.append(outputs.index(index))
-        elif spec.reason is None:
+        else:
             positions.append(len(outputs))
             outputs.append(index if spec.codes is None else _append_dequantize(schema, model, index, spec.dtype))
     graph.outputs = outputs

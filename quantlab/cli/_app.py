@@ -62,6 +62,12 @@ Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: th
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
 NoLayers = Annotated[bool, typer.Option("--no-layers", help="Do not look inside the variants.")]
 LayerCount = Annotated[str, typer.Option(help="Compare layers on this many of the scored samples, or 'all'.")]
+Taps = Annotated[
+    str | None, typer.Option(help="Compare only these layers or tensors: names and globs, comma-separated.")
+]
+Channels = Annotated[
+    str | None, typer.Option(help="Compare these layers or tensors channel by channel too; names and globs.")
+]
 StudyFolder = Annotated[
     Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
 ]
@@ -117,6 +123,8 @@ def analyze(
     config: Config = None,
     no_layers: NoLayers = False,
     layer_samples: LayerCount = "256",
+    taps: Taps = None,
+    channels: Channels = None,
     time_limit: TimeLimit = 600.0,
 ) -> int:
     """Convert a model, run every variant, and print the table."""
@@ -141,6 +149,8 @@ def analyze(
         preprocessing=read_preprocessing(config, declared, data=data),
         layers=not no_layers,
         layer_samples=_layer_samples(layer_samples),
+        taps=_words(taps),
+        channels=_words(channels) or (),
         time_limit=time_limit,
     )
     return _analyze(model, data, options)
@@ -238,7 +248,8 @@ def show(
     setting: Annotated[str | None, typer.Option(help="Inside: only this setting or given variant.")] = None,
     runtime: Annotated[str | None, typer.Option(help="Inside: only this runtime.")] = None,
     sort: Annotated[
-        str | None, typer.Option(help="Inside: place, sqnr, max, mean, isolated; weights: sqnr, channel, max, bytes.")
+        str | None,
+        typer.Option(help="Inside: place, sqnr, max, mean, isolated, growth; weights: sqnr, channel, max, bytes."),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Inside: only the first so many rows.")] = None,
 ) -> int:

@@ -48,7 +48,7 @@ class _Estimate:
         self._began = time.monotonic()
 
     def plan(self, samples: int) -> None:
-        self.planned = samples
+        self.planned, self.done = samples, 0
         self._began = time.monotonic()
 
     def text(self) -> str:
@@ -102,7 +102,9 @@ class _Bars:
         self._steps: dict[str, Any] = {}
 
     def plan(self, samples: int) -> None:
-        self._all = self._bars.add_task("all trials", total=samples)
+        if self._all is not None:
+            self._bars.remove_task(self._all)
+        self._all = self._bars.add_task("all", total=samples)
 
     def begin(self, step: str, samples: int = 0) -> None:
         self._steps[step] = self._bars.add_task(step, total=samples or None)

@@ -52,8 +52,9 @@ def list_graph_taps(job: Job) -> list[TapSpec]:
         if job.format == "reference-graph"
         else _imported(graph_def(Path(job.artifact))).graph
     )
+    depths = _depths(graph.get_operations())
     return [
-        _spec(tensor, operation)
+        _spec(tensor, operation, depths[operation.name])
         for operation in graph.get_operations()
         for tensor in operation.outputs
         if _wanted(operation)
@@ -78,11 +79,29 @@ def _constant(operation: Any) -> bool:
     return True
 
 
-def _spec(tensor: Any, operation: Any) -> TapSpec:
+def _depths(operations: Sequence[Any]) -> dict[str, int]:
+    """How many loops and branches each operation is inside of.
+
+    The list is in order of execution but for NextIteration, which goes back to a loop's Merge and is passed over. A
+    loop's own Merge and Switch, unlike a branch's, neither leave nor enter anything: its Enter and Exit do.
+    """
+    depths: dict[str, int] = {}
+    for operation in operations:
+        sources = [tensor.op for tensor in operation.inputs if tensor.op.type != "NextIteration"]
+        inside = max((depths[source.name] for source in sources), default=0)
+        if operation.type == "Enter" or (operation.type == "Switch" and sources[-1].type != "LoopCond"):
+            inside += 1
+        elif operation.type == "Exit" or (operation.type == "Merge" and len(sources) == len(operation.inputs)):
+            inside -= 1
+        depths[operation.name] = max(inside, 0)
+    return depths
+
+
+def _spec(tensor: Any, operation: Any, depth: int) -> TapSpec:
     shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else ()
     dtype = tensor.dtype.name if tensor.dtype.name != "string" else "str"
     reason = None
-    if operation.type in _CONTROL_FLOW:
+    if depth or operation.type in _CONTROL_FLOW:
         reason = "control flow, whose tensors cannot be read one by one"
     elif not tensor.dtype.is_floating:
         reason = f"not a float tensor: {dtype}"

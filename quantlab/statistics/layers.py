@@ -94,7 +94,8 @@ class LayerError(Sums):
     coded: int = 0
     """Elements that were codes of an integer tensor."""
     at_lowest: int = 0
-    """How many of them stand at the lowest code. Where that stands for 0, a ReLU puts its zeros there, rightly."""
+    """How many of them stand at the lowest code; not counted where that stands for 0, as behind a ReLU, whose zeros it
+    rightly holds."""
     at_highest: int = 0
     channels: ChannelSums = field(default_factory=ChannelSums)
 
@@ -245,7 +246,8 @@ class _Blocks:
         # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
         lowest = (self._codes.lowest + 0.5 - self._codes.zero_point) * self._codes.scale
         highest = (self._codes.highest - 0.5 - self._codes.zero_point) * self._codes.scale
-        self.at_lowest += int(np.count_nonzero(actual < lowest))
+        if self._codes.lowest < self._codes.zero_point:
+            self.at_lowest += int(np.count_nonzero(actual < lowest))
         self.at_highest += int(np.count_nonzero(actual > highest))
 
     def _channel_sums(

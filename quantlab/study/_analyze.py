@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.calibration import refuse_missing
+from quantlab.errors import UsageError
 from quantlab.models import identify
 from quantlab.processes import describe
 from quantlab.progress import Progress, Silent
@@ -32,9 +33,16 @@ from quantlab.study._reference import Probe, batch_size_for, probe, run_referenc
 from quantlab.study._run import bytes_needed
 from quantlab.study._samples import draw_samples
 from quantlab.study._sessions import Feed
+from quantlab.study._tap_choice import TapChoice
 from quantlab.study._task import Scoring, choose_scoring, refuse_unknown_metric
 from quantlab.study._trial import Measured, run_trial
-from quantlab.study._warnings import broken_parity, near_chance, parity_by_format, unstable_reference
+from quantlab.study._warnings import (
+    broken_parity,
+    near_chance,
+    parity_by_format,
+    unstable_reference,
+    with_straying_tensors,
+)
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Setting, Study, TensorSpec, Trial
 
@@ -113,21 +121,28 @@ class _Analysis:
         context.store.write_study(study)  # before looking inside, which must not cost the table
         if context.options.layers:
             with self._timed("look inside"):
-                self._look_inside(work, study, probed)
+                study = self._look_inside(work, study, probed)
+        else:
+            context.store.forget_inside()  # what an earlier call left is of other trials
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
         return context.store.read_study()  # whose paths stay true in another working folder
 
-    def _look_inside(self, work: "_Work", study: Study, probed: Probe) -> None:
+    def _look_inside(self, work: "_Work", study: Study, probed: Probe) -> Study:
         drawn = draw_layer_samples(self.context, work.samples, self.context.options.layer_samples)
         feed = Feed(self.context, drawn.samples, probed.outputs)
-        layers = LayerStudy(feed, work.model, drawn.indices, study.scored_output, study.trials)
-        record = self.context.store.root / "inside.json"
+        choice = TapChoice(self.context.options.taps, self.context.options.channels)
+        layers = LayerStudy(feed, work.model, drawn.indices, study.scored_output, study.trials, choice)
         try:
-            self.context.store.write(record, look_inside(layers, study))
+            found = look_inside(layers, study)
+        except UsageError:  # a name that there is not: asked for, so that its absence must be told
+            raise
         except Exception as error:  # noqa: BLE001 (a graph that cannot be read inside has its table all the same)
-            record.unlink(missing_ok=True)  # what an earlier call left is of other trials
+            self.context.store.forget_inside()
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
+            return study
+        self.context.store.write_inside(found)
+        return replace(study, warnings=with_straying_tensors(study.warnings, found))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from quantlab.statistics import LayerError
 from quantlab.types import Alignment, Baseline, LayerRow, TapSpec, Trial
 
-__all__ = ["QUANTILES", "carry_over", "measured_row", "unaligned_row", "with_isolated"]
+__all__ = ["QUANTILES", "carry_over", "channel_rows", "measured_row", "unaligned_row", "with_growth", "with_isolated"]
 
 QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 """Percent of the elements whose |error| is at most the value told."""
@@ -51,8 +51,7 @@ def measured_row(
     trial: Trial, tap: TapSpec, alignment: Alignment, baseline: Baseline, *, place: int, error: LayerError
 ) -> LayerRow:
     """A tensor and how far it strays from its baseline."""
-    sums = error.error
-    return LayerRow(
+    row = LayerRow(
         setting=trial.setting,
         runtime=trial.runtime,
         layer=alignment.layer,
@@ -63,6 +62,19 @@ def measured_row(
         place=place,
         op=tap.op,
         dtype=tap.dtype,
+    )
+    return _with_error(row, error)
+
+
+def channel_rows(row: LayerRow, errors: Sequence[LayerError]) -> list[LayerRow]:
+    """A row for each channel of a tensor, in their order."""
+    return [replace(_with_error(row, error), channel=channel) for channel, error in enumerate(errors)]
+
+
+def _with_error(row: LayerRow, error: LayerError) -> LayerRow:
+    sums = error.error
+    return replace(
+        row,
         count=sums.count,
         different=sums.different,
         mean_abs=sums.mean_abs,
@@ -83,6 +95,29 @@ def measured_row(
         worst_channel=error.worst_channel,
         worst_channel_sqnr_db=error.worst_channel_sqnr_db,
     )
+
+
+def with_growth(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
+    """The rows of one trial, each tensor's with what its relative RMS error grew by from the tensor before.
+
+    Before is the last aligned tensor in order of execution, with the same baseline; the first has none.
+    """
+    before: dict[Baseline, float | None] = {}
+    grown = []
+    for row in rows:
+        if not row.aligned or row.channel is not None:
+            grown.append(row)
+            continue
+        growth = _difference(before.get(row.baseline), row.relative_rms)
+        before[row.baseline] = row.relative_rms
+        grown.append(replace(row, relative_rms_growth=growth))
+    return tuple(grown)
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    if before is None or after is None or not (math.isfinite(before) and math.isfinite(after)):
+        return None
+    return after - before
 
 
 def _relative(error: LayerError) -> float:

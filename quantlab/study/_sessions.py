@@ -12,7 +12,7 @@ from quantlab.runtimes.taps import Session, graph_taps, open_node, open_python
 from quantlab.study._context import Context
 from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
 
-__all__ = ["Feed", "Opened", "open_isolated", "open_reference", "open_variant"]
+__all__ = ["Feed", "Opened", "list_variant_taps", "open_isolated", "open_reference", "open_variant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A variant in a runtime, its tensors in order of execution, and how to read those that can be read."""
+    """A graph in a runtime, its tensors in order of execution, and how to read those that can be read."""
 
     taps: tuple[TapSpec, ...]
     session: Session
@@ -79,24 +79,29 @@ def open_reference(feed: Feed, model: OpenedModel, names: Sequence[str] | None) 
     return Opened(taps, open_python(job, _readable(taps), file, feed.context.workshop))
 
 
-def open_variant(feed: Feed, variant: Variant, runtime: str) -> Opened:
-    """A variant as shipped; of a TFLite file a copy with more outputs."""
+def list_variant_taps(feed: Feed, variant: Variant) -> tuple[TapSpec, ...]:
+    """Every tensor of a variant, in order of execution."""
+    if variant.format == "tflite":
+        return list_taps(variant.path)
+    return graph_taps(feed.job(variant.format, str(variant.path.absolute()), variant, {}), feed.context.workshop)
+
+
+def open_variant(feed: Feed, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
+    """A variant as shipped, for reading those of its tensors that can be read; of a TFLite file a copy with outputs."""
+    names = _readable(taps)
     artifact, options = variant.path.absolute(), {}
     if variant.format == "tflite":
         artifact = feed.file(f"{variant.name}-{runtime}").with_suffix(".tflite").absolute()
-        options = {"positions": list(write_tapped(variant.path, artifact))}
+        options = {"positions": list(write_tapped(variant.path, artifact, names))}
     job = feed.job(variant.format, str(artifact), variant, options)
-    taps = list_taps(variant.path) if variant.format == "tflite" else graph_taps(job, feed.context.workshop)
     file = feed.file(f"{variant.name}-{runtime}")
     if runtime == "python":
-        return Opened(taps, open_python(job, _readable(taps), file, feed.context.workshop))
-    return Opened(taps, open_node(job, _readable(taps), file, feed.context.workshop, backend=RUNTIMES[runtime].backend))
+        return open_python(job, names, file, feed.context.workshop)
+    return open_node(job, names, file, feed.context.workshop, backend=RUNTIMES[runtime].backend)
 
 
-def open_isolated(feed: Feed, variant: Variant, float32: Variant) -> Opened:
+def open_isolated(feed: Feed, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
     """Each node of a tfjs variant by itself, fed with what the float32 graph feeds it."""
-    artifact = str(variant.path.absolute())
-    taps = graph_taps(feed.job(variant.format, artifact, variant, {}), feed.context.workshop)
     where = {"float32": str(float32.path.absolute())}
-    job = feed.job(f"{variant.format}-isolated", artifact, variant, where)
-    return Opened(taps, open_python(job, _readable(taps), feed.file(f"{variant.name}-isolated"), feed.context.workshop))
+    job = feed.job(f"{variant.format}-isolated", str(variant.path.absolute()), variant, where)
+    return open_python(job, _readable(taps), feed.file(f"{variant.name}-isolated"), feed.context.workshop)

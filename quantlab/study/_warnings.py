@@ -6,12 +6,21 @@ import numpy as np
 
 from quantlab.study._reference import STRAY_LIMIT, Probe
 from quantlab.study._task import Scoring
-from quantlab.types import Scores, Setting, Trial
+from quantlab.types import Inside, Scores, Setting, Trial
 
-__all__ = ["PARITY_SQNR_DB", "broken_parity", "near_chance", "parity_by_format", "unstable_reference"]
+__all__ = [
+    "PARITY_SQNR_DB",
+    "broken_parity",
+    "near_chance",
+    "parity_by_format",
+    "unstable_reference",
+    "with_straying_tensors",
+]
 
 PARITY_SQNR_DB = 60.0
 """A float32 artifact whose scored output has less signal to noise than this is a broken conversion."""
+
+_NAMED_WEIGHTS = 3
 
 
 def unstable_reference(probe: Probe) -> list[str]:
@@ -94,6 +103,40 @@ def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> st
         f"float parity broken: {name}, in float32 and before any quantization, strays from the model: {strays}; "
         f"its conversion is broken, so its losses are not quantization's"
     )
+
+
+def with_straying_tensors(warnings: Sequence[str], inside: Inside) -> tuple[str, ...]:
+    """Each sentence of `broken_parity` with its tensors: the first that strays, and the weights that stray most."""
+    settings = {row.setting for row in inside.weights}
+    told = []
+    for warning in warnings:
+        name = warning.removeprefix("float parity broken: ").partition(",")[0]
+        setting = name if name in settings else f"{name}-float32"
+        parts = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]
+        broken = warning.startswith("float parity broken: ")
+        told.append("; ".join([warning, *parts]) if broken else warning)
+    return tuple(told)
+
+
+def _first_straying(setting: str, inside: Inside) -> list[str]:
+    for row in inside.layers:
+        here = (row.setting, row.runtime, row.baseline, row.channel) == (setting, "python", "reference", None)
+        if here and row.sqnr_db is not None and row.sqnr_db < PARITY_SQNR_DB:
+            return [f"the first tensor that strays is '{row.tensor}' of {row.layer} ({row.sqnr_db:.1f} dB)"]
+    return []
+
+
+def _straying_weights(setting: str, inside: Inside) -> list[str]:
+    strays = [
+        row
+        for row in inside.weights
+        if row.setting == setting and row.sqnr_db is not None and row.sqnr_db < PARITY_SQNR_DB
+    ]
+    worst = sorted(strays, key=lambda row: row.sqnr_db or 0)[:_NAMED_WEIGHTS]
+    if not worst:
+        return []
+    named = ", ".join(f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst)
+    return [f"of its weights {len(strays)} stray, most of all {named}"]
 
 
 def near_chance(scoring: Scoring, scores: Scores) -> list[str]:

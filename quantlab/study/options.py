@@ -43,11 +43,15 @@ class AnalyzeOptions:
     """Whether to look inside the variants: layers, weights, ops, and the split of the loss."""
     layer_samples: int | None = 256
     """On how many of the scored samples layers are compared, drawn as all subsets are; None is all."""
+    taps: tuple[str, ...] | None = None
+    """Layers and tensors that are compared, names and globs; None is all."""
+    channels: tuple[str, ...] = ()
+    """Layers and tensors that are compared channel by channel too, names and globs."""
     time_limit: float = 600.0
     """Seconds that a converter or runtime may say nothing before it is ended."""
 
     def __post_init__(self) -> None:
-        for name in ("settings", "runtimes"):
+        for name in ("settings", "runtimes", "taps", "channels"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, tuple(getattr(self, name).split(",")))
         if self.batch_size < 1:

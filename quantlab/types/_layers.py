@@ -76,42 +76,71 @@ class LayerRow:
     """One tensor of one trial against one baseline; numbers are None where it is not aligned."""
 
     setting: str
+    """The setting's name, or that of a given variant."""
     runtime: str
+    """Where it was asked to run."""
     layer: str
+    """The path of the reference's layer, as `conv2d_1`; the tensor's own name where nothing was found."""
     tensor: str
+    """The artifact's name for it; empty for a layer of the reference that has no tensor in the variant."""
     baseline: Baseline
+    """What it is compared with: `reference`, or `float32`, the same format's float32 variant in Python."""
     aligned: bool
+    """Whether there is a tensor on both sides."""
     reason: str | None
+    """Why it is not aligned or was not read, else None."""
     place: int
     """The tensor's place in the order of execution, from 0."""
     op: str
+    """The op that makes it, by the format's own name."""
     dtype: str
+    """As the variant computes it: `float32`, `int8`, …"""
     count: int = 0
+    """Elements compared, over all samples."""
     different: int | None = None
+    """Elements whose values are not equal; NaN equals nothing."""
     mean_abs: float | None = None
+    """Mean |error|; infinite where an element of either side is not finite."""
     max_abs: float | None = None
+    """Greatest |error|; infinite as above."""
     rms: float | None = None
+    """Root of the mean squared error; infinite as above."""
     relative_rms: float | None = None
     """RMS of the error over RMS of the baseline."""
+    relative_rms_growth: float | None = None
+    """What `relative_rms` grew by from the aligned tensor before in order of execution; None for the first, where one
+    of the two is not finite, and for channels."""
     sqnr_db: float | None = None
+    """10·log₁₀(Σ baseline² / Σ error²): ∞ without noise, −∞ for noise on zeros or anything not finite."""
     cosine: float | None = None
+    """Cosine of the angle between the two, flattened; NaN where either is all zeros or not finite."""
     bias: float | None = None
+    """Mean error, candidate − baseline; NaN where an element is not finite."""
     non_finite: int | None = None
     """Elements of the candidate that are NaN or infinite."""
     non_finite_baseline: int | None = None
+    """Elements of the baseline that are NaN or infinite."""
     minimum: float | None = None
+    """Of the candidate's finite elements."""
     maximum: float | None = None
+    """Of the candidate's finite elements."""
     baseline_minimum: float | None = None
+    """Of the baseline's finite elements."""
     baseline_maximum: float | None = None
+    """Of the baseline's finite elements."""
     error_quantiles: dict[str, float] | None = None
     """Of |error|, by percentile: `50`, `90`, `95`, `99`, `99.9`; within 0.4 % of the true value."""
     saturated: float | None = None
-    """Share of an integer activation's codes at either end of its range; None for floats."""
+    """Share of an integer activation's codes at either end of its range, where the end stands for 0, as behind a ReLU,
+    only at the other; None for floats."""
     isolated_sqnr_db: float | None = None
     """SQNR of the node fed with the inputs it has in the float32 graph; tfjs only."""
     worst_channel: int | None = None
-    """The last axis' index with the least isolated (else accumulated) SQNR; None where it was not asked for."""
+    """The last axis' index with the least isolated (else accumulated) SQNR; against the reference only."""
     worst_channel_sqnr_db: float | None = None
+    """The SQNR of that channel."""
+    channel: int | None = None
+    """The last axis' index that the row is of, where channels were asked for; None for the whole tensor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +185,7 @@ class WeightRow:
     """One stored weight of a variant against the same format's float32 artifact."""
 
     setting: str
+    """The setting's name, or that of a given variant."""
     tensor: str
     """The artifact's name for it."""
     counterpart: str | None
@@ -163,9 +193,11 @@ class WeightRow:
     reason: str | None
     """Why it could not be compared, else None."""
     shape: tuple[int, ...]
+    """As stored."""
     dtype: str
     """As stored."""
     size_bytes: int
+    """Of the stored values; 0 where they were counted with another weight that shares them."""
     scale: float | None = None
     """Of affine codes; the largest where there is one a channel."""
     scales: int = 0
@@ -175,12 +207,19 @@ class WeightRow:
     minimum_or_zero: float | None = None
     """tfjs: the value of code 0. TFLite: the zero point, of the first channel."""
     different: int | None = None
+    """Decoded values that are not those of the float32 artifact."""
     mean_abs: float | None = None
+    """Mean |error| against the float32 artifact's values."""
     max_abs: float | None = None
+    """Greatest |error|."""
     rms: float | None = None
+    """Root of the mean squared error."""
     sqnr_db: float | None = None
+    """Over all values: ∞ without error, −∞ where one is not finite."""
     worst_channel: int | None = None
+    """The channel with the least SQNR, as its index along the channel axes, the last running fastest."""
     worst_channel_sqnr_db: float | None = None
+    """The SQNR of that channel."""
     zeroed: float | None = None
     """Share of the float32 values other than 0 that became 0."""
     clipped: float | None = None
@@ -198,10 +237,13 @@ class OpRow:
     """One op of a TFLite file, and what it computes in."""
 
     setting: str
+    """The setting's name, or that of a given variant."""
     place: int
+    """Its place in the order of execution, from 0."""
     op: str
     """The builtin's name, as `CONV_2D`, and its version."""
     version: int
+    """Of the builtin, which decides how old a runtime may be."""
     computes_in: Literal["float", "hybrid", "int8", "uint8", "int16", "other"]
     """hybrid: float activations and integer weights (dynamic range)."""
     weights: str
@@ -215,8 +257,11 @@ class SplitRow:
     """Where the loss of a trial comes from, in one measure; the parts add up to the total."""
 
     setting: str
+    """The setting's name, or that of a given variant."""
     runtime: str
+    """Where it was asked to run."""
     measure: Literal["points", "rms"]
+    """`points` of the metric, or `rms` of the output as projections on the whole error, mean(eᵢ·e) / RMS(e)."""
     preprocessing: float | None
     """None until one was measured."""
     conversion: float | None
@@ -226,10 +271,13 @@ class SplitRow:
     runtime_part: float | None
     """That → the same artifact in the other runtime."""
     total: float | None
+    """What the parts add up to: the trial's loss, or the RMS of its output's error."""
     conversion_rms: float | None = None
     """Plain RMS of the step, only for the measure `rms`."""
     quantization_rms: float | None = None
+    """Plain RMS of the step, only for the measure `rms`."""
     runtime_rms: float | None = None
+    """Plain RMS of the step, only for the measure `rms`."""
     reason: str | None = None
     """Why parts are None, else None."""
 

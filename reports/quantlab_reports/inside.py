@@ -11,8 +11,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from tabulate import tabulate
@@ -55,6 +54,8 @@ class Heading:
 class View:
     """One kind of row: where its rows are, how they sort, what a table of them shows."""
 
+    kind: type
+    """What its rows are: the fields are the keys of its JSON and CSV."""
     rows: Callable[[Inside], Sequence[Any]]
     sorts: Mapping[str, Callable[[Any], Any]]
     headings: tuple[Heading, ...]
@@ -141,7 +142,15 @@ def _isolated_first(row: LayerRow) -> float:
     return channel if row.isolated_sqnr_db is not None else math.inf
 
 
+def _growth(row: LayerRow) -> str:
+    """What relative RMS grew by, in points: signed, since noise can shrink on its way."""
+    if row.relative_rms_growth is None:
+        return EMPTY
+    return f"{100 * row.relative_rms_growth:+.2g} pt".replace("-", "−")
+
+
 _LAYERS = View(
+    kind=LayerRow,
     rows=lambda inside: inside.layers,
     sorts={
         "place": lambda row: row.place,
@@ -149,17 +158,20 @@ _LAYERS = View(
         "max": _largest_first("max_abs"),
         "mean": _largest_first("mean_abs"),
         "isolated": _isolated_first,
+        "growth": _largest_first("relative_rms_growth"),
     },
     headings=(
         Heading("setting", _text("setting"), numeric=False),
         Heading("runtime", _text("runtime"), numeric=False),
         Heading("layer", _text("layer"), numeric=False),
         Heading("op", _text("op"), numeric=False),
+        Heading("channel", lambda row: EMPTY if row.channel is None else str(row.channel)),
         Heading("values", lambda row: f"{row.count:,}" if row.aligned else EMPTY),
         Heading("different", lambda row: _share(row.different, row.count)),
         Heading("mean abs", _number("mean_abs")),
         Heading("max abs", _number("max_abs")),
         Heading("SQNR dB", _decibels("sqnr_db")),
+        Heading("adds", _growth),
         Heading("isolated dB", _decibels("isolated_sqnr_db")),
         Heading("worst channel dB", _decibels("worst_channel_sqnr_db")),
         Heading("not aligned because", _text("reason"), numeric=False),
@@ -168,6 +180,7 @@ _LAYERS = View(
 )
 
 _WEIGHTS = View(
+    kind=WeightRow,
     rows=lambda inside: inside.weights,
     sorts={
         "sqnr": _worst_first("sqnr_db"),
@@ -195,6 +208,7 @@ _WEIGHTS = View(
 )
 
 _OPS = View(
+    kind=OpRow,
     rows=lambda inside: inside.ops,
     sorts={"place": lambda row: row.place},
     headings=(
@@ -215,6 +229,7 @@ def _steps(row: SplitRow) -> str:
 
 
 _SPLIT = View(
+    kind=SplitRow,
     rows=lambda inside: inside.split,
     sorts={"total": _largest_first("total")},
     headings=(
@@ -234,8 +249,6 @@ _SPLIT = View(
 
 VIEWS: Mapping[str, View] = {"layers": _LAYERS, "weights": _WEIGHTS, "ops": _OPS, "split": _SPLIT}
 """What `quantlab show` can show beside the table, by name."""
-
-_KINDS = (LayerRow, WeightRow, OpRow, SplitRow)
 
 
 def render_view(inside: Inside, view: View, selection: Selection, format_name: str) -> str:
@@ -272,7 +285,7 @@ def _selected(view: View, inside: Inside, selection: Selection) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, _KINDS):
+    if is_dataclass(value) and not isinstance(value, type):
         return {key: _plain(item) for key, item in asdict(value).items()}
     if isinstance(value, float):
         return json_number(value)
@@ -318,7 +331,7 @@ def _findings(view: View, rows: Sequence[Any]) -> list[str]:
     """Of one trial's layers: where infinities begin, where the noise passes a threshold, and which layer adds most."""
     if view is not _LAYERS or len({(row.setting, row.runtime) for row in rows}) != 1:
         return []
-    measured = sorted((row for row in rows if row.aligned), key=lambda row: row.place)
+    measured = sorted((row for row in rows if row.aligned and row.channel is None), key=lambda row: row.place)
     spoiled = next((row for row in measured if row.non_finite), None)
     if spoiled is not None:
         return [f"First tensor with NaN or infinity: {spoiled.layer} ({spoiled.op}), {spoiled.non_finite:,} values"]
@@ -326,10 +339,10 @@ def _findings(view: View, rows: Sequence[Any]) -> list[str]:
     found = (
         [f"First tensor under {_THRESHOLD_DB:g} dB: {loud.layer} ({loud.op}), {loud.sqnr_db:.1f} dB"] if loud else []
     )
-    growth = [(after.relative_rms - before.relative_rms, after) for before, after in pairwise(measured)]
-    most = max(growth, key=lambda step: step[0], default=None)
-    if most is not None and most[0] > 0:
-        found.append(f"Adds most: {most[1].layer} ({most[1].op}), {100 * most[0]:.2g} points of relative RMS error")
+    most = min(measured, key=_largest_first("relative_rms_growth"), default=None)
+    if most is not None and (most.relative_rms_growth or 0) > 0:
+        points = 100 * most.relative_rms_growth
+        found.append(f"Adds most: {most.layer} ({most.op}), {points:.2g} points of relative RMS error")
     return found
 
 

@@ -1,0 +1,185 @@
+"""One trial while its tensors are summed, batch by batch, against the reference's and the float32 variant's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import QuantlabError
+from quantlab.processes import describe
+from quantlab.runtimes.taps import Reading, Session
+from quantlab.statistics import LayerError
+from quantlab.study._layer_rows import channel_rows, measured_row, unaligned_row, with_growth, with_isolated
+from quantlab.study._tap_choice import TapChoice
+from quantlab.types import Alignment, Baseline, LayerRow, TapSpec, Trial
+
+__all__ = ["KnownTensors", "TrialSums"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTensors:
+    """What the tensors of a variant are, and which of them were asked for."""
+
+    taps: tuple[TapSpec, ...]
+    """In order of execution."""
+    names: Mapping[str, str]
+    """Its tensor → the float32 variant's."""
+    alignments: Mapping[str, Alignment]
+    """Of the float32 variant's tensors."""
+    choice: TapChoice
+
+    def alignment(self, tap: TapSpec) -> Alignment | None:
+        """What stands for the tensor in the reference."""
+        return self.alignments.get(self.names.get(tap.name, ""))
+
+    @property
+    def wanted(self) -> tuple[TapSpec, ...]:
+        """Those that were asked for."""
+        return tuple(tap for tap in self.taps if self.choice.wants(*self._names_of(tap)))
+
+    def by_channel(self, tap: TapSpec) -> bool:
+        """Whether each of its channels gets a row too."""
+        return self.choice.by_channel(*self._names_of(tap))
+
+    def _names_of(self, tap: TapSpec) -> tuple[str, ...]:
+        alignment = self.alignment(tap)
+        return (tap.name, alignment.layer, alignment.reference or "") if alignment else (tap.name,)
+
+
+@dataclass(slots=True)
+class TrialSums:
+    """What is known so far of one trial's tensors."""
+
+    trial: Trial
+    tensors: KnownTensors
+    session: Session
+    isolated: Session | None
+    """The same nodes, each by itself."""
+    scored_output: str
+    is_float32: bool
+    """Whether it is its own second baseline."""
+    sums: dict[tuple[Baseline, str], LayerError] = field(default_factory=dict)
+    channel_sums: dict[tuple[Baseline, str], list[LayerError]] = field(default_factory=dict)
+    isolated_sums: dict[str, LayerError] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Tensor → why it could not be read."""
+    notes: list[str] = field(default_factory=list)
+    unreadable: str | None = None
+    """Why nothing more is read, else None."""
+    largest_drift: float = 0.0
+    """Of the tapped run's scored output from the measured run's."""
+
+    def add(self, part: tuple[int, int], expected: Reading, original: Reading, measured: Array) -> None:
+        """Read some samples and add them; what goes wrong in it is the trial's own.
+
+        Args:
+            part: Start and stop among the layer samples.
+            expected: What the reference's graph held for them.
+            original: What the same format's float32 variant held in Python.
+            measured: (samples, …), the scored output as the trial gave it when it was measured.
+        """
+        if self.unreadable is not None:
+            return
+        try:
+            reading = self.session.read(*part)
+        except QuantlabError as error:
+            self.unreadable = f"could not read inside {self.trial.setting} in {self.trial.runtime}: {error}"
+            return
+        self._add_isolated(part, original)
+        self.failed.update(reading.failed)
+        self._add_drift(reading, measured)
+        for tap in self.tensors.wanted:
+            if tap.name in reading.taps:
+                self._add_tap(tap, reading.taps[tap.name], expected, original)
+
+    def _add_tap(self, tap: TapSpec, value: Array, expected: Reading, original: Reading) -> None:
+        alignment = self.tensors.alignment(tap)
+        if alignment is None or not alignment.aligned or alignment.reference is None:
+            return
+        if reason := self._other_shape(value, original.taps[alignment.tensor]):
+            self.failed[tap.name] = reason
+            return
+        # The reference's layout may be another, as where a Reshape was folded away: it was aligned by its values.
+        self._sum(("reference", tap.name), expected.taps[alignment.reference].reshape(value.shape), value, tap)
+        if not self.is_float32:
+            self._sum(("float32", tap.name), original.taps[alignment.tensor], value, tap)
+
+    def _other_shape(self, value: Array, original: Array) -> str | None:
+        if value.shape == original.shape:
+            return None
+        return (
+            f"its shape is {value.shape[1:]} a sample in {self.trial.setting} in {self.trial.runtime} and "
+            f"{original.shape[1:]} in {self.trial.setting.split('-')[0]}-float32 in python, which do not compare"
+        )
+
+    def _sum(self, key: tuple[Baseline, str], baseline: Array, value: Array, tap: TapSpec) -> None:
+        error = LayerError.of(baseline, value, channels=key[0] == "reference", codes=tap.codes)
+        self.sums[key] = self.sums[key] + error if key in self.sums else error
+        if value.ndim > 1 and self.tensors.by_channel(tap):
+            parts = [
+                LayerError.of(baseline[..., channel], value[..., channel], codes=tap.codes)
+                for channel in range(value.shape[-1])
+            ]
+            known = self.channel_sums.get(key)
+            self.channel_sums[key] = [one + other for one, other in zip(known, parts, strict=True)] if known else parts
+
+    def _add_isolated(self, part: tuple[int, int], original: Reading) -> None:
+        """Add what each node by itself makes of the float32 graph's tensors; graphs with loops have no such nodes."""
+        if self.isolated is None:
+            return
+        try:
+            reading = self.isolated.read(*part)
+        except QuantlabError as error:
+            self.notes.append(f"no isolated errors of {self.trial.setting} in {self.trial.runtime}: {describe(error)}")
+            self.isolated, self.isolated_sums = None, {}
+            return
+        for name, value in reading.taps.items():
+            if name in original.taps:
+                sums = LayerError.of(original.taps[name], value, channels=True)
+                self.isolated_sums[name] = self.isolated_sums[name] + sums if name in self.isolated_sums else sums
+
+    def _add_drift(self, reading: Reading, measured: Array) -> None:
+        """How far the tapped run's answer is from the measured run's: kernels can differ when tensors are kept."""
+        answered = reading.outputs[self.scored_output].astype(np.float64)
+        same = (answered == measured) | (np.isnan(answered) & np.isnan(measured))
+        with np.errstate(invalid="ignore"):
+            drift = np.where(same, 0, np.abs(answered - measured))
+        # A NaN on one side alone is as far as can be.
+        self.largest_drift = max(self.largest_drift, float(np.nan_to_num(drift, nan=np.inf).max(initial=0.0)))
+
+    def rows(self) -> tuple[LayerRow, ...]:
+        """A row for each tensor and baseline that were asked for, in order of execution, without missing layers."""
+        places = {tap.name: place for place, tap in enumerate(self.tensors.taps)}
+        return with_growth([row for tap in self.tensors.wanted for row in self._rows(tap, places[tap.name])])
+
+    def all_notes(self) -> tuple[str, ...]:
+        """What the reader must know of the reading itself."""
+        where = f"{self.trial.setting} in {self.trial.runtime}"
+        drift = f"{where} answers differently while its tensors are read, by up to {self.largest_drift:.2g}"
+        return (
+            *self.notes,
+            *([drift] if self.largest_drift else []),
+            *([self.unreadable] if self.unreadable else []),
+        )
+
+    def _rows(self, tap: TapSpec, place: int) -> list[LayerRow]:
+        alignment = self.tensors.alignment(tap)
+        reason = tap.reason or self.failed.get(tap.name)
+        if alignment is None:
+            reason = reason or "the float32 variant has no tensor of this name, nor an op in this place"
+        elif ("reference", tap.name) not in self.sums:
+            reason = reason or alignment.reason or self.unreadable or "it could not be read"
+        if alignment is None or reason is not None:
+            layer = alignment.layer if alignment else tap.name
+            return [unaligned_row(self.trial, tap, Alignment(tap.name, None, layer, reason), place)]
+        baselines: tuple[Baseline, ...] = ("reference", "float32")
+        rows = []
+        for key in ((baseline, tap.name) for baseline in baselines):
+            if key in self.sums:
+                row = measured_row(self.trial, tap, alignment, key[0], place=place, error=self.sums[key])
+                rows += [with_isolated(row, self.isolated_sums), *channel_rows(row, self.channel_sums.get(key, ()))]
+        return rows

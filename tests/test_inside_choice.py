@@ -1,0 +1,195 @@
+"""Which tensors are looked at, and what is said of those that cannot be: names, channels, infinities, loops, shapes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from quantlab.cli import run
+from quantlab.demo import LOADER, MODEL
+from quantlab.runtimes.taps import Reading
+from quantlab.store import Store
+from quantlab.study import AnalyzeOptions, analyze
+from quantlab.study._layer_sums import KnownTensors, TrialSums
+from quantlab.study._tap_choice import TapChoice
+from quantlab.types import Alignment, TapSpec, Trial
+
+SAMPLES = 24
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A study of two variants whose layers were not looked at: what a test asks for costs it nothing more."""
+    folder = tmp_path_factory.mktemp("choice") / "digits.study"
+    asked = AnalyzeOptions(
+        settings=("tfjs-float32", "tfjs-uint8"),
+        runtimes=("python",),
+        limit=60,
+        layers=False,
+        layer_samples=SAMPLES,
+        out=folder,
+    )
+    analyze(MODEL, data=LOADER, options=asked)
+    return replace(asked, layers=True)
+
+
+def inside(options):
+    analyze(MODEL, data=LOADER, options=options)
+    return Store(options.out).read_inside()
+
+
+def test_taps_by_name(digits):
+    found = inside(replace(digits, taps=("stem*", "probabilities")))
+    assert {row.layer for row in found.layers} == {"stem", "stem_norm", "stem_relu6", "probabilities"}
+    whole = {(row.setting, row.tensor, row.baseline): row for row in inside(digits).layers}
+    for row in found.layers:
+        if row.aligned:
+            assert row.max_abs == whole[row.setting, row.tensor, row.baseline].max_abs
+
+
+def test_each_channel_is_a_tensor_by_itself(digits):
+    found = inside(replace(digits, channels=("probabilities",)))
+    rows = [
+        row
+        for row in found.layers
+        if (row.layer, row.setting, row.baseline, row.op) == ("probabilities", "tfjs-uint8", "reference", "Softmax")
+    ]
+    (whole,) = (row for row in rows if row.channel is None)
+    channels = [row for row in rows if row.channel is not None]
+    assert [row.channel for row in channels] == list(range(10))
+    assert sum(row.count for row in channels) == whole.count == SAMPLES * 10
+    assert sum(row.different for row in channels) == whole.different
+    assert max(row.max_abs for row in channels) == whole.max_abs
+    assert sum(row.mean_abs * row.count for row in channels) / whole.count == pytest.approx(whole.mean_abs)
+
+
+def test_growth_is_the_step_from_the_tensor_before(digits):
+    rows = [row for row in inside(digits).layers if row.setting == "tfjs-uint8" and row.baseline == "reference"]
+    first, *rest = (row for row in rows if row.aligned)
+    assert first.relative_rms_growth is None
+    assert sum(row.relative_rms_growth for row in rest) == pytest.approx(rest[-1].relative_rms - first.relative_rms)
+
+
+def test_a_tap_that_there_is_not(digits, capsys):
+    asked = ["--settings", "tfjs-float32", "--runtimes", "python", "--limit", "60", "--out", str(digits.out)]
+    assert run(["analyze", str(MODEL), "--data", LOADER, *asked, "--taps", "stem,probabilites"]) == 2
+    assert capsys.readouterr().err.endswith(
+        "quantlab: there is no tap 'probabilites', neither a layer nor a tensor of the model or of a variant; "
+        "did you mean 'probabilities'?\n"
+    )
+    assert run(["show", str(digits.out)]) == 0
+
+
+def test_what_an_earlier_call_found_is_not_shown_as_if_it_were_of_this_one(digits, capsys):
+    inside(digits)
+    analyze(MODEL, data=LOADER, options=replace(digits, layers=False))
+    assert run(["show", "layers", str(digits.out)]) == 2
+    assert "run 'quantlab analyze' again without --no-layers" in capsys.readouterr().err
+
+
+# Models whose inside is not plain
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """A SavedModel whose mask no float16 holds, one with a loop, and samples for both."""
+    import tensorflow as tf
+
+    folder = tmp_path_factory.mktemp("odd")
+    random = np.random.default_rng(0)
+    np.save(folder / "x.npy", random.normal(size=(64, 12)).astype(np.float32))
+    kernel = tf.Variable((0.2 * random.normal(size=(12, 12))).astype(np.float32))
+    mask = tf.Variable(np.float32([[-1e9, 0] * 6]))
+    signature = [tf.TensorSpec((None, 12), tf.float32, name="x")]
+
+    class Masked(tf.Module):
+        @tf.function(input_signature=signature)
+        def __call__(self, x):
+            with tf.name_scope("masked"):
+                scores = tf.matmul(x, kernel) + mask
+            with tf.name_scope("attend"):
+                return {"p": tf.nn.softmax(scores)}
+
+    class Looped(tf.Module):
+        @tf.function(input_signature=signature)
+        def __call__(self, x):
+            with tf.name_scope("first"):
+                x = tf.nn.relu(tf.matmul(x, kernel))
+            _, x = tf.while_loop(lambda i, _: i < 3, lambda i, x: (i + 1, tf.tanh(tf.matmul(x, kernel))), [0, x])
+            with tf.name_scope("last"):
+                return {"p": tf.nn.softmax(tf.matmul(x, kernel))}
+
+    for name, module in (("masked", Masked()), ("looped", Looped())):
+        module.kept = (kernel, mask)
+        tf.saved_model.save(module, str(folder / name), signatures=module.__call__)
+    return folder
+
+
+def test_a_mask_that_float16_cannot_hold_is_named(odd, capsys):
+    """−1e9 becomes −∞: the weight that does, and the first layer that holds infinities."""
+    study = odd / "masked.study"
+    asked = ["--settings", "tfjs-float16", "--runtimes", "python", "--out", str(study)]
+    assert run(["analyze", str(odd / "masked"), "--data", str(odd / "x.npy"), *asked]) == 0
+    note = "weight 'StatefulPartitionedCall/masked/add/ReadVariableOp' holds 6 values that are not finite in float16"
+    assert note in " ".join(capsys.readouterr().out.split())
+    assert run(["show", "layers", str(study), "--setting", "tfjs-float16"]) == 0
+    assert f"First tensor with NaN or infinity: masked (AddV2), {48 * 6} values" in capsys.readouterr().out
+    (weight,) = (row for row in Store(study).read_inside().weights if row.setting == "tfjs-float16" and row.non_finite)
+    assert (weight.tensor, weight.non_finite) == ("StatefulPartitionedCall/masked/add/ReadVariableOp", 6)
+
+
+def test_a_loop_is_said_and_the_rest_goes_on(odd, capsys):
+    study = odd / "looped.study"
+    asked = ["--settings", "tfjs-float16,tflite-float32", "--runtimes", "python", "--out", str(study)]
+    assert run(["analyze", str(odd / "looped"), "--data", str(odd / "x.npy"), *asked]) == 0
+    found = Store(study).read_inside()
+    for setting, ops in {
+        "tfjs-float16": {"MatMul", "Relu", "Softmax", "Identity"},
+        "tflite-float32": {"FULLY_CONNECTED", "SOFTMAX"},
+    }.items():
+        rows = [row for row in found.layers if row.setting == setting and row.baseline == "reference"]
+        assert {row.op for row in rows if row.aligned} == ops
+        assert {row.layer for row in rows if row.aligned} == {"first", "last"}
+        assert all(row.reason for row in rows if not row.aligned)
+    reasons = {row.reason for row in found.layers if row.setting == "tfjs-float16" and row.op == "Tanh"}
+    assert reasons == {"control flow, whose tensors cannot be read one by one"}
+    (note,) = found.notes
+    assert note.startswith("no isolated errors of tfjs-float16 in python: ")
+    capsys.readouterr()
+    assert run(["show", "layers", str(study), "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(found.layers)
+
+
+class OfShape:
+    """A session that holds one tensor of a given shape."""
+
+    def __init__(self, *shape):
+        self.tensor = np.ones(shape, np.float32)
+
+    def read(self, _start, _stop):
+        return Reading({"out": self.tensor}, {"tap": self.tensor}, {})
+
+
+def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare():
+    """As many elements in another order would pass for noise."""
+    tap = TapSpec("tap", (None, 2, 3), "float32", "Conv2D")
+    tensors = KnownTensors((tap,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
+    sums = TrialSums(Trial("tfjs-uint8", "node-wasm"), tensors, OfShape(4, 3, 2), None, "out", is_float32=False)
+    float32 = OfShape(4, 2, 3).read(0, 4)
+    sums.add((0, 4), Reading({}, {"node": float32.taps["tap"]}, {}), float32, sums.session.tensor)
+    (row,) = sums.rows()
+    assert row.reason == (
+        "its shape is (3, 2) a sample in tfjs-uint8 in node-wasm and (2, 3) in tfjs-float32 in python, "
+        "which do not compare"
+    )
+    assert (row.aligned, row.count, row.sqnr_db) == (False, 0, None)
+
+
+def test_a_tapped_run_that_answers_nan_has_strayed_as_far_as_can_be():
+    tensors = KnownTensors((), {}, {}, TapChoice(None, ()))
+    session = OfShape(2, 3)
+    sums = TrialSums(Trial("tfjs-uint8", "python"), tensors, session, None, "out", is_float32=False)
+    session.tensor = session.tensor * np.nan
+    sums.add((0, 2), Reading({}, {}, {}), Reading({}, {}, {}), np.ones((2, 3), np.float32))
+    assert sums.all_notes() == ("tfjs-uint8 in python answers differently while its tensors are read, by up to inf",)
