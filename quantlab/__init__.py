@@ -2,7 +2,7 @@
 
 >>> import quantlab
 >>> sorted(quantlab.__all__)[:3]
-['AnalyzeOptions', 'ModelOptions', 'Preprocessing']
+['AnalyzeOptions', 'Budget', 'ModelOptions']
 
 Public names are loaded when they are first asked for (PEP 562), so that importing quantlab costs nothing.
 """
@@ -17,22 +17,32 @@ if TYPE_CHECKING:
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
+    from quantlab.study import judge as judge
     from quantlab.study import load_study as load_study
+    from quantlab.study import recommend as recommend
+    from quantlab.types import Budget as Budget
     from quantlab.types import Preprocessing as Preprocessing
+    from quantlab.types import Recommendation as Recommendation
     from quantlab.types import Study as Study
     from quantlab.types import Trial as Trial
+    from quantlab.types import Verdict as Verdict
 
 _HOMES = {
     "AnalyzeOptions": "quantlab.study",
+    "Budget": "quantlab.types",
     "ModelOptions": "quantlab.models",
     "Preprocessing": "quantlab.types",
     "QuantlabError": "quantlab.errors",
+    "Recommendation": "quantlab.types",
     "SETTINGS": "quantlab.settings",
     "Study": "quantlab.types",
     "Trial": "quantlab.types",
+    "Verdict": "quantlab.types",
     "analyze": "quantlab.study",
     "convert": "quantlab.study",
+    "judge": "quantlab.study",
     "load_study": "quantlab.study",
+    "recommend": "quantlab.study",
 }
 
 __all__ = list(_HOMES)

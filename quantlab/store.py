@@ -125,6 +125,20 @@ class Store:
                 ) from error
             yield
 
+    def refuse_running(self) -> None:
+        """Check that nobody is writing the study.
+
+        Raises:
+            StudyError: If another process is.
+        """
+        try:
+            with (self.root / ".lock").open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StudyError(f"the study '{self.root}' is being analyzed right now; wait until that is done") from error
+        except OSError:
+            return  # a study that was copied without its lock
+
     def _refuse_strangers(self) -> None:
         """Before anything is written: a folder of the user's own stays as it is."""
         if not self.root.is_dir() or (self.root / "model" / "sha256").is_file():

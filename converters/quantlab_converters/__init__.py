@@ -4,8 +4,8 @@ A converter runs in a process of its own (`convert_settings` starts it), since i
 since it needs oneDNN off where inference wants it on.
 """
 
-from quantlab_converters._converter import ConversionRequest, Converter
+from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters._launch import Conversion, convert_settings
 from quantlab_converters._table import CONVERTERS
 
-__all__ = ["CONVERTERS", "Conversion", "ConversionRequest", "Converter", "convert_settings"]
+__all__ = ["CONVERTERS", "Conversion", "ConversionRequest", "Converter", "RecipeRequest", "convert_settings"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ConversionRequest", "Converter"]
+__all__ = ["ConversionRequest", "Converter", "RecipeRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,20 @@ class ConversionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipeRequest:
+    """One setting of one model, to be made by hand."""
+
+    scheme: str
+    saved_model: Path
+    """As the user may write it: relative to the folder that the recipe is followed in."""
+    signature: str
+    input_shapes: Mapping[str, tuple[int, ...]]
+    """Input → the shape of one sample."""
+    calibration: Mapping[str, Path]
+    """Input → `.npy` of samples for static quantization; empty where the scheme needs none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Converter:
     """A member of the family, run in a child process with oneDNN off."""
 
@@ -34,3 +48,5 @@ class Converter:
     """
     packages: tuple[str, ...]
     """Distributions whose versions decide what is written."""
+    recipe: Callable[[RecipeRequest], str]
+    """The command or code that makes the same artifact with the official tools alone."""

@@ -7,6 +7,7 @@ the float32 weights that its own graph conversion wrote; a test holds the bytes 
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ConversionError
-from quantlab_converters._converter import ConversionRequest, Converter
+from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER"]
 
@@ -88,4 +89,14 @@ def _refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> Non
         )
 
 
-CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs"))
+def _recipe(request: RecipeRequest) -> str:
+    """One shell command; with oneDNN on, TensorFlow's optimizer makes ops that the converter refuses."""
+    words = ["tensorflowjs_converter", "--input_format=tf_saved_model"]
+    if request.signature != "serving_default":
+        words.append(f"--signature_name={request.signature}")
+    if request.scheme != "float32":
+        words.append(f"--quantize_{request.scheme}=*")
+    return f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.saved_model), 'out'])}"
+
+
+CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs"), recipe=_recipe)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import ConversionError
-from quantlab_converters._converter import ConversionRequest, Converter
+from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER"]
 
@@ -130,4 +130,58 @@ _SCHEMES: Mapping[str, Callable[[Any, Any, Mapping[str, Path]], None]] = {
     "int16x8": _int16x8,
 }
 
-CONVERTER = Converter(convert=_convert, packages=("tensorflow",))
+
+def _recipe(request: RecipeRequest) -> str:
+    """A Python program, as `_close_batch` and `_converted` do it."""
+    specs = ", ".join(
+        f"{name!r}: tf.TensorSpec({[1, *shape]}, inputs[{name!r}].dtype, name={name!r})"
+        for name, shape in request.input_shapes.items()
+    )
+    return _PROGRAM.format(
+        saved_model=str(request.saved_model), signature=request.signature, specs=specs, scheme=_lines_of(request)
+    )
+
+
+def _lines_of(request: RecipeRequest) -> str:
+    lines = [] if request.scheme == "float32" else ["converter.optimizations = [tf.lite.Optimize.DEFAULT]"]
+    if request.scheme == "float16":
+        lines.append("converter.target_spec.supported_types = [tf.float16]")
+    if request.calibration:
+        files = ", ".join(f"{name!r}: np.load({str(path)!r})" for name, path in request.calibration.items())
+        lines += [
+            f"samples = {{{files}}}",
+            "count = len(next(iter(samples.values())))",
+            "converter.representative_dataset = lambda: (",
+            "    {name: array[i : i + 1] for name, array in samples.items()} for i in range(count)",
+            ")",
+        ]
+    if request.scheme == "int16x8":
+        lines += [
+            "converter.target_spec.supported_ops = [",
+            "    tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,",
+            "    tf.lite.OpsSet.TFLITE_BUILTINS,",
+            "]",
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+_PROGRAM = """\
+import os
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+import numpy as np
+import tensorflow as tf
+
+module = tf.Module()
+module.model = tf.saved_model.load({saved_model!r})
+signature = module.model.signatures[{signature!r}]
+inputs = signature.structured_input_signature[1]
+module.call = tf.function(lambda **inputs: signature(**inputs))
+call = module.call.get_concrete_function(**{{{specs}}})
+tf.saved_model.save(module, "batch-1", signatures={{"serving_default": call}})
+
+converter = tf.lite.TFLiteConverter.from_saved_model("batch-1")
+{scheme}with open("model.tflite", "wb") as file:
+    file.write(converter.convert())
+"""
+
+CONVERTER = Converter(convert=_convert, packages=("tensorflow",), recipe=_recipe)

@@ -11,7 +11,7 @@ from quantlab.artifacts._table import ARTIFACTS
 from quantlab.errors import ArtifactError
 from quantlab.types import ModelDescription, Port, TensorSpec, Variant
 
-__all__ = ["describe_given", "describe_variant"]
+__all__ = ["artifact_sha256", "describe_given", "describe_variant"]
 
 _BLOCK_BYTES = 1 << 20
 _GZIP_WINDOW = 31  # zlib's way to ask for a gzip header, which without a name or time is 10 bytes
@@ -63,6 +63,19 @@ def describe_given(name: str, path: Path, model: ModelDescription) -> Variant:
     variant = describe_variant(name, kind, path.resolve(), model)
     claim = _broken_claim([name, path.name], variant.weights)
     return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))
+
+
+def artifact_sha256(path: Path) -> str:
+    """The hash by which a variant is known: of every file of a folder and its relative name, or of one file.
+
+    Raises:
+        ArtifactError: If there is nothing at the path.
+    """
+    if (path / "model.tflite").is_file():
+        path = path / "model.tflite"  # as `quantlab convert` leaves it
+    if not path.exists():
+        raise ArtifactError(f"there is no artifact at '{path}'; name the file or folder that is about to be shipped")
+    return _sha256(path, _files(path))
 
 
 def _files(path: Path) -> list[Path]:

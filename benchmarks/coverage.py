@@ -1,0 +1,131 @@
+"""How often Tango's interval covers and the gate passes at its margin: `coverage.py`, by exact enumeration.
+
+For a true loss and a true share of discordant samples, the flips either way are trinomial. Every table with a
+probability that matters is asked whether the 95 % interval holds the true loss, and whether the gate, at 95 %
+one-sided, passes when the loss is the margin itself. No interval is searched for: it holds a difference if the score
+test does not reject it, which is a formula (a test holds that formula and `tango` together).
+
+Printed for a grid of n and discordance: the least and greatest coverage over losses from none to all of the
+discordance, and the passing rate at several margins. `--every` adds the worst n between 200 and 3,000 where all flips
+go one way: what is discrete is worst there, and a grid can step over it.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, ndtri, xlogy
+from scipy.stats import binom
+from tabulate import tabulate
+
+from quantlab.statistics import fewest_samples, zero_discordance_bound
+
+SAMPLES = (200, 300, 400, 500, 597, 598, 700, 800, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
+DISCORDANCE = (0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1)
+LOSS_OF_DISCORDANCE = (0.0, 0.25, 0.5, 0.75, 1.0)
+MARGINS = (0.001, 0.0025, 0.005, 0.01, 0.02)
+CONFIDENCE = 0.95
+NEGLIGIBLE = 1e-14
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--every", action="store_true", help="also every n from 200 to 3,000, for flips of one kind")
+    every = parser.parse_args().every
+    print("Coverage of the 95 % interval in %, least–greatest over true losses; * where n·d ≥ 10")
+    print_table(lambda n, d: coverage_cell(n, d, [coverage(n, d, share * d) for share in LOSS_OF_DISCORDANCE]))
+    for margin in MARGINS:
+        print(f"\nPassing rate in % where the loss is the margin, {100 * margin:g} pt; + where d ≥ 2·margin")
+        print_table(lambda n, d, margin=margin: passing_cell(d, margin, passing_rate(n, d, margin)))
+    print("\n" + tabulate(summary(), ("over the grid", "found", "asked")))
+    if every:
+        print("\n" + tabulate(worst_of_every_n(), ("d, all flips harmful", "least coverage %", "n", "passing %", "n")))
+
+
+def tables(n: int, discordant: float, loss: float) -> tuple[Counts, Counts, Floats]:
+    """Harmful flips (b, 1), helpful ones (1, c) and the probability (b, c) of each pair that is not negligible."""
+    harm, help_ = (discordant + loss) / 2, max(0.0, (discordant - loss) / 2)
+    b, c = likely(n, harm)[:, None], likely(n, help_)[None, :]
+    rest = n - b - c
+    logarithm = gammaln(n + 1) - gammaln(b + 1) - gammaln(c + 1) - gammaln(np.maximum(rest, 0) + 1)
+    logarithm = logarithm + xlogy(b, harm) + xlogy(c, help_) + xlogy(rest, 1 - discordant)
+    return b, c, np.where(rest >= 0, np.exp(logarithm), 0.0)
+
+
+def likely(n: int, probability: float) -> Counts:
+    low, high = binom.ppf([NEGLIGIBLE, 1 - NEGLIGIBLE], n, probability) if probability else (0, 0)
+    return np.arange(max(0, int(low) - 1), min(n, int(high) + 1) + 1)
+
+
+def score(b: Counts, c: Counts, n: int, loss: float) -> Floats:
+    """Tango's statistic (1998): the distance of (b − c) / n from a loss in standard errors under that loss."""
+    linear = (2 * n - b + c) * loss - b - c
+    q = (np.sqrt(np.maximum(0.0, linear**2 + 8 * n * c * loss * (1 - loss))) - linear) / (4 * n)
+    variance = np.maximum(0.0, 2 * q + loss * (1 - loss))
+    distance = b - c - n * loss
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Without any variance only the estimate itself is not rejected.
+        return np.where(distance == 0, 0.0, distance / np.sqrt(n * variance))
+
+
+def coverage(n: int, discordant: float, loss: float) -> float:
+    b, c, probability = tables(n, discordant, loss)
+    return float(probability[np.abs(score(b, c, n, loss)) <= ndtri((1 + CONFIDENCE) / 2)].sum())
+
+
+def passes(b: Counts, c: Counts, n: int, margin: float) -> NDArray[np.bool_]:
+    """What `decide` says of the loss of these tables, without looking for its bounds."""
+    if n < fewest_samples(margin, CONFIDENCE):
+        return np.zeros(np.broadcast_shapes(b.shape, c.shape), np.bool_)
+    flipless = zero_discordance_bound(n, CONFIDENCE) < margin
+    return np.where(b + c == 0, flipless, score(b, c, n, margin) < -ndtri(CONFIDENCE))
+
+
+def passing_rate(n: int, discordant: float, margin: float) -> float:
+    """How often the gate passes where the true loss is the margin; NaN where so few flips cannot make it."""
+    if discordant < margin:
+        return math.nan
+    b, c, probability = tables(n, discordant, margin)
+    return float(probability[passes(b, c, n, margin)].sum())
+
+
+def coverage_cell(n: int, d: float, found: list[float]) -> str:
+    return f"{100 * min(found):.1f}–{100 * max(found):.1f}{'*' if n * d >= 10 else ' '}"
+
+
+def passing_cell(d: float, margin: float, rate: float) -> str:
+    return "" if math.isnan(rate) else f"{100 * rate:.2f}{'+' if d >= 2 * margin else ' '}"
+
+
+def print_table(cell: Callable[[int, float], str]) -> None:
+    rows = [(n, *(cell(n, d) for d in DISCORDANCE)) for n in SAMPLES]
+    print(tabulate(rows, ("n", *(f"d = {100 * d:g} %" for d in DISCORDANCE)), disable_numparse=True))
+
+
+def summary() -> Iterable[tuple[str, str, str]]:
+    cells = [(n, d) for n in SAMPLES for d in DISCORDANCE]
+    found = [(n * d >= 10, coverage(n, d, share * d)) for n, d in cells for share in LOSS_OF_DISCORDANCE]
+    many, few = [each for much, each in found if much], [each for much, each in found if not much]
+    rates = [(d >= 2 * m, n, m, passing_rate(n, d, m)) for n, d in cells for m in MARGINS if d >= m]
+    below = [rate for _, n, m, rate in rates if n < math.log(0.05) / math.log(1 - m)]
+    yield "coverage where n·d ≥ 10", f"{100 * min(many):.2f}–{100 * max(many):.2f} %", "94–97 %"
+    yield "coverage elsewhere", f"at least {100 * min(few):.2f} %", "93 %"
+    yield "passing where d ≥ 2·margin", f"at most {100 * max(r for twice, *_, r in rates if twice):.2f} %", "5.5 %"
+    yield "passing anywhere", f"at most {100 * max(r for *_, r in rates):.2f} %", "6.5 %"
+    yield "passing with fewer than ln 0.05/ln(1 − margin)", f"{100 * max(below):.2f} %", "never"
+
+
+def worst_of_every_n() -> Iterable[tuple[str, float, int, float, int]]:
+    for d in (0.005, 0.0075, 0.01, 0.015, 0.02):
+        least, at = min((coverage(n, d, d), n) for n in range(200, 3000))
+        most, where = max((passing_rate(n, d, d), n) for n in range(200, 3000))
+        yield f"{100 * d:g} %", round(100 * least, 2), at, round(100 * most, 2), where
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What the evidence of a judgement costs: `judgement.py`, seconds and memory, beside plain NumPy doing means only.
+
+The outputs are random logits of 50,000 samples and 1,000 classes in mapped `.npy` files, a candidate each for 18
+trials: flips, intervals, classes, divergence, spread, calibration and the worst samples of every one. Plain NumPy
+takes the top-1 of either side and their mean accuracy and difference, file by file, one thread. Memory is that of the
+process beyond mapped files (RssAnon, sampled), less what it was before. Read the ratio; the seconds are this machine's.
+"""
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tabulate import tabulate
+
+from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence
+from quantlab.types import Evidence
+
+SAMPLES, CLASSES, TRIALS, BLOCK = 50_000, 1_000, 18, 1_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--classes", type=int, default=CLASSES)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="for the files, about 200 MB a trial; the system's by default")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        files, labels = write(Path(folder), (arguments.samples, arguments.classes), arguments.trials)
+        plain = measured(lambda: means(files, labels))
+        whole = measured(lambda: judged(files, labels, arguments.threads))
+    rows = [("evidence", *whole), ("plain NumPy, means only", *plain), ("ratio", whole[0] / plain[0], None)]
+    print(tabulate(rows, ("", "seconds", "MiB beyond mapped files"), floatfmt=".1f"))
+
+
+def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path], NDArray[np.int64]]:
+    """Write the reference, and candidates that stray from it by a little more each; the labels are mostly its top-1."""
+    random = np.random.default_rng(0)
+    files = [folder / f"{index}.npy" for index in range(trials + 1)]
+    maps = [np.lib.format.open_memmap(file, "w+", np.float32, shape) for file in files]
+    labels = random.integers(0, shape[1], shape[0])
+    for start in range(0, shape[0], BLOCK):
+        rows = slice(start, start + BLOCK)
+        reference = random.standard_normal((len(labels[rows]), shape[1]), np.float32)
+        reference[np.arange(len(reference)), labels[rows]] += 4
+        maps[0][rows] = reference
+        noise = random.standard_normal(reference.shape, np.float32)
+        for index, candidate in enumerate(maps[1:], start=1):
+            candidate[rows] = reference + np.roll(noise, index, axis=1) * np.float32(0.01 * index)
+    for each in maps:
+        each.flush()
+    return files, labels
+
+
+def judged(files: list[Path], labels: NDArray[np.int64], threads: int) -> list[Evidence]:
+    reference = ReferenceSamples.of(
+        np.load(files[0], mmap_mode="r"), labels, task="classification", probabilities=False, classes=True
+    )
+    metrics = default_metrics(reference)
+
+    def one(file: Path) -> Evidence:
+        candidate = CandidateSamples.of(reference, np.load(file, mmap_mode="r"))
+        return evidence(
+            reference, candidate, setting=file.stem, runtime="python", metrics=metrics, resampling=Resampling()
+        )
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(one, files[1:]))
+
+
+def means(files: list[Path], labels: NDArray[np.int64]) -> list[tuple[float, float]]:
+    reference = np.load(files[0], mmap_mode="r")
+    found = [(float((reference.argmax(axis=1) == labels).mean()), 0.0)]
+    for file in files[1:]:
+        candidate = np.load(file, mmap_mode="r")
+        accuracy, difference = 0, 0.0
+        for start in range(0, len(labels), BLOCK):
+            rows = slice(start, start + BLOCK)
+            accuracy += int((candidate[rows].argmax(axis=1) == labels[rows]).sum())
+            difference += float(np.abs(candidate[rows] - reference[rows]).sum(dtype=np.float64))
+        found.append((accuracy / len(labels), difference / candidate.size))
+    return found
+
+
+def measured(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and how much the memory of this process grew at most, in MiB."""
+    before, peak, done = anonymous_mib(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], anonymous_mib())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    begun = time.perf_counter()
+    try:
+        work()
+    finally:
+        seconds = time.perf_counter() - begun
+        done.set()
+        watcher.join()
+    return seconds, max(0.0, peak[0] - before)
+
+
+def anonymous_mib() -> float:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A user's own metric: `module:function:higher`, called as `function(outputs, labels)` with whole sets."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.errors import UsageError
+from quantlab.statistics.bootstrap import WholeSets
+from quantlab.statistics.samples import CandidateSamples, ReferenceSamples
+from quantlab.types import Direction
+
+__all__ = ["load_metric", "whole_sets"]
+
+Metric = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+def load_metric(text: str) -> tuple[Metric, Direction]:
+    """Import what `module:function:higher` or `module:function:lower` names; the current folder counts too.
+
+    Raises:
+        UsageError: If the text is not of that form, the module cannot be imported, or has no such function.
+    """
+    module_name, _, rest = text.partition(":")
+    name, _, direction = rest.partition(":")
+    if direction not in ("higher", "lower") or not module_name or not name:
+        raise UsageError(
+            f"the metric '{text}' does not say which way is better; "
+            f"write '{module_name or 'module'}:{name or 'function'}:higher' or "
+            f"'{module_name or 'module'}:{name or 'function'}:lower'"
+        )
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # a user's module may raise anything
+        raise UsageError(
+            f"the module '{module_name}' of the metric '{text}' could not be imported, since it raised "
+            f"{type(error).__name__} ({error}); it is looked for in the current folder and among what is installed"
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+        raise UsageError(
+            f"the module '{module_name}' has no function '{name}' for the metric '{text}'; "
+            f"it has {', '.join(known) or 'none'}"
+        )
+    return function, "higher" if direction == "higher" else "lower"
+
+
+def whole_sets(function: Metric, name: str, reference: ReferenceSamples, candidate: CandidateSamples) -> WholeSets:
+    """Prepare a user's function for resampling; what it does wrong becomes a `UsageError` that names it."""
+    labels = np.asarray(reference.labels)
+
+    def of(outputs: NDArray[Any]) -> Callable[[NDArray[np.intp] | slice], float]:
+        return lambda these: _call(function, name, outputs[these], labels[these])
+
+    return WholeSets(n=reference.n, reference=of(reference.outputs), candidate=of(candidate.outputs))
+
+
+def _call(function: Metric, name: str, outputs: NDArray[Any], labels: NDArray[Any]) -> float:
+    try:
+        value = np.asarray(function(outputs, labels))
+    except Exception as error:  # a user's function may raise anything
+        raise UsageError(
+            f"the metric '{name}' raised {type(error).__name__} ({error}) on outputs of shape {outputs.shape} with "
+            f"labels of shape {labels.shape}; it is called with the whole set and with samples drawn from it, where a "
+            "class may be missing"
+        ) from error
+    if value.shape != () or value.dtype.kind not in "biuf":
+        raise UsageError(f"the metric '{name}' returned {_kind(value)}; it must return one number for the whole set")
+    return float(value)
+
+
+def _kind(value: NDArray[Any]) -> str:
+    return f"an array of shape {value.shape}" if value.shape else f"'{value.item()}'"

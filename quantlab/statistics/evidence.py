@@ -1,0 +1,120 @@
+"""All that is known of one trial beside the reference, put together."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from quantlab.statistics.bootstrap import Resampling
+from quantlab.statistics.classes import class_losses
+from quantlab.statistics.metrics import PairedMetric, paired_loss
+from quantlab.statistics.paired import Flips
+from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
+from quantlab.statistics.spread import expected_calibration_error, spread_of
+from quantlab.types import ClassLoss, Evidence, Spread, WorstSample
+
+__all__ = ["WORST_SAMPLES", "evidence", "worst_samples"]
+
+WORST_SAMPLES = 20
+
+
+def evidence(
+    reference: ReferenceSamples,
+    candidate: CandidateSamples,
+    *,
+    setting: str,
+    runtime: str,
+    metrics: Sequence[PairedMetric],
+    resampling: Resampling,
+) -> Evidence:
+    """Put together what is known of one trial.
+
+    Args:
+        reference: Read once for all trials.
+        candidate: Read beside it.
+        setting: Told in the result, as the runtime.
+        runtime: As the setting.
+        metrics: The first decides, the others are told beside it: see `default_metrics`. Empty without labels.
+        resampling: How sure bounds shall be, and how a bootstrap draws.
+
+    Raises:
+        UsageError: If a metric does not fit what is compared, or a user's function fails.
+    """
+    losses = [paired_loss(metric, reference, candidate, resampling) for metric in metrics]
+    expected, actual = reference.classes, candidate.classes
+    flips = _flips(expected, actual)
+    return Evidence(
+        setting=setting,
+        runtime=runtime,
+        n=reference.n,
+        loss=losses[0] if losses else None,
+        others=tuple(losses[1:]),
+        right_to_wrong=tuple(flips.right_to_wrong.tolist()) if flips else (),
+        wrong_to_right=tuple(flips.wrong_to_right.tolist()) if flips else (),
+        same=_same(expected, actual),
+        classes=_classes(reference, candidate, resampling.confidence),
+        divergence=None if candidate.divergence is None else spread_of(candidate.divergence),
+        true_class=_fall_of_true_class(expected, actual),
+        calibration_error=_calibration_error(actual),
+        calibration_error_reference=_calibration_error(expected),
+        worst=worst_samples(reference, candidate),
+        non_finite=candidate.non_finite,
+    )
+
+
+def worst_samples(
+    reference: ReferenceSamples, candidate: CandidateSamples, *, number: int = WORST_SAMPLES
+) -> tuple[WorstSample, ...]:
+    """The samples on which the candidate strays most: by divergence, those that have none first, then by difference."""
+    divergence = candidate.divergence
+    known = np.zeros(reference.n) if divergence is None else divergence
+    # The last key is the first to sort by; the index makes what is equal come in order.
+    order = np.lexsort((np.arange(reference.n), -candidate.max_abs, -known, ~np.isnan(known)))[:number]
+    return tuple(_worst(reference, candidate, int(index)) for index in order)
+
+
+def _worst(reference: ReferenceSamples, candidate: CandidateSamples, index: int) -> WorstSample:
+    labelled = reference.classes is not None and reference.labels is not None
+    return WorstSample(
+        index=index,
+        label=int(reference.labels[index]) if labelled and reference.labels is not None else None,
+        reference_class=_class_of(reference.classes, index),
+        candidate_class=_class_of(candidate.classes, index),
+        divergence=None if candidate.divergence is None else float(candidate.divergence[index]),
+        max_abs=float(candidate.max_abs[index]),
+    )
+
+
+def _class_of(samples: ClassSamples | None, index: int) -> int | None:
+    return None if samples is None or samples.top1[index] < 0 else int(samples.top1[index])
+
+
+def _flips(expected: ClassSamples | None, actual: ClassSamples | None) -> Flips | None:
+    if expected is None or actual is None or expected.right is None or actual.right is None:
+        return None
+    return Flips.of(expected.right, actual.right)
+
+
+def _same(expected: ClassSamples | None, actual: ClassSamples | None) -> int | None:
+    if expected is None or actual is None:
+        return None
+    # A row with NaN has no top-1 and agrees with nothing.
+    return int(np.count_nonzero((expected.top1 == actual.top1) & (expected.top1 >= 0)))
+
+
+def _classes(reference: ReferenceSamples, candidate: CandidateSamples, confidence: float) -> tuple[ClassLoss, ...]:
+    expected, actual = reference.classes, candidate.classes
+    if reference.labels is None or expected is None or actual is None or expected.right is None or actual.right is None:
+        return ()
+    return class_losses(reference.labels, expected.right, actual.right, confidence=confidence)
+
+
+def _fall_of_true_class(expected: ClassSamples | None, actual: ClassSamples | None) -> Spread | None:
+    if expected is None or actual is None or expected.true_probability is None or actual.true_probability is None:
+        return None
+    return spread_of(expected.true_probability - actual.true_probability)
+
+
+def _calibration_error(samples: ClassSamples | None) -> float | None:
+    if samples is None or samples.right is None:
+        return None
+    return expected_calibration_error(samples.confidence, samples.right)

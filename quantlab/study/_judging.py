@@ -1,0 +1,190 @@
+"""What may be shipped of a study, from the outputs it kept; nothing is run."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import StudyError
+from quantlab.settings import SETTINGS
+from quantlab.statistics import (
+    CandidateSamples,
+    PairedMetric,
+    ReferenceSamples,
+    Resampling,
+    default_metrics,
+    evidence,
+    paired_metric,
+)
+from quantlab.store import Store
+from quantlab.types import Budget, Evidence, OpenedModel, Recommendation, Study, Trial, TrialEvidence, Verdict
+from quantlab.verdict import judge as decide
+from quantlab.verdict import recommend as choose
+from quantlab_converters import CONVERTERS, RecipeRequest
+
+__all__ = ["Judged", "gather", "judge", "name_of", "recommend"]
+
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and all that it was made of."""
+
+    study: Study
+    verdict: Verdict
+    trials: tuple[TrialEvidence, ...]
+
+
+def judge(study: Study | str | Path, budget: Budget, *, settings: Sequence[str] | None = None) -> Verdict:
+    """Decide whether the settings of a study keep a budget, from its stored outputs.
+
+    >>> import quantlab
+    >>> verdict = quantlab.judge("model.study", quantlab.Budget(max_accuracy_loss="0.5pt"))  # doctest: +SKIP
+    >>> assert verdict.fits, verdict.explain()  # doctest: +SKIP
+
+    Args:
+        study: A study, or its folder.
+        budget: What may be lost, and where.
+        settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
+
+    Raises:
+        UsageError: If a name is none of the study's, or a limit cannot be judged, as a loss without labels.
+        StudyError: If there is no study, it is not whole, or too small to follow anything from.
+    """
+    if isinstance(study, Study):
+        return gather(study, budget, settings=settings).verdict
+    return gather(Store(Path(study)).read_study(), budget, settings=settings, name=name_of(Path(study))).verdict
+
+
+def name_of(folder: Path) -> str:
+    """How a study is called: its folder without `.study`."""
+    return folder.resolve().name.removesuffix(".study")
+
+
+def gather(study: Study, budget: Budget, *, settings: Sequence[str] | None = None, name: str = "") -> Judged:
+    """The verdict with its evidence; see `judge`."""
+    reference = _reference(study)
+    metrics = _metrics(reference, budget)
+    resampling = Resampling(confidence=budget.confidence, seed=study.seed)
+
+    def look(trial: Trial) -> TrialEvidence:
+        return TrialEvidence(trial, _evidence(study, trial, reference, metrics, resampling))
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        trials = tuple(pool.map(look, study.trials))
+    name = name or Path(study.model.path).stem
+    return Judged(study, decide(trials, budget, study=name, settings=settings), trials)
+
+
+def recommend(study: str | Path, budget: Budget) -> Recommendation:
+    """Choose the smallest setting that keeps a budget in every runtime that counts, from a study's stored outputs.
+
+    Args:
+        study: The study's folder.
+        budget: What may be lost, and where.
+
+    Returns:
+        With a reason for each other setting, and the command or code that makes what is chosen.
+
+    Raises:
+        UsageError: As `judge`.
+        StudyError: As `judge`.
+    """
+    store = Store(Path(study))
+    judged = gather(store.read_study(), budget, name=name_of(store.root))
+    found = choose(judged.trials, budget, study=judged.verdict.study)
+    return replace(found, reproduce=_recipe(store, judged.study, found.setting))
+
+
+def _recipe(store: Store, study: Study, name: str | None) -> str | None:
+    setting = SETTINGS.get(name or "")
+    opened = next(
+        (
+            kept
+            for record in sorted((store.root / "model").glob("*/opened.json"))
+            if (kept := store.read(record, OpenedModel)) and kept.description == study.model
+        ),
+        None,
+    )
+    if setting is None or opened is None:
+        return None
+    calibration = study.calibration if setting.calibrated else None
+    return CONVERTERS[setting.format].recipe(
+        RecipeRequest(
+            scheme=setting.scheme,
+            saved_model=_as_written(opened.saved_model),
+            signature=opened.signature,
+            input_shapes={spec.name: tuple(int(size or 0) for size in spec.shape[1:]) for spec in study.samples.inputs},
+            calibration={spec.name: _as_written(calibration.input_file(spec.name)) for spec in calibration.inputs}
+            if calibration
+            else {},
+        )
+    )
+
+
+def _as_written(path: Path) -> Path:
+    """Relative where it lies below the current folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _metrics(reference: ReferenceSamples, budget: Budget) -> tuple[PairedMetric, ...]:
+    defaults = default_metrics(reference)
+    if budget.metric is None:
+        return defaults
+    chosen = paired_metric(budget.metric)
+    return (chosen, *(each for each in defaults if each.name != chosen.name))
+
+
+def _reference(study: Study) -> ReferenceSamples:
+    labels = _mapped(study.samples.labels_file) if study.samples.labelled and study.task != "similarity" else None
+    outputs = _mapped(study.reference.outputs[study.scored_output])
+    try:
+        return ReferenceSamples.of(
+            outputs,
+            labels.astype(np.float64) if labels is not None and study.task == "regression" else labels,
+            task=study.task,
+            probabilities=study.probabilities,
+            classes=study.classes,
+        )
+    except ValueError as error:
+        raise StudyError(f"the reference's outputs cannot be judged: {error}; run 'quantlab analyze' again") from error
+
+
+def _evidence(
+    study: Study,
+    trial: Trial,
+    reference: ReferenceSamples,
+    metrics: Sequence[PairedMetric],
+    resampling: Resampling,
+) -> Evidence | None:
+    if trial.failure is not None:
+        return None
+    outputs = _mapped(trial.outputs[study.scored_output])
+    if outputs.shape != reference.outputs.shape:
+        raise StudyError(
+            f"{trial.setting} in {trial.runtime} kept outputs of shape {outputs.shape} and the reference "
+            f"{reference.outputs.shape}; run 'quantlab analyze' again"
+        )
+    return evidence(
+        reference,
+        CandidateSamples.of(reference, outputs),
+        setting=trial.setting,
+        runtime=trial.runtime,
+        metrics=metrics,
+        resampling=resampling,
+    )
+
+
+def _mapped(path: Path) -> npt.NDArray[Any]:
+    try:
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"'{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
+        ) from error
+    return array

@@ -1,0 +1,204 @@
+"""`quantlab.lock`: figures and hashes that were accepted, written, read, and compared with what is there now."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cattrs
+
+from quantlab.errors import StudyError
+from quantlab.store import json_number, write_json
+from quantlab.study._judging import Judged
+from quantlab.types import (
+    AcceptedLoss,
+    AcceptedSetting,
+    AcceptedStudy,
+    Judgement,
+    Lock,
+    Loss,
+    SettingVerdict,
+    TrialEvidence,
+    Verdict,
+)
+from quantlab.verdict import rounded_down, rounded_up
+
+__all__ = ["LOCK_SCHEMA", "accept", "changed_artifacts", "compare_with_lock", "read_lock", "write_lock"]
+
+LOCK_SCHEMA = 1
+"""Of `quantlab.lock`; one of another is refused."""
+
+
+def accept(judged: Sequence[Judged], settings: Sequence[Sequence[str]], budget: Mapping[str, str]) -> Lock:
+    """The lock of some settings of some studies.
+
+    Args:
+        judged: A study each.
+        settings: Of each study, those that are accepted.
+        budget: What they were judged by, as text.
+    """
+    return Lock(
+        studies={
+            each.verdict.study: AcceptedStudy(
+                model_sha256=each.study.model.sha256,
+                samples_sha256=each.study.samples.sha256,
+                settings={name: _accepted(name, each.trials) for name in names},
+            )
+            for each, names in zip(judged, settings, strict=True)
+        },
+        budget=dict(budget),
+        schema=LOCK_SCHEMA,
+    )
+
+
+def _accepted(name: str, trials: Sequence[TrialEvidence]) -> AcceptedSetting:
+    of_setting = [each for each in trials if each.trial.setting == name]
+    variant = next(each.trial.variant for each in of_setting if each.trial.variant)
+    return AcceptedSetting(
+        sha256=variant.sha256,
+        size_bytes=variant.size_bytes,
+        losses={
+            each.trial.runtime: _accepted_loss(each.evidence.loss)
+            for each in of_setting
+            if each.evidence and each.evidence.loss
+        },
+    )
+
+
+def _accepted_loss(loss: Loss) -> AcceptedLoss:
+    return AcceptedLoss(
+        loss.metric,
+        loss.unit,
+        loss.n,
+        loss.reference,
+        loss.candidate,
+        loss.loss,
+        loss.lower,
+        loss.upper,
+        loss.confidence,
+    )
+
+
+def write_lock(path: Path, lock: Lock) -> None:
+    """Write it whole or not at all, as JSON that reads well in a review.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    write_json(path, _plain(asdict(lock)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return json_number(value) if isinstance(value, float) else value
+
+
+def read_lock(path: Path) -> Lock:
+    """What was accepted.
+
+    Raises:
+        StudyError: If there is none, it is broken, or of another schema.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"there is no lock '{path}'; write one with 'quantlab accept --lock {path}'") from None
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"the lock '{path}' cannot be read ({error}); write it again with 'quantlab accept'"
+        ) from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != LOCK_SCHEMA:
+        raise StudyError(
+            f"the lock '{path}' has the schema {schema} and this quantlab reads {LOCK_SCHEMA}; "
+            f"write it again with 'quantlab accept'"
+        )
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(float, lambda value, _: float(value))  # "Infinity" too
+    try:
+        return converter.structure(document, Lock)
+    except (cattrs.BaseValidationError, ValueError) as error:
+        raise StudyError(f"the lock '{path}' is not whole; write it again with 'quantlab accept'") from error
+
+
+def compare_with_lock(judged: Judged, lock: Lock) -> Verdict:
+    """The verdict, with what was accepted as one more limit: a loss that is surely larger than it was breaks.
+
+    Surely larger: its lower bound is above the accepted upper one.
+
+    Raises:
+        StudyError: If the lock does not know the study, or was made of another model, or an accepted setting is gone.
+    """
+    accepted = _study_of(judged, lock)
+    verdict = judged.verdict
+    judged_settings = {each.setting for each in verdict.settings}
+    for name in accepted.settings:
+        if not verdict.named and name not in {each.trial.setting for each in judged.trials}:
+            raise StudyError(
+                f"'{name}' was accepted for '{verdict.study}' and the study has {', '.join(sorted(judged_settings))}; "
+                f"analyze it again, or write the lock again with 'quantlab accept'"
+            )
+    return replace(
+        verdict,
+        settings=tuple(
+            _compared(each, accepted.settings[each.setting]) if each.setting in accepted.settings else each
+            for each in verdict.settings
+        ),
+    )
+
+
+def _study_of(judged: Judged, lock: Lock) -> AcceptedStudy:
+    name = judged.verdict.study
+    if name not in lock.studies:
+        raise StudyError(
+            f"the lock knows nothing of the study '{name}', only of {', '.join(lock.studies) or 'none'}; "
+            f"accept it with 'quantlab accept'"
+        )
+    accepted = lock.studies[name]
+    if accepted.model_sha256 != judged.study.model.sha256:
+        raise StudyError(
+            f"the lock was accepted for another model of '{name}': SHA-256 {accepted.model_sha256[:12]}…, and the "
+            f"study's is {judged.study.model.sha256[:12]}…; look at the new figures and accept them with "
+            f"'quantlab accept'"
+        )
+    return accepted
+
+
+def _compared(verdict: SettingVerdict, accepted: AcceptedSetting) -> SettingVerdict:
+    return replace(
+        verdict,
+        judgements=tuple(
+            _against(each, accepted.losses[each.runtime]) if each.runtime in accepted.losses else each
+            for each in verdict.judgements
+        ),
+    )
+
+
+def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
+    loss = judgement.loss
+    if loss is None or loss.metric != accepted.metric or not loss.lower > accepted.upper:
+        return judgement
+    return replace(
+        judgement,
+        outcome="breaks",
+        reason=f"loses at least {rounded_down(loss.lower)}, accepted with at most {rounded_up(accepted.upper)}",
+        missing=None,
+    )
+
+
+def changed_artifacts(judged: Judged, lock: Lock) -> list[str]:
+    """A sentence for each accepted setting whose artifact, or the samples it is scored on, are others now."""
+    accepted = lock.studies.get(judged.verdict.study)
+    if accepted is None:
+        return []
+    hashes = {each.trial.setting: each.trial.variant.sha256 for each in judged.trials if each.trial.variant}
+    found = [
+        f"{judged.verdict.study} {name} is another artifact than was accepted: SHA-256 {hashes[name][:12]}…, "
+        f"accepted {each.sha256[:12]}…"
+        for name, each in accepted.settings.items()
+        if name in hashes and hashes[name] != each.sha256
+    ]
+    if accepted.samples_sha256 != judged.study.samples.sha256:
+        found.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")
+    return found

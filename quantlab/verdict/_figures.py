@@ -1,0 +1,71 @@
+"""Figures as words, rounded so that none looks better than it is."""
+
+import math
+from collections.abc import Callable
+
+from quantlab.types import Loss
+
+__all__ = ["allowed", "at_least", "at_most", "rounded_down", "rounded_up", "size"]
+
+_MOST_DIGITS = 6
+
+
+def rounded_up(value: float, below: float = math.inf) -> str:
+    """A bound from above with two decimals, rounded up; with more where it would else reach a margin it is below.
+
+    >>> rounded_up(0.1312), rounded_up(0.4981, below=0.5), rounded_up(0.5012, below=0.5)
+    ('0.14', '0.499', '0.51')
+    """
+    return _rounded(value, math.ceil, lambda shown: shown < below or value >= below)
+
+
+def rounded_down(value: float, above: float = -math.inf) -> str:
+    """A bound from below with two decimals, rounded down; with more where it would else reach a margin it is above.
+
+    >>> rounded_down(0.1392), rounded_down(0.5042, above=0.5)
+    ('0.13', '0.504')
+    """
+    return _rounded(value, math.floor, lambda shown: shown > above or value <= above)
+
+
+def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[float], bool]) -> str:
+    if not math.isfinite(value):
+        return "∞" if value == math.inf else "−∞" if value == -math.inf else "NaN"
+    for digits in range(2, _MOST_DIGITS + 1):
+        # A share of a billionth is what decimal fractions lose in binary, and must not become a step up.
+        shown = towards(round(value * 10**digits, 9)) / 10**digits
+        if honest(shown):
+            return f"{shown:.{digits}f}".replace("-", "−")
+    return f"{value:.{_MOST_DIGITS}g}".replace("-", "−")
+
+
+def at_most(loss: Loss, margin: float) -> str:
+    """`loses at most 0.14 pt`, or what is gained where even the upper bound is below zero."""
+    if loss.upper < 0:
+        return f"gains at least {rounded_down(-loss.upper)}{_unit(loss)}"
+    return f"loses at most {rounded_up(loss.upper, margin)}{_unit(loss)}"
+
+
+def at_least(loss: Loss, margin: float) -> str:
+    """`loses at least 0.61 pt`."""
+    return f"loses at least {rounded_down(loss.lower, margin)}{_unit(loss)}"
+
+
+def allowed(margin: float) -> str:
+    """`allowed 0.50`; a margin of less than a hundredth keeps its digits."""
+    return f"allowed {margin:.2f}" if round(margin, 2) == round(margin, 6) else f"allowed {margin:.4g}"
+
+
+def _unit(loss: Loss) -> str:
+    return " pt" if loss.unit == "pt" else f" {loss.metric}"
+
+
+def size(size_bytes: int) -> str:
+    """Bytes as a reader says them, in powers of 1,000.
+
+    >>> size(19012), size(345), size(3_456_789)
+    ('19.0 KB', '345 B', '3.46 MB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1e3:.1f} KB" if size_bytes < 1_000_000 else f"{size_bytes / 1e6:.2f} MB"

@@ -1,0 +1,72 @@
+"""Where a model is shipped to, and what counts there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from quantlab.errors import UsageError
+from quantlab.settings import nearest
+from quantlab.types import Budget, Variant
+
+__all__ = ["TARGETS", "Target", "target_of"]
+
+Transfer = Literal["size_bytes", "gzip_bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A place to ship to."""
+
+    name: str
+    formats: tuple[str, ...] | None
+    """None is every format."""
+    runtimes: tuple[str, ...]
+    """Names and globs, of those that stand for the target."""
+    transfer: Transfer
+    """What it transfers: compressed for the web, raw for what lies in a package."""
+    size_word: str
+    """What is said behind a size."""
+    beyond: tuple[str, ...]
+    """What no runtime here stands for, in words."""
+
+    def size_of(self, variant: Variant) -> int:
+        """Bytes that the target transfers."""
+        return variant.gzip_bytes if self.transfer == "gzip_bytes" else variant.size_bytes
+
+
+TARGETS: Mapping[str, Target] = {
+    target.name: target
+    for target in (
+        Target(
+            "web",
+            ("tfjs", "tfjs-layers"),
+            ("chromium-webgl", "chromium-webgpu", "chromium-wasm", "node-wasm"),
+            "gzip_bytes",
+            "gzipped",
+            ("browsers other than Chromium",),
+        ),
+        Target(
+            "web-mobile",
+            ("tfjs", "tfjs-layers"),
+            ("chromium-webgl", "chromium-webgl16", "chromium-wasm", "node-wasm"),
+            "gzip_bytes",
+            "gzipped",
+            ("a phone's GPU",),
+        ),
+        Target("node", ("tfjs", "tflite"), ("node-*",), "size_bytes", "on disk", ()),
+        Target("android", ("tflite",), ("python",), "size_bytes", "raw", ("a phone's GPU and NPU delegates",)),
+        Target("any", None, ("*",), "gzip_bytes", "gzipped", ()),
+    )
+}
+"""Every target by its name."""
+
+
+def target_of(budget: Budget) -> Target:
+    """The target that a budget names.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    if budget.target not in TARGETS:
+        raise UsageError(f"there is no target '{budget.target}'; {nearest(budget.target, TARGETS)}")
+    return TARGETS[budget.target]

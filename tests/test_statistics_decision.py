@@ -1,0 +1,167 @@
+"""The rule of the verdict: its three answers, the samples that would decide, and how often it errs, exactly."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import coverage
+from quantlab.statistics import decide, fewest_samples, flip_bounds, missing_samples, samples_needed, tango
+from quantlab.types import Loss
+
+
+def counted(forth, back, n):
+    """The loss of a top-1 with these flips."""
+    lower, upper = flip_bounds(forth, back, n=n, confidence=0.95)
+    values = (90.0, 90.0 - 100 * (forth - back) / n, 100 * (forth - back) / n, 100 * lower, 100 * upper)
+    return Loss("top1", "higher", "pt", n, *values, 0.95, "Tango", discordant=forth + back, p_mcnemar=None)
+
+
+def bounded(loss, lower, upper, *, unit="", n=1000):
+    """The loss of a metric that is no count."""
+    return Loss("mae", "lower", unit, n, 1.0, 1.0 + loss, loss, lower, upper, 0.95, "BCa bootstrap")
+
+
+@pytest.mark.parametrize(
+    ("loss", "margin", "decision"),
+    [
+        pytest.param(bounded(0.1, 0.0, 0.499), 0.5, "fits", id="the upper bound below the margin"),
+        pytest.param(bounded(0.1, 0.0, 0.5), 0.5, "inconclusive", id="the upper bound on the margin"),
+        pytest.param(bounded(0.9, 0.501, 2.0), 0.5, "breaks", id="the lower bound above the margin"),
+        pytest.param(bounded(0.9, 0.5, 2.0), 0.5, "inconclusive", id="the lower bound on the margin"),
+        pytest.param(bounded(-0.2, -0.3, -0.1), 0.0, "fits", id="an improvement fits a margin of nothing"),
+        pytest.param(bounded(-0.2, -0.3, -0.1, unit="pt"), 0.0, "inconclusive", id="but of a share nothing excludes 0"),
+        pytest.param(bounded(math.nan, -math.inf, math.inf), 0.5, "breaks", id="not a number (trap 1)"),
+        pytest.param(bounded(math.inf, -math.inf, math.inf), 0.5, "breaks", id="infinite"),
+        pytest.param(bounded(0.1, -math.inf, math.inf), 0.5, "inconclusive", id="nothing known of the bounds"),
+        pytest.param(counted(0, 0, 200), 0.5, "inconclusive", id="200 samples without a flip (trap 8)"),
+        pytest.param(counted(0, 0, 597), 0.5, "inconclusive", id="597 samples without a flip"),
+        pytest.param(counted(0, 0, 598), 0.5, "fits", id="598 samples without a flip"),
+        pytest.param(counted(0, 1, 597), 0.5, "inconclusive", id="597, and one better: still too few"),
+        pytest.param(counted(0, 0, 10_000), 0.5, "fits", id="10,000 samples without a flip"),
+        pytest.param(counted(0, 0, 10_000), 0.01, "inconclusive", id="even float32, at a hundredth of a point"),
+        pytest.param(counted(130, 20, 10_000), 0.5, "breaks", id="1.1 points lost of 10,000"),
+        pytest.param(counted(5, 0, 5), 100.5, "fits", id="all may be lost"),
+    ],
+)
+def test_decide(loss, margin, decision):
+    assert decide(loss, margin) == decision
+
+
+@pytest.mark.parametrize("margin", [-0.5, math.nan, math.inf])
+def test_a_margin_is_a_loss(margin):
+    message = f"a margin of {margin} is no loss that may be allowed; it is a number from 0"
+    for ask in (decide, missing_samples):
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            ask(counted(0, 0, 10), margin)
+
+
+@pytest.mark.parametrize(
+    ("margin", "confidence", "n"),
+    [(0.005, 0.95, 598), (0.0001, 0.95, 29_956), (0.005, 0.99, 919), (0.01, 0.95, 299), (1.0, 0.95, 0)],
+)
+def test_fewest_samples(margin, confidence, n):
+    assert math.ceil(fewest_samples(margin, confidence)) == n
+    if n:
+        assert flip_bounds(0, 0, n=n - 1, confidence=confidence)[1] > margin
+        assert flip_bounds(0, 0, n=n, confidence=confidence)[1] <= margin
+
+
+def test_nothing_excludes_a_loss_of_nothing():
+    assert fewest_samples(0.0, 0.95) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("discordant", "loss", "margin", "confidence", "n"),
+    [
+        pytest.param(0.02, 0.0, 0.005, 0.95, 4947, id="6.18·0.02/0.005²"),
+        pytest.param(0.02, 0.002, 0.005, 0.95, 13_737, id="6.18·(0.02 − 0.002²)/0.003²"),
+        pytest.param(0.02, 0.008, 0.005, 0.95, 13_696, id="a loss above the margin: what would show the breach"),
+        pytest.param(0.0, 0.0, 0.005, 0.95, 598, id="no flip: never under ln 0.05/ln(1 − 0.005)"),
+        pytest.param(0.02, 0.0, 0.005, 0.99, 8029, id="(2.326 + 0.842)² = 10.04 at 99 %"),
+        pytest.param(0.02, 0.005, 0.005, 0.95, None, id="the loss is the margin"),
+        pytest.param(0.02, 0.0, 0.0, 0.95, None, id="nothing may be lost, nothing is"),
+        pytest.param(0.02, -0.01, 0.0, 0.95, None, id="nothing may be lost, something is won"),
+        pytest.param(0.02, 0.01, 0.0, 0.95, 1231, id="nothing may be lost, something is: the breach can be shown"),
+    ],
+)
+def test_samples_needed(discordant, loss, margin, confidence, n):
+    assert samples_needed(discordant, loss, margin, confidence) == n
+
+
+@pytest.mark.parametrize(
+    ("loss", "margin", "missing"),
+    [
+        pytest.param(counted(0, 0, 200), 0.5, 398, id="200 without a flip: 598 − 200"),
+        pytest.param(counted(0, 0, 9744), 0.01, 20_212, id="about 30,000 in all, even for float32"),
+        pytest.param(counted(2, 2, 200), 0.5, 4747, id="d = 2 %: 4,947 − 200"),
+        pytest.param(counted(1, 0, 200), 0.5, None, id="half a point lost of half a point"),
+        pytest.param(counted(10, 0, 20_000), 0.06, 288_974, id="by the formula: a loss near the margin"),
+        pytest.param(counted(6, 5, 4000), 0.5, 1, id="enough already, it seems: at least one"),
+        pytest.param(bounded(0.0, -1.645, 1.645), 1.0, 5182, id="a width that is one standard error"),
+        pytest.param(bounded(0.5, -1.145, 2.145), 0.5, None, id="the loss is the margin"),
+        pytest.param(bounded(0.1, -math.inf, math.inf), 0.5, None, id="nothing known"),
+    ],
+)
+def test_missing_samples(loss, margin, missing):
+    found = missing_samples(loss, margin)
+    assert found == (missing if missing is None else pytest.approx(missing, abs=2))
+    assert found is None or found >= 1
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(81, 20_000), st.floats(0.01, 5))
+def test_the_three_answers_exclude_each_other_and_the_undecided_miss_samples(forth, back, n, margin):
+    loss = counted(forth, back, n)
+    answer = decide(loss, margin)
+    if answer == "fits":
+        assert loss.loss <= loss.upper < margin
+        assert n >= math.log(0.05) / math.log1p(-margin / 100)
+    elif answer == "breaks":
+        assert loss.loss >= loss.lower > margin
+    else:
+        missing = missing_samples(loss, margin)
+        assert missing is None or missing >= 1
+
+
+# Exact enumeration: what `benchmarks/coverage.py` prints, on a smaller grid.
+
+GRID = [(n, d) for n in (200, 400, 597, 598, 1000, 3000) for d in (0.005, 0.01, 0.02, 0.05, 0.1)]
+
+
+@pytest.mark.parametrize("loss", [-0.02, 0.0, 0.005, 0.02, 0.3])
+def test_the_formula_that_is_enumerated_is_tango(loss):
+    for n, b, c in [(200, 0, 0), (200, 3, 1), (200, 1, 3), (200, 60, 0), (1000, 20, 20), (9744, 26, 24), (50, 50, 0)]:
+        score = coverage.score(np.array([b]), np.array([c]), n, loss)[0]
+        interval = tango(b, c, n=n)
+        assert (abs(score) <= 1.959963984540054) == (interval.lower <= loss <= interval.upper)
+
+
+@pytest.mark.parametrize("margin", [0.0025, 0.005, 0.02])
+@pytest.mark.parametrize("n", [200, 597, 598, 1000, 2000])
+def test_the_gate_that_is_enumerated_is_decide(n, margin):
+    b, c = np.arange(12)[:, None], np.arange(12)[None, :]
+    decided = [[decide(counted(i, j, n), 100 * margin) == "fits" for j in range(12)] for i in range(12)]
+    np.testing.assert_array_equal(coverage.passes(b, c, n, margin), decided)
+
+
+def test_the_enumeration_leaves_nothing_out():
+    for n, d in GRID:
+        assert coverage.tables(n, d, d / 2)[2].sum() == pytest.approx(1, abs=1e-11)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 1.0], ids="the loss is {} of the discordance".format)
+def test_intervals_at_95_percent_cover(share):
+    for n, d in GRID:
+        covered = coverage.coverage(n, d, share * d)
+        assert 0.94 <= covered <= 0.97 if n * d >= 10 else covered >= 0.93
+
+
+@pytest.mark.parametrize("margin", [0.0025, 0.005, 0.01, 0.02])
+def test_at_the_margin_the_gate_seldom_passes(margin):
+    for n, d in [cell for cell in GRID if cell[1] >= margin]:
+        rate = coverage.passing_rate(n, d, margin)
+        assert rate <= (0.055 if d >= 2 * margin else 0.065)
+        assert rate == 0 or n >= math.log(0.05) / math.log(1 - margin)

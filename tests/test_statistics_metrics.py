@@ -1,0 +1,414 @@
+"""Metrics and their losses: equal to scikit-learn's, signed the right way, and never surer than the samples allow."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, jaccard_score, roc_auc_score
+
+from quantlab.errors import UsageError
+from quantlab.statistics import (
+    PAIRED_METRICS,
+    CandidateSamples,
+    ReferenceSamples,
+    Resampling,
+    default_metrics,
+    flip_bounds,
+    paired_loss,
+    paired_metric,
+    zero_discordance_bound,
+)
+
+NAN, INF = math.nan, math.inf
+FEW = Resampling(resamples=200)
+
+
+def loss_of(metric, reference, candidate, labels, *, probabilities=False, task="classification", resampling=FEW):
+    classes = task == "classification" and np.ndim(reference) < 3
+    known = ReferenceSamples.of(np.asarray(reference), labels, task=task, probabilities=probabilities, classes=classes)
+    found = CandidateSamples.of(known, np.asarray(candidate))
+    return paired_loss(paired_metric(metric), known, found, resampling)
+
+
+def classified(n=300, classes=4, seed=0, noise=1.0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, n)
+    reference = random.normal(size=(n, classes)) + 1.5 * np.eye(classes)[labels]
+    return reference, reference + noise * random.normal(size=reference.shape), labels
+
+
+def regressed(n=200, seed=0, worse=0.3):
+    random = np.random.default_rng(seed)
+    labels = random.normal(size=(n, 1))
+    reference = labels + random.normal(size=(n, 1))
+    return reference, labels + (1 + worse) * (reference - labels), labels[:, 0]
+
+
+# Values
+
+
+def test_top1_is_in_percent_with_the_bounds_of_its_flips():
+    reference, candidate, labels = classified()
+    found = loss_of("top1", reference, candidate, labels)
+    right = [each.argmax(axis=1) == labels for each in (reference, candidate)]
+    forth, back = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    assert (found.reference, found.candidate) == (100 * right[0].mean(), 100 * right[1].mean())
+    assert found.loss == pytest.approx(100 * (forth - back) / 300)
+    assert (found.lower, found.upper) == pytest.approx(
+        tuple(100 * bound for bound in flip_bounds(forth, back, n=300, confidence=0.95))
+    )
+    assert (found.method, found.unit, found.n, found.discordant) == ("Tango", "pt", 300, forth + back)
+    assert 0 < found.p_mcnemar < 1
+
+
+def test_macro_f1_equals_scikit_learns():
+    reference, candidate, labels = classified()
+    found = loss_of("macro-f1", reference, candidate, labels)
+    for outputs, value in ((reference, found.reference), (candidate, found.candidate)):
+        assert value == pytest.approx(100 * f1_score(labels, outputs.argmax(axis=1), average="macro"))
+    assert found.lower < found.loss < found.upper
+    assert (found.method, found.discordant, found.p_mcnemar) == ("BCa bootstrap", None, None)
+
+
+def test_macro_f1_is_of_the_classes_that_the_labels_hold():
+    outputs, labels = np.eye(4)[[0, 1, 3, 3]], np.array([0, 1, 0, 1])
+    found = loss_of("macro-f1", outputs, outputs, labels)
+    expected = f1_score(labels, outputs.argmax(axis=1), labels=[0, 1], average="macro")
+    assert found.reference == pytest.approx(100 * expected)
+
+
+@pytest.mark.parametrize("classes", [2, 4, 20])
+def test_auc_equals_scikit_learns(classes):
+    reference, candidate, labels = classified(classes=classes)
+    found = loss_of("auc", reference, candidate, labels)
+    for outputs, value in ((reference, found.reference), (candidate, found.candidate)):
+        shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+        expected = roc_auc_score(labels, shares[:, 1] if classes == 2 else shares, multi_class="ovr")
+        assert value == pytest.approx(100 * expected)
+    assert found.method == "BCa bootstrap of DeLong's components"
+
+
+def test_auc_of_one_output_unit_with_ties():
+    scores, labels = np.array([[0.2], [0.2], [0.7], [0.7], [0.9]]), np.array([0, 1, 0, 1, 1])
+    found = loss_of("auc", scores, scores, labels, probabilities=True)
+    assert found.reference == pytest.approx(100 * roc_auc_score(labels, scores[:, 0]))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=40))
+def test_auc_with_many_ties_equals_scikit_learns(samples):
+    labels, *sides = (np.array(column) for column in zip((0, 0, 0), (1, 5, 5), *samples, strict=True))
+    reference, candidate = (side[:, None] / 5 for side in sides)
+    labels = labels.astype(np.int64)
+    found = loss_of("auc", reference, candidate, labels, probabilities=True, resampling=Resampling(resamples=2))
+    assert found.reference == pytest.approx(100 * roc_auc_score(labels, reference[:, 0]))
+    assert found.candidate == pytest.approx(100 * roc_auc_score(labels, candidate[:, 0]))
+
+
+def test_bounds_of_auc_are_those_of_ranking_every_resample_anew():
+    reference, candidate, labels = classified(n=250, classes=2, noise=0.7)
+    found = loss_of("auc", reference, candidate, labels, resampling=Resampling(resamples=4000))
+    random, losses = np.random.default_rng(1), []
+    margins = [each[:, 1] - each[:, 0] for each in (reference, candidate)]
+    for _ in range(1500):
+        these = random.integers(0, 250, 250)
+        areas = [roc_auc_score(labels[these], each[these]) for each in margins]
+        losses.append(100 * (areas[0] - areas[1]))
+    low, high = np.quantile(losses, [0.05, 0.95])
+    assert (found.lower, found.upper) == pytest.approx((low, high), abs=0.12 * (high - low))
+
+
+def test_a_row_with_nan_ranks_as_wrong_as_it_can():
+    reference = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]])
+    candidate = reference.copy()
+    candidate[3] = NAN
+    found = loss_of("auc", reference, candidate, np.array([0, 1, 0, 1]))
+    assert (found.reference, found.candidate) == (100, 50)
+
+
+def test_errors_are_in_their_own_unit():
+    reference, candidate, labels = regressed()
+    errors = [np.abs(each[:, 0] - labels) for each in (reference, candidate)]
+    mae = loss_of("mae", reference, candidate, labels, task="regression")
+    assert (mae.reference, mae.candidate) == pytest.approx(tuple(each.mean() for each in errors))
+    rmse = loss_of("rmse", reference, candidate, labels, task="regression")
+    assert (rmse.reference, rmse.candidate) == pytest.approx(tuple(math.sqrt((each**2).mean()) for each in errors))
+    for found in (mae, rmse):
+        assert (found.unit, found.direction) == ("", "lower")
+        assert 0 < found.lower < found.loss < found.upper
+
+
+def segmented(seed=0, n=12):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 3, (n, 5, 6))
+    reference = random.normal(size=(n, 5, 6, 3)) + 2 * np.eye(3)[labels]
+    return reference, reference + 0.8 * random.normal(size=reference.shape), labels
+
+
+def test_mean_iou_equals_scikit_learns():
+    reference, candidate, labels = segmented()
+    found = loss_of("mean-iou", reference, candidate, labels)
+    for outputs, value in ((reference, found.reference), (candidate, found.candidate)):
+        expected = jaccard_score(labels.ravel(), outputs.argmax(axis=3).ravel(), average="macro")
+        assert value == pytest.approx(100 * expected)
+    assert (found.n, found.method) == (12, "BCa bootstrap")
+    assert found.lower < found.loss < found.upper
+
+
+def test_void_pixels_are_not_scored():
+    reference, candidate, labels = segmented()
+    labels[:, 0] = 255
+    found = loss_of("mean-iou", reference, candidate, labels)
+    without = loss_of("mean-iou", reference[:, 1:], candidate[:, 1:], labels[:, 1:])
+    assert (found.reference, found.candidate) == pytest.approx((without.reference, without.candidate))
+
+
+# Signs (trap 9)
+
+
+@given(st.floats(-0.9, 0.9).filter(lambda change: abs(change) > 1e-6))
+def test_an_error_that_grows_is_a_loss_and_one_that_shrinks_is_none(change):
+    reference, candidate, labels = regressed(n=20, worse=change)
+    for metric in ("mae", "rmse"):
+        found = loss_of(metric, reference, candidate, labels, task="regression", resampling=Resampling(resamples=5))
+        assert math.copysign(1, found.loss) == math.copysign(1, change)
+        assert found.lower <= found.loss <= found.upper
+
+
+def negative_loss(outputs, labels):
+    return float(-np.abs(outputs[:, 0] - labels).mean())
+
+
+def correlation(outputs, labels):
+    return float(np.corrcoef(outputs[:, 0], labels)[0, 1])
+
+
+def zero(outputs, labels):
+    return 0 * len(outputs) * len(labels)
+
+
+HERE = __name__
+
+
+@pytest.mark.parametrize(
+    ("function", "direction", "sign"),
+    [
+        pytest.param("negative_loss", "higher", 1, id="a negative metric that falls"),
+        pytest.param("negative_loss", "lower", -1, id="the same, if falling is better"),
+        pytest.param("zero", "higher", 0, id="a metric of zero"),
+    ],
+)
+def test_the_declared_direction_is_the_sign(function, direction, sign):
+    reference, candidate, labels = regressed(n=40)
+    found = loss_of(f"{HERE}:{function}:{direction}", reference, candidate, labels, task="regression")
+    assert found.metric == f"{HERE}:{function}"
+    assert (found.direction, found.unit) == (direction, "")
+    assert np.sign(found.loss) == sign
+    assert found.lower <= found.loss <= found.upper
+
+
+def test_an_improvement_of_every_metric_is_no_loss():
+    worse, better, labels = regressed(n=60)[1], regressed(n=60)[0], regressed(n=60)[2]
+    for metric in ("mae", "rmse", f"{HERE}:negative_loss:higher"):
+        found = loss_of(metric, worse, better, labels, task="regression")
+        assert found.loss < 0
+        assert found.upper < 0
+    candidate, reference, labels = classified(n=600, noise=3)
+    for metric in ("top1", "macro-f1", "auc"):
+        found = loss_of(metric, reference, candidate, labels)
+        assert found.loss < 0
+        assert found.upper < 0
+
+
+# Without a difference
+
+
+@pytest.mark.parametrize("metric", ["top1", "macro-f1", "auc"])
+@pytest.mark.parametrize("n", [10, 200])
+def test_no_difference_in_few_samples_is_not_certainty(metric, n):
+    """Trap 8, of shares: at least what no flip in n samples leaves open."""
+    reference, _, _ = classified(n=n, classes=2)
+    found = loss_of(metric, reference, reference, np.arange(n) % 2)
+    bound = 100 * zero_discordance_bound(n, 0.95)
+    assert found.loss == 0
+    assert (found.lower, found.upper) == pytest.approx((-bound, bound))
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse"])
+def test_no_difference_of_errors_leaves_the_worst_error_open(metric):
+    reference, _, labels = regressed(n=200)
+    found = loss_of(metric, reference, reference, labels, task="regression")
+    assert found.loss == 0
+    assert found.upper > 0.005 * np.abs(reference[:, 0] - labels).max()
+    assert found.lower == pytest.approx(-found.upper)
+
+
+def test_a_candidate_of_nothing_but_nan_loses_all():
+    """Trap 1."""
+    reference, _, labels = classified()
+    candidate = np.full_like(reference, NAN)
+    for metric in ("top1", "macro-f1"):
+        found = loss_of(metric, reference, candidate, labels)
+        assert found.candidate == 0
+        assert found.loss == found.reference
+    assert loss_of("auc", reference, candidate, labels).candidate == 0
+    outputs, _, numbers = regressed()
+    for metric in ("mae", "rmse"):
+        found = loss_of(metric, outputs, np.full_like(outputs, NAN), numbers, task="regression")
+        assert found.candidate == INF
+        assert math.isnan(found.loss)
+        assert (found.lower, found.upper) == (-INF, INF)
+
+
+# What is asked for
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "arguments", "names"),
+    [
+        pytest.param(np.zeros((2, 3)), np.array([0, 1]), {}, ["top1"], id="three classes"),
+        pytest.param(np.zeros((2, 10)), np.array([0, 1]), {}, ["top1", "top5"], id="ten classes"),
+        pytest.param(np.zeros((2, 1)), np.zeros(2), {"task": "regression"}, ["mae", "rmse"], id="numbers"),
+        pytest.param(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2), int), {}, ["mean-iou"], id="a segmentation"),
+        pytest.param(np.zeros((2, 3)), None, {"task": "similarity"}, [], id="no labels"),
+    ],
+)
+def test_metrics_where_none_are_asked_for(outputs, labels, arguments, names):
+    task = arguments.get("task", "classification")
+    known = ReferenceSamples.of(
+        outputs, labels, task=task, probabilities=False, classes=task == "classification" and outputs.ndim < 3
+    )
+    assert [metric.name for metric in default_metrics(known)] == names
+
+
+def test_the_table_knows_its_names():
+    assert {name: metric.name for name, metric in PAIRED_METRICS.items()} == {name: name for name in PAIRED_METRICS}
+    assert {metric.direction for metric in PAIRED_METRICS.values()} == {"higher", "lower"}
+
+
+def raises(_outputs, _labels):
+    raise KeyError("no such column")
+
+
+def returns_rows(outputs, labels):
+    return (outputs[:, 0] - labels) ** 2
+
+
+def returns_words(_outputs, _labels):
+    return "good"
+
+
+def loses_a_class(_outputs, labels):
+    if len(np.unique(labels)) < 2:
+        raise ValueError("only one class")
+    return 1.0
+
+
+TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("metric", "data", "message"),
+    [
+        pytest.param("marco-f1", TWO, "there is no metric 'marco-f1'; did you mean 'macro-f1'? One", id="misspelt"),
+        pytest.param("speed", TWO, "there is no metric 'speed'; there are top1, top5, macro-f1, ", id="unknown"),
+        pytest.param(
+            "m:f",
+            TWO,
+            "the metric 'm:f' does not say which way is better; write 'm:f:higher' or 'm:f:lower'",
+            id="no way",
+        ),
+        pytest.param(
+            "m:f:up",
+            TWO,
+            "the metric 'm:f:up' does not say which way is better; write 'm:f:higher' or",
+            id="a strange way",
+        ),
+        pytest.param(
+            "no_such:f:lower",
+            TWO,
+            "the module 'no_such' of the metric 'no_such:f:lower' could not be imported, since it raised "
+            "ModuleNotFoundError (No module named 'no_such'); it is looked for in the current folder",
+            id="no module",
+        ),
+        pytest.param(
+            f"{HERE}:missing:lower",
+            TWO,
+            f"the module '{HERE}' has no function 'missing' for the metric",
+            id="no function",
+        ),
+        pytest.param(
+            f"{HERE}:raises:lower",
+            TWO,
+            f"the metric '{HERE}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) with labels of "
+            "shape (2,); it is called with the whole set and with samples drawn from it, where a class may be missing",
+            id="raises",
+        ),
+        pytest.param(
+            f"{HERE}:loses_a_class:higher",
+            TWO,
+            f"the metric '{HERE}:loses_a_class' raised ValueError (only one class) on outputs of shape (2, 2)",
+            id="raises on a resample",
+        ),
+        pytest.param(
+            f"{HERE}:returns_rows:lower",
+            TWO,
+            f"the metric '{HERE}:returns_rows' returned an array of shape (2,); it must return one number",
+            id="a number for each sample",
+        ),
+        pytest.param(
+            f"{HERE}:returns_words:lower",
+            TWO,
+            f"the metric '{HERE}:returns_words' returned 'good'; it must",
+            id="a word",
+        ),
+        pytest.param(
+            "top1", (*TWO[:2], None), "the metric 'top1' needs labels and the samples have none", id="no labels"
+        ),
+        pytest.param(
+            "top5", TWO, "the metric 'top5' says something from ten classes on, and there are 2", id="top-5 of 2"
+        ),
+        pytest.param(
+            "mae", TWO, "the metric 'mae' is of labels that are numbers and these are classes; 'top1'", id="mae"
+        ),
+        pytest.param(
+            "auc",
+            (*TWO[:2], np.array([1, 1])),
+            "the metric 'auc' needs samples of two classes, and all are of class 1;",
+            id="auc",
+        ),
+        pytest.param(
+            "mean-iou", TWO, "the metric 'mean-iou' is of outputs (n, height, width, classes) with", id="mean-iou"
+        ),
+        pytest.param(
+            "mean-iou",
+            (np.zeros((1, 1, 1, 3)), np.zeros((1, 1, 1, 3)), np.array([[[7]]])),
+            "the label 7 names no class; with 3 classes labels of pixels go from 0 to 2, and 255 is not scored",
+            id="a pixel's label",
+        ),
+        pytest.param(
+            "top1", (np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int)), "the metric 'top1' needs samples", id="none"
+        ),
+    ],
+)
+def test_what_cannot_be_judged_is_a_sentence(metric, data, message):
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
+        loss_of(metric, *data, task="classification" if data[2] is not None else "similarity")
+
+
+def test_a_metric_of_classes_is_refused_for_numbers():
+    message = "the metric 'top1' is of labelled classes and the scored output is not; 'mae' or 'rmse' would fit"
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        loss_of("top1", *regressed(), task="regression")
+
+
+def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "own_metric_of_a_test.py").write_text("def score(outputs, labels):\n    return float(outputs.mean())\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = loss_of(
+        "own_metric_of_a_test:score:lower", np.zeros((5, 1)), np.ones((5, 1)), np.zeros(5), task="regression"
+    )
+    assert (found.loss, found.method) == (1.0, "BCa bootstrap")

@@ -1,0 +1,156 @@
+"""Flips: McNemar's test, bounds without a flip, classes and their correction; by the literature and statsmodels."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from statsmodels.stats import contingency_tables, multitest
+
+from quantlab.statistics import (
+    Flips,
+    class_losses,
+    flip_bounds,
+    holm,
+    mcnemar,
+    mcnemar_of_loss,
+    tango,
+    zero_discordance_bound,
+)
+from quantlab.types import ClassLoss
+
+flips = st.tuples(st.integers(0, 300), st.integers(0, 300))
+
+
+@pytest.mark.parametrize(
+    ("forth", "back", "p"),
+    [
+        # Fagerland, Lydersen & Laake 2013, BMC Medical Research Methodology 13:91, "exact conditional test".
+        pytest.param(1, 7, 0.0703, id="airway hyper-responsiveness, Bentur et al. 2009"),
+        pytest.param(6, 16, 0.0525, id="complete response, Cavo et al. 2012"),
+        pytest.param(0, 0, 1.0, id="no flip tells nothing"),
+        pytest.param(3, 3, 1.0, id="as many either way"),
+    ],
+)
+def test_mcnemar_equals_published_examples(forth, back, p):
+    assert round(mcnemar(forth, back), 4) == p
+
+
+@given(flips)
+def test_mcnemar_equals_statsmodels(table):
+    forth, back = table
+    expected = contingency_tables.mcnemar([[500, forth], [back, 500]], exact=True).pvalue
+    assert mcnemar(forth, back) == pytest.approx(1.0 if math.isnan(expected) else expected, rel=1e-9)
+
+
+@given(flips)
+def test_one_sided_mcnemar_is_the_sum_of_the_binomial_tail(table):
+    forth, back = table
+    total = forth + back
+    tail = sum(math.comb(total, k) for k in range(forth, total + 1)) / 2**total
+    assert mcnemar_of_loss(np.array([forth]), np.array([back]))[0] == pytest.approx(tail, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "percent"), [(100, 2.95), (200, 1.49), (1000, 0.30), (10_000, 0.03)])
+def test_without_a_flip_so_much_is_still_allowed(n, percent):
+    """The law of `Statistics to report`: nothing seen in n samples is not nothing."""
+    assert round(100 * zero_discordance_bound(n, 0.95), 2) == percent
+    assert flip_bounds(0, 0, n=n, confidence=0.95) == (
+        -zero_discordance_bound(n, 0.95),
+        zero_discordance_bound(n, 0.95),
+    )
+
+
+@given(st.integers(1, 10**6), st.floats(0.51, 0.999))
+def test_a_share_of_the_bound_shows_no_flip_as_often_as_is_left_to_chance(n, confidence):
+    bound = zero_discordance_bound(n, confidence)
+    assert math.exp(n * math.log1p(-bound)) == pytest.approx(1 - confidence)
+
+
+def test_with_a_flip_bounds_are_the_ends_of_the_two_sided_interval():
+    interval = tango(28, 25, n=618, confidence=0.9)
+    assert flip_bounds(28, 25, n=618, confidence=0.95) == pytest.approx((interval.lower, interval.upper))
+
+
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(61, 2000))
+def test_one_more_harmful_flip_is_never_good_news(forth, back, n):
+    before, after = (flip_bounds(each, back, n=n, confidence=0.95) for each in (forth, forth + 1))
+    assert after > before
+    assert after[1] > before[1]
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.0, 1.0, 95, math.nan])
+def test_a_confidence_of_a_bound_is_above_a_half(confidence):
+    message = f"a one-sided confidence of {confidence} is not between 0.5 and 1; 95 % is 0.95"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        flip_bounds(1, 2, n=10, confidence=confidence)
+
+
+def test_a_bound_needs_a_sample():
+    with pytest.raises(ValueError, match=r"^a bound needs a sample, and n is 0$"):
+        zero_discordance_bound(0, 0.95)
+
+
+@given(arrays.arrays(np.bool_, st.tuples(st.just(2), st.integers(0, 60))))
+def test_flips_are_the_samples_that_differ(right):
+    reference, candidate = right
+    found = Flips.of(reference, candidate)
+    assert found.right_to_wrong.tolist() == [i for i, (r, c) in enumerate(right.T) if r and not c]
+    assert found.wrong_to_right.tolist() == [i for i, (r, c) in enumerate(right.T) if c and not r]
+    assert (found.n, found.discordant) == (len(reference), int((reference != candidate).sum()))
+    assert found.right_reference - found.right_candidate == len(found.right_to_wrong) - len(found.wrong_to_right)
+    assert found.p_mcnemar == mcnemar(len(found.right_to_wrong), len(found.wrong_to_right))
+
+
+# Classes
+
+
+def test_holm_equals_a_published_example():
+    """Wikipedia, "Holm–Bonferroni method": of 0.01, 0.04, 0.03 and 0.005 the first and last are rejected at 0.05."""
+    corrected = holm(np.array([0.01, 0.04, 0.03, 0.005]))
+    np.testing.assert_allclose(corrected, [0.03, 0.06, 0.06, 0.02])
+    assert (corrected < 0.05).tolist() == [True, False, False, True]
+
+
+@given(arrays.arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1)))
+def test_holm_equals_statsmodels(p):
+    np.testing.assert_allclose(holm(p), multitest.multipletests(p, method="holm")[1], atol=1e-15)
+
+
+def test_the_class_that_loses_is_named_while_the_total_does_not():
+    """Class 6 loses what class 0 gains; classes 3 and 9 flip a little, class 4 has no samples."""
+    labels = np.repeat([0, 3, 6, 9], [1000, 1000, 1000, 50])
+    reference, candidate = np.ones(len(labels), bool), np.ones(len(labels), bool)
+    reference[:20] = False
+    candidate[2000:2020] = False
+    candidate[[1000, 3000]] = False
+    found = class_losses(labels, reference, candidate, confidence=0.95)
+    assert [(each.label, each.n, each.right_to_wrong, each.wrong_to_right, each.loss) for each in found] == [
+        (0, 1000, 0, 20, -2.0),
+        (3, 1000, 1, 0, 0.1),
+        (6, 1000, 20, 0, 2.0),
+        (9, 50, 1, 0, 2.0),
+    ]
+    assert [each.loses for each in found] == [False, False, True, False]
+    six = found[2]
+    lower, upper = flip_bounds(20, 0, n=1000, confidence=0.95)
+    assert six == ClassLoss(6, 1000, 20, 0, 2.0, 100 * lower, 100 * upper, 0.95, 0.5**20, 4 * 0.5**20)
+
+
+def test_one_lucky_look_among_many_is_not_named():
+    """One class of a hundred loses five samples of five that flip: p = 1/32, which by itself would be sure."""
+    labels = np.repeat(np.arange(100), 50)
+    reference, candidate = np.ones(5000, bool), np.ones(5000, bool)
+    candidate[350:355] = False
+    found = class_losses(labels, reference, candidate, confidence=0.95)
+    assert found[7].p == 0.5**5 < 0.05
+    assert found[7].p_holm == 1
+    assert not any(each.loses for each in found)
+
+
+def test_no_samples_have_no_classes():
+    nothing = np.zeros(0, bool)
+    assert class_losses(np.zeros(0, np.int64), nothing, nothing, confidence=0.95) == ()

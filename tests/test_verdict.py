@@ -1,0 +1,395 @@
+"""What is decided, and why: the rule, the limits, the targets, what is recommended."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from study_fixtures import a_failure, a_trial, a_variant
+from verdict_fixtures import answers, flipped
+
+from quantlab.errors import StudyError, UsageError
+from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence
+from quantlab.types import Budget, Margin, TrialEvidence
+from quantlab.verdict import TARGETS, judge, recommend
+
+HALF_A_POINT = Budget(max_accuracy_loss="0.5pt")
+N = 10_000
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.arange(N) % 10
+
+
+@pytest.fixture
+def seen(tmp_path, labels):
+    """Makes a trial of so many samples, of which some flip, and what is known of its outputs."""
+
+    def make(setting="tfjs-uint8", runtime="python", *, n=N, lost=(), gained=(), size=20_000, confidence=0.95):
+        lost, gained = (range(each) if isinstance(each, int) else each for each in (lost, gained))
+        lost = flipped(n, list(lost))
+        gained = flipped(n, [n - 1 - each for each in gained])
+        reference = ReferenceSamples.of(
+            answers(labels[:n], gained), labels[:n], task="classification", probabilities=True, classes=True
+        )
+        candidate = CandidateSamples.of(reference, answers(labels[:n], lost))
+        variant = a_variant(tmp_path, setting, size_bytes=size, gzip_bytes=size // 2)
+        return TrialEvidence(
+            a_trial(tmp_path, setting, runtime, variant=variant),
+            evidence(
+                reference,
+                candidate,
+                setting=setting,
+                runtime=runtime,
+                metrics=default_metrics(reference),
+                resampling=Resampling(confidence),
+            ),
+        )
+
+    return make
+
+
+# The rule
+
+
+@pytest.mark.parametrize(
+    ("n", "flips", "outcome", "reason", "missing"),
+    [
+        pytest.param(
+            200,
+            (0, 0),
+            "inconclusive",
+            ("loses at most 1.49 pt, allowed 0.50; 200 samples; about 398 more decide (598 in all)"),
+            398,
+            id="no flip in 200",
+        ),
+        pytest.param(
+            597,
+            (0, 0),
+            "inconclusive",
+            ("loses at most 0.51 pt, allowed 0.50; 597 samples; about 1 more decide (598 in all)"),
+            1,
+            id="one sample short",
+        ),
+        pytest.param(598, (0, 0), "fits", "loses at most 0.4998 pt, allowed 0.50", None, id="just enough"),
+        pytest.param(10_000, (0, 0), "fits", "loses at most 0.03 pt, allowed 0.50", None, id="no flip in 10,000"),
+        pytest.param(10_000, (26, 24), "fits", "loses at most 0.14 pt, allowed 0.50", None, id="as many both ways"),
+        pytest.param(
+            10_000, (0, 60), "fits", "gains at least 0.48 pt, allowed 0.50", None, id="an improvement is no loss"
+        ),
+        pytest.param(10_000, (200, 40), "breaks", "loses at least 1.35 pt, allowed 0.50", None, id="surely more"),
+        pytest.param(
+            10_000,
+            (50, 0),
+            "inconclusive",
+            (
+                "loses at most 0.64 pt, allowed 0.50; no number of samples decides: what was lost on "
+                "10,000 is all that is allowed"
+            ),
+            None,
+            id="the margin itself",
+        ),
+    ],
+)
+def test_the_rule(seen, n, flips, outcome, reason, missing):
+    lost, gained = flips
+    (setting,) = judge([seen(n=n, lost=lost, gained=gained)], HALF_A_POINT).settings
+    (judged,) = setting.judgements
+    assert (judged.outcome, judged.reason, judged.missing) == (outcome, reason, missing)
+    assert (judged.n, judged.margin) == (n, 0.5)
+
+
+def test_no_figure_looks_better_than_it_is(seen):
+    """What is shown as an upper bound is never below it, nor at the margin where it is under it."""
+    for lost in range(0, 60, 7):
+        (judged,) = judge([seen(lost=lost)], HALF_A_POINT).settings[0].judgements
+        shown = float(judged.reason.split("loses at most ")[1].split(" pt")[0]) if "at most" in judged.reason else None
+        if shown is not None:
+            assert shown >= judged.loss.upper
+            assert (shown < 0.5) == (judged.loss.upper < 0.5)
+
+
+def test_a_failed_trial_excludes_its_setting(seen, tmp_path):
+    failed = TrialEvidence(a_failure(tmp_path, "no op Erfc", setting="tfjs-uint8", runtime="node-wasm"), None)
+    verdict = judge([seen(), failed], HALF_A_POINT)
+    assert verdict.of("tfjs-uint8").outcome == "breaks"
+    assert verdict.of("tfjs-uint8").reason == "failed in node-wasm: no op Erfc"
+    assert verdict.recommended is None
+
+
+def test_one_output_that_is_not_finite_breaks(seen):
+    spoiled = seen()
+    spoiled = replace(spoiled, evidence=replace(spoiled.evidence, non_finite=1))
+    assert judge([spoiled], HALF_A_POINT).of("tfjs-uint8").reason == "1 output value is NaN or infinite"
+
+
+# Limits
+
+
+def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
+    lost = range(6, 6 + 10 * 25, 10)  # 25 samples, each of class 6
+    verdict = judge([seen(lost=lost)], Budget(max_accuracy_loss="0.5pt", max_class_loss="1pt"))
+    assert verdict.of("tfjs-uint8").reason == (
+        "class 6 loses 2.5 pt, at least 1.80 (of 1,000 samples 25 lost and 0 gained), allowed 1.00"
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "outcome", "reason"),
+    [
+        pytest.param({"max_class_loss": "1pt"}, "fits", "no class loses more than 0.61 pt, allowed 1.00", id="classes"),
+        pytest.param(
+            {"max_class_loss": "0.5pt"},
+            "inconclusive",
+            (
+                "class 0 loses at most 0.61 pt (of 1,000 samples 2 lost and 0 gained), allowed 0.50; "
+                "about 372 more of that class decide"
+            ),
+            id="classes of too few samples",
+        ),
+        pytest.param({"min_agreement": "99%"}, "fits", "agrees on at least 99.71 %, asked for 99", id="agreement"),
+        pytest.param(
+            {"min_agreement": "99.9%"}, "breaks", "agrees on at most 99.87 %, asked for 99.9", id="less agreement"
+        ),
+        pytest.param({"max_size": "10KB"}, "fits", "10.0 KB gzipped, allowed 10.0 KB", id="size"),
+        pytest.param({"max_size": "9KB"}, "breaks", "10.0 KB gzipped, allowed 9.0 KB", id="too large"),
+        pytest.param(
+            {"max_size": "10KB", "target": "node"}, "breaks", "20.0 KB on disk, allowed 10.0 KB", id="raw size"
+        ),
+        pytest.param({"max_accuracy_loss": "0.5%"}, "fits", "loses at most 0.29 pt, allowed 0.50", id="relative"),
+    ],
+)
+def test_limits(seen, budget, outcome, reason):
+    runtime = "node-wasm" if "target" in budget else "python"
+    verdict = judge([seen(runtime=runtime, lost=20)], Budget(**budget))
+    (judged,) = verdict.of("tfjs-uint8").judgements
+    assert (judged.outcome, judged.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param(
+            {"max_accuracy_loss": "0.5"},
+            (
+                "max_accuracy_loss '0.5' has no unit; 0.5pt is 0.5 percentage points, 0.5% is relative "
+                "to what the reference has"
+            ),
+            id="no unit",
+        ),
+        pytest.param(
+            {"max_accuracy_loss": "half"},
+            ("max_accuracy_loss 'half' is no loss; write it as 0.5pt (percentage points) or 0.5% (relative)"),
+            id="no number",
+        ),
+        pytest.param(
+            {"max_accuracy_loss": "-1pt"},
+            ("max_accuracy_loss '-1pt' is negative, and a loss that may be allowed is 0 or more"),
+            id="negative",
+        ),
+        pytest.param({"max_class_loss": "1%"}, "max_class_loss '1%' must be in points, as 2pt", id="relative class"),
+        pytest.param(
+            {"max_size": "5"}, "max_size '5' is no size; write it as 500KB, 2MB or 512KiB", id="size without unit"
+        ),
+        pytest.param(
+            {"max_size": "0KB"},
+            ("max_size '0KB' leaves no room for a file; give a size above 0, as 500KB"),
+            id="no room",
+        ),
+        pytest.param(
+            {"min_agreement": "101%"},
+            ("min_agreement '101%' is no share; write it in percent, as 99%"),
+            id="more than all",
+        ),
+        pytest.param(
+            {"max_size": 5, "confidence": 1.0},
+            ("a confidence of 1 decides nothing; give a share above 0.5 and below 1, as 0.95"),
+            id="certainty",
+        ),
+        pytest.param(
+            {},
+            (
+                "the budget limits nothing; give at least one of max_accuracy_loss (0.5pt), "
+                "max_class_loss (2pt), max_size (500KB) and min_agreement (99%)"
+            ),
+            id="nothing",
+        ),
+    ],
+)
+def test_a_budget_that_cannot_be(given, message):
+    with pytest.raises(UsageError) as caught:
+        Budget(**given)
+    assert str(caught.value) == message
+
+
+# Targets, and what is recommended
+
+
+def test_the_smallest_that_fits_everywhere(seen):
+    trials = [
+        seen("tfjs-uint8", "python", size=10_000),
+        seen("tfjs-uint8", "node-wasm", size=10_000, lost=200),
+        seen("tfjs-uint16", "python", size=20_000),
+        seen("tfjs-uint16", "node-wasm", size=20_000),
+        seen("tfjs-float32", "python", size=40_000),
+        seen("tfjs-float32", "node-wasm", size=40_000),
+    ]
+    found = recommend(trials, HALF_A_POINT)
+    assert found.setting == "tfjs-uint16"
+    assert found.reasons == {
+        "tfjs-uint8": "breaks: loses at least 1.78 pt, allowed 0.50",
+        "tfjs-float32": "fits, 100 % larger",
+    }
+    assert found.share_of_float32 == 0.5
+    assert found.front == ("tfjs-uint8", "tfjs-uint16")
+
+
+def test_a_runtime_that_does_not_count_does_not_object(seen):
+    trials = [seen("tfjs-uint8", "python"), seen("tfjs-uint8", "node-wasm", lost=200)]
+    assert judge(trials, replace(HALF_A_POINT, runtimes=("python",))).recommended == "tfjs-uint8"
+    assert judge(trials, HALF_A_POINT).recommended is None
+
+
+def test_a_setting_that_was_not_run_where_it_counts_does_not_fit(seen):
+    trials = [seen("tfjs-uint8", "python"), seen("tfjs-uint16", "python"), seen("tfjs-uint16", "node-wasm")]
+    verdict = judge(trials, HALF_A_POINT)
+    assert verdict.of("tfjs-uint8").reason == "was not run in node-wasm"
+    assert verdict.recommended == "tfjs-uint16"
+
+
+def test_a_runtime_has_no_say_about_formats_that_it_does_not_run(seen):
+    trials = [seen("tflite-int8", "python"), seen("tfjs-uint8", "python"), seen("tfjs-uint8", "node-cpu")]
+    assert judge(trials, HALF_A_POINT).of("tflite-int8").outcome == "fits"
+
+
+@pytest.mark.parametrize(
+    ("target", "judged", "untested"),
+    [
+        pytest.param("any", ["tfjs-uint8", "tflite-int8"], (), id="any"),
+        pytest.param(
+            "web",
+            ["tfjs-uint8"],
+            ("chromium-webgl", "chromium-webgpu", "chromium-wasm", "browsers other than Chromium"),
+            id="web",
+        ),
+        pytest.param(
+            "web-mobile",
+            ["tfjs-uint8"],
+            ("chromium-webgl", "chromium-webgl16", "chromium-wasm", "a phone's GPU"),
+            id="web-mobile",
+        ),
+        pytest.param("node", ["tfjs-uint8", "tflite-int8"], (), id="node"),
+        pytest.param("android", ["tflite-int8"], ("a phone's GPU and NPU delegates",), id="android"),
+    ],
+)
+def test_targets(seen, target, judged, untested):
+    trials = [
+        seen(setting, runtime) for setting in ("tfjs-uint8", "tflite-int8") for runtime in ("python", "node-wasm")
+    ]
+    verdict = judge(trials, replace(HALF_A_POINT, target=target))
+    assert [each.setting for each in verdict.settings] == judged
+    assert verdict.untested == untested
+    counted = {each.runtime for setting in verdict.settings for each in setting.judgements}
+    assert counted == {"any": {"python", "node-wasm"}, "android": {"python"}}.get(target, {"node-wasm"})
+
+
+def test_named_settings_must_all_fit_and_of_the_others_one(seen):
+    trials = [seen("tfjs-uint8", lost=200), seen("tfjs-uint16"), seen("tfjs-float32")]
+    assert judge(trials, HALF_A_POINT).outcome == "fits"
+    assert judge(trials, HALF_A_POINT, settings=("tfjs-uint*",)).outcome == "breaks"
+    assert judge(trials[:1] + trials[2:], HALF_A_POINT).outcome == "breaks"  # float32 is no quantized setting
+
+
+def test_the_reader_of_a_failed_assertion_is_told(seen):
+    verdict = judge([seen("tfjs-uint8", lost=200), seen("tfjs-uint16")], HALF_A_POINT, study="digits")
+    assert verdict.explain() == (
+        "tfjs-uint8   BREAKS        loses at least 1.78 pt, allowed 0.50\n"
+        "tfjs-uint16  FITS          loses at most 0.03 pt, allowed 0.50\n"
+        "digits: fits"
+    )
+
+
+# What cannot be judged
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        pytest.param(
+            {"settings": ("tfjs-int8",)},
+            UsageError,
+            ("there is no setting of this study 'tfjs-int8'; did you mean 'tfjs-uint8'?"),
+            id="a setting that there is not",
+        ),
+        pytest.param(
+            {"budget": {"target": "phone"}},
+            UsageError,
+            ("there is no target 'phone'; there are web, web-mobile, node, android, any"),
+            id="a target that there is not",
+        ),
+        pytest.param(
+            {"budget": {"target": "android"}},
+            UsageError,
+            (
+                "the target 'android' takes tflite and the study has tfjs-uint8; analyze settings of "
+                "that format, or choose another --target"
+            ),
+            id="a target of another format",
+        ),
+        pytest.param(
+            {"budget": {"target": "android"}, "settings": ("tfjs-uint8",)},
+            UsageError,
+            (
+                "the setting 'tfjs-uint8' and the target 'android' contradict each other: it takes "
+                "tflite; leave one of them out"
+            ),
+            id="a contradiction",
+        ),
+        pytest.param(
+            {"budget": {"target": "node"}},
+            UsageError,
+            (
+                "the target 'node' counts node-* and the study ran in python; run 'quantlab analyze' "
+                "again with --runtimes, or name those that count with --runtimes here"
+            ),
+            id="a target that was not run",
+        ),
+        pytest.param(
+            {"budget": {"runtimes": ("node-wasm",)}},
+            UsageError,
+            (
+                "the study has no trial in the runtime 'node-wasm' that counts; there are python, or run "
+                "'quantlab analyze' again with --runtimes python,node-wasm"
+            ),
+            id="a runtime that was not run",
+        ),
+        pytest.param(
+            {"n": 9},
+            StudyError,
+            ("nothing follows from 9 samples; score at least 10, and 598 for a margin of 0.5pt"),
+            id="too few samples",
+        ),
+    ],
+)
+def test_what_cannot_be_judged(seen, asked, error, message):
+    budget = Budget(max_accuracy_loss="0.5pt", **asked.get("budget", {}))
+    with pytest.raises(error) as caught:
+        judge([seen(n=asked.get("n", N))], budget, settings=asked.get("settings"))
+    assert str(caught.value) == message
+
+
+def test_points_of_what_is_no_share(seen):
+    loss = replace(seen().evidence.loss, metric="mae", unit="", direction="lower")
+    with pytest.raises(UsageError, match=r"0.5pt are percentage points and the metric 'mae' is no share; give"):
+        Margin.parse("0.5pt").of(loss)
+
+
+@pytest.mark.parametrize("reference", [0.0, -3.0])
+def test_a_part_of_nothing(seen, reference):
+    loss = replace(seen().evidence.loss, metric="mae", unit="", reference=reference)
+    with pytest.raises(UsageError, match=r"is no margin; choose another metric"):
+        Margin.parse("5%").of(loss)
+
+
+def test_every_target_has_a_word_for_its_size():
+    assert {target.size_word for target in TARGETS.values()} == {"gzipped", "on disk", "raw"}
