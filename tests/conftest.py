@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("contracts")  # before its import, so that its failures show their values
+pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
 
 from contracts import Workbench  # noqa: E402
 from small_models import SmallModel, make_in_child  # noqa: E402

@@ -26,6 +26,7 @@ from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, Te
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
 __all__ = [
+    "KILLED",
     "Workbench",
     "check_converter",
     "check_runtime",
@@ -34,6 +35,9 @@ __all__ = [
     "contents",
     "convert",
     "evaluate_graph",
+    "kill_newest",
+    "names_in_library_order",
+    "no_process_left",
     "run_job",
     "settings_of",
 ]
@@ -230,7 +234,7 @@ def run_job(
 def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name: str, folder: Path) -> None:
     """A float32 variant gives what the model gave: every port in its place, a remainder batch, and after a stop."""
     variant, samples = workbench.float32(name, format_name), workbench.samples(name)
-    expected = dict(zip(_names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
+    expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
     whole = _empty_outputs(folder / "whole", expected)
     messages = list(run_job(runtime, workbench, variant, samples, whole))
     _check_messages(runtime, messages)
@@ -242,7 +246,7 @@ def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name
     assert all(not np.load(path)[:4].any() for path in resumed.values())
 
 
-def _names_in_library_order(workbench: Workbench, name: str) -> list[str]:
+def names_in_library_order(workbench: Workbench, name: str) -> list[str]:
     """The outputs' names by their numbers, `output_10` last: the order in which Keras returns them."""
     names = [spec.name for spec in workbench.opened(name).description.outputs]
     return sorted(names, key=lambda each: int(each.removeprefix("output_")))
@@ -277,16 +281,14 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     """A child that is killed, hangs, or is left in the middle costs its job, leaves no process, and is replaced."""
     variant = workbench.float32("crowded", format_name)
     samples = _many(workbench.samples("crowded"), folder / "many")
-    expected = dict(
-        zip(_names_in_library_order(workbench, "crowded"), workbench.models["crowded"].outputs, strict=True)
-    )
+    expected = dict(zip(names_in_library_order(workbench, "crowded"), workbench.models["crowded"].outputs, strict=True))
     outputs = _empty_outputs(folder, {name: np.resize(array, (samples.n, 3)) for name, array in expected.items()})
-    with _no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
+    with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
         bench = replace(workbench, workshop=workshop)
         messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
         assert next(messages)["type"] == "ready"
-        _kill_newest()
-        with pytest.raises(ChildDied, match=_KILLED):
+        kill_newest()
+        with pytest.raises(ChildDied, match=KILLED):
             list(messages)
         again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
         assert [next(again)["type"], next(again)["type"]] == ["ready", "progress"]
@@ -298,9 +300,7 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
 
 
 _STALLED = "the process said nothing for {} seconds and was ended; if it only needs longer, raise --time-limit"
-_KILLED = (
-    r"^the process was ended by SIGKILL, which may be the system that ran out of memory(; its log ends with: .+)?$"
-)
+KILLED = r"^the process was ended by SIGKILL, which may be the system that ran out of memory(; its log ends with: .+)?$"
 
 
 def _many(samples: SampleSet, folder: Path, n: int = 50_000) -> SampleSet:
@@ -313,13 +313,15 @@ def _many(samples: SampleSet, folder: Path, n: int = 50_000) -> SampleSet:
 
 
 @contextlib.contextmanager
-def _no_process_left() -> Iterator[None]:
+def no_process_left() -> Iterator[None]:
+    """Refuse that a process of ours outlives what is done meanwhile."""
     before = child_processes()
     yield
     assert child_processes() == before
 
 
-def _kill_newest() -> None:
+def kill_newest() -> None:
+    """As the system does when memory runs out."""
     os.kill(max(child_processes()), signal.SIGKILL)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from contracts import check_runtime, check_runtime_survives
+from timing_contract import check_runtime_times
 
 from quantlab.artifacts import describe_given
 from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, tensor_file
@@ -37,6 +38,19 @@ def test_contract(runtime, format_name, name, workbench, tmp_path):
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_a_child_that_dies_or_hangs(runtime, format_name, workbench, tmp_path):
     check_runtime_survives(runtime, workbench, format_name, tmp_path)
+
+
+@pytest.mark.parametrize(("runtime", "format_name"), PLACES)
+def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
+    check_runtime_times(runtime, workbench, format_name, tmp_path)
+
+
+def test_memory_is_not_what_the_parent_held():
+    """What the system counts for a process begins with what its parent held when it started it."""
+    ask = "from quantlab.runtimes._timing import peak_memory; print(peak_memory())"
+    held = np.ones(100_000_000)  # 800 MB
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert 5e6 < int(done.stdout) < 400e6 < held.nbytes
 
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)

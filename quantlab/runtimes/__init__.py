@@ -2,6 +2,6 @@
 
 from quantlab.runtimes._table import RUNTIMES
 from quantlab.runtimes._workshop import Runtime, Workshop
-from quantlab.runtimes.exchange import Job, create_output, input_files, tensor_file
+from quantlab.runtimes.exchange import Job, TimingPlan, create_output, input_files, tensor_file
 
-__all__ = ["RUNTIMES", "Job", "Runtime", "Workshop", "create_output", "input_files", "tensor_file"]
+__all__ = ["RUNTIMES", "Job", "Runtime", "TimingPlan", "Workshop", "create_output", "input_files", "tensor_file"]

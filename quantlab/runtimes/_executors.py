@@ -7,13 +7,19 @@ from quantlab.runtimes._execution import Execution
 from quantlab.runtimes._tapping import Tapped
 from quantlab.runtimes.exchange import Job
 
-__all__ = ["EXECUTORS", "TAPPERS", "Execution"]
+__all__ = ["EXECUTORS", "LIBRARIES", "TAPPERS", "Execution"]
 
 EXECUTORS: Mapping[str, Callable[[Job], Execution]] = {
     "tfjs": _tfjs_graph.load,
     "tflite": _litert.load,
 }
 """Format → what loads one of its artifacts; the reference is the worker's own."""
+
+LIBRARIES: Mapping[str, str] = {
+    "tfjs": "tensorflow",
+    "tflite": "ai_edge_litert.interpreter",
+}
+"""Format → the module that its executor imports, so that its time and memory can be told from a variant's."""
 
 TAPPERS: Mapping[str, Callable[[Job, Sequence[str]], Tapped]] = {
     "reference-graph": _graph_taps.tap_reference,

@@ -7,6 +7,7 @@ It answers one request after another, so that TensorFlow is imported once:
 - `probe` calls the reference on a few samples twice, and one by one; it says `probed`, with shapes and dtypes of the
   outputs and how far the answers differ.
 - `run` runs a job and says what `exchange` lists.
+- `time` times a job's variant by a `plan` and says `timed`; the worker must not have done anything before.
 - `list-taps` says `taps`: every tensor inside a graph.
 - `tap` runs some samples of a job (`start` to `stop`), writes what is inside to `file` and says `tapped`: where each
   tensor lies. An artifact stays open under its `session` until the process ends.
@@ -27,7 +28,8 @@ from quantlab.processes import Emit, Message, import_modules, serve
 from quantlab.runtimes._executors import EXECUTORS, TAPPERS, Execution
 from quantlab.runtimes._graph_taps import list_graph_taps
 from quantlab.runtimes._tapping import Tapped, write_answer
-from quantlab.runtimes.exchange import Job, TensorFile, job_from
+from quantlab.runtimes._timing import time_variant
+from quantlab.runtimes.exchange import Job, TensorFile, TimingPlan, job_from
 
 __all__: list[str] = []
 
@@ -48,6 +50,7 @@ class _Worker:
             "open": self._open,
             "probe": self._probe,
             "run": self._run,
+            "time": self._time,
             "list-taps": self._list_taps,
             "tap": self._tap,
         }
@@ -91,6 +94,11 @@ class _Worker:
             execution = EXECUTORS[job.format](job)
         emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
         _run_batches(job, execution.call, emit)
+
+    def _time(self, message: Message, emit: Emit) -> None:
+        job = job_from(message["job"])
+        batch = [np.array(each) for each in _slices(_map_inputs(job), job.start, job.stop)]
+        time_variant(job, batch, TimingPlan(**message["plan"]), emit)
 
     def _list_taps(self, message: Message, emit: Emit) -> None:
         emit({"type": "taps", "taps": [asdict(tap) for tap in list_graph_taps(job_from(message["job"]))]})

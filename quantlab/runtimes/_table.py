@@ -14,6 +14,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats=("tfjs", "tflite"),
             environment=python.environment,
             run=python.run,
+            time=python.time,
         ),
         Runtime(
             name="node-wasm",
@@ -22,6 +23,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             backend="wasm",
             environment=node.environment,
             run=node.run,
+            time=node.time,
             fallback="node-cpu",
         ),
         Runtime(
@@ -32,6 +34,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             default=False,
             environment=node.environment,
             run=node.run,
+            time=node.time,
         ),
     )
 }

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from quantlab.processes import Child, Message
-from quantlab.runtimes.exchange import Job
+from quantlab.runtimes.exchange import Job, TimingPlan
 
 __all__ = ["Runtime", "Workshop"]
 
@@ -31,6 +31,11 @@ class Runtime:
     """Starts or takes a child and gives on its messages, the last being `done` or `failed`.
 
     Raises ChildDied or ChildStalled; then the child is gone, and the next call starts another.
+    """
+    time: Callable[[Job, TimingPlan, "Workshop"], Generator[Message, None, None]]
+    """As `run`, in a child that has done nothing before and is ended after: `timed` comes before `done`.
+
+    Nothing is written.
     """
     backend: str = ""
     default: bool = True

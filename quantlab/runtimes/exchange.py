@@ -7,6 +7,9 @@ Messages come back as one JSON object a line on the child's standard output:
 - `ready`, once the model is loaded: `ran_on`, and `environment` (text → text);
 - `progress`, after each batch whose outputs are written: `done` (samples so far, counted from 0 of the set), `batch`
   (its samples), `seconds` (inside the model's calls);
+- `timed`, where the job is timed and not run (see `TimingPlan`): `load_ms`, `first_run_ms`, `runs_ms` (one number a
+  run), `idle_memory_bytes` and `peak_memory_bytes` (null where the host does not tell), `memory_reason` (why, else
+  null);
 - `done` at the end, or `failed` instead: `reason`, and `missing_op` where a backend lacks one.
 """
 
@@ -21,7 +24,7 @@ import numpy as np
 
 from quantlab.types import Port, SampleSet, TensorSpec, Variant
 
-__all__ = ["Job", "TensorFile", "create_output", "input_files", "job_document", "job_from", "tensor_file"]
+__all__ = ["Job", "TensorFile", "TimingPlan", "create_output", "input_files", "job_document", "job_from", "tensor_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,22 @@ class Job:
     outputs: tuple[TensorFile, ...]
     options: dict[str, Any]
     """What only this executor needs, as the reference's signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimingPlan:
+    """How long a variant is timed, on the job's first batch over and over.
+
+    The first run stands by itself. Then runs are warm-ups for `warm_up_seconds`, and those after it are counted: until
+    `seconds` are over and there are `enough_runs`, but for `most_seconds` at most, and never fewer than `least_runs`.
+    """
+
+    warm_up_seconds: float = 0.2
+    seconds: float = 0.5
+    most_seconds: float = 2.0
+    least_runs: int = 5
+    enough_runs: int = 20
+    most_runs: int = 2000
 
 
 def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> None:

@@ -7,14 +7,15 @@ import re
 import subprocess
 import uuid
 from collections.abc import Generator
+from dataclasses import asdict
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Message
 from quantlab.runtimes._workshop import Workshop
-from quantlab.runtimes.exchange import Job, job_document
+from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["BUNDLE", "environment", "find_node", "run", "start"]
+__all__ = ["BUNDLE", "environment", "find_node", "run", "start", "time"]
 
 BUNDLE = Path(__file__).parent / "js" / "dist" / "node.cjs"
 """The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
@@ -97,4 +98,10 @@ def start(document: Message, workshop: Workshop) -> Child:
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a Node process of its own."""
     with start(job_document(job), workshop) as child:
+        yield from child.messages(workshop.stall_seconds)
+
+
+def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
+    """Time a job's variant in a Node process of its own."""
+    with start(job_document(job) | {"time": asdict(plan)}, workshop) as child:
         yield from child.messages(workshop.stall_seconds)

@@ -6,15 +6,16 @@ A worker uses one thread, so that two of them fill two cores, and keeps oneDNN o
 import platform
 import sys
 from collections.abc import Generator, Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.processes import Child, Message, python_environment
 from quantlab.runtimes._workshop import Workshop
-from quantlab.runtimes.exchange import Job, job_document
+from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["answer", "ask", "environment", "reference_environment", "run"]
+__all__ = ["answer", "ask", "environment", "reference_environment", "run", "time"]
 
 _KIND = "python"
 _TENSORFLOW = {"onednn": "on", "threads": "1"}
@@ -40,6 +41,13 @@ def _machine() -> dict[str, str]:
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a worker."""
     return ask({"request": "run", "job": job_document(job)}, workshop)
+
+
+def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
+    """Time a job's variant in a worker of its own: another's memory and caches are not this variant's."""
+    with workshop.keep(_start(workshop)) as child:
+        child.send({"request": "time", "job": job_document(job), "plan": asdict(plan)})
+        yield from child.messages(workshop.stall_seconds)
 
 
 def ask(request: Mapping[str, Any], workshop: Workshop) -> Generator[Message, None, None]:

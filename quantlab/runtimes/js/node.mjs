@@ -1,7 +1,8 @@
 /**
  * The entry for Node.js: `node node.cjs JOB.json` runs one job and exits with 0 whether it was done or failed.
  *
- * A job with taps is answered request by request: a JSON object a line on standard input, until that ends.
+ * A job with taps is answered request by request: a JSON object a line on standard input, until that ends. A job with
+ * a plan for timing is timed.
  * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
  * `{"describe": true}` prints one `ready` with the versions and loads none of the libraries.
  */
@@ -18,11 +19,14 @@ import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openFlatbuffer } from './tflite.mjs';
+import { timeVariant } from './time.mjs';
 
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
 /** @typedef {import('./taps.mjs').AskedPlatform} AskedPlatform */
+/** @typedef {import('./time.mjs').Hosted} Hosted */
+/** @typedef {import('./time.mjs').PeakMemory} PeakMemory */
 
 const VERSIONS = Object.freeze({
   node: process.versions.node,
@@ -102,16 +106,31 @@ const BACKENDS = Object.freeze({
   wasm: async () => (await import('@tensorflow/tfjs-backend-wasm')).setWasmPaths(`${import.meta.dirname}/`),
 });
 
-/** @type {OpenExecutor} */
-async function openTfjs(job, platform) {
-  const core = await import('@tensorflow/tfjs-core');
-  const { loadGraphModel } = await import('@tensorflow/tfjs-converter');
-  await BACKENDS[job.backend]?.();
-  return openGraphModel({ ...core, loadGraphModel }, job, platform);
+/**
+ * Starts a library once, since a backend that runs refuses to be set up again.
+ * @template T
+ * @param {(backend: string) => Promise<T>} start
+ * @returns {(backend: string) => Promise<T>}
+ */
+function once(start) {
+  /** @type {Promise<T> | undefined} */
+  let started;
+  return (backend) => started ??= start(backend);
 }
 
+const startTfjs = once(async (backend) => {
+  const core = await import('@tensorflow/tfjs-core');
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter');
+  await BACKENDS[backend]?.();
+  return { ...core, loadGraphModel };
+});
+
 /** @type {OpenExecutor} */
-async function openTflite(job, platform) {
+async function openTfjs(job, platform) {
+  return openGraphModel(await startTfjs(job.backend), job, platform);
+}
+
+const startLiteRt = once(async () => {
   let build = '';
   // LiteRT.js knows browsers only: it asks a worker's `importScripts` for the loader of the build it has chosen.
   Object.assign(globalThis, {
@@ -123,7 +142,35 @@ async function openTflite(job, platform) {
   });
   const litert = await import('@litertjs/core');
   await litert.loadLiteRt(`${import.meta.dirname}/litert/`);
-  return openFlatbuffer({ litert, version: VERSIONS.litert, build }, job, platform);
+  return { litert, version: VERSIONS.litert, build };
+});
+
+/** @type {OpenExecutor} */
+async function openTflite(job, platform) {
+  return openFlatbuffer(await startLiteRt(job.backend), job, platform);
+}
+
+/** @type {Record<string, Hosted['prepare']>} */
+const PREPARE = Object.freeze({
+  tfjs: async ({ backend }) => {
+    const tf = await startTfjs(backend);
+    await tf.setBackend(backend);
+  },
+  tflite: async ({ backend }) => {
+    await startLiteRt(backend);
+  },
+});
+
+/**
+ * The most that this process has held in memory at once. On Linux not what the system counts for `resourceUsage`,
+ * which begins with what our parent held when it started us.
+ * @returns {PeakMemory}
+ */
+function peakMemory() {
+  if (process.platform !== 'linux') return { bytes: process.resourceUsage().maxRSS * 1024 };
+  const found = /^VmHWM:\s+(\d+) kB$/m.exec(fs.readFileSync('/proc/self/status', 'utf8'));
+  if (found) return { bytes: Number(found[1]) * 1024 };
+  return { bytes: null, reason: 'this system does not tell how much memory a process held at most' };
 }
 
 /** @param {string} file */
@@ -177,6 +224,7 @@ async function main() {
   endWithParent();
   const executors = { tfjs: openTfjs, tflite: openTflite };
   if (job.taps) await answerRequests(job, executors, { ...nodePlatform(), requests: listen() });
+  else if (job.time) await timeVariant(job, executors, { ...nodePlatform(), prepare: PREPARE[job.format], peakMemory });
   else await run(job, executors, nodePlatform());
 }
 

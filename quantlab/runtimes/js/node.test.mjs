@@ -85,6 +85,28 @@ test('runs a .tflite file, whose ports are found by their place', options, (cont
   assert.deepEqual(elementsOf(ran.read('mid.npy'), Float32Array), [-9, -18, -27, -36, -45, -54, -63, -72, -81]);
 });
 
+const TIME = {
+  warm_up_seconds: 0, seconds: 0.01, most_seconds: 0.1, least_runs: 2, enough_runs: 3, most_runs: 3,
+};
+
+test('times a graph-model on each backend, and a .tflite file, and writes nothing', options, (context) => {
+  const graph = graphModel([placeholder('x', 'float32', [2]), node('y', 'Neg', ['x'])]);
+  const ports = { inputs: [tensor('x', 'float32', [2])], outputs: [tensor('y', 'float32', [2])], batch_size: 1 };
+  for (const [files, fields] of [
+    [{ ...graph, 'x.npy': npy(Float32Array.of(1, 2)) }, { ...ports, backend: 'wasm' }],
+    [{ ...graph, 'x.npy': npy(Float32Array.of(1, 2)) }, { ...ports, backend: 'cpu' }],
+    [SAMPLES, { ...TFLITE_PORTS, batch_size: 1 }],
+  ]) {
+    const ran = runBundle(files, job({ ...fields, time: TIME }), context);
+    assert.deepEqual(kinds(ran), ['ready', 'timed', 'done']);
+    const { load_ms, first_run_ms, runs_ms, idle_memory_bytes, peak_memory_bytes, memory_reason } = ran.messages[1];
+    assert.ok([load_ms, first_run_ms, ...runs_ms].every((time) => time > 0 && time < 60_000));
+    assert.ok(runs_ms.length >= 2 && runs_ms.length <= 3);
+    assert.ok(30e6 < idle_memory_bytes && idle_memory_bytes <= peak_memory_bytes && peak_memory_bytes < 1e9);
+    assert.equal(memory_reason, null);
+  }
+});
+
 for (const { name, files, fields, reason } of [
   {
     name: 'samples of another shape',

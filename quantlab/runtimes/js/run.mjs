@@ -30,6 +30,7 @@
  * @property {TensorFile[]} outputs
  * @property {Record<string, unknown>} options
  * @property {TapList | null} [taps] where there are some, the job is answered by `taps.mjs`
+ * @property {TimingPlan | null} [time] where there is one, the job is timed by `time.mjs`
  */
 
 /**
@@ -41,11 +42,14 @@
  */
 
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
+/** @typedef {import('./time.mjs').TimingPlan} TimingPlan */
+/** @typedef {import('./time.mjs').Timed} Timed */
 
 /**
  * @typedef {{ type: 'ready', ran_on: string, environment: Record<string, string> }
  *   | { type: 'progress', done: number, seconds: number, batch: number }
  *   | Tapped
+ *   | Timed
  *   | { type: 'done' }
  *   | { type: 'failed', reason: string, missing_op?: string }} Message
  */

@@ -1,0 +1,68 @@
+"""What every runtime must hold that times a variant, whatever its name: `check_runtime_times`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from contracts import KILLED, Workbench, kill_newest, names_in_library_order, no_process_left
+
+from quantlab.processes import ChildDied, Message
+from quantlab.runtimes import Job, Runtime, TimingPlan, Workshop, input_files
+from quantlab.runtimes.exchange import TensorFile
+from quantlab.types import SampleSet, Variant
+
+__all__ = ["check_runtime_times"]
+
+PLAN = TimingPlan(warm_up_seconds=0.01, seconds=0.02, most_seconds=10, least_runs=5, enough_runs=20, most_runs=200)
+
+
+def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
+    """A variant is timed in a process of its own that is gone after; one that cannot be loaded, or dies, has no times.
+
+    Nothing is written, and the memory is that of the runtime with nothing loaded, and more.
+    """
+    variant, samples = workbench.float32("activations", format_name), workbench.samples("activations")
+    job = _timed_job(runtime, workbench, variant, samples)
+    with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
+        ready, *heartbeats, timed, last = runtime.time(job, PLAN, workshop)
+        assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
+        assert [each["type"] for each in heartbeats] == ["progress"] * len(heartbeats)
+        _check_times(timed)
+        gone = replace(job, artifact=str(folder / "gone"))
+        *_, failed = runtime.time(gone, PLAN, workshop)
+        assert failed["type"] == "failed"
+        assert failed["reason"]
+        endless = replace(PLAN, seconds=600, most_seconds=600, most_runs=10**9)
+        messages = runtime.time(job, endless, workshop)
+        assert next(messages)["type"] == "ready"
+        kill_newest()
+        with pytest.raises(ChildDied, match=KILLED):
+            list(messages)
+
+
+def _timed_job(runtime: Runtime, workbench: Workbench, variant: Variant, samples: SampleSet) -> Job:
+    names = names_in_library_order(workbench, "activations")
+    shapes = {name: array.shape[1:] for name, array in zip(names, workbench.models["activations"].outputs, strict=True)}
+    outputs = tuple(
+        TensorFile(port.name, "", 0, tuple(shapes[port.name]), "float32", port.tensor, port.position)
+        for port in variant.outputs
+    )
+    inputs = input_files(samples, variant)
+    return Job(variant.format, str(variant.path), runtime.backend, 1, 0, 1, inputs, outputs, {})
+
+
+def _check_times(timed: Message) -> None:
+    assert set(timed) == {
+        "type",
+        "load_ms",
+        "first_run_ms",
+        "runs_ms",
+        "idle_memory_bytes",
+        "peak_memory_bytes",
+        "memory_reason",
+    }
+    assert timed["type"] == "timed"
+    assert all(0 < each < 60_000 for each in (timed["load_ms"], timed["first_run_ms"], *timed["runs_ms"]))
+    assert PLAN.enough_runs <= len(timed["runs_ms"]) <= PLAN.most_runs
+    assert 20e6 < timed["idle_memory_bytes"] <= timed["peak_memory_bytes"] < 4e9
+    assert timed["memory_reason"] is None
