@@ -9,15 +9,16 @@ import shutil
 import struct
 from pathlib import Path
 
+import brotli
 import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
+from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant, transfer_of
 from quantlab.artifacts.tfjs import stored_weights
 from quantlab.errors import ArtifactError
-from quantlab.types import ModelDescription, Port, TensorSpec
+from quantlab.types import ModelDescription, Port, TensorSpec, Transfer
 
 
 def model(inputs, outputs):
@@ -116,6 +117,20 @@ def test_sizes_are_those_of_the_files_that_are_served(format_name, tmp_path):
     assert variant.gzip_bytes == sum(len(gzip.compress(file.read_bytes(), 9, mtime=0)) for file in files)
     assert variant.weights == {"float32": 4800, "int32": 2000}
     assert (variant.path, variant.convert_seconds, variant.given, variant.notes) == (path, None, False, ())
+
+
+@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize(
+    ("elements", "quality"),
+    [pytest.param(40_000, 11, id="small"), pytest.param(4_200_000, 9, id="more than 16 MB")],
+)
+def test_brotli_is_of_each_file_by_itself(format_name, elements, quality, tmp_path):
+    values = np.random.default_rng(0).integers(0, 7, elements).astype(np.float32)
+    path = WRITERS[format_name](tmp_path / "served", [("kernel", values)])
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    expected = sum(len(brotli.compress(file.read_bytes(), quality=quality)) for file in files)
+    found = transfer_of(describe_variant("mine", format_name, path, MODEL))
+    assert found == Transfer(brotli_bytes=expected, minimum_runtime=None)
 
 
 @pytest.mark.parametrize("format_name", ARTIFACTS)

@@ -6,6 +6,14 @@ so this lies below them.
 
 from quantlab.artifacts._kind import ArtifactKind, Contents
 from quantlab.artifacts._table import ARTIFACTS
-from quantlab.artifacts._variant import artifact_sha256, describe_given, describe_variant
+from quantlab.artifacts._variant import artifact_sha256, describe_given, describe_variant, transfer_of
 
-__all__ = ["ARTIFACTS", "ArtifactKind", "Contents", "artifact_sha256", "describe_given", "describe_variant"]
+__all__ = [
+    "ARTIFACTS",
+    "ArtifactKind",
+    "Contents",
+    "artifact_sha256",
+    "describe_given",
+    "describe_variant",
+    "transfer_of",
+]

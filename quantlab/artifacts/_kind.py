@@ -36,3 +36,5 @@ class ArtifactKind:
     """Every constant of what is served, decoded, in the file's order; nothing is run. Raises as `inspect` does."""
     ops: Callable[[Path, str], tuple[OpRow, ...]]
     """From what is served and the setting's name: what each op computes in; none where all compute in one type."""
+    minimum_runtime: Callable[[Path], str | None]
+    """From what is served to the least version of the format's runtime that runs it, where it tells of one."""

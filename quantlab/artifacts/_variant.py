@@ -7,13 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import brotli
+
 from quantlab.artifacts._table import ARTIFACTS
 from quantlab.errors import ArtifactError
-from quantlab.types import ModelDescription, Port, TensorSpec, Variant
+from quantlab.types import ModelDescription, Port, TensorSpec, Transfer, Variant
 
-__all__ = ["artifact_sha256", "describe_given", "describe_variant"]
+__all__ = ["artifact_sha256", "describe_given", "describe_variant", "transfer_of"]
 
 _BLOCK_BYTES = 1 << 20
+_BEST_BROTLI, _FAST_BROTLI = 11, 9
+_BEST_BROTLI_BYTES = 16_000_000
+"""Weights pass at quality 11 with 0.4 MB a second, at 9 with 30; 9 leaves float16 weights 5 % larger, others 1 %."""
 _GZIP_WINDOW = 31  # zlib's way to ask for a gzip header, which without a name or time is 10 bytes
 
 
@@ -100,6 +105,28 @@ def _gzip_bytes(file: Path) -> int:
         while block := stream.read(_BLOCK_BYTES):
             size += len(compressor.compress(block))
     return size + len(compressor.flush())
+
+
+def transfer_of(variant: Variant) -> Transfer:
+    """What takes longest to find about an artifact: half a minute for 16 MB; other threads go on meanwhile.
+
+    Raises:
+        ArtifactError: If it is not what its format asks for.
+    """
+    quality = _BEST_BROTLI if variant.size_bytes <= _BEST_BROTLI_BYTES else _FAST_BROTLI
+    return Transfer(
+        brotli_bytes=sum(_brotli_bytes(file, quality) for file in _files(variant.path)),
+        minimum_runtime=ARTIFACTS[variant.format].minimum_runtime(variant.path),
+    )
+
+
+def _brotli_bytes(file: Path, quality: int) -> int:
+    compressor = brotli.Compressor(quality=quality)
+    size = 0
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            size += len(compressor.process(block))
+    return size + len(compressor.finish())
 
 
 def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorSpec]) -> tuple[Port, ...]:

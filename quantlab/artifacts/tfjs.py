@@ -207,4 +207,5 @@ KIND = ArtifactKind(
     served=lambda folder: folder,
     weights=_list_weights,
     ops=lambda folder, setting: (),  # noqa: ARG005  # tfjs computes in float32 whatever is stored
+    minimum_runtime=lambda folder: None,  # noqa: ARG005  # a graph-model tells of no version of tfjs
 )

@@ -102,4 +102,5 @@ KIND = ArtifactKind(
     served=lambda folder: folder / "model.tflite",
     weights=lambda path: list_weights(read_flatbuffer(path)),
     ops=lambda path, setting: list_ops(read_flatbuffer(path), setting),
+    minimum_runtime=minimum_runtime,
 )

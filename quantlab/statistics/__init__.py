@@ -30,6 +30,8 @@ evidence ─┬─ ReferenceSamples, CandidateSamples   one pass over each outpu
 decide, missing_samples       of a loss and a margin
 ```
 
+Of times, `steady_times` keeps the quartiles, and `faster` says when one variant is faster by more than noise.
+
 Intervals (`wilson`, `tango`, `newcombe_paired`) are in shares from −1 to 1; `Scores` are in percent and points.
 """
 
@@ -38,6 +40,16 @@ from quantlab.statistics.blocks import blocks
 from quantlab.statistics.bootstrap import Bounds, Resampling, Totals, WholeSets, bca_interval, percentile_interval
 from quantlab.statistics.classes import class_losses, holm
 from quantlab.statistics.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
+from quantlab.statistics.costs import (
+    FASTER_BY,
+    P95_FROM_RUNS,
+    UNSTEADY_FROM,
+    SteadyTimes,
+    faster,
+    speed_note,
+    steady_note,
+    steady_times,
+)
 from quantlab.statistics.decision import Decision, decide, fewest_samples, missing_samples, samples_needed
 from quantlab.statistics.divergence import DivergenceSums, kl_per_sample
 from quantlab.statistics.evidence import WORST_SAMPLES, evidence, worst_samples
@@ -59,10 +71,13 @@ from quantlab.statistics.weights import compare_weights
 
 __all__ = [
     "ALIGNMENT_TOLERANCE",
+    "FASTER_BY",
+    "P95_FROM_RUNS",
     "PAIRED_METRICS",
     "PERCENTILES_FROM",
     "SKETCH_ACCURACY",
     "TOP5_FROM_CLASSES",
+    "UNSTEADY_FROM",
     "WORST_SAMPLES",
     "Bounds",
     "CandidateSamples",
@@ -84,6 +99,7 @@ __all__ = [
     "Resampling",
     "ScoreSums",
     "SplitSums",
+    "SteadyTimes",
     "StepSums",
     "Sums",
     "TensorError",
@@ -99,6 +115,7 @@ __all__ = [
     "default_metrics",
     "evidence",
     "expected_calibration_error",
+    "faster",
     "fewest_samples",
     "flip_bounds",
     "holm",
@@ -117,8 +134,11 @@ __all__ = [
     "reference_scores",
     "samples_needed",
     "score",
+    "speed_note",
     "split_points",
     "spread_of",
+    "steady_note",
+    "steady_times",
     "sum_outputs",
     "tango",
     "wilson",

@@ -4,6 +4,7 @@ Derived numbers are properties, so that they cannot disagree with their sources.
 infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
 """
 
+from quantlab.types._cost import Cost, Costs, Machine, Transfer
 from quantlab.types._layers import (
     Alignment,
     Baseline,
@@ -57,6 +58,8 @@ __all__ = [
     "Budget",
     "ClassLoss",
     "Codes",
+    "Cost",
+    "Costs",
     "Direction",
     "Evidence",
     "Failure",
@@ -67,6 +70,7 @@ __all__ = [
     "LayerRow",
     "Lock",
     "Loss",
+    "Machine",
     "Margin",
     "ModelDescription",
     "OpRow",
@@ -87,6 +91,7 @@ __all__ = [
     "Task",
     "TensorSpec",
     "Timing",
+    "Transfer",
     "Trial",
     "TrialEvidence",
     "TrialLayers",

@@ -184,6 +184,12 @@ class Variant:
     outputs: tuple[Port, ...]
     weights: Mapping[str, int]
     """Bytes of stored weights by their stored dtype, as `{"float32": 6808, "int8": 22144}`."""
+    brotli_bytes: int | None = None
+    """Each of the served files compressed by itself, summed; quality 11, or 9 where they are more than 16 MB together.
+
+    None in records of an older quantlab."""
+    minimum_runtime: str | None = None
+    """The least TFLite version that runs the file, as its converter wrote it; None for tfjs, or where it did not."""
     convert_seconds: float | None = None
     """Time in the converter; None for a file that was already there."""
     given: bool = False
