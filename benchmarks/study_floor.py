@@ -57,6 +57,7 @@ def _study(model: Path, data: str, out: Path) -> dict[str, float]:
         "--out",
         str(out),
         "--no-layers",
+        "--no-costs",
     ]
     wall = _timed(command, {})
     return {"wall": wall, **json.loads((out / "study.json").read_text())["seconds"]}

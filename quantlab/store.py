@@ -8,6 +8,9 @@ STUDY/
   variants/<setting>/<key>/artifact/…        what is shipped, and nothing else; variant.json beside it
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same while it runs, with progress.json
+  costs.json                                 what every trial costs; its schema is `Costs`
+  costs/<setting>/<runtime>/<key>.json       one trial's, as measured
+  transfer/<key>.json                        what takes long to find about an artifact: its size in brotli
   work/                                      logs, job documents; may be deleted
 ```
 
@@ -32,7 +35,7 @@ from typing import Any, TypeVar
 import cattrs
 
 from quantlab.errors import StudyError
-from quantlab.types import Inside, Study
+from quantlab.types import Costs, Inside, Study
 
 __all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "write_json"]
 
@@ -247,6 +250,19 @@ class Store:
     def forget_inside(self) -> None:
         """Take away what was found of other trials; the rows of each trial are kept by their hashes."""
         (self.root / "inside.json").unlink(missing_ok=True)
+
+    def read_costs(self) -> Costs:
+        """What every trial costs.
+
+        Raises:
+            StudyError: If the study has none, or it is of another version.
+        """
+        found = self.read(self.root / "costs.json", Costs)
+        if found is None:
+            raise StudyError(
+                f"no costs were measured in '{self.root}'; run 'quantlab analyze' again without --no-costs"
+            )
+        return found
 
     def write_study(self, study: Study) -> None:
         """Write the study's record."""

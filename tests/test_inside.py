@@ -20,7 +20,7 @@ SAMPLES = 48
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inside") / "digits.study"
-    options = AnalyzeOptions(settings=SETTINGS, limit=150, layer_samples=SAMPLES, out=folder)
+    options = AnalyzeOptions(settings=SETTINGS, limit=150, layer_samples=SAMPLES, costs=False, out=folder)
     return folder, analyze(MODEL, data=LOADER, options=options), Store(folder).read_inside()
 
 
@@ -113,7 +113,7 @@ def test_ops_of_a_dynamic_file(study):
 def test_a_second_call_reads_nothing_again(study):
     folder, _, _ = study
     before = {path: path.stat().st_mtime_ns for path in (folder / "inside").rglob("*.json")}
-    options = AnalyzeOptions(settings=SETTINGS, limit=150, layer_samples=SAMPLES, out=folder)
+    options = AnalyzeOptions(settings=SETTINGS, limit=150, layer_samples=SAMPLES, costs=False, out=folder)
     analyze(MODEL, data=LOADER, options=options)
     assert {path: path.stat().st_mtime_ns for path in (folder / "inside").rglob("*.json")} == before
 
@@ -139,7 +139,9 @@ def test_an_order_that_there_is_not(study, capsys):
 
 
 def test_a_study_that_was_not_looked_into(tmp_path, capsys):
-    options = AnalyzeOptions(settings=("tfjs-float32",), runtimes=("python",), layers=False, out=tmp_path / "s.study")
+    options = AnalyzeOptions(
+        settings=("tfjs-float32",), runtimes=("python",), layers=False, costs=False, out=tmp_path / "s.study"
+    )
     analyze(MODEL, data=LOADER, options=options)
     assert run(["show", "layers", str(tmp_path / "s.study")]) == 2
     assert capsys.readouterr().err == (
@@ -151,11 +153,11 @@ def test_a_study_that_was_not_looked_into(tmp_path, capsys):
 def test_a_reference_that_cannot_be_read_inside_has_its_table(tmp_path, capsys):
     """Outputs and variants are kept, and the SavedModel that its tensors are read from is broken."""
     asked = {"settings": ("tfjs-float32",), "runtimes": ("python",), "out": tmp_path / "s.study"}
-    first = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layers=False))
+    first = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layers=False, costs=False))
     (graph,) = (tmp_path / "s.study" / "model").glob("*/saved_model/saved_model.pb")
     graph.write_bytes(graph.read_bytes()[:100])
     heard = Heard()
-    again = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layer_samples=8), progress=heard)
+    again = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layer_samples=8, costs=False), progress=heard)
     assert [text.split(": ")[0] for text in heard.warnings] == ["nothing could be read inside the variants"]
     assert again.trials == first.trials
     assert run(["show", str(tmp_path / "s.study")]) == 0
@@ -189,7 +191,11 @@ def uneven(tmp_path_factory):
     model.save(folder / "uneven.keras")
     np.savez(folder / "x.npz", x=np.random.default_rng(0).random((80, 8, 8, 4), dtype=np.float32))
     options = AnalyzeOptions(
-        settings=("tfjs-uint8", "tflite-int8"), runtimes=("python",), layer_samples=16, out=folder / "uneven.study"
+        settings=("tfjs-uint8", "tflite-int8"),
+        runtimes=("python",),
+        layer_samples=16,
+        costs=False,
+        out=folder / "uneven.study",
     )
     analyze(folder / "uneven.keras", data=str(folder / "x.npz"), options=options)
     return Path(folder / "uneven.study")

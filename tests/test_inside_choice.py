@@ -27,6 +27,7 @@ def digits(tmp_path_factory):
         runtimes=("python",),
         limit=60,
         layers=False,
+        costs=False,
         layer_samples=SAMPLES,
         out=folder,
     )
@@ -72,7 +73,17 @@ def test_growth_is_the_step_from_the_tensor_before(digits):
 
 
 def test_a_tap_that_there_is_not(digits, capsys):
-    asked = ["--settings", "tfjs-float32", "--runtimes", "python", "--limit", "60", "--out", str(digits.out)]
+    asked = [
+        "--settings",
+        "tfjs-float32",
+        "--runtimes",
+        "python",
+        "--limit",
+        "60",
+        "--out",
+        str(digits.out),
+        "--no-costs",
+    ]
     assert run(["analyze", str(MODEL), "--data", LOADER, *asked, "--taps", "stem,probabilites"]) == 2
     assert capsys.readouterr().err.endswith(
         "quantlab: there is no tap 'probabilites', neither a layer nor a tensor of the model or of a variant; "
@@ -129,7 +140,7 @@ def odd(tmp_path_factory):
 def test_a_mask_that_float16_cannot_hold_is_named(odd, capsys):
     """−1e9 becomes −∞: the weight that does, and the first layer that holds infinities."""
     study = odd / "masked.study"
-    asked = ["--settings", "tfjs-float16", "--runtimes", "python", "--out", str(study)]
+    asked = ["--settings", "tfjs-float16", "--runtimes", "python", "--no-costs", "--out", str(study)]
     assert run(["analyze", str(odd / "masked"), "--data", str(odd / "x.npy"), *asked]) == 0
     note = "weight 'StatefulPartitionedCall/masked/add/ReadVariableOp' holds 6 values that are not finite in float16"
     assert note in " ".join(capsys.readouterr().out.split())
@@ -141,7 +152,7 @@ def test_a_mask_that_float16_cannot_hold_is_named(odd, capsys):
 
 def test_a_loop_is_said_and_the_rest_goes_on(odd, capsys):
     study = odd / "looped.study"
-    asked = ["--settings", "tfjs-float16,tflite-float32", "--runtimes", "python", "--out", str(study)]
+    asked = ["--settings", "tfjs-float16,tflite-float32", "--runtimes", "python", "--no-costs", "--out", str(study)]
     assert run(["analyze", str(odd / "looped"), "--data", str(odd / "x.npy"), *asked]) == 0
     found = Store(study).read_inside()
     for setting, ops in {

@@ -17,7 +17,7 @@ def looked_into(request, data_folder, tmp_path_factory):
     else:
         model, data = data_folder / "mlperf-tiny" / "kws_ref_model", data_folder / "kws01" / "kws01.npz"
         settings = ("tfjs-float32",)
-    options = AnalyzeOptions(settings=settings, limit=60, layer_samples=12, out=folder / "real.study")
+    options = AnalyzeOptions(settings=settings, limit=60, layer_samples=12, costs=False, out=folder / "real.study")
     return settings, analyze(model, data=str(data), options=options), Store(folder / "real.study").read_inside()
 
 

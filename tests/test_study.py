@@ -47,7 +47,7 @@ def again(place: Path, **options: Any) -> tuple[Study, Heard]:
         study = analyze(
             "digits.keras",
             data=options.pop("data", "digits.npz"),
-            options=AnalyzeOptions(**{"settings": SETTINGS, "layers": False, **options}),
+            options=AnalyzeOptions(**{"settings": SETTINGS, "layers": False, "costs": False, **options}),
             progress=heard,
         )
     finally:
@@ -203,7 +203,7 @@ class Killing(Silent):
         if self.heard >= 400:
             os.kill(os.getpid(), signal.SIGKILL)
 
-options = quantlab.AnalyzeOptions(settings=("tfjs-uint8", "tflite-dynamic"), layers=False)
+options = quantlab.AnalyzeOptions(settings=("tfjs-uint8", "tflite-dynamic"), layers=False, costs=False)
 quantlab.analyze("digits.keras", data="digits.npz", options=options, progress=Killing())
 """
 
@@ -341,7 +341,7 @@ def test_a_good_reference_is_not_warned_of(place):
 def own(own_models: Path, tmp_path: Path, name: str, arrays: Mapping[str, Any], **options: Any) -> Study:
     """A study of one of the models made on the spot, its float32 TFLite file in Python unless told otherwise."""
     np.savez(tmp_path / "data.npz", **arrays)
-    asked = {"settings": ("tflite-float32",), "runtimes": ("python",), "layers": False, **options}
+    asked = {"settings": ("tflite-float32",), "runtimes": ("python",), "layers": False, "costs": False, **options}
     return analyze(
         own_models / name,
         data=str(tmp_path / "data.npz"),
@@ -471,7 +471,7 @@ def test_an_op_that_webassembly_lacks_costs_its_row_and_falls_back_when_told(own
     assert "--fallback" in failed.failure.reason
 
     heard = Heard()
-    options = AnalyzeOptions(**asked, out=tmp_path / "attention.keras.study", fallback=True, layers=False)
+    options = AnalyzeOptions(**asked, out=tmp_path / "attention.keras.study", fallback=True, layers=False, costs=False)
     study = analyze(own_models / "attention.keras", data=str(tmp_path / "data.npz"), options=options, progress=heard)
     fallen = row(study, "tfjs-float32", "node-wasm")
     assert (fallen.status, fallen.ran_on, fallen.notes) == ("measured", "node-cpu", ("ran on node-cpu",))
@@ -494,6 +494,7 @@ def fashion(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path
         "--limit",
         "1000",
         "--no-layers",
+        "--no-costs",
     )
     with shared_once(tmp_path_factory, "fashion") as (folder, empty):
         if empty:
@@ -533,7 +534,7 @@ def test_node_gives_what_python_gives_on_the_same_artifact(fashion):
 def test_images_in_a_folder_are_the_arrays_they_hold(fashion, data_folder, tmp_path):
     images, model = data_folder / "fashion-mnist" / "images", data_folder / "fashion-mnist" / "fashion_dscnn.keras"
     shutil.copytree(fashion, tmp_path / "fashion.study")
-    asked = AnalyzeOptions(settings=("tfjs-uint8",), out=tmp_path / "fashion.study", layers=False)
+    asked = AnalyzeOptions(settings=("tfjs-uint8",), out=tmp_path / "fashion.study", layers=False, costs=False)
     study = analyze(model, data=str(images), options=asked)
     assert (study.failed, study.samples.available) == ((), 600)
 
@@ -562,6 +563,7 @@ def test_a_given_file_that_is_not_the_model_breaks_parity(data_folder, tmp_path)
         variants={"published": folder / "ad01_fp32.tflite"},
         out=tmp_path / "ad01.study",
         layer_samples=16,
+        costs=False,
     )
     study = analyze(folder / "ad01.h5", data=str(tmp_path / "data.npz"), options=options)
     assert study.failed == ()
@@ -592,6 +594,7 @@ def test_a_given_file_that_holds_other_than_its_name_says(data_folder, tmp_path)
         fallback=True,
         out=tmp_path / "kws.study",
         layers=False,
+        costs=False,
     )
     study = analyze(folder / "kws_ref_model", data=str(data_folder / "kws01" / "kws01.npz"), options=options)
     for runtime in ("python", "node-wasm"):

@@ -61,6 +61,7 @@ Offset = Annotated[float | None, typer.Option(help="Images: added after the scal
 Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
 NoLayers = Annotated[bool, typer.Option("--no-layers", help="Do not look inside the variants.")]
+NoCosts = Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, milliseconds and memory.")]
 LayerCount = Annotated[str, typer.Option(help="Compare layers on this many of the scored samples, or 'all'.")]
 Taps = Annotated[
     str | None, typer.Option(help="Compare only these layers or tensors: names and globs, comma-separated.")
@@ -125,6 +126,7 @@ def analyze(
     layer_samples: LayerCount = "256",
     taps: Taps = None,
     channels: Channels = None,
+    no_costs: NoCosts = False,
     time_limit: TimeLimit = 600.0,
 ) -> int:
     """Convert a model, run every variant, and print the table."""
@@ -151,6 +153,7 @@ def analyze(
         layer_samples=_layer_samples(layer_samples),
         taps=_words(taps),
         channels=_words(channels) or (),
+        costs=not no_costs,
         time_limit=time_limit,
     )
     return _analyze(model, data, options)
@@ -240,40 +243,49 @@ def convert(
 def show(
     what: Annotated[
         str,
-        typer.Argument(metavar="[WHAT]", help="table, layers, weights, ops or split; a study's folder is the table's."),
+        typer.Argument(
+            metavar="[WHAT]", help="table, costs, layers, weights, ops or split; a study's folder is the table's."
+        ),
     ] = "table",
     study: StudyFolder = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
     wide: Wide = False,
-    setting: Annotated[str | None, typer.Option(help="Inside: only this setting or given variant.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Inside: only this runtime.")] = None,
+    setting: Annotated[str | None, typer.Option(help="Costs and inside: only this setting or given variant.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Costs and inside: only this runtime.")] = None,
     sort: Annotated[
         str | None,
-        typer.Option(help="Inside: place, sqnr, max, mean, isolated, growth; weights: sqnr, channel, max, bytes."),
+        typer.Option(
+            help="Layers: place, sqnr, max, mean, isolated, growth; weights: sqnr, channel, max, bytes; "
+            "costs: size, gzip, brotli, load, first, median, p95, memory."
+        ),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Inside: only the first so many rows.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Costs and inside: only the first so many rows.")] = None,
 ) -> int:
-    """Print a study's table again, or look inside it.
+    """Print a study's table again, its costs, or its inside.
 
-    Nothing is run: layers, weights, ops and the split of the loss were found by analyze.
+    Nothing is run: costs, layers, weights, ops and the split of the loss were found by analyze.
     """
     from quantlab.settings import nearest
     from quantlab.store import Store, find_latest
     from quantlab_reports import RENDERERS
+    from quantlab_reports.costs import cost_table, render_costs
     from quantlab_reports.inside import VIEWS, Selection, render_view
 
+    views = ["table", "costs", *VIEWS]
     if format not in RENDERERS:
         raise UsageError(f"there is no format '{format}'; {nearest(format, RENDERERS)}")
-    if what != "table" and what not in VIEWS:
+    if what not in views:
         if study is not None:
-            raise UsageError(f"there is no view '{what}'; {nearest(what, ['table', *VIEWS])}")
+            raise UsageError(f"there is no view '{what}'; {nearest(what, views)}")
         what, study = "table", Path(what)
     store = Store(study or find_latest(Path()))
+    record, selection = store.read_study(), Selection(setting, runtime, sort, top)
     if what == "table":
-        print(RENDERERS[format](store.read_study(), wide=wide))
+        print(RENDERERS[format](record, wide=wide))
+    elif what == "costs":
+        print(render_costs(cost_table(record, store.read_costs()), selection, format))
     else:
-        store.read_study()
-        print(render_view(store.read_inside(), VIEWS[what], Selection(setting, runtime, sort, top), format))
+        print(render_view(store.read_inside(), VIEWS[what], selection, format))
     return OK
 
 

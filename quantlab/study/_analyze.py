@@ -24,6 +24,7 @@ from quantlab.store import Store
 from quantlab.study._compare import Comparison
 from quantlab.study._context import Context, open_model
 from quantlab.study._convert import Made, given_variant, make_variants
+from quantlab.study._costs import measure_costs
 from quantlab.study._inside import look_inside
 from quantlab.study._layer_samples import draw_layer_samples
 from quantlab.study._layers import LayerStudy
@@ -35,6 +36,7 @@ from quantlab.study._samples import draw_samples
 from quantlab.study._sessions import Feed
 from quantlab.study._tap_choice import TapChoice
 from quantlab.study._task import Scoring, choose_scoring, refuse_unknown_metric
+from quantlab.study._transfer import with_transfer
 from quantlab.study._trial import Measured, run_trial
 from quantlab.study._warnings import (
     broken_parity,
@@ -119,6 +121,10 @@ class _Analysis:
         with self._timed("compare"):
             study = self._study(work, scoring, kept, probed, measured)
         context.store.write_study(study)  # before looking inside, which must not cost the table
+        if context.options.costs:
+            with self._timed("measure costs"):
+                feed = Feed(context, samples, probed.outputs)
+                context.store.write(context.store.root / "costs.json", measure_costs(feed, study.trials))
         if context.options.layers:
             with self._timed("look inside"):
                 study = self._look_inside(work, study, probed)
@@ -233,7 +239,10 @@ class _Work:
         making = [pool.submit(self._make, settings) for settings in self.plan.by_format.values()]
         probed, kept = reference.result()
         trials: list[Future[Measured]] = []
-        given = [given_variant(name, path, self.model) for name, path in context.options.variants.items()]
+        given = [
+            with_transfer(context, given_variant(name, path, self.model))
+            for name, path in context.options.variants.items()
+        ]
         self._start_trials(pool, given, probed, trials)
         waiting: set[Future[list[Made]]] = set(making)
         while waiting:
@@ -266,7 +275,7 @@ class _Work:
         for each in make_variants(
             self.analysis.context, self.model, settings, samples=self.samples, calibration=self.calibration
         ):
-            made.append(each)
+            made.append(with_transfer(self.analysis.context, each))
             if self.stopped:
                 break
         self.analysis.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)

@@ -47,6 +47,8 @@ class AnalyzeOptions:
     """Layers and tensors that are compared, names and globs; None is all."""
     channels: tuple[str, ...] = ()
     """Layers and tensors that are compared channel by channel too, names and globs."""
+    costs: bool = True
+    """Whether to measure what each variant costs: load time, milliseconds, memory; a few seconds a trial."""
     time_limit: float = 600.0
     """Seconds that a converter or runtime may say nothing before it is ended."""
 

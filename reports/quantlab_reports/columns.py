@@ -88,7 +88,8 @@ def _flips(group: Group) -> str:
 def _kilobytes(field: str) -> Callable[[Group], str]:
     def cell(group: Group) -> str:
         variant = group.first.variant
-        return f"{getattr(variant, field) / 1000:,.1f}" if variant else EMPTY
+        size = getattr(variant, field, None)
+        return EMPTY if size is None else f"{size / 1000:,.1f}"
 
     return cell
 
@@ -163,6 +164,7 @@ def wide(study: Study) -> list[Column]:
         Column("runtime", lambda group: group.first.runtime, numeric=False),
         Column("KB", _kilobytes("size_bytes")),
         Column("gzip KB", _kilobytes("gzip_bytes")),
+        Column("brotli KB", _kilobytes("brotli_bytes")),
         Column("of float32", lambda group: _ratio(group, study)),
     ]
     if labelled:

@@ -10,6 +10,7 @@
 | `requested` | false where it was brought along because parity needs it |
 | `size_bytes` | every file that must be served |
 | `gzip_bytes` | each of those files by itself, gzip level 9 without a timestamp, summed |
+| `brotli_bytes` | the same in brotli, quality 11, or 9 where they are more than 16 MB together; null in studies of an older quantlab |
 | `ratio_to_float32` | `size_bytes` over that of the same format's float32 variant |
 | `n` | samples scored |
 | `top1`, `top1_lower`, `top1_upper` | percent, with Wilson's 95 % interval; the lowest index wins among equals |
@@ -26,6 +27,7 @@
 | `max_abs_from_python`, `flips_from_python` | largest difference, and samples with another top-1, from the same artifact in `python` |
 | `ms_per_sample` | inside the model's calls, without the first batch; two processes at a time, one thread each |
 | `convert_seconds` | in the converter; null for a given variant |
+| `minimum_runtime` | the least TFLite version that runs the file, as its converter wrote it; null for tfjs, or where it did not |
 | `weights` | bytes of stored weights by stored dtype |
 | `sha256` | of the artifact |
 | `environment` | versions and flags that the outputs depend on |
@@ -69,6 +71,7 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "requested": trial.requested,
         "size_bytes": variant.size_bytes if variant else None,
         "gzip_bytes": variant.gzip_bytes if variant else None,
+        "brotli_bytes": variant.brotli_bytes if variant else None,
         "ratio_to_float32": variant.size_bytes / base if variant and base else None,
         "n": study.samples.n if trial.scores else None,
         **_scores(trial.scores or Scores(n=0)),
@@ -76,6 +79,7 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "flips_from_python": trial.flips_from_python,
         "ms_per_sample": trial.timing.ms_per_sample if trial.timing else None,
         "convert_seconds": variant.convert_seconds if variant else None,
+        "minimum_runtime": variant.minimum_runtime if variant else None,
         "weights": dict(variant.weights) if variant else None,
         "sha256": variant.sha256 if variant else study.model.sha256 if trial.status == "reference" else None,
         "environment": dict(trial.environment),
@@ -147,6 +151,7 @@ KEYS: tuple[str, ...] = (
     "requested",
     "size_bytes",
     "gzip_bytes",
+    "brotli_bytes",
     "ratio_to_float32",
     "n",
     *_scores(Scores(n=0)),
@@ -154,6 +159,7 @@ KEYS: tuple[str, ...] = (
     "flips_from_python",
     "ms_per_sample",
     "convert_seconds",
+    "minimum_runtime",
     "weights",
     "sha256",
     "environment",

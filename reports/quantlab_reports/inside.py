@@ -18,9 +18,9 @@ from tabulate import tabulate
 
 from quantlab.errors import UsageError
 from quantlab.store import json_number
-from quantlab.types import Inside, LayerRow, OpRow, SplitRow, WeightRow
+from quantlab.types import LayerRow, OpRow, SplitRow, WeightRow
 
-__all__ = ["VIEWS", "Selection", "View", "render_view"]
+__all__ = ["VIEWS", "Heading", "Selection", "View", "number", "render_view"]
 
 EMPTY = "–"
 _THRESHOLD_DB = 40.0
@@ -56,7 +56,7 @@ class View:
 
     kind: type
     """What its rows are: the fields are the keys of its JSON and CSV."""
-    rows: Callable[[Inside], Sequence[Any]]
+    rows: Callable[[Any], Sequence[Any]]
     sorts: Mapping[str, Callable[[Any], Any]]
     headings: tuple[Heading, ...]
     shown: Callable[[Any], bool] = lambda _: True
@@ -251,12 +251,12 @@ VIEWS: Mapping[str, View] = {"layers": _LAYERS, "weights": _WEIGHTS, "ops": _OPS
 """What `quantlab show` can show beside the table, by name."""
 
 
-def render_view(inside: Inside, view: View, selection: Selection, format_name: str) -> str:
+def render_view(inside: Any, view: View, selection: Selection, format_name: str) -> str:
     """A view as text.
 
     Args:
-        inside: Of a study.
-        view: One of `VIEWS`.
+        inside: Of a study, or what else the view takes its rows from; its notes stand below.
+        view: One of `VIEWS`, or another like them.
         selection: Which rows, in which order.
         format_name: `terminal`, `markdown`, `latex`, `csv` or `json`.
 
@@ -271,7 +271,7 @@ def render_view(inside: Inside, view: View, selection: Selection, format_name: s
     return _table(view, [row for row in rows if view.shown(row)], format_name, inside)
 
 
-def _selected(view: View, inside: Inside, selection: Selection) -> list[Any]:
+def _selected(view: View, inside: Any, selection: Selection) -> list[Any]:
     rows = [
         row
         for row in view.rows(inside)
@@ -310,7 +310,7 @@ def _comma_separated(rows: Sequence[Any]) -> str:
 _STYLES = {"terminal": "simple", "markdown": "github", "latex": "latex_booktabs"}
 
 
-def _table(view: View, rows: Sequence[Any], format_name: str, inside: Inside) -> str:
+def _table(view: View, rows: Sequence[Any], format_name: str, inside: Any) -> str:
     cells = [[heading.cell(row) for heading in view.headings] for row in rows]
     kept = [
         place
@@ -346,7 +346,7 @@ def _findings(view: View, rows: Sequence[Any]) -> list[str]:
     return found
 
 
-def _below(view: View, inside: Inside) -> list[str]:
+def _below(view: View, inside: Any) -> list[str]:
     notes = [f"! {note}" for note in inside.notes]
     if view is _LAYERS:
         return [

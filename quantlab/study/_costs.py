@@ -1,0 +1,142 @@
+"""What every trial costs: measured one after the other, each in a process of its own, and kept."""
+
+import contextlib
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from quantlab.errors import QuantlabError, TrialError
+from quantlab.processes import Message
+from quantlab.progress import Progress
+from quantlab.runtimes import RUNTIMES, Job, TimingPlan
+from quantlab.statistics import speed_note, steady_note, steady_times
+from quantlab.store import key_of
+from quantlab.study._sessions import Feed
+from quantlab.types import Cost, Costs, Machine, Trial, Variant
+
+__all__ = ["measure_costs", "this_machine"]
+
+
+def measure_costs(feed: Feed, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
+    """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
+
+    A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
+    """
+    machine = this_machine()
+    rows = [_Timing(feed, trial, machine, plan or TimingPlan()).cost() for trial in trials]
+    return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
+
+
+def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
+    """With what its times tell, and a comparison with its format's float32 variant in the same runtime."""
+    name = f"{trial.variant.format}-float32" if trial.variant else None
+    original = next((each for each in rows if each.setting == name and each.ran_on == row.ran_on), None)
+    compared = speed_note(row, original) if original is not None and original is not row else None
+    return replace(row, notes=tuple(note for note in (*row.notes, compared, steady_note(row)) if note))
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """One trial to be timed."""
+
+    feed: Feed
+    trial: Trial
+    machine: Machine
+    plan: TimingPlan
+
+    @property
+    def _step(self) -> str:
+        return f"time {self.trial.setting} in {self.trial.runtime}"
+
+    @property
+    def _progress(self) -> Progress:
+        return self.feed.context.progress
+
+    def cost(self) -> Cost:
+        """The trial's row, from the store or from a process."""
+        trial, variant = self.trial, self.trial.variant
+        row = Cost(trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on)
+        if variant is None or trial.ran_on is None or trial.failure is not None:
+            reason = trial.failure.reason if trial.failure else "it was not run"
+            return replace(row, reason=f"the trial failed: {reason}")
+        kept = self.feed.context.store.read(self._file(variant), Cost)
+        if kept is not None:
+            self._progress.begin(self._step)
+            self._progress.end(self._step, "kept")
+            return kept
+        return self._measured(row, variant)
+
+    def _measured(self, row: Cost, variant: Variant) -> Cost:
+        self._progress.begin(self._step)
+        try:
+            cost = _filled(row, self._listen(variant))
+        except QuantlabError as error:
+            self._progress.end(self._step, str(error))
+            return replace(row, reason=str(error))  # not kept: the next call tries again, as with trials
+        self.feed.context.store.write(self._file(variant), cost)
+        self._progress.end(self._step, "done")
+        return cost
+
+    def _listen(self, variant: Variant) -> Message:
+        """What a child of its own says that it took."""
+        runtime = RUNTIMES[str(self.trial.ran_on)]
+        job = replace(self._job(variant), backend=runtime.backend)
+        with contextlib.closing(runtime.time(job, self.plan, self.feed.context.workshop)) as messages:
+            for message in messages:
+                if message["type"] == "failed":
+                    raise TrialError(str(message["reason"]))
+                if message["type"] == "timed":
+                    return message
+        raise TrialError("the process ended without saying how long it took")
+
+    def _job(self, variant: Variant) -> Job:
+        """The first sample alone."""
+        job = self.feed.job(variant.format, str(variant.path.absolute()), variant, {})
+        return replace(job, batch_size=1, stop=1)
+
+    def _file(self, variant: Variant) -> Path:
+        key = key_of(
+            {
+                "artifact": variant.sha256,
+                "runtime": self.trial.ran_on,
+                "environment": dict(self.trial.environment),
+                "samples": self.feed.samples.sha256,
+                "machine": asdict(self.machine),
+                "plan": asdict(self.plan),
+            }
+        )
+        return self.feed.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
+
+
+def _filled(row: Cost, said: Message) -> Cost:
+    times = steady_times(said["runs_ms"])
+    return replace(
+        row,
+        load_ms=float(said["load_ms"]),
+        first_run_ms=float(said["first_run_ms"]),
+        runs=times.runs,
+        steady_median_ms=times.median_ms,
+        steady_fastest_ms=times.fastest_ms,
+        steady_q1_ms=times.q1_ms,
+        steady_q3_ms=times.q3_ms,
+        steady_p95_ms=times.p95_ms,
+        peak_memory_bytes=said["peak_memory_bytes"],
+        idle_memory_bytes=said["idle_memory_bytes"],
+        memory_reason=said["memory_reason"],
+    )
+
+
+def this_machine() -> Machine:
+    """What milliseconds depend on and a reader can name."""
+    return Machine(_cpu(), len(os.sched_getaffinity(0)), f"{platform.system()} {platform.machine()}")
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()
