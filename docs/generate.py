@@ -5,7 +5,7 @@
 | `cli.md` | the commands' functions in `quantlab/cli/_app.py`: docstrings, options, help texts |
 | `api.md` | `quantlab.__all__` and the values that a study holds: signatures, docstrings, fields |
 | `settings.md` | `SETTINGS` and `RUNTIMES` |
-| `json.md` | the docstring of `quantlab_reports.document`, and the fields of the rows that `VIEWS` show |
+| `json.md` | the docstrings of `document` and `verdict_document`, and the fields of the rows that `VIEWS` show |
 | `errors.md` | the docstrings of `quantlab.errors` |
 """
 
@@ -25,7 +25,7 @@ from quantlab import cli, errors, settings, types
 from quantlab.cli._app import app
 from quantlab.progress import Progress
 from quantlab.runtimes import RUNTIMES
-from quantlab_reports import document
+from quantlab_reports import document, verdict_document
 from quantlab_reports.inside import VIEWS
 
 __all__ = ["PAGES", "main", "outdated"]
@@ -299,6 +299,7 @@ def json_page() -> str:
     """The keys of a trial's row, as the renderer's docstring has them, and those of the rows inside."""
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
     parts = ["# The rows as JSON and CSV", intro, _after_first_line(document)]
+    parts += ["## `quantlab gate --json`", _after_first_line(verdict_document)]
     for name, view in VIEWS.items():
         parts += [f"## `quantlab show {name}`", inspect.getdoc(view.kind) or "", _keys(view.kind)]
     return "\n\n".join(parts)

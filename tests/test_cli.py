@@ -20,7 +20,7 @@ from quantlab_reports.document import KEYS, rows
 
 pytest_plugins = ["study_fixtures"]
 
-COMMANDS = ("analyze", "convert", "show", "settings", "doctor", "demo")
+COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "doctor", "demo")
 
 
 # Help

@@ -169,11 +169,14 @@ def check_node(node: ast.AST) -> None:
 
 @pages()
 def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
-    known = {field.name for field in fields(quantlab.Preprocessing)}
+    known = {
+        "preprocessing": {field.name for field in fields(quantlab.Preprocessing)},
+        "budget": {*(field.name for field in fields(quantlab.Budget)), "settings", "studies"},
+    }
     for block in blocks(page.read_text(encoding="utf-8"), "toml"):
         document = tomllib.loads(block)
-        assert set(document) == {"preprocessing"}
-        assert set(document["preprocessing"]) <= known
+        assert set(document) <= set(known)
+        assert all(set(table) <= known[name] for name, table in document.items())
 
 
 @pytest.mark.parametrize("name", quantlab.__all__)

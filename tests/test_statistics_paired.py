@@ -154,3 +154,17 @@ def test_one_lucky_look_among_many_is_not_named():
 def test_no_samples_have_no_classes():
     nothing = np.zeros(0, bool)
     assert class_losses(np.zeros(0, np.int64), nothing, nothing, confidence=0.95) == ()
+
+
+def test_losing_classes_of_whole_outputs():
+    """As `class_losses` of what is right, in blocks, with a binary classifier and a row of NaN among them."""
+    from quantlab.statistics import losing_classes
+
+    labels = np.arange(4000) % 2
+    reference = np.where(labels, 0.9, 0.1).astype(np.float32)[:, None]
+    candidate = reference.copy()
+    candidate[np.flatnonzero(labels)[:30]] = 0.2
+    candidate[0] = np.nan
+    (loses,) = losing_classes(reference, candidate, labels, probabilities=True)
+    assert (loses.label, loses.n, loses.right_to_wrong, loses.wrong_to_right) == (1, 2000, 30, 0)
+    assert losing_classes(reference, reference, labels, probabilities=True) == ()

@@ -9,6 +9,7 @@ import typer
 
 from quantlab.cli._config import read_preprocessing
 from quantlab.cli._exit import COULD_NOT_RUN, OK
+from quantlab.cli._gate import accept, gate, recommend
 from quantlab.errors import UsageError
 
 __all__ = ["app"]
@@ -287,6 +288,11 @@ def show(
     else:
         print(render_view(store.read_inside(), VIEWS[what], selection, format))
     return OK
+
+
+app.command()(recommend)
+app.command()(gate)
+app.command()(accept)
 
 
 @app.command()

@@ -10,10 +10,10 @@ from quantlab.errors import UsageError
 from quantlab.settings import nearest
 from quantlab.types import Preprocessing
 
-__all__ = ["read_preprocessing"]
+__all__ = ["read_preprocessing", "read_table"]
 
 _DEFAULT = Path("quantlab.toml")
-_TABLES = ("preprocessing",)
+_TABLES = ("preprocessing", "budget")
 _TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, as 0.5")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "resize": _TEXT,
@@ -33,7 +33,7 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
         UsageError: If the file is missing or broken, or a key or value is not as it must be.
     """
     given = {key: value for key, value in declared.items() if value is not None}
-    table = {**_table(config), **given}
+    table = {**read_table("preprocessing", config), **given}
     known = [field.name for field in fields(Preprocessing)]
     for key, value in table.items():
         if key not in known:
@@ -53,7 +53,12 @@ def _refuse_kind(key: str, value: Any) -> None:
         raise UsageError(f"{key} = {value!r} must be {words}")
 
 
-def _table(config: Path | None) -> dict[str, Any]:
+def read_table(name: str, config: Path | None) -> dict[str, Any]:
+    """One table of a quantlab.toml; empty where the file is not there and was not named, or has no such table.
+
+    Raises:
+        UsageError: If a file that is named is missing, it is no TOML, or holds a table that quantlab does not know.
+    """
     path = config or _DEFAULT
     if config is None and not path.is_file():
         return {}
@@ -66,9 +71,9 @@ def _table(config: Path | None) -> dict[str, Any]:
     for key in document:
         if key not in _TABLES:
             raise UsageError(f"[{key}] is no table of '{path}' that quantlab knows; {nearest(key, _TABLES)}")
-    table = document.get("preprocessing", {})
+    table = document.get(name, {})
     if not isinstance(table, dict):
-        raise UsageError(f"preprocessing in '{path}' is no table; write [preprocessing] and its keys below")
+        raise UsageError(f"{name} in '{path}' is no table; write [{name}] and its keys below")
     return table
 
 

@@ -1,7 +1,9 @@
 """The exit statuses, for every command."""
 
-__all__ = ["COULD_NOT_RUN", "OK", "STOPPED"]
+__all__ = ["BREAKS", "COULD_NOT_RUN", "INCONCLUSIVE", "OK", "STOPPED"]
 
 OK = 0
+BREAKS = 1
 COULD_NOT_RUN = 2
+INCONCLUSIVE = 3
 STOPPED = 130

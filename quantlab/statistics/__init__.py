@@ -38,7 +38,7 @@ Intervals (`wilson`, `tango`, `newcombe_paired`) are in shares from −1 to 1; `
 from quantlab.statistics.alignment import ALIGNMENT_TOLERANCE, NamedTensor, align, layers_without_tensor
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.bootstrap import Bounds, Resampling, Totals, WholeSets, bca_interval, percentile_interval
-from quantlab.statistics.classes import class_losses, holm
+from quantlab.statistics.classes import class_losses, holm, losing_classes
 from quantlab.statistics.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
 from quantlab.statistics.costs import (
     FASTER_BY,
@@ -124,6 +124,7 @@ __all__ = [
     "layers_of",
     "layers_without_tensor",
     "looks_like_probabilities",
+    "losing_classes",
     "mcnemar",
     "mcnemar_of_loss",
     "missing_samples",

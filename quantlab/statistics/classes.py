@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.blocks import blocks
+from quantlab.statistics.classification import as_classes, top1
 from quantlab.statistics.paired import flip_bounds, mcnemar_of_loss
 from quantlab.types import ClassLoss
 
-__all__ = ["class_losses", "holm"]
+__all__ = ["class_losses", "holm", "losing_classes"]
 
 
 def class_losses(
@@ -47,6 +49,31 @@ def class_losses(
             )
         )
     return tuple(losses)
+
+
+def losing_classes(
+    reference: NDArray[Any],
+    candidate: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    probabilities: bool,
+    confidence: float = 0.95,
+) -> tuple[ClassLoss, ...]:
+    """The classes that surely lose, of mapped outputs that are read in blocks; as `class_losses` tells it.
+
+    Args:
+        reference: (n, classes), or (n, 1) of a binary classifier.
+        candidate: The same shape.
+        labels: (n,) integers from 0.
+        probabilities: See `as_classes`.
+        confidence: One-sided, after the correction.
+    """
+    right = [
+        [top1(as_classes(outputs[rows], probabilities=probabilities)) == labels[rows] for rows in blocks(outputs)]
+        for outputs in (reference, candidate)
+    ]
+    losses = class_losses(np.asarray(labels), *map(np.concatenate, right), confidence=confidence)
+    return tuple(each for each in losses if each.loses)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 
-__all__ = ["TOP5_FROM_CLASSES", "ClassificationSums", "as_classes"]
+__all__ = ["TOP5_FROM_CLASSES", "ClassificationSums", "as_classes", "top1"]
 
 TOP5_FROM_CLASSES = 10
 """With fewer classes nearly everything is among the best five, and top-5 says nothing."""
@@ -58,7 +58,7 @@ class ClassificationSums(Sums):
         check_same_shape(reference, candidate)
         if reference.ndim != 2 or reference.shape[1] < 2:
             raise ValueError(f"classes are counted in (samples, classes), not in {reference.shape}; see as_classes")
-        expected, actual = _top1(reference), _top1(candidate)
+        expected, actual = top1(reference), top1(candidate)
         unlabelled = cls(
             n=len(reference),
             same=_count((expected == actual) & (expected != _NO_CLASS)),
@@ -120,8 +120,8 @@ def as_classes(outputs: NDArray[Any], *, probabilities: bool) -> NDArray[Any]:
 _NO_CLASS = -1
 
 
-def _top1(outputs: NDArray[Any]) -> NDArray[np.intp]:
-    """Index of the greatest value in each row, the lowest among equals; `_NO_CLASS` for a row that holds a NaN."""
+def top1(outputs: NDArray[Any]) -> NDArray[np.intp]:
+    """Index of the greatest value in each row of (n, classes), the lowest among equals; −1 for one that holds a NaN."""
     return np.where(_holds_nan(outputs), _NO_CLASS, outputs.argmax(axis=1))
 
 

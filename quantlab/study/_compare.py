@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.statistics import looks_like_probabilities, reference_scores, sum_outputs
+from quantlab.statistics import looks_like_probabilities, losing_classes, reference_scores, sum_outputs
 from quantlab.study._task import Scoring
 from quantlab.types import KeptOutputs, Scores, Trial
 
 __all__ = ["Comparison"]
+
+
+_NAMED_CLASSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,19 @@ class Comparison:
             probabilities=self.probabilities,
             classes=self.classes,
         ).scores()
+
+    def notes(self, candidate: Path) -> tuple[str, ...]:
+        """What the reader of the row must know: the classes that surely lose, though the total may not."""
+        if self.scoring.task != "classification" or self.scoring.labels is None:
+            return ()
+        losing = losing_classes(
+            _mapped(self.reference), _mapped(candidate), self.scoring.labels, probabilities=self.probabilities
+        )
+        return tuple(
+            f"class {each.label} loses {each.loss:.1f} points ({each.right_to_wrong} lost, {each.wrong_to_right} "
+            f"gained of {each.n:,}; p = {each.p_holm:.1g}, Holm)"
+            for each in sorted(losing, key=lambda each: each.p_holm)[:_NAMED_CLASSES]
+        )
 
     def with_python(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         """Each trial with how far its output is from the same artifact's in `python`."""

@@ -26,7 +26,7 @@ from quantlab.verdict import judge as decide
 from quantlab.verdict import recommend as choose
 from quantlab_converters import CONVERTERS, RecipeRequest
 
-__all__ = ["Judged", "gather", "judge", "name_of", "recommend"]
+__all__ = ["Judged", "gather", "judge", "name_of", "recipe", "recommend"]
 
 _AT_ONCE = 2
 
@@ -98,10 +98,45 @@ def recommend(study: str | Path, budget: Budget) -> Recommendation:
     store = Store(Path(study))
     judged = gather(store.read_study(), budget, name=name_of(store.root))
     found = choose(judged.trials, budget, study=judged.verdict.study)
-    return replace(found, reproduce=_recipe(store, judged.study, found.setting))
+    return replace(
+        found,
+        no_faster=_no_faster(store, judged.study, found),
+        minimum_runtime=_minimum_runtime(judged.study, found.setting),
+        reproduce=recipe(store, judged.study, found.setting),
+    )
 
 
-def _recipe(store: Store, study: Study, name: str | None) -> str | None:
+_LOADED = {"tfjs": "its weights become float32 when they are loaded"}
+"""Format → why a smaller file is no faster there."""
+
+
+def _no_faster(store: Store, study: Study, found: Recommendation) -> str | None:
+    """From the costs that were measured of the very artifact, in the runtimes that count."""
+    if found.setting is None or not (store.root / "costs.json").is_file():
+        return None
+    counting = {each.runtime for each in found.verdict.of(found.setting).judgements}
+    variant = next(trial.variant for trial in study.trials if trial.setting == found.setting and trial.variant)
+    notes = {
+        cost.runtime: note
+        for cost in store.read_costs().rows
+        if (cost.setting, cost.sha256) == (found.setting, variant.sha256) and cost.runtime in counting
+        for note in cost.notes
+        if note.startswith("no faster than")
+    }
+    if not notes:
+        return None
+    why = f": {_LOADED[variant.format]}" if variant.format in _LOADED else ""
+    return f"{next(iter(notes.values()))} in {' and '.join(notes)} on this machine{why}"
+
+
+def _minimum_runtime(study: Study, name: str | None) -> str | None:
+    return next(
+        (trial.variant.minimum_runtime for trial in study.trials if trial.setting == name and trial.variant), None
+    )
+
+
+def recipe(store: Store, study: Study, name: str | None) -> str | None:
+    """The command or program that makes a setting's artifact with the official tools; None for a given variant."""
     setting = SETTINGS.get(name or "")
     opened = next(
         (

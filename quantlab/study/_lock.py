@@ -179,10 +179,12 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
     loss = judgement.loss
     if loss is None or loss.metric != accepted.metric or not loss.lower > accepted.upper:
         return judgement
+    unit = " pt" if loss.unit == "pt" else ""
     return replace(
         judgement,
         outcome="breaks",
-        reason=f"loses at least {rounded_down(loss.lower)}, accepted with at most {rounded_up(accepted.upper)}",
+        reason=f"loses at least {rounded_down(loss.lower)}{unit}, "
+        f"accepted with at most {rounded_up(accepted.upper)}{unit}",
         missing=None,
     )
 

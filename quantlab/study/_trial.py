@@ -59,7 +59,10 @@ class Measured:
             row, ran_on=kept.ran_on, timing=kept.timing, environment=kept.environment, outputs=kept.files
         )
         try:
-            return replace(measured, scores=comparison.of(kept.files[comparison.scoring.output.name]))
+            candidate = kept.files[comparison.scoring.output.name]
+            return replace(
+                measured, scores=comparison.of(candidate), notes=(*measured.notes, *comparison.notes(candidate))
+            )
         except ValueError as error:
             return replace(measured, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
 

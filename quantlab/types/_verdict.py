@@ -309,6 +309,8 @@ class Recommendation:
     """Setting → classes that surely lose (Holm), of the runtime in which most do."""
     no_faster: str | None = None
     """Why what is chosen is no faster than float32, in a clause; None where it is, or nothing was timed."""
+    minimum_runtime: str | None = None
+    """The least version of the TFLite runtime that runs what is chosen; None where its format tells none."""
     reproduce: str | None = None
     """The command or code that makes what is chosen with the official tools."""
 

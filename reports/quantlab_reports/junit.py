@@ -1,0 +1,131 @@
+"""Verdicts as a JUnit file: a testsuite for each study, a testcase for each setting in each runtime.
+
+| outcome | is |
+|---|---|
+| fits | a testcase that passed, its figures in `system-out` |
+| breaks | a `failure` of type `breaks` |
+| failed to run | an `error` of type `failed` |
+| inconclusive | a `failure` of type `inconclusive`; `skipped` where the undecided only warn |
+
+The file is red only where the gate is: of a study that passes, as where one quantized setting is enough and another
+one breaks, what does not fit is `skipped`. No time is told, since nothing is run.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+from xml.etree import ElementTree as ET
+
+from quantlab.types import Judgement, Verdict
+
+__all__ = ["Undecided", "render_junit"]
+
+Undecided = Literal["fail", "warn"]
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even as a reference: control characters, and halves of surrogate pairs."""
+
+
+def render_junit(verdicts: Sequence[Verdict], *, undecided: str = "fail") -> str:
+    """XML that CI systems read.
+
+    Args:
+        verdicts: One for each study.
+        undecided: `fail` or `warn`: what an inconclusive verdict does to the build.
+    """
+    root = ET.Element("testsuites", name="quantlab")
+    for verdict in verdicts:
+        root.append(_suite(verdict, undecided))
+    _count(root)
+    ET.indent(root)
+    return '<?xml version="1.0"?>\n' + ET.tostring(root, encoding="unicode")
+
+
+def _suite(verdict: Verdict, undecided: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=_text(verdict.study))
+    properties = ET.SubElement(suite, "properties")
+    told = {
+        "outcome": verdict.outcome,
+        "recommended": verdict.recommended or "",
+        "target": verdict.budget.target,
+        "untested": ", ".join(verdict.untested),
+    }
+    for name, value in told.items():
+        ET.SubElement(properties, "property", name=name, value=_text(value))
+    for each in verdict.settings:
+        for judgement in each.judgements:
+            suite.append(_case(judgement, verdict, undecided))
+    _count(suite)
+    return suite
+
+
+def _count(suite: ET.Element) -> None:
+    cases = list(suite.iter("testcase"))
+    suite.set("tests", str(len(cases)))
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(attribute, str(sum(case.find(tag) is not None for case in cases)))
+
+
+def _case(judgement: Judgement, verdict: Verdict, undecided: str) -> ET.Element:
+    name = _text(judgement.runtime or "no runtime")
+    case = ET.Element("testcase", classname=_text(f"{verdict.study}.{judgement.setting}"), name=name)
+    if judgement.outcome == "fits":
+        told = ET.SubElement(case, "system-out")
+    elif _passes(verdict, undecided) or (judgement.outcome == "inconclusive" and undecided == "warn"):
+        told = ET.SubElement(case, "skipped", message=_text(f"{judgement.outcome}: {judgement.reason}"))
+    elif _failed(judgement):
+        told = ET.SubElement(case, "error", type="failed", message=_text(judgement.reason))
+    else:
+        told = ET.SubElement(case, "failure", type=judgement.outcome, message=_text(judgement.reason))
+    told.text = _text("\n".join([judgement.reason, *_figures(judgement)]))
+    return case
+
+
+def _passes(verdict: Verdict, undecided: str) -> bool:
+    return verdict.fits or (verdict.outcome == "inconclusive" and undecided == "warn")
+
+
+def _failed(judgement: Judgement) -> bool:
+    """Only what failed breaks without a single sample."""
+    return judgement.outcome == "breaks" and not judgement.n
+
+
+def _figures(judgement: Judgement) -> list[str]:
+    loss = judgement.loss
+    if loss is None:
+        return [f"n: {judgement.n}"] if judgement.n else []
+    unit = f" {loss.unit}" if loss.unit else ""
+    lines = [
+        f"metric: {loss.metric}",
+        f"reference: {_number(loss.reference)}",
+        f"candidate: {_number(loss.candidate)}",
+        f"loss: {_number(loss.loss)}{unit}",
+        f"lower: {_number(loss.lower)}{unit}",
+        f"upper: {_number(loss.upper)}{unit}",
+        f"margin: {'none' if judgement.margin is None else _number(judgement.margin) + unit}",
+        f"confidence: {loss.confidence:g} one-sided, of either bound ({loss.method})",
+        f"n: {loss.n}",
+    ]
+    if loss.p_mcnemar is not None:
+        lines.append(f"p of McNemar: {_number(loss.p_mcnemar)}")
+    if judgement.missing is not None:
+        lines.append(f"missing: {judgement.missing}")
+    return lines
+
+
+def _number(value: float) -> str:
+    """Six digits; what is no finite number in the words of the other reports.
+
+    >>> _number(0.1435572), _number(-float("inf")), _number(float("nan"))
+    ('0.143557', '-Infinity', 'NaN')
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return f"{value:.6g}"
+
+
+def _text(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

@@ -1,0 +1,386 @@
+"""Verdicts as GitHub's Markdown, fit for a comment on a pull request."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
+
+from quantlab.types import (
+    Budget,
+    ClassLoss,
+    Evidence,
+    Judgement,
+    Loss,
+    Outcome,
+    SettingVerdict,
+    TrialEvidence,
+    Verdict,
+    WorstSample,
+)
+from quantlab.verdict import TARGETS, rounded_down, rounded_up, size
+from quantlab_reports.verdict_document import evidence_of, flips_of, gravest, with_evidence
+
+__all__ = ["render_pull_request"]
+
+EMPTY = "–"
+_GLYPHS: dict[Outcome, str] = {"fits": "✅", "breaks": "❌", "inconclusive": "❓"}
+_WORST_SHOWN = 5
+"""Of each setting; all that are kept are in the study."""
+_CLASSES_SHOWN = 10
+"""Of each setting."""
+_REASON_LENGTH = 400
+"""Characters of a reason, which may hold the end of a log; the JSON has it whole."""
+_COMMENT_LENGTH = 65_000
+"""Of the 65,536 characters that GitHub takes for a comment."""
+_NAMES = {"study", "setting", "runtime"}
+"""Headings of columns whose text may be broken; the others are figures at the right, but for the verdict."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+"""What turns the direction of text, has no width, or is half of a pair and cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A setting, and the runtimes in which it has the same figures."""
+
+    study: Verdict
+    setting: SettingVerdict
+    judgements: tuple[Judgement, ...]
+    evidence: Evidence | None
+    """Of the first of them."""
+
+    @property
+    def first(self) -> Judgement:
+        """What is shown."""
+        return self.judgements[0]
+
+    @property
+    def runtimes(self) -> str:
+        """All of them."""
+        return as_text(", ".join(each.runtime for each in self.judgements)) or EMPTY
+
+
+def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
+    """The outcome in words, a table, the reasons, the classes that lose, the worst samples, and how to read it.
+
+    Args:
+        verdicts: One for each study.
+        evidence: The trials of each study, in the same order; empty leaves classes and samples out.
+
+    Raises:
+        ValueError: If there is evidence, of another number of studies.
+    """
+    rows = [row for verdict, trials in with_evidence(verdicts, evidence) for row in _rows(verdict, trials)]
+    several = len(verdicts) > 1
+    told = [_heading(verdicts), *(_summary(each, several=several) for each in verdicts)]
+    columns = [each for each in _COLUMNS if several or each.heading != "study"]
+    told.append(_table([each.heading for each in columns], [[each.cell(row) for each in columns] for row in rows]))
+    sections = [_reasons(rows, several=several), _classes(rows, several=several), _worst(rows, several=several)]
+    return _within_a_comment(told, [each for each in sections if each], _footer(verdicts, rows))
+
+
+def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str) -> str:
+    """Leaves sections out from the last on where a comment would get too long."""
+    for kept in range(len(sections), -1, -1):
+        left_out = "" if kept == len(sections) else "Not all fits into a comment: see the JSON file for the rest."
+        text = "\n\n".join(part for part in (*told, *sections[:kept], left_out, footer) if part)
+        if len(text) <= _COMMENT_LENGTH:
+            break
+    return text
+
+
+def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
+    """Runtimes in which a setting has the same figures, as they are shown, share a row."""
+    rows: list[Row] = []
+    for setting in verdict.settings:
+        groups: dict[tuple[str, ...], list[Judgement]] = {}
+        for judgement in setting.judgements:
+            known = evidence_of(judgement, trials)
+            row = Row(verdict, setting, (judgement,), known)
+            shown = tuple(column.cell(row) for column in _COLUMNS if column.heading != "runtime")
+            lost = tuple(_class_cells(each) for each in known.classes if each.loses) if known else ()
+            groups.setdefault((*shown, _reason(judgement), repr(lost)), []).append(judgement)
+        rows += [Row(verdict, setting, tuple(each), evidence_of(each[0], trials)) for each in groups.values()]
+    return rows
+
+
+# Above the table
+
+
+def _heading(verdicts: Sequence[Verdict]) -> str:
+    outcome = gravest(verdicts)
+    same = sum(each.outcome == outcome for each in verdicts)
+    words = {
+        "fits": "fits the budget" if same == 1 else "fit the budget",
+        "breaks": "breaks the budget" if same == 1 else "break the budget",
+        "inconclusive": "has too few samples to know" if same == 1 else "have too few samples to know",
+    }[outcome]
+    if len(verdicts) == 1:
+        return f"### {_GLYPHS[outcome]} {as_text(verdicts[0].study) or 'The study'} {words}"
+    who = f"All {len(verdicts)} studies" if same == len(verdicts) else f"{same} of {len(verdicts)} studies"
+    return f"### {_GLYPHS[outcome]} {who} {words}"
+
+
+def _summary(verdict: Verdict, *, several: bool) -> str:
+    named = f"**{as_text(verdict.study)}**: " if several else ""
+    smallest = (
+        f"The smallest that fits in every runtime that counts is **{as_text(verdict.recommended)}**"
+        f"{_size_in_words(verdict)}."
+        if verdict.recommended
+        else "Nothing that was judged fits in every runtime that counts."
+    )
+    rule = "Every setting named must fit." if verdict.named else "One quantized setting that fits is enough."
+    return f"{named}{smallest} Allowed: {_allowed_in_words(verdict.budget)}. {rule}"
+
+
+def _size_in_words(verdict: Verdict) -> str:
+    size_bytes = verdict.of(verdict.recommended).size_bytes if verdict.recommended else None
+    return "" if size_bytes is None else f", {size(size_bytes)} {_size_word(verdict.budget)}".rstrip()
+
+
+def _size_word(budget: Budget) -> str:
+    target = TARGETS.get(budget.target)
+    return target.size_word if target else ""
+
+
+def _allowed_in_words(budget: Budget) -> str:
+    parts = [
+        f"a loss of {budget.margin}" if budget.margin else "",
+        f"{budget.class_margin} in any class" if budget.class_margin else "",
+        f"{size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
+        f"agreement from {budget.agreement:g} % on" if budget.agreement is not None else "",
+    ]
+    where = "" if budget.target == "any" else f", for the target {as_text(budget.target)}"
+    return ", ".join(part for part in parts if part) + where
+
+
+# The table
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What stands above a column, and the text of its cells, which is Markdown."""
+
+    heading: str
+    cell: Callable[[Row], str]
+
+
+def _loss_cell(row: Row) -> str:
+    loss = row.first.loss
+    if loss is None:
+        return EMPTY
+    margin = row.first.margin
+    if loss.unit == "pt":
+        lower = rounded_down(loss.lower, -math.inf if margin is None else margin)
+        upper = rounded_up(loss.upper, math.inf if margin is None else margin)
+        return f"{_points(loss.loss)} [{lower}, {upper}] pt"
+    lower, upper = _outward(loss.lower, ROUND_FLOOR, margin), _outward(loss.upper, ROUND_CEILING, margin)
+    return f"{_outward(loss.loss, ROUND_HALF_EVEN)} [{lower}, {upper}] {as_text(loss.metric)}"
+
+
+def _points(value: float) -> str:
+    """An estimate with two decimals and a true minus.
+
+    >>> _points(-0.0513), _points(-0.001), _points(float("nan"))
+    ('−0.05', '0.00', 'NaN')
+    """
+    return _sign(f"{round(value, 2) + 0.0:.2f}") if math.isfinite(value) else _no_number(value)
+
+
+def _outward(value: float, rounding: str, margin: float | None = None) -> str:
+    """Three digits, rounded the way that flatters least; more where they would else reach or pass the margin.
+
+    >>> _outward(0.012341, ROUND_CEILING), _outward(0.49961, ROUND_CEILING, 0.5), _outward(-0.0001, ROUND_FLOOR)
+    ('0.0124', '0.4997', '−0.0001')
+    """
+    if not math.isfinite(value):
+        return _no_number(value)
+    for digits in range(3, 10):
+        shown = float(Context(prec=digits, rounding=rounding).create_decimal(repr(value)))
+        if margin is None or (shown < margin, shown > margin) == (value < margin, value > margin):
+            break
+    return _sign(f"{shown + 0.0:.{digits}g}")
+
+
+def _no_number(value: float) -> str:
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
+
+
+def _sign(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _margin_cell(row: Row) -> str:
+    margin, loss = row.first.margin, row.first.loss
+    if margin is None or loss is None:
+        return EMPTY
+    return f"{margin:.4g} {'pt' if loss.unit == 'pt' else as_text(loss.metric)}"
+
+
+def _flips_cell(row: Row) -> str:
+    flips = flips_of(row.first.loss)
+    return EMPTY if flips is None else f"{flips[0]:,}/{flips[1]:,}"
+
+
+_COLUMNS = (
+    Column("study", lambda row: as_text(row.study.study)),
+    Column("setting", lambda row: as_text(row.setting.setting)),
+    Column("runtime", lambda row: row.runtimes),
+    Column("size", lambda row: EMPTY if row.setting.size_bytes is None else size(row.setting.size_bytes)),
+    Column("loss", _loss_cell),
+    Column("allowed", _margin_cell),
+    Column("flips −/+", _flips_cell),
+    Column("verdict", lambda row: f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"),
+)
+
+
+# Below the table
+
+
+def _name(row: Row, *, several: bool) -> str:
+    return as_text(f"{row.study.study} {row.setting.setting}" if several else row.setting.setting)
+
+
+def _reason(judgement: Judgement) -> str:
+    text = judgement.reason
+    return as_text(text if len(text) <= _REASON_LENGTH else f"{text[:_REASON_LENGTH]}…")
+
+
+def _reasons(rows: Sequence[Row], *, several: bool) -> str:
+    """What does not fit first; runtimes are named where a setting has a row for each."""
+    order: list[Outcome] = ["breaks", "inconclusive", "fits"]
+    alike: dict[tuple[Outcome, str], list[str]] = {}
+    for row in sorted(rows, key=lambda each: order.index(each.first.outcome)):
+        parted = len(row.judgements) < len(row.setting.judgements)
+        name = f"**{_name(row, several=several)}**" + (f" in {row.runtimes}" if parted else "")
+        alike.setdefault((row.first.outcome, _reason(row.first)), []).append(name)
+    lines = [f"- {_GLYPHS[outcome]} {', '.join(names)}: {reason}" for (outcome, reason), names in alike.items()]
+    return "\n".join(["**Why**", "", *lines]) if lines else ""
+
+
+def _class_cells(lost: ClassLoss) -> tuple[str, ...]:
+    return (
+        str(lost.label),
+        f"{lost.n:,}",
+        f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}",
+        f"{_points(lost.loss)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt",
+        f"{lost.p_holm:.2g}",
+    )
+
+
+def _classes(rows: Sequence[Row], *, several: bool) -> str:
+    losing = [
+        (row, sorted((each for each in row.evidence.classes if each.loses), key=lambda each: each.p_holm))
+        for row in rows
+        if row.evidence
+    ]
+    if not any(classes for _, classes in losing):
+        return ""
+    headings = ("setting", "runtime", "class", "samples", "flips −/+", "loss", "p (Holm)")
+    cells = [
+        (_name(row, several=several), row.runtimes, *_class_cells(each))
+        for row, classes in losing
+        for each in classes[:_CLASSES_SHOWN]
+    ]
+    beyond = [
+        f"{len(classes) - _CLASSES_SHOWN} more classes of {_name(row, several=several)} lose."
+        for row, classes in losing
+        if len(classes) > _CLASSES_SHOWN
+    ]
+    title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
+    return "\n\n".join([title, _table(headings, cells), *beyond])
+
+
+def _worst(rows: Sequence[Row], *, several: bool) -> str:
+    shown = [row for row in rows if row.setting.quantized and row.evidence and row.evidence.worst]
+    cells = [
+        (_name(row, several=several), as_text(row.first.runtime), *_sample_cells(each))
+        for row in shown
+        for each in (row.evidence.worst[:_WORST_SHOWN] if row.evidence else ())
+    ]
+    if not cells:
+        return ""
+    headings = ("setting", "runtime", "sample", "label", "model says", "variant says", "KL, nats", "largest difference")
+    told = f"The samples on which each variant strays most: {_WORST_SHOWN} each, by index from 0"
+    return f"<details>\n<summary>{told}</summary>\n\n{_table(headings, cells)}\n\n</details>"
+
+
+def _sample_cells(sample: WorstSample) -> tuple[str, ...]:
+    classes = (sample.label, sample.reference_class, sample.candidate_class)
+    return (
+        str(sample.index),
+        *(EMPTY if each is None else str(each) for each in classes),
+        EMPTY if sample.divergence is None else _outward(sample.divergence, ROUND_HALF_EVEN),
+        _outward(sample.max_abs, ROUND_HALF_EVEN),
+    )
+
+
+# How to read it
+
+
+def _footer(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
+    losses = [row.first.loss for row in rows if row.first.loss]
+    lines = [*_sample_counts(verdicts), *_confidence_in_words(losses)]
+    words = {word for each in verdicts if (word := _size_word(each.budget))}
+    lines += [f"Size is {' or '.join(sorted(words))}."] if words else []
+    untested = {text: None for each in verdicts for text in each.untested}
+    lines += [f"Not tested: {as_text(', '.join(untested))}."] if untested else []
+    return f"<sub>{' '.join(lines)}</sub>" if lines else ""
+
+
+def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
+    counts = {
+        each.study: max((judgement.n for setting in each.settings for judgement in setting.judgements), default=0)
+        for each in verdicts
+    }
+    if len(verdicts) == 1:
+        return [f"n = {next(iter(counts.values())):,} samples."]
+    return [f"n = {', '.join(f'{count:,} ({as_text(name)})' for name, count in counts.items())}."] if counts else []
+
+
+def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
+    if not losses:
+        return []
+    sure = {f"{100 * each.confidence:g} %": f"{100 * each.interval_confidence:g} %" for each in losses}
+    one, two = " or ".join(sure), " or ".join(sure.values())
+    lines = [f"The bound that decides is one-sided at {one}; the interval shown is the matching two-sided {two}."]
+    metrics = {f"{as_text(each.metric)} ({'points' if each.unit == 'pt' else 'its own unit'})" for each in losses}
+    lines.append(f"loss: what {' or '.join(sorted(metrics))} lost against the model; positive is worse.")
+    if any(each.discordant is not None for each in losses):
+        lines.append("flips −/+: samples that went from right to wrong, and from wrong to right.")
+    return lines
+
+
+# Markdown
+
+
+def _table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A table of GitHub's; a column that is empty in every row is left out."""
+    kept = [place for place in range(len(headings)) if any(row[place] not in {"", EMPTY} for row in cells)]
+    lines = [
+        [_unbroken(headings[place]) for place in kept],
+        ["---" if headings[place] in {*_NAMES, "verdict"} else "---:" for place in kept],
+        *([row[place] if headings[place] in _NAMES else _unbroken(row[place]) for place in kept] for row in cells),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if kept else ""
+
+
+def _unbroken(cell: str) -> str:
+    """With spaces at which no line is broken: a figure stays beside its unit, and its interval whole."""
+    return cell.replace(" ", "\u00a0")
+
+
+def as_text(text: str) -> str:
+    r"""Names and reasons are text, not markup, and stay on their line.
+
+    A zero-width space parts what GitHub would link or notify after the Markdown is read: `@name` and `#12`.
+
+    >>> as_text("a|b <b> *c*")
+    'a&#124;b &lt;b&gt; \\*c\\*'
+    """
+    text = _INVISIBLE.sub("\ufffd", " ".join(_CONTROL.sub(" ", text).split()))
+    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(mark, entity)
+    text = re.sub(r"([\\`*_\[\]~$])", r"\\\1", text)
+    return re.sub(r"([@#])(?=\w)", "\\1\u200b", text).replace("|", "&#124;")

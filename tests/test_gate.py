@@ -1,0 +1,401 @@
+"""`quantlab gate`, `recommend` and `accept`: exit statuses, whole messages, files, locks and artifacts."""
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from verdict_fixtures import answers, flipped, write_study
+
+import quantlab
+from quantlab.artifacts import artifact_sha256
+from quantlab.cli import run
+from quantlab.store import Store
+
+pytest_plugins = ["study_fixtures"]
+
+MARGIN = ("--max-accuracy-loss", "0.5pt")
+LABELS = np.arange(10_000) % 10
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """No policy file of another folder, and no summary of the continuous integration that runs this."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+def study_of(folder, n=10_000, *, lost=0, **candidates):
+    """A study of tfjs-uint8, which loses so many, and of what else is given."""
+    labels = LABELS[:n]
+    outputs = {("tfjs-uint8", "python"): answers(labels, flipped(n, range(lost)))}
+    outputs |= {(name.replace("_", "-"), "python"): value for name, value in candidates.items()}
+    write_study(folder, labels, answers(labels), outputs)
+    return folder
+
+
+def gate(capsys, *arguments):
+    status = run(["gate", *map(str, arguments)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("n", "lost", "status", "printed"),
+    [
+        pytest.param(
+            10_000,
+            0,
+            0,
+            "digits  tfjs-uint8  FITS  loses at most 0.03 pt, allowed 0.50\n"
+            "FITS: 1 of 1; one quantized setting is enough\n",
+            id="fits",
+        ),
+        pytest.param(
+            10_000,
+            200,
+            1,
+            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1\n",
+            id="breaks",
+        ),
+        pytest.param(
+            200,
+            0,
+            3,
+            "digits  tfjs-uint8  INCONCLUSIVE  loses at most 1.49 pt, allowed 0.50; 200 samples; about 398 more "
+            "decide (598 in all)\nINCONCLUSIVE: 1 of 1\n",
+            id="too few samples",
+        ),
+    ],
+)
+def test_exit_statuses(n, lost, status, printed, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", n, lost=lost)
+    assert gate(capsys, folder, *MARGIN) == (status, printed, "")
+
+
+def test_undecided_warn_lets_pass(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", 200)
+    status, _, warned = gate(capsys, folder, *MARGIN, "--undecided", "warn")
+    assert (status, warned) == (0, "warning: too few samples to know, which --undecided warn lets pass\n")
+
+
+def test_named_settings_must_all_fit(tmp_path, capsys):
+    broken = answers(LABELS, flipped(10_000, range(300)))
+    folder = study_of(tmp_path / "digits.study", tfjs_uint16=broken)
+    assert gate(capsys, folder, *MARGIN)[0] == 0
+    status, printed, _ = gate(capsys, folder, *MARGIN, "--setting", "tfjs-uint8", "--setting", "tfjs-uint16")
+    assert (status, printed.splitlines()[-1]) == (1, "BREAKS: 1 of 2")
+
+
+def test_all_nan_breaks(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", tfjs_uint16=np.full((10_000, 10), np.nan, np.float32))
+    status, printed, _ = gate(capsys, folder, *MARGIN, "--setting", "tfjs-uint16")
+    assert status == 1
+    assert "100,000 output values are NaN or infinite" in printed
+
+
+def test_several_studies_of_a_policy(tmp_path, capsys):
+    study_of(tmp_path / "one.study")
+    study_of(tmp_path / "two.study", lost=200)
+    Path("quantlab.toml").write_text(
+        '[budget]\nmax_accuracy_loss = "0.5pt"\nstudies = ["one.study", "two.study"]\nsettings = ["tfjs-uint8"]\n'
+    )
+    assert gate(capsys) == (
+        1,
+        (
+            "one  tfjs-uint8  FITS    loses at most 0.03 pt, allowed 0.50\n"
+            "two  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\n"
+            "one: FITS: 1 of 1\ntwo: BREAKS: 1 of 1\n"
+        ),
+        "",
+    )
+
+
+def test_an_option_goes_before_the_policy(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", lost=200)
+    Path("strict.toml").write_text('[budget]\nmax_accuracy_loss = "0.1pt"\n')
+    assert gate(capsys, folder, "--policy", "strict.toml")[0] == 1
+    assert gate(capsys, folder, "--policy", "strict.toml", "--max-accuracy-loss", "3pt")[0] == 0
+
+
+# Files
+
+
+def test_files_for_continuous_integration(tmp_path, capsys, monkeypatch):
+    import junitparser
+
+    folder = study_of(tmp_path / "digits.study", tfjs_uint16=answers(LABELS, flipped(10_000, range(300))))
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    files = {name: tmp_path / "out" / name for name in ("junit", "markdown", "json")}
+    options = [text for name, path in files.items() for text in (f"--{name}", path)]
+    assert gate(capsys, folder, *MARGIN, *options, "--setting", "tfjs-*")[0] == 1
+    suites = junitparser.JUnitXml.fromfile(str(files["junit"]))
+    assert (suites.tests, suites.failures) == (2, 1)
+    assert "tfjs-uint16" in files["markdown"].read_text()
+    assert summary.read_text() == f"before\n{files['markdown'].read_text()}"
+    assert "Infinity" not in files["json"].read_text()
+    (document,) = json.loads(files["json"].read_text())["studies"]
+    assert document["outcome"] == "breaks"
+
+
+def test_a_file_that_cannot_be_written(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    (tmp_path / "file").touch()
+    status, _, error = gate(capsys, folder, *MARGIN, "--json", tmp_path / "file" / "x.json")
+    assert status == 2
+    assert error.endswith("name another file\n")
+
+
+# What was accepted
+
+
+def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", lost=10)
+    assert run(["accept", str(folder), *MARGIN]) == 0
+    assert capsys.readouterr().err == "Accepted in 'quantlab.lock': tfjs-uint8\n"
+    lock = json.loads(Path("quantlab.lock").read_text())
+    assert (lock["schema"], lock["budget"]) == (1, {"max_accuracy_loss": "0.5pt"})
+    accepted = lock["studies"]["digits"]["settings"]["tfjs-uint8"]["losses"]["python"]
+    assert (accepted["n"], accepted["loss"]) == (10_000, pytest.approx(0.1))
+    assert gate(capsys, folder, "--lock", "quantlab.lock")[0] == 0
+    shutil.rmtree(folder)
+    study_of(folder, lost=40)
+    assert gate(capsys, folder, "--lock", "quantlab.lock") == (
+        1,
+        "digits  tfjs-uint8  BREAKS  loses at least 0.30 pt, accepted with at most 0.17 pt\nBREAKS: 1 of 1\n",
+        "",
+    )
+
+
+def changed(lock, **values):
+    document = json.loads(Path(lock).read_text())
+    study = document["studies"]["digits"]
+    study.update({key: value for key, value in values.items() if key in study})
+    document.update({key: value for key, value in values.items() if key in document})
+    Path(lock).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            {"model_sha256": "b" * 64},
+            "the lock was accepted for another model of 'digits': SHA-256 bbbbbbbbbbbb…, and the study's is "
+            "aaaaaaaaaaaa…; look at the new figures and accept them with 'quantlab accept'",
+            id="another model",
+        ),
+        pytest.param(
+            {"schema": 9},
+            "the lock 'quantlab.lock' has the schema 9 and this quantlab reads 1; write it again with "
+            "'quantlab accept'",
+            id="another schema",
+        ),
+        pytest.param(
+            {"studies": {}},
+            "the lock knows nothing of the study 'digits', only of none; accept it with 'quantlab accept'",
+            id="another study",
+        ),
+    ],
+)
+def test_a_lock_of_something_else(change, message, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    run(["accept", str(folder), *MARGIN])
+    capsys.readouterr()
+    changed("quantlab.lock", **change)
+    assert gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock") == (2, "", f"quantlab: {message}\n")
+
+
+def test_a_lock_that_is_not_there(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    assert gate(capsys, folder, *MARGIN, "--lock", "other.lock") == (
+        2,
+        "",
+        "quantlab: there is no lock 'other.lock'; write one with 'quantlab accept --lock other.lock'\n",
+    )
+
+
+def test_other_artifacts_and_samples_than_accepted_are_said(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    run(["accept", str(folder), *MARGIN])
+    capsys.readouterr()
+    changed("quantlab.lock", samples_sha256="0" * 64)
+    document = json.loads(Path("quantlab.lock").read_text())
+    document["studies"]["digits"]["settings"]["tfjs-uint8"]["sha256"] = "1" * 64
+    Path("quantlab.lock").write_text(json.dumps(document))
+    status, _, said = gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock")
+    assert status == 0
+    assert said == (
+        "! digits tfjs-uint8 is another artifact than was accepted: SHA-256 74666a732d75…, accepted 111111111111…\n"
+        "! digits is scored on other samples than when it was accepted\n"
+    )
+
+
+def test_what_does_not_fit_is_accepted_only_by_name(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", lost=200)
+    assert run(["accept", str(folder), *MARGIN]) == 2
+    assert capsys.readouterr().err == (
+        "quantlab: nothing of 'digits' fits, so that nothing is accepted; name what you accept all the same with "
+        "--setting\n"
+    )
+    assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint8"]) == 0
+
+
+# What is about to be shipped
+
+
+def test_one_byte_in_a_shard_is_refused_with_both_hashes(place, capsys):
+    """On a real study with real artifacts."""
+    folder = place / "digits.study"
+    record = Store(folder).read_study()
+    variant = next(trial.variant for trial in record.trials if trial.setting == "tfjs-uint8")
+    shipped = shutil.copytree(variant.path, place / "shipped")
+    loose = ("--max-accuracy-loss", "5pt")
+    status, printed, _ = gate(capsys, folder, *loose, "--artifact", shipped)
+    assert status == 0
+    assert [line.split()[1] for line in printed.splitlines()[:-1]] == ["tfjs-uint8"]
+    (shard,) = shipped.glob("*.bin")
+    shard.write_bytes(shard.read_bytes()[:-1] + bytes([shard.read_bytes()[-1] ^ 1]))
+    status, printed, error = gate(capsys, folder, *loose, "--artifact", shipped)
+    assert (status, printed) == (2, "")
+    assert f"its SHA-256 is {artifact_sha256(shipped)}" in error
+    assert f"tfjs-uint8 {variant.sha256}" in error
+
+
+# What cannot be judged
+
+
+def test_a_study_that_is_being_analyzed(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert gate(capsys, folder, *MARGIN) == (
+            2,
+            "",
+            f"quantlab: the study '{folder}' is being analyzed right now; wait until that is done\n",
+        )
+
+
+def test_outputs_that_are_gone(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    shutil.rmtree(folder / "outputs" / "tfjs-uint8")
+    status, _, error = gate(capsys, folder, *MARGIN)
+    assert status == 2
+    assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
+
+
+def test_one_class_only(tmp_path, capsys):
+    labels = np.full(1000, 3)
+    write_study(tmp_path / "digits.study", labels, answers(labels), {("tfjs-uint8", "python"): answers(labels)})
+    assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
+        2,
+        (
+            "quantlab: all 1,000 samples are of class 3, which tells nothing of the others; analyze samples of every "
+            "class\n"
+        ),
+    )
+
+
+def test_a_loss_without_labels(tmp_path, capsys):
+    outputs = answers(LABELS)
+    write_study(
+        tmp_path / "digits.study", None, outputs, {("tfjs-uint8", "python"): outputs}, task="similarity", classes=True
+    )
+    assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
+        2,
+        (
+            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give a labelled calibration "
+            "set, or judge by min_agreement\n"
+        ),
+    )
+    assert gate(capsys, tmp_path / "digits.study", "--min-agreement", "99%")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        pytest.param(
+            "max_acuracy_loss = '0.5pt'",
+            "'max_acuracy_loss' is no key of [budget]; did you mean 'max_accuracy_loss' or 'max_class_loss'?",
+            id="a key that there is not",
+        ),
+        pytest.param(
+            "max_accuracy_loss = 0.5",
+            "max_accuracy_loss '0.5' has no unit; 0.5pt is 0.5 percentage points, 0.5% is relative to what the "
+            "reference has",
+            id="no unit",
+        ),
+        pytest.param(
+            "max_accuracy_loss = '0.5pt'\nconfidence = 'high'",
+            "confidence 'high' is no number; write it as 0.95",
+            id="no confidence",
+        ),
+        pytest.param(
+            "max_accuracy_loss = '0.5pt'\nruntimes = 3",
+            'runtimes = 3 must be a list of names, as runtimes = ["…"]',
+            id="no list",
+        ),
+        pytest.param(
+            "confidence = 0.9",
+            "the budget limits nothing; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
+            "max_size (500KB) and min_agreement (99%)",
+            id="no limit",
+        ),
+        pytest.param(
+            "max_accuracy_loss = '0.5pt'\nmetric = 'recall'",
+            "there is no metric 'recall'; there are top1, top5, macro-f1, auc, mae, rmse, mean-iou One of your own is "
+            "'module:function:higher' or '…:lower'",
+            id="a metric that there is not",
+        ),
+    ],
+)
+def test_a_policy_that_cannot_be(policy, message, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    Path("quantlab.toml").write_text(f"[budget]\n{policy}\n")
+    assert gate(capsys, folder) == (2, "", f"quantlab: {message}\n")
+
+
+def test_a_metric_of_ones_own(tmp_path, capsys, monkeypatch):
+    folder = study_of(tmp_path / "digits.study", 500)
+    Path("own_metric.py").write_text(
+        "def right(outputs, labels):\n    return (outputs.argmax(1) == labels).mean()\n"
+        "def raises(outputs, labels):\n    raise RuntimeError('no')\n"
+        "def several(outputs, labels):\n    return outputs.mean(0)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    loose = ("--max-accuracy-loss", "5%")
+    assert gate(capsys, folder, *loose, "--metric", "own_metric:right:higher")[0] == 0
+    assert "raised RuntimeError (no)" in gate(capsys, folder, *loose, "--metric", "own_metric:raises:higher")[2]
+    assert gate(capsys, folder, *loose, "--metric", "own_metric:several:higher")[::2] == (
+        2,
+        (
+            "quantlab: the metric 'own_metric:several' returned an array of shape (10,); it must return one number for "
+            "the whole set\n"
+        ),
+    )
+
+
+# Recommend, and the Python API
+
+
+def test_recommend(place, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    assert run(["recommend", "digits.study", "--max-accuracy-loss", "5pt", "--target", "web"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Ship tfjs-uint8: ")
+    assert lines[-1].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-1].split("model/")[1])
+    assert run(["recommend", "digits.study", "--max-accuracy-loss", "0.01pt", "--target", "web"]) == 3
+    assert capsys.readouterr().out.startswith("Nothing fits yet: at least ")
+
+
+def test_the_api_reads_well_in_pytest(tmp_path):
+    folder = study_of(tmp_path / "digits.study", lost=200)
+    verdict = quantlab.judge(folder, quantlab.Budget(max_accuracy_loss="3pt"), settings=["tfjs-uint8"])
+    assert verdict.fits, verdict.explain()
+    verdict = quantlab.judge(quantlab.load_study(folder), quantlab.Budget(max_accuracy_loss="0.5pt"))
+    assert not verdict.fits
+    assert "BREAKS" in verdict.explain()
+    assert quantlab.recommend(folder, quantlab.Budget(max_accuracy_loss="3pt")).setting == "tfjs-uint8"

@@ -1,0 +1,47 @@
+"""The commands and programs that `quantlab recommend` prints, followed to the letter: the same bytes come out."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from study_fixtures import run_quantlab
+
+from quantlab.store import Store
+from quantlab.study._judging import recipe
+
+pytest_plugins = ["study_fixtures"]
+
+SETTINGS = ("tfjs-float32", "tfjs-uint8", "tflite-float16", "tflite-dynamic", "tflite-int8", "tflite-int16x8")
+
+
+@pytest.fixture(scope="module")
+def made(digits_study, tmp_path_factory):
+    folder = shutil.copytree(digits_study, tmp_path_factory.mktemp("recipes") / "place")
+    options = ("--settings", ",".join(SETTINGS), "--runtimes", "python", "--no-layers", "--no-costs", "--limit", "20")
+    done = run_quantlab("analyze", "digits.keras", "--data", "digits.npz", *options, cwd=folder)
+    assert done.status == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_recipe_makes_the_same_bytes(setting, made, monkeypatch):
+    monkeypatch.chdir(made)
+    store = Store(Path("digits.study"))
+    study = store.read_study()
+    text = recipe(store, study, setting)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["bash", "-c", text] if setting.startswith("tfjs") else [sys.executable, "-c", text]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shipped = next(trial.variant.path for trial in study.trials if trial.setting == setting)
+    if setting.startswith("tflite"):
+        assert Path("model.tflite").read_bytes() == shipped.read_bytes()
+        return
+    shards = sorted(path.name for path in shipped.glob("*.bin"))
+    assert shards
+    assert shards == sorted(path.name for path in Path("out").glob("*.bin"))
+    for name in shards:
+        assert (Path("out") / name).read_bytes() == (shipped / name).read_bytes()
