@@ -1,25 +1,25 @@
-"""What the evidence of a judgement costs: `judgement.py`, seconds and memory, beside plain NumPy doing means only.
+"""What a judgement costs: `judgement.py`, seconds and memory, beside plain NumPy doing means only.
 
 The outputs are random logits of 50,000 samples and 1,000 classes in mapped `.npy` files, a candidate each for 18
-trials: flips, intervals, classes, divergence, spread, calibration and the worst samples of every one. Plain NumPy
-takes the top-1 of either side and their mean accuracy and difference, file by file, one thread. Memory is that of the
-process beyond mapped files (RssAnon, sampled), less what it was before. Read the ratio; the seconds are this machine's.
+trials: flips, intervals, classes, divergence, spread, calibration and the worst samples of every one, and the verdict.
+Plain NumPy takes the top-1 of either side and their mean accuracy and difference, file by file, one thread. Memory is
+that of the process beyond mapped files (RssAnon, sampled), less what it was before. Read the ratio; the seconds are
+this machine's.
 """
 
 import argparse
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence
-from quantlab.types import Evidence
+from quantlab.study import gather
+from quantlab.types import Budget, ModelDescription, SampleSet, Study, TensorSpec, Trial, Verdict
 
 SAMPLES, CLASSES, TRIALS, BLOCK = 50_000, 1_000, 18, 1_000
 
@@ -29,14 +29,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--classes", type=int, default=CLASSES)
     parser.add_argument("--trials", type=int, default=TRIALS)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="for the files, about 200 MB a trial; the system's by default")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         files, labels = write(Path(folder), (arguments.samples, arguments.classes), arguments.trials)
         plain = measured(lambda: means(files, labels))
-        whole = measured(lambda: judged(files, labels, arguments.threads))
-    rows = [("evidence", *whole), ("plain NumPy, means only", *plain), ("ratio", whole[0] / plain[0], None)]
+        whole = measured(lambda: judged(files))
+    rows = [("judgement", *whole), ("plain NumPy, means only", *plain), ("ratio", whole[0] / plain[0], None)]
     print(tabulate(rows, ("", "seconds", "MiB beyond mapped files"), floatfmt=".1f"))
 
 
@@ -56,23 +55,33 @@ def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path]
             candidate[rows] = reference + np.roll(noise, index, axis=1) * np.float32(0.01 * index)
     for each in maps:
         each.flush()
+    np.save(folder / "labels.npy", labels)
     return files, labels
 
 
-def judged(files: list[Path], labels: NDArray[np.int64], threads: int) -> list[Evidence]:
-    reference = ReferenceSamples.of(
-        np.load(files[0], mmap_mode="r"), labels, task="classification", probabilities=False, classes=True
+def judged(files: Sequence[Path]) -> Verdict:
+    """What `quantlab gate` does with a study: evidence of every trial, and the verdict."""
+    folder = files[0].parent
+    spec = TensorSpec("image", (None, 1), "float32")
+    trials = [_trial(f"variant-{file.stem}", file) for file in files[1:]]
+    study = Study(
+        model=ModelDescription("model.keras", "Keras 3", "0" * 64, (spec,), (spec,), None),
+        samples=SampleSet(folder, (spec,), len(np.load(files[0], mmap_mode="r")), True, "0" * 64, "x.npz", 0, "all"),
+        calibration=None,
+        task="classification",
+        scored_output="logits",
+        classes=True,
+        probabilities=False,
+        batch_size=32,
+        seed=0,
+        reference=_trial("reference", files[0]),
+        trials=tuple(trials),
     )
-    metrics = default_metrics(reference)
+    return gather(study, Budget(max_accuracy_loss="0.5pt", max_class_loss="5pt", min_agreement="90%")).verdict
 
-    def one(file: Path) -> Evidence:
-        candidate = CandidateSamples.of(reference, np.load(file, mmap_mode="r"))
-        return evidence(
-            reference, candidate, setting=file.stem, runtime="python", metrics=metrics, resampling=Resampling()
-        )
 
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, files[1:]))
+def _trial(setting: str, file: Path) -> Trial:
+    return Trial(setting, "python", ran_on="python", outputs={"logits": file})
 
 
 def means(files: list[Path], labels: NDArray[np.int64]) -> list[tuple[float, float]]:
