@@ -26,7 +26,9 @@ from quantlab.cli._app import app
 from quantlab.progress import Progress
 from quantlab.runtimes import RUNTIMES
 from quantlab_reports import document, verdict_document
+from quantlab_reports.costs import COSTS
 from quantlab_reports.inside import VIEWS
+from quantlab_reports.runtimes import RUNTIMES_VIEW
 
 __all__ = ["PAGES", "main", "outdated"]
 
@@ -300,7 +302,7 @@ def json_page() -> str:
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
     parts = ["# The rows as JSON and CSV", intro, _after_first_line(document)]
     parts += ["## `quantlab gate --json`", _after_first_line(verdict_document)]
-    for name, view in VIEWS.items():
+    for name, view in {"costs": COSTS, "runtimes": RUNTIMES_VIEW, **VIEWS}.items():
         parts += [f"## `quantlab show {name}`", inspect.getdoc(view.kind) or "", _keys(view.kind)]
     return "\n\n".join(parts)
 

@@ -229,13 +229,17 @@ class Store:
                 f"'{path}' is not a whole study; run 'quantlab analyze' again, which keeps what is done"
             ) from error
 
+    def inside_or_none(self) -> Inside | None:
+        """What was found inside the variants; None where nothing was looked at."""
+        return self.read(self.root / "inside.json", Inside)
+
     def read_inside(self) -> Inside:
         """What was found inside the variants.
 
         Raises:
             StudyError: If the study has none, or it is of another version.
         """
-        found = self.read(self.root / "inside.json", Inside)
+        found = self.inside_or_none()
         if found is None:
             raise StudyError(
                 f"nothing was read inside the variants of '{self.root}'; "

@@ -130,6 +130,31 @@ def test_views_are_printed(view, form, study, capsys):
         assert "Infinity" not in printed.replace('"Infinity"', "").replace('"-Infinity"', "")
 
 
+def test_runtimes_part_where_their_tensors_do(study, capsys):
+    folder, record, inside = study
+    assert run(["show", "runtimes", str(folder), "--setting", "tfjs-uint8", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    in_python, in_node = (
+        np.load(trial.outputs[record.scored_output]).astype(np.float64)
+        for trial in record.trials
+        if trial.setting == "tfjs-uint8"
+    )
+    difference = np.abs(in_node - in_python)
+    assert row["max_abs"] == difference.max()
+    assert row["mean_abs"] == pytest.approx(difference.mean())
+    assert row["different"] == pytest.approx(np.count_nonzero(difference) / difference.size)
+    assert (row["flips"], row["agreement"], row["first_beyond_half"]) == (0, 100, None)
+    tensors = rows(inside, "tfjs-uint8", "node-wasm", "python")
+    assert row["compared"] == len(tensors) >= 10
+    assert min(each.sqnr_db for each in tensors) > 100
+    assert row["first_different"] == next(f"{each.layer} ({each.op})" for each in tensors if each.different)
+    assert run(["show", "runtimes", str(folder), "--setting", "tfjs-uint8"]) == 0
+    assert (
+        "tfjs-uint8: node-wasm flips 0 of 150 against python; no tensor is beyond half precision, and the first that "
+        f"differs at all is {row['first_different']}\n"
+    ) in capsys.readouterr().out
+
+
 def test_an_order_that_there_is_not(study, capsys):
     folder, _, _ = study
     assert run(["show", "layers", str(folder), "--sort", "loudness"]) == 2

@@ -11,7 +11,7 @@ from quantlab.demo import LOADER, MODEL
 from quantlab.runtimes.taps import Reading
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
-from quantlab.study._layer_sums import KnownTensors, TrialSums
+from quantlab.study._layer_sums import Baselines, KnownTensors, TrialSums
 from quantlab.study._tap_choice import TapChoice
 from quantlab.types import Alignment, TapSpec, Trial
 
@@ -186,9 +186,13 @@ def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare():
     """As many elements in another order would pass for noise."""
     tap = TapSpec("tap", (None, 2, 3), "float32", "Conv2D")
     tensors = KnownTensors((tap,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
-    sums = TrialSums(Trial("tfjs-uint8", "node-wasm"), tensors, OfShape(4, 3, 2), None, "out", is_float32=False)
+    sums = TrialSums(
+        Trial("tfjs-uint8", "node-wasm"), tensors, OfShape(4, 3, 2), None, "out", is_float32=False, has_twin=False
+    )
     float32 = OfShape(4, 2, 3).read(0, 4)
-    sums.add((0, 4), Reading({}, {"node": float32.taps["tap"]}, {}), float32, sums.session.tensor)
+    sums.add(
+        (0, 4), Baselines(Reading({}, {"node": float32.taps["tap"]}, {}), float32, None), None, sums.session.tensor
+    )
     (row,) = sums.rows()
     assert row.reason == (
         "its shape is (3, 2) a sample in tfjs-uint8 in node-wasm and (2, 3) in tfjs-float32 in python, "
@@ -200,7 +204,8 @@ def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare():
 def test_a_tapped_run_that_answers_nan_has_strayed_as_far_as_can_be():
     tensors = KnownTensors((), {}, {}, TapChoice(None, ()))
     session = OfShape(2, 3)
-    sums = TrialSums(Trial("tfjs-uint8", "python"), tensors, session, None, "out", is_float32=False)
+    sums = TrialSums(Trial("tfjs-uint8", "python"), tensors, session, None, "out", is_float32=False, has_twin=False)
     session.tensor = session.tensor * np.nan
-    sums.add((0, 2), Reading({}, {}, {}), Reading({}, {}, {}), np.ones((2, 3), np.float32))
+    nothing = Reading({}, {}, {})
+    sums.add((0, 2), Baselines(nothing, nothing, None), None, np.ones((2, 3), np.float32))
     assert sums.all_notes() == ("tfjs-uint8 in python answers differently while its tensors are read, by up to inf",)

@@ -245,34 +245,37 @@ def show(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="[WHAT]", help="table, costs, layers, weights, ops or split; a study's folder is the table's."
+            metavar="[WHAT]",
+            help="table, costs, runtimes, layers, weights, ops or split; a study's folder is the table's.",
         ),
     ] = "table",
     study: StudyFolder = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
     wide: Wide = False,
-    setting: Annotated[str | None, typer.Option(help="Costs and inside: only this setting or given variant.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Costs and inside: only this runtime.")] = None,
+    setting: Annotated[str | None, typer.Option(help="Not the table: only this setting or given variant.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Not the table: only this runtime.")] = None,
     sort: Annotated[
         str | None,
         typer.Option(
             help="Layers: place, sqnr, max, mean, isolated, growth; weights: sqnr, channel, max, bytes; "
-            "costs: size, gzip, brotli, load, first, median, p95, memory."
+            "costs: size, gzip, brotli, load, first, median, p95, memory; runtimes: max, mean, flips."
         ),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Costs and inside: only the first so many rows.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Not the table: only the first so many rows.")] = None,
 ) -> int:
-    """Print a study's table again, its costs, or its inside.
+    """Print a study's table again, or what else it knows.
 
-    Nothing is run: costs, layers, weights, ops and the split of the loss were found by analyze.
+    Nothing is run: costs, differences between runtimes, layers, weights, ops and the split of the loss were found by
+    analyze.
     """
     from quantlab.settings import nearest
     from quantlab.store import Store, find_latest
     from quantlab_reports import RENDERERS
     from quantlab_reports.costs import cost_table, render_costs
     from quantlab_reports.inside import VIEWS, Selection, render_view
+    from quantlab_reports.runtimes import render_runtimes, runtime_table
 
-    views = ["table", "costs", *VIEWS]
+    views = ["table", "costs", "runtimes", *VIEWS]
     if format not in RENDERERS:
         raise UsageError(f"there is no format '{format}'; {nearest(format, RENDERERS)}")
     if what not in views:
@@ -285,6 +288,8 @@ def show(
         print(RENDERERS[format](record, wide=wide))
     elif what == "costs":
         print(render_costs(cost_table(record, store.read_costs()), selection, format))
+    elif what == "runtimes":
+        print(render_runtimes(runtime_table(record, store.inside_or_none()), selection, format))
     else:
         print(render_view(store.read_inside(), VIEWS[what], selection, format))
     return OK

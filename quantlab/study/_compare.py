@@ -93,7 +93,13 @@ class Comparison:
             classes=self.classes,
         )
         flips = sums.n - sums.classification.same if self.classes else None
-        return replace(trial, max_abs_from_python=sums.error.max_abs, flips_from_python=flips)
+        return replace(
+            trial,
+            max_abs_from_python=sums.error.max_abs,
+            mean_abs_from_python=sums.error.mean_abs,
+            different_from_python=sums.error.different / sums.error.count if sums.error.count else None,
+            flips_from_python=flips,
+        )
 
 
 def _measured_in_python(trial: Trial) -> bool:

@@ -15,7 +15,7 @@ from quantlab.study._layer_rows import channel_rows, measured_row, unaligned_row
 from quantlab.study._tap_choice import TapChoice
 from quantlab.types import Alignment, Baseline, LayerRow, TapSpec, Trial
 
-__all__ = ["KnownTensors", "TrialSums"]
+__all__ = ["Baselines", "KnownTensors", "TrialSums"]
 
 Array = npt.NDArray[Any]
 
@@ -50,6 +50,17 @@ class KnownTensors:
         return (tap.name, alignment.layer, alignment.reference or "") if alignment else (tap.name,)
 
 
+@dataclass(frozen=True, slots=True)
+class Baselines:
+    """What a trial's tensors are compared with, for some samples."""
+
+    reference: Reading
+    float32: Reading
+    """Of the same format, in Python."""
+    python: Reading | None
+    """The same artifact there; None where that is the trial itself, or could not be read."""
+
+
 @dataclass(slots=True)
 class TrialSums:
     """What is known so far of one trial's tensors."""
@@ -62,6 +73,8 @@ class TrialSums:
     scored_output: str
     is_float32: bool
     """Whether it is its own second baseline."""
+    has_twin: bool
+    """Whether it is also compared with the same artifact in Python."""
     sums: dict[tuple[Baseline, str], LayerError] = field(default_factory=dict)
     channel_sums: dict[tuple[Baseline, str], list[LayerError]] = field(default_factory=dict)
     isolated_sums: dict[str, LayerError] = field(default_factory=dict)
@@ -73,40 +86,45 @@ class TrialSums:
     largest_drift: float = 0.0
     """Of the tapped run's scored output from the measured run's."""
 
-    def add(self, part: tuple[int, int], expected: Reading, original: Reading, measured: Array) -> None:
+    def add(self, part: tuple[int, int], baselines: Baselines, own: Reading | None, measured: Array) -> None:
         """Read some samples and add them; what goes wrong in it is the trial's own.
 
         Args:
             part: Start and stop among the layer samples.
-            expected: What the reference's graph held for them.
-            original: What the same format's float32 variant held in Python.
+            baselines: What the others held for them.
+            own: What it held itself, where that was read for others already; else it is read.
             measured: (samples, …), the scored output as the trial gave it when it was measured.
         """
         if self.unreadable is not None:
             return
         try:
-            reading = self.session.read(*part)
+            reading = own or self.session.read(*part)
         except QuantlabError as error:
             self.unreadable = f"could not read inside {self.trial.setting} in {self.trial.runtime}: {error}"
             return
-        self._add_isolated(part, original)
+        self._add_isolated(part, baselines.float32)
         self.failed.update(reading.failed)
         self._add_drift(reading, measured)
         for tap in self.tensors.wanted:
             if tap.name in reading.taps:
-                self._add_tap(tap, reading.taps[tap.name], expected, original)
+                self._add_tap(tap, reading.taps[tap.name], baselines)
 
-    def _add_tap(self, tap: TapSpec, value: Array, expected: Reading, original: Reading) -> None:
+    def _add_tap(self, tap: TapSpec, value: Array, baselines: Baselines) -> None:
         alignment = self.tensors.alignment(tap)
         if alignment is None or not alignment.aligned or alignment.reference is None:
             return
-        if reason := self._other_shape(value, original.taps[alignment.tensor]):
+        original = baselines.float32.taps[alignment.tensor]
+        if reason := self._other_shape(value, original):
             self.failed[tap.name] = reason
             return
         # The reference's layout may be another, as where a Reshape was folded away: it was aligned by its values.
-        self._sum(("reference", tap.name), expected.taps[alignment.reference].reshape(value.shape), value, tap)
+        expected = baselines.reference.taps[alignment.reference].reshape(value.shape)
+        self._sum(("reference", tap.name), expected, value, tap)
         if not self.is_float32:
-            self._sum(("float32", tap.name), original.taps[alignment.tensor], value, tap)
+            self._sum(("float32", tap.name), original, value, tap)
+        twin = baselines.python.taps.get(tap.name) if self.has_twin and baselines.python else None
+        if twin is not None and twin.shape == value.shape:
+            self._sum(("python", tap.name), twin, value, tap)
 
     def _other_shape(self, value: Array, original: Array) -> str | None:
         if value.shape == original.shape:
@@ -176,7 +194,7 @@ class TrialSums:
         if alignment is None or reason is not None:
             layer = alignment.layer if alignment else tap.name
             return [unaligned_row(self.trial, tap, Alignment(tap.name, None, layer, reason), place)]
-        baselines: tuple[Baseline, ...] = ("reference", "float32")
+        baselines: tuple[Baseline, ...] = ("reference", "float32", "python")
         rows = []
         for key in ((baseline, tap.name) for baseline in baselines):
             if key in self.sums:

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import describe
-from quantlab.runtimes.taps import Reading
+from quantlab.runtimes.taps import Reading, Session
 from quantlab.statistics import NamedTensor, align, layers_of, layers_without_tensor
 from quantlab.store import key_of
 from quantlab.study._layer_rows import carry_over, unaligned_row
-from quantlab.study._layer_sums import KnownTensors, TrialSums
+from quantlab.study._layer_sums import Baselines, KnownTensors, TrialSums
 from quantlab.study._sessions import (
     Feed,
     Opened,
@@ -133,19 +133,40 @@ class LayerStudy:
             if (alignment := each.tensors.alignment(tap)) and alignment.reference
         }
         reference = open_reference(self.feed, self.model, sorted(needed))
+        twins = self._twins(sums)
         size = max(1, min(self.feed.context.options.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for start in range(0, self.feed.samples.n, size):
                 part = (start, min(start + size, self.feed.samples.n))
                 expected = reference.session.read(*part)
-                originals = {name: opened.session.read(*part) for name, opened in self._float32.items()}
-                add = functools.partial(self._add, expected=expected, originals=originals, part=part)
+                read = pool.map(functools.partial(_read, part=part), twins.values())
+                in_python = dict(zip(twins, read, strict=True))
+                add = functools.partial(self._add, expected=expected, in_python=in_python, part=part)
                 list(pool.map(add, sums))
                 self.feed.context.progress.advance(step, part[1] - part[0])
 
-    def _add(self, each: TrialSums, expected: Reading, originals: Mapping[str, Reading], part: tuple[int, int]) -> None:
+    def _twins(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
+        """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
+        found = {name: opened.session for name, opened in self._float32.items()}
+        in_python = {each.trial.setting: each.session for each in sums if each.trial.runtime == "python"}
+        for each in sums:
+            name, variant = each.trial.setting, each.trial.variant
+            if not each.has_twin or name in found or variant is None:
+                continue
+            found[name] = in_python.get(name) or open_variant(self.feed, variant, "python", each.tensors.wanted)
+        return found
+
+    def _add(
+        self, each: TrialSums, expected: Reading, in_python: Mapping[str, Reading | None], part: tuple[int, int]
+    ) -> None:
         measured = np.load(each.trial.outputs[self.scored_output], mmap_mode="r")[self.indices[slice(*part)]]
-        each.add(part, expected, originals[self._format(each.trial)], measured)
+        original = in_python[self._format(each.trial)]
+        if original is None:
+            each.unreadable = f"could not read inside {self._format(each.trial)} in python"
+            return
+        own = in_python.get(each.trial.setting)
+        here = each.trial.runtime == "python"
+        each.add(part, Baselines(expected, original, None if here else own), own if here else None, measured)
 
     def _format(self, trial: Trial) -> str:
         original = self._original(trial)
@@ -198,6 +219,7 @@ class LayerStudy:
             isolated=open_isolated(self.feed, variant, original, tensors.wanted) if alone else None,
             scored_output=self.scored_output,
             is_float32=is_float32,
+            has_twin=trial.runtime != "python" and trial.setting != original.name,
         )
 
     def _finish(self, each: TrialSums) -> TrialLayers:
@@ -210,6 +232,14 @@ class LayerStudy:
         return TrialLayers((*each.rows(), *missing), each.all_notes())
 
 
+def _read(session: Session, part: tuple[int, int]) -> Reading | None:
+    """What it holds; None where it cannot, which its own trial then tells."""
+    try:
+        return session.read(*part)
+    except QuantlabError:
+        return None
+
+
 def _known_names(sums: TrialSums) -> list[str]:
     return [tap.name for tap in sums.tensors.taps]
 
@@ -218,5 +248,5 @@ def _named(taps: Sequence[TapSpec], values: Mapping[str, Array]) -> list[NamedTe
     return [NamedTensor(tap.name, values[tap.name]) for tap in taps if tap.name in values]
 
 
-_ROWS = 2
+_ROWS = 3
 """Raised when the rows change, so that kept ones of an older quantlab are made anew."""

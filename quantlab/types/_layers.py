@@ -20,8 +20,9 @@ __all__ = [
     "WeightRow",
 ]
 
-Baseline = Literal["reference", "float32"]
-"""What a tensor is compared with: the reference's, or that of the same format's float32 variant in Python."""
+Baseline = Literal["reference", "float32", "python"]
+"""What a tensor is compared with: the reference's, that of the same format's float32 variant in Python, or that of the
+same artifact in Python."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ class LayerRow:
     tensor: str
     """The artifact's name for it; empty for a layer of the reference that has no tensor in the variant."""
     baseline: Baseline
-    """What it is compared with: `reference`, or `float32`, the same format's float32 variant in Python."""
+    """What it is compared with: `reference`; `float32`, the same format's float32 variant in Python; or, in another
+    runtime, `python`, the same artifact there (that of float32 is `float32`)."""
     aligned: bool
     """Whether there is a tensor on both sides."""
     reason: str | None

@@ -308,6 +308,10 @@ class Trial:
     """Output name → `.npy` file of every sample."""
     max_abs_from_python: float | None = None
     """Largest difference of the scored output from the same artifact's in `python`; None there, or where it failed."""
+    mean_abs_from_python: float | None = None
+    """Mean difference of the scored output's elements from the same artifact's in `python`; None as above."""
+    different_from_python: float | None = None
+    """Share of the scored output's elements that are not equal; None as above."""
     flips_from_python: int | None = None
     """Samples whose top-1 is another than in `python`; None also where no classes are compared."""
     notes: tuple[str, ...] = ()

@@ -1,0 +1,188 @@
+"""How far each runtime is from Python on the same artifact, and where it parts.
+
+JSON and CSV rows have the fields of `RuntimeRow` as their keys.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantlab.types import Inside, LayerRow, Study, Trial
+from quantlab_reports.columns import EMPTY
+from quantlab_reports.inside import Heading, Selection, View, number, render_view
+
+__all__ = ["RUNTIMES_VIEW", "RuntimeRow", "RuntimeTable", "render_runtimes", "runtime_table"]
+
+HALF_PRECISION = 2.0**-11
+"""Half the distance of two neighbouring half floats over their size: what storing in them may change."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRow:
+    """One artifact in one runtime, against the same artifact in Python."""
+
+    setting: str
+    """The setting's name, or that of a given variant."""
+    runtime: str
+    """Where it was asked to run."""
+    n: int
+    """Samples whose outputs were compared."""
+    max_abs: float | None
+    """Largest difference of the scored output's elements; null where one of the two was not measured."""
+    mean_abs: float | None
+    """Mean difference of the scored output's elements."""
+    different: float | None
+    """Share of the scored output's elements that are not equal."""
+    agreement: float | None
+    """Percent of samples with the same top-1 as in Python; null where no classes are compared."""
+    flips: int | None
+    """Samples with another top-1 than in Python."""
+    first_different: str | None
+    """The first layer, in order of execution, whose tensor is not equal to Python's; null where all are."""
+    first_beyond_half: str | None
+    """The first whose greatest difference is beyond half precision: 2⁻¹¹ of the tensor's greatest value."""
+    compared: int
+    """Tensors that were compared; 0 where the study did not look inside."""
+    reason: str | None
+    """Why there is nothing to compare, else null."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeTable:
+    """The rows of a study, and whether it looked inside its variants."""
+
+    rows: tuple[RuntimeRow, ...]
+    looked_inside: bool
+    layer_samples: int
+    notes: tuple[str, ...] = ()
+    """What was said of reading inside."""
+
+
+def runtime_table(study: Study, inside: Inside | None) -> RuntimeTable:
+    """A row for every trial elsewhere than in Python."""
+    measured = {trial.setting for trial in study.trials if trial.runtime == "python" and trial.status == "measured"}
+    layers = inside.layers if inside is not None else ()
+    rows = (_row(trial, trial.setting in measured, layers) for trial in study.trials if trial.runtime != "python")
+    return RuntimeTable(
+        tuple(rows),
+        inside is not None,
+        inside.samples if inside is not None else 0,
+        inside.notes if inside is not None else (),
+    )
+
+
+def _row(trial: Trial, in_python: bool, layers: Sequence[LayerRow]) -> RuntimeRow:
+    tensors = list(_against_python(trial, layers))
+    n = trial.scores.n if trial.scores else 0
+    flips = trial.flips_from_python
+    return RuntimeRow(
+        setting=trial.setting,
+        runtime=trial.runtime,
+        n=n,
+        max_abs=trial.max_abs_from_python,
+        mean_abs=trial.mean_abs_from_python,
+        different=trial.different_from_python,
+        agreement=None if flips is None or not n else 100 * (n - flips) / n,
+        flips=flips,
+        first_different=_first(tensors, lambda row: bool(row.different)),
+        first_beyond_half=_first(tensors, _beyond_half),
+        compared=len(tensors),
+        reason=_reason(trial, in_python),
+    )
+
+
+def _reason(trial: Trial, in_python: bool) -> str | None:
+    if trial.failure is not None:
+        return trial.failure.reason
+    return None if in_python else "it was not measured in python, which it would be compared with"
+
+
+def _against_python(trial: Trial, layers: Sequence[LayerRow]) -> Iterator[LayerRow]:
+    baseline = "float32" if trial.setting.endswith("-float32") else "python"
+    wanted = (trial.setting, trial.runtime, baseline, None)
+    for row in layers:
+        if row.aligned and (row.setting, row.runtime, row.baseline, row.channel) == wanted:
+            yield row
+
+
+def _first(rows: Sequence[LayerRow], parts: Callable[[LayerRow], bool]) -> str | None:
+    found = min((row for row in rows if parts(row)), key=lambda row: row.place, default=None)
+    return None if found is None else f"{found.layer} ({found.op})"
+
+
+def _beyond_half(row: LayerRow) -> bool:
+    if row.non_finite != row.non_finite_baseline:
+        return True
+    ends = [abs(end) for end in (row.baseline_minimum, row.baseline_maximum) if end is not None]
+    return row.max_abs is not None and row.max_abs > HALF_PRECISION * max(ends, default=0.0)
+
+
+def _largest_first(field: str) -> Callable[[Any], float]:
+    return lambda row: -(getattr(row, field) or 0.0)
+
+
+RUNTIMES_VIEW = View(
+    kind=RuntimeRow,
+    rows=lambda table: table.rows,
+    sorts={
+        "max": _largest_first("max_abs"),
+        "mean": _largest_first("mean_abs"),
+        "flips": _largest_first("flips"),
+    },
+    headings=(
+        Heading("setting", lambda row: row.setting, numeric=False),
+        Heading("runtime", lambda row: row.runtime, numeric=False),
+        Heading("largest difference", lambda row: number(row.max_abs, 2)),
+        Heading("mean", lambda row: number(row.mean_abs, 2)),
+        Heading("different values", lambda row: EMPTY if row.different is None else f"{100 * row.different:.1f} %"),
+        Heading("same top-1", lambda row: EMPTY if row.agreement is None else f"{row.agreement:.2f} %"),
+        Heading("flips", lambda row: EMPTY if row.flips is None else f"{row.flips:,}"),
+        Heading("first that differs", lambda row: row.first_different or EMPTY, numeric=False),
+        Heading("first beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
+        Heading("not compared because", lambda row: row.reason or "", numeric=False),
+    ),
+)
+"""How `quantlab show runtimes` shows them."""
+
+
+def render_runtimes(table: RuntimeTable, selection: Selection, format_name: str) -> str:
+    """The rows as text, for readers with the answer in a sentence for each.
+
+    Raises:
+        UsageError: If the order is none of the view's.
+    """
+    text = render_view(table, RUNTIMES_VIEW, selection, format_name)
+    if format_name not in {"terminal", "markdown"}:
+        return text
+    chosen = [
+        row
+        for row in table.rows
+        if selection.setting in {None, row.setting} and selection.runtime in {None, row.runtime} and row.reason is None
+    ]
+    return "\n".join([text.rstrip(), "", *(sentence(row) for row in chosen[: selection.top]), *_footer(table)])
+
+
+def sentence(row: RuntimeRow) -> str:
+    """What a row comes to, in words."""
+    flips = (
+        f"is within {number(row.max_abs, 2)} of python"
+        if row.flips is None
+        else f"flips {row.flips:,} of {row.n:,} against python"
+    )
+    return f"{row.setting}: {row.runtime} {flips}{_where(row)}"
+
+
+def _where(row: RuntimeRow) -> str:
+    if not row.compared:
+        return ""
+    if row.first_beyond_half is not None:
+        return f"; the first tensor beyond half precision is {row.first_beyond_half}"
+    if row.first_different is None:
+        return f"; all {row.compared} tensors inside are equal"
+    return f"; no tensor is beyond half precision, and the first that differs at all is {row.first_different}"
+
+
+def _footer(table: RuntimeTable) -> list[str]:
+    if not table.looked_inside:
+        return ["Tensors inside were not compared; run 'quantlab analyze' again without --no-layers"]
+    return [f"Tensors inside were compared on {table.layer_samples:,} samples"]

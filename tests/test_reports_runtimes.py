@@ -1,0 +1,51 @@
+"""What `quantlab show runtimes` says of rows that no runtime here gives."""
+
+from dataclasses import replace
+
+import pytest
+from study_fixtures import a_failure, a_study, a_trial
+
+from quantlab_reports.inside import Selection
+from quantlab_reports.runtimes import RuntimeRow, render_runtimes, runtime_table, sentence
+
+ROW = RuntimeRow("tfjs-uint8", "chromium-webgl16", 10_000, 2e-3, 1e-5, 0.9, 99.88, 12, "stem (Conv2D)", None, 30, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param(
+            {"first_beyond_half": "conv (_FusedConv2D)"},
+            "flips 12 of 10,000 against python; the first tensor beyond half precision is conv (_FusedConv2D)",
+            id="beyond half precision",
+        ),
+        pytest.param(
+            {},
+            "flips 12 of 10,000 against python; no tensor is beyond half precision, and the first that differs at all "
+            "is stem (Conv2D)",
+            id="within it",
+        ),
+        pytest.param(
+            {"first_different": None, "flips": 0},
+            "flips 0 of 10,000 against python; all 30 tensors inside are equal",
+            id="equal",
+        ),
+        pytest.param({"compared": 0}, "flips 12 of 10,000 against python", id="not looked inside"),
+        pytest.param({"flips": None, "compared": 0}, "is within 0.002 of python", id="no classes"),
+    ],
+)
+def test_sentences(changed, said):
+    assert sentence(replace(ROW, **changed)) == f"tfjs-uint8: chromium-webgl16 {said}"
+
+
+def test_a_trial_that_failed_has_its_reason_and_no_sentence(tmp_path):
+    trials = (a_trial(tmp_path), a_failure(tmp_path, "no WebGPU adapter", runtime="chromium-webgpu"))
+    text = render_runtimes(runtime_table(a_study(tmp_path, trials=trials), None), Selection(), "markdown")
+    assert "no WebGPU adapter" in text
+    assert "against python" not in text
+    assert text.endswith("Tensors inside were not compared; run 'quantlab analyze' again without --no-layers")
+
+
+def test_without_python_there_is_nothing_to_compare_with(tmp_path):
+    (row,) = runtime_table(a_study(tmp_path, trials=(a_trial(tmp_path, runtime="node-wasm"),)), None).rows
+    assert row.reason == "it was not measured in python, which it would be compared with"
