@@ -171,6 +171,50 @@ def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
     )
 
 
+def test_a_lock_of_another_metric(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    run(["accept", str(folder), *MARGIN])
+    capsys.readouterr()
+    assert gate(capsys, folder, "--metric", "macro-f1", *MARGIN, "--lock", "quantlab.lock") == (
+        2,
+        "",
+        (
+            "quantlab: tfjs-uint8 was accepted by 'top1' and is judged by 'macro-f1'; leave --metric out, or accept it "
+            "again with 'quantlab accept'\n"
+        ),
+    )
+
+
+def test_two_studies_of_one_name_are_not_accepted(tmp_path, capsys):
+    one, two = (study_of(tmp_path / name / "x.study") for name in ("a", "b"))
+    assert run(["accept", str(one), str(two), *MARGIN]) == 2
+    assert capsys.readouterr().err == (
+        "quantlab: two studies are called 'x', and a lock knows them by name; rename a folder\n"
+    )
+
+
+def test_what_is_recommended_is_judged_with_the_lock(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    run(["accept", str(folder), *MARGIN])
+    shutil.rmtree(folder)
+    study_of(folder, lost=30)
+    capsys.readouterr()
+    assert gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock", "--markdown", "out.md")[0] == 1
+    assert "Nothing that was judged fits" in Path("out.md").read_text()
+
+
+def test_a_broken_conversion_is_said_above_the_verdict(tmp_path, capsys):
+    labels = LABELS[:1000]
+    warning = "float parity broken: tfjs, in float32 and before any quantization, strays from the model"
+    candidates = {("tfjs-uint8", "python"): answers(labels)}
+    write_study(tmp_path / "digits.study", labels, answers(labels), candidates, warnings=(warning,))
+    _, printed, _ = gate(capsys, tmp_path / "digits.study", *MARGIN, "--markdown", "out.md")
+    assert printed.splitlines()[0] == f"! digits: {warning}"
+    assert "float parity broken" in Path("out.md").read_text()
+    assert run(["recommend", str(tmp_path / "digits.study"), *MARGIN]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"! {warning}"
+
+
 def changed(lock, **values):
     document = json.loads(Path(lock).read_text())
     study = document["studies"]["digits"]
@@ -265,6 +309,21 @@ def test_one_byte_in_a_shard_is_refused_with_both_hashes(place, capsys):
     assert f"tfjs-uint8 {variant.sha256}" in error
 
 
+def test_an_artifact_among_settings_by_a_glob(place, capsys):
+    folder = place / "digits.study"
+    variant = next(each.variant for each in Store(folder).read_study().trials if each.setting == "tfjs-uint8")
+    loose = ("--max-accuracy-loss", "5pt")
+    assert gate(capsys, folder, *loose, "--artifact", variant.path, "--setting", "tfjs-*")[0] == 0
+
+
+def test_an_artifact_of_two_studies(tmp_path, capsys):
+    one, two = study_of(tmp_path / "one.study"), study_of(tmp_path / "two.study")
+    assert gate(capsys, one, two, *MARGIN, "--artifact", tmp_path)[::2] == (
+        2,
+        f"quantlab: --artifact is of one study and '{one}' and '{two}' are asked for; name that study\n",
+    )
+
+
 # What cannot be judged
 
 
@@ -346,7 +405,7 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nmetric = 'recall'",
-            "there is no metric 'recall'; there are top1, top5, macro-f1, auc, mae, rmse, mean-iou One of your own is "
+            "there is no metric 'recall'; there are top1, top5, macro-f1, auc, mae, rmse, mean-iou; one of your own is "
             "'module:function:higher' or '…:lower'",
             id="a metric that there is not",
         ),

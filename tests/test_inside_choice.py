@@ -8,6 +8,7 @@ import pytest
 
 from quantlab.cli import run
 from quantlab.demo import LOADER, MODEL
+from quantlab.errors import TrialError
 from quantlab.runtimes.taps import Reading
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
@@ -23,7 +24,7 @@ def digits(tmp_path_factory):
     """A study of two variants whose layers were not looked at: what a test asks for costs it nothing more."""
     folder = tmp_path_factory.mktemp("choice") / "digits.study"
     asked = AnalyzeOptions(
-        settings=("tfjs-float32", "tfjs-uint8"),
+        settings=("tfjs-float32", "tfjs-uint8", "tflite-float32", "tflite-dynamic"),
         runtimes=("python",),
         limit=60,
         layers=False,
@@ -43,6 +44,7 @@ def inside(options):
 def test_taps_by_name(digits):
     found = inside(replace(digits, taps=("stem*", "probabilities")))
     assert {row.layer for row in found.layers} == {"stem", "stem_norm", "stem_relu6", "probabilities"}
+    assert {row.setting for row in found.layers if row.aligned} == set(digits.settings)
     whole = {(row.setting, row.tensor, row.baseline): row for row in inside(digits).layers}
     for row in found.layers:
         if row.aligned:
@@ -199,6 +201,29 @@ def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare():
         "which do not compare"
     )
     assert (row.aligned, row.count, row.sqnr_db) == (False, 0, None)
+
+
+def test_a_session_that_dies_half_way_leaves_no_figures():
+    """Sums over some of the samples would pass for those of all."""
+
+    class Dies(OfShape):
+        def read(self, start, stop):
+            if start:
+                raise TrialError("it is gone")
+            return super().read(start, stop)
+
+    tap = TapSpec("tap", (None, 3), "float32", "Conv2D")
+    tensors = KnownTensors((tap,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
+    trial = Trial("tfjs-uint8", "python")
+    sums = TrialSums(trial, tensors, Dies(2, 3), None, "out", is_float32=False, has_twin=False)
+    held = OfShape(2, 3).read(0, 2)
+    for start in (0, 2):
+        baselines = Baselines(Reading({}, {"node": held.taps["tap"]}, {}), held, None)
+        sums.add((start, start + 2), baselines, None, held.outputs["out"])
+    (row,) = sums.rows()
+    assert (row.aligned, row.count) == (False, 0)
+    assert row.reason == "could not read inside tfjs-uint8 in python: it is gone"
+    assert sums.all_notes() == (row.reason,)
 
 
 def test_a_tapped_run_that_answers_nan_has_strayed_as_far_as_can_be():

@@ -82,10 +82,7 @@ def seen(tmp_path, labels):
             10_000,
             (50, 0),
             "inconclusive",
-            (
-                "loses at most 0.64 pt, allowed 0.50; no number of samples decides: what was lost on "
-                "10,000 is all that is allowed"
-            ),
+            ("loses at most 0.64 pt, allowed 0.50; no number of samples decides at this limit; allow more"),
             None,
             id="the margin itself",
         ),
@@ -189,7 +186,7 @@ def test_limits(seen, budget, outcome, reason):
         ),
         pytest.param({"max_class_loss": "1%"}, "max_class_loss '1%' must be in points, as 2pt", id="relative class"),
         pytest.param(
-            {"max_size": "5"}, "max_size '5' is no size; write it as 500KB, 2MB or 512KiB", id="size without unit"
+            {"max_size": "5 mm"}, "max_size '5 mm' is no size; write it as 500KB, 2MB or 512KiB", id="no size"
         ),
         pytest.param(
             {"max_size": "0KB"},
@@ -205,6 +202,11 @@ def test_limits(seen, budget, outcome, reason):
             {"max_size": 5, "confidence": 1.0},
             ("a confidence of 1 decides nothing; give a share above 0.5 and below 1, as 0.95"),
             id="certainty",
+        ),
+        pytest.param(
+            {"min_agreement": 0.99},
+            "min_agreement 0.99 is no share in percent; write 99 % as 99%",
+            id="a share that is no percent",
         ),
         pytest.param(
             {},
@@ -298,6 +300,27 @@ def test_named_settings_must_all_fit_and_of_the_others_one(seen):
     assert judge(trials, HALF_A_POINT).outcome == "fits"
     assert judge(trials, HALF_A_POINT, settings=("tfjs-uint*",)).outcome == "breaks"
     assert judge(trials[:1] + trials[2:], HALF_A_POINT).outcome == "breaks"  # float32 is no quantized setting
+    with pytest.raises(UsageError, match=r"^tfjs-float32 is all that is judged, and nothing of it is quantized; name"):
+        judge(trials[2:], HALF_A_POINT)
+    assert judge(trials[2:], HALF_A_POINT, settings=("tfjs-float32",)).fits
+
+
+@pytest.mark.parametrize(("n", "outcome"), [(598, "fits"), (597, "inconclusive"), (540, "inconclusive")])
+def test_agreement_needs_the_samples_that_could_show_the_lack_of_it(seen, n, outcome):
+    """Wilson's interval alone would pass 538 equal answers, which a true 0.5 % gives in 6.7 % of the cases."""
+    assert judge([seen(n=n)], Budget(min_agreement="99.5%")).outcome == outcome
+
+
+def test_what_was_not_run_is_not_a_lack_of_samples(seen):
+    trials = [seen("tfjs-uint8", "python"), seen("tfjs-uint16", "python"), seen("tfjs-uint16", "node-wasm")]
+    assert not judge(trials, HALF_A_POINT, settings=("tfjs-uint8",)).lacks_samples
+    assert judge([seen(n=200)], HALF_A_POINT).lacks_samples
+
+
+def test_a_variant_with_nan_is_not_on_the_front(seen):
+    spoiled = seen("tfjs-uint8", size=10_000)
+    spoiled = replace(spoiled, evidence=replace(spoiled.evidence, non_finite=1))
+    assert recommend([spoiled, seen("tfjs-uint16")], HALF_A_POINT).front == ("tfjs-uint16",)
 
 
 def test_the_reader_of_a_failed_assertion_is_told(seen):
@@ -366,7 +389,7 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
         pytest.param(
             {"n": 9},
             StudyError,
-            ("nothing follows from 9 samples; score at least 10, and 598 for a margin of 0.5pt"),
+            ("nothing follows from 9 samples; score at least 10, and more the less may be lost"),
             id="too few samples",
         ),
     ],

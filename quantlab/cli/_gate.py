@@ -15,6 +15,7 @@ from quantlab.errors import QuantlabError, StudyError, UsageError
 if TYPE_CHECKING:
     from quantlab.study import Judged
     from quantlab.types import Lock, Verdict
+    from quantlab_reports.junit import Undecided
 
 __all__ = ["accept", "gate", "recommend"]
 
@@ -79,8 +80,7 @@ def gate(
     from quantlab.study import changed_artifacts, compare_with_lock, read_lock
     from quantlab_reports.verdict_text import render_verdicts_text
 
-    if undecided not in ("fail", "warn"):
-        raise UsageError(f"--undecided {undecided} is neither 'fail' nor 'warn'")
+    allowed = _undecided(undecided)
     accepted = read_lock(lock) if lock is not None else None
     given = {
         "max_accuracy_loss": max_accuracy_loss,
@@ -95,14 +95,25 @@ def gate(
         "studies": [str(each) for each in study] if study else None,
     }
     asked = _policy(policy, given, accepted)
-    judged = [_judged(folder, asked, artifact, accepted) for folder in _folders(asked)]
+    folders = _folders(asked)
+    if artifact is not None and len(folders) > 1:
+        raise UsageError(f"--artifact is of one study and {_listed(folders)} are asked for; name that study")
+    judged = [_judged(folder, asked, artifact, accepted) for folder in folders]
     verdicts = [each.verdict if accepted is None else compare_with_lock(each, accepted) for each in judged]
     print(render_verdicts_text(verdicts))
     if accepted is not None:
         for text in (text for each in judged for text in changed_artifacts(each, accepted)):
             print(f"! {text}", file=sys.stderr)
-    _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=undecided)
-    return _status(verdicts, undecided)
+    _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
+    return _status(verdicts, allowed)
+
+
+def _undecided(text: str) -> "Undecided":
+    if text == "fail":
+        return "fail"
+    if text == "warn":
+        return "warn"
+    raise UsageError(f"--undecided {text} is neither 'fail' nor 'warn'")
 
 
 def _policy(policy: Path | None, given: dict[str, Any], accepted: "Lock | None") -> Policy:
@@ -112,13 +123,19 @@ def _policy(policy: Path | None, given: dict[str, Any], accepted: "Lock | None")
     except UsageError:
         if accepted is None or policy is not None:
             raise
-        return read_policy(None, {**accepted.budget, **{key: value for key, value in given.items() if value}})
+        return read_policy(
+            None, {**accepted.budget, **{key: value for key, value in given.items() if value is not None}}
+        )
 
 
 def _folders(policy: Policy) -> Sequence[Path]:
     from quantlab.store import find_latest
 
     return policy.studies or (find_latest(Path()),)
+
+
+def _listed(folders: Sequence[Path]) -> str:
+    return " and ".join(f"'{folder}'" for folder in folders)
 
 
 def _judged(folder: Path, policy: Policy, artifact: Path | None, accepted: "Lock | None") -> "Judged":
@@ -136,20 +153,20 @@ def _judged(folder: Path, policy: Policy, artifact: Path | None, accepted: "Lock
     return gather(study, policy.budget, settings=settings, name=name)
 
 
-def _status(verdicts: Sequence["Verdict"], undecided: str) -> int:
+def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
     outcomes = {verdict.outcome for verdict in verdicts}
     if "breaks" in outcomes:
         return BREAKS
     if "inconclusive" not in outcomes:
         return OK
-    if undecided == "warn":
+    if undecided == "warn" and all(verdict.lacks_samples for verdict in verdicts if verdict.outcome == "inconclusive"):
         print("warning: too few samples to know, which --undecided warn lets pass", file=sys.stderr)
         return OK
     return INCONCLUSIVE
 
 
 def _write_reports(
-    verdicts: Sequence["Verdict"], judged: Sequence["Judged"], files: dict[str, Path | None], *, undecided: str
+    verdicts: Sequence["Verdict"], judged: Sequence["Judged"], files: dict[str, Path | None], *, undecided: "Undecided"
 ) -> None:
     from quantlab_reports.junit import render_junit
     from quantlab_reports.pull_request import render_pull_request
@@ -210,7 +227,9 @@ def recommend(
         "studies": [str(study)] if study else None,
     }
     asked = read_policy(policy, given)
-    folder = study or (asked.studies[0] if asked.studies else find_latest(Path()))
+    if len(asked.studies) > 1:
+        raise UsageError(f"a recommendation is of one study and the policy names {_listed(asked.studies)}; name it")
+    folder = asked.studies[0] if asked.studies else find_latest(Path())
     Store(folder).refuse_running()
     found = choose(folder, asked.budget)
     print(render_recommendation(found))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from quantlab.errors import UsageError
 from quantlab.statistics.bootstrap import Totals
 from quantlab.statistics.classification import as_classes
+from quantlab.statistics.confusion import of_rarest
 from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
 
 __all__ = ["area_under_curve"]
@@ -51,7 +52,7 @@ def area_under_curve(reference: ReferenceSamples, candidate: CandidateSamples) -
         rows=csr_matrix(sides),
         multiplicity=np.ones(len(sides), np.int64),
         value=lambda means: (means[:, 0], means[:, 1]),
-        unseen=lambda share: share,
+        unseen=of_rarest(np.unique(labels, return_counts=True)[1], len(labels), averaged=len(judged)),
         of=" of DeLong's components",
     )
 

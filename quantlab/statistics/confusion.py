@@ -11,7 +11,7 @@ from quantlab.statistics.blocks import blocks
 from quantlab.statistics.bootstrap import Totals
 from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
 
-__all__ = ["macro_f1", "mean_iou"]
+__all__ = ["macro_f1", "mean_iou", "of_rarest"]
 
 _Floats = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         rows=_rows_of_cells(cells, classes),
         multiplicity=multiplicity.astype(np.int64),
         value=_macro(lambda hits, true, predicted: 2 * hits / (true + predicted)),
-        unseen=lambda share: share,
+        unseen=of_rarest(np.unique(columns[:, 0], return_counts=True)[1], len(columns)),
     )
 
 
@@ -63,8 +63,26 @@ def mean_iou(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         rows=vstack(parts, format="csr"),
         multiplicity=np.ones(len(outputs), np.int64),
         value=_macro(lambda hits, true, predicted: hits / (true + predicted - hits)),
-        unseen=lambda share: share,
+        unseen=of_rarest(_images_of_classes(labels, outputs.shape[3]), len(outputs)),
     )
+
+
+def of_rarest(sizes: NDArray[Any], n: int, averaged: int | None = None) -> Callable[[float], float]:
+    """A share of samples → what a macro average may lose if all of that share are of its rarest class: `Totals.unseen`.
+
+    Args:
+        sizes: Samples of each class that is there.
+        n: Of all classes.
+        averaged: How many classes the average is over; None is as many as there are sizes.
+    """
+    weight = n / ((averaged or len(sizes)) * int(np.min(sizes)))
+    return lambda share: min(1.0, share * weight)
+
+
+def _images_of_classes(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
+    """How many images hold each class that any holds."""
+    sizes = np.array([np.count_nonzero((labels == label).any(axis=(1, 2))) for label in range(classes)])
+    return sizes[sizes > 0] if sizes.any() else np.array([len(labels)])
 
 
 def _macro(score: Callable[[_Floats, _Floats, _Floats], _Floats]) -> Callable[[_Floats], tuple[_Floats, _Floats]]:

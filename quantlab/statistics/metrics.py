@@ -62,8 +62,8 @@ def paired_metric(name: str) -> PairedMetric:
         short = name.rpartition(":")[0]
         return PairedMetric(short, direction, "", "labels", lambda *samples: whole_sets(function, short, *samples))
     close = difflib.get_close_matches(name, PAIRED_METRICS, n=1)
-    remedy = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(PAIRED_METRICS)}"
-    raise UsageError(f"there is no metric '{name}'; {remedy} One of your own is 'module:function:higher' or '…:lower'")
+    remedy = f"did you mean '{close[0]}'? One" if close else f"there are {', '.join(PAIRED_METRICS)}; one"
+    raise UsageError(f"there is no metric '{name}'; {remedy} of your own is 'module:function:higher' or '…:lower'")
 
 
 def default_metrics(reference: ReferenceSamples) -> tuple[PairedMetric, ...]:

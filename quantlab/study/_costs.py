@@ -131,7 +131,12 @@ def _filled(row: Cost, said: Message) -> Cost:
 
 def this_machine() -> Machine:
     """What milliseconds depend on and a reader can name."""
-    return Machine(_cpu(), len(os.sched_getaffinity(0)), f"{platform.system()} {platform.machine()}")
+    return Machine(_cpu(), _cores(), f"{platform.system()} {platform.machine()}")
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

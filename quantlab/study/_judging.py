@@ -78,7 +78,8 @@ def gather(study: Study, budget: Budget, *, settings: Sequence[str] | None = Non
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         trials = tuple(pool.map(look, study.trials))
     name = name or Path(study.model.path).stem
-    return Judged(study, decide(trials, budget, study=name, settings=settings), trials)
+    verdict = decide(trials, budget, study=name, settings=settings)
+    return Judged(study, replace(verdict, warnings=study.warnings), trials)
 
 
 def recommend(study: str | Path, budget: Budget) -> Recommendation:
@@ -100,6 +101,7 @@ def recommend(study: str | Path, budget: Budget) -> Recommendation:
     found = choose(judged.trials, budget, study=judged.verdict.study)
     return replace(
         found,
+        verdict=replace(found.verdict, warnings=judged.study.warnings),
         no_faster=_no_faster(store, judged.study, found),
         minimum_runtime=_minimum_runtime(judged.study, found.setting),
         reproduce=recipe(store, judged.study, found.setting),

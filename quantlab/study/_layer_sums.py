@@ -100,7 +100,7 @@ class TrialSums:
         try:
             reading = own or self.session.read(*part)
         except QuantlabError as error:
-            self.unreadable = f"could not read inside {self.trial.setting} in {self.trial.runtime}: {error}"
+            self.give_up(f"could not read inside {self.trial.setting} in {self.trial.runtime}: {error}")
             return
         self._add_isolated(part, baselines.float32)
         self.failed.update(reading.failed)
@@ -108,6 +108,18 @@ class TrialSums:
         for tap in self.tensors.wanted:
             if tap.name in reading.taps:
                 self._add_tap(tap, reading.taps[tap.name], baselines)
+
+    def give_up(self, reason: str) -> None:
+        """Read nothing more: sums over a part of the samples are no statistic of all."""
+        self.unreadable = reason
+        self.sums, self.channel_sums, self.isolated_sums = {}, {}, {}
+
+    def lose_twin(self, reason: str) -> None:
+        """Compare with the same artifact in Python no more, and with what was compared so far neither."""
+        self.has_twin = False
+        self.notes.append(reason)
+        self.sums = {key: sums for key, sums in self.sums.items() if key[0] != "python"}
+        self.channel_sums = {key: sums for key, sums in self.channel_sums.items() if key[0] != "python"}
 
     def _add_tap(self, tap: TapSpec, value: Array, baselines: Baselines) -> None:
         alignment = self.tensors.alignment(tap)
@@ -123,6 +135,7 @@ class TrialSums:
         if not self.is_float32:
             self._sum(("float32", tap.name), original, value, tap)
         twin = baselines.python.taps.get(tap.name) if self.has_twin and baselines.python else None
+        # One of another shape than float32's has its reason in its own row.
         if twin is not None and twin.shape == value.shape:
             self._sum(("python", tap.name), twin, value, tap)
 

@@ -77,21 +77,27 @@ class LayerStudy:
 
     def _original(self, trial: Trial) -> Variant | None:
         """The float32 variant of a trial's format, as it was measured in Python."""
+        original = self._original_trial(trial)
+        return original.variant if original else None
+
+    def _original_trial(self, trial: Trial) -> Trial | None:
         name = f"{trial.variant.format}-float32" if trial.variant else None
         for other in self.trials:
             if other.setting == name and other.runtime == "python" and other.status == "measured":
-                return other.variant
+                return other
         return None
 
     def _key(self, trial: Trial) -> str:
-        original = self._original(trial)
+        original = self._original_trial(trial)
         return key_of(
             {
                 "setting": trial.setting,
                 "runtime": trial.runtime,
                 "artifact": trial.variant.sha256 if trial.variant else None,
-                "float32": original.sha256 if original else None,
+                "float32": original.variant.sha256 if original and original.variant else None,
                 "environment": dict(trial.environment),
+                "python": dict(original.environment) if original else None,
+                "output": self.scored_output,
                 "samples": self.feed.samples.sha256,
                 "n": self.feed.samples.n,
                 "taps": self.choice.taps,
@@ -157,16 +163,22 @@ class LayerStudy:
         return found
 
     def _add(
-        self, each: TrialSums, expected: Reading, in_python: Mapping[str, Reading | None], part: tuple[int, int]
+        self, each: TrialSums, expected: Reading, in_python: Mapping[str, Reading | str], part: tuple[int, int]
     ) -> None:
         measured = np.load(each.trial.outputs[self.scored_output], mmap_mode="r")[self.indices[slice(*part)]]
         original = in_python[self._format(each.trial)]
-        if original is None:
-            each.unreadable = f"could not read inside {self._format(each.trial)} in python"
+        if isinstance(original, str):
+            each.give_up(f"could not read inside {self._format(each.trial)} in python: {original}")
             return
         own = in_python.get(each.trial.setting)
-        here = each.trial.runtime == "python"
-        each.add(part, Baselines(expected, original, None if here else own), own if here else None, measured)
+        if each.trial.runtime == "python":
+            each.add(part, Baselines(expected, original, None), None if isinstance(own, str) else own, measured)
+            return
+        if isinstance(own, str):
+            if each.has_twin:
+                each.lose_twin(f"could not read inside {each.trial.setting} in python: {own}")
+            own = None
+        each.add(part, Baselines(expected, original, own), None, measured)
 
     def _format(self, trial: Trial) -> str:
         original = self._original(trial)
@@ -215,7 +227,10 @@ class LayerStudy:
         return TrialSums(
             trial,
             tensors,
-            session=open_variant(self.feed, variant, str(trial.ran_on), tensors.wanted),
+            # The float32 variant is open already; opening it again would write its tapped copy anew under the first.
+            session=self._float32[original.name].session
+            if is_float32
+            else open_variant(self.feed, variant, str(trial.ran_on), tensors.wanted),
             isolated=open_isolated(self.feed, variant, original, tensors.wanted) if alone else None,
             scored_output=self.scored_output,
             is_float32=is_float32,
@@ -232,12 +247,12 @@ class LayerStudy:
         return TrialLayers((*each.rows(), *missing), each.all_notes())
 
 
-def _read(session: Session, part: tuple[int, int]) -> Reading | None:
-    """What it holds; None where it cannot, which its own trial then tells."""
+def _read(session: Session, part: tuple[int, int]) -> Reading | str:
+    """What it holds, or why it cannot be read."""
     try:
         return session.read(*part)
-    except QuantlabError:
-        return None
+    except QuantlabError as error:
+        return describe(error)
 
 
 def _known_names(sums: TrialSums) -> list[str]:
@@ -248,5 +263,5 @@ def _named(taps: Sequence[TapSpec], values: Mapping[str, Array]) -> list[NamedTe
     return [NamedTensor(tap.name, values[tap.name]) for tap in taps if tap.name in values]
 
 
-_ROWS = 3
+_ROWS = 4
 """Raised when the rows change, so that kept ones of an older quantlab are made anew."""

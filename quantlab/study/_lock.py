@@ -36,15 +36,22 @@ def accept(judged: Sequence[Judged], settings: Sequence[Sequence[str]], budget: 
         judged: A study each.
         settings: Of each study, those that are accepted.
         budget: What they were judged by, as text.
+
+    Raises:
+        StudyError: If two studies have one name.
     """
+    names = [each.verdict.study for each in judged]
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"two studies are called '{name}', and a lock knows them by name; rename a folder")
     return Lock(
         studies={
             each.verdict.study: AcceptedStudy(
                 model_sha256=each.study.model.sha256,
                 samples_sha256=each.study.samples.sha256,
-                settings={name: _accepted(name, each.trials) for name in names},
+                settings={name: _accepted(name, each.trials) for name in accepted},
             )
-            for each, names in zip(judged, settings, strict=True)
+            for each, accepted in zip(judged, settings, strict=True)
         },
         budget=dict(budget),
         schema=LOCK_SCHEMA,
@@ -128,17 +135,10 @@ def compare_with_lock(judged: Judged, lock: Lock) -> Verdict:
     Surely larger: its lower bound is above the accepted upper one.
 
     Raises:
-        StudyError: If the lock does not know the study, or was made of another model, or an accepted setting is gone.
+        StudyError: If the lock does not know the study, or was made of another model or judged by another metric.
     """
     accepted = _study_of(judged, lock)
     verdict = judged.verdict
-    judged_settings = {each.setting for each in verdict.settings}
-    for name in accepted.settings:
-        if not verdict.named and name not in {each.trial.setting for each in judged.trials}:
-            raise StudyError(
-                f"'{name}' was accepted for '{verdict.study}' and the study has {', '.join(sorted(judged_settings))}; "
-                f"analyze it again, or write the lock again with 'quantlab accept'"
-            )
     return replace(
         verdict,
         settings=tuple(
@@ -177,13 +177,18 @@ def _compared(verdict: SettingVerdict, accepted: AcceptedSetting) -> SettingVerd
 
 def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
     loss = judgement.loss
-    if loss is None or loss.metric != accepted.metric or not loss.lower > accepted.upper:
+    if loss is not None and loss.metric != accepted.metric:
+        raise StudyError(
+            f"{judgement.setting} was accepted by '{accepted.metric}' and is judged by '{loss.metric}'; "
+            f"leave --metric out, or accept it again with 'quantlab accept'"
+        )
+    if loss is None or not loss.lower > accepted.upper:
         return judgement
     unit = " pt" if loss.unit == "pt" else ""
     return replace(
         judgement,
         outcome="breaks",
-        reason=f"loses at least {rounded_down(loss.lower)}{unit}, "
+        reason=f"loses at least {rounded_down(loss.lower, accepted.upper)}{unit}, "
         f"accepted with at most {rounded_up(accepted.upper)}{unit}",
         missing=None,
     )
@@ -200,6 +205,13 @@ def changed_artifacts(judged: Judged, lock: Lock) -> list[str]:
         f"accepted {each.sha256[:12]}…"
         for name, each in accepted.settings.items()
         if name in hashes and hashes[name] != each.sha256
+    ]
+    ran = {(each.trial.setting, each.trial.runtime) for each in judged.trials if each.evidence}
+    found += [
+        f"{judged.verdict.study} {name} was accepted in {runtime}, where it was not measured now"
+        for name, each in accepted.settings.items()
+        for runtime in each.losses
+        if (name, runtime) not in ran
     ]
     if accepted.samples_sha256 != judged.study.samples.sha256:
         found.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from quantlab.artifacts import artifact_sha256
 from quantlab.errors import ArtifactError
+from quantlab.settings import choose
 from quantlab.types import Study
 
 __all__ = ["settings_of_artifact"]
@@ -16,15 +17,17 @@ def settings_of_artifact(path: Path, study: Study, settings: Sequence[str] | Non
     Args:
         path: A file, or a folder that holds nothing but what is served.
         study: What was judged.
-        settings: Which of them may be meant; None is every one.
+        settings: Which of them may be meant, names and globs; None is every one.
 
     Raises:
         ArtifactError: If there is no such artifact, or it is none of them; with its hash and theirs.
     """
+    names = list(dict.fromkeys(trial.setting for trial in study.trials))
+    meant = names if settings is None else choose("setting of this study", settings, names)
     known = {
         trial.setting: trial.variant.sha256
         for trial in study.trials
-        if trial.variant is not None and (settings is None or trial.setting in settings)
+        if trial.variant is not None and trial.setting in meant
     }
     actual = artifact_sha256(path)
     found = tuple(name for name, sha256 in known.items() if sha256 == actual)

@@ -39,6 +39,7 @@ from quantlab.types._study import (
     Variant,
 )
 from quantlab.types._verdict import (
+    GRAVITY,
     Budget,
     Judgement,
     Margin,
@@ -50,6 +51,7 @@ from quantlab.types._verdict import (
 )
 
 __all__ = [
+    "GRAVITY",
     "AcceptedLoss",
     "AcceptedSetting",
     "AcceptedStudy",

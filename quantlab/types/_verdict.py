@@ -10,12 +10,23 @@ from quantlab.errors import UsageError
 from quantlab.types._paired import ClassLoss, Evidence, Loss
 from quantlab.types._study import Trial
 
-__all__ = ["Budget", "Judgement", "Margin", "Outcome", "Recommendation", "SettingVerdict", "TrialEvidence", "Verdict"]
+__all__ = [
+    "GRAVITY",
+    "Budget",
+    "Judgement",
+    "Margin",
+    "Outcome",
+    "Recommendation",
+    "SettingVerdict",
+    "TrialEvidence",
+    "Verdict",
+]
 
 Outcome = Literal["fits", "breaks", "inconclusive"]
 
 _UNITS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-_GRAVITY: dict[Outcome, int] = {"fits": 0, "inconclusive": 1, "breaks": 2}
+GRAVITY: Mapping[Outcome, int] = {"fits": 0, "inconclusive": 1, "breaks": 2}
+"""Which of several outcomes is that of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +97,10 @@ def _bytes(value: int | str | None) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         size = value
     else:
-        found = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)\s*", str(value))
+        found = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)?\s*", str(value))
         if found is None:
             raise UsageError(f"max_size '{value}' is no size; write it as 500KB, 2MB or 512KiB")
-        size = int(float(found[1]) * _UNITS[found[2]])
+        size = int(float(found[1]) * _UNITS[found[2] or "B"])
     if size is not None and size < 1:
         raise UsageError(f"max_size '{value}' leaves no room for a file; give a size above 0, as 500KB")
     return size
@@ -98,6 +109,8 @@ def _bytes(value: int | str | None) -> int | None:
 def _percent(value: float | str | None) -> float | None:
     """Read `99%`."""
     if value is None or isinstance(value, float):
+        if value is not None and not 1 < value <= 100:
+            raise UsageError(f"min_agreement {value:g} is no share in percent; write 99 % as 99%")
         return value
     found = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", str(value))
     if found is None or float(found[1]) > 100:
@@ -221,7 +234,7 @@ class SettingVerdict:
     @property
     def deciding(self) -> Judgement:
         """The gravest; of those that fit, the one that may lose most."""
-        return max(self.judgements, key=lambda each: (_GRAVITY[each.outcome], _upper(each), each.missing or 0))
+        return max(self.judgements, key=lambda each: (GRAVITY[each.outcome], _upper(each), each.missing or 0))
 
     @property
     def outcome(self) -> Outcome:
@@ -255,10 +268,24 @@ class Verdict:
     """Those that were judged, in the order of the table."""
     named: bool
     """Whether they were asked for by name: then every one must fit, else one quantized setting is enough."""
-    recommended: str | None
-    """The smallest that fits in every runtime that counts, float32 too; None where none does."""
     untested: tuple[str, ...] = ()
     """What the target has and the study did not run, in words."""
+    warnings: tuple[str, ...] = ()
+    """Of the study, above everything else: what is decided about a broken conversion means little."""
+
+    @property
+    def recommended(self) -> str | None:
+        """The smallest that fits in every runtime that counts, float32 too; None where none does."""
+        fitting = [each for each in self.settings if each.outcome == "fits"]
+        best = min(fitting, key=lambda each: (each.size_bytes or math.inf, each.upper), default=None)
+        return best.setting if best else None
+
+    @property
+    def lacks_samples(self) -> bool:
+        """Whether more samples are all that is missing: nothing breaks, and all that counts was run."""
+        counted = [each for each in self.settings if self.named or each.quantized]
+        undecided = [each for each in counted if each.outcome == "inconclusive"]
+        return bool(counted) and all(judged.n for each in undecided for judged in each.judgements)
 
     @property
     def outcome(self) -> Outcome:
@@ -266,7 +293,7 @@ class Verdict:
         found: list[Outcome] = [each.outcome for each in self.settings if self.named or each.quantized]
         if not found:
             return "inconclusive"
-        order = sorted(found, key=_GRAVITY.__getitem__)
+        order = sorted(found, key=GRAVITY.__getitem__)
         return order[-1] if self.named else order[0]
 
     @property

@@ -59,7 +59,7 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
 
 def _more(n: int, missing: int | None) -> str:
     if missing is None:
-        return f"no number of samples decides: what was lost on {n:,} is all that is allowed"
+        return "no number of samples decides at this limit; allow more"
     return f"{n:,} samples; about {missing:,} more decide ({n + missing:,} in all)"
 
 
@@ -124,9 +124,12 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
     interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
     lower, upper = 100 * interval.lower, 100 * interval.upper
     if upper < budget.agreement:
-        return Finding("breaks", f"agrees on at most {rounded_up(upper)} %, asked for {budget.agreement:g}")
+        return Finding(
+            "breaks", f"agrees on at most {rounded_up(upper, budget.agreement)} %, asked for {budget.agreement:g}"
+        )
     agrees = f"agrees on at least {rounded_down(lower)} %, asked for {budget.agreement:g}"
-    if lower >= budget.agreement:
+    enough = evidence.n >= fewest_samples(1 - budget.agreement / 100, budget.confidence)
+    if lower >= budget.agreement and enough:
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
     return Finding("inconclusive", f"{agrees}; {_more(evidence.n, missing)}", missing)

@@ -1,19 +1,17 @@
 """The verdict: every setting in every runtime that counts, against every limit of the budget."""
 
 import fnmatch
-import math
 from collections.abc import Iterable, Sequence
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.settings import SETTINGS, choose, nearest
-from quantlab.types import Budget, Judgement, Outcome, SettingVerdict, TrialEvidence, Verdict
+from quantlab.types import GRAVITY, Budget, Judgement, SettingVerdict, TrialEvidence, Verdict
 from quantlab.verdict._criteria import CRITERIA, Finding
 from quantlab.verdict._targets import Target, target_of
 
 __all__ = ["judge"]
 
 _FEWEST = 10
-_GRAVITY: dict[Outcome, int] = {"fits": 0, "inconclusive": 1, "breaks": 2}
 
 
 def judge(
@@ -42,12 +40,16 @@ def judge(
     runtimes = _runtimes_that_count(known, budget, target)
     _refuse_too_little(known)
     verdicts = tuple(_judge_setting(name, judged[name], known, budget, runtimes) for name in judged)
+    if settings is None and not any(each.quantized for each in verdicts):
+        raise UsageError(
+            f"{', '.join(judged)} is all that is judged, and nothing of it is quantized; name it with --setting, or "
+            f"analyze a quantized setting"
+        )
     return Verdict(
         study=study,
         budget=budget,
         settings=verdicts,
         named=settings is not None,
-        recommended=_smallest(verdicts),
         untested=_untested(known, target, budget),
     )
 
@@ -120,7 +122,7 @@ def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
             continue
         if evidence.n < _FEWEST:
             raise StudyError(
-                f"nothing follows from {evidence.n} samples; score at least {_FEWEST}, and 598 for a margin of 0.5pt"
+                f"nothing follows from {evidence.n} samples; score at least {_FEWEST}, and more the less may be lost"
             )
         if len(evidence.classes) == 1:
             raise StudyError(
@@ -155,7 +157,7 @@ def _judge_setting(
 
 def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgement:
     found = [finding for criterion in CRITERIA if (finding := criterion(given, budget, target)) is not None]
-    gravest = max(found, key=lambda each: _GRAVITY[each.outcome], default=Finding("inconclusive", "nothing was judged"))
+    gravest = max(found, key=lambda each: GRAVITY[each.outcome], default=Finding("inconclusive", "nothing was judged"))
     loss = given.evidence.loss if given.evidence else None
     missing = [each.missing for each in found if each.outcome == "inconclusive"]
     return Judgement(
@@ -171,12 +173,6 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         if gravest.outcome == "inconclusive" and None not in missing
         else None,
     )
-
-
-def _smallest(verdicts: Iterable[SettingVerdict]) -> str | None:
-    fitting = [each for each in verdicts if each.outcome == "fits"]
-    best = min(fitting, key=lambda each: (each.size_bytes or math.inf, each.upper), default=None)
-    return best.setting if best else None
 
 
 def _untested(known: Sequence[TrialEvidence], target: Target, budget: Budget) -> tuple[str, ...]:

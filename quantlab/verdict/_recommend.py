@@ -1,5 +1,6 @@
 """Which setting to ship: the smallest that fits everywhere it counts, and a reason for each that is not it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from quantlab.types import Budget, ClassLoss, Recommendation, SettingVerdict, TrialEvidence
@@ -27,7 +28,9 @@ def recommend(trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "
     return Recommendation(
         verdict=verdict,
         reasons={each.setting: _reason(each, chosen) for each in verdict.settings if each is not chosen},
-        front=_front(verdict.settings),
+        front=_front(
+            verdict.settings, {each.trial.setting for each in given if each.evidence and each.evidence.non_finite}
+        ),
         size_word=target_of(budget).size_word,
         share_of_float32=_share(given, chosen, verdict.settings),
         losing_classes=_losing(given, {each.setting for each in verdict.settings}),
@@ -40,15 +43,15 @@ def _reason(each: SettingVerdict, chosen: SettingVerdict | None) -> str:
     if not each.size_bytes or not chosen.size_bytes:
         return "fits"
     larger = 100 * (each.size_bytes / chosen.size_bytes - 1)
-    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, as large, and may lose as much"
+    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, as large, and no surer"
 
 
-def _front(settings: Sequence[SettingVerdict]) -> tuple[str, ...]:
+def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, ...]:
     """Those that no other is at most as large as and loses at most as much as, in the order of their sizes.
 
     What failed or is not finite has no place on it; of two that are equal the first stays.
     """
-    known = [each for each in settings if each.size_bytes is not None and each.upper < float("inf")]
+    known = [each for each in settings if each.size_bytes and each.upper < math.inf and each.setting not in spoiled]
     ordered = sorted(known, key=lambda each: (each.size_bytes or 0, each.upper))
     front: list[SettingVerdict] = []
     for each in ordered:

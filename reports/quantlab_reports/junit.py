@@ -27,7 +27,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 """What XML 1.0 cannot hold, not even as a reference: control characters, and halves of surrogate pairs."""
 
 
-def render_junit(verdicts: Sequence[Verdict], *, undecided: str = "fail") -> str:
+def render_junit(verdicts: Sequence[Verdict], *, undecided: Undecided = "fail") -> str:
     """XML that CI systems read.
 
     Args:
@@ -49,6 +49,7 @@ def _suite(verdict: Verdict, undecided: str) -> ET.Element:
         "outcome": verdict.outcome,
         "recommended": verdict.recommended or "",
         "target": verdict.budget.target,
+        "warnings": "; ".join(verdict.warnings),
         "untested": ", ".join(verdict.untested),
     }
     for name, value in told.items():
@@ -72,7 +73,7 @@ def _case(judgement: Judgement, verdict: Verdict, undecided: str) -> ET.Element:
     case = ET.Element("testcase", classname=_text(f"{verdict.study}.{judgement.setting}"), name=name)
     if judgement.outcome == "fits":
         told = ET.SubElement(case, "system-out")
-    elif _passes(verdict, undecided) or (judgement.outcome == "inconclusive" and undecided == "warn"):
+    elif _passes(verdict, undecided) or (judgement.outcome == "inconclusive" and undecided == "warn" and judgement.n):
         told = ET.SubElement(case, "skipped", message=_text(f"{judgement.outcome}: {judgement.reason}"))
     elif _failed(judgement):
         told = ET.SubElement(case, "error", type="failed", message=_text(judgement.reason))
@@ -83,7 +84,7 @@ def _case(judgement: Judgement, verdict: Verdict, undecided: str) -> ET.Element:
 
 
 def _passes(verdict: Verdict, undecided: str) -> bool:
-    return verdict.fits or (verdict.outcome == "inconclusive" and undecided == "warn")
+    return verdict.fits or (verdict.outcome == "inconclusive" and undecided == "warn" and verdict.lacks_samples)
 
 
 def _failed(judgement: Judgement) -> bool:

@@ -131,7 +131,8 @@ def _summary(verdict: Verdict, *, several: bool) -> str:
         else "Nothing that was judged fits in every runtime that counts."
     )
     rule = "Every setting named must fit." if verdict.named else "One quantized setting that fits is enough."
-    return f"{named}{smallest} Allowed: {_allowed_in_words(verdict.budget)}. {rule}"
+    warned = "".join(f"⚠️ {as_text(text)}\n\n" for text in verdict.warnings)
+    return f"{warned}{named}{smallest} Allowed: {_allowed_in_words(verdict.budget)}. {rule}"
 
 
 def _size_in_words(verdict: Verdict) -> str:

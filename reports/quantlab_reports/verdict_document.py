@@ -15,6 +15,7 @@ Of a study:
 | `named` | whether settings were asked for by name: then every one must fit, else one quantized setting is enough |
 | `recommended` | the smallest setting that fits in every runtime that counts, else null |
 | `budget` | what was allowed, see below; null is not asked for |
+| `warnings` | of the study, gravest first: a broken float parity says that its losses are not quantization's |
 | `untested` | what the target has and the study did not run, in words |
 | `judgements` | a list, one entry for each setting and runtime, in the order of the table |
 
@@ -64,14 +65,24 @@ from dataclasses import fields
 from typing import Any
 
 from quantlab.store import json_number
-from quantlab.types import Budget, Evidence, Judgement, Loss, Margin, Outcome, SettingVerdict, TrialEvidence, Verdict
+from quantlab.types import (
+    GRAVITY,
+    Budget,
+    Evidence,
+    Judgement,
+    Loss,
+    Margin,
+    Outcome,
+    SettingVerdict,
+    TrialEvidence,
+    Verdict,
+)
 
 __all__ = ["VERDICT_SCHEMA", "evidence_of", "flips_of", "gravest", "render_verdicts", "with_evidence"]
 
 VERDICT_SCHEMA = 1
 """Of the document."""
 
-_GRAVITY: dict[Outcome, int] = {"fits": 0, "inconclusive": 1, "breaks": 2}
 _OF_LOSS = (
     "metric",
     "unit",
@@ -120,7 +131,7 @@ def with_evidence(
 
 def gravest(verdicts: Sequence[Verdict]) -> Outcome:
     """One study is enough to object; no study is inconclusive."""
-    return max((each.outcome for each in verdicts), key=_GRAVITY.__getitem__, default="inconclusive")
+    return max((each.outcome for each in verdicts), key=GRAVITY.__getitem__, default="inconclusive")
 
 
 def flips_of(loss: Loss | None) -> tuple[int, int] | None:
@@ -150,6 +161,7 @@ def _study(verdict: Verdict, trials: Sequence[TrialEvidence]) -> dict[str, Any]:
         "named": verdict.named,
         "recommended": verdict.recommended,
         "budget": _budget(verdict.budget),
+        "warnings": verdict.warnings,
         "untested": verdict.untested,
         "judgements": [
             _judgement(judgement, each, evidence_of(judgement, trials))

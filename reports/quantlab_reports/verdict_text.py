@@ -19,13 +19,14 @@ def render_verdicts_text(verdicts: Sequence[Verdict]) -> str:
     BREAKS: 1 of 2
     ```
     """
+    warnings = [f"! {verdict.study}: {text}" for verdict in verdicts for text in verdict.warnings]
     rows = [(verdict, each) for verdict in verdicts for each in verdict.settings]
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_first_cells, rows), strict=False)]
     lines = []
     for row in rows:
         cells = "  ".join(f"{text:{width}}" for text, width in zip(_first_cells(row), widths, strict=True))
         lines.append(f"{cells}  {reason_of(row[1])}")
-    return "\n".join([*lines, _summary(verdicts)])
+    return "\n".join([*warnings, *lines, _summary(verdicts)])
 
 
 def _first_cells(row: tuple[Verdict, SettingVerdict]) -> tuple[str, str, str]:
@@ -55,7 +56,8 @@ def render_recommendation(found: Recommendation) -> str:
     """What to ship, why not the others, what was not tested, and how to make it."""
     verdict = found.verdict
     chosen = verdict.of(found.setting) if found.setting else None
-    lines = [_ship(found, chosen) if chosen else _nothing(verdict)]
+    lines = [f"! {text}" for text in verdict.warnings]
+    lines.append(_ship(found, chosen) if chosen else _nothing(verdict))
     width = max((len(name) for name in found.reasons), default=0)
     lines += _labelled("Not chosen", [f"{name:{width}}  {reason}" for name, reason in found.reasons.items()])
     lines += _labelled("To choose from", [_front(found)] if len(found.front) > 1 else [])
@@ -78,8 +80,9 @@ def _labelled(label: str, texts: Sequence[str]) -> list[str]:
 
 
 def _ship(found: Recommendation, chosen: SettingVerdict) -> str:
-    share = "" if found.share_of_float32 is None else f" (−{100 * (1 - found.share_of_float32):.0f} %)"
+    share = "" if found.share_of_float32 is None else f" ({100 * (found.share_of_float32 - 1):+.0f} %)"
     weight = f"{size(chosen.size_bytes)} {found.size_word}{share}" if chosen.size_bytes else ""
+    weight = weight.replace("-", "−")
     return f"Ship {chosen.setting}: {', '.join(part for part in (weight, _loss(chosen)) if part)}"
 
 
