@@ -120,7 +120,7 @@ def test_ways_to_write_a_size(value, size, tmp_path):
         pytest.param(
             "[preprocessing\n",
             "'quantlab.toml' cannot be read as TOML (Expected ']' at the end of a table declaration (at line 1, column "
-            "15)); mend it, or name another with --config",
+            "15)); mend it, or name another",
             id="no TOML",
         ),
     ],
@@ -135,6 +135,5 @@ def test_a_file_that_is_named_and_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError) as refused:
         read_preprocessing(tmp_path / "nowhere.toml", NOTHING)
     assert str(refused.value) == (
-        f"'{tmp_path}/nowhere.toml' cannot be read as TOML ([Errno 2] No such file or directory: "
-        f"'{tmp_path}/nowhere.toml'); mend it, or name another with --config"
+        f"there is no file '{tmp_path}/nowhere.toml' to read [preprocessing] from; name one that is there"
     )

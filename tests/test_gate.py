@@ -346,6 +346,46 @@ def test_outputs_that_are_gone(tmp_path, capsys):
     assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
 
 
+def test_an_output_file_that_is_empty(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    (folder / "outputs" / "tfjs-uint8" / "python" / "key" / "output_0.npy").write_bytes(b"")
+    status, _, error = gate(capsys, folder, *MARGIN)
+    assert status == 2
+    assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
+
+
+def test_a_figure_in_the_lock_that_is_none(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    run(["accept", str(folder), *MARGIN])
+    capsys.readouterr()
+    for value in ("NaN", True, None):
+        document = json.loads(Path("quantlab.lock").read_text())
+        document["studies"]["digits"]["settings"]["tfjs-uint8"]["losses"]["python"]["upper"] = value
+        Path("broken.lock").write_text(json.dumps(document))
+        assert gate(capsys, folder, *MARGIN, "--lock", "broken.lock") == (
+            2,
+            "",
+            "quantlab: the lock 'broken.lock' is not whole; write it again with 'quantlab accept'\n",
+        )
+
+
+def test_what_gave_nan_is_never_accepted(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", tfjs_uint16=np.full((10_000, 10), np.nan, np.float32))
+    assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint16"]) == 2
+    assert capsys.readouterr().err == (
+        "quantlab: 'tfjs-uint16' cannot be accepted: 100,000 output values are NaN or infinite; accept settings that "
+        "answer\n"
+    )
+
+
+def test_the_api_refuses_a_study_that_is_being_analyzed(tmp_path):
+    folder = study_of(tmp_path / "digits.study")
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(quantlab.QuantlabError, match="is being analyzed right now"):
+            quantlab.judge(folder, quantlab.Budget(max_accuracy_loss="1pt"))
+
+
 def test_one_class_only(tmp_path, capsys):
     labels = np.full(1000, 3)
     write_study(tmp_path / "digits.study", labels, answers(labels), {("tfjs-uint8", "python"): answers(labels)})
@@ -423,10 +463,13 @@ def test_a_metric_of_ones_own(tmp_path, capsys, monkeypatch):
         "def right(outputs, labels):\n    return (outputs.argmax(1) == labels).mean()\n"
         "def raises(outputs, labels):\n    raise RuntimeError('no')\n"
         "def several(outputs, labels):\n    return outputs.mean(0)\n"
+        "def leaves(outputs, labels):\n    raise SystemExit(0)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     loose = ("--max-accuracy-loss", "5%")
     assert gate(capsys, folder, *loose, "--metric", "own_metric:right:higher")[0] == 0
+    status, _, error = gate(capsys, folder, *loose, "--metric", "own_metric:leaves:higher")
+    assert (status, "raised SystemExit (0)" in error) == (2, True)
     assert "raised RuntimeError (no)" in gate(capsys, folder, *loose, "--metric", "own_metric:raises:higher")[2]
     assert gate(capsys, folder, *loose, "--metric", "own_metric:several:higher")[::2] == (
         2,

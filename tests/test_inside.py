@@ -163,6 +163,42 @@ def test_an_order_that_there_is_not(study, capsys):
     )
 
 
+def test_the_first_rows_are_those_that_are_shown(study, capsys):
+    folder, _, _ = study
+    asked = ["show", "layers", str(folder), "--setting", "tfjs-uint8", "--runtime", "python"]
+    assert run(asked) == 0
+    whole = capsys.readouterr().out.splitlines()
+    assert run([*asked, "--top", "3"]) == 0
+    short = capsys.readouterr().out.splitlines()
+    assert short[5] == ""  # two lines of headings, three rows
+    assert short[6:] == whole[whole.index("") + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        pytest.param(
+            ["layers", "--setting", "tfjs-uint9"], "there is no setting 'tfjs-uint9'; did you mean", id="none"
+        ),
+        pytest.param(["layers", "--runtime", "nod"], "there is no runtime 'nod'; there are python, node-wasm", id="no"),
+        pytest.param(
+            ["weights", "--runtime", "python"], "what is stored is the same in every runtime; leave", id="all"
+        ),
+    ],
+)
+def test_rows_that_there_are_not(asked, message, study, capsys):
+    folder, _, _ = study
+    assert run(["show", asked[0], str(folder), *asked[1:]]) == 2
+    assert capsys.readouterr().err.startswith(f"quantlab: {message}")
+
+
+def test_settings_by_a_glob(study, capsys):
+    folder, _, inside = study
+    assert run(["show", "weights", str(folder), "--setting", "tfjs-*", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found) == sum(row.setting.startswith("tfjs-") for row in inside.weights)
+
+
 def test_a_study_that_was_not_looked_into(tmp_path, capsys):
     options = AnalyzeOptions(
         settings=("tfjs-float32",), runtimes=("python",), layers=False, costs=False, out=tmp_path / "s.study"

@@ -311,6 +311,11 @@ def test_agreement_needs_the_samples_that_could_show_the_lack_of_it(seen, n, out
     assert judge([seen(n=n)], Budget(min_agreement="99.5%")).outcome == outcome
 
 
+def test_nothing_may_be_lost(seen):
+    assert judge([seen(gained=60)], Budget(max_accuracy_loss="0pt")).fits
+    assert judge([seen()], Budget(max_accuracy_loss="0pt")).outcome == "inconclusive"
+
+
 def test_what_was_not_run_is_not_a_lack_of_samples(seen):
     trials = [seen("tfjs-uint8", "python"), seen("tfjs-uint16", "python"), seen("tfjs-uint16", "node-wasm")]
     assert not judge(trials, HALF_A_POINT, settings=("tfjs-uint8",)).lacks_samples

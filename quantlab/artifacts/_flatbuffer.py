@@ -5,6 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from quantlab.errors import ArtifactError
 
 __all__ = [
@@ -37,9 +39,21 @@ def read_flatbuffer(path: Path) -> Any:
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
         model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]  # both must be there
+        _bring_in_buffers(model, data)
     except Exception as error:  # flatbuffers raise whatever a wrong offset leads to
         raise ArtifactError(f"'{path}' is not a whole TFLite file; it may be cut short, so copy it again") from error
     return model
+
+
+def _bring_in_buffers(model: Any, data: bytes) -> None:
+    """Put weights that lie behind the flatbuffer into it, as files over 2 GB and ai_edge_quantizer's have them.
+
+    Their places count from the beginning of the file, and would point anywhere in a copy of another length.
+    """
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # 1 is the schema's word for one that is still to be placed
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
 
 
 def tensor_dtype(tensor: Any) -> str:

@@ -62,12 +62,12 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
     path = config or _DEFAULT
     if config is None and not path.is_file():
         return {}
+    if not path.exists():
+        raise UsageError(f"there is no file '{path}' to read [{name}] from; name one that is there")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"'{path}' cannot be read as TOML ({error}); mend it, or name another with --config"
-        ) from error
+        raise UsageError(f"'{path}' cannot be read as TOML ({error}); mend it, or name another") from error
     for key in document:
         if key not in _TABLES:
             raise UsageError(f"[{key}] is no table of '{path}' that quantlab knows; {nearest(key, _TABLES)}")

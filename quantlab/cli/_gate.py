@@ -14,7 +14,7 @@ from quantlab.errors import QuantlabError, StudyError, UsageError
 
 if TYPE_CHECKING:
     from quantlab.study import Judged
-    from quantlab.types import Lock, Verdict
+    from quantlab.types import Lock, SettingVerdict, Verdict
     from quantlab_reports.junit import Undecided
 
 __all__ = ["accept", "gate", "recommend"]
@@ -143,8 +143,8 @@ def _judged(folder: Path, policy: Policy, artifact: Path | None, accepted: "Lock
     from quantlab.study import gather, name_of, settings_of_artifact
 
     store = Store(folder)
-    study, name = store.read_study(), name_of(folder)
     store.refuse_running()
+    study, name = store.read_study(), name_of(folder)
     settings = policy.settings
     if settings is None and accepted is not None and name in accepted.studies:
         settings = tuple(accepted.studies[name].settings)
@@ -183,8 +183,17 @@ def _write_reports(
         if path := files["markdown"]:
             _write(path, text)
         if summary:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(f"{text}\n")
+            _append(Path(summary), text)
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise QuantlabError(
+            f"'{path}', which GITHUB_STEP_SUMMARY names, cannot be written ({error.strerror}); unset it"
+        ) from error
 
 
 def _write(path: Path, text: str) -> None:
@@ -211,7 +220,7 @@ def recommend(
 
     It is the smallest that fits in every runtime that counts. Nothing is run again.
     """
-    from quantlab.store import Store, find_latest
+    from quantlab.store import find_latest
     from quantlab.study import recommend as choose
     from quantlab_reports.verdict_text import render_recommendation
 
@@ -230,7 +239,6 @@ def recommend(
     if len(asked.studies) > 1:
         raise UsageError(f"a recommendation is of one study and the policy names {_listed(asked.studies)}; name it")
     folder = asked.studies[0] if asked.studies else find_latest(Path())
-    Store(folder).refuse_running()
     found = choose(folder, asked.budget)
     print(render_recommendation(found))
     if found.setting is not None:
@@ -275,10 +283,19 @@ def accept(
     asked = read_policy(policy, given)
     judged = [_judged(folder, asked, None, None) for folder in _folders(asked)]
     names = [_accepted(each.verdict) for each in judged]
+    if lock.is_dir():
+        raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
     write_lock(lock, accepted_of(judged, names, asked.texts))
     print(render_verdicts_text([each.verdict for each in judged]))
     print(f"Accepted in '{lock}': {', '.join(name for each in names for name in each)}", file=sys.stderr)
     return OK
+
+
+def _refuse_unaccountable(setting: "SettingVerdict") -> None:
+    """What failed or gave NaN has no loss that a later one could be compared with."""
+    for judged in setting.judgements:
+        if judged.outcome == "breaks" and (not judged.n or "NaN or infinite" in judged.reason):
+            raise StudyError(f"'{setting.setting}' cannot be accepted: {judged.reason}; accept settings that answer")
 
 
 def _accepted(verdict: "Verdict") -> list[str]:
@@ -287,6 +304,8 @@ def _accepted(verdict: "Verdict") -> list[str]:
         for each in verdict.settings
         if (verdict.named or each.outcome == "fits") and each.size_bytes is not None
     ]
+    for name in names:
+        _refuse_unaccountable(verdict.of(name))
     if not names:
         raise StudyError(
             f"nothing of '{verdict.study}' fits, so that nothing is accepted; name what you accept all the same "

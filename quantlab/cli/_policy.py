@@ -54,7 +54,7 @@ def _number(value: Any) -> Any:
     """A number, also as the text that a lock holds; what is none is left for the budget to refuse."""
     try:
         return float(value)
-    except ValueError:
+    except (TypeError, ValueError):
         return value
 
 
@@ -63,7 +63,7 @@ def _checked(key: str, value: Any) -> Any:
         texts = value.split(",") if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(each, str) for each in texts):
             raise UsageError(f'{key} = {value!r} must be a list of names, as {key} = ["…"]')
-        return tuple(texts)
+        return tuple(each.strip() for each in texts)
     if key in _TEXTS and not isinstance(value, str):
         raise UsageError(f"{key} = {value!r} must be text in quotes")
     if isinstance(value, bool | dict | list):

@@ -5,9 +5,11 @@ also those inside nested and subclassed models, under node names that carry the 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from quantlab.runtimes._tapping import Tapped
@@ -35,34 +37,57 @@ _CONTROL_FLOW = {
 
 
 def _frozen(options: Mapping[str, Any]) -> Any:
+    return _freeze(options["saved_model"], options["signature"])
+
+
+@cache  # it takes seconds, and is wanted for the list, for the alignment and for the comparison
+def _freeze(saved_model: str, signature: str) -> Any:
     """The signature as a WrappedFunction without variables, calls inlined."""
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
-    loaded = tf.saved_model.load(options["saved_model"])
+    loaded = tf.saved_model.load(saved_model)
     return convert_to_constants.convert_variables_to_constants_v2(
-        loaded.signatures[options["signature"]], lower_control_flow=False, aggressive_inlining=True
+        loaded.signatures[signature], lower_control_flow=False, aggressive_inlining=True
     )
 
 
 def list_graph_taps(job: Job) -> list[TapSpec]:
-    """Every tensor that a node of the graph makes from its inputs, in order of execution."""
+    """Every tensor that a node of the graph makes from its inputs, in order of execution.
+
+    Of isolated nodes only those with weights of their own: any other makes of equal inputs what the float32 graph's
+    node makes of them, so that its error by itself is none.
+    """
     graph = (
         _frozen(job.options).graph
         if job.format == "reference-graph"
         else _imported(graph_def(Path(job.artifact))).graph
     )
     depths = _depths(graph.get_operations())
+    wanted = _weighted if job.format == "tfjs-isolated" else _wanted
     return [
         _spec(tensor, operation, depths[operation.name])
         for operation in graph.get_operations()
         for tensor in operation.outputs
-        if _wanted(operation)
+        if wanted(operation)
     ]
 
 
 def _wanted(operation: Any) -> bool:
     return operation.type not in _NOT_TAPPED and part_owner(operation.name) is None and not _constant(operation)
+
+
+def _weighted(operation: Any) -> bool:
+    """Whether float weights enter the node itself, or a part of it where it was taken apart."""
+    return _wanted(operation) and _takes_weights(operation, operation.name)
+
+
+def _takes_weights(operation: Any, owner: str) -> bool:
+    return any(
+        (tensor.dtype.is_floating and _constant(tensor.op))
+        or (part_owner(tensor.op.name) == owner and _takes_weights(tensor.op, owner))
+        for tensor in operation.inputs
+    )
 
 
 def _constant(operation: Any) -> bool:
@@ -127,7 +152,8 @@ def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: 
             tf.constant(batch.astype(feed.dtype.as_numpy_dtype, copy=False))
             for batch, feed in zip(batches, feeds, strict=True)
         ]
-        values = [value.numpy() for value in pruned(*fed)]
+        # Not `.numpy()`, which copies: a view of TensorFlow's own memory does to be written to a file.
+        values = [np.asarray(value) for value in pruned(*fed)]
         return values[: len(outputs)], values[len(outputs) :]
 
     return Tapped(call)

@@ -5,7 +5,7 @@ neither memory nor disk grows with the samples.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,15 +58,30 @@ def _spec(said: Mapping[str, Any]) -> TapSpec:
 
 
 @dataclass(slots=True)
+class _Scratch:
+    """A session's file, mapped again only where its size changed: a new map faults on every page of every batch."""
+
+    file: Path
+    mapped: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    def whole(self) -> npt.NDArray[np.uint8]:
+        """All its bytes, as the last batch left them."""
+        if self.file.stat().st_size != self.mapped.size:
+            self.mapped = np.memmap(self.file, np.uint8, "r")
+        return self.mapped
+
+
+@dataclass(slots=True)
 class _PythonSession:
     """A session in a Python worker, which may serve others too."""
 
     workshop: Workshop
     request: Message
+    scratch: _Scratch
 
     def read(self, start: int, stop: int) -> Reading:
         said = python.answer({**self.request, "start": start, "stop": stop}, "tapped", self.workshop)
-        return _reading(Path(self.request["file"]), said["tensors"], stop - start)
+        return _reading(self.scratch.whole(), said["tensors"], stop - start)
 
 
 def open_python(job: Job, taps: Sequence[str], file: Path, workshop: Workshop) -> Session:
@@ -78,11 +93,10 @@ def open_python(job: Job, taps: Sequence[str], file: Path, workshop: Workshop) -
         "taps": list(taps),
         "file": str(file.absolute()),
     }
-    return _PythonSession(workshop, request)
+    return _PythonSession(workshop, request, _Scratch(file))
 
 
-def _reading(file: Path, tensors: Sequence[Message], samples: int) -> Reading:
-    whole = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
+def _reading(whole: npt.NDArray[np.uint8], tensors: Sequence[Message], samples: int) -> Reading:
     outputs: dict[str, Array] = {}
     taps: dict[str, Array] = {}
     failed: dict[str, str] = {}
@@ -110,7 +124,7 @@ class _NodeSession:
     """A session in a Node process of its own."""
 
     child: Child
-    file: Path
+    scratch: _Scratch
     stall_seconds: float
 
     def read(self, start: int, stop: int) -> Reading:
@@ -120,7 +134,8 @@ class _NodeSession:
             if message["type"] == "failed":
                 raise TrialError(str(message["reason"]))
             if message["type"] == "tapped":
-                return _reading(self.file, [*_outputs(message), *message["tensors"], *message["failed"]], stop - start)
+                tensors = [*_outputs(message), *message["tensors"], *message["failed"]]
+                return _reading(self.scratch.whole(), tensors, stop - start)
 
 
 def _outputs(message: Message) -> list[Message]:
@@ -134,4 +149,4 @@ def open_node(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *, 
     }
     if "positions" in job.options:
         document["taps"]["positions"] = list(job.options["positions"])
-    return _NodeSession(node.start(document, workshop), file, workshop.stall_seconds)
+    return _NodeSession(node.start(document, workshop), _Scratch(file), workshop.stall_seconds)

@@ -38,7 +38,7 @@ def load_metric(text: str) -> tuple[Metric, Direction]:
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise UsageError(
             f"the module '{module_name}' of the metric '{text}' could not be imported, since it raised "
             f"{type(error).__name__} ({error}); it is looked for in the current folder and among what is installed"
@@ -66,7 +66,7 @@ def whole_sets(function: Metric, name: str, reference: ReferenceSamples, candida
 def _call(function: Metric, name: str, outputs: NDArray[Any], labels: NDArray[Any]) -> float:
     try:
         value = np.asarray(function(outputs, labels))
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise UsageError(
             f"the metric '{name}' raised {type(error).__name__} ({error}) on outputs of shape {outputs.shape} with "
             f"labels of shape {labels.shape}; it is called with the whole set and with samples drawn from it, where a "

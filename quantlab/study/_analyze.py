@@ -123,7 +123,7 @@ class _Analysis:
         context.store.write_study(study)  # before looking inside, which must not cost the table
         if context.options.costs:
             with self._timed("measure costs"):
-                feed = Feed(context, samples, probed.outputs)
+                feed = Feed(context, samples, probed.outputs, batch_size_for(context, model))
                 context.store.write(context.store.root / "costs.json", measure_costs(feed, study.trials))
         if context.options.layers:
             with self._timed("look inside"):
@@ -136,7 +136,7 @@ class _Analysis:
 
     def _look_inside(self, work: "_Work", study: Study, probed: Probe) -> Study:
         drawn = draw_layer_samples(self.context, work.samples, self.context.options.layer_samples)
-        feed = Feed(self.context, drawn.samples, probed.outputs)
+        feed = Feed(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, work.model))
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
         layers = LayerStudy(feed, work.model, drawn.indices, study.scored_output, study.trials, choice)
         try:

@@ -58,7 +58,9 @@ def judge(study: Study | str | Path, budget: Budget, *, settings: Sequence[str] 
     """
     if isinstance(study, Study):
         return gather(study, budget, settings=settings).verdict
-    return gather(Store(Path(study)).read_study(), budget, settings=settings, name=name_of(Path(study))).verdict
+    store = Store(Path(study))
+    store.refuse_running()
+    return gather(store.read_study(), budget, settings=settings, name=name_of(store.root)).verdict
 
 
 def name_of(folder: Path) -> str:
@@ -97,6 +99,7 @@ def recommend(study: str | Path, budget: Budget) -> Recommendation:
         StudyError: As `judge`.
     """
     store = Store(Path(study))
+    store.refuse_running()
     judged = gather(store.read_study(), budget, name=name_of(store.root))
     found = choose(judged.trials, budget, study=judged.verdict.study)
     return replace(
@@ -220,7 +223,7 @@ def _evidence(
 def _mapped(path: Path) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:  # the last of an empty file
         raise StudyError(
             f"'{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
         ) from error

@@ -1,7 +1,8 @@
 """One trial while its tensors are summed, batch by batch, against the reference's and the float32 variant's."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ class TrialSums:
     sums: dict[tuple[Baseline, str], LayerError] = field(default_factory=dict)
     channel_sums: dict[tuple[Baseline, str], list[LayerError]] = field(default_factory=dict)
     isolated_sums: dict[str, LayerError] = field(default_factory=dict)
+    weightless: set[str] = field(default_factory=set)
+    """Tensors whose node makes no error by itself, for want of weights."""
     failed: dict[str, str] = field(default_factory=dict)
     """Tensor → why it could not be read."""
     notes: list[str] = field(default_factory=list)
@@ -112,7 +115,7 @@ class TrialSums:
     def give_up(self, reason: str) -> None:
         """Read nothing more: sums over a part of the samples are no statistic of all."""
         self.unreadable = reason
-        self.sums, self.channel_sums, self.isolated_sums = {}, {}, {}
+        self.sums, self.channel_sums, self.isolated_sums, self.weightless = {}, {}, {}, set()
 
     def lose_twin(self, reason: str) -> None:
         """Compare with the same artifact in Python no more, and with what was compared so far neither."""
@@ -166,8 +169,9 @@ class TrialSums:
             reading = self.isolated.read(*part)
         except QuantlabError as error:
             self.notes.append(f"no isolated errors of {self.trial.setting} in {self.trial.runtime}: {describe(error)}")
-            self.isolated, self.isolated_sums = None, {}
+            self.isolated, self.isolated_sums, self.weightless = None, {}, set()
             return
+        self.weightless |= original.taps.keys() - reading.taps.keys() - reading.failed.keys()
         for name, value in reading.taps.items():
             if name in original.taps:
                 sums = LayerError.of(original.taps[name], value, channels=True)
@@ -212,5 +216,6 @@ class TrialSums:
         for key in ((baseline, tap.name) for baseline in baselines):
             if key in self.sums:
                 row = measured_row(self.trial, tap, alignment, key[0], place=place, error=self.sums[key])
-                rows += [with_isolated(row, self.isolated_sums), *channel_rows(row, self.channel_sums.get(key, ()))]
+                alone = replace(row, isolated_sqnr_db=math.inf) if tap.name in self.weightless else row
+                rows += [with_isolated(alone, self.isolated_sums), *channel_rows(row, self.channel_sums.get(key, ()))]
         return rows

@@ -140,7 +140,7 @@ class LayerStudy:
         }
         reference = open_reference(self.feed, self.model, sorted(needed))
         twins = self._twins(sums)
-        size = max(1, min(self.feed.context.options.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
+        size = max(1, min(self.feed.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for start in range(0, self.feed.samples.n, size):
                 part = (start, min(start + size, self.feed.samples.n))
@@ -187,7 +187,7 @@ class LayerStudy:
     def _align(self, trials: Sequence[Trial]) -> tuple[int, list[str]]:
         """Align each format's float32 variant by value; gives the bytes of one sample's tensors, and known names."""
         whole = open_reference(self.feed, self.model, None)
-        stop = min(_ALIGN_SAMPLES, self.feed.samples.n)
+        stop = min(_ALIGN_SAMPLES, self.feed.samples.n) if self.feed.batch_size > 1 else 1
         references = _named(whole.taps, whole.session.read(0, stop).taps)
         layers = layers_of([each.name for each in references])
         largest = 1

@@ -1,6 +1,7 @@
 """`quantlab.lock`: figures and hashes that were accepted, written, read, and compared with what is there now."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def read_lock(path: Path) -> Lock:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyError(f"there is no lock '{path}'; write one with 'quantlab accept --lock {path}'") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(
             f"the lock '{path}' cannot be read ({error}); write it again with 'quantlab accept'"
         ) from error
@@ -122,11 +123,18 @@ def read_lock(path: Path) -> Lock:
             f"write it again with 'quantlab accept'"
         )
     converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook(float, lambda value, _: float(value))  # "Infinity" too
+    converter.register_structure_hook(float, lambda value, _: _number(value))
     try:
         return converter.structure(document, Lock)
     except (cattrs.BaseValidationError, ValueError) as error:
         raise StudyError(f"the lock '{path}' is not whole; write it again with 'quantlab accept'") from error
+
+
+def _number(value: object) -> float:
+    """A number, or a string that `json_number` wrote; NaN would switch the comparison off."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or math.isnan(float(value)):
+        raise ValueError(f"{value!r} is no figure that was accepted")
+    return float(value)
 
 
 def compare_with_lock(judged: Judged, lock: Lock) -> Verdict:
@@ -212,6 +220,11 @@ def changed_artifacts(judged: Judged, lock: Lock) -> list[str]:
         for name, each in accepted.settings.items()
         for runtime in each.losses
         if (name, runtime) not in ran
+    ]
+    found += [
+        f"{judged.verdict.study} {each.setting} is not in the lock, so that nothing was compared with it"
+        for each in judged.verdict.settings
+        if each.setting not in accepted.settings
     ]
     if accepted.samples_sha256 != judged.study.samples.sha256:
         found.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")

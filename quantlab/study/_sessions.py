@@ -22,6 +22,8 @@ class Feed:
     context: Context
     samples: SampleSet
     outputs: tuple[TensorSpec, ...]
+    batch_size: int
+    """What is asked for, or the 1 that the model was exported with."""
 
     def job(self, kind: str, artifact: str, variant: Variant | None, options: Mapping[str, Any]) -> Job:
         """All samples, for a child that waits to be told which."""
@@ -29,7 +31,7 @@ class Feed:
             format=kind,
             artifact=artifact,
             backend="",
-            batch_size=self.context.options.batch_size,
+            batch_size=self.batch_size,
             start=0,
             stop=self.samples.n,
             inputs=input_files(self.samples, variant),
@@ -104,4 +106,6 @@ def open_isolated(feed: Feed, variant: Variant, float32: Variant, taps: Sequence
     """Each node of a tfjs variant by itself, fed with what the float32 graph feeds it."""
     where = {"float32": str(float32.path.absolute())}
     job = feed.job(f"{variant.format}-isolated", str(variant.path.absolute()), variant, where)
-    return open_python(job, _readable(taps), feed.file(f"{variant.name}-isolated"), feed.context.workshop)
+    weighted = {tap.name for tap in graph_taps(job, feed.context.workshop)}
+    names = [name for name in _readable(taps) if name in weighted]
+    return open_python(job, names, feed.file(f"{variant.name}-isolated"), feed.context.workshop)

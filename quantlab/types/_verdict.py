@@ -77,7 +77,7 @@ class Margin:
                 f"{self.value:g}pt are percentage points and the metric '{loss.metric}' is no share; "
                 f"give the loss relative to the reference, as {self.value:g}%"
             )
-        if not loss.reference > 0:
+        if not (loss.reference > 0 and math.isfinite(loss.reference)):
             raise UsageError(
                 f"{self.value:g}% of the reference's {loss.metric} of {loss.reference:g} is no margin; "
                 f"{'give points, as 0.5pt' if loss.unit == 'pt' else 'choose another metric'}"
@@ -154,7 +154,7 @@ class Budget:
         ):
             object.__setattr__(self, name, value)
         if isinstance(self.runtimes, str):
-            object.__setattr__(self, "runtimes", tuple(self.runtimes.split(",")))
+            object.__setattr__(self, "runtimes", tuple(each.strip() for each in self.runtimes.split(",")))
         self._check()
 
     def _check(self) -> None:

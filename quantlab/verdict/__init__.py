@@ -8,9 +8,9 @@ recommend              that, with a reason for each other setting, and the front
 ```
 """
 
-from quantlab.verdict._figures import rounded_down, rounded_up, size
+from quantlab.verdict._figures import decimals_of, rounded_down, rounded_up, size
 from quantlab.verdict._judge import judge
 from quantlab.verdict._recommend import recommend
 from quantlab.verdict._targets import TARGETS, Target
 
-__all__ = ["TARGETS", "Target", "judge", "recommend", "rounded_down", "rounded_up", "size"]
+__all__ = ["TARGETS", "Target", "decimals_of", "judge", "recommend", "rounded_down", "rounded_up", "size"]

@@ -5,50 +5,58 @@ from collections.abc import Callable
 
 from quantlab.types import Loss
 
-__all__ = ["allowed", "at_least", "at_most", "rounded_down", "rounded_up", "size"]
+__all__ = ["allowed", "at_least", "at_most", "decimals_of", "rounded_down", "rounded_up", "size"]
 
-_MOST_DIGITS = 6
+_MOST_DECIMALS = 12
 
 
-def rounded_up(value: float, below: float = math.inf) -> str:
-    """A bound from above with two decimals, rounded up; with more where it would else reach a margin it is below.
+def rounded_up(value: float, below: float = math.inf, *, decimals: int = 2) -> str:
+    """A bound from above, rounded up; with more decimals where it would else reach a margin it is below.
 
     >>> rounded_up(0.1312), rounded_up(0.4981, below=0.5), rounded_up(0.5012, below=0.5)
     ('0.14', '0.499', '0.51')
     """
-    return _rounded(value, math.ceil, lambda shown: shown < below or value >= below)
+    return _rounded(value, math.ceil, lambda shown: shown < below or value >= below, decimals)
 
 
-def rounded_down(value: float, above: float = -math.inf) -> str:
-    """A bound from below with two decimals, rounded down; with more where it would else reach a margin it is above.
+def rounded_down(value: float, above: float = -math.inf, *, decimals: int = 2) -> str:
+    """A bound from below, rounded down; with more decimals where it would else reach a margin it is above.
 
     >>> rounded_down(0.1392), rounded_down(0.5042, above=0.5)
     ('0.13', '0.504')
     """
-    return _rounded(value, math.floor, lambda shown: shown > above or value <= above)
+    return _rounded(value, math.floor, lambda shown: shown > above or value <= above, decimals)
 
 
-def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[float], bool]) -> str:
+def decimals_of(loss: Loss) -> int:
+    """Two for points; for a metric's own unit as many as show two digits of the smallest bound, at most twelve."""
+    sizes = [abs(bound) for bound in (loss.lower, loss.upper) if math.isfinite(bound) and bound]
+    if loss.unit == "pt" or not sizes:
+        return 2
+    return min(max(2, 1 - math.floor(math.log10(min(sizes)))), _MOST_DECIMALS)
+
+
+def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[float], bool], decimals: int) -> str:
     if not math.isfinite(value):
         return "∞" if value == math.inf else "−∞" if value == -math.inf else "NaN"
-    for digits in range(2, _MOST_DIGITS + 1):
+    for digits in range(decimals, decimals + 5):
         # A share of a billionth is what decimal fractions lose in binary, and must not become a step up.
         shown = towards(round(value * 10**digits, 9)) / 10**digits
         if honest(shown):
             return f"{shown:.{digits}f}".replace("-", "−")
-    return f"{value:.{_MOST_DIGITS}g}".replace("-", "−")
+    return f"{value:.6g}".replace("-", "−")
 
 
 def at_most(loss: Loss, margin: float) -> str:
     """`loses at most 0.14 pt`, or what is gained where even the upper bound is below zero."""
     if loss.upper < 0:
-        return f"gains at least {rounded_down(-loss.upper)}{_unit(loss)}"
-    return f"loses at most {rounded_up(loss.upper, margin)}{_unit(loss)}"
+        return f"gains at least {rounded_down(-loss.upper, decimals=decimals_of(loss))}{_unit(loss)}"
+    return f"loses at most {rounded_up(loss.upper, margin, decimals=decimals_of(loss))}{_unit(loss)}"
 
 
 def at_least(loss: Loss, margin: float) -> str:
     """`loses at least 0.61 pt`."""
-    return f"loses at least {rounded_down(loss.lower, margin)}{_unit(loss)}"
+    return f"loses at least {rounded_down(loss.lower, margin, decimals=decimals_of(loss))}{_unit(loss)}"
 
 
 def allowed(margin: float) -> str:

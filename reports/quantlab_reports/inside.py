@@ -17,10 +17,11 @@ from typing import Any
 from tabulate import tabulate
 
 from quantlab.errors import UsageError
+from quantlab.settings import choose
 from quantlab.store import json_number
 from quantlab.types import LayerRow, OpRow, SplitRow, WeightRow
 
-__all__ = ["VIEWS", "Heading", "Selection", "View", "number", "render_view"]
+__all__ = ["VIEWS", "Heading", "Selection", "View", "number", "render_view", "selected"]
 
 EMPTY = "–"
 _THRESHOLD_DB = 40.0
@@ -123,7 +124,7 @@ def _decibels(field: str) -> Callable[[Any], str]:
 def _worst_first(field: str) -> Callable[[Any], float]:
     def key(row: Any) -> float:
         value = getattr(row, field)
-        return math.inf if value is None or math.isnan(value) else float(value)
+        return math.inf if value is None else -math.inf if math.isnan(value) else float(value)
 
     return key
 
@@ -137,9 +138,8 @@ def _largest_first(field: str) -> Callable[[Any], float]:
 
 
 def _isolated_first(row: LayerRow) -> float:
-    """By the worst channel of the isolated error; without one, by the isolated error."""
-    channel = _worst_first("worst_channel_sqnr_db")(row)
-    return channel if row.isolated_sqnr_db is not None else math.inf
+    """By the worst channel: of the isolated error where there is one, else of the error as it flows."""
+    return _worst_first("worst_channel_sqnr_db")(row)
 
 
 def _growth(row: LayerRow) -> str:
@@ -261,27 +261,47 @@ def render_view(inside: Any, view: View, selection: Selection, format_name: str)
         format_name: `terminal`, `markdown`, `latex`, `csv` or `json`.
 
     Raises:
-        UsageError: If the order is none of the view's.
+        UsageError: If the order is none of the view's, or a setting or runtime none of the rows'.
     """
-    rows = _selected(view, inside, selection)
+    rows = selected(view, inside, selection)
+    if format_name in _STYLES:
+        rows = [row for row in rows if view.shown(row)]
+    top = rows if selection.top is None else rows[: selection.top]
     if format_name == "json":
-        return json.dumps([_plain(row) for row in rows], indent=1, ensure_ascii=False, allow_nan=False)
+        return json.dumps([_plain(row) for row in top], indent=1, ensure_ascii=False, allow_nan=False)
     if format_name == "csv":
-        return _comma_separated(rows)
-    return _table(view, [row for row in rows if view.shown(row)], format_name, inside)
+        return _comma_separated(top)
+    table = _table(view, top, format_name)
+    return table if format_name == "latex" else "\n".join([table, "", *_findings(view, rows), *_below(view, inside)])
 
 
-def _selected(view: View, inside: Any, selection: Selection) -> list[Any]:
-    rows = [
-        row
-        for row in view.rows(inside)
-        if selection.setting in {None, row.setting} and selection.runtime in {None, getattr(row, "runtime", None)}
-    ]
+def selected(view: View, inside: Any, selection: Selection) -> list[Any]:
+    """The rows of a setting and runtime, in the order that is asked for; not yet only the first.
+
+    Raises:
+        UsageError: If the order is none of the view's, or a setting or runtime none of the rows'.
+    """
+    rows = _of(list(view.rows(inside)), "setting", selection.setting)
+    rows = _of(rows, "runtime", selection.runtime)
     if selection.sort is not None:
         if selection.sort not in view.sorts:
             raise UsageError(f"there is no order '{selection.sort}'; there are {', '.join(view.sorts)}")
         rows.sort(key=view.sorts[selection.sort])
-    return rows if selection.top is None else rows[: selection.top]
+    return rows
+
+
+def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:
+    """Those of a setting or runtime, by name or glob.
+
+    Raises:
+        UsageError: If it names none of them, or the rows are of no runtime.
+    """
+    if asked is None or not rows:
+        return rows
+    if not hasattr(rows[0], field):
+        raise UsageError(f"what is stored is the same in every {field}; leave --{field} out")
+    wanted = choose(field, [asked], list(dict.fromkeys(getattr(row, field) for row in rows)))
+    return [row for row in rows if getattr(row, field) in wanted]
 
 
 def _plain(value: Any) -> Any:
@@ -310,21 +330,20 @@ def _comma_separated(rows: Sequence[Any]) -> str:
 _STYLES = {"terminal": "simple", "markdown": "github", "latex": "latex_booktabs"}
 
 
-def _table(view: View, rows: Sequence[Any], format_name: str, inside: Any) -> str:
+def _table(view: View, rows: Sequence[Any], format_name: str) -> str:
     cells = [[heading.cell(row) for heading in view.headings] for row in rows]
     kept = [
         place
         for place, _ in enumerate(view.headings)
         if not rows or any(line[place].strip() not in {"", EMPTY} for line in cells)
     ]
-    table = tabulate(
+    return tabulate(
         [[line[place] for place in kept] for line in cells],
         headers=[view.headings[place].text for place in kept],
         tablefmt=_STYLES[format_name],
         disable_numparse=True,
         colalign=["right" if view.headings[place].numeric else "left" for place in kept] if rows else None,
     )
-    return table if format_name == "latex" else "\n".join([table, "", *_findings(view, rows), *_below(view, inside)])
 
 
 def _findings(view: View, rows: Sequence[Any]) -> list[str]:

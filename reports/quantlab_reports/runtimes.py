@@ -9,7 +9,7 @@ from typing import Any
 
 from quantlab.types import Inside, LayerRow, Study, Trial
 from quantlab_reports.columns import EMPTY
-from quantlab_reports.inside import Heading, Selection, View, number, render_view
+from quantlab_reports.inside import Heading, Selection, View, number, render_view, selected
 
 __all__ = ["RUNTIMES_VIEW", "RuntimeRow", "RuntimeTable", "render_runtimes", "runtime_table"]
 
@@ -154,12 +154,8 @@ def render_runtimes(table: RuntimeTable, selection: Selection, format_name: str)
     text = render_view(table, RUNTIMES_VIEW, selection, format_name)
     if format_name not in {"terminal", "markdown"}:
         return text
-    chosen = [
-        row
-        for row in table.rows
-        if selection.setting in {None, row.setting} and selection.runtime in {None, row.runtime} and row.reason is None
-    ]
-    return "\n".join([text.rstrip(), "", *(sentence(row) for row in chosen[: selection.top]), *_footer(table)])
+    chosen = [row for row in selected(RUNTIMES_VIEW, table, selection)[: selection.top] if row.reason is None]
+    return "\n".join([text.rstrip(), "", *(sentence(row) for row in chosen), *_footer(table)])
 
 
 def sentence(row: RuntimeRow) -> str:

@@ -1,9 +1,10 @@
 """A verdict and a recommendation for a terminal."""
 
+import math
 from collections.abc import Sequence
 
-from quantlab.types import ClassLoss, Recommendation, SettingVerdict, Verdict
-from quantlab.verdict import rounded_up, size
+from quantlab.types import ClassLoss, Judgement, Recommendation, SettingVerdict, Verdict
+from quantlab.verdict import decimals_of, rounded_up, size
 
 __all__ = ["render_recommendation", "render_verdicts_text"]
 
@@ -94,8 +95,13 @@ def _loss(chosen: SettingVerdict) -> str:
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
     sure = f"({100 * loss.confidence:g} %, n = {loss.n:,})"
     runtimes = " and ".join(judgement.runtime for judgement in chosen.judgements)
-    most = f"loses at most {rounded_up(max(loss.upper, 0.0))}{unit} of {loss.reference:.4g}"
+    bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
+    most = f"loses at most {bound}{unit} of {loss.reference:.4g}"
     return f"{most} {sure} in {runtimes}"
+
+
+def _margin_of(judgement: Judgement) -> float:
+    return math.inf if judgement.margin is None else judgement.margin
 
 
 def _nothing(verdict: Verdict) -> str:
@@ -118,7 +124,9 @@ def _front(found: Recommendation) -> str:
 def _point(each: SettingVerdict) -> str:
     loss = each.deciding.loss
     unit = " pt" if loss is not None and loss.unit == "pt" else ""
-    return f"{each.setting} {size(each.size_bytes or 0)}, at most {rounded_up(max(each.upper, 0.0))}{unit}"
+    decimals = 2 if loss is None else decimals_of(loss)
+    most = rounded_up(max(each.upper, 0.0), decimals=decimals)
+    return f"{each.setting} {size(each.size_bytes or 0)}, at most {most}{unit}"
 
 
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
