@@ -390,8 +390,7 @@ NAMES = [
     Case(
         "a quantlab.toml that is not there",
         f"{UNKNOWN} --config nowhere.toml",
-        "'nowhere.toml' cannot be read as TOML ([Errno 2] No such file or directory: 'nowhere.toml'); mend it, or name "
-        "another with --config",
+        "there is no file 'nowhere.toml' to read [preprocessing] from; name one that is there",
     ),
     Case(
         "calibration samples that are not there",
