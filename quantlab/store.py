@@ -45,6 +45,9 @@ SCHEMA = 1
 _BEFORE_THE_MODEL = {".lock", "model", "work"}
 """What a study that was stopped at once may hold without knowing its model."""
 
+_UNFINISHED = "unfinished"
+"""In the work folder while variants are made and run."""
+
 _Value = TypeVar("_Value")
 _STRINGS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -128,11 +131,20 @@ class Store:
                 ) from error
             yield
 
+    @contextlib.contextmanager
+    def unfinished(self) -> Iterator[None]:
+        """Mark the record as one of before, until the block has ended: what was killed in it left the mark."""
+        mark = self.work / _UNFINISHED
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+        yield
+        mark.unlink(missing_ok=True)
+
     def refuse_running(self) -> None:
-        """Check that nobody is writing the study.
+        """Check that the study's record is that of its last analysis.
 
         Raises:
-            StudyError: If another process is.
+            StudyError: If another process is writing it, or one was stopped before it was done.
         """
         try:
             with (self.root / ".lock").open("r") as lock:
@@ -140,7 +152,12 @@ class Store:
         except BlockingIOError as error:
             raise StudyError(f"the study '{self.root}' is being analyzed right now; wait until that is done") from error
         except OSError:
-            return  # a study that was copied without its lock
+            pass  # a study that was copied without its lock
+        if (self.work / _UNFINISHED).exists():
+            raise StudyError(
+                f"the last analysis of '{self.root}' was stopped before it was done, and the record is of one before; "
+                f"run the same 'quantlab analyze' again, which goes on where it was"
+            )
 
     def _refuse_strangers(self) -> None:
         """Before anything is written: a folder of the user's own stays as it is."""

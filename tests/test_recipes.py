@@ -1,5 +1,6 @@
 """The commands and programs that `quantlab recommend` prints, followed to the letter: the same bytes come out."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -45,3 +46,8 @@ def test_a_recipe_makes_the_same_bytes(setting, made, monkeypatch):
     assert shards == sorted(path.name for path in Path("out").glob("*.bin"))
     for name in shards:
         assert (Path("out") / name).read_bytes() == (shipped / name).read_bytes()
+    assert _manifest(Path("out")) == _manifest(shipped)
+
+
+def _manifest(folder):
+    return json.loads((folder / "model.json").read_text())["weightsManifest"]

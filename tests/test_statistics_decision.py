@@ -33,7 +33,7 @@ def bounded(loss, lower, upper, *, unit="", n=1000):
         pytest.param(bounded(0.9, 0.501, 2.0), 0.5, "breaks", id="the lower bound above the margin"),
         pytest.param(bounded(0.9, 0.5, 2.0), 0.5, "inconclusive", id="the lower bound on the margin"),
         pytest.param(bounded(-0.2, -0.3, -0.1), 0.0, "fits", id="an improvement fits a margin of nothing"),
-        pytest.param(bounded(-0.2, -0.3, -0.1, unit="pt"), 0.0, "fits", id="and of a share"),
+        pytest.param(bounded(-0.2, -0.3, -0.1, unit="pt"), 0.0, "inconclusive", id="but of a share nothing excludes 0"),
         pytest.param(bounded(math.nan, -math.inf, math.inf), 0.5, "breaks", id="not a number (trap 1)"),
         pytest.param(bounded(math.inf, -math.inf, math.inf), 0.5, "breaks", id="infinite"),
         pytest.param(bounded(0.1, -math.inf, math.inf), 0.5, "inconclusive", id="nothing known of the bounds"),

@@ -289,7 +289,17 @@ def test_stopped_while_a_trial_runs(place):
     assert processes_marked(f"QUANTLAB_TEST={place}") == []
     after = snapshot(place / "digits.study")
     assert {path: after.get(path) for path in kept} == kept
+    gate = ("gate", "digits.study", "--max-accuracy-loss", "50pt")
+    judged = run_quantlab(*gate, cwd=place)
+    assert (judged.status, judged.stderr) == (
+        2,
+        (
+            "quantlab: the last analysis of 'digits.study' was stopped before it was done, and the record is of one "
+            "before; run the same 'quantlab analyze' again, which goes on where it was\n"
+        ),
+    )
     assert run_quantlab(*DIGITS, cwd=place).status == 0
+    assert run_quantlab(*gate, cwd=place).status == 0
 
 
 def artifacts(study: Path) -> dict[str, Any]:

@@ -311,9 +311,11 @@ def test_agreement_needs_the_samples_that_could_show_the_lack_of_it(seen, n, out
     assert judge([seen(n=n)], Budget(min_agreement="99.5%")).outcome == outcome
 
 
-def test_nothing_may_be_lost(seen):
-    assert judge([seen(gained=60)], Budget(max_accuracy_loss="0pt")).fits
-    assert judge([seen()], Budget(max_accuracy_loss="0pt")).outcome == "inconclusive"
+def test_no_number_of_samples_shows_that_a_share_loses_nothing(seen):
+    """Even a gain: with fewer than ln 0.05 / ln(1 − margin) samples nothing passes, and for 0 that is no number."""
+    (judged,) = judge([seen(gained=60)], Budget(max_accuracy_loss="0pt")).of("tfjs-uint8").judgements
+    assert (judged.outcome, judged.missing) == ("inconclusive", None)
+    assert judged.reason.endswith("no number of samples decides at this limit; allow more")
 
 
 def test_what_was_not_run_is_not_a_lack_of_samples(seen):

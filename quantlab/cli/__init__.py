@@ -3,9 +3,9 @@
 | exit status | means |
 |---|---|
 | 0 | every trial was measured; for `gate`, what must fit fits |
-| 1 | `gate`: something breaks the budget |
+| 1 | `gate`, `recommend`: something, or everything, breaks the budget |
 | 2 | something could not be run: the message, or the rows of the table, say what and what to do |
-| 3 | `gate`: too few samples to know; the message says how many decide. `recommend`: nothing fits |
+| 3 | `gate`, `recommend`: too few samples to know; the message says how many decide |
 | 130 | stopped with Ctrl-C; the same command goes on where it was |
 
 Standard output carries the result and nothing else; progress, warnings and errors go to standard error.

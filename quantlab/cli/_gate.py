@@ -14,7 +14,7 @@ from quantlab.errors import QuantlabError, StudyError, UsageError
 
 if TYPE_CHECKING:
     from quantlab.study import Judged
-    from quantlab.types import Lock, SettingVerdict, Verdict
+    from quantlab.types import Lock, Verdict
     from quantlab_reports.junit import Undecided
 
 __all__ = ["accept", "gate", "recommend"]
@@ -282,7 +282,7 @@ def accept(
     }
     asked = read_policy(policy, given)
     judged = [_judged(folder, asked, None, None) for folder in _folders(asked)]
-    names = [_accepted(each.verdict) for each in judged]
+    names = [_accepted(each) for each in judged]
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
     write_lock(lock, accepted_of(judged, names, asked.texts))
@@ -291,21 +291,25 @@ def accept(
     return OK
 
 
-def _refuse_unaccountable(setting: "SettingVerdict") -> None:
+def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
     """What failed or gave NaN has no loss that a later one could be compared with."""
-    for judged in setting.judgements:
-        if judged.outcome == "breaks" and (not judged.n or "NaN or infinite" in judged.reason):
-            raise StudyError(f"'{setting.setting}' cannot be accepted: {judged.reason}; accept settings that answer")
+    for each in judged.trials:
+        trial, evidence = each.trial, each.evidence
+        if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
+            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output values are NaN or infinite"
+            raise StudyError(
+                f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; accept settings that answer"
+            )
 
 
-def _accepted(verdict: "Verdict") -> list[str]:
+def _accepted(judged: "Judged") -> list[str]:
+    verdict = judged.verdict
     names = [
         each.setting
         for each in verdict.settings
         if (verdict.named or each.outcome == "fits") and each.size_bytes is not None
     ]
-    for name in names:
-        _refuse_unaccountable(verdict.of(name))
+    _refuse_unaccountable(judged, names)
     if not names:
         raise StudyError(
             f"nothing of '{verdict.study}' fits, so that nothing is accepted; name what you accept all the same "

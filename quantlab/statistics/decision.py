@@ -33,8 +33,7 @@ def decide(loss: Loss, margin: float) -> Decision:
     _check_margin(margin)
     if not math.isfinite(loss.loss) or loss.lower > margin:
         return "breaks"
-    # Nothing may be lost: only a sure gain shows that, however few samples show it.
-    enough = loss.unit != "pt" or margin == 0 or loss.n >= fewest_samples(margin / 100, loss.confidence)
+    enough = loss.unit != "pt" or loss.n >= fewest_samples(margin / 100, loss.confidence)
     return "fits" if loss.upper < margin and enough else "inconclusive"
 
 

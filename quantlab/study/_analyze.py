@@ -116,11 +116,12 @@ class _Analysis:
             self.warnings = refuse_overlap(samples, calibration) if calibration else []
         scoring = choose_scoring(model.description, samples, context.options.metric, context.options.score_output)
         work = _Work(self, model, samples, calibration, self.plan)
-        with self._timed("convert and run"):
-            kept, probed, measured = work.run()
-        with self._timed("compare"):
-            study = self._study(work, scoring, kept, probed, measured)
-        context.store.write_study(study)  # before looking inside, which must not cost the table
+        with context.store.unfinished():
+            with self._timed("convert and run"):
+                kept, probed, measured = work.run()
+            with self._timed("compare"):
+                study = self._study(work, scoring, kept, probed, measured)
+            context.store.write_study(study)  # before looking inside, which must not cost the table
         if context.options.costs:
             with self._timed("measure costs"):
                 feed = Feed(context, samples, probed.outputs, batch_size_for(context, model))
@@ -148,7 +149,7 @@ class _Analysis:
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
         self.context.store.write_inside(found)
-        return replace(study, warnings=with_straying_tensors(study.warnings, found))
+        return replace(study, warnings=with_straying_tensors(study, found))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -189,7 +190,7 @@ class _Analysis:
             parity=parity,
             warnings=(
                 *unstable_reference(probed),
-                *broken_parity(parity, trials, scoring.output.name),
+                *broken_parity(parity, trials, scoring.output.name).values(),
                 *self.warnings,
                 *near_chance(scoring, scores),
             ),

@@ -19,6 +19,7 @@ from quantlab.statistics import (
     default_metrics,
     evidence,
     paired_metric,
+    speed_note,
 )
 from quantlab.store import Store
 from quantlab.types import Budget, Evidence, OpenedModel, Recommendation, Study, Trial, TrialEvidence, Verdict
@@ -121,12 +122,15 @@ def _no_faster(store: Store, study: Study, found: Recommendation) -> str | None:
         return None
     counting = {each.runtime for each in found.verdict.of(found.setting).judgements}
     variant = next(trial.variant for trial in study.trials if trial.setting == found.setting and trial.variant)
+    rows = store.read_costs().rows
+    float32 = {cost.runtime: cost for cost in rows if cost.setting == f"{variant.format}-float32"}
     notes = {
         cost.runtime: note
-        for cost in store.read_costs().rows
-        if (cost.setting, cost.sha256) == (found.setting, variant.sha256) and cost.runtime in counting
-        for note in cost.notes
-        if note.startswith("no faster than")
+        for cost in rows
+        if (cost.setting, cost.sha256) == (found.setting, variant.sha256)
+        and cost.runtime in counting
+        and cost.runtime in float32
+        and (note := speed_note(cost, float32[cost.runtime])) is not None
     }
     if not notes:
         return None

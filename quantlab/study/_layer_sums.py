@@ -183,8 +183,8 @@ class TrialSums:
         same = (answered == measured) | (np.isnan(answered) & np.isnan(measured))
         with np.errstate(invalid="ignore"):
             drift = np.where(same, 0, np.abs(answered - measured))
-        # A NaN on one side alone is as far as can be.
-        self.largest_drift = max(self.largest_drift, float(np.nan_to_num(drift, nan=np.inf).max(initial=0.0)))
+        drift[np.isnan(drift)] = np.inf  # a NaN on one side alone is as far as can be
+        self.largest_drift = max(self.largest_drift, float(drift.max(initial=0.0)))
 
     def rows(self) -> tuple[LayerRow, ...]:
         """A row for each tensor and baseline that were asked for, in order of execution, without missing layers."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from quantlab.study._reference import STRAY_LIMIT, Probe
 from quantlab.study._task import Scoring
-from quantlab.types import Inside, Scores, Setting, Trial
+from quantlab.types import Inside, Scores, Setting, Study, Trial
 
 __all__ = [
     "PARITY_SQNR_DB",
@@ -83,16 +83,16 @@ def _broken(scores: Scores) -> str | None:
     return " and ".join(reasons) or None
 
 
-def broken_parity(parity: Mapping[str, str], trials: Sequence[Trial], output: str) -> list[str]:
-    """The sentences that stand above everything else."""
+def broken_parity(parity: Mapping[str, str], trials: Sequence[Trial], output: str) -> dict[str, str]:
+    """Format, or a given variant's name → the sentence that stands above everything else."""
     claims = {
         trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
     }
-    return [
-        _parity_sentence(name, text, claims.get(name), output)
+    return {
+        name: _parity_sentence(name, text, claims.get(name), output)
         for name, text in parity.items()
         if text.startswith("broken: ")
-    ]
+    }
 
 
 def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> str:
@@ -105,17 +105,17 @@ def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> st
     )
 
 
-def with_straying_tensors(warnings: Sequence[str], inside: Inside) -> tuple[str, ...]:
-    """Each sentence of `broken_parity` with its tensors: the first that strays, and the weights that stray most."""
+def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
+    """The study's warnings, each sentence of `broken_parity` with its tensors.
+
+    They are the first tensor that strays, and the weights that stray most.
+    """
     settings = {row.setting for row in inside.weights}
-    told = []
-    for warning in warnings:
-        name = warning.removeprefix("float parity broken: ").partition(",")[0]
+    tensors = {}
+    for name, sentence in broken_parity(study.parity, study.trials, study.scored_output).items():
         setting = name if name in settings else f"{name}-float32"
-        parts = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]
-        broken = warning.startswith("float parity broken: ")
-        told.append("; ".join([warning, *parts]) if broken else warning)
-    return tuple(told)
+        tensors[sentence] = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]
+    return tuple("; ".join([warning, *tensors.get(warning, ())]) for warning in study.warnings)
 
 
 def _first_straying(setting: str, inside: Inside) -> list[str]:

@@ -1,7 +1,6 @@
 """Verdicts as GitHub's Markdown, fit for a comment on a pull request."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
@@ -19,12 +18,13 @@ from quantlab.types import (
     WorstSample,
 )
 from quantlab.verdict import TARGETS, rounded_down, rounded_up, size
+from quantlab_reports.columns import EMPTY
+from quantlab_reports.markdown_text import as_text, table
 from quantlab_reports.moved import MOVED_HEADINGS, moved_cells
 from quantlab_reports.verdict_document import evidence_of, flips_of, gravest, with_evidence
 
 __all__ = ["render_pull_request"]
 
-EMPTY = "–"
 _GLYPHS: dict[Outcome, str] = {"fits": "✅", "breaks": "❌", "inconclusive": "❓"}
 _WORST_SHOWN = 5
 """Of each setting; all that are kept are in the study."""
@@ -34,11 +34,6 @@ _REASON_LENGTH = 400
 """Characters of a reason, which may hold the end of a log; the JSON has it whole."""
 _COMMENT_LENGTH = 65_000
 """Of the 65,536 characters that GitHub takes for a comment."""
-_NAMES = {"study", "setting", "runtime"}
-"""Headings of columns whose text may be broken; the others are figures at the right, but for the verdict."""
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-"""What turns the direction of text, has no width, or is half of a pair and cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +71,7 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
     several = len(verdicts) > 1
     told = [_heading(verdicts), *(_summary(each, several=several) for each in verdicts)]
     columns = [each for each in _COLUMNS if several or each.heading != "study"]
-    told.append(_table([each.heading for each in columns], [[each.cell(row) for each in columns] for row in rows]))
+    told.append(table([each.heading for each in columns], [[each.cell(row) for each in columns] for row in rows]))
     sections = [part(rows, several=several) for part in (_reasons, _classes, _moved, _worst)]
     return _within_a_comment(told, [each for each in sections if each], _footer(verdicts, rows))
 
@@ -291,7 +286,7 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
         if len(classes) > _CLASSES_SHOWN
     ]
     title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
-    return "\n\n".join([title, _table(headings, cells), *beyond])
+    return "\n\n".join([title, table(headings, cells), *beyond])
 
 
 def _moved(rows: Sequence[Row], *, several: bool) -> str:
@@ -303,8 +298,8 @@ def _moved(rows: Sequence[Row], *, several: bool) -> str:
     if not cells:
         return ""
     told = "How far predictions moved: divergence, the true class's probability, calibration before and after"
-    table = _table(("setting", "runtime", *MOVED_HEADINGS), cells)
-    return f"<details>\n<summary>{told}</summary>\n\n{table}\n\n</details>"
+    shown = table(("setting", "runtime", *MOVED_HEADINGS), cells)
+    return f"<details>\n<summary>{told}</summary>\n\n{shown}\n\n</details>"
 
 
 def _worst(rows: Sequence[Row], *, several: bool) -> str:
@@ -318,7 +313,7 @@ def _worst(rows: Sequence[Row], *, several: bool) -> str:
         return ""
     headings = ("setting", "runtime", "sample", "label", "model says", "variant says", "KL, nats", "largest difference")
     told = f"The samples on which each variant strays most: {_WORST_SHOWN} each, by index from 0"
-    return f"<details>\n<summary>{told}</summary>\n\n{_table(headings, cells)}\n\n</details>"
+    return f"<details>\n<summary>{told}</summary>\n\n{table(headings, cells)}\n\n</details>"
 
 
 def _sample_cells(sample: WorstSample) -> tuple[str, ...]:
@@ -365,37 +360,3 @@ def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
     if any(each.discordant is not None for each in losses):
         lines.append("flips −/+: samples that went from right to wrong, and from wrong to right.")
     return lines
-
-
-# Markdown
-
-
-def _table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """A table of GitHub's; a column that is empty in every row is left out."""
-    kept = [place for place in range(len(headings)) if any(row[place] not in {"", EMPTY} for row in cells)]
-    lines = [
-        [_unbroken(headings[place]) for place in kept],
-        ["---" if headings[place] in {*_NAMES, "verdict"} else "---:" for place in kept],
-        *([row[place] if headings[place] in _NAMES else _unbroken(row[place]) for place in kept] for row in cells),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if kept else ""
-
-
-def _unbroken(cell: str) -> str:
-    """With spaces at which no line is broken: a figure stays beside its unit, and its interval whole."""
-    return cell.replace(" ", "\u00a0")
-
-
-def as_text(text: str) -> str:
-    r"""Names and reasons are text, not markup, and stay on their line.
-
-    A zero-width space parts what GitHub would link or notify after the Markdown is read: `@name` and `#12`.
-
-    >>> as_text("a|b <b> *c*")
-    'a&#124;b &lt;b&gt; \\*c\\*'
-    """
-    text = _INVISIBLE.sub("\ufffd", " ".join(_CONTROL.sub(" ", text).split()))
-    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(mark, entity)
-    text = re.sub(r"([\\`*_\[\]~$])", r"\\\1", text)
-    return re.sub(r"([@#])(?=\w)", "\\1\u200b", text).replace("|", "&#124;")
