@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from quantlab.runtimes import node, python
+from quantlab.runtimes import browser, node, python
 from quantlab.runtimes._workshop import Runtime
 
 RUNTIMES: Mapping[str, Runtime] = {
@@ -35,6 +35,16 @@ RUNTIMES: Mapping[str, Runtime] = {
             environment=node.environment,
             run=node.run,
             time=node.time,
+        ),
+        Runtime(
+            name="chromium-wasm",
+            description="Chromium: tfjs on its WebAssembly backend, TFLite files in LiteRT.js",
+            formats=("tfjs", "tflite"),
+            backend="wasm",
+            default=False,
+            environment=browser.environment,
+            run=browser.run,
+            time=browser.time,
         ),
     )
 }
