@@ -107,7 +107,7 @@ async def _launch(chromium: BrowserType, wanted: Mapping[str, Any], extra: tuple
 
 
 async def _launch_for(chromium: BrowserType, job: Message, address: str) -> Browser:
-    """A browser that has what the job's backend needs; WebGPU of a graphics card, and where there is none in software."""
+    """A browser that has what the job's backend needs; WebGPU in software where no card has it."""
     if job["backend"] != "webgpu":
         return await _launch(chromium, job["browser"], ())
     browser = await _launch(chromium, job["browser"], _WEBGPU)

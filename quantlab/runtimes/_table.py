@@ -5,6 +5,33 @@ from collections.abc import Mapping
 from quantlab.runtimes import browser, node, python
 from quantlab.runtimes._workshop import Runtime
 
+
+def _chromium(backend: str, description: str, formats: tuple[str, ...]) -> Runtime:
+    return Runtime(
+        name=f"chromium-{backend}",
+        description=f"Chromium: {description}",
+        formats=formats,
+        backend=backend,
+        default=False,
+        environment=browser.environment,
+        run=browser.run,
+        time=browser.time,
+        start=browser.start,
+        notes=browser.notes,
+        untimed=browser.untimed,
+        fallback="chromium-cpu" if backend != "cpu" else None,
+    )
+
+
+_CHROMIUM = (
+    ("wasm", "tfjs on its WebAssembly backend, TFLite files in LiteRT.js", ("tfjs", "tflite")),
+    ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs",)),
+    ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs",)),
+    ("webgpu", "tfjs on WebGPU", ("tfjs",)),
+    ("cpu", "tfjs in plain JavaScript, many times slower", ("tfjs",)),
+)
+"""Backend, description and formats."""
+
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
     for runtime in (
@@ -22,6 +49,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             formats=("tfjs", "tflite"),
             backend="wasm",
             environment=node.environment,
+            start=node.start,
             run=node.run,
             time=node.time,
             fallback="node-cpu",
@@ -33,19 +61,11 @@ RUNTIMES: Mapping[str, Runtime] = {
             backend="cpu",
             default=False,
             environment=node.environment,
+            start=node.start,
             run=node.run,
             time=node.time,
         ),
-        Runtime(
-            name="chromium-wasm",
-            description="Chromium: tfjs on its WebAssembly backend, TFLite files in LiteRT.js",
-            formats=("tfjs", "tflite"),
-            backend="wasm",
-            default=False,
-            environment=browser.environment,
-            run=browser.run,
-            time=browser.time,
-        ),
+        *(_chromium(*each) for each in _CHROMIUM),
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ from quantlab.runtimes._bundle import bundle_environment
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["environment", "find_browser", "run", "start", "time"]
+__all__ = ["environment", "find_browser", "notes", "run", "start", "time", "untimed"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OLDEST = 113
@@ -112,3 +112,27 @@ def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, N
     """Time a job's variant in a browser of its own."""
     with start(job_document(job) | {"time": asdict(plan)}, workshop) as child:
         yield from child.messages(workshop.stall_seconds)
+
+
+_SOFTWARE = re.compile(r"swiftshader|llvmpipe|softpipe|software|basic render", re.IGNORECASE)
+"""In the names of renderers that are no graphics card."""
+
+
+def untimed(environment: Mapping[str, str]) -> str | None:
+    """Why a trial's times mean nothing: it ran on WebGL or WebGPU, and a processor played the graphics card.
+
+    >>> untimed({"renderer": "ANGLE (Intel, Mesa Intel(R) UHD Graphics 620 (KBL GT2), OpenGL 4.6)"})
+    >>> untimed({"renderer": "ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)"})
+    'no times, since a software renderer drew it (SwiftShader), and no graphics card'
+    """
+    found = _SOFTWARE.search(environment.get("renderer", ""))
+    return f"no times, since a software renderer drew it ({found[0]}), and no graphics card" if found else None
+
+
+def notes(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What the reader of a row must know of the arithmetic: half floats, emulated or for want of float32."""
+    if environment.get("webgl_half_float_textures") == "forced":
+        return ("stores tensors in half floats as phones do, but computes in this machine's arithmetic, not a phone's",)
+    if environment.get("webgl_render_float32") == "no":
+        return ("this browser's WebGL renders no float32, so that tensors are stored in half floats",)
+    return ()
