@@ -199,11 +199,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_range(self, file: Path) -> None:
         first, _, last = (self.headers.get("Range") or "").removeprefix("bytes=").partition("-")
-        if not (first.isdecimal() and last.isdecimal()) or int(first) > int(last):
+        if not (first.isdecimal() and last.isdecimal()):
             raise _Refused(416)
         with file.open("rb") as stream:
+            length = min(int(last) + 1, os.fstat(stream.fileno()).st_size) - int(first)
+            if length <= 0:
+                raise _Refused(416)
             stream.seek(int(first))
-            data = stream.read(min(int(last), file.stat().st_size) - int(first) + 1)
+            data = stream.read(length)
         self._answer(data, status=206)
 
     def _post(self, name: str) -> None:
@@ -258,6 +261,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Refuse what is no request of a page without a word, where the library would explain itself."""
+        self.close_connection = True
+        self.request_version = self.protocol_version  # a line that could not be read has none
+        self._answer(b"", status=404)
+
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # the library's names
         """Keep the log for what goes wrong."""
 
@@ -288,5 +297,5 @@ def start_server(served: Served, parent: Parent) -> tuple[str, Callable[[], None
         OSError: If there is no port on loopback to be had.
     """
     server = _Server(served, parent)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return f"http://{server.host}/{server.token}/", server.shutdown

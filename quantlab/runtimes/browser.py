@@ -79,8 +79,7 @@ def start(document: Message, workshop: Workshop) -> Child:
     file.parent.mkdir(parents=True, exist_ok=True)
     wanted = {"program": program, "sandbox": _sandboxed()}
     file.write_text(json.dumps({**document, "browser": wanted}, allow_nan=False), encoding="utf-8")
-    # Not in the workshop: the name of the browser's socket in there must be short.
-    folder = Path(tempfile.mkdtemp(prefix="quantlab-chromium-"))
+    folder = _own_folder()
     child = Child(
         [sys.executable, "-m", "quantlab.runtimes._chromium", str(file)],
         log=workshop.folder / "chromium.log",
@@ -88,6 +87,16 @@ def start(document: Message, workshop: Workshop) -> Child:
         after=functools.partial(end_browser, folder),
     )
     return workshop.keep(child)
+
+
+_LONGEST = 35
+"""Characters of the folder for temporary files: with what follows, a socket's name may have 107."""
+
+
+def _own_folder() -> Path:
+    """A folder for all that a browser writes; not in the workshop, since the name of its socket must be short."""
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="quantlab-chromium-", dir=usual if len(usual) <= _LONGEST else "/tmp"))  # noqa: S108  # mkdtemp makes it ours alone
 
 
 def _variables(folder: Path) -> dict[str, str]:
