@@ -14,6 +14,20 @@ _ALL = (
     Setting("tfjs-float16", "tfjs", "float16", "graph-model, float32 weights stored as half floats"),
     Setting("tfjs-uint8", "tfjs", "uint8", "graph-model, float32 weights stored in 8 bits, affine per tensor"),
     Setting("tfjs-uint16", "tfjs", "uint16", "graph-model, float32 weights stored in 16 bits, affine per tensor"),
+    Setting("tfjs-layers-float32", "tfjs-layers", "float32", "layers-model, weights as they are", default=False),
+    Setting(
+        "tfjs-layers-float16", "tfjs-layers", "float16", "layers-model, weights stored as half floats", default=False
+    ),
+    Setting(
+        "tfjs-layers-uint8", "tfjs-layers", "uint8", "layers-model, weights in 8 bits, affine per tensor", default=False
+    ),
+    Setting(
+        "tfjs-layers-uint16",
+        "tfjs-layers",
+        "uint16",
+        "layers-model, weights in 16 bits, affine per tensor",
+        default=False,
+    ),
     Setting("tflite-float32", "tflite", "float32", "TFLite file, weights as they are"),
     Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats"),
     Setting(

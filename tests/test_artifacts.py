@@ -397,13 +397,13 @@ def name_shard(path):
         ),
         pytest.param(
             edit(lambda document: document.update(format="layers-model", modelTopology={"model_config": {}})),
-            "'{path}/model.json' is a layers-model, and only graph-models are run; "
+            "'{path}/model.json' is a layers-model, where a graph-model is asked for; "
             "convert with --output_format=tfjs_graph_model",
             id="a layers-model",
         ),
         pytest.param(
             edit(lambda document: (document.pop("format"), document.update(modelTopology={"model_config": {}}))),
-            "'{path}/model.json' is a layers-model, and only graph-models are run; "
+            "'{path}/model.json' is a layers-model, where a graph-model is asked for; "
             "convert with --output_format=tfjs_graph_model",
             id="an old layers-model",
         ),
@@ -435,7 +435,7 @@ def test_the_published_layers_model_is_refused(data_folder):
     with pytest.raises(ArtifactError) as refused:
         describe_given("mine", path, MODEL)
     assert str(refused.value) == (
-        f"'{path}/model.json' is a layers-model, and only graph-models are run; "
+        f"'{path}/model.json' is a layers-model, where a graph-model is asked for; "
         f"convert with --output_format=tfjs_graph_model"
     )
 

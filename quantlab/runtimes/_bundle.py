@@ -10,7 +10,11 @@ __all__ = ["DIST", "bundle_environment"]
 
 DIST = Path(__file__).parent / "js" / "dist"
 
-_LIBRARIES = {"tfjs": ("@tensorflow/tfjs-core",), "tflite": ("@litertjs/core",)}
+_LIBRARIES = {
+    "tfjs": ("@tensorflow/tfjs-core",),
+    "tfjs-layers": ("@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"),
+    "tflite": ("@litertjs/core",),
+}
 """Format → the packages whose versions its outputs depend on."""
 
 

@@ -38,7 +38,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="python",
             description="tfjs files as a TensorFlow function, TFLite files in LiteRT with XNNPACK",
-            formats=("tfjs", "tflite"),
+            formats=("tfjs", "tfjs-layers", "tflite"),
             environment=python.environment,
             run=python.run,
             time=python.time,
@@ -46,7 +46,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="node-wasm",
             description="Node.js: tfjs on its WebAssembly backend, TFLite files in LiteRT.js",
-            formats=("tfjs", "tflite"),
+            formats=("tfjs", "tfjs-layers", "tflite"),
             backend="wasm",
             environment=node.environment,
             start=node.start,
@@ -57,7 +57,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="node-cpu",
             description="Node.js: tfjs in plain JavaScript, many times slower",
-            formats=("tfjs",),
+            formats=("tfjs", "tfjs-layers"),
             backend="cpu",
             default=False,
             environment=node.environment,

@@ -25,7 +25,8 @@ def environment(format_name: str) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
     if format_name == "tflite":
         return {"ai-edge-litert": version("ai-edge-litert"), "kernels": "XNNPACK", "threads": "1", **_machine()}
-    return {"tensorflow": version("tensorflow"), **_TENSORFLOW, **_machine()}
+    library = {"tf_keras": version("tf_keras")} if format_name == "tfjs-layers" else {}
+    return {"tensorflow": version("tensorflow"), **library, **_TENSORFLOW, **_machine()}
 
 
 def reference_environment(kind: str) -> dict[str, str]:
