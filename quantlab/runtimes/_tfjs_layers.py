@@ -122,8 +122,8 @@ def _calls(model: Any) -> Iterator[tuple[str, Any, Any]]:
         # A nested model may have been called on its own as well, which is no part of this one.
         own = [
             node
-            for place, node in enumerate(layer._inbound_nodes)  # noqa: SLF001 (Keras has no public name for either)
-            if f"{layer.name}_ib-{place}" in model._network_nodes  # noqa: SLF001
+            for place, node in enumerate(layer._inbound_nodes)
+            if f"{layer.name}_ib-{place}" in model._network_nodes
         ]
         for place, node in enumerate(own):
             yield (f"{layer.name}:{place}" if place else layer.name), layer, node.outputs
