@@ -34,13 +34,13 @@ def keras2_activations(folder: Path) -> Path:
         for after in (
             keras.layers.ReLU(),
             keras.layers.ReLU(6.0),
-            keras.layers.ELU(alpha=0.7),
+            keras.layers.ELU(),
             keras.layers.PReLU(**slopes),
             keras.layers.LeakyReLU(alpha=0.2),
         )
     ]
     inner_image = keras.Input((8, 8, 2))
-    inner_scores = keras.layers.GlobalAveragePooling2D()(keras.layers.SeparableConv2D(4, 3)(inner_image))
+    inner_scores = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2DTranspose(4, 3)(inner_image))
     inner = keras.Model(inner_image, inner_scores, name="inner")
     pooled = [keras.layers.GlobalAveragePooling2D()(each) for each in branches]
     joined = keras.layers.Concatenate()([*pooled, inner(hidden)])
@@ -82,7 +82,7 @@ def keras2_wide_norm(folder: Path) -> Path:
     """A batch norm whose variances span five powers of ten, as of channels that are rarely active."""
     keras = _keras2()
     image = keras.Input((8, 8, 2), name="image")
-    convolution = keras.layers.Conv2D(16, 3, use_bias=False, name="convolution")
+    convolution = keras.layers.Conv2D(16, 3, use_bias=False, name="first")
     norm = keras.layers.BatchNormalization(name="wide_norm", epsilon=1e-6)
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(norm(convolution(image))))
     model = keras.Model(image, keras.layers.Dense(5, activation="softmax", name="output_0")(pooled))

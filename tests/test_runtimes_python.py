@@ -17,7 +17,12 @@ from quantlab.runtimes.exchange import job_document, job_from
 from quantlab.types import ModelDescription, SampleSet, TensorSpec
 
 PLACES = [
-    pytest.param(runtime, format_name, id=f"{runtime.name} runs {format_name}")
+    pytest.param(
+        runtime,
+        format_name,
+        id=f"{runtime.name} runs {format_name}",
+        marks=[pytest.mark.needs_addon] if runtime.backend == "native" else [],
+    )
     for runtime in RUNTIMES.values()
     for format_name in runtime.formats
 ]

@@ -310,10 +310,16 @@ def settings() -> int:
 
 
 @app.command()
-def doctor() -> int:
+def doctor(
+    build: Annotated[
+        str | None, typer.Option("--build", help="Make what is not shipped: node-native, with your C++ compiler.")
+    ] = None,
+) -> int:
     """Say what works on this machine, and what mends what does not."""
-    from quantlab.cli._doctor import examine, report
+    from quantlab.cli._doctor import build_runtime, examine, report
 
+    if build is not None:
+        print(build_runtime(build))
     checks = examine()
     print(report(checks))
     return 0 if all(check.works for check in checks) else COULD_NOT_RUN

@@ -3,15 +3,16 @@
 import functools
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-from quantlab.errors import QuantlabError
+from quantlab.errors import QuantlabError, UsageError
 from quantlab.processes import python_environment
-from quantlab.runtimes import node
+from quantlab.runtimes import build_addon, find_addon, node
 
-__all__ = ["Check", "examine", "report"]
+__all__ = ["Check", "build_runtime", "examine", "report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ def examine() -> list[Check]:
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
         _check("tfjs in Node.js", lambda: _environment("tfjs")),
         _check("LiteRT.js in Node.js", lambda: _environment("tflite")),
+        _optional("node-native", find_addon),
     ]
 
 
@@ -53,6 +55,29 @@ def _check(name: str, find: Callable[[], str]) -> Check:
         return Check(name, works=True, found=find())
     except QuantlabError as error:
         return Check(name, works=False, found=str(error))
+
+
+def _optional(name: str, find: Callable[[], Path]) -> Check:
+    """What a study does without unless it is asked for."""
+    try:
+        return Check(name, works=True, found=str(find()))
+    except QuantlabError as error:
+        return Check(name, works=True, found=f"not there, and not used unless asked for: {error}")
+
+
+def build_runtime(name: str) -> str:
+    """Build a runtime that is not shipped ready; a sentence of where it is.
+
+    Raises:
+        UsageError: If there is no such runtime, or nothing to build of it.
+        RuntimeUnavailable: If it cannot be built here.
+    """
+    if name not in _BUILDERS:
+        raise UsageError(f"there is nothing to build for '{name}'; --build takes {', '.join(_BUILDERS)}")
+    return f"{name} is built: {_BUILDERS[name]()}\n"
+
+
+_BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
 
 
 def _import(module: str, package: str) -> str:

@@ -65,6 +65,16 @@ RUNTIMES: Mapping[str, Runtime] = {
             run=node.run,
             time=node.time,
         ),
+        Runtime(
+            name="node-native",
+            description="Node.js: tfjs on TensorFlow's own kernels, by tfjs-node, which 'quantlab doctor' builds",
+            formats=("tfjs", "tfjs-layers"),
+            backend="native",
+            default=False,
+            environment=node.environment_native,
+            run=node.run,
+            time=node.time,
+        ),
         *(_chromium(*each) for each in _CHROMIUM),
     )
 }

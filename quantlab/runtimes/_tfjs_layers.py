@@ -81,8 +81,9 @@ def _set_weights(model: Any, values: dict[str, Array]) -> None:
     short = {_without_cell(name): weight for name, weight in exact.items()}
     left = {id(weight) for weight in model.weights}
     for name, value in values.items():
-        weight = exact.get(name)
-        weight = short.get(_without_cell(name)) if weight is None else weight
+        weight = next(
+            (known[key] for known, key in ((exact, name), (short, _without_cell(name))) if key in known), None
+        )
         if weight is None or id(weight) not in left:
             raise TrialError(f"the manifest has the weight '{name}' and the layers no such; convert the model again")
         if tuple(weight.shape) != value.shape:
@@ -102,9 +103,9 @@ def _name(weight: Any) -> str:
 
 
 def _without_cell(name: str) -> str:
-    """`lstm/lstm_cell_3/kernel` as `lstm/kernel`, as tfjs-layers' Container.loadWeights does."""
+    """`lstm/lstm_cell_3/kernel` as `lstm/kernel`, as tfjs-layers' Container.loadWeights does; `dense/kernel` stays."""
     *scopes, last = name.split("/")
-    return "/".join([*scopes[:-1], last])
+    return "/".join([*scopes[:-1], last]) if len(scopes) > 1 else name
 
 
 def list_taps(job: Job) -> list[TapSpec]:

@@ -8,15 +8,17 @@ import subprocess
 import uuid
 from collections.abc import Generator
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Message
 from quantlab.runtimes._bundle import DIST, bundle_environment
+from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["BUNDLE", "environment", "find_node", "run", "start", "time"]
+__all__ = ["BUNDLE", "environment", "environment_native", "find_node", "run", "start", "time"]
 
 BUNDLE = DIST / "node.cjs"
 """The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
@@ -65,6 +67,23 @@ def environment(format_name: str) -> dict[str, str]:
     return {"node": version, **bundled}
 
 
+def environment_native(format_name: str) -> dict[str, str]:
+    """The same on TensorFlow's own kernels.
+
+    Raises:
+        RuntimeUnavailable: If the addon is not built, too.
+    """
+    versions = environment(format_name)
+    find_addon()
+    return {
+        **versions,
+        "@tensorflow/tfjs-node": tfjs_node_version(),
+        "tensorflow": version("tensorflow"),
+        "onednn": "on" if onednn() else "off",
+        "threads": "1",
+    }
+
+
 def start(document: Message, workshop: Workshop) -> Child:
     """A Node process that works on a job document."""
     program, _ = find_node()
@@ -72,7 +91,8 @@ def start(document: Message, workshop: Workshop) -> Child:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, allow_nan=False))
     command = [program, str(BUNDLE), str(file)]
-    return workshop.keep(Child(command, log=workshop.folder / "node.log", environment={"NODE_OPTIONS": ""}))
+    environment = {"NODE_OPTIONS": "", **(addon_environment() if document["backend"] == "native" else {})}
+    return workshop.keep(Child(command, log=workshop.folder / "node.log", environment=environment))
 
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:

@@ -36,6 +36,9 @@ const SHARED = Object.freeze({
   logLevel: /** @type {const} */ ('silent'),
 });
 
+/** What the addon of node-native is compiled from where it is asked for, by folder. */
+const ADDON_SOURCES = Object.freeze(['@tensorflow/tfjs-node/binding', 'node-api-headers/include']);
+
 async function bundleNode() {
   const { metafile } = await build({
     ...SHARED,
@@ -48,6 +51,7 @@ async function bundleNode() {
     define: { 'import.meta.dirname': '__dirname' },
     // tfjs asks for it only where there is no global fetch, and Node.js has one.
     external: ['node-fetch'],
+    alias: { '@tensorflow/tfjs': './tfjs-for-node.mjs' },
   });
   return sourcesOf(metafile);
 }
@@ -81,6 +85,17 @@ function copyWasmFiles() {
   }
 }
 
+/** Copies them into one folder; the files that were copied. */
+function copyAddonSources() {
+  const to = path.join(DIST, 'native');
+  fs.mkdirSync(to, { recursive: true });
+  return ADDON_SOURCES.flatMap((from) => {
+    const names = fs.readdirSync(path.join(MODULES, from)).filter((name) => /\.(cc|h)$/.test(name));
+    for (const name of names) fs.copyFileSync(path.join(MODULES, from, name), path.join(to, name));
+    return names.map((name) => path.join(MODULES, from, name));
+  });
+}
+
 /** @param {string[]} files */
 function writeLicences(files) {
   // Of all the bundled packages of that licence only this one brings its text.
@@ -92,7 +107,7 @@ try {
   fs.rmSync(DIST, { recursive: true, force: true });
   const files = [...await bundleNode(), ...await bundleBrowser()];
   copyWasmFiles();
-  writeLicences([...new Set(files)]);
+  writeLicences([...new Set([...files, ...copyAddonSources()])]);
 } catch (error) {
   // Without its stack, which would push the message out of the tail that the build shows.
   console.error(/** @type {Error} */ (error).message);

@@ -17,6 +17,7 @@ import vm from 'node:vm';
 import manifest from './package.json' with { type: 'json' };
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
+import { chooseBackend } from './tfjs-artifact.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openLayersModel } from './tfjs-layers.mjs';
 import { openFlatbuffer } from './tflite.mjs';
@@ -104,6 +105,7 @@ function writeWhole(descriptor, position, bytes) {
 /** @type {Record<string, () => Promise<unknown>>} */
 const BACKENDS = Object.freeze({
   cpu: () => import('@tensorflow/tfjs-backend-cpu'),
+  native: async () => (await import('./native.mjs')).startNative(),
   wasm: async () => (await import('@tensorflow/tfjs-backend-wasm')).setWasmPaths(`${import.meta.dirname}/`),
 });
 
@@ -165,12 +167,10 @@ async function openTflite(job, platform) {
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
   tfjs: async ({ backend }) => {
-    const tf = await startTfjs(backend);
-    await tf.setBackend(backend);
+    await chooseBackend(await startTfjs(backend), backend);
   },
   'tfjs-layers': async ({ backend }) => {
-    const tf = await startLayers(backend);
-    await tf.setBackend(backend);
+    await chooseBackend(await startLayers(backend), backend);
   },
   tflite: async ({ backend }) => {
     await startLiteRt(backend);

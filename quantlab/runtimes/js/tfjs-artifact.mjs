@@ -84,11 +84,18 @@ function weightBytes({ shape, dtype, quantization }) {
 }
 
 /**
+ * What tfjs calls a backend, where that is not the second half of our runtime's name.
+ * @type {Record<string, string>}
+ */
+const TFJS_NAMES = Object.freeze({ native: 'tensorflow' });
+
+/**
  * @param {Tf} tf
  * @param {string} backend
  */
 export async function chooseBackend(tf, backend) {
-  if (tf.findBackendFactory(backend) && await tf.setBackend(backend)) return;
+  const name = TFJS_NAMES[backend] ?? backend;
+  if (tf.findBackendFactory(name) && await tf.setBackend(name)) return;
   throw new JobError(`tfjs could not start its backend '${backend}'; 'quantlab doctor' tells which run here`);
 }
 
@@ -100,6 +107,7 @@ export async function chooseBackend(tf, backend) {
  */
 export async function environmentOf(tf, backend) {
   const versions = { tfjs: tf.version_core, backend };
+  if (backend === 'native') return { ...versions, kernels: 'TensorFlow, by tfjs-node' };
   if (backend !== 'wasm') return versions;
   return { ...versions, wasm_simd: await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT') ? 'yes' : 'no' };
 }
