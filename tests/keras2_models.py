@@ -84,13 +84,12 @@ def keras2_wide_norm(folder: Path) -> Path:
     image = keras.Input((8, 8, 2), name="image")
     convolution = keras.layers.Conv2D(16, 3, use_bias=False, name="first")
     norm = keras.layers.BatchNormalization(name="wide_norm", epsilon=1e-6)
-    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(norm(convolution(image))))
+    active = keras.layers.ReLU(name="active")(norm(convolution(image)))
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(active)
     model = keras.Model(image, keras.layers.Dense(5, activation="softmax", name="output_0")(pooled))
     sizes = np.logspace(-2.5, 0, 16, dtype=np.float32)
-    (kernel,) = convolution.get_weights()
-    convolution.set_weights([kernel * sizes])
-    gamma, beta, mean, variance = norm.get_weights()
-    norm.set_weights([gamma, beta, mean, variance * sizes**2])
+    _, beta, mean, _ = norm.get_weights()
+    norm.set_weights([sizes, beta, mean, sizes**2])  # so that together they change next to nothing
     return _saved(model, folder / "keras2_wide_norm.h5", {"image": _floats(8, 8, 2)})
 
 

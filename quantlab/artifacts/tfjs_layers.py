@@ -118,8 +118,13 @@ _TRANSPOSED = frozenset({"Conv2DTranspose", "Conv3DTranspose"})
 
 
 def _channel_axes(name: str, rank: int, kinds: Mapping[str, str]) -> tuple[int, ...]:
-    """The axes whose joint index is the output channel of a kernel; none for other weights."""
+    """The axes whose joint index is the output channel; none for weights of which each channel has no own share.
+
+    A batch norm divides a channel by one variance: a share of the whole vector's error says nothing of that channel.
+    """
     *scopes, weight = name.split("/")
+    if weight in {"gamma", "moving_variance"} and rank == 1:
+        return (0,)
     if weight == "depthwise_kernel" and rank == 4:
         return (2, 3)  # HWIM: an output channel is input channel × multiplier
     if weight not in {"kernel", "pointwise_kernel", "recurrent_kernel"} or rank < 2:

@@ -25,6 +25,8 @@ export async function startNative() {
   const [{ NodeJSKernelBackend }] = await Promise.all([
     import('@tensorflow/tfjs-node/dist/nodejs_kernel_backend.js'),
     import('@tensorflow/tfjs-node/dist/register_all_kernels.js'),
+    // Some of its kernels call ops as methods of tensors.
+    import('@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js'),
   ]);
   const binding = load(addon);
   core.registerBackend(NAME, () => new NodeJSKernelBackend(binding, '@tensorflow/tfjs-node'));

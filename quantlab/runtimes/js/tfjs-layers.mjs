@@ -46,7 +46,8 @@ export async function openLayersModel(tf, job, platform) {
     environment: await environmentOf(tf, job.backend),
     predict: predictor(loaded),
     tap: tapper(loaded),
-    close: () => model.dispose(),
+    // And not the model's own dispose, which keeps the weights of a layer that is called twice.
+    close: () => model.weights.forEach((weight) => weight.dispose()),
   };
 }
 

@@ -235,7 +235,7 @@ for (const { name, fields, reason } of [
   {
     name: 'a format that only Python runs',
     fields: { format: 'onnx' },
-    reason: "variants of the format 'onnx' do not run in test; those of tfjs do",
+    reason: "variants of the format 'onnx' do not run in test; those of tfjs and tfjs-layers do",
   },
 ]) {
   test(`fails on ${name}`, async () => {
