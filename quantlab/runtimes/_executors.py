@@ -36,6 +36,7 @@ TAPPERS: Mapping[str, Callable[[Job, Sequence[str]], Tapped]] = {
 TAP_LISTS: Mapping[str, Callable[[Job], list[TapSpec]]] = {
     "reference-graph": _graph_taps.list_graph_taps,
     "tfjs": _graph_taps.list_graph_taps,
+    "tfjs-isolated": _graph_taps.list_graph_taps,
     "tfjs-layers": _tfjs_layers.list_taps,
 }
 """Format → what lists the tensors inside one of its artifacts; those of a TFLite file are in the file."""
