@@ -72,6 +72,15 @@ def write_tfjs(folder, weights=(("kernel", KERNEL),), *, inputs=IMAGE, outputs=S
 DENSE_LAYER = {"class_name": "Dense", "config": {"name": "scores", "units": 3}}
 
 
+FOREIGN = {
+    "class_name": "Dense",
+    "config": {
+        "name": "scores",
+        "activation": {"class_name": "function", "module": "subprocess", "config": "getoutput"},
+    },
+}
+
+
 def keras_input(name, *shape, **more):
     return {"class_name": "InputLayer", "config": {"name": name, "batch_input_shape": [None, *shape], **more}}
 
@@ -480,6 +489,12 @@ def test_a_format_is_told_by_the_topology(tmp_path):
             "has the layer 'evil' (Lambda), which tfjs' layers-models do not have; use the graph-model, that is the "
             "settings tfjs-*",
             id="code that would run",
+        ),
+        pytest.param(
+            "tfjs-layers",
+            lambda path: write_layers(path, layers=[FOREIGN]),
+            "names the module 'subprocess', which is not Keras'; do not trust this model",
+            id="a module that would be imported",
         ),
         pytest.param(
             "tfjs-layers",

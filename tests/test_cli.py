@@ -236,14 +236,14 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
     done = run_quantlab("doctor", cwd=tmp_path, env={"QUANTLAB_NODE": "/nowhere/node"})
     assert (done.status, done.stderr) == (2, "")
     lines = done.stdout.splitlines()
-    assert [line[0] for line in lines[:-2]] == ["✓"] * 6 + ["✗"] * 3
+    assert [line[0] for line in lines[:-2]] == ["✓"] * 6 + ["✗"] * 3 + ["✓"]  # node-native is not needed
     mend = (
         "Node.js at '/nowhere/node' does not start ([Errno 2] No such file or directory: '/nowhere/node'); "
         "set QUANTLAB_NODE to a Node.js of 20.11 or newer"
     )
     assert [line[2:].split(maxsplit=1)[0] for line in lines[6:9]] == ["Node.js", "tfjs", "LiteRT.js"]
     assert all(line.endswith(f"  {mend}") for line in lines[6:9])
-    assert lines[-1] == "3 of 9 need mending"
+    assert lines[-1] == "3 of 10 need mending"
 
 
 # Artifacts alone

@@ -11,6 +11,7 @@ from typing import Any
 __all__ = [
     "TFJS_LAYERS",
     "KerasLayer",
+    "foreign_modules",
     "input_layers",
     "layers_of",
     "output_names",
@@ -78,6 +79,15 @@ def _members(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def unknown_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
     """Layers whose class tfjs does not have."""
     return [layer for layer in layers_of(model) if layer.kind not in TFJS_LAYERS]
+
+
+def foreign_modules(configuration: Any) -> list[str]:
+    """Modules other than Keras' own that a configuration names, however deep: Keras would import them."""
+    inner = configuration.values() if isinstance(configuration, dict) else configuration
+    found = [each for part in inner if isinstance(part, dict | list) for each in foreign_modules(part)]
+    module = configuration.get("module") if isinstance(configuration, dict) and "class_name" in configuration else None
+    own = module is None or str(module).partition(".")[0] in {"keras", "tf_keras", "builtins"}
+    return found if own else [str(module), *found]
 
 
 def run_otherwise(model: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from quantlab.artifacts._keras_layers import (
     KerasLayer,
+    foreign_modules,
     input_layers,
     layers_of,
     output_names,
@@ -51,6 +52,8 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     if not isinstance(model, dict) or not isinstance(model.get("config"), dict | list):
         raise ArtifactError(f"'{file}' holds weights without a model's layers; convert a whole model, not its weights")
     refuse_unknown_layers(model, f"'{file}'")
+    if foreign := foreign_modules(model):
+        raise ArtifactError(f"'{file}' names the module '{foreign[0]}', which is not Keras'; do not trust this model")
     return model
 
 

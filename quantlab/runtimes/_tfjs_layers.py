@@ -4,7 +4,7 @@ A weight's name in the manifest is that of the Keras model it was saved from. tf
 recurrent layer, which changes from one session to the next, where it does not find a name as it is; so does this.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,19 @@ def load(job: Job) -> Execution:
     return Execution(_caller(model, outputs, job), {"kernels": "TensorFlow, by tf_keras"})
 
 
-def _caller(model: Any, outputs: Sequence[Any], job: Job) -> Any:
+def _caller(model: Any, outputs: Sequence[Any], job: Job) -> Callable[[Sequence[Array]], list[Array]]:
+    """What computes some tensors of the model, from one batch of each of the job's inputs."""
     import tensorflow as tf
     import tf_keras
 
     whole = tf_keras.Model(model.inputs, list(outputs))
     inputs = [_at(model.inputs, each.position, "input") for each in job.inputs]
-    places = [next(place for place, each in enumerate(model.inputs) if each is tensor) for tensor in inputs]
     function = tf.function(lambda tensors: whole(tensors, training=False), reduce_retracing=True)
 
     def call(batches: Sequence[Array]) -> list[Array]:
         fed: list[Any] = [None] * len(model.inputs)
-        for place, batch, tensor in zip(places, batches, inputs, strict=True):
-            fed[place] = tf.constant(batch.astype(tensor.dtype.as_numpy_dtype, copy=False))
+        for file, batch, tensor in zip(job.inputs, batches, inputs, strict=True):
+            fed[file.position] = tf.constant(batch.astype(tensor.dtype.as_numpy_dtype, copy=False))
         return [value.numpy() for value in tf.nest.flatten(function(fed))]
 
     return call
@@ -60,13 +60,14 @@ def _rebuilt(folder: Path) -> Any:
     configuration = read_configuration(folder)
     try:
         model = tf_keras.models.model_from_config(configuration)
-        model.build(None) if not model.built else None
     except Exception as error:  # whatever tf_keras makes of a configuration
         text = " ".join(str(error).split())[:300]
         raise TrialError(
             f"tf_keras could not build the model that model.json describes ({type(error).__name__}: {text}); "
             f"convert the model again"
         ) from error
+    if not model.inputs:
+        raise TrialError("the layers-model does not tell the shape of its input; save the model after it was built")
     _set_weights(model, {entry["name"]: decode(entry, stored) for entry, stored in stored_weights(folder)})
     return model
 
