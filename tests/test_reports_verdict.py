@@ -30,6 +30,7 @@ from quantlab.types import (
     Judgement,
     Loss,
     SettingVerdict,
+    Spread,
     TrialEvidence,
     Verdict,
     WorstSample,
@@ -37,6 +38,7 @@ from quantlab.types import (
 from quantlab_reports import verdict_document
 from quantlab_reports.junit import render_junit
 from quantlab_reports.pull_request import as_text, render_pull_request
+from quantlab_reports.moved import moved_cells
 from quantlab_reports.verdict_document import flips_of, gravest, render_verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -281,6 +283,13 @@ def test_a_study_in_full() -> None:
     budget = Budget(max_accuracy_loss="0.5%", max_class_loss="2pt", max_size="500KB", min_agreement="99%", target="web")
     verdict = a_verdict(judged(breaking()), budget=budget, untested=("chromium-webgl",))
     document = json.loads(render_verdicts([verdict], evidence=evidence_for(verdict)))
+    row = document["studies"][0]["judgements"][0]
+    told = {key: row.pop(key) for key in ("classes", "worst")}
+    assert [(each["label"], each["right_to_wrong"], each["p_holm"]) for each in told["classes"]] == [
+        (5, 1, 1.0),
+        (6, 24, 2.46e-4),
+    ]
+    assert [(each["index"], each["divergence"]) for each in told["worst"][:2]] == [(100, "Infinity"), (101, "Infinity")]
     assert document == {
         "schema": 1,
         "outcome": "breaks",
@@ -327,11 +336,26 @@ def test_a_study_in_full() -> None:
                         "right_to_wrong_indices": [3, 14],
                         "wrong_to_right_indices": [15],
                         "size_bytes": 7400,
+                        "others": [],
+                        "divergence": None,
+                        "true_class": None,
+                        "calibration_error": None,
+                        "calibration_error_reference": None,
+                        "non_finite": 0,
                     }
                 ],
             }
         ],
     }
+
+
+def test_how_far_predictions_moved() -> None:
+    spread = Spread(9744, 2, 0, None, None, 1e-5, {"90": 1e-3, "95": 2e-3, "99": 0.01, "99.9": math.inf}, math.inf)
+    fall = Spread(50, mean=0.001, standard_error=1e-4, maximum=0.13)
+    moved = {"divergence": spread, "true_class": fall, "calibration_error": 0.011, "calibration_error_reference": 0.009}
+    evidence = replace(known_of(breaking()).evidence or Evidence("", "", 0, None), **moved)
+    assert moved_cells(evidence) == ("–", "1e−05", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011")
+    assert moved_cells(replace(evidence, divergence=None)) is None
 
 
 def row_of(judgement: Judgement, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from quantlab.types import (
     WorstSample,
 )
 from quantlab.verdict import TARGETS, rounded_down, rounded_up, size
+from quantlab_reports.moved import MOVED_HEADINGS, moved_cells
 from quantlab_reports.verdict_document import evidence_of, flips_of, gravest, with_evidence
 
 __all__ = ["render_pull_request"]
@@ -76,7 +77,7 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
     told = [_heading(verdicts), *(_summary(each, several=several) for each in verdicts)]
     columns = [each for each in _COLUMNS if several or each.heading != "study"]
     told.append(_table([each.heading for each in columns], [[each.cell(row) for each in columns] for row in rows]))
-    sections = [_reasons(rows, several=several), _classes(rows, several=several), _worst(rows, several=several)]
+    sections = [part(rows, several=several) for part in (_reasons, _classes, _moved, _worst)]
     return _within_a_comment(told, [each for each in sections if each], _footer(verdicts, rows))
 
 
@@ -291,6 +292,19 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
     ]
     title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
     return "\n\n".join([title, _table(headings, cells), *beyond])
+
+
+def _moved(rows: Sequence[Row], *, several: bool) -> str:
+    cells = [
+        (_name(row, several=several), row.runtimes, *moved)
+        for row in rows
+        if row.setting.quantized and row.evidence and (moved := moved_cells(row.evidence)) is not None
+    ]
+    if not cells:
+        return ""
+    told = "How far predictions moved: divergence, the true class's probability, calibration before and after"
+    table = _table(("setting", "runtime", *MOVED_HEADINGS), cells)
+    return f"<details>\n<summary>{told}</summary>\n\n{table}\n\n</details>"
 
 
 def _worst(rows: Sequence[Row], *, several: bool) -> str:

@@ -54,6 +54,13 @@ Of a judgement:
 | `right_to_wrong`, `wrong_to_right` | samples that lost or gained in the metric; null as `p_mcnemar` |
 | `right_to_wrong_indices`, `wrong_to_right_indices` | which lost or gained the right top-1, from 0; null without |
 | `size_bytes` | what the target transfers of the setting; null where nothing was converted |
+| `others` | losses of further metrics; null without evidence, as all below |
+| `classes` | every class with samples: flips, loss, bounds, p of a one-sided exact McNemar test, also by Holm |
+| `divergence` | KL(reference‖candidate) in nats: mean and its error, median, percentiles, maximum, infinite ones |
+| `true_class` | the same of what the true class's probability fell by, reference − candidate |
+| `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
+| `worst` | the samples on which the variant strays most, by index from 0 among those that were scored |
+| `non_finite` | NaN and infinite elements of the output |
 
 A float that JSON does not have is one of the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 """
@@ -61,7 +68,7 @@ A float that JSON does not have is one of the strings `"NaN"`, `"Infinity"` and 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from quantlab.store import json_number
@@ -193,7 +200,26 @@ def _judgement(judgement: Judgement, setting: SettingVerdict, evidence: Evidence
         "right_to_wrong_indices": evidence.right_to_wrong if evidence and compared else None,
         "wrong_to_right_indices": evidence.wrong_to_right if evidence and compared else None,
         "size_bytes": setting.size_bytes,
+        **_beside(evidence),
     }
+
+
+_BESIDE = (
+    "others",
+    "classes",
+    "divergence",
+    "true_class",
+    "calibration_error",
+    "calibration_error_reference",
+    "worst",
+    "non_finite",
+)
+
+
+def _beside(evidence: Evidence | None) -> dict[str, Any]:
+    """What is told beside the loss that decides; null without evidence."""
+    told = asdict(evidence) if evidence else {}
+    return {key: told.get(key) for key in _BESIDE}
 
 
 def _plain(value: Any) -> Any:
