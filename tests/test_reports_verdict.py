@@ -37,8 +37,8 @@ from quantlab.types import (
 )
 from quantlab_reports import verdict_document
 from quantlab_reports.junit import render_junit
-from quantlab_reports.pull_request import as_text, render_pull_request
 from quantlab_reports.moved import moved_cells
+from quantlab_reports.pull_request import as_text, render_pull_request
 from quantlab_reports.verdict_document import flips_of, gravest, render_verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
