@@ -4,13 +4,13 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from quantlab.errors import QuantlabError, UsageError
 from quantlab.processes import python_environment
-from quantlab.runtimes import build_addon, find_addon, node
+from quantlab.runtimes import browser, build_addon, find_addon, node
 
 __all__ = ["Check", "build_runtime", "examine", "report"]
 
@@ -23,6 +23,8 @@ class Check:
     works: bool
     found: str
     """What there is, or what is wrong and the command that mends it."""
+    optional: bool = False
+    """Whether only runtimes that are not used by default need it."""
 
 
 def examine() -> list[Check]:
@@ -36,7 +38,8 @@ def examine() -> list[Check]:
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
         _check("tfjs in Node.js", lambda: _environment("tfjs")),
         _check("LiteRT.js in Node.js", lambda: _environment("tflite")),
-        _optional("node-native", find_addon),
+        replace(_check("node-native", lambda: str(find_addon())), optional=True),
+        replace(_check("Chromium, for chromium-*", _browser), optional=True),
     ]
 
 
@@ -55,14 +58,6 @@ def _check(name: str, find: Callable[[], str]) -> Check:
         return Check(name, works=True, found=find())
     except QuantlabError as error:
         return Check(name, works=False, found=str(error))
-
-
-def _optional(name: str, find: Callable[[], Path]) -> Check:
-    """What a study does without unless it is asked for."""
-    try:
-        return Check(name, works=True, found=str(find()))
-    except QuantlabError as error:
-        return Check(name, works=True, found=f"not there, and not used unless asked for: {error}")
 
 
 def build_runtime(name: str) -> str:
@@ -104,9 +99,20 @@ def _environment(format_name: str) -> str:
     return ", ".join(f"{name} {text}" for name, text in node.environment(format_name).items())
 
 
+def _browser() -> str:
+    program, found = browser.find_browser()
+    return f"{found}, {program}; sandbox {browser.environment('tfjs')['sandbox']}"
+
+
 def report(checks: list[Check]) -> str:
     """A line a check."""
     width = max(len(check.name) for check in checks)
-    lines = [f"{'✓' if check.works else '✗'} {check.name:{width}}  {check.found}" for check in checks]
-    broken = sum(not check.works for check in checks)
+    lines = [f"{_mark(check)} {check.name:{width}}  {check.found}" for check in checks]
+    broken = sum(not check.works and not check.optional for check in checks)
     return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
+
+
+def _mark(check: Check) -> str:
+    if check.works:
+        return "✓"
+    return "·" if check.optional else "✗"

@@ -15,6 +15,9 @@ from pathlib import Path
 
 __all__ = ["browser_processes", "end_browser", "peak_memory_bytes"]
 
+_OF_WINDOWS = "--top-chrome-webui"
+"""Marks the renderer of the browser's own windows, which can be larger than a page's."""
+
 _ENDING_SECONDS = 5.0
 """A process that was sent SIGKILL is gone in milliseconds, but where the system is out of breath."""
 
@@ -62,9 +65,9 @@ def end_browser(folder: Path) -> None:
 def peak_memory_bytes(folder: Path, kinds: Iterable[str]) -> int | None:
     """The most that the largest process of each kind (`renderer`, `gpu-process`) has held, added up; None if not told.
 
-    A browser keeps other pages' renderers ready, which are smaller than one that works.
+    A browser keeps a renderer ready for the next page, which is smaller than one that works.
     """
-    processes = browser_processes(folder)
+    processes = {pid: command for pid, command in browser_processes(folder).items() if _OF_WINDOWS not in command}
     peaks = [
         max((_peak(pid) for pid, command in processes.items() if f"--type={kind}" in command), default=0)
         for kind in kinds

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from playwright.async_api import Browser, BrowserType, Error, Page, async_playwright
+from playwright.async_api import Browser, BrowserType, Error, async_playwright
 
 from quantlab.processes import Message
 from quantlab.runtimes._browser_tree import end_browser, peak_memory_bytes
@@ -64,7 +64,10 @@ class _Talk:
     _over: bool = False
 
     def say(self, message: Mapping[str, Any]) -> None:
-        """Pass a message on; after the last one nothing follows."""
+        """Pass a message on, and what is meant for the log to the log; after the last message nothing follows."""
+        if message["type"] == "log":
+            print(message["text"], file=sys.stderr)
+            return
         with self._lock:
             if self._over:
                 return
@@ -120,19 +123,22 @@ async def _launch_for(chromium: BrowserType, job: Message, address: str) -> Brow
     return await _launch(chromium, job["browser"], _SOFTWARE_WEBGPU)
 
 
-def _watch(browser: Browser, page: Page, talk: _Talk) -> None:
-    page.on("crash", lambda _: talk.fail(_CRASHED))
-    page.on("pageerror", lambda error: talk.fail(f"the page failed: {error.message}"))
-    page.on("console", lambda said: print(f"{said.type}: {said.text}", file=sys.stderr))
+async def _open(browser: Browser, address: str, talk: _Talk) -> None:
+    """Open the page, and fail where it or the browser goes away.
+
+    Not as a page of Playwright's, which would have the browser keep the bytes of every batch for its inspector.
+    """
     browser.on("disconnected", lambda _: talk.fail(_GONE))
+    devtools = await browser.new_browser_cdp_session()
+    devtools.on("Target.targetCrashed", lambda _: talk.fail(_CRASHED))
+    await devtools.send("Target.setDiscoverTargets", {"discover": True})
+    await devtools.send("Target.createTarget", {"url": address})
 
 
 async def _drive(job: Message, talk: _Talk, address: str) -> None:
     async with async_playwright() as playwright:
         browser = await _launch_for(playwright.chromium, job, address)
-        page = await browser.new_page()
-        _watch(browser, page, talk)
-        await page.goto(address)
+        await _open(browser, address, talk)
         await talk.ended.wait()
 
 

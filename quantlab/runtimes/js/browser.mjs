@@ -124,7 +124,28 @@ const PREPARE = Object.freeze({
 /** @type {Record<string, OpenExecutor>} */
 const EXECUTORS = Object.freeze({ tfjs: openOnBackend, tflite: openTflite });
 
+/** What libraries print goes to the parent's log, since nobody sees this page's console. */
+function logToParent() {
+  for (const level of /** @type {const} */ (['warn', 'error'])) {
+    console[level] = (...values) => {
+      const text = values.map((value) => (value instanceof Error ? value.stack : String(value))).join(' ');
+      // It is no loss where it does not arrive.
+      send('message', JSON.stringify({ type: 'log', text: `${level}: ${text}` })).catch(() => {});
+    };
+  }
+}
+
+/** What nobody caught must not leave the parent waiting. */
+function failUncaught() {
+  /** @param {unknown} error */
+  const fail = (error) => emit({ type: 'failed', reason: `the page failed: ${error}` });
+  addEventListener('error', ({ message }) => fail(message));
+  addEventListener('unhandledrejection', ({ reason }) => fail(reason));
+}
+
 async function main() {
+  logToParent();
+  failUncaught();
   const job = await (await fetch('job')).json();
   if (job.taps) await answerRequests(job, EXECUTORS, { ...PLATFORM, requests });
   else if (job.time) await timeVariant(job, EXECUTORS, { ...PLATFORM, prepare: PREPARE[job.format], peakMemory });
