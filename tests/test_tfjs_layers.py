@@ -117,8 +117,8 @@ def test_every_file_is_the_official_converters(name, model_files, official, work
         ),
         pytest.param(
             "module",
-            "a layers-model is made of Keras layers, and '{path}' is a SavedModel without any; use the graph-model, "
-            "that is the settings tfjs-*, or give the .h5 file of a Keras 2 model",
+            "a layers-model is made of Keras layers, and '{path}' is a SavedModel without any that tf_keras knows; use "
+            "the graph-model, that is the settings tfjs-*, or give the .h5 file of a Keras 2 model",
             id="no Keras",
         ),
         pytest.param(
@@ -216,6 +216,15 @@ def test_the_recipe_is_the_official_command(tmp_path):
     assert recipe(replace(request, scheme="float32", model=tmp_path / "model.keras")) == (
         f"tensorflowjs_converter --input_format=keras_saved_model {tmp_path}/saved out"
     )
+
+
+def test_an_old_saved_model_of_keras_is_converted(data_folder, tmp_path):
+    """Of a TensorFlow that kept the layers in saved_model.pb itself, before there was keras_metadata.pb."""
+    path = data_folder / "mlperf-tiny" / "kws_ref_model"
+    (conversion,) = convert("tfjs-layers", asked(path, ["uint8"], tmp_path))
+    assert conversion.reason is None
+    weights = ARTIFACTS["tfjs-layers"].inspect(conversion.folder).weights
+    assert set(weights) == {"uint8"}
 
 
 @pytest.fixture(scope="module")

@@ -37,9 +37,7 @@ def _given(request: ConversionRequest) -> Path:
 def _hdf5(request: ConversionRequest) -> Path:
     """The model as an `.h5` file of Keras 2."""
     model = _given(request)
-    if model.is_dir():
-        _refuse_without_layers(model)
-    else:
+    if not model.is_dir():
         config = read_keras_config(model)
         if config.of_keras_3:
             refuse_keras_3(config.layers, f"'{model}'")
@@ -51,18 +49,18 @@ def _hdf5(request: ConversionRequest) -> Path:
 _HDF5 = frozenset({".h5", ".hdf5"})
 
 
-def _refuse_without_layers(saved_model: Path) -> None:
-    if not (saved_model / "keras_metadata.pb").is_file():
-        raise ConversionError(
-            f"a layers-model is made of Keras layers, and '{saved_model}' is a SavedModel without any; use the "
-            f"graph-model, that is the settings tfjs-*, or give the .h5 file of a Keras 2 model"
-        )
-
-
 def _saved_again(saved_model: Path, file: Path) -> Path:
     import tf_keras
 
-    model = tf_keras.models.load_model(saved_model, compile=False)
+    try:
+        model = tf_keras.models.load_model(saved_model, compile=False)
+    except (ValueError, AttributeError, OSError):  # what it says of a SavedModel that Keras has no part in
+        model = None
+    if not isinstance(model, tf_keras.Model):
+        raise ConversionError(
+            f"a layers-model is made of Keras layers, and '{saved_model}' is a SavedModel without any that tf_keras "
+            f"knows; use the graph-model, that is the settings tfjs-*, or give the .h5 file of a Keras 2 model"
+        )
     try:
         model.save(file, save_format="h5")
     except NotImplementedError as error:  # a subclassed model has no configuration
