@@ -60,11 +60,12 @@ def source_hash(root: Path) -> str:
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """List this hook, the manifest, the lock and the modules, without the tests."""
+    """List this hook, the manifest, the lock, the page and the modules, without the tests."""
     folder = root / JS_FOLDER
     yield root / "hatch_build.py"
     yield folder / "package.json"
     yield folder / "package-lock.json"
+    yield from sorted(folder.glob("*.html"))
     yield from sorted(path for path in folder.glob("*.mjs") if not path.name.endswith(".test.mjs"))
 
 

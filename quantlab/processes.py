@@ -69,11 +69,19 @@ def python_environment(*, onednn: bool) -> dict[str, str]:
 class Child:
     """A process that reads JSON lines and answers in JSON lines.
 
-    Use it as a context manager: leaving it, by whatever way, ends the process and all that it started.
+    Use it as a context manager: leaving it, by whatever way, ends the process and all that it started. `after` is
+    called whenever that was done, for what the process started outside its group, and left behind.
     """
 
-    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
-        self._log = log
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        after: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._log, self._after = log, after
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stderr:
             self._log_start = stderr.tell()  # what stands before are the last words of others
@@ -173,6 +181,7 @@ class Child:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+        self._after()
 
 
 def last_line(log: Path, *, since: int) -> str:

@@ -2,7 +2,7 @@
 
 import difflib
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from quantlab.errors import UsageError
 from quantlab.types import Setting
@@ -14,6 +14,20 @@ _ALL = (
     Setting("tfjs-float16", "tfjs", "float16", "graph-model, float32 weights stored as half floats"),
     Setting("tfjs-uint8", "tfjs", "uint8", "graph-model, float32 weights stored in 8 bits, affine per tensor"),
     Setting("tfjs-uint16", "tfjs", "uint16", "graph-model, float32 weights stored in 16 bits, affine per tensor"),
+    Setting("tfjs-layers-float32", "tfjs-layers", "float32", "layers-model, weights as they are", default=False),
+    Setting(
+        "tfjs-layers-float16", "tfjs-layers", "float16", "layers-model, weights stored as half floats", default=False
+    ),
+    Setting(
+        "tfjs-layers-uint8", "tfjs-layers", "uint8", "layers-model, weights in 8 bits, affine per tensor", default=False
+    ),
+    Setting(
+        "tfjs-layers-uint16",
+        "tfjs-layers",
+        "uint16",
+        "layers-model, weights in 16 bits, affine per tensor",
+        default=False,
+    ),
     Setting("tflite-float32", "tflite", "float32", "TFLite file, weights as they are"),
     Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats"),
     Setting(
@@ -56,8 +70,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return "there are " + ", ".join(known)
 
 
-def choose(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+def choose(
+    kind: str, asked: Sequence[str], known: Sequence[str], *, matches: Callable[[str, str], bool] = fnmatch.fnmatchcase
+) -> tuple[str, ...]:
     """The names of `known`, in its order, that any of `asked` names or matches as a glob; `all` is every one.
+
+    Args:
+        kind: What they are names of, for a message.
+        asked: Names and globs, several of which may stand in one with commas between.
+        known: The names there are.
+        matches: Whether a name is meant by a glob.
 
     >>> choose("setting", ["b*", "a"], ["a", "b1", "b2", "c"])
     ('a', 'b1', 'b2')
@@ -70,10 +92,10 @@ def choose(kind: str, asked: Sequence[str], known: Sequence[str]) -> tuple[str, 
         raise UsageError(f"no {kind} was named; {nearest('', known)}")
     chosen: set[str] = set()
     for pattern in patterns:
-        matches = list(known) if pattern == "all" else fnmatch.filter(known, pattern)
-        if not matches:
+        found = [name for name in known if pattern == "all" or matches(name, pattern)]
+        if not found:
             raise UsageError(f"there is no {kind} '{pattern}'; {nearest(pattern, known)}")
-        chosen.update(matches)
+        chosen.update(found)
     return tuple(name for name in known if name in chosen)
 
 
@@ -81,4 +103,22 @@ def select_settings(asked: Sequence[str] | None) -> tuple[Setting, ...]:
     """The settings that names and globs choose; without any, those that run by default."""
     if asked is None:
         return tuple(setting for setting in _ALL if setting.default)
-    return tuple(SETTINGS[name] for name in choose("setting", asked, list(SETTINGS)))
+    return tuple(SETTINGS[name] for name in choose("setting", asked, list(SETTINGS), matches=_means))
+
+
+def _means(name: str, pattern: str) -> bool:
+    """Whether a glob chooses a setting: its format and its scheme by themselves, where it has a dash between them.
+
+    So `tfjs-*` is every graph-model and no layers-model, whose format is `tfjs-layers`.
+    """
+    setting = SETTINGS[name]
+    parts = pattern.split("-")
+    halves = [("-".join(parts[:place]), "-".join(parts[place:])) for place in range(1, len(parts))]
+    return (
+        fnmatch.fnmatchcase(name, pattern)
+        if not halves
+        else any(
+            fnmatch.fnmatchcase(setting.format, format_glob) and fnmatch.fnmatchcase(setting.scheme, scheme_glob)
+            for format_glob, scheme_glob in halves
+        )
+    )

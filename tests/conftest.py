@@ -11,7 +11,8 @@ pytest.register_assert_rewrite("contracts", "timing_contract")  # before their i
 from contracts import Workbench  # noqa: E402
 from small_models import SmallModel, make_in_child  # noqa: E402
 
-from quantlab.runtimes import Workshop  # noqa: E402
+from quantlab.errors import RuntimeUnavailable  # noqa: E402
+from quantlab.runtimes import Workshop, find_addon  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,15 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the models and data that CONTRIBUTING.md lists; name their folder with QUANTLAB_DATA")
     return folder
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an addon that is compiled on the machine."""
+    if any(item.iter_markers("needs_addon")):
+        try:
+            find_addon()
+        except RuntimeUnavailable as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -508,7 +508,10 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 
 
 def _make(folder: Path) -> None:
-    lines = [f"{name}\t{maker(folder).name}" for name, maker in MAKERS.items()]
+    import keras2_models  # which needs what is above
+
+    makers = {**MAKERS, **keras2_models.MAKERS}
+    lines = [f"{name}\t{maker(folder).name}" for name, maker in makers.items()]
     (folder / "written.txt").write_text("\n".join(lines))
 
 

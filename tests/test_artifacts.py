@@ -69,6 +69,39 @@ def write_tfjs(folder, weights=(("kernel", KERNEL),), *, inputs=IMAGE, outputs=S
     return folder
 
 
+DENSE_LAYER = {"class_name": "Dense", "config": {"name": "scores", "units": 3}}
+
+
+FOREIGN = {
+    "class_name": "Dense",
+    "config": {
+        "name": "scores",
+        "activation": {"class_name": "function", "module": "subprocess", "config": "getoutput"},
+    },
+}
+
+
+def keras_input(name, *shape, **more):
+    return {"class_name": "InputLayer", "config": {"name": name, "batch_input_shape": [None, *shape], **more}}
+
+
+def write_layers(
+    folder, weights=(("kernel", KERNEL),), *, inputs=("image",), outputs=("scores",), layers=(DENSE_LAYER,)
+):
+    """A layers-model of inputs of four and of layers that are not connected."""
+    write_tfjs(folder, weights)
+    document = json.loads((folder / "model.json").read_text())
+    config = {
+        "layers": [*(keras_input(name, 4) for name in inputs), *layers],
+        "input_layers": [[name, 0, 0] for name in inputs],
+        "output_layers": [[name, 0, 0] for name in outputs],
+    }
+    topology = {"keras_version": "2.19.0", "model_config": {"class_name": "Functional", "config": config}}
+    document |= {"format": "layers-model", "modelTopology": topology}
+    (folder / "model.json").write_text(json.dumps(document))
+    return folder
+
+
 def write_tflite(
     path, weights=(("kernel", KERNEL),), *, inputs=(("image", (1, 4)),), outputs=(("scores", (1, 3)),), names=()
 ):
@@ -103,6 +136,7 @@ def write_tflite(
 
 WRITERS = {
     "tfjs": write_tfjs,
+    "tfjs-layers": write_layers,
     "tflite": lambda folder, *weights, **ports: write_tflite(folder / "m.tflite", *weights, **ports),
 }
 
@@ -161,7 +195,7 @@ def test_the_hash_is_of_every_byte_that_is_served(format_name, tmp_path):
     ],
 )
 def test_weights_that_are_not_finite_are_named(format_name, weights, notes, tmp_path):
-    if format_name == "tfjs":
+    if format_name != "tflite":
         weights = [
             (name, each, {"original_dtype": "float32"}) if each.dtype == np.float16 else (name, each)
             for name, each in weights
@@ -263,6 +297,8 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
     if format_name == "tfjs":
         outputs = {name: signature_entry(f"{name}_node:0", 3) for name in ("width", "height", "scores")}
         path = write_tfjs(tmp_path / "served", outputs=outputs)
+    elif format_name == "tfjs-layers":
+        pytest.skip("a layers-model's outputs have no names but the model's")
     else:
         outputs = [(f"{name}_node", (1, 3)) for name in ("width", "height", "scores")]
         path = write_tflite(
@@ -282,6 +318,8 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
     if format_name == "tfjs":
         outputs = {f"Identity{number}:0": signature_entry(f"Identity{number}:0", 3) for number in ("_2", "", "_1")}
         path = write_tfjs(tmp_path / "served", outputs=outputs)
+    elif format_name == "tfjs-layers":
+        pytest.skip("a layers-model's outputs always have names")
     else:
         outputs = [(f"Identity{number}", (1, 3)) for number in ("", "_1", "_2")]
         path = write_tflite(tmp_path / "m.tflite", outputs=outputs)
@@ -326,10 +364,12 @@ def test_an_input_that_no_output_depends_on_is_left_out(tmp_path):
     ],
 )
 def test_an_artifact_of_another_model_is_refused(format_name, description, message, tmp_path):
+    if format_name == "tfjs-layers" and "output" in message:
+        pytest.skip("a layers-model does not tell the shapes of its outputs; the runtime does")
     path = WRITERS[format_name](tmp_path / "served")
     with pytest.raises(ArtifactError) as refused:
         describe_variant("mine", format_name, path, description)
-    batch = {"tfjs": None, "tflite": 1}[format_name]
+    batch = {"tfjs": None, "tfjs-layers": None, "tflite": 1}[format_name]
     end = "give an artifact that was made from this model"
     assert str(refused.value) == message.format(path=path, batch=batch) + end
 
@@ -396,18 +436,6 @@ def name_shard(path):
             id="a shard that is a link to elsewhere",
         ),
         pytest.param(
-            edit(lambda document: document.update(format="layers-model", modelTopology={"model_config": {}})),
-            "'{path}/model.json' is a layers-model, and only graph-models are run; "
-            "convert with --output_format=tfjs_graph_model",
-            id="a layers-model",
-        ),
-        pytest.param(
-            edit(lambda document: (document.pop("format"), document.update(modelTopology={"model_config": {}}))),
-            "'{path}/model.json' is a layers-model, and only graph-models are run; "
-            "convert with --output_format=tfjs_graph_model",
-            id="an old layers-model",
-        ),
-        pytest.param(
             edit(lambda document: document.pop("weightsManifest")),
             "'{path}/model.json' has no weightsManifest, so it is no tfjs model; convert the model again",
             id="another JSON",
@@ -421,8 +449,13 @@ def name_shard(path):
         ),
     ],
 )
-def test_a_tfjs_folder_that_is_not_whole(spoil, message, tmp_path):
+@pytest.mark.parametrize("format_name", ["tfjs", "tfjs-layers"])
+def test_a_tfjs_folder_that_is_not_whole(format_name, spoil, message, tmp_path):
     path = write_tfjs(tmp_path / "served", shards=2)
+    if format_name == "tfjs-layers":
+        shards = json.loads((path / "model.json").read_text())["weightsManifest"]
+        edit(lambda document: document.update(weightsManifest=shards))(write_layers(tmp_path / "layers"))
+        (path / "model.json").write_bytes((tmp_path / "layers" / "model.json").read_bytes())
     (tmp_path / "outside.bin").write_bytes(bytes(24))
     spoil(path)
     with pytest.raises(ArtifactError) as refused:
@@ -430,14 +463,69 @@ def test_a_tfjs_folder_that_is_not_whole(spoil, message, tmp_path):
     assert str(refused.value) == message.format(path=path)
 
 
-def test_the_published_layers_model_is_refused(data_folder):
-    path = (data_folder / "tfjs-layers-translator").resolve()
+def test_a_format_is_told_by_the_topology(tmp_path):
+    assert describe_given("mine", write_tfjs(tmp_path / "graph"), MODEL).format == "tfjs"
+    assert describe_given("mine", write_layers(tmp_path / "layers"), MODEL).format == "tfjs-layers"
+
+
+@pytest.mark.parametrize(
+    ("format_name", "write", "message"),
+    [
+        pytest.param(
+            "tfjs",
+            write_layers,
+            "is a layers-model, where a graph-model is asked for; convert with --output_format=tfjs_graph_model",
+            id="layers for a graph",
+        ),
+        pytest.param(
+            "tfjs-layers",
+            write_tfjs,
+            "is a graph-model, where a layers-model is asked for; convert with --output_format=tfjs_layers_model",
+            id="a graph for layers",
+        ),
+        pytest.param(
+            "tfjs-layers",
+            lambda path: write_layers(path, layers=[{"class_name": "Lambda", "config": {"name": "evil"}}]),
+            "has the layer 'evil' (Lambda), which tfjs' layers-models do not have; use the graph-model, that is the "
+            "settings tfjs-*",
+            id="code that would run",
+        ),
+        pytest.param(
+            "tfjs-layers",
+            lambda path: write_layers(path, layers=[FOREIGN]),
+            "names the module 'subprocess', which is not Keras'; do not trust this model",
+            id="a module that would be imported",
+        ),
+        pytest.param(
+            "tfjs-layers",
+            lambda path: edit(lambda document: document["modelTopology"].pop("model_config"))(write_layers(path)),
+            "holds weights without a model's layers; convert a whole model, not its weights",
+            id="weights alone",
+        ),
+        pytest.param(
+            "tfjs-layers",
+            lambda path: write_layers(path, inputs=(), outputs=()),
+            None,
+            id="no ports at all",
+        ),
+    ],
+)
+def test_a_layers_model_that_is_none(format_name, write, message, tmp_path):
+    write(tmp_path / "served")
     with pytest.raises(ArtifactError) as refused:
-        describe_given("mine", path, MODEL)
-    assert str(refused.value) == (
-        f"'{path}/model.json' is a layers-model, and only graph-models are run; "
-        f"convert with --output_format=tfjs_graph_model"
-    )
+        describe_variant("mine", format_name, tmp_path / "served", MODEL)
+    if message is not None:
+        assert str(refused.value) == f"'{tmp_path / 'served' / 'model.json'}' {message}"
+
+
+def test_the_ports_of_the_published_layers_model(data_folder):
+    path = (data_folder / "tfjs-layers-translator").resolve()
+    contents = ARTIFACTS["tfjs-layers"].inspect(path)
+    assert [(port.name, port.shape) for port in contents.inputs] == [
+        ("input_1", (None, None, 81)),
+        ("input_2", (None, None, 108)),
+    ]
+    assert [port.name for port in contents.outputs] == ["dense_1"]
 
 
 @pytest.mark.parametrize(

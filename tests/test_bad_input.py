@@ -300,6 +300,7 @@ SAMPLES = [
 
 # Names and options
 
+LAYERS = "tfjs-layers-float32, tfjs-layers-float16, tfjs-layers-uint8, tfjs-layers-uint16"
 UNKNOWN = "analyze digits.keras --data digits.npz"
 
 NAMES = [
@@ -311,19 +312,21 @@ NAMES = [
     Case(
         "a glob that matches no setting",
         f"{UNKNOWN} --settings tfjs-*,onnx-*",
-        "there is no setting 'onnx-*'; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, tflite-float32, "
+        "there is no setting 'onnx-*'; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        f"{LAYERS}, tflite-float32, "
         "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8",
     ),
     Case(
         "no setting at all",
         f"{UNKNOWN} --settings ,",
-        "no setting was named; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, tflite-float32, "
+        "no setting was named; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        f"{LAYERS}, tflite-float32, "
         "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8",
     ),
     Case(
         "an unknown runtime",
         f"{UNKNOWN} --runtimes python,node-wsam",
-        "there is no runtime 'node-wsam'; did you mean 'node-wasm'?",
+        "there is no runtime 'node-wsam'; did you mean 'node-wasm' or 'node-native'?",
     ),
     Case(
         "an unknown metric",

@@ -32,7 +32,7 @@ def test_as_many_right_answers(model, data, limit, data_folder, tmp_path):
     import quantlab
 
     options = quantlab.AnalyzeOptions(
-        settings=("all",), runtimes=("python",), limit=limit, out=tmp_path / "study", layers=False, costs=False
+        settings=(*TFJS, *TFLITE), runtimes=("python",), limit=limit, out=tmp_path / "study", layers=False, costs=False
     )
     study = quantlab.analyze(data_folder / model, data=str(data_folder / data), options=options)
     assert (study.samples.n, study.calibration.n) == (limit, 256)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contracts import check_runtime, check_runtime_survives
+from contracts import check_runtime, check_runtime_survives, refuse_absent
 from timing_contract import check_runtime_times
 
 from quantlab.artifacts import describe_given
@@ -17,7 +17,12 @@ from quantlab.runtimes.exchange import job_document, job_from
 from quantlab.types import ModelDescription, SampleSet, TensorSpec
 
 PLACES = [
-    pytest.param(runtime, format_name, id=f"{runtime.name} runs {format_name}")
+    pytest.param(
+        runtime,
+        format_name,
+        id=f"{runtime.name} runs {format_name}",
+        marks=[pytest.mark.needs_addon] if runtime.backend == "native" else [],
+    )
     for runtime in RUNTIMES.values()
     for format_name in runtime.formats
 ]
@@ -32,16 +37,19 @@ PLACES = [
     ],
 )
 def test_contract(runtime, format_name, name, workbench, tmp_path):
+    refuse_absent(runtime)
     check_runtime(runtime, workbench, format_name, name, tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_a_child_that_dies_or_hangs(runtime, format_name, workbench, tmp_path):
+    refuse_absent(runtime)
     check_runtime_survives(runtime, workbench, format_name, tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
+    refuse_absent(runtime)
     check_runtime_times(runtime, workbench, format_name, tmp_path)
 
 
@@ -55,6 +63,7 @@ def test_memory_is_not_what_the_parent_held():
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_what_the_outputs_depend_on_is_named(runtime, format_name):
+    refuse_absent(runtime)
     environment = runtime.environment(format_name)
     assert environment
     assert all(key and value for key, value in environment.items())
@@ -70,7 +79,7 @@ except RuntimeUnavailable as error:
     print(error)
 """
 
-NODE_RUNTIMES = [name for name in RUNTIMES if name != "python"]
+NODE_RUNTIMES = [name for name in RUNTIMES if name.startswith("node-")]
 
 
 @pytest.mark.parametrize("name", NODE_RUNTIMES)

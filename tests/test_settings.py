@@ -17,7 +17,8 @@ DEFAULT = [
     "tflite-dynamic",
     "tflite-int8",
 ]
-ALL = [*DEFAULT, "tflite-int16x8"]
+LAYERS = [f"tfjs-layers-{scheme}" for scheme in ("float32", "float16", "uint8", "uint16")]
+ALL = [*DEFAULT[:4], *LAYERS, *DEFAULT[4:], "tflite-int16x8"]
 
 
 def chosen(*asked: str) -> list[str]:
@@ -48,8 +49,15 @@ def test_without_names_those_that_are_fast_enough():
     [
         pytest.param(["all"], ALL, id="all"),
         pytest.param(["tflite-int16x8"], ["tflite-int16x8"], id="one that is off"),
-        pytest.param(["tfjs-*"], DEFAULT[:4], id="a glob"),
-        pytest.param(["*-float16", "tfjs-uint?"], ["tfjs-float16", "tfjs-uint8", "tflite-float16"], id="several globs"),
+        pytest.param(["tfjs-*"], DEFAULT[:4], id="a glob, and no format whose name begins alike"),
+        pytest.param(["tfjs-layers-*"], LAYERS, id="a glob of a format with a dash"),
+        pytest.param(["tfjs*-uint8"], ["tfjs-uint8", "tfjs-layers-uint8"], id="a glob of two formats"),
+        pytest.param(["*uint8"], ["tfjs-uint8", "tfjs-layers-uint8"], id="a glob without a dash"),
+        pytest.param(
+            ["*-float16", "tfjs-uint?"],
+            ["tfjs-float16", "tfjs-uint8", "tfjs-layers-float16", "tflite-float16"],
+            id="several globs",
+        ),
         pytest.param(["tflite-int8,tfjs-uint8"], ["tfjs-uint8", "tflite-int8"], id="commas, in the table's order"),
         pytest.param([" tfjs-uint8 , ,tfjs-uint8,"], ["tfjs-uint8"], id="spaces, nothing and the same again"),
     ],

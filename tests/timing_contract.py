@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contracts import KILLED, Workbench, kill_newest, names_in_library_order, no_process_left
+from contracts import KILLED, Workbench, kill_newest, model_for, names_in_library_order, no_process_left
 
 from quantlab.processes import ChildDied, Message
 from quantlab.runtimes import Job, Runtime, TimingPlan, Workshop, input_files
 from quantlab.runtimes.exchange import TensorFile
-from quantlab.types import SampleSet, Variant
+from quantlab.types import Variant
 
 __all__ = ["check_runtime_times"]
 
@@ -21,8 +21,8 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
 
     Nothing is written, and the memory is that of the runtime with nothing loaded, and more.
     """
-    variant, samples = workbench.float32("activations", format_name), workbench.samples("activations")
-    job = _timed_job(runtime, workbench, variant, samples)
+    name = model_for(format_name, "activations")
+    job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
     with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
         ready, *heartbeats, timed, last = runtime.time(job, PLAN, workshop)
         assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
@@ -40,14 +40,14 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
             list(messages)
 
 
-def _timed_job(runtime: Runtime, workbench: Workbench, variant: Variant, samples: SampleSet) -> Job:
-    names = names_in_library_order(workbench, "activations")
-    shapes = {name: array.shape[1:] for name, array in zip(names, workbench.models["activations"].outputs, strict=True)}
+def _timed_job(runtime: Runtime, workbench: Workbench, name: str, variant: Variant) -> Job:
+    names = names_in_library_order(workbench, name)
+    shapes = {each: array.shape[1:] for each, array in zip(names, workbench.models[name].outputs, strict=True)}
     outputs = tuple(
         TensorFile(port.name, "", 0, tuple(shapes[port.name]), "float32", port.tensor, port.position)
         for port in variant.outputs
     )
-    inputs = input_files(samples, variant)
+    inputs = input_files(workbench.samples(name), variant)
     return Job(variant.format, str(variant.path), runtime.backend, 1, 0, 1, inputs, outputs, {})
 
 

@@ -20,6 +20,7 @@ def _handle(message: Message, emit: Emit) -> None:
         sample_shapes={name: tuple(shape) for name, shape in message["sample_shapes"].items()},
         calibration={name: Path(file) for name, file in message["calibration"].items()},
         work=Path(message["work"]),
+        model=Path(message["model"]),
     )
     began, previous = time.perf_counter(), None
     for scheme in CONVERTERS[message["format"]].convert(request):

@@ -21,6 +21,8 @@ class ConversionRequest:
     """Input → `.npy` of samples for static quantization; empty where no scheme asks for it."""
     work: Path
     """A folder for what is needed on the way; removed afterwards."""
+    model: Path | None = None
+    """The file that the user gave, for a format that keeps Keras' layers; the SavedModel where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class RecipeRequest:
     """Input → the shape of one sample."""
     calibration: Mapping[str, Path]
     """Input → `.npy` of samples for static quantization; empty where the scheme needs none."""
+    model: Path | None = None
+    """The file that the user gave, written as `saved_model`."""
 
 
 @dataclass(frozen=True, slots=True)

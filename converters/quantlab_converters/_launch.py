@@ -90,6 +90,7 @@ def _document(format_name: str, request: ConversionRequest) -> dict[str, Any]:
         "sample_shapes": {name: list(shape) for name, shape in request.sample_shapes.items()},
         "calibration": _texts(request.calibration),
         "work": str(request.work.resolve()),
+        "model": str((request.model or request.saved_model).resolve()),
     }
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from quantlab_converters import tfjs, tflite
+from quantlab_converters import tfjs, tfjs_layers, tflite
 from quantlab_converters._converter import Converter
 
 CONVERTERS: Mapping[str, Converter] = {
     "tfjs": tfjs.CONVERTER,
+    "tfjs-layers": tfjs_layers.CONVERTER,
     "tflite": tflite.CONVERTER,
 }
 """Every converter by its format, the first half of its settings' names."""

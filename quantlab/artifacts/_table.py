@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
-from quantlab.artifacts import tfjs, tflite
+from quantlab.artifacts import tfjs, tfjs_layers, tflite
 from quantlab.artifacts._kind import ArtifactKind
 
 ARTIFACTS: Mapping[str, ArtifactKind] = {
     "tfjs": tfjs.KIND,
+    "tfjs-layers": tfjs_layers.KIND,
     "tflite": tflite.KIND,
 }
 """Every kind by its format."""

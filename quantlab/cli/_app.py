@@ -50,7 +50,10 @@ Variants = Annotated[
     list[str] | None,
     typer.Option("--variant", help="NAME=FILE: measure a .tflite file or tfjs folder you already have. Repeatable."),
 ]
-Fallback = Annotated[bool, typer.Option("--fallback", help="Run on node-cpu what node-wasm lacks an op for.")]
+Fallback = Annotated[
+    bool,
+    typer.Option("--fallback", help="Run in plain JavaScript (node-cpu, chromium-cpu) what a backend lacks an op for."),
+]
 Signature = Annotated[str | None, typer.Option(help="The signature of a SavedModel. [default: serving_default]")]
 Custom = Annotated[list[str] | None, typer.Option(help="A module that registers the model's own layers. Repeatable.")]
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Run the code of Lambda layers: only for files you trust.")]
@@ -310,13 +313,19 @@ def settings() -> int:
 
 
 @app.command()
-def doctor() -> int:
+def doctor(
+    build: Annotated[
+        str | None, typer.Option("--build", help="Make what is not shipped: node-native, with your C++ compiler.")
+    ] = None,
+) -> int:
     """Say what works on this machine, and what mends what does not."""
-    from quantlab.cli._doctor import examine, report
+    from quantlab.cli._doctor import build_runtime, examine, report
 
+    if build is not None:
+        print(build_runtime(build))
     checks = examine()
     print(report(checks))
-    return 0 if all(check.works for check in checks) else COULD_NOT_RUN
+    return 0 if all(check.works or check.optional for check in checks) else COULD_NOT_RUN
 
 
 @app.command()

@@ -3,15 +3,16 @@
 import functools
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-from quantlab.errors import QuantlabError
+from quantlab.errors import QuantlabError, UsageError
 from quantlab.processes import python_environment
-from quantlab.runtimes import node
+from quantlab.runtimes import browser, build_addon, find_addon, node
 
-__all__ = ["Check", "examine", "report"]
+__all__ = ["Check", "build_runtime", "examine", "report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Check:
     works: bool
     found: str
     """What there is, or what is wrong and the command that mends it."""
+    optional: bool = False
+    """Whether only runtimes that are not used by default need it."""
 
 
 def examine() -> list[Check]:
@@ -35,6 +38,8 @@ def examine() -> list[Check]:
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
         _check("tfjs in Node.js", lambda: _environment("tfjs")),
         _check("LiteRT.js in Node.js", lambda: _environment("tflite")),
+        replace(_check("node-native", lambda: str(find_addon())), optional=True),
+        replace(_check("Chromium, for chromium-*", _browser), optional=True),
     ]
 
 
@@ -53,6 +58,21 @@ def _check(name: str, find: Callable[[], str]) -> Check:
         return Check(name, works=True, found=find())
     except QuantlabError as error:
         return Check(name, works=False, found=str(error))
+
+
+def build_runtime(name: str) -> str:
+    """Build a runtime that is not shipped ready; a sentence of where it is.
+
+    Raises:
+        UsageError: If there is no such runtime, or nothing to build of it.
+        RuntimeUnavailable: If it cannot be built here.
+    """
+    if name not in _BUILDERS:
+        raise UsageError(f"there is nothing to build for '{name}'; --build takes {', '.join(_BUILDERS)}")
+    return f"{name} is built: {_BUILDERS[name]()}\n"
+
+
+_BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
 
 
 def _import(module: str, package: str) -> str:
@@ -79,9 +99,20 @@ def _environment(format_name: str) -> str:
     return ", ".join(f"{name} {text}" for name, text in node.environment(format_name).items())
 
 
+def _browser() -> str:
+    program, found = browser.find_browser()
+    return f"{found}, {program}; sandbox {browser.environment('tfjs')['sandbox']}"
+
+
 def report(checks: list[Check]) -> str:
     """A line a check."""
     width = max(len(check.name) for check in checks)
-    lines = [f"{'✓' if check.works else '✗'} {check.name:{width}}  {check.found}" for check in checks]
-    broken = sum(not check.works for check in checks)
+    lines = [f"{_mark(check)} {check.name:{width}}  {check.found}" for check in checks]
+    broken = sum(not check.works and not check.optional for check in checks)
     return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
+
+
+def _mark(check: Check) -> str:
+    if check.works:
+        return "✓"
+    return "·" if check.optional else "✗"

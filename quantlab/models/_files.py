@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from quantlab.errors import ModelError
 
-__all__ = ["ModelFile", "ModelOptions", "files_sha256", "identify"]
+__all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify", "read_keras_config"]
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel"]
 
@@ -56,15 +56,33 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
         raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
     if path.is_dir():
         return ModelFile(path, _folder_kind(path), files_sha256(path))
-    config = _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)
+    config = read_keras_config(path)
     _refuse_lambda(path, config.layers, options)
-    return ModelFile(path, "Keras 3" if config.version.startswith("3") else "Keras 2", files_sha256(path))
+    return ModelFile(path, "Keras 3" if config.of_keras_3 else "Keras 2", files_sha256(path))
 
 
 @dataclass(frozen=True, slots=True)
-class _KerasConfig:
+class KerasConfig:
+    """What a Keras file says of itself."""
+
     version: str
+    """Of the Keras that wrote it, as `2.19.0`."""
     layers: Any
+    """`class_name` and `config` of the model."""
+
+    @property
+    def of_keras_3(self) -> bool:
+        """Whether Keras 3 wrote it, and `tf_keras` may not open it."""
+        return self.version.startswith("3")
+
+
+def read_keras_config(path: Path) -> KerasConfig:
+    """The configuration in a `.keras` or `.h5` file.
+
+    Raises:
+        ModelError: If it is cut short, or holds weights only.
+    """
+    return _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)
 
 
 def _nearest(path: Path) -> str:
@@ -85,7 +103,7 @@ def _folder_kind(path: Path) -> Kind:
     raise ModelError(f"the folder '{path}' holds no saved_model.pb, so it is no SavedModel; give {_ACCEPTED}")
 
 
-def _read_keras_zip(path: Path) -> _KerasConfig:
+def _read_keras_zip(path: Path) -> KerasConfig:
     try:
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(archive.read("metadata.json"))
@@ -98,10 +116,10 @@ def _read_keras_zip(path: Path) -> _KerasConfig:
         ) from error
     if broken:
         raise ModelError(f"'{path}' is damaged at '{broken}'; copy or save it again")
-    return _KerasConfig(str(metadata.get("keras_version", "3")), layers)
+    return KerasConfig(str(metadata.get("keras_version", "3")), layers)
 
 
-def _read_h5(path: Path) -> _KerasConfig:
+def _read_h5(path: Path) -> KerasConfig:
     import h5py
 
     if path.suffix == ".tflite":
@@ -122,7 +140,7 @@ def _read_h5(path: Path) -> _KerasConfig:
             f"'{path}' holds weights only, and a model needs its layers too; "
             f"save it whole with model.save('model.keras') and give that"
         )
-    return _KerasConfig(str(version), json.loads(config))
+    return KerasConfig(str(version), json.loads(config))
 
 
 def _classes(config: Any) -> Iterator[tuple[str, str]]:

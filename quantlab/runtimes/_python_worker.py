@@ -25,8 +25,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.models import ModelOptions, Reference, identify, open_reference
 from quantlab.processes import Emit, Message, import_modules, serve
-from quantlab.runtimes._executors import EXECUTORS, TAPPERS, Execution
-from quantlab.runtimes._graph_taps import list_graph_taps
+from quantlab.runtimes._executors import EXECUTORS, TAP_LISTS, TAPPERS, Execution
 from quantlab.runtimes._tapping import Tapped, write_answer
 from quantlab.runtimes._timing import time_variant
 from quantlab.runtimes.exchange import Job, TensorFile, TimingPlan, job_from
@@ -101,7 +100,8 @@ class _Worker:
         time_variant(job, batch, TimingPlan(**message["plan"]), emit)
 
     def _list_taps(self, message: Message, emit: Emit) -> None:
-        emit({"type": "taps", "taps": [asdict(tap) for tap in list_graph_taps(job_from(message["job"]))]})
+        job = job_from(message["job"])
+        emit({"type": "taps", "taps": [asdict(tap) for tap in TAP_LISTS[job.format](job)]})
 
     def _tap(self, message: Message, emit: Emit) -> None:
         session = message["session"]

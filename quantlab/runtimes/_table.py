@@ -2,8 +2,35 @@
 
 from collections.abc import Mapping
 
-from quantlab.runtimes import node, python
+from quantlab.runtimes import browser, node, python
 from quantlab.runtimes._workshop import Runtime
+
+
+def _chromium(backend: str, description: str, formats: tuple[str, ...]) -> Runtime:
+    return Runtime(
+        name=f"chromium-{backend}",
+        description=f"Chromium: {description}",
+        formats=formats,
+        backend=backend,
+        default=False,
+        environment=browser.environment,
+        run=browser.run,
+        time=browser.time,
+        start=browser.start,
+        notes=browser.notes,
+        untimed=browser.untimed,
+        fallback="chromium-cpu" if backend != "cpu" else None,
+    )
+
+
+_CHROMIUM = (
+    ("wasm", "tfjs on its WebAssembly backend, TFLite files in LiteRT.js", ("tfjs", "tflite")),
+    ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs",)),
+    ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs",)),
+    ("webgpu", "tfjs on WebGPU", ("tfjs",)),
+    ("cpu", "tfjs in plain JavaScript, many times slower", ("tfjs",)),
+)
+"""Backend, description and formats."""
 
 RUNTIMES: Mapping[str, Runtime] = {
     runtime.name: runtime
@@ -11,7 +38,7 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="python",
             description="tfjs files as a TensorFlow function, TFLite files in LiteRT with XNNPACK",
-            formats=("tfjs", "tflite"),
+            formats=("tfjs", "tfjs-layers", "tflite"),
             environment=python.environment,
             run=python.run,
             time=python.time,
@@ -19,9 +46,10 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="node-wasm",
             description="Node.js: tfjs on its WebAssembly backend, TFLite files in LiteRT.js",
-            formats=("tfjs", "tflite"),
+            formats=("tfjs", "tfjs-layers", "tflite"),
             backend="wasm",
             environment=node.environment,
+            start=node.start,
             run=node.run,
             time=node.time,
             fallback="node-cpu",
@@ -29,13 +57,25 @@ RUNTIMES: Mapping[str, Runtime] = {
         Runtime(
             name="node-cpu",
             description="Node.js: tfjs in plain JavaScript, many times slower",
-            formats=("tfjs",),
+            formats=("tfjs", "tfjs-layers"),
             backend="cpu",
             default=False,
             environment=node.environment,
+            start=node.start,
             run=node.run,
             time=node.time,
         ),
+        Runtime(
+            name="node-native",
+            description="Node.js: tfjs on TensorFlow's own kernels, by tfjs-node, which 'quantlab doctor' builds",
+            formats=("tfjs", "tfjs-layers"),
+            backend="native",
+            default=False,
+            environment=node.environment_native,
+            run=node.run,
+            time=node.time,
+        ),
+        *(_chromium(*each) for each in _CHROMIUM),
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

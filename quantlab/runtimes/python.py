@@ -1,6 +1,7 @@
 """The runtime `python`, and the reference, which runs in the same worker process.
 
-A worker uses one thread, so that two of them fill two cores, and keeps oneDNN on, as inference wants it.
+A worker uses one thread, so that two of them fill two cores, and keeps oneDNN on, as inference wants it, unless
+TF_ENABLE_ONEDNN_OPTS=0 says otherwise.
 """
 
 import platform
@@ -12,20 +13,27 @@ from typing import Any
 
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.processes import Child, Message, python_environment
+from quantlab.runtimes._native_addon import onednn
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
 __all__ = ["answer", "ask", "environment", "reference_environment", "run", "time"]
 
 _KIND = "python"
-_TENSORFLOW = {"onednn": "on", "threads": "1"}
 
 
 def environment(format_name: str) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
     if format_name == "tflite":
         return {"ai-edge-litert": version("ai-edge-litert"), "kernels": "XNNPACK", "threads": "1", **_machine()}
-    return {"tensorflow": version("tensorflow"), **_TENSORFLOW, **_machine()}
+    library = {"tf_keras": version("tf_keras")} if format_name == "tfjs-layers" else {}
+    return {
+        "tensorflow": version("tensorflow"),
+        **library,
+        "onednn": "on" if onednn() else "off",
+        "threads": "1",
+        **_machine(),
+    }
 
 
 def reference_environment(kind: str) -> dict[str, str]:
@@ -91,5 +99,5 @@ def _start(workshop: Workshop) -> Child:
     return Child(
         [sys.executable, "-m", "quantlab.runtimes._python_worker"],
         log=workshop.folder / "python.log",
-        environment={**python_environment(onednn=True), **threads},
+        environment={**python_environment(onednn=onednn()), **threads},
     )

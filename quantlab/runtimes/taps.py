@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from quantlab.errors import TrialError
 from quantlab.processes import Child, Message
-from quantlab.runtimes import node, python
-from quantlab.runtimes._workshop import Workshop
+from quantlab.runtimes import python
+from quantlab.runtimes._workshop import Runtime, Workshop
 from quantlab.runtimes.exchange import Job, job_document
 from quantlab.types import Codes, TapSpec
 
-__all__ = ["Reading", "Session", "graph_taps", "open_node", "open_python"]
+__all__ = ["Reading", "Session", "graph_taps", "open_child", "open_python"]
 
 Array = npt.NDArray[Any]
 
@@ -120,8 +120,8 @@ def _values(whole: npt.NDArray[np.uint8], tensor: Message, samples: int) -> Arra
 
 
 @dataclass(slots=True)
-class _NodeSession:
-    """A session in a Node process of its own."""
+class _ChildSession:
+    """A session in a process of its own."""
 
     child: Child
     scratch: _Scratch
@@ -142,11 +142,17 @@ def _outputs(message: Message) -> list[Message]:
     return [{**each, "name": f"{_OUTPUT}{each['name']}"} for each in message["outputs"]]
 
 
-def open_node(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *, backend: str) -> Session:
-    """Open a variant in Node; the taps of a TFLite file are outputs of its tapped copy, behind the model's own."""
-    document = job_document(replace(job, backend=backend)) | {
+def open_child(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *, runtime: Runtime) -> Session:
+    """Open a variant in JavaScript; the taps of a TFLite file are outputs of its tapped copy, behind the model's own.
+
+    Raises:
+        ValueError: If the runtime is the Python worker's.
+    """
+    if runtime.start is None:
+        raise ValueError(f"the runtime '{runtime.name}' starts no children of its own")
+    document = job_document(replace(job, backend=runtime.backend)) | {
         "taps": {"file": str(file.absolute()), "names": list(taps)}
     }
     if "positions" in job.options:
         document["taps"]["positions"] = list(job.options["positions"])
-    return _NodeSession(node.start(document, workshop), _Scratch(file), workshop.stall_seconds)
+    return _ChildSession(runtime.start(document, workshop), _Scratch(file), workshop.stall_seconds)

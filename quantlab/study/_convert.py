@@ -88,6 +88,7 @@ def _convert_missing(
         if calibration is not None and needs_samples
         else {},
         work=context.store.work / f"convert-{format_name}",
+        model=context.file.path,
     )
     waiting = [f"convert {setting.name}" for setting in missing.values()]
     context.progress.begin(waiting.pop(0))

@@ -62,6 +62,8 @@ class _Timing:
         if variant is None or trial.ran_on is None or trial.failure is not None:
             reason = trial.failure.reason if trial.failure else "it was not run"
             return replace(row, reason=f"the trial failed: {reason}")
+        if (untimed := RUNTIMES[trial.ran_on].untimed(trial.environment)) is not None:
+            return replace(row, reason=untimed)
         kept = self.feed.context.store.read(self._file(variant), Cost)
         if kept is not None:
             self._progress.begin(self._step)

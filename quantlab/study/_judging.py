@@ -167,6 +167,7 @@ def recipe(store: Store, study: Study, name: str | None) -> str | None:
             calibration={spec.name: _as_written(calibration.input_file(spec.name)) for spec in calibration.inputs}
             if calibration
             else {},
+            model=_as_written(Path(opened.description.path)),
         )
     )
 

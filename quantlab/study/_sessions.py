@@ -8,7 +8,7 @@ from typing import Any
 from quantlab.artifacts.tapped_tflite import list_taps, write_tapped
 from quantlab.runtimes import RUNTIMES, Job, input_files
 from quantlab.runtimes.exchange import TensorFile
-from quantlab.runtimes.taps import Session, graph_taps, open_node, open_python
+from quantlab.runtimes.taps import Session, graph_taps, open_child, open_python
 from quantlab.study._context import Context
 from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
 
@@ -97,9 +97,9 @@ def open_variant(feed: Feed, variant: Variant, runtime: str, taps: Sequence[TapS
         options = {"positions": list(write_tapped(variant.path, artifact, names))}
     job = feed.job(variant.format, str(artifact), variant, options)
     file = feed.file(f"{variant.name}-{runtime}")
-    if runtime == "python":
+    if RUNTIMES[runtime].start is None:
         return open_python(job, names, file, feed.context.workshop)
-    return open_node(job, names, file, feed.context.workshop, backend=RUNTIMES[runtime].backend)
+    return open_child(job, names, file, feed.context.workshop, runtime=RUNTIMES[runtime])
 
 
 def open_isolated(feed: Feed, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:

@@ -52,12 +52,17 @@ class Measured:
             notes.append("not asked for: parity needs it")
         if self.kept is not None and self.kept.ran_on != self.runtime:
             notes.append(f"ran on {self.kept.ran_on}")
+        if self.kept is not None:
+            notes += [*RUNTIMES[self.kept.ran_on].notes(self.kept.environment), *filter(None, [self._untimed()])]
         return tuple(notes)
 
+    def _untimed(self) -> str | None:
+        """Why the row shows no times, if it does not."""
+        return RUNTIMES[self.kept.ran_on].untimed(self.kept.environment) if self.kept is not None else None
+
     def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
-        measured = replace(
-            row, ran_on=kept.ran_on, timing=kept.timing, environment=kept.environment, outputs=kept.files
-        )
+        timing = kept.timing if self._untimed() is None else None
+        measured = replace(row, ran_on=kept.ran_on, timing=timing, environment=kept.environment, outputs=kept.files)
         try:
             candidate = kept.files[comparison.scoring.output.name]
             return replace(

@@ -1,4 +1,4 @@
-/** Bundles the entry for Node.js into `dist/`, with the WebAssembly files it loads and the licences of all of it. */
+/** Bundles the entries for Node.js and the browser into `dist/`, with the WebAssembly files they load and licences. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -23,28 +23,58 @@ const WASM_FILES = Object.freeze({
 /** Where the entry looks for them, below `dist`. */
 const TARGETS = Object.freeze({ '@tensorflow/tfjs-backend-wasm/dist': '.', '@litertjs/core/wasm': 'litert' });
 
+/** What both bundles are. */
+const SHARED = Object.freeze({
+  absWorkingDir: HERE,
+  bundle: true,
+  // Their sources: the files made for Node.js hold other packages already, and licences.txt would miss them.
+  mainFields: ['module', 'main'],
+  minify: true,
+  // They go into licences.txt, once each.
+  legalComments: /** @type {const} */ ('none'),
+  metafile: true,
+  logLevel: /** @type {const} */ ('silent'),
+});
+
+/** What the addon of node-native is compiled from where it is asked for, by folder. */
+const ADDON_SOURCES = Object.freeze(['@tensorflow/tfjs-node/binding', 'node-api-headers/include']);
+
 async function bundleNode() {
   const { metafile } = await build({
+    ...SHARED,
     entryPoints: [path.join(HERE, 'node.mjs')],
     outfile: path.join(DIST, 'node.cjs'),
-    absWorkingDir: HERE,
-    bundle: true,
     platform: 'node',
-    // Their sources: the files made for Node.js hold other packages already, and licences.txt would miss them.
-    mainFields: ['module', 'main'],
     // tfjs' wasm backend needs __dirname, which an ES module lacks.
     format: 'cjs',
     target: 'node20',
     define: { 'import.meta.dirname': '__dirname' },
     // tfjs asks for it only where there is no global fetch, and Node.js has one.
     external: ['node-fetch'],
-    minify: true,
-    // They go into licences.txt, once each.
-    legalComments: 'none',
-    metafile: true,
-    logLevel: 'silent',
+    alias: { '@tensorflow/tfjs': './tfjs-for-node.mjs' },
   });
-  return Object.keys(metafile.inputs).map((file) => path.join(HERE, file));
+  return sourcesOf(metafile);
+}
+
+/** A chunk for each backend, so that a page loads its own alone; browser.html lies beside them. */
+async function bundleBrowser() {
+  const { metafile } = await build({
+    ...SHARED,
+    entryPoints: [{ in: path.join(HERE, 'browser.mjs'), out: 'browser' }],
+    outdir: path.join(DIST, 'browser'),
+    platform: 'browser',
+    format: 'esm',
+    splitting: true,
+    target: 'chrome113',
+  });
+  fs.copyFileSync(path.join(HERE, 'browser.html'), path.join(DIST, 'browser', 'browser.html'));
+  return sourcesOf(metafile);
+}
+
+/** @param {import('esbuild').Metafile} metafile */
+function sourcesOf({ inputs }) {
+  // What a package says browsers do without is listed, and not bundled.
+  return Object.keys(inputs).filter((file) => !file.startsWith('(disabled):')).map((file) => path.join(HERE, file));
 }
 
 function copyWasmFiles() {
@@ -53,6 +83,17 @@ function copyWasmFiles() {
     fs.mkdirSync(to, { recursive: true });
     for (const name of names) fs.copyFileSync(path.join(MODULES, from, name), path.join(to, name));
   }
+}
+
+/** Copies them into one folder; the files that were copied. */
+function copyAddonSources() {
+  const to = path.join(DIST, 'native');
+  fs.mkdirSync(to, { recursive: true });
+  return ADDON_SOURCES.flatMap((from) => {
+    const names = fs.readdirSync(path.join(MODULES, from)).filter((name) => /\.(cc|h)$/.test(name));
+    for (const name of names) fs.copyFileSync(path.join(MODULES, from, name), path.join(to, name));
+    return names.map((name) => path.join(MODULES, from, name));
+  });
 }
 
 /** @param {string[]} files */
@@ -64,9 +105,9 @@ function writeLicences(files) {
 
 try {
   fs.rmSync(DIST, { recursive: true, force: true });
-  const files = await bundleNode();
+  const files = [...await bundleNode(), ...await bundleBrowser()];
   copyWasmFiles();
-  writeLicences(files);
+  writeLicences([...new Set([...files, ...copyAddonSources()])]);
 } catch (error) {
   // Without its stack, which would push the message out of the tail that the build shows.
   console.error(/** @type {Error} */ (error).message);

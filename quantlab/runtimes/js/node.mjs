@@ -17,7 +17,9 @@ import vm from 'node:vm';
 import manifest from './package.json' with { type: 'json' };
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
+import { chooseBackend } from './tfjs-artifact.mjs';
 import { openGraphModel } from './tfjs.mjs';
+import { openLayersModel } from './tfjs-layers.mjs';
 import { openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
 
@@ -103,6 +105,7 @@ function writeWhole(descriptor, position, bytes) {
 /** @type {Record<string, () => Promise<unknown>>} */
 const BACKENDS = Object.freeze({
   cpu: () => import('@tensorflow/tfjs-backend-cpu'),
+  native: async () => (await import('./native.mjs')).startNative(),
   wasm: async () => (await import('@tensorflow/tfjs-backend-wasm')).setWasmPaths(`${import.meta.dirname}/`),
 });
 
@@ -130,6 +133,17 @@ async function openTfjs(job, platform) {
   return openGraphModel(await startTfjs(job.backend), job, platform);
 }
 
+const startLayers = once(async (backend) => {
+  const tf = await startTfjs(backend);
+  const { loadLayersModel, model } = await import('@tensorflow/tfjs-layers');
+  return { ...tf, loadLayersModel, model };
+});
+
+/** @type {OpenExecutor} */
+async function openLayers(job, platform) {
+  return openLayersModel(await startLayers(job.backend), job, platform);
+}
+
 const startLiteRt = once(async () => {
   let build = '';
   // LiteRT.js knows browsers only: it asks a worker's `importScripts` for the loader of the build it has chosen.
@@ -153,8 +167,10 @@ async function openTflite(job, platform) {
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
   tfjs: async ({ backend }) => {
-    const tf = await startTfjs(backend);
-    await tf.setBackend(backend);
+    await chooseBackend(await startTfjs(backend), backend);
+  },
+  'tfjs-layers': async ({ backend }) => {
+    await chooseBackend(await startLayers(backend), backend);
   },
   tflite: async ({ backend }) => {
     await startLiteRt(backend);
@@ -222,7 +238,7 @@ async function main() {
   }
   keepStandardOutputClean();
   endWithParent();
-  const executors = { tfjs: openTfjs, tflite: openTflite };
+  const executors = { tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite };
   if (job.taps) await answerRequests(job, executors, { ...nodePlatform(), requests: listen() });
   else if (job.time) await timeVariant(job, executors, { ...nodePlatform(), prepare: PREPARE[job.format], peakMemory });
   else await run(job, executors, nodePlatform());

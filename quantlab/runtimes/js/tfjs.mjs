@@ -1,15 +1,13 @@
 /** Runs a tfjs graph-model from its own `model.json` and shards, with a `tf` that the entry brings. */
 
 import { JobError } from './run.mjs';
+import { chooseBackend, environmentOf, readModelArtifacts, readModelDocument } from './tfjs-artifact.mjs';
 import { predictor } from './tfjs-execute.mjs';
 import { tapper } from './tfjs-taps.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Executor} Executor */
-/** @typedef {import('@tensorflow/tfjs-core').io.ModelJSON} ModelJSON */
-/** @typedef {import('@tensorflow/tfjs-core').io.WeightsManifestEntry} WeightsManifestEntry */
-/** @typedef {import('@tensorflow/tfjs-core').io.WeightsManifestConfig[number]} WeightGroup */
 /** @typedef {import('./tfjs-execute.mjs').Tf} Tf */
 /** @typedef {import('./tfjs-execute.mjs').Topology} Topology */
 
@@ -22,11 +20,8 @@ import { tapper } from './tfjs-taps.mjs';
  */
 export async function openGraphModel(tf, job, platform) {
   const document = await readModelDocument(job.artifact, platform);
-  const artifacts = await tf.io.getModelArtifactsForJSON(document, async (groups) => {
-    const shards = [];
-    for (const group of groups) shards.push(...await readShards(group, job.artifact, platform));
-    return [tf.io.getWeightSpecs(groups), shards];
-  });
+  refuseOtherFormats(document);
+  const artifacts = await readModelArtifacts(tf, document, job.artifact, platform);
   await chooseBackend(tf, job.backend);
   const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
   const graph = { tf, model, topology: /** @type {Topology} */ (document.modelTopology), job, platform };
@@ -39,74 +34,9 @@ export async function openGraphModel(tf, job, platform) {
   };
 }
 
-/** @type {(folder: string, platform: Platform) => Promise<ModelJSON>} */
-async function readModelDocument(folder, platform) {
-  const text = new TextDecoder().decode(await platform.readArtifact(`${folder}/model.json`));
-  const document = parseModelDocument(text);
-  if (document.format !== 'graph-model' || !document.modelTopology) {
-    throw new JobError(`model.json holds ${document.format ? `a ${document.format}` : 'no graph-model'}, and only `
-      + 'graph-models run here; convert the model with tensorflowjs_converter --output_format=tfjs_graph_model');
-  }
-  return { ...document, weightsManifest: document.weightsManifest ?? [] };
-}
-
-/** @type {(text: string) => ModelJSON} */
-function parseModelDocument(text) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new JobError(`model.json is not JSON (${/** @type {Error} */ (error).message}); convert the model again`);
-  }
-}
-
-/** @type {(group: WeightGroup, folder: string, platform: Platform) => Promise<ArrayBuffer[]>} */
-async function readShards(group, folder, platform) {
-  group.paths.forEach(refuseClimbing);
-  const shards = [];
-  for (const path of group.paths) shards.push(await platform.readArtifact(`${folder}/${path}`));
-  checkShardSize(group, shards.reduce((sum, shard) => sum + shard.byteLength, 0));
-  return shards.map((shard) => shard.buffer.slice(shard.byteOffset, shard.byteOffset + shard.byteLength));
-}
-
-/** @type {(path: string) => void} */
-function refuseClimbing(path) {
-  // A browser reads %2e as a dot, and a backslash as a slash.
-  const segments = path.replaceAll(/%2e/gi, '.').split(/[\\/]|%2f|%5c/i);
-  if (segments[0] !== '' && !segments[0].includes(':') && !segments.includes('..')) return;
-  throw new JobError(`model.json names the weight file '${path}', which lies outside the variant's folder; nothing `
-    + 'outside is read, so convert the model again');
-}
-
-/** @type {(group: WeightGroup, actual: number) => void} */
-function checkShardSize({ paths, weights }, actual) {
-  // The length of strings is told by the shard itself.
-  if (weights.some(({ dtype }) => dtype === 'string')) return;
-  const expected = weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
-  if (actual === expected) return;
-  const files = paths.map((path) => `'${path}'`).join(', ');
-  const verb = paths.length > 1 ? 'hold' : 'holds';
-  throw new JobError(`${files} ${verb} ${actual} bytes, and model.json describes ${expected}; a copy was cut short `
-    + 'or mixed with another, so convert the model again');
-}
-
-const STORED_BYTES = Object.freeze(/** @type {Record<string, number>} */ ({
-  float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2, complex64: 8,
-}));
-
-/** @type {(weight: WeightsManifestEntry) => number} */
-function weightBytes({ shape, dtype, quantization }) {
-  return shape.reduce((product, size) => product * size, STORED_BYTES[quantization?.dtype ?? dtype]);
-}
-
-/** @type {(tf: Tf, backend: string) => Promise<void>} */
-async function chooseBackend(tf, backend) {
-  if (tf.findBackendFactory(backend) && await tf.setBackend(backend)) return;
-  throw new JobError(`tfjs could not start its backend '${backend}'; 'quantlab doctor' tells which run here`);
-}
-
-/** @type {(tf: Tf, backend: string) => Promise<Record<string, string>>} */
-async function environmentOf(tf, backend) {
-  const versions = { tfjs: tf.version_core, backend };
-  if (backend !== 'wasm') return versions;
-  return { ...versions, wasm_simd: await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT') ? 'yes' : 'no' };
+/** @type {(document: import('./tfjs-artifact.mjs').ModelJSON) => void} */
+function refuseOtherFormats({ format, modelTopology }) {
+  if (format === 'graph-model' && modelTopology) return;
+  throw new JobError(`model.json holds ${format ? `a ${format}` : 'no graph-model'}, and this is to be a graph-model; `
+    + 'convert the model with tensorflowjs_converter --output_format=tfjs_graph_model');
 }

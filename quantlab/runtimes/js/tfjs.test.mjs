@@ -189,7 +189,7 @@ for (const { name, change, reason } of [
   {
     name: 'a layers-model',
     change: { 'model/model.json': '{"format": "layers-model", "modelTopology": {}}' },
-    reason: 'model.json holds a layers-model, and only graph-models run here; convert the model with '
+    reason: 'model.json holds a layers-model, and this is to be a graph-model; convert the model with '
       + 'tensorflowjs_converter --output_format=tfjs_graph_model',
   },
   {
@@ -235,7 +235,7 @@ for (const { name, fields, reason } of [
   {
     name: 'a format that only Python runs',
     fields: { format: 'onnx' },
-    reason: "variants of the format 'onnx' do not run in test; those of tfjs do",
+    reason: "variants of the format 'onnx' do not run in test; those of tfjs and tfjs-layers do",
   },
 ]) {
   test(`fails on ${name}`, async () => {

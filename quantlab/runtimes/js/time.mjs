@@ -26,7 +26,7 @@ import { inputBuffers, readInputs, withExecutor } from './run.mjs';
 /**
  * @typedef {object} Hosted
  * @property {(job: Job) => Promise<void>} prepare loads the format's library and starts its backend, without a variant
- * @property {() => PeakMemory} peakMemory
+ * @property {() => PeakMemory | Promise<PeakMemory>} peakMemory
  */
 
 /** @typedef {{ bytes: number, reason?: undefined } | { bytes: null, reason: string }} PeakMemory */
@@ -59,7 +59,7 @@ export function timeVariant(job, executors, platform) {
   /** @type {(open: OpenExecutor) => OpenExecutor} */
   const timed = (open) => async (asked, host) => {
     await platform.prepare(asked);
-    idle = platform.peakMemory();
+    idle = await platform.peakMemory();
     const began = platform.now();
     const executor = await open(asked, host);
     loadMs = platform.now() - began;
@@ -68,7 +68,7 @@ export function timeVariant(job, executors, platform) {
   const opening = Object.fromEntries(Object.entries(executors).map(([format, open]) => [format, timed(open)]));
   return withExecutor(job, opening, platform, async (_, executor) => {
     const runs = await runPlan(job, executor, platform);
-    const peak = platform.peakMemory();
+    const peak = await platform.peakMemory();
     platform.emit({
       type: 'timed',
       load_ms: loadMs,

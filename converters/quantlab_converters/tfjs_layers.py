@@ -1,0 +1,111 @@
+"""TensorFlow.js layers-models: the configuration and weights of a Keras 2 model, by the official converter's functions.
+
+An `.h5` file is taken as it is, as `tensorflowjs_converter --input_format=keras` does; a SavedModel that `tf_keras`
+wrote (and of a `.keras` file the one that the reference was exported to) is first saved as an `.h5` file, as
+`--input_format=keras_saved_model` does. The four settings differ only in what `write_weights` makes of the weights.
+"""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.artifacts.tfjs_layers import refuse_keras_3, refuse_unknown_layers
+from quantlab.errors import ConversionError
+from quantlab.models import read_keras_config
+from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
+
+__all__ = ["CONVERTER"]
+
+
+def _convert(request: ConversionRequest) -> Iterator[str]:
+    yield next(iter(request.schemes))  # whose failure one of the model itself is
+    file = _hdf5(request)
+    refuse_unknown_layers(read_keras_config(file).layers, f"'{_given(request)}'")
+    for scheme, folder in request.schemes.items():
+        yield scheme
+        _write(file, folder, scheme)
+
+
+def _given(request: ConversionRequest) -> Path:
+    return request.model or request.saved_model
+
+
+def _hdf5(request: ConversionRequest) -> Path:
+    """The model as an `.h5` file of Keras 2."""
+    model = _given(request)
+    if not model.is_dir():
+        config = read_keras_config(model)
+        if config.of_keras_3:
+            refuse_keras_3(config.layers, f"'{model}'")
+        if model.suffix in _HDF5:
+            return model
+    return _saved_again(request.saved_model, request.work / "model.h5")
+
+
+_HDF5 = frozenset({".h5", ".hdf5"})
+
+
+def _saved_again(saved_model: Path, file: Path) -> Path:
+    import tf_keras
+
+    try:
+        model = tf_keras.models.load_model(saved_model, compile=False)
+    except (ValueError, AttributeError, OSError):  # what it says of a SavedModel that Keras has no part in
+        model = None
+    if not isinstance(model, tf_keras.Model):
+        raise ConversionError(
+            f"a layers-model is made of Keras layers, and '{saved_model}' is a SavedModel without any that tf_keras "
+            f"knows; use the graph-model, that is the settings tfjs-*, or give the .h5 file of a Keras 2 model"
+        )
+    try:
+        model.save(file, save_format="h5")
+    except NotImplementedError as error:  # a subclassed model has no configuration
+        raise ConversionError(
+            f"the model '{saved_model}' is subclassed, so its layers are Python code and no configuration; use the "
+            f"graph-model, that is the settings tfjs-*"
+        ) from error
+    return file
+
+
+def _write(file: Path, folder: Path, scheme: str) -> None:
+    from tensorflowjs.converters import keras_h5_conversion
+
+    # Read again for each: what is written is changed on the way.
+    topology, groups = keras_h5_conversion.h5_merged_saved_model_to_tfjs_format(str(file))
+    for group in groups:
+        for entry in group:
+            _refuse_unquantizable(entry["name"], entry["data"], scheme)
+    # True stands for every weight, as `--quantize_uint8=*` does.
+    quantized = {} if scheme == "float32" else {scheme: True}
+    keras_h5_conversion.write_artifacts(topology, groups, str(folder), quantized)
+
+
+def _refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None:
+    """The converter writes invalid JSON for these, or fails on the minimum of nothing."""
+    if data.dtype.kind != "f" or scheme in {"float32", "float16"}:
+        return
+    if data.size == 0:
+        raise ConversionError(f"the weight '{name}' has no elements, which {scheme} cannot store; remove its layer")
+    if not np.isfinite(data).all():
+        wrong = int(data.size - np.isfinite(data).sum())
+        raise ConversionError(
+            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a range; "
+            f"train again or repair the model"
+        )
+
+
+def _recipe(request: RecipeRequest) -> str:
+    """One shell command."""
+    model = request.model or request.saved_model
+    of_keras = model.suffix in _HDF5
+    words = ["tensorflowjs_converter", f"--input_format={'keras' if of_keras else 'keras_saved_model'}"]
+    if request.scheme != "float32":
+        words.append(f"--quantize_{request.scheme}=*")
+    return shlex.join([*words, str(model if of_keras else request.saved_model), "out"])
+
+
+CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs", "tf_keras"), recipe=_recipe)

@@ -1,0 +1,166 @@
+"""Reads a Keras configuration as tfjs' layers-models hold it: layers, inputs, outputs, and what tfjs makes of them.
+
+Nothing is built from it here. Which layers tfjs has, and what it reads of their configuration, is that of tfjs-layers
+4.22 (`serialization.registerClass`, and each class' constructor).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "TFJS_LAYERS",
+    "KerasLayer",
+    "foreign_modules",
+    "input_layers",
+    "layers_of",
+    "output_names",
+    "run_otherwise",
+    "run_otherwise_from_keras_3",
+    "unknown_layers",
+]
+
+TFJS_LAYERS = frozenset(
+    """
+    Activation Add AlphaDropout Average AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
+    Bidirectional CategoryEncoding CenterCrop Concatenate Conv1D Conv2D Conv2DTranspose Conv3D Conv3DTranspose
+    ConvLSTM2D ConvLSTM2DCell Cropping2D Dense DepthwiseConv2D Dot Dropout ELU EinsumDense Embedding Flatten
+    Functional GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalMaxPooling1D GlobalMaxPooling2D InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking MaxPooling1D
+    MaxPooling2D MaxPooling3D Maximum Minimum Model MultiHeadAttention Multiply PReLU Permute RNN RandomHeight
+    RandomWidth ReLU RepeatVector Rescaling Reshape Resizing SeparableConv2D Sequential SimpleRNN SimpleRNNCell
+    Softmax SpatialDropout1D StackedRNNCells ThresholdedReLU TimeDistributed UpSampling2D ZeroPadding2D
+    """.split()  # noqa: SIM905 (seventy quoted names read worse)
+)
+"""Classes that tfjs can build from a configuration. Above all no Lambda, whose configuration is code that runs."""
+
+_MODELS = frozenset({"Functional", "Model", "Sequential"})
+
+
+@dataclass(frozen=True, slots=True)
+class KerasLayer:
+    """A layer of a configuration, however deep it lies."""
+
+    name: str
+    kind: str
+    """Its class, as `Conv2D`."""
+    config: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"'{self.name}' ({self.kind})"
+
+
+def layers_of(model: Mapping[str, Any]) -> Iterator[KerasLayer]:
+    """Every layer of a model's configuration in its order, those inside nested models and wrappers after their own."""
+    for each in _members(model):
+        layer = _layer(each)
+        yield layer
+        if layer.kind in _MODELS:
+            yield from layers_of(each)
+        for wrapped in ("layer", "backward_layer", "cell"):
+            if isinstance(inner := layer.config.get(wrapped), Mapping):
+                yield _layer(inner)
+        yield from (_layer(cell) for cell in layer.config.get("cells", ()))
+
+
+def _layer(document: Mapping[str, Any]) -> KerasLayer:
+    config = document.get("config")
+    config = config if isinstance(config, Mapping) else {}
+    name = config.get("name", document.get("name", "?"))
+    return KerasLayer(str(name), str(document.get("class_name")), config)
+
+
+def _members(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The layers of a model; a Sequential of Keras before 2.2.3 is a list of them."""
+    config = model.get("config", {})
+    return list(config if isinstance(config, list) else config.get("layers", ()))
+
+
+def unknown_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
+    """Layers whose class tfjs does not have."""
+    return [layer for layer in layers_of(model) if layer.kind not in TFJS_LAYERS]
+
+
+def foreign_modules(configuration: Any) -> list[str]:
+    """Modules other than Keras' own that a configuration names, however deep: Keras would import them."""
+    inner = configuration.values() if isinstance(configuration, dict) else configuration
+    found = [each for part in inner if isinstance(part, dict | list) for each in foreign_modules(part)]
+    module = configuration.get("module") if isinstance(configuration, dict) and "class_name" in configuration else None
+    own = module is None or str(module).partition(".")[0] in {"keras", "tf_keras", "builtins"}
+    return found if own else [str(module), *found]
+
+
+def run_otherwise(model: Mapping[str, Any]) -> list[str]:
+    """What tfjs computes otherwise than Keras, without an error: a clause each, as `threshold of 'relu' (ReLU)`."""
+    return [f"{what} of {layer}" for layer in layers_of(model) for what in _ignored(layer)]
+
+
+def run_otherwise_from_keras_3(model: Mapping[str, Any]) -> list[str]:
+    """As `run_otherwise`, for a configuration of Keras 3, whose hard_sigmoid is another."""
+    activations = ("activation", "recurrent_activation")
+    return [
+        *run_otherwise(model),
+        *(
+            f"the hard_sigmoid (of Keras 3) of {layer}"
+            for layer in layers_of(model)
+            if any(layer.config.get(key) == "hard_sigmoid" for key in activations)
+        ),
+    ]
+
+
+def _ignored(layer: KerasLayer) -> Iterator[str]:
+    """What tfjs does not read of a layer's configuration, or reads otherwise."""
+    config = layer.config
+    for key in _UNREAD.get(layer.kind, ()):
+        if config.get(key):
+            yield f"the {key} {config[key]:g}" if isinstance(config[key], int | float) else f"the {key}"
+    if layer.kind in {"UpSampling2D", "Resizing"} and config.get("interpolation") == "bilinear":
+        yield "the bilinear interpolation (half-pixel centres)"
+
+
+_UNREAD: Mapping[str, tuple[str, ...]] = {"ReLU": ("negative_slope", "threshold"), "LeakyReLU": ("negative_slope",)}
+"""Keras 3 calls the slope of a LeakyReLU so; tfjs reads the `alpha` of Keras 2, and without one takes 0.3."""
+
+
+def input_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
+    """The layers that stand for a model's inputs, in its order.
+
+    A Sequential may begin without one: its first layer then tells the shape, and Keras calls the input
+    `<layer>_input`.
+
+    Raises:
+        ValueError: If inputs are a dictionary, which tfjs does not load.
+    """
+    if model.get("class_name") != "Sequential":
+        by_name = {layer.name: layer for layer in map(_layer, _members(model))}
+        return [by_name[name] for name in _references(model["config"]["input_layers"])]
+    first = _members(model)[0]
+    layer = _layer(first)
+    if layer.kind in _MODELS:
+        (inner,) = input_layers(first)
+        return [KerasLayer(f"{layer.name}_input", "InputLayer", inner.config)]
+    return [layer if layer.kind == "InputLayer" else KerasLayer(f"{layer.name}_input", "InputLayer", layer.config)]
+
+
+def output_names(model: Mapping[str, Any]) -> list[str]:
+    """A model's outputs in its order, by the names that Keras gives them: the layer's, and `_1` behind it if again.
+
+    Raises:
+        ValueError: If outputs are a dictionary, which tfjs does not load.
+    """
+    if model.get("class_name") == "Sequential":
+        return [_layer(_members(model)[-1]).name]
+    names: list[str] = []
+    for layer in _references(model["config"]["output_layers"]):
+        count = sum(name == layer or name.rpartition("_")[0] == layer for name in names)
+        names.append(f"{layer}_{count}" if layer in names else layer)
+    return names
+
+
+def _references(places: Any) -> list[str]:
+    """Layers' names of `[[name, node, tensor], …]`, or of one such alone."""
+    if not isinstance(places, list):
+        raise ValueError("its inputs or outputs are no list, and tfjs loads no other")
+    if places and isinstance(places[0], str):
+        return [places[0]]
+    return [str(place[0]) for place in places]

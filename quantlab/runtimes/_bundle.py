@@ -1,0 +1,44 @@
+"""The JavaScript that Node.js and browsers run, with tfjs and LiteRT.js in it; made when the package is built."""
+
+import functools
+import json
+from pathlib import Path
+
+from quantlab.errors import RuntimeUnavailable
+
+__all__ = ["DIST", "bundle_environment"]
+
+DIST = Path(__file__).parent / "js" / "dist"
+
+_LIBRARIES = {
+    "tfjs": ("@tensorflow/tfjs-core",),
+    "tfjs-layers": ("@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"),
+    "tflite": ("@litertjs/core",),
+}
+"""Format → the packages whose versions its outputs depend on."""
+
+
+@functools.cache
+def _stamp() -> str:
+    if not (DIST / "node.cjs").is_file():
+        raise RuntimeUnavailable(
+            "the JavaScript of quantlab is not bundled in this checkout; install it with 'pip install -e .'"
+        )
+    stamp = DIST / "stamp"
+    return stamp.read_text().strip()[:16] if stamp.is_file() else "unstamped"
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    package = json.loads((DIST.parent / "package.json").read_text())
+    return {str(name): str(wanted) for name, wanted in package.get("dependencies", {}).items()}
+
+
+def bundle_environment(format_name: str) -> dict[str, str]:
+    """Versions of the libraries that run a format, and a part of the hash of all sources.
+
+    Raises:
+        RuntimeUnavailable: If nothing is bundled here.
+    """
+    names = [name for name in _LIBRARIES.get(format_name, ()) if name in _versions()]
+    return {**{name: _versions()[name] for name in names}, "bundle": _stamp()}

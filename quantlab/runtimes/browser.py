@@ -1,0 +1,147 @@
+"""The runtimes in Chromium: one browser a job, driven from a process of its own, and nothing of it left behind."""
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Generator, Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+from quantlab.errors import RuntimeUnavailable
+from quantlab.processes import Child, Message
+from quantlab.runtimes._browser_tree import end_browser
+from quantlab.runtimes._bundle import bundle_environment
+from quantlab.runtimes._workshop import Workshop
+from quantlab.runtimes.exchange import Job, TimingPlan, job_document
+
+__all__ = ["environment", "find_browser", "notes", "run", "start", "time", "untimed"]
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_OLDEST = 113
+"""The first with WebGPU, and with `--headless=new`."""
+
+_REMEDY = (
+    "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
+    "or leave these runtimes out with --runtimes"
+)
+
+
+@functools.cache
+def find_browser() -> tuple[str, str]:
+    """The browser to use, and its version: `QUANTLAB_CHROME`, else the first of the usual names on PATH.
+
+    Raises:
+        RuntimeUnavailable: If there is none, it does not start, or it is older than version 113.
+    """
+    program = os.environ.get("QUANTLAB_CHROME") or next(filter(None, map(shutil.which, _NAMES)), None)
+    if program is None:
+        raise RuntimeUnavailable(f"the runtimes chromium-* need Chromium or Chrome, and none was found; {_REMEDY}")
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RuntimeUnavailable(f"the browser at '{program}' does not start ({error}); {_REMEDY}") from error
+    found = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.stdout)
+    if found is None:
+        said = answer.stdout.strip()[:100]
+        raise RuntimeUnavailable(f"'{program}' is neither Chromium nor Chrome, since it says '{said}'; {_REMEDY}")
+    if int(found[2]) < _OLDEST:
+        raise RuntimeUnavailable(
+            f"the browser at '{program}' is of version {found[1]}, and {_OLDEST} is the oldest "
+            f"that runs these pages; {_REMEDY}"
+        )
+    return program, found[1]
+
+
+def _sandboxed() -> bool:
+    # Chromium refuses to start its sandbox as root.
+    return os.geteuid() != 0
+
+
+def environment(format_name: str) -> dict[str, str]:
+    """Versions and flags that the outputs of a format depend on."""
+    if find_spec("playwright") is None:
+        raise RuntimeUnavailable("the runtimes chromium-* need Playwright; install it with 'pip install playwright'")
+    bundled, (_, version) = bundle_environment(format_name), find_browser()
+    return {"chromium": version, **bundled, "sandbox": "on" if _sandboxed() else "off, since quantlab runs as root"}
+
+
+def start(document: Message, workshop: Workshop) -> Child:
+    """A process that works on a job document in a browser of its own."""
+    program, _ = find_browser()
+    file = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    wanted = {"program": program, "sandbox": _sandboxed()}
+    file.write_text(json.dumps({**document, "browser": wanted}, allow_nan=False), encoding="utf-8")
+    folder = _own_folder()
+    child = Child(
+        [sys.executable, "-m", "quantlab.runtimes._chromium", str(file)],
+        log=workshop.folder / "chromium.log",
+        environment=_variables(folder),
+        after=functools.partial(end_browser, folder),
+    )
+    return workshop.keep(child)
+
+
+_LONGEST = 35
+"""Characters of the folder for temporary files: with what follows, a socket's name may have 107."""
+
+
+def _own_folder() -> Path:
+    """A folder for all that a browser writes; not in the workshop, since the name of its socket must be short."""
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="quantlab-chromium-", dir=usual if len(usual) <= _LONGEST else "/tmp"))  # noqa: S108  # mkdtemp makes it ours alone
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    """So that whatever a browser, its crash reporter and Playwright leave lies in the folder."""
+    return {
+        "TMPDIR": str(folder),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "NODE_OPTIONS": "",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
+    """Run a job in a browser of its own."""
+    with start(job_document(job), workshop) as child:
+        yield from child.messages(workshop.stall_seconds)
+
+
+def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
+    """Time a job's variant in a browser of its own."""
+    with start(job_document(job) | {"time": asdict(plan)}, workshop) as child:
+        yield from child.messages(workshop.stall_seconds)
+
+
+_SOFTWARE = re.compile(r"swiftshader|llvmpipe|softpipe|software|basic render", re.IGNORECASE)
+"""In the names of renderers that are no graphics card."""
+
+
+def untimed(environment: Mapping[str, str]) -> str | None:
+    """Why a trial's times mean nothing: it ran on WebGL or WebGPU, and a processor played the graphics card.
+
+    >>> untimed({"renderer": "ANGLE (Intel, Mesa Intel(R) UHD Graphics 620 (KBL GT2), OpenGL 4.6)"})
+    >>> untimed({"renderer": "ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)"})
+    'no times, since a software renderer drew it (SwiftShader), and no graphics card'
+    """
+    found = _SOFTWARE.search(environment.get("renderer", ""))
+    return f"no times, since a software renderer drew it ({found[0]}), and no graphics card" if found else None
+
+
+def notes(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What the reader of a row must know of the arithmetic: half floats, emulated or for want of float32."""
+    if environment.get("webgl_half_float_textures") == "forced":
+        return ("stores tensors in half floats as phones do, but computes in this machine's arithmetic, not a phone's",)
+    if environment.get("webgl_render_float32") == "no":
+        return ("this browser's WebGL renders no float32, so that tensors are stored in half floats",)
+    return ()

@@ -1,0 +1,172 @@
+/** Starts tfjs on one of its backends in a page, says what that backend is, and notices when it is lost. */
+
+import { JobError } from './run.mjs';
+import { openGraphModel } from './tfjs.mjs';
+
+/** @typedef {import('./run.mjs').Job} Job */
+/** @typedef {import('./run.mjs').Executor} Executor */
+/** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
+/** @typedef {import('./tfjs-execute.mjs').Tf} Tf */
+
+/**
+ * A way to run tfjs in a page.
+ * @typedef {object} Backend
+ * @property {string} tfjs its name in tfjs
+ * @property {(core: typeof import('@tensorflow/tfjs-core')) => Promise<void>} load
+ * @property {(tf: Tf) => Promise<Record<string, string>>} describe what outputs depend on, once it runs
+ * @property {(tf: Tf) => Promise<never>} lost rejects with a JobError if the backend is taken away
+ */
+
+const NEVER = /** @type {Promise<never>} */ (new Promise(() => {}));
+
+/** @type {Record<string, Backend>} */
+const BACKENDS = Object.freeze({
+  cpu: { tfjs: 'cpu', load: loadCpu, describe: async () => ({}), lost: () => NEVER },
+  wasm: { tfjs: 'wasm', load: loadWasm, describe: async () => ({ wasm_threads: 'no' }), lost: () => NEVER },
+  webgl: { tfjs: 'webgl', load: loadWebgl, describe: describeWebgl, lost: contextLost },
+  webgl16: { tfjs: 'webgl', load: loadWebgl16, describe: describeWebgl, lost: contextLost },
+  webgpu: { tfjs: 'webgpu', load: loadWebgpu, describe: describeWebgpu, lost: deviceLost },
+});
+
+async function loadCpu() {
+  await import('@tensorflow/tfjs-backend-cpu');
+}
+
+/** @type {Backend['load']} */
+async function loadWasm(core) {
+  const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
+  setWasmPaths(new URL('./', location.href).href);
+  // As most pages, which are not isolated, and as Node.js: one thread of the very same file.
+  core.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+}
+
+async function loadWebgl() {
+  if (!document.createElement('canvas').getContext('webgl2')) {
+    throw new JobError('this browser has no WebGL 2, on which the webgl backend of tfjs runs; install a newer Chromium '
+      + 'or Chrome, or leave chromium-webgl out with --runtimes');
+  }
+  await import('@tensorflow/tfjs-backend-webgl');
+}
+
+/** @type {Backend['load']} */
+async function loadWebgl16(core) {
+  await loadWebgl();
+  core.env().set('WEBGL_FORCE_F16_TEXTURES', true);
+}
+
+async function loadWebgpu() {
+  if (!await adapter()) {
+    throw new JobError('this browser has no WebGPU adapter, neither of a graphics card nor in software; install a '
+      + 'Chromium or Chrome that has one, or leave chromium-webgpu out with --runtimes');
+  }
+  await import('@tensorflow/tfjs-backend-webgpu');
+}
+
+/** @typedef {{ vendor: string, architecture: string, device: string, description: string }} AdapterInfo */
+/** @typedef {{ maxTextureDimension2D: number, maxStorageBufferBindingSize: number }} Limits */
+/** @typedef {{ info: AdapterInfo, limits: Limits }} Adapter */
+/** @typedef {{ lost: Promise<{ reason: string, message: string }> }} Device */
+
+/** @returns {Promise<Adapter | null>} */
+async function adapter() {
+  const { gpu } = /** @type {{ gpu?: { requestAdapter: () => Promise<Adapter | null> } }} */ (
+    /** @type {unknown} */ (navigator));
+  return await gpu?.requestAdapter() ?? null;
+}
+
+/** @param {Tf} tf */
+function contextOf(tf) {
+  const { gpgpu } = /** @type {{ gpgpu: { gl: WebGL2RenderingContext } }} */ (/** @type {unknown} */ (tf.backend()));
+  return gpgpu.gl;
+}
+
+/** @type {Backend['describe']} */
+async function describeWebgl(tf) {
+  const gl = contextOf(tf);
+  const told = gl.getExtension('WEBGL_debug_renderer_info');
+  return {
+    renderer: gl.getParameter(told ? told.UNMASKED_RENDERER_WEBGL : gl.RENDERER),
+    webgl_version: String(tf.env().getNumber('WEBGL_VERSION')),
+    webgl_render_float32: tf.env().getBool('WEBGL_RENDER_FLOAT32_ENABLED') ? 'yes' : 'no',
+    webgl_half_float_textures: tf.env().getBool('WEBGL_FORCE_F16_TEXTURES') ? 'forced' : 'no',
+    max_texture_size: String(tf.env().getNumber('WEBGL_MAX_TEXTURE_SIZE')),
+  };
+}
+
+/** @type {Backend['describe']} */
+async function describeWebgpu() {
+  const { info, limits } = /** @type {Adapter} */ (await adapter());
+  const named = [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(' ');
+  return {
+    renderer: named || 'not told',
+    max_texture_size: String(limits.maxTextureDimension2D),
+    max_storage_buffer_bytes: String(limits.maxStorageBufferBindingSize),
+  };
+}
+
+/** @type {Backend['lost']} */
+function contextLost(tf) {
+  return new Promise((_, reject) => {
+    contextOf(tf).canvas.addEventListener('webglcontextlost', () => reject(new JobError(
+      'the browser took the WebGL context away, as it does where graphics memory runs out or its graphics process '
+      + 'ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes',
+    )));
+  });
+}
+
+/** @type {Backend['lost']} */
+async function deviceLost(tf) {
+  const { device } = /** @type {{ device: Device }} */ (/** @type {unknown} */ (tf.backend()));
+  const { message } = await device.lost;
+  throw new JobError(`the browser took the WebGPU device away (${message || 'it does not say why'}); run fewer samples `
+    + 'at once with --batch-size, or leave this runtime out with --runtimes');
+}
+
+/** @type {Promise<Tf> | undefined} */
+let started;
+
+/** @param {Backend} backend */
+async function load(backend) {
+  const core = await import('@tensorflow/tfjs-core');
+  const { loadGraphModel } = await import('@tensorflow/tfjs-converter');
+  await backend.load(core);
+  return { ...core, loadGraphModel };
+}
+
+/** @param {Job} job */
+function startTfjs({ backend }) {
+  if (!Object.hasOwn(BACKENDS, backend)) {
+    throw new JobError(`the page has no backend '${backend}'; it has ${Object.keys(BACKENDS).join(', ')}`);
+  }
+  started ??= load(BACKENDS[backend]);
+  return started;
+}
+
+/**
+ * Load tfjs and start the job's backend, without a variant.
+ * @param {Job} job
+ */
+export async function prepareBackend(job) {
+  const tf = await startTfjs(job);
+  await tf.setBackend(BACKENDS[job.backend].tfjs);
+}
+
+/**
+ * A graph-model on the job's backend; one that is lost is an error, and not zeros.
+ * @type {OpenExecutor}
+ */
+export async function openOnBackend(job, platform) {
+  const tf = await startTfjs(job);
+  const backend = BACKENDS[job.backend];
+  const executor = await openGraphModel(tf, { ...job, backend: backend.tfjs }, platform);
+  const lost = backend.lost(tf);
+  // It may come while nobody waits, as between two batches.
+  lost.catch(() => {});
+  return {
+    ...executor,
+    backend: job.backend,
+    environment: { ...executor.environment, ...await backend.describe(tf) },
+    predict: (inputs, samples) => Promise.race([lost, executor.predict(inputs, samples)]),
+    tap: (inputs, samples) => Promise.race([lost, executor.tap(inputs, samples)]),
+  };
+}

@@ -1,0 +1,156 @@
+/**
+ * The entry for a page in Chromium: asks the server it came from for a job, works on it, and says how it went.
+ *
+ * The server, `quantlab/runtimes/_page_server.py`, names the job's files for the page (`artifact/…`, `input/0`,
+ * `output/0`, `scratch`): all are addresses below the page's own. Tensors cross as raw bytes.
+ */
+
+import { openOnBackend, prepareBackend } from './browser-tfjs.mjs';
+import manifest from './package.json' with { type: 'json' };
+import { JobError, run } from './run.mjs';
+import { answerRequests } from './taps.mjs';
+import { openFlatbuffer } from './tflite.mjs';
+import { timeVariant } from './time.mjs';
+
+/** @typedef {import('./run.mjs').Job} Job */
+/** @typedef {import('./run.mjs').Platform} Platform */
+/** @typedef {import('./run.mjs').Message} Message */
+/** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
+/** @typedef {import('./tflite.mjs').LiteRt} LiteRt */
+/** @typedef {import('./time.mjs').Hosted} Hosted */
+/** @typedef {import('./time.mjs').PeakMemory} PeakMemory */
+
+/** Messages arrive one after the other; whoever is at the end of the work waits for the last. */
+let said = Promise.resolve();
+
+/** @param {Message} message */
+function emit(message) {
+  said = said.then(() => send('message', JSON.stringify(message)));
+}
+
+/** @type {(address: string, body: BodyInit) => Promise<void>} */
+async function send(address, body) {
+  const { ok, status } = await fetch(address, { method: 'POST', body });
+  if (!ok) throw new JobError(`the page's server refused what was sent to '${address}' (status ${status})`);
+}
+
+/** @type {Platform} */
+const PLATFORM = Object.freeze({
+  host: 'chromium',
+  environment: { user_agent: navigator.userAgent },
+  readArtifact,
+  readTensor,
+  writeTensor: (file, position, bytes) => send(`${file}?at=${position}`, whole(bytes)),
+  writeScratch: (file, position, bytes) => send(`${file}?at=${position}`, whole(bytes)),
+  emit,
+  now: () => performance.now(),
+});
+
+/**
+ * Bytes that `fetch` takes: a view of WebAssembly's memory may change, or be taken away, while they are sent.
+ * @param {Uint8Array} bytes
+ */
+function whole(bytes) {
+  return bytes.slice();
+}
+
+/** @param {string} file */
+async function readArtifact(file) {
+  const answer = await fetch(file.split('/').map(encodeURIComponent).join('/'));
+  if (!answer.ok) {
+    throw new JobError(`the variant's file '${file.replace(/^artifact\/?/, '')}' cannot be read (status `
+      + `${answer.status}); convert the model again`);
+  }
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** @type {(file: string, position: number, target: Uint8Array) => Promise<void>} */
+async function readTensor(file, position, target) {
+  if (!target.length) return;
+  const answer = await fetch(file, { headers: { Range: `bytes=${position}-${position + target.length - 1}` } });
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  if (answer.status !== 206 || bytes.length !== target.length) {
+    throw new JobError(`the samples in '${file}' end before byte ${position + target.length}; open the calibration `
+      + 'set again');
+  }
+  target.set(bytes);
+}
+
+/** What the parent asks, until it asks no more. */
+async function* requests() {
+  for (;;) {
+    const answer = await fetch('request');
+    if (answer.status !== 200) return;
+    yield answer.json();
+  }
+}
+
+/** @returns {Promise<PeakMemory>} */
+async function peakMemory() {
+  return (await fetch('memory')).json();
+}
+
+/** @type {Promise<LiteRt> | undefined} */
+let liteRt;
+
+/** @returns {Promise<LiteRt>} */
+function startLiteRt() {
+  liteRt ??= loadLiteRt();
+  return liteRt;
+}
+
+/** @returns {Promise<LiteRt>} */
+async function loadLiteRt() {
+  const litert = await import('@litertjs/core');
+  // Without threads, as in Node.js.
+  await litert.loadLiteRt(new URL('litert/', location.href).href);
+  const fast = await litert.supportsFeature('relaxedSimd');
+  return { litert, version: manifest.dependencies['@litertjs/core'], build: fast ? 'relaxed-simd' : 'compat' };
+}
+
+/** @type {OpenExecutor} */
+async function openTflite(job, platform) {
+  return openFlatbuffer(await startLiteRt(), job, platform);
+}
+
+/** @type {Record<string, Hosted['prepare']>} */
+const PREPARE = Object.freeze({
+  tfjs: prepareBackend,
+  tflite: async () => {
+    await startLiteRt();
+  },
+});
+
+/** @type {Record<string, OpenExecutor>} */
+const EXECUTORS = Object.freeze({ tfjs: openOnBackend, tflite: openTflite });
+
+/** What libraries print goes to the parent's log, since nobody sees this page's console. */
+function logToParent() {
+  for (const level of /** @type {const} */ (['warn', 'error'])) {
+    console[level] = (...values) => {
+      const text = values.map((value) => (value instanceof Error ? value.stack : String(value))).join(' ');
+      // It is no loss where it does not arrive.
+      send('message', JSON.stringify({ type: 'log', text: `${level}: ${text}` })).catch(() => {});
+    };
+  }
+}
+
+/** What nobody caught must not leave the parent waiting. */
+function failUncaught() {
+  /** @param {unknown} error */
+  const fail = (error) => emit({ type: 'failed', reason: `the page failed: ${error}` });
+  addEventListener('error', ({ message }) => fail(message));
+  addEventListener('unhandledrejection', ({ reason }) => fail(reason));
+}
+
+async function main() {
+  logToParent();
+  failUncaught();
+  const job = await (await fetch('job')).json();
+  if (job.taps) await answerRequests(job, EXECUTORS, { ...PLATFORM, requests });
+  else if (job.time) await timeVariant(job, EXECUTORS, { ...PLATFORM, prepare: PREPARE[job.format], peakMemory });
+  else await run(job, EXECUTORS, PLATFORM);
+  await said;
+}
+
+main();

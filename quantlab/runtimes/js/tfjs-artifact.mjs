@@ -1,0 +1,113 @@
+/** What both of tfjs' formats share: `model.json`, the shards beside it, and the choice of a backend. */
+
+import { JobError } from './run.mjs';
+
+/** @typedef {import('./run.mjs').Platform} Platform */
+/** @typedef {import('@tensorflow/tfjs-core').io.ModelJSON} ModelJSON */
+/** @typedef {import('@tensorflow/tfjs-core').io.WeightsManifestEntry} WeightsManifestEntry */
+/** @typedef {import('@tensorflow/tfjs-core').io.WeightsManifestConfig[number]} WeightGroup */
+/** @typedef {typeof import('@tensorflow/tfjs-core')} Tf */
+
+/**
+ * A variant's `model.json`, of either format.
+ * @param {string} folder
+ * @param {Platform} platform
+ * @returns {Promise<ModelJSON>}
+ */
+export async function readModelDocument(folder, platform) {
+  const text = new TextDecoder().decode(await platform.readArtifact(`${folder}/model.json`));
+  const document = parseModelDocument(text);
+  return { ...document, weightsManifest: document.weightsManifest ?? [] };
+}
+
+/** @type {(text: string) => ModelJSON} */
+function parseModelDocument(text) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new JobError(`model.json is not JSON (${/** @type {Error} */ (error).message}); convert the model again`);
+  }
+}
+
+/**
+ * What tfjs loads a model from, of a variant whose shards are as long as `model.json` says.
+ * @param {Tf} tf
+ * @param {ModelJSON} document
+ * @param {string} folder
+ * @param {Platform} platform
+ */
+export function readModelArtifacts(tf, document, folder, platform) {
+  return tf.io.getModelArtifactsForJSON(document, async (groups) => {
+    const shards = [];
+    for (const group of groups) shards.push(...await readShards(group, folder, platform));
+    return [tf.io.getWeightSpecs(groups), shards];
+  });
+}
+
+/** @type {(group: WeightGroup, folder: string, platform: Platform) => Promise<ArrayBuffer[]>} */
+async function readShards(group, folder, platform) {
+  group.paths.forEach(refuseClimbing);
+  const shards = [];
+  for (const path of group.paths) shards.push(await platform.readArtifact(`${folder}/${path}`));
+  checkShardSize(group, shards.reduce((sum, shard) => sum + shard.byteLength, 0));
+  return shards.map((shard) => shard.buffer.slice(shard.byteOffset, shard.byteOffset + shard.byteLength));
+}
+
+/** @type {(path: string) => void} */
+function refuseClimbing(path) {
+  // A browser reads %2e as a dot, and a backslash as a slash.
+  const segments = path.replaceAll(/%2e/gi, '.').split(/[\\/]|%2f|%5c/i);
+  if (segments[0] !== '' && !segments[0].includes(':') && !segments.includes('..')) return;
+  throw new JobError(`model.json names the weight file '${path}', which lies outside the variant's folder; nothing `
+    + 'outside is read, so convert the model again');
+}
+
+/** @type {(group: WeightGroup, actual: number) => void} */
+function checkShardSize({ paths, weights }, actual) {
+  // The length of strings is told by the shard itself.
+  if (weights.some(({ dtype }) => dtype === 'string')) return;
+  const expected = weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
+  if (actual === expected) return;
+  const files = paths.map((path) => `'${path}'`).join(', ');
+  const verb = paths.length > 1 ? 'hold' : 'holds';
+  throw new JobError(`${files} ${verb} ${actual} bytes, and model.json describes ${expected}; a copy was cut short `
+    + 'or mixed with another, so convert the model again');
+}
+
+const STORED_BYTES = Object.freeze(/** @type {Record<string, number>} */ ({
+  float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2, complex64: 8,
+}));
+
+/** @type {(weight: WeightsManifestEntry) => number} */
+function weightBytes({ shape, dtype, quantization }) {
+  return shape.reduce((product, size) => product * size, STORED_BYTES[quantization?.dtype ?? dtype]);
+}
+
+/**
+ * What tfjs calls a backend, where that is not the second half of our runtime's name.
+ * @type {Record<string, string>}
+ */
+const TFJS_NAMES = Object.freeze({ native: 'tensorflow' });
+
+/**
+ * @param {Tf} tf
+ * @param {string} backend
+ */
+export async function chooseBackend(tf, backend) {
+  const name = TFJS_NAMES[backend] ?? backend;
+  if (tf.findBackendFactory(name) && await tf.setBackend(name)) return;
+  throw new JobError(`tfjs could not start its backend '${backend}'; 'quantlab doctor' tells which run here`);
+}
+
+/**
+ * What outputs depend on.
+ * @param {Tf} tf
+ * @param {string} backend
+ * @returns {Promise<Record<string, string>>}
+ */
+export async function environmentOf(tf, backend) {
+  const versions = { tfjs: tf.version_core, backend };
+  if (backend === 'native') return { ...versions, kernels: 'TensorFlow, by tfjs-node' };
+  if (backend !== 'wasm') return versions;
+  return { ...versions, wasm_simd: await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT') ? 'yes' : 'no' };
+}

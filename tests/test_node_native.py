@@ -1,0 +1,116 @@
+"""node-native: how its addon is found and built, and the classic comparison of Python with TensorFlow in Node.js."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from study_fixtures import run_quantlab
+
+from quantlab import analyze
+from quantlab.errors import RuntimeUnavailable
+from quantlab.runtimes import build_addon, find_addon
+from quantlab.store import Store
+from quantlab.study.options import AnalyzeOptions
+
+TEN_LAYERS = """
+import sys
+import tf_keras
+tf_keras.utils.set_random_seed(1)
+uniform = tf_keras.initializers.RandomUniform(-1, 1)
+ones = tf_keras.Input((50,), name="ones")
+layers, value = [], ones
+for number in range(10):
+    dense = tf_keras.layers.Dense(50, kernel_initializer=uniform, bias_initializer=uniform, name=f"dense_{number}")
+    layers.append(value := dense(value))
+tf_keras.Model(ones, layers).save(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def ten_layers(tmp_path_factory):
+    """Ten linear layers of 50 in a row, each an output, and one sample of ones."""
+    folder = tmp_path_factory.mktemp("ten-layers")
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", TEN_LAYERS, str(folder / "ten.h5")]
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    np.savez(folder / "ones.npz", x=np.ones((1, 50), np.float32))
+    np.savez(folder / "zeros.npz", x=np.zeros((1, 50), np.float32))  # one sample cannot be set aside and be scored
+    return folder
+
+
+def compared(folder, runtimes):
+    """The ten layers in some runtimes, with oneDNN off: runtime → (layer, values, different, mean difference)."""
+    options = AnalyzeOptions(
+        calibration=str(folder / "zeros.npz"),
+        out=folder / f"{runtimes[-1]}.study",
+        settings=("tfjs-layers-float32",),
+        runtimes=runtimes,
+        score_output="dense_9",
+        costs=False,
+    )
+    study = analyze(folder / "ten.h5", data=str(folder / "ones.npz"), options=options)
+    assert [trial.failure for trial in study.trials] == [None] * len(runtimes)
+    inside = Store(folder / f"{runtimes[-1]}.study").read_inside()
+    assert {(row.different, row.mean_abs) for row in inside.weights} == {(0, 0.0)}
+    assert len(inside.weights) == 20
+    rows = {
+        runtime: [
+            (row.layer, row.count, row.different, row.mean_abs)
+            for row in inside.layers
+            if (row.runtime, row.baseline) == (runtime, "reference")
+        ]
+        for runtime in runtimes
+    }
+    return study, rows
+
+
+@pytest.mark.needs_addon
+def test_the_classic_comparison(ten_layers, monkeypatch):
+    """Not one value differs: the same kernels on the same weights, whatever language asks for them."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    study, rows = compared(ten_layers, ("python", "node-native"))
+    expected = [(f"dense_{number}", 50, 0, 0.0) for number in range(10)]
+    assert rows == {"python": expected, "node-native": expected}
+    assert {trial.environment["onednn"] for trial in (study.reference, *study.trials)} == {"off"}
+
+
+def test_other_kernels_differ_a_little_and_ever_more(ten_layers, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    _, rows = compared(ten_layers, ("python", "node-wasm"))
+    differences = [mean for _, _, _, mean in rows["node-wasm"]]
+    assert all(different > 0 for _, _, different, _ in rows["node-wasm"][1:])
+    assert differences[-1] > 1000 * differences[0]
+
+
+def test_without_its_addon_it_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(RuntimeUnavailable) as unavailable:
+        find_addon()
+    sentence = str(unavailable.value)
+    assert sentence.startswith("the runtime 'node-native' needs an addon that is compiled against TensorFlow 2.19.")
+    assert sentence.endswith("'quantlab doctor --build node-native' builds it")
+    assert str(tmp_path) in sentence
+
+
+@pytest.mark.parametrize(
+    ("compiler", "sentence"),
+    [
+        pytest.param("/nowhere/g++", "did not come to an end ([Errno 2]", id="none"),
+        pytest.param("false", "'false' could not compile node-native's addon", id="one that fails"),
+    ],
+)
+def test_a_compiler_that_is_none(compiler, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", compiler)
+    with pytest.raises(RuntimeUnavailable) as unavailable:
+        build_addon()
+    assert sentence in str(unavailable.value)
+    assert not list(tmp_path.rglob("*.node"))
+
+
+def test_there_is_nothing_else_to_build(tmp_path):
+    done = run_quantlab("doctor", "--build", "node-wasm", cwd=tmp_path)
+    assert done.status == 2
+    assert "there is nothing to build for 'node-wasm'; --build takes node-native" in done.stderr

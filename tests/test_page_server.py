@@ -1,0 +1,258 @@
+"""The server that a page gets its job from: what it answers, and that it answers nothing else and nobody else."""
+
+import http.client
+import json
+import socket
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pytest
+
+from quantlab.runtimes._page_server import Parent, Served, start_server
+
+SECRET = b"nobody's business"
+
+
+class Page:
+    """A job's server, and a client that says what it likes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.said, self.requests = [], iter([{"start": 0, "stop": 2}])
+        artifact, dist = folder / "artifact", folder / "dist"
+        (artifact / "deep").mkdir(parents=True)
+        (dist / "browser").mkdir(parents=True)
+        (dist / "litert").mkdir()
+        (folder / "secret").write_bytes(SECRET)
+        (folder / "artifact-too").mkdir()
+        (folder / "artifact-too" / "secret").write_bytes(SECRET)
+        (artifact / "model.json").write_text("{}")
+        (artifact / "deep" / "shard 1%.bin").write_bytes(b"weights")
+        (artifact / "inside").symlink_to(artifact / "model.json")
+        (artifact / "out").symlink_to(folder / "secret")
+        (artifact / "up").symlink_to(folder)
+        (dist / "browser" / "browser.html").write_text("<!doctype html>")
+        (dist / "browser" / "browser.js").write_text("main()")
+        (dist / "litert" / "runtime.wasm").write_bytes(b"\0asm")
+        (dist / "stamp").write_bytes(SECRET)
+        for name in ("x", "y"):
+            np.save(folder / f"{name}.npy", np.arange(4, dtype=np.float32))
+        job = {
+            "artifact": str(artifact),
+            "inputs": [{"name": "x", "file": str(folder / "x.npy")}],
+            "outputs": [{"name": "y", "file": str(folder / "y.npy")}],
+            "taps": {"file": str(folder / "taps.bin"), "names": ["a"]},
+        }
+        parent = Parent(self.said.append, lambda: next(self.requests, None), lambda: {"bytes": 5})
+        self.folder = folder
+        self.address, self.stop = start_server(Served.of(job, dist), parent)
+        self.host, self.token = urlsplit(self.address).netloc, urlsplit(self.address).path.strip("/")
+
+    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+        """Status and body, of a path as it stands: no library between us and the server tidies it up."""
+        connection = http.client.HTTPConnection(self.host, timeout=20)
+        try:
+            connection.putrequest(method, path, skip_host="Host" in headers)
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            self.headers = answer.headers
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def own(self, name: str, **asked) -> tuple[int, bytes]:
+        """The same below the page's address."""
+        return self.ask(f"/{self.token}/{name}", **asked)
+
+
+@pytest.fixture
+def page(tmp_path):
+    made = Page(tmp_path)
+    yield made
+    made.stop()
+
+
+def test_what_a_page_gets(page):
+    assert page.own("") == (200, b"<!doctype html>")
+    assert page.own("browser.js") == (200, b"main()")
+    assert page.own("litert/runtime.wasm") == (200, b"\0asm")
+    assert page.headers["Content-Type"] == "application/wasm"
+    assert page.own("artifact/model.json") == (200, b"{}")
+    assert page.own("artifact/inside") == (200, b"{}")
+    assert page.own(quote("artifact/deep/shard 1%.bin")) == (200, b"weights")
+    assert page.own("memory") == (200, b'{"bytes": 5}')
+    assert page.own("blank") == (200, b"")
+    assert page.own("request") == (200, b'{"start": 0, "stop": 2}')
+    assert page.own("request") == (204, b"")
+
+
+def test_the_job_names_no_path(page):
+    status, body = page.own("job")
+    assert status == 200
+    assert str(page.folder).encode() not in body
+    assert json.loads(body) == {
+        "artifact": "artifact",
+        "inputs": [{"name": "x", "file": "input/0"}],
+        "outputs": [{"name": "y", "file": "output/0"}],
+        "taps": {"file": "scratch", "names": ["a"]},
+    }
+
+
+def test_every_answer_is_isolated_and_fetches_from_nowhere_else(page):
+    for path in (f"/{page.token}/", f"/{page.token}/gone", "/"):
+        page.ask(path)
+        assert page.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert page.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        policy = page.headers["Content-Security-Policy"].split("; ")
+        assert policy[:3] == ["default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self'"]
+        assert "Access-Control-Allow-Origin" not in page.headers
+
+
+def test_bytes_go_where_they_belong(page):
+    offset = np.load(page.folder / "x.npy", mmap_mode="r").offset
+    status, body = page.own("input/0", Range=f"bytes={offset + 4}-{offset + 11}")
+    assert (status, list(np.frombuffer(body, np.float32))) == (206, [1, 2])
+    sent = np.float32([7, 8]).tobytes()
+    assert page.own(f"output/0?at={offset + 8}", method="POST", body=sent) == (204, b"")
+    assert list(np.load(page.folder / "y.npy")) == [0, 1, 7, 8]
+    assert page.own("scratch?at=8", method="POST", body=sent) == (204, b"")
+    assert (page.folder / "taps.bin").read_bytes() == bytes(8) + sent
+
+
+def test_messages_reach_the_parent(page):
+    assert page.own("message", method="POST", body=b'{"type": "done"}') == (204, b"")
+    for body in (b"", b"[]", b"{}", b'{"type": 1}', b"\xff"):
+        assert page.own("message", method="POST", body=body) == (400, b"")
+    assert page.said == [{"type": "done"}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret",
+        "artifact",
+        "artifact/",
+        "artifact/out",
+        "artifact/up/secret",
+        "artifact/up/artifact-too/secret",
+        "artifact/../secret",
+        "artifact/%2e%2e/secret",
+        "artifact/..%2fsecret",
+        "artifact/%2e%2e%2fsecret",
+        "artifact/deep/../../secret",
+        "artifact/../artifact-too/secret",
+        "artifact/-too/secret",
+        "artifact-too/secret",
+        "artifact/..\\secret",
+        "artifact/%00",
+        "artifact/./model.json",
+        "artifact//model.json",
+        "artifact//etc/passwd",
+        "/etc/passwd",
+        "//etc/passwd",
+        "stamp",
+        "browser/browser.js",
+        "litert/../stamp",
+        "litert/%2e%2e/stamp",
+        "input/1",
+        "output/0",
+        "scratch",
+        "message",
+    ],
+)
+def test_nothing_outside_the_job_is_read(page, name):
+    assert page.own(name) == (404, b"")
+
+
+def test_an_absolute_path_is_not_read(page):
+    assert page.own(f"artifact/{page.folder}/secret") == (404, b"")
+    assert page.own(f"{page.folder}/secret") == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        pytest.param("output/0?at=1000", 416, id="behind the end"),
+        pytest.param("output/0?at=140", 416, id="over the end"),
+        pytest.param("output/0?at=-1", 400, id="before the beginning"),
+        pytest.param("output/0", 400, id="anywhere"),
+        pytest.param("input/0?at=0", 404, id="over the samples"),
+        pytest.param("artifact/model.json?at=0", 404, id="over the variant"),
+        pytest.param("artifact/out?at=0", 404, id="through a link"),
+        pytest.param("job?at=0", 404, id="over the job"),
+    ],
+)
+def test_nothing_else_is_written(page, name, status):
+    before = {path: path.read_bytes() for path in page.folder.rglob("*") if path.is_file()}
+    assert page.own(name, method="POST", body=b"12345678") == (status, b"")
+    assert {path: path.read_bytes() for path in page.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_range_is_asked_for(page):
+    for text in ("", "bytes=5-2", "bytes=-5", "bytes=5-", "bytes=0-1,3-4", "bytes=100000-100001"):
+        assert page.own("input/0", **({"Range": text} if text else {})) == (416, b"")
+    size = (page.folder / "x.npy").stat().st_size
+    status, body = page.own("input/0", Range=f"bytes={size - 4}-{size + 100}")
+    assert (status, list(np.frombuffer(body, np.float32))) == (206, [3])
+
+
+NAMES = ["", "job", "browser.js", "artifact/model.json", "request", "memory", "blank", "input/0"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_answered_without_the_token(page, name):
+    wrong = page.token[:-1] + ("a" if page.token[-1] != "a" else "b")
+    for path in (f"/{name}", f"//{name}", f"/{wrong}/{name}", f"/{page.token[:-1]}/{name}", f"/{page.token}x/{name}"):
+        assert page.ask(path, Range="bytes=0-5") == (404, b"")
+    assert page.ask(f"/{quote('ü')}/{name}") == (404, b"")
+    assert page.ask(f"/{page.token}") == (404, b"")
+    for path in (f"/{wrong}/message", "/message", f"/{wrong}/output/0?at=0"):
+        assert page.ask(path, method="POST", body=b'{"type": "done"}') == (404, b"")
+    assert page.said == []
+
+
+def test_nothing_is_answered_under_another_name(page):
+    """As when a page elsewhere has its own name point here."""
+    port = page.host.split(":")[1]
+    for host in ("example.org", f"example.org:{port}", f"localhost:{port}", "127.0.0.1", ""):
+        assert page.own("job", Host=host) == (404, b"")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "HEAD", "TRACE", "PATCH", "CONNECT", "NONSENSE"])
+def test_nothing_is_answered_to_other_methods(page, method):
+    assert page.own("job", method=method) == (404, b"")
+
+
+def test_what_is_no_request_is_not_answered_with_words(page):
+    for line in (b"hello\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000 + b"\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", int(page.host.split(":")[1])), timeout=20) as connection:
+            connection.sendall(line)
+            said = connection.makefile("rb").read()
+        assert said.partition(b"\r\n\r\n")[2] == b""
+        assert b"python" not in said.lower()
+
+
+def test_only_loopback_is_served(page):
+    port = int(page.host.split(":")[1])
+    assert page.host == f"127.0.0.1:{port}"
+    own = {each[4][0] for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    for address in own - {"127.0.0.1"}:
+        with pytest.raises(OSError):  # noqa: PT011  # refused or out of reach, as the system likes
+            socket.create_connection((address, port), timeout=2).close()
+
+
+def test_two_jobs_have_nothing_in_common(tmp_path):
+    pages = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        pages.append(Page(tmp_path / name))
+    one, two = pages
+    assert one.token != two.token
+    assert one.host != two.host
+    assert two.ask(f"/{one.token}/job") == (404, b"")
+    for page in pages:
+        page.stop()

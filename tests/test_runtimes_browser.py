@@ -1,0 +1,431 @@
+"""Runtimes in Chromium: browsers that are missing, die, hang or lose their graphics, and what half floats do."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from contracts import refuse_absent, run_job
+
+from quantlab import AnalyzeOptions, analyze
+from quantlab.processes import ChildStalled
+from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
+from quantlab.runtimes._browser_tree import browser_processes
+from quantlab.runtimes.browser import notes, untimed
+from quantlab.runtimes.exchange import TensorFile, tensor_file
+from quantlab.runtimes.taps import graph_taps, open_child
+from quantlab.store import Store
+from quantlab.types import TensorSpec
+
+SECONDS = 60
+"""Within which whatever is waited for happens, however busy the machine."""
+
+
+@pytest.fixture
+def place(monkeypatch) -> Iterator[Path]:
+    """Where this test's browsers have their folders: all of them are gone after it, and all of their processes."""
+    refuse_absent(RUNTIMES["chromium-wasm"])
+    with tempfile.TemporaryDirectory(prefix="q-", dir="/tmp") as name:  # short, for the sake of their sockets
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+        assert list(Path(name).iterdir()) == []
+        assert processes_below(Path(name)) == []
+
+
+def processes_below(folder: Path) -> list[str]:
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            text = each.read_bytes().decode(errors="replace")
+            found += [text] if str(folder) in text else []
+    return found
+
+
+def browser(place: Path, kind: str) -> int:
+    """The process id of the browser that runs there, or of one of its processes (`renderer`, `gpu-process`)."""
+    (folder,) = place.iterdir()
+    wanted = {
+        pid: command
+        for pid, command in browser_processes(folder).items()
+        if (f"--type={kind}" in command if kind else "--type=" not in command and "crashpad" not in command)
+    }
+    # Of the others, which draw the browser's windows or wait for the next page, none has worked.
+    return max((pid for pid, command in wanted.items() if "--top-chrome-webui" not in command), key=_ticks_worked)
+
+
+def _ticks_worked(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def resident_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+@contextlib.contextmanager
+def working(runtime_name, workbench, folder, *, n=50_000, batch_size=1, stall_seconds=300.0):
+    """The messages of a job that goes on for as long as a test needs, from its first batch on."""
+    runtime = RUNTIMES[runtime_name]
+    variant, samples = workbench.float32("activations", "tfjs"), workbench.samples("activations")
+    many = replace(samples, folder=folder / "many", n=n)
+    many.folder.mkdir(parents=True)
+    for spec in samples.inputs:
+        np.save(many.input_file(spec.name), np.resize(np.load(samples.input_file(spec.name)), (n, *spec.shape[1:])))
+    (output,) = workbench.models["activations"].outputs
+    create_output(folder / "out.npy", n=n, shape=output.shape[1:], dtype="float32")
+    outputs = {variant.outputs[0].name: folder / "out.npy"}
+    with Workshop(folder / "shop", stall_seconds=stall_seconds) as workshop:
+        bench = replace(workbench, workshop=workshop)
+        messages = run_job(runtime, bench, variant, many, outputs, batch_size=batch_size)
+        with contextlib.closing(messages):
+            assert [next(messages)["type"], next(messages)["type"]] == ["ready", "progress"]
+            yield messages
+
+
+CRASHED = (
+    "the page crashed in the browser, as it does where memory runs out; "
+    "run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
+)
+GONE = "the browser ended in the middle of its work, which may be the system that ran out of memory"
+LOST = (
+    "the browser took the WebGL context away, as it does where graphics memory runs out or its graphics process "
+    "ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
+)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "kind", "reason"),
+    [
+        pytest.param("chromium-wasm", "", GONE, id="the browser is killed"),
+        pytest.param("chromium-wasm", "renderer", CRASHED, id="its page is killed"),
+        pytest.param("chromium-webgl", "gpu-process", LOST, id="its graphics are killed"),
+    ],
+)
+def test_what_dies_costs_its_row(runtime, kind, reason, place, workbench, tmp_path):
+    with working(runtime, workbench, tmp_path) as messages:
+        os.kill(browser(place, kind), signal.SIGKILL)
+        *_, last = messages
+    assert last == {"type": "failed", "reason": reason}
+
+
+def test_what_hangs_is_ended(place, workbench, tmp_path):
+    with working("chromium-wasm", workbench, tmp_path, stall_seconds=20) as messages:
+        os.kill(browser(place, "renderer"), signal.SIGSTOP)
+        with pytest.raises(ChildStalled):
+            list(messages)
+        assert list(place.iterdir()) == []
+
+
+def test_a_job_that_is_left_is_ended(place, workbench, tmp_path):
+    with working("chromium-wasm", workbench, tmp_path) as messages:
+        messages.close()
+        assert list(place.iterdir()) == []
+
+
+ORPHAN = """
+import json, sys, tempfile
+from pathlib import Path
+from quantlab.runtimes import Workshop
+from quantlab.runtimes.browser import start
+tempfile.tempdir = sys.argv[2]
+with Workshop(Path(sys.argv[3]), stall_seconds=300) as workshop:
+    with start(json.loads(Path(sys.argv[1]).read_text()), workshop) as child:
+        for message in child.messages(300):
+            print(message["type"], flush=True)
+"""
+
+
+def test_a_study_that_is_killed_leaves_nothing(place, workbench, tmp_path):
+    with working("chromium-wasm", workbench, tmp_path) as messages:
+        (document,) = (tmp_path / "shop" / "jobs").glob("*.json")
+        messages.close()
+    command = [sys.executable, "-c", ORPHAN, str(document), str(place), str(tmp_path / "other")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as study:
+        assert study.stdout.readline() == b"ready\n"
+        study.kill()
+    until = time.monotonic() + SECONDS
+    while (list(place.iterdir()) or processes_below(place)) and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def test_memory_stays_flat(place, workbench, tmp_path):
+    """Over a thousand batches: were they kept, their tensors would be many times what is allowed."""
+    batch = 64
+    with working("chromium-wasm", workbench, tmp_path, n=1600 * batch, batch_size=batch) as messages:
+        at = {batch * batches for batches in (300, 800, 1300)}
+        held = [resident_bytes(browser(place, "renderer")) for each in messages if each.get("done") in at]
+        input_bytes = sum(file.stat().st_size for file in (tmp_path / "many").iterdir())
+    assert max(held) - held[0] < 40e6 < input_bytes * 1000 / 1600 * 4
+
+
+def hand_made(folder: Path, nodes: list[dict], weights: dict[str, np.ndarray]) -> Path:
+    """A graph-model from `x` to the last of its nodes."""
+    folder.mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"".join(each.tobytes() for each in weights.values()))
+    constants = [
+        {"name": name, "op": "Const", "attr": {"dtype": {"type": _types(each)}}} for name, each in weights.items()
+    ]
+    placeholder = {"name": "x", "op": "Placeholder", "attr": {"dtype": {"type": "DT_FLOAT"}}}
+    manifest = [{"name": name, "shape": list(each.shape), "dtype": each.dtype.name} for name, each in weights.items()]
+    document = {
+        "format": "graph-model",
+        "modelTopology": {"node": [placeholder, *constants, *nodes], "versions": {}},
+        "weightsManifest": [{"paths": ["weights.bin"], "weights": manifest}],
+    }
+    (folder / "model.json").write_text(json.dumps(document))
+    return folder
+
+
+def _types(array: np.ndarray) -> str:
+    return {"float32": "DT_FLOAT", "int32": "DT_INT32"}[array.dtype.name]
+
+
+def last_message(runtime_name: str, artifact: Path, folder: Path) -> dict:
+    """Of a hand-made model on one sample of four ones."""
+    np.save(folder / "x.npy", np.ones((1, 4), np.float32))
+    create_output(folder / "y.npy", n=1, shape=(4,), dtype="float32")
+    tensors = [tensor_file(folder / f"{name}.npy", TensorSpec(name, (), ""), None, 0) for name in ("x", "y")]
+    runtime = RUNTIMES[runtime_name]
+    job = Job("tfjs", str(artifact), runtime.backend, 1, 0, 1, (tensors[0],), (tensors[1],), {})
+    with Workshop(folder / "shop", stall_seconds=300) as workshop:
+        *_, last = runtime.run(job, workshop)
+    return last
+
+
+@pytest.mark.usefixtures("place")
+def test_memory_that_runs_out_is_a_reason(tmp_path):
+    tile = {"name": "y", "op": "Tile", "input": ["x", "many"], "attr": {"T": {"type": "DT_FLOAT"}}}
+    model = hand_made(tmp_path / "model", [tile], {"many": np.array([2**20, 2**13], np.int32)})
+    last = last_message("chromium-cpu", model, tmp_path)
+    assert last["type"] == "failed"
+    assert last["reason"].startswith("the tfjs library could not run this variant on the backend cpu: ")
+
+
+@pytest.mark.usefixtures("place")
+def test_an_op_that_the_backend_lacks_is_named_with_its_node(tmp_path):
+    attributes = {"equation": {"s": "aWosamstPmlr"}, "N": {"i": "2"}, "T": {"type": "DT_FLOAT"}}
+    einsum = {"name": "y", "op": "Einsum", "input": ["x", "square"], "attr": attributes}
+    model = hand_made(tmp_path / "model", [einsum], {"square": np.eye(4, dtype=np.float32)})
+    assert last_message("chromium-wasm", model, tmp_path) == {
+        "type": "failed",
+        "reason": "the wasm backend of tfjs lacks the op 'Einsum', which node 'y' needs",
+        "missing_op": "Einsum",
+    }
+
+
+def a_relu(folder: Path) -> Path:
+    relu = {"name": "y", "op": "AddV2", "input": ["x", "bias"], "attr": {"T": {"type": "DT_FLOAT"}}}
+    return hand_made(folder, [relu], {"bias": np.zeros(4, np.float32)})
+
+
+@pytest.mark.usefixtures("place")
+def test_a_shard_outside_the_variant_is_not_read(tmp_path):
+    model = a_relu(tmp_path / "model")
+    (model / "weights.bin").rename(tmp_path / "weights.bin")
+    document = json.loads((model / "model.json").read_text())
+    document["weightsManifest"][0]["paths"] = ["../weights.bin"]
+    (model / "model.json").write_text(json.dumps(document))
+    assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
+        "model.json names the weight file '../weights.bin', which lies outside the variant's folder; "
+        "nothing outside is read, so convert the model again"
+    )
+
+
+@pytest.mark.usefixtures("place")
+def test_a_link_that_leads_outside_the_variant_is_not_followed(tmp_path):
+    model = a_relu(tmp_path / "model")
+    (model / "weights.bin").rename(tmp_path / "weights.bin")
+    (model / "weights.bin").symlink_to(tmp_path / "weights.bin")
+    assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
+        "the variant's file 'weights.bin' cannot be read (status 404); convert the model again"
+    )
+
+
+@pytest.mark.usefixtures("place")
+def test_a_shard_that_is_cut_short(tmp_path):
+    model = a_relu(tmp_path / "model")
+    (model / "weights.bin").write_bytes(bytes(15))
+    assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
+        "'weights.bin' holds 15 bytes, and model.json describes 16; a copy was cut short or mixed with another, "
+        "so convert the model again"
+    )
+
+
+REMEDY = (
+    "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
+    "or leave these runtimes out with --runtimes"
+)
+ASK_BROWSER = """
+from quantlab.errors import RuntimeUnavailable
+from quantlab.runtimes.browser import find_browser
+try:
+    print(find_browser())
+except RuntimeUnavailable as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [
+        pytest.param(
+            None,
+            "the browser at '{program}' does not start ([Errno 2] No such file or directory: '{program}'); " + REMEDY,
+            id="nothing",
+        ),
+        pytest.param(
+            "#!/bin/sh\necho Chromium 112.0.5615.138 built on Debian 11.6",
+            f"the browser at '{{program}}' is of version 112.0.5615.138, and 113 is the oldest that runs these pages; "
+            f"{REMEDY}",
+            id="an old one",
+        ),
+        pytest.param(
+            "#!/bin/sh\necho Mozilla Firefox 128.3.0esr",
+            f"'{{program}}' is neither Chromium nor Chrome, since it says 'Mozilla Firefox 128.3.0esr'; {REMEDY}",
+            id="another browser",
+        ),
+        pytest.param(
+            "#!/bin/sh\nexit 3",
+            "the browser at '{program}' does not start (Command '['{program}', '--version']' returned non-zero exit "
+            f"status 3.); {REMEDY}",
+            id="one that fails",
+        ),
+        pytest.param(
+            "#!/bin/sh\necho Google Chrome for Testing 131.0.6778.85",
+            "('{program}', '131.0.6778.85')",
+            id="leaves alone",
+        ),
+    ],
+)
+def test_a_browser_that_is_none(script, sentence, tmp_path):
+    """In a process of its own: what was found is remembered."""
+    program = tmp_path / "my-chrome"
+    if script:
+        program.write_text(script)
+        program.chmod(0o755)
+    environment = {**os.environ, "QUANTLAB_CHROME": str(program), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_BROWSER], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == sentence.format(program=program) + "\n"
+
+
+def test_no_browser_at_all(tmp_path):
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_BROWSER], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"the runtimes chromium-* need Chromium or Chrome, and none was found; {REMEDY}\n"
+
+
+@pytest.mark.usefixtures("place")
+def test_a_browser_that_does_not_come_up_is_a_reason(tmp_path, monkeypatch):
+    """It says its version and then ends, as one that lacks a library does."""
+    program = tmp_path / "my-chrome"
+    program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Chromium 131.0.0.0 && exit\nexit 127\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("quantlab.runtimes.browser.find_browser", lambda: (str(program), "131.0.0.0"))
+    last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
+    assert last["type"] == "failed"
+    assert last["reason"].startswith("the browser could not be started or left its work: ")
+
+
+@pytest.fixture
+def tapped(place, workbench, tmp_path):  # noqa: ARG001 (it skips where no browser is)
+    """The tensors inside a small model in a runtime, by name."""
+
+    def read(runtime_name):
+        variant, samples = workbench.float32("activations", "tfjs"), workbench.samples("activations")
+        (port,), (output,) = variant.outputs, workbench.models["activations"].outputs
+        outputs = (TensorFile(port.name, "", 0, output.shape[1:], "float32", port.tensor, port.position),)
+        inputs = input_files(samples, variant)
+        job = Job("tfjs", str(variant.path), "", 3, 0, samples.n, inputs, outputs, {})
+        with Workshop(tmp_path / runtime_name, stall_seconds=300) as workshop:
+            names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+            file = tmp_path / f"{runtime_name}.bin"
+            session = open_child(job, names, file, workshop, runtime=RUNTIMES[runtime_name])
+            session.read(0, 2)
+            reading = session.read(2, samples.n)
+            return {name: np.array(value) for name, value in reading.taps.items()}
+
+    return read
+
+
+def test_half_floats_are_what_is_stored(tapped):
+    """In `chromium-webgl16` every tensor holds half floats exactly, in the others hardly any."""
+    floats, halves, wasm = (tapped(name) for name in ("chromium-webgl", "chromium-webgl16", "chromium-wasm"))
+    assert floats.keys() == halves.keys() == wasm.keys()
+    assert len(floats) > 10
+    inner = [name for name, value in wasm.items() if not _are_halves(value)]
+    assert len(inner) > 5
+    for name in inner:
+        assert _are_halves(halves[name]), name
+        np.testing.assert_allclose(floats[name], wasm[name], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(halves[name], wasm[name], rtol=2e-2, atol=5e-3)
+
+
+def _are_halves(values: np.ndarray) -> bool:
+    return bool((values.astype(np.float16).astype(np.float32) == values).all())
+
+
+@pytest.fixture(scope="module")
+def fashion(data_folder, tmp_path_factory):
+    """200 samples of a real model in every runtime of a browser, by setting and runtime."""
+    refuse_absent(RUNTIMES["chromium-wasm"])
+    folder = data_folder / "fashion-mnist"
+    options = AnalyzeOptions(
+        settings=("tfjs-float32", "tflite-int8"),
+        runtimes=("python", "node-wasm", "chromium-wasm", "chromium-webgl*", "chromium-webgpu"),
+        out=tmp_path_factory.mktemp("fashion") / "study",
+        limit=200,
+        layers=False,
+    )
+    study = analyze(folder / "fashion_dscnn.keras", data=str(folder / "test.npz"), options=options)
+    costs = Store(options.out).read_costs()
+    return {(each.setting, each.runtime): each for each in study.trials}, costs, study.scored_output
+
+
+def values(trial, output):
+    return np.load(trial.outputs[output])
+
+
+def test_a_real_model_in_a_browser(fashion):
+    trials, _, output = fashion
+    assert [each.failure for each in trials.values()] == [None] * 8
+    python = values(trials["tfjs-float32", "python"], output)
+    for name, most in (("wasm", 1e-5), ("webgl", 1e-4), ("webgpu", 1e-4), ("webgl16", 5e-2)):
+        assert np.abs(values(trials["tfjs-float32", f"chromium-{name}"], output) - python).max() <= most
+    assert not np.array_equal(values(trials["tfjs-float32", "chromium-webgl16"], output), python)
+    for setting in ("tfjs-float32", "tflite-int8"):
+        node = values(trials[setting, "node-wasm"], output)
+        np.testing.assert_allclose(values(trials[setting, "chromium-wasm"], output), node, atol=1e-6)
+
+
+def test_a_row_says_what_ran_it(fashion):
+    trials, costs, _ = fashion
+    said = {runtime: trial.environment for (setting, runtime), trial in trials.items() if setting == "tfjs-float32"}
+    for runtime in ("chromium-wasm", "chromium-webgl", "chromium-webgl16", "chromium-webgpu"):
+        assert {"chromium", "user_agent", "tfjs", "bundle", "sandbox"} <= said[runtime].keys()
+    assert said["chromium-webgl16"]["webgl_half_float_textures"] == "forced"
+    assert said["chromium-webgl"]["webgl_half_float_textures"] == "no"
+    assert int(said["chromium-webgl"]["max_texture_size"]) >= 2048
+    by_place = {(row.setting, row.runtime): row for row in costs.rows}
+    for (setting, runtime), trial in trials.items():
+        why, row = untimed(trial.environment), by_place[setting, runtime]
+        assert (trial.timing is None, row.reason, row.steady_median_ms is None) == (
+            why is not None,
+            why,
+            why is not None,
+        )
+        assert set(notes(trial.environment)) | {why} - {None} <= set(trial.notes)
