@@ -20,7 +20,7 @@ from quantlab import AnalyzeOptions, analyze
 from quantlab.processes import ChildStalled
 from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
 from quantlab.runtimes._browser_tree import browser_processes
-from quantlab.runtimes.browser import notes, untimed
+from quantlab.runtimes.browser import find_browser, notes, untimed
 from quantlab.runtimes.exchange import TensorFile, tensor_file
 from quantlab.runtimes.taps import graph_taps, open_child
 from quantlab.store import Store
@@ -335,14 +335,18 @@ def test_a_browser_that_does_not_come_up_is_a_reason(tmp_path, monkeypatch):
     program = tmp_path / "my-chrome"
     program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Chromium 131.0.0.0 && exit\nexit 127\n')
     program.chmod(0o755)
-    monkeypatch.setattr("quantlab.runtimes.browser.find_browser", lambda: (str(program), "131.0.0.0"))
-    last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
+    monkeypatch.setenv("QUANTLAB_CHROME", str(program))
+    find_browser.cache_clear()
+    try:
+        last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
+    finally:
+        find_browser.cache_clear()
     assert last["type"] == "failed"
     assert last["reason"].startswith("the browser could not be started or left its work: ")
 
 
 @pytest.fixture
-def tapped(place, workbench, tmp_path):  # noqa: ARG001 (it skips where no browser is)
+def tapped(place, workbench, tmp_path):  # noqa: ARG001  # a fixture cannot use another by a mark
     """The tensors inside a small model in a runtime, by name."""
 
     def read(runtime_name):
@@ -402,7 +406,7 @@ def values(trial, output):
 
 def test_a_real_model_in_a_browser(fashion):
     trials, _, output = fashion
-    assert [each.failure for each in trials.values()] == [None] * 8
+    assert {each.failure for each in trials.values()} == {None}
     python = values(trials["tfjs-float32", "python"], output)
     for name, most in (("wasm", 1e-5), ("webgl", 1e-4), ("webgpu", 1e-4), ("webgl16", 5e-2)):
         assert np.abs(values(trials["tfjs-float32", f"chromium-{name}"], output) - python).max() <= most

@@ -9,8 +9,8 @@ next; it sends its outputs' bytes and its messages. All stand below `/<token>/`:
 - `GET input/<n>` with a range: bytes of the job's input n;
 - `POST output/<n>?at=<byte>`: bytes into the job's output n, within the file's size; `POST scratch?at=<byte>` as well,
   into the file for taps, which grows;
-- `POST message`: a JSON object for the parent, or for its log (`type` is `log`, with `text`); `GET request`: the
-  parent's next, 204 when it asks no more;
+- `POST message`: a JSON object for the parent, or for its log (`type` is `log`, with `text`);
+- `GET request`: what the parent asks next, 204 when it asks no more;
 - `GET memory`: what the browser held in memory at most.
 
 Whatever else is asked for is answered with 404 and nothing, the wrong token too.
