@@ -2,12 +2,12 @@
 
 import difflib
 import fnmatch
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from quantlab.errors import UsageError
 from quantlab.types import Setting
 
-__all__ = ["SETTINGS", "choose", "nearest", "select_settings"]
+__all__ = ["SETTINGS", "choose", "formats_of", "nearest", "select_settings"]
 
 _ALL = (
     Setting("tfjs-float32", "tfjs", "float32", "graph-model, weights as they are"),
@@ -55,6 +55,22 @@ _ALL = (
 
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}
 """Every setting by its name, in the order of the table."""
+
+_SHIPPED_TO: Mapping[str, tuple[str, ...]] = {
+    "tfjs": ("web", "web-mobile", "node"),
+    "tfjs-layers": ("web", "web-mobile"),
+    "tflite": ("node", "android"),
+}
+"""Format → the targets that it is shipped to."""
+
+
+def formats_of(target: str) -> tuple[str, ...]:
+    """The formats that are shipped to a target.
+
+    >>> formats_of("android")
+    ('tflite',)
+    """
+    return tuple(name for name, targets in _SHIPPED_TO.items() if target in targets)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

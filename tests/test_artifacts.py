@@ -558,7 +558,8 @@ def test_the_ports_of_the_published_layers_model(data_folder):
         pytest.param(
             "m.onnx",
             lambda _whole: b"\x08\x07\x12\x04onnx",
-            "'{path}' is neither a .tflite file nor a folder with a model.json; give one of these to --variant",
+            "'{path}' is none of what --variant takes: a folder with the model.json of a graph-model, a folder with "
+            "the model.json of a layers-model or a .tflite file; give one of these",
             id="something else",
         ),
         pytest.param(

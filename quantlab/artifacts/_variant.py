@@ -9,6 +9,7 @@ from pathlib import Path
 
 import brotli
 
+from quantlab.artifacts._kind import files_below
 from quantlab.artifacts._table import ARTIFACTS
 from quantlab.errors import ArtifactError
 from quantlab.types import ModelDescription, Port, TensorSpec, Transfer, Variant
@@ -28,14 +29,14 @@ def describe_variant(name: str, format_name: str, path: Path, model: ModelDescri
     Args:
         name: The setting's, or the user's.
         format_name: A key of `ARTIFACTS`.
-        path: What is served: a folder (tfjs) or file (TFLite).
+        path: What is served: a folder (tfjs) or a file.
         model: Whose inputs and outputs it must have.
 
     Raises:
         ArtifactError: If it is not what its format asks for, or has other inputs or outputs than the model.
     """
     contents = ARTIFACTS[format_name].inspect(path)
-    files = _files(path)
+    files = ARTIFACTS[format_name].files(path)
     return Variant(
         name=name,
         format=format_name,
@@ -58,12 +59,11 @@ def describe_given(name: str, path: Path, model: ModelDescription) -> Variant:
     """
     if not path.exists():
         raise ArtifactError(f"there is no artifact at '{path}', named with --variant {name}={path}")
-    if (path / "model.tflite").is_file():
-        path = path / "model.tflite"  # as `quantlab convert` leaves it
-    kind = next((kind for kind, artifact in ARTIFACTS.items() if artifact.recognizes(path)), None)
+    path, kind = _served(path)
     if kind is None:
+        *looks, last = [each.looks for each in ARTIFACTS.values()]
         raise ArtifactError(
-            f"'{path}' is neither a .tflite file nor a folder with a model.json; give one of these to --variant"
+            f"'{path}' is none of what --variant takes: {', '.join(looks)} or {last}; give one of these"
         )
     variant = describe_variant(name, kind, path.resolve(), model)
     claim = _broken_claim([name, path.name], variant.weights)
@@ -76,21 +76,25 @@ def artifact_sha256(path: Path) -> str:
     Raises:
         ArtifactError: If there is nothing at the path.
     """
-    if (path / "model.tflite").is_file():
-        path = path / "model.tflite"  # as `quantlab convert` leaves it
+    path, kind = _served(path)
     if not path.exists():
         raise ArtifactError(f"there is no artifact at '{path}'; name the file or folder that is about to be shipped")
-    return _sha256(path, _files(path))
+    return _sha256(path, ARTIFACTS[kind].files(path) if kind else files_below(path))
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+def _served(path: Path) -> tuple[Path, str | None]:
+    """What is served of what the user named, which may be a folder as `quantlab convert` leaves it; and its format."""
+    for name, kind in ARTIFACTS.items():
+        served = kind.served(path)
+        if kind.recognizes(served):
+            return served, name
+    return path, next((name for name, kind in ARTIFACTS.items() if kind.recognizes(path)), None)
 
 
 def _sha256(path: Path, files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        name = "" if file == path else file.relative_to(path if path.is_dir() else path.parent).as_posix()
         digest.update(f"{name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
             while block := stream.read(_BLOCK_BYTES):
@@ -115,7 +119,7 @@ def transfer_of(variant: Variant) -> Transfer:
     """
     quality = _BEST_BROTLI if variant.size_bytes <= _BEST_BROTLI_BYTES else _FAST_BROTLI
     return Transfer(
-        brotli_bytes=sum(_brotli_bytes(file, quality) for file in _files(variant.path)),
+        brotli_bytes=sum(_brotli_bytes(file, quality) for file in ARTIFACTS[variant.format].files(variant.path)),
         minimum_runtime=ARTIFACTS[variant.format].minimum_runtime(variant.path),
     )
 

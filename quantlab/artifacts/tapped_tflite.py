@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from quantlab.artifacts.tflite import read_flatbuffer, tensor_dtype
+from quantlab.artifacts._flatbuffer import read_flatbuffer, tensor_dtype
 from quantlab.types import Codes, TapSpec
 
 __all__ = ["list_taps", "write_tapped"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from quantlab.artifacts._kind import ArtifactKind, Contents
+from quantlab.artifacts._kind import ArtifactKind, Contents, files_below
 from quantlab.artifacts._tfjs_channels import find_channel_axes
 from quantlab.artifacts._tfjs_manifest import (
     contents,
@@ -89,9 +89,11 @@ def _recognizes(path: Path) -> bool:
 
 
 KIND = ArtifactKind(
+    looks="a folder with the model.json of a graph-model",
     inspect=_inspect,
     recognizes=_recognizes,
     served=lambda folder: folder,
+    files=files_below,
     weights=_list_weights,
     ops=lambda folder, setting: (),  # noqa: ARG005  # tfjs computes in float32 whatever is stored
     minimum_runtime=lambda folder: None,  # noqa: ARG005  # a graph-model tells of no version of tfjs

@@ -14,7 +14,7 @@ from quantlab.artifacts._keras_layers import (
     run_otherwise_from_keras_3,
     unknown_layers,
 )
-from quantlab.artifacts._kind import ArtifactKind, Contents
+from quantlab.artifacts._kind import ArtifactKind, Contents, files_below
 from quantlab.artifacts._tfjs_manifest import (
     contents,
     decode,
@@ -137,9 +137,11 @@ def _channel_axes(name: str, rank: int, kinds: Mapping[str, str]) -> tuple[int, 
 
 
 KIND = ArtifactKind(
+    looks="a folder with the model.json of a layers-model",
     inspect=_inspect,
     recognizes=recognizes_layers,
     served=lambda folder: folder,
+    files=files_below,
     weights=_list_weights,
     ops=lambda folder, setting: (),  # noqa: ARG005  # tfjs computes in float32 whatever is stored
     minimum_runtime=lambda folder: None,  # noqa: ARG005  # a layers-model tells of no version of tfjs

@@ -10,6 +10,7 @@ from quantlab.artifacts._flatbuffer import read_flatbuffer, tensor_dtype, text
 from quantlab.artifacts._kind import ArtifactKind, Contents
 from quantlab.artifacts._tflite_ops import list_ops
 from quantlab.artifacts._tflite_weights import list_weights
+from quantlab.artifacts.tapped_tflite import list_taps, write_tapped
 from quantlab.types import Port
 
 __all__ = ["KIND", "minimum_runtime", "read_flatbuffer", "tensor_dtype"]
@@ -97,10 +98,14 @@ def minimum_runtime(path: Path) -> str | None:
 
 
 KIND = ArtifactKind(
+    looks="a .tflite file",
     inspect=_inspect,
     recognizes=_recognizes,
     served=lambda folder: folder / "model.tflite",
+    files=lambda path: [path],
     weights=lambda path: list_weights(read_flatbuffer(path)),
     ops=lambda path, setting: list_ops(read_flatbuffer(path), setting),
     minimum_runtime=minimum_runtime,
+    taps=list_taps,
+    write_tapped=write_tapped,
 )

@@ -21,19 +21,20 @@ __all__ = ["answer", "ask", "environment", "reference_environment", "run", "time
 
 _KIND = "python"
 
+_LIBRARIES: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
+    "reference": (("tensorflow",), {}),
+    "tfjs": (("tensorflow",), {}),
+    "tfjs-layers": (("tensorflow", "tf_keras"), {}),
+    "tflite": (("ai-edge-litert",), {"kernels": "XNNPACK"}),
+}
+"""Format → the packages whose versions its outputs depend on, and what is always so."""
+
 
 def environment(format_name: str) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
-    if format_name == "tflite":
-        return {"ai-edge-litert": version("ai-edge-litert"), "kernels": "XNNPACK", "threads": "1", **_machine()}
-    library = {"tf_keras": version("tf_keras")} if format_name == "tfjs-layers" else {}
-    return {
-        "tensorflow": version("tensorflow"),
-        **library,
-        "onednn": "on" if onednn() else "off",
-        "threads": "1",
-        **_machine(),
-    }
+    packages, kernels = _LIBRARIES[format_name]
+    chosen = {"onednn": "on" if onednn() else "off"} if "tensorflow" in packages else {}
+    return {**{name: version(name) for name in packages}, **kernels, **chosen, "threads": "1", **_machine()}
 
 
 def reference_environment(kind: str) -> dict[str, str]:

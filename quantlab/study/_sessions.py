@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quantlab.artifacts.tapped_tflite import list_taps, write_tapped
+from quantlab.artifacts import ARTIFACTS
 from quantlab.runtimes import RUNTIMES, Job, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.taps import Session, graph_taps, open_child, open_python
@@ -83,23 +83,32 @@ def open_reference(feed: Feed, model: OpenedModel, names: Sequence[str] | None) 
 
 def list_variant_taps(feed: Feed, variant: Variant) -> tuple[TapSpec, ...]:
     """Every tensor of a variant, in order of execution."""
-    if variant.format == "tflite":
-        return list_taps(variant.path)
+    listed = ARTIFACTS[variant.format].taps
+    if listed is not None:
+        return listed(variant.path)
     return graph_taps(feed.job(variant.format, str(variant.path.absolute()), variant, {}), feed.context.workshop)
 
 
 def open_variant(feed: Feed, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
-    """A variant as shipped, for reading those of its tensors that can be read; of a TFLite file a copy with outputs."""
+    """A variant as shipped, for reading what can be read of it; where its format needs one, a tapped copy."""
     names = _readable(taps)
-    artifact, options = variant.path.absolute(), {}
-    if variant.format == "tflite":
-        artifact = feed.file(f"{variant.name}-{runtime}").with_suffix(".tflite").absolute()
-        options = {"positions": list(write_tapped(variant.path, artifact, names))}
+    artifact, options = _tapped(feed, variant.format, variant.path, f"{variant.name}-{runtime}", names)
     job = feed.job(variant.format, str(artifact), variant, options)
     file = feed.file(f"{variant.name}-{runtime}")
     if RUNTIMES[runtime].start is None:
         return open_python(job, names, file, feed.context.workshop)
     return open_child(job, names, file, feed.context.workshop, runtime=RUNTIMES[runtime])
+
+
+def _tapped(
+    feed: Feed, format_name: str, path: Path, name: str, taps: Sequence[str]
+) -> tuple[Path, dict[str, list[int]]]:
+    """The artifact to open for reading those taps, and where they are among its outputs if it is a copy."""
+    write = ARTIFACTS[format_name].write_tapped
+    if write is None:
+        return path.absolute(), {}
+    copy = feed.file(name).with_suffix(path.suffix).absolute()
+    return copy, {"positions": list(write(path, copy, taps))}
 
 
 def open_isolated(feed: Feed, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:

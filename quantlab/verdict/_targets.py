@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from quantlab.errors import UsageError
-from quantlab.settings import nearest
+from quantlab.settings import formats_of, nearest
 from quantlab.types import Budget, Variant
 
 __all__ = ["TARGETS", "Target", "target_of"]
@@ -39,7 +39,7 @@ TARGETS: Mapping[str, Target] = {
     for target in (
         Target(
             "web",
-            ("tfjs", "tfjs-layers"),
+            formats_of("web"),
             ("chromium-webgl", "chromium-webgpu", "chromium-wasm", "node-wasm"),
             "gzip_bytes",
             "gzipped",
@@ -47,14 +47,16 @@ TARGETS: Mapping[str, Target] = {
         ),
         Target(
             "web-mobile",
-            ("tfjs", "tfjs-layers"),
+            formats_of("web-mobile"),
             ("chromium-webgl", "chromium-webgl16", "chromium-wasm", "node-wasm"),
             "gzip_bytes",
             "gzipped",
             ("a phone's GPU",),
         ),
-        Target("node", ("tfjs", "tflite"), ("node-*",), "size_bytes", "on disk", ()),
-        Target("android", ("tflite",), ("python",), "size_bytes", "raw", ("a phone's GPU and NPU delegates",)),
+        Target("node", formats_of("node"), ("node-*",), "size_bytes", "on disk", ()),
+        Target(
+            "android", formats_of("android"), ("python",), "size_bytes", "raw", ("a phone's GPU and NPU delegates",)
+        ),
         Target("any", None, ("*",), "gzip_bytes", "gzipped", ()),
     )
 }
