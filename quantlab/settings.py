@@ -51,6 +51,25 @@ _ALL = (
         default=False,
         calibrated=True,
     ),
+    Setting("onnx-float32", "onnx", "float32", "ONNX file of opset 18, weights as they are", default=False),
+    Setting(
+        "onnx-float16", "onnx", "float16", "ONNX file, computes in half floats; inputs and outputs float", default=False
+    ),
+    Setting(
+        "onnx-dynamic",
+        "onnx",
+        "dynamic",
+        "ONNX file, weights in int8, activations quantized while it runs (onnxruntime's dynamic quantization)",
+        default=False,
+    ),
+    Setting(
+        "onnx-int8",
+        "onnx",
+        "int8",
+        "ONNX file, weights (by channel) and activations in int8, calibrated (QDQ)",
+        default=False,
+        calibrated=True,
+    ),
 )
 
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}
@@ -60,6 +79,7 @@ _SHIPPED_TO: Mapping[str, tuple[str, ...]] = {
     "tfjs": ("web", "web-mobile", "node"),
     "tfjs-layers": ("web", "web-mobile"),
     "tflite": ("node", "android"),
+    "onnx": ("web", "web-mobile", "node", "android"),
 }
 """Format → the targets that it is shipped to."""
 
@@ -68,7 +88,7 @@ def formats_of(target: str) -> tuple[str, ...]:
     """The formats that are shipped to a target.
 
     >>> formats_of("android")
-    ('tflite',)
+    ('tflite', 'onnx')
     """
     return tuple(name for name, targets in _SHIPPED_TO.items() if target in targets)
 

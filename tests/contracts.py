@@ -103,7 +103,7 @@ class Workbench:
         """A small model on its way to some schemes."""
         opened, samples = self.opened(name), self.samples(name)
         return ConversionRequest(
-            saved_model=opened.saved_model,
+            source=opened.source,
             signature=opened.signature,
             schemes={scheme: folder / scheme for scheme in schemes},
             sample_shapes={},

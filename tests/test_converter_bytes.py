@@ -32,7 +32,7 @@ def saved_models(workbench, data_folder):
     fashion = workbench.open(data_folder / "fashion-mnist" / "fashion_dscnn.keras", ModelOptions())
     keywords = workbench.open(data_folder / "mlperf-tiny" / "kws_ref_model", ModelOptions())
     small = {name: workbench.opened(name) for name in ("conv", "sharded")}
-    return {name: opened.saved_model for name, opened in {**small, "fashion": fashion, "keywords": keywords}.items()}
+    return {name: opened.source for name, opened in {**small, "fashion": fashion, "keywords": keywords}.items()}
 
 
 @pytest.fixture(scope="module")

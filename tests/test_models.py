@@ -150,7 +150,7 @@ def test_a_model_answers_as_the_library_that_wrote_it(name, told, small_models, 
         for spec, answer in zip(description.outputs, answers, strict=True):
             assert answer.dtype == spec.dtype
             np.testing.assert_allclose(answer, expected[spec.name][:count], rtol=1e-6, atol=1e-6, err_msg=spec.name)
-    assert (reference.saved_model / "saved_model.pb").is_file()
+    assert (reference.source / "saved_model.pb").is_file()
     assert file.sha256 == identify(model.path, told.options).sha256
 
 

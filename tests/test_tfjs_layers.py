@@ -46,7 +46,7 @@ def model_files(request, workbench):
 def converted_from(name, model_files, workbench):
     """What the official converter is given: the file, or what `tf_keras` saved."""
     if name in SAVED:
-        return ["--input_format=keras_saved_model", str(workbench.opened(name).saved_model)]
+        return ["--input_format=keras_saved_model", str(workbench.opened(name).source)]
     return ["--input_format=keras", str(model_files[name])]
 
 
@@ -73,7 +73,7 @@ def asked(path, schemes, folder, saved_model=None):
 
 @pytest.mark.parametrize("name", [*H5, *SAVED])
 def test_every_file_is_the_official_converters(name, model_files, official, workbench, tmp_path):
-    saved = workbench.opened(name).saved_model if name in SAVED else None
+    saved = workbench.opened(name).source if name in SAVED else None
     request = asked(model_files[name], FLAGS, tmp_path, saved)
     assert [each.reason for each in convert("tfjs-layers", request)] == [None] * len(FLAGS)
     for scheme, ours in request.schemes.items():

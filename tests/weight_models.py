@@ -80,7 +80,7 @@ def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path)
         np.save(calibration[name], values)
     for format_name, schemes in _SCHEMES.items():
         request = ConversionRequest(
-            saved_model=saved_model,
+            source=saved_model,
             signature="serving_default",
             schemes={scheme: folder / f"{format_name}-{scheme}" for scheme in schemes},
             sample_shapes={},

@@ -14,13 +14,14 @@ from quantlab_converters._table import CONVERTERS
 
 def _handle(message: Message, emit: Emit) -> None:
     request = ConversionRequest(
-        saved_model=Path(message["saved_model"]),
+        source=Path(message["source"]),
         signature=message["signature"],
         schemes={scheme: Path(folder) for scheme, folder in message["schemes"].items()},
         sample_shapes={name: tuple(shape) for name, shape in message["sample_shapes"].items()},
         calibration={name: Path(file) for name, file in message["calibration"].items()},
         work=Path(message["work"]),
         model=Path(message["model"]),
+        format=message["format_of_source"],
     )
     began, previous = time.perf_counter(), None
     for scheme in CONVERTERS[message["format"]].convert(request):

@@ -11,8 +11,10 @@ __all__ = ["ConversionRequest", "Converter", "RecipeRequest"]
 class ConversionRequest:
     """One model on its way to several settings of one format."""
 
-    saved_model: Path
+    source: Path
+    """The SavedModel; of a model that is no TensorFlow one its own file."""
     signature: str
+    """Of the SavedModel."""
     schemes: Mapping[str, Path]
     """Scheme → the empty folder its artifact is written into."""
     sample_shapes: Mapping[str, tuple[int, ...]]
@@ -23,6 +25,8 @@ class ConversionRequest:
     """A folder for what is needed on the way; removed afterwards."""
     model: Path | None = None
     """The file that the user gave, for a format that keeps Keras' layers; the SavedModel where there is none."""
+    format: str | None = None
+    """Of a source that is an artifact already, as `onnx`; None for a SavedModel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class RecipeRequest:
     """One setting of one model, to be made by hand."""
 
     scheme: str
-    saved_model: Path
+    source: Path
     """As the user may write it: relative to the folder that the recipe is followed in."""
     signature: str
     input_shapes: Mapping[str, tuple[int, ...]]
@@ -38,7 +42,9 @@ class RecipeRequest:
     calibration: Mapping[str, Path]
     """Input → `.npy` of samples for static quantization; empty where the scheme needs none."""
     model: Path | None = None
-    """The file that the user gave, written as `saved_model`."""
+    """The file that the user gave, written as `source`."""
+    format: str | None = None
+    """As above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +60,5 @@ class Converter:
     """Distributions whose versions decide what is written."""
     recipe: Callable[[RecipeRequest], str]
     """The command or code that makes the same artifact with the official tools alone."""
+    takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")
+    """The kinds of model that it starts from."""

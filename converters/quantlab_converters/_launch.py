@@ -84,13 +84,14 @@ def _result(message: Message, at: str, folders: Mapping[str, Path]) -> Iterable[
 def _document(format_name: str, request: ConversionRequest) -> dict[str, Any]:
     return {
         "format": format_name,
-        "saved_model": str(request.saved_model.resolve()),
+        "source": str(request.source.resolve()),
+        "format_of_source": request.format,
         "signature": request.signature,
         "schemes": _texts(request.schemes),
         "sample_shapes": {name: list(shape) for name, shape in request.sample_shapes.items()},
         "calibration": _texts(request.calibration),
         "work": str(request.work.resolve()),
-        "model": str((request.model or request.saved_model).resolve()),
+        "model": str((request.model or request.source).resolve()),
     }
 
 

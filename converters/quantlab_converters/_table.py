@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from quantlab_converters import tfjs, tfjs_layers, tflite
+from quantlab_converters import onnx, tfjs, tfjs_layers, tflite
 from quantlab_converters._converter import Converter
 
 CONVERTERS: Mapping[str, Converter] = {
     "tfjs": tfjs.CONVERTER,
     "tfjs-layers": tfjs_layers.CONVERTER,
     "tflite": tflite.CONVERTER,
+    "onnx": onnx.CONVERTER,
 }
 """Every converter by its format, the first half of its settings' names."""

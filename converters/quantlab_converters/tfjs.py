@@ -37,7 +37,7 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
 
     try:
         tf_saved_model_conversion_v2.convert_tf_saved_model(
-            str(request.saved_model), str(folder), signature_def=request.signature
+            str(request.source), str(folder), signature_def=request.signature
         )
     except ValueError as error:
         if unsupported := re.match(r"Unsupported Ops in the model (?:before|after) optimization\s+(.*)", str(error)):
@@ -96,7 +96,7 @@ def _recipe(request: RecipeRequest) -> str:
         words.append(f"--signature_name={request.signature}")
     if request.scheme != "float32":
         words.append(f"--quantize_{request.scheme}=*")
-    return f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.saved_model), 'out'])}"
+    return f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source), 'out'])}"
 
 
 CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs"), recipe=_recipe)

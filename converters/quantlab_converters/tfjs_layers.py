@@ -31,7 +31,7 @@ def _convert(request: ConversionRequest) -> Iterator[str]:
 
 
 def _given(request: ConversionRequest) -> Path:
-    return request.model or request.saved_model
+    return request.model or request.source
 
 
 def _hdf5(request: ConversionRequest) -> Path:
@@ -43,7 +43,7 @@ def _hdf5(request: ConversionRequest) -> Path:
             refuse_keras_3(config.layers, f"'{model}'")
         if model.suffix in _HDF5:
             return model
-    return _saved_again(request.saved_model, request.work / "model.h5")
+    return _saved_again(request.source, request.work / "model.h5")
 
 
 _HDF5 = frozenset({".h5", ".hdf5"})
@@ -100,12 +100,12 @@ def _refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> Non
 
 def _recipe(request: RecipeRequest) -> str:
     """One shell command."""
-    model = request.model or request.saved_model
+    model = request.model or request.source
     of_keras = model.suffix in _HDF5
     words = ["tensorflowjs_converter", f"--input_format={'keras' if of_keras else 'keras_saved_model'}"]
     if request.scheme != "float32":
         words.append(f"--quantize_{request.scheme}=*")
-    return shlex.join([*words, str(model if of_keras else request.saved_model), "out"])
+    return shlex.join([*words, str(model if of_keras else request.source), "out"])
 
 
 CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs", "tf_keras"), recipe=_recipe)

@@ -32,7 +32,7 @@ def _close_batch(request: ConversionRequest, folder: Path) -> None:
     import tensorflow as tf
 
     module = tf.Module()
-    module.model = tf.saved_model.load(str(request.saved_model))
+    module.model = tf.saved_model.load(str(request.source))
     signature = module.model.signatures[request.signature]
     specs = {
         name: tf.TensorSpec(_closed_shape(name, spec.shape.as_list(), request), spec.dtype, name=name)
@@ -138,7 +138,7 @@ def _recipe(request: RecipeRequest) -> str:
         for name, shape in request.input_shapes.items()
     )
     return _PROGRAM.format(
-        saved_model=str(request.saved_model), signature=request.signature, specs=specs, scheme=_lines_of(request)
+        saved_model=str(request.source), signature=request.signature, specs=specs, scheme=_lines_of(request)
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from quantlab.artifacts import tfjs, tfjs_layers, tflite
+from quantlab.artifacts import onnx, tfjs, tfjs_layers, tflite
 from quantlab.artifacts._kind import ArtifactKind
 
 ARTIFACTS: Mapping[str, ArtifactKind] = {
     "tfjs": tfjs.KIND,
     "tfjs-layers": tfjs_layers.KIND,
     "tflite": tflite.KIND,
+    "onnx": onnx.KIND,
 }
 """Every kind by its format."""

@@ -1,6 +1,17 @@
 """Opens a model, whatever wrote it, as the reference that every variant is compared with."""
 
 from quantlab.models._files import KerasConfig, ModelFile, ModelOptions, identify, read_keras_config
-from quantlab.models._open import Reference, open_reference
+from quantlab.models._onnx import open_onnx_session
+from quantlab.models._open import open_reference
+from quantlab.models._reference import Reference
 
-__all__ = ["KerasConfig", "ModelFile", "ModelOptions", "Reference", "identify", "open_reference", "read_keras_config"]
+__all__ = [
+    "KerasConfig",
+    "ModelFile",
+    "ModelOptions",
+    "Reference",
+    "identify",
+    "open_onnx_session",
+    "open_reference",
+    "read_keras_config",
+]

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quantlab.errors import ModelError
+from quantlab.onnx_file import external_files
 
 __all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify", "read_keras_config"]
 
-Kind = Literal["Keras 3", "Keras 2", "SavedModel"]
+Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
 
 _BLOCK_BYTES = 1 << 20
-_ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, or a SavedModel folder"
+_ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
         raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
     if path.is_dir():
         return ModelFile(path, _folder_kind(path), files_sha256(path))
+    if path.suffix == ".onnx":
+        return ModelFile(path, "ONNX", _onnx_sha256(path))
     config = read_keras_config(path)
     _refuse_lambda(path, config.layers, options)
     return ModelFile(path, "Keras 3" if config.of_keras_3 else "Keras 2", files_sha256(path))
@@ -178,3 +181,11 @@ def files_sha256(path: Path) -> str:
             while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def _onnx_sha256(path: Path) -> str:
+    """Of the file, and of those beside it that its weights lie in."""
+    files = external_files(path, ModelError)
+    if files == [path]:
+        return files_sha256(path)
+    return hashlib.sha256("".join(map(files_sha256, files)).encode()).hexdigest()

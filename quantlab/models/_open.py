@@ -15,22 +15,14 @@ import numpy.typing as npt
 
 from quantlab.errors import ModelError
 from quantlab.models._files import ModelFile, ModelOptions
+from quantlab.models._onnx import open_onnx_reference
+from quantlab.models._reference import Reference
 from quantlab.types import ModelDescription, TensorSpec
 
-__all__ = ["Reference", "open_reference"]
+__all__ = ["open_reference"]
 
 Arrays = Sequence[npt.NDArray[Any]]
 _DEFAULT_SIGNATURE = "serving_default"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A model that can be called, and the SavedModel that converters start from."""
-
-    description: ModelDescription
-    saved_model: Path
-    call: Callable[[Arrays], list[npt.NDArray[Any]]]
-    """From one batch of each input to one of each output, in the description's order; a `ModelError` may be raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class _Opened:
 
 
 def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
-    """Open a model and make sure that there is a SavedModel of it.
+    """Open a model and make sure that there is a SavedModel of it, where it is one of TensorFlow.
 
     Args:
         file: What `identify` said.
@@ -58,6 +50,8 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
     Raises:
         ModelError: If the library that wrote it cannot open it, or it takes or gives what no variant can.
     """
+    if file.kind == "ONNX":
+        return open_onnx_reference(file)
     opened = _OPENERS[file.kind](file, options, export)
     inputs, outputs = _signature_specs(opened.saved_model, opened.signature)
     by_name = {spec.name: spec for spec in inputs}

@@ -2,8 +2,8 @@
 
 It answers one request after another, so that TensorFlow is imported once:
 
-- `open` opens a model and exports its SavedModel; before `done` it says `opened`, with the description and where the
-  SavedModel is.
+- `open` opens a model and exports its SavedModel; before `done` it says `opened`, with the description and the
+  `source` that converters start from.
 - `probe` calls the reference on a few samples twice, and one by one; it says `probed`, with shapes and dtypes of the
   outputs and how far the answers differ.
 - `run` runs a job and says what `exchange` lists.
@@ -66,7 +66,8 @@ class _Worker:
 
     def _open(self, message: Message, emit: Emit) -> None:
         reference = self._reference(message["model"])
-        emit({"type": "opened", **asdict(reference.description), "saved_model": str(reference.saved_model)})
+        source = {"source": str(reference.source), "format": reference.format}
+        emit({"type": "opened", **asdict(reference.description), **source})
 
     def _probe(self, message: Message, emit: Emit) -> None:
         job = job_from(message["job"])

@@ -37,8 +37,8 @@ RUNTIMES: Mapping[str, Runtime] = {
     for runtime in (
         Runtime(
             name="python",
-            description="tfjs files as a TensorFlow function, TFLite files in LiteRT with XNNPACK",
-            formats=("tfjs", "tfjs-layers", "tflite"),
+            description="tfjs files as a TensorFlow function, TFLite files in LiteRT, ONNX files in onnxruntime",
+            formats=("tfjs", "tfjs-layers", "tflite", "onnx"),
             environment=python.environment,
             run=python.run,
             time=python.time,

@@ -26,8 +26,12 @@ _LIBRARIES: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "tfjs": (("tensorflow",), {}),
     "tfjs-layers": (("tensorflow", "tf_keras"), {}),
     "tflite": (("ai-edge-litert",), {"kernels": "XNNPACK"}),
+    "onnx": (("onnxruntime",), {"kernels": "CPUExecutionProvider"}),
 }
 """Format → the packages whose versions its outputs depend on, and what is always so."""
+
+_ARTIFACTS: Mapping[str, str] = {"ONNX": "onnx"}
+"""Kind of a model that is an artifact already → its format."""
 
 
 def environment(format_name: str) -> dict[str, str]:
@@ -39,6 +43,8 @@ def environment(format_name: str) -> dict[str, str]:
 
 def reference_environment(kind: str) -> dict[str, str]:
     """The same for the reference of a kind of model."""
+    if kind in _ARTIFACTS:
+        return environment(_ARTIFACTS[kind])
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(kind)
     return {**environment("reference"), **({library: version(library)} if library else {})}
 

@@ -63,7 +63,7 @@ def analyze(
     """Convert a model, run every variant where it will run, and compare each with the model.
 
     Args:
-        model: A `.keras`, `.h5` or `.hdf5` file, or a SavedModel folder.
+        model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
         data: The calibration set: a `.npz`, a `.npy`, a folder of images, or `module:function`.
         options: Everything else.
         progress: Hears what happens; nothing is printed.
@@ -76,10 +76,11 @@ def analyze(
         QuantlabError: If nothing can be measured: the model, the data or an option is not as it must be.
     """
     options = options or AnalyzeOptions()
-    plan = make_plan(options)  # names first: they cost nothing
+    make_plan(options)  # names first: they cost nothing
     refuse_unknown_metric(options.metric)
     path = Path(model)
     file = identify(path, options.model)
+    plan = make_plan(options, file.kind)
     refuse_missing(data, options.calibration)
     store = Store(options.out or Path(f"{path.stem}.study"))
     with store.locked():
@@ -204,7 +205,18 @@ def _as_given(scoring: Scoring, probed: Probe) -> TensorSpec:
 
 
 def _versions() -> dict[str, str]:
-    names = ("quantlab", "tensorflow", "tensorflowjs", "ai-edge-litert", "keras", "tf_keras", "numpy")
+    names = (
+        "quantlab",
+        "tensorflow",
+        "tensorflowjs",
+        "ai-edge-litert",
+        "keras",
+        "tf_keras",
+        "onnx",
+        "onnxruntime",
+        "tf2onnx",
+        "numpy",
+    )
     return {name: version(name) for name in names}
 
 

@@ -54,7 +54,7 @@ def _code_sha256(module: str) -> str:
 
 def _model_key(context: Context) -> str:
     """What the description and the exported SavedModel depend on."""
-    libraries = {name: version(name) for name in ("tensorflow", "keras", "tf_keras")}
+    libraries = {name: version(name) for name in ("tensorflow", "keras", "tf_keras", "onnxruntime")}
     return key_of({**model_identity(context), "path": str(context.file.path), **libraries})
 
 
@@ -78,13 +78,13 @@ def open_model(context: Context) -> OpenedModel:
     """
     record = context.store.model_folder(_model_key(context)) / "opened.json"
     kept = context.store.read(record, OpenedModel)
-    if kept is not None and kept.saved_model.is_dir():
+    if kept is not None and kept.source.exists():
         return kept
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
     request = {"request": "open", "model": model_message(context)}
     said = python.answer(request, "opened", context.workshop, error=ModelError)
-    opened = OpenedModel(_description(said), Path(said["saved_model"]).absolute())
+    opened = OpenedModel(_description(said), Path(said["source"]).absolute(), said["format"])
     context.store.write(record, opened)
     context.progress.end(step, "done")
     return opened

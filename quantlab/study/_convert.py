@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
 from quantlab.errors import QuantlabError, StudyError
-from quantlab.models import identify
+from quantlab.models import ModelFile, identify
 from quantlab.progress import Progress, Silent
 from quantlab.runtimes import Workshop
 from quantlab.settings import select_settings
@@ -41,6 +41,9 @@ def make_variants(
     """The variants of settings of one format, those that are kept first, the others as they are converted."""
     missing: dict[str, Setting] = {}
     for setting in settings:
+        if (refused := _refused(context.file, setting)) is not None:
+            yield refused
+            continue
         folder = _folder(context, setting, samples, calibration)
         kept = context.store.read(folder / "variant.json", Variant)
         if kept is not None and kept.path.exists():
@@ -50,6 +53,17 @@ def make_variants(
             missing[setting.scheme] = setting
     if missing:
         yield from _convert_missing(context, model, missing, samples, calibration)
+
+
+def _refused(file: ModelFile, setting: Setting) -> Made | None:
+    """A failure, where no converter of the format takes such a model."""
+    if file.kind in CONVERTERS[setting.format].takes:
+        return None
+    reason = (
+        f"{setting.format} is made from TensorFlow models, and no maintained converter makes it from {file.kind}; "
+        f"give the model that '{file.path.name}' was exported from, or leave this setting out"
+    )
+    return Made(setting.name, None, Failure(reason, "conversion"))
 
 
 def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
@@ -80,7 +94,8 @@ def _convert_missing(
     folders = {scheme: _folder(context, setting, samples, calibration) for scheme, setting in missing.items()}
     needs_samples = calibration is not None and any(setting.calibrated for setting in missing.values())
     request = ConversionRequest(
-        saved_model=model.saved_model,
+        source=model.source,
+        format=model.format,
         signature=model.signature,
         schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
         sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},

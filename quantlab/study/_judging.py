@@ -161,7 +161,8 @@ def recipe(store: Store, study: Study, name: str | None) -> str | None:
     return CONVERTERS[setting.format].recipe(
         RecipeRequest(
             scheme=setting.scheme,
-            saved_model=_as_written(opened.saved_model),
+            source=_as_written(opened.source),
+            format=opened.format,
             signature=opened.signature,
             input_shapes={spec.name: tuple(int(size or 0) for size in spec.shape[1:]) for spec in study.samples.inputs},
             calibration={spec.name: _as_written(calibration.input_file(spec.name)) for spec in calibration.inputs}

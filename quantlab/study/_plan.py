@@ -10,6 +10,7 @@ from quantlab.study._convert import Made
 from quantlab.study._trial import Place
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Setting
+from quantlab_converters import CONVERTERS
 
 __all__ = ["Plan", "make_plan"]
 
@@ -58,13 +59,25 @@ def _select_runtimes(asked: Sequence[str] | None) -> tuple[Runtime, ...]:
     return tuple(RUNTIMES[name] for name in choose("runtime", asked, list(RUNTIMES)))
 
 
-def make_plan(options: AnalyzeOptions) -> Plan:
+def _select_settings(asked: Sequence[str] | None, kind: str | None) -> tuple[Setting, ...]:
+    """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
+    settings = select_settings(asked)
+    if asked is not None or kind is None or any(kind in CONVERTERS[each.format].takes for each in settings):
+        return settings
+    return tuple(each for each in SETTINGS.values() if kind in CONVERTERS[each.format].takes)
+
+
+def make_plan(options: AnalyzeOptions, kind: str | None = None) -> Plan:
     """Settings, runtimes and given variants, and the float32 variants that parity needs.
+
+    Args:
+        options: What was asked for.
+        kind: Of the model, which chooses the settings where none are asked for; None while it is not known.
 
     Raises:
         UsageError: If a setting or runtime is unknown, or a given variant has a setting's name or one no folder has.
     """
-    settings = select_settings(options.settings)
+    settings = _select_settings(options.settings, kind)
     for name in options.variants:
         if name in SETTINGS or name == "reference":
             raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")

@@ -72,13 +72,29 @@ def _readable(taps: Sequence[TapSpec]) -> list[str]:
 
 def open_reference(feed: Feed, model: OpenedModel, names: Sequence[str] | None) -> Opened:
     """The reference's own graph; all that can be read, or only some names."""
-    where = {"saved_model": str(model.saved_model.absolute()), "signature": model.signature}
-    job = feed.job("reference-graph", "", None, where)
-    taps = graph_taps(job, feed.context.workshop)
-    if names is not None:
-        taps = tuple(tap for tap in taps if tap.name in set(names))
-    file = feed.file("reference" if names is None else "reference-aligned")
-    return Opened(taps, open_python(job, _readable(taps), file, feed.context.workshop))
+    name = "reference" if names is None else "reference-aligned"
+    if model.format is not None:
+        job, taps = _tapped_artifact(feed, model.format, model.source, name, names)
+    else:
+        where = {"saved_model": str(model.source.absolute()), "signature": model.signature}
+        job = feed.job("reference-graph", "", None, where)
+        taps = _among(graph_taps(job, feed.context.workshop), names)
+    return Opened(taps, open_python(job, _readable(taps), feed.file(name), feed.context.workshop))
+
+
+def _among(taps: Sequence[TapSpec], names: Sequence[str] | None) -> tuple[TapSpec, ...]:
+    wanted = None if names is None else set(names)
+    return tuple(tap for tap in taps if wanted is None or tap.name in wanted)
+
+
+def _tapped_artifact(
+    feed: Feed, format_name: str, path: Path, name: str, names: Sequence[str] | None
+) -> tuple[Job, tuple[TapSpec, ...]]:
+    """A reference that is an artifact, read inside as one."""
+    listed = ARTIFACTS[format_name].taps
+    taps = _among(listed(path) if listed else (), names)
+    artifact, options = _tapped(feed, format_name, path, name, _readable(taps))
+    return feed.job(format_name, str(artifact), None, options), taps
 
 
 def list_variant_taps(feed: Feed, variant: Variant) -> tuple[TapSpec, ...]:

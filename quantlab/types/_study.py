@@ -48,7 +48,7 @@ class ModelDescription:
     path: str
     """As the user wrote it."""
     kind: str
-    """`Keras 3`, `Keras 2` (opened by tf_keras) or `SavedModel`."""
+    """`Keras 3`, `Keras 2` (opened by tf_keras), `SavedModel` or `ONNX`."""
     sha256: str
     """Of every byte of the file, or of a folder's files and their relative names."""
     inputs: tuple[TensorSpec, ...]
@@ -61,10 +61,13 @@ class ModelDescription:
 
 @dataclass(frozen=True, slots=True)
 class OpenedModel:
-    """A model that was opened, and the SavedModel that every converter starts from."""
+    """A model that was opened, and what converters start from."""
 
     description: ModelDescription
-    saved_model: Path
+    source: Path
+    """The SavedModel, or the model's own file where it is no TensorFlow one."""
+    format: str | None = None
+    """Of a model that is an artifact already, as `onnx`; None where the source is a SavedModel."""
 
     @property
     def signature(self) -> str:
@@ -79,7 +82,7 @@ class Setting:
     name: str
     """`<format>-<scheme>`, as `tfjs-uint8`."""
     format: str
-    """The key of the converter: `tfjs`, `tflite`."""
+    """The key of the converter: `tfjs`, `tfjs-layers`, `tflite`, `onnx`."""
     scheme: str
     """As the format's official converter calls it."""
     description: str

@@ -1,0 +1,211 @@
+"""ONNX files: tf2onnx from the SavedModel, then what onnxruntime's quantization makes of that.
+
+A model that is ONNX already is taken as it is. onnxruntime asks for shapes and folded batch norms before it quantizes
+(its `quantization.preprocess`); float32 goes through the same step, so that all four settings have the same weights
+and differ by their quantization alone. Its symbolic shape inference, which is for transformers, is left out.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.artifacts.onnx import external_files, read_onnx
+from quantlab.errors import ConversionError
+from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
+
+__all__ = ["CONVERTER", "OPSET"]
+
+OPSET = 18
+"""Which ONNX that is; onnxruntime has run it since 1.14, and onnxruntime-web as long."""
+
+_TWO_GIGABYTES = 2**31 - 1
+"""What a protobuf holds at most; weights beyond it lie in a file of their own."""
+
+
+def _convert(request: ConversionRequest) -> Iterator[str]:
+    base = request.work / "base"
+    for scheme, folder in request.schemes.items():
+        yield scheme
+        if not base.exists():
+            _make_base(request, base)
+        folder.mkdir(parents=True, exist_ok=True)
+        _SCHEMES[scheme](base / "model.onnx", folder / "model.onnx", request.calibration)
+        _check(folder / "model.onnx")
+
+
+def _make_base(request: ConversionRequest, folder: Path) -> None:
+    """What all settings are made from, as `model.onnx` in a folder that is there when it is whole."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    partial = folder.with_name("partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    source = request.source
+    if request.format is None:
+        source = request.work / "converted.onnx"
+        _run_tf2onnx(request.source, request.signature, source)
+    read_onnx(source)  # says in a sentence what is wrong with it
+    large = sum(file.stat().st_size for file in external_files(source)) > _TWO_GIGABYTES
+    quant_pre_process(source, partial / "model.onnx", skip_symbolic_shape=True, save_as_external_data=large)
+    partial.rename(folder)
+
+
+def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, *_tf2onnx_words(saved_model, signature, target)], capture_output=True, text=True, check=False
+    )
+    print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
+    if done.returncode == 0 and target.is_file():
+        return
+    raise ConversionError(_explained(f"{done.stdout}\n{done.stderr}"))
+
+
+def _tf2onnx_words(saved_model: Path, signature: str, target: Path) -> list[str]:
+    return [
+        *("-m", "tf2onnx.convert", "--saved-model", str(saved_model), "--signature_def", signature),
+        *("--opset", str(OPSET), "--output", str(target)),
+    ]
+
+
+def _explained(log: str) -> str:
+    """The end of tf2onnx's log as a sentence, where it is about ops that it does not know."""
+    lacking = sorted(set(re.findall(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported", log)))
+    if lacking:
+        named = ", ".join(f"{op} (node '{node}')" for node, _, op in (each.rpartition(": ") for each in lacking))
+        return f"tf2onnx has nothing for the op {named}; replace what uses it or leave the onnx settings out"
+    lines = [line for line in log.splitlines() if line.strip()]
+    return f"tf2onnx could not convert the model: {lines[-1].strip() if lines else 'it said nothing'}"
+
+
+def _check(file: Path) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(file), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(
+            f"what was made is no valid ONNX ({' '.join(str(error).split())[:300]}); leave this setting out"
+        ) from error
+
+
+def _float32(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+    del calibration
+    shutil.copytree(base.parent, target.parent, dirs_exist_ok=True)
+
+
+def _float16(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    del calibration
+    model = convert_float_to_float16(onnx.load(base), keep_io_types=True)
+    OnnxModel.graph_topological_sort(model.graph)  # its casts of the inputs stand last
+    onnx.save(model, target)
+
+
+def _dynamic(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+    from onnxruntime.quantization import quantize_dynamic
+
+    del calibration
+    quantize_dynamic(base, target)
+
+
+def _int8(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+    from onnxruntime.quantization import quantize_static
+
+    if not calibration:
+        raise ConversionError(
+            "static quantization is calibrated on samples and none were given; name some with --calibration"
+        )
+    quantize_static(base, target, _Samples(calibration), per_channel=True)
+
+
+class _Samples:
+    """What onnxruntime's calibration asks for samples, one at a time: its `CalibrationDataReader`."""
+
+    def __init__(self, calibration: Mapping[str, Path]) -> None:
+        self._arrays = {name: np.load(path, mmap_mode="r") for name, path in calibration.items()}
+        self._count = len(next(iter(self._arrays.values())))
+        self._next = 0
+
+    def get_next(self) -> dict[str, Any] | None:
+        if self._next >= self._count:
+            return None
+        self._next += 1
+        return {name: np.array(array[self._next - 1 : self._next]) for name, array in self._arrays.items()}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        while (sample := self.get_next()) is not None:
+            yield sample
+
+
+_SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path]], None]] = {
+    "float32": _float32,
+    "float16": _float16,
+    "dynamic": _dynamic,
+    "int8": _int8,
+}
+
+
+def _recipe(request: RecipeRequest) -> str:
+    """A Python program, as `_make_base` and the schemes do it."""
+    lines = ["import subprocess", "import sys", ""]
+    source = str(request.source)
+    if request.format is None:
+        words = _tf2onnx_words(request.source, request.signature, Path("converted.onnx"))
+        source = "converted.onnx"
+        lines += [f"subprocess.run([sys.executable, *{words!r}], check=True)", ""]
+    base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
+    lines += [
+        "from onnxruntime.quantization.shape_inference import quant_pre_process",
+        f"quant_pre_process({source!r}, {base!r}, skip_symbolic_shape=True)",
+        *_LINES[request.scheme](request),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _lines_of_int8(request: RecipeRequest) -> list[str]:
+    files = ", ".join(f"{name!r}: np.load({str(path)!r})" for name, path in request.calibration.items())
+    return [
+        "import numpy as np",
+        "from onnxruntime.quantization import CalibrationDataReader, quantize_static",
+        f"samples = {{{files}}}",
+        "count = len(next(iter(samples.values())))",
+        "one_by_one = ({name: array[i : i + 1] for name, array in samples.items()} for i in range(count))",
+        "class Reader(CalibrationDataReader):",
+        "    def get_next(self):",
+        "        return next(one_by_one, None)",
+        "quantize_static('float32.onnx', 'model.onnx', Reader(), per_channel=True)",
+    ]
+
+
+_LINES: Mapping[str, Callable[[RecipeRequest], list[str]]] = {
+    "float32": lambda _: [],
+    "float16": lambda _: [
+        "import onnx",
+        "from onnxruntime.transformers.float16 import convert_float_to_float16",
+        "from onnxruntime.transformers.onnx_model import OnnxModel",
+        "model = convert_float_to_float16(onnx.load('float32.onnx'), keep_io_types=True)",
+        "OnnxModel.graph_topological_sort(model.graph)",
+        "onnx.save(model, 'model.onnx')",
+    ],
+    "dynamic": lambda _: [
+        "from onnxruntime.quantization import quantize_dynamic",
+        "quantize_dynamic('float32.onnx', 'model.onnx')",
+    ],
+    "int8": _lines_of_int8,
+}
+
+CONVERTER = Converter(
+    convert=_convert,
+    packages=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+    recipe=_recipe,
+    takes=("Keras 3", "Keras 2", "SavedModel", "ONNX"),
+)

@@ -1,0 +1,99 @@
+"""What each op of an ONNX file computes in, told from what feeds it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from quantlab.onnx_file import dtype_name
+from quantlab.types import OpRow
+
+__all__ = ["list_ops"]
+
+_Computes = Literal["float", "hybrid", "int8", "uint8", "int16", "other"]
+
+_CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "Constant"})
+_HYBRID = frozenset({"ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat"})
+_FLOATS = frozenset({"float32", "float16", "float64", "bfloat16"})
+
+
+def list_ops(model: Any, setting: str) -> tuple[OpRow, ...]:
+    """Every op of the main graph, in order of execution.
+
+    An op between DequantizeLinear and QuantizeLinear is one that onnxruntime computes in integers (QDQ format); an op
+    that multiplies integers whose range was found while it runs is hybrid.
+    """
+    version = {each.domain: int(each.version) for each in model.opset_import}
+    facts = _Facts.of(model)
+    return tuple(
+        OpRow(
+            setting=setting,
+            place=place,
+            op=node.op_type,
+            version=version.get(node.domain, 0),
+            computes_in=facts.computes_in(node),
+            weights=facts.weights(node),
+            output=node.output[0] if node.output else "",
+        )
+        for place, node in enumerate(model.graph.node)
+    )
+
+
+class _Facts:
+    """What is known of a graph's tensors by name."""
+
+    def __init__(
+        self, constants: Mapping[str, tuple[str, int]], makers: Mapping[str, Any], readers: dict[str, list[Any]]
+    ):
+        self._constants = constants
+        self._makers = makers
+        self._readers = readers
+
+    @classmethod
+    def of(cls, model: Any) -> "_Facts":
+        constants = {
+            tensor.name: (dtype_name(tensor.data_type), _elements(tensor.dims)) for tensor in model.graph.initializer
+        }
+        makers = {name: node for node in model.graph.node for name in node.output}
+        readers: dict[str, list[Any]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                readers.setdefault(name, []).append(node)
+        return cls(constants, makers, readers)
+
+    def computes_in(self, node: Any) -> _Computes:
+        """The type of its activations; hybrid where they are floats and a constant it reads holds codes."""
+        if node.op_type in _CONVERSIONS:
+            return "other"
+        if node.op_type in _HYBRID:
+            return "hybrid"
+        codes = {self._codes(name) for name in node.input} - {None}
+        written = {each.op_type for name in node.output for each in self._readers.get(name, ())}
+        if node.op_type.startswith("QLinear") or (codes and written and written <= {"QuantizeLinear"}):
+            return _INTEGERS.get(next(iter(codes), "int8") or "int8", "int8")
+        return "hybrid" if codes else "float"
+
+    def _codes(self, name: str) -> str | None:
+        """The stored type behind a DequantizeLinear; None where a tensor comes from none."""
+        maker = self._makers.get(name)
+        if maker is None or maker.op_type != "DequantizeLinear":
+            return None
+        return self._constants.get(maker.input[2] if len(maker.input) > 2 else maker.input[0], ("int8", 0))[0]
+
+    def weights(self, node: Any) -> str:
+        """Stored dtype of the first constant of more than one element, also behind a DequantizeLinear."""
+        for name in node.input:
+            maker = self._makers.get(name)
+            source = maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
+            dtype, count = self._constants.get(source, ("", 0))
+            if count > 1 and (dtype in _FLOATS or source != name or node.op_type in _HYBRID):
+                return dtype
+        return ""
+
+
+_INTEGERS: Mapping[str, _Computes] = {"int8": "int8", "uint8": "uint8", "int16": "int16"}
+
+
+def _elements(sizes: Any) -> int:
+    count = 1
+    for size in sizes:
+        count *= int(size)
+    return count

@@ -1,0 +1,74 @@
+"""Reads ONNX files: their inputs and outputs, their weights with scales, what each op computes in.
+
+The format is onnx.proto3 (github.com/onnx/onnx); weights beyond 2 GB lie in other files of the same folder, as its
+"External Data" describes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.artifacts._kind import ArtifactKind, Contents
+from quantlab.artifacts._onnx_ops import list_ops
+from quantlab.artifacts._onnx_weights import constants, list_weights, size_bytes
+from quantlab.artifacts.tapped_onnx import list_taps, write_tapped
+from quantlab.onnx_file import dtype_name, external_files, graph_inputs, read_onnx, shape_of
+from quantlab.types import Port
+
+__all__ = ["KIND", "external_files", "read_onnx"]
+
+_HALF_LIMIT = 65504.0
+"""The largest float16, to which onnxruntime's converter cuts larger weights without a word."""
+
+
+def _inspect(path: Path) -> Contents:
+    model = read_onnx(path)
+    weights: dict[str, int] = {}
+    notes: list[str] = []
+    for tensor in constants(model):
+        dtype = dtype_name(tensor.data_type)
+        weights[dtype] = weights.get(dtype, 0) + size_bytes(tensor)
+        notes += _wrong(tensor, dtype)
+    return Contents(
+        inputs=tuple(_port(each, place) for place, each in enumerate(graph_inputs(model))),
+        outputs=tuple(_port(each, place) for place, each in enumerate(model.graph.output)),
+        weights=weights,
+        notes=tuple(notes),
+    )
+
+
+def _port(value: Any, place: int) -> Port:
+    dtype = dtype_name(value.type.tensor_type.elem_type)
+    return Port(name=value.name, tensor=value.name, position=place, shape=shape_of(value), dtype=dtype)
+
+
+def _wrong(tensor: Any, dtype: str) -> list[str]:
+    from onnx import numpy_helper
+
+    if dtype not in {"float16", "float32"}:
+        return []
+    values = numpy_helper.to_array(tensor)
+    wrong = int(values.size - np.isfinite(values).sum())
+    if wrong:
+        return [f"weight '{tensor.name}' holds {wrong:,} values that are not finite in {dtype}"]
+    cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
+    return [f"weight '{tensor.name}' holds {cut:,} values cut to 65,504, the largest of float16"] if cut else []
+
+
+def _recognizes(path: Path) -> bool:
+    return path.is_file() and path.suffix == ".onnx"
+
+
+KIND = ArtifactKind(
+    looks="an .onnx file",
+    inspect=_inspect,
+    recognizes=_recognizes,
+    served=lambda folder: folder / "model.onnx",
+    files=external_files,
+    weights=lambda path: list_weights(read_onnx(path)),
+    ops=lambda path, setting: list_ops(read_onnx(path, weights=False), setting),
+    minimum_runtime=lambda path: None,  # noqa: ARG005  # the opset is no version of a runtime
+    taps=list_taps,
+    write_tapped=write_tapped,
+)

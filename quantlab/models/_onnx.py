@@ -1,0 +1,114 @@
+"""Opens ONNX models: the reference of a model that came as ONNX, and any ONNX file in a session of onnxruntime."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import ModelError, QuantlabError
+from quantlab.models._files import ModelFile
+from quantlab.models._reference import Reference
+from quantlab.types import ModelDescription, TensorSpec
+
+__all__ = ["open_onnx_reference", "open_onnx_session"]
+
+Array = npt.NDArray[Any]
+
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(string)": "str"}
+
+
+def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU provider and one thread.
+
+    Args:
+        path: The file.
+        error: What is raised where onnxruntime refuses it; the message names op and node where it lacks one.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # only what ends the process
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as refused:  # onnxruntime's own classes share no other base
+        raise error(_explained(path, " ".join(str(refused).split()))) from refused
+
+
+_LACKING = r"Could not find an implementation for ([\w.]+)\((\d+)\) node with name '([^']*)'"
+_UNKNOWN = (
+    r"(?:No Op registered for|Fatal error:) ([\w.:]+?)(?:\(-?\d+\))?(?: is not a registered| with domain_version)"
+)
+_OPSET = r"Opset (\d+) is under development.*?till opset (\d+)"
+
+
+def _explained(path: Path, text: str) -> str:
+    if lacking := re.search(_LACKING, text):
+        op, version, node = lacking.groups()
+        return (
+            f"onnxruntime has no kernel for the op {op} (version {version}) of the node '{node}' in '{path.name}'; "
+            f"export the model with another opset, or replace what uses it"
+        )
+    if unknown := re.search(_UNKNOWN, text):
+        return (
+            f"onnxruntime knows no op {unknown[1]}, which '{path.name}' uses; it runs ops of ONNX and com.microsoft "
+            f"alone, so export the model without custom ops"
+        )
+    if opset := re.search(_OPSET, text):
+        return (
+            f"'{path.name}' is of opset {opset[1]}, and this onnxruntime goes to {opset[2]}; export it with that opset "
+            f"or an older one"
+        )
+    return f"onnxruntime could not open '{path.name}': {text[:300]}; export it again or see --debug"
+
+
+def open_onnx_reference(file: ModelFile) -> Reference:
+    """An ONNX model as one function from arrays to arrays, batches at once.
+
+    Raises:
+        ModelError: If onnxruntime cannot open it, or it takes or gives what no runtime can.
+    """
+    session = open_onnx_session(file.path, ModelError)
+    description = ModelDescription(
+        path=str(file.path),
+        kind=file.kind,
+        sha256=file.sha256,
+        inputs=tuple(_spec(each, file.path) for each in session.get_inputs()),
+        outputs=tuple(_spec(each, file.path) for each in session.get_outputs()),
+        parameters=_parameters(file.path),
+    )
+    names = [each.name for each in description.outputs]
+
+    def call(arrays: Sequence[Array]) -> list[Array]:
+        feeds = {spec.name: array for spec, array in zip(description.inputs, arrays, strict=True)}
+        try:
+            return [np.asarray(each) for each in session.run(names, feeds)]
+        except Exception as error:  # as above
+            raise ModelError(
+                f"onnxruntime could not run '{file.path}': {' '.join(str(error).split())[:300]}; check the samples' "
+                f"shapes, or export the model again"
+            ) from error
+
+    return Reference(description, file.path.absolute(), call, format="onnx")
+
+
+def _spec(value: Any, path: Path) -> TensorSpec:
+    dtype = _DTYPES.get(value.type, value.type.removeprefix("tensor(").removesuffix(")"))
+    if dtype == "str" or "(" in dtype:
+        raise ModelError(
+            f"'{value.name}' of '{path}' is {'of strings' if dtype == 'str' else value.type}, and only tensors of "
+            f"numbers can be compared; export the part of the model that takes and gives these"
+        )
+    return TensorSpec(value.name, tuple(size if isinstance(size, int) else None for size in value.shape), dtype)
+
+
+def _parameters(path: Path) -> int:
+    """Elements of the floats that the file holds."""
+    import onnx
+
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
+    graph = onnx.load(path, load_external_data=False).graph
+    return sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer if each.data_type in floats)

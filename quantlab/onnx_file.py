@@ -1,0 +1,116 @@
+"""Opens ONNX files: a protobuf of onnx.proto3, and the files beside it that its weights may lie in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import ArtifactError, QuantlabError
+
+__all__ = ["attribute", "dtype_name", "external_files", "graph_inputs", "graphs_of", "read_onnx", "shape_of"]
+
+
+def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = ArtifactError) -> Any:
+    """An `.onnx` file as an `onnx.ModelProto`.
+
+    Args:
+        path: The file; its external data is read from its own folder and nowhere else.
+        weights: Whether to read the external data too.
+        error: What is raised.
+
+    Raises:
+        error: If the file or its external data is missing, cut short, or no ONNX, or lies outside its folder.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except OSError as refused:
+        raise error(f"'{path}' could not be read ({refused.strerror}); give an .onnx file") from refused
+    except (DecodeError, ValueError) as refused:
+        raise error(f"'{path}' is no whole ONNX file ({refused}); export or copy it again") from refused
+    if not model.graph.node and not model.graph.output:
+        raise error(f"'{path}' holds no graph, so it is no ONNX model; export or copy it again")
+    missing = [file for file in _external(path, model, error) if not file.is_file()]
+    if missing:
+        raise error(
+            f"'{path}' keeps weights in '{missing[0].name}', and there is no such file in its folder; copy it there too"
+        )
+    if weights:
+        try:
+            onnx.load_external_data_for_model(model, str(path.parent))
+        except (OSError, ValueError, onnx.checker.ValidationError) as refused:
+            raise error(
+                f"the external data of '{path}' could not be read ({' '.join(str(refused).split())[:200]}); "
+                f"copy it again"
+            ) from refused
+    return model
+
+
+def external_files(path: Path, error: type[QuantlabError] = ArtifactError) -> list[Path]:
+    """The file and those that its weights lie in, in order of their names; raises as `read_onnx`."""
+    return sorted({path, *_external(path, read_onnx(path, weights=False, error=error), error)})
+
+
+def _external(path: Path, model: Any, error: type[QuantlabError]) -> list[Path]:
+    folder = path.parent.resolve()
+    found = []
+    for graph in graphs_of(model.graph):
+        for tensor in _tensors(graph):
+            for entry in tensor.external_data:
+                if entry.key != "location":
+                    continue
+                file = (folder / entry.value).resolve()
+                if Path(entry.value).is_absolute() or folder not in file.parents:
+                    raise error(
+                        f"'{path}' asks for weights in '{entry.value}', which is outside its own folder; save it again "
+                        f"with onnx.save(model, 'model.onnx', save_as_external_data=True)"
+                    )
+                found.append(path.parent / entry.value)
+    return found
+
+
+def graphs_of(graph: Any) -> Iterator[Any]:
+    """A graph and the bodies of its loops and branches, however deep."""
+    yield graph
+    for node in graph.node:
+        for each in node.attribute:
+            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
+                yield from graphs_of(inner)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for node in graph.node:
+        for each in node.attribute:
+            if each.HasField("t"):
+                yield each.t
+
+
+def graph_inputs(model: Any) -> list[Any]:
+    """The inputs that are fed: files of before IR version 4 list the weights among them."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in weights]
+
+
+def shape_of(value: Any) -> tuple[int | None, ...]:
+    """Sizes of a ValueInfoProto, None where one is open; empty where it tells no shape."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return ()
+    return tuple(int(size.dim_value) if size.HasField("dim_value") else None for size in tensor.shape.dim)
+
+
+def dtype_name(number: int) -> str:
+    """NumPy's name of a TensorProto.DataType, or ONNX's own in lower case where NumPy has none."""
+    import onnx
+
+    name: str = onnx.TensorProto.DataType.Name(number).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
+def attribute(node: Any, name: str, default: Any) -> Any:
+    """The value of a node's attribute, as `onnx.helper` reads it."""
+    import onnx
+
+    return next((onnx.helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
