@@ -16,7 +16,7 @@ _FLOATS = frozenset({"float32", "float16", "float64", "bfloat16"})
 
 
 def list_ops(model: Any, setting: str) -> tuple[OpRow, ...]:
-    """Every op of the main graph, in order of execution.
+    """Every op of the main graph that has activations, in order of execution.
 
     An op between DequantizeLinear and QuantizeLinear is one that onnxruntime computes in integers (QDQ format); an op
     that multiplies integers whose range was found while it runs is hybrid.
@@ -34,6 +34,7 @@ def list_ops(model: Any, setting: str) -> tuple[OpRow, ...]:
             output=node.output[0] if node.output else "",
         )
         for place, node in enumerate(model.graph.node)
+        if any(name and name not in facts.constants for name in node.input)
     )
 
 
@@ -43,7 +44,7 @@ class _Facts:
     def __init__(
         self, constants: Mapping[str, tuple[str, int]], makers: Mapping[str, Any], readers: dict[str, list[Any]]
     ):
-        self._constants = constants
+        self.constants = constants
         self._makers = makers
         self._readers = readers
 
@@ -76,14 +77,16 @@ class _Facts:
         maker = self._makers.get(name)
         if maker is None or maker.op_type != "DequantizeLinear":
             return None
-        return self._constants.get(maker.input[2] if len(maker.input) > 2 else maker.input[0], ("int8", 0))[0]
+        return self.constants.get(maker.input[2] if len(maker.input) > 2 else maker.input[0], ("int8", 0))[0]
 
     def weights(self, node: Any) -> str:
         """Stored dtype of the first constant of more than one element, also behind a DequantizeLinear."""
+        if node.op_type in _CONVERSIONS:
+            return ""
         for name in node.input:
             maker = self._makers.get(name)
             source = maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
-            dtype, count = self._constants.get(source, ("", 0))
+            dtype, count = self.constants.get(source, ("", 0))
             if count > 1 and (dtype in _FLOATS or source != name or node.op_type in _HYBRID):
                 return dtype
         return ""

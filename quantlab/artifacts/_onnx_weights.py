@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.artifacts._onnx_names import stable_names
 from quantlab.onnx_file import attribute, dtype_name, graphs_of
 from quantlab.types import StoredWeight
 
@@ -73,9 +74,10 @@ def list_weights(model: Any) -> Iterator[StoredWeight]:
     tensors = {tensor.name: tensor for tensor in constants(model)}
     uses = _uses(model)
     scaled, helpers = _scaled(uses, tensors)
+    stable = stable_names(model.graph)
     for name, tensor in tensors.items():
         if name not in helpers:
-            yield _weight(tensor, scaled.get(name), uses.get(name, ()))
+            yield _weight(tensor, _base(stable.get(name, name)), scaled.get(name), uses.get(name, ()))
 
 
 def _uses(model: Any) -> dict[str, list[tuple[Any, int]]]:
@@ -142,7 +144,7 @@ def size_bytes(tensor: Any) -> int:
     return count * int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)
 
 
-def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[tuple[Any, int]]) -> StoredWeight:
+def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[tuple[Any, int]]) -> StoredWeight:
     from onnx import numpy_helper
 
     stored, dtype = numpy_helper.to_array(tensor), dtype_name(tensor.data_type)
@@ -153,7 +155,7 @@ def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[tuple[Any, int]]
     axis = scaled.axis % max(stored.ndim, 1) if scaled is not None and len(scaled.scales) > 1 else None
     return StoredWeight(
         name=tensor.name,
-        keys=(_base(tensor.name),),
+        keys=(key,),
         shape=tuple(int(size) for size in stored.shape),
         dtype=dtype,
         size_bytes=size_bytes(tensor),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.artifacts._onnx_layout import channels_first
+from quantlab.artifacts._onnx_names import stable_names
 from quantlab.onnx_file import dtype_name, read_onnx, shape_of
 from quantlab.types import Codes, TapSpec
 
@@ -30,6 +31,8 @@ class _Tap:
     """A tensor, and how the copy is to give it."""
 
     spec: TapSpec
+    tensor: str
+    """The file's own name for it."""
     codes: Any = None
     """The QuantizeLinear behind it, from whose codes it is read."""
     channels_first: bool = False
@@ -38,7 +41,7 @@ class _Tap:
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
     """Every tensor that a node of the main graph makes, in order of execution; those that cannot be read say why.
 
-    A tensor that only a QuantizeLinear reads is told, and read, as the codes behind it. Shapes are channels last.
+    Names are stable ones (see `_onnx_names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes behind it. Shapes are channels last.
     """
     return tuple(each.spec for each in _taps(_with_shapes(read_onnx(path))))
 
@@ -91,6 +94,7 @@ class _Graph:
     makers: Mapping[str, Any]
     readers: Mapping[str, Sequence[Any]]
     initializers: Mapping[str, Any]
+    stable: Mapping[str, str]
     outputs: frozenset[str]
     channels_first: frozenset[str]
 
@@ -106,6 +110,7 @@ class _Graph:
             makers={name: node for node in graph.node for name in node.output},
             readers=readers,
             initializers={tensor.name: tensor for tensor in graph.initializer},
+            stable=stable_names(graph),
             outputs=frozenset(value.name for value in graph.output),
             channels_first=channels_first(graph, {name: len(shape_of(value)) for name, value in known.items()}),
         )
@@ -144,7 +149,7 @@ def _taps(model: Any) -> Iterator[_Tap]:
         if all(name in constant for name in node.input if name):  # none at all for a Constant
             constant.update(node.output)
             if node.op_type != "Constant":
-                yield from (_Tap(_spec(node, name, graph, _OF_CONSTANTS)) for name in filter(None, node.output))
+                yield from (_Tap(_spec(node, name, graph, _OF_CONSTANTS), name) for name in filter(None, node.output))
         elif not graph.told_before(node):
             yield from (_tap(node, name, graph) for name in filter(None, node.output))
 
@@ -159,7 +164,7 @@ def _tap(node: Any, name: str, graph: _Graph) -> _Tap:
     turned = name in graph.channels_first and len(spec.shape) > 2
     if turned:
         spec = replace(spec, shape=(spec.shape[0], *spec.shape[2:], spec.shape[1]))
-    return _Tap(spec, quantize, turned)
+    return _Tap(spec, name, quantize, turned)
 
 
 def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
@@ -167,14 +172,16 @@ def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
     dtype = dtype_name(value.type.tensor_type.elem_type) if value is not None else "undefined"
     if reason is None and dtype not in _FLOATS:
         reason = "its type cannot be inferred" if dtype == "undefined" else f"not a float tensor: {dtype}"
-    return TapSpec(name, shape_of(value) if value is not None else (), dtype, node.op_type, None, reason)
+    return TapSpec(
+        graph.stable.get(name, name), shape_of(value) if value is not None else (), dtype, node.op_type, None, reason
+    )
 
 
 def _append(graph: Any, tap: _Tap) -> str:
     """Add what gives a tap as float32 in TensorFlow's layout; the name of the tensor that does."""
     import onnx
 
-    name = tap.spec.name
+    name = tap.tensor
     steps: list[tuple[str, list[str], dict[str, Any]]] = []
     if tap.codes is not None:
         steps.append(("DequantizeLinear", [tap.codes.output[0], *tap.codes.input[1:3]], {}))
