@@ -3,11 +3,12 @@
 import difflib
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from quantlab.errors import UsageError
 from quantlab.types import Setting
 
-__all__ = ["SETTINGS", "choose", "formats_of", "nearest", "select_settings"]
+__all__ = ["FORMATS", "SETTINGS", "Format", "choose", "formats_of", "nearest", "select_settings"]
 
 _ALL = (
     Setting("tfjs-float32", "tfjs", "float32", "graph-model, weights as they are"),
@@ -75,13 +76,24 @@ _ALL = (
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _ALL}
 """Every setting by its name, in the order of the table."""
 
-_SHIPPED_TO: Mapping[str, tuple[str, ...]] = {
-    "tfjs": ("web", "web-mobile", "node"),
-    "tfjs-layers": ("web", "web-mobile"),
-    "tflite": ("node", "android"),
-    "onnx": ("web", "web-mobile", "node", "android"),
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What can be said of a format, whatever the scheme."""
+
+    targets: tuple[str, ...]
+    """Where it is shipped to."""
+    alone: str | None = None
+    """What its files are called where they are run one sample at a time; None where they take batches."""
+
+
+FORMATS: Mapping[str, Format] = {
+    "tfjs": Format(("web", "web-mobile", "node")),
+    "tfjs-layers": Format(("web", "web-mobile")),
+    "tflite": Format(("node", "android"), alone="TFLite"),
+    "onnx": Format(("web", "web-mobile", "node", "android"), alone="ONNX"),
 }
-"""Format → the targets that it is shipped to."""
+"""Every format by its name."""
 
 
 def formats_of(target: str) -> tuple[str, ...]:
@@ -90,7 +102,7 @@ def formats_of(target: str) -> tuple[str, ...]:
     >>> formats_of("android")
     ('tflite', 'onnx')
     """
-    return tuple(name for name, targets in _SHIPPED_TO.items() if target in targets)
+    return tuple(name for name, each in FORMATS.items() if target in each.targets)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -156,26 +156,23 @@ _SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path]], None]] = {
 
 def _recipe(request: RecipeRequest) -> str:
     """A Python program, as `_make_base` and the schemes do it."""
-    lines = ["import subprocess", "import sys", ""]
-    source = str(request.source)
+    imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process"]
+    source, made = str(request.source), []
     if request.format is None:
         words = _tf2onnx_words(request.source, request.signature, Path("converted.onnx"))
         source = "converted.onnx"
-        lines += [f"subprocess.run([sys.executable, *{words!r}], check=True)", ""]
+        imports += ["import subprocess", "import sys"]
+        made = [f"subprocess.run([sys.executable, *{words!r}], check=True)"]
     base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
-    lines += [
-        "from onnxruntime.quantization.shape_inference import quant_pre_process",
-        f"quant_pre_process({source!r}, {base!r}, skip_symbolic_shape=True)",
-        *_LINES[request.scheme](request),
-    ]
-    return "".join(f"{line}\n" for line in lines)
+    more, lines = _LINES[request.scheme](request)
+    prepared = f"quant_pre_process({source!r}, {base!r}, skip_symbolic_shape=True)"
+    return "".join(f"{line}\n" for line in (*sorted({*imports, *more}), "", *made, prepared, *lines))
 
 
-def _lines_of_int8(request: RecipeRequest) -> list[str]:
+def _lines_of_int8(request: RecipeRequest) -> tuple[list[str], list[str]]:
     files = ", ".join(f"{name!r}: np.load({str(path)!r})" for name, path in request.calibration.items())
-    return [
-        "import numpy as np",
-        "from onnxruntime.quantization import CalibrationDataReader, quantize_static",
+    imports = ["import numpy as np", "from onnxruntime.quantization import CalibrationDataReader, quantize_static"]
+    return imports, [
         f"samples = {{{files}}}",
         "count = len(next(iter(samples.values())))",
         "one_by_one = ({name: array[i : i + 1] for name, array in samples.items()} for i in range(count))",
@@ -186,22 +183,27 @@ def _lines_of_int8(request: RecipeRequest) -> list[str]:
     ]
 
 
-_LINES: Mapping[str, Callable[[RecipeRequest], list[str]]] = {
-    "float32": lambda _: [],
-    "float16": lambda _: [
-        "import onnx",
-        "from onnxruntime.transformers.float16 import convert_float_to_float16",
-        "from onnxruntime.transformers.onnx_model import OnnxModel",
-        "model = convert_float_to_float16(onnx.load('float32.onnx'), keep_io_types=True)",
-        "OnnxModel.graph_topological_sort(model.graph)",
-        "onnx.save(model, 'model.onnx')",
-    ],
-    "dynamic": lambda _: [
-        "from onnxruntime.quantization import quantize_dynamic",
-        "quantize_dynamic('float32.onnx', 'model.onnx')",
-    ],
+_LINES: Mapping[str, Callable[[RecipeRequest], tuple[list[str], list[str]]]] = {
+    "float32": lambda _: ([], []),
+    "float16": lambda _: (
+        [
+            "import onnx",
+            "from onnxruntime.transformers.float16 import convert_float_to_float16",
+            "from onnxruntime.transformers.onnx_model import OnnxModel",
+        ],
+        [
+            "model = convert_float_to_float16(onnx.load('float32.onnx'), keep_io_types=True)",
+            "OnnxModel.graph_topological_sort(model.graph)",
+            "onnx.save(model, 'model.onnx')",
+        ],
+    ),
+    "dynamic": lambda _: (
+        ["from onnxruntime.quantization import quantize_dynamic"],
+        ["quantize_dynamic('float32.onnx', 'model.onnx')"],
+    ),
     "int8": _lines_of_int8,
 }
+"""Scheme → imports, and what is done with `float32.onnx`."""
 
 CONVERTER = Converter(
     convert=_convert,

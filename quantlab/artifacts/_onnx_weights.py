@@ -35,19 +35,27 @@ class _Slots:
     """What several scales lie along; None where the node says so itself."""
 
 
-_READERS: Mapping[str, tuple[_Slots, ...]] = {
-    "DequantizeLinear": (_Slots(0, 1, 2, None),),
-    "ConvInteger": (_Slots(1, None, 3, 0),),
-    "MatMulInteger": (_Slots(1, None, 3, -1),),
-    "QLinearConv": (_Slots(3, 4, 5, 0),),
-    "QLinearMatMul": (_Slots(3, 4, 5, -1),),
-    "DynamicQuantizeMatMul": (_Slots(1, 2, 3, -1),),
-    "MatMulIntegerToFloat": (_Slots(1, 3, 5, -1),),
+_READERS: Mapping[str, _Slots] = {
+    "DequantizeLinear": _Slots(0, 1, 2, None),
+    "ConvInteger": _Slots(1, None, 3, 0),
+    "MatMulInteger": _Slots(1, None, 3, -1),
+    "QLinearConv": _Slots(3, 4, 5, 0),
+    "QLinearMatMul": _Slots(3, 4, 5, -1),
+    "DynamicQuantizeMatMul": _Slots(1, 2, 3, -1),
+    "MatMulIntegerToFloat": _Slots(1, 3, 5, -1),
 }
 """Op → where it reads codes (onnx/docs/Operators.md, onnxruntime/docs/ContribOperators.md)."""
 
-_OUTPUT_AXES: Mapping[str, int] = {"Conv": 0, "ConvInteger": 0, "QLinearConv": 0, "ConvTranspose": 1, "MatMul": -1}
-"""The output channel's axis in the kernel of an op, its input 1; Gemm's depends on transB."""
+_OUTPUT_AXES: Mapping[str, int] = {
+    "Conv": 0,
+    "ConvInteger": 0,
+    "QLinearConv": 0,
+    "ConvTranspose": 1,
+    "Gemm": 1,
+    "MatMul": -1,
+    "MatMulInteger": -1,
+}
+"""The output channel's axis in the kernel of an op, its input 1, as it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,19 @@ class _Scaled:
     scales: Array
     zeros: Array
     axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A node that reads a constant, and as which input."""
+
+    node: Any
+    slot: int
+
+    @property
+    def transposes(self) -> bool:
+        """Whether a Gemm multiplies with it the other way round."""
+        return self.node.op_type == "Gemm" and self.slot == 1 and bool(attribute(self.node, "transB", 0))
 
 
 def constants(model: Any) -> Iterator[Any]:
@@ -70,49 +91,73 @@ def constants(model: Any) -> Iterator[Any]:
 
 
 def list_weights(model: Any) -> Iterator[StoredWeight]:
-    """Every constant in the file's order, without the scales and zero points that belong to another."""
+    """Every constant in the file's order, without the scales and zero points that belong to another.
+
+    What a Gemm reads transposed is told as it is multiplied, (inputs, outputs): onnxruntime's dynamic quantization
+    makes a MatMul of it, which has it so.
+    """
     tensors = {tensor.name: tensor for tensor in constants(model)}
     uses = _uses(model)
-    scaled, helpers = _scaled(uses, tensors)
+    scaled = {name: found for name in tensors if (found := _scaled(name, uses.get(name, ()), tensors)) is not None}
+    helpers = _helpers(tensors, uses)
     stable = stable_names(model.graph)
     for name, tensor in tensors.items():
         if name not in helpers:
-            yield _weight(tensor, _base(stable.get(name, name)), scaled.get(name), uses.get(name, ()))
+            yield _weight(tensor, _base(stable.get(name, name)), scaled.get(name), _behind(uses.get(name, ()), uses))
 
 
-def _uses(model: Any) -> dict[str, list[tuple[Any, int]]]:
-    """Constant → the nodes that read it, and as which input."""
-    found: dict[str, list[tuple[Any, int]]] = {}
+def _uses(model: Any) -> dict[str, list[_Use]]:
+    """Tensor → the nodes that read it."""
+    found: dict[str, list[_Use]] = {}
     for graph in graphs_of(model.graph):
         for node in graph.node:
             for slot, name in enumerate(node.input):
-                found.setdefault(name, []).append((node, slot))
+                found.setdefault(name, []).append(_Use(node, slot))
     return found
 
 
-def _scaled(
-    uses: Mapping[str, Sequence[tuple[Any, int]]], tensors: Mapping[str, Any]
-) -> tuple[dict[str, _Scaled], set[str]]:
-    """Constant → what its codes mean; and the constants that are scales and zero points."""
-    found: dict[str, _Scaled] = {}
-    helpers: set[str] = set()
-    for name in tensors:
-        for node, slot in uses.get(name, ()):
-            for slots in _READERS.get(node.op_type, ()):
-                inputs = dict(enumerate(node.input))
-                scale = inputs.get(slots.scale, "") if slots.scale is not None else f"{_base(name)}_scale"
-                zero = inputs.get(slots.zero, "")
-                if slot != slots.weight:
-                    continue
-                helpers |= {scale, zero} & set(tensors)
-                if scale in tensors:
-                    found[name] = _meaning(tensors[scale], tensors.get(zero), _axis(node, slots))
-    # What only quantizes and dequantizes activations is no weight either.
-    for name in tensors:
-        readers = uses.get(name, ())
-        if readers and all(node.op_type in {"QuantizeLinear", "DequantizeLinear"} and slot for node, slot in readers):
-            helpers.add(name)
-    return found, helpers
+def _behind(uses: Sequence[_Use], all_uses: Mapping[str, Sequence[_Use]]) -> list[_Use]:
+    """The nodes that compute with a constant, beyond a DequantizeLinear."""
+    return [
+        each
+        for use in uses
+        for each in (all_uses.get(use.node.output[0], ()) if use.node.op_type == "DequantizeLinear" else (use,))
+    ]
+
+
+def _slots(use: _Use) -> _Slots | None:
+    """Where the other inputs are, if a use reads codes."""
+    slots = _READERS.get(use.node.op_type)
+    return slots if slots is not None and use.slot == slots.weight else None
+
+
+def _input(node: Any, slot: int | None) -> str:
+    return str(node.input[slot]) if slot is not None and slot < len(node.input) else ""
+
+
+def _scaled(name: str, uses: Sequence[_Use], tensors: Mapping[str, Any]) -> _Scaled | None:
+    """What a constant's codes mean, if they are codes whose scale is constant."""
+    for use in uses:
+        slots = _slots(use)
+        if slots is None:
+            continue
+        scale = tensors.get(_input(use.node, slots.scale) or f"{_base(name)}_scale")
+        if scale is not None:
+            return _meaning(scale, tensors.get(_input(use.node, slots.zero)), _axis(use.node, slots))
+    return None
+
+
+def _helpers(tensors: Mapping[str, Any], uses: Mapping[str, Sequence[_Use]]) -> set[str]:
+    """The constants that are scales and zero points, of weights or of activations."""
+    found = {f"{_base(name)}_scale" for name in tensors if name.endswith(_CODES)}
+    return found | {name for name in tensors if any(_tells_codes(use) for use in uses.get(name, ()))}
+
+
+def _tells_codes(use: _Use) -> bool:
+    if use.node.op_type == "QuantizeLinear":
+        return use.slot > 0
+    slots = _READERS.get(use.node.op_type)
+    return slots is not None and use.slot in {slots.scale, slots.zero}
 
 
 def _axis(node: Any, slots: _Slots) -> int:
@@ -144,15 +189,15 @@ def size_bytes(tensor: Any) -> int:
     return count * int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)
 
 
-def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[tuple[Any, int]]) -> StoredWeight:
+def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[_Use]) -> StoredWeight:
     from onnx import numpy_helper
 
     stored, dtype = numpy_helper.to_array(tensor), dtype_name(tensor.data_type)
-    coded = scaled is not None and stored.dtype.kind in "iu"
-    unknown = not coded and any(
-        node.op_type in _READERS and slot == _READERS[node.op_type][0].weight for node, slot in uses
-    )
+    values = _as_float(stored) if scaled is None else _decoded(stored, scaled)
     axis = scaled.axis % max(stored.ndim, 1) if scaled is not None and len(scaled.scales) > 1 else None
+    if stored.ndim == 2 and any(use.transposes for use in uses):
+        stored, values, axis = stored.T, values.T, None if axis is None else 1 - axis
+    unknown = scaled is None and any(_slots(use) for use in uses)
     return StoredWeight(
         name=tensor.name,
         keys=(key,),
@@ -160,13 +205,13 @@ def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[tuple[
         dtype=dtype,
         size_bytes=size_bytes(tensor),
         stored=stored,
-        values=_decoded(stored, scaled) if coded and scaled is not None else _as_float(stored),
-        scales=tuple(map(float, scaled.scales)) if coded and scaled is not None else (),
-        zero_points=tuple(map(int, scaled.zeros)) if coded and scaled is not None else (),
-        code_range=_code_range(stored, scaled) if coded and scaled is not None else None,
-        channel_axis=axis if coded else None,
-        channel_axes=_channel_axes(stored, axis if coded else None, uses),
-        reason="its scale is no constant that quantlab could find" if unknown and stored.dtype.kind in "iu" else None,
+        values=values,
+        scales=() if scaled is None else tuple(map(float, scaled.scales)),
+        zero_points=() if scaled is None else tuple(map(int, scaled.zeros)),
+        code_range=None if scaled is None else _code_range(stored, scaled),
+        channel_axis=axis,
+        channel_axes=_channel_axes(stored, axis, uses),
+        reason="its scale is no constant of the file" if unknown else None,
     )
 
 
@@ -194,15 +239,12 @@ def _code_range(stored: Array, scaled: _Scaled) -> tuple[int, int]:
     return (lowest + 1 if symmetric else lowest), highest
 
 
-def _channel_axes(stored: Array, axis: int | None, uses: Sequence[tuple[Any, int]]) -> tuple[int, ...]:
+def _channel_axes(stored: Array, axis: int | None, uses: Sequence[_Use]) -> tuple[int, ...]:
     """The quantized axis where there are several scales, else the output axis of the first op's kernel."""
     if stored.ndim < 2:
         return ()
     if axis is not None:
         return (axis,)
-    node, slot = uses[0] if uses else (None, 0)
-    if node is None or slot != 1:
+    if not uses or uses[0].slot != 1 or uses[0].node.op_type not in _OUTPUT_AXES:
         return ()
-    if node.op_type == "Gemm":
-        return (0,) if attribute(node, "transB", 0) else (1,)
-    return (_OUTPUT_AXES[node.op_type] % stored.ndim,) if node.op_type in _OUTPUT_AXES else ()
+    return (_OUTPUT_AXES[uses[0].node.op_type] % stored.ndim,)

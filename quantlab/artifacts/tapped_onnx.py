@@ -41,7 +41,8 @@ class _Tap:
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
     """Every tensor that a node of the main graph makes, in order of execution; those that cannot be read say why.
 
-    Names are stable ones (see `_onnx_names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes behind it. Shapes are channels last.
+    Names are stable ones (see `_onnx_names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes
+    behind it. Shapes are channels last.
     """
     return tuple(each.spec for each in _taps(_with_shapes(read_onnx(path))))
 

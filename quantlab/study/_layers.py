@@ -263,5 +263,5 @@ def _named(taps: Sequence[TapSpec], values: Mapping[str, Array]) -> list[NamedTe
     return [NamedTensor(tap.name, values[tap.name]) for tap in taps if tap.name in values]
 
 
-_ROWS = 5
+_ROWS = 6
 """Raised when the rows change, so that kept ones of an older quantlab are made anew."""

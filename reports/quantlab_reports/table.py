@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from quantlab.settings import FORMATS
 from quantlab.types import SampleSet, Study, Trial
 from quantlab_reports.columns import EMPTY, Column, Group, narrow, wide
 
@@ -106,7 +107,10 @@ def footer(study: Study) -> list[str]:
     """What stands below the table: where the figures come from and how to read them."""
     samples = study.samples
     drawn = f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}"
-    lines = [f"{drawn}; batches of {study.batch_size} (TFLite files: 1)"]
+    formats = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
+    alone = [called for name in formats if name in FORMATS and (called := FORMATS[name].alone)]
+    single = f" ({' and '.join(alone)} files: 1)" if alone and study.batch_size > 1 else ""
+    lines = [f"{drawn}; batches of {study.batch_size}{single}"]
     if samples.preprocessing:
         lines.append(f"Preprocessing: {samples.preprocessing}")
     lines.extend(_reading(study))
