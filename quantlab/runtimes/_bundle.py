@@ -1,4 +1,4 @@
-"""The JavaScript that Node.js and browsers run, with tfjs and LiteRT.js in it; made when the package is built."""
+"""The JavaScript that Node.js and browsers run, with tfjs, LiteRT.js and ONNX Runtime in it; made when the package is built."""
 
 import functools
 import json
@@ -14,6 +14,7 @@ _LIBRARIES = {
     "tfjs": ("@tensorflow/tfjs-core",),
     "tfjs-layers": ("@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"),
     "tflite": ("@litertjs/core",),
+    "onnx": ("onnxruntime-web",),
 }
 """Format → the packages whose versions its outputs depend on."""
 

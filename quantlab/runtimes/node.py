@@ -21,7 +21,7 @@ from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 __all__ = ["BUNDLE", "environment", "environment_native", "find_node", "run", "start", "time"]
 
 BUNDLE = DIST / "node.cjs"
-"""The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
+"""The JavaScript that runs, tfjs, LiteRT.js and ONNX Runtime in it; made when the package is built."""
 
 _OLDEST = (20, 11)
 

@@ -11,17 +11,23 @@ const HERE = import.meta.dirname;
 const DIST = path.join(HERE, 'dist');
 const MODULES = path.join(HERE, 'node_modules');
 
-/** Without threads, which Node.js gives to neither, and for LiteRT.js without JSPI: each file is 9 MB. */
+/**
+ * Without threads, which Node.js gives to neither, and for LiteRT.js without JSPI: each file is 9 MB. Of ONNX Runtime's
+ * the one for the processor alone, 14 MB, which runs on one thread although it could use more.
+ */
 const WASM_FILES = Object.freeze({
   '@tensorflow/tfjs-backend-wasm/dist': ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm'],
   '@litertjs/core/wasm': [
     'litert_wasm_internal.js', 'litert_wasm_internal.wasm',
     'litert_wasm_compat_internal.js', 'litert_wasm_compat_internal.wasm',
   ],
+  'onnxruntime-web/dist': ['ort-wasm-simd-threaded.wasm'],
 });
 
 /** Where the entry looks for them, below `dist`. */
-const TARGETS = Object.freeze({ '@tensorflow/tfjs-backend-wasm/dist': '.', '@litertjs/core/wasm': 'litert' });
+const TARGETS = Object.freeze({
+  '@tensorflow/tfjs-backend-wasm/dist': '.', '@litertjs/core/wasm': 'litert', 'onnxruntime-web/dist': '.',
+});
 
 /** What both bundles are. */
 const SHARED = Object.freeze({

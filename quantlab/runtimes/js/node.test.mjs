@@ -38,6 +38,7 @@ test('describes itself', options, (context) => {
       node: process.versions.node,
       tfjs: manifest.dependencies['@tensorflow/tfjs-core'],
       litert: manifest.dependencies['@litertjs/core'],
+      'onnxruntime-web': manifest.dependencies['onnxruntime-web'],
     },
   }]);
 });
