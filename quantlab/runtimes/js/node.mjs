@@ -166,15 +166,43 @@ async function openTflite(job, platform) {
   return openFlatbuffer(await startLiteRt(job.backend), job, platform);
 }
 
-/** @type {(backend: string) => Promise<import('./onnx.mjs').OnnxRuntime>} */
-const loadOnnxRuntime = once(async () => {
+/** @typedef {import('./onnx.mjs').OnnxRuntime} OnnxRuntime */
+
+/** @returns {Promise<OnnxRuntime>} */
+async function loadOnnxWasm() {
   const ort = await import('onnxruntime-web/wasm');
   // Its bytes: the loader that is bundled is one for browsers, and would ask a server for them.
   const wasmBinary = fs.readFileSync(path.join(import.meta.dirname, 'ort-wasm-simd-threaded.wasm'));
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary });
-  return {
-    ort, provider: 'wasm', environment: { 'onnxruntime-web': VERSIONS['onnxruntime-web'], build: 'simd' },
-  };
+  return { ort, provider: 'wasm', environment: { 'onnxruntime-web': VERSIONS['onnxruntime-web'], build: 'simd' } };
+}
+
+/**
+ * The onnxruntime-node of the user's whose folder the parent names in our environment.
+ * @returns {Promise<OnnxRuntime>}
+ */
+async function loadOnnxNative() {
+  const folder = process.env.QUANTLAB_ONNXRUNTIME_NODE;
+  if (!folder) throw new JobError("onnxruntime-node is not installed; 'npm install onnxruntime-node' does it");
+  const load = createRequire(path.join(folder, 'package.json'));
+  try {
+    return { ort: load(folder), provider: 'cpu', environment: { 'onnxruntime-node': load('./package.json').version } };
+  } catch (error) {
+    const [line] = /** @type {Error} */ (error).message.split('\n');
+    throw new JobError(`the onnxruntime-node in '${folder}' does not load (${line}); install it again with `
+      + "'npm install onnxruntime-node'");
+  }
+}
+
+/** @type {Record<string, () => Promise<OnnxRuntime>>} */
+const ONNX_RUNTIMES = Object.freeze({ native: loadOnnxNative, wasm: loadOnnxWasm });
+
+const loadOnnxRuntime = once(async (backend) => {
+  if (!Object.hasOwn(ONNX_RUNTIMES, backend)) {
+    throw new JobError(`ONNX files do not run on the backend '${backend}'; they do on `
+      + `${Object.keys(ONNX_RUNTIMES).join(' and ')}`);
+  }
+  return ONNX_RUNTIMES[backend]();
 });
 
 /** @type {OpenExecutor} */
