@@ -13,6 +13,7 @@ import { JobError } from './run.mjs';
  */
 
 const AGAIN = 'convert the model again';
+const WITH_FILES = 'copy the model again, with all files that belong to it';
 
 /** @typedef {{ pattern: RegExp, say: (found: string[], place: Place) => JobError }} Sentence */
 
@@ -45,6 +46,15 @@ const SENTENCES = Object.freeze(/** @type {Sentence[]} */ ([
   {
     pattern: /protobuf parsing failed|No graph was found in the protobuf|Model data pointer is null/,
     say: () => new JobError(`the file is no ONNX model, or was cut short; ${AGAIN}`),
+  },
+  {
+    pattern: /Deserialize tensor (.*) failed\..*Out of bounds|External initializer: (.*) offset: .* are out of bounds/,
+    say: ([inWeb, inNode]) => new JobError(`the external data of the tensor '${inWeb ?? inNode}' end before the tensor `
+      + `does; ${WITH_FILES}`),
+  },
+  {
+    pattern: /external data file "*([^"]*?)"*, error: |External file: (.*) not found from the table user provided/,
+    say: ([inWeb, inNode]) => new JobError(`the model's external data '${inWeb ?? inNode}' are missing; ${WITH_FILES}`),
   },
   {
     pattern: /[Uu]nsupported data type: (\d+)/,
@@ -84,8 +94,8 @@ function textOf(error) {
   if (!(error instanceof Error)) return `it broke off without a word (${error}), as it does where memory runs out`;
   return error.message
     .replace(/^.* ERROR_CODE: \d+, ERROR_MESSAGE: /, '')
-    // Where it stands in ONNX Runtime's source, and the function's whole signature.
-    .replace(/\/\S+:\d+ .*?\) (?=\S)/, '')
+    // Where it stands in ONNX Runtime's source, and the function, by its name or its whole signature.
+    .replace(/\S+\.(?:cc|h):\d+ (?:\w+ (?=[A-Z])|.*?\) (?=\S))/, '')
     .trim()
     .replace(/\.$/, '');
 }

@@ -107,9 +107,15 @@ function sessionOptions(provider) {
   return { executionProviders: [provider], intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 };
 }
 
+/**
+ * Without any, onnxruntime-node would look for external data in its working folder, which holds none of the variant's.
+ */
+const NO_EXTERNAL_DATA = Object.freeze({ path: '', data: new Uint8Array(1) });
+
 /** @type {(job: Job, platform: Platform) => Promise<{ path: string, data: Uint8Array }[]>} */
 async function readExternalData({ options }, platform) {
   const files = /** @type {{ path: string, file: string }[]} */ (options.external_data ?? []);
+  if (!files.length) return [NO_EXTERNAL_DATA];
   return Promise.all(files.map(async ({ path, file }) => ({ path, data: await platform.readArtifact(file) })));
 }
 
