@@ -48,9 +48,13 @@ const SENTENCES = Object.freeze(/** @type {Sentence[]} */ ([
     say: () => new JobError(`the file is no ONNX model, or was cut short; ${AGAIN}`),
   },
   {
-    pattern: /Deserialize tensor (.*) failed\..*Out of bounds|External initializer: (.*) offset: .* are out of bounds/,
-    say: ([inWeb, inNode]) => new JobError(`the external data of the tensor '${inWeb ?? inNode}' end before the tensor `
-      + `does; ${WITH_FILES}`),
+    pattern: /external data file "*([^"]*?)"*, error: Out of bounds/,
+    say: ([path]) => new JobError(`the model's external data '${path}' are cut short; ${WITH_FILES}`),
+  },
+  {
+    // onnxruntime-node names the tensor alone.
+    pattern: /External initializer: (.*) offset: .* are out of bounds/,
+    say: ([tensor]) => new JobError(`the external data of the tensor '${tensor}' are cut short; ${WITH_FILES}`),
   },
   {
     pattern: /external data file "*([^"]*?)"*, error: |External file: (.*) not found from the table user provided/,
@@ -72,6 +76,7 @@ const SENTENCES = Object.freeze(/** @type {Sentence[]} */ ([
  */
 export function loadFailure(error, file, runtime) {
   const text = textOf(error);
+  if (OUT_OF_MEMORY.test(text)) return memoryFailure(text, runtime);
   for (const { pattern, say } of SENTENCES) {
     const found = pattern.exec(text);
     if (found) return say(found.slice(1), { file, runtime });
@@ -83,9 +88,19 @@ export function loadFailure(error, file, runtime) {
 /**
  * Why a model did not run, without what a reader can do nothing with.
  * @param {unknown} error what ONNX Runtime threw
+ * @param {string} runtime `node-wasm`
  */
-export function runFailure(error) {
-  return new Error(textOf(error), { cause: error });
+export function runFailure(error, runtime) {
+  const text = textOf(error);
+  return OUT_OF_MEMORY.test(text) ? memoryFailure(text, runtime) : new Error(text, { cause: error });
+}
+
+const OUT_OF_MEMORY = /std::bad_alloc|failed to allocate|without a word/i;
+
+/** @type {(text: string, runtime: string) => JobError} */
+function memoryFailure(text, runtime) {
+  return new JobError(`memory ran out in ONNX Runtime (${text}), and its WebAssembly has 4 GB at most; run fewer `
+    + `samples at once with --batch-size, or leave ${runtime} out with --runtimes`);
 }
 
 /** @param {unknown} error */

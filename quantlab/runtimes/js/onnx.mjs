@@ -84,7 +84,7 @@ export async function openOnnx({ ort, provider, environment }, job, platform) {
   const file = await platform.readArtifact(job.artifact);
   const options = { ...sessionOptions(provider), externalData: await readExternalData(job, platform) };
   const session = await ort.InferenceSession.create(file, options).catch((error) => {
-    throw loadFailure(error, file, `${platform.host}-${job.backend}`);
+    throw loadFailure(error, file, runtimeName(job, platform));
   });
   try {
     const loaded = { ort, session, job, platform, single: checkPorts(session, job) };
@@ -99,6 +99,11 @@ export async function openOnnx({ ort, provider, environment }, job, platform) {
     await session.release();
     throw error;
   }
+}
+
+/** @type {(job: Job, platform: Platform) => string} */
+function runtimeName(job, platform) {
+  return `${platform.host}-${job.backend}`;
 }
 
 /** @type {(provider: OnnxRuntime['provider']) => import('onnxruntime-web').InferenceSession.SessionOptions} */
@@ -245,7 +250,9 @@ async function runBatch(loaded, inputs, samples, names) {
   for (let first = 0; first < samples; first += step) {
     const feeds = feedsOf(loaded, inputs, first, step);
     const started = loaded.platform.now();
-    const results = await loaded.session.run(feeds, names).catch((error) => { throw runFailure(error); });
+    const results = await loaded.session.run(feeds, names).catch((error) => {
+      throw runFailure(error, runtimeName(loaded.job, loaded.platform));
+    });
     calls.push(new Map(Object.entries(results).map(([name, tensor]) => [name, partOf(tensor)])));
     seconds += (loaded.platform.now() - started) / 1000;
     for (const tensor of [...Object.values(feeds), ...Object.values(results)]) tensor.dispose();
