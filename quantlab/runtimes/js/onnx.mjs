@@ -1,8 +1,9 @@
 /**
  * Runs an `.onnx` file through ONNX Runtime, which the entry brings: onnxruntime-web's WebAssembly or onnxruntime-node.
  *
- * Inputs and outputs are found by their names in the file. Where an input's batch is fixed at 1, samples pass one at a
- * time, and else whole batches; they are read and written batchwise all the same.
+ * Inputs and outputs are found by their names in the file. Samples pass one at a time where an input's batch is fixed
+ * at 1, or where the job's option `one_at_a_time` says so, as for dynamic quantization, whose ranges are those of all
+ * that is run at once; else in whole batches. The option `external_data` names the files of its larger tensors.
  */
 
 import { bytesOf, floatsOf, isDType, viewOf } from './dtypes.mjs';
@@ -87,7 +88,8 @@ export async function openOnnx({ ort, provider, environment }, job, platform) {
     throw loadFailure(error, file, runtimeName(job, platform));
   });
   try {
-    const loaded = { ort, session, job, platform, single: checkPorts(session, job) };
+    const single = checkPorts(session, job) || job.options.one_at_a_time === true;
+    const loaded = { ort, session, job, platform, single };
     return {
       backend: job.backend,
       environment: { ...environment, backend: job.backend, threads: '1' },
@@ -172,7 +174,8 @@ function checkInput(input, metadata) {
   const fits = sizes.length === given.length && input.shape.every((size, i) => (sizes[i + 1] ?? size) === size);
   if (!fits || (sizes[0] ?? 1) !== 1) {
     throw new JobError(`the file's input '${metadata.name}' takes [${taken.join(', ')}], and a sample is `
-      + `[1, ${input.shape.join(', ')}]; give samples of that shape, or convert the model with an open batch or one of 1`);
+      + `[1, ${input.shape.join(', ')}]; give samples of that shape, or convert the model with an open batch, or one `
+      + 'of 1');
   }
   if (metadata.type !== input.dtype) {
     throw new JobError(`the file's input '${metadata.name}' takes ${metadata.type}, and the samples are `

@@ -97,19 +97,19 @@ test('tensors of every dtype come and go as they are', async () => {
 });
 
 for (const { produced, values, wanted, expected, reason } of [
-  { produced: 'float16', values: Uint16Array.of(0x3c00, 0x7bff), wanted: 'float32', expected: Float32Array.of(1, 65504) },
+  { produced: 'float16', values: Uint16Array.of(0x3c00, 0xc000), wanted: 'float32', expected: Float32Array.of(1, -2) },
   { produced: 'float64', values: Float64Array.of(0.5, NaN), wanted: 'float32', expected: Float32Array.of(0.5, NaN) },
   { produced: 'int64', values: BigInt64Array.of(-5n, 7n), wanted: 'int32', expected: Int32Array.of(-5, 7) },
   { produced: 'int32', values: Int32Array.of(5, 7), wanted: 'uint64', expected: BigUint64Array.of(5n, 7n) },
   {
     produced: 'float64', values: Float64Array.of(0.5, 0.1), wanted: 'float32',
-    reason: "the output 'float64_out' holds 0.1, which float32, the reference's dtype, cannot hold; run this variant in "
-      + 'python only',
+    reason: "the output 'float64_out' holds 0.1, which float32, the reference's dtype, cannot hold; run this variant "
+      + 'in python only',
   },
   {
     produced: 'int64', values: BigInt64Array.of(5n, 2n ** 31n), wanted: 'int32',
-    reason: "the output 'int64_out' holds 2147483648, which int32, the reference's dtype, cannot hold; run this variant "
-      + 'in python only',
+    reason: "the output 'int64_out' holds 2147483648, which int32, the reference's dtype, cannot hold; run this "
+      + 'variant in python only',
   },
   {
     produced: 'float32', values: Float32Array.of(0.5, 1), wanted: 'float16',
@@ -117,7 +117,7 @@ for (const { produced, values, wanted, expected, reason } of [
       + 'without loss; run this variant in python only',
   },
 ]) {
-  test(`gives ${produced} as ${wanted} ${expected ? 'where nothing is lost' : 'no more than can be held'}`, async () => {
+  test(`gives ${produced} as ${wanted} ${expected ? 'without loss' : 'never with a loss'}`, async () => {
     const dtypes = Object.keys(OF_EVERY_DTYPE);
     const given = { ...OF_EVERY_DTYPE, [produced]: values };
     const output = port(`${produced}_out`, wanted, [2]);
@@ -134,6 +134,19 @@ const XY = {
   inputs: [port('x', 'float32', [2])], outputs: [port('y', 'float32', [2])], stop: 2,
 };
 const xyFiles = () => ({ 'x.npy': npy(Float32Array.of(1, 2, 3, 4)), 'y.npy': npy(new Float32Array(4)) });
+
+for (const { option, expected } of [
+  // Steps of 10/255 for the one, and of 1000/255 for the other.
+  { option: true, expected: [10 / 255 * 26, 10, 1000 / 255 * 26, 1000] },
+  { option: false, expected: [0, 1000 / 255 * 3, 1000 / 255 * 26, 1000] },
+]) {
+  test(`dynamic quantization sees ${option ? 'one sample' : 'all'} where one_at_a_time is ${option}`, async () => {
+    const files = { 'x.npy': npy(Float32Array.of(1, 10, 100, 1000)), 'y.npy': npy(new Float32Array(4)) };
+    await runOnnx('dynamic.onnx', { ...XY, options: { one_at_a_time: option } }, files);
+    const got = elementsOf(files['y.npy'], Float32Array);
+    got.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-3, `${got} and not ${expected}`));
+  });
+}
 
 test('external data are what the job says', async () => {
   const options = { external_data: [{ path: 'external.bin', file: 'elsewhere' }] };
@@ -198,28 +211,28 @@ for (const { name, file, fields = {}, files = {}, reason, missingOp } of [
     file: 'external.onnx',
     fields: { options: { external_data: [{ path: 'external.bin', file: 'short' }] } },
     files: { short: new Uint8Array(15) },
-    reason: "the model's external data 'external.bin' are cut short; copy the model again, with all files that belong to "
-      + 'it',
+    reason: "the model's external data 'external.bin' are cut short; copy the model again, with all files that belong "
+      + 'to it',
   },
   {
     name: 'a batch that is fixed at another size',
     file: 'fixed_batch.onnx',
-    reason: "the file's input 'x' takes [4, 2], and a sample is [1, 2]; give samples of that shape, or convert the model "
-      + 'with an open batch or one of 1',
+    reason: "the file's input 'x' takes [4, 2], and a sample is [1, 2]; give samples of that shape, or convert the "
+      + 'model with an open batch, or one of 1',
   },
   {
     name: 'samples of another shape',
     file: 'taps.onnx',
     fields: { inputs: [port('x', 'float32', [2, 1])] },
     reason: "the file's input 'x' takes [batch, 2], and a sample is [1, 2, 1]; give samples of that shape, or convert "
-      + 'the model with an open batch or one of 1',
+      + 'the model with an open batch, or one of 1',
   },
   {
     name: 'samples of another dtype',
     file: 'taps.onnx',
     fields: { inputs: [port('x', 'float64', [2])] },
-    reason: "the file's input 'x' takes float32, and the samples are float64; give samples of that dtype, or convert the "
-      + 'model with its own dtypes',
+    reason: "the file's input 'x' takes float32, and the samples are float64; give samples of that dtype, or convert "
+      + 'the model with its own dtypes',
   },
   {
     name: 'an input that nothing feeds',
@@ -247,7 +260,8 @@ for (const { name, file, fields = {}, files = {}, reason, missingOp } of [
     name: 'an output of another shape',
     file: 'taps.onnx',
     fields: { outputs: [port('y', 'float32', [3])] },
-    reason: "the output 'y' has the shape [2, 2], and the reference's is [2, 3]; a variant must give what the model gives",
+    reason: "the output 'y' has the shape [2, 2], and the reference's is [2, 3]; a variant must give what the model "
+      + 'gives',
   },
   {
     name: 'a model that breaks off while it runs',

@@ -78,7 +78,7 @@
  * @typedef {object} Tap
  * @property {string} name
  * @property {number[]} shape of one sample, the same in every batch
- * @property {string} computed_in the dtype that the library holds it in: `float32`, `int32`, `bool`, `uint8`
+ * @property {string} computed_in the dtype that the library holds it in: `float32`, `int32`, `bool`, `uint8`, `float16`
  * @property {Float32Array} values
  * @property {number} inexact how many of the values float32 could not hold and were rounded
  */
