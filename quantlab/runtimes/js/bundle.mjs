@@ -45,6 +45,9 @@ const SHARED = Object.freeze({
 /** What the addon of node-native is compiled from where it is asked for, by folder. */
 const ADDON_SOURCES = Object.freeze(['@tensorflow/tfjs-node/binding', 'node-api-headers/include']);
 
+/** What ONNX Runtime's one file holds beside its own sources. */
+const ONNX_COMMON = path.join(MODULES, 'onnxruntime-common', 'lib', 'index.ts');
+
 async function bundleNode() {
   const { metafile } = await build({
     ...SHARED,
@@ -106,14 +109,16 @@ function copyAddonSources() {
 function writeLicences(files) {
   // Of all the bundled packages of that licence only this one brings its text.
   const apacheText = fs.readFileSync(path.join(MODULES, 'long', 'LICENSE'), 'utf8');
-  fs.writeFileSync(path.join(DIST, 'licences.txt'), licencesText(packagesOf(files), apacheText));
+  const [mitText] = /Permission is hereby granted[^]*/.exec(
+    fs.readFileSync(path.join(MODULES, 'node-api-headers', 'LICENSE'), 'utf8')) ?? [''];
+  fs.writeFileSync(path.join(DIST, 'licences.txt'), licencesText(packagesOf(files), apacheText, mitText));
 }
 
 try {
   fs.rmSync(DIST, { recursive: true, force: true });
   const files = [...await bundleNode(), ...await bundleBrowser()];
   copyWasmFiles();
-  writeLicences([...new Set([...files, ...copyAddonSources()])]);
+  writeLicences([...new Set([...files, ONNX_COMMON, ...copyAddonSources()])]);
 } catch (error) {
   // Without its stack, which would push the message out of the tail that the build shows.
   console.error(/** @type {Error} */ (error).message);
