@@ -32,6 +32,8 @@ def find_onnxruntime_node() -> tuple[Path, str]:
             f"above it or in NODE_PATH; {remedy}"
         )
     version = _version(folder / "package.json")
+    if version is None:
+        raise RuntimeUnavailable(f"the {_NAME} in '{folder}' has a package.json that cannot be read; {remedy}")
     numbers = re.match(r"(\d+)\.(\d+)\.", version)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST:
         raise RuntimeUnavailable(
@@ -49,11 +51,11 @@ def _places() -> Iterator[Path]:
             yield (Path(named) / _NAME).absolute()
 
 
-def _version(manifest: Path) -> str:
+def _version(manifest: Path) -> str | None:
     try:
         return str(json.loads(manifest.read_bytes())["version"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "that cannot be read"
+        return None
 
 
 def onnxruntime_node_environment() -> dict[str, str]:
