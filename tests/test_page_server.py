@@ -42,6 +42,13 @@ class Page:
             "inputs": [{"name": "x", "file": str(folder / "x.npy")}],
             "outputs": [{"name": "y", "file": str(folder / "y.npy")}],
             "taps": {"file": str(folder / "taps.bin"), "names": ["a"]},
+            "options": {
+                "positions": [1],
+                "external_data": [
+                    {"path": "w.bin", "file": str(artifact / "deep" / "shard 1%.bin")},
+                    {"path": "gone.bin", "file": str(folder / "gone.bin")},
+                ],
+            },
         }
         parent = Parent(self.said.append, lambda: next(self.requests, None), lambda: {"bytes": 5})
         self.folder = folder
@@ -84,6 +91,7 @@ def test_what_a_page_gets(page):
     assert page.own("artifact/model.json") == (200, b"{}")
     assert page.own("artifact/inside") == (200, b"{}")
     assert page.own(quote("artifact/deep/shard 1%.bin")) == (200, b"weights")
+    assert page.own("external/0") == (200, b"weights")
     assert page.own("memory") == (200, b'{"bytes": 5}')
     assert page.own("blank") == (200, b"")
     assert page.own("request") == (200, b'{"start": 0, "stop": 2}')
@@ -99,6 +107,10 @@ def test_the_job_names_no_path(page):
         "inputs": [{"name": "x", "file": "input/0"}],
         "outputs": [{"name": "y", "file": "output/0"}],
         "taps": {"file": "scratch", "names": ["a"]},
+        "options": {
+            "positions": [1],
+            "external_data": [{"path": "w.bin", "file": "external/0"}, {"path": "gone.bin", "file": "external/1"}],
+        },
     }
 
 
@@ -159,6 +171,10 @@ def test_messages_reach_the_parent(page):
         "litert/../stamp",
         "litert/%2e%2e/stamp",
         "input/1",
+        "external/1",
+        "external/2",
+        "external/w.bin",
+        "external/../secret",
         "output/0",
         "scratch",
         "message",
@@ -200,7 +216,7 @@ def test_a_range_is_asked_for(page):
     assert (status, list(np.frombuffer(body, np.float32))) == (206, [3])
 
 
-NAMES = ["", "job", "browser.js", "artifact/model.json", "request", "memory", "blank", "input/0"]
+NAMES = ["", "job", "browser.js", "artifact/model.json", "request", "memory", "blank", "input/0", "external/0"]
 
 
 @pytest.mark.parametrize("name", NAMES)

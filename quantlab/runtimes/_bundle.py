@@ -1,4 +1,4 @@
-"""The JavaScript that Node.js and browsers run, with tfjs and LiteRT.js in it; made when the package is built."""
+"""The JavaScript that Node.js and browsers run, with its libraries in it; made when the package is built."""
 
 import functools
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 
-__all__ = ["DIST", "bundle_environment"]
+__all__ = ["DIST", "bundle_environment", "bundle_stamp"]
 
 DIST = Path(__file__).parent / "js" / "dist"
 
@@ -14,12 +14,18 @@ _LIBRARIES = {
     "tfjs": ("@tensorflow/tfjs-core",),
     "tfjs-layers": ("@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"),
     "tflite": ("@litertjs/core",),
+    "onnx": ("onnxruntime-web",),
 }
 """Format → the packages whose versions its outputs depend on."""
 
 
 @functools.cache
-def _stamp() -> str:
+def bundle_stamp() -> str:
+    """A part of the hash of all sources.
+
+    Raises:
+        RuntimeUnavailable: If nothing is bundled here.
+    """
     if not (DIST / "node.cjs").is_file():
         raise RuntimeUnavailable(
             "the JavaScript of quantlab is not bundled in this checkout; install it with 'pip install -e .'"
@@ -41,4 +47,4 @@ def bundle_environment(format_name: str) -> dict[str, str]:
         RuntimeUnavailable: If nothing is bundled here.
     """
     names = [name for name in _LIBRARIES.get(format_name, ()) if name in _versions()]
-    return {**{name: _versions()[name] for name in names}, "bundle": _stamp()}
+    return {**{name: _versions()[name] for name in names}, "bundle": bundle_stamp()}

@@ -5,7 +5,8 @@ next; it sends its outputs' bytes and its messages. All stand below `/<token>/`:
 
 - `GET .`, `browser.js`, `litert/…`: what is bundled, by exact name; `blank` is an empty page;
 - `GET job`: the job, with names in place of paths (`artifact`, `input/0`, `output/0`, `scratch`);
-- `GET artifact`, `artifact/<file>`: the variant's file, or one in its folder;
+- `GET artifact`, `artifact/<file>`: the variant's file, or one in its folder; `external/<n>`: the n-th of those that
+  its job's `options` name as external data;
 - `GET input/<n>` with a range: bytes of the job's input n;
 - `POST output/<n>?at=<byte>`: bytes into the job's output n, within the file's size; `POST scratch?at=<byte>` as well,
   into the file for taps, which grows;
@@ -75,7 +76,8 @@ class Served:
 
     job: Mapping[str, Any]
     """With those names in it."""
-    bundled: Mapping[str, Path]
+    whole: Mapping[str, Path]
+    """Those that are read at once: what is bundled, and external data."""
     artifact: Path
     readable: Mapping[str, Path]
     writable: Mapping[str, Path]
@@ -92,12 +94,18 @@ class Served:
         if job.get("taps"):
             named["taps"] = {**job["taps"], "file": "scratch"}
             files["output"]["scratch"] = Path(job["taps"]["file"])
-        return cls(named, _bundled(dist), Path(job["artifact"]), files["input"], files["output"])
+        external = job.get("options", {}).get("external_data") or []
+        if external:
+            renamed = [{**each, "file": f"external/{place}"} for place, each in enumerate(external)]
+            named["options"] = {**job["options"], "external_data": renamed}
+        files["external"] = {f"external/{place}": Path(each["file"]) for place, each in enumerate(external)}
+        whole = {**_bundled(dist), **files["external"]}
+        return cls(named, whole, Path(job["artifact"]), files["input"], files["output"])
 
     def find(self, name: str) -> Path | None:
         """The file that a name means, where a page may read it whole."""
-        if name in self.bundled:
-            return self.bundled[name]
+        if name in self.whole:
+            return self.whole[name] if self.whole[name].is_file() else None
         if name == "artifact" and self.artifact.is_file():
             return self.artifact
         return self._in_artifact(name.removeprefix("artifact/")) if name.startswith("artifact/") else None

@@ -6,22 +6,23 @@ import os
 import re
 import subprocess
 import uuid
-from collections.abc import Generator
-from dataclasses import asdict
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Message
-from quantlab.runtimes._bundle import DIST, bundle_environment
+from quantlab.runtimes._bundle import DIST, bundle_environment, bundle_stamp
 from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
+from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
 __all__ = ["BUNDLE", "environment", "environment_native", "find_node", "run", "start", "time"]
 
 BUNDLE = DIST / "node.cjs"
-"""The JavaScript that runs, tfjs and LiteRT.js in it; made when the package is built."""
+"""The JavaScript that runs, tfjs, LiteRT.js and ONNX Runtime in it; made when the package is built."""
 
 _OLDEST = (20, 11)
 
@@ -67,21 +68,51 @@ def environment(format_name: str) -> dict[str, str]:
     return {"node": version, **bundled}
 
 
-def environment_native(format_name: str) -> dict[str, str]:
-    """The same on TensorFlow's own kernels.
+@dataclass(frozen=True, slots=True)
+class _Native:
+    """A library that calls this machine's own kernels, which is not bundled."""
 
-    Raises:
-        RuntimeUnavailable: If the addon is not built, too.
+    versions: Callable[[str], dict[str, str]]
+    """Format → versions and flags that its outputs depend on, beside those of Node.js.
+
+    Raises RuntimeUnavailable, with the way out, where it is missing.
     """
-    versions = environment(format_name)
+    variables: Callable[[], dict[str, str]]
+    """For the environment of a Node process that loads it; raises as `versions`."""
+
+
+def _tensorflow_versions(format_name: str) -> dict[str, str]:
     find_addon()
     return {
-        **versions,
+        **bundle_environment(format_name),
         "@tensorflow/tfjs-node": tfjs_node_version(),
         "tensorflow": version("tensorflow"),
         "onednn": "on" if onednn() else "off",
         "threads": "1",
     }
+
+
+def _onnxruntime_versions(_: str) -> dict[str, str]:
+    return {"bundle": bundle_stamp(), "onnxruntime-node": find_onnxruntime_node()[1], "threads": "1"}
+
+
+_TENSORFLOW = _Native(_tensorflow_versions, addon_environment)
+_NATIVE: Mapping[str, _Native] = {
+    "tfjs": _TENSORFLOW,
+    "tfjs-layers": _TENSORFLOW,
+    "onnx": _Native(_onnxruntime_versions, onnxruntime_node_environment),
+}
+"""Format → what runs it on `node-native`."""
+
+
+def environment_native(format_name: str) -> dict[str, str]:
+    """The same on kernels of this machine's own: TensorFlow's, or ONNX Runtime's where the user has it installed.
+
+    Raises:
+        RuntimeUnavailable: If TensorFlow's addon is not built, or onnxruntime-node not installed, too.
+    """
+    _, version = find_node()
+    return {"node": version, **_NATIVE[format_name].versions(format_name)}
 
 
 def start(document: Message, workshop: Workshop) -> Child:
@@ -91,7 +122,8 @@ def start(document: Message, workshop: Workshop) -> Child:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, allow_nan=False))
     command = [program, str(BUNDLE), str(file)]
-    environment = {"NODE_OPTIONS": "", **(addon_environment() if document["backend"] == "native" else {})}
+    native = _NATIVE[document["format"]].variables() if document["backend"] == "native" else {}
+    environment = {"NODE_OPTIONS": "", **native}
     return workshop.keep(Child(command, log=workshop.folder / "node.log", environment=environment))
 
 

@@ -7,6 +7,7 @@
 
 import { openOnBackend, prepareBackend } from './browser-tfjs.mjs';
 import manifest from './package.json' with { type: 'json' };
+import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
 import { openFlatbuffer } from './tflite.mjs';
@@ -113,16 +114,43 @@ async function openTflite(job, platform) {
   return openFlatbuffer(await startLiteRt(), job, platform);
 }
 
+/** @type {Promise<import('./onnx.mjs').OnnxRuntime> | undefined} */
+let onnxRuntime;
+
+function loadedOnnxRuntime() {
+  onnxRuntime ??= loadOnnxRuntime();
+  return onnxRuntime;
+}
+
+/** @returns {Promise<import('./onnx.mjs').OnnxRuntime>} */
+async function loadOnnxRuntime() {
+  const ort = await import('onnxruntime-web/wasm');
+  // Named, for want of which it would ask for a loader as well, and one is bundled.
+  const wasm = new URL('ort-wasm-simd-threaded.wasm', location.href).href;
+  // One thread, as in Node.js.
+  Object.assign(ort.env.wasm, { numThreads: 1, wasmPaths: { wasm } });
+  const version = manifest.dependencies['onnxruntime-web'];
+  return { ort, provider: 'wasm', environment: { 'onnxruntime-web': version, build: 'simd' } };
+}
+
+/** @type {OpenExecutor} */
+async function openOnnxFile(job, platform) {
+  return openOnnx(await loadedOnnxRuntime(), job, platform);
+}
+
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
   tfjs: prepareBackend,
   tflite: async () => {
     await startLiteRt();
   },
+  onnx: async () => {
+    await startOnnxRuntime(await loadedOnnxRuntime());
+  },
 });
 
 /** @type {Record<string, OpenExecutor>} */
-const EXECUTORS = Object.freeze({ tfjs: openOnBackend, tflite: openTflite });
+const EXECUTORS = Object.freeze({ tfjs: openOnBackend, tflite: openTflite, onnx: openOnnxFile });
 
 /** What libraries print goes to the parent's log, since nobody sees this page's console. */
 function logToParent() {

@@ -11,17 +11,23 @@ const HERE = import.meta.dirname;
 const DIST = path.join(HERE, 'dist');
 const MODULES = path.join(HERE, 'node_modules');
 
-/** Without threads, which Node.js gives to neither, and for LiteRT.js without JSPI: each file is 9 MB. */
+/**
+ * Without threads, which Node.js gives to neither, and for LiteRT.js without JSPI: each file is 9 MB. Of ONNX Runtime's
+ * the one for the processor alone, 14 MB, which runs on one thread although it could use more.
+ */
 const WASM_FILES = Object.freeze({
   '@tensorflow/tfjs-backend-wasm/dist': ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm'],
   '@litertjs/core/wasm': [
     'litert_wasm_internal.js', 'litert_wasm_internal.wasm',
     'litert_wasm_compat_internal.js', 'litert_wasm_compat_internal.wasm',
   ],
+  'onnxruntime-web/dist': ['ort-wasm-simd-threaded.wasm'],
 });
 
 /** Where the entry looks for them, below `dist`. */
-const TARGETS = Object.freeze({ '@tensorflow/tfjs-backend-wasm/dist': '.', '@litertjs/core/wasm': 'litert' });
+const TARGETS = Object.freeze({
+  '@tensorflow/tfjs-backend-wasm/dist': '.', '@litertjs/core/wasm': 'litert', 'onnxruntime-web/dist': '.',
+});
 
 /** What both bundles are. */
 const SHARED = Object.freeze({
@@ -38,6 +44,9 @@ const SHARED = Object.freeze({
 
 /** What the addon of node-native is compiled from where it is asked for, by folder. */
 const ADDON_SOURCES = Object.freeze(['@tensorflow/tfjs-node/binding', 'node-api-headers/include']);
+
+/** What ONNX Runtime's one file holds beside its own sources. */
+const ONNX_COMMON = path.join(MODULES, 'onnxruntime-common', 'lib', 'index.ts');
 
 async function bundleNode() {
   const { metafile } = await build({
@@ -100,14 +109,16 @@ function copyAddonSources() {
 function writeLicences(files) {
   // Of all the bundled packages of that licence only this one brings its text.
   const apacheText = fs.readFileSync(path.join(MODULES, 'long', 'LICENSE'), 'utf8');
-  fs.writeFileSync(path.join(DIST, 'licences.txt'), licencesText(packagesOf(files), apacheText));
+  const [mitText] = /Permission is hereby granted[^]*/.exec(
+    fs.readFileSync(path.join(MODULES, 'node-api-headers', 'LICENSE'), 'utf8')) ?? [''];
+  fs.writeFileSync(path.join(DIST, 'licences.txt'), licencesText(packagesOf(files), apacheText, mitText));
 }
 
 try {
   fs.rmSync(DIST, { recursive: true, force: true });
   const files = [...await bundleNode(), ...await bundleBrowser()];
   copyWasmFiles();
-  writeLicences([...new Set([...files, ...copyAddonSources()])]);
+  writeLicences([...new Set([...files, ONNX_COMMON, ...copyAddonSources()])]);
 } catch (error) {
   // Without its stack, which would push the message out of the tail that the build shows.
   console.error(/** @type {Error} */ (error).message);

@@ -22,6 +22,15 @@ const ARRAYS = Object.freeze({
 /** @typedef {keyof typeof ARRAYS} DType */
 
 /**
+ * Whether tensors of a dtype can be read and written here.
+ * @param {string} name
+ * @returns {name is DType}
+ */
+export function isDType(name) {
+  return Object.hasOwn(ARRAYS, name);
+}
+
+/**
  * The elements in a buffer that holds them from its first byte on.
  * @template {DType} D
  * @param {Uint8Array<ArrayBuffer>} bytes
@@ -96,64 +105,89 @@ export function halfToNumber(bits) {
 
 /** What may become what: a family's members hold each other's values, or it is found out value by value. */
 const FAMILIES = Object.freeze(/** @type {Record<string, string>} */ ({
-  bool: 'bool', float32: 'float', float64: 'float', int8: 'integer', uint8: 'integer', int16: 'integer',
-  uint16: 'integer', int32: 'integer', uint32: 'integer', int64: 'integer', uint64: 'integer',
+  bool: 'bool', float16: 'float', float32: 'float', float64: 'float', int8: 'integer', uint8: 'integer',
+  int16: 'integer', uint16: 'integer', int32: 'integer', uint32: 'integer', int64: 'integer', uint64: 'integer',
 }));
 
 /**
+ * What an output was computed in: elements of that dtype, a half float as its 16 bits.
+ * @typedef {(ArrayLike<number> & Iterable<number>) | (ArrayLike<bigint> & Iterable<bigint>)} Produced
+ */
+
+/**
  * An output's values as the bytes of its file, every value what it was.
- * @param {ArrayLike<number> & Iterable<number>} values
+ * @param {Produced} values
  * @param {string} produced the dtype they were computed in
  * @param {TensorFile} output
  * @returns {Uint8Array}
  * @throws {JobError} if the file's dtype is of another family, or too narrow for a value
  */
 export function bytesOf(values, produced, output) {
-  if (!FAMILIES[produced] || FAMILIES[produced] !== FAMILIES[output.dtype]) {
+  const refused = output.dtype === 'float16' || !FAMILIES[produced] || FAMILIES[produced] !== FAMILIES[output.dtype];
+  if (produced !== output.dtype && refused) {
     throw new JobError(`the output '${output.name}' is ${produced}, and the reference's is ${output.dtype}, into which `
       + 'it cannot be converted without loss; run this variant in python only');
   }
-  const array = produced === output.dtype ? viewOrCopy(values, output.dtype) : convert(values, output);
+  const array = produced === output.dtype
+    ? viewOrCopy(values, output.dtype)
+    : convert(numbersOf(values, produced), output);
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
 /**
- * Values as float32, for comparisons; integers beyond 2^24 are rounded, and counted.
- * @param {ArrayLike<number> & Iterable<number>} values
+ * Values as float32, for comparisons; those that it cannot hold, as integers beyond 2^24, are rounded, and counted.
+ * @param {Produced} values
  * @param {string} produced the dtype they were computed in
  * @returns {{ values: Float32Array, inexact: number }}
  */
 export function floatsOf(values, produced) {
-  const floats = values instanceof Float32Array ? values : Float32Array.from(values);
-  if (FAMILIES[produced] === 'float') return { values: floats, inexact: 0 };
+  const numbers = numbersOf(values, produced);
+  const floats = numbers instanceof Float32Array
+    ? numbers
+    : Float32Array.from(/** @type {Iterable<number>} */ (numbers), Number);
+  if (produced === 'float32' || produced === 'float16') return { values: floats, inexact: 0 };
   let inexact = 0;
-  for (let i = 0; i < floats.length; i += 1) inexact += Number(floats[i] !== values[i]);
+  // Loosely: an integer of 64 bits equals the number that has its value.
+  for (let i = 0; i < floats.length; i += 1) inexact += Number(floats[i] != numbers[i] && numbers[i] === numbers[i]);
   return { values: floats, inexact };
 }
 
-/** @type {(values: ArrayLike<number> & Iterable<number>, dtype: string) => ArrayBufferView} */
+/**
+ * Half floats as the numbers that they mean; all others are numbers already.
+ * @type {(values: Produced, produced: string) => Produced}
+ */
+function numbersOf(values, produced) {
+  if (produced !== 'float16') return values;
+  return Float32Array.from(/** @type {Iterable<number>} */ (values), halfToNumber);
+}
+
+/** @type {(values: Produced, dtype: string) => ArrayBufferView} */
 function viewOrCopy(values, dtype) {
   const Elements = ARRAYS[/** @type {'float32' | 'int32' | 'bool'} */ (dtype)];
   // tfjs' cpu kernels may leave a plain array, or one of another type, behind a tensor.
-  return values instanceof Elements ? values : Elements.from(values);
+  return values instanceof Elements ? values : Elements.from(/** @type {Iterable<number>} */ (values));
 }
 
-/** @type {(values: Iterable<number>, output: TensorFile) => ArrayBufferView} */
+/** @type {(values: Produced, output: TensorFile) => ArrayBufferView} */
 function convert(values, output) {
-  if (output.dtype === 'float64') return Float64Array.from(values);
-  if (output.dtype === 'int64') return BigInt64Array.from(values, BigInt);
-  const Elements = ARRAYS[/** @type {'int8'} */ (output.dtype)];
-  const wide = output.dtype === 'uint64' ? BigUint64Array.from(values, BigInt) : Elements.from(values);
-  checkKept(values, wide, output);
-  return wide;
+  const array = arrayOf(/** @type {Iterable<number>} */ (values), output.dtype);
+  checkKept(values, array, output);
+  return array;
 }
 
-/** @type {(values: Iterable<number>, kept: ArrayLike<number | bigint>, output: TensorFile) => void} */
+/** @type {(values: Iterable<number | bigint>, dtype: string) => ArrayBufferView & ArrayLike<number | bigint>} */
+function arrayOf(values, dtype) {
+  if (dtype === 'int64') return BigInt64Array.from(values, BigInt);
+  if (dtype === 'uint64') return BigUint64Array.from(values, BigInt);
+  return ARRAYS[/** @type {'int8'} */ (dtype)].from(values, Number);
+}
+
+/** @type {(values: Produced, kept: ArrayLike<number | bigint>, output: TensorFile) => void} */
 function checkKept(values, kept, output) {
-  let i = 0;
-  for (const value of values) {
-    if (Number(kept[i++]) !== value) {
-      throw new JobError(`the output '${output.name}' holds ${value}, which ${output.dtype}, the reference's dtype, `
+  for (let i = 0; i < values.length; i += 1) {
+    // Loosely: an integer of 64 bits equals the number that has its value. NaN, which equals nothing, stays NaN.
+    if (kept[i] != values[i] && values[i] === values[i]) {
+      throw new JobError(`the output '${output.name}' holds ${values[i]}, which ${output.dtype}, the reference's dtype, `
         + 'cannot hold; run this variant in python only');
     }
   }

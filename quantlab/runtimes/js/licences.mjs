@@ -46,11 +46,12 @@ function describe(folder, files) {
 }
 
 /**
- * One section a package, and the Apache licence once at the end.
+ * One section a package, and the Apache licence and what the MIT licence permits once at the end.
  * @param {BundledPackage[]} packages
  * @param {string} apacheText
+ * @param {string} mitText without anybody's copyright
  */
-export function licencesText(packages, apacheText) {
+export function licencesText(packages, apacheText, mitText) {
   const sections = packages.map((bundled) => [
     `${bundled.name} ${bundled.version}`,
     `licence: ${bundled.licence}`,
@@ -61,6 +62,7 @@ export function licencesText(packages, apacheText) {
     'What is bundled in node.cjs and beside it, and its licences.',
     ...sections,
     `${APACHE}\n\n${apacheText.trim()}`,
+    `MIT\n\n${mitText.trim()}`,
   ].join(`\n\n${'='.repeat(80)}\n\n`).concat('\n');
 }
 
@@ -73,6 +75,9 @@ function notices({ folder, files, licence }) {
   const texts = names.map((name) => fs.readFileSync(path.join(folder, name), 'utf8').trim());
   if (texts.length) return texts.map((text) => (isApache(text) ? `The text of ${APACHE} is below.` : `\n${text}`));
   const comments = files.flatMap((file) => copyrightComments(fs.readFileSync(file, 'utf8')));
+  if (licence === 'MIT' && !comments.some((comment) => /permission/i.test(comment))) {
+    return [...new Set(comments), 'The text of MIT is below.'].map((each) => `\n${each}`);
+  }
   if (!licence.includes(APACHE)) return [...new Set(comments)].map((comment) => `\n${comment}`);
   return [...new Set(comments.flatMap(copyrightLines)), `The text of ${APACHE} is below.`];
 }

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { licencesText, packagesOf } from './licences.mjs';
 
 const APACHE_TEXT = '  Apache License\n  Version 2.0, January 2004\n';
+const MIT_TEXT = 'Permission is hereby granted\n';
 
 /** The text for one bundled package that consists of these files. */
 function textFor(files, context) {
@@ -16,7 +17,7 @@ function textFor(files, context) {
     fs.mkdirSync(path.dirname(path.join(modules, 'pack', name)), { recursive: true });
     fs.writeFileSync(path.join(modules, 'pack', name), content);
   }
-  const text = licencesText(packagesOf([path.join(modules, 'pack', 'index.js')]), APACHE_TEXT);
+  const text = licencesText(packagesOf([path.join(modules, 'pack', 'index.js')]), APACHE_TEXT, MIT_TEXT);
   return text.split(`\n\n${'='.repeat(80)}\n\n`)[1];
 }
 
@@ -57,6 +58,11 @@ for (const { name, files, section } of [
       'index.js': '// Copyright 2010 A\n//\n// Permission is granted.\n\nf();',
     },
     section: 'pack 1.2.3\nlicence: MIT\n\nCopyright 2010 A\n\nPermission is granted.',
+  },
+  {
+    name: 'sources that name the MIT licence alone',
+    files: { 'package.json': manifest({ license: 'MIT' }), 'index.js': '// Copyright 2010 A\n\nf();' },
+    section: 'pack 1.2.3\nlicence: MIT\n\nCopyright 2010 A\n\nThe text of MIT is below.',
   },
 ]) {
   test(`a package with ${name}`, (context) => assert.equal(textFor(files, context), section));

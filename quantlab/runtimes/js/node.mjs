@@ -15,6 +15,7 @@ import readline from 'node:readline';
 import vm from 'node:vm';
 
 import manifest from './package.json' with { type: 'json' };
+import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
@@ -34,6 +35,7 @@ const VERSIONS = Object.freeze({
   node: process.versions.node,
   tfjs: manifest.dependencies['@tensorflow/tfjs-core'],
   litert: manifest.dependencies['@litertjs/core'],
+  'onnxruntime-web': manifest.dependencies['onnxruntime-web'],
 });
 
 /** @param {Message} message */
@@ -164,6 +166,50 @@ async function openTflite(job, platform) {
   return openFlatbuffer(await startLiteRt(job.backend), job, platform);
 }
 
+/** @typedef {import('./onnx.mjs').OnnxRuntime} OnnxRuntime */
+
+/** @returns {Promise<OnnxRuntime>} */
+async function loadOnnxWasm() {
+  const ort = await import('onnxruntime-web/wasm');
+  // Its bytes: the loader that is bundled is one for browsers, and would ask a server for them.
+  const wasmBinary = fs.readFileSync(path.join(import.meta.dirname, 'ort-wasm-simd-threaded.wasm'));
+  Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary });
+  return { ort, provider: 'wasm', environment: { 'onnxruntime-web': VERSIONS['onnxruntime-web'], build: 'simd' } };
+}
+
+/**
+ * The onnxruntime-node of the user's whose folder the parent names in our environment.
+ * @returns {Promise<OnnxRuntime>}
+ */
+async function loadOnnxNative() {
+  const folder = process.env.QUANTLAB_ONNXRUNTIME_NODE;
+  if (!folder) throw new JobError("onnxruntime-node is not installed; 'npm install onnxruntime-node' does it");
+  const load = createRequire(path.join(folder, 'package.json'));
+  try {
+    return { ort: load(folder), provider: 'cpu', environment: { 'onnxruntime-node': load('./package.json').version } };
+  } catch (error) {
+    const [line] = /** @type {Error} */ (error).message.split('\n');
+    throw new JobError(`the onnxruntime-node in '${folder}' does not load (${line}); install it again with `
+      + "'npm install onnxruntime-node'");
+  }
+}
+
+/** @type {Record<string, () => Promise<OnnxRuntime>>} */
+const ONNX_RUNTIMES = Object.freeze({ native: loadOnnxNative, wasm: loadOnnxWasm });
+
+const loadOnnxRuntime = once(async (backend) => {
+  if (!Object.hasOwn(ONNX_RUNTIMES, backend)) {
+    throw new JobError(`ONNX files do not run on the backend '${backend}'; they do on `
+      + `${Object.keys(ONNX_RUNTIMES).join(' and ')}`);
+  }
+  return ONNX_RUNTIMES[backend]();
+});
+
+/** @type {OpenExecutor} */
+async function openOnnxFile(job, platform) {
+  return openOnnx(await loadOnnxRuntime(job.backend), job, platform);
+}
+
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
   tfjs: async ({ backend }) => {
@@ -174,6 +220,9 @@ const PREPARE = Object.freeze({
   },
   tflite: async ({ backend }) => {
     await startLiteRt(backend);
+  },
+  onnx: async ({ backend }) => {
+    await startOnnxRuntime(await loadOnnxRuntime(backend));
   },
 });
 
@@ -238,7 +287,7 @@ async function main() {
   }
   keepStandardOutputClean();
   endWithParent();
-  const executors = { tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite };
+  const executors = { tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite, onnx: openOnnxFile };
   if (job.taps) await answerRequests(job, executors, { ...nodePlatform(), requests: listen() });
   else if (job.time) await timeVariant(job, executors, { ...nodePlatform(), prepare: PREPARE[job.format], peakMemory });
   else await run(job, executors, nodePlatform());

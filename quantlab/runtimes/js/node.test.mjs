@@ -38,6 +38,7 @@ test('describes itself', options, (context) => {
       node: process.versions.node,
       tfjs: manifest.dependencies['@tensorflow/tfjs-core'],
       litert: manifest.dependencies['@litertjs/core'],
+      'onnxruntime-web': manifest.dependencies['onnxruntime-web'],
     },
   }]);
 });
@@ -85,17 +86,61 @@ test('runs a .tflite file, whose ports are found by their place', options, (cont
   assert.deepEqual(elementsOf(ran.read('mid.npy'), Float32Array), [-9, -18, -27, -36, -45, -54, -63, -72, -81]);
 });
 
+const ONNX_SAMPLES = { ...SAMPLES, 'apple.npy': npy(BigInt64Array.from([10, 20, 30, 40, 50, 60, 70, 80, 90], BigInt)) };
+const ONNX_PORTS = {
+  ...TFLITE_PORTS, format: 'onnx', artifact: fixture('onnx/open_ports.onnx'), backend: 'wasm',
+  inputs: [tensor('zebra', 'float32', [3], 0, 'zebra'), tensor('apple', 'int64', [3], 1, 'apple')],
+  outputs: ['yak', 'ant', 'mid'].map((name) => tensor(name, name === 'ant' ? 'int64' : 'float32', [3], 0, name)),
+};
+
+test('runs an .onnx file, whose ports are found by their names', options, (context) => {
+  const ran = runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job(ONNX_PORTS), context);
+  assert.equal(ran.status, 0);
+  assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'done']);
+  assert.equal(ran.messages[0].ran_on, 'node-wasm');
+  assert.deepEqual(ran.messages[0].environment, {
+    node: process.versions.node, 'onnxruntime-web': manifest.dependencies['onnxruntime-web'], build: 'simd',
+    backend: 'wasm', threads: '1',
+  });
+  assert.deepEqual(elementsOf(ran.read('yak.npy'), Float32Array), [3, 5, 7, 9, 11, 13, 15, 17, 19]);
+  assert.deepEqual(elementsOf(ran.read('ant.npy'), BigInt64Array), [20n, 40n, 60n, 80n, 100n, 120n, 140n, 160n, 180n]);
+  assert.deepEqual(elementsOf(ran.read('mid.npy'), Float32Array), [-9, -18, -27, -36, -45, -54, -63, -72, -81]);
+});
+
+for (const [backend, reason] of [
+  ['cpu', "ONNX files do not run on the backend 'cpu'; they do on native and wasm"],
+  ['native', "onnxruntime-node is not installed; 'npm install onnxruntime-node' does it"],
+]) {
+  test(`an .onnx file does not run on ${backend} by itself`, options, (context) => {
+    const ran = runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job({ ...ONNX_PORTS, backend }), context);
+    assert.deepEqual(ran.messages, [{ type: 'failed', reason }]);
+  });
+}
+
+test('a page loads ONNX Runtime for .onnx files only', options, () => {
+  const folder = path.join(HERE, 'dist', 'browser');
+  const sources = fs.readdirSync(folder).filter((name) => name.endsWith('.js'));
+  const [chunk, ...others] = sources.filter((name) => (
+    fs.readFileSync(path.join(folder, name), 'utf8').includes('_OrtCreateSession')));
+  assert.deepEqual(others, []);
+  const importers = sources.filter((name) => fs.readFileSync(path.join(folder, name), 'utf8').includes(chunk));
+  assert.deepEqual(importers, ['browser.js']);
+  const page = fs.readFileSync(path.join(folder, 'browser.js'), 'utf8');
+  assert.deepEqual(page.split(chunk).slice(0, -1).map((before) => before.slice(-10)), ['import("./']);
+});
+
 const TIME = {
   warm_up_seconds: 0, seconds: 0.01, most_seconds: 0.1, least_runs: 2, enough_runs: 3, most_runs: 3,
 };
 
-test('times a graph-model on each backend, and a .tflite file, and writes nothing', options, (context) => {
+test('times a graph-model on each backend, and a .tflite and an .onnx file, and writes nothing', options, (context) => {
   const graph = graphModel([placeholder('x', 'float32', [2]), node('y', 'Neg', ['x'])]);
   const ports = { inputs: [tensor('x', 'float32', [2])], outputs: [tensor('y', 'float32', [2])], batch_size: 1 };
   for (const [files, fields] of [
     [{ ...graph, 'x.npy': npy(Float32Array.of(1, 2)) }, { ...ports, backend: 'wasm' }],
     [{ ...graph, 'x.npy': npy(Float32Array.of(1, 2)) }, { ...ports, backend: 'cpu' }],
     [SAMPLES, { ...TFLITE_PORTS, batch_size: 1 }],
+    [ONNX_SAMPLES, { ...ONNX_PORTS, batch_size: 1 }],
   ]) {
     const ran = runBundle(files, job({ ...fields, time: TIME }), context);
     assert.deepEqual(kinds(ran), ['ready', 'timed', 'done']);

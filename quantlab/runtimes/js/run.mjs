@@ -20,7 +20,7 @@
 
 /**
  * @typedef {object} Job
- * @property {string} format the executor's name: `tfjs`, `tflite`
+ * @property {string} format the executor's name: `tfjs`, `tflite`, `onnx`
  * @property {string} artifact the variant's folder or file
  * @property {string} backend `wasm`, `cpu`; empty where the format has one only
  * @property {number} batch_size
@@ -37,8 +37,8 @@
  * The tensors inside the variant that are asked for.
  * @typedef {object} TapList
  * @property {string} file where their values go, over and over
- * @property {string[]} names of nodes (tfjs), or as they are to be called (tflite)
- * @property {number[]} [positions] for tflite, the place of each among the file's outputs
+ * @property {string[]} names of nodes (tfjs), or as they are to be called (tflite, onnx)
+ * @property {number[]} [positions] for tflite and onnx, the place of each among the file's outputs
  */
 
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
@@ -78,7 +78,7 @@
  * @typedef {object} Tap
  * @property {string} name
  * @property {number[]} shape of one sample, the same in every batch
- * @property {string} computed_in the dtype that the library holds it in: `float32`, `int32`, `bool`, `uint8`
+ * @property {string} computed_in the dtype that the library holds it in: `float32`, `int32`, `bool`, `uint8`, `float16`
  * @property {Float32Array} values
  * @property {number} inexact how many of the values float32 could not hold and were rounded
  */
@@ -101,7 +101,7 @@
  *   each of the job's inputs for so many samples; `seconds` counts the model's call and the download alone
  * @property {(inputs: Uint8Array<ArrayBuffer>[], samples: number) => Promise<TappedPrediction>} tap as `predict`, with
  *   the values of the job's taps, which are good until the next batch
- * @property {() => void} close
+ * @property {() => void | Promise<void>} close
  */
 
 /** @typedef {(job: Job, platform: Platform) => Promise<Executor>} OpenExecutor */
@@ -142,7 +142,7 @@ export async function withExecutor(job, executors, platform, work) {
     try {
       await work(job, executor, platform);
     } finally {
-      executor.close();
+      await executor.close();
     }
   } catch (error) {
     platform.emit(failure(error, job));
