@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from quantlab.types import OpRow, Port, StoredWeight, TapSpec
 
@@ -42,6 +43,8 @@ class ArtifactKind:
     """From what is served and the setting's name: what each op computes in; none where all compute in one type."""
     minimum_runtime: Callable[[Path], str | None]
     """From what is served to the least version of the format's runtime that runs it, where it tells of one."""
+    options: Callable[[Path], dict[str, Any]] = lambda _: {}
+    """From what is served to what executors must be told beside it: a job's `options`."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None
     """Every tensor inside, in order of execution; None where the Python worker lists them, since only it can."""
     write_tapped: Callable[[Path, Path, Collection[str]], tuple[int, ...]] | None = None

@@ -60,6 +60,16 @@ def _recognizes(path: Path) -> bool:
     return path.is_file() and path.suffix == ".onnx"
 
 
+def _options(path: Path) -> dict[str, Any]:
+    """One sample at a time: dynamic quantization finds one range for all that is in a batch."""
+    external = [
+        {"path": file.relative_to(path.parent).as_posix(), "file": str(file.absolute())}
+        for file in external_files(path)
+        if file != path
+    ]
+    return {"one_at_a_time": True, "external_data": external}
+
+
 KIND = ArtifactKind(
     looks="an .onnx file",
     inspect=_inspect,
@@ -69,6 +79,7 @@ KIND = ArtifactKind(
     weights=lambda path: list_weights(read_onnx(path)),
     ops=lambda path, setting: list_ops(read_onnx(path, weights=False), setting),
     minimum_runtime=lambda path: None,  # noqa: ARG005  # the opset is no version of a runtime
+    options=_options,
     taps=list_taps,
     write_tapped=write_tapped,
 )

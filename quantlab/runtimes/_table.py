@@ -24,7 +24,11 @@ def _chromium(backend: str, description: str, formats: tuple[str, ...]) -> Runti
 
 
 _CHROMIUM = (
-    ("wasm", "tfjs on its WebAssembly backend, TFLite files in LiteRT.js", ("tfjs", "tflite")),
+    (
+        "wasm",
+        "tfjs on its WebAssembly backend, TFLite files in LiteRT.js, ONNX in onnxruntime-web",
+        ("tfjs", "tflite", "onnx"),
+    ),
     ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs",)),
     ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs",)),
     ("webgpu", "tfjs on WebGPU", ("tfjs",)),
@@ -45,8 +49,8 @@ RUNTIMES: Mapping[str, Runtime] = {
         ),
         Runtime(
             name="node-wasm",
-            description="Node.js: tfjs on its WebAssembly backend, TFLite files in LiteRT.js",
-            formats=("tfjs", "tfjs-layers", "tflite"),
+            description="Node.js: tfjs on its WebAssembly backend, TFLite files in LiteRT.js, ONNX in onnxruntime-web",
+            formats=("tfjs", "tfjs-layers", "tflite", "onnx"),
             backend="wasm",
             environment=node.environment,
             start=node.start,
@@ -67,8 +71,8 @@ RUNTIMES: Mapping[str, Runtime] = {
         ),
         Runtime(
             name="node-native",
-            description="Node.js: tfjs on TensorFlow's own kernels, by tfjs-node, which 'quantlab doctor' builds",
-            formats=("tfjs", "tfjs-layers"),
+            description="Node.js: tfjs on TensorFlow's kernels ('quantlab doctor' builds it), ONNX in onnxruntime-node",
+            formats=("tfjs", "tfjs-layers", "onnx"),
             backend="native",
             default=False,
             environment=node.environment_native,

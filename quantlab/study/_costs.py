@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from quantlab.artifacts import ARTIFACTS
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.processes import Message
 from quantlab.progress import Progress
@@ -96,7 +97,8 @@ class _Timing:
 
     def _job(self, variant: Variant) -> Job:
         """The first sample alone."""
-        job = self.feed.job(variant.format, str(variant.path.absolute()), variant, {})
+        options = ARTIFACTS[variant.format].options(variant.path)
+        job = self.feed.job(variant.format, str(variant.path.absolute()), variant, options)
         return replace(job, batch_size=1, stop=1)
 
     def _file(self, variant: Variant) -> Path:

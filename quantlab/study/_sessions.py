@@ -109,7 +109,7 @@ def open_variant(feed: Feed, variant: Variant, runtime: str, taps: Sequence[TapS
     """A variant as shipped, for reading what can be read of it; where its format needs one, a tapped copy."""
     names = _readable(taps)
     artifact, options = _tapped(feed, variant.format, variant.path, f"{variant.name}-{runtime}", names)
-    job = feed.job(variant.format, str(artifact), variant, options)
+    job = feed.job(variant.format, str(artifact), variant, ARTIFACTS[variant.format].options(artifact) | options)
     file = feed.file(f"{variant.name}-{runtime}")
     if RUNTIMES[runtime].start is None:
         return open_python(job, names, file, feed.context.workshop)

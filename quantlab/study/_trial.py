@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from quantlab.artifacts import ARTIFACTS
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.runtimes import RUNTIMES, Runtime
 from quantlab.study._compare import Comparison
@@ -109,7 +110,7 @@ def _run(
         environment=runtime.environment(variant.format),
         outputs=outputs,
         batch_size=batch_size,
-        options={},
+        options=ARTIFACTS[variant.format].options(variant.path),
     )
     try:
         return run_kept(context, run, samples)
