@@ -6,7 +6,20 @@ from typing import Any
 
 from quantlab.errors import ArtifactError, QuantlabError
 
-__all__ = ["attribute", "dtype_name", "external_files", "graph_inputs", "graphs_of", "read_onnx", "shape_of"]
+__all__ = [
+    "TWO_GIGABYTES",
+    "attribute",
+    "dtype_name",
+    "external_files",
+    "graph_inputs",
+    "graphs_of",
+    "read_onnx",
+    "save_onnx",
+    "shape_of",
+]
+
+TWO_GIGABYTES = 2**31 - 1
+"""The bytes that a protobuf holds at most; weights beyond them lie in a file of their own."""
 
 
 def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = ArtifactError) -> Any:
@@ -68,6 +81,13 @@ def _external(path: Path, model: Any, error: type[QuantlabError]) -> list[Path]:
                     )
                 found.append(path.parent / entry.value)
     return found
+
+
+def save_onnx(model: Any, path: Path) -> None:
+    """Write a model, and its weights beside it where they are more than a protobuf holds."""
+    import onnx
+
+    onnx.save(model, path, save_as_external_data=model.ByteSize() > TWO_GIGABYTES)
 
 
 def graphs_of(graph: Any) -> Iterator[Any]:

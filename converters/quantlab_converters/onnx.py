@@ -15,17 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.artifacts.onnx import external_files, read_onnx
 from quantlab.errors import ConversionError
+from quantlab.onnx_file import TWO_GIGABYTES, external_files, read_onnx, save_onnx
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER", "OPSET"]
 
 OPSET = 18
 """Which ONNX that is; onnxruntime has run it since 1.14, and onnxruntime-web as long."""
-
-_TWO_GIGABYTES = 2**31 - 1
-"""What a protobuf holds at most; weights beyond it lie in a file of their own."""
 
 
 def _convert(request: ConversionRequest) -> Iterator[str]:
@@ -51,7 +48,7 @@ def _make_base(request: ConversionRequest, folder: Path) -> None:
         source = request.work / "converted.onnx"
         _run_tf2onnx(request.source, request.signature, source)
     read_onnx(source)  # says in a sentence what is wrong with it
-    large = sum(file.stat().st_size for file in external_files(source)) > _TWO_GIGABYTES
+    large = sum(file.stat().st_size for file in external_files(source)) > TWO_GIGABYTES
     quant_pre_process(source, partial / "model.onnx", skip_symbolic_shape=True, save_as_external_data=large)
     partial.rename(folder)
 
@@ -107,7 +104,7 @@ def _float16(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
     del calibration
     model = convert_float_to_float16(onnx.load(base), keep_io_types=True)
     OnnxModel.graph_topological_sort(model.graph)  # its casts of the inputs stand last
-    onnx.save(model, target)
+    save_onnx(model, target)
 
 
 def _dynamic(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:

@@ -16,7 +16,7 @@ from quantlab.artifacts.tapped_onnx import list_taps, write_tapped
 from quantlab.onnx_file import dtype_name, external_files, graph_inputs, read_onnx, shape_of
 from quantlab.types import Port
 
-__all__ = ["KIND", "external_files", "read_onnx"]
+__all__ = ["KIND"]
 
 _HALF_LIMIT = 65504.0
 """The largest float16, to which onnxruntime's converter cuts larger weights without a word."""

@@ -15,14 +15,13 @@ import numpy as np
 
 from quantlab.artifacts._onnx_layout import channels_first
 from quantlab.artifacts._onnx_names import stable_names
-from quantlab.onnx_file import dtype_name, read_onnx, shape_of
+from quantlab.onnx_file import TWO_GIGABYTES, dtype_name, read_onnx, save_onnx, shape_of
 from quantlab.types import Codes, TapSpec
 
 __all__ = ["list_taps", "write_tapped"]
 
 _PREFIX = "quantlab/tap/"
 _FLOATS = frozenset({"float32", "float16", "float64"})
-_TWO_GIGABYTES = 2**31 - 1
 _OF_CONSTANTS = "made of constants: a weight on its way to its op"
 
 
@@ -70,7 +69,7 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
             graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
         positions.append(outputs.index(name))
     target.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, target, save_as_external_data=model.ByteSize() > _TWO_GIGABYTES)
+    save_onnx(model, target)
     return tuple(positions)
 
 
@@ -78,7 +77,7 @@ def _with_shapes(model: Any) -> Any:
     """The model with the shapes of its inner tensors, where ONNX can infer them."""
     import onnx
 
-    if model.ByteSize() > _TWO_GIGABYTES:
+    if model.ByteSize() > TWO_GIGABYTES:
         return model  # inference goes through a protobuf, which holds no more
     try:
         return onnx.shape_inference.infer_shapes(model)

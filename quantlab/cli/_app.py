@@ -1,7 +1,6 @@
 """The commands and their options; what they do is one call of the Python API each."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 from quantlab.cli._config import read_preprocessing
 from quantlab.cli._exit import COULD_NOT_RUN, OK
 from quantlab.cli._gate import accept, gate, recommend
+from quantlab.cli._named import shapes_of, variants_of
 from quantlab.errors import UsageError
 
 __all__ = ["app"]
@@ -29,7 +29,9 @@ Model = Annotated[
 ]
 Settings = Annotated[
     str | None,
-    typer.Option(help="Settings to measure: names and globs, comma-separated; 'all'. [default: all but int16x8]"),
+    typer.Option(
+        help="Settings to measure: names and globs, comma-separated; 'all'. [default: see 'quantlab settings']"
+    ),
 ]
 Runtimes = Annotated[
     str | None,
@@ -48,7 +50,7 @@ Metric = Annotated[str, typer.Option(help="auto, top1, mae, rmse or similarity; 
 ScoreOutput = Annotated[str | None, typer.Option(help="The output that is scored, where there are several.")]
 Variants = Annotated[
     list[str] | None,
-    typer.Option("--variant", help="NAME=FILE: measure a .tflite file or tfjs folder you already have. Repeatable."),
+    typer.Option("--variant", help="NAME=FILE: measure a .tflite, .onnx or tfjs folder that you have. Repeatable."),
 ]
 Fallback = Annotated[
     bool,
@@ -64,6 +66,10 @@ Scale = Annotated[float | None, typer.Option(help="Images: what 0–255 is multi
 Offset = Annotated[float | None, typer.Option(help="Images: added after the scale. [default: 0]")]
 Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option("--shape", help="INPUT=1,3,224,224: sizes that an ONNX model leaves open, batch first. Repeatable."),
+]
 NoLayers = Annotated[bool, typer.Option("--no-layers", help="Do not look inside the variants.")]
 NoCosts = Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, milliseconds and memory.")]
 LayerCount = Annotated[str, typer.Option(help="Compare layers on this many of the scored samples, or 'all'.")]
@@ -118,6 +124,7 @@ def analyze(
     variant: Variants = None,
     fallback: Fallback = False,
     signature: Signature = None,
+    shape: Shapes = None,
     custom: Custom = None,
     unsafe: Unsafe = False,
     size: Size = None,
@@ -143,7 +150,7 @@ def analyze(
         labels=labels,
         settings=_words(settings),
         runtimes=_words(runtimes),
-        variants=_variants(variant or []),
+        variants=variants_of(variant or []),
         out=out,
         limit=limit,
         seed=seed,
@@ -151,7 +158,7 @@ def analyze(
         metric=metric,
         score_output=score_output,
         fallback=fallback,
-        model=ModelOptions(signature, tuple(custom or ()), unsafe),
+        model=ModelOptions(signature, tuple(custom or ()), unsafe, shapes_of(shape or [])),
         preprocessing=read_preprocessing(config, declared, data=data),
         layers=not no_layers,
         layer_samples=_layer_samples(layer_samples),
@@ -184,18 +191,6 @@ def _layer_samples(text: str) -> int | None:
     return int(text)
 
 
-def _variants(texts: Sequence[str]) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for text in texts:
-        name, equals, file = text.partition("=")
-        if not (equals and name and file):
-            raise UsageError(f"--variant {text} is not NAME=FILE; write for example --variant mine=model.tflite")
-        if name in named:
-            raise UsageError(f"--variant {name}=… is given twice; give each row a name of its own")
-        named[name] = Path(file)
-    return named
-
-
 @app.command()
 def convert(
     model: Model,
@@ -215,6 +210,7 @@ def convert(
     ] = None,
     seed: Seed = 0,
     signature: Signature = None,
+    shape: Shapes = None,
     custom: Custom = None,
     unsafe: Unsafe = False,
     config: Config = None,
@@ -232,7 +228,7 @@ def convert(
         settings=_words(settings),
         limit=limit,
         seed=seed,
-        model=ModelOptions(signature, tuple(custom or ()), unsafe),
+        model=ModelOptions(signature, tuple(custom or ()), unsafe, shapes_of(shape or [])),
         preprocessing=read_preprocessing(config, {}, data=calibration),
         time_limit=time_limit,
     )

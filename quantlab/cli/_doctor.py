@@ -38,6 +38,7 @@ def examine() -> list[Check]:
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
         _check("tfjs in Node.js", lambda: _environment("tfjs")),
         _check("LiteRT.js in Node.js", lambda: _environment("tflite")),
+        _check("ONNX Runtime in Node.js", lambda: _environment("onnx")),
         replace(_check("node-native", lambda: str(find_addon())), optional=True),
         replace(_check("Chromium, for chromium-*", _browser), optional=True),
     ]
@@ -49,6 +50,8 @@ _MODULES = {
     "tf_keras": "tf_keras",
     "tensorflowjs": "tensorflowjs",
     "ai_edge_litert.interpreter": "ai-edge-litert",
+    "onnxruntime": "onnxruntime",
+    "tf2onnx": "tf2onnx",
 }
 """Module → the distribution that has it; each is imported in a process of its own, as conversion does."""
 

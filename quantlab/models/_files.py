@@ -4,8 +4,8 @@ import difflib
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +30,8 @@ class ModelOptions:
     """Modules that register the model's own layers when they are imported."""
     unsafe: bool = False
     """Whether a Lambda layer may run the code that its file holds."""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Input of an ONNX model → its sizes, batch first, for those that the file leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
         raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
     if path.is_dir():
         return ModelFile(path, _folder_kind(path), files_sha256(path))
+    if options.shapes and path.suffix != ".onnx":
+        raise ModelError(
+            f"--shape is for the open sizes of ONNX models, and '{path}' is none; its samples tell the sizes, so leave "
+            f"--shape out"
+        )
     if path.suffix == ".onnx":
         return ModelFile(path, "ONNX", _onnx_sha256(path))
     config = read_keras_config(path)

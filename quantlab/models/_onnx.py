@@ -1,7 +1,7 @@
 """Opens ONNX models: the reference of a model that came as ONNX, and any ONNX file in a session of onnxruntime."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ModelError, QuantlabError
-from quantlab.models._files import ModelFile
+from quantlab.models._files import ModelFile, ModelOptions
 from quantlab.models._reference import Reference
+from quantlab.onnx_file import graph_inputs, read_onnx, save_onnx, shape_of
 from quantlab.types import ModelDescription, TensorSpec
 
 __all__ = ["open_onnx_reference", "open_onnx_session"]
@@ -65,13 +66,22 @@ def _explained(path: Path, text: str) -> str:
     return f"onnxruntime could not open '{path.name}': {text[:300]}; export it again or see --debug"
 
 
-def open_onnx_reference(file: ModelFile) -> Reference:
+def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) -> Reference:
     """An ONNX model as one function from arrays to arrays, batches at once.
 
+    Args:
+        file: What `identify` said.
+        options: Of these, `shapes`.
+        shaped: Where the model is written with those shapes, which converters then start from.
+
     Raises:
-        ModelError: If onnxruntime cannot open it, or it takes or gives what no runtime can.
+        ModelError: If onnxruntime cannot open it, or it takes or gives what no runtime can, or a shape does not fit.
     """
-    session = open_onnx_session(file.path, ModelError)
+    source = file.path
+    if options.shapes:
+        _write_shaped(file.path, options.shapes, shaped)
+        source = shaped
+    session = open_onnx_session(source, ModelError)
     description = ModelDescription(
         path=str(file.path),
         kind=file.kind,
@@ -92,7 +102,29 @@ def open_onnx_reference(file: ModelFile) -> Reference:
                 f"shapes, or export the model again"
             ) from error
 
-    return Reference(description, file.path.absolute(), call, format="onnx")
+    return Reference(description, source.absolute(), call, format="onnx")
+
+
+def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Path) -> None:
+    """Write the model with sizes instead of its inputs' open ones, as onnxruntime's `make_dynamic_shape_fixed` does."""
+    from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
+
+    model = read_onnx(path, error=ModelError)
+    known = {value.name: shape_of(value) for value in graph_inputs(model)}
+    for name, sizes in shapes.items():
+        if name not in known:
+            raise ModelError(f"--shape {name}=… names no input of '{path}'; it has {', '.join(map(repr, known))}")
+        fixed = known[name]
+        if len(fixed) != len(sizes) or any(a not in (None, b) for a, b in zip(fixed, sizes, strict=True)):
+            told = ",".join("?" if size is None else str(size) for size in fixed)
+            raise ModelError(
+                f"--shape {name}={','.join(map(str, sizes))} does not fit the input's own shape {told}; "
+                f"give a size for each ? and keep the others"
+            )
+        make_input_shape_fixed(model.graph, name, list(sizes))
+    fix_output_shapes(model)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_onnx(model, target)
 
 
 def _spec(value: Any, path: Path) -> TensorSpec:

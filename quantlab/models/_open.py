@@ -51,7 +51,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         ModelError: If the library that wrote it cannot open it, or it takes or gives what no variant can.
     """
     if file.kind == "ONNX":
-        return open_onnx_reference(file)
+        return open_onnx_reference(file, options, export.with_name("shaped") / file.path.name)
     opened = _OPENERS[file.kind](file, options, export)
     inputs, outputs = _signature_specs(opened.saved_model, opened.signature)
     by_name = {spec.name: spec for spec in inputs}

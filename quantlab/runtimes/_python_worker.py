@@ -59,7 +59,8 @@ class _Worker:
         key = repr(sorted(model.items()))
         if self._opened is None or self._opened[0] != key:
             import_modules(model["custom"])
-            options = ModelOptions(model["signature"], tuple(model["custom"]), bool(model["unsafe"]))
+            shapes = {name: tuple(sizes) for name, sizes in model["shapes"].items()}
+            options = ModelOptions(model["signature"], tuple(model["custom"]), bool(model["unsafe"]), shapes)
             file = identify(Path(model["path"]), options)
             self._opened = (key, open_reference(file, options, Path(model["export"])))
         return self._opened[1]

@@ -38,6 +38,7 @@ def model_identity(context: Context) -> dict[str, Any]:
         "model": context.file.sha256,
         "signature": options.signature,
         "custom": {name: _code_sha256(name) for name in options.custom},
+        **({"shapes": {name: list(sizes) for name, sizes in options.shapes.items()}} if options.shapes else {}),
     }
 
 
@@ -66,6 +67,7 @@ def model_message(context: Context) -> Message:
         "signature": options.signature,
         "custom": list(options.custom),
         "unsafe": options.unsafe,
+        "shapes": {name: list(sizes) for name, sizes in options.shapes.items()},
         "export": str((context.store.model_folder(_model_key(context)) / "saved_model").absolute()),
     }
 
