@@ -20,8 +20,8 @@ def settings_text() -> str:
             "",
             tabulate(runtimes, headers=("", "runtime", "what it is", "runs"), tablefmt="simple"),
             "",
-            "* used when none are named; of an ONNX model every onnx setting. Choose with names and globs: "
-            "--settings 'tfjs-*',tflite-dynamic",
+            "* used when none are named; of an ONNX model every onnx setting is.",
+            "Choose with names and globs: --settings 'tfjs-*',tflite-dynamic",
         ]
     )
 
