@@ -42,6 +42,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             environment=python.environment,
             run=python.run,
             time=python.time,
+            start=None,
         ),
         Runtime(
             name="node-wasm",
@@ -72,6 +73,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             backend="native",
             default=False,
             environment=node.environment_native,
+            start=node.start,
             run=node.run,
             time=node.time,
         ),
