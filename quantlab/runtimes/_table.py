@@ -24,11 +24,11 @@ def _chromium(backend: str, description: str, formats: tuple[str, ...]) -> Runti
 
 
 _CHROMIUM = (
-    ("wasm", "tfjs on its WebAssembly backend, TFLite files in LiteRT.js", ("tfjs", "tflite")),
-    ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs",)),
-    ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs",)),
-    ("webgpu", "tfjs on WebGPU", ("tfjs",)),
-    ("cpu", "tfjs in plain JavaScript, many times slower", ("tfjs",)),
+    ("wasm", "tfjs on its WebAssembly backend, TFLite files in LiteRT.js", ("tfjs", "tfjs-layers", "tflite")),
+    ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs", "tfjs-layers")),
+    ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs", "tfjs-layers")),
+    ("webgpu", "tfjs on WebGPU", ("tfjs", "tfjs-layers")),
+    ("cpu", "tfjs in plain JavaScript, many times slower", ("tfjs", "tfjs-layers")),
 )
 """Backend, description and formats."""
 

@@ -5,7 +5,7 @@
  * `output/0`, `scratch`): all are addresses below the page's own. Tensors cross as raw bytes.
  */
 
-import { openOnBackend, prepareBackend } from './browser-tfjs.mjs';
+import { openGraph, openLayers, prepareGraph, prepareLayers } from './browser-tfjs.mjs';
 import manifest from './package.json' with { type: 'json' };
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
@@ -115,14 +115,15 @@ async function openTflite(job, platform) {
 
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
-  tfjs: prepareBackend,
+  tfjs: prepareGraph,
+  'tfjs-layers': prepareLayers,
   tflite: async () => {
     await startLiteRt();
   },
 });
 
 /** @type {Record<string, OpenExecutor>} */
-const EXECUTORS = Object.freeze({ tfjs: openOnBackend, tflite: openTflite });
+const EXECUTORS = Object.freeze({ tfjs: openGraph, 'tfjs-layers': openLayers, tflite: openTflite });
 
 /** What libraries print goes to the parent's log, since nobody sees this page's console. */
 function logToParent() {
