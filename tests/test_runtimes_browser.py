@@ -23,7 +23,7 @@ from quantlab import AnalyzeOptions, analyze
 from quantlab.processes import ChildStalled
 from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
 from quantlab.runtimes._browser_tree import browser_processes
-from quantlab.runtimes.browser import find_browser, notes, untimed
+from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
 from quantlab.runtimes.exchange import TensorFile, tensor_file
 from quantlab.runtimes.taps import graph_taps, open_child
 from quantlab.store import Store
@@ -438,6 +438,29 @@ def test_no_port_to_be_had_is_a_reason(place, workbench, tmp_path):
         "reason": "no port on 127.0.0.1 could be had for the page (Address already in use); close programs that "
         "hold many",
     }
+
+
+def test_another_graphics_card_is_another_key(tmp_path):
+    """Outputs are kept by what decides them: for WebGL and WebGPU the graphics cards, which software does without."""
+    assert graphics_cards(tmp_path) == "none"
+    card, driver = tmp_path / "sys/class/drm/renderD128", tmp_path / "sys/bus/pci/drivers/i915"
+    (card / "device").mkdir(parents=True)
+    driver.mkdir(parents=True)
+    (card / "device" / "vendor").write_text("0x8086\n")
+    (card / "device" / "device").write_text("0x5917\n")
+    (card / "device" / "driver").symlink_to(driver)
+    assert graphics_cards(tmp_path) == "none"  # which a program in a container may not open
+    (tmp_path / "dev/dri").mkdir(parents=True)
+    (tmp_path / "dev/dri/renderD128").touch()
+    assert graphics_cards(tmp_path) == "0x8086:0x5917 i915"
+
+
+def test_only_what_draws_depends_on_the_graphics_card():
+    refuse_absent(RUNTIMES["chromium-wasm"])
+    drawn = {
+        name for name, each in RUNTIMES.items() if name[:9] == "chromium-" and "graphics" in each.environment("tfjs")
+    }
+    assert drawn == {"chromium-webgl", "chromium-webgl16", "chromium-webgpu"}
 
 
 @pytest.fixture

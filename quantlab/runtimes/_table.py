@@ -13,7 +13,7 @@ def _chromium(backend: str, description: str, formats: tuple[str, ...]) -> Runti
         formats=formats,
         backend=backend,
         default=False,
-        environment=browser.environment,
+        environment=browser.environment_drawn if backend.startswith("webg") else browser.environment,
         run=browser.run,
         time=browser.time,
         start=browser.start,
