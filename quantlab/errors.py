@@ -8,6 +8,7 @@ QuantlabError            anything from outside that is not as it must be; the co
 ├── ArtifactError        a file to be measured that is not what its format asks for
 ├── RuntimeUnavailable   a runtime that this machine lacks; the message says how to get it
 ├── TrialError           a runtime that could not run a variant
+│   └── MissingOp        its backend lacks an op; --fallback runs it on another
 ├── StudyError           a study folder that is missing, broken, locked or another model's
 └── UsageError           an option that names nothing there is, or options that contradict each other
 ```
@@ -20,6 +21,7 @@ __all__ = [
     "ArtifactError",
     "CalibrationError",
     "ConversionError",
+    "MissingOp",
     "ModelError",
     "QuantlabError",
     "RuntimeUnavailable",
@@ -55,6 +57,10 @@ class RuntimeUnavailable(QuantlabError):
 
 class TrialError(QuantlabError):
     """A runtime that could not run a variant."""
+
+
+class MissingOp(TrialError):
+    """A backend that lacks an op of the variant, which a slower backend may have."""
 
 
 class StudyError(QuantlabError):

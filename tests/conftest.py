@@ -8,11 +8,10 @@ import pytest
 
 pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
 
-from contracts import Workbench  # noqa: E402
+from contracts import Workbench, refuse_absent  # noqa: E402
 from small_models import SmallModel, make_in_child  # noqa: E402
 
-from quantlab.errors import RuntimeUnavailable  # noqa: E402
-from quantlab.runtimes import Workshop, find_addon  # noqa: E402
+from quantlab.runtimes import RUNTIMES, Workshop  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +25,9 @@ def data_folder() -> Path:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs an addon that is compiled on the machine."""
+    """Skip what needs an addon that is compiled on the machine; CI has compiled it."""
     if any(item.iter_markers("needs_addon")):
-        try:
-            find_addon()
-        except RuntimeUnavailable as error:
-            pytest.skip(str(error))
+        refuse_absent(RUNTIMES["node-native"])
 
 
 @pytest.fixture(scope="session")

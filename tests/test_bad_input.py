@@ -711,6 +711,58 @@ def test_a_node_that_will_not_do(version, reason, place):
     assert reasons == {reason.format(node=node)}
 
 
+CHROME_REMEDY = (
+    "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, or leave these runtimes out "
+    "with --runtimes"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param(
+            "echo Chromium 60.0.3112.78",
+            f"the browser at '{{chrome}}' is of version 60.0.3112.78, and 113 is the oldest that runs these pages; "
+            f"{CHROME_REMEDY}",
+            id="too old",
+        ),
+        pytest.param(
+            "exit 1",
+            "the browser at '{chrome}' does not start (Command '['{chrome}', '--version']' returned non-zero exit "
+            f"status 1.); {CHROME_REMEDY}",
+            id="broken",
+        ),
+        pytest.param(
+            '[ "$1" = --version ] && echo Chromium 131.0.0.0 && exit\n'
+            "echo '[7:7:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! …' >&2\n"
+            "kill -ABRT $$",
+            "the browser found no sandbox that it may use; allow user namespaces (on Debian and Ubuntu 'sysctl "
+            "kernel.unprivileged_userns_clone=1' or 'kernel.apparmor_restrict_unprivileged_userns=0'), or install its "
+            "own with 'apt-get install chromium-sandbox'",
+            id="without a sandbox",
+        ),
+    ],
+)
+def test_a_browser_that_will_not_do(body, reason, place):
+    """Costs its own row: those of Python stand."""
+    chrome = program(place / "chrome", body)
+    before = rows_of("digits.study", place)
+    added = ("--settings", "tfjs-uint8", "--runtimes", "python,chromium-wasm", "--no-costs", "--no-layers")
+    environment = {"QUANTLAB_CHROME": str(chrome), "QUANTLAB_TEST": str(place)}
+    done = run_quantlab(*DIGITS, *added, cwd=place, env=environment)
+    assert done.status == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    after = rows_of("digits.study", place)
+    assert {key: row["reason"] for key, row in after.items()} == {
+        ("reference", "python"): None,
+        ("tfjs-float32", "python"): None,
+        ("tfjs-uint8", "python"): None,
+        ("tfjs-uint8", "chromium-wasm"): reason.format(chrome=chrome),
+    }
+    assert after["tfjs-uint8", "python"]["top1"] == before["tfjs-uint8", "python"]["top1"]
+    assert processes_marked(f"QUANTLAB_TEST={place}") == []
+
+
 def others_artifact(place: Path) -> None:
     shutil.copy(Path(__file__).parents[1] / "quantlab/runtimes/js/fixtures/two_ports.tflite", place / "given.tflite")
 

@@ -1,16 +1,18 @@
-"""node-native: how its addon is found and built, and the classic comparison of Python with TensorFlow in Node.js."""
+"""node-native: how its addon is found and built, and the classic comparison of Python with JavaScript."""
 
+import math
 import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from contracts import refuse_absent
 from study_fixtures import run_quantlab
 
 from quantlab import analyze
 from quantlab.errors import RuntimeUnavailable
-from quantlab.runtimes import build_addon, find_addon
+from quantlab.runtimes import RUNTIMES, build_addon, find_addon
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
 
@@ -76,12 +78,45 @@ def test_the_classic_comparison(ten_layers, monkeypatch):
     assert {trial.environment["onednn"] for trial in (study.reference, *study.trials)} == {"off"}
 
 
-def test_other_kernels_differ_a_little_and_ever_more(ten_layers, monkeypatch):
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    _, rows = compared(ten_layers, ("python", "node-wasm"))
-    differences = [mean for _, _, _, mean in rows["node-wasm"]]
-    assert all(different > 0 for _, _, different, _ in rows["node-wasm"][1:])
-    assert differences[-1] > 1000 * differences[0]
+@pytest.fixture(scope="module")
+def elsewhere(ten_layers):
+    """The rows of the ten layers where other arithmetic runs them: in WebAssembly, and in a browser."""
+    refuse_absent(RUNTIMES["chromium-wasm"])
+    browsers = [f"chromium-{backend}" for backend in ("wasm", "webgl", "webgpu", "webgl16")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+        _, rows = compared(ten_layers, ("python", "node-wasm", *browsers))
+    return rows
+
+
+@pytest.mark.parametrize("runtime", ["node-wasm", "chromium-wasm", "chromium-webgpu"])
+def test_other_kernels_differ_a_little_and_ever_more(runtime, elsewhere):
+    """In Node.js as in a browser: each layer makes its values four times larger, and the differences with them."""
+    assert [row[:2] for row in elsewhere[runtime]] == [(f"dense_{number}", 50) for number in range(10)]
+    assert all(different > 25 for _, _, different, _ in elsewhere[runtime][1:])
+    means = [mean for *_, mean in elsewhere[runtime]]
+    assert means == sorted(means)
+    assert means[0] < 1e-6 < 1000 * means[0] < means[-1] < 5
+
+
+def test_the_same_file_gives_the_same_values_in_node_and_in_a_browser(elsewhere):
+    assert elsewhere["chromium-wasm"] == elsewhere["node-wasm"]
+
+
+def test_webgl_differs_no_more_than_other_kernels(elsewhere):
+    """A software renderer may add in the very order that Python does, and then nothing differs."""
+    limits = [20 * mean for *_, mean in elsewhere["node-wasm"]]
+    assert all(mean < limit for (*_, mean), limit in zip(elsewhere["chromium-webgl"], limits, strict=True))
+
+
+def test_half_floats_end_where_the_values_are_too_large_for_them(elsewhere):
+    """Every value differs, a thousand times more than elsewhere, and the eighth layer's are beyond 65504."""
+    rows = elsewhere["chromium-webgl16"]
+    assert [different for _, _, different, _ in rows] == [50] * 10
+    means = [mean for *_, mean in rows]
+    assert means == sorted(means)
+    assert [math.isfinite(mean) for mean in means] == [True] * 7 + [False] * 3
+    assert all(half > 500 * other for half, (*_, other) in zip(means, elsewhere["node-wasm"], strict=True))
 
 
 def test_without_its_addon_it_says_how_to_get_it(tmp_path, monkeypatch):

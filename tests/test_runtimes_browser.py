@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -20,7 +23,7 @@ from quantlab import AnalyzeOptions, analyze
 from quantlab.processes import ChildStalled
 from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
 from quantlab.runtimes._browser_tree import browser_processes
-from quantlab.runtimes.browser import find_browser, notes, untimed
+from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
 from quantlab.runtimes.exchange import TensorFile, tensor_file
 from quantlab.runtimes.taps import graph_taps, open_child
 from quantlab.store import Store
@@ -101,6 +104,10 @@ LOST = (
     "the browser took the WebGL context away, as it does where graphics memory runs out or its graphics process "
     "ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
 )
+DEVICE_LOST = (
+    "the browser took the WebGPU device away (…); run fewer samples at once with --batch-size, or leave this runtime "
+    "out with --runtimes"
+)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +116,16 @@ LOST = (
         pytest.param("chromium-wasm", "", GONE, id="the browser is killed"),
         pytest.param("chromium-wasm", "renderer", CRASHED, id="its page is killed"),
         pytest.param("chromium-webgl", "gpu-process", LOST, id="its graphics are killed"),
+        pytest.param("chromium-webgpu", "gpu-process", DEVICE_LOST, id="the WebGPU device is lost"),
     ],
 )
 def test_what_dies_costs_its_row(runtime, kind, reason, place, workbench, tmp_path):
     with working(runtime, workbench, tmp_path) as messages:
         os.kill(browser(place, kind), signal.SIGKILL)
         *_, last = messages
-    assert last == {"type": "failed", "reason": reason}
+    # What a browser says of itself differs with its version.
+    assert last == {"type": "failed", "reason": ANY}
+    assert re.sub(r"\(.+\)", "(…)", last["reason"]) == reason
 
 
 def test_what_hangs_is_ended(place, workbench, tmp_path):
@@ -253,11 +263,12 @@ def test_a_link_that_leads_outside_the_variant_is_not_followed(tmp_path):
 
 
 @pytest.mark.usefixtures("place")
-def test_a_shard_that_is_cut_short(tmp_path):
+@pytest.mark.parametrize("length", [pytest.param(15, id="cut short"), pytest.param(17, id="too long")])
+def test_a_shard_of_another_length(length, tmp_path):
     model = a_relu(tmp_path / "model")
-    (model / "weights.bin").write_bytes(bytes(15))
+    (model / "weights.bin").write_bytes(bytes(length))
     assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
-        "'weights.bin' holds 15 bytes, and model.json describes 16; a copy was cut short or mixed with another, "
+        f"'weights.bin' holds {length} bytes, and model.json describes 16; a copy was cut short or mixed with another, "
         "so convert the model again"
     )
 
@@ -329,20 +340,127 @@ def test_no_browser_at_all(tmp_path):
     assert done.stdout == f"the runtimes chromium-* need Chromium or Chrome, and none was found; {REMEDY}\n"
 
 
-@pytest.mark.usefixtures("place")
-def test_a_browser_that_does_not_come_up_is_a_reason(tmp_path, monkeypatch):
-    """It says its version and then ends, as one that lacks a library does."""
-    program = tmp_path / "my-chrome"
-    program.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Chromium 131.0.0.0 && exit\nexit 127\n')
+@contextlib.contextmanager
+def another_browser(program: Path, body: str) -> Iterator[None]:
+    """Use a program of ours as the browser; `$CHROME` in it is the real one."""
+    real, _ = find_browser()
+    program.write_text(f"#!/bin/sh\nCHROME='{real}'\n{body}\n")
     program.chmod(0o755)
-    monkeypatch.setenv("QUANTLAB_CHROME", str(program))
-    find_browser.cache_clear()
-    try:
-        last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
-    finally:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QUANTLAB_CHROME", str(program))
         find_browser.cache_clear()
+        yield
+    find_browser.cache_clear()
+
+
+SAYS_ITS_VERSION = '[ "$1" = --version ] && echo Chromium 131.0.0.0 && exit'
+WITHOUT_WEBGPU = """
+for each; do
+  shift
+  case "$each" in --enable-unsafe-webgpu | --use-webgpu-adapter=*) ;; *) set -- "$@" "$each" ;; esac
+done
+exec "$CHROME" --disable-features=WebGPU "$@"
+"""
+NO_SANDBOX = (
+    "the browser found no sandbox that it may use; allow user namespaces (on Debian and Ubuntu "
+    "'sysctl kernel.unprivileged_userns_clone=1' or 'kernel.apparmor_restrict_unprivileged_userns=0'), "
+    "or install its own with 'apt-get install chromium-sandbox'"
+)
+NO_ADAPTER = (
+    "this browser has no WebGPU adapter, neither of a graphics card nor in software; install a Chromium or Chrome that "
+    "has one, or leave chromium-webgpu out with --runtimes"
+)
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("runtime", "body", "reason"),
+    [
+        pytest.param("chromium-webgpu", WITHOUT_WEBGPU, NO_ADAPTER, id="has no WebGPU adapter"),
+        pytest.param(
+            "chromium-wasm",
+            'exec "$CHROME" --js-flags=--max-old-space-size=1 "$@"',
+            CRASHED,
+            id="has no memory for the page",
+        ),
+        pytest.param(
+            "chromium-wasm",
+            f"{SAYS_ITS_VERSION}\n"
+            "echo '[7:7:1121/081500.1:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! If you are running on "
+            "Ubuntu 23.10+ or another Linux distro that has disabled unprivileged user namespaces …' >&2\n"
+            "kill -ABRT $$",
+            NO_SANDBOX,
+            id="may use no sandbox",
+        ),
+    ],
+)
+def test_a_browser_that(runtime, body, reason, tmp_path):
+    with another_browser(tmp_path / "my-chrome", body):
+        assert last_message(runtime, a_relu(tmp_path / "model"), tmp_path) == {"type": "failed", "reason": reason}
+
+
+@pytest.mark.usefixtures("place")
+def test_a_browser_that_does_not_come_up_is_a_reason(tmp_path):
+    """It says its version and then ends, as one that lacks a library does."""
+    with another_browser(tmp_path / "my-chrome", f"{SAYS_ITS_VERSION}\nexit 127"):
+        last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
     assert last["type"] == "failed"
     assert last["reason"].startswith("the browser could not be started or left its work: ")
+
+
+NO_PORT_LEFT = """
+import os, socket, sys
+from pathlib import Path
+Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40000")
+taken = socket.socket()
+taken.bind(("127.0.0.1", 0))
+taken.set_inheritable(True)
+os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes._chromium", sys.argv[1]])
+"""
+
+
+def test_no_port_to_be_had_is_a_reason(place, workbench, tmp_path):
+    """In a network of its own that has one port, which is in use."""
+    with working("chromium-wasm", workbench, tmp_path) as messages:
+        (document,) = (tmp_path / "shop" / "jobs").glob("*.json")
+        messages.close()
+    alone = ["unshare", "--net", "--map-root-user"]
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare of util-linux, and a system that lets it make a network of its own")
+    (own := place / "own").mkdir()
+    environment = {**os.environ, "TMPDIR": str(own), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [*alone, sys.executable, "-c", NO_PORT_LEFT, str(document)]
+    # Its standard input stays open, or it would take us for dead.
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        said = child.stdout.read()
+    assert json.loads(said) == {
+        "type": "failed",
+        "reason": "no port on 127.0.0.1 could be had for the page (Address already in use); close programs that "
+        "hold many",
+    }
+
+
+def test_another_graphics_card_is_another_key(tmp_path):
+    """Outputs are kept by what decides them: for WebGL and WebGPU the graphics cards, which software does without."""
+    assert graphics_cards(tmp_path) == "none"
+    card, driver = tmp_path / "sys/class/drm/renderD128", tmp_path / "sys/bus/pci/drivers/i915"
+    (card / "device").mkdir(parents=True)
+    driver.mkdir(parents=True)
+    (card / "device" / "vendor").write_text("0x8086\n")
+    (card / "device" / "device").write_text("0x5917\n")
+    (card / "device" / "driver").symlink_to(driver)
+    assert graphics_cards(tmp_path) == "none"  # which a program in a container may not open
+    (tmp_path / "dev/dri").mkdir(parents=True)
+    (tmp_path / "dev/dri/renderD128").touch()
+    assert graphics_cards(tmp_path) == "0x8086:0x5917 i915"
+
+
+def test_only_what_draws_depends_on_the_graphics_card():
+    refuse_absent(RUNTIMES["chromium-wasm"])
+    drawn = {
+        name for name, each in RUNTIMES.items() if name[:9] == "chromium-" and "graphics" in each.environment("tfjs")
+    }
+    assert drawn == {"chromium-webgl", "chromium-webgl16", "chromium-webgpu"}
 
 
 @pytest.fixture

@@ -53,6 +53,11 @@ def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
     check_runtime_times(runtime, workbench, format_name, tmp_path)
 
 
+def test_what_is_inside_is_read_where_the_variant_runs():
+    """Python alone reads inside its variants itself; of another runtime it would show its own numbers as theirs."""
+    assert [runtime.name for runtime in RUNTIMES.values() if runtime.start is None] == ["python"]
+
+
 def test_memory_is_not_what_the_parent_held():
     """What the system counts for a process begins with what its parent held when it started it."""
     ask = "from quantlab.runtimes._timing import peak_memory; print(peak_memory())"

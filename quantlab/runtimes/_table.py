@@ -13,7 +13,7 @@ def _chromium(backend: str, description: str, formats: tuple[str, ...]) -> Runti
         formats=formats,
         backend=backend,
         default=False,
-        environment=browser.environment,
+        environment=browser.environment_drawn if backend.startswith("webg") else browser.environment,
         run=browser.run,
         time=browser.time,
         start=browser.start,
@@ -27,12 +27,12 @@ _CHROMIUM = (
     (
         "wasm",
         "tfjs on its WebAssembly backend, TFLite files in LiteRT.js, ONNX in onnxruntime-web",
-        ("tfjs", "tflite", "onnx"),
+        ("tfjs", "tfjs-layers", "tflite", "onnx"),
     ),
-    ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs",)),
-    ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs",)),
-    ("webgpu", "tfjs on WebGPU", ("tfjs",)),
-    ("cpu", "tfjs in plain JavaScript, many times slower", ("tfjs",)),
+    ("webgl", "tfjs on WebGL in float32, as on desktops", ("tfjs", "tfjs-layers")),
+    ("webgl16", "tfjs on WebGL, tensors stored in half floats, as on many phones", ("tfjs", "tfjs-layers")),
+    ("webgpu", "tfjs on WebGPU", ("tfjs", "tfjs-layers")),
+    ("cpu", "tfjs in plain JavaScript, many times slower", ("tfjs", "tfjs-layers")),
 )
 """Backend, description and formats."""
 
@@ -46,6 +46,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             environment=python.environment,
             run=python.run,
             time=python.time,
+            start=None,
         ),
         Runtime(
             name="node-wasm",
@@ -76,6 +77,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             backend="native",
             default=False,
             environment=node.environment_native,
+            start=node.start,
             run=node.run,
             time=node.time,
         ),

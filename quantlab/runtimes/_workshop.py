@@ -37,8 +37,11 @@ class Runtime:
 
     Nothing is written.
     """
-    start: Callable[[Message, "Workshop"], Child] | None = None
-    """Starts a child on a job document, for reading inside a variant; None where that is the Python worker's."""
+    start: Callable[[Message, "Workshop"], Child] | None
+    """Starts a child on a job document, for reading inside a variant; None where that is the Python worker's.
+
+    Without a default: a runtime that forgot it would show what Python computed as its own layers.
+    """
     notes: Callable[[Mapping[str, str]], tuple[str, ...]] = lambda _: ()
     """From where a trial ran to what the reader of its row must know."""
     untimed: Callable[[Mapping[str, str]], str | None] = lambda _: None

@@ -1,5 +1,6 @@
 """The runtimes in Chromium: one browser a job, driven from a process of its own, and nothing of it left behind."""
 
+import contextlib
 import functools
 import json
 import os
@@ -21,7 +22,17 @@ from quantlab.runtimes._bundle import bundle_environment
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["environment", "find_browser", "notes", "run", "start", "time", "untimed"]
+__all__ = [
+    "environment",
+    "environment_drawn",
+    "find_browser",
+    "graphics_cards",
+    "notes",
+    "run",
+    "start",
+    "time",
+    "untimed",
+]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OLDEST = 113
@@ -70,6 +81,32 @@ def environment(format_name: str) -> dict[str, str]:
         raise RuntimeUnavailable("the runtimes chromium-* need Playwright; install it with 'pip install playwright'")
     bundled, (_, version) = bundle_environment(format_name), find_browser()
     return {"chromium": version, **bundled, "sandbox": "on" if _sandboxed() else "off, since quantlab runs as root"}
+
+
+def environment_drawn(format_name: str) -> dict[str, str]:
+    """The same for WebGL and WebGPU: their outputs depend on the graphics cards too.
+
+    Which of them draws, and with what driver, only a browser that runs can tell (`renderer` of a trial's environment):
+    a new driver of the same card is not noticed here.
+    """
+    return {**environment(format_name), "graphics": graphics_cards(Path("/"))}
+
+
+def graphics_cards(root: Path) -> str:
+    """The cards that a browser may use here, as the system below a root folder tells: `0x8086:0x5917 i915`, or `none`.
+
+    With none a software renderer draws, which is a part of the browser and has its version.
+    """
+    found = []
+    for card in sorted((root / "sys/class/drm").glob("renderD*")):
+        with contextlib.suppress(OSError):  # not every driver tells
+            if os.access(root / "dev/dri" / card.name, os.R_OK | os.W_OK):
+                vendor, device = ((card / "device" / each).read_text().strip() for each in ("vendor", "device"))
+                found.append(f"{vendor}:{device} {(card / 'device' / 'driver').resolve().name}")
+    nvidia = root / "proc/driver/nvidia/version"
+    with contextlib.suppress(OSError):
+        found.append(nvidia.read_text().splitlines()[0])
+    return ", ".join(found) or "none"
 
 
 def start(document: Message, workshop: Workshop) -> Child:

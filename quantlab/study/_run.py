@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from quantlab.errors import StudyError, TrialError
+from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.processes import Message
 from quantlab.runtimes import Job, Runtime, create_output, input_files, tensor_file
 from quantlab.store import key_of, write_json
@@ -169,7 +169,7 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
 
 def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:
     if message["type"] == "failed":
-        raise TrialError(str(message["reason"]))
+        raise (MissingOp if "missing_op" in message else TrialError)(str(message["reason"]))
     if message["type"] != "progress":
         return progress
     batch, seconds = (int(message["batch"]), float(message["seconds"])) if progress.warm else (0, 0.0)

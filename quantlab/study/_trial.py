@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.artifacts import ARTIFACTS
-from quantlab.errors import QuantlabError, TrialError
+from quantlab.errors import MissingOp, QuantlabError
 from quantlab.runtimes import RUNTIMES, Runtime
 from quantlab.study._compare import Comparison
 from quantlab.study._context import Context
@@ -114,10 +114,10 @@ def _run(
     )
     try:
         return run_kept(context, run, samples)
-    except TrialError as error:
+    except MissingOp as error:
         other = RUNTIMES.get(runtime.fallback or "")
         if other is None or variant.format not in other.formats:
             raise
         if not context.options.fallback:
-            raise TrialError(f"{error}; --fallback tries it on {other.name}") from error
+            raise MissingOp(f"{error}; --fallback tries it on {other.name}") from error
         return _run(context, variant, other, samples=samples, outputs=outputs, batch_size=batch_size)

@@ -2,19 +2,22 @@
 
 import { JobError } from './run.mjs';
 import { openGraphModel } from './tfjs.mjs';
+import { openLayersModel } from './tfjs-layers.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Executor} Executor */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
+/** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./tfjs-execute.mjs').Tf} Tf */
+/** @typedef {import('./tfjs-layers.mjs').Tf} LayersTf */
 
 /**
  * A way to run tfjs in a page.
  * @typedef {object} Backend
  * @property {string} tfjs its name in tfjs
  * @property {(core: typeof import('@tensorflow/tfjs-core')) => Promise<void>} load
- * @property {(tf: Tf) => Promise<Record<string, string>>} describe what outputs depend on, once it runs
- * @property {(tf: Tf) => Promise<never>} lost rejects with a JobError if the backend is taken away
+ * @property {(tf: Tf | LayersTf) => Promise<Record<string, string>>} describe what outputs depend on, once it runs
+ * @property {(tf: Tf | LayersTf) => Promise<never>} lost rejects with a JobError if the backend is taken away
  */
 
 const NEVER = /** @type {Promise<never>} */ (new Promise(() => {}));
@@ -74,7 +77,7 @@ async function adapter() {
   return await gpu?.requestAdapter() ?? null;
 }
 
-/** @param {Tf} tf */
+/** @param {Tf | LayersTf} tf */
 function contextOf(tf) {
   const { gpgpu } = /** @type {{ gpgpu: { gl: WebGL2RenderingContext } }} */ (/** @type {unknown} */ (tf.backend()));
   return gpgpu.gl;
@@ -142,23 +145,43 @@ function startTfjs({ backend }) {
   return started;
 }
 
+/** @param {Job} job */
+async function startLayers(job) {
+  const tf = await startTfjs(job);
+  const { loadLayersModel, model } = await import('@tensorflow/tfjs-layers');
+  return { ...tf, loadLayersModel, model };
+}
+
 /**
  * Load tfjs and start the job's backend, without a variant.
  * @param {Job} job
  */
-export async function prepareBackend(job) {
+export async function prepareGraph(job) {
   const tf = await startTfjs(job);
   await tf.setBackend(BACKENDS[job.backend].tfjs);
 }
 
 /**
- * A graph-model on the job's backend; one that is lost is an error, and not zeros.
- * @type {OpenExecutor}
+ * The same with what runs layers-models.
+ * @param {Job} job
  */
-export async function openOnBackend(job, platform) {
-  const tf = await startTfjs(job);
+export async function prepareLayers(job) {
+  await startLayers(job);
+  await prepareGraph(job);
+}
+
+/**
+ * A model on the job's backend; one that is lost is an error, and not zeros.
+ * @template {Tf | LayersTf} T
+ * @param {T} tf
+ * @param {Job} job
+ * @param {Platform} platform
+ * @param {(tf: T, job: Job, platform: Platform) => Promise<Executor>} open
+ * @returns {Promise<Executor>}
+ */
+async function openOnBackend(tf, job, platform, open) {
   const backend = BACKENDS[job.backend];
-  const executor = await openGraphModel(tf, { ...job, backend: backend.tfjs }, platform);
+  const executor = await open(tf, { ...job, backend: backend.tfjs }, platform);
   const lost = backend.lost(tf);
   // It may come while nobody waits, as between two batches.
   lost.catch(() => {});
@@ -169,4 +192,14 @@ export async function openOnBackend(job, platform) {
     predict: (inputs, samples) => Promise.race([lost, executor.predict(inputs, samples)]),
     tap: (inputs, samples) => Promise.race([lost, executor.tap(inputs, samples)]),
   };
+}
+
+/** @type {OpenExecutor} */
+export async function openGraph(job, platform) {
+  return openOnBackend(await startTfjs(job), job, platform, openGraphModel);
+}
+
+/** @type {OpenExecutor} */
+export async function openLayers(job, platform) {
+  return openOnBackend(await startLayers(job), job, platform, openLayersModel);
 }

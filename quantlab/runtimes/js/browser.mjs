@@ -5,7 +5,7 @@
  * `output/0`, `scratch`): all are addresses below the page's own. Tensors cross as raw bytes.
  */
 
-import { openOnBackend, prepareBackend } from './browser-tfjs.mjs';
+import { openGraph, openLayers, prepareGraph, prepareLayers } from './browser-tfjs.mjs';
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { JobError, run } from './run.mjs';
@@ -140,7 +140,8 @@ async function openOnnxFile(job, platform) {
 
 /** @type {Record<string, Hosted['prepare']>} */
 const PREPARE = Object.freeze({
-  tfjs: prepareBackend,
+  tfjs: prepareGraph,
+  'tfjs-layers': prepareLayers,
   tflite: async () => {
     await startLiteRt();
   },
@@ -150,7 +151,12 @@ const PREPARE = Object.freeze({
 });
 
 /** @type {Record<string, OpenExecutor>} */
-const EXECUTORS = Object.freeze({ tfjs: openOnBackend, tflite: openTflite, onnx: openOnnxFile });
+const EXECUTORS = Object.freeze({
+  tfjs: openGraph,
+  'tfjs-layers': openLayers,
+  tflite: openTflite,
+  onnx: openOnnxFile,
+});
 
 /** What libraries print goes to the parent's log, since nobody sees this page's console. */
 function logToParent() {
