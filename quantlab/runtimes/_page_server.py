@@ -157,7 +157,7 @@ class _Refused(Exception):  # it is an answer
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Head and body are written one after the other: with it, the second waits 40 ms until the page owns to the first.
+    # An answer's body would wait for the page to confirm its head, which a system does after 40 ms.
     disable_nagle_algorithm = True
     server: _Server
     _SIMPLE: ClassVar[tuple[str, ...]] = ("job", "request", "memory", "blank")

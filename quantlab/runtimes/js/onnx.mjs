@@ -327,8 +327,11 @@ function screened({ session, job: { taps } }) {
 async function survey(loaded, known, inputs, samples) {
   for (const copies of [2, 3]) {
     const repeated = inputs.map((bytes) => repeat(bytes.subarray(0, bytes.length / samples), copies));
-    const { calls } = await runBatch(loaded, repeated, copies, known.readable.map(({ output }) => output));
-    keepReadable(known, calls, copies);
+    const names = known.readable.map(({ output }) => output);
+    // A file may leave the batch open and run one sample only; then a first size of 1 is all there is to tell by.
+    const ran = await runBatch(loaded, repeated, copies, names).catch(() => undefined);
+    if (!ran) return;
+    keepReadable(known, ran.calls, copies);
   }
 }
 

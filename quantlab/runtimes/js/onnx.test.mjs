@@ -332,6 +332,12 @@ test('outputs are those of an untapped run, bit for bit', async () => {
   assert.deepEqual(answers[0].outputs.y, elementsOf(files['y.npy'], Float32Array));
 });
 
+test('a file that runs one sample only is read one by one', async () => {
+  const { messages, answers } = await tapOnnx('only_one.onnx', { ...XY, batch_size: 1 }, { inner: 1 }, [[0, 2]]);
+  assert.deepEqual(messages.at(-1), { type: 'done' });
+  assert.deepEqual(answers, [{ taps: { inner: [1, 2, 3, 4] }, outputs: { y: [-1, -2, -3, -4] } }]);
+});
+
 test('starts without a variant', async () => {
   await startOnnxRuntime(RUNTIME);
 });
