@@ -215,10 +215,10 @@ def _check_stalls(format_name: str, workbench: Workbench, folder: Path) -> None:
     assert child_processes() == before
 
 
-def refuse_absent(runtime: Runtime) -> None:
+def refuse_absent(runtime: Runtime, format_name: str | None = None) -> None:
     """Skip a test whose runtime this machine lacks, with the sentence that says how to get it; CI lacks nothing."""
     try:
-        runtime.environment(runtime.formats[0])
+        runtime.environment(format_name or runtime.formats[0])
     except RuntimeUnavailable as error:
         if os.environ.get("QUANTLAB_NOTHING_ABSENT"):
             raise
@@ -352,7 +352,12 @@ def no_process_left() -> Iterator[None]:
 
 def kill_newest() -> None:
     """As the system does when memory runs out."""
-    os.kill(max(child_processes()), signal.SIGKILL)
+    os.kill(max(child_processes(), key=_started), signal.SIGKILL)
+
+
+def _started(process: int) -> int:
+    """When a process began, in clock ticks since the system did; numbers of processes begin anew."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
 
 
 def child_processes() -> set[int]:

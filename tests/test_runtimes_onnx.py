@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from contracts import child_processes
+from contracts import child_processes, refuse_absent
 from onnx import TensorProto, helper, numpy_helper
 
 from quantlab.errors import RuntimeUnavailable, TrialError
@@ -28,12 +28,9 @@ FLOAT = TensorProto.FLOAT
 
 @pytest.fixture(params=RUNS_ONNX)
 def runtime(request):
-    """Each runtime that this machine has; onnxruntime-node is the user's own, and lacks in CI."""
+    """Each runtime that this machine has."""
     found = RUNTIMES[request.param]
-    try:
-        found.environment("onnx")
-    except RuntimeUnavailable as error:
-        pytest.skip(str(error))
+    refuse_absent(found, "onnx")
     # Taps are read in a child of the same program.
     return replace(found, start=found.start or node.start)
 
