@@ -18,7 +18,8 @@ DEFAULT = [
     "tflite-int8",
 ]
 LAYERS = [f"tfjs-layers-{scheme}" for scheme in ("float32", "float16", "uint8", "uint16")]
-ALL = [*DEFAULT[:4], *LAYERS, *DEFAULT[4:], "tflite-int16x8"]
+ONNX = [f"onnx-{scheme}" for scheme in ("float32", "float16", "dynamic", "int8")]
+ALL = [*DEFAULT[:4], *LAYERS, *DEFAULT[4:], "tflite-int16x8", *ONNX]
 
 
 def chosen(*asked: str) -> list[str]:
@@ -37,7 +38,8 @@ def test_a_setting_is_named_for_its_format_and_scheme(name):
 
 
 def test_what_needs_samples():
-    assert [name for name, setting in SETTINGS.items() if setting.calibrated] == ["tflite-int8", "tflite-int16x8"]
+    calibrated = [name for name, setting in SETTINGS.items() if setting.calibrated]
+    assert calibrated == ["tflite-int8", "tflite-int16x8", "onnx-int8"]
 
 
 def test_without_names_those_that_are_fast_enough():
@@ -55,7 +57,7 @@ def test_without_names_those_that_are_fast_enough():
         pytest.param(["*uint8"], ["tfjs-uint8", "tfjs-layers-uint8"], id="a glob without a dash"),
         pytest.param(
             ["*-float16", "tfjs-uint?"],
-            ["tfjs-float16", "tfjs-uint8", "tfjs-layers-float16", "tflite-float16"],
+            ["tfjs-float16", "tfjs-uint8", "tfjs-layers-float16", "tflite-float16", "onnx-float16"],
             id="several globs",
         ),
         pytest.param(["tflite-int8,tfjs-uint8"], ["tfjs-uint8", "tflite-int8"], id="commas, in the table's order"),

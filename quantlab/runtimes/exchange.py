@@ -65,8 +65,8 @@ class Job:
     options: dict[str, Any]
     """What only this executor needs, as the reference's signature.
 
-    For ONNX: `one_at_a_time`, whether samples pass one by one, and `external_data`, a list of `path` (as the model calls
-    the file) and `file` (where it lies)."""
+    For ONNX: `one_at_a_time`, whether samples pass one by one, and `external_data`, a list of `path` (as the model
+    calls the file) and `file` (where it lies)."""
 
 
 @dataclass(frozen=True, slots=True)
