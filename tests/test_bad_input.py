@@ -92,7 +92,7 @@ def tfjs_folder(place: Path) -> None:
     (place / "web" / "model.json").write_text("{}")
 
 
-ACCEPTED_MODELS = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, or a SavedModel folder"
+ACCEPTED_MODELS = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
 MODELS = [
     Case(

@@ -14,7 +14,7 @@ from quantlab.models import ModelOptions, identify, open_reference
 from quantlab.runtimes import Workshop, python
 from quantlab.types import TensorSpec
 
-ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, or a SavedModel folder"
+ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
 
 @pytest.fixture(autouse=True)
@@ -393,7 +393,7 @@ def test_what_is_the_users_own_is_found_with_its_module(small_models, tmp_path):
     with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
         for name in OWN:
             opened = ask_to_open(small_models[name].path, ("shop_layers",), tmp_path / name, workshop)
-            assert (opened["type"], Path(opened["saved_model"], "saved_model.pb").is_file()) == ("opened", True)
+            assert (opened["type"], Path(opened["source"], "saved_model.pb").is_file()) == ("opened", True)
         path = small_models["two_arguments"].path
         assert ask_to_open(path, ("shop_layers",), tmp_path / "refused", workshop) == {
             "type": "failed",
@@ -406,6 +406,7 @@ def test_what_is_the_users_own_is_found_with_its_module(small_models, tmp_path):
 
 def ask_to_open(path, custom, export, workshop):
     """What a worker says; in one of its own, since what was registered in a process stays registered."""
-    model = {"path": str(path), "signature": None, "custom": list(custom), "unsafe": False, "export": str(export)}
+    options = {"signature": None, "custom": list(custom), "unsafe": False, "shapes": {}}
+    model = {"path": str(path), **options, "export": str(export)}
     said, *_ = python.ask({"request": "open", "model": model}, workshop)
     return said
