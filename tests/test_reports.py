@@ -155,6 +155,16 @@ def test_a_narrow_row_in_full():
     }
 
 
+def test_times_of_many_runtimes_stand_in_the_order_in_which_a_row_names_them():
+    drawn = measured(runtime="chromium-webgl", timing=None, notes=("no times: a software renderer drew it",))
+    rows = cells(of(measured(), measured(runtime="node-wasm", timing=Timing(10, 0.1234)), drawn))
+    assert [(row["runtime"], row["ms/sample"]) for row in rows] == [
+        ("python", "0.100"),
+        ("python, node-wasm", "0.100 · 12.3"),
+        ("chromium-webgl", "–"),
+    ]
+
+
 def test_a_wide_row_in_full():
     float32 = measured("tfjs-float32", variant=a_variant(HERE, "tfjs-float32", size_bytes=80_000))
     row = cells(of(float32, measured(runtime="node-wasm", max_abs_from_python=2.4e-7, notes=("a note",))), wide=True)[2]

@@ -6,7 +6,7 @@ import pytest
 from study_fixtures import a_failure, a_study, a_trial
 
 from quantlab_reports.inside import Selection
-from quantlab_reports.runtimes import RuntimeRow, render_runtimes, runtime_table, sentence
+from quantlab_reports.runtimes import RuntimeRow, render_runtimes, runtime_table, sentences
 
 ROW = RuntimeRow("tfjs-uint8", "chromium-webgl16", 10_000, 2e-3, 1e-5, 0.9, 99.88, 12, "stem (Conv2D)", None, 30, None)
 
@@ -32,10 +32,24 @@ ROW = RuntimeRow("tfjs-uint8", "chromium-webgl16", 10_000, 2e-3, 1e-5, 0.9, 99.8
         ),
         pytest.param({"compared": 0}, "flips 12 of 10,000 against python", id="not looked inside"),
         pytest.param({"flips": None, "compared": 0}, "is within 0.002 of python", id="no classes"),
+        pytest.param({"flips": None, "compared": 0, "max_abs": 0.0}, "gives what python gives", id="the same values"),
     ],
 )
 def test_sentences(changed, said):
-    assert sentence(replace(ROW, **changed)) == f"tfjs-uint8: chromium-webgl16 {said}"
+    assert sentences([replace(ROW, **changed)]) == [f"tfjs-uint8: chromium-webgl16 {said}"]
+
+
+def test_runtimes_of_which_the_same_is_said_share_a_sentence():
+    alike = replace(ROW, flips=0, compared=0)
+    places = ("node-wasm", "chromium-wasm", "chromium-webgl16", "chromium-webgpu")
+    rows = [replace(alike, runtime=place, flips=12 if place.endswith("16") else 0) for place in places]
+    assert sentences([*rows, replace(alike, setting="tfjs-uint16")]) == [
+        "tfjs-uint8: node-wasm, chromium-wasm and chromium-webgpu flip 0 of 10,000 against python",
+        "tfjs-uint8: chromium-webgl16 flips 12 of 10,000 against python",
+        "tfjs-uint16: chromium-webgl16 flips 0 of 10,000 against python",
+    ]
+    within = [replace(alike, runtime=place, flips=None) for place in places[:2]]
+    assert sentences(within) == ["tfjs-uint8: node-wasm and chromium-wasm are within 0.002 of python"]
 
 
 def test_a_trial_that_failed_has_its_reason_and_no_sentence(tmp_path):

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from quantlab.types import Interval, Scores, Study, Trial
 
-__all__ = ["EMPTY", "Column", "Group", "narrow", "wide"]
+__all__ = ["EMPTY", "FEW_RUNTIMES", "Column", "Group", "narrow", "wide"]
 
 EMPTY = "–"
+
+FEW_RUNTIMES = 2
+"""So many fit into a heading; where there are more, every row names its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +97,31 @@ def _kilobytes(field: str) -> Callable[[Group], str]:
     return cell
 
 
-def _milliseconds(runtimes: Sequence[str]) -> Callable[[Group], str]:
-    def one(trial: Trial | None) -> str:
-        value = trial.timing.ms_per_sample if trial is not None and trial.timing else None
-        return _number(value, 3 if value is None or value < 10 else 1)
+def _milliseconds(trial: Trial | None) -> str:
+    value = trial.timing.ms_per_sample if trial is not None and trial.timing else None
+    return _number(value, 3 if value is None or value < 10 else 1)
 
+
+def _milliseconds_in(runtimes: Sequence[str]) -> Callable[[Group], str]:
     def cell(group: Group) -> str:
         by_runtime = {trial.runtime: trial for trial in group.trials}
-        return " · ".join(one(by_runtime.get(runtime)) for runtime in runtimes)
+        return " · ".join(_milliseconds(by_runtime.get(runtime)) for runtime in runtimes)
 
     return cell
 
 
-def _runtimes_of(study: Study) -> list[str]:
-    return list(dict.fromkeys(trial.runtime for trial in (study.reference, *study.trials)))
+def _milliseconds_of_its_own(group: Group) -> str:
+    """In the order in which the row names its runtimes."""
+    cells = [_milliseconds(trial) for trial in group.trials]
+    return " · ".join(cells) if set(cells) != {EMPTY} else EMPTY
+
+
+def _times(study: Study) -> Column:
+    """In two runtimes the heading names them; the names of more would be wider than the table."""
+    runtimes = list(dict.fromkeys(trial.runtime for trial in (study.reference, *study.trials)))
+    if len(runtimes) > FEW_RUNTIMES:
+        return Column("ms/sample", _milliseconds_of_its_own)
+    return Column("ms/sample " + " · ".join(runtimes), _milliseconds_in(runtimes))
 
 
 def _metric_columns(study: Study) -> list[Column]:
@@ -145,13 +159,12 @@ NOTES = Column("notes", _notes, numeric=False)
 
 def narrow(study: Study) -> list[Column]:
     """What decides: size, the metric, its loss, time."""
-    runtimes = _runtimes_of(study)
     return [
         *_name_columns(),
         Column("runtime", lambda group: ", ".join(trial.runtime for trial in group.trials), numeric=False),
         Column("gzip KB", _kilobytes("gzip_bytes")),
         *_metric_columns(study),
-        Column("ms/sample " + " · ".join(runtimes), _milliseconds(runtimes)),
+        _times(study),
         NOTES,
     ]
 
@@ -191,7 +204,7 @@ def wide(study: Study) -> list[Column]:
         Column("cosine", _of("cosine", 6)),
         Column("non-finite", _count("non_finite")),
         Column("from python", lambda group: _small(group.first.max_abs_from_python)),
-        Column("ms/sample", lambda group: _milliseconds([group.first.runtime])(group)),
+        Column("ms/sample", lambda group: _milliseconds(group.first)),
         NOTES,
     ]
 

@@ -4,14 +4,14 @@ JSON and CSV rows have the fields of `RuntimeRow` as their keys.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from quantlab.types import Inside, LayerRow, Study, Trial
 from quantlab_reports.columns import EMPTY
 from quantlab_reports.inside import Heading, Selection, View, number, render_view, selected
 
-__all__ = ["RUNTIMES_VIEW", "RuntimeRow", "RuntimeTable", "render_runtimes", "runtime_table"]
+__all__ = ["RUNTIMES_VIEW", "RuntimeRow", "RuntimeTable", "render_runtimes", "runtime_table", "sentences"]
 
 HALF_PRECISION = 2.0**-11
 """Half the distance of two neighbouring half floats over their size: what storing in them may change."""
@@ -146,7 +146,7 @@ RUNTIMES_VIEW = View(
 
 
 def render_runtimes(table: RuntimeTable, selection: Selection, format_name: str) -> str:
-    """The rows as text, for readers with the answer in a sentence for each.
+    """The rows as text, for readers with the answer in sentences.
 
     Raises:
         UsageError: If the order is none of the view's.
@@ -155,17 +155,28 @@ def render_runtimes(table: RuntimeTable, selection: Selection, format_name: str)
     if format_name not in {"terminal", "markdown"}:
         return text
     chosen = [row for row in selected(RUNTIMES_VIEW, table, selection)[: selection.top] if row.reason is None]
-    return "\n".join([text.rstrip(), "", *(sentence(row) for row in chosen), *_footer(table)])
+    return "\n".join([text.rstrip(), "", *sentences(chosen), *_footer(table)])
 
 
-def sentence(row: RuntimeRow) -> str:
-    """What a row comes to, in words."""
-    flips = (
-        f"is within {number(row.max_abs, 2)} of python"
-        if row.flips is None
-        else f"flips {row.flips:,} of {row.n:,} against python"
-    )
-    return f"{row.setting}: {row.runtime} {flips}{_where(row)}"
+def sentences(rows: Sequence[RuntimeRow]) -> list[str]:
+    """What rows come to, in words; runtimes of which the same is to be said share a sentence."""
+    alike: dict[str, list[RuntimeRow]] = {}
+    for row in rows:
+        alike.setdefault(_sentence([replace(row, runtime="")]), []).append(row)
+    return [_sentence(group) for group in alike.values()]
+
+
+def _sentence(rows: Sequence[RuntimeRow]) -> str:
+    first, *others = rows
+    *names, last = (row.runtime for row in rows)
+    listed = f"{', '.join(names)} and {last}" if names else last
+    if first.flips is not None:
+        found = f"{'flip' if others else 'flips'} {first.flips:,} of {first.n:,} against python"
+    elif first.max_abs == 0:
+        found = f"{'give' if others else 'gives'} what python gives"
+    else:
+        found = f"{'are' if others else 'is'} within {number(first.max_abs, 2)} of python"
+    return f"{first.setting}: {listed} {found}{_where(first)}"
 
 
 def _where(row: RuntimeRow) -> str:
@@ -181,4 +192,5 @@ def _where(row: RuntimeRow) -> str:
 def _footer(table: RuntimeTable) -> list[str]:
     if not table.looked_inside:
         return ["Tensors inside were not compared; run 'quantlab analyze' again without --no-layers"]
-    return [f"Tensors inside were compared on {table.layer_samples:,} samples"]
+    plural = "" if table.layer_samples == 1 else "s"
+    return [f"Tensors inside were compared on {table.layer_samples:,} sample{plural}"]

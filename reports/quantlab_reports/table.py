@@ -1,11 +1,12 @@
 """The table of a study: which rows merge, and what stands above and below it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantlab.settings import FORMATS
 from quantlab.types import SampleSet, Study, Trial
-from quantlab_reports.columns import EMPTY, Column, Group, narrow, wide
+from quantlab_reports.columns import EMPTY, FEW_RUNTIMES, Column, Group, narrow, wide
 
 __all__ = ["Table", "build", "footer", "heading"]
 
@@ -22,7 +23,8 @@ class Table:
 def build(study: Study, *, everything: bool) -> Table:
     """The table; narrow, runtimes that have the same figures share a row.
 
-    A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same.
+    A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same one
+    or two.
     """
     columns = wide(study) if everything else narrow(study)
     groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if everything else _merged(study, columns)
@@ -49,7 +51,9 @@ def _worth(column: Column, cells: Sequence[str], groups: Sequence[Group]) -> boo
     if column.heading == "runtime":
         trials = [group for group in groups if group.first.status != "reference"]
         places = {tuple(trial.runtime for trial in group.trials) for group in trials}
-        return len(places) > 1 or any(group.first.failure for group in trials)
+        all_places = {trial.runtime for group in groups for trial in group.trials}
+        many = len(places) > 1 or len(all_places) > FEW_RUNTIMES
+        return many or any(group.first.failure for group in trials)
     return any(cell not in {"", EMPTY} for cell in cells)
 
 
@@ -92,7 +96,7 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
         return None
     largest = max(trial.max_abs_from_python or 0.0 for trial in compared)
     moved = sum(trial.flips_from_python or 0 for trial in compared)
-    apart = f"largest difference {largest:.2g}"
+    apart = f"largest difference {_two_digits(largest)}"
     if not study.classes:
         return f"· {runtime} against python: {apart}"
     if moved:
@@ -101,6 +105,12 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
         )
         return f"✗ {runtime} ≠ python: another top-1 in {flipped} of {study.samples.n:,} samples; {apart}"
     return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
+
+
+def _two_digits(value: float) -> str:
+    if math.isfinite(value):
+        return f"{value:.2g}"
+    return "NaN" if math.isnan(value) else "∞"
 
 
 def footer(study: Study) -> list[str]:
