@@ -84,9 +84,8 @@ class Workbench:
         assert said["type"] == "opened", said
         specs = [tuple(TensorSpec(**{**each, "shape": tuple(each["shape"])}) for each in said[key]) for key in _PORTS]
         told = [said[key] for key in ("path", "kind", "sha256")]
-        return OpenedModel(
-            ModelDescription(*told, *specs, said["parameters"], said["signature"]), Path(said["saved_model"])
-        )
+        description = ModelDescription(*told, *specs, said["parameters"], said["signature"])
+        return OpenedModel(description, Path(said["source"]), said["format"])
 
     def samples(self, name: str) -> SampleSet:
         """The samples of a small model as every runtime is fed them."""
@@ -104,6 +103,7 @@ class Workbench:
         opened, samples = self.opened(name), self.samples(name)
         return ConversionRequest(
             source=opened.source,
+            format=opened.format,
             signature=opened.signature,
             schemes={scheme: folder / scheme for scheme in schemes},
             sample_shapes={},

@@ -5,6 +5,7 @@ A model that is ONNX already is taken as it is. onnxruntime asks for shapes and 
 and differ by their quantization alone. Its symbolic shape inference, which is for transformers, is left out.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -56,10 +57,13 @@ def _make_base(request: ConversionRequest, folder: Path) -> None:
     partial.rename(folder)
 
 
+_SAME_EACH_TIME = {"PYTHONHASHSEED": "0"}
+"""tf2onnx goes through sets of nodes: which of two equal constants it keeps, and their numbers, follow from hashes."""
+
+
 def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, *_tf2onnx_words(saved_model, signature, target)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, *_tf2onnx_words(saved_model, signature, target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **_SAME_EACH_TIME})
     print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
     if done.returncode == 0 and target.is_file():
         return
@@ -161,8 +165,11 @@ def _recipe(request: RecipeRequest) -> str:
     if request.format is None:
         words = _tf2onnx_words(request.source, request.signature, Path("converted.onnx"))
         source = "converted.onnx"
-        imports += ["import subprocess", "import sys"]
-        made = [f"subprocess.run([sys.executable, *{words!r}], check=True)"]
+        imports += ["import os", "import subprocess", "import sys"]
+        made = [
+            f"environment = {{**os.environ, **{_SAME_EACH_TIME!r}}}",
+            f"subprocess.run([sys.executable, *{words!r}], check=True, env=environment)",
+        ]
     base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
     more, lines = _LINES[request.scheme](request)
     prepared = f"quant_pre_process({source!r}, {base!r}, skip_symbolic_shape=True)"
