@@ -93,7 +93,9 @@ def pictures(path: Path, batch: int | str = "batch", **saved: Any) -> Path:
 
 def samples(n: int = 7, *, seed: int = 2) -> dict[str, Array]:
     """What `pictures` takes."""
-    return {"picture": np.random.default_rng(seed).normal(size=(n, 2, _SIDE, _SIDE)).astype(np.float32)}
+    random = np.random.default_rng(seed)
+    colours = 3 * random.normal(size=(n, 2, 1, 1))  # by which the classes differ
+    return {"picture": (colours + random.normal(size=(n, 2, _SIDE, _SIDE))).astype(np.float32)}
 
 
 def predicted(path: Path, fed: Mapping[str, Array], names: Sequence[str] | None = None) -> list[Array]:
