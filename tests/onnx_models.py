@@ -1,5 +1,8 @@
 """ONNX files written with `onnx.helper`, so that every node and weight is known, and their settings made in-process."""
 
+import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import pytest
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from quantlab.settings import SETTINGS
 from quantlab_converters import CONVERTERS, ConversionRequest
 
-__all__ = ["CLASSES", "SCHEMES", "converted", "node", "pictures", "port", "predicted", "samples", "write"]
+__all__ = ["CLASSES", "SCHEMES", "converted", "exported_by_torch", "node", "pictures", "port", "predicted", "samples", "write"]
 
 Array = npt.NDArray[Any]
 
@@ -127,3 +131,54 @@ def converted(
     )
     assert list(CONVERTERS["onnx"].convert(request)) == list(schemes)
     return {f"onnx-{scheme}": folder / f"onnx-{scheme}" / "model.onnx" for scheme in schemes}
+
+
+_NETWORK = """
+import sys
+
+import torch
+
+torch.manual_seed(0)
+
+
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.slide = torch.nn.Conv2d(2, 6, 3, padding=1)
+        self.norm = torch.nn.BatchNorm2d(6)
+        self.deep = torch.nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False)
+        self.deep_norm = torch.nn.BatchNorm2d(6)
+        self.dense = torch.nn.Linear(6, 5)
+
+    def forward(self, picture):
+        hidden = torch.relu(self.norm(self.slide(picture)))
+        hidden = torch.nn.functional.relu6(self.deep_norm(self.deep(hidden)))
+        return torch.softmax(4 * self.dense(hidden.mean((2, 3))), 1)
+
+
+network = Network()
+network(3 * torch.randn(64, 2, 1, 1) + torch.randn(64, 2, 8, 8))  # gives the norms something to know
+network.eval()
+path, dynamo = sys.argv[1], sys.argv[2] == "dynamo"
+batch = torch.export.Dim("batch")
+opened = {"dynamic_shapes": ({0: batch},)} if dynamo else {"dynamic_axes": {"picture": {0: "batch"}}}
+names = {"input_names": ["picture"], "output_names": ["scores"]}
+torch.onnx.export(network, (torch.randn(2, 2, 8, 8),), path, dynamo=dynamo, external_data=False, **names, **opened)
+"""
+
+
+def exported_by_torch(path: Path, exporter: str) -> Path:
+    """A small network with batch norms and an open batch, of the same samples and classes as `pictures`.
+
+    Args:
+        path: Where it is written.
+        exporter: `script`, or `dynamo`, which needs onnxscript.
+    """
+    for package in ("torch", *(("onnxscript",) if exporter == "dynamo" else ())):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"needs {package}, to export a model: 'pip install torch onnxscript'")
+    done = subprocess.run(
+        [sys.executable, "-c", _NETWORK, str(path), exporter], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return path
