@@ -1,6 +1,7 @@
 """Opens ONNX files: a protobuf of onnx.proto3, and the files beside it that its weights may lie in."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,17 @@ def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = 
         raise error(f"'{path}' is no whole ONNX file ({refused}); export or copy it again") from refused
     if not model.graph.node and not model.graph.output:
         raise error(f"'{path}' holds no graph, so it is no ONNX model; export or copy it again")
-    missing = [file for file in _external(path, model, error) if not file.is_file()]
-    if missing:
-        raise error(
-            f"'{path}' keeps weights in '{missing[0].name}', and there is no such file in its folder; copy it there too"
-        )
+    for part in _external(path, model, error):
+        if not part.file.is_file():
+            raise error(
+                f"'{path}' keeps weights in '{part.file.name}', and there is no such file in its folder; copy it there "
+                f"too"
+            )
+        if part.file.stat().st_size < part.end:
+            raise error(
+                f"'{part.file.name}', where '{path}' keeps weights, ends at byte {part.file.stat().st_size:,}, and "
+                f"'{part.tensor}' would end at {part.end:,}; copy it again"
+            )
     if weights:
         try:
             onnx.load_external_data_for_model(model, str(path.parent))
@@ -62,25 +69,36 @@ def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = 
 
 def external_files(path: Path, error: type[QuantlabError] = ArtifactError) -> list[Path]:
     """The file and those that its weights lie in, in order of their names; raises as `read_onnx`."""
-    return sorted({path, *_external(path, read_onnx(path, weights=False, error=error), error)})
+    model = read_onnx(path, weights=False, error=error)
+    return sorted({path, *(part.file for part in _external(path, model, error))})
 
 
-def _external(path: Path, model: Any, error: type[QuantlabError]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class _External:
+    """Where a tensor's values lie."""
+
+    tensor: str
+    file: Path
+    end: int
+    """The byte behind them, as far as the file tells their length."""
+
+
+def _external(path: Path, model: Any, error: type[QuantlabError]) -> Iterator[_External]:
     folder = path.parent.resolve()
-    found = []
     for graph in graphs_of(model.graph):
         for tensor in _tensors(graph):
-            for entry in tensor.external_data:
-                if entry.key != "location":
-                    continue
-                file = (folder / entry.value).resolve()
-                if Path(entry.value).is_absolute() or folder not in file.parents:
-                    raise error(
-                        f"'{path}' asks for weights in '{entry.value}', which is outside its own folder; save it again "
-                        f"with onnx.save(model, 'model.onnx', save_as_external_data=True)"
-                    )
-                found.append(path.parent / entry.value)
-    return found
+            said = {entry.key: entry.value for entry in tensor.external_data}
+            if "location" not in said:
+                continue
+            location = said["location"]
+            if Path(location).is_absolute() or folder not in (folder / location).resolve().parents:
+                raise error(
+                    f"'{path}' asks for weights in '{location}', which is outside its own folder; save it again "
+                    f"with onnx.save(model, 'model.onnx', save_as_external_data=True)"
+                )
+            sizes = [said.get(key, "") for key in ("offset", "length")]
+            end = sum(int(size) for size in sizes if size.isdecimal())
+            yield _External(tensor.name, path.parent / location, end)
 
 
 def save_onnx(model: Any, path: Path) -> None:

@@ -3,6 +3,9 @@
 A model that is ONNX already is taken as it is. onnxruntime asks for shapes and folded batch norms before it quantizes
 (its `quantization.preprocess`); float32 goes through the same step, so that all four settings have the same weights
 and differ by their quantization alone. Its symbolic shape inference, which is for transformers, is left out.
+
+tf2onnx does not write the same bytes twice: numbers in names, the order of weights, and which name constants of one
+value share go by chance. What is in the files is known by names without numbers (`quantlab.artifacts._onnx_names`).
 """
 
 import re
@@ -16,13 +19,16 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import ConversionError
-from quantlab.onnx_file import TWO_GIGABYTES, external_files, read_onnx, save_onnx
+from quantlab.onnx_file import TWO_GIGABYTES, dtype_name, external_files, graph_inputs, read_onnx, save_onnx
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER", "OPSET"]
 
 OPSET = 18
 """Which ONNX that is; onnxruntime has run it since 1.14, and onnxruntime-web as long."""
+
+_OPSET_OF_AXES = 13
+"""Since when QuantizeLinear and DequantizeLinear take several scales."""
 
 
 def _convert(request: ConversionRequest) -> Iterator[str]:
@@ -43,14 +49,38 @@ def _make_base(request: ConversionRequest, folder: Path) -> None:
     partial = folder.with_name("partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    source = request.source
+    source = request.work / "source.onnx"
     if request.format is None:
-        source = request.work / "converted.onnx"
         _run_tf2onnx(request.source, request.signature, source)
-    read_onnx(source)  # says in a sentence what is wrong with it
-    large = sum(file.stat().st_size for file in external_files(source)) > TWO_GIGABYTES
+        large = False
+    else:
+        large = _copy_whole(request.source, source)
     quant_pre_process(source, partial / "model.onnx", skip_symbolic_shape=True, save_as_external_data=large)
     partial.rename(folder)
+
+
+def _copy_whole(model_file: Path, target: Path) -> bool:
+    """A copy that holds its own weights, beside it where they are more than 2 GB, which is what is returned.
+
+    onnxruntime's optimizer would look for external data beside a copy of its own. Files of before IR version 4 list
+    the weights among the inputs, which its quantization takes for inputs.
+    """
+    import onnx
+
+    large = sum(file.stat().st_size for file in external_files(model_file)) > TWO_GIGABYTES
+    model = read_onnx(model_file, error=ConversionError)
+    fed = graph_inputs(model)
+    del model.graph.input[:]
+    model.graph.input.extend(fed)
+    model.ir_version = max(model.ir_version, 4)
+    onnx.save(model, target, save_as_external_data=large)
+    try:
+        onnx.checker.check_model(str(target))
+    except onnx.checker.ValidationError as error:
+        raise ConversionError(
+            f"'{model_file.name}' is no valid ONNX ({_one_line(error)}), which quantization needs; export it again"
+        ) from error
+    return large
 
 
 def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
@@ -86,9 +116,11 @@ def _check(file: Path) -> None:
     try:
         onnx.checker.check_model(str(file), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(
-            f"what was made is no valid ONNX ({' '.join(str(error).split())[:300]}); leave this setting out"
-        ) from error
+        raise ConversionError(f"what was made is no valid ONNX ({_one_line(error)}); leave this setting out") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _float32(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
@@ -102,21 +134,72 @@ def _float16(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     del calibration
+    _refuse_other_weights(onnx.load(base).graph)
     model = convert_float_to_float16(onnx.load(base), keep_io_types=True)
     OnnxModel.graph_topological_sort(model.graph)  # its casts of the inputs stand last
     save_onnx(model, target)
 
 
+_QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
+
+
+def _refuse_other_weights(graph: Any) -> None:
+    """Say what onnxruntime's tools would fail at, or leave as it is."""
+    for node in graph.node:
+        if node.op_type in _QUANTIZED:
+            raise ConversionError(
+                f"the model is quantized already ({node.op_type} in the node '{node.name}'); give the float model it "
+                f"was made from, and this file with --variant NAME=FILE"
+            )
+    floats = sorted({dtype_name(tensor.data_type) for tensor in graph.initializer} & _FLOATS)
+    if floats and "float32" not in floats:
+        raise ConversionError(
+            f"the model's weights are {' and '.join(floats)}, and only those in float32 are converted; export it in "
+            f"float32, or leave this setting out"
+        )
+
+
+_FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+def _refuse_without_range(graph: Any) -> None:
+    from onnx import numpy_helper
+
+    for tensor in graph.initializer:
+        if dtype_name(tensor.data_type) == "float32":
+            values = numpy_helper.to_array(tensor)
+            wrong = values.size - int(np.isfinite(values).sum())
+            if wrong:
+                raise ConversionError(
+                    f"the weight '{tensor.name}' holds {wrong:,} values that are NaN or infinite, and int8 needs a "
+                    f"range; train again or repair the model"
+                )
+
+
 def _dynamic(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+    import onnx
     from onnxruntime.quantization import quantize_dynamic
 
     del calibration
+    graph = onnx.load(base).graph
+    _refuse_other_weights(graph)
+    _refuse_without_range(graph)
     quantize_dynamic(base, target)
 
 
 def _int8(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+    import onnx
     from onnxruntime.quantization import quantize_static
 
+    model = onnx.load(base)
+    _refuse_other_weights(model.graph)
+    _refuse_without_range(model.graph)
+    opset = next(each.version for each in model.opset_import if each.domain in {"", "ai.onnx"})
+    if opset < _OPSET_OF_AXES:
+        raise ConversionError(
+            f"the model is of opset {opset}, and one scale a channel needs {_OPSET_OF_AXES} or newer; export it with "
+            f"that, or raise it with onnx.version_converter.convert_version(model, {_OPSET_OF_AXES})"
+        )
     if not calibration:
         raise ConversionError(
             "static quantization is calibrated on samples and none were given; name some with --calibration"
@@ -151,18 +234,31 @@ _SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path]], None]] = {
 }
 
 
+_COPY = (
+    "model = onnx.load({source!r})",
+    "weights = {{tensor.name for tensor in model.graph.initializer}}",
+    "fed = [each for each in model.graph.input if each.name not in weights]",
+    "del model.graph.input[:]",
+    "model.graph.input.extend(fed)",
+    "model.ir_version = max(model.ir_version, 4)",
+    "onnx.save(model, 'source.onnx')",
+)
+"""What `_copy_whole` does."""
+
+
 def _recipe(request: RecipeRequest) -> str:
     """A Python program, as `_make_base` and the schemes do it."""
     imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process"]
-    source, made = str(request.source), []
     if request.format is None:
-        words = _tf2onnx_words(request.source, request.signature, Path("converted.onnx"))
-        source = "converted.onnx"
+        words = _tf2onnx_words(request.source, request.signature, Path("source.onnx"))
         imports += ["import subprocess", "import sys"]
         made = [f"subprocess.run([sys.executable, *{words!r}], check=True)"]
+    else:
+        imports += ["import onnx"]
+        made = [each.format(source=str(request.source)) for each in _COPY]
     base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
     more, lines = _LINES[request.scheme](request)
-    prepared = f"quant_pre_process({source!r}, {base!r}, skip_symbolic_shape=True)"
+    prepared = f"quant_pre_process('source.onnx', {base!r}, skip_symbolic_shape=True)"
     return "".join(f"{line}\n" for line in (*sorted({*imports, *more}), "", *made, prepared, *lines))
 
 

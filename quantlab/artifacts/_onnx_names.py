@@ -1,8 +1,8 @@
 """Names of an ONNX graph's tensors that are the same in every file made from one model.
 
-tf2onnx numbers what it makes up (`Conv__88:0`, `const_fold_opt__147`), and from one conversion to the next it numbers
-otherwise. So such a number is replaced by its place among those of its kind, counted from the outputs back through
-each op's inputs in their order, which neither a conversion nor a quantization changes.
+tf2onnx numbers what it makes up (`Conv__88:0`, `const_fold_opt__147`, `Conv__88__102:0`), and from one conversion to
+the next it numbers otherwise. So each such number is replaced by its place among those behind the same text, counted
+from the outputs back through each op's inputs in their order, which neither a conversion nor a quantization changes.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["stable_names"]
 
-_NUMBERED = re.compile(r"^(?P<stem>.*?)__(?P<number>\d+)(?P<rest>.*)$", re.DOTALL)
+_NUMBER = re.compile(r"__(\d+)")
 
 
 def stable_names(graph: Any) -> dict[str, str]:
@@ -20,19 +20,20 @@ def stable_names(graph: Any) -> dict[str, str]:
     Args:
         graph: A GraphProto.
     """
-    places: dict[tuple[str, str], int] = {}
+    places: dict[str, int] = {}
     counts: dict[str, int] = {}
     found: dict[str, str] = {}
     for name in _from_the_outputs(graph):
-        match = _NUMBERED.match(name)
-        if match is None:
-            found[name] = name
-            continue
-        stem, number = match["stem"], match["number"]
-        if (stem, number) not in places:
-            counts[stem] = counts.get(stem, 0) + 1
-            places[stem, number] = counts[stem]
-        found[name] = f"{stem}__{places[stem, number]}{match['rest']}"
+        text, *numbered = _NUMBER.split(name)
+        stable = text
+        for number, rest in zip(numbered[::2], numbered[1::2], strict=True):
+            text = f"{text}__{number}"
+            if text not in places:
+                counts[stable] = counts.get(stable, 0) + 1
+                places[text] = counts[stable]
+            stable = f"{stable}__{places[text]}{rest}"
+            text += rest
+        found[name] = stable
     return found
 
 

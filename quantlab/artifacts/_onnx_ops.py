@@ -70,7 +70,11 @@ class _Facts:
         written = {each.op_type for name in node.output for each in self._readers.get(name, ())}
         if node.op_type.startswith("QLinear") or (codes and written and written <= {"QuantizeLinear"}):
             return _INTEGERS.get(next(iter(codes), "int8") or "int8", "int8")
-        return "hybrid" if codes else "float"
+        return "hybrid" if any(self._stores_codes(name) for name in node.input) else "float"
+
+    def _stores_codes(self, name: str) -> bool:
+        """Whether a tensor comes of constant codes, and not of an activation that was quantized before."""
+        return self._codes(name) is not None and self._makers[name].input[0] in self.constants
 
     def _codes(self, name: str) -> str | None:
         """The stored type behind a DequantizeLinear; None where a tensor comes from none."""

@@ -11,13 +11,19 @@ import numpy.typing as npt
 from quantlab.errors import ModelError, QuantlabError
 from quantlab.models._files import ModelFile, ModelOptions
 from quantlab.models._reference import Reference
-from quantlab.onnx_file import graph_inputs, read_onnx, save_onnx, shape_of
+from quantlab.onnx_file import graph_inputs, graphs_of, read_onnx, save_onnx, shape_of
 from quantlab.types import ModelDescription, TensorSpec
 
 __all__ = ["open_onnx_reference", "open_onnx_session"]
 
 Array = npt.NDArray[Any]
 
+_NUMBERS = frozenset(
+    {
+        "bool", "float16", "float32", "float64",
+        "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    }
+)  # fmt: skip
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(string)": "str"}
 
 
@@ -41,9 +47,12 @@ def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
 
 _LACKING = r"Could not find an implementation for ([\w.]+)\((\d+)\) node with name '([^']*)'"
 _UNKNOWN = (
-    r"(?:No Op registered for|Fatal error:) ([\w.:]+?)(?:\(-?\d+\))?(?: is not a registered| with domain_version)"
+    r"(?:No Op registered for|Fatal error:) (?:(?P<domain>[\w.]+):)?(?P<op>\w+)"
+    r"(?:\(-?\d+\))?(?: is not a registered| with domain_version)"
 )
+_NO_DOMAIN = r"In Node, \(\"(?P<node>[^\"]*)\", (?P<op>\w+), .*No opset import for domain '(?P<domain>[^']*)'"
 _OPSET = r"Opset (\d+) is under development.*?till opset (\d+)"
+_IR = r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"
 
 
 def _explained(path: Path, text: str) -> str:
@@ -53,17 +62,25 @@ def _explained(path: Path, text: str) -> str:
             f"onnxruntime has no kernel for the op {op} (version {version}) of the node '{node}' in '{path.name}'; "
             f"export the model with another opset, or replace what uses it"
         )
-    if unknown := re.search(_UNKNOWN, text):
+    if unknown := re.search(_UNKNOWN, text) or re.search(_NO_DOMAIN, text):
+        domain = f" of the domain '{unknown['domain']}'" if unknown["domain"] else ""
         return (
-            f"onnxruntime knows no op {unknown[1]}, which '{path.name}' uses; it runs ops of ONNX and com.microsoft "
-            f"alone, so export the model without custom ops"
+            f"onnxruntime knows no op {unknown['op']}{domain}, which the node '{_node(path, unknown['op'])}' of "
+            f"'{path.name}' needs; export the model with ops of ONNX's own or of com.microsoft"
         )
-    if opset := re.search(_OPSET, text):
+    if (opset := re.search(_OPSET, text)) or (opset := re.search(_IR, text)):
+        what = "opset" if "Opset" in opset[0] else "IR version"
         return (
-            f"'{path.name}' is of opset {opset[1]}, and this onnxruntime goes to {opset[2]}; export it with that opset "
-            f"or an older one"
+            f"'{path.name}' is of {what} {opset[1]}, and this onnxruntime goes to {opset[2]}; export it with that "
+            f"{what} or an older one"
         )
     return f"onnxruntime could not open '{path.name}': {text[:300]}; export it again or see --debug"
+
+
+def _node(path: Path, op: str) -> str:
+    """The name of the first node of an op, or what it gives where it has none."""
+    graphs = graphs_of(read_onnx(path, weights=False, error=ModelError).graph)
+    return next((node.name or node.output[0] for graph in graphs for node in graph.node if node.op_type == op), "")
 
 
 def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) -> Reference:
@@ -82,6 +99,7 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
         _write_shaped(file.path, options.shapes, shaped)
         source = shaped
     session = open_onnx_session(source, ModelError)
+    _refuse_ports(session, file.path)
     description = ModelDescription(
         path=str(file.path),
         kind=file.kind,
@@ -129,12 +147,24 @@ def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Pat
 
 def _spec(value: Any, path: Path) -> TensorSpec:
     dtype = _DTYPES.get(value.type, value.type.removeprefix("tensor(").removesuffix(")"))
-    if dtype == "str" or "(" in dtype:
+    if dtype not in _NUMBERS:
         raise ModelError(
             f"'{value.name}' of '{path}' is {'of strings' if dtype == 'str' else value.type}, and only tensors of "
-            f"numbers can be compared; export the part of the model that takes and gives these"
+            f"numbers that NumPy has can be compared; export the part of the model that takes and gives these"
         )
     return TensorSpec(value.name, tuple(size if isinstance(size, int) else None for size in value.shape), dtype)
+
+
+def _refuse_ports(session: Any, path: Path) -> None:
+    for what, ports in (("takes no input", session.get_inputs()), ("gives no output", session.get_outputs())):
+        if not ports:
+            raise ModelError(f"'{path}' {what}, so there is nothing to compare; export the whole model")
+    for value in session.get_inputs():
+        if value.type.startswith("tensor(") and not value.shape:
+            raise ModelError(
+                f"the input '{value.name}' of '{path}' has no dimension, or the file tells none, and the first is the "
+                f"batch; export the model with its inputs' shapes"
+            )
 
 
 def _parameters(path: Path) -> int:

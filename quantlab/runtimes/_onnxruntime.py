@@ -82,7 +82,10 @@ def _fed_as(file: TensorFile, taken: Any) -> np.dtype[Any]:
         dtype = np.dtype(object)
     if dtype == file.dtype or (dtype.kind == "f" and np.dtype(file.dtype).kind == "f"):
         return dtype
-    raise TrialError(f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}")
+    raise TrialError(
+        f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that was "
+        f"made from this model"
+    )
 
 
 def _run(session: Any, names: Sequence[str], feeds: dict[str, Array]) -> list[Array]:

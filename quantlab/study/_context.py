@@ -78,9 +78,12 @@ def open_model(context: Context) -> OpenedModel:
     Raises:
         ModelError: If it cannot be opened.
     """
-    record = context.store.model_folder(_model_key(context)) / "opened.json"
+    folder = context.store.model_folder(_model_key(context))
+    record = folder / "opened.json"
     kept = context.store.read(record, OpenedModel)
-    if kept is not None and kept.source.exists():
+    # A model that is its own source may have been moved since, and another lie where it was.
+    sources = {(folder / "saved_model").absolute(), context.file.path.absolute()}
+    if kept is not None and kept.source in sources and kept.source.exists():
         return kept
     step = f"open {context.file.path.name}"
     context.progress.begin(step)

@@ -20,6 +20,8 @@ __all__ = ["Baselines", "KnownTensors", "TrialSums"]
 
 Array = npt.NDArray[Any]
 
+_FUSED = "has a tensor in the float32 variant and none here that is known to be its own: it is fused into another"
+
 
 @dataclass(frozen=True, slots=True)
 class KnownTensors:
@@ -41,6 +43,12 @@ class KnownTensors:
     def wanted(self) -> tuple[TapSpec, ...]:
         """Those that were asked for."""
         return tuple(tap for tap in self.taps if self.choice.wants(*self._names_of(tap)))
+
+    def missing_layers(self) -> tuple[Alignment, ...]:
+        """The layers that have a tensor in the float32 variant, and none here that is known to be theirs."""
+        here = {each.layer for tap in self.taps if (each := self.alignment(tap)) is not None}
+        there = dict.fromkeys(each.layer for each in self.alignments.values() if each.aligned)
+        return tuple(Alignment("", None, layer, _FUSED) for layer in there if layer not in here)
 
     def by_channel(self, tap: TapSpec) -> bool:
         """Whether each of its channels gets a row too."""

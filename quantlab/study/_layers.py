@@ -239,11 +239,8 @@ class LayerStudy:
 
     def _finish(self, each: TrialSums) -> TrialLayers:
         last = len(each.tensors.taps)
-        missing = [
-            unaligned_row(each.trial, None, layer, last)
-            for layer in self._layers[self._format(each.trial)]
-            if self.choice.wants(layer.layer)
-        ]
+        fused = [*self._layers[self._format(each.trial)], *each.tensors.missing_layers()]
+        missing = [unaligned_row(each.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
         return TrialLayers((*each.rows(), *missing), each.all_notes())
 
 

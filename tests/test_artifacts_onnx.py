@@ -1,0 +1,233 @@
+"""ONNX files looked into: weights by the scales of their own file, names that stay, layout, and what ops compute in."""
+
+import math
+import random
+import re
+
+import numpy as np
+import onnx
+import pytest
+from contracts import convert
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import numpy_helper
+from onnx_models import converted, pictures, samples
+
+from quantlab.artifacts import ARTIFACTS
+from quantlab.artifacts._onnx_names import stable_names
+from quantlab.statistics import compare_weights
+
+FILTERS = ("filter", "spread")
+MATRICES = ("matrix", "straight", "turned")
+BIASES = ("filter_bias", "matrix_bias", "straight_bias", "turned_bias")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Setting → file, of `pictures`."""
+    folder = tmp_path_factory.mktemp("pictures")
+    return converted(pictures(folder / "model.onnx"), folder / "made", samples())
+
+
+def rows_of(made, setting):
+    weights = ARTIFACTS["onnx"].weights
+    return compare_weights(setting, weights(made[setting]), weights(made["onnx-float32"]))
+
+
+# Weights
+
+
+def arrays(path):
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+
+
+def reader_of(path, name):
+    (reader,) = [node for node in onnx.load(path).graph.node if f"{name}_quantized" in node.input]
+    return reader
+
+
+def codes_of(path, name):
+    """The names of a weight's codes, scale and zero point; onnxruntime calls those of biases otherwise."""
+    codes = f"{name}_quantized"
+    reader = reader_of(path, name)
+    return (
+        list(reader.input) if reader.op_type == "DequantizeLinear" else [codes, f"{name}_scale", f"{name}_zero_point"]
+    )
+
+
+def directly(path, name, float32):
+    """The float32 file's weight and this file's, as float64, from the initializers alone; and the axis of its scales.
+
+    Several scales lie along the axis that the one node names which reads the codes.
+    """
+    here, axis = arrays(path), None
+    if name in here:
+        return float32.astype(np.float64), here[name].astype(np.float64), axis
+    codes, scale, zero = (here[each] for each in codes_of(path, name))
+    along = [1] * codes.ndim
+    if scale.size > 1:
+        axis = next(each.i for each in reader_of(path, name).attribute if each.name == "axis") % codes.ndim
+        along[axis] = -1
+    held = (codes.astype(np.float64) - zero.reshape(along)) * scale.astype(np.float64).reshape(along)
+    original = float32.astype(np.float64)
+    return (original if original.shape == held.shape else original.T), held.astype(np.float32).astype(np.float64), axis
+
+
+def decibels(original, held):
+    noise, signal = float(np.square(held - original).sum()), float(np.square(original).sum())
+    return math.inf if noise == 0 else 10 * math.log10(signal / noise)
+
+
+def check_row(row, path, float32):
+    original, held, axis = directly(path, row.counterpart, float32)
+    assert (row.different, row.non_finite, row.reason) == (int((original != held).sum()), 0, None)
+    assert row.max_abs == pytest.approx(np.abs(held - original).max(), rel=1e-6)
+    assert row.rms == pytest.approx(math.sqrt(np.square(held - original).mean()), rel=1e-6)
+    assert row.sqnr_db == pytest.approx(decibels(original, held), abs=1e-4)
+    here = arrays(path)
+    assert row.scales == (0 if row.counterpart in here else here[codes_of(path, row.counterpart)[1]].size)
+    if axis is not None and original.ndim > 1:
+        channels = [
+            decibels(*pair) for pair in zip(*(np.moveaxis(each, axis, 0) for each in (original, held)), strict=True)
+        ]
+        assert (row.worst_channel, row.worst_channel_sqnr_db) == (
+            int(np.argmin(channels)),
+            pytest.approx(min(channels), abs=1e-4),
+        )
+
+
+@pytest.mark.parametrize("setting", ["onnx-float16", "onnx-dynamic", "onnx-int8"])
+def test_weights_are_what_their_initializers_hold(setting, made):
+    float32 = arrays(made["onnx-float32"])
+    rows = {row.counterpart: row for row in rows_of(made, setting) if row.counterpart}
+    assert set(rows) == {*FILTERS, *MATRICES, *BIASES}
+    for name, row in rows.items():
+        check_row(row, made[setting], float32[name])
+
+
+@pytest.mark.parametrize(
+    ("setting", "dtypes", "scales", "axes"),
+    [
+        pytest.param(
+            "onnx-float32",
+            ("float32", "float32", "float32"),
+            (0, 0, 0, 0, 0),
+            (None, None, None, None, None),
+            id="float32",
+        ),
+        pytest.param(
+            "onnx-float16",
+            ("float16", "float16", "float16"),
+            (0, 0, 0, 0, 0),
+            (None, None, None, None, None),
+            id="float16",
+        ),
+        pytest.param(
+            "onnx-dynamic",
+            ("int8", "int8", "float32"),
+            (1, 1, 1, 1, 1),
+            (None, None, None, None, None),
+            id="dynamic: one scale a tensor",
+        ),
+        pytest.param(
+            "onnx-int8",
+            ("int8", "int8", "int32"),
+            (6, 6, 8, 7, 5),
+            (0, 0, 1, 1, 1),
+            id="int8: one scale an output channel, of a turned Gemm too",
+        ),
+    ],
+)
+def test_what_a_weight_is_stored_in(setting, dtypes, scales, axes, made):
+    rows = {row.counterpart: row for row in rows_of(made, setting)}
+    kinds = tuple({rows[name].dtype for name in names} for names in (FILTERS, MATRICES, BIASES))
+    assert kinds == tuple({dtype} for dtype in dtypes)
+    assert tuple(rows[name].scales for name in (*FILTERS, *MATRICES)) == scales
+    assert tuple(rows[name].channel_axis for name in (*FILTERS, *MATRICES)) == axes
+    assert rows["turned"].shape == (7, 5)
+
+
+def test_what_only_the_quantized_file_has_is_told(made):
+    others = [(row.tensor, row.reason) for row in rows_of(made, "onnx-dynamic") if row.counterpart is None]
+    name = "slid_bias_reshape_shape"
+    assert others == [(name, f"the float32 artifact has no '{name}'")]
+
+
+@pytest.mark.parametrize("setting", ["onnx-dynamic", "onnx-int8"])
+def test_weights_of_a_model_from_tensorflow(setting, workbench):
+    variants = {f"onnx-{scheme}": made.path for scheme, made in workbench.variants("conv", "onnx").items()}
+    float32 = arrays(variants["onnx-float32"])
+    rows = [row for row in rows_of(variants, setting) if row.dtype == "int8"]
+    assert len(rows) == sum(values.ndim > 1 for values in float32.values())
+    for row in rows:
+        check_row(row, variants[setting], float32[row.counterpart])
+
+
+# Names
+
+
+def numbered(graph):
+    """A copy of the graph whose names are as tf2onnx makes them up: a few stems, each name with a number of its own."""
+    names = [tensor.name for tensor in graph.initializer] + [node.output[0] for node in graph.node]
+    made_up = {}
+    for number, name in enumerate(names):
+        if name not in {value.name for value in graph.output}:
+            stem = ("const_fold_opt", "Conv", "Conv__7/Transpose", "own_name")[number % 4]
+            made_up[name] = f"{stem}_{number}" if stem == "own_name" else f"{stem}__{number}" + (":0" * (number % 2))
+    return renamed(graph, made_up), made_up
+
+
+def renamed(graph, names):
+    copy = onnx.GraphProto()
+    copy.CopyFrom(graph)
+    for tensor in copy.initializer:
+        tensor.name = names.get(tensor.name, tensor.name)
+    for node in copy.node:
+        for part in (node.input, node.output):
+            part[:] = [names.get(name, name) for name in part]
+    return copy
+
+
+def renumbered(graph, numbers, order):
+    """As another conversion would number it: every number another, and the initializers in another order."""
+    tensors = [tensor.name for tensor in graph.initializer] + [node.output[0] for node in graph.node]
+    names = {name: re.sub(r"__(\d+)", lambda found: f"__{numbers[int(found[1])]}", name) for name in tensors}
+    copy = renamed(graph, names)
+    weights = list(copy.initializer)
+    order.shuffle(weights)
+    del copy.initializer[:]
+    copy.initializer.extend(weights)
+    return copy, names
+
+
+@settings(max_examples=50, deadline=None)
+@given(numbers=st.permutations(range(100)), offset=st.integers(0, 10_000), seed=st.integers(0, 99))
+def test_numbers_of_a_conversion_change_no_stable_name(numbers, offset, seed, graph):
+    first, _ = numbered(graph)
+    second, names = renumbered(first, [number + offset for number in numbers], random.Random(seed))  # noqa: S311 (nothing is secret)
+    before, after = stable_names(first), stable_names(second)
+    assert {names.get(name, name): stable for name, stable in before.items()} == after
+    assert len(set(after.values())) == len(after)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    return onnx.load(pictures(tmp_path_factory.mktemp("graph") / "model.onnx")).graph
+
+
+def test_two_conversions_give_the_same_names(workbench, tmp_path):
+    """tf2onnx numbers by chance, and by chance two constants of one value become the one or the other."""
+    one = workbench.float32("conv", "onnx").path
+    (again,) = convert("onnx", workbench.request("conv", ["float32"], tmp_path))
+    other = ARTIFACTS["onnx"].served(again.folder)
+    taps, weights = ARTIFACTS["onnx"].taps, ARTIFACTS["onnx"].weights
+    assert {tap.name for tap in taps(one)} == {tap.name for tap in taps(other)}
+    rows = [row for row in compare_weights("onnx-float32", weights(other), weights(one)) if row.shape]
+    assert [(row.reason, row.different) for row in rows] == [(None, 0)] * len(rows)
+    assert len(rows) >= 9
+
+
+def test_names_without_a_made_up_number_stay(graph):
+    names = stable_names(graph)
+    assert names
+    assert all(name == stable for name, stable in names.items())
