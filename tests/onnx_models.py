@@ -16,7 +16,18 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from quantlab.settings import SETTINGS
 from quantlab_converters import CONVERTERS, ConversionRequest
 
-__all__ = ["CLASSES", "SCHEMES", "converted", "exported_by_torch", "node", "pictures", "port", "predicted", "samples", "write"]
+__all__ = [
+    "CLASSES",
+    "SCHEMES",
+    "converted",
+    "exported_by_torch",
+    "node",
+    "pictures",
+    "port",
+    "predicted",
+    "samples",
+    "write",
+]
 
 Array = npt.NDArray[Any]
 

@@ -72,9 +72,7 @@ def test_layers_are_aligned_or_have_their_reason(studied):
     for name in NAMES:
         for runtime in RUNTIMES:
             rows = [
-                row
-                for row in inside.layers
-                if (row.setting, row.runtime, row.baseline) == (name, runtime, "reference")
+                row for row in inside.layers if (row.setting, row.runtime, row.baseline) == (name, runtime, "reference")
             ]
             assert [row for row in rows if row.aligned is not (row.reason is None)] == []
             assert layers <= {row.layer for row in rows}

@@ -123,9 +123,7 @@ def _check(file: Path) -> None:
     try:
         onnx.checker.check_model(str(file), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(
-            f"what was made is no valid ONNX ({_one_line(error)}); leave this setting out"
-        ) from error
+        raise ConversionError(f"what was made is no valid ONNX ({_one_line(error)}); leave this setting out") from error
 
 
 def _one_line(error: Exception) -> str:
