@@ -89,7 +89,9 @@ def check_row(row, path, float32):
     here = arrays(path)
     assert row.scales == (0 if row.counterpart in here else here[codes_of(path, row.counterpart)[1]].size)
     if axis is not None and original.ndim > 1:
-        channels = [decibels(*pair) for pair in zip(*(np.moveaxis(each, axis, 0) for each in (original, held)))]
+        channels = [
+            decibels(*pair) for pair in zip(*(np.moveaxis(each, axis, 0) for each in (original, held)), strict=True)
+        ]
         assert (row.worst_channel, row.worst_channel_sqnr_db) == (
             int(np.argmin(channels)),
             pytest.approx(min(channels), abs=1e-4),
@@ -182,8 +184,8 @@ def renamed(graph, names):
     copy.CopyFrom(graph)
     for tensor in copy.initializer:
         tensor.name = names.get(tensor.name, tensor.name)
-    for node in copy.node:
-        for part in (node.input, node.output):
+    for each in copy.node:
+        for part in (each.input, each.output):
             part[:] = [names.get(name, name) for name in part]
     return copy
 
@@ -204,7 +206,8 @@ def renumbered(graph, numbers, order):
 @given(numbers=st.permutations(range(100)), offset=st.integers(0, 10_000), seed=st.integers(0, 99))
 def test_numbers_of_a_conversion_change_no_stable_name(numbers, offset, seed, graph):
     first, _ = numbered(graph)
-    second, names = renumbered(first, [number + offset for number in numbers], random.Random(seed))
+    order = random.Random(seed)  # noqa: S311  # nothing secret
+    second, names = renumbered(first, [number + offset for number in numbers], order)
     before, after = stable_names(first), stable_names(second)
     assert {names.get(name, name): stable for name, stable in before.items()} == after
     assert len(set(after.values())) == len(after)
@@ -345,7 +348,11 @@ def read_inside(path: Path, folder: Path):
     positions = ARTIFACTS["onnx"].write_tapped(path, copy, names)
     outputs = [value.name for value in onnx.load(copy).graph.output]
     answers = predicted(copy, samples(1), outputs)
-    return predicted(path, samples(1), ["scores"])[0], answers[0], dict(zip(names, (answers[i] for i in positions)))
+    return (
+        predicted(path, samples(1), ["scores"])[0],
+        answers[0],
+        dict(zip(names, (answers[i] for i in positions), strict=True)),
+    )
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -14,7 +14,7 @@ from quantlab.models import ModelOptions, identify, open_reference
 from quantlab.runtimes import Workshop, python
 from quantlab.types import TensorSpec
 
-ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, or a SavedModel folder"
+ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
 
 @pytest.fixture(autouse=True)

@@ -108,8 +108,8 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         ),
         pytest.param(
             written(RELU, ir_version=99),
-            "'model.onnx' is of IR version 99, and this onnxruntime goes to {newest}; export it with that IR version or an "
-            "older one",
+            "'model.onnx' is of IR version 99, and this onnxruntime goes to {newest}; export it with that IR version "
+            "or an older one",
             id="an IR version of the future",
         ),
         pytest.param(
@@ -138,8 +138,8 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         ),
         pytest.param(
             written(PRODUCT, constants={"w": np.eye(5, dtype=np.float32)}),
-            "onnxruntime could not open 'model.onnx': [ONNXRuntimeError] : 1 : FAIL : Load model from {path} "
-            "failed:Node (y) Op (MatMul) [ShapeInferenceError] Incompatible dimensions for matrix multiplication; "
+            "onnxruntime could not open 'model.onnx': [ONNXRuntimeError] : 1 : FAIL : Load model from {path} failed:"
+            "Node (y) Op (MatMul) [ShapeInferenceError] Incompatible dimensions for matrix multiplication; "
             "export it again or see --debug",
             id="shapes that do not fit",
         ),

@@ -118,8 +118,8 @@ def test_the_verdict(studied):
 
 
 @pytest.mark.parametrize("setting", NAMES)
-def test_a_recipe_makes_the_same_bytes(setting, studied, tmp_path, monkeypatch):
-    model, study, store = studied
+def test_a_recipe_makes_the_same_bytes(setting, studied, tmp_path):
+    _, study, store = studied
     text = recipe(store, study, setting)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(

@@ -83,8 +83,8 @@ def _fed_as(file: TensorFile, taken: Any) -> np.dtype[Any]:
     if dtype == file.dtype or (dtype.kind == "f" and np.dtype(file.dtype).kind == "f"):
         return dtype
     raise TrialError(
-        f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that was made "
-        f"from this model"
+        f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that was "
+        f"made from this model"
     )
 
 
