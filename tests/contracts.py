@@ -40,6 +40,7 @@ __all__ = [
     "model_for",
     "names_in_library_order",
     "no_process_left",
+    "onnx_contents",
     "refuse_absent",
     "run_job",
     "settings_of",

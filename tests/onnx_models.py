@@ -120,7 +120,7 @@ def predicted(path: Path, fed: Mapping[str, Array], names: Sequence[str] | None 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     n = len(next(iter(fed.values())))
     runs = [session.run(names, {name: array[i : i + 1] for name, array in fed.items()}) for i in range(n)]
-    return [np.concatenate(parts) for parts in zip(*runs, strict=True)]
+    return [np.concatenate(list(map(np.atleast_1d, parts))) for parts in zip(*runs, strict=True)]
 
 
 def converted(

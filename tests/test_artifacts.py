@@ -12,8 +12,10 @@ from pathlib import Path
 import brotli
 import flatbuffers
 import numpy as np
+import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from onnx import TensorProto, helper, numpy_helper
 
 from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant, transfer_of
 from quantlab.artifacts.tfjs import stored_weights
@@ -134,10 +136,23 @@ def write_tflite(
     return path
 
 
+def write_onnx(path, weights=(("kernel", KERNEL),), *, inputs=(("image", 4),), outputs=(("scores", 3),)):
+    """An ONNX file of ports and constants without any op."""
+    ports = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in part]
+        for part in (inputs, outputs)
+    ]
+    tensors = [numpy_helper.from_array(values, name) for name, values in weights]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(helper.make_graph([], "graph", *ports, tensors)), path)
+    return path
+
+
 WRITERS = {
     "tfjs": write_tfjs,
     "tfjs-layers": write_layers,
     "tflite": lambda folder, *weights, **ports: write_tflite(folder / "m.tflite", *weights, **ports),
+    "onnx": lambda folder, *weights, **ports: write_onnx(folder / "m.onnx", *weights, **ports),
 }
 
 
@@ -195,7 +210,7 @@ def test_the_hash_is_of_every_byte_that_is_served(format_name, tmp_path):
     ],
 )
 def test_weights_that_are_not_finite_are_named(format_name, weights, notes, tmp_path):
-    if format_name != "tflite":
+    if format_name.startswith("tfjs"):
         weights = [
             (name, each, {"original_dtype": "float32"}) if each.dtype == np.float16 else (name, each)
             for name, each in weights
@@ -297,8 +312,8 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
     if format_name == "tfjs":
         outputs = {name: signature_entry(f"{name}_node:0", 3) for name in ("width", "height", "scores")}
         path = write_tfjs(tmp_path / "served", outputs=outputs)
-    elif format_name == "tfjs-layers":
-        pytest.skip("a layers-model's outputs have no names but the model's")
+    elif format_name in {"tfjs-layers", "onnx"}:
+        pytest.skip("the outputs of a layers-model and of an ONNX file have no names but the model's")
     else:
         outputs = [(f"{name}_node", (1, 3)) for name in ("width", "height", "scores")]
         path = write_tflite(
@@ -320,6 +335,8 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
         path = write_tfjs(tmp_path / "served", outputs=outputs)
     elif format_name == "tfjs-layers":
         pytest.skip("a layers-model's outputs always have names")
+    elif format_name == "onnx":
+        path = write_onnx(tmp_path / "m.onnx", outputs=[(f"Identity{number}", 3) for number in ("", "_1", "_2")])
     else:
         outputs = [(f"Identity{number}", (1, 3)) for number in ("", "_1", "_2")]
         path = write_tflite(tmp_path / "m.tflite", outputs=outputs)
@@ -369,7 +386,7 @@ def test_an_artifact_of_another_model_is_refused(format_name, description, messa
     path = WRITERS[format_name](tmp_path / "served")
     with pytest.raises(ArtifactError) as refused:
         describe_variant("mine", format_name, path, description)
-    batch = {"tfjs": None, "tfjs-layers": None, "tflite": 1}[format_name]
+    batch = {"tfjs": None, "tfjs-layers": None, "tflite": 1, "onnx": None}[format_name]
     end = "give an artifact that was made from this model"
     assert str(refused.value) == message.format(path=path, batch=batch) + end
 
@@ -556,10 +573,10 @@ def test_the_ports_of_the_published_layers_model(data_folder):
             id="something else by that name",
         ),
         pytest.param(
-            "m.onnx",
+            "m.mlmodel",
             lambda _whole: b"\x08\x07\x12\x04onnx",
             "'{path}' is none of what --variant takes: a folder with the model.json of a graph-model, a folder with "
-            "the model.json of a layers-model or a .tflite file; give one of these",
+            "the model.json of a layers-model, a .tflite file or an .onnx file; give one of these",
             id="something else",
         ),
         pytest.param(

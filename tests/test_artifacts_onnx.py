@@ -3,6 +3,7 @@
 import math
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,9 +12,10 @@ from contracts import convert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
-from onnx_models import converted, pictures, samples
+from onnx_models import SCHEMES, converted, node, pictures, port, predicted, samples, write
 
 from quantlab.artifacts import ARTIFACTS
+from quantlab.artifacts._onnx_layout import channels_first
 from quantlab.artifacts._onnx_names import stable_names
 from quantlab.statistics import compare_weights
 
@@ -182,8 +184,8 @@ def renamed(graph, names):
     copy.CopyFrom(graph)
     for tensor in copy.initializer:
         tensor.name = names.get(tensor.name, tensor.name)
-    for node in copy.node:
-        for part in (node.input, node.output):
+    for each in copy.node:
+        for part in (each.input, each.output):
             part[:] = [names.get(name, name) for name in part]
     return copy
 
@@ -204,7 +206,8 @@ def renumbered(graph, numbers, order):
 @given(numbers=st.permutations(range(100)), offset=st.integers(0, 10_000), seed=st.integers(0, 99))
 def test_numbers_of_a_conversion_change_no_stable_name(numbers, offset, seed, graph):
     first, _ = numbered(graph)
-    second, names = renumbered(first, [number + offset for number in numbers], random.Random(seed))  # noqa: S311 (nothing is secret)
+    order = random.Random(seed)  # noqa: S311  # nothing secret
+    second, names = renumbered(first, [number + offset for number in numbers], order)
     before, after = stable_names(first), stable_names(second)
     assert {names.get(name, name): stable for name, stable in before.items()} == after
     assert len(set(after.values())) == len(after)
@@ -231,3 +234,155 @@ def test_names_without_a_made_up_number_stay(graph):
     names = stable_names(graph)
     assert names
     assert all(name == stable for name, stable in names.items())
+
+
+# Layout
+
+
+@pytest.mark.parametrize(
+    ("nodes", "found"),
+    [
+        pytest.param([node("Conv", ["x", "w"], "y")], {"x", "y"}, id="what a convolution takes and gives"),
+        pytest.param(
+            [node("Conv", ["x", "w"], "a"), node("Relu", ["a"], "y")], {"x", "a", "y"}, id="element by element"
+        ),
+        pytest.param([node("Relu", ["x"], "a"), node("Conv", ["a", "w"], "y")], {"x", "a", "y"}, id="and before it"),
+        pytest.param(
+            [node("Transpose", ["x"], "a", perm=[0, 3, 1, 2]), node("Conv", ["a", "w"], "y")],
+            {"a", "y"},
+            id="not beyond a Transpose",
+        ),
+        pytest.param(
+            [node("MaxPool", ["x"], "a"), node("Reshape", ["a", "shape"], "y")], {"x", "a"}, id="nor a Reshape"
+        ),
+        pytest.param([node("MatMul", ["x", "w"], "y")], set(), id="without any"),
+        pytest.param([node("Conv", ["x", "w"], "flat")], {"x"}, id="two dimensions have no layout"),
+        pytest.param(
+            [
+                node("QLinearConv", ["x", "s", "z", "w", "s", "z", "s", "z"], "a"),
+                node("DequantizeLinear", ["a", "s", "z"], "y"),
+            ],
+            {"x", "a", "y"},
+            id="codes too",
+        ),
+    ],
+)
+def test_which_tensors_lie_channels_first(nodes, found):
+    graph = onnx.helper.make_graph(nodes, "graph", [], [])
+    assert channels_first(graph, {"x": 4, "a": 4, "y": 4, "w": 4, "flat": 2, "s": 0, "z": 0}) == found
+
+
+# What ops compute in
+
+
+@pytest.mark.parametrize(
+    ("setting", "computed"),
+    [
+        pytest.param(
+            "onnx-float32",
+            {"Conv": {("float", "float32")}, "Gemm": {("float", "float32")}, "Softmax": {("float", "")}},
+            id="float32",
+        ),
+        pytest.param(
+            "onnx-float16",
+            {"Conv": {("float", "float16")}, "Gemm": {("float", "float16")}, "Softmax": {("float", "")}},
+            id="float16",
+        ),
+        pytest.param(
+            "onnx-dynamic",
+            {"ConvInteger": {("hybrid", "int8")}, "MatMulInteger": {("hybrid", "int8")}, "Softmax": {("float", "")}},
+            id="dynamic: the range is found while it runs",
+        ),
+        pytest.param(
+            "onnx-int8",
+            {"Conv": {("int8", "int8")}, "Gemm": {("int8", "int8")}, "Softmax": {("int8", "")}},
+            id="int8: between QuantizeLinear and DequantizeLinear",
+        ),
+    ],
+)
+def test_what_ops_compute_in(setting, computed, made):
+    rows = ARTIFACTS["onnx"].ops(made[setting], setting)
+    found = {op: {(row.computes_in, row.weights) for row in rows if row.op == op} for op in computed}
+    assert found == computed
+    assert {row.setting for row in rows} == {setting}
+    assert [row.place for row in rows] == sorted(row.place for row in rows)
+
+
+QUANTIZED = {"scale": np.float32(0.1), "zero": np.int8(0)}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "computed"),
+    [
+        pytest.param(
+            [node("DequantizeLinear", ["codes", "scale", "zero"], "w"), node("MatMul", ["x", "w"], "y")],
+            {**QUANTIZED, "codes": np.ones((4, 4), np.int8)},
+            ("hybrid", "int8"),
+            id="codes of a weight alone",
+        ),
+        pytest.param(
+            [
+                node("QuantizeLinear", ["x", "scale", "zero"], "q"),
+                node("DequantizeLinear", ["q", "scale", "zero"], "d"),
+                node("MatMul", ["d", "w"], "y"),
+            ],
+            {**QUANTIZED, "w": np.ones((4, 4), np.float32)},
+            ("float", "float32"),
+            id="floats that were codes before",
+        ),
+    ],
+)
+def test_an_op_between(nodes, constants, computed, tmp_path):
+    path = write(tmp_path / "model.onnx", nodes, ([port("x", ["b", 4])], [port("y", ["b", 4])]), constants)
+    (row,) = [row for row in ARTIFACTS["onnx"].ops(path, "mine") if row.op == "MatMul"]
+    assert (row.computes_in, row.weights) == computed
+
+
+# Tensors inside
+
+
+def read_inside(path: Path, folder: Path):
+    """What the file answers, what a copy does that gives all it can, and each tensor by its name."""
+    names = [tap.name for tap in ARTIFACTS["onnx"].taps(path) if tap.reason is None]
+    copy = folder / f"{path.parent.name}.onnx"
+    positions = ARTIFACTS["onnx"].write_tapped(path, copy, names)
+    outputs = [value.name for value in onnx.load(copy).graph.output]
+    answers = predicted(copy, samples(1), outputs)
+    return (
+        predicted(path, samples(1), ["scores"])[0],
+        answers[0],
+        dict(zip(names, (answers[i] for i in positions), strict=True)),
+    )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_tapped_copy_answers_as_the_file_does(scheme, made, tmp_path):
+    answer, tapped, _ = read_inside(made[f"onnx-{scheme}"], tmp_path)
+    # onnxruntime skips the rounding of half floats where nobody reads what is between.
+    tolerance = 0.01 if scheme == "float16" else 0
+    np.testing.assert_allclose(tapped, answer, rtol=0, atol=tolerance)
+
+
+def test_tensors_are_read_channels_last(made, tmp_path):
+    """A convolution by hand, as TensorFlow would have it."""
+    _, _, inside = read_inside(made["onnx-float32"], tmp_path)
+    held = arrays(made["onnx-float32"])
+    padded = np.pad(samples(1)["picture"], [(0, 0), (0, 0), (1, 1), (1, 1)]).astype(np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    expected = np.einsum("ncyxij,ocij->nyxo", windows, held["filter"]) + held["filter_bias"]
+    np.testing.assert_allclose(inside["slid"], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(inside["bent"], np.maximum(expected, 0), rtol=1e-4, atol=1e-4)
+    assert inside["mean"].shape == (1, 1, 1, 6)
+    assert inside["logits"].shape == (1, 5)
+
+
+def test_codes_are_read_by_their_scale(made, tmp_path):
+    """Of int8: whole steps from the zero point, within the codes' range."""
+    _, _, inside = read_inside(made["onnx-int8"], tmp_path)
+    coded = [tap for tap in ARTIFACTS["onnx"].taps(made["onnx-int8"]) if tap.codes is not None]
+    assert {"bent", "deep_bent", "hidden", "through", "logits"} <= {tap.name for tap in coded}
+    for tap in coded:
+        steps = inside[tap.name] / tap.codes.scale + tap.codes.zero_point
+        np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
+        assert steps.min() >= tap.codes.lowest - 1e-3
+        assert steps.max() <= tap.codes.highest + 1e-3

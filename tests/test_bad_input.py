@@ -311,17 +311,19 @@ NAMES = [
     ),
     Case(
         "a glob that matches no setting",
-        f"{UNKNOWN} --settings tfjs-*,onnx-*",
-        "there is no setting 'onnx-*'; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        f"{UNKNOWN} --settings tfjs-*,coreml-*",
+        "there is no setting 'coreml-*'; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
         f"{LAYERS}, tflite-float32, "
-        "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8",
+        "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
+        "onnx-int8",
     ),
     Case(
         "no setting at all",
         f"{UNKNOWN} --settings ,",
         "no setting was named; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
         f"{LAYERS}, tflite-float32, "
-        "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8",
+        "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
+        "onnx-int8",
     ),
     Case(
         "an unknown runtime",

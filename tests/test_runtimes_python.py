@@ -37,19 +37,19 @@ PLACES = [
     ],
 )
 def test_contract(runtime, format_name, name, workbench, tmp_path):
-    refuse_absent(runtime)
+    refuse_absent(runtime, format_name)
     check_runtime(runtime, workbench, format_name, name, tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_a_child_that_dies_or_hangs(runtime, format_name, workbench, tmp_path):
-    refuse_absent(runtime)
+    refuse_absent(runtime, format_name)
     check_runtime_survives(runtime, workbench, format_name, tmp_path)
 
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
-    refuse_absent(runtime)
+    refuse_absent(runtime, format_name)
     check_runtime_times(runtime, workbench, format_name, tmp_path)
 
 
@@ -68,7 +68,7 @@ def test_memory_is_not_what_the_parent_held():
 
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_what_the_outputs_depend_on_is_named(runtime, format_name):
-    refuse_absent(runtime)
+    refuse_absent(runtime, format_name)
     environment = runtime.environment(format_name)
     assert environment
     assert all(key and value for key, value in environment.items())

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import ConversionError
-from quantlab.onnx_file import TWO_GIGABYTES, dtype_name, external_files, graph_inputs, read_onnx, save_onnx
+from quantlab.onnx_file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER", "OPSET"]
@@ -63,15 +63,18 @@ def _copy_whole(model_file: Path, target: Path) -> bool:
     """A copy that holds its own weights, beside it where they are more than 2 GB, which is what is returned.
 
     onnxruntime's optimizer would look for external data beside a copy of its own. Files of before IR version 4 list
-    the weights among the inputs, which its quantization takes for inputs.
+    the weights among the inputs, which its quantization takes for inputs; PyTorch's tell the shapes of weights once
+    more, which are wrong when it has turned them.
     """
     import onnx
 
     large = sum(file.stat().st_size for file in external_files(model_file)) > TWO_GIGABYTES
     model = read_onnx(model_file, error=ConversionError)
-    fed = graph_inputs(model)
-    del model.graph.input[:]
-    model.graph.input.extend(fed)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for told in (model.graph.input, model.graph.value_info):
+        kept = [each for each in told if each.name not in weights]
+        del told[:]
+        told.extend(kept)
     model.ir_version = max(model.ir_version, 4)
     onnx.save(model, target, save_as_external_data=large)
     try:
@@ -237,9 +240,10 @@ _SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path]], None]] = {
 _COPY = (
     "model = onnx.load({source!r})",
     "weights = {{tensor.name for tensor in model.graph.initializer}}",
-    "fed = [each for each in model.graph.input if each.name not in weights]",
-    "del model.graph.input[:]",
-    "model.graph.input.extend(fed)",
+    "for told in (model.graph.input, model.graph.value_info):",
+    "    kept = [each for each in told if each.name not in weights]",
+    "    del told[:]",
+    "    told.extend(kept)",
     "model.ir_version = max(model.ir_version, 4)",
     "onnx.save(model, 'source.onnx')",
 )
