@@ -17,7 +17,9 @@ from onnx_models import SCHEMES, converted, node, pictures, port, predicted, sam
 from quantlab.artifacts import ARTIFACTS
 from quantlab.artifacts._onnx_layout import channels_first
 from quantlab.artifacts._onnx_names import stable_names
+from quantlab.models import ModelOptions
 from quantlab.statistics import compare_weights
+from quantlab_converters import ConversionRequest
 
 FILTERS = ("filter", "spread")
 MATRICES = ("matrix", "straight", "turned")
@@ -153,6 +155,42 @@ def test_what_only_the_quantized_file_has_is_told(made):
     others = [(row.tensor, row.reason) for row in rows_of(made, "onnx-dynamic") if row.counterpart is None]
     name = "slid_bias_reshape_shape"
     assert others == [(name, f"the float32 artifact has no '{name}'")]
+
+
+@pytest.fixture(scope="module", params=["fashion-mnist/fashion_dscnn.keras", "mlperf-tiny/kws_ref_model"])
+def real(request, data_folder, workbench, tmp_path_factory):
+    """Setting → file, of a published model; its scales of activations are those of noise."""
+    folder = tmp_path_factory.mktemp("real")
+    model = workbench.open(data_folder / request.param, ModelOptions())
+    made = convert(
+        "onnx",
+        ConversionRequest(
+            source=model.source,
+            signature=model.signature,
+            schemes={scheme: folder / scheme for scheme in ("float32", "float16", "dynamic", "int8")},
+            sample_shapes={},
+            calibration={spec.name: noise(spec, folder) for spec in model.description.inputs},
+            work=folder / "work",
+        ),
+    )
+    assert [each.reason for each in made] == [None] * 4
+    return {f"onnx-{each.scheme}": ARTIFACTS["onnx"].served(each.folder) for each in made}
+
+
+def noise(spec, folder):
+    path = folder / f"{spec.name}.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(8, *spec.shape[1:])).astype(np.float32))
+    return path
+
+
+@pytest.mark.parametrize("setting", ["onnx-float16", "onnx-dynamic", "onnx-int8"])
+def test_weights_of_the_published_models(setting, real):
+    float32 = arrays(real["onnx-float32"])
+    rows = [row for row in rows_of(real, setting) if row.counterpart and row.sqnr_db is not None]
+    kernels = [row for row in rows if row.dtype in {"int8", "float16"} and len(row.shape) > 1]
+    assert len(kernels) >= 9
+    for row in rows:
+        check_row(row, real[setting], float32[row.counterpart])
 
 
 @pytest.mark.parametrize("setting", ["onnx-dynamic", "onnx-int8"])

@@ -130,18 +130,37 @@ def test_a_recipe_makes_the_same_bytes(setting, studied, tmp_path):
     assert (tmp_path / "model.onnx").read_bytes() == shipped.read_bytes()
 
 
+def by_hand(path: Path) -> Path:
+    """With the inputs and outputs of that model, and nothing of what it does."""
+    nodes = [
+        node("ReduceMean", ["image"], "mean", axes=[1, 2], keepdims=0),
+        node("MatMul", ["mean", "matrix"], "output_0"),
+    ]
+    ports = [port("image", ["batch", 8, 8, 2])], [port("output_0", ["batch", 5])]
+    return write(path, nodes, ports, {"matrix": np.ones((2, 5), np.float32)})
+
+
 def test_a_model_from_tensorflow(workbench, tmp_path):
     """ONNX beside the format that it is compared with, of a model with convolutions and batch norms."""
     small = workbench.models["conv"]
     np.savez(tmp_path / "data.npz", **{name: np.tile(array, (8, 1, 1, 1)) for name, array in small.inputs.items()})
     settings = (*NAMES, "tflite-float32")
-    options = AnalyzeOptions(settings=settings, costs=False, layer_samples=8, out=tmp_path / "conv.study")
+    own = {"mine": by_hand(tmp_path / "mine.onnx")}
+    options = AnalyzeOptions(settings=settings, variants=own, costs=False, layer_samples=8, out=tmp_path / "conv.study")
     study = analyze(small.path, data=str(tmp_path / "data.npz"), options=options)
     assert study.failed == ()
-    assert {name: text.partition(":")[0] for name, text in study.parity.items()} == {"onnx": "ok", "tflite": "ok"}
+    assert {name: text.partition(":")[0] for name, text in study.parity.items()} == {
+        "onnx": "ok",
+        "tflite": "ok",
+        "mine": "broken",  # it does something else, in floats
+    }
     float32 = [row for row in study.trials if row.setting == "onnx-float32"]
     assert {row.runtime for row in float32} == set(RUNTIMES)
     assert all(row.scores.max_abs_error < 1e-5 for row in float32)
+    mine = [row for row in study.trials if row.setting == "mine"]
+    assert [(row.runtime, row.variant.format, row.variant.given) for row in mine] == [
+        (runtime, "onnx", True) for runtime in RUNTIMES
+    ]
     layers = Store(tmp_path / "conv.study").read_inside().layers
     aligned = {name: {row.layer for row in layers if row.setting == name and row.aligned} for name in settings}
     listed = {name: {row.layer for row in layers if row.setting == name} for name in settings}
