@@ -52,7 +52,13 @@ _ALL = (
         default=False,
         calibrated=True,
     ),
-    Setting("onnx-float32", "onnx", "float32", "ONNX file of opset 18, weights as they are", default=False),
+    Setting(
+        "onnx-float32",
+        "onnx",
+        "float32",
+        "ONNX file, of TensorFlow models in opset 18, weights as they are",
+        default=False,
+    ),
     Setting(
         "onnx-float16", "onnx", "float16", "ONNX file, computes in half floats; inputs and outputs float", default=False
     ),

@@ -65,7 +65,7 @@ def describe_given(name: str, path: Path, model: ModelDescription) -> Variant:
         raise ArtifactError(
             f"'{path}' is none of what --variant takes: {', '.join(looks)} or {last}; give one of these"
         )
-    variant = describe_variant(name, kind, path.resolve(), model)
+    variant = describe_variant(name, kind, path.absolute(), model)
     claim = _broken_claim([name, path.name], variant.weights)
     return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))
 

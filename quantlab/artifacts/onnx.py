@@ -57,7 +57,7 @@ def _wrong(tensor: Any, dtype: str) -> list[str]:
 
 
 def _recognizes(path: Path) -> bool:
-    return path.is_file() and path.suffix == ".onnx"
+    return path.is_file() and path.suffix.lower() == ".onnx"
 
 
 def _options(path: Path) -> dict[str, Any]:

@@ -1,11 +1,23 @@
 """Options of the form NAME=VALUE, each of which may be repeated."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from quantlab.errors import UsageError
 
 __all__ = ["shapes_of", "variants_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How an option is written."""
+
+    option: str
+    form: str
+    example: str
+    remedy: str
+    """Where a name is given twice."""
 
 
 def variants_of(texts: Sequence[str]) -> dict[str, Path]:
@@ -14,7 +26,8 @@ def variants_of(texts: Sequence[str]) -> dict[str, Path]:
     Raises:
         UsageError: If one is not of this form, or a name is given twice.
     """
-    return {name: Path(file) for name, file in _pairs("--variant", texts, "NAME=FILE", "mine=model.tflite")}
+    form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each row a name of its own")
+    return {name: Path(file) for name, file in _pairs(form, [text.partition("=") for text in texts])}
 
 
 def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -24,7 +37,8 @@ def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
         UsageError: If one is not of this form, or an input is given twice.
     """
     found = {}
-    for name, text in _pairs("--shape", texts, "INPUT=SIZES", "image=1,3,224,224"):
+    form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give each input one shape")
+    for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may hold the sign
         sizes = [part.strip() for part in text.split(",")]
         if not all(size.isdecimal() and int(size) > 0 for size in sizes):
             raise UsageError(
@@ -34,14 +48,13 @@ def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _pairs(option: str, texts: Sequence[str], form: str, example: str) -> Iterator[tuple[str, str]]:
+def _pairs(form: _Form, parts: Sequence[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
     seen: set[str] = set()
-    for text in texts:
-        name, equals, value = text.rpartition("=") if option == "--shape" else text.partition("=")
+    for name, equals, value in parts:
         if not (equals and name and value):
-            raise UsageError(f"{option} {text} is not {form}; write for example {option} {example}")
+            text = f"{name}{equals}{value}"
+            raise UsageError(f"{form.option} {text} is not {form.form}; write for example {form.option} {form.example}")
         if name in seen:
-            again = "give each row a name of its own" if option == "--variant" else "give each input one shape"
-            raise UsageError(f"{option} {name}=… is given twice; {again}")
+            raise UsageError(f"{form.option} {name}=… is given twice; {form.remedy}")
         seen.add(name)
         yield name, value

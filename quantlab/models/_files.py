@@ -57,14 +57,15 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
         raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
     if path.suffix in {".npz", ".npy"}:
         raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
-    if path.is_dir():
-        return ModelFile(path, _folder_kind(path), files_sha256(path))
-    if options.shapes and path.suffix != ".onnx":
+    onnx = path.suffix.lower() == ".onnx" and path.is_file()
+    if options.shapes and not onnx:
         raise ModelError(
             f"--shape is for the open sizes of ONNX models, and '{path}' is none; its samples tell the sizes, so leave "
             f"--shape out"
         )
-    if path.suffix == ".onnx":
+    if path.is_dir():
+        return ModelFile(path, _folder_kind(path), files_sha256(path))
+    if onnx:
         return ModelFile(path, "ONNX", _onnx_sha256(path))
     config = read_keras_config(path)
     _refuse_lambda(path, config.layers, options)

@@ -1,6 +1,7 @@
 """Opens ONNX models: the reference of a model that came as ONNX, and any ONNX file in a session of onnxruntime."""
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,9 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
     """
     source = file.path
     if options.shapes:
-        _write_shaped(file.path, options.shapes, shaped)
         source = shaped
+        if not shaped.is_file():  # converters may be reading it
+            _write_shaped(file.path, options.shapes, shaped)
     session = open_onnx_session(source, ModelError)
     _refuse_ports(session, file.path)
     description = ModelDescription(
@@ -133,6 +135,11 @@ def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Pat
         if name not in known:
             raise ModelError(f"--shape {name}=… names no input of '{path}'; it has {', '.join(map(repr, known))}")
         fixed = known[name]
+        if not fixed:
+            raise ModelError(
+                f"--shape {name}=… cannot be used, since '{path}' does not tell how many dimensions that input has; "
+                f"export it with shapes"
+            )
         if len(fixed) != len(sizes) or any(a not in (None, b) for a, b in zip(fixed, sizes, strict=True)):
             told = ",".join("?" if size is None else str(size) for size in fixed)
             raise ModelError(
@@ -141,8 +148,11 @@ def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Pat
             )
         make_input_shape_fixed(model.graph, name, list(sizes))
     fix_output_shapes(model)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_onnx(model, target)
+    partial = target.parent.with_name("shaped.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_onnx(model, partial / target.name)
+    partial.rename(target.parent)
 
 
 def _spec(value: Any, path: Path) -> TensorSpec:

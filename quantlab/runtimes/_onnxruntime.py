@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 def load(job: Job) -> Execution:
-    """Load an `.onnx` file; float samples become the float type that an input takes, and nothing else is changed."""
+    """Load an `.onnx` file, whose inputs take what the samples are, as in JavaScript."""
     session = open_onnx_session(Path(job.artifact), TrialError)
     taken = {each.name: each for each in session.get_inputs()}
     if set(taken) != {each.tensor for each in job.inputs}:
@@ -32,21 +32,26 @@ def load(job: Job) -> Execution:
             f"'{Path(job.artifact).name}' takes {_listed(taken)}, and the samples are "
             f"{_listed(each.tensor for each in job.inputs)}; give a file that was made from this model"
         )
-    dtypes = [_fed_as(file, taken[file.tensor]) for file in job.inputs]
+    for file in job.inputs:
+        _refuse_dtype(file, taken[file.tensor])
     names = [each.tensor for each in job.outputs]
 
     def call(batches: Sequence[Array]) -> list[Array]:
         rows: list[list[Array]] = [[] for _ in names]
         for sample in range(len(batches[0])):
-            feeds = {
-                file.tensor: batch[sample : sample + 1].astype(dtype, copy=False)
-                for file, batch, dtype in zip(job.inputs, batches, dtypes, strict=True)
-            }
+            feeds = {file.tensor: batch[sample : sample + 1] for file, batch in zip(job.inputs, batches, strict=True)}
             for kept, value in zip(rows, _run(session, names, feeds), strict=True):
                 kept.append(value)
-        return [np.concatenate(kept) if kept[0].ndim else np.stack(kept) for kept in rows]
+        return [_together(kept) for kept in rows]
 
     return Execution(call, {"kernels": "CPUExecutionProvider", "threads": "1"})
+
+
+def _together(rows: Sequence[Array]) -> Array:
+    """Single samples as a batch; without a dimension where they have none for it, of objects where shapes differ."""
+    if any(row.shape != rows[0].shape for row in rows):
+        return np.empty((), object)
+    return np.concatenate(rows) if rows[0].shape[:1] == (1,) else np.empty((), rows[0].dtype)
 
 
 def tap(job: Job, taps: Sequence[str]) -> Tapped:
@@ -73,19 +78,13 @@ def _listed(names: Any) -> str:
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 
-def _fed_as(file: TensorFile, taken: Any) -> np.dtype[Any]:
-    """The dtype that an input takes."""
+def _refuse_dtype(file: TensorFile, taken: Any) -> None:
     name = _DTYPES.get(taken.type, taken.type.removeprefix("tensor(").removesuffix(")"))
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        dtype = np.dtype(object)
-    if dtype == file.dtype or (dtype.kind == "f" and np.dtype(file.dtype).kind == "f"):
-        return dtype
-    raise TrialError(
-        f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that was "
-        f"made from this model"
-    )
+    if name != file.dtype:
+        raise TrialError(
+            f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that "
+            f"takes what the model takes"
+        )
 
 
 def _run(session: Any, names: Sequence[str], feeds: dict[str, Array]) -> list[Array]:

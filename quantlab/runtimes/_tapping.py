@@ -31,6 +31,9 @@ def write_answer(file: Path, parts: Sequence[tuple[str, Array]], start: int, sto
     said: list[Message] = []
     with file.open("r+b" if file.exists() else "w+b") as stream:
         for name, value in parts:
+            if value.dtype == object:
+                said.append({"name": name, "reason": "its shape changes from sample to sample"})
+                continue
             if value.ndim == 0 or len(value) != stop - start:
                 said.append({"name": name, "reason": f"its shape {value.shape} does not begin with the batch"})
                 continue

@@ -82,8 +82,8 @@ def open_model(context: Context) -> OpenedModel:
     record = folder / "opened.json"
     kept = context.store.read(record, OpenedModel)
     # A model that is its own source may have been moved since, and another lie where it was.
-    sources = {(folder / "saved_model").absolute(), context.file.path.absolute()}
-    if kept is not None and kept.source in sources and kept.source.exists():
+    own = kept is not None and kept.source.is_relative_to(folder.absolute())
+    if kept is not None and (own or kept.source == context.file.path.absolute()) and kept.source.exists():
         return kept
     step = f"open {context.file.path.name}"
     context.progress.begin(step)

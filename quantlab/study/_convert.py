@@ -1,7 +1,7 @@
 """Variants from settings: found in the store, or made by the format's converter."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -11,14 +11,14 @@ from quantlab.errors import QuantlabError, StudyError
 from quantlab.models import ModelFile, identify
 from quantlab.progress import Progress, Silent
 from quantlab.runtimes import Workshop
-from quantlab.settings import select_settings
+from quantlab.settings import SETTINGS, select_settings
 from quantlab.store import Store, key_of
 from quantlab.study._context import Context, model_identity, open_model
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
 
-__all__ = ["Made", "convert", "given_variant", "make_variants"]
+__all__ = ["Made", "convert", "given_variant", "make_variants", "settings_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +170,15 @@ def convert(
         QuantlabError: If the model or the calibration set cannot be opened, or a folder is there already.
     """
     options = options or AnalyzeOptions()
-    settings = _settings(options)
+    _settings(options, None)  # names first: they cost nothing
+    file = identify(Path(model), options.model)
+    settings = _settings(options, file.kind)
     target = Path(out)
     for setting in settings:
         if (target / setting.name).exists():
             raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
     new = not target.exists()
     store = Store(target / ".quantlab")
-    file = identify(Path(model), options.model)
     try:
         with store.locked(), Workshop(store.work, options.time_limit) as workshop:
             context = Context(store, workshop, options, progress or Silent(), file)
@@ -190,9 +191,17 @@ def convert(
             target.rmdir()
 
 
-def _settings(options: AnalyzeOptions) -> tuple[Setting, ...]:
-    """Those asked for; else the default ones that can be made without samples where none are given."""
-    settings = select_settings(options.settings)
+def settings_for(asked: Sequence[str] | None, kind: str | None) -> tuple[Setting, ...]:
+    """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
+    settings = select_settings(asked)
+    if asked is not None or kind is None or any(kind in CONVERTERS[each.format].takes for each in settings):
+        return settings
+    return tuple(each for each in SETTINGS.values() if kind in CONVERTERS[each.format].takes)
+
+
+def _settings(options: AnalyzeOptions, kind: str | None) -> tuple[Setting, ...]:
+    """As `settings_for`; without names or samples those that can be made without samples."""
+    settings = settings_for(options.settings, kind)
     if options.settings is None and options.calibration is None:
         return tuple(setting for setting in settings if not setting.calibrated)
     return settings

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from quantlab.errors import UsageError
 from quantlab.runtimes import RUNTIMES, Runtime
-from quantlab.settings import SETTINGS, choose, select_settings
-from quantlab.study._convert import Made
+from quantlab.settings import SETTINGS, choose
+from quantlab.study._convert import Made, settings_for
 from quantlab.study._trial import Place
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Setting
-from quantlab_converters import CONVERTERS
 
 __all__ = ["Plan", "make_plan"]
 
@@ -59,14 +58,6 @@ def _select_runtimes(asked: Sequence[str] | None) -> tuple[Runtime, ...]:
     return tuple(RUNTIMES[name] for name in choose("runtime", asked, list(RUNTIMES)))
 
 
-def _select_settings(asked: Sequence[str] | None, kind: str | None) -> tuple[Setting, ...]:
-    """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
-    settings = select_settings(asked)
-    if asked is not None or kind is None or any(kind in CONVERTERS[each.format].takes for each in settings):
-        return settings
-    return tuple(each for each in SETTINGS.values() if kind in CONVERTERS[each.format].takes)
-
-
 def make_plan(options: AnalyzeOptions, kind: str | None = None) -> Plan:
     """Settings, runtimes and given variants, and the float32 variants that parity needs.
 
@@ -77,7 +68,7 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None) -> Plan:
     Raises:
         UsageError: If a setting or runtime is unknown, or a given variant has a setting's name or one no folder has.
     """
-    settings = _select_settings(options.settings, kind)
+    settings = settings_for(options.settings, kind)
     for name in options.variants:
         if name in SETTINGS or name == "reference":
             raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")

@@ -1,0 +1,38 @@
+"""The published models as ONNX, beside the other formats and in every runtime that comes with quantlab."""
+
+import pytest
+from contracts import refuse_absent
+
+from quantlab.runtimes import RUNTIMES
+from quantlab.study import AnalyzeOptions, analyze
+
+NAMES = ("onnx-float32", "onnx-float16", "onnx-dynamic", "onnx-int8")
+PLACES = ("python", "node-wasm", "chromium-wasm")
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", id="fashion"),
+        pytest.param("mlperf-tiny/kws_ref_model", "kws01/kws01.npz", id="kws"),
+    ],
+)
+def test_every_runtime_answers_alike(model, data, data_folder, tmp_path):
+    refuse_absent(RUNTIMES["chromium-wasm"], "onnx")
+    options = AnalyzeOptions(
+        settings=(*NAMES, "tfjs-float32", "tflite-float32"),
+        runtimes=PLACES,
+        limit=40,
+        layers=False,
+        costs=False,
+        out=tmp_path / "real.study",
+    )
+    study = analyze(data_folder / model, data=str(data_folder / data), options=options)
+    assert study.failed == ()
+    assert [text.partition(":")[0] for text in study.parity.values()] == ["ok"] * 3
+    rows = [(row.setting, row.runtime) for row in study.trials]
+    assert {(name, place) for name in NAMES for place in PLACES} < set(rows)
+    apart = {name: [row.max_abs_from_python for row in study.trials if row.setting == name] for name in NAMES}
+    assert all(each is None or each <= 1e-4 for each in apart["onnx-float32"])
+    # The same codes are multiplied everywhere; half floats and ranges found on the way are rounded by other sums.
+    assert all(each is None or each <= 0.05 for name in NAMES for each in apart[name])
