@@ -361,7 +361,7 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"target": "android"}},
             UsageError,
             (
-                "the target 'android' takes tflite and the study has tfjs-uint8; analyze settings of "
+                "the target 'android' takes tflite, onnx and the study has tfjs-uint8; analyze settings of "
                 "that format, or choose another --target"
             ),
             id="a target of another format",
@@ -371,7 +371,7 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             UsageError,
             (
                 "the setting 'tfjs-uint8' and the target 'android' contradict each other: it takes "
-                "tflite; leave one of them out"
+                "tflite, onnx; leave one of them out"
             ),
             id="a contradiction",
         ),
