@@ -1,5 +1,7 @@
 """Constants of ONNX files that quantizers, exporters and hands write, decoded or told why not."""
 
+import re
+
 import ml_dtypes
 import numpy as np
 import onnx
@@ -9,6 +11,7 @@ from onnx_models import node, pictures, port, samples, write
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from quantlab.artifacts import ARTIFACTS
+from quantlab.errors import ArtifactError
 from quantlab.statistics import compare_weights
 
 PORTS = [port("x", ["b", 4])], [port("y", None)]
@@ -62,6 +65,7 @@ def test_codes_of_the_format_of_operators(tmp_path):
     }
 
 
+NO_TYPE = "Enum DataType has no name defined for value 99"
 NO_ZERO = "its zero point is no constant of the file"
 NO_SCALE = "its scale is no constant of the file"
 BLOCKS = "its scales are those of blocks, which quantlab does not read"
@@ -225,5 +229,55 @@ def test_one_damaged_tensor_hides_no_other(tmp_path):
     tensors.append(numpy_helper.from_array(SCALES, "whole"))
     found = listed(write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "whole"], "y")], tensors))
     assert found["cut"].reason == "it cannot be read (buffer size must be a multiple of element size)"
-    assert (found["odd"].reason, found["odd"].dtype) == ("it cannot be read (99)", "type 99")
+    assert (found["odd"].reason, found["odd"].dtype) == (f"it cannot be read ({NO_TYPE})", "type 99")
     assert (found["whole"].reason, found["whole"].values.tolist()) == (None, SCALES.tolist())
+
+
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [
+        pytest.param(
+            TensorProto(name="w", data_type=1, dims=[2], raw_data=b"123"),
+            "buffer size must be a multiple of element size",
+            id="cut short",
+        ),
+        pytest.param(
+            TensorProto(name="w", data_type=TensorProto.INT8, dims=[2], raw_data=b"123"),
+            "cannot reshape array of size 3 into shape (2,)",
+            id="integers of another shape",
+        ),
+        pytest.param(TensorProto(name="w", data_type=99), NO_TYPE, id="of no type"),
+    ],
+)
+def test_a_damaged_tensor_is_named(tensor, why, tmp_path):
+    path = write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "w"], "y")], [tensor])
+    said = f"the weight 'w' of '{path}' cannot be read ({why}); export or copy it again"
+    with pytest.raises(ArtifactError, match=f"^{re.escape(said)}$"):
+        ARTIFACTS["onnx"].inspect(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "notes"),
+    [
+        pytest.param(
+            np.float64, [np.nan, 1], ("weight 'w' holds 1 values that are not finite in float64",), id="NaN in float64"
+        ),
+        pytest.param(
+            ml_dtypes.bfloat16,
+            [np.inf, np.nan],
+            ("weight 'w' holds 2 values that are not finite in bfloat16",),
+            id="NaN in bfloat16",
+        ),
+        pytest.param(
+            np.float16,
+            [65504, -65504],
+            ("weight 'w' holds 2 values at ±65,504, the end of float16",),
+            id="the end of float16",
+        ),
+        pytest.param(np.float64, [65504, 1], (), id="leaves alone: the same in float64"),
+    ],
+)
+def test_values_that_are_told_of(dtype, values, notes, tmp_path):
+    tensor = numpy_helper.from_array(np.asarray(values).astype(dtype), "w")
+    path = write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "w"], "y")], [tensor])
+    assert ARTIFACTS["onnx"].inspect(path).notes == notes

@@ -66,10 +66,8 @@ _DATA: Mapping[str, frozenset[int]] = {
     "QGemm": frozenset({0, 3, 6}),
     "QAttention": frozenset({0, 1, 2, 5, 8}),
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), frozenset({0})),
-    **dict.fromkeys(("QLinearSigmoid", "QLinearLeakyRelu", "QLinearSoftmax", "QLinearReduceMean"), frozenset({0})),
-    **dict.fromkeys(("QLinearAveragePool", "QLinearGlobalAveragePool"), frozenset({0})),
 }
-"""Op → its inputs that are neither scales nor zero points."""
+"""Op → its inputs that are neither scales nor zero points; of other QLinear… ops the first."""
 
 _OUTPUT_AXES: Mapping[str, int] = {
     "Conv": 0,
@@ -267,8 +265,8 @@ def _helpers(tensors: Mapping[str, Any], uses: Mapping[str, Sequence[_Use]]) -> 
 def _tells_codes(use: _Use) -> bool:
     if use.node.op_type == "QLinearConcat":
         return use.slot < 2 or use.slot % 3 != 2
-    if use.node.op_type in _DATA:
-        return use.slot not in _DATA[use.node.op_type]
+    if use.node.op_type in _DATA or use.node.op_type.startswith("QLinear"):
+        return use.slot not in _DATA.get(use.node.op_type, {0})
     return any(use.slot in {*slots.scale, slots.zero} for slots in _READERS.get(use.node.op_type, ()))
 
 
@@ -336,7 +334,7 @@ def size_bytes(tensor: Any) -> int:
 def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[_Use]) -> StoredWeight:
     from onnx import numpy_helper
 
-    stored, dtype = numpy_helper.to_array(tensor), dtype_name(tensor.data_type)
+    dtype, stored = dtype_name(tensor.data_type), numpy_helper.to_array(tensor)
     if dtype in _CODE_RANGES and stored.dtype.kind == "V":
         stored = stored.astype(np.int8 if dtype.startswith("int") else np.uint8)
     values = _as_float(stored) if scaled is None else _decoded(stored, scaled)
