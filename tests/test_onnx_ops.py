@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnx_models import node, pictures, port, samples, write
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -85,6 +85,16 @@ def test_codes_are_those_of_the_activation(written, activations, source, tmp_pat
             "QLinearAdd",
             ("uint8", "int8"),
             id="codes that were only moved before",
+        ),
+        pytest.param(
+            [
+                helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "found", "z"]),
+                node("Mul", ["found", "scale"], "s"),
+                node("Identity", ["s"], "y"),
+            ],
+            "Mul",
+            ("float", ""),
+            id="leaves alone: the scale of what was quantized while it runs",
         ),
         pytest.param(
             [node("Gather", ["x", "place"], "y")], "Gather", ("float", ""), id="leaves alone: a Gather of floats"

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import node, pictures, port, samples, write
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
 from quantlab.artifacts import ARTIFACTS
 from quantlab.errors import ArtifactError
@@ -63,6 +63,43 @@ def test_codes_of_the_format_of_operators(tmp_path):
         "straight": 7,
         "turned": 5,
     }
+
+
+def lstm(path, directions):
+    """Words to an LSTM of four units."""
+    random, both = np.random.default_rng(0), {"direction": "bidirectional" if directions == 2 else "forward"}
+    shapes = {"words": (10, 6), "W": (directions, 16, 6), "R": (directions, 16, 4), "B": (directions, 32)}
+    nodes = [
+        node("Gather", ["words", "x"], "e"),
+        helper.make_node("LSTM", ["e", "W", "R", "B"], ["", "y"], name="lstm", hidden_size=4, **both),
+    ]
+    ports = [port("x", ["t", "b"], TensorProto.INT64)], [port("y", [directions, "b", 4])]
+    return write(
+        path, nodes, ports, {name: random.normal(size=size).astype(np.float32) for name, size in shapes.items()}
+    )
+
+
+AXES = "its scales lie along several axes, which quantlab does not read"
+
+
+@pytest.mark.parametrize(
+    ("directions", "per_channel", "found"),
+    [
+        pytest.param(1, False, (None, 1, None, (1, 16, 6)), id="one scale"),
+        pytest.param(2, False, (None, 2, 0, (2, 16, 6)), id="one scale a direction"),
+        pytest.param(1, True, (None, 16, 1, (1, 16, 6)), id="one scale a channel"),
+        pytest.param(2, True, (AXES, 0, None, (2, 6, 16)), id="one scale a direction and channel"),
+    ],
+)
+def test_an_lstm_that_onnxruntime_quantized(directions, per_channel, found, tmp_path):
+    source, made = lstm(tmp_path / "model.onnx", directions), tmp_path / "made.onnx"
+    quantize_dynamic(str(source), str(made), per_channel=per_channel, weight_type=QuantType.QInt8)
+    weights = ARTIFACTS["onnx"].weights
+    rows = {row.counterpart: row for row in compare_weights("mine", weights(made), weights(source))}
+    assert set(rows) == {"words", "W", "R", "B"}
+    told = rows["W"]
+    assert (told.reason, told.scales, told.channel_axis, told.shape) == found
+    assert min(row.sqnr_db for row in rows.values() if row.reason is None) > 40
 
 
 NO_TYPE = "Enum DataType has no name defined for value 99"

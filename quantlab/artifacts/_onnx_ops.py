@@ -111,6 +111,8 @@ class _Facts:
             maker = self._makers.get(name)
             if maker is None or maker.op_type in _NO_CODES:
                 return None
+            if maker.op_type == "DynamicQuantizeLinear" and name == maker.output[1]:
+                return None  # the scale
             if maker.op_type in {"QuantizeLinear", "DynamicQuantizeLinear"}:
                 zero = maker.input[2] if len(maker.input) > 2 else ""
                 return self.constants.get(zero, ("uint8", 0))[0]

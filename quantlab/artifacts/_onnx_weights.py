@@ -282,7 +282,8 @@ def _meaning(tensor: Any, use: _Use, slots: _Slots, tensors: Mapping[str, Any]) 
         scales = scales * _array(tensors[name], np.float32)
     blocks = use.node.op_type == "DequantizeLinear" and (attribute(use.node, "block_size", 0) or scales.ndim > 1)
     if scales.size > 1 and (blocks or max(scales.shape) != scales.size):
-        raise _Unread("its scales are those of blocks, which quantlab does not read")
+        lie = "are those of blocks" if blocks else "lie along several axes"
+        raise _Unread(f"its scales {lie}, which quantlab does not read")
     zeros = _array(tensors[zero], np.int64).reshape(-1) if zero else np.zeros(1, np.int64)
     if zeros.size not in {1, scales.size}:
         raise _Unread(f"it has {scales.size:,} scales and {zeros.size:,} zero points")
