@@ -185,6 +185,25 @@ def test_floats_that_are_named_as_codes_are_compared_with_themselves(tmp_path):
     assert {row.tensor: (row.different, row.reason) for row in rows} == dict.fromkeys(held, (0, None))
 
 
+@pytest.mark.parametrize(
+    ("reader", "listed_too"),
+    [
+        pytest.param("Mul", set(), id="a scale that multiplies"),
+        pytest.param("Add", {"k_scale"}, id="leaves alone: what is added too"),
+    ],
+)
+def test_a_scale_that_comes_later(reader, listed_too, tmp_path):
+    nodes = [
+        node("MatMulInteger", ["x", "k_quantized"], "p"),
+        node("Cast", ["p"], "f", to=1),
+        node(reader, ["f", "k_scale"], "m"),
+        node("Mul", ["m", "k_scale"], "y"),
+    ]
+    weights = listed(write(tmp_path / "model.onnx", nodes, PORTS, {"k_quantized": CODES, "k_scale": np.float32(2)}))
+    assert set(weights) == {"k_quantized"} | listed_too
+    np.testing.assert_array_equal(weights["k_quantized"].values, CODES * np.float32(2))
+
+
 LSTM = ["x", "w_quantized", "r_quantized", "", "", "", "", "", "ws", "wz", "rs", "rz"]
 LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
 
@@ -219,6 +238,13 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
             "c",
             np.arange(4) * SCALES / 2,
             id="QGemm's bias",
+        ),
+        pytest.param(
+            [node("QAttention", ["x", "k", "b", "a", "s", "", "z", "kz"], "y", num_heads=1, domain="com.microsoft")],
+            {"a": np.float32(0.5), "z": np.uint8(3), "k": CODES, "s": SCALES, "kz": np.full(4, 2, np.int8)},
+            "k",
+            (CODES - 2.0) * SCALES,
+            id="QAttention",
         ),
         pytest.param(
             [node("DynamicQuantizeLSTM", LSTM, "y", domain="com.microsoft")],
