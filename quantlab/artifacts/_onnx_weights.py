@@ -6,7 +6,7 @@ DequantizeLinear). onnxruntime's quantizer names the codes of a weight `<weight>
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,29 +22,52 @@ Array = npt.NDArray[Any]
 
 _CODES = "_quantized"
 
+_CODE_RANGES: Mapping[str, tuple[int, int]] = {
+    name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if name.startswith("int") else (0, 2**bits - 1)
+    for bits in (2, 4, 8, 16, 32)
+    for name in (f"int{bits}", f"uint{bits}")
+}
+"""Stored integers that may be codes → lowest and highest."""
+
+_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Slots:
     """Where an op reads codes that are constant, and what they mean."""
 
     weight: int
-    scale: int | None
-    """None where the scale comes later, in an op that multiplies."""
-    zero: int
+    scale: tuple[int, ...]
+    """Inputs whose product it is; empty where the scale comes later, in an op that multiplies."""
+    zero: int | None
     axis: int | None
     """What several scales lie along; None where the node says so itself."""
 
 
-_READERS: Mapping[str, _Slots] = {
-    "DequantizeLinear": _Slots(0, 1, 2, None),
-    "ConvInteger": _Slots(1, None, 3, 0),
-    "MatMulInteger": _Slots(1, None, 3, -1),
-    "QLinearConv": _Slots(3, 4, 5, 0),
-    "QLinearMatMul": _Slots(3, 4, 5, -1),
-    "DynamicQuantizeMatMul": _Slots(1, 2, 3, -1),
-    "MatMulIntegerToFloat": _Slots(1, 3, 5, -1),
+_READERS: Mapping[str, tuple[_Slots, ...]] = {
+    "DequantizeLinear": (_Slots(0, (1,), 2, None),),
+    "ConvInteger": (_Slots(1, (), 3, 0),),
+    "MatMulInteger": (_Slots(1, (), 3, -1),),
+    "QLinearConv": (_Slots(3, (4,), 5, 0), _Slots(8, (1, 4), None, 0)),
+    "QLinearMatMul": (_Slots(3, (4,), 5, -1),),
+    "QLinearAdd": (_Slots(0, (1,), 2, -1), _Slots(3, (4,), 5, -1)),
+    "QLinearMul": (_Slots(0, (1,), 2, -1), _Slots(3, (4,), 5, -1)),
+    "QGemm": (_Slots(3, (4,), 5, None), _Slots(6, (1, 4), None, -1)),
+    "QAttention": (_Slots(1, (4,), 7, -1),),
+    "DynamicQuantizeMatMul": (_Slots(1, (2,), 3, -1),),
+    "MatMulIntegerToFloat": (_Slots(1, (3,), 5, -1),),
+    "DynamicQuantizeLSTM": (_Slots(1, (8,), 9, -1), _Slots(2, (10,), 11, -1)),
 }
 """Op → where it reads codes (onnx/docs/Operators.md, onnxruntime/docs/ContribOperators.md)."""
+
+_DATA: Mapping[str, frozenset[int]] = {
+    "QLinearConv": frozenset({0, 3, 8}),
+    **dict.fromkeys(("QLinearMatMul", "QLinearAdd", "QLinearMul"), frozenset({0, 3})),
+    "QGemm": frozenset({0, 3, 6}),
+    "QAttention": frozenset({0, 1, 2, 5, 8}),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), frozenset({0})),
+}
+"""Op → its inputs that are neither scales nor zero points; of other QLinear… ops the first."""
 
 _OUTPUT_AXES: Mapping[str, int] = {
     "Conv": 0,
@@ -67,6 +90,10 @@ class _Scaled:
     axis: int
 
 
+class _Unread(Exception):
+    """Why codes cannot be decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Use:
     """A node that reads a constant, and as which input."""
@@ -74,10 +101,16 @@ class _Use:
     node: Any
     slot: int
 
+    gathered: int | None = None
+    """The axis of a Gather that picks among the codes before this node reads them; None where none does."""
+
     @property
-    def transposes(self) -> bool:
-        """Whether a Gemm multiplies with it the other way round."""
-        return self.node.op_type == "Gemm" and self.slot == 1 and bool(attribute(self.node, "transB", 0))
+    def order(self) -> tuple[int, ...] | None:
+        """How its axes are told where a node reads them otherwise: a Gemm's transB, and an LSTM's codes."""
+        op, weights = self.node.op_type, {"Gemm": 1, "QGemm": 3}
+        if op == "DynamicQuantizeLSTM" and self.slot in {1, 2}:
+            return (0, 2, 1)
+        return (1, 0) if weights.get(op) == self.slot and attribute(self.node, "transB", 0) else None
 
 
 def constants(model: Any) -> Iterator[Any]:
@@ -85,9 +118,40 @@ def constants(model: Any) -> Iterator[Any]:
     for graph in graphs_of(model.graph):
         yield from graph.initializer
         for node in graph.node:
-            if node.op_type == "Constant" and (value := attribute(node, "value", None)) is not None:
-                value.name = value.name or node.output[0]
+            if node.op_type == "Constant" and (value := _held(node)) is not None:
+                value.name = node.output[0]
                 yield value
+
+
+def _held(node: Any) -> Any:
+    """What a Constant holds; None where it is sparse."""
+    from onnx import numpy_helper
+
+    dtypes = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    for name, dtype in dtypes.items():
+        if (numbers := attribute(node, name, None)) is not None:
+            return numpy_helper.from_array(np.asarray(numbers, dtype))
+    return attribute(node, "value", None)
+
+
+def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
+    """Give what a branch defines by a name that another has, as both sides of an If may, a name of its own."""
+    names = dict(outer)
+    defined = [*(each.name for each in (*graph.input, *graph.initializer)), *(o for n in graph.node for o in n.output)]
+    for name in dict.fromkeys(filter(None, defined)):
+        names[name], number = name, 1
+        while names[name] in taken:
+            number += 1
+            names[name] = f"{number}/{name}"
+        taken.add(names[name])
+    for each in (*graph.input, *graph.initializer, *graph.output):
+        each.name = names.get(each.name, each.name)
+    for node in graph.node:
+        for part in (node.input, node.output):
+            part[:] = [names.get(name, name) for name in part]
+        for each in node.attribute:
+            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
+                _set_apart(inner, taken, names)
 
 
 def list_weights(model: Any) -> Iterator[StoredWeight]:
@@ -96,23 +160,59 @@ def list_weights(model: Any) -> Iterator[StoredWeight]:
     What a Gemm reads transposed is told as it is multiplied, (inputs, outputs): onnxruntime's dynamic quantization
     makes a MatMul of it, which has it so.
     """
+    _set_apart(model.graph, set(), {})
     tensors = {tensor.name: tensor for tensor in constants(model)}
     uses = _uses(model)
-    scaled = {name: found for name in tensors if (found := _scaled(name, uses.get(name, ()), tensors)) is not None}
     helpers = _helpers(tensors, uses)
     stable = stable_names(model.graph)
     for name, tensor in tensors.items():
-        if name not in helpers:
-            yield _weight(tensor, _base(stable.get(name, name)), scaled.get(name), _behind(uses.get(name, ()), uses))
+        if name in helpers:
+            continue
+        coded = _is_code(tensor) and any(_slots(use) for use in uses.get(name, ()))
+        known = stable.get(name, name)
+        key = _base(known) if coded and _base(name) not in tensors else known
+        try:
+            scaled = _scaled(tensor, uses.get(name, ()), tensors)
+            yield _weight(tensor, key, scaled, _behind(uses.get(name, ()), uses))
+        except _Unread as reason:
+            yield _unread(tensor, key, str(reason))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
+            yield _unread(tensor, key, f"it cannot be read ({refused})")
+
+
+def _is_code(tensor: Any) -> bool:
+    return _dtype(tensor) in _CODE_RANGES or _dtype(tensor).startswith(("float8", "float4"))
+
+
+def _dtype(tensor: Any) -> str:
+    try:
+        return dtype_name(tensor.data_type)
+    except ValueError:
+        return f"type {tensor.data_type}"
+
+
+def _unread(tensor: Any, key: str, reason: str) -> StoredWeight:
+    """A weight of which only what its head says is known."""
+    try:
+        size = size_bytes(tensor)
+    except (KeyError, ValueError):
+        size = len(tensor.raw_data)
+    nothing = np.empty(0, np.float32)
+    dtype, shape = _dtype(tensor), tuple(int(each) for each in tensor.dims)
+    return StoredWeight(tensor.name, (key,), shape, dtype, size, stored=nothing, values=nothing, reason=reason)
 
 
 def _uses(model: Any) -> dict[str, list[_Use]]:
-    """Tensor → the nodes that read it."""
+    """Tensor → the nodes that read it, codes that a Gather picks among by the node that reads what it picked too."""
     found: dict[str, list[_Use]] = {}
-    for graph in graphs_of(model.graph):
-        for node in graph.node:
-            for slot, name in enumerate(node.input):
-                found.setdefault(name, []).append(_Use(node, slot))
+    nodes = [node for graph in graphs_of(model.graph) for node in graph.node]
+    for node in nodes:
+        for slot, name in enumerate(node.input):
+            found.setdefault(name, []).append(_Use(node, slot))
+    for node in nodes:
+        if node.op_type == "Gather":
+            picked = [replace(use, gathered=int(attribute(node, "axis", 0))) for use in found.get(node.output[0], ())]
+            found[node.input[0]] += [use for use in picked if _slots(use) is not None]
     return found
 
 
@@ -127,49 +227,90 @@ def _behind(uses: Sequence[_Use], all_uses: Mapping[str, Sequence[_Use]]) -> lis
 
 def _slots(use: _Use) -> _Slots | None:
     """Where the other inputs are, if a use reads codes."""
-    slots = _READERS.get(use.node.op_type)
-    return slots if slots is not None and use.slot == slots.weight else None
+    return next((slots for slots in _READERS.get(use.node.op_type, ()) if use.slot == slots.weight), None)
 
 
 def _input(node: Any, slot: int | None) -> str:
     return str(node.input[slot]) if slot is not None and slot < len(node.input) else ""
 
 
-def _scaled(name: str, uses: Sequence[_Use], tensors: Mapping[str, Any]) -> _Scaled | None:
-    """What a constant's codes mean, if they are codes whose scale is constant."""
+def _scaled(tensor: Any, uses: Sequence[_Use], tensors: Mapping[str, Any]) -> _Scaled | None:
+    """What a constant's codes mean, None if they are none; raises `_Unread` where the file does not tell."""
+    reasons = []
     for use in uses:
-        slots = _slots(use)
-        if slots is None:
-            continue
-        scale = tensors.get(_input(use.node, slots.scale) or f"{_base(name)}_scale")
-        if scale is not None:
-            return _meaning(scale, tensors.get(_input(use.node, slots.zero)), _axis(use.node, slots))
+        if (slots := _slots(use)) is not None and _is_code(tensor):
+            try:
+                return _meaning(tensor, use, slots, tensors)
+            except _Unread as reason:
+                reasons.append(reason)
+    if reasons:
+        raise reasons[0]
+    if tensor.name.endswith(_CODES) and _dtype(tensor) in _CODE_RANGES:
+        raise _Unread("it is named as codes are, and no op of the file tells their scale")
     return None
 
 
 def _helpers(tensors: Mapping[str, Any], uses: Mapping[str, Sequence[_Use]]) -> set[str]:
     """The constants that are scales and zero points, of weights or of activations."""
-    found = {f"{_base(name)}_scale" for name in tensors if name.endswith(_CODES)}
-    return found | {name for name in tensors if any(_tells_codes(use) for use in uses.get(name, ()))}
+    found = {name for name in tensors if any(_tells_codes(use) for use in uses.get(name, ()))}
+    for name, tensor in tensors.items():
+        scale = f"{_base(name)}_scale"
+        later = any((slots := _slots(use)) and not slots.scale for use in uses.get(name, ()))
+        multiplied = all(use.node.op_type == "Mul" or _tells_codes(use) for use in uses.get(scale, ()))
+        if name.endswith(_CODES) and _is_code(tensor) and later and multiplied:
+            found.add(scale)
+    return found
 
 
 def _tells_codes(use: _Use) -> bool:
-    if use.node.op_type == "QuantizeLinear":
-        return use.slot > 0
-    slots = _READERS.get(use.node.op_type)
-    return slots is not None and use.slot in {slots.scale, slots.zero}
+    if use.node.op_type == "QLinearConcat":
+        return use.slot < 2 or use.slot % 3 != 2
+    if use.node.op_type in _DATA or use.node.op_type.startswith("QLinear"):
+        return use.slot not in _DATA.get(use.node.op_type, {0})
+    return any(use.slot in {*slots.scale, slots.zero} for slots in _READERS.get(use.node.op_type, ()))
 
 
-def _axis(node: Any, slots: _Slots) -> int:
-    return int(attribute(node, "axis", 1)) if slots.axis is None else slots.axis
+def _meaning(tensor: Any, use: _Use, slots: _Slots, tensors: Mapping[str, Any]) -> _Scaled:
+    names = [_input(use.node, slot) for slot in slots.scale] or [f"{_base(tensor.name)}_scale"]
+    if any(name not in tensors or _dtype(tensors[name]) not in _FLOATS for name in names):
+        raise _Unread("its scale is no constant of the file")
+    zero = _input(use.node, slots.zero)
+    if zero and zero not in tensors:
+        raise _Unread("its zero point is no constant of the file")
+    scales = _array(tensors[names[0]], np.float32)
+    for name in names[1:]:
+        scales = scales * _array(tensors[name], np.float32)
+    blocks = use.node.op_type == "DequantizeLinear" and (attribute(use.node, "block_size", 0) or scales.ndim > 1)
+    if scales.size > 1 and (blocks or max(scales.shape) != scales.size):
+        lie = "are those of blocks" if blocks else "lie along several axes"
+        raise _Unread(f"its scales {lie}, which quantlab does not read")
+    zeros = _array(tensors[zero], np.int64).reshape(-1) if zero else np.zeros(1, np.int64)
+    if zeros.size not in {1, scales.size}:
+        raise _Unread(f"it has {scales.size:,} scales and {zeros.size:,} zero points")
+    axis = _axis(use, slots, tuple(tensor.dims), scales) if scales.size > 1 else 0
+    return _Scaled(scales.reshape(-1), np.broadcast_to(zeros, scales.size), axis)
 
 
-def _meaning(scale: Any, zero: Any, axis: int) -> _Scaled:
+def _axis(use: _Use, slots: _Slots, shape: tuple[int, ...], scales: Array) -> int:
+    """The axis of the codes that several scales lie along."""
+    axis = int(attribute(use.node, "axis", 1)) if slots.axis is None else slots.axis
+    if use.node.op_type == "QGemm" and slots.axis is None:
+        axis = 0 if attribute(use.node, "transB", 0) else 1
+    if use.node.op_type == "DynamicQuantizeLSTM" and scales.ndim == 1:
+        axis = 0
+    if use.gathered is not None:
+        picked = use.gathered % len(shape)
+        fitting = [each for each, size in enumerate(shape) if size == scales.size and each != picked]
+        axis = fitting[0] if len(fitting) == 1 else len(shape)
+    if not -len(shape) <= axis < len(shape) or shape[axis] != scales.size:
+        raise _Unread(f"its {scales.size:,} scales fit no axis of its shape {list(shape)}")
+    return axis
+
+
+def _array(tensor: Any, dtype: Any) -> Array:
     from onnx import numpy_helper
 
-    scales = np.asarray(numpy_helper.to_array(scale), np.float32).reshape(-1)
-    zeros = np.zeros(1, np.int64) if zero is None else np.asarray(numpy_helper.to_array(zero), np.int64).reshape(-1)
-    return _Scaled(scales, np.broadcast_to(zeros, scales.shape), axis)
+    return np.asarray(numpy_helper.to_array(tensor)).astype(dtype)
 
 
 def _base(name: str) -> str:
@@ -184,6 +325,8 @@ def size_bytes(tensor: Any) -> int:
     name = dtype_name(tensor.data_type)
     if name in {"int4", "uint4", "float4e2m1"}:
         return -(-count // 2)
+    if name in {"int2", "uint2"}:
+        return -(-count // 4)
     if name == "string":
         return sum(map(len, tensor.string_data))
     return count * int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)
@@ -192,12 +335,18 @@ def size_bytes(tensor: Any) -> int:
 def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[_Use]) -> StoredWeight:
     from onnx import numpy_helper
 
-    stored, dtype = numpy_helper.to_array(tensor), dtype_name(tensor.data_type)
+    dtype, stored = dtype_name(tensor.data_type), numpy_helper.to_array(tensor)
+    if dtype in _CODE_RANGES and stored.dtype.kind == "V":
+        stored = stored.astype(np.int8 if dtype.startswith("int") else np.uint8)
     values = _as_float(stored) if scaled is None else _decoded(stored, scaled)
     axis = scaled.axis % max(stored.ndim, 1) if scaled is not None and len(scaled.scales) > 1 else None
-    if stored.ndim == 2 and any(use.transposes for use in uses):
-        stored, values, axis = stored.T, values.T, None if axis is None else 1 - axis
-    unknown = scaled is None and any(_slots(use) for use in uses)
+    order = next((use.order for use in uses if use.order is not None and len(use.order) == stored.ndim), None)
+    if order is not None:
+        stored, values, axis = (
+            stored.transpose(order),
+            values.transpose(order),
+            None if axis is None else order.index(axis),
+        )
     return StoredWeight(
         name=tensor.name,
         keys=(key,),
@@ -208,10 +357,9 @@ def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[_Use])
         values=values,
         scales=() if scaled is None else tuple(map(float, scaled.scales)),
         zero_points=() if scaled is None else tuple(map(int, scaled.zeros)),
-        code_range=None if scaled is None else _code_range(stored, scaled),
+        code_range=None if scaled is None else _code_range(stored, dtype, scaled),
         channel_axis=axis,
         channel_axes=_channel_axes(stored, axis, uses),
-        reason="its scale is no constant of the file" if unknown else None,
     )
 
 
@@ -231,10 +379,11 @@ def _decoded(stored: Array, scaled: _Scaled) -> Array:
     return values
 
 
-def _code_range(stored: Array, scaled: _Scaled) -> tuple[int, int]:
+def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] | None:
     """Lowest and highest code; symmetric weights leave the lowest of all out, as onnxruntime's quantizer does."""
-    limits = np.iinfo(stored.dtype)
-    lowest, highest = int(limits.min), int(limits.max)
+    if dtype not in _CODE_RANGES:
+        return None
+    lowest, highest = _CODE_RANGES[dtype]
     symmetric = lowest < 0 and not scaled.zeros.any() and int(stored.min(initial=0)) > lowest
     return (lowest + 1 if symmetric else lowest), highest
 

@@ -13,13 +13,16 @@ from quantlab.artifacts._kind import ArtifactKind, Contents
 from quantlab.artifacts._onnx_ops import list_ops
 from quantlab.artifacts._onnx_weights import constants, list_weights, size_bytes
 from quantlab.artifacts.tapped_onnx import list_taps, write_tapped
+from quantlab.errors import ArtifactError
 from quantlab.onnx_file import dtype_name, external_files, graph_inputs, read_onnx, shape_of
 from quantlab.types import Port
 
 __all__ = ["KIND"]
 
 _HALF_LIMIT = 65504.0
-"""The largest float16, to which onnxruntime's converter cuts larger weights without a word."""
+"""The largest float16, to which onnxruntime's converter cuts larger weights without a word; so may others have been."""
+
+_FLOATS = frozenset({"bfloat16", "float16", "float32", "float64"})
 
 
 def _inspect(path: Path) -> Contents:
@@ -27,9 +30,14 @@ def _inspect(path: Path) -> Contents:
     weights: dict[str, int] = {}
     notes: list[str] = []
     for tensor in constants(model):
-        dtype = dtype_name(tensor.data_type)
-        weights[dtype] = weights.get(dtype, 0) + size_bytes(tensor)
-        notes += _wrong(tensor, dtype)
+        try:
+            dtype = dtype_name(tensor.data_type)
+            weights[dtype] = weights.get(dtype, 0) + size_bytes(tensor)
+            notes += _wrong(tensor, dtype)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
+            raise ArtifactError(
+                f"the weight '{tensor.name}' of '{path}' cannot be read ({refused}); export or copy it again"
+            ) from refused
     return Contents(
         inputs=tuple(_port(each, place) for place, each in enumerate(graph_inputs(model))),
         outputs=tuple(_port(each, place) for place, each in enumerate(model.graph.output)),
@@ -46,14 +54,16 @@ def _port(value: Any, place: int) -> Port:
 def _wrong(tensor: Any, dtype: str) -> list[str]:
     from onnx import numpy_helper
 
-    if dtype not in {"float16", "float32"}:
-        return []
     values = numpy_helper.to_array(tensor)
+    if dtype not in _FLOATS:
+        return []
+    if dtype == "bfloat16":
+        values = values.astype(np.float32)
     wrong = int(values.size - np.isfinite(values).sum())
     if wrong:
         return [f"weight '{tensor.name}' holds {wrong:,} values that are not finite in {dtype}"]
     cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
-    return [f"weight '{tensor.name}' holds {cut:,} values cut to 65,504, the largest of float16"] if cut else []
+    return [f"weight '{tensor.name}' holds {cut:,} values at ±65,504, the end of float16"] if cut else []
 
 
 def _recognizes(path: Path) -> bool:
