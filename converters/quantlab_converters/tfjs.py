@@ -10,13 +10,10 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from quantlab.errors import ConversionError
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters._tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER"]
 
@@ -67,26 +64,12 @@ def _store_again(float32: Path, folder: Path, scheme: str) -> None:
     groups = read_weights.read_weights(document["weightsManifest"], str(float32))
     for group in groups:
         for entry in group:
-            _refuse_unquantizable(entry["name"], entry["data"], scheme)
+            refuse_unquantizable(entry["name"], entry["data"], scheme)
     # True stands for every weight, as `--quantize_uint8=*` does.
     document["weightsManifest"] = write_weights.write_weights(
         groups, str(folder), write_manifest=False, quantization_dtype_map={scheme: True}
     )
     (folder / "model.json").write_text(json.dumps(document, allow_nan=False))
-
-
-def _refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None:
-    """The converter writes invalid JSON for these, or fails on the minimum of nothing."""
-    if data.dtype != np.float32 or scheme == "float16":
-        return
-    if data.size == 0:
-        raise ConversionError(f"the weight '{name}' has no elements, which {scheme} cannot store; remove its layer")
-    if not np.isfinite(data).all():
-        wrong = int(data.size - np.isfinite(data).sum())
-        raise ConversionError(
-            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a range; "
-            f"train again or repair the model"
-        )
 
 
 def _recipe(request: RecipeRequest) -> str:

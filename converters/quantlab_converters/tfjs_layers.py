@@ -8,15 +8,12 @@ wrote (and of a `.keras` file the one that the reference was exported to) is fir
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from quantlab.artifacts.tfjs_layers import refuse_keras_3, refuse_unknown_layers
 from quantlab.errors import ConversionError
 from quantlab.models import read_keras_config
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters._tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER"]
 
@@ -78,24 +75,10 @@ def _write(file: Path, folder: Path, scheme: str) -> None:
     topology, groups = keras_h5_conversion.h5_merged_saved_model_to_tfjs_format(str(file))
     for group in groups:
         for entry in group:
-            _refuse_unquantizable(entry["name"], entry["data"], scheme)
+            refuse_unquantizable(entry["name"], entry["data"], scheme)
     # True stands for every weight, as `--quantize_uint8=*` does.
     quantized = {} if scheme == "float32" else {scheme: True}
     keras_h5_conversion.write_artifacts(topology, groups, str(folder), quantized)
-
-
-def _refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None:
-    """The converter writes invalid JSON for these, or fails on the minimum of nothing."""
-    if data.dtype.kind != "f" or scheme in {"float32", "float16"}:
-        return
-    if data.size == 0:
-        raise ConversionError(f"the weight '{name}' has no elements, which {scheme} cannot store; remove its layer")
-    if not np.isfinite(data).all():
-        wrong = int(data.size - np.isfinite(data).sum())
-        raise ConversionError(
-            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a range; "
-            f"train again or repair the model"
-        )
 
 
 def _recipe(request: RecipeRequest) -> str:
