@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import queue
 import socket
+import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -18,7 +20,7 @@ class Page:
     """A job's server, and a client that says what it likes."""
 
     def __init__(self, folder: Path) -> None:
-        self.said, self.requests = [], iter([{"start": 0, "stop": 2}])
+        self.said, self.requests = queue.Queue(), iter([{"start": 0, "stop": 2}])
         artifact, dist = folder / "artifact", folder / "dist"
         (artifact / "deep").mkdir(parents=True)
         (dist / "browser").mkdir(parents=True)
@@ -50,10 +52,15 @@ class Page:
                 ],
             },
         }
-        parent = Parent(self.said.append, lambda: next(self.requests, None), lambda: {"bytes": 5})
+        parent = Parent(self.hear, lambda: next(self.requests, None), lambda: {"bytes": 5})
         self.folder = folder
         self.address, self.stop = start_server(Served.of(job, dist), parent)
         self.host, self.token = urlsplit(self.address).netloc, urlsplit(self.address).path.strip("/")
+
+    def hear(self, message: dict) -> None:
+        """Slow to take the first message of several."""
+        time.sleep(0.3 if message["type"] == "ready" else 0)
+        self.said.put(message)
 
     def ask(self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """Status and body, of a path as it stands: no library between us and the server tidies it up."""
@@ -139,7 +146,15 @@ def test_messages_reach_the_parent(page):
     assert page.own("message", method="POST", body=b'{"type": "done"}') == (204, b"")
     for body in (b"", b"[]", b"{}", b'{"type": 1}', b"\xff"):
         assert page.own("message", method="POST", body=body) == (400, b"")
-    assert page.said == [{"type": "done"}]
+    assert (page.said.get(timeout=20), page.said.empty()) == ({"type": "done"}, True)
+
+
+def test_messages_arrive_in_the_order_in_which_they_were_sent(page):
+    sent = [{"type": kind} for kind in ("ready", "progress", "done")]
+    for message in sent:
+        # Each on a connection of its own, the next one once the one before is answered, as a page may.
+        assert page.own("message", method="POST", body=json.dumps(message).encode()) == (204, b"")
+    assert [page.said.get(timeout=20) for _ in sent] == sent
 
 
 @pytest.mark.parametrize(
@@ -228,7 +243,7 @@ def test_nothing_is_answered_without_the_token(page, name):
     assert page.ask(f"/{page.token}") == (404, b"")
     for path in (f"/{wrong}/message", "/message", f"/{wrong}/output/0?at=0"):
         assert page.ask(path, method="POST", body=b'{"type": "done"}') == (404, b"")
-    assert page.said == []
+    assert page.said.empty()
 
 
 def test_nothing_is_answered_under_another_name(page):

@@ -136,6 +136,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, served: Served, parent: Parent) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.served, self.parent = served, parent
+        self.one_message = threading.Lock()
         self.token = secrets.token_urlsafe(32)
         self.host = f"127.0.0.1:{self.server_address[1]}"
 
@@ -240,9 +241,11 @@ class _Handler(BaseHTTPRequestHandler):
             message = None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise _Refused(400)
-        # Answered first: the last message ends the browser.
-        self._answer(b"", status=204)
-        self.server.parent.say(message)
+        # Answered first, since the last message ends the browser; and passed on before the next one, which a page sends
+        # once this one is answered, perhaps on another connection and so to another thread.
+        with self.server.one_message:
+            self._answer(b"", status=204)
+            self.server.parent.say(message)
 
     def _write(self, name: str, length: int) -> None:
         at = parse_qs(urlsplit(self.path).query).get("at", [""])[0]
