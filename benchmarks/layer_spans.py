@@ -140,9 +140,9 @@ def look_inside(model: Path, data: str, study: Path, case: Case, samples: int) -
 
 @contextmanager
 def _timed(inside: Inside) -> Iterator[None]:
-    kept = [(taps._PythonSession, "read"), (taps._NodeSession, "read"), (LayerError, "of"), (_layers, "align")]
+    kept = [(taps._PythonSession, "read"), (taps._ChildSession, "read"), (LayerError, "of"), (_layers, "align")]
     originals = [(owner, name, vars(owner)[name]) for owner, name in kept]
-    for session in (taps._PythonSession, taps._NodeSession):
+    for session in (taps._PythonSession, taps._ChildSession):
         session.read = _reading(session.read, inside)  # type: ignore[method-assign]
     LayerError.of = classmethod(_summing(LayerError.of.__func__, inside))  # type: ignore[attr-defined,method-assign,assignment]
     _layers.align = _aligning(_layers.align, inside)

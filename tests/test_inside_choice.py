@@ -1,6 +1,7 @@
 """Which tensors are looked at, and what is said of those that cannot be: names, channels, infinities, loops, shapes."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from quantlab.errors import TrialError
 from quantlab.runtimes.taps import Reading
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
-from quantlab.study._layer_sums import Baselines, KnownTensors, TrialSums
+from quantlab.study._layer_batches import Batches
+from quantlab.study._layer_sums import KnownTensors, TrialSums
 from quantlab.study._tap_choice import TapChoice
 from quantlab.types import Alignment, TapSpec, Trial
 
@@ -174,63 +176,91 @@ def test_a_loop_is_said_and_the_rest_goes_on(odd, capsys):
     assert len(json.loads(capsys.readouterr().out)) == len(found.layers)
 
 
-class OfShape:
-    """A session that holds one tensor of a given shape."""
+class Holds:
+    """A session that holds the same six numbers in every batch, as its output too, until it dies."""
 
-    def __init__(self, *shape):
-        self.tensor = np.ones(shape, np.float32)
+    def __init__(self, tensor, name="tap", dies_at=None):
+        self.tensor, self.name, self.dies_at = tensor, name, dies_at
 
-    def read(self, _start, _stop):
-        return Reading({"out": self.tensor}, {"tap": self.tensor}, {})
+    def read(self, start, _stop):
+        if start == self.dies_at:
+            raise TrialError("it is gone")
+        return Reading({"out": self.tensor.reshape(2, 3)}, {self.name: self.tensor}, {})
 
 
-def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare():
+def ones(*shape):
+    return np.ones(shape, np.float32)
+
+
+TAP = TapSpec("tap", (None, 3), "float32", "Conv2D")
+KNOWN = KnownTensors((TAP,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
+
+
+def compare(folder, session, *, runtime="python", batches=1, twins=None):
+    """A trial's sums over batches of two samples, beside a reference and a float32 variant that hold ones."""
+    np.save(folder / "out.npy", ones(2 * batches, 3))
+    trial = Trial("tfjs-uint8", runtime, outputs={"out": folder / "out.npy"})
+    sums = TrialSums(trial, KNOWN, session, None, "out", is_float32=False, has_twin=runtime != "python")
+    sessions = {"tfjs-float32": Holds(ones(2, 3)), **(twins or {})}
+    reference = Holds(ones(2, 3), "node")
+    all_of_it = Batches(reference, sessions, [sums], ["tfjs-float32"], "out", np.arange(2 * batches))
+    with ThreadPoolExecutor(2) as pool:
+        for start in range(0, 2 * batches, 2):
+            all_of_it.add(pool, (start, start + 2))
+    return sums
+
+
+def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare(tmp_path):
     """As many elements in another order would pass for noise."""
-    tap = TapSpec("tap", (None, 2, 3), "float32", "Conv2D")
-    tensors = KnownTensors((tap,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
-    sums = TrialSums(
-        Trial("tfjs-uint8", "node-wasm"), tensors, OfShape(4, 3, 2), None, "out", is_float32=False, has_twin=False
-    )
-    float32 = OfShape(4, 2, 3).read(0, 4)
-    sums.add(
-        (0, 4), Baselines(Reading({}, {"node": float32.taps["tap"]}, {}), float32, None), None, sums.session.tensor
-    )
+    sums = compare(tmp_path, Holds(ones(2, 3, 1)), runtime="node-wasm", twins={"tfjs-uint8": Holds(ones(2, 3))})
     (row,) = sums.rows()
     assert row.reason == (
-        "its shape is (3, 2) a sample in tfjs-uint8 in node-wasm and (2, 3) in tfjs-float32 in python, "
+        "its shape is (3, 1) a sample in tfjs-uint8 in node-wasm and (3,) in tfjs-float32 in python, "
         "which do not compare"
     )
     assert (row.aligned, row.count, row.sqnr_db) == (False, 0, None)
 
 
-def test_a_session_that_dies_half_way_leaves_no_figures():
+def test_a_session_that_dies_half_way_leaves_no_figures(tmp_path):
     """Sums over some of the samples would pass for those of all."""
-
-    class Dies(OfShape):
-        def read(self, start, stop):
-            if start:
-                raise TrialError("it is gone")
-            return super().read(start, stop)
-
-    tap = TapSpec("tap", (None, 3), "float32", "Conv2D")
-    tensors = KnownTensors((tap,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
-    trial = Trial("tfjs-uint8", "python")
-    sums = TrialSums(trial, tensors, Dies(2, 3), None, "out", is_float32=False, has_twin=False)
-    held = OfShape(2, 3).read(0, 2)
-    for start in (0, 2):
-        baselines = Baselines(Reading({}, {"node": held.taps["tap"]}, {}), held, None)
-        sums.add((start, start + 2), baselines, None, held.outputs["out"])
+    sums = compare(tmp_path, Holds(ones(2, 3), dies_at=2), batches=3)
     (row,) = sums.rows()
     assert (row.aligned, row.count) == (False, 0)
     assert row.reason == "could not read inside tfjs-uint8 in python: it is gone"
     assert sums.all_notes() == (row.reason,)
 
 
-def test_a_tapped_run_that_answers_nan_has_strayed_as_far_as_can_be():
-    tensors = KnownTensors((), {}, {}, TapChoice(None, ()))
-    session = OfShape(2, 3)
-    sums = TrialSums(Trial("tfjs-uint8", "python"), tensors, session, None, "out", is_float32=False, has_twin=False)
-    session.tensor = session.tensor * np.nan
-    nothing = Reading({}, {}, {})
-    sums.add((0, 2), Baselines(nothing, nothing, None), None, np.ones((2, 3), np.float32))
+def test_a_float32_variant_that_dies_half_way_leaves_no_figures(tmp_path):
+    sums = compare(tmp_path, Holds(ones(2, 3)), batches=2, twins={"tfjs-float32": Holds(ones(2, 3), dies_at=2)})
+    (row,) = sums.rows()
+    assert (row.count, row.reason) == (0, "could not read inside tfjs-float32 in python: it is gone")
+
+
+def test_the_same_artifact_in_python_may_die_alone(tmp_path):
+    """The other baselines have seen every sample, and stay."""
+    sums = compare(
+        tmp_path,
+        Holds(ones(2, 3)),
+        runtime="node-wasm",
+        batches=3,
+        twins={"tfjs-uint8": Holds(2 * ones(2, 3), dies_at=2)},
+    )
+    assert [(row.baseline, row.count) for row in sums.rows()] == [("reference", 18), ("float32", 18)]
+    assert sums.all_notes() == ("could not read inside tfjs-uint8 in python: it is gone",)
+
+
+def test_every_baseline_of_every_batch_is_summed(tmp_path):
+    sums = compare(
+        tmp_path,
+        Holds(3 * ones(2, 3)),
+        runtime="node-wasm",
+        batches=3,
+        twins={"tfjs-uint8": Holds(2 * ones(2, 3)), "tfjs-float32": Holds(3 * ones(2, 3))},
+    )
+    found = [(row.baseline, row.count, row.different, row.mean_abs) for row in sums.rows()]
+    assert found == [("reference", 18, 18, 2.0), ("float32", 18, 0, 0.0), ("python", 18, 18, 1.0)]
+
+
+def test_a_tapped_run_that_answers_nan_has_strayed_as_far_as_can_be(tmp_path):
+    sums = compare(tmp_path, Holds(np.nan * ones(2, 3)))
     assert sums.all_notes() == ("tfjs-uint8 in python answers differently while its tensors are read, by up to inf",)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import coverage
+from benchmarks import interval_coverage
 from quantlab.statistics import decide, fewest_samples, flip_bounds, missing_samples, samples_needed, tango
 from quantlab.types import Loss
 
@@ -126,7 +126,7 @@ def test_the_three_answers_exclude_each_other_and_the_undecided_miss_samples(for
         assert missing is None or missing >= 1
 
 
-# Exact enumeration: what `benchmarks/coverage.py` prints, on a smaller grid.
+# Exact enumeration: what `benchmarks/interval_coverage.py` prints, on a smaller grid.
 
 GRID = [(n, d) for n in (200, 400, 597, 598, 1000, 3000) for d in (0.005, 0.01, 0.02, 0.05, 0.1)]
 
@@ -134,7 +134,7 @@ GRID = [(n, d) for n in (200, 400, 597, 598, 1000, 3000) for d in (0.005, 0.01, 
 @pytest.mark.parametrize("loss", [-0.02, 0.0, 0.005, 0.02, 0.3])
 def test_the_formula_that_is_enumerated_is_tango(loss):
     for n, b, c in [(200, 0, 0), (200, 3, 1), (200, 1, 3), (200, 60, 0), (1000, 20, 20), (9744, 26, 24), (50, 50, 0)]:
-        score = coverage.score(np.array([b]), np.array([c]), n, loss)[0]
+        score = interval_coverage.score(np.array([b]), np.array([c]), n, loss)[0]
         interval = tango(b, c, n=n)
         assert (abs(score) <= 1.959963984540054) == (interval.lower <= loss <= interval.upper)
 
@@ -144,24 +144,24 @@ def test_the_formula_that_is_enumerated_is_tango(loss):
 def test_the_gate_that_is_enumerated_is_decide(n, margin):
     b, c = np.arange(12)[:, None], np.arange(12)[None, :]
     decided = [[decide(counted(i, j, n), 100 * margin) == "fits" for j in range(12)] for i in range(12)]
-    np.testing.assert_array_equal(coverage.passes(b, c, n, margin), decided)
+    np.testing.assert_array_equal(interval_coverage.passes(b, c, n, margin), decided)
 
 
 def test_the_enumeration_leaves_nothing_out():
     for n, d in GRID:
-        assert coverage.tables(n, d, d / 2)[2].sum() == pytest.approx(1, abs=1e-11)
+        assert interval_coverage.tables(n, d, d / 2)[2].sum() == pytest.approx(1, abs=1e-11)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 1.0], ids="the loss is {} of the discordance".format)
 def test_intervals_at_95_percent_cover(share):
     for n, d in GRID:
-        covered = coverage.coverage(n, d, share * d)
+        covered = interval_coverage.coverage(n, d, share * d)
         assert 0.94 <= covered <= 0.97 if n * d >= 10 else covered >= 0.93
 
 
 @pytest.mark.parametrize("margin", [0.0025, 0.005, 0.01, 0.02])
 def test_at_the_margin_the_gate_seldom_passes(margin):
     for n, d in [cell for cell in GRID if cell[1] >= margin]:
-        rate = coverage.passing_rate(n, d, margin)
+        rate = interval_coverage.passing_rate(n, d, margin)
         assert rate <= (0.055 if d >= 2 * margin else 0.065)
         assert rate == 0 or n >= math.log(0.05) / math.log(1 - margin)

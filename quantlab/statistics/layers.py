@@ -1,11 +1,10 @@
 """How far one tensor inside a variant strays: everything a row of the layer table is made of, in one pass.
 
-The pass goes block by block through buffers that stay in the processor's cache: a whole MobileNetV2 holds seven
-million numbers a sample, and one temporary of a whole tensor costs more than all that is computed from it.
+The pass is compiled (`_compiled.py`): a whole MobileNetV2 holds seven million numbers a sample, and NumPy would go over
+them fifteen times.
 """
 
 import math
-import threading
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
@@ -13,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.shapes import check_same_shape
-from quantlab.statistics.sketch import BLOCK, ErrorCounter, ErrorSketch, Range
-from quantlab.statistics.sums import Sums, sum_products
+from quantlab.statistics.sketch import ErrorSketch, Range
+from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError, check_numbers
 from quantlab.types import Codes
 
 __all__ = ["ChannelSums", "LayerError"]
-
-Vector = NDArray[Any]
 
 
 def _no_sums() -> NDArray[np.float64]:
@@ -120,22 +117,33 @@ class LayerError(Sums):
         Raises:
             ValueError: If the shapes differ, or one holds something else than real numbers.
         """
+        from quantlab.statistics import _compiled  # which imports Numba
+
         check_same_shape(baseline, candidate)
         check_numbers(baseline=baseline, candidate=candidate)
         width = baseline.shape[-1] if channels and baseline.ndim > 1 and baseline.size else 0
-        blocks = _Blocks(baseline.size, width, codes)
-        # Squares of float64 values may overflow and infinities cancel: that is counted, and needs no warning.
-        with np.errstate(over="ignore", invalid="ignore"):
-            blocks.compare(baseline.reshape(-1), candidate.reshape(-1))
+        expected, actual = _flat_pair(baseline, candidate)
+        buckets = _compiled.take_buckets()
+        found = _compiled.compare(expected, actual, width, buckets)
+        different, zeros, non_finite, non_finite_baseline, spoiled = found.counts.tolist()
+        ends_baseline, ends_candidate, ends = (Range(*each) for each in found.ends.tolist())
+        below, above = _count_saturated(actual, codes)
         return cls(
-            blocks.error(),
-            blocks.counter.sketch(),
-            Range(*blocks.ends_candidate),
-            Range(*blocks.ends_baseline),
+            TensorError(
+                count=baseline.size,
+                different=different,
+                non_finite=non_finite,
+                non_finite_reference=non_finite_baseline,
+                largest_error=max(0.0, ends.greatest),
+                **{name: math.fsum(column) for name, column in zip(_SUMS, found.sums.T.tolist(), strict=True)},
+            ),
+            ErrorSketch.drained(buckets, baseline.size - spoiled, zeros, spoiled, ends),
+            ends_candidate,
+            ends_baseline,
             coded=baseline.size if codes else 0,
-            at_lowest=blocks.at_lowest,
-            at_highest=blocks.at_highest,
-            channels=blocks.channels,
+            at_lowest=below,
+            at_highest=above,
+            channels=ChannelSums(found.channels[0], found.channels[1], found.spoiled) if width else ChannelSums(),
         )
 
     @property
@@ -155,112 +163,6 @@ class LayerError(Sums):
         return None if worst is None else float(self.channels.sqnr_db[worst])
 
 
-class _Buffers(threading.local):
-    """What a block is turned into, made once a thread: fresh memory would cost as much as all that is done with it."""
-
-    def __init__(self) -> None:
-        self.float64 = np.empty((3, BLOCK))
-
-
-_buffers = _Buffers()
-
-
-class _Blocks:
-    """Adds up a pair of flat tensors block by block; only `LayerError.of` sees it unfinished."""
-
-    def __init__(self, size: int, width: int, codes: Codes | None) -> None:
-        self._size, self._width, self._codes = size, width, codes
-        # Whole rows of channels; a row longer than a block is a block by itself.
-        self._block = max(BLOCK - BLOCK % width, width) if width else BLOCK
-        self._sums: list[tuple[float, ...]] = []
-        self._different = self._non_finite = self._non_finite_baseline = 0
-        self.counter = ErrorCounter()
-        self.ends_baseline = self.ends_candidate = (math.inf, -math.inf)
-        self.at_lowest = self.at_highest = 0
-        self.channels = ChannelSums()
-
-    def compare(self, baseline: Vector, candidate: Vector) -> None:
-        for start in range(0, self._size, self._block):
-            self._add(baseline[start : start + self._block], candidate[start : start + self._block])
-
-    def error(self) -> TensorError:
-        columns = zip(*self._sums, strict=True)
-        return TensorError(
-            count=self._size,
-            different=self._different,
-            non_finite=self._non_finite,
-            non_finite_reference=self._non_finite_baseline,
-            largest_error=max(0.0, self.counter.greatest),
-            **{name: math.fsum(column) for name, column in zip(_SUMS, columns, strict=False)},
-        )
-
-    def _add(self, baseline: Vector, candidate: Vector) -> None:
-        n = baseline.size
-        buffers = _buffers.float64 if n <= BLOCK else np.empty((3, n))
-        expected, actual, difference = buffers[:, :n]
-        np.copyto(expected, baseline, casting="same_kind")
-        np.copyto(actual, candidate, casting="same_kind")
-        different = int(np.count_nonzero(np.not_equal(baseline, candidate)))
-        self._different += different
-        self._count_saturated(actual)
-        signal, power = sum_products(expected, expected), sum_products(actual, actual)
-        # A sum of squares is finite only if each of them is: asking every element costs a third more.
-        if not math.isfinite(signal + power):
-            self._add_spoiled(expected, actual)
-            return
-        self.counter.zeros += n - different
-        self.ends_baseline = _wider(self.ends_baseline, baseline)
-        self.ends_candidate = _wider(self.ends_candidate, candidate)
-        np.subtract(actual, expected, out=difference)
-        if self._width:
-            self.channels += self._channel_sums(difference, expected)
-        self._sum(expected, actual, difference, (signal, power))
-
-    def _add_spoiled(self, expected: Vector, actual: Vector) -> None:
-        """Add the finite pairs of a block, and count the others."""
-        finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
-        self._non_finite_baseline += expected.size - int(np.count_nonzero(finite_expected))
-        self._non_finite += actual.size - int(np.count_nonzero(finite_actual))
-        self.ends_baseline = _wider(self.ends_baseline, expected[finite_expected])
-        self.ends_candidate = _wider(self.ends_candidate, actual[finite_actual])
-        usable = finite_expected & finite_actual
-        if self._width:
-            difference = np.where(usable, actual - expected, 0)
-            self.channels += self._channel_sums(difference, np.where(usable, expected, 0), ~usable)
-        expected, actual = expected[usable], actual[usable]
-        difference = actual - expected
-        self.counter.non_finite += usable.size - expected.size
-        self.counter.zeros += difference.size - int(np.count_nonzero(difference))
-        self._sum(expected, actual, difference, (sum_products(expected, expected), sum_products(actual, actual)))
-
-    def _sum(self, expected: Vector, actual: Vector, difference: Vector, squares: tuple[float, float]) -> None:
-        """Add finite pairs; what stood in `difference` is its size afterwards."""
-        total, noise = float(difference.sum()), sum_products(difference, difference)
-        np.abs(difference, out=difference)
-        self._sums.append((total, float(difference.sum()), noise, *squares, sum_products(expected, actual)))
-        self.counter.add(difference)
-
-    def _count_saturated(self, actual: Vector) -> None:
-        if self._codes is None:
-            return
-        # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
-        lowest = (self._codes.lowest + 0.5 - self._codes.zero_point) * self._codes.scale
-        highest = (self._codes.highest - 0.5 - self._codes.zero_point) * self._codes.scale
-        if self._codes.lowest < self._codes.zero_point:
-            self.at_lowest += int(np.count_nonzero(actual < lowest))
-        self.at_highest += int(np.count_nonzero(actual > highest))
-
-    def _channel_sums(
-        self, difference: Vector, expected: Vector, spoiled: NDArray[np.bool_] | None = None
-    ) -> ChannelSums:
-        rows = (-1, self._width)
-        return ChannelSums(
-            _column_squares(difference.reshape(rows)),
-            _column_squares(expected.reshape(rows)),
-            np.zeros(self._width, np.int64) if spoiled is None else spoiled.reshape(rows).sum(axis=0, dtype=np.int64),
-        )
-
-
 _SUMS = (
     "sum_error",
     "sum_abs_error",
@@ -269,15 +171,27 @@ _SUMS = (
     "sum_square_candidate",
     "sum_product",
 )
-"""What each block is summed into, in the order that `_Blocks._sum` gives."""
+"""What each block is summed into, in the order of `Found.sums`."""
 
 
-def _column_squares(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    squares: NDArray[np.float64] = np.einsum("ij,ij->j", rows, rows)
-    return squares
+def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both as flat vectors of one dtype: float32 where both are, else float64."""
+    from quantlab.statistics._compiled import read_only
+
+    both_float32 = baseline.dtype == candidate.dtype == np.float32
+    dtype = np.float32 if both_float32 else np.float64
+    one, other = (read_only(np.ascontiguousarray(each, dtype).reshape(-1)) for each in (baseline, candidate))
+    return one, other
 
 
-def _wider(ends: tuple[float, float], values: Vector) -> tuple[float, float]:
-    if not values.size:
-        return ends
-    return min(ends[0], float(values.min())), max(ends[1], float(values.max()))
+def _count_saturated(actual: NDArray[Any], codes: Codes | None) -> tuple[int, int]:
+    """Elements at the lowest code and at the highest; none are at a lowest code that stands for 0."""
+    if codes is None:
+        return 0, 0
+    from quantlab.statistics._compiled import count_beyond
+
+    # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
+    lowest = (codes.lowest + 0.5 - codes.zero_point) * codes.scale
+    highest = (codes.highest - 0.5 - codes.zero_point) * codes.scale
+    below, above = count_beyond(actual, lowest, highest)
+    return below if codes.lowest < codes.zero_point else 0, above

@@ -1,7 +1,6 @@
 """Quantiles of |error| from counts that add: whole tensors are never sorted, nor kept."""
 
 import math
-import threading
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -10,17 +9,14 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.sums import Sums
 
-__all__ = ["BLOCK", "SKETCH_ACCURACY", "ErrorCounter", "ErrorSketch", "Range"]
+__all__ = ["SKETCH_ACCURACY", "ErrorSketch", "Range"]
 
 SKETCH_ACCURACY = 0.004
 """How far a quantile may be from the true one, relative to it: half a bucket is 2⁻⁸, and float32 rounds by 2⁻²⁴."""
 
-_SIGN_BITS = 1
 _DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
 _INFINITY = 0xFF << 7
 """The bucket of what float32 cannot hold: the difference of two float32 values may be twice its greatest."""
-BLOCK = 65_536
-"""Elements counted at a time: few enough to stay in the processor's cache, enough that calling NumPy costs little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +75,21 @@ class ErrorSketch(Sums):
     @staticmethod
     def of(errors: NDArray[Any]) -> "ErrorSketch":
         """Count errors of any shape, real numbers; their sign is dropped."""
-        flat = errors.reshape(-1)
-        counter = ErrorCounter()
-        for start in range(0, flat.size, BLOCK):
-            sizes = np.abs(flat[start : start + BLOCK].astype(np.float64))
-            # NaN is greater than anything to NumPy's maximum.
-            if not math.isfinite(sizes.max()):
-                counter.non_finite += sizes.size - int(np.count_nonzero(np.isfinite(sizes)))
-                sizes = sizes[np.isfinite(sizes)]
-            counter.zeros += int(np.count_nonzero(sizes == 0))
-            counter.add(sizes)
-        return counter.sketch()
+        from quantlab.statistics import _compiled  # which imports Numba
+
+        flat = np.ascontiguousarray(errors, np.float64).reshape(-1)
+        buckets = _compiled.take_buckets()
+        zeros, non_finite, ends = _compiled.sketch(_compiled.read_only(flat), buckets)
+        return ErrorSketch.drained(buckets, flat.size - non_finite, zeros, non_finite, Range(*ends.tolist()))
+
+    @staticmethod
+    def drained(buckets: NDArray[np.int64], finite: int, zeros: int, non_finite: int, ends: Range) -> "ErrorSketch":
+        """Make a sketch of what compiled loops counted; the buckets are of `take_buckets`, and given back."""
+        from quantlab.statistics import _compiled
+
+        first, counts = _compiled.drain(buckets, max(ends.greatest, 0.0), finite, zeros)
+        _compiled.give_back(buckets)
+        return ErrorSketch(zeros, non_finite, ends, first, counts)
 
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
@@ -145,57 +145,6 @@ class ErrorSketch(Sums):
             return self.range.greatest
         bucket = self.first + int(np.searchsorted(self.counts.cumsum(), rank - self.zeros, side="right"))
         return min(max(_midpoint(bucket), self.range.least), self.range.greatest)
-
-
-class _Buffers(threading.local):
-    """What a block is turned into, made once a thread: fresh memory would cost more than the counting."""
-
-    def __init__(self) -> None:
-        self.float32 = np.empty(BLOCK, np.float32)
-        self.bits = np.empty(BLOCK, np.uint32)
-
-
-_buffers = _Buffers()
-
-
-class ErrorCounter:
-    """Counts errors a block at a time; `sketch` is what remains."""
-
-    def __init__(self) -> None:
-        self.zeros = 0
-        self.non_finite = 0
-        self.least, self.greatest = math.inf, -math.inf
-        self._counts = np.zeros(1, np.int64)
-
-    def add(self, errors: NDArray[np.float64]) -> None:
-        """Count |errors|, a finite vector; whoever knows how many of them are 0 adds that to `zeros`."""
-        if not errors.size:
-            return
-        self.least = min(self.least, float(errors.min()))
-        self.greatest = max(self.greatest, float(errors.max()))
-        for start in range(0, errors.size, BLOCK):
-            self._add_block(errors[start : start + BLOCK])
-
-    def sketch(self) -> ErrorSketch:
-        """What was counted."""
-        counts = self._counts.copy()
-        counts[0] -= self.zeros  # the least subnormals have the same upper bits
-        whole = Range(self.least, self.greatest)
-        if not counts.any():
-            return ErrorSketch(self.zeros, self.non_finite, whole)
-        first = int((counts != 0).argmax())
-        return ErrorSketch(self.zeros, self.non_finite, whole, first, counts[first:].copy())
-
-    def _add_block(self, errors: NDArray[np.float64]) -> None:
-        float32, bits = _buffers.float32[: errors.size], _buffers.bits[: errors.size]
-        with np.errstate(over="ignore", under="ignore"):  # too great becomes infinity, which has its bucket
-            np.copyto(float32, errors, casting="same_kind")
-        np.left_shift(float32.view(np.uint32), _SIGN_BITS, out=bits)
-        np.right_shift(bits, _SIGN_BITS + _DROPPED_BITS, out=bits)
-        counts = np.bincount(bits)
-        if counts.size > self._counts.size:
-            counts, self._counts = self._counts, counts
-        self._counts[: counts.size] += counts
 
 
 def _added(one: ErrorSketch, other: ErrorSketch) -> tuple[int, NDArray[np.int64]]:

@@ -2,6 +2,7 @@
 
 import operator
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -21,11 +22,14 @@ class Sums:
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
             return NotImplemented
-        return type(self)(**{name: add(getattr(self, name), getattr(other, name)) for name, add in self._additions()})
+        kind: type[Any] = type(self)
+        return kind(*[add(getattr(self, name), getattr(other, name)) for name, add in _additions(kind)])  # type: ignore[arg-type, no-any-return]
 
-    @classmethod
-    def _additions(cls) -> list[tuple[str, Any]]:
-        return [(each.name, each.metadata.get("add", operator.add)) for each in fields(cls)]
+
+@cache  # looking fields up takes longer than adding them, and a comparison of layers adds thousands of times
+def _additions(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """How each field adds, in the order in which they are given."""
+    return tuple((each.name, each.metadata.get("add", operator.add)) for each in fields(kind))
 
 
 def largest() -> Any:

@@ -1,15 +1,14 @@
 """One trial while its tensors are summed, batch by batch, against the reference's and the float32 variant's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import QuantlabError
-from quantlab.processes import describe
 from quantlab.runtimes.taps import Reading, Session
 from quantlab.statistics import LayerError
 from quantlab.study._layer_rows import channel_rows, measured_row, unaligned_row, with_growth, with_isolated
@@ -78,7 +77,7 @@ class TrialSums:
     tensors: KnownTensors
     session: Session
     isolated: Session | None
-    """The same nodes, each by itself."""
+    """The same nodes, each by itself; graphs with loops have no such nodes."""
     scored_output: str
     is_float32: bool
     """Whether it is its own second baseline."""
@@ -96,33 +95,47 @@ class TrialSums:
     """Why nothing more is read, else None."""
     largest_drift: float = 0.0
     """Of the tapped run's scored output from the measured run's."""
+    _reading: Reading | None = None
+    _alone: Reading | None = None
 
-    def add(self, part: tuple[int, int], baselines: Baselines, own: Reading | None, measured: Array) -> None:
-        """Read some samples and add them; what goes wrong in it is the trial's own.
+    def take(self, reading: Reading | str, alone: Reading | str | None, measured: Array) -> None:
+        """Take what was read of some samples, for `steps` to add; what went wrong in it is the trial's own.
 
         Args:
-            part: Start and stop among the layer samples.
-            baselines: What the others held for them.
-            own: What it held itself, where that was read for others already; else it is read.
+            reading: What the trial held, or why it could not be read.
+            alone: What its nodes by themselves made of the float32 graph's tensors, or why not.
             measured: (samples, …), the scored output as the trial gave it when it was measured.
         """
-        if self.unreadable is not None:
+        if isinstance(reading, str):
+            self.give_up(f"could not read inside {self.trial.setting} in {self.trial.runtime}: {reading}")
             return
-        try:
-            reading = own or self.session.read(*part)
-        except QuantlabError as error:
-            self.give_up(f"could not read inside {self.trial.setting} in {self.trial.runtime}: {error}")
-            return
-        self._add_isolated(part, baselines.float32)
+        self._reading, self._alone = reading, None if isinstance(alone, str) else alone
+        if isinstance(alone, str):
+            self.notes.append(f"no isolated errors of {self.trial.setting} in {self.trial.runtime}: {alone}")
+            self.isolated, self.isolated_sums, self.weightless = None, {}, set()
         self.failed.update(reading.failed)
         self._add_drift(reading, measured)
-        for tap in self.tensors.wanted:
-            if tap.name in reading.taps:
-                self._add_tap(tap, reading.taps[tap.name], baselines)
+
+    def steps(self, baselines: Baselines) -> list[Callable[[], None]]:
+        """What is left to do for the samples taken last, a step a tensor; threads may do them at once, in any order."""
+        if self._reading is None:
+            return []
+        taps, original = self._reading.taps, baselines.float32
+        steps: list[Callable[[], None]] = [
+            partial(self._add_tap, tap, taps[tap.name], baselines) for tap in self.tensors.wanted if tap.name in taps
+        ]
+        if self._alone is None:
+            return steps
+        self.weightless |= original.taps.keys() - self._alone.taps.keys() - self._alone.failed.keys()
+        return steps + [
+            partial(self._add_isolated, name, original.taps[name], value)
+            for name, value in self._alone.taps.items()
+            if name in original.taps
+        ]
 
     def give_up(self, reason: str) -> None:
         """Read nothing more: sums over a part of the samples are no statistic of all."""
-        self.unreadable = reason
+        self.unreadable, self._reading, self._alone = reason, None, None
         self.sums, self.channel_sums, self.isolated_sums, self.weightless = {}, {}, {}, set()
 
     def lose_twin(self, reason: str) -> None:
@@ -169,21 +182,9 @@ class TrialSums:
             known = self.channel_sums.get(key)
             self.channel_sums[key] = [one + other for one, other in zip(known, parts, strict=True)] if known else parts
 
-    def _add_isolated(self, part: tuple[int, int], original: Reading) -> None:
-        """Add what each node by itself makes of the float32 graph's tensors; graphs with loops have no such nodes."""
-        if self.isolated is None:
-            return
-        try:
-            reading = self.isolated.read(*part)
-        except QuantlabError as error:
-            self.notes.append(f"no isolated errors of {self.trial.setting} in {self.trial.runtime}: {describe(error)}")
-            self.isolated, self.isolated_sums, self.weightless = None, {}, set()
-            return
-        self.weightless |= original.taps.keys() - reading.taps.keys() - reading.failed.keys()
-        for name, value in reading.taps.items():
-            if name in original.taps:
-                sums = LayerError.of(original.taps[name], value, channels=True)
-                self.isolated_sums[name] = self.isolated_sums[name] + sums if name in self.isolated_sums else sums
+    def _add_isolated(self, name: str, original: Array, value: Array) -> None:
+        error = LayerError.of(original, value, channels=True)
+        self.isolated_sums[name] = self.isolated_sums[name] + error if name in self.isolated_sums else error
 
     def _add_drift(self, reading: Reading, measured: Array) -> None:
         """How far the tapped run's answer is from the measured run's: kernels can differ when tensors are kept."""

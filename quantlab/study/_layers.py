@@ -4,22 +4,21 @@ All variants are open at once and read the same batch, so that the reference and
 batch. What a batch held lies in one file a session, which the next batch overwrites.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import describe
-from quantlab.runtimes.taps import Reading, Session
+from quantlab.runtimes.taps import Session
 from quantlab.statistics import NamedTensor, align, layers_of, layers_without_tensor
 from quantlab.store import key_of
+from quantlab.study._layer_batches import Batches
 from quantlab.study._layer_rows import carry_over, unaligned_row
-from quantlab.study._layer_sums import Baselines, KnownTensors, TrialSums
+from quantlab.study._layer_sums import KnownTensors, TrialSums
 from quantlab.study._sessions import (
     Feed,
     Opened,
@@ -138,17 +137,19 @@ class LayerStudy:
             for tap in each.tensors.wanted
             if (alignment := each.tensors.alignment(tap)) and alignment.reference
         }
-        reference = open_reference(self.feed, self.model, sorted(needed))
-        twins = self._twins(sums)
+        batches = Batches(
+            open_reference(self.feed, self.model, sorted(needed)).session,
+            self._twins(sums),
+            sums,
+            [self._format(each.trial) for each in sums],
+            self.scored_output,
+            self.indices,
+        )
         size = max(1, min(self.feed.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for start in range(0, self.feed.samples.n, size):
                 part = (start, min(start + size, self.feed.samples.n))
-                expected = reference.session.read(*part)
-                read = pool.map(functools.partial(_read, part=part), twins.values())
-                in_python = dict(zip(twins, read, strict=True))
-                add = functools.partial(self._add, expected=expected, in_python=in_python, part=part)
-                list(pool.map(add, sums))
+                batches.add(pool, part)
                 self.feed.context.progress.advance(step, part[1] - part[0])
 
     def _twins(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
@@ -161,24 +162,6 @@ class LayerStudy:
                 continue
             found[name] = in_python.get(name) or open_variant(self.feed, variant, "python", each.tensors.wanted)
         return found
-
-    def _add(
-        self, each: TrialSums, expected: Reading, in_python: Mapping[str, Reading | str], part: tuple[int, int]
-    ) -> None:
-        measured = np.load(each.trial.outputs[self.scored_output], mmap_mode="r")[self.indices[slice(*part)]]
-        original = in_python[self._format(each.trial)]
-        if isinstance(original, str):
-            each.give_up(f"could not read inside {self._format(each.trial)} in python: {original}")
-            return
-        own = in_python.get(each.trial.setting)
-        if each.trial.runtime == "python":
-            each.add(part, Baselines(expected, original, None), None if isinstance(own, str) else own, measured)
-            return
-        if isinstance(own, str):
-            if each.has_twin:
-                each.lose_twin(f"could not read inside {each.trial.setting} in python: {own}")
-            own = None
-        each.add(part, Baselines(expected, original, own), None, measured)
 
     def _format(self, trial: Trial) -> str:
         original = self._original(trial)
@@ -242,14 +225,6 @@ class LayerStudy:
         fused = [*self._layers[self._format(each.trial)], *each.tensors.missing_layers()]
         missing = [unaligned_row(each.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
         return TrialLayers((*each.rows(), *missing), each.all_notes())
-
-
-def _read(session: Session, part: tuple[int, int]) -> Reading | str:
-    """What it holds, or why it cannot be read."""
-    try:
-        return session.read(*part)
-    except QuantlabError as error:
-        return describe(error)
 
 
 def _known_names(sums: TrialSums) -> list[str]:

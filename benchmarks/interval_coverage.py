@@ -1,4 +1,4 @@
-"""How often Tango's interval covers and the gate passes at its margin: `coverage.py`, by exact enumeration.
+"""How often Tango's interval covers and the gate passes at its margin: `interval_coverage.py`, by exact enumeration.
 
 For a true loss and a true share of discordant samples, the flips either way are trinomial. Every table with a
 probability that matters is asked whether the 95 % interval holds the true loss, and whether the gate, at 95 %

@@ -1,0 +1,292 @@
+"""The loops over the elements of two tensors, compiled by Numba when they are first called and kept on disk.
+
+NumPy makes fifteen passes of what is one here, each of which takes the interpreter's lock again, so that two threads
+wait for each other more than they compute. Sums are taken in `LANES` columns that are added up at the end of a block:
+processors add several columns at once without another order of additions, so that results are the same on all of them.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "BLOCK",
+    "Found",
+    "compare",
+    "count_beyond",
+    "drain",
+    "give_back",
+    "read_only",
+    "sketch",
+    "take_buckets",
+]
+
+BLOCK = 16_384
+"""Elements taken at a time: what is computed of them stays in the processor's cache."""
+
+_BUCKETS = 1 << 15  # of the sketch: the upper 15 bits of a float32 without its sign
+_LANES = 128
+_ENDS, _ROWS = 7, 13
+"""Of the lanes: the first row of least and greatest values, behind sums and how many pairs differ; all of them."""
+_DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
+_SUMS = 6
+
+Array = NDArray[Any]
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_part: Callable[[_Function], _Function] = numba.njit(nogil=True)
+
+
+def _kept(function: _Function) -> _Function:
+    """Compile a function, and keep it beside this file or in the user's cache, if either can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # there is no such place
+        return _part(function)
+
+
+class _Spare(threading.local):
+    buckets: NDArray[np.int64] | None = None
+
+
+_spare = _Spare()
+
+
+def take_buckets() -> NDArray[np.int64]:
+    """(buckets, 2), zeros to count in: those of this thread, since making them anew costs as much as a small tensor."""
+    buckets, _spare.buckets = _spare.buckets, None
+    return np.zeros((_BUCKETS, 2), np.int64) if buckets is None else buckets
+
+
+def give_back(buckets: NDArray[np.int64]) -> None:
+    """Keep buckets, zeros again, for the next tensor; those that an exception left full are never given back."""
+    _spare.buckets = buckets
+
+
+def read_only(flat: NDArray[Any]) -> NDArray[Any]:
+    """The same without leave to write: another type to Numba, and mapped files have no other."""
+    view = flat.view()
+    view.flags.writeable = False
+    return view
+
+
+class Found(NamedTuple):
+    """What a pair of flat tensors comes to, but for the buckets."""
+
+    sums: NDArray[np.float64]
+    """(blocks, 6): Σ error, Σ |error|, Σ error², Σ baseline², Σ candidate², Σ baseline · candidate; finite pairs."""
+    counts: NDArray[np.int64]
+    """(5,): pairs that differ, finite pairs without an error, elements that are not finite of the candidate and of the
+    baseline, pairs of which either is not."""
+    ends: NDArray[np.float64]
+    """(3, 2): least and greatest finite element of baseline, candidate and |error|; of none +∞ and −∞."""
+    channels: NDArray[np.float64]
+    """(2, width): Σ error² and Σ baseline² of each column."""
+    spoiled: NDArray[np.int64]
+    """(width,): pairs of each column of which either is not finite."""
+
+
+_DIFFERENT, _ZEROS, _NON_FINITE, _NON_FINITE_BASELINE, _NON_FINITE_PAIRS = range(5)
+
+
+@_part
+def _add_pair(expected: Any, actual: Any, lanes: Array, lane: int) -> Any:
+    """Add a pair to a lane; gives the size of its error."""
+    error = actual - expected
+    size = abs(error)
+    lanes[0, lane] += error
+    lanes[1, lane] += size
+    lanes[2, lane] += error * error
+    lanes[3, lane] += expected * expected
+    lanes[4, lane] += actual * actual
+    lanes[5, lane] += expected * actual
+    lanes[6, lane] += 1.0 if expected != actual else 0.0
+    lanes[7, lane] = expected if expected < lanes[7, lane] else lanes[7, lane]
+    lanes[8, lane] = expected if expected > lanes[8, lane] else lanes[8, lane]
+    lanes[9, lane] = actual if actual < lanes[9, lane] else lanes[9, lane]
+    lanes[10, lane] = actual if actual > lanes[10, lane] else lanes[10, lane]
+    lanes[11, lane] = size if size < lanes[11, lane] else lanes[11, lane]
+    lanes[12, lane] = size if size > lanes[12, lane] else lanes[12, lane]
+    return size
+
+
+@_part
+def _add_pairs(baseline: Array, candidate: Array, sizes: Array, lanes: Array) -> None:
+    """Add a block to zeroed lanes, and leave the sizes of its errors as float32."""
+    lanes[:_ENDS] = 0.0
+    lanes[_ENDS::2], lanes[_ENDS + 1 :: 2] = np.inf, -np.inf
+    whole = baseline.size - baseline.size % _LANES
+    rows = (whole // _LANES, _LANES)
+    expected, actual, size = (
+        baseline[:whole].reshape(rows),
+        candidate[:whole].reshape(rows),
+        sizes[:whole].reshape(rows),
+    )
+    for row in range(rows[0]):
+        for lane in range(_LANES):
+            error = _add_pair(np.float64(expected[row, lane]), np.float64(actual[row, lane]), lanes, lane)
+            size[row, lane] = np.float32(error)
+    for lane in range(baseline.size - whole):
+        error = _add_pair(np.float64(baseline[whole + lane]), np.float64(candidate[whole + lane]), lanes, lane)
+        sizes[whole + lane] = np.float32(error)
+
+
+@_part
+def _widen(ends: Array, least: Any, greatest: Any) -> None:
+    ends[0] = min(ends[0], least)
+    ends[1] = max(ends[1], greatest)
+
+
+@_part
+def _tally(sizes: Array, buckets: Array) -> None:
+    """Count sizes in their buckets, every other one in another column: what is counted twice in a row need not wait."""
+    bits = sizes.view(np.uint32)
+    even = bits.size - bits.size % 2
+    for place in range(0, even, 2):
+        buckets[bits[place] >> _DROPPED_BITS, 0] += 1
+        buckets[bits[place + 1] >> _DROPPED_BITS, 1] += 1
+    if even < bits.size:
+        buckets[bits[even] >> _DROPPED_BITS, 0] += 1
+
+
+@_part
+def _sum_channels(baseline: Array, candidate: Array, noise: Array, signal: Array) -> None:
+    for row in range(baseline.shape[0]):
+        for channel in range(baseline.shape[1]):
+            expected = np.float64(baseline[row, channel])
+            error = np.float64(candidate[row, channel]) - expected
+            noise[channel] += error * error
+            signal[channel] += expected * expected
+
+
+@_part
+def _add_spoiled(baseline: Array, candidate: Array, sums: Array, found: Found, buckets: Array) -> None:
+    """Add a block with something that is not finite, or whose squares are not, element by element."""
+    sums[:] = 0.0
+    size = np.empty(1, np.float32)
+    for place in range(baseline.size):
+        expected, actual = np.float64(baseline[place]), np.float64(candidate[place])
+        error = actual - expected
+        found.counts[_DIFFERENT] += expected != actual
+        for side, value in ((0, expected), (1, actual)):
+            if math.isfinite(value):
+                _widen(found.ends[side], value, value)
+        found.counts[_NON_FINITE_BASELINE] += not math.isfinite(expected)
+        found.counts[_NON_FINITE] += not math.isfinite(actual)
+        if not (math.isfinite(expected) and math.isfinite(actual)):
+            found.counts[_NON_FINITE_PAIRS] += 1
+            if found.spoiled.size:
+                found.spoiled[place % found.spoiled.size] += 1
+            continue
+        found.counts[_ZEROS] += error == 0
+        _widen(found.ends[2], abs(error), abs(error))
+        size[0] = np.float32(abs(error))
+        _tally(size, buckets)
+        products = (error, abs(error), error * error, expected * expected, actual * actual, expected * actual)
+        for which in range(_SUMS):
+            sums[which] += products[which]
+        if found.spoiled.size:
+            found.channels[0, place % found.spoiled.size] += error * error
+            found.channels[1, place % found.spoiled.size] += expected * expected
+
+
+@_part
+def _add_finite(baseline: Array, candidate: Array, sizes: Array, lanes: Array, found: Found, buckets: Array) -> None:
+    """Add all but the sums of a block in which everything is finite, squares too."""
+    different = int(lanes[_SUMS].sum())
+    found.counts[_DIFFERENT] += different
+    found.counts[_ZEROS] += baseline.size - different
+    for side in range(3):
+        _widen(found.ends[side], lanes[_ENDS + 2 * side].min(), lanes[_ENDS + 2 * side + 1].max())
+    _tally(sizes, buckets)
+    width = found.spoiled.size
+    if width:
+        rows = (baseline.size // width, width)
+        _sum_channels(baseline.reshape(rows), candidate.reshape(rows), found.channels[0], found.channels[1])
+
+
+@_kept
+def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Found:
+    """Compare two flat tensors of one dtype, float32 or float64; read-only, so that one compiled function does for all.
+
+    Args:
+        width: Channels to be summed by themselves, 0 for none; the size is a multiple of it.
+        buckets: of `take_buckets`: here the sizes of finite errors are counted, to be drained.
+    """
+    block = BLOCK if width == 0 else max(BLOCK - BLOCK % width, width)
+    found = Found(
+        np.zeros(((baseline.size + block - 1) // block, _SUMS)),
+        np.zeros(5, np.int64),
+        np.full((3, 2), np.inf),
+        np.zeros((2, width)),
+        np.zeros(width, np.int64),
+    )
+    found.ends[:, 1] = -np.inf
+    lanes, room = np.empty((_ROWS, _LANES)), np.empty(min(block, baseline.size), np.float32)
+    for place in range(found.sums.shape[0]):
+        expected = baseline[place * block : (place + 1) * block]
+        actual = candidate[place * block : (place + 1) * block]
+        sums, sizes = found.sums[place], room[: expected.size]
+        _add_pairs(expected, actual, sizes, lanes)
+        for which in range(_SUMS):
+            sums[which] = lanes[which].sum()
+        # A sum of squares is finite only if each of them is.
+        if math.isfinite(sums[3] + sums[4]):
+            _add_finite(expected, actual, sizes, lanes, found, buckets)
+        else:
+            _add_spoiled(expected, actual, sums, found, buckets)
+    return found
+
+
+@_kept
+def sketch(values: Array, buckets: Array) -> tuple[int, int, Array]:
+    """Count the sizes of a flat float64 tensor in buckets of `take_buckets`; gives zeros, not finite, and both ends."""
+    zeros, held = 0, 0
+    ends = np.array([np.inf, -np.inf])
+    room = np.empty(min(BLOCK, values.size), np.float32)
+    for start in range(0, values.size, BLOCK):
+        fill = 0
+        for value in values[start : start + BLOCK]:
+            if math.isfinite(value):
+                zeros += value == 0
+                _widen(ends, abs(value), abs(value))
+                room[fill] = np.float32(abs(value))
+                fill += 1
+        _tally(room[:fill], buckets)
+        held += fill
+    return zeros, values.size - held, ends
+
+
+@_kept
+def drain(buckets: Array, greatest: float, counted: int, zeros: int) -> tuple[int, Array]:
+    """Take out the sizes that were counted, but for the zeros, which the least subnormals share a bucket with.
+
+    Gives the first bucket that holds anything, and the counts from there to the bucket of the greatest size; the
+    buckets are zeros again.
+    """
+    buckets[0, 0] -= zeros
+    top: Any = np.array([greatest], np.float32).view(np.uint32)[0] >> _DROPPED_BITS
+    left: Any = counted - zeros
+    first: Any = top + 1
+    while left > 0:
+        first -= 1
+        left -= buckets[first, 0] + buckets[first, 1]
+    counts = np.empty(top + 1 - first if counted > zeros else 0, np.int64)
+    for place in range(counts.size):
+        counts[place] = buckets[first + place, 0] + buckets[first + place, 1]
+        buckets[first + place] = 0
+    return (first if counts.size else 0), counts
+
+
+@_kept
+def count_beyond(values: Array, lowest: float, highest: float) -> tuple[int, int]:
+    """How many elements of a flat tensor lie below one value, and how many above the other; NaN lies nowhere."""
+    below, above = 0, 0
+    for value in values:
+        below += int(np.float64(value) < lowest)
+        above += int(np.float64(value) > highest)
+    return below, above
