@@ -238,20 +238,20 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
     )
     assert (done.status, done.stderr) == (2, "")
     lines = done.stdout.splitlines()
-    assert [line[0] for line in lines[:12]] == ["✓"] * 8 + ["✗"] * 4
-    assert lines[13][0] == "·"  # a browser is not needed, nor is node-native before it
+    assert [line[0] for line in lines[:13]] == ["✓"] * 9 + ["✗"] * 4
+    assert lines[14][0] == "·"  # a browser is not needed, nor is node-native before it
     mend = (
         "Node.js at '/nowhere/node' does not start ([Errno 2] No such file or directory: '/nowhere/node'); "
         "set QUANTLAB_NODE to a Node.js of 20.11 or newer"
     )
-    assert [line[2:].split(maxsplit=1)[0] for line in lines[8:12]] == ["Node.js", "tfjs", "LiteRT.js", "ONNX"]
-    assert all(line.endswith(f"  {mend}") for line in lines[8:12])
-    assert lines[13].endswith(
+    assert [line[2:].split(maxsplit=1)[0] for line in lines[9:13]] == ["Node.js", "tfjs", "LiteRT.js", "ONNX"]
+    assert all(line.endswith(f"  {mend}") for line in lines[9:13])
+    assert lines[14].endswith(
         "  the browser at '/nowhere/chrome' does not start ([Errno 2] No such file or directory: '/nowhere/chrome'); "
         "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
         "or leave these runtimes out with --runtimes"
     )
-    assert lines[-1] == "4 of 14 need mending"
+    assert lines[-1] == "4 of 15 need mending"
 
 
 # Artifacts alone

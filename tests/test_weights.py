@@ -51,21 +51,26 @@ def figures_of(row):
     return {name: getattr(row, name) for name in names}
 
 
-def official_weights(folder, target):
-    """What the official reader makes of each weight, read in a child so that TensorFlow stays out of this process."""
+def official_weights(*folders, target):
+    """What the official reader makes of each folder's weights; in a child, so that TensorFlow stays out of here."""
     code = (
         "import json, sys, numpy as np; from pathlib import Path; from tensorflowjs.read_weights import read_weights\n"
-        "manifest = json.loads(Path(sys.argv[1], 'model.json').read_text())['weightsManifest']\n"
-        "read = read_weights(manifest, sys.argv[1], flatten=True)\n"
-        "data = {str(place): each['data'] for place, each in enumerate(read)}\n"
-        "np.savez(sys.argv[2], names=[each['name'] for each in read], **data)"
+        "for place, folder in enumerate(sys.argv[2:]):\n"
+        "    manifest = json.loads(Path(folder, 'model.json').read_text())['weightsManifest']\n"
+        "    read = read_weights(manifest, folder, flatten=True)\n"
+        "    data = {str(number): each['data'] for number, each in enumerate(read)}\n"
+        "    np.savez(f'{sys.argv[1]}/{place}.npz', names=[each['name'] for each in read], **data)"
     )
     environment = {**os.environ, "TFDF_DISABLE_WELCOME_MESSAGE": "1"}
-    command = [sys.executable, "-c", code, str(folder), str(target)]
+    command = [sys.executable, "-c", code, str(target), *map(str, folders)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with np.load(target) as arrays:
-        return {str(name): arrays[str(place)] for place, name in enumerate(arrays["names"])}
+    return [_named(target / f"{place}.npz") for place in range(len(folders))]
+
+
+def _named(file):
+    with np.load(file) as arrays:
+        return {str(name): arrays[str(number)] for number, name in enumerate(arrays["names"])}
 
 
 def tfjs_channels(name, shape):
@@ -77,8 +82,7 @@ def tfjs_channels(name, shape):
 @pytest.mark.parametrize("model", ["fashion", "kws"])
 def test_tfjs_rows_equal_what_the_official_reader_gives(model, real_variants, tmp_path):  # noqa: F811  # pytest fills it
     variants = real_variants(model)
-    expected = official_weights(variants["tfjs-float32"], tmp_path / "float32.npz")
-    actual = official_weights(variants["tfjs-uint8"], tmp_path / "uint8.npz")
+    expected, actual = official_weights(variants["tfjs-float32"], variants["tfjs-uint8"], target=tmp_path)
     rows = compared(variants, "tfjs-uint8")
     assert [row.tensor for row in rows] == list(actual)
     assert {row.reason for row in rows} == {None}

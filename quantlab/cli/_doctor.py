@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,13 +29,15 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Try everything that a study needs; a few seconds, since TensorFlow is imported."""
+    """Try everything that a study needs, two at a time; some seconds, since TensorFlow is imported again and again."""
+    with ThreadPoolExecutor(2) as pool:
+        imports = pool.map(lambda module: _check(f"import {module}", functools.partial(_import, module)), _MODULES)
+        python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))
+        return [python, *imports, *_programs()]
+
+
+def _programs() -> list[Check]:
     return [
-        _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3])),
-        *(
-            _check(f"import {module}", functools.partial(_import, module, package))
-            for module, package in _MODULES.items()
-        ),
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
         _check("tfjs in Node.js", lambda: _environment("tfjs")),
         _check("LiteRT.js in Node.js", lambda: _environment("tflite")),
@@ -44,16 +47,17 @@ def examine() -> list[Check]:
     ]
 
 
-_MODULES = {
-    "tensorflow": "tensorflow",
-    "keras": "keras",
-    "tf_keras": "tf_keras",
-    "tensorflowjs": "tensorflowjs",
-    "ai_edge_litert.interpreter": "ai-edge-litert",
-    "onnxruntime": "onnxruntime",
-    "tf2onnx": "tf2onnx",
+_MODULES: Mapping[str, tuple[str, str]] = {
+    "tensorflow": ("tensorflow", "import tensorflow"),
+    "keras": ("keras", "import tensorflow, keras"),
+    "tf_keras": ("tf_keras", "import tensorflow, tf_keras"),
+    "tensorflowjs": ("tensorflowjs", "import tensorflow, tensorflowjs"),
+    "ai_edge_litert.interpreter": ("ai-edge-litert", "import ai_edge_litert.interpreter"),
+    "onnxruntime": ("onnxruntime", "import onnxruntime"),
+    "tf2onnx": ("tf2onnx", "import tensorflow, tf2onnx"),
+    "numba": ("numba", "import numba"),
 }
-"""Module → the distribution that has it; each is imported in a process of its own, as conversion does."""
+"""Module → the distribution that has it, and how it is imported in a process of its own, as its user does."""
 
 
 def _check(name: str, find: Callable[[], str]) -> Check:
@@ -78,13 +82,14 @@ def build_runtime(name: str) -> str:
 _BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
 
 
-def _import(module: str, package: str) -> str:
+def _import(module: str) -> str:
+    package, statement = _MODULES[module]
     try:
         found = version(package)
     except PackageNotFoundError as error:
         raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
     answer = subprocess.run(
-        [sys.executable, "-c", f"import tensorflow, {module}"],
+        [sys.executable, "-c", statement],
         env=python_environment(onednn=False),
         capture_output=True,
         text=True,
