@@ -1,7 +1,7 @@
 """What every runtime is, and what it is handed to work with: the contract of this family."""
 
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,7 @@ from typing import Self
 from quantlab.processes import Child, Message
 from quantlab.runtimes.exchange import Job, TimingPlan
 
-__all__ = ["Runtime", "Workshop"]
+__all__ = ["Lane", "Runtime", "Workshop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class Runtime:
     """Where `--fallback` runs what this backend lacks an op for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One child that several come back to, one at a time: what each has opened in it is still there."""
+
+    kind: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass(slots=True)
 class Workshop:
     """The children of a study: idle ones are kept for the next job, and all are ended at the end.
@@ -68,15 +76,22 @@ class Workshop:
     _all: list[Child] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+    _lanes: tuple[Lane, ...] = field(default_factory=lambda: (Lane("lane 0"), Lane("lane 1")))
+    _dealt: dict[str, Lane] = field(default_factory=dict)
 
-    def take(self, kind: str, start: Callable[[], Child]) -> Child:
-        """An idle child of a kind, or a new one."""
+    def lane(self, graph: str) -> Lane:
+        """One of two lanes, for who must come back to the child that opened a graph; new graphs take turns."""
         with self._lock:
-            idle = self._idle.setdefault(kind, [])
-            while idle:
-                child = idle.pop()
-                if child.alive:
-                    return child
+            return self._dealt.setdefault(graph, self._lanes[len(self._dealt) % len(self._lanes)])
+
+    def take(self, kinds: Sequence[str], start: Callable[[], Child]) -> Child:
+        """An idle child of the first of some kinds that has one, or a new one."""
+        with self._lock:
+            for idle in (self._idle.setdefault(kind, []) for kind in kinds):
+                while idle:
+                    child = idle.pop()
+                    if child.alive:
+                        return child
         return self.keep(start())
 
     def give_back(self, kind: str, child: Child) -> None:

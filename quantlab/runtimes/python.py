@@ -4,9 +4,10 @@ A worker uses one thread, so that two of them fill two cores, and keeps oneDNN o
 TF_ENABLE_ONEDNN_OPTS=0 says otherwise.
 """
 
+import contextlib
 import platform
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.processes import Child, Message, python_environment
 from quantlab.runtimes._native_addon import onednn
-from quantlab.runtimes._workshop import Workshop
+from quantlab.runtimes._workshop import Lane, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
 __all__ = ["answer", "ask", "environment", "reference_environment", "run", "time"]
@@ -65,9 +66,12 @@ def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, N
         yield from child.messages(workshop.stall_seconds)
 
 
-def ask(request: Mapping[str, Any], workshop: Workshop) -> Generator[Message, None, None]:
-    """Send a worker one request and give on what it answers; see `_python_worker` for the requests."""
-    child = workshop.take(_KIND, lambda: _start(workshop))
+def ask(request: Mapping[str, Any], workshop: Workshop, *, kind: str = _KIND) -> Generator[Message, None, None]:
+    """Send a worker one request and give on what it answers; see `_python_worker` for the requests.
+
+    Who asks for a kind of its own, one request after the other, is answered by the same worker while that lives.
+    """
+    child = workshop.take((kind, _KIND), lambda: _start(workshop))
     answered = False
     try:
         child.send(request)
@@ -77,21 +81,33 @@ def ask(request: Mapping[str, Any], workshop: Workshop) -> Generator[Message, No
     finally:
         # Whoever listens may stop in the middle; then the worker is still busy, and of no use to the next.
         if answered:
-            workshop.give_back(_KIND, child)
+            workshop.give_back(kind, child)
         else:
             child.close()
 
 
 def answer(
-    request: Mapping[str, Any], kind: str, workshop: Workshop, *, error: type[QuantlabError] = TrialError
+    request: Mapping[str, Any],
+    kind: str,
+    workshop: Workshop,
+    *,
+    error: type[QuantlabError] = TrialError,
+    lane: Lane | None = None,
 ) -> Message:
     """The message of a kind among what a worker says; heard to its end, so that the worker is free for the next.
+
+    In a lane others wait until then, and the worker that answers is always the same.
 
     Raises:
         error: If the request failed.
     """
+    with lane.lock if lane else contextlib.nullcontext():
+        return _answered(ask(request, workshop, kind=lane.kind if lane else _KIND), kind, error)
+
+
+def _answered(messages: Iterable[Message], kind: str, error: type[QuantlabError]) -> Message:
     found: Message | None = None
-    for message in ask(request, workshop):
+    for message in messages:
         if message["type"] == "failed":
             raise error(str(message["reason"]))
         if message["type"] == kind:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.processes import Child, Message
 from quantlab.runtimes import python
-from quantlab.runtimes._workshop import Runtime, Workshop
+from quantlab.runtimes._workshop import Lane, Runtime, Workshop
 from quantlab.runtimes.exchange import Job, job_document
 from quantlab.types import Codes, TapSpec
 
@@ -48,8 +48,14 @@ class Session(Protocol):
 
 def graph_taps(job: Job, workshop: Workshop) -> tuple[TapSpec, ...]:
     """Every tensor inside a graph-model, or inside the reference's graph (`format` is `reference-graph`)."""
-    said = python.answer({"request": "list-taps", "job": job_document(job)}, "taps", workshop)
+    request = {"request": "list-taps", "job": job_document(job)}
+    said = python.answer(request, "taps", workshop, lane=_lane(job, workshop))
     return tuple(_spec(each) for each in said["taps"])
+
+
+def _lane(job: Job, workshop: Workshop) -> Lane:
+    """Each graph is opened in one worker: in whichever is idle, all would be in every worker before long."""
+    return workshop.lane(f"{job.format} {job.artifact}")
 
 
 def _spec(said: Mapping[str, Any]) -> TapSpec:
@@ -73,14 +79,16 @@ class _Scratch:
 
 @dataclass(slots=True)
 class _PythonSession:
-    """A session in a Python worker, which may serve others too."""
+    """A session in a Python worker, which serves others too."""
 
     workshop: Workshop
     request: Message
     scratch: _Scratch
+    lane: Lane
 
     def read(self, start: int, stop: int) -> Reading:
-        said = python.answer({**self.request, "start": start, "stop": stop}, "tapped", self.workshop)
+        request = {**self.request, "start": start, "stop": stop}
+        said = python.answer(request, "tapped", self.workshop, lane=self.lane)
         return _reading(self.scratch.whole(), said["tensors"], stop - start)
 
 
@@ -93,7 +101,7 @@ def open_python(job: Job, taps: Sequence[str], file: Path, workshop: Workshop) -
         "taps": list(taps),
         "file": str(file.absolute()),
     }
-    return _PythonSession(workshop, request, _Scratch(file))
+    return _PythonSession(workshop, request, _Scratch(file), _lane(job, workshop))
 
 
 def _reading(whole: npt.NDArray[np.uint8], tensors: Sequence[Message], samples: int) -> Reading:

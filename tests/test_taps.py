@@ -1,0 +1,88 @@
+"""Sessions: a graph stays in the worker that opened it, and whoever waits for that worker is answered or told."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from quantlab.errors import TrialError
+from quantlab.runtimes import RUNTIMES, Job, Workshop, input_files
+from quantlab.runtimes.exchange import TensorFile
+from quantlab.runtimes.taps import graph_taps, open_child, open_python
+
+
+def tap_job(workbench, name="activations"):
+    variant, samples = workbench.float32(name, "tfjs"), workbench.samples(name)
+    (port,), (output,) = variant.outputs, workbench.models[name].outputs
+    outputs = (TensorFile(port.name, "", 0, output.shape[1:], "float32", port.tensor, port.position),)
+    return Job("tfjs", str(variant.path), "", 3, 0, samples.n, input_files(samples, variant), outputs, {})
+
+
+def test_graphs_take_turns_and_each_stays_in_its_lane(tmp_path):
+    with Workshop(tmp_path, stall_seconds=60) as workshop:
+        first, second, third = (workshop.lane(graph) for graph in ("a", "b", "c"))
+        assert (first is workshop.lane("a"), second is workshop.lane("b")) == (True, True)
+        assert (first is third, first is second) == (True, False)
+
+
+def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path, monkeypatch):
+    """Else every graph would be opened in every worker before long, and memory would grow with the samples."""
+    job = tap_job(workbench)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        started, keep = [], workshop.keep
+        monkeypatch.setattr(Workshop, "keep", lambda _, child: started.append(child) or keep(child))
+        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        # The same graph under three names, as that of three variants.
+        jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
+        sessions = [open_python(each, names, tmp_path / f"{len(each.artifact)}.bin", workshop) for each in jobs]
+        with ThreadPoolExecutor(4) as pool:
+            read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
+        assert len(read[0]) > 10
+        assert all(each == read[0] for each in read)
+        assert len(started) == 2
+
+
+def test_a_session_is_opened_again_where_its_worker_died(workbench, tmp_path):
+    job = tap_job(workbench)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        session = open_python(job, names, tmp_path / "taps.bin", workshop)
+        before = {name: np.array(value) for name, value in session.read(0, 3).taps.items()}
+        workshop.take([workshop.lane(f"{job.format} {job.artifact}").kind], pytest.fail).close()
+        after = session.read(0, 3).taps
+        assert before.keys() == after.keys()
+        assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_path):
+    job = tap_job(workbench)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        session = open_python(job, names, tmp_path / "taps.bin", workshop)
+        session.read(0, 1)
+        lane = workshop.lane(f"{job.format} {job.artifact}")
+        found = []
+
+        def read():
+            try:
+                session.read(0, 1)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the thread must end
+                found.append(error)
+
+        with lane.lock:
+            waiting = threading.Thread(target=read)
+            waiting.start()
+            workshop.close()
+        waiting.join(60)
+        assert not waiting.is_alive()
+        assert found
+
+
+def test_a_range_that_there_is_not_is_refused(workbench, tmp_path):
+    job = tap_job(workbench)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        session = open_child(job, [], tmp_path / "taps.bin", workshop, runtime=RUNTIMES["node-wasm"])
+        with pytest.raises(TrialError, match=f"among the {job.stop} there are"):
+            session.read(0, job.stop + 1)
