@@ -185,12 +185,19 @@ def _summing(of: Callable[..., Any], inside: Inside) -> Callable[..., Any]:
 
 def _sums_of(baseline: Any, candidate: Any) -> str:
     """Which pair it was, by the sessions' files that the tensors are mapped from."""
-    stems = [Path(getattr(each, "filename", None) or "").stem for each in (baseline, candidate)]
+    stems = [_mapped_from(each).stem for each in (baseline, candidate)]
     if stems[1].endswith("-isolated"):
         return "sum nodes by themselves"
     if stems[0] == REFERENCE:
         return "sum against the reference"
     return "sum against float32" if "-float32-" in stems[0] else "sum against the variant in Python"
+
+
+def _mapped_from(array: Any) -> Path:
+    """The file of the map that an array was cut out of."""
+    while array is not None and not hasattr(array, "filename"):
+        array = getattr(array, "base", None)
+    return Path(getattr(array, "filename", None) or "")
 
 
 def _aligning(align: Callable[..., Any], inside: Inside) -> Callable[..., Any]:
