@@ -83,8 +83,9 @@ class Inside:
         begins = [span.begin for span in self.batches[1:]]
         found: list[list[Span]] = [[] for _ in begins]
         for span in self.spans:
-            if span.begin >= begins[0]:
-                found[bisect_right(begins, span.begin) - 1].append(span)
+            # By its end: another child's reading may begin a moment before the reference's.
+            if span.end >= begins[0]:
+                found[bisect_right(begins, span.end) - 1].append(span)
         return found
 
     @property
@@ -170,7 +171,7 @@ def _reading(read: Callable[..., Any], inside: Inside) -> Callable[..., Any]:
 
 
 def _file(session: Any) -> Path:
-    return Path(session.file if hasattr(session, "file") else session.scratch.file)
+    return Path(session.scratch.file)
 
 
 def _summing(of: Callable[..., Any], inside: Inside) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """Which tensors are looked at, and what is said of those that cannot be: names, channels, infinities, loops, shapes."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from quantlab.cli import run
 from quantlab.demo import LOADER, MODEL
 from quantlab.errors import TrialError
+from quantlab.runtimes._workshop import Lane
 from quantlab.runtimes.taps import Reading
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
@@ -179,6 +180,8 @@ def test_a_loop_is_said_and_the_rest_goes_on(odd, capsys):
 class Holds:
     """A session that holds the same six numbers in every batch, as its output too, until it dies."""
 
+    lane = None
+
     def __init__(self, tensor, name="tap", dies_at=None):
         self.tensor, self.name, self.dies_at = tensor, name, dies_at
 
@@ -196,17 +199,22 @@ TAP = TapSpec("tap", (None, 3), "float32", "Conv2D")
 KNOWN = KnownTensors((TAP,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
 
 
-def compare(folder, session, *, runtime="python", batches=1, twins=None):
+def compare(folder, session, *, runtime="python", batches=1, twins=None, isolated=None):
     """A trial's sums over batches of two samples, beside a reference and a float32 variant that hold ones."""
     np.save(folder / "out.npy", ones(2 * batches, 3))
     trial = Trial("tfjs-uint8", runtime, outputs={"out": folder / "out.npy"})
-    sums = TrialSums(trial, KNOWN, session, None, "out", is_float32=False, has_twin=runtime != "python")
+    sums = TrialSums(trial, KNOWN, session, isolated, "out", is_float32=False, has_twin=runtime != "python")
     sessions = {"tfjs-float32": Holds(ones(2, 3)), **(twins or {})}
-    reference = Holds(ones(2, 3), "node")
-    all_of_it = Batches(reference, sessions, [sums], ["tfjs-float32"], "out", np.arange(2 * batches))
-    with ThreadPoolExecutor(2) as pool:
+    with Batches(
+        reference=Holds(ones(2, 3), "node"),
+        twins=sessions,
+        trials=[sums],
+        originals=["tfjs-float32"],
+        scored_output="out",
+        indices=np.arange(2 * batches),
+    ) as all_of_it:
         for start in range(0, 2 * batches, 2):
-            all_of_it.add(pool, (start, start + 2))
+            all_of_it.add((start, start + 2))
     return sums
 
 
@@ -259,6 +267,53 @@ def test_every_baseline_of_every_batch_is_summed(tmp_path):
     )
     found = [(row.baseline, row.count, row.different, row.mean_abs) for row in sums.rows()]
     assert found == [("reference", 18, 18, 2.0), ("float32", 18, 0, 0.0), ("python", 18, 18, 1.0)]
+
+
+def test_what_a_node_strays_by_itself_is_summed(tmp_path):
+    sums = compare(tmp_path, Holds(3 * ones(2, 3)), batches=3, isolated=Holds(1.1 * ones(2, 3)))
+    assert [round(row.isolated_sqnr_db, 4) for row in sums.rows()] == [20.0, 20.0]
+
+
+def test_nodes_by_themselves_may_die_alone(tmp_path):
+    sums = compare(tmp_path, Holds(3 * ones(2, 3)), batches=3, isolated=Holds(1.1 * ones(2, 3), dies_at=2))
+    assert [(row.count, row.isolated_sqnr_db) for row in sums.rows()] == [(18, None), (18, None)]
+    assert sums.notes == ["no isolated errors of tfjs-uint8 in python: it is gone"]
+
+
+def test_a_trial_and_its_nodes_may_die_at_once(tmp_path):
+    isolated = Holds(ones(2, 3), dies_at=2)
+    sums = compare(tmp_path, Holds(ones(2, 3), dies_at=2), batches=3, isolated=isolated)
+    assert [row.count for row in sums.rows()] == [0]
+    assert sums.unreadable == "could not read inside tfjs-uint8 in python: it is gone"
+
+
+def test_a_reference_that_dies_keeps_nobody_waiting(tmp_path):
+    """What is queued behind it is not read any more."""
+
+    class Slow(Holds):
+        reads = 0
+
+        def read(self, start, stop):
+            self.reads += 1
+            time.sleep(0.2)
+            return super().read(start, stop)
+
+    np.save(tmp_path / "out.npy", ones(2, 3))
+    slow, trial = Slow(ones(2, 3)), Trial("tfjs-uint8", "node-wasm", outputs={"out": tmp_path / "out.npy"})
+    trials = [TrialSums(trial, KNOWN, slow, None, "out", is_float32=False, has_twin=False) for _ in range(20)]
+    dead = Holds(ones(2, 3), dies_at=0)
+    dead.lane = Lane("lane 0")
+    batches = Batches(
+        reference=dead,
+        twins={"tfjs-float32": Holds(ones(2, 3))},
+        trials=trials,
+        originals=["tfjs-float32"] * len(trials),
+        scored_output="out",
+        indices=np.arange(2),
+    )
+    with pytest.raises(TrialError, match=r"^it is gone$"), batches:
+        batches.add((0, 2))
+    assert slow.reads < len(trials)
 
 
 def test_a_tapped_run_that_answers_nan_has_strayed_as_far_as_can_be(tmp_path):

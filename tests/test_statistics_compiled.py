@@ -1,5 +1,7 @@
 """The compiled loops: where they are kept, and what becomes of their buckets."""
 
+import math
+import os
 import subprocess
 import sys
 
@@ -11,18 +13,32 @@ from quantlab.statistics import LayerError, _compiled
 SUM = """
 import numpy as np
 {before}
-from quantlab.statistics import LayerError
+from quantlab.statistics import LayerError, _compiled
 print(LayerError.of(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32), channels=True).error.sum_error)
+compare = _compiled.compare if hasattr(_compiled.compare, "_cache") else _compiled.compare.__wrapped__
+print(type(compare._cache).__name__)
 """
 NOWHERE = "import numba.core.caching; numba.core.caching.CacheImpl._locator_classes = []"
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+"""
 
 
 @pytest.mark.parametrize(
-    "before", [pytest.param("", id="kept on disk"), pytest.param(NOWHERE, id="no folder that can be written")]
+    ("before", "cache"),
+    [
+        pytest.param("", "FunctionCache", id="kept on disk"),
+        pytest.param(NOWHERE, "NullCache", id="no folder that can be written"),
+        pytest.param(FULL, "FunctionCache", id="a disk without room"),
+    ],
 )
-def test_a_process_sums_whether_the_loops_can_be_kept_or_not(before):
-    ran = subprocess.run([sys.executable, "-c", SUM.format(before=before)], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "6.0\n", "")
+def test_a_process_sums_whether_the_loops_can_be_kept_or_not(before, cache, tmp_path):
+    command = [sys.executable, "-c", SUM.format(before=before)]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"6.0\n{cache}\n", "")
 
 
 def test_numba_is_not_loaded_before_a_layer_is_compared():
@@ -31,17 +47,38 @@ def test_numba_is_not_loaded_before_a_layer_is_compared():
     assert ran.stdout == "False\n"
 
 
-def test_what_was_counted_before_an_interruption_is_not_counted_again(monkeypatch):
+def test_what_was_counted_before_an_interruption_is_not_counted_again():
     expected = LayerError.of(np.zeros(5), np.ones(5))
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(_compiled, "drain", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            LayerError.of(np.zeros(5), np.full(5, 7.0))
+    buckets = _compiled.take_buckets()
+    zeros, sevens = (_compiled.read_only(np.full(5, value)) for value in (0.0, 7.0))
+    _compiled.compare(zeros, sevens, 0, buckets)
+    assert buckets.sum() == 5  # and whoever counted them went away
     assert LayerError.of(np.zeros(5), np.ones(5)) == expected
+
+
+def test_buckets_are_empty_when_they_are_given_back():
+    equal = np.arange(10, dtype=np.float32)
+    LayerError.of(equal, equal)
+    LayerError.of(equal, equal + np.float32([0, 1e-45, 1, 2, 0, 0, 3, np.nan, 0, 0]))
+    buckets = _compiled.take_buckets()
+    assert not buckets.any()
+    _compiled.give_back(buckets)
+
+
+BIG = np.full(3 * _compiled.BLOCK, 9e151)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate"),
+    [
+        pytest.param(BIG, BIG * 1.1, id="blocks that are finite, and together are not"),
+        pytest.param(BIG * 1e50, np.concatenate([BIG[:5], -BIG[5:]]) * 1e50, id="infinities of both signs"),
+    ],
+)
+def test_what_leaves_the_range_of_float64_spoils_the_figures(baseline, candidate):
+    error = LayerError.of(baseline, candidate).error
+    assert (error.count, error.rms, error.sqnr_db, error.max_abs) == (BIG.size, math.inf, -math.inf, math.inf)
+    assert math.isnan(error.cosine)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -27,12 +27,19 @@ def test_graphs_take_turns_and_each_stays_in_its_lane(tmp_path):
         assert (first is third, first is second) == (True, False)
 
 
-def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path, monkeypatch):
+@dataclass
+class CountedWorkshop(Workshop):
+    started: int = 0
+
+    def keep(self, child):
+        self.started += 1
+        return super().keep(child)
+
+
+def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
     """Else every graph would be opened in every worker before long, and memory would grow with the samples."""
     job = tap_job(workbench)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        started, keep = [], workshop.keep
-        monkeypatch.setattr(Workshop, "keep", lambda _, child: started.append(child) or keep(child))
+    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
         names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
         # The same graph under three names, as that of three variants.
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
@@ -41,7 +48,19 @@ def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path, monkeypa
             read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
         assert len(read[0]) > 10
         assert all(each == read[0] for each in read)
-        assert len(started) == 2
+        assert workshop.started == 2
+
+
+def test_a_worker_that_refused_answers_the_next(workbench, tmp_path):
+    """Whoever holds what it raised must not hold the worker."""
+    job = tap_job(workbench)
+    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        refusing = open_python(job, ["no such node"], tmp_path / "none.bin", workshop)
+        with pytest.raises(TrialError) as refused:
+            refusing.read(0, 1)
+        assert open_python(job, names, tmp_path / "taps.bin", workshop).read(0, 1).taps
+        assert (workshop.started, "no such node" in str(refused.value)) == (1, True)
 
 
 def test_a_session_is_opened_again_where_its_worker_died(workbench, tmp_path):

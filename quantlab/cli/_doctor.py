@@ -29,7 +29,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Try everything that a study needs, two at a time; some seconds, since TensorFlow is imported again and again."""
+    """Try everything that a study needs, libraries two at a time; some seconds, since TensorFlow is imported often."""
     with ThreadPoolExecutor(2) as pool:
         imports = pool.map(lambda module: _check(f"import {module}", functools.partial(_import, module)), _MODULES)
         python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))

@@ -66,12 +66,12 @@ def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, N
         yield from child.messages(workshop.stall_seconds)
 
 
-def ask(request: Mapping[str, Any], workshop: Workshop, *, kind: str = _KIND) -> Generator[Message, None, None]:
+def ask(request: Mapping[str, Any], workshop: Workshop, *, worker: str = _KIND) -> Generator[Message, None, None]:
     """Send a worker one request and give on what it answers; see `_python_worker` for the requests.
 
-    Who asks for a kind of its own, one request after the other, is answered by the same worker while that lives.
+    Who asks for a kind of worker of its own, one request after the other, is answered by the same while that lives.
     """
-    child = workshop.take((kind, _KIND), lambda: _start(workshop))
+    child = workshop.take((worker, _KIND), lambda: _start(workshop))
     answered = False
     try:
         child.send(request)
@@ -81,7 +81,7 @@ def ask(request: Mapping[str, Any], workshop: Workshop, *, kind: str = _KIND) ->
     finally:
         # Whoever listens may stop in the middle; then the worker is still busy, and of no use to the next.
         if answered:
-            workshop.give_back(kind, child)
+            workshop.give_back(worker, child)
         else:
             child.close()
 
@@ -101,8 +101,10 @@ def answer(
     Raises:
         error: If the request failed.
     """
-    with lane.lock if lane else contextlib.nullcontext():
-        return _answered(ask(request, workshop, kind=lane.kind if lane else _KIND), kind, error)
+    asked = ask(request, workshop, worker=lane.kind if lane else _KIND)
+    # Closed before the lock opens: the next in the lane must find the worker given back.
+    with lane.lock if lane else contextlib.nullcontext(), contextlib.closing(asked) as messages:
+        return _answered(messages, kind, error)
 
 
 def _answered(messages: Iterable[Message], kind: str, error: type[QuantlabError]) -> Message:

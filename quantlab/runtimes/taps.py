@@ -43,6 +43,10 @@ class Reading:
 class Session(Protocol):
     """A variant that is open for reading inside."""
 
+    @property
+    def lane(self) -> Lane | None:
+        """Whom it waits for: sessions of one lane are read one after the other. None with a process of its own."""
+
     def read(self, start: int, stop: int) -> Reading:
         """Run some samples; raises a QuantlabError where the runtime cannot."""
 
@@ -136,6 +140,7 @@ class _ChildSession:
     child: Child
     scratch: _Scratch
     stall_seconds: float
+    lane: Lane | None = None
 
     def read(self, start: int, stop: int) -> Reading:
         self.child.send({"start": start, "stop": stop})

@@ -1,10 +1,11 @@
 """The loops over the elements of two tensors, compiled by Numba when they are first called and kept on disk.
 
 NumPy makes fifteen passes of what is one here, each of which takes the interpreter's lock again, so that two threads
-wait for each other more than they compute. Sums are taken in `LANES` columns that are added up at the end of a block:
-processors add several columns at once without another order of additions, so that results are the same on all of them.
+wait for each other more than they compute. Sums are taken in columns that are added up at the end of a block: processors
+add several columns at once without another order of additions, so that results are the same on all of them.
 """
 
+import functools
 import math
 import threading
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from quantlab.statistics.sketch import DROPPED_BITS
 
 __all__ = [
     "BLOCK",
@@ -29,11 +32,10 @@ __all__ = [
 BLOCK = 16_384
 """Elements taken at a time: what is computed of them stays in the processor's cache."""
 
-_BUCKETS = 1 << 15  # of the sketch: the upper 15 bits of a float32 without its sign
-_LANES = 128
-_ENDS, _ROWS = 7, 13
-"""Of the lanes: the first row of least and greatest values, behind sums and how many pairs differ; all of them."""
-_DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
+_BUCKETS = 1 << (31 - DROPPED_BITS)  # of a float32 without its sign
+_COLUMNS = 128
+_UNEQUAL, _ENDS, _ROWS = 6, 7, 13
+"""Of what is added in columns: the row of how many pairs differ, the first of least and greatest values, all."""
 _SUMS = 6
 
 Array = NDArray[Any]
@@ -44,9 +46,18 @@ _part: Callable[[_Function], _Function] = numba.njit(nogil=True)
 def _kept(function: _Function) -> _Function:
     """Compile a function, and keep it beside this file or in the user's cache, if either can be written."""
     try:
-        return numba.njit(nogil=True, cache=True)(function)  # type: ignore[no-any-return]
+        compiled = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # there is no such place
         return _part(function)
+
+    @functools.wraps(compiled)
+    def call(*arguments: Any) -> Any:
+        try:
+            return compiled(*arguments)
+        except OSError:  # the disk is full: it was compiled and could not be kept, and is not called yet
+            return compiled(*arguments)
+
+    return call  # type: ignore[return-value]
 
 
 class _Spare(threading.local):
@@ -85,54 +96,54 @@ class Found(NamedTuple):
     ends: NDArray[np.float64]
     """(3, 2): least and greatest finite element of baseline, candidate and |error|; of none +∞ and −∞."""
     channels: NDArray[np.float64]
-    """(2, width): Σ error² and Σ baseline² of each column."""
+    """(2, width): Σ error² and Σ baseline² of each channel."""
     spoiled: NDArray[np.int64]
-    """(width,): pairs of each column of which either is not finite."""
+    """(width,): pairs of each channel of which either is not finite."""
 
 
 _DIFFERENT, _ZEROS, _NON_FINITE, _NON_FINITE_BASELINE, _NON_FINITE_PAIRS = range(5)
 
 
 @_part
-def _add_pair(expected: Any, actual: Any, lanes: Array, lane: int) -> Any:
-    """Add a pair to a lane; gives the size of its error."""
+def _add_pair(expected: Any, actual: Any, columns: Array, column: int) -> Any:
+    """Add a pair to a column; gives the size of its error."""
     error = actual - expected
     size = abs(error)
-    lanes[0, lane] += error
-    lanes[1, lane] += size
-    lanes[2, lane] += error * error
-    lanes[3, lane] += expected * expected
-    lanes[4, lane] += actual * actual
-    lanes[5, lane] += expected * actual
-    lanes[6, lane] += 1.0 if expected != actual else 0.0
-    lanes[7, lane] = expected if expected < lanes[7, lane] else lanes[7, lane]
-    lanes[8, lane] = expected if expected > lanes[8, lane] else lanes[8, lane]
-    lanes[9, lane] = actual if actual < lanes[9, lane] else lanes[9, lane]
-    lanes[10, lane] = actual if actual > lanes[10, lane] else lanes[10, lane]
-    lanes[11, lane] = size if size < lanes[11, lane] else lanes[11, lane]
-    lanes[12, lane] = size if size > lanes[12, lane] else lanes[12, lane]
+    columns[0, column] += error
+    columns[1, column] += size
+    columns[2, column] += error * error
+    columns[3, column] += expected * expected
+    columns[4, column] += actual * actual
+    columns[5, column] += expected * actual
+    columns[6, column] += 1.0 if expected != actual else 0.0
+    columns[7, column] = expected if expected < columns[7, column] else columns[7, column]
+    columns[8, column] = expected if expected > columns[8, column] else columns[8, column]
+    columns[9, column] = actual if actual < columns[9, column] else columns[9, column]
+    columns[10, column] = actual if actual > columns[10, column] else columns[10, column]
+    columns[11, column] = size if size < columns[11, column] else columns[11, column]
+    columns[12, column] = size if size > columns[12, column] else columns[12, column]
     return size
 
 
 @_part
-def _add_pairs(baseline: Array, candidate: Array, sizes: Array, lanes: Array) -> None:
-    """Add a block to zeroed lanes, and leave the sizes of its errors as float32."""
-    lanes[:_ENDS] = 0.0
-    lanes[_ENDS::2], lanes[_ENDS + 1 :: 2] = np.inf, -np.inf
-    whole = baseline.size - baseline.size % _LANES
-    rows = (whole // _LANES, _LANES)
+def _add_pairs(baseline: Array, candidate: Array, sizes: Array, columns: Array) -> None:
+    """Add a block to zeroed columns, and leave the sizes of its errors as float32."""
+    columns[:_ENDS] = 0.0
+    columns[_ENDS::2], columns[_ENDS + 1 :: 2] = np.inf, -np.inf
+    whole = baseline.size - baseline.size % _COLUMNS
+    rows = (whole // _COLUMNS, _COLUMNS)
     expected, actual, size = (
         baseline[:whole].reshape(rows),
         candidate[:whole].reshape(rows),
         sizes[:whole].reshape(rows),
     )
     for row in range(rows[0]):
-        for lane in range(_LANES):
-            error = _add_pair(np.float64(expected[row, lane]), np.float64(actual[row, lane]), lanes, lane)
-            size[row, lane] = np.float32(error)
-    for lane in range(baseline.size - whole):
-        error = _add_pair(np.float64(baseline[whole + lane]), np.float64(candidate[whole + lane]), lanes, lane)
-        sizes[whole + lane] = np.float32(error)
+        for column in range(_COLUMNS):
+            error = _add_pair(np.float64(expected[row, column]), np.float64(actual[row, column]), columns, column)
+            size[row, column] = np.float32(error)
+    for column in range(baseline.size - whole):
+        error = _add_pair(np.float64(baseline[whole + column]), np.float64(candidate[whole + column]), columns, column)
+        sizes[whole + column] = np.float32(error)
 
 
 @_part
@@ -147,10 +158,10 @@ def _tally(sizes: Array, buckets: Array) -> None:
     bits = sizes.view(np.uint32)
     even = bits.size - bits.size % 2
     for place in range(0, even, 2):
-        buckets[bits[place] >> _DROPPED_BITS, 0] += 1
-        buckets[bits[place + 1] >> _DROPPED_BITS, 1] += 1
+        buckets[bits[place] >> DROPPED_BITS, 0] += 1
+        buckets[bits[place + 1] >> DROPPED_BITS, 1] += 1
     if even < bits.size:
-        buckets[bits[even] >> _DROPPED_BITS, 0] += 1
+        buckets[bits[even] >> DROPPED_BITS, 0] += 1
 
 
 @_part
@@ -195,13 +206,13 @@ def _add_spoiled(baseline: Array, candidate: Array, sums: Array, found: Found, b
 
 
 @_part
-def _add_finite(baseline: Array, candidate: Array, sizes: Array, lanes: Array, found: Found, buckets: Array) -> None:
+def _add_finite(baseline: Array, candidate: Array, sizes: Array, columns: Array, found: Found, buckets: Array) -> None:
     """Add all but the sums of a block in which everything is finite, squares too."""
-    different = int(lanes[_SUMS].sum())
+    different = int(columns[_UNEQUAL].sum())
     found.counts[_DIFFERENT] += different
     found.counts[_ZEROS] += baseline.size - different
     for side in range(3):
-        _widen(found.ends[side], lanes[_ENDS + 2 * side].min(), lanes[_ENDS + 2 * side + 1].max())
+        _widen(found.ends[side], columns[_ENDS + 2 * side].min(), columns[_ENDS + 2 * side + 1].max())
     _tally(sizes, buckets)
     width = found.spoiled.size
     if width:
@@ -226,17 +237,17 @@ def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Fo
         np.zeros(width, np.int64),
     )
     found.ends[:, 1] = -np.inf
-    lanes, room = np.empty((_ROWS, _LANES)), np.empty(min(block, baseline.size), np.float32)
+    columns, room = np.empty((_ROWS, _COLUMNS)), np.empty(min(block, baseline.size), np.float32)
     for place in range(found.sums.shape[0]):
         expected = baseline[place * block : (place + 1) * block]
         actual = candidate[place * block : (place + 1) * block]
         sums, sizes = found.sums[place], room[: expected.size]
-        _add_pairs(expected, actual, sizes, lanes)
+        _add_pairs(expected, actual, sizes, columns)
         for which in range(_SUMS):
-            sums[which] = lanes[which].sum()
+            sums[which] = columns[which].sum()
         # A sum of squares is finite only if each of them is.
         if math.isfinite(sums[3] + sums[4]):
-            _add_finite(expected, actual, sizes, lanes, found, buckets)
+            _add_finite(expected, actual, sizes, columns, found, buckets)
         else:
             _add_spoiled(expected, actual, sums, found, buckets)
     return found
@@ -269,7 +280,7 @@ def drain(buckets: Array, greatest: float, counted: int, zeros: int) -> tuple[in
     buckets are zeros again.
     """
     buckets[0, 0] -= zeros
-    top: Any = np.array([greatest], np.float32).view(np.uint32)[0] >> _DROPPED_BITS
+    top: Any = np.array([greatest], np.float32).view(np.uint32)[0] >> DROPPED_BITS
     left: Any = counted - zeros
     first: Any = top + 1
     while left > 0:
@@ -279,6 +290,7 @@ def drain(buckets: Array, greatest: float, counted: int, zeros: int) -> tuple[in
     for place in range(counts.size):
         counts[place] = buckets[first + place, 0] + buckets[first + place, 1]
         buckets[first + place] = 0
+    buckets[0] = 0  # zeros were counted in both columns and taken out of one
     return (first if counts.size else 0), counts
 
 

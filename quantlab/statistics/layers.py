@@ -110,8 +110,8 @@ class LayerError(Sums):
         Args:
             baseline: Any shape, zero-size too; real numbers. What is not contiguous is copied first.
             candidate: The same shape; an integer activation as the floats its codes stand for.
-            channels: Whether to sum each index of the last axis by itself, for about 1 ns an element more; a tensor
-                of samples alone, (n,), has no channels.
+            channels: Whether to sum each index of the last axis by itself, for 0.2 to 3 ns an element more, most where
+                they are few; a tensor of samples alone, (n,), has no channels.
             codes: What the candidate's codes stand for, so that those at the ends of the range are counted.
 
         Raises:
@@ -135,9 +135,9 @@ class LayerError(Sums):
                 non_finite=non_finite,
                 non_finite_reference=non_finite_baseline,
                 largest_error=max(0.0, ends.greatest),
-                **{name: math.fsum(column) for name, column in zip(_SUMS, found.sums.T.tolist(), strict=True)},
+                **{name: _total(column) for name, column in zip(_SUMS, found.sums.T, strict=True)},
             ),
-            ErrorSketch.drained(buckets, baseline.size - spoiled, zeros, spoiled, ends),
+            ErrorSketch.drained(buckets, ends, finite=baseline.size - spoiled, zeros=zeros, non_finite=spoiled),
             ends_candidate,
             ends_baseline,
             coded=baseline.size if codes else 0,
@@ -172,6 +172,15 @@ _SUMS = (
     "sum_product",
 )
 """What each block is summed into, in the order of `Found.sums`."""
+
+
+def _total(blocks: NDArray[np.float64]) -> float:
+    """Exactly rounded; infinite, or NaN, where one is or all together leave float64's range."""
+    try:
+        return math.fsum(blocks.tolist())
+    except (OverflowError, ValueError):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(blocks.sum())
 
 
 def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.sums import Sums
 
-__all__ = ["SKETCH_ACCURACY", "ErrorSketch", "Range"]
+__all__ = ["DROPPED_BITS", "SKETCH_ACCURACY", "ErrorSketch", "Range"]
 
 SKETCH_ACCURACY = 0.004
 """How far a quantile may be from the true one, relative to it: half a bucket is 2⁻⁸, and float32 rounds by 2⁻²⁴."""
 
-_DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
+DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
 _INFINITY = 0xFF << 7
 """The bucket of what float32 cannot hold: the difference of two float32 values may be twice its greatest."""
 
@@ -80,10 +80,12 @@ class ErrorSketch(Sums):
         flat = np.ascontiguousarray(errors, np.float64).reshape(-1)
         buckets = _compiled.take_buckets()
         zeros, non_finite, ends = _compiled.sketch(_compiled.read_only(flat), buckets)
-        return ErrorSketch.drained(buckets, flat.size - non_finite, zeros, non_finite, Range(*ends.tolist()))
+        return ErrorSketch.drained(
+            buckets, Range(*ends.tolist()), finite=flat.size - non_finite, zeros=zeros, non_finite=non_finite
+        )
 
     @staticmethod
-    def drained(buckets: NDArray[np.int64], finite: int, zeros: int, non_finite: int, ends: Range) -> "ErrorSketch":
+    def drained(buckets: NDArray[np.int64], ends: Range, *, finite: int, zeros: int, non_finite: int) -> "ErrorSketch":
         """Make a sketch of what compiled loops counted; the buckets are of `take_buckets`, and given back."""
         from quantlab.statistics import _compiled
 
@@ -162,7 +164,7 @@ def _midpoint(bucket: int) -> float:
     """Halfway between the least float32 of the bucket and of the next; infinite for the last."""
     if bucket >= _INFINITY:
         return math.inf
-    edges = (np.array([bucket, bucket + 1], np.uint32) << _DROPPED_BITS).view(np.float32).astype(np.float64)
+    edges = (np.array([bucket, bucket + 1], np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
     # The bucket after the greatest finite one begins where float32's next power of two would.
     upper = edges[1] if np.isfinite(edges[1]) else 2.0**128
     return float((edges[0] + upper) / 2)

@@ -117,12 +117,17 @@ class TrialSums:
         self._add_drift(reading, measured)
 
     def steps(self, baselines: Baselines) -> list[Callable[[], None]]:
-        """What is left to do for the samples taken last, a step a tensor; threads may do them at once, in any order."""
+        """What is left to do for the samples taken last, a step a tensor; threads may do them at once, in any order.
+
+        Notes which tensors have no error of their own, which the float32 variant's names tell.
+        """
         if self._reading is None:
             return []
         taps, original = self._reading.taps, baselines.float32
+        # By name: of two tensors of one name, as a file of the user's may have, there is one reading.
+        wanted = {tap.name: tap for tap in self.tensors.wanted if tap.name in taps}
         steps: list[Callable[[], None]] = [
-            partial(self._add_tap, tap, taps[tap.name], baselines) for tap in self.tensors.wanted if tap.name in taps
+            partial(self._add_tap, tap, taps[name], baselines) for name, tap in wanted.items()
         ]
         if self._alone is None:
             return steps

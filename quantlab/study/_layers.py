@@ -5,7 +5,6 @@ batch. What a batch held lies in one file a session, which the next batch overwr
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +35,6 @@ Array = npt.NDArray[Any]
 
 _ALIGN_SAMPLES = 8
 _BATCH_BYTES = 64 << 20  # of one variant's tensors; with all variants open some of it lies in memory many times
-_AT_ONCE = 2
 
 
 @dataclass(slots=True)
@@ -137,19 +135,18 @@ class LayerStudy:
             for tap in each.tensors.wanted
             if (alignment := each.tensors.alignment(tap)) and alignment.reference
         }
-        batches = Batches(
-            open_reference(self.feed, self.model, sorted(needed)).session,
-            self._twins(sums),
-            sums,
-            [self._format(each.trial) for each in sums],
-            self.scored_output,
-            self.indices,
-        )
         size = max(1, min(self.feed.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with Batches(
+            reference=open_reference(self.feed, self.model, sorted(needed)).session,
+            twins=self._twins(sums),
+            trials=sums,
+            originals=[self._format(each.trial) for each in sums],
+            scored_output=self.scored_output,
+            indices=self.indices,
+        ) as batches:
             for start in range(0, self.feed.samples.n, size):
                 part = (start, min(start + size, self.feed.samples.n))
-                batches.add(pool, part)
+                batches.add(part)
                 self.feed.context.progress.advance(step, part[1] - part[0])
 
     def _twins(self, sums: Sequence[TrialSums]) -> dict[str, Session]:

@@ -261,7 +261,7 @@ function endWithParent() {
 /** Frees what nobody holds any more: the engine has such a function, but shows it only when it is asked to. */
 function exposeCollector() {
   v8.setFlagsFromString('--expose-gc');
-  return /** @type {(options: { type: 'minor' | 'major' }) => void} */ (vm.runInNewContext('gc'));
+  return /** @type {(options: { type: 'minor' }) => void} */ (vm.runInNewContext('gc'));
 }
 
 /**
