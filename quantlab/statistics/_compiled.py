@@ -1,8 +1,8 @@
 """The loops over the elements of two tensors, compiled by Numba when they are first called and kept on disk.
 
 NumPy makes fifteen passes of what is one here, each of which takes the interpreter's lock again, so that two threads
-wait for each other more than they compute. Sums are taken in columns that are added up at the end of a block: processors
-add several columns at once without another order of additions, so that results are the same on all of them.
+wait for each other more than they compute. Sums are taken in columns, which are added up at the end of a block:
+processors add several columns at once without another order of additions, so that results are the same on all of them.
 """
 
 import functools
