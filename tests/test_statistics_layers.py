@@ -121,6 +121,12 @@ def test_numbers_of_any_dtype_are_compared_as_float64(dtype):
     assert LayerError.of(baseline, candidate) == expected
 
 
+@pytest.mark.parametrize("compare", [LayerError.of, TensorError.of], ids=["layer", "tensor"])
+def test_integers_that_float64_does_not_tell_apart_differ(compare):
+    error = compare(np.array([2**53, 7]), np.array([2**53 + 1, 7]))
+    assert getattr(error, "error", error).different == 1
+
+
 @pytest.mark.parametrize(
     ("baseline", "candidate", "expected"),
     [

@@ -6,7 +6,7 @@ them fifteen times.
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from quantlab.statistics.sketch import ErrorSketch, Range
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError, check_numbers
 from quantlab.types import Codes
+
+if TYPE_CHECKING:
+    from quantlab.statistics._compiled import Found
 
 __all__ = ["ChannelSums", "LayerError"]
 
@@ -125,18 +128,11 @@ class LayerError(Sums):
         expected, actual = _flat_pair(baseline, candidate)
         buckets = _compiled.take_buckets()
         found = _compiled.compare(expected, actual, width, buckets)
-        different, zeros, non_finite, non_finite_baseline, spoiled = found.counts.tolist()
+        _, zeros, *_, spoiled = found.counts.tolist()
         ends_baseline, ends_candidate, ends = (Range(*each) for each in found.ends.tolist())
         below, above = _count_saturated(actual, codes)
         return cls(
-            TensorError(
-                count=baseline.size,
-                different=different,
-                non_finite=non_finite,
-                non_finite_reference=non_finite_baseline,
-                largest_error=max(0.0, ends.greatest),
-                **{name: _total(column) for name, column in zip(_SUMS, found.sums.T, strict=True)},
-            ),
+            _error_of(baseline, candidate, found),
             ErrorSketch.drained(buckets, ends, finite=baseline.size - spoiled, zeros=zeros, non_finite=spoiled),
             ends_candidate,
             ends_baseline,
@@ -172,6 +168,20 @@ _SUMS = (
     "sum_product",
 )
 """What each block is summed into, in the order of `Found.sums`."""
+
+
+def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], found: "Found") -> TensorError:
+    different, _, non_finite, non_finite_baseline, _ = found.counts.tolist()
+    if baseline.dtype.kind in "iu" and candidate.dtype.kind in "iu":  # 64 bits are more than float64 tells apart
+        different = int(np.count_nonzero(np.not_equal(baseline, candidate)))
+    return TensorError(
+        count=baseline.size,
+        different=different,
+        non_finite=non_finite,
+        non_finite_reference=non_finite_baseline,
+        largest_error=max(0.0, float(found.ends[2, 1])),
+        **{name: _total(column) for name, column in zip(_SUMS, found.sums.T, strict=True)},
+    )
 
 
 def _total(blocks: NDArray[np.float64]) -> float:

@@ -27,7 +27,7 @@ class TensorError(Sums):
     count: int = 0
     """Elements compared."""
     different: int = 0
-    """Elements whose values are not equal as float64; NaN equals nothing, −0 equals 0."""
+    """Elements whose values are not equal; NaN equals nothing, −0 equals 0."""
     non_finite: int = 0
     """NaN and infinite elements of the candidate."""
     non_finite_reference: int = 0
@@ -57,12 +57,11 @@ class TensorError(Sums):
         expected, actual = _flat_float64(reference), _flat_float64(candidate)
         finite_expected, finite_actual = np.isfinite(expected), np.isfinite(actual)
         usable = finite_expected & finite_actual
-        different = int(np.count_nonzero(expected != actual))
         if not usable.all():
             expected, actual = expected[usable], actual[usable]
         return cls._of_finite(expected, actual) + cls(
             count=usable.size,
-            different=different,
+            different=int(np.count_nonzero(np.not_equal(reference, candidate))),
             non_finite=usable.size - int(np.count_nonzero(finite_actual)),
             non_finite_reference=usable.size - int(np.count_nonzero(finite_expected)),
         )

@@ -1,7 +1,8 @@
-"""One batch of all trials: every child reads it, then every tensor is summed; two threads are busy to the end of each.
+"""One batch of all trials: every child reads it, then every tensor is summed, so that one trial alone fills two cores.
 
 A study of one trial has four children to ask, the reference's, the float32 variant's, its own and that of its nodes by
-themselves, and some hundred tensors to sum; so the second core never waits for the first, however few trials there are.
+themselves, and some hundred tensors to sum. Each lane has a thread that waits for it, children of their own share two,
+and two threads sum.
 """
 
 from collections.abc import Mapping, Sequence

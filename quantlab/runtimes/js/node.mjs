@@ -279,8 +279,8 @@ function listen() {
         standardInput.on('close', endOrphaned);
         yield JSON.parse(line);
         standardInput.off('close', endOrphaned);
-        // While the parent works on the answer. Else the tensors of a dozen requests would lie about, since the engine
-        // does not count what is held for it outside its heap.
+        // While the parent works on the answer. Left to itself the engine keeps the tensors of a dozen requests, which
+        // lie outside its heap, before it looks which of them nobody holds any more.
         collectGarbage({ type: 'minor' });
       }
     } finally {
