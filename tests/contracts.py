@@ -20,7 +20,7 @@ from small_models import SAMPLES, SmallModel
 from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
 from quantlab.errors import RuntimeUnavailable
 from quantlab.models import ModelOptions
-from quantlab.processes import ChildDied, ChildStalled, Message
+from quantlab.processes import ChildDied, ChildStalled, Message, fork_servers, living_children
 from quantlab.runtimes import Job, Runtime, Workshop, create_output, input_files, python, tensor_file
 from quantlab.settings import SETTINGS
 from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
@@ -219,10 +219,10 @@ def _check_stalls(format_name: str, workbench: Workbench, folder: Path) -> None:
     before = child_processes()
     schemes = [setting.scheme for setting in settings_of(format_name)][:2]
     conversions = convert(
-        format_name, workbench.request(model_for(format_name, "conv"), schemes, folder), stall_seconds=0.05
+        format_name, workbench.request(model_for(format_name, "conv"), schemes, folder), stall_seconds=0.0005
     )
     assert [(each.scheme, each.reason) for each in conversions] == [
-        (scheme, f"while it converted, {_STALLED.format(0.05)}") for scheme in schemes
+        (scheme, f"while it converted, {_STALLED.format(0.0005)}") for scheme in schemes
     ]
     assert child_processes() == before
 
@@ -373,13 +373,16 @@ def _started(process: int) -> int:
 
 
 def child_processes() -> set[int]:
-    """The process ids of our own children, dead ones that nobody waited for included."""
-    found = set()
+    """The process ids of our own children, forked ones and dead ones that nobody waited for included.
+
+    Not the fork servers, which outlive what they are asked for.
+    """
+    found = living_children()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # a process that ended while we looked
             parent = status.read_text().rpartition(")")[2].split()[1]
             found |= {int(status.parent.name)} if int(parent) == os.getpid() else set()
-    return found
+    return found - fork_servers()
 
 
 def evaluate_graph(folder: Path, samples: npt.NDArray[Any], fetched: Sequence[str]) -> list[npt.NDArray[Any]]:

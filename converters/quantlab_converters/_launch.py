@@ -1,17 +1,23 @@
 """Starts the converting process and turns what it says into one result a setting."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from quantlab.errors import QuantlabError
-from quantlab.processes import Child, Message, python_environment
+from quantlab.processes import Child, Message, PythonModule, python_environment
 from quantlab_converters._converter import ConversionRequest
 
-__all__ = ["Conversion", "convert_settings"]
+__all__ = ["Conversion", "convert_settings", "preloaded"]
+
+_TENSORFLOW = ("tensorflow", "keras", "tf_keras", "tensorflowjs")
+
+
+def preloaded(source_format: str | None) -> tuple[str, ...]:
+    """What a converting process finds imported; a source that is an artifact already needs no TensorFlow."""
+    return ("quantlab_converters._table", *(() if source_format else _TENSORFLOW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,14 @@ def convert_settings(
             folder.mkdir(parents=True)
         shutil.rmtree(request.work, ignore_errors=True)
         request.work.mkdir(parents=True)
-        command = [sys.executable, "-m", "quantlab_converters._child"]
-        child = keep(Child(command, log=log, environment=python_environment(onednn=False)))
+        child = keep(
+            Child(
+                PythonModule("quantlab_converters._child", preloaded(request.format)),
+                log=log,
+                environment=python_environment(onednn=False),
+                temporary=request.work.parent / "temporary",
+            )
+        )
         for conversion in _attempt(child, format_name, replace(request, schemes=dict(left)), stall_seconds):
             del left[conversion.scheme]
             yield conversion

@@ -10,7 +10,13 @@ from typing import Self
 from quantlab.processes import Child, Message
 from quantlab.runtimes.exchange import Job, TimingPlan
 
-__all__ = ["Lane", "Runtime", "Workshop"]
+__all__ = ["NO_TENSORFLOW", "TENSORFLOW", "Lane", "Runtime", "Workshop"]
+
+NO_TENSORFLOW: tuple[str, ...] = ("onnx", "quantlab.models", "quantlab.runtimes._executors")
+"""What a worker needs for artifacts that TensorFlow has no part in. Not onnxruntime, which starts a thread."""
+
+TENSORFLOW: tuple[str, ...] = ("tensorflow", "keras", "tf_keras", "ai_edge_litert.interpreter", "h5py", *NO_TENSORFLOW)
+"""What a worker needs for the models and artifacts of TensorFlow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,8 @@ class Workshop:
     """For job documents and logs."""
     stall_seconds: float
     """How long a child may say nothing."""
+    preload: tuple[str, ...] = TENSORFLOW
+    """What workers in Python find imported."""
     _idle: dict[str, list[Child]] = field(default_factory=dict)
     _all: list[Child] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)

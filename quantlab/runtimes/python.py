@@ -6,14 +6,13 @@ TF_ENABLE_ONEDNN_OPTS=0 says otherwise.
 
 import contextlib
 import platform
-import sys
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
 from quantlab.errors import QuantlabError, TrialError
-from quantlab.processes import Child, Message, python_environment
+from quantlab.processes import Child, Message, PythonModule, python_environment
 from quantlab.runtimes._native_addon import onednn
 from quantlab.runtimes._workshop import Lane, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
@@ -122,7 +121,8 @@ def _answered(messages: Iterable[Message], kind: str, error: type[QuantlabError]
 def _start(workshop: Workshop) -> Child:
     threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     return Child(
-        [sys.executable, "-m", "quantlab.runtimes._python_worker"],
+        PythonModule("quantlab.runtimes._python_worker", workshop.preload),
         log=workshop.folder / "python.log",
         environment={**python_environment(onednn=onednn()), **threads},
+        temporary=workshop.folder / "temporary",
     )

@@ -1,0 +1,31 @@
+"""Child processes that answer in JSON lines: with a log, a time limit, and none left behind.
+
+Converters and runtimes can abort, hang or eat memory; in a process of their own that costs one row. The parent
+uses `Child`; a child written in Python calls `serve`. Standard output of a child carries messages only: whatever
+libraries print goes to its log. A child that is a Python module is a fork of a process that has imported TensorFlow
+already, where that is possible (`PythonModule`).
+"""
+
+from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children
+from quantlab.processes.environment import import_path, python_environment
+from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
+from quantlab.processes.serving import Emit, Message, describe, import_modules, serve
+from quantlab.processes.start import PythonModule
+
+__all__ = [
+    "Child",
+    "ChildDied",
+    "ChildStalled",
+    "Emit",
+    "Message",
+    "PythonModule",
+    "describe",
+    "end_fork_servers",
+    "fork_servers",
+    "import_modules",
+    "import_path",
+    "living_children",
+    "python_environment",
+    "serve",
+    "warm_up",
+]

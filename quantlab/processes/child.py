@@ -1,0 +1,198 @@
+"""The parent's side: a process that reads JSON lines and answers in JSON lines."""
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import threading
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from quantlab.errors import QuantlabError
+from quantlab.processes.process import Process, Surroundings
+from quantlab.processes.serving import Message
+from quantlab.processes.start import PythonModule, start
+
+__all__ = ["Child", "ChildDied", "ChildStalled", "living_children"]
+
+_LOG_TAIL_BYTES = 4000
+
+
+class ChildDied(QuantlabError):
+    """The child ended without saying that it was done, or could not be started."""
+
+
+class ChildStalled(QuantlabError):
+    """The child said nothing for longer than it may."""
+
+
+_children: "weakref.WeakSet[Child]" = weakref.WeakSet()
+_children_lock = threading.Lock()
+
+
+def living_children() -> set[int]:
+    """The process ids of this program's children that run now, forked ones too, the oldest first."""
+    with _children_lock:
+        children = list(_children)
+    return {pid for child in children if child.alive and (pid := child.pid) is not None}
+
+
+class Child:
+    """A process that reads JSON lines and answers in JSON lines.
+
+    Use it as a context manager: leaving it, by whatever way, ends the process and all that it started.
+
+    Args:
+        program: A command, or a Python module, which is a fork of this program's fork server where that is possible.
+        log: Where its standard error goes, appended.
+        environment: Variables beside those of this program.
+        after: Called whenever it was ended, for what it started outside its process group, and left behind.
+        temporary: A folder; in it the child gets one of its own as TMPDIR, which is removed with it.
+
+    Raises:
+        ChildDied: If the system refuses to start it.
+    """
+
+    def __init__(
+        self,
+        program: Sequence[str] | PythonModule,
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        after: Callable[[], None] = lambda: None,
+        temporary: Path | None = None,
+    ) -> None:
+        self._log, self._after = log, after
+        self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
+        self._stopped = False
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        try:
+            self._process = self._start(program, environment)
+            threading.Thread(target=self._read, daemon=True).start()
+        except (OSError, RuntimeError) as error:  # a thread that cannot be had is a RuntimeError
+            if hasattr(self, "_process"):
+                self._process.end()
+            self._tidy()
+            raise ChildDied(
+                f"a process could not be started ({describe_refusal(error)}); close programs, or raise the limit of "
+                f"processes and memory (ulimit -a shows them)"
+            ) from error
+        with _children_lock:
+            _children.add(self)
+
+    def _start(self, program: Sequence[str] | PythonModule, environment: Mapping[str, str]) -> Process:
+        own = {"TMPDIR": str(self._temporary)} if self._temporary else {}
+        if self._temporary:
+            self._temporary.mkdir(parents=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as stderr:
+            self._log_start = stderr.tell()  # what stands before are the last words of others
+            surroundings = Surroundings({**os.environ, **environment, **own}, stderr.fileno(), self._temporary)
+            return start(program, surroundings)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # closed by us
+            for line in self._process.stdout:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs, or is about to."""
+        return self._process.alive
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None as long as a fork server has not answered."""
+        return self._process.pid
+
+    def send(self, document: Mapping[str, Any]) -> None:
+        """Write one request; a child that is gone already is noticed by the next `receive`."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(document, allow_nan=False).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def receive(self, stall_seconds: float) -> Message:
+        """The next message.
+
+        Raises:
+            ChildStalled: If none comes in time; the process is ended.
+            ChildDied: If the process ended, or says what is no message; then it is ended.
+        """
+        try:
+            line = self._lines.get(timeout=stall_seconds)
+        except queue.Empty:
+            self.close()
+            raise ChildStalled(
+                f"the process said nothing for {stall_seconds:g} seconds and was ended; "
+                f"if it only needs longer, raise --time-limit"
+            ) from None
+        if line is None:
+            raise ChildDied(self._obituary())
+        return self._parsed(line)
+
+    def _parsed(self, line: bytes) -> Message:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            message = None
+        if not isinstance(message, dict) or "type" not in message:
+            self.close()
+            said = line[:200].decode(errors="replace").strip()
+            raise ChildDied(f"the process was ended, since it said '{said}' where a message was expected")
+        return message
+
+    def messages(self, stall_seconds: float) -> Iterator[Message]:
+        """Messages up to and including the one that ends a request: `done` or `failed`."""
+        while True:
+            message = self.receive(stall_seconds)
+            yield message
+            if message.get("type") in {"done", "failed"}:
+                return
+
+    def _obituary(self) -> str:
+        self._lines.put(None)  # whoever asks again hears the same
+        if self._stopped:
+            return "the process was ended by SIGKILL, since its work was stopped"
+        how = self._process.ending()
+        last = last_line(self._log, since=self._log_start)
+        return f"the process {how}" + (f"; its log ends with: {last}" if last else "")
+
+    def close(self) -> None:
+        """End the process and its group; does nothing where it has ended already."""
+        self._stopped |= self.alive
+        self._process.end()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._after()
+
+
+def describe_refusal(error: OSError | RuntimeError) -> str:
+    """Why the system did not start a process or a thread, without Python's numbers."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def last_line(log: Path, *, since: int) -> str:
+    """The last line after a position of a log that says something, at most 300 characters; else empty."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(since, log.stat().st_size - _LOG_TAIL_BYTES))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    return next((line[:300] for line in reversed(lines) if line), "")

@@ -1,0 +1,336 @@
+"""The fork servers of a program, and the children that they fork (see `quantlab.worker.fork_server`).
+
+There is one server for each set of variables that libraries read while they are imported, oneDNN's switch among them.
+A server belongs to the program that started it: it ends with it, whatever ends it, and all its children too. One that
+was killed is started again for the next child; children that it had forked live on.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import IO, Any, BinaryIO
+
+from quantlab.processes.environment import import_path
+from quantlab.processes.process import Surroundings
+from quantlab.processes.signals import ending_of
+
+__all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "warm_up"]
+
+_READ_AT_IMPORT = (
+    *("CUDA_", "DNNL_", "GLIBC_", "HOME", "KERAS_", "KMP_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "OMP_", "ONEDNN_"),
+    *("OPENBLAS_", "PYTHON", "TFDF_", "TF_", "XLA_"),
+)
+"""How the variables begin that libraries, Python or the loader read once."""
+
+_READ_LATER = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL"}
+"""Those of them that TensorFlow reads before its first op, and so in the child."""
+
+_MOST_SERVERS = 4
+"""Each holds some 300 MB; a program that changes its variables over and over is given the memory back."""
+
+_ENDING_SECONDS = 10.0
+"""How long a killed process may take to be gone; a server that is importing answers only after."""
+
+_SLICE_SECONDS = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class _ForkServer:
+    """A server, and this program's end of the socket pair."""
+
+    process: subprocess.Popen[bytes]
+    channel: socket.socket
+    log: IO[bytes]
+    """A file without a name."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def start(cls, environment: Mapping[str, str]) -> "_ForkServer":
+        ours, theirs = socket.socketpair()
+        log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the server)
+        # One thread: OpenBLAS' own would be missing in every fork. Children get what they were meant to have.
+        quiet = {**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(import_path())}
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "quantlab.worker.fork_server", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=quiet,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            log.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(process, ours, log)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> bool:
+        """Send a request; False where the server is gone."""
+        document = json.dumps(request).encode()
+        head = len(document).to_bytes(4, "big")
+        with self.lock:
+            try:
+                socket.send_fds(self.channel, [head], list(descriptors))
+                self.channel.sendall(document)
+            except OSError:
+                return False
+        return True
+
+    def last_words(self) -> str:
+        """The last line that it printed, else empty."""
+        size = os.fstat(self.log.fileno()).st_size
+        lines = os.pread(self.log.fileno(), size, 0).decode(errors="replace").split("\n")
+        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+    def close(self) -> None:
+        """End it, and with it its children."""
+        self.channel.close()
+        try:
+            self.process.wait(0.5)  # it ends its children first, unless it is importing something
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+_servers: dict[tuple[tuple[str, str], ...], _ForkServer] = {}
+"""By the variables that they were started with, the last used at the end."""
+
+_lock = threading.Lock()
+
+
+def _forget() -> None:
+    """In a fork of this program: the servers are the other's."""
+    for server in _servers.values():
+        server.channel.close()
+    _servers.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+@cache
+def _possible() -> bool:
+    """Whether children may be forks: on Linux, where processes can be waited for by descriptor.
+
+    macOS' own libraries do not bear forking. `QUANTLAB_FORK=0` forbids it.
+    """
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+def _key(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    read = {name: value for name, value in environment.items() if name.startswith(_READ_AT_IMPORT)}
+    kept = {name: value for name, value in read.items() if name not in _READ_LATER and name != "PYTHONPATH"}
+    return (("executable", sys.executable), ("path", os.pathsep.join(import_path())), *sorted(kept.items()))
+
+
+def _server(environment: Mapping[str, str]) -> _ForkServer | None:
+    """The server for these variables, started where there is none that lives; None where it cannot be."""
+    if os.environ.get("QUANTLAB_FORK") == "0" or not _possible():
+        return None
+    key = _key(environment)
+    with _lock:
+        server = _servers.pop(key, None)
+        if server is not None and not server.alive:
+            server.close()
+            server = None
+        try:
+            server = server or _ForkServer.start(environment)
+        except OSError:
+            return None
+        _servers[key] = server
+        oldest = next(iter(_servers))
+        ended = _servers.pop(oldest) if len(_servers) > _MOST_SERVERS else None
+    if ended is not None:
+        ended.channel.close()  # its children end with it; nobody waits
+    return server
+
+
+def warm_up(environment: Mapping[str, str], preload: Sequence[str]) -> None:
+    """Let the server for these variables import modules, while this program does something else."""
+    server = _server({**os.environ, **environment})
+    if server is not None:
+        server.ask({"preload": list(preload)})
+
+
+def fork(module: str, preload: Sequence[str], surroundings: Surroundings) -> "Forked | None":
+    """A child that runs a module; None where children cannot be forks, and must be started as new processes."""
+    for _ in range(2):  # a server that was killed is started again
+        server = _server(surroundings.environment)
+        if server is None:
+            return None
+        request = {
+            "preload": list(preload),
+            "module": module,
+            "environment": dict(surroundings.environment),
+            "folder": os.getcwd(),  # noqa: PTH109 (as a text)
+            "import_path": import_path(),
+            "temporary": str(surroundings.temporary) if surroundings.temporary else None,
+        }
+        forked = Forked.ask(server, request, surroundings.log)
+        if forked is not None:
+            return forked
+    return None
+
+
+def end_fork_servers() -> None:
+    """End this program's fork servers and their children; the next child starts another."""
+    with _lock:
+        servers = list(_servers.values())
+        _servers.clear()
+    for server in servers:
+        server.close()
+
+
+def fork_servers() -> set[int]:
+    """The process ids of this program's fork servers that live."""
+    with _lock:
+        return {server.process.pid for server in _servers.values() if server.alive}
+
+
+class Forked:
+    """A child that a fork server makes as soon as it has imported what the child needs."""
+
+    def __init__(self, server: _ForkServer, control: socket.socket, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._server, self._control = server, control
+        self.stdin, self.stdout = stdin, stdout
+        self.pid: int | None = None
+        self._descriptor: int | None = None
+        self._status: int | None = None
+        self._refusal: str | None = None
+        self._server_gone = False
+        self._let_go = False
+        self._heard = b""
+        self._lock = threading.RLock()
+
+    @classmethod
+    def ask(cls, server: _ForkServer, request: Mapping[str, Any], log: int) -> "Forked | None":
+        """Ask a server for a child; None where it is gone."""
+        their_stdin, our_stdin = os.pipe()
+        our_stdout, their_stdout = os.pipe()
+        ours, theirs = socket.socketpair()
+        asked = server.ask(request, [their_stdin, their_stdout, log, theirs.fileno()])
+        for descriptor in (their_stdin, their_stdout):
+            os.close(descriptor)
+        theirs.close()
+        forked = cls(server, ours, os.fdopen(our_stdin, "wb"), os.fdopen(our_stdout, "rb"))
+        if asked:
+            return forked
+        forked.close()
+        return None
+
+    def close(self) -> None:
+        """Give back what this program holds of the child."""
+        for stream in (self.stdin, self.stdout, self._control):
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is about to."""
+        with self._lock:
+            self._listen(0)
+            if self._status is not None or self._refusal is not None:
+                return False
+            return not self._server_gone or (self._descriptor is not None and not _ready(self._descriptor, 0))
+
+    def ending(self) -> str:
+        """How it ended; waits for that."""
+        until = time.monotonic() + _ENDING_SECONDS
+        while self.alive and time.monotonic() < until:
+            with self._lock:
+                self._listen(_SLICE_SECONDS)
+        if self._status is not None:
+            return ending_of(self._status)
+        if self._refusal is not None:
+            return f"could not be started ({self._refusal})"
+        if self.alive:
+            return "closed its standard output"
+        said = self._server.last_words()
+        when = "before it" if self.pid is None else "too, so that its exit status is not known"
+        return f"ended: the fork server ended {when}" + (f"; its log ends with: {said}" if said else "")
+
+    def end(self) -> None:
+        """End it and its process group, and wait until it is gone."""
+        with self._lock:
+            self._listen(0)
+            if self._let_go:
+                return
+            self._let_go = True
+            if self.pid is not None and (not self._server_gone or self.alive):
+                # The server keeps a dead child's number taken until we hang up, so it is nobody else's.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_WR)
+        self._wait_until_gone()
+
+    def _wait_until_gone(self) -> None:
+        until = time.monotonic() + _ENDING_SECONDS
+        if self._descriptor is not None:
+            _ready(self._descriptor, _ENDING_SECONDS)
+        while self.alive and self.pid is None and time.monotonic() < until:
+            # A server that is importing has not looked at the request yet: it will see that nobody waits, and not fork.
+            if not _ready(self._control.fileno(), _SLICE_SECONDS):
+                return
+
+    def _listen(self, seconds: float) -> None:
+        """Take in what the child and the server say of it; after its end there is nothing more to hear."""
+        while not self._server_gone and _ready(self._control.fileno(), seconds):
+            try:
+                part = self._control.recv(4096)
+            except OSError:
+                part = b""
+            if not part:
+                self._server_gone = True
+                return
+            *lines, self._heard = (self._heard + part).split(b"\n")
+            for line in lines:
+                self._take(json.loads(line))
+            seconds = 0
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if "pid" in message:
+            self.pid = int(message["pid"])
+            with contextlib.suppress(OSError):
+                self._descriptor = os.pidfd_open(self.pid)
+        elif "status" in message:
+            self._status = int(message["status"])
+        elif "error" in message:
+            self._refusal = str(message["error"])
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def _ready(descriptor: int, seconds: float) -> bool:
+    """Whether a descriptor can be read, waiting for that at most so long."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))

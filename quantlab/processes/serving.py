@@ -1,0 +1,81 @@
+"""The child's side of `Child`: requests on standard input, messages on what was standard output."""
+
+import importlib
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import QuantlabError
+
+__all__ = ["Emit", "Message", "describe", "import_modules", "serve"]
+
+Message = dict[str, Any]
+Emit = Callable[[Message], None]
+
+
+def serve(handle: Callable[[Message, Emit], None]) -> None:
+    """Answer requests on standard input until it closes; the child's side of `Child`.
+
+    Each request ends with a `done` message, or with `failed` where `handle` raised. When standard input closes, the
+    parent is gone, and so is this process, in the middle of whatever it does.
+    """
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever prints from here on, in Python or in C, prints to the log
+
+    def emit(message: Message) -> None:
+        channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
+
+    for request in _requests():
+        try:
+            handle(request, emit)
+        except Exception as error:  # noqa: BLE001 (whatever a library raises is this request's failure)
+            traceback.print_exc()
+            emit({"type": "failed", "reason": describe(error), "expected": isinstance(error, QuantlabError)})
+        else:
+            emit({"type": "done"})
+
+
+def _requests() -> Iterator[Message]:
+    """Requests in order; a thread of its own reads, since it must see the end of the input while we work."""
+    waiting: queue.Queue[Message] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            waiting.put(json.loads(line))
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line: our own message as it is, anything else with its type before it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, QuantlabError):
+        return text
+    return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
+
+
+def import_modules(names: Sequence[str]) -> None:
+    """Import the modules that register a model's own layers; the current folder is the last place to look.
+
+    Raises:
+        QuantlabError: If one cannot be imported.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # a user's module may raise anything
+            raise QuantlabError(
+                f"the module '{name}', named with --custom, could not be imported ({describe(error)}); "
+                f"give the name of a module that Python finds from the current folder"
+            ) from error

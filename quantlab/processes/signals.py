@@ -1,0 +1,18 @@
+"""Exit statuses in words."""
+
+import signal
+
+__all__ = ["ending_of"]
+
+
+def ending_of(status: int) -> str:
+    """How a process ended, by its exit status, or by the negative number of the signal that ended it.
+
+    >>> ending_of(3), ending_of(-6)
+    ('exited with status 3', 'was ended by SIGABRT')
+    """
+    if status >= 0:
+        return f"exited with status {status}"
+    name = signal.Signals(-status).name
+    memory = ", which may be the system that ran out of memory" if name == "SIGKILL" else ""
+    return f"was ended by {name}{memory}"

@@ -1,0 +1,74 @@
+"""Starts programs: as new processes, or Python modules as forks of a process that has imported what they need."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from quantlab.processes import forks
+from quantlab.processes.environment import import_path
+from quantlab.processes.process import Process, Surroundings
+from quantlab.processes.signals import ending_of
+
+__all__ = ["PythonModule", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class PythonModule:
+    """A module that a child runs as `python -m` does, without looking into the current folder first."""
+
+    name: str
+    preload: tuple[str, ...] = ()
+    """What a fork server imports before it forks: slow, and the same for every child."""
+
+
+def start(program: Sequence[str] | PythonModule, surroundings: Surroundings) -> Process:
+    """Start a program.
+
+    Raises:
+        OSError: If the system refuses.
+    """
+    if isinstance(program, PythonModule):
+        forked = forks.fork(program.name, program.preload, surroundings)
+        if forked is not None:
+            return forked
+        program = [sys.executable, "-P", "-m", program.name]
+        path = os.pathsep.join(import_path())
+        return _Spawned(program, {**surroundings.environment, "PYTHONPATH": path}, surroundings.log)
+    return _Spawned(program, surroundings.environment, surroundings.log)
+
+
+class _Spawned:
+    """A new process."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: int) -> None:
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=dict(environment),
+            start_new_session=True,  # so that Ctrl-C reaches us alone, and we end the child's whole group
+        )
+        self.stdin = cast("BinaryIO", self._process.stdin)
+        self.stdout = cast("BinaryIO", self._process.stdout)
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def ending(self) -> str:
+        return ending_of(self._process.wait())
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()

@@ -1,0 +1,249 @@
+"""The fork server: imports slow libraries once, and answers each request with a child that is a fork of itself.
+
+`python -P -m quantlab.worker.fork_server DESCRIPTOR` is started by `quantlab.processes.forks`, which holds the other
+end of the Unix socket pair that the descriptor names. A socket pair has no name: nobody else can connect, no path can
+be too long, and no file is left.
+
+A request is the length of a JSON document (4 bytes, big endian) and the document:
+
+- `preload`: modules that this process imports before it forks; one that cannot be imported is left to the child, which
+  fails on it as it would alone.
+- `module`, `environment`, `folder`, `import_path`: what the child runs as `python -m` would, and in which surroundings.
+- `temporary`: a folder of the child's own, removed when it has ended; or null.
+
+With the first bytes come four descriptors: the child's standard input, output and error, and a control socket. A
+request without a `module` only preloads, and comes with none. On the control socket the child says `{"pid": …}` once it
+leads a session of its own, and this process `{"status": …}` when the child has ended: its exit status, or the negative
+number of the signal that ended it; `{"error": …}` if there is no child. The dead child stays a zombie, so that its
+number means nobody else, until the owner shuts its end of the control socket; then its process group is ended too.
+
+This process stays without threads and runs no op of any library: a fork copies only the thread that forks, and locks
+that another thread holds would stay locked in the child. It ends when its owner does, with all children.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import random
+import runpy
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__: list[str] = []
+
+_DESCRIPTORS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Fork:
+    """A child that lives, or is dead and not yet let go by the owner."""
+
+    pid: int
+    descriptor: int
+    """Readable when the process has ended (pidfd_open(2))."""
+    control: socket.socket
+    temporary: str | None
+
+
+@dataclass(slots=True)
+class _Server:
+    owner: socket.socket
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    forks: dict[int, _Fork] = field(default_factory=dict)
+    preloaded: set[str] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Answer until the owner is gone, then end all children."""
+        self.selector.register(self.owner, selectors.EVENT_READ)
+        while self._answer():
+            pass
+        for fork in list(self.forks.values()):
+            self._let_go(fork)
+
+    def _answer(self) -> bool:
+        """Handle what has happened; False where the owner is gone."""
+        # By number: one event may have closed what the next is about.
+        for descriptor in [key.fd for key, _ in self.selector.select()]:
+            if descriptor == self.owner.fileno():
+                if not self._take_request():
+                    return False
+            else:
+                self._attend(descriptor)
+        return True
+
+    def _attend(self, descriptor: int) -> None:
+        for fork in list(self.forks.values()):
+            if descriptor == fork.descriptor:
+                self._report(fork)
+            elif descriptor == fork.control.fileno():
+                self._let_go(fork)
+
+    def _take_request(self) -> bool:
+        try:
+            head, descriptors, _, _ = socket.recv_fds(self.owner, 4, _DESCRIPTORS)
+            document = _receive(self.owner, _receive_length(self.owner, head))
+        except (EOFError, OSError):
+            return False
+        request = json.loads(document)
+        self._preload(request["preload"])
+        if "module" in request:
+            self._fork(request, descriptors)
+        return True
+
+    def _preload(self, modules: list[str]) -> None:
+        missing = [name for name in modules if name not in self.preloaded]
+        for name in missing:
+            self.preloaded.add(name)
+            try:
+                importlib.import_module(name)
+            except BaseException:  # noqa: BLE001 (a broken library may raise anything, and is the child's to tell of)
+                traceback.print_exc()
+        if missing:
+            # What is frozen is never looked at by a child's collector, which would copy the pages it lies in.
+            gc.collect()
+            gc.freeze()
+
+    def _fork(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        *standard, control_descriptor = descriptors
+        control = socket.socket(fileno=control_descriptor)
+        try:
+            if _hung_up(control):
+                control.close()
+                return
+            pid = _fork_quietly()
+            if pid == 0:
+                self._become(request, standard, control)
+            descriptor = os.pidfd_open(pid)
+        except OSError as error:
+            _say(control, {"error": f"{error.strerror}"})
+            control.close()
+            return
+        finally:
+            for each in standard:
+                os.close(each)
+        self.forks[pid] = _Fork(pid, descriptor, control, request["temporary"])
+        self.selector.register(descriptor, selectors.EVENT_READ)
+        self.selector.register(control, selectors.EVENT_READ)
+
+    def _report(self, fork: _Fork) -> None:
+        """Say how a child ended, and keep its number taken."""
+        self.selector.unregister(fork.descriptor)
+        ended = os.waitid(os.P_PID, fork.pid, os.WEXITED | os.WNOWAIT)
+        status = 0 if ended is None else ended.si_status
+        _say(fork.control, {"status": status if ended and ended.si_code == os.CLD_EXITED else -status})
+
+    def _let_go(self, fork: _Fork) -> None:
+        """The owner is done with a child: end it and what it started, and remove what it left."""
+        for end in (os.killpg, os.kill):  # the child leads a group only once it has had its first moment
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                end(fork.pid, signal.SIGKILL)
+        os.waitpid(fork.pid, 0)
+        for descriptor in (fork.descriptor, fork.control.fileno()):
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(descriptor)
+        os.close(fork.descriptor)
+        fork.control.close()
+        del self.forks[fork.pid]
+        if fork.temporary is not None:
+            shutil.rmtree(fork.temporary, ignore_errors=True)
+
+    def _become(self, request: dict[str, Any], standard: list[int], control: socket.socket) -> None:
+        """The child's side: run the module, and never come back."""
+        status = 1
+        try:
+            os.setsid()
+            _say(control, {"pid": os.getpid()})
+            for place, descriptor in enumerate(standard):
+                os.dup2(descriptor, place)
+            self.selector.close()
+            for each in (control, self.owner, *(fork.control for fork in self.forks.values())):
+                each.close()
+            for descriptor in (*standard, *(fork.descriptor for fork in self.forks.values())):
+                os.close(descriptor)
+            _settle(request)
+            status = _run_module(request["module"])
+        except OSError as error:
+            _say(control, {"error": f"{error.strerror}"})
+        finally:
+            os._exit(status)
+
+
+def _fork_quietly() -> int:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of any thread, Python's or not; this process has none of Python's (see the module's text).
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _settle(request: dict[str, Any]) -> None:
+    """Take on the surroundings that the owner asked for, before the first op of any library."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    sys.path[:] = request["import_path"]
+    tempfile.tempdir = None  # found anew, from the child's own TMPDIR
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+def _run_module(module: str) -> int:
+    """Its exit status; what it raises is printed, as Python does."""
+    sys.argv = [module]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:  # noqa: BLE001 (nothing may come back into the server's loop)
+        traceback.print_exc()
+        return 1
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    return 0
+
+
+def _hung_up(control: socket.socket) -> bool:
+    """Whether the owner wants the child no more."""
+    try:
+        return control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+
+
+def _say(control: socket.socket, message: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # the owner is gone
+        control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _receive_length(owner: socket.socket, head: bytes) -> int:
+    if not head:
+        raise EOFError
+    return int.from_bytes(head + _receive(owner, 4 - len(head)), "big")
+
+
+def _receive(owner: socket.socket, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = owner.recv(count - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+if __name__ == "__main__":
+    _Server(socket.socket(fileno=int(sys.argv[1]))).run()
