@@ -139,7 +139,8 @@ _PORTS = ("inputs", "outputs")
 def convert(format_name: str, request: ConversionRequest, stall_seconds: float = 300) -> list[Conversion]:
     """Every conversion of a request, the log beside its work."""
     log = request.work.with_suffix(".log")
-    return list(convert_settings(format_name, request, log=log, stall_seconds=stall_seconds))
+    with Workshop(request.work.parent / "shop", stall_seconds=stall_seconds) as workshop:
+        return list(convert_settings(format_name, request, log=log, pool=workshop))
 
 
 def check_converter(format_name: str, workbench: Workbench, folder: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from study_fixtures import shared_once
 
 from quantlab.artifacts import ARTIFACTS
+from quantlab.runtimes import Workshop
 from quantlab.statistics import compare_weights
 from quantlab.types import WeightRow
 from quantlab_converters import ConversionRequest, convert_settings
@@ -87,7 +88,8 @@ def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path)
             calibration=calibration,
             work=folder / f"{format_name}-work",
         )
-        made = convert_settings(format_name, request, log=folder / f"{format_name}.log", stall_seconds=300)
+        with Workshop(folder / "shop", stall_seconds=300) as workshop:
+            made = list(convert_settings(format_name, request, log=folder / f"{format_name}.log", pool=workshop))
         assert [each.reason for each in made] == [None] * len(schemes)
 
 

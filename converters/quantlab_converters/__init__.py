@@ -5,7 +5,15 @@ since it needs oneDNN off where inference wants it on.
 """
 
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters._launch import Conversion, convert_settings
+from quantlab_converters._launch import Conversion, convert_settings, preloaded
 from quantlab_converters._table import CONVERTERS
 
-__all__ = ["CONVERTERS", "Conversion", "ConversionRequest", "Converter", "RecipeRequest", "convert_settings"]
+__all__ = [
+    "CONVERTERS",
+    "Conversion",
+    "ConversionRequest",
+    "Converter",
+    "RecipeRequest",
+    "convert_settings",
+    "preloaded",
+]

@@ -1,13 +1,13 @@
 """Starts the converting process and turns what it says into one result a setting."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from quantlab.errors import QuantlabError
-from quantlab.processes import Child, Message, PythonModule, python_environment
+from quantlab.processes import Child, ChildPool, Message, PythonModule, python_environment
 from quantlab_converters._converter import ConversionRequest
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
@@ -37,8 +37,7 @@ def convert_settings(
     request: ConversionRequest,
     *,
     log: Path,
-    stall_seconds: float,
-    keep: Callable[[Child], Child] = lambda child: child,
+    pool: ChildPool,
 ) -> Iterator[Conversion]:
     """Convert a model to some schemes of one format in a child process, and yield each as it is done.
 
@@ -48,8 +47,7 @@ def convert_settings(
         format_name: The key of the converter.
         request: What to make; the folders are made empty first.
         log: Where the child's noise goes.
-        stall_seconds: How long one scheme may take.
-        keep: Told of every child that is started, so that whoever stops the work can end it.
+        pool: Whose children convert; it also says how long one scheme may take.
     """
     left = dict(request.schemes)
     while left:
@@ -58,32 +56,46 @@ def convert_settings(
             folder.mkdir(parents=True)
         shutil.rmtree(request.work, ignore_errors=True)
         request.work.mkdir(parents=True)
-        child = keep(
-            Child(
-                PythonModule("quantlab_converters._child", preloaded(request.format)),
-                log=log,
-                environment=python_environment(onednn=False),
-                temporary=request.work.parent / "temporary",
-            )
-        )
-        for conversion in _attempt(child, format_name, replace(request, schemes=dict(left)), stall_seconds):
+        for conversion in _attempt(pool, log, format_name, replace(request, schemes=dict(left))):
             del left[conversion.scheme]
             yield conversion
     shutil.rmtree(request.work, ignore_errors=True)
 
 
-def _attempt(child: Child, format_name: str, request: ConversionRequest, stall_seconds: float) -> Iterator[Conversion]:
+_KIND = "converter"
+
+
+def _attempt(pool: ChildPool, log: Path, format_name: str, request: ConversionRequest) -> Iterator[Conversion]:
     """One process: every scheme it finishes, and the one it fails at."""
-    at = next(iter(request.schemes))
+    at, done = next(iter(request.schemes)), False
     try:
-        with child:
+        child = pool.take((_KIND,), lambda: _start(pool, log, request))
+        child.log = log
+        try:
             child.send(_document(format_name, request))
-            for message in child.messages(stall_seconds):
+            for message in child.messages(pool.stall_seconds):
                 if message["type"] == "converting":
                     at = message["scheme"]
+                done = message["type"] == "done"
                 yield from _result(message, at, request.schemes)
+        finally:
+            if done:
+                child.copy_log()
+                pool.give_back(_KIND, child)
+            else:
+                child.close()
     except QuantlabError as error:
         yield Conversion(at, request.schemes[at], reason=f"while it converted, {error}")
+
+
+def _start(pool: ChildPool, log: Path, request: ConversionRequest) -> Child:
+    return Child(
+        PythonModule("quantlab_converters._child", preloaded(request.format)),
+        log=log,
+        environment=python_environment(onednn=False),
+        temporary=pool.folder / "temporary",
+        own_log=True,
+    )
 
 
 def _result(message: Message, at: str, folders: Mapping[str, Path]) -> Iterable[Conversion]:

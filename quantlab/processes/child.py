@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import shutil
+import tempfile
 import threading
 import uuid
 import weakref
@@ -53,6 +54,8 @@ class Child:
         environment: Variables beside those of this program.
         after: Called whenever it was ended, for what it started outside its process group, and left behind.
         temporary: A folder; in it the child gets one of its own as TMPDIR, which is removed with it.
+        own_log: Whether it may serve several tasks or studies: then it writes into a file without a name, and what it
+            wrote is appended to `log`, which may be another by then, when it is given back or ended.
 
     Raises:
         ChildDied: If the system refuses to start it.
@@ -66,9 +69,12 @@ class Child:
         environment: Mapping[str, str],
         after: Callable[[], None] = lambda: None,
         temporary: Path | None = None,
+        own_log: bool = False,
     ) -> None:
-        self._log, self._after = log, after
+        self.log, self._after = log, after
+        self._own_log = tempfile.TemporaryFile() if own_log else None  # noqa: SIM115 (it lives as long as the child)
         self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
+        self._log_start = self._copied = 0
         self._stopped = False
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         try:
@@ -89,11 +95,13 @@ class Child:
         own = {"TMPDIR": str(self._temporary)} if self._temporary else {}
         if self._temporary:
             self._temporary.mkdir(parents=True)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as stderr:
+        variables = {**os.environ, **environment, **own}
+        if self._own_log is not None:
+            return start(program, Surroundings(variables, self._own_log.fileno(), self._temporary))
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as stderr:
             self._log_start = stderr.tell()  # what stands before are the last words of others
-            surroundings = Surroundings({**os.environ, **environment, **own}, stderr.fileno(), self._temporary)
-            return start(program, surroundings)
+            return start(program, Surroundings(variables, stderr.fileno(), self._temporary))
 
     def _read(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # closed by us
@@ -166,7 +174,8 @@ class Child:
         if self._stopped:
             return "the process was ended by SIGKILL, since its work was stopped"
         how = self._process.ending()
-        last = last_line(self._log, since=self._log_start)
+        self.copy_log()
+        last = last_line(self.log, since=self._log_start)
         return f"the process {how}" + (f"; its log ends with: {last}" if last else "")
 
     def close(self) -> None:
@@ -175,7 +184,20 @@ class Child:
         self._process.end()
         with contextlib.suppress(OSError):
             self._process.stdin.close()
+        self.copy_log()
         self._tidy()
+
+    def copy_log(self) -> None:
+        """Append to the log what a child with a log of its own has printed since this was done last."""
+        if self._own_log is None:
+            return
+        printed = os.pread(self._own_log.fileno(), os.fstat(self._own_log.fileno()).st_size, self._copied)
+        self._copied += len(printed)
+        if printed:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("ab") as file:
+                self._log_start = file.tell()
+                file.write(printed)
 
     def _tidy(self) -> None:
         if self._temporary:

@@ -1,5 +1,6 @@
 """Times one variant in a Python worker that has done nothing else, and reads how much memory that took."""
 
+import contextlib
 import importlib
 import itertools
 import resource
@@ -15,7 +16,7 @@ from quantlab.processes import Emit
 from quantlab.runtimes._executors import EXECUTORS, LIBRARIES
 from quantlab.runtimes.exchange import Job, TimingPlan
 
-__all__ = ["peak_memory", "time_variant"]
+__all__ = ["MemoryCount", "peak_memory", "time_variant"]
 
 Array = npt.NDArray[Any]
 
@@ -26,7 +27,7 @@ _UNTOLD = "this system does not tell how much memory a process held at most"
 def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit) -> None:
     """Load a variant and run it as planned; says `ready`, now and then `progress`, and `timed`."""
     importlib.import_module(LIBRARIES[job.format])
-    idle_bytes = peak_memory()
+    memory = MemoryCount()
     began = time.perf_counter()
     execution = EXECUTORS[job.format](job)
     load_ms = 1000 * (time.perf_counter() - began)
@@ -34,16 +35,16 @@ def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit)
     clock = _alive(lambda: _seconds(execution.call, batch), emit, job.batch_size)
     first = next(clock)
     runs = list(_steady(clock, plan))
-    peak_bytes = peak_memory()
+    peak_bytes = memory.peak_bytes()
     emit(
         {
             "type": "timed",
             "load_ms": load_ms,
             "first_run_ms": 1000 * first,
             "runs_ms": [1000 * seconds for seconds in runs],
-            "idle_memory_bytes": idle_bytes,
+            "idle_memory_bytes": memory.idle_bytes,
             "peak_memory_bytes": peak_bytes,
-            "memory_reason": None if peak_bytes is not None else _UNTOLD,
+            "memory_reason": memory.reason,
         }
     )
 
@@ -80,6 +81,51 @@ def _steady(clock: Iterator[float], plan: TimingPlan) -> Iterator[float]:
         seconds = next(clock)
         spent += seconds
         yield seconds
+
+
+class MemoryCount:
+    """Counts the memory that a process comes to hold from now on.
+
+    A forked process begins with what the process that it is a fork of held, its peak too: so the peak is set back to
+    what is held now (proc(5), `clear_refs`). Pages of shared libraries are left out: the kernel does not hand them to
+    a fork, which reads them in again bit by bit, and they are no part of a model.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.idle_bytes: int | None = None
+        """Held now."""
+        if sys.platform == "linux":
+            try:
+                Path("/proc/self/clear_refs").write_text("5")
+            except OSError:
+                self.reason = "this system does not let a process count its memory anew"
+                return
+        self.idle_bytes = self.peak_bytes()
+        if self.idle_bytes is None:
+            self.reason = _UNTOLD
+
+    def peak_bytes(self) -> int | None:
+        """The most that was held at once since; None where the system does not tell."""
+        if self.reason is not None:
+            return None
+        peak = peak_memory()
+        return None if peak is None else peak - _library_bytes()
+
+
+def _library_bytes() -> int:
+    """How much of this process' memory are pages of shared libraries; 0 where that is not told."""
+    if sys.platform != "linux":
+        return 0
+    held, of_library = 0, False
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/smaps").read_text(errors="replace").splitlines():
+            first, *rest = line.split(maxsplit=5)
+            if not first.endswith(":"):
+                of_library = len(rest) == 5 and ".so" in Path(rest[4]).name
+            elif of_library and first == "Rss:":
+                held += int(rest[0]) * 1024
+    return held
 
 
 def peak_memory() -> int | None:

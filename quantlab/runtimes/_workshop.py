@@ -1,13 +1,9 @@
 """What every runtime is, and what it is handed to work with: the contract of this family."""
 
-import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 
-from quantlab.processes import Child, Message
+from quantlab.processes import Child, ChildPool, Lane, Message
 from quantlab.runtimes.exchange import Job, TimingPlan
 
 __all__ = ["NO_TENSORFLOW", "TENSORFLOW", "Lane", "Runtime", "Workshop"]
@@ -59,73 +55,8 @@ class Runtime:
     """Where `--fallback` runs what this backend lacks an op for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One child that several come back to, one at a time: what each has opened in it is still there."""
-
-    kind: str
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
 @dataclass(slots=True)
-class Workshop:
-    """The children of a study: idle ones are kept for the next job, and all are ended at the end.
+class Workshop(ChildPool):
+    """The children of a study, whose workers find TensorFlow imported where nothing else is said."""
 
-    Threads may share it. Use it as a context manager.
-    """
-
-    folder: Path
-    """For job documents and logs."""
-    stall_seconds: float
-    """How long a child may say nothing."""
     preload: tuple[str, ...] = TENSORFLOW
-    """What workers in Python find imported."""
-    _idle: dict[str, list[Child]] = field(default_factory=dict)
-    _all: list[Child] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _closed: bool = False
-    _lanes: tuple[Lane, ...] = field(default_factory=lambda: (Lane("lane 0"), Lane("lane 1")))
-    _dealt: dict[str, Lane] = field(default_factory=dict)
-
-    def lane(self, graph: str) -> Lane:
-        """One of two lanes, for who must come back to the child that opened a graph; new graphs take turns."""
-        with self._lock:
-            return self._dealt.setdefault(graph, self._lanes[len(self._dealt) % len(self._lanes)])
-
-    def take(self, kinds: Sequence[str], start: Callable[[], Child]) -> Child:
-        """An idle child of the first of some kinds that has one, or a new one."""
-        with self._lock:
-            for idle in (self._idle.setdefault(kind, []) for kind in kinds):
-                while idle:
-                    child = idle.pop()
-                    if child.alive:
-                        return child
-        return self.keep(start())
-
-    def give_back(self, kind: str, child: Child) -> None:
-        """Let the next job of this kind have a child that has answered its last message."""
-        with self._lock:
-            self._idle.setdefault(kind, []).append(child)
-
-    def keep(self, child: Child) -> Child:
-        """End a child when the study ends, whatever happens."""
-        with self._lock:
-            self._all.append(child)
-            if self._closed:  # it was started while another thread stopped the study
-                child.close()
-        return child
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End every child; jobs under way in other threads see theirs die."""
-        with self._lock:
-            self._closed = True
-            for child in self._all:
-                child.close()
-            self._all.clear()
-            self._idle.clear()

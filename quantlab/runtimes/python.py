@@ -17,7 +17,7 @@ from quantlab.runtimes._native_addon import onednn
 from quantlab.runtimes._workshop import Lane, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["answer", "ask", "environment", "reference_environment", "run", "time"]
+__all__ = ["ARTIFACTS", "answer", "ask", "environment", "reference_environment", "run", "time"]
 
 _KIND = "python"
 
@@ -30,7 +30,7 @@ _LIBRARIES: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
 }
 """Format → the packages whose versions its outputs depend on, and what is always so."""
 
-_ARTIFACTS: Mapping[str, str] = {"ONNX": "onnx"}
+ARTIFACTS: Mapping[str, str] = {"ONNX": "onnx"}
 """Kind of a model that is an artifact already → its format."""
 
 
@@ -43,8 +43,8 @@ def environment(format_name: str) -> dict[str, str]:
 
 def reference_environment(kind: str) -> dict[str, str]:
     """The same for the reference of a kind of model."""
-    if kind in _ARTIFACTS:
-        return environment(_ARTIFACTS[kind])
+    if kind in ARTIFACTS:
+        return environment(ARTIFACTS[kind])
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(kind)
     return {**environment("reference"), **({library: version(library)} if library else {})}
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from quantlab.calibration import refuse_missing
 from quantlab.errors import UsageError
 from quantlab.models import identify
-from quantlab.processes import describe
+from quantlab.processes import describe, python_environment, warm_up
 from quantlab.progress import Progress, Silent
-from quantlab.runtimes import RUNTIMES, Workshop
+from quantlab.runtimes import RUNTIMES
 from quantlab.settings import SETTINGS
 from quantlab.store import Store
 from quantlab.study._compare import Comparison
-from quantlab.study._context import Context, open_model
+from quantlab.study._context import Context, artifact_format, open_model, workshop_for
 from quantlab.study._convert import Made, given_variant, make_variants
 from quantlab.study._costs import measure_costs
 from quantlab.study._inside import look_inside
@@ -47,6 +47,7 @@ from quantlab.study._warnings import (
 )
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Setting, Study, TensorSpec, Trial
+from quantlab_converters import CONVERTERS, preloaded
 
 __all__ = ["analyze", "load_study"]
 
@@ -85,7 +86,7 @@ def analyze(
     store = Store(options.out or Path(f"{path.stem}.study"))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
-        with Workshop(store.work, options.time_limit) as workshop:
+        with workshop_for(file, store.work, options) as workshop:
             return _Analysis(Context(store, workshop, options, progress or Silent(), file), data, plan).run()
 
 
@@ -111,7 +112,7 @@ class _Analysis:
     def run(self) -> Study:
         context, began = self.context, time.perf_counter()
         with self._timed("open the model"):
-            model = open_model(context)
+            model = open_model(context, meanwhile=self._warm_up_converters)
         with self._timed("read the samples"):
             samples, calibration = draw_samples(context, model, self.data)
             self.warnings = refuse_overlap(samples, calibration) if calibration else []
@@ -135,6 +136,12 @@ class _Analysis:
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
         return context.store.read_study()  # whose paths stay true in another working folder
+
+    def _warm_up_converters(self) -> None:
+        """Let TensorFlow be imported for the converters while another process imports it to open the model."""
+        made = [setting for members in self.plan.by_format.values() for setting in members]
+        if any(self.context.file.kind in CONVERTERS[setting.format].takes for setting in made):
+            warm_up(python_environment(onednn=False), preloaded(artifact_format(self.context.file)))
 
     def _look_inside(self, work: "_Work", study: Study, probed: Probe) -> Study:
         drawn = draw_layer_samples(self.context, work.samples, self.context.options.layer_samples)

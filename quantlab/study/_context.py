@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,12 +12,12 @@ from quantlab.errors import ModelError
 from quantlab.models import ModelFile
 from quantlab.processes import Message
 from quantlab.progress import Progress
-from quantlab.runtimes import Workshop, python
+from quantlab.runtimes import NO_TENSORFLOW, TENSORFLOW, Workshop, python
 from quantlab.store import Store, key_of
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import ModelDescription, OpenedModel, TensorSpec
 
-__all__ = ["Context", "model_identity", "model_message", "open_model"]
+__all__ = ["Context", "artifact_format", "model_identity", "model_message", "open_model", "workshop_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,23 @@ def model_message(context: Context) -> Message:
     }
 
 
-def open_model(context: Context) -> OpenedModel:
+def artifact_format(file: ModelFile) -> str | None:
+    """The format of a model that is an artifact already; None for one that TensorFlow opens."""
+    return python.ARTIFACTS.get(file.kind)
+
+
+def workshop_for(file: ModelFile, folder: Path, options: AnalyzeOptions) -> Workshop:
+    """The children of a study of this model; those of an artifact's have no use for TensorFlow."""
+    preload = NO_TENSORFLOW if artifact_format(file) and not options.variants else TENSORFLOW
+    return Workshop(folder, options.time_limit, preload)
+
+
+def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -> OpenedModel:
     """The model's description and SavedModel, from the store or from a worker that opens it.
+
+    Args:
+        context: The study's.
+        meanwhile: Called where a worker must open it, before that is waited for.
 
     Raises:
         ModelError: If it cannot be opened.
@@ -87,6 +102,7 @@ def open_model(context: Context) -> OpenedModel:
         return kept
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
+    meanwhile()
     request = {"request": "open", "model": model_message(context)}
     said = python.answer(request, "opened", context.workshop, error=ModelError)
     opened = OpenedModel(_description(said), Path(said["source"]).absolute(), said["format"])

@@ -10,10 +10,9 @@ from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
 from quantlab.errors import QuantlabError, StudyError
 from quantlab.models import ModelFile, identify
 from quantlab.progress import Progress, Silent
-from quantlab.runtimes import Workshop
 from quantlab.settings import SETTINGS, select_settings
 from quantlab.store import Store, key_of
-from quantlab.study._context import Context, model_identity, open_model
+from quantlab.study._context import Context, model_identity, open_model, workshop_for
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
@@ -111,8 +110,7 @@ def _convert_missing(
         format_name,
         request,
         log=context.store.work / f"convert-{format_name}.log",
-        stall_seconds=context.options.time_limit,
-        keep=context.workshop.keep,
+        pool=context.workshop,
     ):
         setting = missing[conversion.scheme]
         made = _described(context, model, setting, conversion.folder, conversion.reason)
@@ -180,7 +178,7 @@ def convert(
     new = not target.exists()
     store = Store(target / ".quantlab")
     try:
-        with store.locked(), Workshop(store.work, options.time_limit) as workshop:
+        with store.locked(), workshop_for(file, store.work, options) as workshop:
             context = Context(store, workshop, options, progress or Silent(), file)
             # All first: the converter makes the others of a format from the float32 one where it lies.
             variants = list(_all_variants(context, settings))

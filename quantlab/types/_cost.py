@@ -65,9 +65,9 @@ class Cost:
     steady_p95_ms: float | None = None
     """One run in twenty took more; None also where there are fewer than twenty."""
     peak_memory_bytes: int | None = None
-    """The most that the process held at once, from its start to the last run."""
+    """The most that the process held at once, up to the last run; in Python without pages of shared libraries."""
     idle_memory_bytes: int | None = None
-    """The same before the variant was loaded: what the runtime and its library take by themselves."""
+    """The same before the variant was loaded: the runtime and its library, in Python all that the process inherited."""
     memory_reason: str | None = None
     """Why the memory is not known, else None."""
     reason: str | None = None
@@ -77,7 +77,7 @@ class Cost:
 
     @property
     def own_memory_bytes(self) -> int | None:
-        """What loading and running the variant added to that peak; 0 where starting the library took more."""
+        """What loading and running the variant added; 0 where starting the library took more."""
         if self.peak_memory_bytes is None or self.idle_memory_bytes is None:
             return None
         return self.peak_memory_bytes - self.idle_memory_bytes

@@ -191,5 +191,6 @@ def _footer(table: CostTable) -> list[str]:
     return [
         f"Measured on {table.machine}: milliseconds of this machine, which never rank a phone",
         "One sample a run, on one thread, in a process of its own and alone; load and first run were measured once",
-        "peak MB: of the whole process; its own: what the variant added to the runtime and its library",
+        "load: without the import of the runtime's library, which was done before",
+        "peak MB: of the whole process, in python with all libraries of quantlab; its own: what the variant added",
     ]

@@ -1,0 +1,144 @@
+"""The children of a study, and those of a program that outlive one."""
+
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from quantlab.processes.child import Child
+
+__all__ = ["ChildPool", "Lane", "end_lasting_children"]
+
+_MOST_IDLE = 2
+"""Lasting children of one kind that are kept idle: as many as work at a time."""
+
+_lasting: dict[str, list[Child]] = {}
+"""Kind → children of this program that wait for the next job of any study."""
+
+_lasting_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One child that several come back to, one at a time: what each has opened in it is still there."""
+
+    kind: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
+class ChildPool:
+    """The children of a study: idle ones are kept for the next job, and all are ended at the end.
+
+    A child that nothing of a study sticks to can be given back as a lasting one: then it serves the next study of this
+    program too. Threads may share a pool. Use it as a context manager.
+    """
+
+    folder: Path
+    """For job documents and logs."""
+    stall_seconds: float
+    """How long a child may say nothing."""
+    preload: tuple[str, ...]
+    """What workers in Python find imported."""
+    _idle: dict[str, list[Child]] = field(default_factory=dict)
+    _all: list[Child] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _closed: bool = False
+    _lanes: tuple[Lane, ...] = field(default_factory=lambda: (Lane("lane 0"), Lane("lane 1")))
+    _dealt: dict[str, Lane] = field(default_factory=dict)
+
+    def lane(self, graph: str) -> Lane:
+        """Return the worker lane assigned to `graph`; new graphs are assigned round-robin."""
+        with self._lock:
+            return self._dealt.setdefault(graph, self._lanes[len(self._dealt) % len(self._lanes)])
+
+    def take(self, kinds: Sequence[str], start: Callable[[], Child]) -> Child:
+        """An idle child of the first of some kinds that has one, or a new one."""
+        with self._lock:
+            for kind in kinds:
+                idle = self._idle.setdefault(kind, [])
+                while idle:
+                    child = idle.pop()
+                    if child.alive:
+                        return child
+        lasting = next(filter(None, map(_take_lasting, kinds)), None)
+        if lasting is None:
+            return self.keep(start())
+        lasting.log = self.folder / lasting.log.name
+        return self.keep(lasting)
+
+    def give_back(self, kind: str, child: Child) -> None:
+        """Let the next job of this kind have a child that has answered its last message."""
+        with self._lock:
+            self._idle.setdefault(kind, []).append(child)
+
+    def give_back_lasting(self, kind: str, child: Child) -> None:
+        """The same for a child that may serve another study: one that was started with a log of its own."""
+        child.copy_log()
+        with self._lock:
+            if child not in self._all:  # closed meanwhile
+                return
+            self._all.remove(child)
+        _keep_lasting(kind, child)
+
+    def keep(self, child: Child) -> Child:
+        """End a child when the study ends, whatever happens."""
+        with self._lock:
+            self._all.append(child)
+            if self._closed:  # it was started while another thread stopped the study
+                child.close()
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every child; jobs under way in other threads see theirs die."""
+        with self._lock:
+            self._closed = True
+            for child in self._all:
+                child.close()
+            self._all.clear()
+            self._idle.clear()
+
+
+def _take_lasting(kind: str) -> Child | None:
+    with _lasting_lock:
+        idle = _lasting.get(kind, [])
+        while idle:
+            child = idle.pop()
+            if child.alive:
+                return child
+            child.close()
+    return None
+
+
+def _keep_lasting(kind: str, child: Child) -> None:
+    with _lasting_lock:
+        idle = _lasting.setdefault(kind, [])
+        if len(idle) < _MOST_IDLE:
+            idle.append(child)
+            return
+    child.close()
+
+
+def end_lasting_children() -> None:
+    """End the idle children that no study owns; the next job starts another."""
+    with _lasting_lock:
+        children = [child for idle in _lasting.values() for child in idle]
+        _lasting.clear()
+    for child in children:
+        with contextlib.suppress(Exception):  # one that cannot be ended must not keep the others
+            child.close()
+
+
+atexit.register(end_lasting_children)
+os.register_at_fork(after_in_child=_lasting.clear)
