@@ -37,6 +37,7 @@ import tempfile
 import traceback
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 __all__: list[str] = []
@@ -202,6 +203,8 @@ def _settle(request: dict[str, Any]) -> None:
 def _run_module(module: str) -> int:
     """Its exit status; what it raises is printed, as Python does."""
     sys.argv = [module]
+    with contextlib.suppress(OSError):  # what `ps -o comm` and `top` show
+        Path("/proc/self/comm").write_text(module.rpartition(".")[2][:15])
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as left:

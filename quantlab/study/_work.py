@@ -1,0 +1,197 @@
+"""Everything of a study that may happen at once: conversions, trials, and the first look inside.
+
+Two threads feed two cores: conversions and trials run in single-threaded child processes, so a thread of ours mostly
+waits. A trial starts as soon as its variant and the reference's outputs are there. When all trials of a format are done
+while another format is still converted, its layers are compared meanwhile, on one core; the rest is compared later on
+both. Nothing here is timed but the trials' own calls, which share the machine with one other task, as the table says.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from quantlab.runtimes import RUNTIMES
+from quantlab.settings import SETTINGS
+from quantlab.study._compare import Comparison
+from quantlab.study._context import Context
+from quantlab.study._convert import Made, given_variant, make_variants
+from quantlab.study._layer_samples import draw_layer_samples
+from quantlab.study._layers import LayerStudy
+from quantlab.study._plan import Plan
+from quantlab.study._reference import Probe, batch_size_for, probe, run_reference
+from quantlab.study._run import bytes_needed
+from quantlab.study._sessions import Feed
+from quantlab.study._tap_choice import TapChoice
+from quantlab.study._task import Scoring
+from quantlab.study._transfer import with_transfer
+from quantlab.study._trial import Place, run_trial
+from quantlab.study._warnings import unstable_reference
+from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Setting, Trial
+
+__all__ = ["Ran", "Work"]
+
+_AT_ONCE = 2
+"""Children working at a time, one thread each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of it."""
+
+    reference: KeptOutputs
+    probe: Probe
+    comparison: Comparison
+    trials: tuple[Trial, ...]
+    """Scored, in the order of the settings and runtimes."""
+
+
+@dataclass(slots=True)
+class Work:
+    """The conversions and trials of one call of `analyze`, in the order in which they can be done."""
+
+    context: Context
+    model: OpenedModel
+    samples: SampleSet
+    calibration: SampleSet | None
+    plan: Plan
+    scoring: Scoring
+    add_seconds: Callable[[str, float], None]
+    """Told how long parts took that go on beside others."""
+    _stopped: bool = False
+    """Set when the study fails or is stopped: then nothing more is begun."""
+    _busy: bool = True
+    """Whether something else than a look inside is still to be done."""
+    _trials: dict[str, list[Future[Trial]]] = field(default_factory=dict)
+    """Format → its trials so far."""
+    _looked: set[str] = field(default_factory=set)
+    """Formats whose layers are being compared, or were, while another was converted."""
+
+    def run(self) -> Ran:
+        """The reference's outputs, and each trial's."""
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="quantlab")
+        try:
+            return self._run(pool)
+        except BaseException:
+            self._stopped = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Threads that listen to children would keep us waiting, and take up what is still to do.
+            self.context.workshop.close()
+            raise
+        finally:
+            pool.shutdown(wait=True)
+
+    def layers(self, probed: Probe, trials: Sequence[Trial], *, alone: bool = True) -> LayerStudy:
+        """The comparison of some trials' layers; not alone it takes one core."""
+        drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
+        feed = Feed(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model))
+        choice = TapChoice(self.context.options.taps, self.context.options.channels)
+        scored = self.scoring.output.name
+        return LayerStudy(feed, self.model, drawn.indices, scored, trials, choice, lambda: not alone and self._busy)
+
+    def _run(self, pool: ThreadPoolExecutor) -> Ran:
+        context = self.context
+        reference = pool.submit(self._reference)
+        making = {
+            pool.submit(self._make, settings): format_name for format_name, settings in self.plan.by_format.items()
+        }
+        probed, kept = reference.result()
+        ran = Ran(kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), ())
+        for name, path in context.options.variants.items():
+            self._start_trials(pool, with_transfer(context, given_variant(name, path, self.model)), ran)
+        looks: list[Future[None]] = []
+        waiting: set[Future[Any]] = {*making, *self._all_trials()}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                result = future.result()
+                if future in making:
+                    del making[future]
+                    waiting |= {trial for made in result for trial in self._start_trials(pool, made, ran)}
+            looks += self._look_meanwhile(pool, ran, set(making.values()))
+        self._busy = False
+        for look in looks:
+            look.result()
+        return replace(ran, trials=self._in_order([trial.result() for trial in self._all_trials()]))
+
+    def _all_trials(self) -> list[Future[Trial]]:
+        return [trial for trials in self._trials.values() for trial in trials]
+
+    def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        order = {name: place for place, name in enumerate((*SETTINGS, *self.context.options.variants))}
+        runtimes = list(RUNTIMES)
+        return tuple(sorted(trials, key=lambda trial: (order[trial.setting], runtimes.index(trial.runtime))))
+
+    def _scored(self, probed: Probe) -> Any:
+        """The scored output with the sizes that it really has."""
+        return next(spec for spec in probed.outputs if spec.name == self.scoring.output.name)
+
+    def _reference(self) -> tuple[Probe, KeptOutputs]:
+        context = self.context
+        probed = probe(context, self.model, self.samples)
+        for text in unstable_reference(probed):
+            context.progress.warn(text)
+        runs = 1 + self.plan.trial_count
+        context.progress.plan(runs * self.samples.n)
+        context.store.refuse_too_large(
+            runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"
+        )
+        began = time.perf_counter()
+        kept = run_reference(context, self.model, self.samples, probed.outputs)
+        self.add_seconds("run the reference", time.perf_counter() - began)
+        return probed, kept
+
+    def _make(self, settings: Sequence[Setting]) -> list[Made]:
+        began = time.perf_counter()
+        made = []
+        for each in make_variants(
+            self.context, self.model, settings, samples=self.samples, calibration=self.calibration
+        ):
+            made.append(with_transfer(self.context, each))
+            if self._stopped:
+                break
+        self.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
+        return made
+
+    def _start_trials(self, pool: ThreadPoolExecutor, made: Made, ran: Ran) -> list[Future[Trial]]:
+        """The trials of a variant, on their way."""
+        format_name = made.variant.format if made.variant else ""
+        started = [pool.submit(self._trial, made, place, ran) for place in self.plan.places(made)]
+        self._trials.setdefault(format_name, []).extend(started)
+        return started
+
+    def _trial(self, made: Made, place: Place, ran: Ran) -> Trial:
+        measured = run_trial(
+            self.context,
+            made,
+            place,
+            samples=self.samples,
+            outputs=ran.probe.outputs,
+            batch_size=batch_size_for(self.context, self.model),
+        )
+        return measured.trial(ran.comparison)
+
+    def _look_meanwhile(self, pool: ThreadPoolExecutor, ran: Ran, converting: set[str]) -> list[Future[None]]:
+        """Begin to compare the layers of formats that are done, while others are converted.
+
+        Not where taps were named: whether a name is known can only be told when all variants are there.
+        """
+        options = self.context.options
+        if not converting or not options.layers or options.taps is not None or options.channels:
+            return []
+        looks = []
+        for format_name, trials in self._trials.items():
+            ready = format_name and format_name not in converting | self._looked
+            if ready and all(trial.done() for trial in trials):
+                self._looked.add(format_name)
+                looks.append(pool.submit(self._look, [trial.result() for trial in trials], ran))
+        return looks
+
+    def _look(self, trials: Sequence[Trial], ran: Ran) -> None:
+        """Compare some trials' layers, which are kept; whatever goes wrong is told when all are compared."""
+        began = time.perf_counter()
+        with contextlib.suppress(Exception):
+            self.layers(ran.probe, trials, alone=False).run()
+        self.add_seconds("look inside meanwhile", time.perf_counter() - began)
