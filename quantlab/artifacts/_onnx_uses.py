@@ -172,24 +172,30 @@ def scale_behind(
     """
     quantize = makers.get(use.node.input[0])
     others = set(quantize.input[1:2]) if quantize is not None and quantize.op_type == "QuantizeLinear" else set()
-    waiting = [use.node.output[0]]
-    while waiting:
-        for each in beyond_reshapes(all_uses.get(waiting.pop(), ()), all_uses):
-            if each.node.op_type != "Mul":
+    made = [use.node.output[0]]  # grows by what each Mul makes of it
+    for name in made:
+        for each in beyond_reshapes(all_uses.get(name, ()), all_uses):
+            if each.node.op_type != "Mul" or each.node.output[0] in made:
                 continue
             found = {name for name in _factors(each.node.input[1 - each.slot], makers) if name in constants} - others
             if found:
                 return found.pop() if len(found) == 1 else None
-            waiting.append(each.node.output[0])
+            made.append(each.node.output[0])
     return None
 
 
 def _factors(name: str, makers: Mapping[str, Any]) -> Iterator[str]:
-    maker = makers.get(name)
-    if maker is not None and maker.op_type == "Mul":
-        for each in maker.input:
-            yield from _factors(each, makers)
-    elif maker is not None and maker.op_type in _CONVERSIONS | _RESHAPES:
-        yield from _factors(maker.input[0], makers)
-    else:
-        yield name
+    """The tensors whose product it is; itself where it is none."""
+    waiting, seen = [name], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        maker = makers.get(name)
+        if maker is not None and maker.op_type == "Mul":
+            waiting += maker.input
+        elif maker is not None and maker.op_type in _CONVERSIONS | _RESHAPES:
+            waiting.append(maker.input[0])
+        else:
+            yield name

@@ -71,18 +71,21 @@ class _File:
     """A model's constants and nodes by the names of tensors."""
 
     tensors: Mapping[str, Any]
+    floats: frozenset[str]
+    """Those that may be scales."""
     uses: Mapping[str, Sequence[Use]]
     makers: Mapping[str, Any]
 
     @classmethod
     def of(cls, model: Any) -> "_File":
         makers = {name: node for graph in graphs_of(model.graph) for node in graph.node for name in node.output}
-        return cls({tensor.name: tensor for tensor in constants(model)}, find_uses(model), makers)
+        tensors = {tensor.name: tensor for tensor in constants(model)}
+        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in _FLOATS)
+        return cls(tensors, floats, find_uses(model), makers)
 
     def scale_behind(self, use: Use) -> str | None:
         """The scale of codes that an op of integers reads; see `_onnx_uses`."""
-        floats = {name for name, tensor in self.tensors.items() if _dtype(tensor) in _FLOATS}
-        return scale_behind(use, self.uses, self.makers, floats)
+        return scale_behind(use, self.uses, self.makers, self.floats)
 
 
 def constants(model: Any) -> Iterator[Any]:

@@ -234,7 +234,7 @@ class WeightRow:
     non_finite: int = 0
     """Stored values that are NaN or infinite."""
     used_by: str = ""
-    """What reads it, as `CONV_2D 3 of 6, input 1`, since TFLite's names tell nothing; empty for tfjs."""
+    """What reads it, as `CONV_2D 3 of 6, input 1`, since names in TFLite and ONNX files tell little; empty for tfjs."""
 
 
 @dataclass(frozen=True, slots=True)
