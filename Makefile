@@ -29,9 +29,9 @@ format: .venv/developing
 	$(BIN)/ruff check --fix .
 
 # Constraints for builds alone are known to pip from 25.3 on, so the pip of the lock is installed first.
-.venv/bin/python: requirements.lock
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock pip
+.venv/pip: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
 	touch $@
 
 # The hook bundles the JavaScript again where its sources have changed, so they count as reasons too.
@@ -39,12 +39,12 @@ SOURCES := pyproject.toml requirements.lock requirements-build.lock hatch_build.
 
 LOCKED := --constraint requirements.lock --build-constraint requirements-build.lock
 
-.venv/installed: $(SOURCES) | .venv/bin/python
+.venv/installed: $(SOURCES) | .venv/pip
 	@echo 'Installing quantlab and TensorFlow into .venv; this takes some minutes and prints little.'
 	$(BIN)/python -m pip install --quiet $(LOCKED) --editable .
 	touch $@
 
-.venv/developing: $(SOURCES) | .venv/bin/python
+.venv/developing: $(SOURCES) | .venv/pip
 	@echo 'Installing quantlab, TensorFlow and the tools of its tests into .venv; this takes some minutes.'
 	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[dev]'
 	touch $@ .venv/installed
@@ -63,7 +63,7 @@ newest: .venv-newest/developing
 
 .venv-lowest/developing: $(SOURCES) tests/version_ends.py
 	$(PYTHON) -m venv --clear .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock pip
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
 	.venv-lowest/bin/python -m tests.version_ends >.venv-lowest/low-ends
 	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/low-ends --build-constraint .venv-lowest/low-ends \
 		--editable '.[dev]'
@@ -72,7 +72,7 @@ newest: .venv-newest/developing
 
 .venv-newest/developing: $(SOURCES)
 	$(PYTHON) -m venv --clear .venv-newest
-	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock pip
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
 	.venv-newest/bin/python -m pip install --quiet --upgrade --editable '.[dev]'
 	.venv-newest/bin/python -m pip check
 	touch $@
