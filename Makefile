@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs check format clean
+.PHONY: demo test lint docs check format lock lowest newest clean
 
 demo: .venv/installed
 	$(BIN)/quantlab demo
@@ -28,21 +28,54 @@ format: .venv/developing
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-.venv/bin/python:
-	$(PYTHON) -m venv .venv
-
-# The hook bundles the JavaScript again where its sources have changed, so they count as reasons too.
-SOURCES := pyproject.toml hatch_build.py $(wildcard quantlab/runtimes/js/*.mjs) quantlab/runtimes/js/package-lock.json
-
-.venv/installed: $(SOURCES) | .venv/bin/python
-	@echo 'Installing quantlab and TensorFlow into .venv; this takes some minutes and prints little.'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+# Constraints for builds alone are known to pip from 25.3 on, so the pip of the lock is installed first.
+.venv/pip: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
 	touch $@
 
-.venv/developing: $(SOURCES) | .venv/bin/python
+# The hook bundles the JavaScript again where its sources have changed, so they count as reasons too.
+SOURCES := pyproject.toml requirements.lock requirements-build.lock hatch_build.py $(wildcard quantlab/runtimes/js/*.mjs) quantlab/runtimes/js/package-lock.json
+
+LOCKED := --constraint requirements.lock --build-constraint requirements-build.lock
+
+.venv/installed: $(SOURCES) | .venv/pip
+	@echo 'Installing quantlab and TensorFlow into .venv; this takes some minutes and prints little.'
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable .
+	touch $@
+
+.venv/developing: $(SOURCES) | .venv/pip
 	@echo 'Installing quantlab, TensorFlow and the tools of its tests into .venv; this takes some minutes.'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[dev]'
 	touch $@ .venv/installed
 
+lock:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-lock/bin/python -m tests.locked_versions
+
+# The ends of the ranges in pyproject.toml, each installed into an environment of its own and tested there.
+lowest: .venv-lowest/developing
+	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
+
+newest: .venv-newest/developing
+	.venv-newest/bin/python -m pytest -n 2 --dist loadfile
+
+.venv-lowest/developing: $(SOURCES) tests/version_ends.py
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
+	.venv-lowest/bin/python -m tests.version_ends >.venv-lowest/low-ends
+	.venv-lowest/bin/python -m pip install --quiet --constraint .venv-lowest/low-ends --build-constraint .venv-lowest/low-ends \
+		--editable '.[dev]'
+	.venv-lowest/bin/python -m pip check
+	touch $@
+
+.venv-newest/developing: $(SOURCES)
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
+	.venv-newest/bin/python -m pip install --quiet --upgrade --editable '.[dev]'
+	.venv-newest/bin/python -m pip check
+	touch $@
+
 clean:
-	rm -rf .venv build dist quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules
+	rm -rf .venv .venv-lock .venv-lowest .venv-newest build dist quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules

@@ -193,13 +193,13 @@ def contents(path: Path) -> dict[str, Any]:
     }
 
 
-def onnx_contents(path: Path) -> dict[tuple[str, ...], tuple[bytes, tuple[float, ...]]]:
-    """What a file's tensors hold, by their stable names: tf2onnx numbers and orders by chance.
+def onnx_contents(path: Path) -> dict[str, tuple[bytes, tuple[float, ...]]]:
+    """What a file's tensors hold, by where they are computed with: tf2onnx names, numbers and orders by chance.
 
-    Constants of one value are left out, since it is by chance too which name those that are equal share.
+    Constants of one value are left out, since it is by chance too whether those that are equal are one.
     """
     weights = [each for each in ARTIFACTS["onnx"].weights(path) if each.stored.size > 1]
-    return {each.keys: (each.stored.tobytes(), each.scales) for each in weights}
+    return {key: (each.stored.tobytes(), each.scales) for each in weights for key in each.keys or (each.name,)}
 
 
 def _check_failures(format_name: str, workbench: Workbench, folder: Path) -> None:

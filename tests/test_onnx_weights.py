@@ -1,6 +1,8 @@
 """Constants of ONNX files that quantizers, exporters and hands write, decoded or told why not."""
 
+import hashlib
 import re
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -186,13 +188,15 @@ def test_floats_that_are_named_as_codes_are_compared_with_themselves(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reader", "listed_too"),
+    ("reader", "listed_as"),
     [
-        pytest.param("Mul", set(), id="a scale that multiplies"),
-        pytest.param("Add", {"k_scale"}, id="leaves alone: what is added too"),
+        pytest.param("Mul", {"k_quantized": None}, id="a scale that multiplies"),
+        pytest.param(
+            "Add", {"k_quantized": NO_SCALE, "k_scale": None}, id="leaves alone: what is added, as it is named"
+        ),
     ],
 )
-def test_a_scale_that_comes_later(reader, listed_too, tmp_path):
+def test_a_scale_that_comes_later(reader, listed_as, tmp_path):
     nodes = [
         node("MatMulInteger", ["x", "k_quantized"], "p"),
         node("Cast", ["p"], "f", to=1),
@@ -200,8 +204,9 @@ def test_a_scale_that_comes_later(reader, listed_too, tmp_path):
         node("Mul", ["m", "k_scale"], "y"),
     ]
     weights = listed(write(tmp_path / "model.onnx", nodes, PORTS, {"k_quantized": CODES, "k_scale": np.float32(2)}))
-    assert set(weights) == {"k_quantized"} | listed_too
-    np.testing.assert_array_equal(weights["k_quantized"].values, CODES * np.float32(2))
+    assert {name: weight.reason for name, weight in weights.items()} == listed_as
+    if weights["k_quantized"].reason is None:
+        np.testing.assert_array_equal(weights["k_quantized"].values, CODES * np.float32(2))
 
 
 LSTM = ["x", "w_quantized", "r_quantized", "", "", "", "", "", "ws", "wz", "rs", "rz"]
@@ -209,13 +214,14 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
 
 
 @pytest.mark.parametrize(
-    ("nodes", "constants", "name", "values"),
+    ("nodes", "constants", "name", "values", "place"),
     [
         pytest.param(
             [node("Gather", ["k", "x"], "g"), node("DequantizeLinear", ["g", "s", "z"], "y")],
             {"k": CODES, "s": np.float32(2), "z": np.int8(1)},
             "k",
             (CODES - 1.0) * 2,
+            "Gather 1 of 1, input 0",
             id="codes that a Gather picks among",
         ),
         pytest.param(
@@ -223,6 +229,7 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
             {"k": CODES, "s": SCALES},
             "k",
             CODES * SCALES,
+            "Gather 1 of 1, input 0",
             id="with a scale a column",
         ),
         pytest.param(
@@ -230,6 +237,7 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
             {"a": np.float32(0.5), "z": np.uint8(3), "k": CODES, "s": SCALES, "c": np.arange(4, dtype=np.int32)},
             "k",
             CODES.T * SCALES,
+            "MatMul 1 of 1, input 1",
             id="QGemm, turned",
         ),
         pytest.param(
@@ -237,6 +245,7 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
             {"a": np.float32(0.5), "z": np.uint8(3), "k": CODES, "s": SCALES, "c": np.arange(4, dtype=np.int32)},
             "c",
             np.arange(4) * SCALES / 2,
+            "MatMul 1 of 1, input 2",
             id="QGemm's bias",
         ),
         pytest.param(
@@ -244,6 +253,7 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
             {"a": np.float32(0.5), "z": np.uint8(3), "k": CODES, "s": SCALES, "kz": np.full(4, 2, np.int8)},
             "k",
             (CODES - 2.0) * SCALES,
+            "Attention 1 of 1, input 1",
             id="QAttention",
         ),
         pytest.param(
@@ -257,15 +267,16 @@ LSTM_CODES = np.arange(-32, 32, dtype=np.int8).reshape(1, 4, 16)
             },
             "w_quantized",
             LSTM_CODES.transpose(0, 2, 1) * 0.5,
+            "LSTM 1 of 1, input 1",
             id="an LSTM, as it is before quantization",
         ),
     ],
 )
-def test_codes_of_other_ops(nodes, constants, name, values, tmp_path):
+def test_codes_of_other_ops(nodes, constants, name, values, place, tmp_path):
     weights = listed(write(tmp_path / "model.onnx", nodes, PORTS, constants))
     assert weights[name].reason is None
     np.testing.assert_array_equal(weights[name].values, values.astype(np.float32))
-    assert weights[name].keys == (name.removesuffix("_quantized"),)
+    assert (weights[name].keys, weights[name].lasting_name) == ((place,), name.removesuffix("_quantized"))
     assert set(weights) <= {"k", "c", "w_quantized", "r_quantized"}
 
 
@@ -344,3 +355,127 @@ def test_values_that_are_told_of(dtype, values, notes, tmp_path):
     tensor = numpy_helper.from_array(np.asarray(values).astype(dtype), "w")
     path = write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "w"], "y")], [tensor])
     assert ARTIFACTS["onnx"].inspect(path).notes == notes
+
+
+# A weight of the float32 file is found by what reads it, not by its name
+
+
+def nameless(source, target):
+    """A copy of which only the inputs and outputs have kept their names."""
+    model = onnx.load(source)
+    graph = model.graph
+    del graph.value_info[:]
+    ports = {value.name for value in (*graph.input, *graph.output)}
+    made = [*(tensor.name for tensor in graph.initializer), *(name for node in graph.node for name in node.output)]
+    names = {name: f"t{hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in made if name and name not in ports}
+    for tensor in graph.initializer:
+        tensor.name = names[tensor.name]
+    for each in graph.node:
+        each.name = ""
+        for part in (each.input, each.output):
+            part[:] = [names.get(name, name) for name in part]
+    onnx.save(model, target)
+    return target
+
+
+def figures(rows):
+    """Counterpart → everything else that is said of it, but for the names of the file itself."""
+    return {row.counterpart: replace(row, tensor="", reason=None) for row in rows if row.counterpart}
+
+
+def quantized(source, scheme, folder):
+    """In each way that onnxruntime writes a file of codes."""
+    made = folder / f"{scheme}.onnx"
+    if scheme == "dynamic":
+        quantize_dynamic(str(source), str(made), per_channel=True, weight_type=QuantType.QInt8)
+    else:
+        written, activations = QuantFormat[scheme], QuantType.QUInt8
+        quantize_static(
+            str(source), str(made), Samples(), quant_format=written, activation_type=activations, per_channel=True
+        )
+    return made
+
+
+@pytest.mark.parametrize("scheme", ["dynamic", "QDQ", "QOperator"])
+def test_names_tell_nothing(scheme, tmp_path):
+    source = pictures(tmp_path / "model.onnx")
+    made = quantized(source, scheme, tmp_path)
+    weights = ARTIFACTS["onnx"].weights
+    named = compare_weights("mine", weights(made), weights(source))
+    unnamed = compare_weights("mine", weights(nameless(made, tmp_path / "nameless.onnx")), weights(source))
+    assert set(figures(unnamed)) == {weight.name for weight in weights(source)}
+    assert min(row.sqnr_db for row in unnamed if row.counterpart) > 30
+    assert figures(unnamed) == figures(named)
+
+
+def test_names_tell_nothing_of_an_lstm(tmp_path):
+    source, made = lstm(tmp_path / "model.onnx", 1), tmp_path / "made.onnx"
+    quantize_dynamic(str(source), str(made), weight_type=QuantType.QInt8)
+    weights = ARTIFACTS["onnx"].weights
+    rows = compare_weights("mine", weights(nameless(made, tmp_path / "nameless.onnx")), weights(source))
+    assert {row.counterpart for row in rows} == {"words", "W", "R", "B"}
+    assert min(row.sqnr_db for row in rows) > 40
+
+
+def test_names_that_mislead(tmp_path):
+    """Two weights of one shape, each named as the other is in the float32 file."""
+    one, other = np.float32(CODES), np.float32(CODES[::-1] + 3)
+    nodes = [node("MatMul", ["x", "a"], "h"), node("MatMul", ["h", "b"], "y")]
+    source = write(tmp_path / "model.onnx", nodes, PORTS, {"a": one, "b": other})
+    swapped = write(tmp_path / "made.onnx", nodes, PORTS, {"b": other, "a": one})
+    model = onnx.load(swapped)
+    for part in (*model.graph.initializer,):
+        part.name = {"a": "b", "b": "a"}[part.name]
+    for each in model.graph.node:
+        each.input[1] = {"a": "b", "b": "a"}[each.input[1]]
+    onnx.save(model, swapped)
+    weights = ARTIFACTS["onnx"].weights
+    rows = compare_weights("mine", weights(swapped), weights(source))
+    assert {row.tensor: (row.counterpart, row.different) for row in rows} == {"a": ("b", 0), "b": ("a", 0)}
+
+
+def test_a_transposed_copy_is_told_as_it_is_multiplied(tmp_path):
+    """A Gemm's transB, a copy that lies the other way round, and a Transpose of the codes are one weight."""
+    values = np.float32(CODES[:3])
+    source = write(
+        tmp_path / "model.onnx", [node("Gemm", ["x", "w"], "y", transB=1)], PORTS, {"w": values * np.float32(0.5)}
+    )
+    gemm = [node("MatMul", ["x", "d"], "y")]
+    dequantize = node("DequantizeLinear", ["k", "s"], "d", axis=1)
+    turned = [node("DequantizeLinear", ["k", "s"], "c", axis=0), node("Transpose", ["c"], "d", perm=[1, 0])]
+    scales = np.full(3, 0.5, np.float32)
+    copies = {
+        "copied": write(tmp_path / "1.onnx", [dequantize, *gemm], PORTS, {"k": CODES[:3].T.copy(), "s": scales}),
+        "turned": write(tmp_path / "2.onnx", [*turned, *gemm], PORTS, {"k": CODES[:3], "s": scales}),
+    }
+    weights = ARTIFACTS["onnx"].weights
+    for name, path in copies.items():
+        (row,) = compare_weights(name, weights(path), weights(source))
+        assert (row.counterpart, row.shape, row.channel_axis, row.different) == ("w", (4, 3), 1, 0)
+
+
+ACTIVATION = node("QuantizeLinear", ["x", "xs", "xz"], "q")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "scale"),
+    [
+        pytest.param([node("Mul", ["f", "ws"], "y")], 2, id="by itself"),
+        pytest.param([node("Mul", ["xs", "ws"], "s"), node("Mul", ["f", "s"], "y")], 2, id="times the activation's"),
+        pytest.param([node("Mul", ["f", "xs"], "p"), node("Mul", ["p", "ws"], "y")], 2, id="after the activation's"),
+        pytest.param(
+            [node("Reshape", ["f", "shape"], "r"), node("Mul", ["ws", "r"], "y")], 2, id="beyond what moves alone"
+        ),
+        pytest.param([node("Add", ["f", "ws"], "y")], None, id="leaves alone: what is added"),
+        pytest.param([node("Mul", ["f", "x"], "y")], None, id="leaves alone: what is computed"),
+    ],
+)
+def test_a_scale_is_found_behind_the_op(nodes, scale, tmp_path):
+    before = [ACTIVATION, node("MatMulInteger", ["q", "k", "xz"], "p0"), node("Cast", ["p0"], "f", to=1)]
+    held = {"k": CODES, "xs": np.float32(0.25), "xz": np.uint8(3), "ws": np.float32(2), "shape": np.array([-1, 4])}
+    weight = listed(write(tmp_path / "model.onnx", [*before, *nodes], PORTS, held))["k"]
+    if scale is None:
+        assert weight.reason == NO_SCALE
+    else:
+        assert weight.reason is None
+        np.testing.assert_array_equal(weight.values, CODES * np.float32(scale))

@@ -503,6 +503,25 @@ def test_what_only_one_side_has():
     ]
 
 
+@pytest.mark.parametrize(
+    ("candidates", "found"),
+    [
+        pytest.param([("x", "of a", "other")], [("x", "a")], id="a key is worth more than a name"),
+        pytest.param([("x", "moved", "a")], [("x", "a")], id="a name where no key is known"),
+        pytest.param(
+            [("x", "moved", "a"), ("y", "of a", "z")],
+            [("x", None), ("y", "a")],
+            id="but not what another has the key of",
+        ),
+        pytest.param([("x", "moved", "x")], [("x", None)], id="neither"),
+    ],
+)
+def test_names_that_last(candidates, found):
+    ours = [weight(name, floats(1), keys=(key,), lasting_name=lasting) for name, key, lasting in candidates]
+    rows = compare_weights("x", ours, [weight("a", floats(1), keys=("of a",), lasting_name="a")])
+    assert [(row.tensor, row.counterpart) for row in rows if row.dtype] == found
+
+
 def test_weights_that_were_two_and_weights_that_became_one():
     one = weight("zeros", floats(0, 0), keys=("a", "b"))
     two = [weight("a", floats(0, 1e-9)), weight("b", floats(0, 0))]

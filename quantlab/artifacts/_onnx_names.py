@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["stable_names"]
+__all__ = ["nodes_in_order", "stable_names"]
 
 _NUMBER = re.compile(r"__(\d+)")
 
@@ -35,6 +35,18 @@ def stable_names(graph: Any) -> dict[str, str]:
             text += rest
         found[name] = stable
     return found
+
+
+def nodes_in_order(graph: Any) -> Iterator[Any]:
+    """Every node once, those of branches and bodies before the node that holds them, in the order of stable names."""
+    makers = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
+    places = (makers[name] for name in _from_the_outputs(graph) if name in makers)
+    for place in dict.fromkeys((*places, *range(len(graph.node)))):
+        node = graph.node[place]
+        for each in node.attribute:
+            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
+                yield from nodes_in_order(inner)
+        yield node
 
 
 def _from_the_outputs(graph: Any) -> Iterator[str]:

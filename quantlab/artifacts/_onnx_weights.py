@@ -1,8 +1,8 @@
 """The constants of an ONNX file, decoded by the scales that its own ops read them with.
 
 value = (code − zero point) · scale, one scale a tensor or one for each index of an axis (onnx/docs/Operators.md,
-DequantizeLinear). onnxruntime's quantizer names the codes of a weight `<weight>_quantized` and its scale
-`<weight>_scale` (quantization/quant_utils.py), which is how a quantized weight is known to be that of the float32 file.
+DequantizeLinear). A quantized weight is known to be that of the float32 file by the op that computes with it (see
+`_onnx_places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.artifacts._onnx_names import stable_names
+from quantlab.artifacts._onnx_places import find_places
+from quantlab.artifacts._onnx_uses import (
+    Slots,
+    Use,
+    beyond_conversions,
+    find_uses,
+    is_scale_or_zero,
+    scale_behind,
+)
 from quantlab.onnx_file import attribute, dtype_name, graphs_of
 from quantlab.types import StoredWeight
 
@@ -31,43 +40,6 @@ _CODE_RANGES: Mapping[str, tuple[int, int]] = {
 
 _FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
 
-
-@dataclass(frozen=True, slots=True)
-class _Slots:
-    """Where an op reads codes that are constant, and what they mean."""
-
-    weight: int
-    scale: tuple[int, ...]
-    """Inputs whose product it is; empty where the scale comes later, in an op that multiplies."""
-    zero: int | None
-    axis: int | None
-    """What several scales lie along; None where the node says so itself."""
-
-
-_READERS: Mapping[str, tuple[_Slots, ...]] = {
-    "DequantizeLinear": (_Slots(0, (1,), 2, None),),
-    "ConvInteger": (_Slots(1, (), 3, 0),),
-    "MatMulInteger": (_Slots(1, (), 3, -1),),
-    "QLinearConv": (_Slots(3, (4,), 5, 0), _Slots(8, (1, 4), None, 0)),
-    "QLinearMatMul": (_Slots(3, (4,), 5, -1),),
-    "QLinearAdd": (_Slots(0, (1,), 2, -1), _Slots(3, (4,), 5, -1)),
-    "QLinearMul": (_Slots(0, (1,), 2, -1), _Slots(3, (4,), 5, -1)),
-    "QGemm": (_Slots(3, (4,), 5, None), _Slots(6, (1, 4), None, -1)),
-    "QAttention": (_Slots(1, (4,), 7, -1),),
-    "DynamicQuantizeMatMul": (_Slots(1, (2,), 3, -1),),
-    "MatMulIntegerToFloat": (_Slots(1, (3,), 5, -1),),
-    "DynamicQuantizeLSTM": (_Slots(1, (8,), 9, -1), _Slots(2, (10,), 11, -1)),
-}
-"""Op → where it reads codes (onnx/docs/Operators.md, onnxruntime/docs/ContribOperators.md)."""
-
-_DATA: Mapping[str, frozenset[int]] = {
-    "QLinearConv": frozenset({0, 3, 8}),
-    **dict.fromkeys(("QLinearMatMul", "QLinearAdd", "QLinearMul"), frozenset({0, 3})),
-    "QGemm": frozenset({0, 3, 6}),
-    "QAttention": frozenset({0, 1, 2, 5, 8}),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), frozenset({0})),
-}
-"""Op → its inputs that are neither scales nor zero points; of other QLinear… ops the first."""
 
 _OUTPUT_AXES: Mapping[str, int] = {
     "Conv": 0,
@@ -95,22 +67,25 @@ class _Unread(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Use:
-    """A node that reads a constant, and as which input."""
+class _File:
+    """A model's constants and nodes by the names of tensors."""
 
-    node: Any
-    slot: int
+    tensors: Mapping[str, Any]
+    floats: frozenset[str]
+    """Those that may be scales."""
+    uses: Mapping[str, Sequence[Use]]
+    makers: Mapping[str, Any]
 
-    gathered: int | None = None
-    """The axis of a Gather that picks among the codes before this node reads them; None where none does."""
+    @classmethod
+    def of(cls, model: Any) -> "_File":
+        makers = {name: node for graph in graphs_of(model.graph) for node in graph.node for name in node.output}
+        tensors = {tensor.name: tensor for tensor in constants(model)}
+        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in _FLOATS)
+        return cls(tensors, floats, find_uses(model), makers)
 
-    @property
-    def order(self) -> tuple[int, ...] | None:
-        """How its axes are told where a node reads them otherwise: a Gemm's transB, and an LSTM's codes."""
-        op, weights = self.node.op_type, {"Gemm": 1, "QGemm": 3}
-        if op == "DynamicQuantizeLSTM" and self.slot in {1, 2}:
-            return (0, 2, 1)
-        return (1, 0) if weights.get(op) == self.slot and attribute(self.node, "transB", 0) else None
+    def scale_behind(self, use: Use) -> str | None:
+        """The scale of codes that an op of integers reads; see `_onnx_uses`."""
+        return scale_behind(use, self.uses, self.makers, self.floats)
 
 
 def constants(model: Any) -> Iterator[Any]:
@@ -161,23 +136,27 @@ def list_weights(model: Any) -> Iterator[StoredWeight]:
     makes a MatMul of it, which has it so.
     """
     _set_apart(model.graph, set(), {})
-    tensors = {tensor.name: tensor for tensor in constants(model)}
-    uses = _uses(model)
-    helpers = _helpers(tensors, uses)
+    file = _File.of(model)
+    helpers = _helpers(file)
+    places = find_places(model.graph, file.uses, file.tensors, helpers)
     stable = stable_names(model.graph)
-    for name, tensor in tensors.items():
+    for name, tensor in file.tensors.items():
         if name in helpers:
             continue
-        coded = _is_code(tensor) and any(_slots(use) for use in uses.get(name, ()))
+        uses = file.uses.get(name, ())
+        coded = _is_code(tensor) and any(use.slots for use in uses)
         known = stable.get(name, name)
-        key = _base(known) if coded and _base(name) not in tensors else known
-        try:
-            scaled = _scaled(tensor, uses.get(name, ()), tensors)
-            yield _weight(tensor, key, scaled, _behind(uses.get(name, ()), uses))
-        except _Unread as reason:
-            yield _unread(tensor, key, str(reason))
-        except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
-            yield _unread(tensor, key, f"it cannot be read ({refused})")
+        lasting = _base(known) if coded and _base(name) not in file.tensors else known
+        yield replace(_read(tensor, uses, file), keys=tuple(places.get(name, ())), lasting_name=lasting)
+
+
+def _read(tensor: Any, uses: Sequence[Use], file: _File) -> StoredWeight:
+    try:
+        return _weight(tensor, _scaled(tensor, uses, file), list(beyond_conversions(uses, file.uses)))
+    except _Unread as reason:
+        return _unread(tensor, str(reason))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
+        return _unread(tensor, f"it cannot be read ({refused})")
 
 
 def _is_code(tensor: Any) -> bool:
@@ -191,7 +170,7 @@ def _dtype(tensor: Any) -> str:
         return f"type {tensor.data_type}"
 
 
-def _unread(tensor: Any, key: str, reason: str) -> StoredWeight:
+def _unread(tensor: Any, reason: str) -> StoredWeight:
     """A weight of which only what its head says is known."""
     try:
         size = size_bytes(tensor)
@@ -199,48 +178,20 @@ def _unread(tensor: Any, key: str, reason: str) -> StoredWeight:
         size = len(tensor.raw_data)
     nothing = np.empty(0, np.float32)
     dtype, shape = _dtype(tensor), tuple(int(each) for each in tensor.dims)
-    return StoredWeight(tensor.name, (key,), shape, dtype, size, stored=nothing, values=nothing, reason=reason)
-
-
-def _uses(model: Any) -> dict[str, list[_Use]]:
-    """Tensor → the nodes that read it, codes that a Gather picks among by the node that reads what it picked too."""
-    found: dict[str, list[_Use]] = {}
-    nodes = [node for graph in graphs_of(model.graph) for node in graph.node]
-    for node in nodes:
-        for slot, name in enumerate(node.input):
-            found.setdefault(name, []).append(_Use(node, slot))
-    for node in nodes:
-        if node.op_type == "Gather":
-            picked = [replace(use, gathered=int(attribute(node, "axis", 0))) for use in found.get(node.output[0], ())]
-            found[node.input[0]] += [use for use in picked if _slots(use) is not None]
-    return found
-
-
-def _behind(uses: Sequence[_Use], all_uses: Mapping[str, Sequence[_Use]]) -> list[_Use]:
-    """The nodes that compute with a constant, beyond a DequantizeLinear."""
-    return [
-        each
-        for use in uses
-        for each in (all_uses.get(use.node.output[0], ()) if use.node.op_type == "DequantizeLinear" else (use,))
-    ]
-
-
-def _slots(use: _Use) -> _Slots | None:
-    """Where the other inputs are, if a use reads codes."""
-    return next((slots for slots in _READERS.get(use.node.op_type, ()) if use.slot == slots.weight), None)
+    return StoredWeight(tensor.name, (), shape, dtype, size, stored=nothing, values=nothing, reason=reason)
 
 
 def _input(node: Any, slot: int | None) -> str:
     return str(node.input[slot]) if slot is not None and slot < len(node.input) else ""
 
 
-def _scaled(tensor: Any, uses: Sequence[_Use], tensors: Mapping[str, Any]) -> _Scaled | None:
+def _scaled(tensor: Any, uses: Sequence[Use], file: _File) -> _Scaled | None:
     """What a constant's codes mean, None if they are none; raises `_Unread` where the file does not tell."""
     reasons = []
     for use in uses:
-        if (slots := _slots(use)) is not None and _is_code(tensor):
+        if use.slots is not None and _is_code(tensor):
             try:
-                return _meaning(tensor, use, slots, tensors)
+                return _meaning(tensor, use, use.slots, file)
             except _Unread as reason:
                 reasons.append(reason)
     if reasons:
@@ -250,28 +201,20 @@ def _scaled(tensor: Any, uses: Sequence[_Use], tensors: Mapping[str, Any]) -> _S
     return None
 
 
-def _helpers(tensors: Mapping[str, Any], uses: Mapping[str, Sequence[_Use]]) -> set[str]:
+def _helpers(file: _File) -> set[str]:
     """The constants that are scales and zero points, of weights or of activations."""
-    found = {name for name in tensors if any(_tells_codes(use) for use in uses.get(name, ()))}
-    for name, tensor in tensors.items():
-        scale = f"{_base(name)}_scale"
-        later = any((slots := _slots(use)) and not slots.scale for use in uses.get(name, ()))
-        multiplied = all(use.node.op_type == "Mul" or _tells_codes(use) for use in uses.get(scale, ()))
-        if name.endswith(_CODES) and _is_code(tensor) and later and multiplied:
-            found.add(scale)
+    found = {name for name in file.tensors if any(is_scale_or_zero(use) for use in file.uses.get(name, ()))}
+    for name, tensor in file.tensors.items():
+        for use in file.uses.get(name, ()) if _is_code(tensor) else ():
+            scale = file.scale_behind(use) if use.slots is not None and not use.slots.scale else None
+            if scale and all(each.node.op_type == "Mul" or is_scale_or_zero(each) for each in file.uses[scale]):
+                found.add(scale)
     return found
 
 
-def _tells_codes(use: _Use) -> bool:
-    if use.node.op_type == "QLinearConcat":
-        return use.slot < 2 or use.slot % 3 != 2
-    if use.node.op_type in _DATA or use.node.op_type.startswith("QLinear"):
-        return use.slot not in _DATA.get(use.node.op_type, {0})
-    return any(use.slot in {*slots.scale, slots.zero} for slots in _READERS.get(use.node.op_type, ()))
-
-
-def _meaning(tensor: Any, use: _Use, slots: _Slots, tensors: Mapping[str, Any]) -> _Scaled:
-    names = [_input(use.node, slot) for slot in slots.scale] or [f"{_base(tensor.name)}_scale"]
+def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
+    tensors = file.tensors
+    names = [_input(use.node, slot) for slot in slots.scale] or [file.scale_behind(use) or ""]
     if any(name not in tensors or _dtype(tensors[name]) not in _FLOATS for name in names):
         raise _Unread("its scale is no constant of the file")
     zero = _input(use.node, slots.zero)
@@ -291,7 +234,7 @@ def _meaning(tensor: Any, use: _Use, slots: _Slots, tensors: Mapping[str, Any]) 
     return _Scaled(scales.reshape(-1), np.broadcast_to(zeros, scales.size), axis)
 
 
-def _axis(use: _Use, slots: _Slots, shape: tuple[int, ...], scales: Array) -> int:
+def _axis(use: Use, slots: Slots, shape: tuple[int, ...], scales: Array) -> int:
     """The axis of the codes that several scales lie along."""
     axis = int(attribute(use.node, "axis", 1)) if slots.axis is None else slots.axis
     if use.node.op_type == "QGemm" and slots.axis is None:
@@ -332,7 +275,7 @@ def size_bytes(tensor: Any) -> int:
     return count * int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)
 
 
-def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[_Use]) -> StoredWeight:
+def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[Use]) -> StoredWeight:
     from onnx import numpy_helper
 
     dtype, stored = dtype_name(tensor.data_type), numpy_helper.to_array(tensor)
@@ -349,7 +292,7 @@ def _weight(tensor: Any, key: str, scaled: _Scaled | None, uses: Sequence[_Use])
         )
     return StoredWeight(
         name=tensor.name,
-        keys=(key,),
+        keys=(),
         shape=tuple(int(size) for size in stored.shape),
         dtype=dtype,
         size_bytes=size_bytes(tensor),
@@ -388,7 +331,7 @@ def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] |
     return (lowest + 1 if symmetric else lowest), highest
 
 
-def _channel_axes(stored: Array, axis: int | None, uses: Sequence[_Use]) -> tuple[int, ...]:
+def _channel_axes(stored: Array, axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:
     """The quantized axis where there are several scales, else the output axis of the first op's kernel."""
     if stored.ndim < 2:
         return ()

@@ -45,8 +45,9 @@ def compare_weights(
 ) -> tuple[WeightRow, ...]:
     """Make a row of every weight of a variant, and of every float32 weight that the variant has not.
 
-    Weights are aligned by their keys. Where one stands for several of the float32 artifact, as two constants that
-    became the same codes, it has a row for each, and the first counts the bytes.
+    Weights are aligned by their keys; one whose keys the float32 artifact has not is aligned by its lasting name, with
+    what no other has the keys of. Where one stands for several of the float32 artifact, as two constants that became
+    the same codes, it has a row for each, and the first counts the bytes.
 
     Args:
         setting: Its name, for the rows.
@@ -55,15 +56,31 @@ def compare_weights(
     """
     originals = tuple(float32)
     known = {key: place for place, original in enumerate(originals) for key in original.keys}
-    rows, met = [], set()
+    named = {original.lasting_name: place for place, original in enumerate(originals) if original.lasting_name}
+    rows: list[list[WeightRow]] = []
+    unplaced: list[tuple[int, int, StoredWeight]] = []
+    met = set[int]()
     for weight in candidates:
-        places = list(dict.fromkeys(known[key] for key in weight.keys if key in known))
+        places = dict.fromkeys(known[key] for key in weight.keys if key in known)
         met.update(places)
-        row = _listed(setting, weight)
-        rows.append(_compared(row, weight, originals[places[0]] if places else None))
-        rows.extend(_compared(replace(row, size_bytes=0), weight, originals[place]) for place in places[1:])
+        if not places and weight.lasting_name in named:
+            unplaced.append((len(rows), named[weight.lasting_name], weight))
+        rows.append(_aligned(setting, weight, [originals[place] for place in places]))
+    for row, place, weight in unplaced:
+        if place not in met:
+            met.add(place)
+            rows[row] = _aligned(setting, weight, [originals[place]])
     left = [original for place, original in enumerate(originals) if place not in met]
-    return (*rows, *(_missing(setting, original) for original in left))
+    return (*(row for each in rows for row in each), *(_missing(setting, original) for original in left))
+
+
+def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeight]) -> list[WeightRow]:
+    """A row for each weight of the float32 artifact that a weight stands for, or one that says why there is none."""
+    row = _listed(setting, weight)
+    if not originals:
+        return [_compared(row, weight, None)]
+    rows = [row, *(replace(row, size_bytes=0) for _ in originals[1:])]
+    return [_compared(each, weight, original) for each, original in zip(rows, originals, strict=True)]
 
 
 def _listed(setting: str, weight: StoredWeight) -> WeightRow:
@@ -133,10 +150,10 @@ def _obstacle(weight: StoredWeight, original: StoredWeight | None) -> str | None
     """Why the two cannot be compared, the first reason of several."""
     if weight.reason is not None:
         return weight.reason
-    if not weight.keys:
+    if original is None and not (weight.keys or weight.lasting_name):
         return "no op reads it, so nothing tells which weight it is"
     if original is None:
-        return f"the float32 artifact has no '{weight.keys[0]}'"
+        return f"the float32 artifact has no '{weight.lasting_name or weight.keys[0]}'"
     if original.reason is not None:
         return f"the float32 artifact's cannot be read: {original.reason}"
     return _mismatch(weight, original)

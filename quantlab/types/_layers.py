@@ -155,7 +155,8 @@ class StoredWeight:
     """What it is in any variant of the same format, once for each place that reads it; empty where none does.
 
     tfjs: its name. TFLite: op, place among the ops of that name that read constants, and input, as
-    `CONV_2D 3 of 6, input 1`.
+    `CONV_2D 3 of 6, input 1`. ONNX: the same, where an op and those that do the same on codes have one name, that of
+    the op on floats; a bias is input 2 also where an Add gives it.
     """
     shape: tuple[int, ...]
     dtype: str
@@ -180,6 +181,8 @@ class StoredWeight:
     """Axes whose joint index, the last running fastest, is the output channel; empty where no channel is known."""
     reason: str | None = None
     """Why it could not be decoded; None where it could."""
+    lasting_name: str | None = None
+    """ONNX: its name without what a conversion or a quantization makes up, by which it is aligned where no key is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +234,7 @@ class WeightRow:
     non_finite: int = 0
     """Stored values that are NaN or infinite."""
     used_by: str = ""
-    """What reads it, as `CONV_2D 3 of 6, input 1`, since TFLite's names tell nothing; empty for tfjs."""
+    """What reads it, as `CONV_2D 3 of 6, input 1`, since names in TFLite and ONNX files tell little; empty for tfjs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,55 @@
+"""Writes the exact versions that `make demo`, `make test` and `.ci/run` install: `make lock`.
+
+They are what pip finds on the day for the ranges of pyproject.toml, and pip itself. The files are constraints for pip,
+so what is not installed for some environment may stand in them, and a line may carry a marker. What builds the package
+has a file of its own: hatchling asks for a newer `packaging` than tensorflowjs does.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from tests.version_ends import ROOT, project, to_build
+
+__all__ = ["locked"]
+
+_HEAD = "# Exact versions for pip; written by `make lock`.\n"
+_TO_BUILD_IN_PLACE = "editables"
+"""What hatchling asks for besides, to install a checkout in place."""
+
+
+def locked(report: Mapping[str, Any]) -> str:
+    """The text of a file.
+
+    Args:
+        report: What `pip install --dry-run --report` tells; of a package that comes from a folder, no line is made.
+    """
+    found = {
+        each["metadata"]["name"].lower(): f"{each['metadata']['name']}=={each['metadata']['version']}\n"
+        for each in report["install"]
+        if not each["is_direct"]
+    }
+    return _HEAD + "".join(found[name] for name in sorted(found))
+
+
+def _report(asked: Sequence[str]) -> Mapping[str, Any]:
+    words = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-"]
+    done = subprocess.run([*words, *asked], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    report: Mapping[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def main() -> int:
+    """Ask pip, and write both files once it has found versions that go together."""
+    build = _report([*to_build(project()), _TO_BUILD_IN_PLACE])
+    run = _report([f"pip=={version('pip')}", "--editable", ".[dev]"])
+    (ROOT / "requirements-build.lock").write_text(locked(build), encoding="utf-8")
+    (ROOT / "requirements.lock").write_text(locked(run), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
