@@ -132,6 +132,57 @@ def test_what_dies_costs_its_row(runtime, kind, reason, place, workbench, tmp_pa
     assert re.sub(r"\(.+\)", "(…)", last["reason"]) == reason
 
 
+def two_in_a_row(first: Job, second: Job, place: Path, folder: Path, meanwhile=lambda: None) -> tuple[list[dict], bool]:
+    """The last messages of two jobs in one workshop, and whether one browser ran both."""
+    runtime, lasts, browsers = RUNTIMES["chromium-wasm"], [], []
+    with Workshop(folder / "shop", stall_seconds=300) as workshop:
+        for job in (first, second):
+            for message in runtime.run(job, workshop):
+                if message["type"] == "ready":
+                    browsers.append(browser(place, ""))
+                    meanwhile()
+            lasts.append(message)
+    return lasts, len(set(browsers)) == 1 and len(browsers) == 2
+
+
+def test_a_browser_is_kept_for_the_next_job_and_the_page_is_not(place, workbench, tmp_path):
+    job = long_job("chromium-wasm", workbench, tmp_path, n=8)
+    at_work = []
+    lasts, kept = two_in_a_row(job, job, place, tmp_path, lambda: at_work.append(browser(place, "renderer")))
+    assert (lasts, kept) == ([{"type": "done"}] * 2, True)
+    assert len(set(at_work)) == 2
+
+
+def test_a_browser_is_not_kept_after_a_job_that_failed(place, workbench, tmp_path):
+    job = long_job("chromium-wasm", workbench, tmp_path, n=8)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        *_, failed = RUNTIMES["chromium-wasm"].run(replace(job, artifact=str(tmp_path / "gone")), workshop)
+        assert failed["type"] == "failed"
+        assert list(place.iterdir()) == []
+        *_, last = RUNTIMES["chromium-wasm"].run(job, workshop)
+    assert last == {"type": "done"}
+
+
+def test_a_browser_that_lost_its_graphics_is_not_kept(place, workbench, tmp_path):
+    """The job that draws nothing is done; one after it that draws would not get what a fresh browser gives."""
+    job = long_job("chromium-wasm", workbench, tmp_path, n=2000)
+    kill = iter([lambda: os.kill(browser(place, "gpu-process"), signal.SIGKILL), lambda: None])
+    lasts, kept = two_in_a_row(job, job, place, tmp_path, lambda: next(kill)())
+    assert (lasts, kept) == ([{"type": "done"}] * 2, False)
+
+
+def test_a_browser_that_ends_between_jobs_is_replaced(place, workbench, tmp_path):
+    job = long_job("chromium-wasm", workbench, tmp_path, n=8)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        assert list(RUNTIMES["chromium-wasm"].run(job, workshop))[-1] == {"type": "done"}
+        os.kill(browser(place, ""), signal.SIGKILL)
+        until = time.monotonic() + SECONDS
+        while list(place.iterdir()) and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.2)  # from when the folder is gone until the process is
+        assert list(RUNTIMES["chromium-wasm"].run(job, workshop))[-1] == {"type": "done"}
+
+
 def test_what_hangs_is_ended(place, workbench, tmp_path):
     with working("chromium-wasm", workbench, tmp_path, stall_seconds=20) as messages:
         os.kill(browser(place, "renderer"), signal.SIGSTOP)
@@ -372,6 +423,14 @@ NO_SANDBOX = (
     "'sysctl kernel.unprivileged_userns_clone=1' or 'kernel.apparmor_restrict_unprivileged_userns=0'), "
     "or install its own with 'apt-get install chromium-sandbox'"
 )
+NOT_STARTED = (
+    "the browser did not start within 30 seconds; close programs that keep this machine busy, or name another browser "
+    "with QUANTLAB_CHROME"
+)
+NOT_LOADED = (
+    "the page did not load in the browser within 30 seconds; close programs that keep this machine busy, and if it "
+    "still does not load, install quantlab again, since a file of it may be missing"
+)
 NO_ADAPTER = (
     "this browser has no WebGPU adapter, neither of a graphics card nor in software; install a Chromium or Chrome that "
     "has one, or leave chromium-webgpu out with --runtimes"
@@ -397,6 +456,13 @@ NO_ADAPTER = (
             "kill -ABRT $$",
             NO_SANDBOX,
             id="may use no sandbox",
+        ),
+        pytest.param("chromium-wasm", f"{SAYS_ITS_VERSION}\nexec sleep 300", NOT_STARTED, id="never starts"),
+        pytest.param(
+            "chromium-wasm",
+            'exec "$CHROME" --proxy-server=127.0.0.1:9 \'--proxy-bypass-list=<-loopback>\' "$@"',
+            NOT_LOADED,
+            id="loads no page",
         ),
     ],
 )
