@@ -146,7 +146,7 @@ def two_in_a_row(first: Job, second: Job, place: Path, folder: Path, meanwhile=l
 
 
 def test_a_browser_is_kept_for_the_next_job_and_the_page_is_not(place, workbench, tmp_path):
-    job = long_job("chromium-wasm", workbench, tmp_path, n=8)
+    job = long_job("chromium-wasm", workbench, tmp_path, n=200)
     at_work = []
     lasts, kept = two_in_a_row(job, job, place, tmp_path, lambda: at_work.append(browser(place, "renderer")))
     assert (lasts, kept) == ([{"type": "done"}] * 2, True)
@@ -165,9 +165,12 @@ def test_a_browser_is_not_kept_after_a_job_that_failed(place, workbench, tmp_pat
 
 def test_a_browser_that_lost_its_graphics_is_not_kept(place, workbench, tmp_path):
     """The job that draws nothing is done; one after it that draws would not get what a fresh browser gives."""
-    job = long_job("chromium-wasm", workbench, tmp_path, n=2000)
-    kill = iter([lambda: os.kill(browser(place, "gpu-process"), signal.SIGKILL), lambda: None])
-    lasts, kept = two_in_a_row(job, job, place, tmp_path, lambda: next(kill)())
+    job = long_job("chromium-wasm", workbench, tmp_path, n=200)
+
+    def kill_graphics():
+        os.kill(browser(place, "gpu-process"), signal.SIGKILL)
+
+    lasts, kept = two_in_a_row(job, job, place, tmp_path, kill_graphics)
     assert (lasts, kept) == ([{"type": "done"}] * 2, False)
 
 

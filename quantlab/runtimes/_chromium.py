@@ -5,7 +5,8 @@ Playwright, and keeps it. Each job has a server of its own for its page, and a b
 profile, and a fresh process for the page. What the page says is passed on as JSON lines. Lines that follow a job with
 taps are requests to its page, and such a job is the last one.
 
-After a job that failed, and where the browser or a part of it was lost, this process ends. The browser's temporary
+After a job that failed, and where the browser or a part of it was lost, this process ends, and says so in the last
+message (`ending` is true). The browser's temporary
 files lie in TMPDIR, a folder of its own. When standard input closes, the parent is gone, and so are the browser, its
 folder and this process; for a job with taps it is the end of the requests.
 """
@@ -117,10 +118,10 @@ class _Talk:
         """Whether the job was done."""
         return self.last is not None and self.last["type"] == "done"
 
-    def end(self) -> None:
+    def end(self, **also: bool) -> None:
         """Pass the last message on."""
         assert self.last is not None  # noqa: S101 (whatever ends a job leaves one)
-        self._write(self.last)
+        self._write({**self.last, **also})
 
 
 def _end_all(folder: Path) -> NoReturn:
@@ -176,6 +177,8 @@ class _Host:
 
     folder: Path
     browser: Browser | None = None
+    graphics: set[int] = field(default_factory=set)
+    """Its graphics processes. It replaces one that ends, but does not draw as before then."""
     talk: _Talk | None = None
 
     async def started(self, job: Message, address: str) -> Browser:
@@ -197,22 +200,21 @@ class _Host:
         return self.browser is not None and self.browser.is_connected()
 
 
-async def _show(browser: Browser, address: str, talk: _Talk) -> bool:
+async def _show(browser: Browser, address: str, host: _Host, talk: _Talk) -> bool:
     """Open the page, wait for its last message and close it; whether the browser is as it was before."""
     try:
         async with asyncio.timeout(_START_SECONDS):
             devtools = await browser.new_browser_cdp_session()
-            graphics = await _graphics(devtools)
             context = await _open(devtools, address, talk)
             await talk.opened.wait()
+            host.graphics |= await _graphics(devtools)  # not before: a browser that has just started has none
     except TimeoutError:
         talk.fail(_NOT_LOADED)
     await talk.ended.wait()
-    return talk.done and await _close(devtools, context) and graphics <= await _graphics(devtools)
+    return talk.done and await _close(devtools, context) and host.graphics <= await _graphics(devtools)
 
 
 async def _graphics(devtools: CDPSession) -> set[int]:
-    """The process ids of the browser's graphics processes: it replaces one that ends, but is not the same after."""
     processes = (await devtools.send("SystemInfo.getProcessInfo"))["processInfo"]
     return {each["id"] for each in processes if each["type"] == "GPU"}
 
@@ -280,7 +282,7 @@ async def _run(job: Message, host: _Host, talk: _Talk) -> bool:
         talk.fail(f"no port on 127.0.0.1 could be had for the page ({error.strerror}); close programs that hold many")
         return False
     try:
-        whole = await _show(await host.started(job, address), address, talk)
+        whole = await _show(await host.started(job, address), address, host, talk)
     except Error as error:
         talk.fail(_why(error))
         return False
@@ -305,7 +307,7 @@ async def _serve(channel: BinaryIO, folder: Path) -> NoReturn:
         host.talk = None
         if not whole or job.get("taps"):
             end_browser(folder)
-            talk.end()
+            talk.end(ending=True)
             _end_all(folder)
         talk.end()
 

@@ -14,14 +14,15 @@ def ask_kept(
     """Send a job document to an idle child of a kind, or to a new one, and give on its messages.
 
     The child is kept for the next job of its kind only after `done`. After `failed`, or where the listener stops in the
-    middle, it is closed: nobody can tell what such a job has left in it.
+    middle, it is closed: nobody can tell what such a job has left in it. So is one that says with `done` that it ends.
     """
     child = workshop.take((kind,), start)
     done = False
     try:
         child.send(document)
         for message in child.messages(workshop.stall_seconds):
-            done = message["type"] == "done"
+            ending = message.pop("ending", False)
+            done = message["type"] == "done" and not ending
             yield message
     finally:
         if done:
