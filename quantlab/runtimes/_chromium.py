@@ -5,10 +5,10 @@ Playwright, and keeps it. Each job has a server of its own for its page, and a b
 profile, and a fresh process for the page. What the page says is passed on as JSON lines. Lines that follow a job with
 taps are requests to its page, and such a job is the last one.
 
-After a job that failed, and where the browser or a part of it was lost, this process ends, and says so in the last
-message (`ending` is true). The browser's temporary
-files lie in TMPDIR, a folder of its own. When standard input closes, the parent is gone, and so are the browser, its
-folder and this process; for a job with taps it is the end of the requests.
+After a job that failed, and where a part of the browser was lost, this process ends; where the job was done all the
+same, `done` says so (`ending` is true). The browser's temporary files lie in TMPDIR, a folder of its own. When standard
+input closes, the parent is gone, and so are the browser, its folder and this process; for a job with taps it is the end
+of the requests.
 """
 
 import asyncio
@@ -118,10 +118,10 @@ class _Talk:
         """Whether the job was done."""
         return self.last is not None and self.last["type"] == "done"
 
-    def end(self, **also: bool) -> None:
-        """Pass the last message on."""
+    def end(self, *, kept: bool) -> None:
+        """Pass the last message on, and with `done` whether this process takes no other job."""
         assert self.last is not None  # noqa: S101 (whatever ends a job leaves one)
-        self._write({**self.last, **also})
+        self._write({**self.last, **({"ending": True} if self.done and not kept else {})})
 
 
 def _end_all(folder: Path) -> NoReturn:
@@ -307,9 +307,9 @@ async def _serve(channel: BinaryIO, folder: Path) -> NoReturn:
         host.talk = None
         if not whole or job.get("taps"):
             end_browser(folder)
-            talk.end(ending=True)
+            talk.end(kept=False)
             _end_all(folder)
-        talk.end()
+        talk.end(kept=True)
 
 
 def main() -> None:

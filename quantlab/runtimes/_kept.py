@@ -21,8 +21,7 @@ def ask_kept(
     try:
         child.send(document)
         for message in child.messages(workshop.stall_seconds):
-            ending = message.pop("ending", False)
-            done = message["type"] == "done" and not ending
+            done = message["type"] == "done" and not message.pop("ending", False)
             yield message
     finally:
         if done:
