@@ -36,6 +36,7 @@ __all__ = [
     "contents",
     "convert",
     "evaluate_graph",
+    "job_of",
     "kill_newest",
     "model_for",
     "names_in_library_order",
@@ -249,8 +250,22 @@ def run_job(
     batch_size: int = BATCH,
 ) -> Generator[Message, None, None]:
     """Run a variant over samples from `start` on, into output files that are there."""
+    job = job_of(runtime, variant, samples, outputs, start=start, batch_size=batch_size)
+    return runtime.run(job, workbench.workshop)
+
+
+def job_of(
+    runtime: Runtime,
+    variant: Variant,
+    samples: SampleSet,
+    outputs: Mapping[str, Path],
+    *,
+    start: int = 0,
+    batch_size: int = BATCH,
+) -> Job:
+    """What `run_job` runs."""
     ports = {port.name: port for port in variant.outputs}
-    job = Job(
+    return Job(
         format=variant.format,
         artifact=str(variant.path),
         backend=runtime.backend,
@@ -264,7 +279,6 @@ def run_job(
         ),
         options={},
     )
-    return runtime.run(job, workbench.workshop)
 
 
 def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name: str, folder: Path) -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import queue
 import socket
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -52,7 +53,8 @@ class Page:
                 ],
             },
         }
-        parent = Parent(self.hear, lambda: next(self.requests, None), lambda: {"bytes": 5})
+        self.opened = threading.Event()
+        parent = Parent(self.opened.set, self.hear, lambda: next(self.requests, None), lambda: {"bytes": 5})
         self.folder = folder
         self.address, self.stop = start_server(Served.of(job, dist), parent)
         self.host, self.token = urlsplit(self.address).netloc, urlsplit(self.address).path.strip("/")
@@ -106,7 +108,9 @@ def test_what_a_page_gets(page):
 
 
 def test_the_job_names_no_path(page):
+    assert (page.own("browser.js")[0], page.opened.is_set()) == (200, False)
     status, body = page.own("job")
+    assert page.opened.is_set()
     assert status == 200
     assert str(page.folder).encode() not in body
     assert json.loads(body) == {
@@ -274,6 +278,19 @@ def test_only_loopback_is_served(page):
     for address in own - {"127.0.0.1"}:
         with pytest.raises(OSError):  # noqa: PT011  # refused or out of reach, as the system likes
             socket.create_connection((address, port), timeout=2).close()
+
+
+def test_nothing_is_left_of_a_job_that_ended(tmp_path):
+    before = set(threading.enumerate())
+    page = Page(tmp_path)
+    kept_open = http.client.HTTPConnection(page.host, timeout=20)
+    kept_open.request("GET", f"/{page.token}/job")
+    assert kept_open.getresponse().read()
+    page.stop()
+    assert set(threading.enumerate()) <= before
+    kept_open.close()
+    with pytest.raises(ConnectionRefusedError):
+        page.own("job")
 
 
 def test_two_jobs_have_nothing_in_common(tmp_path):

@@ -17,14 +17,14 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
-from contracts import refuse_absent, run_job
+from contracts import job_of, refuse_absent
 
 from quantlab import AnalyzeOptions, analyze
 from quantlab.processes import ChildStalled
 from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
 from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
-from quantlab.runtimes.exchange import TensorFile, tensor_file
+from quantlab.runtimes.exchange import TensorFile, job_document, tensor_file
 from quantlab.runtimes.taps import graph_taps, open_child
 from quantlab.store import Store
 from quantlab.types import TensorSpec
@@ -44,9 +44,10 @@ def place(monkeypatch) -> Iterator[Path]:
         assert processes_below(Path(name)) == []
 
 
-def processes_below(folder: Path) -> list[str]:
+def processes_below(folder: Path, told: str = "cmdline") -> list[str]:
+    """Of the processes that have the folder in their command line, or in their `environ`, what that says."""
     found = []
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
+    for each in Path("/proc").glob(f"[0-9]*/{told}"):
         with contextlib.suppress(OSError):
             text = each.read_bytes().decode(errors="replace")
             found += [text] if str(folder) in text else []
@@ -78,6 +79,15 @@ def resident_bytes(pid: int) -> int:
 @contextlib.contextmanager
 def working(runtime_name, workbench, folder, *, n=50_000, batch_size=1, stall_seconds=300.0):
     """The messages of a job that goes on for as long as a test needs, from its first batch on."""
+    job = long_job(runtime_name, workbench, folder, n=n, batch_size=batch_size)
+    with Workshop(folder / "shop", stall_seconds=stall_seconds) as workshop:
+        messages = RUNTIMES[runtime_name].run(job, workshop)
+        with contextlib.closing(messages):
+            assert [next(messages)["type"], next(messages)["type"]] == ["ready", "progress"]
+            yield messages
+
+
+def long_job(runtime_name, workbench, folder, *, n=50_000, batch_size=1) -> Job:
     runtime = RUNTIMES[runtime_name]
     variant, samples = workbench.float32("activations", "tfjs"), workbench.samples("activations")
     many = replace(samples, folder=folder / "many", n=n)
@@ -87,12 +97,7 @@ def working(runtime_name, workbench, folder, *, n=50_000, batch_size=1, stall_se
     (output,) = workbench.models["activations"].outputs
     create_output(folder / "out.npy", n=n, shape=output.shape[1:], dtype="float32")
     outputs = {variant.outputs[0].name: folder / "out.npy"}
-    with Workshop(folder / "shop", stall_seconds=stall_seconds) as workshop:
-        bench = replace(workbench, workshop=workshop)
-        messages = run_job(runtime, bench, variant, many, outputs, batch_size=batch_size)
-        with contextlib.closing(messages):
-            assert [next(messages)["type"], next(messages)["type"]] == ["ready", "progress"]
-            yield messages
+    return job_of(runtime, variant, many, outputs, batch_size=batch_size)
 
 
 CRASHED = (
@@ -128,6 +133,60 @@ def test_what_dies_costs_its_row(runtime, kind, reason, place, workbench, tmp_pa
     assert re.sub(r"\(.+\)", "(…)", last["reason"]) == reason
 
 
+def two_in_a_row(first: Job, second: Job, place: Path, folder: Path, meanwhile=lambda: None) -> tuple[list[dict], bool]:
+    """The last messages of two jobs in one workshop, and whether one browser ran both."""
+    runtime, lasts, browsers = RUNTIMES["chromium-wasm"], [], []
+    with Workshop(folder / "shop", stall_seconds=300) as workshop:
+        for job in (first, second):
+            for message in runtime.run(job, workshop):
+                if message["type"] == "ready":
+                    browsers.append(browser(place, ""))
+                    meanwhile()
+            lasts.append(message)
+    return lasts, len(set(browsers)) == 1 and len(browsers) == 2
+
+
+def test_a_browser_is_kept_for_the_next_job_and_the_page_is_not(place, workbench, tmp_path):
+    job = long_job("chromium-wasm", workbench, tmp_path, n=200)
+    at_work = []
+    lasts, kept = two_in_a_row(job, job, place, tmp_path, lambda: at_work.append(browser(place, "renderer")))
+    assert (lasts, kept) == ([{"type": "done"}] * 2, True)
+    assert len(set(at_work)) == 2
+
+
+def test_a_browser_is_not_kept_after_a_job_that_failed(place, workbench, tmp_path):
+    job = long_job("chromium-wasm", workbench, tmp_path, n=8)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        *_, failed = RUNTIMES["chromium-wasm"].run(replace(job, artifact=str(tmp_path / "gone")), workshop)
+        assert failed["type"] == "failed"
+        assert list(place.iterdir()) == []
+        *_, last = RUNTIMES["chromium-wasm"].run(job, workshop)
+    assert last == {"type": "done"}
+
+
+def test_a_browser_that_lost_its_graphics_is_not_kept(place, workbench, tmp_path):
+    """The job that draws nothing is done; one after it that draws would not get what a fresh browser gives."""
+    job = long_job("chromium-wasm", workbench, tmp_path, n=200)
+
+    def kill_graphics():
+        os.kill(browser(place, "gpu-process"), signal.SIGKILL)
+
+    lasts, kept = two_in_a_row(job, job, place, tmp_path, kill_graphics)
+    assert (lasts, kept) == ([{"type": "done"}] * 2, False)
+
+
+def test_a_browser_that_ends_between_jobs_is_replaced(place, workbench, tmp_path):
+    job = long_job("chromium-wasm", workbench, tmp_path, n=8)
+    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        assert list(RUNTIMES["chromium-wasm"].run(job, workshop))[-1] == {"type": "done"}
+        os.kill(browser(place, ""), signal.SIGKILL)
+        until = time.monotonic() + SECONDS
+        while processes_below(place, "environ") and time.monotonic() < until:
+            time.sleep(0.05)
+        assert list(place.iterdir()) == []
+        assert list(RUNTIMES["chromium-wasm"].run(job, workshop))[-1] == {"type": "done"}
+
+
 def test_what_hangs_is_ended(place, workbench, tmp_path):
     with working("chromium-wasm", workbench, tmp_path, stall_seconds=20) as messages:
         os.kill(browser(place, "renderer"), signal.SIGSTOP)
@@ -145,24 +204,26 @@ def test_a_job_that_is_left_is_ended(place, workbench, tmp_path):
 ORPHAN = """
 import json, sys, tempfile
 from pathlib import Path
-from quantlab.runtimes import Workshop
-from quantlab.runtimes.browser import start
+from quantlab.runtimes import RUNTIMES, Workshop
+from quantlab.runtimes.exchange import job_from
 tempfile.tempdir = sys.argv[2]
 with Workshop(Path(sys.argv[3]), stall_seconds=300) as workshop:
-    with start(json.loads(Path(sys.argv[1]).read_text()), workshop) as child:
-        for message in child.messages(300):
-            print(message["type"], flush=True)
+    for message in RUNTIMES["chromium-wasm"].run(job_from(json.loads(sys.argv[1])), workshop):
+        print(message["type"], flush=True)
+    sys.stdin.read()
 """
 
 
-def test_a_study_that_is_killed_leaves_nothing(place, workbench, tmp_path):
-    with working("chromium-wasm", workbench, tmp_path) as messages:
-        (document,) = (tmp_path / "shop" / "jobs").glob("*.json")
-        messages.close()
-    command = [sys.executable, "-c", ORPHAN, str(document), str(place), str(tmp_path / "other")]
+@pytest.mark.parametrize(
+    ("n", "until"), [pytest.param(50_000, b"ready\n", id="at work"), pytest.param(3, b"done\n", id="between jobs")]
+)
+def test_a_study_that_is_killed_leaves_nothing(n, until, place, workbench, tmp_path):
+    document = json.dumps(job_document(long_job("chromium-wasm", workbench, tmp_path, n=n)))
+    command = [sys.executable, "-c", ORPHAN, document, str(place), str(tmp_path / "shop")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as study:
-        assert study.stdout.readline() == b"ready\n"
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as study:
+        while study.stdout.readline() != until:
+            assert study.poll() is None
         study.kill()
     until = time.monotonic() + SECONDS
     while (list(place.iterdir()) or processes_below(place)) and time.monotonic() < until:
@@ -366,6 +427,14 @@ NO_SANDBOX = (
     "'sysctl kernel.unprivileged_userns_clone=1' or 'kernel.apparmor_restrict_unprivileged_userns=0'), "
     "or install its own with 'apt-get install chromium-sandbox'"
 )
+NOT_STARTED = (
+    "the browser did not start within 30 seconds; close programs that keep this machine busy, or name another browser "
+    "with QUANTLAB_CHROME"
+)
+NOT_LOADED = (
+    "the page did not load in the browser within 30 seconds; close programs that keep this machine busy, and if it "
+    "still does not load, install quantlab again, since a file of it may be missing"
+)
 NO_ADAPTER = (
     "this browser has no WebGPU adapter, neither of a graphics card nor in software; install a Chromium or Chrome that "
     "has one, or leave chromium-webgpu out with --runtimes"
@@ -392,6 +461,13 @@ NO_ADAPTER = (
             NO_SANDBOX,
             id="may use no sandbox",
         ),
+        pytest.param("chromium-wasm", f"{SAYS_ITS_VERSION}\nexec sleep 300", NOT_STARTED, id="never starts"),
+        pytest.param(
+            "chromium-wasm",
+            'exec "$CHROME" --proxy-server=127.0.0.1:9 \'--proxy-bypass-list=<-loopback>\' "$@"',
+            NOT_LOADED,
+            id="loads no page",
+        ),
     ],
 )
 def test_a_browser_that(runtime, body, reason, tmp_path):
@@ -415,23 +491,23 @@ Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40000")
 taken = socket.socket()
 taken.bind(("127.0.0.1", 0))
 taken.set_inheritable(True)
-os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes._chromium", sys.argv[1]])
+os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes._chromium"])
 """
 
 
 def test_no_port_to_be_had_is_a_reason(place, workbench, tmp_path):
     """In a network of its own that has one port, which is in use."""
-    with working("chromium-wasm", workbench, tmp_path) as messages:
-        (document,) = (tmp_path / "shop" / "jobs").glob("*.json")
-        messages.close()
+    document = job_document(long_job("chromium-wasm", workbench, tmp_path))
     alone = ["unshare", "--net", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs unshare of util-linux, and a system that lets it make a network of its own")
     (own := place / "own").mkdir()
     environment = {**os.environ, "TMPDIR": str(own), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*alone, sys.executable, "-c", NO_PORT_LEFT, str(document)]
+    command = [*alone, sys.executable, "-c", NO_PORT_LEFT]
     # Its standard input stays open, or it would take us for dead.
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        child.stdin.write(json.dumps(document).encode() + b"\n")
+        child.stdin.flush()
         said = child.stdout.read()
     assert json.loads(said) == {
         "type": "failed",

@@ -1,8 +1,14 @@
-"""The program that runs one job in Chromium: `python -m quantlab.runtimes._chromium JOB.json`.
+"""The program that runs jobs in Chromium: `python -m quantlab.runtimes._chromium`.
 
-It serves the page, opens it in a browser through Playwright, and passes on what the page says as JSON lines; what the
-parent asks on standard input goes to the page. The browser's temporary files lie in TMPDIR, a folder of its own. When
-standard input closes before the work is done, the parent is gone, and so are the browser, its folder and this process.
+It reads job documents on standard input, a JSON object a line. It starts the browser for the first job, through
+Playwright, and keeps it. Each job has a server of its own for its page, and a browser context of its own: a fresh
+profile, and a fresh process for the page. What the page says is passed on as JSON lines. Lines that follow a job with
+taps are requests to its page, and such a job is the last one.
+
+After a job that failed, and where a part of the browser was lost, this process ends; where the job was done all the
+same, `done` says so (`ending` is true). The browser's temporary files lie in TMPDIR, a folder of its own. When standard
+input closes, the parent is gone, and so are the browser, its folder and this process; for a job with taps it is the end
+of the requests.
 """
 
 import asyncio
@@ -11,20 +17,24 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-from playwright.async_api import Browser, BrowserType, Error, async_playwright
+from playwright.async_api import Browser, BrowserType, CDPSession, Error, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from quantlab.processes import Message
 from quantlab.runtimes._browser_tree import end_browser, peak_memory_bytes
 from quantlab.runtimes._bundle import DIST
 from quantlab.runtimes._page_server import Parent, Served, start_server
 
-_LAUNCH_MS = 120_000.0
-"""A machine that is busy with other studies takes seconds; a browser that does not start at all says so at once."""
+_START_SECONDS = 30.0
+"""For a browser to start, and for a page to ask for its job: a machine that is busy with other studies takes a few."""
+
+_CLOSE_SECONDS = 10.0
+"""For a browser to close a page that has done its work."""
 
 _FLAGS = (
     "--disable-quic",
@@ -45,6 +55,14 @@ _CRASHED = (
     "run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
 )
 _GONE = "the browser ended in the middle of its work, which may be the system that ran out of memory"
+_NOT_STARTED = (
+    f"the browser did not start within {_START_SECONDS:g} seconds; close programs that keep this machine busy, or name "
+    f"another browser with QUANTLAB_CHROME"
+)
+_NOT_LOADED = (
+    f"the page did not load in the browser within {_START_SECONDS:g} seconds; close programs that keep this machine "
+    f"busy, and if it still does not load, install quantlab again, since a file of it may be missing"
+)
 _NO_SANDBOX = (
     "the browser found no sandbox that it may use; allow user namespaces (on Debian and Ubuntu "
     "'sysctl kernel.unprivileged_userns_clone=1' or 'kernel.apparmor_restrict_unprivileged_userns=0'), "
@@ -52,47 +70,77 @@ _NO_SANDBOX = (
 )
 
 
+Requests = queue.Queue[Message | None]
+"""What the parent asks of a page, None where it asks no more."""
+
+
 @dataclass(slots=True)
 class _Talk:
-    """Between the page and the parent."""
+    """Between the page of a job and the parent."""
 
     channel: BinaryIO
     loop: asyncio.AbstractEventLoop
+    requests: Requests
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    requests: queue.Queue[Message | None] = field(default_factory=queue.Queue)
+    last: Message | None = None
+    """`done` or `failed`: the parent hears it when all that the job opened is closed."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _over: bool = False
 
-    def say(self, message: Mapping[str, Any]) -> None:
+    def say(self, message: Message) -> None:
         """Pass a message on, and what is meant for the log to the log; after the last message nothing follows."""
         if message["type"] == "log":
             print(message["text"], file=sys.stderr)
             return
         with self._lock:
-            if self._over:
+            if self.last is not None:
                 return
-            self._over = message["type"] in {"done", "failed"}
-            self.channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
-        if self._over:
-            self.loop.call_soon_threadsafe(self.ended.set)
+            if message["type"] not in {"done", "failed"}:
+                self._write(message)
+                return
+            self.last = message
+        self.loop.call_soon_threadsafe(self.opened.set)
+        self.loop.call_soon_threadsafe(self.ended.set)
+
+    def _write(self, message: Message) -> None:
+        self.channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
+
+    def hear_opened(self) -> None:
+        """Note that the page has loaded."""
+        self.loop.call_soon_threadsafe(self.opened.set)
 
     def fail(self, reason: str) -> None:
         """Say why there is nothing more to come."""
         self.say({"type": "failed", "reason": reason})
 
-    def listen(self, folder: Path, *, asked: bool) -> None:
-        """Hear the parent out: for a job with taps its end is the end of the requests, and else the end of all."""
-        for line in sys.stdin.buffer:
-            self.requests.put(json.loads(line))
-        if asked:
-            self.requests.put(None)
-        else:
-            _end_all(folder)
+    @property
+    def done(self) -> bool:
+        """Whether the job was done."""
+        return self.last is not None and self.last["type"] == "done"
+
+    def end(self, *, kept: bool) -> None:
+        """Pass the last message on, and with `done` whether this process takes no other job."""
+        assert self.last is not None  # noqa: S101 (whatever ends a job leaves one)
+        self._write({**self.last, **({"ending": True} if self.done and not kept else {})})
 
 
-def _end_all(folder: Path) -> None:
+def _end_all(folder: Path) -> NoReturn:
     end_browser(folder)
     os._exit(1)
+
+
+def _listen(take: Callable[[Message, Requests], None], folder: Path) -> None:
+    """Hand on each job with the queue of its requests, until standard input closes."""
+    lines = map(json.loads, sys.stdin.buffer)
+    for job in lines:
+        requests: Requests = queue.Queue()
+        take(job, requests)
+        if job.get("taps"):
+            for request in lines:
+                requests.put(request)
+            requests.put(None)
+            return
+    _end_all(folder)
 
 
 async def _launch(chromium: BrowserType, wanted: Mapping[str, Any], extra: tuple[str, ...]) -> Browser:
@@ -101,7 +149,7 @@ async def _launch(chromium: BrowserType, wanted: Mapping[str, Any], extra: tuple
         headless=True,
         args=[*_FLAGS, *extra],
         chromium_sandbox=wanted["sandbox"],
-        timeout=_LAUNCH_MS,
+        timeout=_START_SECONDS * 1000,
         # The parent decides when we end; nobody else's Ctrl-C does.
         handle_sigint=False,
         handle_sigterm=False,
@@ -123,27 +171,93 @@ async def _launch_for(chromium: BrowserType, job: Message, address: str) -> Brow
     return await _launch(chromium, job["browser"], _SOFTWARE_WEBGPU)
 
 
-async def _open(browser: Browser, address: str, talk: _Talk) -> None:
-    """Open the page, and fail where it or the browser goes away.
+@dataclass(slots=True)
+class _Host:
+    """The browser, once it runs, and the job that it has now."""
+
+    folder: Path
+    browser: Browser | None = None
+    graphics: set[int] = field(default_factory=set)
+    """Its graphics processes. It replaces one that ends, but does not draw as before then."""
+    talk: _Talk | None = None
+
+    async def started(self, job: Message, address: str) -> Browser:
+        """The browser, which the first job starts."""
+        if self.browser is None:
+            playwright = await async_playwright().start()
+            self.browser = await _launch_for(playwright.chromium, job, address)
+            self.browser.on("disconnected", lambda _: self._lose())
+        return self.browser
+
+    def _lose(self) -> None:
+        if self.talk is None:
+            _end_all(self.folder)
+        self.talk.fail(_GONE)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a browser that runs."""
+        return self.browser is not None and self.browser.is_connected()
+
+
+async def _show(browser: Browser, address: str, host: _Host, talk: _Talk) -> bool:
+    """Open the page, wait for its last message and close it; whether the browser is as it was before."""
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            devtools = await browser.new_browser_cdp_session()
+            context = await _open(devtools, address, talk)
+            await talk.opened.wait()
+            host.graphics |= await _graphics(devtools)  # not before: a browser that has just started has none
+    except TimeoutError:
+        talk.fail(_NOT_LOADED)
+    await talk.ended.wait()
+    return talk.done and await _close(devtools, context) and host.graphics <= await _graphics(devtools)
+
+
+async def _graphics(devtools: CDPSession) -> set[int]:
+    processes = (await devtools.send("SystemInfo.getProcessInfo"))["processInfo"]
+    return {each["id"] for each in processes if each["type"] == "GPU"}
+
+
+async def _open(devtools: CDPSession, address: str, talk: _Talk) -> str:
+    """Open the page in a context of its own, whose name is returned, and fail where it crashes.
 
     Not as a page of Playwright's, which would have the browser keep the bytes of every batch for its inspector.
     """
-    browser.on("disconnected", lambda _: talk.fail(_GONE))
-    devtools = await browser.new_browser_cdp_session()
-    devtools.on("Target.targetCrashed", lambda _: talk.fail(_CRASHED))
+    ours: set[str] = set()
+    crashed: set[str] = set()
+
+    def check() -> None:
+        if ours & crashed:
+            talk.fail(_CRASHED)
+
+    def crash(event: Mapping[str, Any]) -> None:
+        crashed.add(event["targetId"])
+        check()
+
+    devtools.on("Target.targetCrashed", crash)
     await devtools.send("Target.setDiscoverTargets", {"discover": True})
-    await devtools.send("Target.createTarget", {"url": address})
+    context = (await devtools.send("Target.createBrowserContext", {"disposeOnDetach": True}))["browserContextId"]
+    page = await devtools.send("Target.createTarget", {"url": address, "browserContextId": context})
+    ours.add(page["targetId"])
+    check()  # it may have crashed before we had its name
+    return str(context)
 
 
-async def _drive(job: Message, talk: _Talk, address: str) -> None:
-    async with async_playwright() as playwright:
-        browser = await _launch_for(playwright.chromium, job, address)
-        await _open(browser, address, talk)
-        await talk.ended.wait()
+async def _close(devtools: CDPSession, context: str) -> bool:
+    """Close a context with its page and all that this has stored; whether the browser did so in time."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await devtools.send("Target.disposeBrowserContext", {"browserContextId": context})
+    except TimeoutError:
+        return False
+    return True
 
 
 def _why(error: Error) -> str:
     """What Playwright says when a browser does not start, without the log that it adds."""
+    if isinstance(error, PlaywrightTimeoutError):
+        return _NOT_STARTED
     text = str(error)
     if "No usable sandbox" in text or "sandbox_host_linux" in text:
         return _NO_SANDBOX
@@ -152,35 +266,57 @@ def _why(error: Error) -> str:
     return f"the browser could not be started or left its work: {lines[0]}" + (f" ({errors[-1]})" if errors else "")
 
 
-async def _run(job: Message, channel: BinaryIO) -> None:
-    folder = Path(os.environ["TMPDIR"])
-    talk = _Talk(channel, asyncio.get_running_loop())
-    threading.Thread(target=talk.listen, args=(folder,), kwargs={"asked": bool(job.get("taps"))}, daemon=True).start()
+async def _run(job: Message, host: _Host, talk: _Talk) -> bool:
+    """Work on a job until its last message, and close all that it opened; whether the browser can have another."""
     kinds = ("renderer", "gpu-process") if job["backend"].startswith("webg") else ("renderer",)
 
     def memory() -> Message:
-        peak = peak_memory_bytes(folder, kinds)
+        peak = peak_memory_bytes(host.folder, kinds)
         told = {"reason": "this system does not tell how much memory the browser's processes held at most"}
         return {"bytes": peak, **({} if peak is not None else told)}
 
     try:
-        address, _ = start_server(Served.of(job, DIST), Parent(talk.say, talk.requests.get, memory))
+        parent = Parent(talk.hear_opened, talk.say, talk.requests.get, memory)
+        address, stop = start_server(Served.of(job, DIST), parent)
     except OSError as error:
         talk.fail(f"no port on 127.0.0.1 could be had for the page ({error.strerror}); close programs that hold many")
-        return
+        return False
     try:
-        await _drive(job, talk, address)
+        whole = await _show(await host.started(job, address), address, host, talk)
     except Error as error:
         talk.fail(_why(error))
+        return False
+    if whole:
+        await asyncio.to_thread(stop)
+    return whole and host.connected
+
+
+async def _serve(channel: BinaryIO, folder: Path) -> NoReturn:
+    loop = asyncio.get_running_loop()
+    jobs: asyncio.Queue[tuple[Message, Requests]] = asyncio.Queue()
+
+    def take(job: Message, requests: Requests) -> None:
+        loop.call_soon_threadsafe(jobs.put_nowait, (job, requests))
+
+    threading.Thread(target=_listen, args=(take, folder), daemon=True).start()
+    host = _Host(folder)
+    while True:
+        job, requests = await jobs.get()
+        host.talk = talk = _Talk(channel, loop, requests)
+        whole = await _run(job, host, talk)
+        host.talk = None
+        if not whole or job.get("taps"):
+            end_browser(folder)
+            talk.end(kept=False)
+            _end_all(folder)
+        talk.end(kept=True)
 
 
 def main() -> None:
-    """Run the job that the first argument names, and wait for the parent to end us once all is said."""
+    """Run the jobs on standard input, and end with the browser when they end."""
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints from here on prints to the log
-    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    asyncio.run(_run(job, channel))
-    _end_all(Path(os.environ["TMPDIR"]))
+    asyncio.run(_serve(channel, Path(os.environ["TMPDIR"])))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import hmac
 import json
 import os
 import secrets
+import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
@@ -34,6 +35,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 __all__ = ["Parent", "Served", "start_server"]
 
 _LARGEST_MESSAGE_BYTES = 64 << 20
+
+_STOP_SECONDS = 5.0
+"""For a thread to end whose connection is closed; one that waits for the parent's next request does not."""
 
 _TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
@@ -62,6 +66,8 @@ _HEADERS: Mapping[str, str] = {
 class Parent:
     """What the page may have from the process that serves it; called from several threads."""
 
+    opened: Callable[[], None]
+    """Told when the page asks for its job: it is loaded, and so are its modules."""
     say: Callable[[dict[str, Any]], None]
     """Takes a message of the page."""
     ask: Callable[[], Mapping[str, Any] | None]
@@ -130,12 +136,10 @@ def _bundled(dist: Path) -> dict[str, Path]:
 class _Server(ThreadingHTTPServer):
     """One job's server; `address` holds its token."""
 
-    daemon_threads = True
-    block_on_close = False
-
     def __init__(self, served: Served, parent: Parent) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.served, self.parent = served, parent
+        self._answering: dict[socket.socket, threading.Thread] = {}
         self.one_message = threading.Lock()
         self.token = secrets.token_urlsafe(32)
         self.host = f"127.0.0.1:{self.server_address[1]}"
@@ -144,6 +148,27 @@ class _Server(ThreadingHTTPServer):
         """Bind without asking who the machine is, as the HTTP server would: a name server may be slow, or away."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own, which `stop` knows."""
+        arguments = (request, client_address)
+        thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
+        self._answering[request] = thread
+        thread.start()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, and forget it."""
+        super().shutdown_request(request)
+        self._answering.pop(request, None)
+
+    def stop(self) -> None:
+        """Listen no more, close the connections that a page keeps open, and wait for the threads that answered them."""
+        self.shutdown()
+        self.server_close()
+        for connection, thread in list(self._answering.items()):
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(_STOP_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Leave a page that went away in the middle without a word."""
@@ -201,6 +226,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name == "blank":
             self._answer(b"", kind=_TYPES[".html"])
         elif name == "job":
+            self.server.parent.opened()
             self._answer_json(self.server.served.job)
         elif name == "memory":
             self._answer_json(self.server.parent.memory())
@@ -307,9 +333,17 @@ def _write_at(file: Path, position: int, data: bytes, *, grows: bool) -> None:
 def start_server(served: Served, parent: Parent) -> tuple[str, Callable[[], None]]:
     """Serve a job from now on, on a port that the system chooses; the page's address, and what stops it.
 
+    Once it is stopped, its port is free and its threads are gone.
+
     Raises:
         OSError: If there is no port on loopback to be had.
     """
     server = _Server(served, parent)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    return f"http://{server.host}/{server.token}/", server.shutdown
+    serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    serving.start()
+
+    def stop() -> None:
+        server.stop()
+        serving.join()
+
+    return f"http://{server.host}/{server.token}/", stop

@@ -1,15 +1,17 @@
-"""The runtimes in Chromium: one browser a job, driven from a process of its own, and nothing of it left behind."""
+"""The runtimes in Chromium: browsers that are driven from a process of their own, and nothing of them left behind.
+
+A browser that has run a variant runs the next one too, in a fresh profile. One that times a variant, or reads inside
+it, does only that.
+"""
 
 import contextlib
 import functools
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -19,6 +21,7 @@ from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Message
 from quantlab.runtimes._browser_tree import end_browser
 from quantlab.runtimes._bundle import bundle_environment
+from quantlab.runtimes._kept import ask_kept
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
@@ -111,19 +114,25 @@ def graphics_cards(root: Path) -> str:
 
 def start(document: Message, workshop: Workshop) -> Child:
     """A process that works on a job document in a browser of its own."""
+    child = workshop.keep(_driver(workshop))
+    child.send(_with_browser(document))
+    return child
+
+
+def _with_browser(document: Message) -> Message:
     program, _ = find_browser()
-    file = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    wanted = {"program": program, "sandbox": _sandboxed()}
-    file.write_text(json.dumps({**document, "browser": wanted}, allow_nan=False), encoding="utf-8")
+    return {**document, "browser": {"program": program, "sandbox": _sandboxed()}}
+
+
+def _driver(workshop: Workshop) -> Child:
+    """A process that starts a browser for the first job it is sent."""
     folder = _own_folder()
-    child = Child(
-        [sys.executable, "-m", "quantlab.runtimes._chromium", str(file)],
+    return Child(
+        [sys.executable, "-m", "quantlab.runtimes._chromium"],
         log=workshop.folder / "chromium.log",
         environment=_variables(folder),
         after=functools.partial(end_browser, folder),
     )
-    return workshop.keep(child)
 
 
 _LONGEST = 35
@@ -149,9 +158,11 @@ def _variables(folder: Path) -> dict[str, str]:
 
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
-    """Run a job in a browser of its own."""
-    with start(job_document(job), workshop) as child:
-        yield from child.messages(workshop.stall_seconds)
+    """Run a job in a browser that is kept for the next."""
+    document = _with_browser(job_document(job))
+    # WebGPU needs a browser that is started with other flags.
+    flags = " webgpu" if job.backend == "webgpu" else ""
+    return ask_kept(f"chromium {document['browser']['program']}{flags}", document, workshop, lambda: _driver(workshop))
 
 
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:

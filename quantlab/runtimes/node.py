@@ -1,4 +1,7 @@
-"""The runtimes in Node.js: one process a job, our own bundle, no npm and no Node of the user's needed."""
+"""The runtimes in Node.js: our own bundle, no npm and no Node of the user's needed.
+
+A process that has run a variant runs the next one too. One that times a variant, or reads inside it, does only that.
+"""
 
 import functools
 import json
@@ -6,7 +9,7 @@ import os
 import re
 import subprocess
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +17,7 @@ from pathlib import Path
 from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Message
 from quantlab.runtimes._bundle import DIST, bundle_environment, bundle_stamp
+from quantlab.runtimes._kept import ask_kept
 from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 from quantlab.runtimes._workshop import Workshop
@@ -117,20 +121,29 @@ def environment_native(format_name: str) -> dict[str, str]:
 
 def start(document: Message, workshop: Workshop) -> Child:
     """A Node process that works on a job document."""
-    program, _ = find_node()
     file = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, allow_nan=False))
-    command = [program, str(BUNDLE), str(file)]
-    native = _NATIVE[document["format"]].variables() if document["backend"] == "native" else {}
-    environment = {"NODE_OPTIONS": "", **native}
-    return workshop.keep(Child(command, log=workshop.folder / "node.log", environment=environment))
+    variables = _variables(document["format"], document["backend"])
+    return workshop.keep(_node([str(file)], variables, workshop))
+
+
+def _variables(format_name: str, backend: str) -> dict[str, str]:
+    native = _NATIVE[format_name].variables() if backend == "native" else {}
+    return {"NODE_OPTIONS": "", **native}
+
+
+def _node(arguments: Sequence[str], variables: Mapping[str, str], workshop: Workshop) -> Child:
+    program, _ = find_node()
+    return Child([program, str(BUNDLE), *arguments], log=workshop.folder / "node.log", environment=variables)
 
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
-    """Run a job in a Node process of its own."""
-    with start(job_document(job), workshop) as child:
-        yield from child.messages(workshop.stall_seconds)
+    """Run a job in a Node process that is kept for the next."""
+    variables = _variables(job.format, job.backend)
+    # A process has one backend of tfjs, and loads the libraries that its variables name.
+    kind = f"node {find_node()[0]} {job.backend} {json.dumps(variables, sort_keys=True)}"
+    return ask_kept(kind, job_document(job), workshop, lambda: _node(["--serve"], variables, workshop))
 
 
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:

@@ -1,6 +1,9 @@
 /**
  * The entry for Node.js: `node node.cjs JOB.json` runs one job and exits with 0 whether it was done or failed.
  *
+ * `node node.cjs --serve` runs jobs one after the other: each is a JSON object a line on standard input, until that
+ * ends. They are of one backend, and of the formats that it runs.
+ *
  * A job with taps is answered request by request: a JSON object a line on standard input, until that ends. A job with
  * a plan for timing is timed.
  * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
@@ -25,6 +28,7 @@ import { openLayersModel } from './tfjs-layers.mjs';
 import { openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
 
+/** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
@@ -60,6 +64,10 @@ function nodePlatform() {
     open.set(file, opened);
     return opened;
   };
+  const closeFiles = () => {
+    for (const opened of open.values()) fs.closeSync(opened);
+    open.clear();
+  };
   return {
     host: 'node',
     environment: { node: VERSIONS.node },
@@ -67,6 +75,7 @@ function nodePlatform() {
     readTensor: (file, position, target) => fillFrom(descriptor(file, 'r'), file, position, target),
     writeTensor: (file, position, bytes) => writeWhole(descriptor(file, 'r+'), position, bytes),
     writeScratch: (file, position, bytes) => writeWhole(descriptor(file, READ_WRITE_CREATE), position, bytes),
+    closeFiles,
     emit,
     now: () => performance.now(),
   };
@@ -159,6 +168,8 @@ const startLiteRt = once(async () => {
   });
   const litert = await import('@litertjs/core');
   await litert.loadLiteRt(`${import.meta.dirname}/litert/`);
+  // Or the libraries that a later job loads would take this process for a browser's worker too.
+  for (const name of ['self', 'importScripts', 'ModuleFactory']) Reflect.deleteProperty(globalThis, name);
   return { litert, version: VERSIONS.litert, build };
 });
 
@@ -290,18 +301,29 @@ function listen() {
   };
 }
 
-async function main() {
-  const job = JSON.parse(fs.readFileSync(process.argv[2], 'utf8'));
+const EXECUTORS = Object.freeze({ tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite, onnx: openOnnxFile });
+
+/** Run jobs in this process, one after the other, until the parent sends no more. */
+async function serve() {
+  keepStandardOutputClean();
+  endWithParent();
+  for await (const job of listen()()) await run(/** @type {Job} */ (job), EXECUTORS, nodePlatform());
+}
+
+/** @param {string} file */
+async function work(file) {
+  const job = JSON.parse(fs.readFileSync(file, 'utf8'));
   if (job.describe) {
     emit({ type: 'ready', ran_on: 'node', environment: VERSIONS });
     return;
   }
   keepStandardOutputClean();
   endWithParent();
-  const executors = { tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite, onnx: openOnnxFile };
-  if (job.taps) await answerRequests(job, executors, { ...nodePlatform(), requests: listen() });
-  else if (job.time) await timeVariant(job, executors, { ...nodePlatform(), prepare: PREPARE[job.format], peakMemory });
-  else await run(job, executors, nodePlatform());
+  if (job.taps) await answerRequests(job, EXECUTORS, { ...nodePlatform(), requests: listen() });
+  else if (job.time) await timeVariant(job, EXECUTORS, { ...nodePlatform(), prepare: PREPARE[job.format], peakMemory });
+  else await run(job, EXECUTORS, nodePlatform());
 }
 
-main();
+const [argument] = process.argv.slice(2);
+if (argument === '--serve') serve();
+else work(argument);

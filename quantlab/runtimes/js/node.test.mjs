@@ -1,29 +1,59 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import readline from 'node:readline';
 import { test } from 'node:test';
 
 import manifest from './package.json' with { type: 'json' };
-import { elementsOf, graphModel, job, node, npy, placeholder, tensor } from './fixtures/jobs.mjs';
+import { constant, elementsOf, graphModel, job, node, npy, placeholder, tensor } from './fixtures/jobs.mjs';
 
 const HERE = import.meta.dirname;
 const BUNDLE = path.join(HERE, 'dist', 'node.cjs');
 const fixture = (name) => path.join(HERE, 'fixtures', name);
 const options = { skip: !fs.existsSync(BUNDLE) && 'there is no dist/node.cjs; make it with: node bundle.mjs' };
 
-/** A folder with files in it, and the bundle run there on a job whose files are relative to it. */
-function runBundle(files, document, context) {
+function newFolder(context) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'quantlab-'));
   context.after(() => fs.rmSync(folder, { recursive: true }));
-  for (const [name, content] of Object.entries({ ...files, 'job.json': JSON.stringify(document) })) {
+  return folder;
+}
+
+function writeFiles(folder, files) {
+  for (const [name, content] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), content);
   }
+}
+
+/** A folder with files in it, and the bundle run there on a job whose files are relative to it. */
+function runBundle(files, document, context) {
+  const folder = newFolder(context);
+  writeFiles(folder, { ...files, 'job.json': JSON.stringify(document) });
   const { status, stdout } = spawnSync(process.execPath, [BUNDLE, 'job.json'], { cwd: folder, encoding: 'utf8' });
   const messages = stdout.trim().split('\n').map((line) => JSON.parse(line));
   return { status, messages, read: (name) => new Uint8Array(fs.readFileSync(path.join(folder, name))) };
+}
+
+/** The bundle kept for jobs, each run in the same folder on its files; `done` tells what the process holds. */
+function serveBundle(context) {
+  const cwd = newFolder(context);
+  const command = ['--require', fixture('count.cjs'), BUNDLE, '--serve'];
+  const child = spawn(process.execPath, command, { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
+  context.after(() => child.kill('SIGKILL'));
+  const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const runJob = async (files, document) => {
+    writeFiles(cwd, files);
+    child.stdin.write(`${JSON.stringify(document)}\n`);
+    const messages = [];
+    do {
+      messages.push(JSON.parse((await lines.next()).value));
+    } while (!['done', 'failed'].includes(messages.at(-1).type));
+    return { messages, read: (name) => new Uint8Array(fs.readFileSync(path.join(cwd, name))) };
+  };
+  return { child, runJob };
 }
 
 const kinds = ({ messages }) => messages.map(({ type }) => type);
@@ -105,6 +135,62 @@ test('runs an .onnx file, whose ports are found by their names', options, (conte
   assert.deepEqual(elementsOf(ran.read('yak.npy'), Float32Array), [3, 5, 7, 9, 11, 13, 15, 17, 19]);
   assert.deepEqual(elementsOf(ran.read('ant.npy'), BigInt64Array), [20n, 40n, 60n, 80n, 100n, 120n, 140n, 160n, 180n]);
   assert.deepEqual(elementsOf(ran.read('mid.npy'), Float32Array), [-9, -18, -27, -36, -45, -54, -63, -72, -81]);
+});
+
+const X = { 'x.npy': npy(Float32Array.of(1, 2, 3, 4)), 'y.npy': npy(new Float32Array(4)) };
+const X_PORTS = { inputs: [tensor('x', 'float32', [2])], outputs: [tensor('y', 'float32', [2])], stop: 2 };
+const MATMUL = {
+  ...graphModel([placeholder('x', 'float32', [2]), constant('w'), constant('unused'), node('y', 'MatMul', ['x', 'w'])], {
+    w: { values: [1, 2, 3, 4], shape: [2, 2] },
+    // A few of these fill the heap that WebAssembly begins with.
+    unused: { values: Array(1e6).fill(1), shape: [1000, 1000] },
+  }), ...X,
+};
+const NEG = { ...graphModel([placeholder('x', 'float32', [2]), node('y', 'Neg', ['x'])]), ...X };
+const KEPT_JOBS = [
+  { name: 'a graph-model', files: MATMUL, fields: X_PORTS, outputs: ['y.npy'] },
+  { name: 'a .tflite file', files: { ...SAMPLES, ...OUTPUTS }, fields: TFLITE_PORTS, outputs: Object.keys(OUTPUTS) },
+  { name: 'an .onnx file', files: { ...ONNX_SAMPLES, ...OUTPUTS }, fields: ONNX_PORTS, outputs: Object.keys(OUTPUTS) },
+  { name: 'another graph-model', files: NEG, fields: X_PORTS, outputs: ['y.npy'] },
+];
+
+test('a process that is kept gives what processes of their own give, in any order', options, async (context) => {
+  const alone = KEPT_JOBS.map(({ files, fields }) => runBundle(files, job(fields), context));
+  for (const order of [[0, 1, 2, 3, 0], [2, 3, 1, 0, 2]]) {
+    const { runJob } = serveBundle(context);
+    for (const i of order) {
+      const { name, files, fields, outputs } = KEPT_JOBS[i];
+      const ran = await runJob(files, job(fields));
+      assert.deepEqual(kinds(ran), kinds(alone[i]), name);
+      assert.deepEqual(ran.messages[0], alone[i].messages[0], name);
+      for (const output of outputs) assert.deepEqual(ran.read(output), alone[i].read(output), `${output} of ${name}`);
+    }
+  }
+});
+
+for (const { name, files, fields } of KEPT_JOBS) {
+  test(`a process that is kept holds no more after ten runs of ${name} than after one`, options, async (context) => {
+    const { runJob } = serveBundle(context);
+    const held = [];
+    for (let i = 0; i < 10; i += 1) held.push((await runJob(files, job(fields))).messages.at(-1));
+    assert.ok(held[0].heap > 0);
+    assert.deepEqual(held, Array(10).fill(held[0]));
+  });
+}
+
+test('a process that is kept ends when its parent does, between jobs and at work', options, async (context) => {
+  const idle = serveBundle(context);
+  await idle.runJob(NEG, job(X_PORTS));
+  idle.child.stdin.end();
+  assert.deepEqual(await once(idle.child, 'exit'), [0, null]);
+  const busy = serveBundle(context);
+  const many = { 'x.npy': npy(new Float32Array(2e6)), 'y.npy': npy(new Float32Array(2e6)) };
+  busy.runJob({ ...NEG, ...many }, job({ ...X_PORTS, batch_size: 1, stop: 1e6 }));
+  await once(busy.child.stdout, 'data');
+  busy.child.stdin.destroy();
+  busy.child.stdout.destroy();
+  const [status] = await once(busy.child, 'exit');
+  assert.notEqual(status, 0);
 });
 
 for (const [backend, reason] of [

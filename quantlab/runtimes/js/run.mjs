@@ -64,6 +64,7 @@
  * @property {(file: string, position: number, bytes: Uint8Array) => void | Promise<void>} writeTensor
  * @property {(file: string, position: number, bytes: Uint8Array) => void | Promise<void>} writeScratch as
  *   `writeTensor`, and makes the file where there is none
+ * @property {() => void} [closeFiles] closes what the functions above have opened; called before the last message
  * @property {(message: Message) => void} emit
  * @property {() => number} now milliseconds, from any beginning
  */
@@ -136,6 +137,13 @@ export function run(job, executors, platform) {
  * @param {(job: Job, executor: Executor, platform: Platform) => Promise<void>} work
  */
 export async function withExecutor(job, executors, platform, work) {
+  const last = await attempt(job, executors, platform, work);
+  platform.closeFiles?.();
+  platform.emit(last);
+}
+
+/** @type {(...given: Parameters<typeof withExecutor>) => Promise<Message>} */
+async function attempt(job, executors, platform, work) {
   try {
     checkBatchSize(job);
     const executor = await openExecutor(job, executors, platform);
@@ -145,10 +153,9 @@ export async function withExecutor(job, executors, platform, work) {
       await executor.close();
     }
   } catch (error) {
-    platform.emit(failure(error, job));
-    return;
+    return failure(error, job);
   }
-  platform.emit({ type: 'done' });
+  return { type: 'done' };
 }
 
 /** @type {(job: Job) => void} */

@@ -55,6 +55,15 @@ test('memory does not grow with the samples', async () => {
   assert.equal(counts.at(-1), ready - 1, 'the weights are gone once it is done');
 });
 
+test('ten jobs leave no more tensors than one', async () => {
+  const held = [];
+  for (let i = 0; i < 10; i += 1) {
+    await runTfjs({ ...DENSE_PORTS, stop: 5 }, denseFiles());
+    held.push(tf.memory());
+  }
+  assert.deepEqual(held, Array(10).fill(held[0]));
+});
+
 test('an output that is a weight of the model outlives its batch', async () => {
   const nodes = [placeholder('x', 'float32', [1]), constant('kernel')];
   const files = {

@@ -1,0 +1,30 @@
+"""Jobs for children that are kept: a program's start is paid once, and not by each job."""
+
+from collections.abc import Callable, Generator
+
+from quantlab.processes import Child, Message
+from quantlab.runtimes._workshop import Workshop
+
+__all__ = ["ask_kept"]
+
+
+def ask_kept(
+    kind: str, document: Message, workshop: Workshop, start: Callable[[], Child]
+) -> Generator[Message, None, None]:
+    """Send a job document to an idle child of a kind, or to a new one, and give on its messages.
+
+    The child is kept for the next job of its kind only after `done`. After `failed`, or where the listener stops in the
+    middle, it is closed: nobody can tell what such a job has left in it. So is one that says with `done` that it ends.
+    """
+    child = workshop.take((kind,), start)
+    done = False
+    try:
+        child.send(document)
+        for message in child.messages(workshop.stall_seconds):
+            done = message["type"] == "done" and not message.pop("ending", False)
+            yield message
+    finally:
+        if done:
+            workshop.give_back(kind, child)
+        else:
+            child.close()
