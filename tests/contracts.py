@@ -20,7 +20,7 @@ from small_models import SAMPLES, SmallModel
 from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
 from quantlab.errors import RuntimeUnavailable
 from quantlab.models import ModelOptions
-from quantlab.processes import ChildDied, ChildStalled, Message, fork_servers, living_children
+from quantlab.processes import ChildDied, ChildStalled, Message, fork_servers, idle_children, living_children
 from quantlab.runtimes import Job, Runtime, Workshop, create_output, input_files, python, tensor_file
 from quantlab.settings import SETTINGS
 from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
@@ -390,14 +390,14 @@ def _started(process: int) -> int:
 def child_processes() -> set[int]:
     """The process ids of our own children, forked ones and dead ones that nobody waited for included.
 
-    Not the fork servers, which outlive what they are asked for.
+    Not the fork servers and idle lasting children, which outlive what they are asked for.
     """
     found = living_children()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # a process that ended while we looked
             parent = status.read_text().rpartition(")")[2].split()[1]
             found |= {int(status.parent.name)} if int(parent) == os.getpid() else set()
-    return found - fork_servers()
+    return found - fork_servers() - idle_children()
 
 
 def evaluate_graph(folder: Path, samples: npt.NDArray[Any], fetched: Sequence[str]) -> list[npt.NDArray[Any]]:

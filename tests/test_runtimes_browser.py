@@ -20,7 +20,7 @@ import pytest
 from contracts import job_of, refuse_absent
 
 from quantlab import AnalyzeOptions, analyze
-from quantlab.processes import ChildStalled
+from quantlab.processes import ChildStalled, end_lasting_children
 from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
 from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
@@ -37,9 +37,11 @@ SECONDS = 60
 def place(monkeypatch) -> Iterator[Path]:
     """Where this test's browsers have their folders: all of them are gone after it, and all of their processes."""
     refuse_absent(RUNTIMES["chromium-wasm"])
+    end_lasting_children()  # so that a browser that is wanted is started here
     with tempfile.TemporaryDirectory(prefix="q-", dir="/tmp") as name:  # short, for the sake of their sockets
         monkeypatch.setattr(tempfile, "tempdir", name)
         yield Path(name)
+        end_lasting_children()
         assert list(Path(name).iterdir()) == []
         assert processes_below(Path(name)) == []
 

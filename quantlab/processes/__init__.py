@@ -9,7 +9,7 @@ already, where that is possible (`PythonModule`).
 from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children
 from quantlab.processes.environment import import_path, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
-from quantlab.processes.pool import ChildPool, Lane, end_lasting_children
+from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
 from quantlab.processes.serving import Emit, Message, describe, import_modules, serve
 from quantlab.processes.start import PythonModule
 
@@ -26,6 +26,7 @@ __all__ = [
     "end_fork_servers",
     "end_lasting_children",
     "fork_servers",
+    "idle_children",
     "import_modules",
     "import_path",
     "living_children",

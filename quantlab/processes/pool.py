@@ -12,7 +12,7 @@ from typing import Self
 
 from quantlab.processes.child import Child
 
-__all__ = ["ChildPool", "Lane", "end_lasting_children"]
+__all__ = ["ChildPool", "Lane", "end_lasting_children", "idle_children"]
 
 _MOST_IDLE = 2
 """Lasting children of one kind that are kept idle: as many as work at a time."""
@@ -128,6 +128,13 @@ def _keep_lasting(kind: str, child: Child) -> None:
             idle.append(child)
             return
     child.close()
+
+
+def idle_children() -> set[int]:
+    """The process ids of lasting children that wait for a job, and that no study owns."""
+    with _lasting_lock:
+        children = [child for idle in _lasting.values() for child in idle]
+    return {pid for child in children if (pid := child.pid) is not None}
 
 
 def end_lasting_children() -> None:

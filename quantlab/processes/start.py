@@ -54,6 +54,7 @@ class _Spawned:
             env=dict(environment),
             start_new_session=True,  # so that Ctrl-C reaches us alone, and we end the child's whole group
         )
+        self._ended = False
         self.stdin = cast("BinaryIO", self._process.stdin)
         self.stdout = cast("BinaryIO", self._process.stdout)
 
@@ -69,6 +70,9 @@ class _Spawned:
         return ending_of(self._process.wait())
 
     def end(self) -> None:
+        if self._ended:  # its number may mean another by now
+            return
+        self._ended = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -13,8 +13,9 @@ def ask_kept(
 ) -> Generator[Message, None, None]:
     """Send a job document to an idle child of a kind, or to a new one, and give on its messages.
 
-    The child is kept for the next job of its kind only after `done`. After `failed`, or where the listener stops in the
-    middle, it is closed: nobody can tell what such a job has left in it. So is one that says with `done` that it ends.
+    The child is kept for the next job of its kind, of any study, only after `done`. After `failed`, or where the
+    listener stops in the middle, it is closed: nobody can tell what such a job has left in it. So is one that says with
+    `done` that it ends.
     """
     child = workshop.take((kind,), start)
     done = False
@@ -25,6 +26,6 @@ def ask_kept(
             yield message
     finally:
         if done:
-            workshop.give_back(kind, child)
+            workshop.give_back_lasting(kind, child)
         else:
             child.close()

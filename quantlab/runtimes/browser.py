@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
-from quantlab.processes import Child, Message
+from quantlab.processes import Child, Message, import_path
 from quantlab.runtimes._browser_tree import end_browser
 from quantlab.runtimes._bundle import bundle_environment
 from quantlab.runtimes._kept import ask_kept
@@ -128,10 +128,11 @@ def _driver(workshop: Workshop) -> Child:
     """A process that starts a browser for the first job it is sent."""
     folder = _own_folder()
     return Child(
-        [sys.executable, "-m", "quantlab.runtimes._chromium"],
+        [sys.executable, "-P", "-m", "quantlab.runtimes._chromium"],
         log=workshop.folder / "chromium.log",
         environment=_variables(folder),
         after=functools.partial(end_browser, folder),
+        own_log=True,
     )
 
 
@@ -152,7 +153,7 @@ def _variables(folder: Path) -> dict[str, str]:
         "XDG_CONFIG_HOME": str(folder / "config"),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "NODE_OPTIONS": "",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONPATH": os.pathsep.join(import_path()),
         "PYTHONUNBUFFERED": "1",
     }
 

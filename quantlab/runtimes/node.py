@@ -135,7 +135,8 @@ def _variables(format_name: str, backend: str) -> dict[str, str]:
 
 def _node(arguments: Sequence[str], variables: Mapping[str, str], workshop: Workshop) -> Child:
     program, _ = find_node()
-    return Child([program, str(BUNDLE), *arguments], log=workshop.folder / "node.log", environment=variables)
+    command = [program, str(BUNDLE), *arguments]
+    return Child(command, log=workshop.folder / "node.log", environment=variables, own_log=True)
 
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:

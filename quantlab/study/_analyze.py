@@ -38,6 +38,7 @@ from quantlab_converters import CONVERTERS, preloaded
 
 __all__ = ["analyze", "load_study"]
 
+
 def analyze(
     model: str | Path,
     *,
