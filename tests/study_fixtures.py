@@ -1,4 +1,4 @@
-"""What tests of studies share: a study of the embedded example, models made on the spot, and how a program is run.
+"""What tests of studies share: a study of the embedded example, and models made on the spot.
 
 A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is made once a session,
 for all workers of pytest-xdist, and copied by whoever changes it: the copy has the model opened, the variants converted
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import quantlab_in_process
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples
@@ -46,7 +47,6 @@ from quantlab_reports import Renderer
 __all__ = [
     "ALONE",
     "DIGITS",
-    "Done",
     "Heard",
     "a_failure",
     "a_study",
@@ -57,66 +57,12 @@ __all__ = [
     "outputs_of",
     "own_models",
     "place",
-    "processes_marked",
     "read_study",
     "rezipped",
-    "run_quantlab",
     "scores",
     "shared_once",
     "snapshot",
 ]
-
-PATIENCE = 600
-"""Seconds for a program on a machine that does other things too."""
-
-
-# Programs
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a program ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def last(self) -> str:
-        """The last line of standard error."""
-        return (self.stderr.splitlines() or [""])[-1]
-
-
-def run_quantlab(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
-) -> Done:
-    """Run the command line as a process of its own; `before` is put before its command."""
-    command = [*before, sys.executable, "-m", "quantlab", *map(str, arguments)]
-    answer = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Done(answer.returncode, answer.stdout, answer.stderr)
-
-
-def processes_marked(mark: str) -> list[str]:
-    """Commands of the processes that have a text in their environment, as all children of a process with it do."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                marked = mark.encode() in (folder / "environ").read_bytes()
-                command = (folder / "cmdline").read_bytes()
-            except OSError:  # it has ended
-                continue
-            if marked and command:
-                found.append(command.replace(b"\0", b" ").decode())
-    return found
 
 
 @dataclass(slots=True)
@@ -167,7 +113,7 @@ def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(MODEL, folder / "digits.keras")
             x, y = samples()
             np.savez(folder / "digits.npz", x=x, y=y)
-            done = run_quantlab(*DIGITS, cwd=folder)
+            done = quantlab_in_process(*DIGITS, cwd=folder)
             assert done.status == 0, done.stderr
     return folder
 

@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import PATIENCE, processes_marked, quantlab_in_process
 from PIL import Image
 from study_fixtures import (
     DIGITS,
-    PATIENCE,
     Heard,
     outputs_of,
-    processes_marked,
     read_study,
-    run_quantlab,
     shared_once,
     snapshot,
 )
@@ -115,7 +113,7 @@ def test_an_upgraded_runtime_runs_again_and_the_other_does_not(place):
     node, _ = find_node()
     newer = program(place / "node", f'[ "$1" = --version ] && echo v99.1.2 || exec {node} "$@"')
     older = read_study(place / "digits.study")
-    done = run_quantlab(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(newer)})
+    done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(newer)})
     assert done.status == 0
     ran = {line.split("  ")[-1].partition(": ")[0] for line in done.stderr.splitlines() if ": done (" in line}
     assert ran - {"read digits.npz"} == {f"run {setting} in node-wasm" for setting in SETTINGS}
@@ -142,9 +140,9 @@ def test_another_batch_size_runs_again(place):
 
 
 def test_a_moved_study_is_shown_and_goes_on(place):
-    shown = run_quantlab("show", "digits.study", "--wide", cwd=place)
+    shown = quantlab_in_process("show", "digits.study", "--wide", cwd=place)
     shutil.move(place / "digits.study", place / "elsewhere")
-    assert run_quantlab("show", "elsewhere", "--wide", cwd=place) == shown
+    assert quantlab_in_process("show", "elsewhere", "--wide", cwd=place) == shown
     _, heard = again(place, out=Path("elsewhere"))
     assert not_kept(heard) == {}
 
@@ -289,7 +287,7 @@ def test_stopped_while_a_trial_runs(place):
     after = snapshot(place / "digits.study")
     assert {path: after.get(path) for path in kept} == kept
     gate = ("gate", "digits.study", "--max-accuracy-loss", "50pt")
-    judged = run_quantlab(*gate, cwd=place)
+    judged = quantlab_in_process(*gate, cwd=place)
     assert (judged.status, judged.stderr) == (
         2,
         (
@@ -297,8 +295,8 @@ def test_stopped_while_a_trial_runs(place):
             "before; run the same 'quantlab analyze' again, which goes on where it was\n"
         ),
     )
-    assert run_quantlab(*DIGITS, cwd=place).status == 0
-    assert run_quantlab(*gate, cwd=place).status == 0
+    assert quantlab_in_process(*DIGITS, cwd=place).status == 0
+    assert quantlab_in_process(*gate, cwd=place).status == 0
 
 
 def artifacts(study: Path) -> dict[str, Any]:
@@ -513,10 +511,16 @@ def fashion(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path
         "1000",
         "--no-layers",
         "--no-costs",
+        "--settings",
+        "tfjs-float32,tfjs-uint8",
+        "--out",
+        "fashion.study",
     )
     with shared_once(tmp_path_factory, "fashion") as (folder, empty):
         if empty:
-            done = run_quantlab(*command, "--settings", "tfjs-float32,tfjs-uint8", "--out", "fashion.study", cwd=folder)
+            done = quantlab_in_process(
+                *command, "--settings", "tfjs-float32,tfjs-uint8", "--out", "fashion.study", cwd=folder
+            )
             assert done.status == 0, done.stderr
     return folder / "fashion.study"
 
