@@ -18,7 +18,7 @@ from quantlab.cli import run
 from quantlab.processes import fork_servers
 from quantlab.runtimes import browser, node
 
-__all__ = ["PATIENCE", "Done", "processes_marked", "quantlab_in_process", "run_quantlab"]
+__all__ = ["PATIENCE", "Done", "processes_marked", "quantlab_in_process", "run_quantlab", "surroundings"]
 
 PATIENCE = 600
 """Seconds for a program on a machine that does other things too."""
@@ -58,13 +58,13 @@ def run_quantlab(
 def quantlab_in_process(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Done:
     """Run the command line in this process, as `run_quantlab` does in another; nothing of it stays but its files."""
     out, err = io.StringIO(), io.StringIO()
-    with _surroundings(cwd, env or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with surroundings(cwd, env or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = run([str(each) for each in arguments])
     return Done(status, out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager
-def _surroundings(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+def surroundings(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Another current folder and other variables, and afterwards those of before.
 
     The programs that were found are forgotten, since variables may name others. So is what was imported from the
