@@ -14,7 +14,8 @@ hypothesis.settings.load_profile("untimed")
 pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
 
 from contracts import Workbench, refuse_absent  # noqa: E402
-from small_models import SmallModel, make_in_child  # noqa: E402
+from kept import kept, make_in_fork  # noqa: E402
+from small_models import SmallModel, read_models  # noqa: E402
 
 from quantlab.runtimes import RUNTIMES, Workshop  # noqa: E402
 
@@ -36,8 +37,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SmallModel]:
-    return make_in_child(tmp_path_factory.mktemp("small-models"))
+def small_models(request: pytest.FixtureRequest) -> dict[str, SmallModel]:
+    def make(folder: Path) -> None:
+        make_in_fork("small_models", {"folder": str(folder)}, folder / "made.log")
+
+    return read_models(kept(request, "small-models", ("small_models.py", "keras2_models.py"), make))
 
 
 @pytest.fixture(scope="session")

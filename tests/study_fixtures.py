@@ -1,23 +1,18 @@
 """What tests of studies share: a study of the embedded example, and models made on the spot.
 
-A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is made once a session,
-for all workers of pytest-xdist, and copied by whoever changes it: the copy has the model opened, the variants converted
-and the outputs kept, so that a test pays for what it is about.
+A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is kept (see `kept`), and
+copied by whoever changes it: the copy has the model opened, the variants converted and the outputs kept, so that a test
+pays for what it is about.
 
 PYTEST_DONT_REWRITE: test files import this module before pytest learns that it is a plugin too.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import quantlab_in_process
+from kept import QUANTLAB, kept, make_in_fork
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples
+from quantlab.processes import Emit, Message, serve
 from quantlab.store import Store
 from quantlab.types import (
     Failure,
@@ -60,7 +57,6 @@ __all__ = [
     "read_study",
     "rezipped",
     "scores",
-    "shared_once",
     "snapshot",
 ]
 
@@ -92,30 +88,18 @@ class Heard:
 # Studies
 
 
-@contextmanager
-def shared_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
-    """A folder that all workers share, held by one at a time, and whether this one is to fill it."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, done = base / name, base / f"{name}.done"
-    with (base / f"{name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder.mkdir(exist_ok=True)
-        yield folder, not done.exists()
-        done.touch()
-
-
 @pytest.fixture(scope="session")
-def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def digits_study(request: pytest.FixtureRequest) -> Path:
     """A folder with `digits.keras`, `digits.npz` and `digits.study`, to be copied by `place`."""
-    with shared_once(tmp_path_factory, "digits") as (folder, empty):
-        if empty:
-            shutil.copy(MODEL, folder / "digits.keras")
-            x, y = samples()
-            np.savez(folder / "digits.npz", x=x, y=y)
-            done = quantlab_in_process(*DIGITS, cwd=folder)
-            assert done.status == 0, done.stderr
-    return folder
+    return kept(request, "digits", ("study_fixtures.py", "command_line.py", *QUANTLAB), _make_digits_study)
+
+
+def _make_digits_study(folder: Path) -> None:
+    shutil.copy(MODEL, folder / "digits.keras")
+    x, y = samples()
+    np.savez(folder / "digits.npz", x=x, y=y)
+    done = quantlab_in_process(*DIGITS, cwd=folder)
+    assert done.status == 0, done.stderr
 
 
 ALONE = ("--no-layers", "--no-costs")
@@ -164,15 +148,13 @@ def rezipped(source: Path, target: Path, **changed: Callable[[str], str]) -> Pat
 
 
 @pytest.fixture(scope="session")
-def own_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the models of `MAKERS`, made in a process of its own: TensorFlow stays out of this one."""
-    with shared_once(tmp_path_factory, "own-models") as (folder, empty):
-        if empty:
-            quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-            command = [sys.executable, __file__, str(folder)]
-            done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-    return folder
+def own_models(request: pytest.FixtureRequest) -> Path:
+    """A folder with the models of `MAKERS`."""
+
+    def make(folder: Path) -> None:
+        make_in_fork("study_fixtures", {"folder": str(folder)}, folder / "made.log")
+
+    return kept(request, "own-models", ("study_fixtures.py",), make)
 
 
 # Studies by hand
@@ -388,6 +370,11 @@ def _twice(folder: Path) -> None:
 
 MAKERS = (_attention, _noisy, _crowd, _ports, _twice)
 
-if __name__ == "__main__":
+
+def _make_own_models(request: Message, _emit: Emit) -> None:
     for maker in MAKERS:
-        maker(Path(sys.argv[1]))
+        maker(Path(request["folder"]))
+
+
+if __name__ == "__main__":
+    serve(_make_own_models)

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import PATIENCE, processes_marked, quantlab_in_process
+from kept import QUANTLAB, kept, shared_once
 from PIL import Image
 from study_fixtures import (
     DIGITS,
     Heard,
     outputs_of,
     read_study,
-    shared_once,
     snapshot,
 )
 
@@ -32,6 +32,7 @@ from quantlab.types import Study, Trial
 from quantlab_reports.table import heading
 
 pytest_plugins = ["study_fixtures"]
+
 
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
 """Of the prepared study, in both default runtimes."""
@@ -499,30 +500,17 @@ def test_an_op_that_webassembly_lacks_costs_its_row_and_falls_back_when_told(own
 
 
 @pytest.fixture(scope="session")
-def fashion(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path:
+def fashion(request: pytest.FixtureRequest, data_folder: Path) -> Path:
     """A study of the fashion model on a thousand of its samples."""
-    source = data_folder / "fashion-mnist"
-    command = (
-        "analyze",
-        source / "fashion_dscnn.keras",
-        "--data",
-        source / "test.npz",
-        "--limit",
-        "1000",
-        "--no-layers",
-        "--no-costs",
-        "--settings",
-        "tfjs-float32,tfjs-uint8",
-        "--out",
-        "fashion.study",
-    )
-    with shared_once(tmp_path_factory, "fashion") as (folder, empty):
-        if empty:
-            done = quantlab_in_process(
-                *command, "--settings", "tfjs-float32,tfjs-uint8", "--out", "fashion.study", cwd=folder
-            )
-            assert done.status == 0, done.stderr
-    return folder / "fashion.study"
+    model, data = (data_folder / "fashion-mnist" / name for name in ("fashion_dscnn.keras", "test.npz"))
+    settings = ("--settings", "tfjs-float32,tfjs-uint8", "--no-layers", "--no-costs")
+    options = ("--data", data, "--limit", "1000", "--out", "fashion.study", *settings)
+
+    def make(folder: Path) -> None:
+        done = quantlab_in_process("analyze", model, *options, cwd=folder)
+        assert done.status == 0, done.stderr
+
+    return kept(request, "fashion", (__file__, model, data, *QUANTLAB), make) / "fashion.study"
 
 
 def test_a_subset_of_a_sorted_file_holds_as_many_of_each_class(fashion, data_folder):
