@@ -13,11 +13,30 @@ hypothesis.settings.load_profile("untimed")
 
 pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
 
+import import_count  # noqa: E402
+import quick  # noqa: E402
 from contracts import Workbench, refuse_absent  # noqa: E402
 from kept import kept, make_in_fork  # noqa: E402
 from small_models import SmallModel, read_models  # noqa: E402
 
 from quantlab.runtimes import RUNTIMES, Workshop  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="run only tests that start nothing slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    import_count.start_counting()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(import_count)
+    if config.getoption("quick"):
+        config.pluginmanager.register(quick.Quick())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    quick.mark_by_fixtures(items)
+    quick.longest_first(items)
 
 
 @pytest.fixture(scope="session")

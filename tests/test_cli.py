@@ -221,6 +221,7 @@ def test_a_failed_trial_is_status_2_and_the_table_is_printed_all_the_same(place)
     assert quantlab_in_process(*DIGITS, cwd=place).status == 0
 
 
+@pytest.mark.starts_children
 def test_demo(tmp_path):
     done = run_quantlab("demo", "--settings", "tfjs-uint8", "--runtimes", "python", cwd=tmp_path)
     assert done.status == 0, done.stderr
@@ -233,6 +234,7 @@ def test_demo(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["quantlab-demo.study"]
 
 
+@pytest.mark.starts_children
 def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
     done = quantlab_in_process(
         "doctor", cwd=tmp_path, env={"QUANTLAB_NODE": "/nowhere/node", "QUANTLAB_CHROME": "/nowhere/chrome"}

@@ -274,6 +274,7 @@ def data(path, *shape):
     np.savez(path.with_name("data.npz"), x=np.random.default_rng(0).normal(size=shape).astype(np.float32))
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -305,6 +306,7 @@ def test_the_command_line_says_it_in_a_sentence(make, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.starts_children
 def test_sizes_that_are_open_are_those_of_the_data(tmp_path):
     """Beyond the batch, where all samples are of one size."""
     nodes = [node("ReduceMean", ["x"], "mean", axes=[1], keepdims=0), node("MatMul", ["mean", "w"], "y")]

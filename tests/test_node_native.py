@@ -16,6 +16,8 @@ from quantlab.runtimes import RUNTIMES, build_addon, find_addon
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
 
+pytestmark = pytest.mark.starts_children
+
 TEN_LAYERS = """
 import sys
 import tf_keras

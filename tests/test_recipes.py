@@ -16,6 +16,8 @@ from quantlab.study._judging import recipe
 
 pytest_plugins = ["study_fixtures"]
 
+pytestmark = pytest.mark.starts_children
+
 SETTINGS = (
     *("tfjs-float32", "tfjs-uint8", "tflite-float16", "tflite-dynamic", "tflite-int8", "tflite-int16x8"),
     *("onnx-float16", "onnx-dynamic", "onnx-int8"),

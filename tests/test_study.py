@@ -33,6 +33,7 @@ from quantlab_reports.table import heading
 
 pytest_plugins = ["study_fixtures"]
 
+pytestmark = pytest.mark.starts_children
 
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
 """Of the prepared study, in both default runtimes."""
