@@ -16,7 +16,7 @@ pytest.register_assert_rewrite("contracts", "timing_contract")  # before their i
 import import_count  # noqa: E402
 import quick  # noqa: E402
 from contracts import Workbench, refuse_absent  # noqa: E402
-from kept import kept, make_in_fork  # noqa: E402
+from kept import kept, make_in_fork, shared_once  # noqa: E402
 from small_models import SmallModel, read_models  # noqa: E402
 
 from quantlab.runtimes import RUNTIMES, Workshop  # noqa: E402
@@ -66,5 +66,7 @@ def small_models(request: pytest.FixtureRequest) -> dict[str, SmallModel]:
 @pytest.fixture(scope="session")
 def workbench(tmp_path_factory: pytest.TempPathFactory, small_models: dict[str, SmallModel]) -> Iterator[Workbench]:
     folder = tmp_path_factory.mktemp("workbench")
+    with shared_once(tmp_path_factory, "workbench") as (shared, _):
+        pass
     with Workshop(folder / "workshop", stall_seconds=300) as workshop:
-        yield Workbench(folder, small_models, workshop)
+        yield Workbench(folder, shared, small_models, workshop)

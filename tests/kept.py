@@ -7,9 +7,11 @@ that it depends on. Tests are given copies, so that none can spoil what others g
 import fcntl
 import hashlib
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -20,7 +22,7 @@ import pytest
 from quantlab.processes import Child, PythonModule, python_environment
 from quantlab.runtimes._workshop import TENSORFLOW
 
-__all__ = ["QUANTLAB", "kept", "make_in_fork", "shared_once"]
+__all__ = ["QUANTLAB", "Made", "kept", "made_once", "make_in_fork", "shared_once"]
 
 _TESTS, _ROOT = Path(__file__).parent, Path(__file__).parents[1]
 
@@ -33,8 +35,8 @@ QUANTLAB = (
 )
 """What a study depends on: our own sources, and the JavaScript that is bundled."""
 
-_VARIABLES = ("TF_", "KERAS_", "QUANTLAB_NODE")
-"""How the variables begin that results depend on."""
+_VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "QUANTLAB_NODE", "QUANTLAB_FORK")
+"""Variables that results depend on; children are given the others."""
 
 
 def kept(
@@ -87,7 +89,7 @@ def _installed() -> tuple[str, ...]:
 
 
 def _variables() -> list[tuple[str, str]]:
-    return sorted((name, value) for name, value in os.environ.items() if name.startswith(_VARIABLES))
+    return [(name, os.environ.get(name, "")) for name in _VARIABLES]
 
 
 def make_in_fork(module: str, request: Mapping[str, Any], log: Path) -> None:
@@ -95,7 +97,9 @@ def make_in_fork(module: str, request: Mapping[str, Any], log: Path) -> None:
 
     It is a fork of the server that workers are forked from, which has imported TensorFlow for all of them.
     """
-    child = Child(PythonModule(module, TENSORFLOW), log=log, environment=python_environment(onednn=True))
+    # The variables that workers have too, or it would be another server that imports it once more.
+    environment = {**python_environment(onednn=True), "OMP_NUM_THREADS": "1"}
+    child = Child(PythonModule(module, TENSORFLOW), log=log, environment=environment)
     with child:
         child.send(request)
         *_, last = child.messages(_PATIENCE)
@@ -111,6 +115,22 @@ def shared_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator
         folder.mkdir(exist_ok=True)
         yield folder, not done.exists()
         done.touch()
+
+
+@dataclass(slots=True)
+class Made:
+    """A value that the workers of a run share; None as long as none has made it."""
+
+    value: Any
+
+
+@contextmanager
+def made_once(file: Path) -> Iterator[Made]:
+    """What a file holds, for one worker at a time; it holds afterwards what the block leaves there."""
+    with _held(file.with_name(f"{file.name}.lock")):
+        made = Made(pickle.loads(file.read_bytes()) if file.exists() else None)  # noqa: S301 (our own, of this run)
+        yield made
+        file.write_bytes(pickle.dumps(made.value))
 
 
 def _base(factory: pytest.TempPathFactory) -> Path:
