@@ -380,7 +380,7 @@ def no_process_left() -> Iterator[None]:
 
 def kill_newest() -> None:
     """As the system does when memory runs out."""
-    os.kill(max(child_processes(), key=_started), signal.SIGKILL)
+    os.kill(max(living_children(), key=_started), signal.SIGKILL)
 
 
 def _started(process: int) -> int:

@@ -69,9 +69,8 @@ _DIGITS = 16
 
 
 def _store(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
-    if config.cache is None:  # with -p no:cacheprovider
-        return _base(factory)
-    return config.cache.mkdir("quantlab")
+    held: pytest.Cache | None = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    return held.mkdir("quantlab") if held else _base(factory)
 
 
 def _fingerprint(sources: Iterable[Path]) -> str:
