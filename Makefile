@@ -2,14 +2,20 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test lint docs check format lock lowest newest clean
+.PHONY: demo test quick lint docs check format lock lowest newest clean
 
 demo: .venv/installed
 	$(BIN)/quantlab demo
 
+# A file is one worker's, since its fixtures are; conftest.py has the order, in which no long one is last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/developing
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(PYTEST) --durations=25
 	$(BIN)/python -m tests.run_node_tests
+
+quick: .venv/developing
+	$(PYTEST) --quick
 
 lint: .venv/developing
 	$(BIN)/ruff format --check .

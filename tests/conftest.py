@@ -13,10 +13,30 @@ hypothesis.settings.load_profile("untimed")
 
 pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
 
+import import_count  # noqa: E402
+import quick  # noqa: E402
 from contracts import Workbench, refuse_absent  # noqa: E402
-from small_models import SmallModel, make_in_child  # noqa: E402
+from kept import kept, make_in_fork, shared_once  # noqa: E402
+from small_models import SmallModel, read_models  # noqa: E402
 
 from quantlab.runtimes import RUNTIMES, Workshop  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="run only tests that start nothing slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    import_count.start_counting()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(import_count)
+    if config.getoption("quick"):
+        config.pluginmanager.register(quick.Quick())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    quick.mark_by_fixtures(items)
+    quick.longest_first(items)
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +56,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def small_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, SmallModel]:
-    return make_in_child(tmp_path_factory.mktemp("small-models"))
+def small_models(request: pytest.FixtureRequest) -> dict[str, SmallModel]:
+    def make(folder: Path) -> None:
+        make_in_fork("small_models", {"folder": str(folder)}, folder / "made.log")
+
+    return read_models(kept(request, "small-models", ("small_models.py", "keras2_models.py"), make))
 
 
 @pytest.fixture(scope="session")
 def workbench(tmp_path_factory: pytest.TempPathFactory, small_models: dict[str, SmallModel]) -> Iterator[Workbench]:
     folder = tmp_path_factory.mktemp("workbench")
+    with shared_once(tmp_path_factory, "workbench") as (shared, _):
+        pass
     with Workshop(folder / "workshop", stall_seconds=300) as workshop:
-        yield Workbench(folder, small_models, workshop)
+        yield Workbench(folder, shared, small_models, workshop)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from kept import made_once
 from small_models import SAMPLES, SmallModel
 
 from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
@@ -63,9 +64,11 @@ def model_for(format_name: str, name: str) -> str:
 
 @dataclass(slots=True)
 class Workbench:
-    """Small models, opened and converted when first asked for, and once."""
+    """Small models, opened and converted when first asked for, and once for all workers of a run."""
 
     folder: Path
+    shared: Path
+    """A folder of all workers, for what is made once."""
     models: Mapping[str, SmallModel]
     workshop: Workshop
     _opened: dict[str, OpenedModel] = field(default_factory=dict)
@@ -74,12 +77,17 @@ class Workbench:
     def opened(self, name: str) -> OpenedModel:
         """A small model as a worker opens it."""
         if name not in self._opened:
-            self._opened[name] = self.open(self.models[name].path, ModelOptions())
+            with made_once(self.shared / f"{name}.opened") as made:
+                made.value = made.value or self._open(self.models[name].path, ModelOptions(), self.shared)
+            self._opened[name] = made.value
         return self._opened[name]
 
     def open(self, path: Path, options: ModelOptions) -> OpenedModel:
         """Any model as a worker opens it."""
-        export = self.folder / "exported" / path.name / "saved_model"
+        return self._open(path, options, self.folder)
+
+    def _open(self, path: Path, options: ModelOptions, folder: Path) -> OpenedModel:
+        export = folder / "exported" / path.name / "saved_model"
         model = {"path": str(path), "signature": options.signature, "custom": list(options.custom)}
         model["shapes"] = dict(options.shapes)
         request = {"request": "open", "model": {**model, "unsafe": options.unsafe, "export": str(export)}}
@@ -124,10 +132,18 @@ class Workbench:
         return self._made(name, format_name, ["float32"])["float32"]
 
     def _made(self, name: str, format_name: str, schemes: list[str]) -> dict[str, Variant]:
-        made = self._variants.setdefault((name, format_name), {})
-        missing = [scheme for scheme in schemes if scheme not in made]
-        folder = self.folder / "variants" / format_name / name
-        for each in convert(format_name, self.request(name, missing, folder)):
+        here = self._variants.setdefault((name, format_name), {})
+        if not set(schemes) <= set(here):
+            with made_once(self.shared / f"{name}.{format_name}") as made:
+                made.value = made.value or {}
+                missing = [scheme for scheme in schemes if scheme not in made.value]
+                made.value.update(self._convert(name, format_name, missing))
+            here.update(made.value)
+        return here
+
+    def _convert(self, name: str, format_name: str, schemes: list[str]) -> dict[str, Variant]:
+        folder, made = self.shared / "variants" / format_name / name, {}
+        for each in convert(format_name, self.request(name, schemes, folder)):
             assert each.reason is None
             path, description = ARTIFACTS[format_name].served(each.folder), self.opened(name).description
             made[each.scheme] = describe_variant(f"{format_name}-{each.scheme}", format_name, path, description)
@@ -379,7 +395,7 @@ def no_process_left() -> Iterator[None]:
 
 def kill_newest() -> None:
     """As the system does when memory runs out."""
-    os.kill(max(child_processes(), key=_started), signal.SIGKILL)
+    os.kill(max(living_children(), key=_started), signal.SIGKILL)
 
 
 def _started(process: int) -> int:

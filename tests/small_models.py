@@ -1,11 +1,9 @@
 """Small models of every kind that quantlab opens, made on the spot, and what each answers to a few samples.
 
-`python small_models.py FOLDER` writes them, so that TensorFlow stays out of the process that tests; it is imported
-inside the functions.
+Run as a program it serves, and writes them into the folder that it is asked for, so that TensorFlow stays out of the
+process that tests; it is imported inside the functions.
 """
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MAKERS", "MODULE", "SAMPLES", "SmallModel", "make_in_child"]
+from quantlab.processes import Emit, Message, serve
+
+__all__ = ["MAKERS", "MODULE", "SAMPLES", "SmallModel", "read_models"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -69,13 +69,8 @@ class SmallModel:
     """What the library that wrote the model answers to them, in the library's own order."""
 
 
-def make_in_child(folder: Path) -> dict[str, SmallModel]:
-    """Write every model into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, __file__, str(folder)]
-    done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def read_models(folder: Path) -> dict[str, SmallModel]:
+    """Every model that was written into a folder."""
     return {name: _read(folder, path) for name, path in _written(folder).items()}
 
 
@@ -507,13 +502,14 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 """What makes each model, by its name; each writes into a folder and returns the file or folder to open."""
 
 
-def _make(folder: Path) -> None:
+def _make(request: Message, _emit: Emit) -> None:
     import keras2_models  # which needs what is above
 
+    folder = Path(request["folder"])
     makers = {**MAKERS, **keras2_models.MAKERS}
     lines = [f"{name}\t{maker(folder).name}" for name, maker in makers.items()]
     (folder / "written.txt").write_text("\n".join(lines))
 
 
 if __name__ == "__main__":
-    _make(Path(sys.argv[1]))
+    serve(_make)

@@ -1,32 +1,30 @@
-"""What tests of studies share: a study of the embedded example, models made on the spot, and how a program is run.
+"""What tests of studies share: a study of the embedded example, and models made on the spot.
 
-A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is made once a session,
-for all workers of pytest-xdist, and copied by whoever changes it: the copy has the model opened, the variants converted
-and the outputs kept, so that a test pays for what it is about.
+A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is kept (see `kept`), and
+copied by whoever changes it: the copy has the model opened, the variants converted and the outputs kept, so that a test
+pays for what it is about.
 
 PYTEST_DONT_REWRITE: test files import this module before pytest learns that it is a plugin too.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import quantlab_in_process
+from kept import QUANTLAB, kept, make_in_fork
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples
+from quantlab.processes import Emit, Message, serve
 from quantlab.store import Store
 from quantlab.types import (
     Failure,
@@ -46,7 +44,6 @@ from quantlab_reports import Renderer
 __all__ = [
     "ALONE",
     "DIGITS",
-    "Done",
     "Heard",
     "a_failure",
     "a_study",
@@ -57,66 +54,11 @@ __all__ = [
     "outputs_of",
     "own_models",
     "place",
-    "processes_marked",
     "read_study",
     "rezipped",
-    "run_quantlab",
     "scores",
-    "shared_once",
     "snapshot",
 ]
-
-PATIENCE = 600
-"""Seconds for a program on a machine that does other things too."""
-
-
-# Programs
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a program ended."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-    @property
-    def last(self) -> str:
-        """The last line of standard error."""
-        return (self.stderr.splitlines() or [""])[-1]
-
-
-def run_quantlab(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
-) -> Done:
-    """Run the command line as a process of its own; `before` is put before its command."""
-    command = [*before, sys.executable, "-m", "quantlab", *map(str, arguments)]
-    answer = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    return Done(answer.returncode, answer.stdout, answer.stderr)
-
-
-def processes_marked(mark: str) -> list[str]:
-    """Commands of the processes that have a text in their environment, as all children of a process with it do."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                marked = mark.encode() in (folder / "environ").read_bytes()
-                command = (folder / "cmdline").read_bytes()
-            except OSError:  # it has ended
-                continue
-            if marked and command:
-                found.append(command.replace(b"\0", b" ").decode())
-    return found
 
 
 @dataclass(slots=True)
@@ -146,30 +88,18 @@ class Heard:
 # Studies
 
 
-@contextmanager
-def shared_once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
-    """A folder that all workers share, held by one at a time, and whether this one is to fill it."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, done = base / name, base / f"{name}.done"
-    with (base / f"{name}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder.mkdir(exist_ok=True)
-        yield folder, not done.exists()
-        done.touch()
-
-
 @pytest.fixture(scope="session")
-def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def digits_study(request: pytest.FixtureRequest) -> Path:
     """A folder with `digits.keras`, `digits.npz` and `digits.study`, to be copied by `place`."""
-    with shared_once(tmp_path_factory, "digits") as (folder, empty):
-        if empty:
-            shutil.copy(MODEL, folder / "digits.keras")
-            x, y = samples()
-            np.savez(folder / "digits.npz", x=x, y=y)
-            done = run_quantlab(*DIGITS, cwd=folder)
-            assert done.status == 0, done.stderr
-    return folder
+    return kept(request, "digits", ("study_fixtures.py", "command_line.py", *QUANTLAB), _make_digits_study)
+
+
+def _make_digits_study(folder: Path) -> None:
+    shutil.copy(MODEL, folder / "digits.keras")
+    x, y = samples()
+    np.savez(folder / "digits.npz", x=x, y=y)
+    done = quantlab_in_process(*DIGITS, cwd=folder)
+    assert done.status == 0, done.stderr
 
 
 ALONE = ("--no-layers", "--no-costs")
@@ -218,15 +148,13 @@ def rezipped(source: Path, target: Path, **changed: Callable[[str], str]) -> Pat
 
 
 @pytest.fixture(scope="session")
-def own_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the models of `MAKERS`, made in a process of its own: TensorFlow stays out of this one."""
-    with shared_once(tmp_path_factory, "own-models") as (folder, empty):
-        if empty:
-            quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-            command = [sys.executable, __file__, str(folder)]
-            done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
-    return folder
+def own_models(request: pytest.FixtureRequest) -> Path:
+    """A folder with the models of `MAKERS`."""
+
+    def make(folder: Path) -> None:
+        make_in_fork("study_fixtures", {"folder": str(folder)}, folder / "made.log")
+
+    return kept(request, "own-models", ("study_fixtures.py",), make)
 
 
 # Studies by hand
@@ -442,6 +370,11 @@ def _twice(folder: Path) -> None:
 
 MAKERS = (_attention, _noisy, _crowd, _ports, _twice)
 
-if __name__ == "__main__":
+
+def _make_own_models(request: Message, _emit: Emit) -> None:
     for maker in MAKERS:
-        maker(Path(sys.argv[1]))
+        maker(Path(request["folder"]))
+
+
+if __name__ == "__main__":
+    serve(_make_own_models)

@@ -11,8 +11,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from command_line import Done, processes_marked, quantlab_in_process, run_quantlab
+from contracts import no_process_left
 from PIL import Image
-from study_fixtures import DIGITS, Done, processes_marked, rezipped, run_quantlab, snapshot
+from study_fixtures import DIGITS, rezipped, snapshot
 
 from quantlab.models import ModelOptions, identify
 
@@ -46,7 +48,7 @@ def check(case: Case, place: Path) -> None:
     """Run it, and hold it to all that is promised."""
     case.prepare(place)
     before, study = {each.name for each in place.iterdir()}, snapshot(place / "digits.study")
-    done = run_quantlab(*case.command.split(" "), cwd=place)
+    done = quantlab_in_process(*case.command.split(" "), cwd=place)
     refused(done, case.message)
     after = snapshot(place / "digits.study")
     assert {path: after.get(path) for path in study} == study
@@ -520,13 +522,13 @@ def own_layer(place: Path) -> None:
 
 def test_layers_of_the_users_own_that_are_not_found(place):
     own_layer(place)
-    done = run_quantlab("analyze", "own.keras", "--data", "digits.npz", cwd=place)
+    done = quantlab_in_process("analyze", "own.keras", "--data", "digits.npz", cwd=place)
     refused(
         done,
         "'own.keras' uses 'Bend', which is not part of Keras; name the module that registers it "
         "(@keras.saving.register_keras_serializable()) with --custom MODULE",
     )
-    done = run_quantlab("analyze", "own.keras", "--data", "digits.npz", "--custom", "shop", cwd=place)
+    done = quantlab_in_process("analyze", "own.keras", "--data", "digits.npz", "--custom", "shop", cwd=place)
     refused(
         done,
         "the module 'shop', named with --custom, could not be imported (ModuleNotFoundError: No module named 'shop'); "
@@ -548,13 +550,13 @@ def test_a_study_that_another_process_works_on(place):
             ),
             place,
         )
-    assert run_quantlab(*DIGITS, cwd=place).status == 0
+    assert quantlab_in_process(*DIGITS, cwd=place).status == 0
 
 
 def test_a_study_that_another_process_works_on_can_be_shown(place):
     with (place / "digits.study" / ".lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert run_quantlab("show", "digits.study", cwd=place).status == 0
+        assert quantlab_in_process("show", "digits.study", cwd=place).status == 0
 
 
 def test_no_room_for_samples(place):
@@ -607,7 +609,7 @@ def test_no_room_for_the_samples_at_all(place):
 
 
 def rows_of(study: str, place: Path) -> dict[tuple[str, str], dict[str, object]]:
-    done = run_quantlab("show", study, "--format", "json", cwd=place)
+    done = quantlab_in_process("show", study, "--format", "json", cwd=place)
     assert done.status == 0, done.stderr
     return {(row["setting"], row["runtime"]): row for row in json.loads(done.stdout)}
 
@@ -668,9 +670,9 @@ def test_a_runtime_that(body, reason, place):
     before = rows_of("digits.study", place)
     (place / "digits.study" / "work" / "node.log").write_text("last words of an earlier one\n")
     mark = f"QUANTLAB_TEST={place}"
-    done = run_quantlab(
-        *DIGITS, "--time-limit", "2", cwd=place, env={"QUANTLAB_NODE": str(node), "QUANTLAB_TEST": str(place)}
-    )
+    variables = {"QUANTLAB_NODE": str(node), "QUANTLAB_TEST": str(place)}
+    with no_process_left():
+        done = quantlab_in_process(*DIGITS, "--time-limit", "2", cwd=place, env=variables)
     assert done.status == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert "failed: " in done.stdout
@@ -707,7 +709,7 @@ def test_a_runtime_that(body, reason, place):
 )
 def test_a_node_that_will_not_do(version, reason, place):
     node = program(place / "node", version)
-    done = run_quantlab(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(node)})
+    done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(node)})
     assert done.status == 2, done.stderr
     reasons = {row["reason"] for key, row in rows_of("digits.study", place).items() if key[1] == "node-wasm"}
     assert reasons == {reason.format(node=node)}
@@ -751,7 +753,8 @@ def test_a_browser_that_will_not_do(body, reason, place):
     before = rows_of("digits.study", place)
     added = ("--settings", "tfjs-uint8", "--runtimes", "python,chromium-wasm", "--no-costs", "--no-layers")
     environment = {"QUANTLAB_CHROME": str(chrome), "QUANTLAB_TEST": str(place)}
-    done = run_quantlab(*DIGITS, *added, cwd=place, env=environment)
+    with no_process_left():
+        done = quantlab_in_process(*DIGITS, *added, cwd=place, env=environment)
     assert done.status == 2, done.stderr
     assert "Traceback" not in done.stderr
     after = rows_of("digits.study", place)
@@ -802,7 +805,7 @@ VARIANTS = [
 def test_a_given_variant_that_is(prepare, reason, place):
     prepare(place)
     before = rows_of("digits.study", place)
-    done = run_quantlab(*DIGITS, "--variant", "mine=given.tflite", cwd=place)
+    done = quantlab_in_process(*DIGITS, "--variant", "mine=given.tflite", cwd=place)
     assert done.status == 2, done.stderr
     assert "Traceback" not in done.stderr
     after = rows_of("digits.study", place)

@@ -133,6 +133,7 @@ def test_scalar_samples_of_several_inputs():
     np.testing.assert_array_equal(np.load(samples.labels_file), np.arange(5) * 0.5)
 
 
+@pytest.mark.starts_children
 def test_a_dataset_of_tensorflow():
     pytest.importorskip("tensorflow")
     Path("loaders.py").write_text(

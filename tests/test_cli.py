@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from study_fixtures import DIGITS, read_study, run_quantlab, snapshot
+from command_line import quantlab_in_process, run_quantlab
+from study_fixtures import DIGITS, read_study, snapshot
 
 from quantlab.runtimes import RUNTIMES
 from quantlab.settings import SETTINGS
@@ -43,13 +44,13 @@ def test_without_a_command_there_is_help(tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, tmp_path):
-    done = run_quantlab(command, "--help", cwd=tmp_path)
+    done = quantlab_in_process(command, "--help", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: quantlab {command} ")
 
 
 def test_settings_lists_every_setting_and_runtime(tmp_path):
-    done = run_quantlab("settings", cwd=tmp_path)
+    done = quantlab_in_process("settings", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
     told = {line.removeprefix("*").split()[0]: line for line in done.stdout.splitlines() if line.strip()}
     for each in (*SETTINGS.values(), *RUNTIMES.values()):
@@ -73,14 +74,14 @@ def test_standard_output_carries_the_table_alone(place):
 @pytest.mark.parametrize("name", RENDERERS)
 @pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
 def test_show_prints_what_the_renderer_gives(name, wide, place):
-    done = run_quantlab("show", "digits.study", "--format", name, *(["--wide"] if wide else []), cwd=place)
+    done = quantlab_in_process("show", "digits.study", "--format", name, *(["--wide"] if wide else []), cwd=place)
     study = read_study(place / "digits.study")
     assert (done.stdout, done.stderr, done.status) == (RENDERERS[name](study, wide=wide) + "\n", "", 0)
 
 
 def test_show_for_programs(place):
     study = read_study(place / "digits.study")
-    as_json = json.loads(run_quantlab("show", "--format", "json", cwd=place).stdout)
+    as_json = json.loads(quantlab_in_process("show", "--format", "json", cwd=place).stdout)
     assert as_json == json.loads(json.dumps(rows(study)))
     assert [(row["setting"], row["runtime"], row["status"]) for row in as_json] == [
         ("reference", "python", "reference"),
@@ -91,7 +92,7 @@ def test_show_for_programs(place):
         ("tflite-dynamic", "python", "measured"),
         ("tflite-dynamic", "node-wasm", "measured"),
     ]
-    as_csv = list(csv.reader(io.StringIO(run_quantlab("show", "--format", "csv", cwd=place).stdout)))
+    as_csv = list(csv.reader(io.StringIO(quantlab_in_process("show", "--format", "csv", cwd=place).stdout)))
     assert as_csv[0] == list(KEYS)
     assert [row[:2] for row in as_csv[1:]] == [[row["setting"], row["runtime"]] for row in as_json]
 
@@ -99,7 +100,7 @@ def test_show_for_programs(place):
 def test_showing_runs_nothing_and_changes_nothing(place):
     before = snapshot(place / "digits.study")
     times = {file: file.stat().st_mtime_ns for file in (place / "digits.study").rglob("*")}
-    assert run_quantlab("show", cwd=place, env={"QUANTLAB_NODE": "/nowhere"}).status == 0
+    assert quantlab_in_process("show", cwd=place, env={"QUANTLAB_NODE": "/nowhere"}).status == 0
     assert snapshot(place / "digits.study") == before
     assert {file: file.stat().st_mtime_ns for file in (place / "digits.study").rglob("*")} == times
 
@@ -110,10 +111,10 @@ def test_show_takes_the_latest_study(place):
     document = json.loads(record.read_text())
     document["model"]["path"] = "renamed.keras"
     record.write_text(json.dumps(document))
-    latest = run_quantlab("show", cwd=place)
+    latest = quantlab_in_process("show", cwd=place)
     assert latest.stdout.startswith("Model  renamed.keras (Keras 3)\n")
     os.utime(place / "digits.study" / "study.json")
-    assert run_quantlab("show", cwd=place).stdout.startswith("Model  digits.keras (Keras 3)\n")
+    assert quantlab_in_process("show", cwd=place).stdout.startswith("Model  digits.keras (Keras 3)\n")
 
 
 def test_show_without_a_study(tmp_path):
@@ -136,8 +137,8 @@ def test_show_in_a_language_that_is_not_english(place):
 
 
 def test_debug_shows_where_a_mistake_came_from(tmp_path):
-    plain = run_quantlab("analyze", "nowhere.keras", "--data", "x.npz", cwd=tmp_path)
-    debug = run_quantlab("analyze", "nowhere.keras", "--data", "x.npz", "--debug", cwd=tmp_path)
+    plain = quantlab_in_process("analyze", "nowhere.keras", "--data", "x.npz", cwd=tmp_path)
+    debug = quantlab_in_process("analyze", "nowhere.keras", "--data", "x.npz", "--debug", cwd=tmp_path)
     assert (plain.status, debug.status) == (2, 2)
     assert "Traceback" not in plain.stderr
     assert debug.stderr.startswith("Traceback (most recent call last):\n")
@@ -151,7 +152,7 @@ def test_a_mistake_of_ours_is_one_sentence_too(place):
     document = json.loads(record.read_text())
     document["trials"][1]["variant"]["gzip_bytes"] = 10**400
     record.write_text(json.dumps(document))
-    done = run_quantlab("show", cwd=place)
+    done = quantlab_in_process("show", cwd=place)
     assert (done.stdout, done.status) == ("", 2)
     assert done.stderr == (
         "quantlab: this should not have happened (OverflowError: integer division result too large for a float); "
@@ -212,14 +213,15 @@ def test_interrupted_while_it_runs_nothing(place):
 
 
 def test_a_failed_trial_is_status_2_and_the_table_is_printed_all_the_same(place):
-    done = run_quantlab(*DIGITS, cwd=place, env={"QUANTLAB_NODE": "/nowhere/node"})
+    done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": "/nowhere/node"})
     assert done.status == 2
     assert done.stdout.count("failed: Node.js at '/nowhere/node' does not start") == 2
     assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
-    assert run_quantlab("show", cwd=place).status == 0
-    assert run_quantlab(*DIGITS, cwd=place).status == 0
+    assert quantlab_in_process("show", cwd=place).status == 0
+    assert quantlab_in_process(*DIGITS, cwd=place).status == 0
 
 
+@pytest.mark.starts_children
 def test_demo(tmp_path):
     done = run_quantlab("demo", "--settings", "tfjs-uint8", "--runtimes", "python", cwd=tmp_path)
     assert done.status == 0, done.stderr
@@ -232,8 +234,9 @@ def test_demo(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["quantlab-demo.study"]
 
 
+@pytest.mark.starts_children
 def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
-    done = run_quantlab(
+    done = quantlab_in_process(
         "doctor", cwd=tmp_path, env={"QUANTLAB_NODE": "/nowhere/node", "QUANTLAB_CHROME": "/nowhere/chrome"}
     )
     assert (done.status, done.stderr) == (2, "")
@@ -261,7 +264,9 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
 def converted(digits_study, tmp_path_factory):
     place = shutil.copytree(digits_study, tmp_path_factory.mktemp("convert") / "place")
     settings = "tfjs-uint8,tflite-float16,tflite-int8"
-    return place, run_quantlab("convert", "digits.keras", "--settings", settings, "--out", "web/models", cwd=place)
+    return place, quantlab_in_process(
+        "convert", "digits.keras", "--settings", settings, "--out", "web/models", cwd=place
+    )
 
 
 def test_convert_says_what_it_made(converted):
@@ -302,7 +307,7 @@ def test_what_is_converted_is_what_a_study_measures(converted):
 def test_convert_leaves_what_is_there(converted):
     place, _ = converted
     before = snapshot(place / "web")
-    again = run_quantlab(
+    again = quantlab_in_process(
         "convert", "digits.keras", "--settings", "tflite-dynamic,tfjs-uint8", "--out", "web/models", cwd=place
     )
     assert (again.stderr, again.stdout, again.status) == (
@@ -314,7 +319,7 @@ def test_convert_leaves_what_is_there(converted):
 
 
 def test_convert_of_nothing_leaves_nothing(tmp_path):
-    done = run_quantlab("convert", "nowhere.keras", "--out", "web", cwd=tmp_path)
+    done = quantlab_in_process("convert", "nowhere.keras", "--out", "web", cwd=tmp_path)
     assert done.status == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -322,6 +327,6 @@ def test_convert_of_nothing_leaves_nothing(tmp_path):
 def test_a_study_may_lie_anywhere(place):
     target = Path("deep") / "down" / "it.study"
     shutil.copytree(place / "digits.study", place / target)
-    done = run_quantlab(*DIGITS, "--out", target, cwd=place)
+    done = quantlab_in_process(*DIGITS, "--out", target, cwd=place)
     assert done.status == 0
     assert done.last == f"Study kept in '{target}'; 'quantlab show {target} --wide' has all figures."

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from contracts import convert
+from import_count import COUNTED
 
 from quantlab.models import ModelOptions
 from quantlab_converters import ConversionRequest
@@ -44,7 +45,7 @@ def official(saved_models, tmp_path_factory):
         ["--input_format=tf_saved_model", *FLAGS[scheme], str(saved_models[name]), str(folder)]
         for (name, scheme), folder in folders.items()
     ]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": ""}
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": COUNTED}
     command = [sys.executable, "-c", OFFICIAL]
     subprocess.run(command, input=json.dumps(commands), text=True, env=environment, check=True)
     return folders

@@ -11,6 +11,8 @@ from quantlab.errors import ConversionError
 from quantlab.models import ModelOptions, identify, open_reference
 from quantlab.statistics import LayerError
 
+pytestmark = pytest.mark.starts_children
+
 INPUT, OUTPUT = [port("x", ["batch", 4])], [port("y", ["batch", 4])]
 MATRIX = {"w": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)}
 PRODUCT = [node("MatMul", ["x", "w"], "y")]

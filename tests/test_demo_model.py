@@ -101,18 +101,21 @@ def test_importing_the_example_loads_nothing_heavy():
     assert ran.stdout == "[]\n"
 
 
+@pytest.mark.starts_children
 def test_model_has_names_and_the_size_the_readme_tells(opened):
     assert opened["names"].tolist() == ["image", "probabilities"]
     assert f"{opened['parameters']:,}" == told(r"([\d,]+) parameters")
     assert MODEL.stat().st_size < 100_000
 
 
+@pytest.mark.starts_children
 def test_model_is_as_accurate_as_the_readme_tells(opened):
     _, y = samples()
     right = (opened["probabilities"].argmax(axis=1) == y).mean()
     assert f"{100 * right:.2f}" == told(r"Right on (\d+\.\d\d) % of the 1,197")
 
 
+@pytest.mark.starts_children
 def test_model_knows_all_ten_digits_and_is_not_always_right(opened):
     _, y = samples()
     answers = opened["probabilities"].argmax(axis=1)

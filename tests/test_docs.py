@@ -114,7 +114,7 @@ def test_inline_commands_exist(page: Path) -> None:
 def test_options_named_alone_exist(page: Path) -> None:
     known = {option for command in COMMANDS for option in options_of(command)}
     # Of other programs.
-    known |= {"--debug", "--types", "--test", "--check", "--bundle", "--doctest-modules", "--ignore-scripts"}
+    known |= {"--debug", "--types", "--test", "--check", "--bundle", "--doctest-modules", "--ignore-scripts", "--quick"}
     named = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text(encoding="utf-8")))
     assert named <= known
 

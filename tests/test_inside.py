@@ -13,6 +13,8 @@ from quantlab.progress import Silent
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 
+pytestmark = pytest.mark.starts_children
+
 SETTINGS = ("tfjs-float32", "tfjs-uint8", "tflite-*")
 SAMPLES = 48
 

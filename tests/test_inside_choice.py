@@ -19,6 +19,8 @@ from quantlab.study._layer_sums import KnownTensors, TrialSums
 from quantlab.study._tap_choice import TapChoice
 from quantlab.types import Alignment, TapSpec, Trial
 
+pytestmark = pytest.mark.starts_children
+
 SAMPLES = 24
 
 

@@ -7,6 +7,8 @@ from quantlab.settings import SETTINGS
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 
+pytestmark = pytest.mark.starts_children
+
 
 @pytest.fixture(scope="module", params=["fashion", "kws"])
 def looked_into(request, data_folder, tmp_path_factory):

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+from command_line import quantlab_in_process
 from onnx import TensorProto, helper
 from onnx_models import node, pictures, port, write
-from study_fixtures import run_quantlab
 
 from quantlab.errors import ModelError
 from quantlab.models import ModelOptions, identify, open_reference
@@ -274,6 +274,7 @@ def data(path, *shape):
     np.savez(path.with_name("data.npz"), x=np.random.default_rng(0).normal(size=shape).astype(np.float32))
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -300,17 +301,18 @@ def data(path, *shape):
 def test_the_command_line_says_it_in_a_sentence(make, message, tmp_path):
     make(tmp_path / "model.onnx")
     data(tmp_path / "model.onnx", 8, 4)
-    done = run_quantlab("analyze", "model.onnx", "--data", "data.npz", cwd=tmp_path)
+    done = quantlab_in_process("analyze", "model.onnx", "--data", "data.npz", cwd=tmp_path)
     assert (done.last, done.status, done.stdout) == (f"quantlab: {message.format(path='model.onnx')}", 2, "")
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.starts_children
 def test_sizes_that_are_open_are_those_of_the_data(tmp_path):
     """Beyond the batch, where all samples are of one size."""
     nodes = [node("ReduceMean", ["x"], "mean", axes=[1], keepdims=0), node("MatMul", ["mean", "w"], "y")]
     write(tmp_path / "model.onnx", nodes, ([port("x", ["batch", "length", 4])], OUTPUT), MATRIX)
     data(tmp_path / "model.onnx", 30, 6, 4)
     options = ("--runtimes", "python", "--no-layers", "--no-costs")
-    done = run_quantlab("analyze", "model.onnx", "--data", "data.npz", *options, cwd=tmp_path)
+    done = quantlab_in_process("analyze", "model.onnx", "--data", "data.npz", *options, cwd=tmp_path)
     assert done.status == 0, done.stderr
     assert "✓ float parity onnx" in done.stdout

@@ -7,14 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+from command_line import quantlab_in_process
 from contracts import refuse_absent
-from study_fixtures import run_quantlab
 
 from quantlab import analyze
 from quantlab.errors import RuntimeUnavailable
 from quantlab.runtimes import RUNTIMES, build_addon, find_addon
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
+
+pytestmark = pytest.mark.starts_children
 
 TEN_LAYERS = """
 import sys
@@ -146,6 +148,6 @@ def test_a_compiler_that_is_none(compiler, sentence, tmp_path, monkeypatch):
 
 
 def test_there_is_nothing_else_to_build(tmp_path):
-    done = run_quantlab("doctor", "--build", "node-wasm", cwd=tmp_path)
+    done = quantlab_in_process("doctor", "--build", "node-wasm", cwd=tmp_path)
     assert done.status == 2
     assert "there is nothing to build for 'node-wasm'; --build takes node-native" in done.stderr

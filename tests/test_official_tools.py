@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from contracts import evaluate_graph
 
+pytestmark = pytest.mark.starts_children
+
 TFJS = {
     "tfjs-float32": [],
     **{f"tfjs-{scheme}": [f"--quantize_{scheme}=*"] for scheme in ("float16", "uint8", "uint16")},

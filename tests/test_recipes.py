@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import quantlab_in_process
 from contracts import onnx_contents
-from study_fixtures import run_quantlab
 
 from quantlab.store import Store
 from quantlab.study._judging import recipe
 
 pytest_plugins = ["study_fixtures"]
+
+pytestmark = pytest.mark.starts_children
 
 SETTINGS = (
     *("tfjs-float32", "tfjs-uint8", "tflite-float16", "tflite-dynamic", "tflite-int8", "tflite-int16x8"),
@@ -26,7 +28,7 @@ SETTINGS = (
 def made(digits_study, tmp_path_factory):
     folder = shutil.copytree(digits_study, tmp_path_factory.mktemp("recipes") / "place")
     options = ("--settings", ",".join(SETTINGS), "--runtimes", "python", "--no-layers", "--no-costs", "--limit", "20")
-    done = run_quantlab("analyze", "digits.keras", "--data", "digits.npz", *options, cwd=folder)
+    done = quantlab_in_process("analyze", "digits.keras", "--data", "digits.npz", *options, cwd=folder)
     assert done.status == 0, done.stderr
     return folder
 

@@ -651,6 +651,7 @@ document.body.dataset.found = JSON.stringify({
 </script>"""
 
 
+@pytest.mark.starts_children
 def test_the_markdown_in_a_browser(tmp_path: Path) -> None:
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None:

@@ -21,6 +21,8 @@ from quantlab.runtimes.exchange import tensor_file
 from quantlab.runtimes.taps import open_child
 from quantlab.types import TensorSpec
 
+pytestmark = pytest.mark.starts_children
+
 RUNS_ONNX = ("node-wasm", "chromium-wasm", "node-native")
 SAMPLES, BATCH = 7, 3
 FLOAT = TensorProto.FLOAT

@@ -14,16 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import PATIENCE, processes_marked, quantlab_in_process
+from kept import QUANTLAB, kept, shared_once
 from PIL import Image
 from study_fixtures import (
     DIGITS,
-    PATIENCE,
     Heard,
     outputs_of,
-    processes_marked,
     read_study,
-    run_quantlab,
-    shared_once,
     snapshot,
 )
 
@@ -34,6 +32,8 @@ from quantlab.types import Study, Trial
 from quantlab_reports.table import heading
 
 pytest_plugins = ["study_fixtures"]
+
+pytestmark = pytest.mark.starts_children
 
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
 """Of the prepared study, in both default runtimes."""
@@ -115,7 +115,7 @@ def test_an_upgraded_runtime_runs_again_and_the_other_does_not(place):
     node, _ = find_node()
     newer = program(place / "node", f'[ "$1" = --version ] && echo v99.1.2 || exec {node} "$@"')
     older = read_study(place / "digits.study")
-    done = run_quantlab(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(newer)})
+    done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(newer)})
     assert done.status == 0
     ran = {line.split("  ")[-1].partition(": ")[0] for line in done.stderr.splitlines() if ": done (" in line}
     assert ran - {"read digits.npz"} == {f"run {setting} in node-wasm" for setting in SETTINGS}
@@ -142,9 +142,9 @@ def test_another_batch_size_runs_again(place):
 
 
 def test_a_moved_study_is_shown_and_goes_on(place):
-    shown = run_quantlab("show", "digits.study", "--wide", cwd=place)
+    shown = quantlab_in_process("show", "digits.study", "--wide", cwd=place)
     shutil.move(place / "digits.study", place / "elsewhere")
-    assert run_quantlab("show", "elsewhere", "--wide", cwd=place) == shown
+    assert quantlab_in_process("show", "elsewhere", "--wide", cwd=place) == shown
     _, heard = again(place, out=Path("elsewhere"))
     assert not_kept(heard) == {}
 
@@ -289,7 +289,7 @@ def test_stopped_while_a_trial_runs(place):
     after = snapshot(place / "digits.study")
     assert {path: after.get(path) for path in kept} == kept
     gate = ("gate", "digits.study", "--max-accuracy-loss", "50pt")
-    judged = run_quantlab(*gate, cwd=place)
+    judged = quantlab_in_process(*gate, cwd=place)
     assert (judged.status, judged.stderr) == (
         2,
         (
@@ -297,8 +297,8 @@ def test_stopped_while_a_trial_runs(place):
             "before; run the same 'quantlab analyze' again, which goes on where it was\n"
         ),
     )
-    assert run_quantlab(*DIGITS, cwd=place).status == 0
-    assert run_quantlab(*gate, cwd=place).status == 0
+    assert quantlab_in_process(*DIGITS, cwd=place).status == 0
+    assert quantlab_in_process(*gate, cwd=place).status == 0
 
 
 def artifacts(study: Path) -> dict[str, Any]:
@@ -501,24 +501,17 @@ def test_an_op_that_webassembly_lacks_costs_its_row_and_falls_back_when_told(own
 
 
 @pytest.fixture(scope="session")
-def fashion(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path:
+def fashion(request: pytest.FixtureRequest, data_folder: Path) -> Path:
     """A study of the fashion model on a thousand of its samples."""
-    source = data_folder / "fashion-mnist"
-    command = (
-        "analyze",
-        source / "fashion_dscnn.keras",
-        "--data",
-        source / "test.npz",
-        "--limit",
-        "1000",
-        "--no-layers",
-        "--no-costs",
-    )
-    with shared_once(tmp_path_factory, "fashion") as (folder, empty):
-        if empty:
-            done = run_quantlab(*command, "--settings", "tfjs-float32,tfjs-uint8", "--out", "fashion.study", cwd=folder)
-            assert done.status == 0, done.stderr
-    return folder / "fashion.study"
+    model, data = (data_folder / "fashion-mnist" / name for name in ("fashion_dscnn.keras", "test.npz"))
+    settings = ("--settings", "tfjs-float32,tfjs-uint8", "--no-layers", "--no-costs")
+    options = ("--data", data, "--limit", "1000", "--out", "fashion.study", *settings)
+
+    def make(folder: Path) -> None:
+        done = quantlab_in_process("analyze", model, *options, cwd=folder)
+        assert done.status == 0, done.stderr
+
+    return kept(request, "fashion", (__file__, model, data, *QUANTLAB), make) / "fashion.study"
 
 
 def test_a_subset_of_a_sorted_file_holds_as_many_of_each_class(fashion, data_folder):

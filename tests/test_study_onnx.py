@@ -19,6 +19,8 @@ from quantlab.settings import SETTINGS
 from quantlab.store import Store
 from quantlab.study._judging import recipe
 
+pytestmark = pytest.mark.starts_children
+
 NAMES = [f"onnx-{scheme}" for scheme in SCHEMES]
 RUNTIMES = ("python", "node-wasm")
 PLAIN = AnalyzeOptions(runtimes=("python",), layers=False, costs=False)

@@ -19,6 +19,8 @@ from quantlab.runtimes._tfjs_graph import graph_def, load
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.types import ModelDescription, TensorSpec
 
+pytestmark = pytest.mark.starts_children
+
 RANDOM = np.random.default_rng(11)
 IMAGE = RANDOM.normal(size=(3, 6, 6, 4)).astype(np.float32)
 ROWS = RANDOM.normal(size=(3, 8)).astype(np.float32)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from contracts import convert, names_in_library_order, run_job
+from import_count import COUNTED
 
 from quantlab import analyze
 from quantlab.artifacts import ARTIFACTS
@@ -16,6 +17,8 @@ from quantlab.runtimes import RUNTIMES, create_output
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
 from quantlab_converters import CONVERTERS, ConversionRequest, RecipeRequest
+
+pytestmark = pytest.mark.starts_children
 
 FLAGS = {
     "float32": [],
@@ -60,7 +63,7 @@ def official(model_files, workbench, tmp_path_factory):
         for (name, scheme), folder in folders.items()
         for kind, path in [converted_from(name, model_files, workbench)]
     ]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": ""}
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": COUNTED}
     command = [sys.executable, "-c", OFFICIAL]
     subprocess.run(command, input=json.dumps(commands), text=True, env=environment, check=True)
     return folders

@@ -1,4 +1,4 @@
-"""What every runtime must hold that times a variant, whatever its name: `check_runtime_times`."""
+"""What every runtime must hold that times a variant: `check_runtime_times`, and `check_runtime_dies_timed`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +11,13 @@ from quantlab.runtimes import Job, Runtime, TimingPlan, Workshop, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.types import Variant
 
-__all__ = ["check_runtime_times"]
+__all__ = ["check_runtime_dies_timed", "check_runtime_times"]
 
 PLAN = TimingPlan(warm_up_seconds=0.01, seconds=0.02, most_seconds=10, least_runs=5, enough_runs=20, most_runs=200)
 
 
 def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
-    """A variant is timed in a process of its own that is gone after; one that cannot be loaded, or dies, has no times.
+    """A variant is timed in a process of its own that is gone after; one that cannot be loaded has no times.
 
     Nothing is written, and the memory is that of the runtime with nothing loaded, and more.
     """
@@ -32,6 +32,13 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
         *_, failed = runtime.time(gone, PLAN, workshop)
         assert failed["type"] == "failed"
         assert failed["reason"]
+
+
+def check_runtime_dies_timed(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
+    """A variant whose process is killed while it is timed has no times, and leaves no process."""
+    name = model_for(format_name, "activations")
+    job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
+    with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
         endless = replace(PLAN, seconds=600, most_seconds=600, most_runs=10**9)
         messages = runtime.time(job, endless, workshop)
         assert next(messages)["type"] == "ready"

@@ -1,22 +1,21 @@
 """Artifacts whose weights are looked at: real models and an odd one, converted once, and TFLite files made by hand.
 
-`python weight_models.py FOLDER [KERAS]` writes the odd model, or a `.keras` file, as a SavedModel; TensorFlow stays out
-of the process that tests.
+Run as a program it serves, and writes the odd model, or a `.keras` file, as a SavedModel; TensorFlow stays out of the
+process that tests.
 """
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from study_fixtures import shared_once
+from kept import QUANTLAB, kept, make_in_fork
 
 from quantlab.artifacts import ARTIFACTS
+from quantlab.processes import Emit, Message, serve
 from quantlab.runtimes import Workshop
 from quantlab.statistics import compare_weights
 from quantlab.types import WeightRow
@@ -38,31 +37,33 @@ def compared(variants: Mapping[str, Path], setting: str) -> list[WeightRow]:
 
 
 @pytest.fixture(scope="session")
-def odd_variants(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def odd_variants(request: pytest.FixtureRequest) -> dict[str, Path]:
     """Setting → artifact of a model with a faint channel, a mask, a huge weight and a loop."""
-    with shared_once(tmp_path_factory, "odd-weights") as (folder, empty):
-        if empty:
-            _save_in_child(folder / "saved_model")
-            samples = np.random.default_rng(2).normal(size=(16, 6, 6, 8)).astype(np.float32)
-            _convert(folder / "saved_model", {"values": samples}, folder)
-        return _variants(folder)
+    return _variants(kept(request, "odd-weights", ("weight_models.py", *QUANTLAB), _odd))
 
 
 @pytest.fixture(scope="session")
-def real_variants(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Callable[[str], dict[str, Path]]:
+def real_variants(request: pytest.FixtureRequest, data_folder: Path) -> Callable[[str], dict[str, Path]]:
     """Setting → artifact of `fashion` or `kws`, converted when first asked for."""
 
+    @cache
     def variants(name: str) -> dict[str, Path]:
-        with shared_once(tmp_path_factory, f"{name}-weights") as (folder, empty):
-            if empty:
-                _MAKERS[name](data_folder, folder)
-            return _variants(folder)
+        make, files = _MAKERS[name]
+        data = [data_folder / file for file in files]
+        sources = ("weight_models.py", *data, *QUANTLAB)
+        return _variants(kept(request, f"{name}-weights", sources, partial(make, data_folder)))
 
     return variants
 
 
+def _odd(folder: Path) -> None:
+    _save(folder)
+    samples = np.random.default_rng(2).normal(size=(16, 6, 6, 8)).astype(np.float32)
+    _convert(folder / "saved_model", {"values": samples}, folder)
+
+
 def _fashion(data: Path, folder: Path) -> None:
-    _save_in_child(folder / "saved_model", data / "fashion-mnist" / "fashion_dscnn.keras")
+    _save(folder, keras=str(data / "fashion-mnist" / "fashion_dscnn.keras"))
     with np.load(data / "fashion-mnist" / "test.npz") as samples:
         _convert(folder / "saved_model", {"values": samples["x"][::500].astype(np.float32)}, folder)
 
@@ -72,7 +73,11 @@ def _kws(data: Path, folder: Path) -> None:
         _convert(data / "mlperf-tiny" / "kws_ref_model", {"input_1": samples["x"][::50]}, folder)
 
 
-_MAKERS = {"fashion": _fashion, "kws": _kws}
+_MAKERS = {
+    "fashion": (_fashion, ("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz")),
+    "kws": (_kws, ("mlperf-tiny/kws_ref_model/saved_model.pb", "kws01/kws01.npz")),
+}
+"""What makes each, and of which files of the data."""
 
 
 def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path) -> None:
@@ -101,11 +106,8 @@ def _variants(folder: Path) -> dict[str, Path]:
     }
 
 
-def _save_in_child(*arguments: Path) -> None:
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    command = [sys.executable, __file__, *map(str, arguments)]
-    done = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def _save(folder: Path, **model: str) -> None:
+    make_in_fork("weight_models", {"folder": str(folder / "saved_model"), **model}, folder / "made.log")
 
 
 def _save_odd(folder: Path) -> None:
@@ -234,9 +236,13 @@ def _buffer(schema: Any, model: Any, data: bytes) -> int:
     return len(model.buffers) - 1
 
 
-if __name__ == "__main__":
-    target, *keras_file = map(Path, sys.argv[1:])
-    if keras_file:
-        _save_keras(target, keras_file[0])
+def _save_asked(request: Message, _emit: Emit) -> None:
+    folder = Path(request["folder"])
+    if "keras" in request:
+        _save_keras(folder, Path(request["keras"]))
     else:
-        _save_odd(target)
+        _save_odd(folder)
+
+
+if __name__ == "__main__":
+    serve(_save_asked)

@@ -5,6 +5,7 @@ A server belongs to the program that started it: it ends with it, whatever ends 
 was killed is started again for the next child; children that it had forked live on.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -105,7 +106,7 @@ class _ForkServer:
         """End it, and with it its children."""
         self.channel.close()
         try:
-            self.process.wait(0.5)  # it ends its children first, unless it is importing something
+            self.process.wait(0.2)  # it ends its children first, unless it is importing something
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -205,6 +206,9 @@ def end_fork_servers() -> None:
         _servers.clear()
     for server in servers:
         server.close()
+
+
+atexit.register(end_fork_servers)  # one that is importing would notice only later that we are gone
 
 
 def fork_servers() -> set[int]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +14,14 @@ import numpy as np
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.processes import Message
 from quantlab.runtimes import Job, Runtime, create_output, input_files, tensor_file
-from quantlab.store import key_of, write_json
+from quantlab.store import key_of
 from quantlab.study._context import Context
 from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
 
 __all__ = ["Run", "bytes_needed", "run_kept"]
+
+_PROGRESS = "progress.json"
+"""How far a run got. It is written over in place after each batch: to rename a new file takes longer than a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +109,16 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
     context.progress.advance(run.step, progress.done)
     ready: Message = {"ran_on": run.runtime.name, "environment": {}}
     if progress.done < samples.n:
-        with contextlib.closing(run.runtime.run(job, context.workshop)) as messages:
+        with (
+            contextlib.closing(run.runtime.run(job, context.workshop)) as messages,
+            (partial / _PROGRESS).open("r+b", buffering=0) as kept_progress,
+        ):
             for message in messages:
                 ready = message if message["type"] == "ready" else ready
                 progress = _heard(message, progress, lambda done: context.progress.advance(run.step, done))
-                progress.save(partial)
+                os.pwrite(kept_progress.fileno(), progress.line(), 0)
     shutil.rmtree(folder, ignore_errors=True)
-    (partial / "progress.json").unlink()
+    (partial / _PROGRESS).unlink()
     partial.rename(folder)
     kept = KeptOutputs(
         files={spec.name: folder / _output_name(spec) for spec in run.outputs},
@@ -137,8 +144,10 @@ class _Progress:
     warm: bool = False
     """Whether this process has had its first batch, whose time is not counted."""
 
-    def save(self, folder: Path) -> None:
-        write_json(folder / "progress.json", {"done": self.done, "timed": self.timed, "seconds": self.seconds})
+    def line(self) -> bytes:
+        """As `progress.json` holds it, always of one length, so that nothing of a longer one is left behind it."""
+        text = json.dumps({"done": self.done, "timed": self.timed, "seconds": self.seconds})
+        return f"{text:120}\n".encode()
 
 
 def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
@@ -148,7 +157,7 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
         StudyError: If they have no room.
     """
     try:
-        left = json.loads((folder / "progress.json").read_text())
+        left = json.loads((folder / _PROGRESS).read_text())
         return _Progress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
     except (OSError, ValueError, KeyError):
         shutil.rmtree(folder, ignore_errors=True)
@@ -163,7 +172,7 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
             f"there is no room for {megabytes:,.2f} MB of outputs in '{folder.parent}' ({error.strerror}); "
             f"make room, choose another --out, or run fewer samples with --limit"
         ) from error
-    _Progress().save(folder)
+    (folder / _PROGRESS).write_bytes(_Progress().line())
     return _Progress()
 
 

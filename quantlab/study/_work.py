@@ -83,13 +83,17 @@ class Work:
         finally:
             pool.shutdown(wait=True)
 
-    def layers(self, probed: Probe, trials: Sequence[Trial], *, alone: bool = True) -> LayerStudy:
-        """The comparison of some trials' layers; not alone it takes one core."""
+    def layers(self, probed: Probe, trials: Sequence[Trial], *, beside: str | None = None) -> LayerStudy:
+        """The comparison of some trials' layers; of one format beside other work, it takes one core."""
         drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
-        feed = Feed(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model))
+        feed = Feed(
+            self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model), beside or "all"
+        )
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
         scored = self.scoring.output.name
-        return LayerStudy(feed, self.model, drawn.indices, scored, trials, choice, lambda: not alone and self._busy)
+        return LayerStudy(
+            feed, self.model, drawn.indices, scored, trials, choice, lambda: beside is not None and self._busy
+        )
 
     def _run(self, pool: ThreadPoolExecutor) -> Ran:
         context = self.context
@@ -186,12 +190,12 @@ class Work:
             ready = format_name and format_name not in converting | self._looked
             if ready and all(trial.done() for trial in trials):
                 self._looked.add(format_name)
-                looks.append(pool.submit(self._look, [trial.result() for trial in trials], ran))
+                looks.append(pool.submit(self._look, format_name, [trial.result() for trial in trials], ran))
         return looks
 
-    def _look(self, trials: Sequence[Trial], ran: Ran) -> None:
-        """Compare some trials' layers, which are kept; whatever goes wrong is told when all are compared."""
+    def _look(self, format_name: str, trials: Sequence[Trial], ran: Ran) -> None:
+        """Compare the layers of a format's trials, which are kept; what goes wrong is told when all are compared."""
         began = time.perf_counter()
         with contextlib.suppress(Exception):
-            self.layers(ran.probe, trials, alone=False).run()
+            self.layers(ran.probe, trials, beside=format_name).run()
         self.add_seconds("look inside meanwhile", time.perf_counter() - began)
