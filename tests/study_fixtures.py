@@ -67,11 +67,15 @@ class Heard:
 
     ended: dict[str, str] = field(default_factory=dict)
     samples: Counter[str] = field(default_factory=Counter)
-    planned: int = 0
+    planned: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def plan(self, samples: int) -> None:
-        self.planned = samples
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:  # noqa: ARG002 (unused here)
+        self.planned[phase] = units
+
+    def work(self, phase: str, units: int) -> None: ...
+
+    def skip(self, phase: str, units: int) -> None: ...
 
     def begin(self, step: str, samples: int = 0) -> None: ...
 

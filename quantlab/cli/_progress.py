@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from quantlab.progress import Progress
+from quantlab.progress import Forecast, Progress
 
 __all__ = ["shown"]
 
@@ -25,38 +25,18 @@ def shown() -> Iterator[Progress]:
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
-        TimeRemainingColumn,
     )
     from rich.progress import Progress as Bars
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Bars(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bars:
+    with Bars(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         yield _Bars(bars)
 
 
-_TELLING_SHARE = 0.25
-
-
-class _Estimate:
-    """How long it may still take, from the samples that were really run."""
-
-    def __init__(self) -> None:
-        self.planned = 0
-        self.done = 0
-        self._began = time.monotonic()
-
-    def plan(self, samples: int) -> None:
-        self.planned, self.done = samples, 0
-        self._began = time.monotonic()
-
-    def text(self) -> str:
-        # Conversions come first and are no samples, so that an early estimate would only mislead.
-        if self.done < _TELLING_SHARE * self.planned or not self.done:
-            return ""
-        left = (time.monotonic() - self._began) * (self.planned - self.done) / self.done
-        return f", {100 * self.done // self.planned} % of all samples, about {max(left, 0):.0f} s left"
+def _left(forecast: Forecast) -> str:
+    """How far all phases are, and how long they may still take, where that can be told."""
+    seconds = forecast.seconds_left()
+    return "" if seconds is None else f"{100 * forecast.share_done:.0f} % done, about {seconds:.0f} s left"
 
 
 class _Lines:
@@ -65,25 +45,34 @@ class _Lines:
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._steps: dict[str, float] = {}
-        self._estimate = _Estimate()
+        self._forecast = Forecast()
         self._lock = threading.Lock()
 
-    def plan(self, samples: int) -> None:
-        self._estimate.plan(samples)
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+        with self._lock:
+            self._forecast.plan(phase, units, unit_seconds)
 
     def begin(self, step: str, samples: int = 0) -> None:
         del samples
         self._steps[step] = time.monotonic()
 
     def advance(self, step: str, samples: int) -> None:
-        del step
+        del step, samples
+
+    def work(self, phase: str, units: int) -> None:
         with self._lock:
-            self._estimate.done += samples
+            self._forecast.work(phase, units)
+
+    def skip(self, phase: str, units: int) -> None:
+        with self._lock:
+            self._forecast.skip(phase, units)
 
     def end(self, step: str, outcome: str) -> None:
         now = time.monotonic()
         took = now - self._steps.pop(step, now)
-        self._print(f"{now - self._began:7.1f} s  {step}: {outcome} ({took:.1f} s{self._estimate.text()})")
+        with self._lock:
+            left = _left(self._forecast)
+        self._print(f"{now - self._began:7.1f} s  {step}: {outcome} ({took:.1f} s{f', {left}' if left else ''})")
 
     def warn(self, text: str) -> None:
         self._print(f"warning: {text}")
@@ -94,25 +83,41 @@ class _Lines:
 
 
 class _Bars:
-    """One bar for all samples, and one for each step under way."""
+    """One bar for all of the work, and one for each step under way."""
 
     def __init__(self, bars: Any) -> None:
         self._bars = bars
         self._all: Any = None
         self._steps: dict[str, Any] = {}
+        self._forecast = Forecast()
+        self._lock = threading.Lock()
 
-    def plan(self, samples: int) -> None:
-        if self._all is not None:
-            self._bars.remove_task(self._all)
-        self._all = self._bars.add_task("all", total=samples)
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+        with self._lock:
+            self._forecast.plan(phase, units, unit_seconds)
+            if self._all is None:
+                self._all = self._bars.add_task("all", total=100)
 
     def begin(self, step: str, samples: int = 0) -> None:
         self._steps[step] = self._bars.add_task(step, total=samples or None)
 
     def advance(self, step: str, samples: int) -> None:
         self._bars.advance(self._steps[step], samples)
-        if self._all is not None:
-            self._bars.advance(self._all, samples)
+
+    def work(self, phase: str, units: int) -> None:
+        with self._lock:
+            self._forecast.work(phase, units)
+            self._show_all()
+
+    def skip(self, phase: str, units: int) -> None:
+        with self._lock:
+            self._forecast.skip(phase, units)
+            self._show_all()
+
+    def _show_all(self) -> None:
+        left = _left(self._forecast)
+        completed = round(100 * self._forecast.share_done)
+        self._bars.update(self._all, completed=completed, description=f"all: {left}" if left else "all")
 
     def end(self, step: str, outcome: str) -> None:
         task = self._steps.pop(step, None)

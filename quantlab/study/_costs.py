@@ -18,7 +18,12 @@ from quantlab.store import key_of
 from quantlab.study._sessions import Feed
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
 
-__all__ = ["measure_costs", "this_machine"]
+__all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
+
+PHASE = "time"
+
+TRIAL_SECONDS = 1.5
+"""What a trial takes about: its process' start, warm-up and runs."""
 
 
 def measure_costs(feed: Feed, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
@@ -62,24 +67,30 @@ class _Timing:
         row = Cost(trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on)
         if variant is None or trial.ran_on is None or trial.failure is not None:
             reason = trial.failure.reason if trial.failure else "it was not run"
+            self._progress.skip(PHASE, 1)
             return replace(row, reason=f"the trial failed: {reason}")
         if (untimed := RUNTIMES[trial.ran_on].untimed(trial.environment)) is not None:
+            self._progress.skip(PHASE, 1)
             return replace(row, reason=untimed)
         kept = self.feed.context.store.read(self._file(variant), Cost)
         if kept is not None:
             self._progress.begin(self._step)
+            self._progress.skip(PHASE, 1)
             self._progress.end(self._step, "kept")
             return kept
         return self._measured(row, variant)
 
     def _measured(self, row: Cost, variant: Variant) -> Cost:
         self._progress.begin(self._step)
+        self._progress.work(PHASE, 0)
         try:
             cost = _filled(row, self._listen(variant))
         except QuantlabError as error:
+            self._progress.skip(PHASE, 1)
             self._progress.end(self._step, str(error))
             return replace(row, reason=str(error))  # not kept: the next call tries again, as with trials
         self.feed.context.store.write(self._file(variant), cost)
+        self._progress.work(PHASE, 1)
         self._progress.end(self._step, "done")
         return cost
 

@@ -29,7 +29,9 @@ from quantlab.study._sessions import (
 from quantlab.study._tap_choice import TapChoice
 from quantlab.types import Alignment, OpenedModel, TapSpec, Trial, TrialLayers, Variant
 
-__all__ = ["LayerStudy"]
+__all__ = ["PHASE", "LayerStudy"]
+
+PHASE = "look inside"
 
 Array = npt.NDArray[Any]
 
@@ -67,6 +69,7 @@ class LayerStudy:
         measured = [trial for trial in self.trials if trial.status == "measured" and self._original(trial) is not None]
         found = {self._key(trial): self._kept(trial) for trial in measured}
         missing = [trial for trial in measured if found[self._key(trial)] is None]
+        self.feed.context.progress.skip(PHASE, self.feed.samples.n * (len(self.trials) - len(missing)))
         if missing:
             for trial, layers, whole in self._compare(missing):
                 found[self._key(trial)] = layers
@@ -114,13 +117,14 @@ class LayerStudy:
     def _compare(self, trials: Sequence[Trial]) -> list[tuple[Trial, TrialLayers, bool]]:
         """Each trial's rows, and whether they are all there are to be had."""
         step = f"look inside {len(trials)} trials"
-        self.feed.context.progress.plan(self.feed.samples.n)
+        self.feed.context.progress.work(PHASE, 0)
         self.feed.context.progress.begin(step, self.feed.samples.n)
         first, reference_names = self._align(trials)
         opened = [self._open(trial) for trial in trials]
         sums = [each for each in opened if isinstance(each, TrialSums)]
         self.choice.refuse_unknown([*reference_names, *(name for each in sums for name in _known_names(each))])
         self._sum(step, sums, first)
+        self.feed.context.progress.skip(PHASE, self.feed.samples.n * (len(opened) - len(sums)))
         self.feed.context.progress.end(step, "done")
         return [
             (trial, self._finish(each), each.unreadable is None)
@@ -151,6 +155,7 @@ class LayerStudy:
                 part = (start, min(start + size, self.feed.samples.n))
                 batches.add(part)
                 self.feed.context.progress.advance(step, part[1] - part[0])
+                self.feed.context.progress.work(PHASE, (part[1] - part[0]) * len(sums))
 
     def _twins(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
         """Setting → its session in Python, for those that others are compared with; each is read once a batch."""

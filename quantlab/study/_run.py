@@ -60,12 +60,14 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
     if kept is not None and all(path.is_file() for path in kept.files.values()):
         context.progress.begin(run.step, samples.n)
         context.progress.advance(run.step, samples.n)
+        context.progress.skip("run", samples.n)
         context.progress.end(run.step, "kept")
         return kept
     context.progress.begin(run.step, samples.n)
     try:
         made = _run_rest(context, run, samples, folder)
     except BaseException as error:
+        context.progress.skip("run", samples.n)
         context.progress.end(run.step, str(error) or type(error).__name__)
         raise
     context.progress.end(run.step, "done")
@@ -107,6 +109,12 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         options=dict(run.options),
     )
     context.progress.advance(run.step, progress.done)
+    context.progress.skip("run", progress.done)
+
+    def advanced(samples: int) -> None:
+        context.progress.advance(run.step, samples)
+        context.progress.work("run", samples)
+
     ready: Message = {"ran_on": run.runtime.name, "environment": {}}
     if progress.done < samples.n:
         with (
@@ -115,7 +123,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         ):
             for message in messages:
                 ready = message if message["type"] == "ready" else ready
-                progress = _heard(message, progress, lambda done: context.progress.advance(run.step, done))
+                progress = _heard(message, progress, advanced)
                 os.pwrite(kept_progress.fileno(), progress.line(), 0)
     shutil.rmtree(folder, ignore_errors=True)
     (partial / _PROGRESS).unlink()

@@ -18,7 +18,10 @@ from quantlab.settings import SETTINGS
 from quantlab.study._compare import Comparison
 from quantlab.study._context import Context
 from quantlab.study._convert import Made, given_variant, make_variants
+from quantlab.study._costs import PHASE as COSTS_PHASE
+from quantlab.study._costs import TRIAL_SECONDS
 from quantlab.study._layer_samples import draw_layer_samples
+from quantlab.study._layers import PHASE as INSIDE_PHASE
 from quantlab.study._layers import LayerStudy
 from quantlab.study._plan import Plan
 from quantlab.study._reference import Probe, batch_size_for, probe, run_reference
@@ -32,6 +35,11 @@ from quantlab.study._warnings import unstable_reference
 from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Setting, Trial
 
 __all__ = ["Ran", "Work"]
+
+_INSIDE_RUNS = 6
+"""What looking inside one sample of one trial takes about, in runs of the reference, and then some."""
+
+_INSIDE_SECONDS = 0.001
 
 _AT_ONCE = 2
 """Children working at a time, one thread each."""
@@ -138,14 +146,26 @@ class Work:
         for text in unstable_reference(probed):
             context.progress.warn(text)
         runs = 1 + self.plan.trial_count
-        context.progress.plan(runs * self.samples.n)
+        context.progress.plan("run", runs * self.samples.n)
         context.store.refuse_too_large(
             runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"
         )
         began = time.perf_counter()
         kept = run_reference(context, self.model, self.samples, probed.outputs)
         self.add_seconds("run the reference", time.perf_counter() - began)
+        self._plan_the_rest(kept)
         return probed, kept
+
+    def _plan_the_rest(self, reference: KeptOutputs) -> None:
+        """Say about how long it takes to read inside the trials, and to time them."""
+        options, trials = self.context.options, self.plan.trial_count
+        if options.layers:
+            count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
+            timing = reference.timing
+            once = timing.seconds / timing.samples if timing.samples else 0.0
+            self.context.progress.plan(INSIDE_PHASE, trials * count, _INSIDE_RUNS * once + _INSIDE_SECONDS)
+        if options.costs:
+            self.context.progress.plan(COSTS_PHASE, trials, TRIAL_SECONDS)
 
     def _make(self, settings: Sequence[Setting]) -> list[Made]:
         began = time.perf_counter()
