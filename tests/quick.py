@@ -45,6 +45,13 @@ LONGEST = (
     "test_official_tools.py",
     "test_converters_onnx.py",
     "test_taps.py",
+    "test_artifacts.py",
+    "test_statistics_paired.py",
+    "test_calibration.py",
+    "test_statistics_compiled.py",
+    "test_statistics_metrics.py",
+    "test_statistics_layers.py",
+    "test_store.py",
 )
 """Files that take longest, the longest first, so that none is begun last and keeps one core busy alone."""
 
