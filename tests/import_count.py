@@ -54,9 +54,9 @@ def start_counting() -> None:
     note_from_now_on()
 
 
-def imports() -> list[Import]:
-    """Those of this run so far."""
-    lines = map(json.loads, Path(os.environ[VARIABLE]).read_text().splitlines())
+def imports(file: Path) -> list[Import]:
+    """Those that were noted so far."""
+    lines = map(json.loads, file.read_text().splitlines())
     return [Import(tuple(line["command"]), line["test"]) for line in lines]
 
 
@@ -73,8 +73,8 @@ def summary(made: Sequence[Import]) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell it at the end of a run."""
-    made = imports()
+    file = Path(os.environ[VARIABLE])
     terminalreporter.section("imports of TensorFlow")
-    for line in summary(made):
+    for line in summary(imports(file)):
         terminalreporter.write_line(line)
-    Path(os.environ[VARIABLE]).unlink()
+    file.unlink()

@@ -21,7 +21,7 @@ def noted(tmp_path, monkeypatch):
 
     def run(program):
         subprocess.run([sys.executable, "-c", program], check=True)
-        return imports()
+        return imports(tmp_path / "imports.jsonl")
 
     return run
 
