@@ -4,15 +4,20 @@ The floor is the same conversions by the official functions and bare inference l
 and batches, one after another, with one import of TensorFlow for the conversions and one for the loops. It writes no
 outputs, compares nothing, and can neither crash nor continue. Both sides run on this machine in this one call; the
 floor uses one core at a time, so the ratio to half of it (both cores ideally busy) is printed too.
+
+With `--before PYTHON`, the Python of an environment that has another quantlab, the default study (layers and costs
+too) and `quantlab demo` are run by both, in turn. Every study starts its own processes: nothing is warm.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
@@ -25,6 +30,16 @@ HERE = Path(__file__).parent
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What a command took."""
+
+    wall: float
+    """Seconds."""
+    processor: float
+    """Seconds of all its processes."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
@@ -32,38 +47,46 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=1, help="how often both sides are run; the fastest of each counts"
     )
+    parser.add_argument("--before", type=Path, help="the Python of an environment with another quantlab")
     arguments = parser.parse_args()
     measured = [_round(arguments.model, arguments.data) for _ in range(arguments.rounds)]
     study = min((each[0] for each in measured), key=lambda phases: phases["wall"])
-    floor = min((each[1] for each in measured), key=lambda steps: sum(steps.values()))
+    floor = min((each[1] for each in measured), key=lambda steps: sum(step.wall for step in steps.values()))
     _report(study, floor)
+    if arguments.before:
+        _compare(arguments.before, arguments.model, arguments.data, arguments.rounds)
 
 
-def _round(model: Path, data: str) -> tuple[dict[str, float], dict[str, float]]:
+def _round(model: Path, data: str) -> tuple[dict[str, float], dict[str, Took]]:
     with tempfile.TemporaryDirectory() as folder:
         study = _study(model, data, Path(folder) / "bench.study")
         return study, _floor(model, Path(folder), Path(folder) / "bench.study")
 
 
 def _study(model: Path, data: str, out: Path) -> dict[str, float]:
-    command = [
-        sys.executable,
-        "-m",
-        "quantlab",
-        "analyze",
-        str(model),
-        "--data",
-        data,
-        "--out",
-        str(out),
-        "--no-layers",
-        "--no-costs",
-    ]
-    wall = _timed(command, {})
-    return {"wall": wall, **json.loads((out / "study.json").read_text())["seconds"]}
+    words = ["analyze", str(model), "--data", data, "--out", str(out), "--no-layers", "--no-costs"]
+    took = _timed([sys.executable, "-m", "quantlab", *words], {})
+    phases = json.loads((out / "study.json").read_text())["seconds"]
+    return {"wall": took.wall, "processor": took.processor, **phases}
 
 
-def _floor(model: Path, folder: Path, study: Path) -> dict[str, float]:
+def _compare(before: Path, model: Path, data: str, rounds: int) -> None:
+    """The whole study, layers and costs too, and the demo, by both installations in turn."""
+    commands = {"default study": ["analyze", str(model), "--data", data, "--out", "whole.study"], "demo": ["demo"]}
+    rows = []
+    for name, words in commands.items():
+        sides: dict[str, list[Took]] = {"before": [], "now": []}
+        for _ in range(rounds):
+            for side, python in (("before", before.absolute()), ("now", Path(sys.executable))):
+                with tempfile.TemporaryDirectory() as folder:
+                    sides[side].append(_timed([str(python), "-m", "quantlab", *words], {}, folder))
+        old, new = (min(sides[side], key=lambda took: took.wall) for side in ("before", "now"))
+        rows.append((name, old.wall, new.wall, new.wall / old.wall, old.processor, new.processor))
+    print()
+    print(tabulate(rows, headers=("", "before s", "now s", "ratio", "before CPU s", "now CPU s"), floatfmt=".2f"))
+
+
+def _floor(model: Path, folder: Path, study: Path) -> dict[str, Took]:
     samples = Store(study).read_study().samples
     (image,) = (samples.input_file(spec.name) for spec in samples.inputs)
     calibration = Store(study).read_study().calibration
@@ -84,23 +107,29 @@ def _floor(model: Path, folder: Path, study: Path) -> dict[str, float]:
     }
 
 
-def _timed(command: list[str], environment: dict[str, str]) -> float:
-    began = time.perf_counter()
-    answer = subprocess.run(command, check=False, env={**os.environ, **environment}, capture_output=True, text=True)
+def _timed(command: list[str], environment: dict[str, str], folder: str | None = None) -> Took:
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = subprocess.run(
+        command, check=False, env={**os.environ, **environment}, capture_output=True, text=True, cwd=folder
+    )
     if answer.returncode:
         sys.exit(f"{command[1]} exited with {answer.returncode}:\n{answer.stderr[-2000:]}")
-    return time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Took(time.perf_counter() - began, processor)
 
 
-def _report(study: dict[str, float], floor: dict[str, float]) -> None:
-    wall, bare = study.pop("wall"), sum(floor.values())
+def _report(study: dict[str, float], floor: dict[str, Took]) -> None:
+    wall, processor = study.pop("wall"), study.pop("processor")
+    bare, bare_processor = (sum(getattr(step, part) for step in floor.values()) for part in ("wall", "processor"))
     study["start the program"] = wall - study.pop("all")
-    rows = [("floor", name, seconds) for name, seconds in floor.items()]
+    rows = [("floor", name, step.wall) for name, step in floor.items()]
     rows += [("study", name, seconds) for name, seconds in study.items()]
     print(tabulate(rows, headers=("side", "phase", "seconds"), floatfmt=".1f"))
     print()
     print(f"study {wall:.1f} s, floor {bare:.1f} s on one core: ratio {wall / bare:.2f}")
     print(f"to half the floor, which is both cores ideally busy: ratio {wall / (bare / 2):.2f}")
+    print(f"processor time: study {processor:.1f} s, floor {bare_processor:.1f} s")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What every step of one study shares, and how the model is opened."""
 
 import hashlib
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -78,7 +79,9 @@ def artifact_format(file: ModelFile) -> str | None:
 
 
 def workshop_for(file: ModelFile, folder: Path, options: AnalyzeOptions) -> Workshop:
-    """The children of a study of this model; those of an artifact's have no use for TensorFlow."""
+    """The children of a study of this model, whose folder we hold; those of an artifact have no use for TensorFlow."""
+    # Whose program and fork server were killed at once could remove nothing.
+    shutil.rmtree(folder / "temporary", ignore_errors=True)
     preload = NO_TENSORFLOW if artifact_format(file) and not options.variants else TENSORFLOW
     return Workshop(folder, options.time_limit, preload)
 
