@@ -4,13 +4,17 @@ Seeded, and with deterministic kernels: on the same kind of processor the same v
 not the same bytes, since Keras writes the date into the file.
 """
 
+import json
 import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples, training
 
-__all__ = ["build", "main", "train"]
+__all__ = ["build", "leave_out_new_options", "main", "train"]
 
 _SEED = 0
 _EPOCHS = 50
@@ -62,6 +66,39 @@ def train() -> Any:
     return trained
 
 
+def leave_out_new_options(path: Path) -> None:
+    """Rewrite a `.keras` file without the options that older versions of Keras do not know, where they say nothing.
+
+    Keras writes every option of a layer, and an older one refuses to open a file with an option that it lacks.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for info, data in members:
+            known = info.filename != "config.json"
+            archive.writestr(info, data if known else json.dumps(_without_new_options(json.loads(data))))
+
+
+_NEW_OPTIONS: Mapping[str, Any] = {
+    "input_axes": None,
+    "output_axes": None,
+    "quantization_config": None,
+    "renorm": False,
+    "renorm_clipping": None,
+    "renorm_momentum": 0.99,
+}
+"""Options that came between Keras 3.8 and 3.15, with their defaults."""
+
+
+def _without_new_options(config: Any) -> Any:
+    if isinstance(config, list):
+        return [_without_new_options(each) for each in config]
+    if not isinstance(config, dict):
+        return config
+    kept = {key: value for key, value in config.items() if key not in _NEW_OPTIONS or value != _NEW_OPTIONS[key]}
+    return {key: _without_new_options(value) for key, value in kept.items()}
+
+
 def main() -> None:
     """Train, write the model beside this file, and print what README.md must say."""
     import tensorflow as tf
@@ -71,6 +108,7 @@ def main() -> None:
     x, y = samples()
     right = int((model.predict(x, verbose=0).argmax(axis=1) == y).sum())
     model.save(MODEL)
+    leave_out_new_options(MODEL)
     print(f"{MODEL}: {model.count_params():,} parameters, {MODEL.stat().st_size:,} bytes")
     print(f"{100 * right / len(y):.2f} % right on the held-out part ({right:,} of {len(y):,})")
 
