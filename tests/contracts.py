@@ -21,7 +21,15 @@ from small_models import SAMPLES, SmallModel
 from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
 from quantlab.errors import RuntimeUnavailable
 from quantlab.models import ModelOptions
-from quantlab.processes import ChildDied, ChildStalled, Message, fork_servers, idle_children, living_children
+from quantlab.processes import (
+    ChildDied,
+    ChildStalled,
+    Message,
+    end_lasting_children,
+    fork_servers,
+    idle_children,
+    living_children,
+)
 from quantlab.runtimes import Job, Runtime, Workshop, create_output, input_files, python, tensor_file
 from quantlab.settings import SETTINGS
 from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
@@ -356,6 +364,7 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     variant, samples = workbench.float32(name, format_name), _many(workbench.samples(name), folder / "many")
     expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
     outputs = _empty_outputs(folder, {name: np.resize(array, (samples.n, 3)) for name, array in expected.items()})
+    end_lasting_children()  # so that the child that is killed is the newest, and one that is to stall must start
     with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
         bench = replace(workbench, workshop=workshop)
         messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
