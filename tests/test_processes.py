@@ -246,11 +246,13 @@ def test_modules_are_found_from_the_current_folder(tmp_path, monkeypatch):
     [
         pytest.param("no_such_module", "ModuleNotFoundError: No module named 'no_such_module'", id="missing"),
         pytest.param("raises", "ZeroDivisionError: division by zero", id="raises"),
+        pytest.param("leaves", "SystemExit: 3", id="leaves"),
     ],
 )
 def test_modules_that_cannot_be_imported(name, why, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raises.py").write_text("1 / 0")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(3)")
     with pytest.raises(QuantlabError) as refused:
         import_modules([name])
     assert str(refused.value) == (
