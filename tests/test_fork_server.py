@@ -36,6 +36,7 @@ def _end_our_servers() -> Iterator[None]:
     for server in fork_servers() - before:
         os.kill(server, signal.SIGKILL)
         assert is_gone(server)
+    assert fork_servers() <= before  # which also waits for them as their parent
 
 
 @pytest.fixture(autouse=True)
@@ -364,6 +365,7 @@ class TestServers:
             began = time.monotonic()
             waiting.close()
             assert time.monotonic() - began < 5
+            assert not waiting.alive
         finally:
             os.kill(server, signal.SIGCONT)
         with start() as child:

@@ -287,7 +287,9 @@ class Forked:
             if self._status is not None or self._refusal is not None:
                 return False
             # The system first: a server that is importing tells only later that a child has ended.
-            return not self._server_gone if self._descriptor is None else not _ready(self._descriptor, 0)
+            if self._descriptor is not None:
+                return not _ready(self._descriptor, 0)
+            return not (self._server_gone or self._let_go)
 
     def ending(self) -> str:
         """How it ended; waits for that."""
@@ -332,10 +334,13 @@ class Forked:
         until = time.monotonic() + _ENDING_SECONDS
         if self._descriptor is not None:
             _ready(self._descriptor, _ENDING_SECONDS)
-        while self.alive and self.pid is None and time.monotonic() < until:
+            return
+        while not self._server_gone and time.monotonic() < until:
             # A server that is importing has not looked at the request yet: it will see that nobody waits, and not fork.
             if not _ready(self._control.fileno(), _SLICE_SECONDS):
                 return
+            with self._lock:
+                self._listen(0)
 
     def _listen(self, seconds: float) -> None:
         """Take in what the child and the server say of it; after its end there is nothing more to hear."""
@@ -355,6 +360,8 @@ class Forked:
     def _take(self, message: Mapping[str, Any]) -> None:
         if "pid" in message:
             self._pid = int(message["pid"])
+            if self._let_go:  # the number may mean another process by now
+                return
             with contextlib.suppress(OSError):
                 self._descriptor = os.pidfd_open(self._pid)
         elif "status" in message:
