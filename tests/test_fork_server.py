@@ -287,15 +287,30 @@ class TestNothingSpreads:
         with start() as child:
             assert ask(child, look) == before
 
-    def test_a_fork_that_comes_back_says_nothing(self, start, tmp_path, monkeypatch):
-        """As a module named with --custom does that forks while it is imported."""
-        monkeypatch.chdir(tmp_path)
-        (tmp_path / "forks_at_import.py").write_text("import os\nos.fork()\n")
+    def test_a_fork_that_comes_back_says_nothing(self, start):
         with start() as child:
-            code = "from quantlab.processes import import_modules; import_modules(['forks_at_import']); say(1)"
-            assert ask(child, code) == 1
-            time.sleep(0.3)  # for the other voice
+            assert ask(child, "import os; forked = os.fork(); say(1); os.waitpid(forked, 0)") == 1
             assert ask(child, "say(2)") == 2
+
+    @pytest.mark.parametrize("then", ["", "1 / 0"], ids=["and is imported", "and raises"])
+    def test_a_module_that_forks_is_imported_by_one_process(self, then, start, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "forks_at_import.py").write_text(f"import os\nos.forked = os.fork()\n{then}")
+        code = """
+            import os
+            from quantlab.errors import QuantlabError
+            from quantlab.processes import import_modules
+            try:
+                import_modules(["forks_at_import"])
+            except QuantlabError:
+                pass
+            with open("did", "a") as file:
+                file.write("once ")
+            os.waitpid(os.forked, 0)
+            """
+        with start() as child:
+            ask(child, code)
+        assert (tmp_path / "did").read_text() == "once "
 
 
 class TestServers:

@@ -24,7 +24,7 @@ def serve(handle: Callable[[Message, Emit], None]) -> None:
 
     Each request ends with a `done` message, or with `failed` where `handle` raised. When standard input closes, the
     parent is gone, and so is this process, in the middle of whatever it does. A fork that `handle` made and that comes
-    back here, as it does where a user's module forks while it is imported, ends without a word.
+    back here ends without a word.
     """
     channel, own = os.fdopen(os.dup(1), "wb", buffering=0), os.getpid()
     os.dup2(2, 1)  # whatever prints from here on, in Python or in C, prints to the log
@@ -70,11 +70,14 @@ def describe(error: BaseException) -> str:
 def import_modules(names: Sequence[str]) -> None:
     """Import the modules that register a model's own layers; the current folder is the last place to look.
 
+    Where a module forks, the fork ends here: it would do all that follows a second time, into the same files.
+
     Raises:
         QuantlabError: If one cannot be imported.
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    own = os.getpid()
     for name in names:
         try:
             importlib.import_module(name)
@@ -83,3 +86,6 @@ def import_modules(names: Sequence[str]) -> None:
                 f"the module '{name}', named with --custom, could not be imported ({describe(error)}); "
                 f"give the name of a module that Python finds from the current folder"
             ) from error
+        finally:
+            if os.getpid() != own:
+                os._exit(0)
