@@ -84,7 +84,8 @@ class Child:
         self.log, self._after = log, after
         self._own_log: IO[bytes] | None = None
         self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
-        self._log_start = self._copied = 0
+        self._copied = 0
+        self._log_start: int | None = None  # where its own last words begin; None where it has printed none
         self._stopped = False
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         try:
@@ -138,6 +139,9 @@ class Child:
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one request; a child that is gone, or was closed, is noticed by the next `receive`."""
         line = json.dumps(document, allow_nan=False).encode() + b"\n"
+        if self._own_log is not None:  # what it printed for an earlier request says nothing of this one
+            self.copy_log()
+            self._log_start = None
         with contextlib.suppress(BrokenPipeError, ValueError):  # writing into what is closed is a ValueError
             self._process.stdin.write(line)
             self._process.stdin.flush()
@@ -186,7 +190,7 @@ class Child:
             return "the process was ended by SIGKILL, since its work was stopped"
         how = self._process.ending()
         self.copy_log()
-        last = last_line(self.log, since=self._log_start)
+        last = "" if self._log_start is None else last_line(self.log, since=self._log_start)
         return f"the process {how}" + (f"; its log ends with: {last}" if last else "")
 
     def close(self) -> None:
