@@ -31,6 +31,7 @@ LONGEST = (
     "test_converters.py",
     "test_inside.py",
     "test_cli.py",
+    "test_fork_server.py",
     "test_inside_real.py",
     "test_tfjs_layers.py",
     "test_node_native.py",

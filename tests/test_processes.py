@@ -1,6 +1,7 @@
 """Child processes: what they say, how they end, and that none is left behind."""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -219,6 +220,21 @@ def test_the_last_words_in_a_log(text, line, log):
     assert str(died.value) == f"the process exited with status 1{line}"
 
 
+def test_a_log_of_its_own_has_no_words_of_others_or_of_an_earlier_request(log):
+    log.parent.mkdir()
+    log.write_text("the last words of another\n")
+    program = [sys.executable, "-c", SERVER]
+    with Child(program, log=log, environment=python_environment(onednn=False), own_log=True) as child:
+        child.send({"task": "echo", "text": ""})
+        list(child.messages(60))
+        child.send({"task": "sleep"})
+        os.kill(child.receive(60)["pid"], signal.SIGTERM)
+        with pytest.raises(ChildDied) as died:
+            child.receive(60)
+    assert str(died.value) == "the process was ended by SIGTERM"
+    assert log.read_text().startswith("the last words of another\na library prints")
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
@@ -246,11 +262,13 @@ def test_modules_are_found_from_the_current_folder(tmp_path, monkeypatch):
     [
         pytest.param("no_such_module", "ModuleNotFoundError: No module named 'no_such_module'", id="missing"),
         pytest.param("raises", "ZeroDivisionError: division by zero", id="raises"),
+        pytest.param("leaves", "SystemExit: 3", id="leaves"),
     ],
 )
 def test_modules_that_cannot_be_imported(name, why, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raises.py").write_text("1 / 0")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(3)")
     with pytest.raises(QuantlabError) as refused:
         import_modules([name])
     assert str(refused.value) == (

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from quantlab.errors import QuantlabError
 from quantlab.processes.process import Process, Surroundings
@@ -34,6 +34,16 @@ class ChildStalled(QuantlabError):
 
 _children: "weakref.WeakSet[Child]" = weakref.WeakSet()
 _children_lock = threading.Lock()
+
+
+def _forget() -> None:
+    """In a fork of this program: another thread may have held the lock, and is not there to open it."""
+    global _children_lock  # noqa: PLW0603 (a lock can only be replaced)
+    _children_lock = threading.Lock()
+    _children.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
 
 
 def living_children() -> set[int]:
@@ -72,12 +82,15 @@ class Child:
         own_log: bool = False,
     ) -> None:
         self.log, self._after = log, after
-        self._own_log = tempfile.TemporaryFile() if own_log else None  # noqa: SIM115 (it lives as long as the child)
+        self._own_log: IO[bytes] | None = None
         self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
-        self._log_start = self._copied = 0
+        self._copied = 0
+        self._log_start: int | None = None  # where its own last words begin; None where it has printed none
         self._stopped = False
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         try:
+            if own_log:
+                self._own_log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
             self._process = self._start(program, environment)
             threading.Thread(target=self._read, daemon=True).start()
         except (OSError, RuntimeError) as error:  # a thread that cannot be had is a RuntimeError
@@ -93,8 +106,6 @@ class Child:
 
     def _start(self, program: Sequence[str] | PythonModule, environment: Mapping[str, str]) -> Process:
         own = {"TMPDIR": str(self._temporary)} if self._temporary else {}
-        if self._temporary:
-            self._temporary.mkdir(parents=True)
         variables = {**os.environ, **environment, **own}
         if self._own_log is not None:
             return start(program, Surroundings(variables, self._own_log.fileno(), self._temporary))
@@ -126,9 +137,13 @@ class Child:
         return self._process.pid
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Write one request; a child that is gone already is noticed by the next `receive`."""
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(document, allow_nan=False).encode() + b"\n")
+        """Write one request; a child that is gone, or was closed, is noticed by the next `receive`."""
+        line = json.dumps(document, allow_nan=False).encode() + b"\n"
+        if self._own_log is not None:  # what it printed for an earlier request says nothing of this one
+            self.copy_log()
+            self._log_start = None
+        with contextlib.suppress(BrokenPipeError, ValueError):  # writing into what is closed is a ValueError
+            self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def receive(self, stall_seconds: float) -> Message:
@@ -175,7 +190,7 @@ class Child:
             return "the process was ended by SIGKILL, since its work was stopped"
         how = self._process.ending()
         self.copy_log()
-        last = last_line(self.log, since=self._log_start)
+        last = "" if self._log_start is None else last_line(self.log, since=self._log_start)
         return f"the process {how}" + (f"; its log ends with: {last}" if last else "")
 
     def close(self) -> None:

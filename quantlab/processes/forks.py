@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -38,7 +39,9 @@ _READ_LATER = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_L
 """Those of them that TensorFlow reads before its first op, and so in the child."""
 
 _MOST_SERVERS = 4
-"""Each holds some 300 MB; a program that changes its variables over and over is given the memory back."""
+"""Each holds some 300 MB; a program that changes its variables over and over is given the memory back.
+
+There are more only while all are at work."""
 
 _ENDING_SECONDS = 10.0
 """How long a killed process may take to be gone; a server that is importing answers only after."""
@@ -53,7 +56,8 @@ class _ForkServer:
     process: subprocess.Popen[bytes]
     channel: socket.socket
     log: IO[bytes]
-    """A file without a name."""
+    """A file without a name; children may quote it when the server is gone."""
+    children: "weakref.WeakSet[Forked]" = field(default_factory=weakref.WeakSet)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -84,6 +88,11 @@ class _ForkServer:
     def alive(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a child of it lives, which would end with it."""
+        return any(child.alive for child in list(self.children))
+
     def ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> bool:
         """Send a request; False where the server is gone."""
         document = json.dumps(request).encode()
@@ -110,7 +119,6 @@ class _ForkServer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.log.close()
 
 
 _servers: dict[tuple[tuple[str, str], ...], _ForkServer] = {}
@@ -120,7 +128,9 @@ _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """In a fork of this program: the servers are the other's."""
+    """In a fork of this program: the servers are the other's, and so may be the thread that held the lock."""
+    global _lock  # noqa: PLW0603 (a lock can only be replaced)
+    _lock = threading.Lock()
     for server in _servers.values():
         server.channel.close()
     _servers.clear()
@@ -164,12 +174,19 @@ def _server(environment: Mapping[str, str]) -> _ForkServer | None:
             server = server or _ForkServer.start(environment)
         except OSError:
             return None
+        ended = _superfluous()
         _servers[key] = server
-        oldest = next(iter(_servers))
-        ended = _servers.pop(oldest) if len(_servers) > _MOST_SERVERS else None
-    if ended is not None:
-        ended.channel.close()  # its children end with it; nobody waits
+    for each in ended:
+        each.close()
     return server
+
+
+def _superfluous() -> list[_ForkServer]:
+    """Take out the servers that are dead, and the longest unused where there would be too many; not one at work."""
+    ended = [key for key, server in _servers.items() if not server.alive]
+    idle = [key for key, server in _servers.items() if key not in ended and not server.busy]
+    excess = len(_servers) - len(ended) + 1 - _MOST_SERVERS
+    return [_servers.pop(key) for key in (*ended, *idle[: max(0, excess)])]
 
 
 def warm_up(environment: Mapping[str, str], preload: Sequence[str]) -> None:
@@ -223,7 +240,7 @@ class Forked:
     def __init__(self, server: _ForkServer, control: socket.socket, stdin: BinaryIO, stdout: BinaryIO) -> None:
         self._server, self._control = server, control
         self.stdin, self.stdout = stdin, stdout
-        self.pid: int | None = None
+        self._pid: int | None = None
         self._descriptor: int | None = None
         self._status: int | None = None
         self._refusal: str | None = None
@@ -244,6 +261,7 @@ class Forked:
         theirs.close()
         forked = cls(server, ours, os.fdopen(our_stdin, "wb"), os.fdopen(our_stdout, "rb"))
         if asked:
+            server.children.add(forked)
             return forked
         forked.close()
         return None
@@ -255,29 +273,47 @@ class Forked:
                 stream.close()
 
     @property
+    def pid(self) -> int | None:
+        """Its number; None as long as the server has not answered, and where it could not be started."""
+        with self._lock:
+            self._listen(0)
+            return self._pid
+
+    @property
     def alive(self) -> bool:
         """Whether it runs, or is about to."""
         with self._lock:
             self._listen(0)
             if self._status is not None or self._refusal is not None:
                 return False
-            return not self._server_gone or (self._descriptor is not None and not _ready(self._descriptor, 0))
+            # The system first: a server that is importing tells only later that a child has ended.
+            if self._descriptor is not None:
+                return not _ready(self._descriptor, 0)
+            return not (self._server_gone or self._let_go)
 
     def ending(self) -> str:
         """How it ended; waits for that."""
-        until = time.monotonic() + _ENDING_SECONDS
-        while self.alive and time.monotonic() < until:
-            with self._lock:
-                self._listen(_SLICE_SECONDS)
+        self._wait_for_news()
         if self._status is not None:
             return ending_of(self._status)
         if self._refusal is not None:
             return f"could not be started ({self._refusal})"
         if self.alive:
             return "closed its standard output"
+        if not self._server_gone:
+            return "ended, and the fork server is too busy to say how"
         said = self._server.last_words()
         when = "before it" if self.pid is None else "too, so that its exit status is not known"
         return f"ended: the fork server ended {when}" + (f"; its log ends with: {said}" if said else "")
+
+    def _wait_for_news(self) -> None:
+        """Wait until the server has told how it ended, or is gone itself."""
+        until = time.monotonic() + _ENDING_SECONDS
+        while (self._status, self._refusal) == (None, None) and time.monotonic() < until:
+            with self._lock:
+                self._listen(_SLICE_SECONDS)
+            if self._server_gone and (self._descriptor is None or _ready(self._descriptor, _SLICE_SECONDS)):
+                return
 
     def end(self) -> None:
         """End it and its process group, and wait until it is gone."""
@@ -286,10 +322,10 @@ class Forked:
             if self._let_go:
                 return
             self._let_go = True
-            if self.pid is not None and (not self._server_gone or self.alive):
+            if self._pid is not None and (not self._server_gone or self.alive):
                 # The server keeps a dead child's number taken until we hang up, so it is nobody else's.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, signal.SIGKILL)
+                    os.killpg(self._pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_WR)
         self._wait_until_gone()
@@ -298,10 +334,13 @@ class Forked:
         until = time.monotonic() + _ENDING_SECONDS
         if self._descriptor is not None:
             _ready(self._descriptor, _ENDING_SECONDS)
-        while self.alive and self.pid is None and time.monotonic() < until:
+            return
+        while not self._server_gone and time.monotonic() < until:
             # A server that is importing has not looked at the request yet: it will see that nobody waits, and not fork.
             if not _ready(self._control.fileno(), _SLICE_SECONDS):
                 return
+            with self._lock:
+                self._listen(0)
 
     def _listen(self, seconds: float) -> None:
         """Take in what the child and the server say of it; after its end there is nothing more to hear."""
@@ -320,9 +359,11 @@ class Forked:
 
     def _take(self, message: Mapping[str, Any]) -> None:
         if "pid" in message:
-            self.pid = int(message["pid"])
+            self._pid = int(message["pid"])
+            if self._let_go:  # the number may mean another process by now
+                return
             with contextlib.suppress(OSError):
-                self._descriptor = os.pidfd_open(self.pid)
+                self._descriptor = os.pidfd_open(self._pid)
         elif "status" in message:
             self._status = int(message["status"])
         elif "error" in message:

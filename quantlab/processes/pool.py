@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class ChildPool:
     """
 
     folder: Path
-    """For job documents and logs."""
+    """For job documents and logs, and in `temporary` the folders of children; of one pool at a time."""
     stall_seconds: float
     """How long a child may say nothing."""
     preload: tuple[str, ...]
@@ -95,6 +96,8 @@ class ChildPool:
         return child
 
     def __enter__(self) -> Self:
+        # Of children of a program that was killed together with its fork server: nobody was left to remove them.
+        shutil.rmtree(self.folder / "temporary", ignore_errors=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -147,5 +150,12 @@ def end_lasting_children() -> None:
             child.close()
 
 
+def _forget() -> None:
+    """In a fork of this program: the children are the other's, and so may be the thread that held the lock."""
+    global _lasting_lock  # noqa: PLW0603 (a lock can only be replaced)
+    _lasting_lock = threading.Lock()
+    _lasting.clear()
+
+
 atexit.register(end_lasting_children)
-os.register_at_fork(after_in_child=_lasting.clear)
+os.register_at_fork(after_in_child=_forget)

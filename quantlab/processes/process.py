@@ -43,4 +43,4 @@ class Surroundings:
     log: int
     """The descriptor that becomes its standard error."""
     temporary: Path | None
-    """A folder of its own for temporary files, which is removed when it has ended."""
+    """A folder of its own for temporary files: made by whoever starts it, and removed when it has ended."""

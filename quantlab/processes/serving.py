@@ -23,18 +23,21 @@ def serve(handle: Callable[[Message, Emit], None]) -> None:
     """Answer requests on standard input until it closes; the child's side of `Child`.
 
     Each request ends with a `done` message, or with `failed` where `handle` raised. When standard input closes, the
-    parent is gone, and so is this process, in the middle of whatever it does.
+    parent is gone, and so is this process, in the middle of whatever it does. A fork that `handle` made and that comes
+    back here ends without a word.
     """
-    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    channel, own = os.fdopen(os.dup(1), "wb", buffering=0), os.getpid()
     os.dup2(2, 1)  # whatever prints from here on, in Python or in C, prints to the log
 
     def emit(message: Message) -> None:
+        if os.getpid() != own:
+            os._exit(0)  # two voices would answer each request twice
         channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
 
     for request in _requests():
         try:
             handle(request, emit)
-        except Exception as error:  # noqa: BLE001 (whatever a library raises is this request's failure)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a library raises is this request's failure)
             traceback.print_exc()
             emit({"type": "failed", "reason": describe(error), "expected": isinstance(error, QuantlabError)})
         else:
@@ -46,7 +49,8 @@ def _requests() -> Iterator[Message]:
     waiting: queue.Queue[Message] = queue.Queue()
 
     def read() -> None:
-        for line in sys.stdin.buffer:
+        # Not sys.stdin, whose lock this thread would hold when Python ends and closes it: a fatal error (SIGABRT).
+        for line in os.fdopen(os.dup(0), "rb"):
             waiting.put(json.loads(line))
         os._exit(0)
 
@@ -66,16 +70,22 @@ def describe(error: BaseException) -> str:
 def import_modules(names: Sequence[str]) -> None:
     """Import the modules that register a model's own layers; the current folder is the last place to look.
 
+    Where a module forks, the fork ends here: it would do all that follows a second time, into the same files.
+
     Raises:
         QuantlabError: If one cannot be imported.
     """
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    own = os.getpid()
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:  # a user's module may raise anything
+        except (Exception, SystemExit) as error:  # a user's module may raise anything, and may call sys.exit
             raise QuantlabError(
                 f"the module '{name}', named with --custom, could not be imported ({describe(error)}); "
                 f"give the name of a module that Python finds from the current folder"
             ) from error
+        finally:
+            if os.getpid() != own:
+                os._exit(0)

@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO, cast
 
 from quantlab.processes import forks
@@ -38,20 +38,22 @@ def start(program: Sequence[str] | PythonModule, surroundings: Surroundings) -> 
             return forked
         program = [sys.executable, "-P", "-m", program.name]
         path = os.pathsep.join(import_path())
-        return _Spawned(program, {**surroundings.environment, "PYTHONPATH": path}, surroundings.log)
-    return _Spawned(program, surroundings.environment, surroundings.log)
+        surroundings = replace(surroundings, environment={**surroundings.environment, "PYTHONPATH": path})
+    return _Spawned(program, surroundings)
 
 
 class _Spawned:
     """A new process."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: int) -> None:
+    def __init__(self, command: Sequence[str], surroundings: Surroundings) -> None:
+        if surroundings.temporary:
+            surroundings.temporary.mkdir(parents=True)
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=log,
-            env=dict(environment),
+            stderr=surroundings.log,
+            env=dict(surroundings.environment),
             start_new_session=True,  # so that Ctrl-C reaches us alone, and we end the child's whole group
         )
         self._ended = False

@@ -9,7 +9,7 @@ A request is the length of a JSON document (4 bytes, big endian) and the documen
 - `preload`: modules that this process imports before it forks; one that cannot be imported is left to the child, which
   fails on it as it would alone.
 - `module`, `environment`, `folder`, `import_path`: what the child runs as `python -m` would, and in which surroundings.
-- `temporary`: a folder of the child's own, removed when it has ended; or null.
+- `temporary`: a folder of the child's own, made before it and removed when it has ended; or null.
 
 With the first bytes come four descriptors: the child's standard input, output and error, and a control socket. A
 request without a `module` only preloads, and comes with none. On the control socket the child says `{"pid": …}` once it
@@ -28,6 +28,7 @@ import json
 import os
 import random
 import runpy
+import select
 import selectors
 import shutil
 import signal
@@ -36,6 +37,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ from typing import Any
 __all__: list[str] = []
 
 _DESCRIPTORS = 4
+_LOOK_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ class _Server:
         self.selector.register(self.owner, selectors.EVENT_READ)
         while self._answer():
             pass
+        self._end_all()
+
+    def _end_all(self) -> None:
         for fork in list(self.forks.values()):
             self._let_go(fork)
 
@@ -103,16 +109,37 @@ class _Server:
 
     def _preload(self, modules: list[str]) -> None:
         missing = [name for name in modules if name not in self.preloaded]
-        for name in missing:
-            self.preloaded.add(name)
-            try:
-                importlib.import_module(name)
-            except BaseException:  # noqa: BLE001 (a broken library may raise anything, and is the child's to tell of)
-                traceback.print_exc()
+        with self._ending_with_the_owner():
+            for name in missing:
+                self.preloaded.add(name)
+                try:
+                    importlib.import_module(name)
+                except BaseException:  # noqa: BLE001 (a broken library may raise anything; the child will tell of it)
+                    traceback.print_exc()
         if missing:
             # What is frozen is never looked at by a child's collector, which would copy the pages it lies in.
             gc.collect()
             gc.freeze()
+
+    @contextlib.contextmanager
+    def _ending_with_the_owner(self) -> Iterator[None]:
+        """Look for the owner every so often in the middle of an import, which may take long on a busy machine."""
+
+        def look(*_: object) -> None:
+            poll = select.poll()
+            poll.register(self.owner, 0)  # only whether the other end is closed
+            if poll.poll(0):
+                self._end_all()
+                os._exit(0)
+
+        before = signal.signal(signal.SIGALRM, look)
+        signal.siginterrupt(signal.SIGALRM, False)
+        signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
     def _fork(self, request: dict[str, Any], descriptors: list[int]) -> None:
         *standard, control_descriptor = descriptors
@@ -121,10 +148,12 @@ class _Server:
             if _hung_up(control):
                 control.close()
                 return
+            if request["temporary"] is not None:  # made here, so that none is made for a child that nobody waits for
+                Path(request["temporary"]).mkdir(parents=True)
             pid = _fork_quietly()
             if pid == 0:
                 self._become(request, standard, control)
-            descriptor = os.pidfd_open(pid)
+            descriptor = _watch(pid)
         except OSError as error:
             _say(control, {"error": f"{error.strerror}"})
             control.close()
@@ -175,6 +204,7 @@ class _Server:
             status = _run_module(request["module"])
         except OSError as error:
             _say(control, {"error": f"{error.strerror}"})
+            traceback.print_exc()  # into the child's log, once nobody listens to the control socket
         finally:
             os._exit(status)
 
@@ -184,6 +214,16 @@ def _fork_quietly() -> int:
         # Python 3.12 warns of any thread, Python's or not; this process has none of Python's (see the module's text).
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
+
+
+def _watch(pid: int) -> int:
+    """A descriptor that tells when a child ends; without one the child is ended, since nobody would see it."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _settle(request: dict[str, Any]) -> None:
@@ -208,7 +248,14 @@ def _run_module(module: str) -> int:
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as left:
+        if left.code is not None and not isinstance(left.code, int):
+            print(left.code, file=sys.stderr)
         return left.code if isinstance(left.code, int) else int(left.code is not None)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGINT)  # as Python ends
+        return 1
     except BaseException:  # noqa: BLE001 (nothing may come back into the server's loop)
         traceback.print_exc()
         return 1
