@@ -58,6 +58,8 @@ class _ForkServer:
     log: IO[bytes]
     """A file without a name; children may quote it when the server is gone."""
     children: "weakref.WeakSet[Forked]" = field(default_factory=weakref.WeakSet)
+    hung_up: bool = False
+    """Whether it has closed a socket that it keeps as long as it lives: the system may tell of its end later."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -86,7 +88,7 @@ class _ForkServer:
 
     @property
     def alive(self) -> bool:
-        return self.process.poll() is None
+        return self.process.poll() is None and not self.hung_up
 
     @property
     def busy(self) -> bool:
@@ -101,7 +103,8 @@ class _ForkServer:
             try:
                 socket.send_fds(self.channel, [head], list(descriptors))
                 self.channel.sendall(document)
-            except OSError:
+            except OSError as error:
+                self.hung_up |= isinstance(error, ConnectionError)
                 return False
         return True
 
@@ -351,6 +354,7 @@ class Forked:
                 part = b""
             if not part:
                 self._server_gone = True
+                self._server.hung_up |= not self._let_go and self._refusal is None
                 return
             *lines, self._heard = (self._heard + part).split(b"\n")
             for line in lines:
