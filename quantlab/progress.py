@@ -97,7 +97,7 @@ class Forecast:
             known.units -= units
 
     def seconds_left(self) -> float | None:
-        """The sum over all phases; None as long as one has not shown how long it takes.
+        """The sum over all phases; None where none is planned, or one has not shown yet how long it takes.
 
         >>> clock = iter([0.0, 10.0])
         >>> forecast = Forecast(lambda: next(clock))
@@ -106,6 +106,8 @@ class Forecast:
         >>> forecast.seconds_left()
         16.0
         """
+        if not self._phases:
+            return None
         now = None
         total = 0.0
         for phase in self._phases.values():

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from quantlab.processes import Child, PythonModule, python_environment
-from quantlab.runtimes._workshop import TENSORFLOW
+from quantlab.processes.preload import WORKERS
 
 __all__ = ["QUANTLAB", "Made", "kept", "made_once", "make_in_fork", "shared_once"]
 
@@ -98,7 +98,7 @@ def make_in_fork(module: str, request: Mapping[str, Any], log: Path) -> None:
     """
     # The variables that workers have too, or it would be another server that imports it once more.
     environment = {**python_environment(onednn=True), "OMP_NUM_THREADS": "1"}
-    child = Child(PythonModule(module, TENSORFLOW), log=log, environment=environment)
+    child = Child(PythonModule(module, WORKERS), log=log, environment=environment)
     with child:
         child.send(request)
         *_, last = child.messages(_PATIENCE)

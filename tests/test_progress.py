@@ -68,4 +68,4 @@ def test_phases_that_nobody_planned_count_for_nothing(clock):
     forecast = Forecast(clock)
     forecast.work("run", 5)
     forecast.skip("run", 5)
-    assert (forecast.seconds_left(), forecast.share_done) == (0, 1)
+    assert (forecast.seconds_left(), forecast.share_done) == (None, 1)

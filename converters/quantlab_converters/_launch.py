@@ -8,16 +8,15 @@ from typing import Any
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import Child, ChildPool, Message, PythonModule, python_environment
+from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
 from quantlab_converters._converter import ConversionRequest
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
 
-_TENSORFLOW = ("tensorflow", "keras", "tf_keras", "tensorflowjs")
-
 
 def preloaded(source_format: str | None) -> tuple[str, ...]:
     """What a converting process finds imported; a source that is an artifact already needs no TensorFlow."""
-    return ("quantlab_converters._table", *(() if source_format else _TENSORFLOW))
+    return CONVERTERS_WITHOUT_TENSORFLOW if source_format else CONVERTERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The commands and their options; what they do is one call of the Python API each."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -141,6 +142,7 @@ def analyze(
     time_limit: TimeLimit = 600.0,
 ) -> int:
     """Convert a model, run every variant, and print the table."""
+    _begin_early(model, out)
     from quantlab.models import ModelOptions
     from quantlab.study import AnalyzeOptions
 
@@ -168,6 +170,14 @@ def analyze(
         time_limit=time_limit,
     )
     return _analyze(model, data, options)
+
+
+def _begin_early(model: Path, out: Path | None) -> None:
+    """Let TensorFlow be imported for the children of a new study while this program imports what it needs itself."""
+    if model.exists() and model.suffix != ".onnx" and not (out or Path(f"{model.stem}.study")).exists():
+        from quantlab.processes.preload import warm_up_for_study
+
+        warm_up_for_study(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
 
 
 def _analyze(model: Path, data: str, options: Any) -> int:
@@ -335,6 +345,8 @@ def demo(
     It is of scanned digits and a small convolutional model, which needs no files of yours.
     """
     from quantlab.demo import LOADER, MODEL
+
+    _begin_early(MODEL, out or Path("quantlab-demo.study"))
     from quantlab.study import AnalyzeOptions
 
     options = AnalyzeOptions(

@@ -30,13 +30,13 @@ from quantlab.processes.signals import ending_of
 __all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "warm_up"]
 
 _READ_AT_IMPORT = (
-    *("CUDA_", "DNNL_", "GLIBC_", "HOME", "KERAS_", "KMP_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "OMP_", "ONEDNN_"),
+    *("CUDA_", "DNNL_", "GLIBC_", "HOME", "KERAS_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "OMP_", "ONEDNN_"),
     *("OPENBLAS_", "PYTHON", "TFDF_", "TF_", "XLA_"),
 )
 """How the variables begin that libraries, Python or the loader read once."""
 
-_READ_LATER = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL"}
-"""Those of them that TensorFlow reads before its first op, and so in the child."""
+_READ_LATER = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL", "OMP_NUM_THREADS"}
+"""Those of them that TensorFlow reads before its first op, and so in the child, and what each server has alike."""
 
 _MOST_SERVERS = 4
 """Each holds some 300 MB; a program that changes its variables over and over is given the memory back.

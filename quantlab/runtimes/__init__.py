@@ -2,13 +2,11 @@
 
 from quantlab.runtimes._native_addon import build_addon, find_addon
 from quantlab.runtimes._table import RUNTIMES
-from quantlab.runtimes._workshop import NO_TENSORFLOW, TENSORFLOW, Runtime, Workshop
+from quantlab.runtimes._workshop import Runtime, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, create_output, input_files, tensor_file
 
 __all__ = [
-    "NO_TENSORFLOW",
     "RUNTIMES",
-    "TENSORFLOW",
     "Job",
     "Runtime",
     "TimingPlan",

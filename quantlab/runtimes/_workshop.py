@@ -4,15 +4,10 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from quantlab.processes import Child, ChildPool, Lane, Message
+from quantlab.processes.preload import WORKERS
 from quantlab.runtimes.exchange import Job, TimingPlan
 
-__all__ = ["NO_TENSORFLOW", "TENSORFLOW", "Lane", "Runtime", "Workshop"]
-
-NO_TENSORFLOW: tuple[str, ...] = ("onnx", "quantlab.models", "quantlab.runtimes._executors")
-"""What a worker needs for artifacts that TensorFlow has no part in. Not onnxruntime, which starts a thread."""
-
-TENSORFLOW: tuple[str, ...] = ("tensorflow", "keras", "tf_keras", "ai_edge_litert.interpreter", "h5py", *NO_TENSORFLOW)
-"""What a worker needs for the models and artifacts of TensorFlow."""
+__all__ = ["Lane", "Runtime", "Workshop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +54,4 @@ class Runtime:
 class Workshop(ChildPool):
     """The children of a study, whose workers find TensorFlow imported where nothing else is said."""
 
-    preload: tuple[str, ...] = TENSORFLOW
+    preload: tuple[str, ...] = WORKERS

@@ -12,8 +12,9 @@ from typing import Any
 from quantlab.errors import ModelError
 from quantlab.models import ModelFile
 from quantlab.processes import Message
+from quantlab.processes.preload import WORKERS, WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress
-from quantlab.runtimes import NO_TENSORFLOW, TENSORFLOW, Workshop, python
+from quantlab.runtimes import Workshop, python
 from quantlab.store import Store, key_of
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import ModelDescription, OpenedModel, TensorSpec
@@ -82,7 +83,7 @@ def workshop_for(file: ModelFile, folder: Path, options: AnalyzeOptions) -> Work
     """The children of a study of this model, whose folder we hold; those of an artifact have no use for TensorFlow."""
     # Whose program and fork server were killed at once could remove nothing.
     shutil.rmtree(folder / "temporary", ignore_errors=True)
-    preload = NO_TENSORFLOW if artifact_format(file) and not options.variants else TENSORFLOW
+    preload = WORKERS_WITHOUT_TENSORFLOW if artifact_format(file) and not options.variants else WORKERS
     return Workshop(folder, options.time_limit, preload)
 
 
