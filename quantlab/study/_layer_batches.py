@@ -5,7 +5,7 @@ themselves, and some hundred tensors to sum. Each lane has a thread that waits f
 and two threads sum.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import call
@@ -44,8 +44,6 @@ class Batches:
     scored_output: str
     indices: Array
     """Where the layer samples stand among those that are scored."""
-    sharing: Callable[[], bool] = lambda: False
-    """Whether other work wants the second core just now; then one child or sum works at a time."""
     _pools: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -105,8 +103,6 @@ class Batches:
         return self._pool(session.lane.kind, 1) if session.lane else self._pool("processes", _AT_ONCE)
 
     def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:
-        if self.sharing():
-            name, threads = "shared", 1
         if name not in self._pools:
             self._pools[name] = ThreadPoolExecutor(threads)
         return self._pools[name]

@@ -4,7 +4,7 @@ All variants are open at once and read the same batch, so that the reference and
 batch. What a batch held lies in one file a session, which the next batch overwrites.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,8 +50,6 @@ class LayerStudy:
     scored_output: str
     trials: Sequence[Trial]
     choice: TapChoice
-    sharing: Callable[[], bool] = lambda: False
-    """Whether other work wants the second core just now."""
     _float32: dict[str, Opened] = field(default_factory=dict)
     _alignments: dict[str, dict[str, Alignment]] = field(default_factory=dict)
     """Format → tensor of its float32 variant → what it is."""
@@ -149,7 +147,6 @@ class LayerStudy:
             originals=[self._format(each.trial) for each in sums],
             scored_output=self.scored_output,
             indices=self.indices,
-            sharing=self.sharing,
         ) as batches:
             for start in range(0, self.feed.samples.n, size):
                 part = (start, min(start + size, self.feed.samples.n))

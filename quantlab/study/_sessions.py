@@ -24,8 +24,6 @@ class Feed:
     outputs: tuple[TensorSpec, ...]
     batch_size: int
     """What is asked for, or the 1 that the model was exported with."""
-    name: str = "all"
-    """Of the comparison: two of one study may open the same graph for other tensors."""
 
     def job(self, kind: str, artifact: str, variant: Variant | None, options: Mapping[str, Any]) -> Job:
         """All samples, for a child that waits to be told which."""
@@ -57,7 +55,7 @@ class Feed:
         """Where a session's child writes a batch."""
         folder = self.context.store.work / "taps"
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{self.name}-{name}.bin"
+        return folder / f"{name}.bin"
 
 
 @dataclass(frozen=True, slots=True)

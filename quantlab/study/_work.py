@@ -1,12 +1,13 @@
-"""Everything of a study that may happen at once: conversions, trials, and the first look inside.
+"""Everything of a study that may happen at once: conversions, the sizes of what they made, and trials.
 
 Two threads feed two cores: conversions and trials run in single-threaded child processes, so a thread of ours mostly
-waits. A trial starts as soon as its variant and the reference's outputs are there. When all trials of a format are done
-while another format is still converted, its layers are compared meanwhile, on one core; the rest is compared later on
-both. Nothing here is timed but the trials' own calls, which share the machine with one other task, as the table says.
+waits. A trial starts as soon as its variant and the reference's outputs are there, and is scored by the same thread.
+
+Layers are compared after all that. To compare those of a format while another was converted changed the last bits of
+what they are compared with: TensorFlow fuses the reference's nodes by which of them are read, and which are depends on
+the trials that are compared together. Then a study's figures would depend on what happened to be done first.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -70,12 +71,7 @@ class Work:
     """Told how long parts took that go on beside others."""
     _stopped: bool = False
     """Set when the study fails or is stopped: then nothing more is begun."""
-    _busy: bool = True
-    """Whether something else than a look inside is still to be done."""
-    _trials: dict[str, list[Future[Trial]]] = field(default_factory=dict)
-    """Format → its trials so far."""
-    _looked: set[str] = field(default_factory=set)
-    """Formats whose layers are being compared, or were, while another was converted."""
+    _trials: list[Future[Trial]] = field(default_factory=list)
 
     def run(self) -> Ran:
         """The reference's outputs, and each trial's."""
@@ -91,45 +87,26 @@ class Work:
         finally:
             pool.shutdown(wait=True)
 
-    def layers(self, probed: Probe, trials: Sequence[Trial], *, beside: str | None = None) -> LayerStudy:
-        """The comparison of some trials' layers; of one format beside other work, it takes one core."""
+    def layers(self, probed: Probe, trials: Sequence[Trial]) -> LayerStudy:
+        """The comparison of the trials' layers."""
         drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
-        feed = Feed(
-            self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model), beside or "all"
-        )
+        feed = Feed(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model))
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
-        scored = self.scoring.output.name
-        return LayerStudy(
-            feed, self.model, drawn.indices, scored, trials, choice, lambda: beside is not None and self._busy
-        )
+        return LayerStudy(feed, self.model, drawn.indices, self.scoring.output.name, trials, choice)
 
     def _run(self, pool: ThreadPoolExecutor) -> Ran:
         context = self.context
         reference = pool.submit(self._reference)
-        making = {
-            pool.submit(self._make, settings): format_name for format_name, settings in self.plan.by_format.items()
-        }
+        waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
         probed, kept = reference.result()
         ran = Ran(kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), ())
         for name, path in context.options.variants.items():
             self._start_trials(pool, with_transfer(context, given_variant(name, path, self.model)), ran)
-        looks: list[Future[None]] = []
-        waiting: set[Future[Any]] = {*making, *self._all_trials()}
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                result = future.result()
-                if future in making:
-                    del making[future]
-                    waiting |= {trial for made in result for trial in self._start_trials(pool, made, ran)}
-            looks += self._look_meanwhile(pool, ran, set(making.values()))
-        self._busy = False
-        for look in looks:
-            look.result()
-        return replace(ran, trials=self._in_order([trial.result() for trial in self._all_trials()]))
-
-    def _all_trials(self) -> list[Future[Trial]]:
-        return [trial for trials in self._trials.values() for trial in trials]
+            for made in (made for future in done for made in future.result()):
+                self._start_trials(pool, made, ran)
+        return replace(ran, trials=self._in_order([trial.result() for trial in self._trials]))
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {name: place for place, name in enumerate((*SETTINGS, *self.context.options.variants))}
@@ -179,12 +156,8 @@ class Work:
         self.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
         return made
 
-    def _start_trials(self, pool: ThreadPoolExecutor, made: Made, ran: Ran) -> list[Future[Trial]]:
-        """The trials of a variant, on their way."""
-        format_name = made.variant.format if made.variant else ""
-        started = [pool.submit(self._trial, made, place, ran) for place in self.plan.places(made)]
-        self._trials.setdefault(format_name, []).extend(started)
-        return started
+    def _start_trials(self, pool: ThreadPoolExecutor, made: Made, ran: Ran) -> None:
+        self._trials += [pool.submit(self._trial, made, place, ran) for place in self.plan.places(made)]
 
     def _trial(self, made: Made, place: Place, ran: Ran) -> Trial:
         measured = run_trial(
@@ -196,26 +169,3 @@ class Work:
             batch_size=batch_size_for(self.context, self.model),
         )
         return measured.trial(ran.comparison)
-
-    def _look_meanwhile(self, pool: ThreadPoolExecutor, ran: Ran, converting: set[str]) -> list[Future[None]]:
-        """Begin to compare the layers of formats that are done, while others are converted.
-
-        Not where taps were named: whether a name is known can only be told when all variants are there.
-        """
-        options = self.context.options
-        if not converting or not options.layers or options.taps is not None or options.channels:
-            return []
-        looks = []
-        for format_name, trials in self._trials.items():
-            ready = format_name and format_name not in converting | self._looked
-            if ready and all(trial.done() for trial in trials):
-                self._looked.add(format_name)
-                looks.append(pool.submit(self._look, format_name, [trial.result() for trial in trials], ran))
-        return looks
-
-    def _look(self, format_name: str, trials: Sequence[Trial], ran: Ran) -> None:
-        """Compare the layers of a format's trials, which are kept; what goes wrong is told when all are compared."""
-        began = time.perf_counter()
-        with contextlib.suppress(Exception):
-            self.layers(ran.probe, trials, beside=format_name).run()
-        self.add_seconds("look inside meanwhile", time.perf_counter() - began)
