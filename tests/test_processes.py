@@ -227,12 +227,24 @@ def test_a_log_of_its_own_has_no_words_of_others_or_of_an_earlier_request(log):
     with Child(program, log=log, environment=python_environment(onednn=False), own_log=True) as child:
         child.send({"task": "echo", "text": ""})
         list(child.messages(60))
+        child.end_of_request()
         child.send({"task": "sleep"})
         os.kill(child.receive(60)["pid"], signal.SIGTERM)
         with pytest.raises(ChildDied) as died:
             child.receive(60)
     assert str(died.value) == "the process was ended by SIGTERM"
     assert log.read_text().startswith("the last words of another\na library prints")
+
+
+def test_a_log_of_its_own_has_what_was_printed_before_the_first_request(log):
+    program = [sys.executable, "-c", "import sys; sys.exit('out of luck')"]
+    with Child(program, log=log, environment=python_environment(onednn=False), own_log=True) as child:
+        while child.alive:
+            time.sleep(0.01)
+        child.send({"task": "anything"})
+        with pytest.raises(ChildDied) as died:
+            child.receive(60)
+    assert str(died.value) == "the process exited with status 1; its log ends with: out of luck"
 
 
 @pytest.mark.parametrize(

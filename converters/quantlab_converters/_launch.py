@@ -79,7 +79,7 @@ def _attempt(pool: ChildPool, log: Path, format_name: str, request: ConversionRe
                 yield from _result(message, at, request.schemes)
         finally:
             if done:
-                child.copy_log()
+                child.end_of_request()
                 pool.give_back(_KIND, child)
             else:
                 child.close()

@@ -139,9 +139,6 @@ class Child:
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one request; a child that is gone, or was closed, is noticed by the next `receive`."""
         line = json.dumps(document, allow_nan=False).encode() + b"\n"
-        if self._own_log is not None:  # what it printed for an earlier request says nothing of this one
-            self.copy_log()
-            self._log_start = None
         with contextlib.suppress(BrokenPipeError, ValueError):  # writing into what is closed is a ValueError
             self._process.stdin.write(line)
             self._process.stdin.flush()
@@ -201,6 +198,12 @@ class Child:
             self._process.stdin.close()
         self.copy_log()
         self._tidy()
+
+    def end_of_request(self) -> None:
+        """Log what it printed for a request that is done: that says nothing of the next one, which may end it."""
+        if self._own_log is not None:
+            self.copy_log()
+            self._log_start = None
 
     def copy_log(self) -> None:
         """Append to the log what a child with a log of its own has printed since this was done last."""

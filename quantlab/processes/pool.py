@@ -80,7 +80,7 @@ class ChildPool:
 
     def give_back_lasting(self, kind: str, child: Child) -> None:
         """The same for a child that may serve another study: one that was started with a log of its own."""
-        child.copy_log()
+        child.end_of_request()
         with self._lock:
             if child not in self._all:  # closed meanwhile
                 return
