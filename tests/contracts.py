@@ -375,10 +375,10 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
         again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
         assert [next(again)["type"], next(again)["type"]] == ["ready", "progress"]
         again.close()  # as a listener that has enough
-        workshop.stall_seconds = 0.01
+        workshop.stall_seconds = 0.0005  # a fork is ready in some milliseconds
         with pytest.raises(ChildStalled) as stalled:
             list(run_job(runtime, bench, variant, samples, outputs))
-    assert str(stalled.value) == _STALLED.format(0.01)
+    assert str(stalled.value) == _STALLED.format(0.0005)
 
 
 _STALLED = "the process said nothing for {} seconds and was ended; if it only needs longer, raise --time-limit"
