@@ -28,6 +28,7 @@ import numpy as np
 from tabulate import tabulate
 
 from quantlab.demo import LOADER, MODEL
+from quantlab.processes import end_lasting_children
 from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files, tensor_file
 from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.store import Store
@@ -108,6 +109,7 @@ def run(place: str, job: Job, folder: Path) -> Turn:
                 memory[message["done"]] = sum(held(Path(own)))
         wall = time.perf_counter() - began
         tempfile.tempdir = None
+        end_lasting_children()  # each turn starts its own host, whose folder is this turn's
     return Turn(wall, in_calls, memory)
 
 

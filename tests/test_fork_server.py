@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -359,6 +360,23 @@ class TestServers:
             assert obituary(child, "import os; os._exit(3)") == (
                 "the process ended: the fork server ended too, so that its exit status is not known"
             )
+
+    def test_one_without_room_for_descriptors_goes_on(self, start):
+        environment = {"TF_OF_THIS_TEST": "few descriptors"}
+        before = fork_servers()
+        with start(environment=environment) as child:
+            assert ask(child, "say('here')") == "here"
+        (server,) = fork_servers() - before
+        limits = resource.prlimit(server, resource.RLIMIT_NOFILE)
+        held = len(list(Path(f"/proc/{server}/fd").iterdir()))
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (held + 1, limits[1]))  # the control socket, to say so by
+        with start(environment=environment) as refused, pytest.raises(ChildDied) as died:
+            refused.receive(SECONDS)
+        assert str(died.value) == "the process could not be started (Too many open files)"
+        resource.prlimit(server, resource.RLIMIT_NOFILE, limits)
+        with start(environment=environment) as child:
+            assert ask(child, "say('still here')") == "still here"
+        assert server in fork_servers()
 
     def test_one_that_is_killed_before_it_answers_costs_one_child(self, start):
         with start() as child:

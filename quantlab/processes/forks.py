@@ -258,7 +258,7 @@ class Forked:
         their_stdin, our_stdin = os.pipe()
         our_stdout, their_stdout = os.pipe()
         ours, theirs = socket.socketpair()
-        asked = server.ask(request, [their_stdin, their_stdout, log, theirs.fileno()])
+        asked = server.ask(request, [theirs.fileno(), their_stdin, their_stdout, log])
         for descriptor in (their_stdin, their_stdout):
             os.close(descriptor)
         theirs.close()

@@ -11,7 +11,7 @@ A request is the length of a JSON document (4 bytes, big endian) and the documen
 - `module`, `environment`, `folder`, `import_path`: what the child runs as `python -m` would, and in which surroundings.
 - `temporary`: a folder of the child's own, made before it and removed when it has ended; or null.
 
-With the first bytes come four descriptors: the child's standard input, output and error, and a control socket. A
+With the first bytes come four descriptors: a control socket, and the child's standard input, output and error. A
 request without a `module` only preloads, and comes with none. On the control socket the child says `{"pid": …}` once it
 leads a session of its own, and this process `{"status": …}` when the child has ended: its exit status, or the negative
 number of the signal that ended it; `{"error": …}` if there is no child. The dead child stays a zombie, so that its
@@ -22,6 +22,7 @@ that another thread holds would stay locked in the child. It ends when its owner
 """
 
 import contextlib
+import errno
 import gc
 import importlib
 import json
@@ -103,7 +104,7 @@ class _Server:
             return False
         request = json.loads(document)
         self._preload(request["preload"])
-        if "module" in request:
+        if descriptors:
             self._fork(request, descriptors)
         return True
 
@@ -142,12 +143,14 @@ class _Server:
             signal.signal(signal.SIGALRM, before)
 
     def _fork(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        *standard, control_descriptor = descriptors
+        control_descriptor, *standard = descriptors
         control = socket.socket(fileno=control_descriptor)
         try:
             if _hung_up(control):
                 control.close()
                 return
+            if len(descriptors) < _DESCRIPTORS:  # the system passes on those that this process has room for
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if request["temporary"] is not None:  # made here, so that none is made for a child that nobody waits for
                 Path(request["temporary"]).mkdir(parents=True)
             pid = _fork_quietly()
