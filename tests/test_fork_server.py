@@ -17,6 +17,7 @@ from contracts import child_processes
 from fork_child import __file__ as fork_child
 
 from quantlab.processes import Child, ChildDied, ChildStalled, PythonModule, fork_servers
+from quantlab.user_modules import look_in_current_folder
 
 pytestmark = [
     pytest.mark.starts_children,
@@ -165,6 +166,19 @@ class TestSurroundings:
             code = "from quantlab.processes import import_modules; import_modules(['own_layers', 'wave']); import sys;"
             assert ask(child, f"{code} say(sys.modules['own_layers'].MINE)") == "found"
             assert ask(child, "import sys; say(sys.path[-1])") == str(tmp_path)
+
+    def test_a_loader_of_the_user_changes_neither_the_server_nor_where_children_look(
+        self, start, tmp_path, monkeypatch
+    ):
+        with start() as child:
+            before, servers = ask(child, "import sys; say(sys.path)"), fork_servers()
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        monkeypatch.chdir(tmp_path)
+        look_in_current_folder(first=True)
+        assert sys.path[0] == str(tmp_path)
+        with start() as child:
+            assert ask(child, "import sys; say(sys.path)") == before
+        assert fork_servers() == servers
 
 
 def _expected_path() -> list[str]:

@@ -3,10 +3,8 @@
 import hashlib
 import importlib
 import pkgutil
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from quantlab.calibration._source import (
 )
 from quantlab.errors import CalibrationError
 from quantlab.types import TensorSpec
+from quantlab.user_modules import look_in_current_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,9 +267,7 @@ def _joined(labels: Sequence[Array], *, n: int, text: str) -> Array | None:
 def _function(text: str) -> Callable[[], Any]:
     """Import what `module:function` names, looking in the current folder too."""
     module_name, _, name = text.partition(":")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    folder = look_in_current_folder(first=True)
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)

@@ -4,10 +4,15 @@ import os
 import sys
 from pathlib import Path
 
+from quantlab.user_modules import folders_of_users
+
 __all__ = ["import_path", "python_environment"]
 
 _PROGRAM = {"", str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)}
 """What Python may have put first on its path for a program that starts now."""
+
+_FIRST = frozenset(sys.path[:1]) & _PROGRAM
+"""What it has put there, if anything; a loader may put more before it later."""
 
 
 def python_environment(*, onednn: bool) -> dict[str, str]:
@@ -31,7 +36,12 @@ def python_environment(*, onednn: bool) -> dict[str, str]:
 def import_path() -> list[str]:
     """Where a child looks for modules: where we do, without the folder that Python put first for our program.
 
-    That is the current folder, or the program's. A `keras.py` that lies there would be taken for the library.
+    That is the current folder, or the program's. A `keras.py` that lies there would be taken for the library. Folders
+    that were added for a user's module are left out for the same reason, and since children that look elsewhere need
+    another fork server.
     """
-    first = sys.path[0] if sys.path else ""
-    return [path for path in (sys.path[1:] if first in _PROGRAM else sys.path) if path]
+    path = [folder for folder in sys.path if folder]
+    for folder in _FIRST | folders_of_users():
+        if folder in path:  # once: the same folder may stand there for another reason, as that of an editable install
+            path.remove(folder)
+    return path

@@ -4,14 +4,13 @@ import importlib
 import json
 import os
 import queue
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from quantlab.errors import QuantlabError
+from quantlab.user_modules import look_in_current_folder
 
 __all__ = ["Emit", "Message", "describe", "import_modules", "serve"]
 
@@ -75,8 +74,7 @@ def import_modules(names: Sequence[str]) -> None:
     Raises:
         QuantlabError: If one cannot be imported.
     """
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    look_in_current_folder(first=False)
     own = os.getpid()
     for name in names:
         try:

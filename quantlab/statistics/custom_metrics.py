@@ -1,9 +1,7 @@
 """A user's own metric: `module:function:higher`, called as `function(outputs, labels)` with whole sets."""
 
 import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ from quantlab.errors import UsageError
 from quantlab.statistics.bootstrap import WholeSets
 from quantlab.statistics.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction
+from quantlab.user_modules import look_in_current_folder
 
 __all__ = ["load_metric", "whole_sets"]
 
@@ -33,8 +32,7 @@ def load_metric(text: str) -> tuple[Metric, Direction]:
             f"write '{module_name or 'module'}:{name or 'function'}:higher' or "
             f"'{module_name or 'module'}:{name or 'function'}:lower'"
         )
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    look_in_current_folder(first=True)
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
