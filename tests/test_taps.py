@@ -1,5 +1,7 @@
 """Sessions: a graph stays in the worker that opened it, and whoever waits for that worker is answered or told."""
 
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from quantlab.errors import TrialError
+from quantlab.processes import Child, end_lasting_children
 from quantlab.runtimes import RUNTIMES, Job, Workshop, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.taps import graph_taps, open_child, open_python
@@ -97,6 +100,50 @@ def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_pat
         waiting.join(60)
         assert not waiting.is_alive()
         assert found
+
+
+def in_node(job, names, file, workshop):
+    return open_child(job, names, file, workshop, runtime=RUNTIMES["node-wasm"])
+
+
+def test_two_node_processes_do_for_any_number_of_sessions(workbench, tmp_path):
+    end_lasting_children()
+    job = tap_job(workbench)
+    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        workers = workshop.started
+        jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
+        sessions = [in_node(each, names, tmp_path / f"{len(each.artifact)}.bin", workshop) for each in jobs]
+        with ThreadPoolExecutor(4) as pool:
+            read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
+        assert len(read[0]) > 10
+        assert all(each == read[0] for each in read)
+        assert workshop.started - workers == 2
+
+
+def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench, tmp_path, monkeypatch):
+    """The other sessions of the process are opened again in the next one, from what they ask."""
+    job = tap_job(workbench)
+    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
+        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        first, second = (in_node(job, names, tmp_path / f"{place}.bin", workshop) for place in range(2))
+        before = [{name: np.array(value) for name, value in each.read(0, 3).taps.items()} for each in (first, second)]
+        started = workshop.started
+        keep = Child.messages
+
+        def die(child, stall_seconds):
+            os.kill(child.pid, signal.SIGKILL)
+            return keep(child, stall_seconds)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Child, "messages", die)
+            after = [first.read(0, 3)]
+        after.append(second.read(0, 3))
+        assert (first.lane, workshop.started - started) == (None, 2)
+        assert second.lane is not None
+        for old, new in zip(before, after, strict=True):
+            assert old.keys() == new.taps.keys()
+            assert all(np.array_equal(old[name], new.taps[name]) for name in old)
 
 
 def test_a_range_that_there_is_not_is_refused(workbench, tmp_path):

@@ -50,13 +50,15 @@ class ChildPool:
     _all: list[Child] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
-    _lanes: tuple[Lane, ...] = field(default_factory=lambda: (Lane("lane 0"), Lane("lane 1")))
-    _dealt: dict[str, Lane] = field(default_factory=dict)
+    _lanes: dict[str, tuple[Lane, Lane]] = field(default_factory=dict)
+    _dealt: dict[tuple[str, str], Lane] = field(default_factory=dict)
 
-    def lane(self, graph: str) -> Lane:
-        """Return the worker lane assigned to `graph`; new graphs are assigned round-robin."""
+    def lane(self, graph: str, *, of: str = "workers") -> Lane:
+        """Return the lane assigned to `graph` among the two of a kind of children; new graphs take turns."""
         with self._lock:
-            return self._dealt.setdefault(graph, self._lanes[len(self._dealt) % len(self._lanes)])
+            lanes = self._lanes.setdefault(of, (Lane(f"{of}, lane 0"), Lane(f"{of}, lane 1")))
+            before = sum(kind == of for kind, _ in self._dealt)
+            return self._dealt.setdefault((of, graph), lanes[before % len(lanes)])
 
     def take(self, kinds: Sequence[str], start: Callable[[], Child]) -> Child:
         """An idle child of the first of some kinds that has one, or a new one."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Generator
 
-from quantlab.processes import Child, Message
+from quantlab.processes import Child, Lane, Message
 from quantlab.runtimes._workshop import Workshop
 
-__all__ = ["ask_kept"]
+__all__ = ["ask_in_lane", "ask_kept"]
 
 
 def ask_kept(
@@ -27,5 +27,24 @@ def ask_kept(
     finally:
         if done:
             workshop.give_back_lasting(kind, child)
+        else:
+            child.close()
+
+
+def ask_in_lane(
+    kind: str, document: Message, workshop: Workshop, lane: Lane, start: Callable[[], Child]
+) -> Generator[Message, None, None]:
+    """The same for a document that leaves something open in the child: it answers for its lane until the study ends."""
+    own = f"{lane.kind} of {kind}"
+    child = workshop.take((own, kind), start)
+    done = False
+    try:
+        child.send(document)
+        for message in child.messages(workshop.stall_seconds):
+            done = message["type"] == "done"
+            yield message
+    finally:
+        if done:
+            workshop.give_back(own, child)
         else:
             child.close()

@@ -39,6 +39,11 @@ class Runtime:
 
     Without a default: a runtime that forgot it would show what Python computed as its own layers.
     """
+    read: Callable[[Message, Lane, "Workshop"], Generator[Message, None, None]] | None = None
+    """Answers one request for what is inside a variant, in a kept child that answers for others of its lane too.
+
+    None where a variant that is read inside needs a child of its own, or the Python worker.
+    """
     notes: Callable[[Mapping[str, str]], tuple[str, ...]] = lambda _: ()
     """From where a trial ran to what the reader of its row must know."""
     untimed: Callable[[Mapping[str, str]], str | None] = lambda _: None

@@ -1,6 +1,7 @@
 """The runtimes in Node.js: our own bundle, no npm and no Node of the user's needed.
 
-A process that has run a variant runs the next one too. One that times a variant, or reads inside it, does only that.
+A process that has run a variant runs the next one too, or reads inside several. One that times a variant does only
+that.
 """
 
 import functools
@@ -15,15 +16,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
-from quantlab.processes import Child, Message
+from quantlab.processes import Child, Lane, Message
 from quantlab.runtimes._bundle import DIST, bundle_environment, bundle_stamp
-from quantlab.runtimes._kept import ask_kept
+from quantlab.runtimes._kept import ask_in_lane, ask_kept
 from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["BUNDLE", "environment", "environment_native", "find_node", "run", "start", "time"]
+__all__ = ["BUNDLE", "environment", "environment_native", "find_node", "read", "run", "start", "time"]
 
 BUNDLE = DIST / "node.cjs"
 """The JavaScript that runs, tfjs, LiteRT.js and ONNX Runtime in it; made when the package is built."""
@@ -141,10 +142,22 @@ def _node(arguments: Sequence[str], variables: Mapping[str, str], workshop: Work
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a Node process that is kept for the next."""
-    variables = _variables(job.format, job.backend)
+    kind, start = _kept(job.format, job.backend, workshop)
+    return ask_kept(kind, job_document(job), workshop, start)
+
+
+def read(document: Message, lane: Lane, workshop: Workshop) -> Generator[Message, None, None]:
+    """Read inside a variant in a Node process that is kept, with the variant open in it, for the others of a lane."""
+    kind, start = _kept(document["format"], document["backend"], workshop)
+    return ask_in_lane(kind, document, workshop, lane, start)
+
+
+def _kept(format_name: str, backend: str, workshop: Workshop) -> tuple[str, Callable[[], Child]]:
+    """What a process that may be asked again is called, and how one is started."""
+    variables = _variables(format_name, backend)
     # A process has one backend of tfjs, and loads the libraries that its variables name.
-    kind = f"node {find_node()[0]} {job.backend} {json.dumps(variables, sort_keys=True)}"
-    return ask_kept(kind, job_document(job), workshop, lambda: _node(["--serve"], variables, workshop))
+    kind = f"node {find_node()[0]} {backend} {json.dumps(variables, sort_keys=True)}"
+    return kind, lambda: _node(["--serve"], variables, workshop)
 
 
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:

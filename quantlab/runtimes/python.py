@@ -17,7 +17,7 @@ from quantlab.runtimes._native_addon import onednn
 from quantlab.runtimes._workshop import Lane, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["ARTIFACTS", "answer", "ask", "environment", "reference_environment", "run", "time"]
+__all__ = ["ARTIFACTS", "answer", "answered", "ask", "environment", "reference_environment", "run", "time"]
 
 _KIND = "python"
 
@@ -103,10 +103,15 @@ def answer(
     asked = ask(request, workshop, worker=lane.kind if lane else _KIND)
     # Closed before the lock opens: the next in the lane must find the worker given back.
     with lane.lock if lane else contextlib.nullcontext(), contextlib.closing(asked) as messages:
-        return _answered(messages, kind, error)
+        return answered(messages, kind, error)
 
 
-def _answered(messages: Iterable[Message], kind: str, error: type[QuantlabError]) -> Message:
+def answered(messages: Iterable[Message], kind: str, error: type[QuantlabError]) -> Message:
+    """The message of a kind among those up to the end of a request.
+
+    Raises:
+        error: If the request failed, or ended without such a message.
+    """
     found: Message | None = None
     for message in messages:
         if message["type"] == "failed":

@@ -4,8 +4,9 @@ A session's child writes the tensors of a batch into one file, which the parent 
 neither memory nor disk grows with the samples.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import TrialError
-from quantlab.processes import Child, Message
+from quantlab.errors import QuantlabError, TrialError
+from quantlab.processes import Child, ChildStalled, Message
 from quantlab.runtimes import python
 from quantlab.runtimes._workshop import Lane, Runtime, Workshop
 from quantlab.runtimes.exchange import Job, job_document
@@ -149,12 +150,45 @@ class _ChildSession:
             if message["type"] == "failed":
                 raise TrialError(str(message["reason"]))
             if message["type"] == "tapped":
-                tensors = [*_outputs(message), *message["tensors"], *message["failed"]]
-                return _reading(self.scratch.whole(), tensors, stop - start)
+                return _tapped(self.scratch, message, stop - start)
 
 
-def _outputs(message: Message) -> list[Message]:
-    return [{**each, "name": f"{_OUTPUT}{each['name']}"} for each in message["outputs"]]
+def _tapped(scratch: _Scratch, message: Message, samples: int) -> Reading:
+    outputs = [{**each, "name": f"{_OUTPUT}{each['name']}"} for each in message["outputs"]]
+    return _reading(scratch.whole(), [*outputs, *message["tensors"], *message["failed"]], samples)
+
+
+@dataclass(slots=True)
+class _SharedSession:
+    """A session in a process that serves others too; where it fails there, it gets a process of its own."""
+
+    ask: Callable[[Message], Generator[Message, None, None]]
+    """Puts a request to the shared process."""
+    start: Callable[[], _ChildSession]
+    document: Message
+    scratch: _Scratch
+    shared: Lane
+    own: _ChildSession | None = None
+
+    @property
+    def lane(self) -> Lane | None:
+        return None if self.own else self.shared
+
+    def read(self, start: int, stop: int) -> Reading:
+        if self.own is None:
+            try:
+                return self._read_shared(start, stop)
+            except ChildStalled:
+                raise  # it would stall once more
+            except QuantlabError:  # another variant's, perhaps, which has used up or spoiled what they share
+                self.own = self.start()
+        return self.own.read(start, stop)
+
+    def _read_shared(self, start: int, stop: int) -> Reading:
+        asked = self.ask({**self.document, "read": {"start": start, "stop": stop}})
+        with self.shared.lock, contextlib.closing(asked) as messages:
+            message = python.answered(messages, "tapped", TrialError)
+        return _tapped(self.scratch, message, stop - start)
 
 
 def open_child(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *, runtime: Runtime) -> Session:
@@ -170,4 +204,12 @@ def open_child(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *,
     }
     if "positions" in job.options:
         document["taps"]["positions"] = list(job.options["positions"])
-    return _ChildSession(runtime.start(document, workshop), _Scratch(file), workshop.stall_seconds)
+    scratch, start, read = _Scratch(file), runtime.start, runtime.read
+
+    def started() -> _ChildSession:
+        return _ChildSession(start(document, workshop), scratch, workshop.stall_seconds)
+
+    if read is None:
+        return started()
+    lane = workshop.lane(f"{job.format} {job.artifact}", of=runtime.name)
+    return _SharedSession(lambda request: read(request, lane, workshop), started, document, scratch, lane)

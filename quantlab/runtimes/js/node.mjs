@@ -2,7 +2,8 @@
  * The entry for Node.js: `node node.cjs JOB.json` runs one job and exits with 0 whether it was done or failed.
  *
  * `node node.cjs --serve` runs jobs one after the other: each is a JSON object a line on standard input, until that
- * ends. They are of one backend, and of the formats that it runs.
+ * ends. They are of one backend, and of the formats that it runs. A job that names samples in `read` asks for the
+ * tensors inside its variant, which stays open.
  *
  * A job with taps is answered request by request: a JSON object a line on standard input, until that ends. A job with
  * a plan for timing is timed.
@@ -21,7 +22,7 @@ import vm from 'node:vm';
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { JobError, run } from './run.mjs';
-import { answerRequests } from './taps.mjs';
+import { answerForMany, answerRequests } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openLayersModel } from './tfjs-layers.mjs';
@@ -29,6 +30,7 @@ import { openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
+/** @typedef {import('./run.mjs').TapList} TapList */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
@@ -307,7 +309,12 @@ const EXECUTORS = Object.freeze({ tfjs: openTfjs, 'tfjs-layers': openLayers, tfl
 async function serve() {
   keepStandardOutputClean();
   endWithParent();
-  for await (const job of listen()()) await run(/** @type {Job} */ (job), EXECUTORS, nodePlatform());
+  const answer = answerForMany(EXECUTORS, nodePlatform);
+  for await (const given of listen()()) {
+    const job = /** @type {Job & { taps: TapList, read?: unknown }} */ (given);
+    if (job.read) await answer({ ...job, read: job.read });
+    else await run(job, EXECUTORS, nodePlatform());
+  }
 }
 
 /** @param {string} file */

@@ -145,7 +145,6 @@ export async function withExecutor(job, executors, platform, work) {
 /** @type {(...given: Parameters<typeof withExecutor>) => Promise<Message>} */
 async function attempt(job, executors, platform, work) {
   try {
-    checkBatchSize(job);
     const executor = await openExecutor(job, executors, platform);
     try {
       await work(job, executor, platform);
@@ -164,8 +163,14 @@ function checkBatchSize(job) {
   throw new JobError(`a batch has at least one sample, and the job asks for ${job.batch_size}`);
 }
 
-/** @type {(job: Job, executors: Record<string, OpenExecutor>, platform: Platform) => Promise<Executor>} */
-async function openExecutor(job, executors, platform) {
+/**
+ * Load a variant and tell where: the message is `ready`.
+ * @param {Job} job
+ * @param {Record<string, OpenExecutor>} executors by the name of the format
+ * @param {Platform} platform
+ */
+export async function openExecutor(job, executors, platform) {
+  checkBatchSize(job);
   if (!Object.hasOwn(executors, job.format)) {
     throw new JobError(`variants of the format '${job.format}' do not run in ${platform.host}; those of `
       + `${Object.keys(executors).join(' and ')} do`);
@@ -222,8 +227,13 @@ async function writeOutputs(job, outputs, first, platform) {
   }
 }
 
-/** @type {(error: unknown, job: Job) => Message} */
-function failure(error, job) {
+/**
+ * What an error comes to, as the last message.
+ * @param {unknown} error
+ * @param {Job} job
+ * @returns {Message}
+ */
+export function failure(error, job) {
   if (error instanceof JobError) {
     return { type: 'failed', reason: error.message, ...(error.missingOp && { missing_op: error.missingOp }) };
   }

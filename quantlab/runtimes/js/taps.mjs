@@ -6,7 +6,9 @@
  * again: the parent reads before it asks. As in `run.mjs`, there is no platform and no library in here.
  */
 
-import { bytesPerSample, inputBuffers, JobError, readInputs, withExecutor } from './run.mjs';
+import {
+  bytesPerSample, failure, inputBuffers, JobError, openExecutor, readInputs, withExecutor,
+} from './run.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').TapList} TapList */
@@ -43,6 +45,8 @@ import { bytesPerSample, inputBuffers, JobError, readInputs, withExecutor } from
 
 /** @typedef {{ taps: Map<string, TapBlock>, outputs: Block[] }} Layout */
 
+/** @typedef {(request: unknown) => Promise<Tapped>} Answer */
+
 /**
  * Answer a job's requests until there are no more: the last message is `done` or `failed`.
  * @param {Job & { taps: TapList }} job
@@ -50,15 +54,45 @@ import { bytesPerSample, inputBuffers, JobError, readInputs, withExecutor } from
  * @param {AskedPlatform} platform
  */
 export function answerRequests(job, executors, platform) {
-  const { file } = job.taps;
   return withExecutor(job, executors, platform, async (_, executor) => {
-    const buffers = inputBuffers(job);
-    for await (const request of platform.requests()) {
-      const range = rangeOf(request, job);
-      const batches = tapBatches(range, job, executor, platform, buffers);
-      platform.emit(await writeBatches(batches, range, job, (at, bytes) => platform.writeScratch(file, at, bytes)));
-    }
+    const answer = answerer(job, executor, platform);
+    for await (const request of platform.requests()) platform.emit(await answer(request));
   });
+}
+
+/**
+ * Answer single requests for many variants, each of which is opened by the first request for it and stays open.
+ *
+ * A request is the variant's job, and in `read` the samples; its scratch file tells which variant it is. After
+ * `failed` the parent ends the process: what it left behind is not tidied up here.
+ * @param {Record<string, OpenExecutor>} executors by the name of the format
+ * @param {() => Platform} newPlatform
+ * @returns {(job: Job & { taps: TapList, read: unknown }) => Promise<void>}
+ */
+export function answerForMany(executors, newPlatform) {
+  /** @type {Map<string, Answer>} */
+  const open = new Map();
+  return async (job) => {
+    const platform = newPlatform();
+    try {
+      const answer = open.get(job.taps.file) ?? answerer(job, await openExecutor(job, executors, platform), platform);
+      open.set(job.taps.file, answer);
+      platform.emit(await answer(job.read));
+      platform.emit({ type: 'done' });
+    } catch (error) {
+      platform.emit(failure(error, job));
+    }
+  };
+}
+
+/** @type {(job: Job & { taps: TapList }, executor: Executor, platform: Platform) => Answer} */
+function answerer(job, executor, platform) {
+  const buffers = inputBuffers(job);
+  return (request) => {
+    const range = rangeOf(request, job);
+    const batches = tapBatches(range, job, executor, platform, buffers);
+    return writeBatches(batches, range, job, (at, bytes) => platform.writeScratch(job.taps.file, at, bytes));
+  };
 }
 
 /** @type {(request: unknown, job: Job) => Range} */

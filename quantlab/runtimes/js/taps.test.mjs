@@ -290,7 +290,9 @@ const HERE = import.meta.dirname;
 const BUNDLE = path.join(HERE, 'dist', 'node.cjs');
 const options = { skip: !fs.existsSync(BUNDLE) && 'there is no dist/node.cjs; make it with: node bundle.mjs' };
 
-/** The bundle at work on a job in a folder of its own: `ask` sends a line and waits for the answer to it. */
+/**
+ * The bundle at work on a job in a folder of its own, or on many: `ask` sends a line and waits for the answer to it.
+ */
 function startBundle(files, document, context) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'quantlab-'));
   context.after(() => fs.rmSync(folder, { recursive: true }));
@@ -298,12 +300,13 @@ function startBundle(files, document, context) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), content);
   }
-  const child = spawn(process.execPath, [BUNDLE, 'job.json'], { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, [BUNDLE, document ? 'job.json' : '--serve'], { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
   const exited = once(child, 'exit');
   const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const receive = async () => JSON.parse((await lines.next()).value);
   return {
     receive,
+    send: (asked) => child.stdin.write(`${JSON.stringify(asked)}\n`),
     ask: (start, stop) => {
       child.stdin.write(`${JSON.stringify({ start, stop })}\n`);
       return receive();
@@ -387,4 +390,33 @@ test('outputs appended to a .tflite file are read by their place', options, asyn
   const untapped = startBundle(files, job(TFLITE), context);
   assert.deepEqual(await untapped.exited, [0, null]);
   assert.deepEqual(answers[0].outputs.yak, elementsOf(untapped.read('yak.npy'), Float32Array));
+});
+
+test('a kept process reads inside several variants, each of which it opens once', options, async (context) => {
+  const files = { ...modelFiles(), 'zebra.npy': npy(ZEBRA), 'yak.npy': npy(new Float32Array(12)) };
+  const tfjs = job({ ...PORTS, taps: { file: 'tfjs.bin', names: ['doubled'] } });
+  const tflite = job({ ...TFLITE, taps: { file: 'tflite.bin', names: ['mul'], positions: [1] } });
+  const expected = new Map();
+  for (const asked of [tfjs, tflite]) {
+    const alone = startBundle(files, asked, context);
+    await alone.receive();
+    const answer = await alone.ask(1, 3);
+    expected.set(asked, contentOf(answer, alone.read(asked.taps.file)));
+    await alone.end();
+  }
+  const shared = startBundle(files, null, context);
+  const received = [];
+  for (const [asked, others] of [[tfjs, ['ready']], [tflite, ['ready']], [tfjs, []], [tflite, []]]) {
+    shared.send({ ...asked, read: { start: 1, stop: 3 } });
+    for (const type of others) assert.equal((await shared.receive()).type, type);
+    const answer = await shared.receive();
+    assert.deepEqual(contentOf(answer, shared.read(asked.taps.file)), expected.get(asked));
+    assert.deepEqual(await shared.receive(), { type: 'done' });
+  }
+  shared.send(job({ ...PORTS, stop: 5 }));
+  do received.push((await shared.receive()).type); while (received.at(-1) !== 'done');
+  assert.deepEqual(received, ['ready', 'progress', 'progress', 'progress', 'done']);
+  shared.send({ ...tfjs, read: { start: 4, stop: 9 } });
+  assert.equal((await shared.receive()).type, 'failed');
+  assert.equal(await shared.end(), 0);
 });
