@@ -20,9 +20,6 @@ __all__ = ["Quick", "longest_first", "mark_by_fixtures", "starts_slowly"]
 FIXTURES = {"digits_study", "fashion", "odd_variants", "own_models", "real_variants", "small_models", "workbench"}
 """What is made by children; a fixture that uses one of them counts too."""
 
-FILES = {"test_onnx_real.py", "test_runtimes_browser.py"}
-"""Files that start children throughout."""
-
 LONGEST = (
     "test_runtimes_browser.py",
     "test_runtimes_python.py",
@@ -63,7 +60,7 @@ MARK_IT = "this test is not quick: it {}; mark it, or its file, with pytest.mark
 def mark_by_fixtures(items: Sequence[pytest.Item]) -> None:
     """Mark what uses a fixture that children make."""
     for item in items:
-        if item.path.name in FILES or FIXTURES & set(getattr(item, "fixturenames", ())):
+        if FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("starts_children")
 
 

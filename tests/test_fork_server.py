@@ -16,7 +16,7 @@ import pytest
 from contracts import child_processes
 from fork_child import __file__ as fork_child
 
-from quantlab.processes import Child, ChildDied, ChildStalled, PythonModule, fork_servers
+from quantlab.processes import Child, ChildDied, ChildStalled, Preload, PythonModule, fork_servers
 from quantlab.user_modules import look_in_current_folder
 
 pytestmark = [
@@ -50,9 +50,11 @@ def _no_process_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def start(tmp_path) -> Callable[..., Child]:
-    def start(module: str = "fork_child", *, environment=None, temporary: Path | None = None, preload=()) -> Child:
+    def start(
+        module: str = "fork_child", *, environment=None, temporary: Path | None = None, preload=(), without=()
+    ) -> Child:
         return Child(
-            PythonModule(module, preload),
+            PythonModule(module, Preload(preload, without)),
             log=tmp_path / "child.log",
             environment={**ENVIRONMENT, **(environment or {})},
             temporary=temporary,
@@ -148,6 +150,12 @@ class TestSurroundings:
             drawn = ask(one, code), ask(other, code)
             assert server_of(one) == server_of(other)
         assert all(a != b for a, b in zip(*drawn, strict=True))
+
+    def test_what_is_preloaded_does_without_what_no_child_needs(self, start):
+        code = "import sys; say('_pydecimal' in sys.modules); import _decimal; say('_decimal' in sys.modules)"
+        with start(environment={"TF_DECIMAL": "1"}, preload=("decimal",), without=("_decimal",)) as child:
+            child.send({"code": code})
+            assert [said.get("value") for said in child.messages(SECONDS)] == [True, True, None]
 
     def test_temporary_files_go_with_the_child(self, start, tmp_path):
         with start(temporary=tmp_path / "temporary") as child:
@@ -438,10 +446,10 @@ class TestServers:
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from quantlab.processes import Child, ChildDied, PythonModule, fork_servers
+from quantlab.processes import Child, ChildDied, Preload, PythonModule, fork_servers
 
 def start(preload=(), environment={}, module="fork_child"):
-    return Child(PythonModule(module, tuple(preload)), log=Path("child.log"), environment=environment,
+    return Child(PythonModule(module, Preload(tuple(preload))), log=Path("child.log"), environment=environment,
                  temporary=Path("temporary"))
 
 def ask(child, code):

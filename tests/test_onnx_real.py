@@ -6,6 +6,8 @@ from contracts import refuse_absent
 from quantlab.runtimes import RUNTIMES
 from quantlab.study import AnalyzeOptions, analyze
 
+pytestmark = pytest.mark.starts_children
+
 NAMES = ("onnx-float32", "onnx-float16", "onnx-dynamic", "onnx-int8")
 PLACES = ("python", "node-wasm", "chromium-wasm")
 

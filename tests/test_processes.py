@@ -130,6 +130,20 @@ time.sleep(600)
     assert _is_gone(int(noted.read_text()))
 
 
+def test_a_long_request_to_a_child_that_never_reads_stalls(log):
+    with python_child(log, "import time; time.sleep(600)") as child:
+        child.send({"task": "echo", "text": "a" * 1_000_000})
+        with pytest.raises(ChildStalled):
+            child.receive(0.2)
+    assert not child.alive
+
+
+def test_a_long_request_arrives_whole(log):
+    with python_child(log, SERVER) as child:
+        child.send({"task": "echo", "text": "a" * 1_000_000})
+        assert list(child.messages(60)) == [{"type": "echo", "text": "a" * 1_000_000}, {"type": "done"}]
+
+
 def _is_gone(pid):
     """A process that is nobody's child any more takes the system a moment."""
     for _ in range(200):

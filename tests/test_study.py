@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from study_fixtures import (
 
 from quantlab import AnalyzeOptions, ModelOptions, analyze
 from quantlab.errors import UsageError
+from quantlab.processes import ChildDied, living_children
 from quantlab.runtimes.node import find_node
 from quantlab.types import Study, Trial
 from quantlab_reports.table import heading
@@ -252,6 +254,49 @@ def test_a_killed_study_goes_on_where_it_was(setting, runtime, place):
     assert (result[0] == 0.125).all()
     np.testing.assert_array_equal(result[1:], expected[1:])
     assert list((place / "digits.study" / "outputs").rglob("*.partial")) == []
+
+
+class Losing(Heard):
+    """Kills every child of the study once a step has begun, as a system does that ran out of memory."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__()
+        self.step, self.before = step, living_children()
+
+    def begin(self, step: str, samples: int = 0) -> None:
+        del samples
+        if step == self.step:
+            threading.Thread(target=self._kill).start()
+
+    def _kill(self) -> None:
+        until = time.monotonic() + PATIENCE
+        while not (begun := living_children() - self.before) and time.monotonic() < until:
+            time.sleep(0.001)
+        for child in begun:
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("lost", "step", "what"),
+    [
+        pytest.param("model", "open digits.keras", "open digits.keras", id="opening the model"),
+        pytest.param("outputs/reference", "run reference in python", "run the reference", id="running the reference"),
+    ],
+)
+def test_a_study_that_loses_what_it_needs_says_that_it_goes_on(lost, step, what, place, monkeypatch):
+    shutil.rmtree(place / "digits.study" / lost)
+    monkeypatch.chdir(place)
+    options = AnalyzeOptions(settings=SETTINGS, layers=False, costs=False)
+    with pytest.raises(ChildDied) as died:
+        analyze("digits.keras", data="digits.npz", options=options, progress=Losing(step))
+    assert re.fullmatch(
+        f"could not {what}: the process was ended by SIGKILL, which may be the system that ran out of memory"
+        "(; its log ends with: .+)?; the same command goes on where it was",
+        str(died.value),
+    )
+    study, heard = again(place)
+    assert heard.ended[step] == "done"
+    assert not study.failed
 
 
 def interrupted(place: Path, ready: Path, **env: str) -> tuple[int, str, str]:

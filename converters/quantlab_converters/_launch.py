@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.errors import QuantlabError
-from quantlab.processes import Child, ChildPool, Message, PythonModule, python_environment
+from quantlab.processes import Child, ChildPool, Message, Preload, PythonModule, python_environment
 from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
 from quantlab_converters._converter import ConversionRequest
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
 
 
-def preloaded(source_format: str | None) -> tuple[str, ...]:
+def preloaded(source_format: str | None) -> Preload:
     """What a converting process finds imported; a source that is an artifact already needs no TensorFlow."""
     return CONVERTERS_WITHOUT_TENSORFLOW if source_format else CONVERTERS
 

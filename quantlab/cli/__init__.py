@@ -27,6 +27,14 @@ _STOPPED_SENTENCE = "quantlab: stopped; the same command goes on where it was"
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; `--debug` anywhere shows tracebacks."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # while this program imports what typer, which answers later ones, is in
+        print(_STOPPED_SENTENCE, file=sys.stderr)
+        return STOPPED
+
+
+def _run(arguments: Sequence[str]) -> int:
     from quantlab.cli._app import app
 
     # For what a user's own loader may import; our children are told by themselves.

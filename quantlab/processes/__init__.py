@@ -10,6 +10,7 @@ from quantlab.processes.child import Child, ChildDied, ChildStalled, living_chil
 from quantlab.processes.environment import import_path, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
+from quantlab.processes.process import Preload
 from quantlab.processes.serving import Emit, Message, describe, import_modules, serve
 from quantlab.processes.start import PythonModule
 
@@ -21,6 +22,7 @@ __all__ = [
     "Emit",
     "Lane",
     "Message",
+    "Preload",
     "PythonModule",
     "describe",
     "end_fork_servers",

@@ -23,6 +23,9 @@ __all__ = ["Child", "ChildDied", "ChildStalled", "living_children"]
 
 _LOG_TAIL_BYTES = 4000
 
+_PIPE_BYTES = 4096
+"""What a pipe takes in any case before anybody reads (PIPE_BUF of pipe(7))."""
+
 
 class ChildDied(QuantlabError):
     """The child ended without saying that it was done, or could not be started."""
@@ -139,7 +142,13 @@ class Child:
     def send(self, document: Mapping[str, Any]) -> None:
         """Write one request; a child that is gone, or was closed, is noticed by the next `receive`."""
         line = json.dumps(document, allow_nan=False).encode() + b"\n"
-        with contextlib.suppress(BrokenPipeError, ValueError):  # writing into what is closed is a ValueError
+        if len(line) <= _PIPE_BYTES:
+            self._write(line)
+        else:  # a child that never reads must stall, and not keep us
+            threading.Thread(target=self._write, args=(line,), daemon=True).start()
+
+    def _write(self, line: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):  # writing into what is closed is a ValueError
             self._process.stdin.write(line)
             self._process.stdin.flush()
 

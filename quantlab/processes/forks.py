@@ -19,12 +19,12 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import IO, Any, BinaryIO
 
 from quantlab.processes.environment import import_path
-from quantlab.processes.process import Surroundings
+from quantlab.processes.process import Preload, Surroundings
 from quantlab.processes.signals import ending_of
 
 __all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "warm_up"]
@@ -192,21 +192,21 @@ def _superfluous() -> list[_ForkServer]:
     return [_servers.pop(key) for key in (*ended, *idle[: max(0, excess)])]
 
 
-def warm_up(environment: Mapping[str, str], preload: Sequence[str]) -> None:
+def warm_up(environment: Mapping[str, str], preload: Preload) -> None:
     """Let the server for these variables import modules, while this program does something else."""
     server = _server({**os.environ, **environment})
     if server is not None:
-        server.ask({"preload": list(preload)})
+        server.ask({"preload": asdict(preload)})
 
 
-def fork(module: str, preload: Sequence[str], surroundings: Surroundings) -> "Forked | None":
+def fork(module: str, preload: Preload, surroundings: Surroundings) -> "Forked | None":
     """A child that runs a module; None where children cannot be forks, and must be started as new processes."""
     for _ in range(2):  # a server that was killed is started again
         server = _server(surroundings.environment)
         if server is None:
             return None
         request = {
-            "preload": list(preload),
+            "preload": asdict(preload),
             "module": module,
             "environment": dict(surroundings.environment),
             "folder": os.getcwd(),  # noqa: PTH109 (as a text)

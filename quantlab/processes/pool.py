@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from quantlab.processes.child import Child
+from quantlab.processes.process import Preload
 
 __all__ = ["ChildPool", "Lane", "end_lasting_children", "idle_children"]
 
@@ -44,7 +45,7 @@ class ChildPool:
     """For job documents and logs, and in `temporary` the folders of children; of one pool at a time."""
     stall_seconds: float
     """How long a child may say nothing."""
-    preload: tuple[str, ...]
+    preload: Preload
     """What workers in Python find imported."""
     _idle: dict[str, list[Child]] = field(default_factory=dict)
     _all: list[Child] = field(default_factory=list)

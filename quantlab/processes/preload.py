@@ -5,22 +5,31 @@ Modules that start threads are left out (see `quantlab.worker.fork_server`), as 
 
 from quantlab.processes.environment import python_environment
 from quantlab.processes.forks import warm_up
+from quantlab.processes.process import Preload
 
 __all__ = ["CONVERTERS", "CONVERTERS_WITHOUT_TENSORFLOW", "WORKERS", "WORKERS_WITHOUT_TENSORFLOW", "warm_up_for_study"]
 
-WORKERS_WITHOUT_TENSORFLOW: tuple[str, ...] = ("onnx", "quantlab.models", "quantlab.runtimes._executors")
+WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", "quantlab.runtimes._executors"))
 """For workers that run artifacts which TensorFlow has no part in."""
 
-WORKERS: tuple[str, ...] = (
-    *("tensorflow", "keras", "tf_keras", "ai_edge_litert.interpreter", "h5py"),
-    *WORKERS_WITHOUT_TENSORFLOW,
+WORKERS = Preload(
+    (
+        *("tensorflow", "keras", "tf_keras", "ai_edge_litert.interpreter", "h5py"),
+        *WORKERS_WITHOUT_TENSORFLOW.modules,
+    ),
+    # A third of the time that the others take. Keras has wrappers for scikit-learn and takes frames of pandas,
+    # TensorFlow Lite converts functions of JAX; nothing of that is done here.
+    without=("jax", "pandas", "sklearn"),
 )
 """For workers that open models of TensorFlow and run its artifacts."""
 
-CONVERTERS_WITHOUT_TENSORFLOW: tuple[str, ...] = ("quantlab_converters._table",)
+CONVERTERS_WITHOUT_TENSORFLOW = Preload(("quantlab_converters._table",))
 """For the conversion of a model that is an artifact already."""
 
-CONVERTERS: tuple[str, ...] = (*CONVERTERS_WITHOUT_TENSORFLOW, "tensorflow", "keras", "tf_keras", "tensorflowjs")
+CONVERTERS = Preload(
+    (*CONVERTERS_WITHOUT_TENSORFLOW.modules, "tensorflow", "keras", "tf_keras", "tensorflowjs"),
+    without=("sklearn",),  # tensorflowjs does not do without the others
+)
 """For the conversion of a model of TensorFlow."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-__all__ = ["Process", "Surroundings"]
+__all__ = ["Preload", "Process", "Surroundings"]
 
 
 class Process(Protocol):
@@ -32,6 +32,15 @@ class Process(Protocol):
 
     def end(self) -> None:
         """End it and its process group, and wait until it is gone; nothing happens where it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preload:
+    """What a fork server imports before it forks: slow, and the same for every child."""
+
+    modules: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """What those modules import where it is installed, and do without elsewhere; a child may still import it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, cast
 
 from quantlab.processes import forks
 from quantlab.processes.environment import import_path
-from quantlab.processes.process import Process, Surroundings
+from quantlab.processes.process import Preload, Process, Surroundings
 from quantlab.processes.signals import ending_of
 
 __all__ = ["PythonModule", "start"]
@@ -22,8 +22,7 @@ class PythonModule:
     """A module that a child runs as `python -m` does, without looking into the current folder first."""
 
     name: str
-    preload: tuple[str, ...] = ()
-    """What a fork server imports before it forks: slow, and the same for every child."""
+    preload: Preload = field(default_factory=Preload)
 
 
 def start(program: Sequence[str] | PythonModule, surroundings: Surroundings) -> Process:

@@ -30,9 +30,6 @@ from quantlab.runtimes._browser_tree import end_browser, peak_memory_bytes
 from quantlab.runtimes._bundle import DIST
 from quantlab.runtimes._page_server import Parent, Served, start_server
 
-_START_SECONDS = 30.0
-"""For a browser to start, and for a page to ask for its job: a machine that is busy with other studies takes a few."""
-
 _CLOSE_SECONDS = 10.0
 """For a browser to close a page that has done its work."""
 
@@ -56,12 +53,12 @@ _CRASHED = (
 )
 _GONE = "the browser ended in the middle of its work, which may be the system that ran out of memory"
 _NOT_STARTED = (
-    f"the browser did not start within {_START_SECONDS:g} seconds; close programs that keep this machine busy, or name "
-    f"another browser with QUANTLAB_CHROME"
+    "the browser did not start within {:g} seconds; close programs that keep this machine busy, or name another "
+    "browser with QUANTLAB_CHROME"
 )
 _NOT_LOADED = (
-    f"the page did not load in the browser within {_START_SECONDS:g} seconds; close programs that keep this machine "
-    f"busy, and if it still does not load, install quantlab again, since a file of it may be missing"
+    "the page did not load in the browser within {:g} seconds; close programs that keep this machine busy, and if it "
+    "still does not load, install quantlab again, since a file of it may be missing"
 )
 _NO_SANDBOX = (
     "the browser found no sandbox that it may use; allow user namespaces (on Debian and Ubuntu "
@@ -149,7 +146,7 @@ async def _launch(chromium: BrowserType, wanted: Mapping[str, Any], extra: tuple
         headless=True,
         args=[*_FLAGS, *extra],
         chromium_sandbox=wanted["sandbox"],
-        timeout=_START_SECONDS * 1000,
+        timeout=wanted["start_seconds"] * 1000,
         # The parent decides when we end; nobody else's Ctrl-C does.
         handle_sigint=False,
         handle_sigterm=False,
@@ -200,16 +197,16 @@ class _Host:
         return self.browser is not None and self.browser.is_connected()
 
 
-async def _show(browser: Browser, address: str, host: _Host, talk: _Talk) -> bool:
+async def _show(browser: Browser, address: str, host: _Host, talk: _Talk, seconds: float) -> bool:
     """Open the page, wait for its last message and close it; whether the browser is as it was before."""
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(seconds):
             devtools = await browser.new_browser_cdp_session()
             context = await _open(devtools, address, talk)
             await talk.opened.wait()
             host.graphics |= await _graphics(devtools)  # not before: a browser that has just started has none
     except TimeoutError:
-        talk.fail(_NOT_LOADED)
+        talk.fail(_NOT_LOADED.format(seconds))
     await talk.ended.wait()
     return talk.done and await _close(devtools, context) and host.graphics <= await _graphics(devtools)
 
@@ -254,10 +251,10 @@ async def _close(devtools: CDPSession, context: str) -> bool:
     return True
 
 
-def _why(error: Error) -> str:
-    """What Playwright says when a browser does not start, without the log that it adds."""
+def _why(error: Error, seconds: float) -> str:
+    """What Playwright says when a browser does not start in time or at all, without the log that it adds."""
     if isinstance(error, PlaywrightTimeoutError):
-        return _NOT_STARTED
+        return _NOT_STARTED.format(seconds)
     text = str(error)
     if "No usable sandbox" in text or "sandbox_host_linux" in text:
         return _NO_SANDBOX
@@ -281,10 +278,11 @@ async def _run(job: Message, host: _Host, talk: _Talk) -> bool:
     except OSError as error:
         talk.fail(f"no port on 127.0.0.1 could be had for the page ({error.strerror}); close programs that hold many")
         return False
+    seconds = float(job["browser"]["start_seconds"])
     try:
-        whole = await _show(await host.started(job, address), address, host, talk)
+        whole = await _show(await host.started(job, address), address, host, talk, seconds)
     except Error as error:
-        talk.fail(_why(error))
+        talk.fail(_why(error, seconds))
         return False
     if whole:
         await asyncio.to_thread(stop)

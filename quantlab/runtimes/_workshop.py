@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
-from quantlab.processes import Child, ChildPool, Lane, Message
+from quantlab.processes import Child, ChildPool, Lane, Message, Preload
 from quantlab.processes.preload import WORKERS
 from quantlab.runtimes.exchange import Job, TimingPlan
 
@@ -59,4 +59,4 @@ class Runtime:
 class Workshop(ChildPool):
     """The children of a study, whose workers find TensorFlow imported where nothing else is said."""
 
-    preload: tuple[str, ...] = WORKERS
+    preload: Preload = WORKERS

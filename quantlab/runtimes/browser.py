@@ -115,13 +115,19 @@ def graphics_cards(root: Path) -> str:
 def start(document: Message, workshop: Workshop) -> Child:
     """A process that works on a job document in a browser of its own."""
     child = workshop.keep(_driver(workshop))
-    child.send(_with_browser(document))
+    child.send(_with_browser(document, workshop))
     return child
 
 
-def _with_browser(document: Message) -> Message:
+_START_SECONDS = 30.0
+"""For a browser to start, and for a page to ask for its job: a machine that is busy with other studies takes a few."""
+
+
+def _with_browser(document: Message, workshop: Workshop) -> Message:
     program, _ = find_browser()
-    return {**document, "browser": {"program": program, "sandbox": _sandboxed()}}
+    # Half of what the driver may be silent, or it would be ended before it can tell.
+    seconds = min(_START_SECONDS, workshop.stall_seconds / 2)
+    return {**document, "browser": {"program": program, "sandbox": _sandboxed(), "start_seconds": seconds}}
 
 
 def _driver(workshop: Workshop) -> Child:
@@ -160,7 +166,7 @@ def _variables(folder: Path) -> dict[str, str]:
 
 def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
     """Run a job in a browser that is kept for the next."""
-    document = _with_browser(job_document(job))
+    document = _with_browser(job_document(job), workshop)
     # WebGPU needs a browser that is started with other flags.
     flags = " webgpu" if job.backend == "webgpu" else ""
     return ask_kept(f"chromium {document['browser']['program']}{flags}", document, workshop, lambda: _driver(workshop))

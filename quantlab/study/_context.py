@@ -3,7 +3,8 @@
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from quantlab.errors import ModelError
 from quantlab.models import ModelFile
-from quantlab.processes import Message
+from quantlab.processes import ChildDied, Message
 from quantlab.processes.preload import WORKERS, WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress
 from quantlab.runtimes import Workshop, python
@@ -19,7 +20,24 @@ from quantlab.store import Store, key_of
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import ModelDescription, OpenedModel, TensorSpec
 
-__all__ = ["Context", "artifact_format", "model_identity", "model_message", "open_model", "workshop_for"]
+__all__ = [
+    "Context",
+    "artifact_format",
+    "indispensable",
+    "model_identity",
+    "model_message",
+    "open_model",
+    "workshop_for",
+]
+
+
+@contextmanager
+def indispensable(step: str) -> Iterator[None]:
+    """Do what no study can do without: a process that dies of it ends the study, which says what was lost."""
+    try:
+        yield
+    except ChildDied as error:
+        raise ChildDied(f"could not {step}: {error}; the same command goes on where it was") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +126,8 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     context.progress.begin(step)
     meanwhile()
     request = {"request": "open", "model": model_message(context)}
-    said = python.answer(request, "opened", context.workshop, error=ModelError)
+    with indispensable(step):
+        said = python.answer(request, "opened", context.workshop, error=ModelError)
     opened = OpenedModel(_description(said), Path(said["source"]).absolute(), said["format"])
     context.store.write(record, opened)
     context.progress.end(step, "done")

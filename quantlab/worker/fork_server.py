@@ -6,8 +6,9 @@ be too long, and no file is left.
 
 A request is the length of a JSON document (4 bytes, big endian) and the document:
 
-- `preload`: modules that this process imports before it forks; one that cannot be imported is left to the child, which
-  fails on it as it would alone.
+- `preload`: `modules` that this process imports before it forks; one that cannot be imported is left to the child,
+  which fails on it as it would alone. They find nothing of what `without` names, and do without: libraries that are
+  slow to import, and that no child needs. A child may import them all the same.
 - `module`, `environment`, `folder`, `import_path`: what the child runs as `python -m` would, and in which surroundings.
 - `temporary`: a folder of the child's own, made before it and removed when it has ended; or null.
 
@@ -103,14 +104,14 @@ class _Server:
         except (EOFError, OSError):
             return False
         request = json.loads(document)
-        self._preload(request["preload"])
+        self._preload(**request["preload"])
         if descriptors:
             self._fork(request, descriptors)
         return True
 
-    def _preload(self, modules: list[str]) -> None:
+    def _preload(self, modules: list[str], without: list[str]) -> None:
         missing = [name for name in modules if name not in self.preloaded]
-        with self._ending_with_the_owner():
+        with self._ending_with_the_owner(), _absent(without):
             for name in missing:
                 self.preloaded.add(name)
                 try:
@@ -210,6 +211,18 @@ class _Server:
             traceback.print_exc()  # into the child's log, once nobody listens to the control socket
         finally:
             os._exit(status)
+
+
+@contextlib.contextmanager
+def _absent(names: list[str]) -> Iterator[None]:
+    """Have Python say of libraries that are not imported yet that they are not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None means that it cannot be imported
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _fork_quietly() -> int:
