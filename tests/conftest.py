@@ -1,5 +1,6 @@
 """What several test files share: the real models, small models of every kind, and both opened and converted once."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(import_count)
     if config.getoption("quick"):
         config.pluginmanager.register(quick.Quick())
+
+
+def pytest_collection_finish() -> None:
+    """Have nobody look for garbage in what is imported by now: statsmodels does at each call."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from quantlab.processes import Child, PythonModule, python_environment
-from quantlab.processes.preload import WORKERS
+from quantlab.processes.preload import CONVERTERS, WORKERS
 
 __all__ = ["QUANTLAB", "Made", "kept", "made_once", "make_in_fork", "shared_once"]
 
@@ -91,14 +91,15 @@ def _variables() -> list[tuple[str, str]]:
     return [(name, os.environ.get(name, "")) for name in _VARIABLES]
 
 
-def make_in_fork(module: str, request: Mapping[str, Any], log: Path) -> None:
+def make_in_fork(module: str, request: Mapping[str, Any], log: Path, *, onednn: bool = True) -> None:
     """Let a module that serves (`quantlab.processes.serve`) answer one request: TensorFlow stays out of this process.
 
-    It is a fork of the server that workers are forked from, which has imported TensorFlow for all of them.
+    It is a fork of the server that workers are forked from, which has imported TensorFlow for all of them; or, without
+    oneDNN, of that of the converters.
     """
     # The variables that workers have too, or it would be another server that imports it once more.
-    environment = {**python_environment(onednn=True), "OMP_NUM_THREADS": "1"}
-    child = Child(PythonModule(module, WORKERS), log=log, environment=environment)
+    environment = {**python_environment(onednn=onednn), "OMP_NUM_THREADS": "1"}
+    child = Child(PythonModule(module, WORKERS if onednn else CONVERTERS), log=log, environment=environment)
     with child:
         child.send(request)
         *_, last = child.messages(_PATIENCE)

@@ -1,13 +1,10 @@
 """The tfjs variants against the official converter's, from the same SavedModels: every byte of every weight file."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from contracts import convert
-from import_count import COUNTED
+from official import converted_officially
 
 from quantlab.models import ModelOptions
 from quantlab_converters import ConversionRequest
@@ -18,14 +15,6 @@ FLAGS = {
     "uint8": ["--quantize_uint8=*"],
     "uint16": ["--quantize_uint16=*"],
 }
-
-# What the script `tensorflowjs_converter` calls with its arguments, over and over in one process: it imports for 5 s.
-OFFICIAL = """
-import json, sys
-from tensorflowjs.converters.converter import convert
-for arguments in json.load(sys.stdin):
-    convert(arguments)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +34,7 @@ def official(saved_models, tmp_path_factory):
         ["--input_format=tf_saved_model", *FLAGS[scheme], str(saved_models[name]), str(folder)]
         for (name, scheme), folder in folders.items()
     ]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": COUNTED}
-    command = [sys.executable, "-c", OFFICIAL]
-    subprocess.run(command, input=json.dumps(commands), text=True, env=environment, check=True)
+    converted_officially(commands, root / "official.log")
     return folders
 
 

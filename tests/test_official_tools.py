@@ -1,18 +1,18 @@
 """A study against a loop over the official tools, on the same samples: the same number of right answers everywhere.
 
-`python test_official_tools.py JOB.json` is that loop. It makes the artifacts as a user of TensorFlow and tensorflowjs
-would, and runs them without quantlab.
+Run as a program it serves, and is that loop: it makes the artifacts as a user of TensorFlow and tensorflowjs would, and
+runs them without quantlab. oneDNN is off, else tensorflowjs refuses what TensorFlow's optimizer makes of the graph.
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from contracts import evaluate_graph
+from kept import make_in_fork
+
+from quantlab.processes import serve
 
 pytestmark = pytest.mark.starts_children
 
@@ -51,17 +51,7 @@ def test_as_many_right_answers(model, data, limit, data_folder, tmp_path):
 
 
 def official(job, folder):
-    (folder / "job.json").write_text(json.dumps(job))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-        "TF_ENABLE_ONEDNN_OPTS": "0",  # else tensorflowjs refuses what TensorFlow's optimizer makes of the graph
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
-    command = [sys.executable, __file__, str(folder / "job.json")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    make_in_fork("test_official_tools", job, folder / "official.log", onednn=False)
     return json.loads(Path(job["work"], "right.json").read_text())
 
 
@@ -139,4 +129,4 @@ def ask_interpreter(content, samples):
 
 
 if __name__ == "__main__":
-    loop(json.loads(Path(sys.argv[1]).read_text()))
+    serve(lambda job, _: loop(job))

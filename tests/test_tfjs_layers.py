@@ -1,15 +1,12 @@
 """tfjs' layers-models: bytes of the official converter, what cannot be one, how it runs, and what 8 bits do to it."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from contracts import convert, names_in_library_order, run_job
-from import_count import COUNTED
+from official import converted_officially
 
 from quantlab import analyze
 from quantlab.artifacts import ARTIFACTS
@@ -26,13 +23,6 @@ FLAGS = {
     "uint8": ["--quantize_uint8=*"],
     "uint16": ["--quantize_uint16=*"],
 }
-
-OFFICIAL = """
-import json, sys
-from tensorflowjs.converters.converter import convert
-for arguments in json.load(sys.stdin):
-    convert(arguments)
-"""
 
 H5 = ["keras2_conv", "keras2_recurrent", "pretrainedResnet", "vww_96"]
 SAVED = ["keras2_keras"]
@@ -63,9 +53,7 @@ def official(model_files, workbench, tmp_path_factory):
         for (name, scheme), folder in folders.items()
         for kind, path in [converted_from(name, model_files, workbench)]
     ]
-    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": COUNTED}
-    command = [sys.executable, "-c", OFFICIAL]
-    subprocess.run(command, input=json.dumps(commands), text=True, env=environment, check=True)
+    converted_officially(commands, root / "official.log")
     return folders
 
 

@@ -2,13 +2,11 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from official import weights_read_officially
 from weight_models import FAINT, HandMade, compared, odd_variants, real_variants, write_tflite  # noqa: F401  # fixtures
 
 from quantlab.artifacts import ARTIFACTS
@@ -51,28 +49,6 @@ def figures_of(row):
     return {name: getattr(row, name) for name in names}
 
 
-def official_weights(*folders, target):
-    """What the official reader makes of each folder's weights; in a child, so that TensorFlow stays out of here."""
-    code = (
-        "import json, sys, numpy as np; from pathlib import Path; from tensorflowjs.read_weights import read_weights\n"
-        "for place, folder in enumerate(sys.argv[2:]):\n"
-        "    manifest = json.loads(Path(folder, 'model.json').read_text())['weightsManifest']\n"
-        "    read = read_weights(manifest, folder, flatten=True)\n"
-        "    data = {str(number): each['data'] for number, each in enumerate(read)}\n"
-        "    np.savez(f'{sys.argv[1]}/{place}.npz', names=[each['name'] for each in read], **data)"
-    )
-    environment = {**os.environ, "TFDF_DISABLE_WELCOME_MESSAGE": "1"}
-    command = [sys.executable, "-c", code, str(target), *map(str, folders)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [_named(target / f"{place}.npz") for place in range(len(folders))]
-
-
-def _named(file):
-    with np.load(file) as arrays:
-        return {str(name): arrays[str(number)] for number, name in enumerate(arrays["names"])}
-
-
 def tfjs_channels(name, shape):
     if len(shape) < 2:
         return ()
@@ -82,7 +58,7 @@ def tfjs_channels(name, shape):
 @pytest.mark.parametrize("model", ["fashion", "kws"])
 def test_tfjs_rows_equal_what_the_official_reader_gives(model, real_variants, tmp_path):  # noqa: F811  # pytest fills it
     variants = real_variants(model)
-    expected, actual = official_weights(variants["tfjs-float32"], variants["tfjs-uint8"], target=tmp_path)
+    expected, actual = weights_read_officially([variants["tfjs-float32"], variants["tfjs-uint8"]], tmp_path)
     rows = compared(variants, "tfjs-uint8")
     assert [row.tensor for row in rows] == list(actual)
     assert {row.reason for row in rows} == {None}

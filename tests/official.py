@@ -1,0 +1,56 @@
+"""The official tools, called as their own programs call them, in a fork of the server that converters are forked from.
+
+Their programs import TensorFlow for seconds each. Nothing of quantlab's conversions takes part in what is done here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from kept import make_in_fork
+
+from quantlab.processes import Emit, Message, serve
+
+__all__ = ["converted_officially", "weights_read_officially"]
+
+
+def converted_officially(commands: Sequence[Sequence[str]], log: Path) -> None:
+    """Call `tensorflowjs_converter` with each command's arguments, one after the other."""
+    make_in_fork("official", {"commands": [list(each) for each in commands]}, log, onednn=False)
+
+
+def weights_read_officially(folders: Sequence[Path], target: Path) -> list[Mapping[str, npt.NDArray[Any]]]:
+    """Each graph-model's weights by name, as tensorflowjs' own reader decodes them; they lie in a folder meanwhile."""
+    request = {"folders": [str(each) for each in folders], "target": str(target)}
+    make_in_fork("official", request, target / "official.log", onednn=False)
+    return [_named(target / f"{place}.npz") for place in range(len(folders))]
+
+
+def _named(file: Path) -> dict[str, npt.NDArray[Any]]:
+    with np.load(file) as arrays:
+        return {str(name): arrays[str(number)] for number, name in enumerate(arrays["names"])}
+
+
+def _answer(request: Message, _: Emit) -> None:
+    from tensorflowjs.converters.converter import convert
+
+    for command in request.get("commands", ()):
+        convert(command)
+    for place, folder in enumerate(request.get("folders", ())):
+        _read(Path(folder), Path(request["target"], f"{place}.npz"))
+
+
+def _read(folder: Path, target: Path) -> None:
+    from tensorflowjs.read_weights import read_weights
+
+    manifest = json.loads((folder / "model.json").read_text())["weightsManifest"]
+    read = read_weights(manifest, str(folder), flatten=True)
+    data = {str(number): each["data"] for number, each in enumerate(read)}
+    np.savez(target, names=[each["name"] for each in read], **data)
+
+
+if __name__ == "__main__":
+    serve(_answer)
