@@ -14,12 +14,17 @@ from kept import make_in_fork
 
 from quantlab.processes import Emit, Message, serve
 
-__all__ = ["converted_officially", "weights_read_officially"]
+__all__ = ["converted_officially", "run_as_program", "weights_read_officially"]
 
 
 def converted_officially(commands: Sequence[Sequence[str]], log: Path) -> None:
     """Call `tensorflowjs_converter` with each command's arguments, one after the other."""
     make_in_fork("official", {"commands": [list(each) for each in commands]}, log, onednn=False)
+
+
+def run_as_program(text: str, log: Path) -> None:
+    """Run the text of a Python program in the current folder, as `python -c` does."""
+    make_in_fork("official", {"program": text}, log)
 
 
 def weights_read_officially(folders: Sequence[Path], target: Path) -> list[Mapping[str, npt.NDArray[Any]]]:
@@ -35,6 +40,9 @@ def _named(file: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _answer(request: Message, _: Emit) -> None:
+    if "program" in request:
+        exec(request["program"], {"__name__": "__main__"})  # noqa: S102 (what quantlab recommends)
+        return
     from tensorflowjs.converters.converter import convert
 
     for command in request.get("commands", ()):

@@ -61,7 +61,7 @@ def test_a_child_that_dies_or_hangs(runtime, format_name, workbench, tmp_path):
     check_runtime_survives(runtime, workbench, format_name, tmp_path)
 
 
-@pytest.mark.parametrize(("runtime", "format_name"), PLACES)
+@pytest.mark.parametrize(("runtime", "format_name"), once_a_program())
 def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
     refuse_absent(runtime, format_name)
     check_runtime_times(runtime, workbench, format_name, tmp_path)

@@ -10,6 +10,7 @@ from quantlab.errors import QuantlabError
 from quantlab.processes import Child, ChildPool, Message, Preload, PythonModule, python_environment
 from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
 from quantlab_converters._converter import ConversionRequest
+from quantlab_converters._table import CONVERTERS as FORMATS
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
 
@@ -78,7 +79,7 @@ def _attempt(pool: ChildPool, log: Path, format_name: str, request: ConversionRe
                 done = message["type"] == "done"
                 yield from _result(message, at, request.schemes)
         finally:
-            if done:
+            if done and not FORMATS[format_name].alone:
                 child.end_of_request()
                 pool.give_back(_KIND, child)
             else:

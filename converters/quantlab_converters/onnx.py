@@ -8,9 +8,11 @@ tf2onnx does not write the same bytes twice: numbers in names, the order of weig
 value share go by chance. What is in the files is known by names without numbers (`quantlab.artifacts._onnx_names`).
 """
 
+import contextlib
+import io
+import logging
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -87,18 +89,29 @@ def _copy_whole(model_file: Path, target: Path) -> bool:
 
 
 def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, *_tf2onnx_words(saved_model, signature, target)], capture_output=True, text=True, check=False
-    )
-    print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
-    if done.returncode == 0 and target.is_file():
-        return
-    raise ConversionError(_explained(f"{done.stdout}\n{done.stderr}"))
+    """Call tf2onnx's program in this process, which has imported TensorFlow already."""
+    from tf2onnx import convert
+
+    said = io.StringIO()
+    handler, arguments = logging.StreamHandler(said), sys.argv
+    logging.getLogger().addHandler(handler)
+    sys.argv = ["tf2onnx.convert", *_tf2onnx_words(saved_model, signature, target)]
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            convert.main()
+    except (Exception, SystemExit) as error:
+        raise ConversionError(_explained(f"{said.getvalue()}\n{type(error).__name__}: {error}")) from error
+    finally:
+        sys.argv = arguments
+        logging.getLogger().removeHandler(handler)
+        print(said.getvalue(), file=sys.stderr)
+    if not target.is_file():
+        raise ConversionError(_explained(said.getvalue()))
 
 
 def _tf2onnx_words(saved_model: Path, signature: str, target: Path) -> list[str]:
     return [
-        *("-m", "tf2onnx.convert", "--saved-model", str(saved_model), "--signature_def", signature),
+        *("--saved-model", str(saved_model), "--signature_def", signature),
         *("--opset", str(OPSET), "--output", str(target)),
     ]
 
@@ -254,7 +267,7 @@ def _recipe(request: RecipeRequest) -> str:
     """A Python program, as `_make_base` and the schemes do it."""
     imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process"]
     if request.format is None:
-        words = _tf2onnx_words(request.source, request.signature, Path("source.onnx"))
+        words = ["-m", "tf2onnx.convert", *_tf2onnx_words(request.source, request.signature, Path("source.onnx"))]
         imports += ["import subprocess", "import sys"]
         made = [f"subprocess.run([sys.executable, *{words!r}], check=True)"]
     else:
@@ -305,6 +318,7 @@ _LINES: Mapping[str, Callable[[RecipeRequest], tuple[list[str], list[str]]]] = {
 CONVERTER = Converter(
     convert=_convert,
     packages=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
+    alone=True,
     recipe=_recipe,
     takes=("Keras 3", "Keras 2", "SavedModel", "ONNX"),
 )
