@@ -28,7 +28,13 @@ TFLITE = ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8", "
     [
         pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", 400, TFLITE, id="Fashion-MNIST"),
         # TensorFlow takes four seconds for each TFLite file of it.
-        pytest.param("mlperf-tiny/kws_ref_model", "kws01/kws01.npz", 200, ["tflite-float32", "tflite-int8"], id="keyword spotting"),
+        pytest.param(
+            "mlperf-tiny/kws_ref_model",
+            "kws01/kws01.npz",
+            200,
+            ["tflite-float32", "tflite-int8"],
+            id="keyword spotting",
+        ),
     ],
 )
 def test_as_many_right_answers(model, data, limit, flatbuffers, data_folder, tmp_path):
