@@ -202,7 +202,7 @@ def _mixed():
         pytest.param(
             _no_image,
             RGB,
-            "the image 'images/a.png' cannot be decoded (cannot identify image file 'images/a.png'); mend or remove it",
+            "the image 'images/a.png' is of no format that Pillow knows; mend or remove it",
             id="no image inside",
         ),
         pytest.param(

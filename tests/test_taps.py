@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -129,14 +130,17 @@ def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench
         first, second = (in_node(job, names, tmp_path / f"{place}.bin", workshop) for place in range(2))
         before = [{name: np.array(value) for name, value in each.read(0, 3).taps.items()} for each in (first, second)]
         started = workshop.started
-        keep = Child.messages
+        send = Child.send
 
-        def die(child, stall_seconds):
-            os.kill(child.pid, signal.SIGKILL)
-            return keep(child, stall_seconds)
+        def send_too_late(child, document):
+            if "read" in document:  # to a process that is shared
+                os.kill(child.pid, signal.SIGKILL)
+                while child.alive:
+                    time.sleep(0.01)
+            send(child, document)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Child, "messages", die)
+            patch.setattr(Child, "send", send_too_late)
             after = [first.read(0, 3)]
         after.append(second.read(0, 3))
         assert (first.lane, workshop.started - started) == (None, 2)

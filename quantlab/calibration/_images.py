@@ -208,7 +208,7 @@ def _sample(path: Path, plan: _Plan) -> Array:
     Raises:
         CalibrationError: If the file cannot be decoded, or has more than eight bits a channel.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as opened:
@@ -218,6 +218,8 @@ def _sample(path: Path, plan: _Plan) -> Array:
                     "save it as such"
                 )
             image = ImageOps.exif_transpose(opened).convert("L" if plan.colour == "grey" else "RGB")
+    except UnidentifiedImageError as error:
+        raise CalibrationError(f"the image '{path}' is of no format that Pillow knows; mend or remove it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise CalibrationError(f"the image '{path}' cannot be decoded ({error}); mend or remove it") from error
     height, width = plan.size
