@@ -1,6 +1,6 @@
 """What tests of studies share: a study of the embedded example, and models made on the spot.
 
-A test file asks for the fixtures with `pytest_plugins = ["study_fixtures"]`. A prepared study is kept (see `kept`), and
+conftest.py makes the fixtures known to all test files. A prepared study is kept (see `kept`), and
 copied by whoever changes it: the copy has the model opened, the variants converted and the outputs kept, so that a test
 pays for what it is about.
 

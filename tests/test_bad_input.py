@@ -18,8 +18,6 @@ from study_fixtures import DIGITS, rezipped, snapshot
 
 from quantlab.models import ModelOptions, identify
 
-pytest_plugins = ["study_fixtures"]
-
 
 def nothing(place: Path) -> None:
     """Needs no preparation."""

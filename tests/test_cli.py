@@ -19,8 +19,6 @@ from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERERS
 from quantlab_reports.document import KEYS, rows
 
-pytest_plugins = ["study_fixtures"]
-
 COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "doctor", "demo")
 
 

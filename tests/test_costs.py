@@ -18,8 +18,6 @@ from quantlab.types import Cost, Costs, Machine
 from quantlab_reports.costs import CostRow, cost_table, render_costs
 from quantlab_reports.inside import Selection
 
-pytest_plugins = ["study_fixtures"]
-
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
 TIMES = ("load_ms", "first_run_ms", "steady_median_ms", "steady_q1_ms", "steady_q3_ms", "steady_fastest_ms")
 UNKNOWN = (*TIMES, "steady_p95_ms", "peak_memory_bytes", "idle_memory_bytes", "own_memory_bytes")

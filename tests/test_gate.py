@@ -14,8 +14,6 @@ from quantlab.artifacts import artifact_sha256
 from quantlab.cli import run
 from quantlab.store import Store
 
-pytest_plugins = ["study_fixtures"]
-
 MARGIN = ("--max-accuracy-loss", "0.5pt")
 LABELS = np.arange(10_000) % 10
 

@@ -15,8 +15,6 @@ from official import run_as_program
 from quantlab.store import Store
 from quantlab.study._judging import recipe
 
-pytest_plugins = ["study_fixtures"]
-
 pytestmark = pytest.mark.starts_children
 
 SETTINGS = (

@@ -821,4 +821,4 @@ def test_the_action_gives_what_it_is_given_and_runs_none_of_it(tmp_path: Path) -
         "--help",
         evil,
     ]
-    assert COMMANDS["gate"].make_context("gate", arguments).params["setting"] == ["tfjs-uint8", "tflite-*"]
+    assert list(COMMANDS["gate"].make_context("gate", arguments).params["setting"]) == ["tfjs-uint8", "tflite-*"]

@@ -33,8 +33,6 @@ from quantlab.runtimes.node import find_node
 from quantlab.types import Study, Trial
 from quantlab_reports.table import heading
 
-pytest_plugins = ["study_fixtures"]
-
 pytestmark = pytest.mark.starts_children
 
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
