@@ -141,9 +141,10 @@ def look_inside(model: Path, data: str, study: Path, case: Case, samples: int) -
 
 @contextmanager
 def _timed(inside: Inside) -> Iterator[None]:
-    kept = [(taps._PythonSession, "read"), (taps._ChildSession, "read"), (LayerError, "of"), (_layers, "align")]
+    sessions = (taps._PythonSession, taps._SharedSession, taps._ChildSession)
+    kept = [*((session, "read") for session in sessions), (LayerError, "of"), (_layers, "align")]
     originals = [(owner, name, vars(owner)[name]) for owner, name in kept]
-    for session in (taps._PythonSession, taps._ChildSession):
+    for session in sessions:
         session.read = _reading(session.read, inside)  # type: ignore[method-assign]
     LayerError.of = classmethod(_summing(LayerError.of.__func__, inside))  # type: ignore[attr-defined,method-assign,assignment]
     _layers.align = _aligning(_layers.align, inside)

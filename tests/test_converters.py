@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from contracts import check_converter
+from contracts import check_converter, convert
 
 from quantlab.artifacts import describe_variant
 from quantlab.errors import ConversionError
@@ -98,6 +98,15 @@ def converted(format_name, request):
 def test_models_that_a_format_cannot_hold(model, format_name, made, failed, workbench, tmp_path):
     request = workbench.request(model, [*made, *failed], tmp_path)
     assert converted(format_name, request) == (made, failed)
+
+
+def test_an_op_that_tf2onnx_lacks(workbench, tmp_path):
+    """Its program runs in the converting process, whose log has what it printed."""
+    (conversion,) = convert("onnx", workbench.request("unsupported", ["float32"], tmp_path))
+    assert conversion.reason == (
+        "tf2onnx has nothing for the op MatrixInverse (node 'PartitionedCall/MatrixInverse'); "
+        "replace what uses it or leave the onnx settings out"
+    )
 
 
 def test_samples_close_the_sizes_that_a_model_leaves_open(workbench, tmp_path):

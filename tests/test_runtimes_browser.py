@@ -192,7 +192,7 @@ def test_a_browser_that_ends_between_jobs_is_replaced(place, workbench, tmp_path
 
 
 def test_what_hangs_is_ended(place, workbench, tmp_path):
-    with working("chromium-wasm", workbench, tmp_path, stall_seconds=12) as messages:
+    with working("chromium-wasm", workbench, tmp_path, stall_seconds=24) as messages:
         os.kill(browser(place, "renderer"), signal.SIGSTOP)
         with pytest.raises(ChildStalled):
             list(messages)
@@ -432,7 +432,7 @@ NO_SANDBOX = (
     "or install its own with 'apt-get install chromium-sandbox'"
 )
 NOT_STARTED = (
-    "the browser did not start within 2 seconds; close programs that keep this machine busy, or name another browser "
+    "the browser did not start within 5 seconds; close programs that keep this machine busy, or name another browser "
     "with QUANTLAB_CHROME"
 )
 NOT_LOADED = (
@@ -475,7 +475,7 @@ NO_ADAPTER = (
     ],
 )
 def test_a_browser_that(runtime, body, reason, tmp_path):
-    patience = {NOT_STARTED: 4, NOT_LOADED: 20}.get(reason, 300)
+    patience = {NOT_STARTED: 20, NOT_LOADED: 40}.get(reason, 300)
     with another_browser(tmp_path / "my-chrome", body):
         last = last_message(runtime, a_relu(tmp_path / "model"), tmp_path, patience)
     assert last == {"type": "failed", "reason": reason}

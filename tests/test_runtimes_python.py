@@ -61,7 +61,13 @@ def test_a_child_that_dies_or_hangs(runtime, format_name, workbench, tmp_path):
     check_runtime_survives(runtime, workbench, format_name, tmp_path)
 
 
-@pytest.mark.parametrize(("runtime", "format_name"), once_a_program())
+def timed_places():
+    """Once a program, and one that draws: there other processes of the browser are counted too."""
+    drawn = [place for place in PLACES if place.values[0].name == "chromium-webgl" and place.values[1] == "tfjs"]
+    return [*once_a_program(), *drawn]
+
+
+@pytest.mark.parametrize(("runtime", "format_name"), timed_places())
 def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
     refuse_absent(runtime, format_name)
     check_runtime_times(runtime, workbench, format_name, tmp_path)

@@ -281,7 +281,7 @@ class Losing(Heard):
         pytest.param("outputs/reference/*/*/*", "run reference in python", "run the reference", id="the reference"),
     ],
 )
-def test_a_study_that_loses_what_it_needs_says_that_it_goes_on(lost, step, what, place, monkeypatch):
+def test_a_study_that_loses_what_it_needs_says_so_and_goes_on(lost, step, what, place, monkeypatch):
     for file in [*(place / "digits.study").glob(lost)]:
         file.unlink()
     monkeypatch.chdir(place)
@@ -289,8 +289,8 @@ def test_a_study_that_loses_what_it_needs_says_that_it_goes_on(lost, step, what,
     with pytest.raises(ChildDied) as died:
         analyze("digits.keras", data="digits.npz", options=options, progress=Losing(step))
     assert re.fullmatch(
-        f"could not {what}: the process was ended by SIGKILL, which may be the system that ran out of memory"
-        "(; its log ends with: .+)?; the same command goes on where it was",
+        f"could not {what}, which the same command tries again: the process was ended by SIGKILL, which may be the "
+        "system that ran out of memory(; its log ends with: .+)?",
         str(died.value),
     )
     study, heard = again(place)

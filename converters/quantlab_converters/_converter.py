@@ -61,6 +61,6 @@ class Converter:
     recipe: Callable[[RecipeRequest], str]
     """The command or code that makes the same artifact with the official tools alone."""
     alone: bool = False
-    """Whether its process converts nothing else afterwards: the library it calls is made for a program of its own."""
+    """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""
     takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")
     """The kinds of model that it starts from."""

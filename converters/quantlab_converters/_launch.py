@@ -69,7 +69,8 @@ def _attempt(pool: ChildPool, log: Path, format_name: str, request: ConversionRe
     """One process: every scheme it finishes, and the one it fails at."""
     at, done = next(iter(request.schemes)), False
     try:
-        child = pool.take((_KIND,), lambda: _start(pool, log, request))
+        alone = FORMATS[format_name].alone
+        child = pool.take(() if alone else (_KIND,), lambda: _start(pool, log, request))
         child.log = log
         try:
             child.send(_document(format_name, request))
@@ -79,7 +80,7 @@ def _attempt(pool: ChildPool, log: Path, format_name: str, request: ConversionRe
                 done = message["type"] == "done"
                 yield from _result(message, at, request.schemes)
         finally:
-            if done and not FORMATS[format_name].alone:
+            if done and not alone:
                 child.end_of_request()
                 pool.give_back(_KIND, child)
             else:

@@ -93,8 +93,9 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
     from tf2onnx import convert
 
     said = io.StringIO()
-    handler, arguments = logging.StreamHandler(said), sys.argv
-    logging.getLogger().addHandler(handler)
+    root, arguments = logging.getLogger(), sys.argv
+    handlers, level = list(root.handlers), root.level
+    root.handlers.clear()  # so that the program sets up its own, which end in `said`
     sys.argv = ["tf2onnx.convert", *_tf2onnx_words(saved_model, signature, target)]
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -103,9 +104,10 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
         raise ConversionError(_explained(f"{said.getvalue()}\n{type(error).__name__}: {error}")) from error
     finally:
         sys.argv = arguments
-        logging.getLogger().removeHandler(handler)
+        root.handlers[:] = handlers
+        root.setLevel(level)
         print(said.getvalue(), file=sys.stderr)
-    if not target.is_file():
+    if not target.is_file() or _LACKING.search(said.getvalue()):  # which it only logs
         raise ConversionError(_explained(said.getvalue()))
 
 
@@ -116,9 +118,12 @@ def _tf2onnx_words(saved_model: Path, signature: str, target: Path) -> list[str]
     ]
 
 
+_LACKING = re.compile(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported")
+
+
 def _explained(log: str) -> str:
     """The end of tf2onnx's log as a sentence, where it is about ops that it does not know."""
-    lacking = sorted(set(re.findall(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported", log)))
+    lacking = sorted(set(_LACKING.findall(log)))
     if lacking:
         named = ", ".join(f"{op} (node '{node}')" for node, _, op in (each.rpartition(": ") for each in lacking))
         return f"tf2onnx has nothing for the op {named}; replace what uses it or leave the onnx settings out"

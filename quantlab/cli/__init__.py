@@ -29,7 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status; `--debug` anywhere shows tracebacks."""
     try:
         return _run(arguments)
-    except KeyboardInterrupt:  # while this program imports what typer, which answers later ones, is in
+    except KeyboardInterrupt:  # before typer is imported, which answers later ones
         print(_STOPPED_SENTENCE, file=sys.stderr)
         return STOPPED
 

@@ -23,8 +23,8 @@ __all__ = ["Child", "ChildDied", "ChildStalled", "living_children"]
 
 _LOG_TAIL_BYTES = 4000
 
-_PIPE_BYTES = 4096
-"""What a pipe takes in any case before anybody reads (PIPE_BUF of pipe(7))."""
+_SHORT_BYTES = 4096
+"""Of a line that an empty pipe takes at once; it takes 64 KB on Linux, and 16 KB on macOS."""
 
 
 class ChildDied(QuantlabError):
@@ -90,6 +90,8 @@ class Child:
         self._copied = 0
         self._log_start: int | None = None  # where its own last words begin; None where it has printed none
         self._stopped = False
+        self._outbox: queue.Queue[bytes] | None = None
+        """Where lines wait that may be too long for the pipe; None as long as none was."""
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         try:
             if own_log:
@@ -100,10 +102,7 @@ class Child:
             if hasattr(self, "_process"):
                 self._process.end()
             self._tidy()
-            raise ChildDied(
-                f"a process could not be started ({describe_refusal(error)}); close programs, or raise the limit of "
-                f"processes and memory (ulimit -a shows them)"
-            ) from error
+            raise ChildDied(_not_started(error)) from error
         with _children_lock:
             _children.add(self)
 
@@ -140,12 +139,26 @@ class Child:
         return self._process.pid
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Write one request; a child that is gone, or was closed, is noticed by the next `receive`."""
+        """Write one request; a child that is gone, was closed or never reads is noticed by the next `receive`.
+
+        Raises:
+            ChildDied: If the system refuses the thread that a long request needs.
+        """
         line = json.dumps(document, allow_nan=False).encode() + b"\n"
-        if len(line) <= _PIPE_BYTES:
+        if self._outbox is None and len(line) <= _SHORT_BYTES:
             self._write(line)
-        else:  # a child that never reads must stall, and not keep us
-            threading.Thread(target=self._write, args=(line,), daemon=True).start()
+            return
+        if self._outbox is None:  # from now on: a child that never reads must stall, and not keep us
+            self._outbox = queue.Queue()
+            try:
+                threading.Thread(target=self._write_all, args=(self._outbox,), daemon=True).start()
+            except RuntimeError as error:
+                raise ChildDied(_not_started(error)) from error
+        self._outbox.put(line)
+
+    def _write_all(self, lines: "queue.Queue[bytes]") -> None:
+        while self.alive:
+            self._write(lines.get())
 
     def _write(self, line: bytes) -> None:
         with contextlib.suppress(OSError, ValueError):  # writing into what is closed is a ValueError
@@ -203,6 +216,8 @@ class Child:
         """End the process and its group; does nothing where it has ended already."""
         self._stopped |= self.alive
         self._process.end()
+        if self._outbox is not None:
+            self._outbox.put(b"")  # the thread that writes sees that the child is gone
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         self.copy_log()
@@ -230,6 +245,13 @@ class Child:
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
         self._after()
+
+
+def _not_started(error: OSError | RuntimeError) -> str:
+    return (
+        f"a process could not be started ({describe_refusal(error)}); close programs, or raise the limit of "
+        f"processes and memory (ulimit -a shows them)"
+    )
 
 
 def describe_refusal(error: OSError | RuntimeError) -> str:

@@ -38,7 +38,7 @@ def import_path() -> list[str]:
 
     That is the current folder, or the program's. A `keras.py` that lies there would be taken for the library. Folders
     that were added for a user's module are left out for the same reason, and since children that look elsewhere need
-    another fork server.
+    another fork server; modules of `--custom` are looked for in the current folder alone.
     """
     path = [folder for folder in sys.path if folder]
     for folder in _FIRST | folders_of_users():

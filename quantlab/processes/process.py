@@ -40,7 +40,7 @@ class Preload:
 
     modules: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    """What those modules import where it is installed, and do without elsewhere; a child may still import it."""
+    """Optional libraries that these modules must not import; a child may still import them."""
 
 
 @dataclass(frozen=True, slots=True)

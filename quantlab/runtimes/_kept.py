@@ -45,6 +45,7 @@ def ask_in_lane(
             yield message
     finally:
         if done:
+            child.end_of_request()
             workshop.give_back(own, child)
         else:
             child.close()

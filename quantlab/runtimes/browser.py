@@ -125,8 +125,8 @@ _START_SECONDS = 30.0
 
 def _with_browser(document: Message, workshop: Workshop) -> Message:
     program, _ = find_browser()
-    # Half of what the driver may be silent, or it would be ended before it can tell.
-    seconds = min(_START_SECONDS, workshop.stall_seconds / 2)
+    # The browser and then the page, or the driver would be ended before it can tell: it is silent meanwhile.
+    seconds = min(_START_SECONDS, workshop.stall_seconds / 4)
     return {**document, "browser": {"program": program, "sandbox": _sandboxed(), "start_seconds": seconds}}
 
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import QuantlabError, TrialError
-from quantlab.processes import Child, ChildStalled, Message
+from quantlab.errors import TrialError
+from quantlab.processes import Child, ChildDied, ChildStalled, Message
 from quantlab.runtimes import python
 from quantlab.runtimes._workshop import Lane, Runtime, Workshop
 from quantlab.runtimes.exchange import Job, job_document
@@ -180,7 +180,7 @@ class _SharedSession:
                 return self._read_shared(start, stop)
             except ChildStalled:
                 raise  # it would stall once more
-            except QuantlabError:  # another variant's, perhaps, which has used up or spoiled what they share
+            except (ChildDied, TrialError):  # another variant's, perhaps, which has used up or spoiled what they share
                 self.own = self.start()
         return self.own.read(start, stop)
 

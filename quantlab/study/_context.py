@@ -23,21 +23,21 @@ from quantlab.types import ModelDescription, OpenedModel, TensorSpec
 __all__ = [
     "Context",
     "artifact_format",
-    "indispensable",
     "model_identity",
     "model_message",
+    "naming",
     "open_model",
     "workshop_for",
 ]
 
 
 @contextmanager
-def indispensable(step: str) -> Iterator[None]:
-    """Do what no study can do without: a process that dies of it ends the study, which says what was lost."""
+def naming(step: str) -> Iterator[None]:
+    """Add to a ChildDied which step of the study failed: one that it cannot do without."""
     try:
         yield
     except ChildDied as error:
-        raise ChildDied(f"could not {step}: {error}; the same command goes on where it was") from error
+        raise ChildDied(f"could not {step}, which the same command tries again: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     context.progress.begin(step)
     meanwhile()
     request = {"request": "open", "model": model_message(context)}
-    with indispensable(step):
+    with naming(step):
         said = python.answer(request, "opened", context.workshop, error=ModelError)
     opened = OpenedModel(_description(said), Path(said["source"]).absolute(), said["format"])
     context.store.write(record, opened)

@@ -7,7 +7,7 @@ from quantlab.errors import ModelError
 from quantlab.runtimes import RUNTIMES, Job, input_files, python
 from quantlab.runtimes.exchange import job_document
 from quantlab.store import key_of
-from quantlab.study._context import Context, indispensable, model_identity, model_message
+from quantlab.study._context import Context, model_identity, model_message, naming
 from quantlab.study._run import Run, run_kept
 from quantlab.types import KeptOutputs, OpenedModel, SampleSet, TensorSpec
 
@@ -64,7 +64,7 @@ def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
     options = {"model": model_message(context)}
     job = Job("reference", "", "", count, 0, count, input_files(samples, None), (), options)
     request = {"request": "probe", "job": job_document(job)}
-    with indispensable("run the reference"):
+    with naming("run the reference"):
         said = python.answer(request, "probed", context.workshop, error=ModelError)
     specs = tuple(
         TensorSpec(spec.name, (None, *each["shape"]), each["dtype"])
@@ -94,5 +94,5 @@ def run_reference(
         batch_size=batch_size_for(context, model),
         options={"model": model_message(context)},
     )
-    with indispensable("run the reference"):
+    with naming("run the reference"):
         return run_kept(context, run, samples)

@@ -215,14 +215,14 @@ class _Server:
 
 @contextlib.contextmanager
 def _absent(names: list[str]) -> Iterator[None]:
-    """Have Python say of libraries that are not imported yet that they are not installed."""
+    """Make imports of these libraries fail, unless they are imported already."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None means that it cannot be imported
     try:
         yield
     finally:
         for name in hidden:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 def _fork_quietly() -> int:

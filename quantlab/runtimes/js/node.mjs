@@ -30,7 +30,6 @@ import { openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
-/** @typedef {import('./run.mjs').TapList} TapList */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
@@ -311,8 +310,8 @@ async function serve() {
   endWithParent();
   const answer = answerForMany(EXECUTORS, nodePlatform);
   for await (const given of listen()()) {
-    const job = /** @type {Job & { taps: TapList, read?: unknown }} */ (given);
-    if (job.read) await answer({ ...job, read: job.read });
+    const job = /** @type {Job} */ (given);
+    if (job.read && job.taps) await answer({ ...job, taps: job.taps });
     else await run(job, EXECUTORS, nodePlatform());
   }
 }

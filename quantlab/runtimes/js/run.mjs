@@ -30,6 +30,7 @@
  * @property {TensorFile[]} outputs
  * @property {Record<string, unknown>} options
  * @property {TapList | null} [taps] where there are some, the job is answered by `taps.mjs`
+ * @property {{ start: number, stop: number }} [read] the samples whose taps are asked for, in a process for many
  * @property {TimingPlan | null} [time] where there is one, the job is timed by `time.mjs`
  */
 

@@ -67,7 +67,7 @@ export function answerRequests(job, executors, platform) {
  * `failed` the parent ends the process: what it left behind is not tidied up here.
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {() => Platform} newPlatform
- * @returns {(job: Job & { taps: TapList, read: unknown }) => Promise<void>}
+ * @returns {(job: Job & { taps: TapList }) => Promise<void>}
  */
 export function answerForMany(executors, newPlatform) {
   /** @type {Map<string, Answer>} */

@@ -300,7 +300,8 @@ function startBundle(files, document, context) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), content);
   }
-  const child = spawn(process.execPath, [BUNDLE, document ? 'job.json' : '--serve'], { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
+  const command = [BUNDLE, document ? 'job.json' : '--serve'];
+  const child = spawn(process.execPath, command, { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
   const exited = once(child, 'exit');
   const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const receive = async () => JSON.parse((await lines.next()).value);
