@@ -40,6 +40,14 @@ class CountedWorkshop(Workshop):
         return super().keep(child)
 
 
+def assert_alike_at_once(sessions):
+    """Each is read four times, four of them at once, and all give the same taps."""
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
+    assert len(read[0]) > 10
+    assert all(each == read[0] for each in read)
+
+
 def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
     """Else every graph would be opened in every worker before long, and memory would grow with the samples."""
     job = tap_job(workbench)
@@ -48,10 +56,7 @@ def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
         # The same graph under three names, as that of three variants.
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
         sessions = [open_python(each, names, tmp_path / f"{len(each.artifact)}.bin", workshop) for each in jobs]
-        with ThreadPoolExecutor(4) as pool:
-            read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
-        assert len(read[0]) > 10
-        assert all(each == read[0] for each in read)
+        assert_alike_at_once(sessions)
         assert workshop.started == 2
 
 
@@ -115,10 +120,7 @@ def test_two_node_processes_do_for_any_number_of_sessions(workbench, tmp_path):
         workers = workshop.started
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
         sessions = [in_node(each, names, tmp_path / f"{len(each.artifact)}.bin", workshop) for each in jobs]
-        with ThreadPoolExecutor(4) as pool:
-            read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
-        assert len(read[0]) > 10
-        assert all(each == read[0] for each in read)
+        assert_alike_at_once(sessions)
         assert workshop.started - workers == 2
 
 
