@@ -1,5 +1,6 @@
 """`python -m quantlab`, and the program `quantlab`."""
 
+import gc
 import sys
 
 from quantlab.cli import run
@@ -9,7 +10,9 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    gc.freeze()  # Python's last look for garbage takes longer than all else that it does at the end
+    sys.exit(status)
 
 
 if __name__ == "__main__":

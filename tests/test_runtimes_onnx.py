@@ -199,7 +199,7 @@ def test_what_a_variant_costs(runtime, tmp_path):
     job = replace(job_for(runtime, model, samples(), {"scores": (5,)}, tmp_path), batch_size=1)
     plan = TimingPlan(warm_up_seconds=0, seconds=0.01, most_seconds=10, least_runs=3, enough_runs=3, most_runs=3)
     with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        ready, timed, last = runtime.time(job, plan, workshop)
+        _, ready, timed, last = runtime.time(job, plan, workshop)
     assert (ready["ran_on"], last) == (runtime.name, {"type": "done"})
     assert len(timed["runs_ms"]) == 3
     assert 10e6 < timed["idle_memory_bytes"] <= timed["peak_memory_bytes"] < 2e9

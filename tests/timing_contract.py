@@ -24,7 +24,8 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
     name = model_for(format_name, "activations")
     job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
     with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
-        ready, *heartbeats, timed, last = runtime.time(job, PLAN, workshop)
+        waiting, ready, *heartbeats, timed, last = runtime.time(job, PLAN, workshop)
+        assert waiting == {"type": "waiting"}
         assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
         assert [each["type"] for each in heartbeats] == ["progress"] * len(heartbeats)
         _check_times(timed)
@@ -41,7 +42,7 @@ def check_runtime_dies_timed(runtime: Runtime, workbench: Workbench, format_name
     with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
         endless = replace(PLAN, seconds=600, most_seconds=600, most_runs=10**9)
         messages = runtime.time(job, endless, workshop)
-        assert next(messages)["type"] == "ready"
+        assert [next(messages)["type"] for _ in range(2)] == ["waiting", "ready"]
         kill_newest()
         with pytest.raises(ChildDied, match=KILLED):
             list(messages)

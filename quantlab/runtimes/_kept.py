@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from quantlab.processes import Child, Lane, Message
 from quantlab.runtimes._workshop import Workshop
 
-__all__ = ["ask_in_lane", "ask_kept"]
+__all__ = ["ask_in_lane", "ask_kept", "ask_waiting"]
 
 
 def ask_kept(
@@ -49,3 +49,23 @@ def ask_in_lane(
             workshop.give_back(own, child)
         else:
             child.close()
+
+
+def ask_waiting(
+    wait: Message, request: Message, workshop: Workshop, start: Callable[[], Child]
+) -> Generator[Message, None, None]:
+    """Start a child of its own, say `waiting` once it has started, and send the request when more is asked for.
+
+    Args:
+        wait: What the child answers with `done` when it has started.
+        request: What it is to do then.
+        workshop: Ends the child at the latest.
+        start: Starts it.
+    """
+    with workshop.keep(start()) as child:
+        child.send(wait)
+        for _ in child.messages(workshop.stall_seconds):
+            pass
+        yield {"type": "waiting"}
+        child.send(request)
+        yield from child.messages(workshop.stall_seconds)

@@ -7,12 +7,14 @@ It answers one request after another, so that TensorFlow is imported once:
 - `probe` calls the reference on a few samples twice, and one by one; it says `probed`, with shapes and dtypes of the
   outputs and how far the answers differ.
 - `run` runs a job and says what `exchange` lists.
-- `time` times a job's variant by a `plan` and says `timed`; the worker must not have done anything before.
+- `wait` imports what a format needs, and nothing else happens.
+- `time` times a job's variant by a `plan` and says `timed`; the worker must not have done anything before but wait.
 - `list-taps` says `taps`: every tensor inside a graph.
 - `tap` runs some samples of a job (`start` to `stop`), writes what is inside to `file` and says `tapped`: where each
   tensor lies. An artifact stays open under its `session` until the process ends.
 """
 
+import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -25,7 +27,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.models import ModelOptions, Reference, identify, open_reference
 from quantlab.processes import Emit, Message, import_modules, serve
-from quantlab.runtimes._executors import EXECUTORS, TAP_LISTS, TAPPERS, Execution
+from quantlab.runtimes._executors import EXECUTORS, LIBRARIES, TAP_LISTS, TAPPERS, Execution
 from quantlab.runtimes._tapping import Tapped, write_answer
 from quantlab.runtimes._timing import time_variant
 from quantlab.runtimes.exchange import Job, TensorFile, TimingPlan, job_from
@@ -49,6 +51,7 @@ class _Worker:
             "open": self._open,
             "probe": self._probe,
             "run": self._run,
+            "wait": self._wait,
             "time": self._time,
             "list-taps": self._list_taps,
             "tap": self._tap,
@@ -95,6 +98,9 @@ class _Worker:
             execution = EXECUTORS[job.format](job)
         emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
         _run_batches(job, execution.call, emit)
+
+    def _wait(self, message: Message, _: Emit) -> None:
+        importlib.import_module(LIBRARIES[message["format"]])
 
     def _time(self, message: Message, emit: Emit) -> None:
         job = job_from(message["job"])

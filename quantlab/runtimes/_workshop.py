@@ -32,7 +32,8 @@ class Runtime:
     time: Callable[[Job, TimingPlan, "Workshop"], Generator[Message, None, None]]
     """As `run`, in a child that has done nothing before and is ended after: `timed` comes before `done`.
 
-    Nothing is written.
+    The first message is `waiting`: a child that is slow to start has started, so that another may while it waits, and
+    what is timed begins when the next message is asked for. Nothing is written.
     """
     start: Callable[[Message, "Workshop"], Child] | None
     """Starts a child on a job document, for reading inside a variant; None where that is the Python worker's.

@@ -174,6 +174,7 @@ def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
 
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
     """Time a job's variant in a browser of its own."""
+    yield {"type": "waiting"}  # nothing is started before: a browser goes on working for seconds after its start
     with start(job_document(job) | {"time": asdict(plan)}, workshop) as child:
         yield from child.messages(workshop.stall_seconds)
 

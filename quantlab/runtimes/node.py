@@ -18,7 +18,7 @@ from pathlib import Path
 from quantlab.errors import RuntimeUnavailable
 from quantlab.processes import Child, Lane, Message
 from quantlab.runtimes._bundle import DIST, bundle_environment, bundle_stamp
-from quantlab.runtimes._kept import ask_in_lane, ask_kept
+from quantlab.runtimes._kept import ask_in_lane, ask_kept, ask_waiting
 from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 from quantlab.runtimes._workshop import Workshop
@@ -162,5 +162,6 @@ def _kept(format_name: str, backend: str, workshop: Workshop) -> tuple[str, Call
 
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
     """Time a job's variant in a Node process of its own."""
-    with start(job_document(job) | {"time": asdict(plan)}, workshop) as child:
-        yield from child.messages(workshop.stall_seconds)
+    _, start = _kept(job.format, job.backend, workshop)
+    request = job_document(job) | {"time": asdict(plan)}
+    return ask_waiting({"wait": True}, request, workshop, start)

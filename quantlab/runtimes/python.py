@@ -13,6 +13,7 @@ from typing import Any
 
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.processes import Child, Message, PythonModule, python_environment
+from quantlab.runtimes._kept import ask_waiting
 from quantlab.runtimes._native_addon import onednn
 from quantlab.runtimes._workshop import Lane, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
@@ -60,9 +61,8 @@ def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
 
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
     """Time a job's variant in a worker of its own: another's memory and caches are not this variant's."""
-    with workshop.keep(_start(workshop)) as child:
-        child.send({"request": "time", "job": job_document(job), "plan": asdict(plan)})
-        yield from child.messages(workshop.stall_seconds)
+    request = {"request": "time", "job": job_document(job), "plan": asdict(plan)}
+    return ask_waiting({"request": "wait", "format": job.format}, request, workshop, lambda: _start(workshop))
 
 
 def ask(request: Mapping[str, Any], workshop: Workshop, *, worker: str = _KIND) -> Generator[Message, None, None]:

@@ -4,8 +4,9 @@ import contextlib
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from quantlab.artifacts import ARTIFACTS
@@ -16,6 +17,7 @@ from quantlab.runtimes import RUNTIMES, Job, TimingPlan
 from quantlab.statistics import speed_note, steady_note, steady_times
 from quantlab.store import key_of
 from quantlab.study._sessions import Feed
+from quantlab.study._side_by_side import AT_ONCE, side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
 
 __all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
@@ -29,10 +31,15 @@ TRIAL_SECONDS = 1.5
 def measure_costs(feed: Feed, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
     """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
 
+    Processes start two at a time, and wait: what is timed has the machine for itself.
+
     A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
     """
     machine = this_machine()
-    rows = [_Timing(feed, trial, machine, plan or TimingPlan()).cost() for trial in trials]
+    timings = [_Timing(feed, trial, machine, plan or TimingPlan()) for trial in trials]
+    rows: list[Cost] = []
+    for first in range(0, len(timings), AT_ONCE):
+        rows += [time() for time in side_by_side(_Timing.prepare, timings[first : first + AT_ONCE])]
     return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
 
 
@@ -46,7 +53,7 @@ def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """One trial to be timed."""
+    """One trial to be timed: its process may start beside another's, and what is timed has the machine for itself."""
 
     feed: Feed
     trial: Trial
@@ -61,30 +68,46 @@ class _Timing:
     def _progress(self) -> Progress:
         return self.feed.context.progress
 
-    def cost(self) -> Cost:
-        """The trial's row, from the store or from a process."""
+    def prepare(self) -> Callable[[], Cost]:
+        """Start a process where one is needed, and let it wait; gives what then measures the trial's row."""
         trial, variant = self.trial, self.trial.variant
         row = Cost(trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on)
         if variant is None or trial.ran_on is None or trial.failure is not None:
             reason = trial.failure.reason if trial.failure else "it was not run"
-            self._progress.skip(PHASE, 1)
-            return replace(row, reason=f"the trial failed: {reason}")
+            return partial(self._skipped, replace(row, reason=f"the trial failed: {reason}"))
         if (untimed := RUNTIMES[trial.ran_on].untimed(trial.environment)) is not None:
-            self._progress.skip(PHASE, 1)
-            return replace(row, reason=untimed)
+            return partial(self._skipped, replace(row, reason=untimed))
         kept = self.feed.context.store.read(self._file(variant), Cost)
         if kept is not None:
-            self._progress.begin(self._step)
-            self._progress.skip(PHASE, 1)
-            self._progress.end(self._step, "kept")
-            return kept
-        return self._measured(row, variant)
+            return partial(self._kept, kept)
+        return partial(self._measured, row, variant, self._wait(variant))
 
-    def _measured(self, row: Cost, variant: Variant) -> Cost:
+    def _skipped(self, row: Cost) -> Cost:
+        self._progress.skip(PHASE, 1)
+        return row
+
+    def _kept(self, row: Cost) -> Cost:
+        self._progress.begin(self._step)
+        self._progress.skip(PHASE, 1)
+        self._progress.end(self._step, "kept")
+        return row
+
+    def _wait(self, variant: Variant) -> Generator[Message, None, None] | QuantlabError:
+        """What a child of its own will say, which waits to be asked; or why there is none."""
+        runtime = RUNTIMES[str(self.trial.ran_on)]
+        job = replace(self._job(variant), backend=runtime.backend)
+        messages = runtime.time(job, self.plan, self.feed.context.workshop)
+        try:
+            next(messages)
+        except QuantlabError as error:
+            return error
+        return messages
+
+    def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None] | QuantlabError) -> Cost:
         self._progress.begin(self._step)
         self._progress.work(PHASE, 0)
         try:
-            cost = _filled(row, self._listen(variant))
+            cost = _filled(row, _timed(messages))
         except QuantlabError as error:
             self._progress.skip(PHASE, 1)
             self._progress.end(self._step, str(error))
@@ -93,18 +116,6 @@ class _Timing:
         self._progress.work(PHASE, 1)
         self._progress.end(self._step, "done")
         return cost
-
-    def _listen(self, variant: Variant) -> Message:
-        """What a child of its own says that it took."""
-        runtime = RUNTIMES[str(self.trial.ran_on)]
-        job = replace(self._job(variant), backend=runtime.backend)
-        with contextlib.closing(runtime.time(job, self.plan, self.feed.context.workshop)) as messages:
-            for message in messages:
-                if message["type"] == "failed":
-                    raise TrialError(str(message["reason"]))
-                if message["type"] == "timed":
-                    return message
-        raise TrialError("the process ended without saying how long it took")
 
     def _job(self, variant: Variant) -> Job:
         """The first sample alone."""
@@ -124,6 +135,19 @@ class _Timing:
             }
         )
         return self.feed.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
+
+
+def _timed(messages: Generator[Message, None, None] | QuantlabError) -> Message:
+    """What a child says that a variant took."""
+    if isinstance(messages, QuantlabError):
+        raise messages
+    with contextlib.closing(messages):
+        for message in messages:
+            if message["type"] == "failed":
+                raise TrialError(str(message["reason"]))
+            if message["type"] == "timed":
+                return message
+    raise TrialError("the process ended without saying how long it took")
 
 
 def _filled(row: Cost, said: Message) -> Cost:

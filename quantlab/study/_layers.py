@@ -4,6 +4,7 @@ All variants are open at once and read the same batch, so that the reference and
 batch. What a batch held lies in one file a session, which the next batch overwrites.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ from quantlab.study._sessions import (
     open_reference,
     open_variant,
 )
+from quantlab.study._side_by_side import side_by_side
 from quantlab.study._tap_choice import TapChoice
 from quantlab.types import Alignment, OpenedModel, TapSpec, Trial, TrialLayers, Variant
 
@@ -37,6 +39,16 @@ Array = npt.NDArray[Any]
 
 _ALIGN_SAMPLES = 8
 _BATCH_BYTES = 64 << 20  # of one variant's tensors; with all variants open some of it lies in memory many times
+
+
+@dataclass(frozen=True, slots=True)
+class _Aligned:
+    """The float32 variant of a format, open in Python, and what each of its tensors is."""
+
+    opened: Opened
+    alignments: Sequence[Alignment]
+    sample_bytes: int
+    """Of one sample's tensors."""
 
 
 @dataclass(slots=True)
@@ -57,6 +69,8 @@ class LayerStudy:
     """Format → layers of the reference that have no tensor in it."""
     _unopened: dict[str, str] = field(default_factory=dict)
     """Format → why its float32 variant could not be read inside."""
+    _listed: dict[str, tuple[TapSpec, ...]] = field(default_factory=dict)
+    """Setting → every tensor of its variant."""
 
     def run(self) -> list[TrialLayers]:
         """The rows of every measured trial whose format has a float32 variant, kept ones where nothing changed.
@@ -118,7 +132,7 @@ class LayerStudy:
         self.feed.context.progress.work(PHASE, 0)
         self.feed.context.progress.begin(step, self.feed.samples.n)
         first, reference_names = self._align(trials)
-        opened = [self._open(trial) for trial in trials]
+        opened = self._open_all(trials)
         sums = [each for each in opened if isinstance(each, TrialSums)]
         self.choice.refuse_unknown([*reference_names, *(name for each in sums for name in _known_names(each))])
         self._sum(step, sums, first)
@@ -175,21 +189,39 @@ class LayerStudy:
         stop = min(_ALIGN_SAMPLES, self.feed.samples.n) if self.feed.batch_size > 1 else 1
         references = _named(whole.taps, whole.session.read(0, stop).taps)
         layers = layers_of([each.name for each in references])
-        largest = 1
-        for original in {each.name: each for trial in trials if (each := self._original(trial))}.values():
-            try:
-                taps = list_variant_taps(self.feed, original)
-                opened = Opened(taps, open_variant(self.feed, original, "python", taps))
-                values = opened.session.read(0, stop).taps
-            except QuantlabError as error:
-                self._unopened[original.name] = f"{original.name} could not be read inside in python: {describe(error)}"
+        originals = {each.name: each for trial in trials if (each := self._original(trial))}
+        aligned = side_by_side(lambda original: self._align_format(original, references, stop), [*originals.values()])
+        for name, found in zip(originals, aligned, strict=True):
+            if isinstance(found, str):
+                self._unopened[name] = f"{name} could not be read inside in python: {found}"
                 continue
-            found = align(_named(opened.taps, values), references)
-            self._float32[original.name] = opened
-            self._alignments[original.name] = {each.tensor: each for each in found}
-            self._layers[original.name] = layers_without_tensor(found, layers.values())
-            largest = max(largest, sum(value.nbytes for value in values.values()) // stop)
+            self._float32[name] = found.opened
+            self._alignments[name] = {each.tensor: each for each in found.alignments}
+            self._layers[name] = layers_without_tensor(found.alignments, layers.values())
+        largest = max((found.sample_bytes for found in aligned if isinstance(found, _Aligned)), default=1)
         return largest, [*layers.values(), *layers]
+
+    def _align_format(self, original: Variant, references: Sequence[NamedTensor], stop: int) -> _Aligned | str:
+        """A format's float32 variant, open in Python, or why it cannot be read."""
+        try:
+            taps = self._taps(original)
+            opened = Opened(taps, open_variant(self.feed, original, "python", taps))
+            values = opened.session.read(0, stop).taps
+        except QuantlabError as error:
+            return describe(error)
+        sample_bytes = sum(value.nbytes for value in values.values()) // stop
+        return _Aligned(opened, align(_named(opened.taps, values), references), sample_bytes)
+
+    def _taps(self, variant: Variant) -> tuple[TapSpec, ...]:
+        """Every tensor of a variant; listed once for all runtimes."""
+        if variant.name not in self._listed:
+            self._listed[variant.name] = list_variant_taps(self.feed, variant)
+        return self._listed[variant.name]
+
+    def _open_all(self, trials: Sequence[Trial]) -> list[TrialSums | str]:
+        """Each trial, open for reading inside, or why it cannot be; those of one variant one after the other."""
+        groups = [list(group) for _, group in itertools.groupby(trials, key=lambda trial: trial.setting)]
+        return [*itertools.chain(*side_by_side(lambda group: [self._open(trial) for trial in group], groups))]
 
     def _open(self, trial: Trial) -> TrialSums | str:
         """A trial that is open for reading inside, or why it cannot be."""
@@ -204,7 +236,7 @@ class LayerStudy:
             return f"could not read inside {trial.setting} in {trial.runtime}: {describe(error)}"
 
     def _opened(self, trial: Trial, variant: Variant, original: Variant) -> TrialSums:
-        taps = list_variant_taps(self.feed, variant)
+        taps = self._taps(variant)
         names = carry_over(taps, self._float32[original.name].taps)
         tensors = KnownTensors(taps, names, self._alignments[original.name], self.choice)
         is_float32 = trial.setting == original.name and trial.runtime == "python"

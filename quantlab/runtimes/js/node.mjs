@@ -3,10 +3,10 @@
  *
  * `node node.cjs --serve` runs jobs one after the other: each is a JSON object a line on standard input, until that
  * ends. They are of one backend, and of the formats that it runs. A job that names samples in `read` asks for the
- * tensors inside its variant, which stays open.
+ * tensors inside its variant, which stays open; one with a plan for timing in `time` is timed. `{"wait": true}` is
+ * answered with `done` alone: the process has started, and has done nothing else.
  *
- * A job with taps is answered request by request: a JSON object a line on standard input, until that ends. A job with
- * a plan for timing is timed.
+ * A job with taps is answered request by request: a JSON object a line on standard input, until that ends.
  * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
  * `{"describe": true}` prints one `ready` with the versions and loads none of the libraries.
  */
@@ -304,14 +304,19 @@ function listen() {
 
 const EXECUTORS = Object.freeze({ tfjs: openTfjs, 'tfjs-layers': openLayers, tflite: openTflite, onnx: openOnnxFile });
 
+/** @type {(job: Job) => Platform & Hosted} */
+const timingPlatform = ({ format }) => ({ ...nodePlatform(), prepare: PREPARE[format], peakMemory });
+
 /** Run jobs in this process, one after the other, until the parent sends no more. */
 async function serve() {
   keepStandardOutputClean();
   endWithParent();
   const answer = answerForMany(EXECUTORS, nodePlatform);
   for await (const given of listen()()) {
-    const job = /** @type {Job} */ (given);
-    if (job.read && job.taps) await answer({ ...job, taps: job.taps });
+    const job = /** @type {Job & { wait?: true }} */ (given);
+    if (job.wait) emit({ type: 'done' });
+    else if (job.time) await timeVariant({ ...job, time: job.time }, EXECUTORS, timingPlatform(job));
+    else if (job.read && job.taps) await answer({ ...job, taps: job.taps });
     else await run(job, EXECUTORS, nodePlatform());
   }
 }
@@ -326,7 +331,6 @@ async function work(file) {
   keepStandardOutputClean();
   endWithParent();
   if (job.taps) await answerRequests(job, EXECUTORS, { ...nodePlatform(), requests: listen() });
-  else if (job.time) await timeVariant(job, EXECUTORS, { ...nodePlatform(), prepare: PREPARE[job.format], peakMemory });
   else await run(job, EXECUTORS, nodePlatform());
 }
 

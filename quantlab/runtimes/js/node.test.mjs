@@ -219,7 +219,7 @@ const TIME = {
   warm_up_seconds: 0, seconds: 0.01, most_seconds: 0.1, least_runs: 2, enough_runs: 3, most_runs: 3,
 };
 
-test('times a graph-model on each backend, and a .tflite and an .onnx file, and writes nothing', options, (context) => {
+test('times a graph-model on each backend, and a .tflite and an .onnx file, and writes nothing', options, async (context) => {
   const graph = graphModel([placeholder('x', 'float32', [2]), node('y', 'Neg', ['x'])]);
   const ports = { inputs: [tensor('x', 'float32', [2])], outputs: [tensor('y', 'float32', [2])], batch_size: 1 };
   for (const [files, fields] of [
@@ -228,7 +228,9 @@ test('times a graph-model on each backend, and a .tflite and an .onnx file, and 
     [SAMPLES, { ...TFLITE_PORTS, batch_size: 1 }],
     [ONNX_SAMPLES, { ...ONNX_PORTS, batch_size: 1 }],
   ]) {
-    const ran = runBundle(files, job({ ...fields, time: TIME }), context);
+    const { runJob } = serveBundle(context);
+    assert.deepEqual(kinds(await runJob(files, { wait: true })), ['done']);
+    const ran = await runJob({}, job({ ...fields, time: TIME }));
     assert.deepEqual(kinds(ran), ['ready', 'timed', 'done']);
     const { load_ms, first_run_ms, runs_ms, idle_memory_bytes, peak_memory_bytes, memory_reason } = ran.messages[1];
     assert.ok([load_ms, first_run_ms, ...runs_ms].every((time) => time > 0 && time < 60_000));
