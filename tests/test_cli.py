@@ -14,6 +14,7 @@ import pytest
 from command_line import quantlab_in_process, run_quantlab
 from study_fixtures import DIGITS, read_study, snapshot
 
+from quantlab.cli import _doctor
 from quantlab.runtimes import RUNTIMES
 from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERERS
@@ -253,6 +254,25 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
         "or leave these runtimes out with --runtimes"
     )
     assert lines[-1] == "4 of 15 need mending"
+
+
+def test_a_library_that_ends_the_process_takes_no_other_with_it(tmp_path, monkeypatch):
+    texts = {
+        "well": "print('quantlab: no message')",
+        "raises": "raise OSError('no such symbol')",
+        "dies": "import os, sys; print('out of luck', file=sys.stderr); os.abort()",
+        "leaves": "raise SystemExit(3)",
+        "last": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}_library.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _doctor.failures_of([*(f"{name}_library" for name in texts), "absent_library"]) == {
+        "raises_library": "OSError: no such symbol",
+        "dies_library": "it was ended by SIGABRT: out of luck",
+        "leaves_library": "SystemExit: 3",
+        "absent_library": "ModuleNotFoundError: No module named 'absent_library'",
+    }
 
 
 # Artifacts alone

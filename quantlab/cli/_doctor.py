@@ -1,9 +1,11 @@
 """What works on this machine, tried rather than looked up."""
 
 import functools
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -11,9 +13,10 @@ from pathlib import Path
 
 from quantlab.errors import QuantlabError, UsageError
 from quantlab.processes import python_environment
+from quantlab.processes.signals import ending_of
 from quantlab.runtimes import browser, build_addon, find_addon, node
 
-__all__ = ["Check", "build_runtime", "examine", "report"]
+__all__ = ["Check", "build_runtime", "examine", "failures_of", "report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,17 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Try everything that a study needs, libraries two at a time; some seconds, since TensorFlow is imported often."""
-    with ThreadPoolExecutor(2) as pool:
-        imports = pool.map(lambda module: _check(f"import {module}", functools.partial(_import, module)), _MODULES)
+    """Try everything that a study needs; some seconds, since TensorFlow is imported."""
+    with ThreadPoolExecutor(len(_LIBRARIES)) as pool:
+        failures = [pool.submit(failures_of, modules) for modules in _LIBRARIES]
         python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))
-        return [python, *imports, *_programs()]
+        programs = _programs()
+    imports = [
+        _check(f"import {module}", functools.partial(_installed, package, failed.result().get(module)))
+        for modules, failed in zip(_LIBRARIES, failures, strict=True)
+        for module, package in modules.items()
+    ]
+    return [python, *imports, *programs]
 
 
 def _programs() -> list[Check]:
@@ -47,17 +56,31 @@ def _programs() -> list[Check]:
     ]
 
 
-_MODULES: Mapping[str, tuple[str, str]] = {
-    "tensorflow": ("tensorflow", "import tensorflow"),
-    "keras": ("keras", "import tensorflow, keras"),
-    "tf_keras": ("tf_keras", "import tensorflow, tf_keras"),
-    "tensorflowjs": ("tensorflowjs", "import tensorflow, tensorflowjs"),
-    "ai_edge_litert.interpreter": ("ai-edge-litert", "import ai_edge_litert.interpreter"),
-    "onnxruntime": ("onnxruntime", "import onnxruntime"),
-    "tf2onnx": ("tf2onnx", "import tensorflow, tf2onnx"),
-    "numba": ("numba", "import numba"),
-}
-"""Module → the distribution that has it, and how it is imported in a process of its own, as its user does."""
+_LIBRARIES: tuple[Mapping[str, str], ...] = (
+    {
+        "tensorflow": "tensorflow",
+        "keras": "keras",
+        "tf_keras": "tf_keras",
+        "tensorflowjs": "tensorflowjs",
+        "tf2onnx": "tf2onnx",
+    },
+    {"ai_edge_litert.interpreter": "ai-edge-litert", "onnxruntime": "onnxruntime", "numba": "numba"},
+)
+"""Module → the distribution that has it; those of one group are imported one after the other by one process."""
+
+_SAYS = "quantlab doctor: "
+
+_IMPORT = f"""
+import importlib, json, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+        error = None
+    except BaseException as raised:
+        error = f"{{type(raised).__name__}}: {{raised}}"
+    print("{_SAYS}" + json.dumps([name, error]), flush=True)
+"""
+"""What that process does; what libraries print beside is passed over."""
 
 
 def _check(name: str, find: Callable[[], str]) -> Check:
@@ -82,24 +105,44 @@ def build_runtime(name: str) -> str:
 _BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
 
 
-def _import(module: str) -> str:
-    package, statement = _MODULES[module]
+def failures_of(modules: Iterable[str]) -> dict[str, str]:
+    """The modules that cannot be imported, with the reason; one that ends the process does not take others with it."""
+    failed: dict[str, str] = {}
+    rest = list(modules)
+    while rest:
+        answer = subprocess.run(
+            [sys.executable, "-P", "-c", _IMPORT, *rest],
+            env={**os.environ, **python_environment(onednn=False)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name, error in _said(answer.stdout):
+            rest.remove(name)
+            if error is not None:
+                failed[name] = error
+        if rest:
+            last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+            failed[rest.pop(0)] = f"it {ending_of(answer.returncode)}: {last}"
+    return failed
+
+
+def _said(output: str) -> Iterator[tuple[str, str | None]]:
+    """Module, and why it cannot be imported, in the lines that are ours."""
+    for line in output.splitlines():
+        if line.startswith(_SAYS):
+            name, error = json.loads(line.removeprefix(_SAYS))
+            yield name, error
+
+
+def _installed(package: str, failure: str | None) -> str:
     try:
         found = version(package)
     except PackageNotFoundError as error:
         raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
-    answer = subprocess.run(
-        [sys.executable, "-c", statement],
-        env=python_environment(onednn=False),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if answer.returncode:
-        last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
-        raise QuantlabError(
-            f"{found} does not import ({last[:200]}); 'pip install --force-reinstall quantlab' mends it"
-        )
+    if failure is not None:
+        reason = failure.splitlines()[0][:200]
+        raise QuantlabError(f"{found} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it")
     return found
 
 
