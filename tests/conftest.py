@@ -12,6 +12,8 @@ import pytest
 
 pytest_plugins = ["study_fixtures"]
 
+gc.disable()  # until all is imported: looking for garbage meanwhile takes a quarter of the time
+
 # No test asserts a time: the first example of a property may be the one that compiles, or waits for the other core.
 hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("untimed")
@@ -42,8 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     """Have nobody look for garbage in what is imported by now: statsmodels does at each call."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
