@@ -1,9 +1,11 @@
 """The embedded example: its samples, and that its model is what its README says."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from quantlab.calibration import SampleOptions, open_source
 from quantlab.demo import LOADER, MODEL
 from quantlab.demo.digits import samples, training
+from quantlab.demo.train import leave_out_new_options
 from quantlab.types import TensorSpec
 
 README = MODEL.with_name("README.md").read_text(encoding="utf-8")
@@ -121,3 +124,23 @@ def test_model_knows_all_ten_digits_and_is_not_always_right(opened):
     answers = opened["probabilities"].argmax(axis=1)
     assert sorted(set(answers[answers == y].tolist())) == list(range(10))
     assert (answers != y).any()
+
+
+def test_a_model_without_options_that_older_keras_does_not_know(tmp_path):
+    """An option that says something else than its default stays, and so does every other member of the archive."""
+    model = tmp_path / "model.keras"
+    layers = [
+        {"config": {"name": "a", "renorm": False, "input_axes": None, "axis": -1}},
+        {"config": {"name": "b", "renorm": True, "quantization_config": None}},
+    ]
+    members = {"config.json": json.dumps({"layers": layers}), "metadata.json": "{}", "model.weights.h5": "weights"}
+    with zipfile.ZipFile(model, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    leave_out_new_options(model)
+    with zipfile.ZipFile(model) as archive:
+        found = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert json.loads(found.pop("config.json")) == {
+        "layers": [{"config": {"name": "a", "axis": -1}}, {"config": {"name": "b", "renorm": True}}]
+    }
+    assert found == {"metadata.json": "{}", "model.weights.h5": "weights"}

@@ -1,8 +1,12 @@
 """How long a study may still take: every phase counts, and none tells before it can."""
 
+import io
+import sys
+
 import pytest
 
-from quantlab.progress import Forecast
+from quantlab.cli._progress import shown
+from quantlab.progress import Forecast, Progress
 
 
 class Clock:
@@ -69,3 +73,54 @@ def test_phases_that_nobody_planned_count_for_nothing(clock):
     forecast.work("run", 5)
     forecast.skip("run", 5)
     assert (forecast.seconds_left(), forecast.share_done) == (None, 1)
+
+
+# How the command line shows it
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def told(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> str:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with shown() as progress:
+        follow(progress)
+    return stream.getvalue()
+
+
+def follow(progress: Progress) -> None:
+    progress.plan("run", 4, 1.0)
+    progress.begin("run a", 4)
+    progress.advance("run a", 2)
+    progress.work("run", 2)
+    progress.skip("run", 1)
+    progress.begin("run b")
+    progress.end("run a", "done")
+    progress.end("run b", "it has [no] op")
+    progress.end("run c", "kept")
+    progress.warn("a [name] in brackets")
+
+
+def test_lines_elsewhere(monkeypatch):
+    lines = told(monkeypatch, io.StringIO()).splitlines()
+    assert [line.partition(" s  ")[2].partition(" (")[0] for line in lines[:3]] == [
+        "run a: done",
+        "run b: it has [no] op",
+        "run c: kept",
+    ]
+    assert lines[0].endswith(" s, 67 % done, about 0 s left)")
+    assert lines[3:] == ["warning: a [name] in brackets"]
+
+
+def test_bars_in_a_terminal(monkeypatch):
+    """Only what went wrong stays; names in brackets are no markup."""
+    drawn = told(monkeypatch, Terminal())
+    assert "all: 67 % done, about 0 s left" in drawn
+    assert "run b: it has [no] op" in drawn
+    assert "warning: a [name] in brackets" in drawn
+    assert "run a: done" not in drawn
+    assert "run c" not in drawn
