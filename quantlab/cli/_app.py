@@ -175,9 +175,9 @@ def analyze(
 def _begin_early(model: Path, out: Path | None) -> None:
     """Let TensorFlow be imported for the children of a new study while this program imports what it needs itself."""
     if model.exists() and model.suffix != ".onnx" and not (out or Path(f"{model.stem}.study")).exists():
-        from quantlab.processes.preload import warm_up_for_study
+        from quantlab.processes.preload import warm_up_workers
 
-        warm_up_for_study(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
+        warm_up_workers(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
 
 
 def _analyze(model: Path, data: str, options: Any) -> int:

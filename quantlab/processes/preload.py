@@ -7,7 +7,7 @@ from quantlab.processes.environment import python_environment
 from quantlab.processes.forks import warm_up
 from quantlab.processes.process import Preload
 
-__all__ = ["CONVERTERS", "CONVERTERS_WITHOUT_TENSORFLOW", "WORKERS", "WORKERS_WITHOUT_TENSORFLOW", "warm_up_for_study"]
+__all__ = ["CONVERTERS", "CONVERTERS_WITHOUT_TENSORFLOW", "WORKERS", "WORKERS_WITHOUT_TENSORFLOW", "warm_up_workers"]
 
 WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", "quantlab.runtimes._executors"))
 """For workers that run artifacts which TensorFlow has no part in."""
@@ -33,7 +33,10 @@ CONVERTERS = Preload(
 """For the conversion of a model of TensorFlow."""
 
 
-def warm_up_for_study(*, onednn: bool) -> None:
-    """Let both fork servers import TensorFlow, for workers with oneDNN as asked and for converters without it."""
+def warm_up_workers(*, onednn: bool) -> None:
+    """Let the fork server of workers import TensorFlow, with oneDNN as asked.
+
+    That of converters is better started when this program has imported what it needs itself: a model is opened first,
+    and three processes that import at once on two cores would keep that waiting.
+    """
     warm_up(python_environment(onednn=onednn), WORKERS)
-    warm_up(python_environment(onednn=False), CONVERTERS)

@@ -163,5 +163,5 @@ def _kept(format_name: str, backend: str, workshop: Workshop) -> tuple[str, Call
 def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
     """Time a job's variant in a Node process of its own."""
     _, start = _kept(job.format, job.backend, workshop)
-    request = job_document(job) | {"time": asdict(plan)}
-    return ask_waiting({"wait": True}, request, workshop, start)
+    document = job_document(job)
+    return ask_waiting(document | {"wait": True}, document | {"time": asdict(plan)}, workshop, start)

@@ -17,12 +17,15 @@ from quantlab.runtimes import RUNTIMES, Job, TimingPlan
 from quantlab.statistics import speed_note, steady_note, steady_times
 from quantlab.store import key_of
 from quantlab.study._sessions import Feed
-from quantlab.study._side_by_side import AT_ONCE, side_by_side
+from quantlab.study._side_by_side import side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
 
 __all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
 
 PHASE = "time"
+
+_WAITING = 4
+"""Processes that wait to be timed, most of them with nothing but a library loaded."""
 
 TRIAL_SECONDS = 1.5
 """What a trial takes about: its process' start, warm-up and runs."""
@@ -31,15 +34,15 @@ TRIAL_SECONDS = 1.5
 def measure_costs(feed: Feed, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
     """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
 
-    Processes start two at a time, and wait: what is timed has the machine for itself.
+    Some processes start side by side, and wait: what is timed has the machine for itself.
 
     A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
     """
     machine = this_machine()
     timings = [_Timing(feed, trial, machine, plan or TimingPlan()) for trial in trials]
     rows: list[Cost] = []
-    for first in range(0, len(timings), AT_ONCE):
-        rows += [time() for time in side_by_side(_Timing.prepare, timings[first : first + AT_ONCE])]
+    for first in range(0, len(timings), _WAITING):
+        rows += [time() for time in side_by_side(_Timing.prepare, timings[first : first + _WAITING])]
     return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
 
 

@@ -5,16 +5,18 @@ batch. What a batch held lies in one file a session, which the next batch overwr
 """
 
 import itertools
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import describe
 from quantlab.runtimes.taps import Session
-from quantlab.statistics import NamedTensor, align, layers_of, layers_without_tensor
+from quantlab.statistics import LayerError, NamedTensor, align, layers_of, layers_without_tensor
 from quantlab.store import key_of
 from quantlab.study._layer_batches import Batches
 from quantlab.study._layer_rows import carry_over, unaligned_row
@@ -131,6 +133,7 @@ class LayerStudy:
         step = f"look inside {len(trials)} trials"
         self.feed.context.progress.work(PHASE, 0)
         self.feed.context.progress.begin(step, self.feed.samples.n)
+        threading.Thread(target=_load_loops, daemon=True).start()  # while children open what is to be aligned
         first, reference_names = self._align(trials)
         opened = self._open_all(trials)
         sums = [each for each in opened if isinstance(each, TrialSums)]
@@ -259,6 +262,12 @@ class LayerStudy:
         fused = [*self._layers[self._format(each.trial)], *each.tensors.missing_layers()]
         missing = [unaligned_row(each.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
         return TrialLayers((*each.rows(), *missing), each.all_notes())
+
+
+def _load_loops() -> None:
+    """Import the compiled loops, which takes half a second, before the first batch waits for them."""
+    nothing = np.zeros((1, 1), np.float32)
+    LayerError.of(nothing, nothing, channels=True)
 
 
 def _known_names(sums: TrialSums) -> list[str]:

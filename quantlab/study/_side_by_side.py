@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["AT_ONCE", "side_by_side"]
+__all__ = ["side_by_side"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AT_ONCE = 2
+_AT_ONCE = 2
 """As many as there are cores on a usual machine of a CI; children bring their own work."""
 
 
@@ -21,7 +21,7 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
     >>> side_by_side(len, ["a", "bc"])
     [1, 2]
     """
-    pool = ThreadPoolExecutor(AT_ONCE)
+    pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         results = list(pool.map(work, items))
     except BaseException as error:

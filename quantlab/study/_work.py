@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from queue import PriorityQueue
 from typing import Any
 
 from quantlab.runtimes import RUNTIMES
@@ -72,6 +73,8 @@ class Work:
     _stopped: bool = False
     """Set when the study fails or is stopped: then nothing more is begun."""
     _trials: list[Future[Trial]] = field(default_factory=list)
+    _waiting: "PriorityQueue[tuple[bool, int, Made, Place]]" = field(default_factory=PriorityQueue)
+    """Trials to be begun: whether it runs in Python, which is quickest, and its number."""
 
     def run(self) -> Ran:
         """The reference's outputs, and each trial's."""
@@ -157,7 +160,14 @@ class Work:
         return made
 
     def _start_trials(self, pool: ThreadPoolExecutor, made: Made, ran: Ran) -> None:
-        self._trials += [pool.submit(self._trial, made, place, ran) for place in self.plan.places(made)]
+        for place in self.plan.places(made):
+            self._waiting.put((place.runtime.name == "python", len(self._trials), made, place))
+            self._trials.append(pool.submit(self._next_trial, ran))
+
+    def _next_trial(self, ran: Ran) -> Trial:
+        """The trial that takes longest of those that wait: short ones fill up the end, where else a core is idle."""
+        *_, made, place = self._waiting.get_nowait()
+        return self._trial(made, place, ran)
 
     def _trial(self, made: Made, place: Place, ran: Ran) -> Trial:
         measured = run_trial(

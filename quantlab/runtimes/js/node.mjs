@@ -3,8 +3,8 @@
  *
  * `node node.cjs --serve` runs jobs one after the other: each is a JSON object a line on standard input, until that
  * ends. They are of one backend, and of the formats that it runs. A job that names samples in `read` asks for the
- * tensors inside its variant, which stays open; one with a plan for timing in `time` is timed. `{"wait": true}` is
- * answered with `done` alone: the process has started, and has done nothing else.
+ * tensors inside its variant, which stays open; one with a plan for timing in `time` is timed. A job with
+ * `wait` is answered with `done` alone: what its format needs is loaded, and nothing else has happened.
  *
  * A job with taps is answered request by request: a JSON object a line on standard input, until that ends.
  * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
@@ -307,6 +307,15 @@ const EXECUTORS = Object.freeze({ tfjs: openTfjs, 'tfjs-layers': openLayers, tfl
 /** @type {(job: Job) => Platform & Hosted} */
 const timingPlatform = ({ format }) => ({ ...nodePlatform(), prepare: PREPARE[format], peakMemory });
 
+/**
+ * Load what a job's format needs; where that fails, the job itself will tell.
+ * @param {Job} job
+ */
+async function load(job) {
+  await PREPARE[job.format](job).catch(() => {});
+  emit({ type: 'done' });
+}
+
 /** Run jobs in this process, one after the other, until the parent sends no more. */
 async function serve() {
   keepStandardOutputClean();
@@ -314,7 +323,7 @@ async function serve() {
   const answer = answerForMany(EXECUTORS, nodePlatform);
   for await (const given of listen()()) {
     const job = /** @type {Job & { wait?: true }} */ (given);
-    if (job.wait) emit({ type: 'done' });
+    if (job.wait) await load(job);
     else if (job.time) await timeVariant({ ...job, time: job.time }, EXECUTORS, timingPlatform(job));
     else if (job.read && job.taps) await answer({ ...job, taps: job.taps });
     else await run(job, EXECUTORS, nodePlatform());

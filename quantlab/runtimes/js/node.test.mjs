@@ -229,7 +229,7 @@ test('times a graph-model on each backend, and a .tflite and an .onnx file, and 
     [ONNX_SAMPLES, { ...ONNX_PORTS, batch_size: 1 }],
   ]) {
     const { runJob } = serveBundle(context);
-    assert.deepEqual(kinds(await runJob(files, { wait: true })), ['done']);
+    assert.deepEqual(kinds(await runJob(files, job({ ...fields, wait: true }))), ['done']);
     const ran = await runJob({}, job({ ...fields, time: TIME }));
     assert.deepEqual(kinds(ran), ['ready', 'timed', 'done']);
     const { load_ms, first_run_ms, runs_ms, idle_memory_bytes, peak_memory_bytes, memory_reason } = ran.messages[1];
