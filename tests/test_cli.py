@@ -235,6 +235,7 @@ def test_demo(tmp_path):
 
 @pytest.mark.starts_children
 def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
+    (tmp_path / "keras.py").write_text("raise ImportError('the one in the current folder')")
     done = quantlab_in_process(
         "doctor", cwd=tmp_path, env={"QUANTLAB_NODE": "/nowhere/node", "QUANTLAB_CHROME": "/nowhere/chrome"}
     )
@@ -262,6 +263,11 @@ def test_a_library_that_ends_the_process_takes_no_other_with_it(tmp_path, monkey
         "raises": "raise OSError('no such symbol')",
         "dies": "import os, sys; print('out of luck', file=sys.stderr); os.abort()",
         "leaves": "raise SystemExit(3)",
+        "half": "import sys; sys.stdout.write('a line without an end')",
+        "caused": (
+            "try:\n    raise OSError('\\n\\nno such symbol\\nat all')\n"
+            "except OSError as error:\n    raise ImportError('\\n\\nread this') from error\n"
+        ),
         "last": "",
     }
     for name, text in texts.items():
@@ -271,6 +277,7 @@ def test_a_library_that_ends_the_process_takes_no_other_with_it(tmp_path, monkey
         "raises_library": "OSError: no such symbol",
         "dies_library": "it was ended by SIGABRT: out of luck",
         "leaves_library": "SystemExit: 3",
+        "caused_library": "OSError: no such symbol\nat all",
         "absent_library": "ModuleNotFoundError: No module named 'absent_library'",
     }
 

@@ -195,7 +195,7 @@ def test_what_hangs_is_ended(place, workbench, tmp_path):
     short = long_job("chromium-wasm", workbench, tmp_path / "short", n=3)
     with Workshop(tmp_path / "first", stall_seconds=300) as workshop:  # a browser that has started already needs less
         assert list(RUNTIMES["chromium-wasm"].run(short, workshop))[-1] == {"type": "done"}
-    with working("chromium-wasm", workbench, tmp_path, stall_seconds=10) as messages:
+    with working("chromium-wasm", workbench, tmp_path, stall_seconds=16) as messages:
         os.kill(browser(place, "renderer"), signal.SIGSTOP)
         with pytest.raises(ChildStalled):
             list(messages)
@@ -439,7 +439,7 @@ NOT_STARTED = (
     "with QUANTLAB_CHROME"
 )
 NOT_LOADED = (
-    "the page did not load in the browser within 6 seconds; close programs that keep this machine busy, and if it "
+    "the page did not load in the browser within 10 seconds; close programs that keep this machine busy, and if it "
     "still does not load, install quantlab again, since a file of it may be missing"
 )
 NO_ADAPTER = (
@@ -478,7 +478,7 @@ NO_ADAPTER = (
     ],
 )
 def test_a_browser_that(runtime, body, reason, tmp_path):
-    patience = {NOT_STARTED: 20, NOT_LOADED: 24}.get(reason, 300)
+    patience = {NOT_STARTED: 20, NOT_LOADED: 40}.get(reason, 300)
     with another_browser(tmp_path / "my-chrome", body):
         last = last_message(runtime, a_relu(tmp_path / "model"), tmp_path, patience)
     assert last == {"type": "failed", "reason": reason}

@@ -76,11 +76,13 @@ for name in sys.argv[1:]:
     try:
         importlib.import_module(name)
         error = None
-    except BaseException as raised:
-        error = f"{{type(raised).__name__}}: {{raised}}"
-    print("{_SAYS}" + json.dumps([name, error]), flush=True)
+    except (Exception, SystemExit) as raised:
+        while raised.__cause__ or raised.__context__:
+            raised = raised.__cause__ or raised.__context__
+        error = f"{{type(raised).__name__}}: {{str(raised).strip()}}"
+    print("\\n{_SAYS}" + json.dumps([name, error]), flush=True)
 """
-"""What that process does; what libraries print beside is passed over."""
+"""What that process does; what libraries print beside is passed over. It tells the first cause of a failure."""
 
 
 def _check(name: str, find: Callable[[], str]) -> Check:

@@ -99,6 +99,7 @@ class _Bars:
                 self._all = self._bars.add_task("all", total=100)
 
     def begin(self, step: str, samples: int = 0) -> None:
+        self._forget(step)
         self._steps[step] = self._bars.add_task(step, total=samples or None)
 
     def advance(self, step: str, samples: int) -> None:
@@ -119,10 +120,13 @@ class _Bars:
         completed = round(100 * self._forecast.share_done)
         self._bars.update(self._all, completed=completed, description=f"all: {left}" if left else "all")
 
-    def end(self, step: str, outcome: str) -> None:
+    def _forget(self, step: str) -> None:
         task = self._steps.pop(step, None)
         if task is not None:
             self._bars.remove_task(task)
+
+    def end(self, step: str, outcome: str) -> None:
+        self._forget(step)
         if outcome not in {"done", "kept"}:
             self._bars.console.print(f"{step}: {outcome}", markup=False, highlight=False)
 

@@ -57,7 +57,8 @@ def ask_waiting(
     """Start a child of its own, say `waiting` once it has started, and send the request when more is asked for.
 
     Args:
-        wait: What the child answers with `done` when it has started.
+        wait: What the child answers with `done` when it has started; a failure is passed over, since the request will
+            have the same.
         request: What it is to do then.
         workshop: Ends the child at the latest.
         start: Starts it.

@@ -7,6 +7,7 @@ Messages come back as one JSON object a line on the child's standard output:
 - `ready`, once the model is loaded: `ran_on`, and `environment` (text → text);
 - `progress`, after each batch whose outputs are written: `done` (samples so far, counted from 0 of the set), `batch`
   (its samples), `seconds` (inside the model's calls);
+- `waiting`, from whatever times a job: what is slow to start has started (`Runtime.time`);
 - `timed`, where the job is timed and not run (see `TimingPlan`): `load_ms`, `first_run_ms`, `runs_ms` (one number a
   run), `idle_memory_bytes` and `peak_memory_bytes` (null where the host does not tell), `memory_reason` (why, else
   null);

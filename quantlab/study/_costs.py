@@ -25,7 +25,7 @@ __all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
 PHASE = "time"
 
 _WAITING = 4
-"""Processes that wait to be timed, most of them with nothing but a library loaded."""
+"""So many processes are started before the first of them is asked to load its variant."""
 
 TRIAL_SECONDS = 1.5
 """What a trial takes about: its process' start, warm-up and runs."""
@@ -34,15 +34,17 @@ TRIAL_SECONDS = 1.5
 def measure_costs(feed: Feed, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
     """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
 
-    Some processes start side by side, and wait: what is timed has the machine for itself.
+    Some processes start side by side and wait for their turn, and nothing else runs while a variant is timed.
 
     A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
     """
     machine = this_machine()
     timings = [_Timing(feed, trial, machine, plan or TimingPlan()) for trial in trials]
     rows: list[Cost] = []
+    feed.context.progress.work(PHASE, 0)
     for first in range(0, len(timings), _WAITING):
-        rows += [time() for time in side_by_side(_Timing.prepare, timings[first : first + _WAITING])]
+        some = timings[first : first + _WAITING]
+        rows += [time() for time in side_by_side(_Timing.prepare, some, stop=feed.context.workshop.close)]
     return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
 
 
@@ -56,7 +58,7 @@ def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """One trial to be timed: its process may start beside another's, and what is timed has the machine for itself."""
+    """One trial to be timed: its process may start beside another's, but nothing runs while its variant is timed."""
 
     feed: Feed
     trial: Trial
@@ -83,7 +85,12 @@ class _Timing:
         kept = self.feed.context.store.read(self._file(variant), Cost)
         if kept is not None:
             return partial(self._kept, kept)
-        return partial(self._measured, row, variant, self._wait(variant))
+        self._progress.begin(self._step)
+        try:
+            messages = self._started(variant)
+        except QuantlabError as error:
+            return partial(self._failed, row, error)
+        return partial(self._measured, row, variant, messages)
 
     def _skipped(self, row: Cost) -> Cost:
         self._progress.skip(PHASE, 1)
@@ -95,30 +102,30 @@ class _Timing:
         self._progress.end(self._step, "kept")
         return row
 
-    def _wait(self, variant: Variant) -> Generator[Message, None, None] | QuantlabError:
-        """What a child of its own will say, which waits to be asked; or why there is none."""
+    def _started(self, variant: Variant) -> Generator[Message, None, None]:
+        """What a process of its own will say; it has started, and waits until it is asked."""
         runtime = RUNTIMES[str(self.trial.ran_on)]
         job = replace(self._job(variant), backend=runtime.backend)
         messages = runtime.time(job, self.plan, self.feed.context.workshop)
-        try:
-            next(messages)
-        except QuantlabError as error:
-            return error
+        next(messages)
         return messages
 
-    def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None] | QuantlabError) -> Cost:
-        self._progress.begin(self._step)
-        self._progress.work(PHASE, 0)
+    def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None]) -> Cost:
+        self._progress.begin(self._step)  # once more: what counts is its own turn
         try:
             cost = _filled(row, _timed(messages))
         except QuantlabError as error:
-            self._progress.skip(PHASE, 1)
-            self._progress.end(self._step, str(error))
-            return replace(row, reason=str(error))  # not kept: the next call tries again, as with trials
+            return self._failed(row, error)
         self.feed.context.store.write(self._file(variant), cost)
         self._progress.work(PHASE, 1)
         self._progress.end(self._step, "done")
         return cost
+
+    def _failed(self, row: Cost, error: QuantlabError) -> Cost:
+        """A row that is not kept: the next call tries again, as with trials."""
+        self._progress.skip(PHASE, 1)
+        self._progress.end(self._step, str(error))
+        return replace(row, reason=str(error))
 
     def _job(self, variant: Variant) -> Job:
         """The first sample alone."""
@@ -140,10 +147,8 @@ class _Timing:
         return self.feed.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
 
 
-def _timed(messages: Generator[Message, None, None] | QuantlabError) -> Message:
+def _timed(messages: Generator[Message, None, None]) -> Message:
     """What a child says that a variant took."""
-    if isinstance(messages, QuantlabError):
-        raise messages
     with contextlib.closing(messages):
         for message in messages:
             if message["type"] == "failed":

@@ -4,7 +4,7 @@ All variants are open at once and read the same batch, so that the reference and
 batch. What a batch held lies in one file a session, which the next batch overwrites.
 """
 
-import itertools
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -193,7 +193,11 @@ class LayerStudy:
         references = _named(whole.taps, whole.session.read(0, stop).taps)
         layers = layers_of([each.name for each in references])
         originals = {each.name: each for trial in trials if (each := self._original(trial))}
-        aligned = side_by_side(lambda original: self._align_format(original, references, stop), [*originals.values()])
+        aligned = side_by_side(
+            lambda original: self._align_format(original, references, stop),
+            [*originals.values()],
+            stop=self.feed.context.workshop.close,
+        )
         for name, found in zip(originals, aligned, strict=True):
             if isinstance(found, str):
                 self._unopened[name] = f"{name} could not be read inside in python: {found}"
@@ -223,8 +227,16 @@ class LayerStudy:
 
     def _open_all(self, trials: Sequence[Trial]) -> list[TrialSums | str]:
         """Each trial, open for reading inside, or why it cannot be; those of one variant one after the other."""
-        groups = [list(group) for _, group in itertools.groupby(trials, key=lambda trial: trial.setting)]
-        return [*itertools.chain(*side_by_side(lambda group: [self._open(trial) for trial in group], groups))]
+        groups: dict[str, list[Trial]] = {}
+        for trial in trials:
+            groups.setdefault(trial.setting, []).append(trial)
+        opened = side_by_side(
+            lambda group: [(trial, self._open(trial)) for trial in group],
+            [*groups.values()],
+            stop=self.feed.context.workshop.close,
+        )
+        by_trial = {id(trial): each for group in opened for trial, each in group}
+        return [by_trial[id(trial)] for trial in trials]
 
     def _open(self, trial: Trial) -> TrialSums | str:
         """A trial that is open for reading inside, or why it cannot be."""
@@ -267,7 +279,8 @@ class LayerStudy:
 def _load_loops() -> None:
     """Import the compiled loops, which takes half a second, before the first batch waits for them."""
     nothing = np.zeros((1, 1), np.float32)
-    LayerError.of(nothing, nothing, channels=True)
+    with contextlib.suppress(Exception):  # the first batch will tell
+        LayerError.of(nothing, nothing, channels=True)
 
 
 def _known_names(sums: TrialSums) -> list[str]:

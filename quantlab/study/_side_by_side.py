@@ -10,22 +10,29 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AT_ONCE = 2
-"""As many as there are cores on a usual machine of a CI; children bring their own work."""
+"""Threads: most of the work is done by children, and machines of a CI have two cores."""
 
 
-def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def side_by_side(
+    work: Callable[[Item], Result], items: Sequence[Item], *, stop: Callable[[], None] = lambda: None
+) -> list[Result]:
     """What `work` gives for each item, in their order.
 
-    Stopped by Ctrl-C it waits for nobody: what is under way ends with the study's children.
+    Args:
+        work: Called in threads; what it raises for one item ends the others that have not begun.
+        items: What it is called with.
+        stop: Called on Ctrl-C and the like, and must end what `work` may wait for: threads are waited for even then,
+            so that nothing goes on when this has been left.
 
     >>> side_by_side(len, ["a", "bc"])
     [1, 2]
     """
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        results = list(pool.map(work, items))
+        return list(pool.map(work, items))
     except BaseException as error:
-        pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+        if not isinstance(error, Exception):
+            stop()
         raise
-    pool.shutdown()
-    return results
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,7 +1,8 @@
 """Everything of a study that may happen at once: conversions, the sizes of what they made, and trials.
 
 Two threads feed two cores: conversions and trials run in single-threaded child processes, so a thread of ours mostly
-waits. A trial starts as soon as its variant and the reference's outputs are there, and is scored by the same thread.
+waits. A trial may start as soon as its variant and the reference's outputs are there, those that take longest
+first, and is scored by the same thread.
 
 Layers are compared after all that. To compare those of a format while another was converted changed the last bits of
 what they are compared with: TensorFlow fuses the reference's nodes by which of them are read, and which are depends on
@@ -58,6 +59,17 @@ class Ran:
     """Scored, in the order of the settings and runtimes."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class _Pending:
+    """A trial that has not begun; those that take longest come first."""
+
+    quick: bool
+    """Whether it runs in Python, which is quickest."""
+    number: int
+    made: Made = field(compare=False)
+    place: Place = field(compare=False)
+
+
 @dataclass(slots=True)
 class Work:
     """The conversions and trials of one call of `analyze`, in the order in which they can be done."""
@@ -73,8 +85,7 @@ class Work:
     _stopped: bool = False
     """Set when the study fails or is stopped: then nothing more is begun."""
     _trials: list[Future[Trial]] = field(default_factory=list)
-    _waiting: "PriorityQueue[tuple[bool, int, Made, Place]]" = field(default_factory=PriorityQueue)
-    """Trials to be begun: whether it runs in Python, which is quickest, and its number."""
+    _pending: "PriorityQueue[_Pending]" = field(default_factory=PriorityQueue)
 
     def run(self) -> Ran:
         """The reference's outputs, and each trial's."""
@@ -161,13 +172,14 @@ class Work:
 
     def _start_trials(self, pool: ThreadPoolExecutor, made: Made, ran: Ran) -> None:
         for place in self.plan.places(made):
-            self._waiting.put((place.runtime.name == "python", len(self._trials), made, place))
+            quick = place.runtime.name == "python"
+            self._pending.put(_Pending(quick, len(self._trials), made, place))
             self._trials.append(pool.submit(self._next_trial, ran))
 
     def _next_trial(self, ran: Ran) -> Trial:
-        """The trial that takes longest of those that wait: short ones fill up the end, where else a core is idle."""
-        *_, made, place = self._waiting.get_nowait()
-        return self._trial(made, place, ran)
+        """The first of those that are pending: quick ones fill up the end, where else a core is idle."""
+        pending = self._pending.get_nowait()
+        return self._trial(pending.made, pending.place, ran)
 
     def _trial(self, made: Made, place: Place, ran: Ran) -> Trial:
         measured = run_trial(
