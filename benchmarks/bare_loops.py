@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from quantlab.runtimes._tfjs_graph import graph_def
+from quantlab.worker.tfjs_graph import graph_def
 
 BATCH = 32
 

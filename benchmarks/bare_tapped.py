@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.runtimes._tfjs_graph import graph_def
+from quantlab.worker.tfjs_graph import graph_def
 
 Call = Callable[[Any], object]
 

@@ -28,8 +28,8 @@ import numpy as np
 from tabulate import tabulate
 
 from quantlab.demo import LOADER, MODEL
-from quantlab.processes import end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files, tensor_file
+from quantlab.processes import ChildPool, end_lasting_children
+from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, tensor_file
 from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.store import Store
 
@@ -98,10 +98,10 @@ def run(place: str, job: Job, folder: Path) -> Turn:
     batches = -(-job.stop // job.batch_size)
     looks = {job.batch_size * max(1, int(share * batches)) for share in LOOKS}
     in_calls, memory = 0.0, {}
-    with tempfile.TemporaryDirectory(prefix="b-", dir=folder) as own, Workshop(folder / "shop", 300) as workshop:
+    with tempfile.TemporaryDirectory(prefix="b-", dir=folder) as own, ChildPool(folder / "shop", 300) as pool:
         tempfile.tempdir = own  # where the runtime makes the folder by which its browser is found
         began = time.perf_counter()
-        for message in RUNTIMES[place].run(job, workshop):
+        for message in RUNTIMES[place].run(job, pool):
             if message["type"] == "failed":
                 sys.exit(f"{place}: {message['reason']}")
             in_calls += message.get("seconds", 0.0)

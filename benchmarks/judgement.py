@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from quantlab.study import gather
+from quantlab.gate import gather
 from quantlab.types import Budget, ModelDescription, SampleSet, Study, TensorSpec, Trial, Verdict
 
 SAMPLES, CLASSES, TRIALS, BLOCK = 50_000, 1_000, 18, 1_000

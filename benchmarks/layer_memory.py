@@ -118,7 +118,7 @@ def _fields(process: int, name: str) -> dict[str, int]:
 
 def _role(process: int) -> str:
     command = Path(f"/proc/{process}/cmdline").read_text()
-    known = {"_python_worker": "child in Python", "node.cjs": "child in Node", "quantlab": "quantlab itself"}
+    known = {"quantlab.worker.main": "child in Python", "node.cjs": "child in Node", "quantlab": "quantlab itself"}
     return next((role for part, role in known.items() if part in command), "another child")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import quantlab
 from quantlab.runtimes import taps
 from quantlab.statistics import LayerError
-from quantlab.study import _layers
+from quantlab.study.inside import comparison
 
 __all__ = ["Case", "Inside", "look_inside"]
 
@@ -142,12 +142,12 @@ def look_inside(model: Path, data: str, study: Path, case: Case, samples: int) -
 @contextmanager
 def _timed(inside: Inside) -> Iterator[None]:
     sessions = (taps._PythonSession, taps._SharedSession, taps._ChildSession)
-    kept = [*((session, "read") for session in sessions), (LayerError, "of"), (_layers, "align")]
+    kept = [*((session, "read") for session in sessions), (LayerError, "of"), (comparison, "align")]
     originals = [(owner, name, vars(owner)[name]) for owner, name in kept]
     for session in sessions:
         session.read = _reading(session.read, inside)  # type: ignore[method-assign]
     LayerError.of = classmethod(_summing(LayerError.of.__func__, inside))  # type: ignore[attr-defined,method-assign,assignment]
-    _layers.align = _aligning(_layers.align, inside)
+    comparison.align = _aligning(comparison.align, inside)
     try:
         yield
     finally:

@@ -2,11 +2,12 @@
 
 | page | comes from |
 |---|---|
-| `cli.md` | the commands' functions in `quantlab/cli/_app.py`: docstrings, options, help texts |
+| `cli.md` | the commands' functions in `quantlab/cli/app.py`: docstrings, options, help texts |
 | `api.md` | `quantlab.__all__` and the values that a study holds: signatures, docstrings, fields |
 | `settings.md` | `SETTINGS` and `RUNTIMES` |
-| `json.md` | the docstrings of `document` and `verdict_document`, and the fields of the rows that `VIEWS` show |
+| `json.md` | the docstrings of `trial_records` and `verdict_document`, and the fields of the rows that `VIEWS` show |
 | `errors.md` | the docstrings of `quantlab.errors` |
+| `architecture.md` | between two of its lines, the layers of `pyproject.toml` and the modules (`structure.py`) |
 """
 
 import ast
@@ -20,15 +21,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from structure import with_structure
+
 import quantlab
 from quantlab import cli, errors, settings, types
-from quantlab.cli._app import app
+from quantlab.cli.app import app
+from quantlab.formats import FORMATS
 from quantlab.progress import Progress
-from quantlab.runtimes import RUNTIMES
-from quantlab_reports import document, verdict_document
-from quantlab_reports.costs import COSTS
-from quantlab_reports.inside import VIEWS
-from quantlab_reports.runtimes import RUNTIMES_VIEW
+from quantlab.runtimes import RUNTIMES, Runtime
+from quantlab_reports import VIEWS, verdict_document
+from quantlab_reports.views import trial_records
 
 __all__ = ["PAGES", "main", "outdated"]
 
@@ -266,7 +268,7 @@ def settings_page() -> str:
         for each in settings.SETTINGS.values()
     ]
     runs = [
-        f"| `{each.name}` | {each.description} | {', '.join(each.formats)} | {_yes(each.default)} "
+        f"| `{each.name}` | {each.description} | {_run_by(each)} | {_yes(each.default)} "
         f"| {f'`{each.fallback}`' if each.fallback else ''} |"
         for each in RUNTIMES.values()
     ]
@@ -293,6 +295,10 @@ def settings_page() -> str:
     )
 
 
+def _run_by(runtime: Runtime) -> str:
+    return ", ".join(name for name, each in FORMATS.items() if runtime.runs(each))
+
+
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
@@ -300,9 +306,11 @@ def _yes(value: bool) -> str:
 def json_page() -> str:
     """The keys of a trial's row, as the renderer's docstring has them, and those of the rows inside."""
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
-    parts = ["# The rows as JSON and CSV", intro, _after_first_line(document)]
+    parts = ["# The rows as JSON and CSV", intro, _after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", _after_first_line(verdict_document)]
-    for name, view in {"costs": COSTS, "runtimes": RUNTIMES_VIEW, **VIEWS}.items():
+    for name, view in VIEWS.items():
+        if view.kind is None:
+            continue
         parts += [f"## `quantlab show {name}`", inspect.getdoc(view.kind) or "", _keys(view.kind)]
     return "\n\n".join(parts)
 
@@ -364,16 +372,21 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 """Every generated page, and what makes its text."""
 
+_DRAWN = "architecture.md"
+"""A page that is written by hand but for what `structure` draws into it."""
+
 _NOTICE = "<!-- Made by docs/generate.py from the code. Change the code, then run: python docs/generate.py -->"
 
 
 def outdated() -> list[str]:
     """The pages whose file is not what the code says."""
-    return [name for name, page in PAGES.items() if not _holds(HERE / name, _text(page))]
+    return [name for name in (*PAGES, _DRAWN) if not _holds(HERE / name, _text(name))]
 
 
-def _text(page: Callable[[], str]) -> str:
-    return f"{_NOTICE}\n\n{page()}\n"
+def _text(name: str) -> str:
+    if name == _DRAWN:
+        return with_structure((HERE / name).read_text(encoding="utf-8"))
+    return f"{_NOTICE}\n\n{PAGES[name]()}\n"
 
 
 def _holds(path: Path, text: str) -> bool:
@@ -393,7 +406,7 @@ def main(arguments: list[str]) -> int:
         )
         return 1
     for name in stale:
-        (HERE / name).write_text(_text(PAGES[name]), encoding="utf-8")
+        (HERE / name).write_text(_text(name), encoding="utf-8")
         print(f"wrote docs/{name}")
     return 0
 

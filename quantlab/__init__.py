@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantlab.errors import QuantlabError as QuantlabError
+    from quantlab.gate import judge as judge
+    from quantlab.gate import recommend as recommend
     from quantlab.models import ModelOptions as ModelOptions
     from quantlab.settings import SETTINGS as SETTINGS
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
-    from quantlab.study import judge as judge
     from quantlab.study import load_study as load_study
-    from quantlab.study import recommend as recommend
     from quantlab.types import Budget as Budget
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Recommendation as Recommendation
@@ -40,9 +40,9 @@ _HOMES = {
     "Verdict": "quantlab.types",
     "analyze": "quantlab.study",
     "convert": "quantlab.study",
-    "judge": "quantlab.study",
+    "judge": "quantlab.gate",
     "load_study": "quantlab.study",
-    "recommend": "quantlab.study",
+    "recommend": "quantlab.gate",
 }
 
 __all__ = list(_HOMES)

@@ -3,7 +3,7 @@
 ```text
 QuantlabError            anything from outside that is not as it must be; the command line exits with 2
 ├── ModelError           a model that cannot be opened, or that quantlab cannot run
-├── CalibrationError     a calibration set that cannot be read, or that does not fit the model
+├── SamplesError     a calibration set that cannot be read, or that does not fit the model
 ├── ConversionError      a converter that refused, crashed or ran out of time
 ├── ArtifactError        a file to be measured that is not what its format asks for
 ├── RuntimeUnavailable   a runtime that this machine lacks; the message says how to get it
@@ -17,14 +17,16 @@ A message is one sentence or two: what happened, what was expected, what to do, 
 A mistake in a *call* (an argument no user of the command line can give) is a plain `ValueError`.
 """
 
+import warnings
+
 __all__ = [
     "ArtifactError",
-    "CalibrationError",
     "ConversionError",
     "MissingOp",
     "ModelError",
     "QuantlabError",
     "RuntimeUnavailable",
+    "SamplesError",
     "StudyError",
     "TrialError",
     "UsageError",
@@ -39,7 +41,7 @@ class ModelError(QuantlabError):
     """A model that cannot be opened, or that quantlab cannot run."""
 
 
-class CalibrationError(QuantlabError):
+class SamplesError(QuantlabError):
     """A calibration set that cannot be read, or that does not fit the model."""
 
 
@@ -69,3 +71,11 @@ class StudyError(QuantlabError):
 
 class UsageError(QuantlabError):
     """An option that names nothing there is, or options that contradict each other."""
+
+
+def __getattr__(name: str) -> type[QuantlabError]:
+    """Names of an older quantlab, for one version."""
+    if name == "CalibrationError":
+        warnings.warn("CalibrationError is called SamplesError now", DeprecationWarning, stacklevel=2)
+        return SamplesError
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -4,7 +4,7 @@
 STUDY/
   study.json                                 the record that `show` reads; its schema is `Study`
   model/<key>/                               what opening said, and the SavedModel of a Keras file
-  samples/                                   what every runtime is fed (see quantlab.calibration)
+  samples/                                   what every runtime is fed (see quantlab.samples)
   variants/<setting>/<key>/artifact/…        what is shipped, and nothing else; variant.json beside it
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same while it runs, with progress.json

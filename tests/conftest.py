@@ -28,7 +28,8 @@ from kept import kept, make_in_fork, shared_once  # noqa: E402
 from small_models import SmallModel, read_models  # noqa: E402
 
 from quantlab.demo.train import leave_out_new_options  # noqa: E402
-from quantlab.runtimes import RUNTIMES, Workshop  # noqa: E402
+from quantlab.processes import ChildPool  # noqa: E402
+from quantlab.runtimes import RUNTIMES  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,5 +103,5 @@ def workbench(tmp_path_factory: pytest.TempPathFactory, small_models: dict[str, 
     folder = tmp_path_factory.mktemp("workbench")
     with shared_once(tmp_path_factory, "workbench") as (shared, _):
         pass
-    with Workshop(folder / "workshop", stall_seconds=300) as workshop:
-        yield Workbench(folder, shared, small_models, workshop)
+    with ChildPool(folder / "pool", stall_seconds=300) as pool:
+        yield Workbench(folder, shared, small_models, pool)

@@ -18,11 +18,12 @@ import pytest
 from kept import made_once
 from small_models import SAMPLES, SmallModel
 
-from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant
 from quantlab.errors import RuntimeUnavailable
+from quantlab.formats import FORMATS, describe_given, describe_variant
 from quantlab.models import ModelOptions
 from quantlab.processes import (
     ChildDied,
+    ChildPool,
     ChildStalled,
     Message,
     end_lasting_children,
@@ -30,10 +31,10 @@ from quantlab.processes import (
     idle_children,
     living_children,
 )
-from quantlab.runtimes import Job, Runtime, Workshop, create_output, input_files, python, tensor_file
+from quantlab.runtimes import Job, Runtime, create_output, input_files, python, tensor_file
 from quantlab.settings import SETTINGS
 from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
-from quantlab_converters import Conversion, ConversionRequest, convert_settings
+from quantlab_converters import CONVERTERS, Conversion, ConversionRequest, convert_settings
 
 __all__ = [
     "KILLED",
@@ -45,6 +46,7 @@ __all__ = [
     "contents",
     "convert",
     "evaluate_graph",
+    "executors",
     "job_of",
     "kill_newest",
     "model_for",
@@ -78,7 +80,7 @@ class Workbench:
     shared: Path
     """A folder of all workers, for what is made once."""
     models: Mapping[str, SmallModel]
-    workshop: Workshop
+    pool: ChildPool
     _opened: dict[str, OpenedModel] = field(default_factory=dict)
     _variants: dict[tuple[str, str], dict[str, Variant]] = field(default_factory=dict)
 
@@ -99,7 +101,7 @@ class Workbench:
         model = {"path": str(path), "signature": options.signature, "custom": list(options.custom)}
         model["shapes"] = dict(options.shapes)
         request = {"request": "open", "model": {**model, "unsafe": options.unsafe, "export": str(export)}}
-        said, *_ = python.ask(request, self.workshop)  # to the end, or the worker would be ended as a busy one
+        said, *_ = python.ask(request, self.pool)  # to the end, or the worker would be ended as a busy one
         assert said["type"] == "opened", said
         specs = [tuple(TensorSpec(**{**each, "shape": tuple(each["shape"])}) for each in said[key]) for key in _PORTS]
         told = [said[key] for key in ("path", "kind", "sha256")]
@@ -153,8 +155,10 @@ class Workbench:
         folder, made = self.shared / "variants" / format_name / name, {}
         for each in convert(format_name, self.request(name, schemes, folder)):
             assert each.reason is None
-            path, description = ARTIFACTS[format_name].served(each.folder), self.opened(name).description
-            made[each.scheme] = describe_variant(f"{format_name}-{each.scheme}", format_name, path, description)
+            path, description = FORMATS[format_name].served(each.folder), self.opened(name).description
+            made[each.scheme] = describe_variant(
+                f"{format_name}-{each.scheme}", FORMATS[format_name], path, description
+            )
         return made
 
 
@@ -164,8 +168,8 @@ _PORTS = ("inputs", "outputs")
 def convert(format_name: str, request: ConversionRequest, stall_seconds: float = 300) -> list[Conversion]:
     """Every conversion of a request, the log beside its work."""
     log = request.work.with_suffix(".log")
-    with Workshop(request.work.parent / "shop", stall_seconds=stall_seconds) as workshop:
-        return list(convert_settings(format_name, request, log=log, pool=workshop))
+    with ChildPool(request.work.parent / "shop", stall_seconds=stall_seconds) as pool:
+        return list(convert_settings(CONVERTERS[format_name], request, log=log, pool=pool))
 
 
 def check_converter(format_name: str, workbench: Workbench, folder: Path) -> None:
@@ -181,7 +185,7 @@ def _check_made(format_name: str, description: ModelDescription, made: Mapping[s
     assert list(made) == [setting.scheme for setting in settings_of(format_name)]
     for setting in settings_of(format_name):
         variant = made[setting.scheme]
-        assert ARTIFACTS[format_name].recognizes(variant.path)
+        assert FORMATS[format_name].recognizes(variant.path)
         assert [port.name for port in variant.inputs] == [spec.name for spec in description.inputs]
         assert [port.name for port in variant.outputs] == [spec.name for spec in description.outputs]
         assert [port.dtype for port in (*variant.inputs, *variant.outputs)] == ["float32", "float32"]
@@ -202,7 +206,7 @@ def _check_alone(format_name: str, workbench: Workbench, made: Mapping[str, Vari
     (conversion,) = convert(format_name, request)
     assert (conversion.scheme, conversion.folder, conversion.reason) == (scheme, stale, None)
     same = contents if format_name != "onnx" else onnx_contents
-    assert same(ARTIFACTS[format_name].served(stale)) == same(made[scheme].path)
+    assert same(FORMATS[format_name].served(stale)) == same(made[scheme].path)
     assert not (stale / "left-by-an-earlier-try").exists()
     assert not request.work.exists()
 
@@ -223,7 +227,7 @@ def onnx_contents(path: Path) -> dict[str, tuple[bytes, tuple[float, ...]]]:
 
     Constants of one value are left out, since it is by chance too whether those that are equal are one.
     """
-    weights = [each for each in ARTIFACTS["onnx"].weights(path) if each.stored.size > 1]
+    weights = [each for each in FORMATS["onnx"].weights(path) if each.stored.size > 1]
     return {key: (each.stored.tobytes(), each.scales) for each in weights for key in each.keys or (each.name,)}
 
 
@@ -256,7 +260,7 @@ def _check_stalls(format_name: str, workbench: Workbench, folder: Path) -> None:
 def refuse_absent(runtime: Runtime, format_name: str | None = None) -> None:
     """Skip a test whose runtime this machine lacks, with the sentence that says how to get it; CI lacks nothing."""
     try:
-        runtime.environment(format_name or runtime.formats[0])
+        runtime.environment(FORMATS[format_name] if format_name else next(filter(runtime.runs, FORMATS.values())))
     except RuntimeUnavailable as error:
         if os.environ.get("QUANTLAB_NOTHING_ABSENT"):
             raise
@@ -275,7 +279,7 @@ def run_job(
 ) -> Generator[Message, None, None]:
     """Run a variant over samples from `start` on, into output files that are there."""
     job = job_of(runtime, variant, samples, outputs, start=start, batch_size=batch_size)
-    return runtime.run(job, workbench.workshop)
+    return runtime.run(job, workbench.pool)
 
 
 def job_of(
@@ -302,7 +306,13 @@ def job_of(
             for place, (name, path) in enumerate(outputs.items())
         ),
         options={},
+        **executors(variant.format),
     )
+
+
+def executors(format_name: str) -> dict[str, Any]:
+    """What runs a format, as a job names it."""
+    return {"python": FORMATS[format_name].python, "javascript": FORMATS[format_name].javascript}
 
 
 def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name: str, folder: Path) -> None:
@@ -365,8 +375,8 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
     outputs = _empty_outputs(folder, {name: np.resize(array, (samples.n, 3)) for name, array in expected.items()})
     end_lasting_children()  # so that the child that is killed is the newest, and one that is to stall must start
-    with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
-        bench = replace(workbench, workshop=workshop)
+    with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
+        bench = replace(workbench, pool=pool)
         messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
         assert next(messages)["type"] == "ready"
         kill_newest()
@@ -375,7 +385,7 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
         again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
         assert [next(again)["type"], next(again)["type"]] == ["ready", "progress"]
         again.close()  # as a listener that has enough
-        workshop.stall_seconds = 0.0005  # a fork is ready in some milliseconds
+        pool.stall_seconds = 0.0005  # a fork is ready in some milliseconds
         with pytest.raises(ChildStalled) as stalled:
             list(run_job(runtime, bench, variant, samples, outputs))
     assert str(stalled.value) == _STALLED.format(0.0005)

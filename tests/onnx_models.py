@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from quantlab.processes import imported
 from quantlab.settings import SETTINGS
 from quantlab_converters import CONVERTERS, ConversionRequest
 
@@ -140,7 +141,7 @@ def converted(
         work=folder / "work",
         format="onnx",
     )
-    assert list(CONVERTERS["onnx"].convert(request)) == list(schemes)
+    assert list(imported(CONVERTERS["onnx"].convert)(request)) == list(schemes)
     return {f"onnx-{scheme}": folder / f"onnx-{scheme}" / "model.onnx" for scheme in schemes}
 
 

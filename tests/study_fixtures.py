@@ -39,7 +39,7 @@ from quantlab.types import (
     Trial,
     Variant,
 )
-from quantlab_reports import Renderer
+from quantlab_reports import Table, trial_table
 
 __all__ = [
     "ALONE",
@@ -49,7 +49,7 @@ __all__ = [
     "a_study",
     "a_trial",
     "a_variant",
-    "check_renderer",
+    "check_rendering",
     "digits_study",
     "outputs_of",
     "own_models",
@@ -283,12 +283,16 @@ def a_study(folder: Path, **changed: Any) -> Study:
 # The contract of renderers
 
 
-def check_renderer(render: Renderer, study: Study) -> None:
+def check_rendering(write: Callable[[Table], str], study: Study) -> None:
     """What every way to show a study must hold, whatever its name.
 
     It is text without a newline at its end, the same for the same study, in which every row and every word of a
     failure's reason is found, and nothing as Python writes it; wide it tells no less.
     """
+
+    def render(study: Study, *, wide: bool) -> str:
+        return write(trial_table(study, wide=wide))
+
     for wide in (False, True):
         text = render(study, wide=wide)
         assert text == render(study, wide=wide)

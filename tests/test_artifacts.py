@@ -17,10 +17,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
-from quantlab.artifacts import ARTIFACTS, describe_given, describe_variant, transfer_of
-from quantlab.artifacts.tfjs import stored_weights
 from quantlab.errors import ArtifactError
-from quantlab.types import ModelDescription, Port, TensorSpec, Transfer
+from quantlab.formats import FORMATS, describe_given, describe_variant, download_size_of
+from quantlab.formats.tfjs_manifest import stored_weights
+from quantlab.types import DownloadSize, ModelDescription, Port, TensorSpec
 
 
 def model(inputs, outputs):
@@ -156,11 +156,11 @@ WRITERS = {
 }
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_sizes_are_those_of_the_files_that_are_served(format_name, tmp_path):
     weights = [("kernel", np.zeros((40, 30), np.float32)), ("codes", np.arange(500, dtype=np.int32))]
     path = WRITERS[format_name](tmp_path / "served", weights)
-    variant = describe_variant("mine", format_name, path, MODEL)
+    variant = describe_variant("mine", FORMATS[format_name], path, MODEL)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     assert variant.size_bytes == sum(len(file.read_bytes()) for file in files)
     assert variant.gzip_bytes == sum(len(gzip.compress(file.read_bytes(), 9, mtime=0)) for file in files)
@@ -168,7 +168,7 @@ def test_sizes_are_those_of_the_files_that_are_served(format_name, tmp_path):
     assert (variant.path, variant.convert_seconds, variant.given, variant.notes) == (path, None, False, ())
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize(
     ("elements", "quality"),
     [pytest.param(40_000, 11, id="small"), pytest.param(4_200_000, 9, id="more than 16 MB")],
@@ -178,21 +178,23 @@ def test_brotli_is_of_each_file_by_itself(format_name, elements, quality, tmp_pa
     path = WRITERS[format_name](tmp_path / "served", [("kernel", values)])
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     expected = sum(len(brotli.compress(file.read_bytes(), quality=quality)) for file in files)
-    found = transfer_of(describe_variant("mine", format_name, path, MODEL))
-    assert found == Transfer(brotli_bytes=expected, minimum_runtime=None)
+    found = download_size_of(describe_variant("mine", FORMATS[format_name], path, MODEL), FORMATS[format_name])
+    assert found == DownloadSize(brotli_bytes=expected, minimum_runtime=None)
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_the_hash_is_of_every_byte_that_is_served(format_name, tmp_path):
     def digest(name, weights):
-        return describe_variant("mine", format_name, WRITERS[format_name](tmp_path / name, weights), MODEL).sha256
+        return describe_variant(
+            "mine", FORMATS[format_name], WRITERS[format_name](tmp_path / name, weights), MODEL
+        ).sha256
 
     same = [digest(name, [("kernel", KERNEL)]) for name in ("here", "there")]
     other = digest("other", [("kernel", np.nextafter(KERNEL, 99))])
     assert (same[0] == same[1], same[0] == other) == (True, False)
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize(
     ("weights", "notes"),
     [
@@ -216,7 +218,7 @@ def test_weights_that_are_not_finite_are_named(format_name, weights, notes, tmp_
             for name, each in weights
         ]
     path = WRITERS[format_name](tmp_path / "served", weights)
-    assert describe_variant("mine", format_name, path, MODEL).notes == notes
+    assert describe_variant("mine", FORMATS[format_name], path, MODEL).notes == notes
 
 
 def codes(dtype, count):
@@ -307,7 +309,7 @@ def test_the_published_autoencoders(file, notes, data_folder):
 THREE = model([spec("image", 4)], [spec("height", 3), spec("scores", 3), spec("width", 3)])
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
     if format_name == "tfjs":
         outputs = {name: signature_entry(f"{name}_node:0", 3) for name in ("width", "height", "scores")}
@@ -319,7 +321,7 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
         path = write_tflite(
             tmp_path / "m.tflite", outputs=outputs, names=({"image": 0}, {"width": 0, "height": 1, "scores": 2})
         )
-    found = describe_variant("mine", format_name, path, THREE).outputs
+    found = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
     assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in found] == [
         ("height", "height_node", 1),
         ("scores", "scores_node", 2),
@@ -327,7 +329,7 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
     """The converters of tfjs keep no name that two outputs of one shape could have, and number them by their names."""
     if format_name == "tfjs":
@@ -340,7 +342,7 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
     else:
         outputs = [(f"Identity{number}", (1, 3)) for number in ("", "_1", "_2")]
         path = write_tflite(tmp_path / "m.tflite", outputs=outputs)
-    found = describe_variant("mine", format_name, path, THREE).outputs
+    found = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
     assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in found] == [
         ("height", "Identity", 0),
         ("scores", "Identity_1", 1),
@@ -350,11 +352,11 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
 
 def test_an_input_that_no_output_depends_on_is_left_out(tmp_path):
     description = model([spec("image", 4), spec("unused", 7)], [spec("scores", 3)])
-    found = describe_variant("mine", "tfjs", write_tfjs(tmp_path / "served"), description).inputs
+    found = describe_variant("mine", FORMATS["tfjs"], write_tfjs(tmp_path / "served"), description).inputs
     assert found == (Port("image", "image:0", 0, (None, 4), "float32"),)
 
 
-@pytest.mark.parametrize("format_name", ARTIFACTS)
+@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize(
     ("description", "message"),
     [
@@ -385,7 +387,7 @@ def test_an_artifact_of_another_model_is_refused(format_name, description, messa
         pytest.skip("a layers-model does not tell the shapes of its outputs; the runtime does")
     path = WRITERS[format_name](tmp_path / "served")
     with pytest.raises(ArtifactError) as refused:
-        describe_variant("mine", format_name, path, description)
+        describe_variant("mine", FORMATS[format_name], path, description)
     batch = {"tfjs": None, "tfjs-layers": None, "tflite": 1, "onnx": None}[format_name]
     end = "give an artifact that was made from this model"
     assert str(refused.value) == message.format(path=path, batch=batch) + end
@@ -530,14 +532,14 @@ def test_a_format_is_told_by_the_topology(tmp_path):
 def test_a_layers_model_that_is_none(format_name, write, message, tmp_path):
     write(tmp_path / "served")
     with pytest.raises(ArtifactError) as refused:
-        describe_variant("mine", format_name, tmp_path / "served", MODEL)
+        describe_variant("mine", FORMATS[format_name], tmp_path / "served", MODEL)
     if message is not None:
         assert str(refused.value) == f"'{tmp_path / 'served' / 'model.json'}' {message}"
 
 
 def test_the_ports_of_the_published_layers_model(data_folder):
     path = (data_folder / "tfjs-layers-translator").resolve()
-    contents = ARTIFACTS["tfjs-layers"].inspect(path)
+    contents = FORMATS["tfjs-layers"].inspect(path)
     assert [(port.name, port.shape) for port in contents.inputs] == [
         ("input_1", (None, None, 81)),
         ("input_2", (None, None, 108)),

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 from onnx_models import SCHEMES, converted, node, pictures, port, predicted, samples, write
 
-from quantlab.artifacts import ARTIFACTS
-from quantlab.artifacts._onnx_layout import channels_first
-from quantlab.artifacts._onnx_names import stable_names
+from quantlab.formats import FORMATS
+from quantlab.formats.onnx.layout import channels_first
+from quantlab.formats.onnx.names import stable_names
 from quantlab.models import ModelOptions
 from quantlab.statistics import compare_weights
 from quantlab_converters import ConversionRequest
@@ -35,7 +35,7 @@ def made(tmp_path_factory):
 
 
 def rows_of(made, setting):
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     return compare_weights(setting, weights(made[setting]), weights(made["onnx-float32"]))
 
 
@@ -191,7 +191,7 @@ def real(request, data_folder, workbench, tmp_path_factory):
         ),
     )
     assert [each.reason for each in made] == [None] * 4
-    return {f"onnx-{each.scheme}": ARTIFACTS["onnx"].served(each.folder) for each in made}
+    return {f"onnx-{each.scheme}": FORMATS["onnx"].served(each.folder) for each in made}
 
 
 def noise(spec, folder):
@@ -286,8 +286,8 @@ def test_two_conversions_give_the_same_names(workbench, tmp_path):
     """tf2onnx numbers by chance, and by chance two constants of one value become the one or the other."""
     one = workbench.float32("conv", "onnx").path
     (again,) = convert("onnx", workbench.request("conv", ["float32"], tmp_path))
-    other = ARTIFACTS["onnx"].served(again.folder)
-    taps, weights = ARTIFACTS["onnx"].taps, ARTIFACTS["onnx"].weights
+    other = FORMATS["onnx"].served(again.folder)
+    taps, weights = FORMATS["onnx"].taps, FORMATS["onnx"].weights
     assert {tap.name for tap in taps(one)} == {tap.name for tap in taps(other)}
     rows = [row for row in compare_weights("onnx-float32", weights(other), weights(one)) if row.shape]
     assert [(row.reason, row.different) for row in rows] == [(None, 0)] * len(rows)
@@ -365,7 +365,7 @@ def test_which_tensors_lie_channels_first(nodes, found):
     ],
 )
 def test_what_ops_compute_in(setting, computed, made):
-    rows = ARTIFACTS["onnx"].ops(made[setting], setting)
+    rows = FORMATS["onnx"].ops(made[setting], setting)
     found = {op: {(row.computes_in, row.weights) for row in rows if row.op == op} for op in computed}
     assert found == computed
     assert {row.setting for row in rows} == {setting}
@@ -398,7 +398,7 @@ QUANTIZED = {"scale": np.float32(0.1), "zero": np.int8(0)}
 )
 def test_an_op_between(nodes, constants, computed, tmp_path):
     path = write(tmp_path / "model.onnx", nodes, ([port("x", ["b", 4])], [port("y", ["b", 4])]), constants)
-    (row,) = [row for row in ARTIFACTS["onnx"].ops(path, "mine") if row.op == "MatMul"]
+    (row,) = [row for row in FORMATS["onnx"].ops(path, "mine") if row.op == "MatMul"]
     assert (row.computes_in, row.weights) == computed
 
 
@@ -407,9 +407,9 @@ def test_an_op_between(nodes, constants, computed, tmp_path):
 
 def read_inside(path: Path, folder: Path):
     """What the file answers, what a copy does that gives all it can, and each tensor by its name."""
-    names = [tap.name for tap in ARTIFACTS["onnx"].taps(path) if tap.reason is None]
+    names = [tap.name for tap in FORMATS["onnx"].taps(path) if tap.reason is None]
     copy = folder / f"{path.parent.name}.onnx"
-    positions = ARTIFACTS["onnx"].write_tapped(path, copy, names)
+    positions = FORMATS["onnx"].write_tapped(path, copy, names)
     outputs = [value.name for value in onnx.load(copy).graph.output]
     answers = predicted(copy, samples(1), outputs)
     return (
@@ -443,7 +443,7 @@ def test_tensors_are_read_channels_last(made, tmp_path):
 def test_codes_are_read_by_their_scale(made, tmp_path):
     """Of int8: whole steps from the zero point, within the codes' range."""
     _, _, inside = read_inside(made["onnx-int8"], tmp_path)
-    coded = [tap for tap in ARTIFACTS["onnx"].taps(made["onnx-int8"]) if tap.codes is not None]
+    coded = [tap for tap in FORMATS["onnx"].taps(made["onnx-int8"]) if tap.codes is not None]
     assert {"bent", "deep_bent", "hidden", "through", "logits"} <= {tap.name for tap in coded}
     for tap in coded:
         steps = inside[tap.name] / tap.codes.scale + tap.codes.zero_point

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.calibration import (
+from quantlab.errors import SamplesError, UsageError
+from quantlab.samples import (
     Part,
     SampleOptions,
     check_labels,
@@ -19,7 +20,6 @@ from quantlab.calibration import (
     split,
     write_samples,
 )
-from quantlab.errors import CalibrationError, UsageError
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
 IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
@@ -379,7 +379,7 @@ def test_values_that_fit_another_dtype(values, dtype):
 )
 def test_arrays_that_do_not_fit(arrays, inputs, message):
     np.savez("x.npz", **arrays)
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(inputs=inputs)
     assert str(refusal.value) == message
     assert not list(Path().glob("study/**/*.npy"))
@@ -430,7 +430,7 @@ def test_what_is_no_calibration_set(text, message):
     Path("broken.npz").write_bytes(Path("test.npz").read_bytes()[:100])
     Path("empty.npy").touch()
     Path("words.csv").write_text("a,b")
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(text)
     assert str(refusal.value) == message
 
@@ -440,7 +440,7 @@ def test_an_npz_damaged_inside_is_refused():
     data = bytearray(Path("x.npz").read_bytes())
     data[200:220] = bytes(20)
     Path("x.npz").write_bytes(data)
-    with pytest.raises(CalibrationError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or not of plain"):
+    with pytest.raises(SamplesError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or not of plain"):
         opened()
 
 
@@ -448,19 +448,19 @@ def test_an_npz_damaged_inside_is_refused():
 def test_an_npy_that_is_too_short_is_refused(n):
     np.save("x.npy", PIXELS)
     Path("x.npy").write_bytes(Path("x.npy").read_bytes()[: 128 + n])
-    with pytest.raises(CalibrationError, match=r"^'x\.npy' cannot be read \(.+\); it is truncated or not a plain"):
+    with pytest.raises(SamplesError, match=r"^'x\.npy' cannot be read \(.+\); it is truncated or not a plain"):
         opened("x.npy")
 
 
 def test_an_npy_without_samples_is_refused():
     np.save("x.npy", PIXELS[:0])
-    with pytest.raises(CalibrationError, match=r"^'x\.npy' holds no samples;"):
+    with pytest.raises(SamplesError, match=r"^'x\.npy' holds no samples;"):
         opened("x.npy")
 
 
 def test_an_npy_cannot_feed_two_inputs():
     np.save("x.npy", PIXELS)
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened("x.npy", inputs=[IMAGE, replace(IMAGE, name="other")])
     assert str(refusal.value) == (
         "'x.npy' is a .npy file and feeds one input, but the model takes 'image', 'other'; "
@@ -493,7 +493,7 @@ def test_label_files_that_do_not_fit(name, text, message):
     np.save("x.npy", PIXELS)
     if text is not None:
         Path(name).write_text(text)
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened("x.npy", labels=name)
     assert str(refusal.value) == message
 
@@ -534,7 +534,7 @@ def test_options_that_contradict(options, message):
 def test_a_disk_that_is_too_small_is_said_before_anything_is_read():
     # A sparse file: it claims 4 TB and holds next to nothing.
     np.lib.format.open_memmap("x.npy", mode="w+", dtype=np.uint8, shape=(4000, 10**9))
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened("x.npy", inputs=[TensorSpec("v", (None, None), "float32")])
     start, _, rest = str(refusal.value).partition(", where ")
     assert start == "the samples need 16000.00 GB in 'study'"
@@ -606,7 +606,7 @@ def test_how_a_set_is_split(n, calibrate, limit, labelled, expected):
 
 def test_one_sample_cannot_be_both():
     np.savez("x.npz", x=PIXELS[:1])
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(calibrate=256)
     assert str(refusal.value) == (
         "'x.npz' holds one sample, which cannot both calibrate and be scored; "
@@ -718,7 +718,7 @@ def test_parts_are_written_in_one_reading():
 
 def test_nothing_is_left_behind_by_a_failure():
     np.savez("x.npz", x=np.where(PIXELS == 119, np.nan, PIXELS))
-    with pytest.raises(CalibrationError):
+    with pytest.raises(SamplesError):
         opened()
     assert list(Path("study").iterdir()) == []
 
@@ -765,6 +765,6 @@ def test_labels_that_fit(labels, shape):
     ],
 )
 def test_labels_that_do_not_fit(labels, shape, message):
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         check_labels(labels, TensorSpec("probs", shape, "float32"))
     assert str(refusal.value) == message

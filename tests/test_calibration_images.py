@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantlab.calibration import SampleOptions, open_samples
-from quantlab.errors import CalibrationError, UsageError
+from quantlab.errors import SamplesError, UsageError
+from quantlab.samples import SampleOptions, open_samples
 from quantlab.types import Preprocessing, TensorSpec
 
 RGB = TensorSpec("image", (None, 4, 6, 3), "float32")
@@ -236,14 +236,14 @@ def _mixed():
 )
 def test_folders_that_do_not_fit(make, spec, message):
     make()
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(spec)
     assert str(refusal.value) == message
 
 
 def test_a_truncated_image_is_named():
     _truncated()
-    with pytest.raises(CalibrationError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); mend or remove"):
+    with pytest.raises(SamplesError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); mend or remove"):
         opened()
 
 
@@ -263,14 +263,14 @@ def test_a_truncated_image_is_named():
         pytest.param(
             {"colour": "grey"},
             RGB,
-            CalibrationError,
+            SamplesError,
             "the colour order 'grey' gives 1 channels, but the input 'image' takes (4, 6, 3); leave it at 'auto'",
             id="channels",
         ),
         pytest.param(
             {"size": (8, 8)},
             RGB,
-            CalibrationError,
+            SamplesError,
             "the preprocessing makes images of 8×8, but the input 'image' takes (4, 6, 3); "
             "leave the size out to use the model's own",
             id="size",
@@ -278,14 +278,14 @@ def test_a_truncated_image_is_named():
         pytest.param(
             {"scale": 0.5},
             TensorSpec("image", (None, 4, 6, 3), "uint8"),
-            CalibrationError,
+            SamplesError,
             "the input 'image' takes uint8, but scale 0.5 and offset 0.0 make fractions of pixels; give whole numbers",
             id="fractions for integers",
         ),
         pytest.param(
             {"scale": 2.0},
             TensorSpec("image", (None, 4, 6, 3), "int8"),
-            CalibrationError,
+            SamplesError,
             "sample 0 (counted from 0) of 'images' holds 254 in the input 'image', which takes int8, exact only from "
             "-128 to 127; bring the values into that range",
             id="out of range",

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantlab.calibration import SampleOptions, open_samples
-from quantlab.errors import CalibrationError
+from quantlab.errors import SamplesError
+from quantlab.samples import SampleOptions, open_samples
 from quantlab.types import TensorSpec
 
 IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
@@ -148,15 +148,15 @@ def test_a_dataset_of_tensorflow():
     np.save("alone.npy", PIXELS)
     assert opened("loaders:batched").sha256 == opened("x.npz").sha256
     assert opened("loaders:tensors").sha256 == opened("alone.npy").sha256
-    with pytest.raises(CalibrationError, match="gave other samples on its second pass"):
+    with pytest.raises(SamplesError, match="gave other samples on its second pass"):
         opened("loaders:shuffled")
-    with pytest.raises(CalibrationError, match=r"gives a dataset that never ends; take \.repeat\(\) away"):
+    with pytest.raises(SamplesError, match=r"gives a dataset that never ends; take \.repeat\(\) away"):
         opened("loaders:endless")
 
 
 @pytest.mark.parametrize("function", ["shuffled", "shuffled_labels", "growing"])
 def test_another_second_pass_is_refused(function):
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(f"loaders:{function}")
     assert str(refusal.value) == (
         f"the loader 'loaders:{function}' gave other samples on its second pass, and every runtime must be fed the "
@@ -249,7 +249,7 @@ def test_another_second_pass_is_refused(function):
     ],
 )
 def test_loaders_that_do_not_fit(text, message, tmp_path):
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(text)
     assert str(refusal.value) == message.replace("{folder}", str(tmp_path))
 
@@ -264,6 +264,6 @@ def test_loaders_that_do_not_fit(text, message, tmp_path):
     ],
 )
 def test_reasons_that_numpy_gives_are_passed_on(text, start):
-    with pytest.raises(CalibrationError) as refusal:
+    with pytest.raises(SamplesError) as refusal:
         opened(text)
     assert str(refusal.value).startswith(start)

@@ -14,11 +14,11 @@ import pytest
 from command_line import quantlab_in_process, run_quantlab
 from study_fixtures import DIGITS, read_study, snapshot
 
-from quantlab.cli import _doctor
+from quantlab.cli import checks
 from quantlab.runtimes import RUNTIMES
 from quantlab.settings import SETTINGS
-from quantlab_reports import RENDERERS
-from quantlab_reports.document import KEYS, rows
+from quantlab_reports import RENDERINGS, trial_table
+from quantlab_reports.views.trial_records import KEYS, rows
 
 COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "doctor", "demo")
 
@@ -70,12 +70,12 @@ def test_standard_output_carries_the_table_alone(place):
     assert all(": kept (" in line or "read digits.npz" in line for line in done.stderr.splitlines()[:-1])
 
 
-@pytest.mark.parametrize("name", RENDERERS)
+@pytest.mark.parametrize("name", RENDERINGS)
 @pytest.mark.parametrize("wide", [False, True], ids=["narrow", "wide"])
 def test_show_prints_what_the_renderer_gives(name, wide, place):
     done = quantlab_in_process("show", "digits.study", "--format", name, *(["--wide"] if wide else []), cwd=place)
     study = read_study(place / "digits.study")
-    assert (done.stdout, done.stderr, done.status) == (RENDERERS[name](study, wide=wide) + "\n", "", 0)
+    assert (done.stdout, done.stderr, done.status) == (RENDERINGS[name](trial_table(study, wide=wide)) + "\n", "", 0)
 
 
 def test_show_for_programs(place):
@@ -273,7 +273,7 @@ def test_a_library_that_ends_the_process_takes_no_other_with_it(tmp_path, monkey
     for name, text in texts.items():
         (tmp_path / f"{name}_library.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    assert _doctor.failures_of([*(f"{name}_library" for name in texts), "absent_library"]) == {
+    assert checks.failures_of([*(f"{name}_library" for name in texts), "absent_library"]) == {
         "raises_library": "OSError: no such symbol",
         "dies_library": "it was ended by SIGABRT: out of luck",
         "leaves_library": "SystemExit: 3",

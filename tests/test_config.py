@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from quantlab.cli._config import read_preprocessing as read
+from quantlab.cli.config import read_preprocessing as read
 from quantlab.errors import UsageError
 from quantlab.types import Preprocessing
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from contracts import check_converter, convert
 
-from quantlab.artifacts import describe_variant
 from quantlab.errors import ConversionError
+from quantlab.formats import FORMATS, describe_variant
+from quantlab.processes import imported
 from quantlab_converters import CONVERTERS
 
 
@@ -27,7 +28,7 @@ def converted(format_name, request):
         folder.mkdir(parents=True)
     begun: dict[str, None] = {}  # as a set that keeps the order
     try:
-        for scheme in CONVERTERS[format_name].convert(request):
+        for scheme in imported(CONVERTERS[format_name].convert)(request):
             begun[scheme] = None
     except ConversionError as error:
         *made, failed = begun
@@ -113,5 +114,5 @@ def test_samples_close_the_sizes_that_a_model_leaves_open(workbench, tmp_path):
     request = replace(workbench.request("open_length", ["float32"], tmp_path), sample_shapes={"values": (4, 3)})
     assert converted("tflite", request) == (["float32"], {})
     path = request.schemes["float32"] / "model.tflite"
-    variant = describe_variant("closed", "tflite", path, workbench.opened("open_length").description)
+    variant = describe_variant("closed", FORMATS["tflite"], path, workbench.opened("open_length").description)
     assert [port.shape for port in variant.inputs] == [(1, 4, 3)]

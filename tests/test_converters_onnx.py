@@ -6,8 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import SCHEMES, converted, node, pictures, port, predicted, samples, write
 
-from quantlab.artifacts import ARTIFACTS, describe_variant
 from quantlab.errors import ConversionError
+from quantlab.formats import FORMATS, describe_variant
 from quantlab.models import ModelOptions, identify, open_reference
 from quantlab.statistics import LayerError
 
@@ -125,14 +125,14 @@ def test_settings_of_a_model(make, schemes, weights, tmp_path):
     made = converted(model, tmp_path / "made", fed, schemes)
     for name, path in made.items():
         onnx.checker.check_model(str(path), full_check=True)
-        variant = describe_variant(name, "onnx", path, description)
+        variant = describe_variant(name, FORMATS["onnx"], path, description)
         assert [(port.name, port.dtype) for port in variant.inputs] == [(s.name, s.dtype) for s in description.inputs]
         assert [(port.name, port.dtype) for port in variant.outputs] == [(s.name, s.dtype) for s in description.outputs]
         for got, wanted in zip(predicted(path, fed, [each.tensor for each in variant.outputs]), expected, strict=True):
             tolerance = 1e-5 if name == "onnx-float32" else 0.5
             np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
             assert LayerError.of(wanted, got).error.sqnr_db > (100 if name == "onnx-float32" else 20)
-    assert len(list(ARTIFACTS["onnx"].weights(made["onnx-float32"]))) == weights
+    assert len(list(FORMATS["onnx"].weights(made["onnx-float32"]))) == weights
 
 
 def test_opset_and_kept_files(workbench):
@@ -247,7 +247,7 @@ def test_what_cannot_be_quantized(make, reasons, tmp_path):
 def test_weights_that_half_floats_cannot_hold(values, notes, tmp_path):
     model = with_matrix(np.float32(values))(tmp_path / "model.onnx")
     made = converted(model, tmp_path / "made", schemes=["float16"])
-    assert describe_variant("x", "onnx", made["onnx-float16"], description_of(model)).notes == notes
+    assert describe_variant("x", FORMATS["onnx"], made["onnx-float16"], description_of(model)).notes == notes
 
 
 def test_another_calibration_gives_other_scales(tmp_path):

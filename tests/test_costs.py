@@ -13,10 +13,10 @@ from study_fixtures import Heard, a_failure, a_study, a_trial, a_variant, read_s
 from quantlab import AnalyzeOptions, analyze
 from quantlab.cli import run
 from quantlab.store import Store
-from quantlab.study._costs import this_machine
+from quantlab.study.costs import this_machine
 from quantlab.types import Cost, Costs, Machine
-from quantlab_reports.costs import CostRow, cost_table, render_costs
-from quantlab_reports.inside import Selection
+from quantlab_reports import RENDERINGS, Selection
+from quantlab_reports.views.costs import CostRow, cost_table
 
 SETTINGS = ("tfjs-uint8", "tflite-dynamic")
 TIMES = ("load_ms", "first_run_ms", "steady_median_ms", "steady_q1_ms", "steady_q3_ms", "steady_fastest_ms")
@@ -179,32 +179,32 @@ def table(tmp_path):
         Cost("tflite-int8", "node-wasm", "c" * 64, MACHINE, reason="the trial failed: it died"),
         a_cost("mine"),  # of another artifact than the study's
     )
-    return cost_table(study, Costs(rows, MACHINE))
+    return lambda **asked: cost_table(study, Costs(rows, MACHINE), Selection(**asked))
 
 
-def test_the_table_in_a_terminal(table):
-    lines = render_costs(table, Selection(), "terminal").splitlines()
+def test_what_people_are_shown(table):
+    shown = table()
     sizes, unknown = ["20.0", "7.4", "6.9"], ["–"] * 8
     unmeasured = "not measured: its costs were not measured; run 'quantlab analyze' again without --no-costs"
-    assert [re.split(r" {2,}", line) for line in lines[2:7]] == [
-        ["tfjs-float32", "python", *sizes, "12.5", "30", "1.6", "2", "1", "400", "95.0", "30.0"],
+    assert [list(row) for row in shown.cells] == [
+        ["tfjs-float32", "python", *sizes, "12.5", "30", "1.6", "2", "1", "400", "95.0", "30.0", ""],
         ["tfjs-uint8", "python", *sizes, "12.5", "30", "1.5", "2", "0.94", "400", "95.0", "30.0", *NO_FASTER],
         ["tfjs-uint8", "node-wasm", *sizes, "12.5", "30", "0.5", "2", "–", "400", "–", "–", "nobody tells"],
         ["tflite-int8", "node-wasm", *sizes, *unknown, "not measured: the trial failed: it died"],
         ["mine", "python", *sizes, *unknown, unmeasured],
     ]
-    assert lines[-4] == (
+    assert shown.below[0] == (
         "Measured on a processor, 2 cores, Linux x86_64: milliseconds of this machine, which never rank a phone"
     )
 
 
 def test_json_and_csv_have_every_row_and_no_zero_for_what_is_unknown(table):
-    rows = json.loads(render_costs(table, Selection(), "json"))
+    rows = json.loads(RENDERINGS["json"](table()))
     assert [tuple(row) for row in rows] == [tuple(CostRow.__dataclass_fields__)] * 5
     assert [row["median_to_float32"] for row in rows] == [1.0, 1.5 / 1.6, None, None, None]
     assert {row["machine"] for row in rows} == {MACHINE.text}
     assert [rows[3][name] for name in UNKNOWN] == [None] * len(UNKNOWN)
-    as_csv = list(csv.DictReader(io.StringIO(render_costs(table, Selection(), "csv"))))
+    as_csv = list(csv.DictReader(io.StringIO(RENDERINGS["csv"](table()))))
     assert [(row["setting"], row["steady_median_ms"]) for row in as_csv] == [
         ("tfjs-float32", "1.6"),
         ("tfjs-uint8", "1.5"),
@@ -217,14 +217,14 @@ def test_json_and_csv_have_every_row_and_no_zero_for_what_is_unknown(table):
 @pytest.mark.parametrize(
     ("selection", "shown"),
     [
-        pytest.param(Selection(setting="tfjs-uint8"), [1.5, 0.5], id="a setting"),
-        pytest.param(Selection(runtime="node-wasm"), [0.5, None], id="a runtime"),
-        pytest.param(Selection(sort="median"), [0.5, 1.5, 1.6, None, None], id="what is unknown comes last"),
-        pytest.param(Selection(sort="median", top=1), [0.5], id="the quickest"),
+        pytest.param({"setting": "tfjs-uint8"}, [1.5, 0.5], id="a setting"),
+        pytest.param({"runtime": "node-wasm"}, [0.5, None], id="a runtime"),
+        pytest.param({"sort": "median"}, [0.5, 1.5, 1.6, None, None], id="what is unknown comes last"),
+        pytest.param({"sort": "median", "top": 1}, [0.5], id="the quickest"),
     ],
 )
 def test_selections(selection, shown, table):
-    rows = json.loads(render_costs(table, selection, "json"))
+    rows = json.loads(RENDERINGS["json"](table(**selection)))
     assert [row["steady_median_ms"] for row in rows] == shown
 
 

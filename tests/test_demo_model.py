@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from quantlab.calibration import SampleOptions, open_source
 from quantlab.demo import LOADER, MODEL
 from quantlab.demo.digits import samples, training
 from quantlab.demo.train import leave_out_new_options
+from quantlab.samples import SampleOptions, open_source
 from quantlab.types import TensorSpec
 
 README = MODEL.with_name("README.md").read_text(encoding="utf-8")

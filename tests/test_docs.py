@@ -3,8 +3,11 @@
 import ast
 import importlib.util
 import json
+import pydoc
 import re
 import shlex
+import shutil
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -18,10 +21,11 @@ import pytest
 from typer.main import get_command
 
 import quantlab
-from quantlab.cli._app import app
+from quantlab.cli.app import app
+from quantlab.names import choose
 from quantlab.runtimes import RUNTIMES
-from quantlab.settings import choose, select_settings
-from quantlab_reports.inside import VIEWS
+from quantlab.settings import select_settings
+from quantlab_reports import VIEWS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -33,6 +37,8 @@ def pages() -> Any:
 
 
 def generator() -> ModuleType:
+    if str(ROOT / "docs") not in sys.path:  # as for a program, whose folder is looked in first
+        sys.path.append(str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
@@ -81,6 +87,7 @@ def test_generated_pages_are_up_to_date() -> None:
 
 def test_generated_pages_are_told_from_others(tmp_path: Path) -> None:
     docs = generator()
+    shutil.copy(docs.HERE / "architecture.md", tmp_path)
     docs.HERE = tmp_path
     assert docs.outdated() == sorted(docs.PAGES)
     assert docs.main(["--check"]) == 1
@@ -191,9 +198,27 @@ def test_public_names_are_there_and_documented(name: str) -> None:
 
 def test_architecture_has_the_layers() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (contract,) = project["tool"]["importlinter"]["contracts"]
+    contract = project["tool"]["importlinter"]["contracts"][0]
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert "\n".join(contract["layers"]) + "\n" in blocks(text, "text")
+
+
+def test_architecture_follows_a_batch_and_a_tap_through_functions_that_there_are() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("### A batch's way, and a tap's")[2].partition("## How data flows")[0]
+    ways = [re.findall(r"^\d+\. (?:→ )?`([\w.]+)`$", part, re.MULTILINE) for part in section.split("And a tensor")]
+    assert [len(way) for way in ways] == [12, 12]
+    for name in (name for way in ways for name in way):
+        assert pydoc.locate(name) is not None, name
+
+
+def test_every_package_says_what_it_is_for() -> None:
+    packages = [*(ROOT / "quantlab").iterdir(), *(ROOT / "converters").iterdir(), *(ROOT / "reports").iterdir()]
+    for package in (each for each in packages if (each / "__init__.py").is_file()):
+        text = (package / "README.md").read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 60
+        if package.name != "demo":
+            assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Contract", "How a member is added"], package
 
 
 def test_architecture_says_why_each_dependency_is_there() -> None:

@@ -10,8 +10,8 @@ import pytest
 from verdict_fixtures import answers, flipped, write_study
 
 import quantlab
-from quantlab.artifacts import artifact_sha256
 from quantlab.cli import run
+from quantlab.formats import artifact_sha256
 from quantlab.store import Store
 
 MARGIN = ("--max-accuracy-loss", "0.5pt")

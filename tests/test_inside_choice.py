@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from study_fixtures import a_variant
 
 from quantlab.cli import run
 from quantlab.demo import LOADER, MODEL
 from quantlab.errors import TrialError
-from quantlab.runtimes._workshop import Lane
+from quantlab.processes import Lane
 from quantlab.runtimes.taps import Reading
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
-from quantlab.study._layer_batches import Batches
-from quantlab.study._layer_sums import KnownTensors, TrialSums
-from quantlab.study._tap_choice import TapChoice
+from quantlab.study.inside.batches import Batches
+from quantlab.study.inside.choice import TapChoice
+from quantlab.study.inside.sums import KnownTensors, TrialSums
 from quantlab.types import Alignment, TapSpec, Trial
 
 pytestmark = pytest.mark.starts_children
@@ -204,7 +205,8 @@ KNOWN = KnownTensors((TAP,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "l
 def compare(folder, session, *, runtime="python", batches=1, twins=None, isolated=None):
     """A trial's sums over batches of two samples, beside a reference and a float32 variant that hold ones."""
     np.save(folder / "out.npy", ones(2 * batches, 3))
-    trial = Trial("tfjs-uint8", runtime, outputs={"out": folder / "out.npy"})
+    variant = a_variant(folder, "tfjs-uint8")
+    trial = Trial("tfjs-uint8", runtime, variant, outputs={"out": folder / "out.npy"})
     sums = TrialSums(trial, KNOWN, session, isolated, "out", is_float32=False, has_twin=runtime != "python")
     sessions = {"tfjs-float32": Holds(ones(2, 3)), **(twins or {})}
     with Batches(

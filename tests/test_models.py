@@ -11,7 +11,8 @@ import pytest
 
 from quantlab.errors import ModelError
 from quantlab.models import ModelOptions, identify, open_reference
-from quantlab.runtimes import Workshop, python
+from quantlab.processes import ChildPool
+from quantlab.runtimes import python
 from quantlab.types import TensorSpec
 
 ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
@@ -378,10 +379,10 @@ OWN = {
 
 def test_what_is_the_users_own_is_not_found_without_its_module(small_models, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where the module is not
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
         for name, (used, library) in OWN.items():
             path = small_models[name].path
-            assert ask_to_open(path, (), tmp_path / name, workshop) == {
+            assert ask_to_open(path, (), tmp_path / name, pool) == {
                 "type": "failed",
                 "reason": f"'{path}' uses '{used}', which is not part of Keras; name the module that registers it "
                 f"(@{library}.saving.register_keras_serializable()) with --custom MODULE",
@@ -390,12 +391,12 @@ def test_what_is_the_users_own_is_not_found_without_its_module(small_models, tmp
 
 
 def test_what_is_the_users_own_is_found_with_its_module(small_models, tmp_path):
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
         for name in OWN:
-            opened = ask_to_open(small_models[name].path, ("shop_layers",), tmp_path / name, workshop)
+            opened = ask_to_open(small_models[name].path, ("shop_layers",), tmp_path / name, pool)
             assert (opened["type"], Path(opened["source"], "saved_model.pb").is_file()) == ("opened", True)
         path = small_models["two_arguments"].path
-        assert ask_to_open(path, ("shop_layers",), tmp_path / "refused", workshop) == {
+        assert ask_to_open(path, ("shop_layers",), tmp_path / "refused", pool) == {
             "type": "failed",
             "reason": f"the subclassed model of '{path}' could not be called with one float32 tensor of shape (1, 5) "
             f"(TypeError: missing a required argument: 'others'); save it with model.export('saved_model') and give "
@@ -404,9 +405,9 @@ def test_what_is_the_users_own_is_found_with_its_module(small_models, tmp_path):
         }
 
 
-def ask_to_open(path, custom, export, workshop):
+def ask_to_open(path, custom, export, pool):
     """What a worker says; in one of its own, since what was registered in a process stays registered."""
     options = {"signature": None, "custom": list(custom), "unsafe": False, "shapes": {}}
     model = {"path": str(path), **options, "export": str(export)}
-    said, *_ = python.ask({"request": "open", "model": model}, workshop)
+    said, *_ = python.ask({"request": "open", "model": model}, pool)
     return said

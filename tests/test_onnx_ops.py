@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 from onnx_models import node, pictures, port, samples, write
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from quantlab.artifacts import ARTIFACTS
+from quantlab.formats import FORMATS
 
 CODES = np.ones((4, 4), np.int8)
 READ = {
@@ -43,7 +43,7 @@ def test_codes_are_those_of_the_activation(written, activations, source, tmp_pat
     quantize_static(
         str(source), str(made), Samples(), quant_format=written, activation_type=activations, per_channel=True
     )
-    rows = [row for row in ARTIFACTS["onnx"].ops(made, "mine") if "Linear" not in row.op or row.op[0] == "Q"]
+    rows = [row for row in FORMATS["onnx"].ops(made, "mine") if "Linear" not in row.op or row.op[0] == "Q"]
     rows = [row for row in rows if row.op not in {"QuantizeLinear", "Softmax"}]
     assert {"Conv", "QLinearConv"} & {row.op for row in rows}
     name = "uint8" if activations == QuantType.QUInt8 else "int8"
@@ -104,5 +104,5 @@ def test_codes_are_those_of_the_activation(written, activations, source, tmp_pat
 def test_ops_of_codes(nodes, op, computed, tmp_path):
     ports = [port("x", ["b", 4]), port("place", ["b"], TensorProto.INT64)], [port("y", None)]
     path = write(tmp_path / "model.onnx", nodes, ports, {**READ, "shape": np.array([-1, 4])})
-    (row,) = [row for row in ARTIFACTS["onnx"].ops(path, "mine") if row.op == op]
+    (row,) = [row for row in FORMATS["onnx"].ops(path, "mine") if row.op == op]
     assert (row.computes_in, row.weights) == computed

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import node, pictures, port, samples, write
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 
-from quantlab.artifacts import ARTIFACTS
 from quantlab.errors import ArtifactError
+from quantlab.formats import FORMATS
 from quantlab.statistics import compare_weights
 
 PORTS = [port("x", ["b", 4])], [port("y", None)]
@@ -22,7 +22,7 @@ SCALES = np.float32([1, 2, 3, 4])
 
 
 def listed(path):
-    return {weight.name: weight for weight in ARTIFACTS["onnx"].weights(path)}
+    return {weight.name: weight for weight in FORMATS["onnx"].weights(path)}
 
 
 def write_tensors(path, nodes, tensors, ports=PORTS):
@@ -54,7 +54,7 @@ def test_codes_of_the_format_of_operators(tmp_path):
         activation_type=QuantType.QUInt8,
         per_channel=True,
     )
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     rows = compare_weights("mine", weights(made), weights(source))
     assert {row.counterpart: row.reason for row in rows} == {weight.name: None for weight in weights(source)}
     assert min(row.sqnr_db for row in rows) > 30
@@ -96,7 +96,7 @@ AXES = "its scales lie along several axes, which quantlab does not read"
 def test_an_lstm_that_onnxruntime_quantized(directions, per_channel, found, tmp_path):
     source, made = lstm(tmp_path / "model.onnx", directions), tmp_path / "made.onnx"
     quantize_dynamic(str(source), str(made), per_channel=per_channel, weight_type=QuantType.QInt8)
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     rows = {row.counterpart: row for row in compare_weights("mine", weights(made), weights(source))}
     assert set(rows) == {"words", "W", "R", "B"}
     told = rows["W"]
@@ -182,7 +182,7 @@ def test_floats_that_are_named_as_codes_are_compared_with_themselves(tmp_path):
     nodes += [node("Sum", ["by_k", "by_k_quantized", "k_scale"], "y")]
     held = {"k": CODES.astype(np.float32), "k_quantized": -CODES.astype(np.float32), "k_scale": SCALES}
     path = write(tmp_path / "model.onnx", nodes, PORTS, held)
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     rows = compare_weights("mine", weights(path), weights(path))
     assert {row.tensor: (row.different, row.reason) for row in rows} == dict.fromkeys(held, (0, None))
 
@@ -327,7 +327,7 @@ def test_a_damaged_tensor_is_named(tensor, why, tmp_path):
     path = write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "w"], "y")], [tensor])
     said = f"the weight 'w' of '{path}' cannot be read ({why}); export or copy it again"
     with pytest.raises(ArtifactError, match=f"^{re.escape(said)}$"):
-        ARTIFACTS["onnx"].inspect(path)
+        FORMATS["onnx"].inspect(path)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +354,7 @@ def test_a_damaged_tensor_is_named(tensor, why, tmp_path):
 def test_values_that_are_told_of(dtype, values, notes, tmp_path):
     tensor = numpy_helper.from_array(np.asarray(values).astype(dtype), "w")
     path = write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "w"], "y")], [tensor])
-    assert ARTIFACTS["onnx"].inspect(path).notes == notes
+    assert FORMATS["onnx"].inspect(path).notes == notes
 
 
 # A weight of the float32 file is found by what reads it, not by its name
@@ -400,7 +400,7 @@ def quantized(source, scheme, folder):
 def test_names_tell_nothing(scheme, tmp_path):
     source = pictures(tmp_path / "model.onnx")
     made = quantized(source, scheme, tmp_path)
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     named = compare_weights("mine", weights(made), weights(source))
     unnamed = compare_weights("mine", weights(nameless(made, tmp_path / "nameless.onnx")), weights(source))
     assert set(figures(unnamed)) == {weight.name for weight in weights(source)}
@@ -411,7 +411,7 @@ def test_names_tell_nothing(scheme, tmp_path):
 def test_names_tell_nothing_of_an_lstm(tmp_path):
     source, made = lstm(tmp_path / "model.onnx", 1), tmp_path / "made.onnx"
     quantize_dynamic(str(source), str(made), weight_type=QuantType.QInt8)
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     rows = compare_weights("mine", weights(nameless(made, tmp_path / "nameless.onnx")), weights(source))
     assert {row.counterpart for row in rows} == {"words", "W", "R", "B"}
     assert min(row.sqnr_db for row in rows) > 40
@@ -429,7 +429,7 @@ def test_names_that_mislead(tmp_path):
     for each in model.graph.node:
         each.input[1] = {"a": "b", "b": "a"}[each.input[1]]
     onnx.save(model, swapped)
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     rows = compare_weights("mine", weights(swapped), weights(source))
     assert {row.tensor: (row.counterpart, row.different) for row in rows} == {"a": ("b", 0), "b": ("a", 0)}
 
@@ -448,7 +448,7 @@ def test_a_transposed_copy_is_told_as_it_is_multiplied(tmp_path):
         "copied": write(tmp_path / "1.onnx", [dequantize, *gemm], PORTS, {"k": CODES[:3].T.copy(), "s": scales}),
         "turned": write(tmp_path / "2.onnx", [*turned, *gemm], PORTS, {"k": CODES[:3], "s": scales}),
     }
-    weights = ARTIFACTS["onnx"].weights
+    weights = FORMATS["onnx"].weights
     for name, path in copies.items():
         (row,) = compare_weights(name, weights(path), weights(source))
         assert (row.counterpart, row.shape, row.channel_axis, row.different) == ("w", (4, 3), 1, 0)

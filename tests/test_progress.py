@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from quantlab.cli._progress import shown
+from quantlab.cli.progress import shown
 from quantlab.progress import Forecast, Progress
 
 

@@ -12,8 +12,8 @@ from command_line import quantlab_in_process
 from contracts import onnx_contents
 from official import run_as_program
 
+from quantlab.gate.judging import recipe
 from quantlab.store import Store
-from quantlab.study._judging import recipe
 
 pytestmark = pytest.mark.starts_children
 

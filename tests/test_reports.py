@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_fixtures import a_failure, a_study, a_trial, a_variant, check_renderer, scores
+from study_fixtures import a_failure, a_study, a_trial, a_variant, check_rendering, scores
 
 from quantlab.types import Interval, Scores, Study, Timing
-from quantlab_reports import RENDERERS, document
-from quantlab_reports.document import KEYS, kl_reason, rows
-from quantlab_reports.table import build, footer, heading
+from quantlab_reports import RENDERINGS, trial_table
+from quantlab_reports.views import trial_records
+from quantlab_reports.views.trial_records import KEYS, kl_reason, rows
+from quantlab_reports.views.trials import footer, heading
 
 HERE = Path("/study")
 STUDY = a_study(HERE)
@@ -37,9 +38,9 @@ def failed(reason: str, **changed: Any) -> Any:
 
 def cells(study: Study, *, wide: bool = False) -> list[dict[str, str]]:
     """Rows of the table by their headings."""
-    table = build(study, everything=wide)
+    table = trial_table(study, wide=wide)
     assert len(set(table.headings)) == len(table.headings) or wide
-    return [dict(zip(table.headings, row, strict=True)) for row in table.rows]
+    return [dict(zip(table.headings, row, strict=True)) for row in table.cells]
 
 
 # Every renderer
@@ -75,9 +76,9 @@ STUDIES = [
 
 
 @pytest.mark.parametrize("study", STUDIES)
-@pytest.mark.parametrize("name", RENDERERS)
+@pytest.mark.parametrize("name", RENDERINGS)
 def test_contract(name, study):
-    check_renderer(RENDERERS[name], study)
+    check_rendering(RENDERINGS[name], study)
 
 
 # Rows
@@ -246,13 +247,13 @@ def test_a_conversion_that_failed_has_no_size():
     ],
 )
 def test_columns(study, expected):
-    assert list(build(study, everything=False).headings) == expected
+    assert list(trial_table(study, wide=False).headings) == expected
 
 
 def test_top5_is_left_out_where_there_are_few_classes():
     few = scores(top5=None, top5_loss_points=None)
     reference = replace(STUDY.reference, scores=replace(STUDY.reference.scores, top5=None))
-    headings = build(of(measured(scores=few), reference=reference), everything=True).headings
+    headings = trial_table(of(measured(scores=few), reference=reference), wide=True).headings
     assert "top-5 %" not in headings
     assert "top-1 % [95 %]" in headings
 
@@ -355,7 +356,7 @@ def in_node(setting: str, largest: float | None, flips: int | None) -> Any:
     [
         pytest.param(
             [in_node("tfjs-uint8", 2.4e-7, 0), in_node("tfjs-uint16", 3.5e-5, 0)],
-            "✓ node-wasm = python: same top-1 on every sample; largest difference 3.5e-05",
+            "✓ node-wasm = python: same top-1 on every sample; largest difference 3.5e−05",
             id="alike",
         ),
         pytest.param(
@@ -409,14 +410,14 @@ def test_the_footer(study, line):
 
 def test_json_rows_have_the_documented_keys_in_order():
     for study in (STUDY, REGRESSION, SIMILARITY, SPOILED):
-        assert [tuple(row) for row in json.loads(RENDERERS["json"](study, wide=False))] == [KEYS] * (
+        assert [tuple(row) for row in json.loads(RENDERINGS["json"](trial_table(study, wide=False)))] == [KEYS] * (
             len(study.trials) + 1
         )
 
 
 def documented() -> Iterator[str]:
     """The keys of the table in the module's docstring; `…_lower` stands for the key before it with that ending."""
-    for names in re.findall(r"^\| (`.*?) \|", document.__doc__ or "", re.MULTILINE):
+    for names in re.findall(r"^\| (`.*?) \|", trial_records.__doc__ or "", re.MULTILINE):
         stem = ""
         for name in re.findall(r"`(.+?)`", names):
             stem = stem if name.startswith("…") else name
@@ -519,7 +520,7 @@ def test_the_json_rows_of_the_reference_and_of_a_failure():
 
 
 def test_numbers_that_json_lacks_are_strings():
-    row = json.loads(RENDERERS["json"](SPOILED, wide=False))[1]
+    row = json.loads(RENDERINGS["json"](trial_table(SPOILED, wide=False)))[1]
     assert [row[key] for key in ("sqnr_db", "max_abs_error", "rms_error", "cosine")] == [
         "-Infinity",
         "Infinity",
@@ -565,8 +566,8 @@ def from_csv(text: str, like: Any) -> Any:
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_csv_parses_back_to_the_json_rows(study):
-    expected = json.loads(RENDERERS["json"](study, wide=False))
-    parsed = list(csv.DictReader(io.StringIO(RENDERERS["csv"](study, wide=False)), strict=True))
+    expected = json.loads(RENDERINGS["json"](trial_table(study, wide=False)))
+    parsed = list(csv.DictReader(io.StringIO(RENDERINGS["csv"](trial_table(study, wide=False))), strict=True))
     assert [
         {key: from_csv(text, row[key]) for key, text in line.items()}
         for line, row in zip(parsed, expected, strict=True)
@@ -577,7 +578,7 @@ SPECIAL = of(failed("a|b & 50 % of $x_1 {y} \\z # ~ ^ <b> *c* −1 ∞ ± · →
 
 
 def test_markdown_is_text_and_not_markup():
-    lines = RENDERERS["markdown"](SPECIAL, wide=False).split("\n")
+    lines = RENDERINGS["markdown"](trial_table(SPECIAL, wide=False)).split("\n")
     assert lines[0] == "- ! see \\*this\\* \\| that"
     assert lines[1] == "- Model  my\\_model.keras (Keras 3)"
     table = [line for line in lines if line.startswith("|")]
@@ -587,7 +588,7 @@ def test_markdown_is_text_and_not_markup():
 
 
 def test_latex_is_text_and_not_commands():
-    lines = RENDERERS["latex"](SPECIAL, wide=False).split("\n")
+    lines = RENDERINGS["latex"](trial_table(SPECIAL, wide=False)).split("\n")
     assert lines[0] == "% ! see *this* | that"
     body = "\n".join(line for line in lines if not line.startswith("%"))
     assert body.startswith("\\begin{tabular}{")
@@ -601,7 +602,7 @@ def test_latex_is_text_and_not_commands():
 
 
 def test_the_terminal_wraps_notes_and_nothing_else():
-    text = RENDERERS["terminal"](of(failed("word " * 60)), wide=True)
+    text = RENDERINGS["terminal"](trial_table(of(failed("word " * 60)), wide=True))
     table = text.split("\n\n")[1].split("\n")
     assert max(map(len, table)) < 60 + 300
     assert sum("word" in line for line in table) >= 5

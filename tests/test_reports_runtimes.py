@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from study_fixtures import a_failure, a_study, a_trial
 
-from quantlab_reports.inside import Selection
-from quantlab_reports.runtimes import RuntimeRow, render_runtimes, runtime_table, sentences
+from quantlab_reports import RENDERINGS, Selection
+from quantlab_reports.views.runtimes import RuntimeRow, runtime_rows, runtime_table, sentences
 
 ROW = RuntimeRow("tfjs-uint8", "chromium-webgl16", 10_000, 2e-3, 1e-5, 0.9, 99.88, 12, "stem (Conv2D)", None, 30, None)
 
@@ -54,12 +54,12 @@ def test_runtimes_of_which_the_same_is_said_share_a_sentence():
 
 def test_a_trial_that_failed_has_its_reason_and_no_sentence(tmp_path):
     trials = (a_trial(tmp_path), a_failure(tmp_path, "no WebGPU adapter", runtime="chromium-webgpu"))
-    text = render_runtimes(runtime_table(a_study(tmp_path, trials=trials), None), Selection(), "markdown")
+    text = RENDERINGS["markdown"](runtime_table(a_study(tmp_path, trials=trials), None, Selection()))
     assert "no WebGPU adapter" in text
     assert "against python" not in text
     assert text.endswith("Tensors inside were not compared; run 'quantlab analyze' again without --no-layers")
 
 
 def test_without_python_there_is_nothing_to_compare_with(tmp_path):
-    (row,) = runtime_table(a_study(tmp_path, trials=(a_trial(tmp_path, runtime="node-wasm"),)), None).rows
+    (row,) = runtime_rows(a_study(tmp_path, trials=(a_trial(tmp_path, runtime="node-wasm"),)), None)
     assert row.reason == "it was not measured in python, which it would be compared with"

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from study_fixtures import a_failure, a_trial
 from typer.main import get_command
 
-from quantlab.cli._app import app
+from quantlab.cli.app import app
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -40,7 +40,7 @@ from quantlab_reports.junit import render_junit
 from quantlab_reports.markdown_text import as_text
 from quantlab_reports.moved import moved_cells
 from quantlab_reports.pull_request import render_pull_request
-from quantlab_reports.verdict_document import flips_of, gravest, render_verdicts
+from quantlab_reports.verdict_document import flips_of, most_severe, render_verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path("/study")
@@ -420,7 +420,7 @@ def test_flips(found: Loss | None, flips: tuple[int, int] | None) -> None:
     ],
 )
 def test_the_outcome_of_all(verdicts: list[Verdict], outcome: str) -> None:
-    assert gravest(verdicts) == outcome
+    assert most_severe(verdicts) == outcome
     assert json.loads(render_verdicts(verdicts))["outcome"] == outcome
 
 

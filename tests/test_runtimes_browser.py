@@ -17,11 +17,12 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
-from contracts import job_of, refuse_absent
+from contracts import executors, job_of, refuse_absent
 
 from quantlab import AnalyzeOptions, analyze
-from quantlab.processes import ChildStalled, end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, Workshop, create_output, input_files
+from quantlab.formats import FORMATS
+from quantlab.processes import ChildPool, ChildStalled, end_lasting_children
+from quantlab.runtimes import RUNTIMES, Job, create_output, input_files
 from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
 from quantlab.runtimes.exchange import TensorFile, job_document, tensor_file
@@ -84,8 +85,8 @@ def resident_bytes(pid: int) -> int:
 def working(runtime_name, workbench, folder, *, n=50_000, batch_size=1, stall_seconds=300.0):
     """The messages of a job that goes on for as long as a test needs, from its first batch on."""
     job = long_job(runtime_name, workbench, folder, n=n, batch_size=batch_size)
-    with Workshop(folder / "shop", stall_seconds=stall_seconds) as workshop:
-        messages = RUNTIMES[runtime_name].run(job, workshop)
+    with ChildPool(folder / "shop", stall_seconds=stall_seconds) as pool:
+        messages = RUNTIMES[runtime_name].run(job, pool)
         with contextlib.closing(messages):
             assert [next(messages)["type"], next(messages)["type"]] == ["ready", "progress"]
             yield messages
@@ -138,11 +139,11 @@ def test_what_dies_costs_its_row(runtime, kind, reason, place, workbench, tmp_pa
 
 
 def two_in_a_row(first: Job, second: Job, place: Path, folder: Path, meanwhile=lambda: None) -> tuple[list[dict], bool]:
-    """The last messages of two jobs in one workshop, and whether one browser ran both."""
+    """The last messages of two jobs in one pool, and whether one browser ran both."""
     runtime, lasts, browsers = RUNTIMES["chromium-wasm"], [], []
-    with Workshop(folder / "shop", stall_seconds=300) as workshop:
+    with ChildPool(folder / "shop", stall_seconds=300) as pool:
         for job in (first, second):
-            for message in runtime.run(job, workshop):
+            for message in runtime.run(job, pool):
                 if message["type"] == "ready":
                     browsers.append(browser(place, ""))
                     meanwhile()
@@ -160,11 +161,11 @@ def test_a_browser_is_kept_for_the_next_job_and_the_page_is_not(place, workbench
 
 def test_a_browser_is_not_kept_after_a_job_that_failed(place, workbench, tmp_path):
     job = long_job("chromium-wasm", workbench, tmp_path, n=8)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        *_, failed = RUNTIMES["chromium-wasm"].run(replace(job, artifact=str(tmp_path / "gone")), workshop)
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        *_, failed = RUNTIMES["chromium-wasm"].run(replace(job, artifact=str(tmp_path / "gone")), pool)
         assert failed["type"] == "failed"
         assert list(place.iterdir()) == []
-        *_, last = RUNTIMES["chromium-wasm"].run(job, workshop)
+        *_, last = RUNTIMES["chromium-wasm"].run(job, pool)
     assert last == {"type": "done"}
 
 
@@ -181,20 +182,20 @@ def test_a_browser_that_lost_its_graphics_is_not_kept(place, workbench, tmp_path
 
 def test_a_browser_that_ends_between_jobs_is_replaced(place, workbench, tmp_path):
     job = long_job("chromium-wasm", workbench, tmp_path, n=8)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        assert list(RUNTIMES["chromium-wasm"].run(job, workshop))[-1] == {"type": "done"}
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        assert list(RUNTIMES["chromium-wasm"].run(job, pool))[-1] == {"type": "done"}
         os.kill(browser(place, ""), signal.SIGKILL)
         until = time.monotonic() + SECONDS
-        while processes_below(place, "environ") and time.monotonic() < until:
+        while (processes_below(place, "environ") or list(place.iterdir())) and time.monotonic() < until:
             time.sleep(0.05)
         assert list(place.iterdir()) == []
-        assert list(RUNTIMES["chromium-wasm"].run(job, workshop))[-1] == {"type": "done"}
+        assert list(RUNTIMES["chromium-wasm"].run(job, pool))[-1] == {"type": "done"}
 
 
 def test_what_hangs_is_ended(place, workbench, tmp_path):
     short = long_job("chromium-wasm", workbench, tmp_path / "short", n=3)
-    with Workshop(tmp_path / "first", stall_seconds=300) as workshop:  # a browser that has started already needs less
-        assert list(RUNTIMES["chromium-wasm"].run(short, workshop))[-1] == {"type": "done"}
+    with ChildPool(tmp_path / "first", stall_seconds=300) as pool:  # a browser that has started already needs less
+        assert list(RUNTIMES["chromium-wasm"].run(short, pool))[-1] == {"type": "done"}
     with working("chromium-wasm", workbench, tmp_path, stall_seconds=16) as messages:
         os.kill(browser(place, "renderer"), signal.SIGSTOP)
         with pytest.raises(ChildStalled):
@@ -211,11 +212,12 @@ def test_a_job_that_is_left_is_ended(place, workbench, tmp_path):
 ORPHAN = """
 import json, sys, tempfile
 from pathlib import Path
-from quantlab.runtimes import RUNTIMES, Workshop
+from quantlab.runtimes import RUNTIMES
+from quantlab.processes import ChildPool
 from quantlab.runtimes.exchange import job_from
 tempfile.tempdir = sys.argv[2]
-with Workshop(Path(sys.argv[3]), stall_seconds=300) as workshop:
-    for message in RUNTIMES["chromium-wasm"].run(job_from(json.loads(sys.argv[1])), workshop):
+with ChildPool(Path(sys.argv[3]), stall_seconds=300) as pool:
+    for message in RUNTIMES["chromium-wasm"].run(job_from(json.loads(sys.argv[1])), pool):
         print(message["type"], flush=True)
     sys.stdin.read()
 """
@@ -275,9 +277,9 @@ def last_message(runtime_name: str, artifact: Path, folder: Path, stall_seconds:
     create_output(folder / "y.npy", n=1, shape=(4,), dtype="float32")
     tensors = [tensor_file(folder / f"{name}.npy", TensorSpec(name, (), ""), None, 0) for name in ("x", "y")]
     runtime = RUNTIMES[runtime_name]
-    job = Job("tfjs", str(artifact), runtime.backend, 1, 0, 1, (tensors[0],), (tensors[1],), {})
-    with Workshop(folder / "shop", stall_seconds=stall_seconds) as workshop:
-        *_, last = runtime.run(job, workshop)
+    job = Job("tfjs", str(artifact), runtime.backend, 1, 0, 1, (tensors[0],), (tensors[1],), {}, **executors("tfjs"))
+    with ChildPool(folder / "shop", stall_seconds=stall_seconds) as pool:
+        *_, last = runtime.run(job, pool)
     return last
 
 
@@ -543,7 +545,9 @@ def test_another_graphics_card_is_another_key(tmp_path):
 def test_only_what_draws_depends_on_the_graphics_card():
     refuse_absent(RUNTIMES["chromium-wasm"])
     drawn = {
-        name for name, each in RUNTIMES.items() if name[:9] == "chromium-" and "graphics" in each.environment("tfjs")
+        name
+        for name, each in RUNTIMES.items()
+        if name[:9] == "chromium-" and "graphics" in each.environment(FORMATS["tfjs"])
     }
     assert drawn == {"chromium-webgl", "chromium-webgl16", "chromium-webgpu"}
 
@@ -557,11 +561,11 @@ def tapped(place, workbench, tmp_path):  # noqa: ARG001  # a fixture cannot use 
         (port,), (output,) = variant.outputs, workbench.models["activations"].outputs
         outputs = (TensorFile(port.name, "", 0, output.shape[1:], "float32", port.tensor, port.position),)
         inputs = input_files(samples, variant)
-        job = Job("tfjs", str(variant.path), "", 3, 0, samples.n, inputs, outputs, {})
-        with Workshop(tmp_path / runtime_name, stall_seconds=300) as workshop:
-            names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+        job = Job("tfjs", str(variant.path), "", 3, 0, samples.n, inputs, outputs, {}, **executors("tfjs"))
+        with ChildPool(tmp_path / runtime_name, stall_seconds=300) as pool:
+            names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
             file = tmp_path / f"{runtime_name}.bin"
-            session = open_child(job, names, file, workshop, runtime=RUNTIMES[runtime_name])
+            session = open_child(job, names, file, pool, runtime=RUNTIMES[runtime_name])
             session.read(0, 2)
             reading = session.read(2, samples.n)
             return {name: np.array(value) for name, value in reading.taps.items()}

@@ -10,12 +10,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from contracts import child_processes, refuse_absent
+from contracts import child_processes, executors, refuse_absent
 from onnx import TensorProto, helper, numpy_helper
 
 from quantlab.errors import RuntimeUnavailable, TrialError
-from quantlab.processes import end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, TimingPlan, Workshop, create_output, node
+from quantlab.formats import FORMATS
+from quantlab.processes import ChildPool, end_lasting_children
+from quantlab.runtimes import RUNTIMES, Job, TimingPlan, create_output, node
 from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node
 from quantlab.runtimes.exchange import tensor_file
@@ -97,12 +98,12 @@ def job_for(runtime, model: Path, fed, outputs, folder: Path, options=None) -> J
         create_output(folder / f"{name}.npy", n=n, shape=shape, dtype="float32")
     files = [tensor_file(folder / f"{name}.npy", TensorSpec(name, (), ""), None, 0) for name in (*fed, *outputs)]
     inputs, rest = tuple(files[: len(fed)]), tuple(files[len(fed) :])
-    return Job("onnx", str(model), runtime.backend, BATCH, 0, n, inputs, rest, options or {})
+    return Job("onnx", str(model), runtime.backend, BATCH, 0, n, inputs, rest, options or {}, **executors("onnx"))
 
 
 def run(runtime, job: Job, folder: Path) -> list[dict]:
-    with Workshop(folder / "shop", stall_seconds=300) as workshop:
-        return list(runtime.run(job, workshop))
+    with ChildPool(folder / "shop", stall_seconds=300) as pool:
+        return list(runtime.run(job, pool))
 
 
 @pytest.mark.parametrize("batch", [pytest.param("batch", id="an open batch"), pytest.param(1, id="a batch of one")])
@@ -119,7 +120,7 @@ def test_a_model_gives_what_it_gives_in_python(batch, runtime, tmp_path):
 def test_a_row_says_what_ran_it(runtime, tmp_path):
     model = convolutions(tmp_path / "model.onnx", 1)
     ready, *_ = run(runtime, job_for(runtime, model, samples(), {"scores": (5,)}, tmp_path), tmp_path)
-    said = {**runtime.environment("onnx"), **ready["environment"]}
+    said = {**runtime.environment(FORMATS["onnx"]), **ready["environment"]}
     library = "onnxruntime-node" if runtime.backend == "native" else "onnxruntime-web"
     assert said[library] == ready["environment"][library]
     assert {"bundle", "threads", "backend"} <= said.keys()
@@ -159,8 +160,8 @@ def test_taps_are_outputs_behind_the_models_own(runtime, tmp_path):
     options = {"positions": [2, 1, 3]}
     job = replace(job_for(runtime, model, samples(), {"scores": (5,)}, tmp_path, options), batch_size=2)
     scores, bent, logits = in_python(model, samples())
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        session = open_child(job, ["dense", "conv", "gone"], tmp_path / "taps.bin", workshop, runtime=runtime)
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        session = open_child(job, ["dense", "conv", "gone"], tmp_path / "taps.bin", pool, runtime=runtime)
         for start, stop in ((0, 3), (3, 7)):
             reading = session.read(start, stop)
             assert reading.failed == {"gone": "it is none of the file's 3 outputs"}
@@ -188,8 +189,8 @@ def test_a_tapped_file_that_is_none_is_a_reason(runtime, tmp_path):
     (tmp_path / "junk.onnx").write_bytes(b"hello")
     job = job_for(runtime, tmp_path / "junk.onnx", samples(), {"scores": (5,)}, tmp_path, {"positions": [1]})
     reason = "the file is no ONNX model, or was cut short; convert the model again"
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        session = open_child(job, ["dense"], tmp_path / "taps.bin", workshop, runtime=runtime)
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        session = open_child(job, ["dense"], tmp_path / "taps.bin", pool, runtime=runtime)
         with pytest.raises(TrialError, match=f"^{re.escape(reason)}$"):
             session.read(0, 1)
 
@@ -198,8 +199,8 @@ def test_what_a_variant_costs(runtime, tmp_path):
     model = convolutions(tmp_path / "model.onnx", "batch")
     job = replace(job_for(runtime, model, samples(), {"scores": (5,)}, tmp_path), batch_size=1)
     plan = TimingPlan(warm_up_seconds=0, seconds=0.01, most_seconds=10, least_runs=3, enough_runs=3, most_runs=3)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        _, ready, timed, last = runtime.time(job, plan, workshop)
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        _, ready, timed, last = runtime.time(job, plan, pool)
     assert (ready["ran_on"], last) == (runtime.name, {"type": "done"})
     assert len(timed["runs_ms"]) == 3
     assert 10e6 < timed["idle_memory_bytes"] <= timed["peak_memory_bytes"] < 2e9
@@ -215,8 +216,8 @@ def test_memory_stays_flat(runtime, tmp_path, monkeypatch):
     end_lasting_children()  # so that the child that works is the newest, and a browser has its folder here
     with tempfile.TemporaryDirectory(prefix="q-", dir="/tmp") as place:  # short, for the sake of a browser's sockets
         monkeypatch.setattr(tempfile, "tempdir", place)
-        with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-            messages = runtime.run(job, workshop)
+        with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+            messages = runtime.run(job, pool)
             at = {batch * batches for batches in (200, 450, 700)}
             held = [working_bytes(Path(place)) for each in messages if each.get("done") in at]
         end_lasting_children()
@@ -295,5 +296,5 @@ def test_an_onnxruntime_node_that_is_none(manifest, sentence, elsewhere):
         install(elsewhere / "node_modules", manifest)
     remedy = f"'npm install onnxruntime-node' in '{elsewhere}' installs it, and --runtimes leaves node-native out"
     with pytest.raises(RuntimeUnavailable) as refused:
-        RUNTIMES["node-native"].environment("onnx")
+        RUNTIMES["node-native"].environment(FORMATS["onnx"])
     assert str(refused.value) == sentence.format(here=elsewhere, remedy=remedy)

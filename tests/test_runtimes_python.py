@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from command_line import surroundings
-from contracts import check_runtime, check_runtime_survives, refuse_absent
+from contracts import check_runtime, check_runtime_survives, executors, refuse_absent
 from timing_contract import check_runtime_dies_timed, check_runtime_times
 
-from quantlab.artifacts import describe_given
 from quantlab.errors import RuntimeUnavailable
+from quantlab.formats import FORMATS, describe_given
 from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, tensor_file
 from quantlab.runtimes.exchange import job_document, job_from
 from quantlab.types import ModelDescription, SampleSet, TensorSpec
@@ -25,7 +25,7 @@ PLACES = [
         marks=[pytest.mark.needs_addon] if runtime.backend == "native" else [],
     )
     for runtime in RUNTIMES.values()
-    for format_name in runtime.formats
+    for format_name in (name for name, each in FORMATS.items() if runtime.runs(each))
 ]
 
 
@@ -86,7 +86,7 @@ def test_what_is_inside_is_read_where_the_variant_runs():
 
 def test_memory_is_not_what_the_parent_held():
     """What the system counts for a process begins with what its parent held when it started it."""
-    ask = "from quantlab.runtimes._timing import peak_memory; print(peak_memory())"
+    ask = "from quantlab.worker.timing import peak_memory; print(peak_memory())"
     held = np.ones(100_000_000)  # 800 MB
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
     assert 5e6 < int(done.stdout) < 400e6 < held.nbytes
@@ -95,10 +95,10 @@ def test_memory_is_not_what_the_parent_held():
 @pytest.mark.parametrize(("runtime", "format_name"), PLACES)
 def test_what_the_outputs_depend_on_is_named(runtime, format_name):
     refuse_absent(runtime, format_name)
-    environment = runtime.environment(format_name)
+    environment = runtime.environment(FORMATS[format_name])
     assert environment
     assert all(key and value for key, value in environment.items())
-    assert environment == runtime.environment(format_name)
+    assert environment == runtime.environment(FORMATS[format_name])
 
 
 NODE_RUNTIMES = [name for name in RUNTIMES if name.startswith("node-")]
@@ -140,7 +140,7 @@ def test_a_node_that_is_none(name, script, sentence, tmp_path):
         program.write_text(script)
         program.chmod(0o755)
     with surroundings(tmp_path, {"QUANTLAB_NODE": str(program)}), pytest.raises(RuntimeUnavailable) as unavailable:
-        RUNTIMES[name].environment("tfjs")
+        RUNTIMES[name].environment(FORMATS["tfjs"])
     assert str(unavailable.value) == sentence.format(program=program)
 
 
@@ -169,11 +169,12 @@ def job_for(variant, samples, outputs, folder):
         inputs=input_files(samples, variant),
         outputs=tuple(tensor_file(folder / f"{spec.name}.npy", spec, ports[spec.name], 0) for spec in outputs),
         options={},
+        **executors(variant.format),
     )
 
 
 def last_message(job, workbench):
-    *_, last = RUNTIMES["python"].run(job, workbench.workshop)
+    *_, last = RUNTIMES["python"].run(job, workbench.pool)
     return last
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from quantlab.artifacts import ARTIFACTS
 from quantlab.errors import UsageError
-from quantlab.settings import SETTINGS, choose, nearest, select_settings
+from quantlab.formats import FORMATS
+from quantlab.names import choose, nearest
+from quantlab.settings import SETTINGS, select_settings
 from quantlab_converters import CONVERTERS
 
 DEFAULT = [
@@ -31,7 +32,7 @@ def test_a_setting_is_named_for_its_format_and_scheme(name):
     setting = SETTINGS[name]
     assert setting.name == name == f"{setting.format}-{setting.scheme}"
     assert setting.format in CONVERTERS
-    assert setting.format in ARTIFACTS
+    assert setting.format in FORMATS
     assert setting.quantized is (setting.scheme != "float32")
     assert SETTINGS[setting.float32].format == setting.format
     assert not SETTINGS[setting.float32].quantized
@@ -97,7 +98,7 @@ def test_what_is_not_there_is_refused(asked, message):
     [
         ("node-wsam", ["python", "node-wasm", "node-cpu"], "did you mean 'node-wasm'?"),
         ("zzz", ["python", "node-wasm"], "there are python, node-wasm"),
-        ("", [], "there are "),
+        ("", [], "there is nothing else"),
     ],
 )
 def test_nearest(name, known, end):

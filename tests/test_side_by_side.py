@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from quantlab.study._side_by_side import side_by_side
+from quantlab.study.side_by_side import side_by_side
 
 
 def test_results_stand_in_the_order_of_the_items():

@@ -31,7 +31,7 @@ from quantlab.errors import UsageError
 from quantlab.processes import ChildDied, living_children
 from quantlab.runtimes.node import find_node
 from quantlab.types import Study, Trial
-from quantlab_reports.table import heading
+from quantlab_reports.views.trials import heading
 
 pytestmark = pytest.mark.starts_children
 

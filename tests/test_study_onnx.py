@@ -15,9 +15,9 @@ from onnx import TensorProto, numpy_helper
 from onnx_models import SCHEMES, exported_by_torch, node, pictures, port, predicted, samples, write
 
 from quantlab import AnalyzeOptions, Budget, analyze, judge, recommend
+from quantlab.gate.judging import recipe
 from quantlab.settings import SETTINGS
 from quantlab.store import Store
-from quantlab.study._judging import recipe
 
 pytestmark = pytest.mark.starts_children
 

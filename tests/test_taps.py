@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from contracts import executors
 
 from quantlab.errors import TrialError
-from quantlab.processes import Child, end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, Workshop, input_files
+from quantlab.processes import Child, ChildPool, end_lasting_children
+from quantlab.runtimes import RUNTIMES, Job, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.taps import graph_taps, open_child, open_python
 
@@ -21,18 +22,20 @@ def tap_job(workbench, name="activations"):
     variant, samples = workbench.float32(name, "tfjs"), workbench.samples(name)
     (port,), (output,) = variant.outputs, workbench.models[name].outputs
     outputs = (TensorFile(port.name, "", 0, output.shape[1:], "float32", port.tensor, port.position),)
-    return Job("tfjs", str(variant.path), "", 3, 0, samples.n, input_files(samples, variant), outputs, {})
+    return Job(
+        "tfjs", str(variant.path), "", 3, 0, samples.n, input_files(samples, variant), outputs, {}, **executors("tfjs")
+    )
 
 
 def test_graphs_take_turns_and_each_stays_in_its_lane(tmp_path):
-    with Workshop(tmp_path, stall_seconds=60) as workshop:
-        first, second, third = (workshop.lane(graph) for graph in ("a", "b", "c"))
-        assert (first is workshop.lane("a"), second is workshop.lane("b")) == (True, True)
+    with ChildPool(tmp_path, stall_seconds=60) as pool:
+        first, second, third = (pool.lane(graph) for graph in ("a", "b", "c"))
+        assert (first is pool.lane("a"), second is pool.lane("b")) == (True, True)
         assert (first is third, first is second) == (True, False)
 
 
 @dataclass
-class CountedWorkshop(Workshop):
+class CountedPool(ChildPool):
     started: int = 0
 
     def keep(self, child):
@@ -51,34 +54,34 @@ def assert_alike_at_once(sessions):
 def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
     """Else every graph would be opened in every worker before long, and memory would grow with the samples."""
     job = tap_job(workbench)
-    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
+    with CountedPool(tmp_path / "shop", stall_seconds=300) as pool:
+        names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
         # The same graph under three names, as that of three variants.
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
-        sessions = [open_python(each, names, tmp_path / f"{len(each.artifact)}.bin", workshop) for each in jobs]
+        sessions = [open_python(each, names, tmp_path / f"{len(each.artifact)}.bin", pool) for each in jobs]
         assert_alike_at_once(sessions)
-        assert workshop.started == 2
+        assert pool.started == 2
 
 
 def test_a_worker_that_refused_answers_the_next(workbench, tmp_path):
     """Whoever holds what it raised must not hold the worker."""
     job = tap_job(workbench)
-    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
-        refusing = open_python(job, ["no such node"], tmp_path / "none.bin", workshop)
+    with CountedPool(tmp_path / "shop", stall_seconds=300) as pool:
+        names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
+        refusing = open_python(job, ["no such node"], tmp_path / "none.bin", pool)
         with pytest.raises(TrialError) as refused:
             refusing.read(0, 1)
-        assert open_python(job, names, tmp_path / "taps.bin", workshop).read(0, 1).taps
-        assert (workshop.started, "no such node" in str(refused.value)) == (1, True)
+        assert open_python(job, names, tmp_path / "taps.bin", pool).read(0, 1).taps
+        assert (pool.started, "no such node" in str(refused.value)) == (1, True)
 
 
 def test_a_session_is_opened_again_where_its_worker_died(workbench, tmp_path):
     job = tap_job(workbench)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
-        session = open_python(job, names, tmp_path / "taps.bin", workshop)
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
+        session = open_python(job, names, tmp_path / "taps.bin", pool)
         before = {name: np.array(value) for name, value in session.read(0, 3).taps.items()}
-        workshop.take([workshop.lane(f"{job.format} {job.artifact}").kind], pytest.fail).close()
+        pool.take([pool.lane(f"{job.format} {job.artifact}").kind], pytest.fail).close()
         after = session.read(0, 3).taps
         assert before.keys() == after.keys()
         assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -86,11 +89,11 @@ def test_a_session_is_opened_again_where_its_worker_died(workbench, tmp_path):
 
 def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_path):
     job = tap_job(workbench)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
-        session = open_python(job, names, tmp_path / "taps.bin", workshop)
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
+        session = open_python(job, names, tmp_path / "taps.bin", pool)
         session.read(0, 1)
-        lane = workshop.lane(f"{job.format} {job.artifact}")
+        lane = pool.lane(f"{job.format} {job.artifact}")
         found = []
 
         def read():
@@ -102,36 +105,36 @@ def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_pat
         with lane.lock:
             waiting = threading.Thread(target=read)
             waiting.start()
-            workshop.close()
+            pool.close()
         waiting.join(60)
         assert not waiting.is_alive()
         assert found
 
 
-def in_node(job, names, file, workshop):
-    return open_child(job, names, file, workshop, runtime=RUNTIMES["node-wasm"])
+def in_node(job, names, file, pool):
+    return open_child(job, names, file, pool, runtime=RUNTIMES["node-wasm"])
 
 
 def test_two_node_processes_do_for_any_number_of_sessions(workbench, tmp_path):
     end_lasting_children()
     job = tap_job(workbench)
-    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
-        workers = workshop.started
+    with CountedPool(tmp_path / "shop", stall_seconds=300) as pool:
+        names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
+        workers = pool.started
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
-        sessions = [in_node(each, names, tmp_path / f"{len(each.artifact)}.bin", workshop) for each in jobs]
+        sessions = [in_node(each, names, tmp_path / f"{len(each.artifact)}.bin", pool) for each in jobs]
         assert_alike_at_once(sessions)
-        assert workshop.started - workers == 2
+        assert pool.started - workers == 2
 
 
 def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench, tmp_path, monkeypatch):
     """The other sessions of the process are opened again in the next one, from what they ask."""
     job = tap_job(workbench)
-    with CountedWorkshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        names = [tap.name for tap in graph_taps(job, workshop) if tap.reason is None]
-        first, second = (in_node(job, names, tmp_path / f"{place}.bin", workshop) for place in range(2))
+    with CountedPool(tmp_path / "shop", stall_seconds=300) as pool:
+        names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
+        first, second = (in_node(job, names, tmp_path / f"{place}.bin", pool) for place in range(2))
         before = [{name: np.array(value) for name, value in each.read(0, 3).taps.items()} for each in (first, second)]
-        started = workshop.started
+        started = pool.started
         send = Child.send
 
         def send_too_late(child, document):
@@ -145,7 +148,7 @@ def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench
             patch.setattr(Child, "send", send_too_late)
             after = [first.read(0, 3)]
         after.append(second.read(0, 3))
-        assert (first.lane, workshop.started - started) == (None, 2)
+        assert (first.lane, pool.started - started) == (None, 2)
         assert second.lane is not None
         for old, new in zip(before, after, strict=True):
             assert old.keys() == new.taps.keys()
@@ -154,7 +157,7 @@ def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench
 
 def test_a_range_that_there_is_not_is_refused(workbench, tmp_path):
     job = tap_job(workbench)
-    with Workshop(tmp_path / "shop", stall_seconds=300) as workshop:
-        session = open_child(job, [], tmp_path / "taps.bin", workshop, runtime=RUNTIMES["node-wasm"])
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        session = open_child(job, [], tmp_path / "taps.bin", pool, runtime=RUNTIMES["node-wasm"])
         with pytest.raises(TrialError, match=f"among the {job.stop} there are"):
             session.read(0, job.stop + 1)

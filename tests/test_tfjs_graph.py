@@ -9,15 +9,15 @@ import shutil
 
 import numpy as np
 import pytest
-from contracts import evaluate_graph
+from contracts import evaluate_graph, executors
 
-from quantlab.artifacts import describe_given
-from quantlab.artifacts.tfjs import decode, stored_weights
 from quantlab.errors import TrialError
+from quantlab.formats import describe_given
+from quantlab.formats.tfjs_manifest import decode, stored_weights
 from quantlab.runtimes import Job
-from quantlab.runtimes._tfjs_graph import graph_def, load
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.types import ModelDescription, TensorSpec
+from quantlab.worker.tfjs_graph import graph_def, load
 
 pytestmark = pytest.mark.starts_children
 
@@ -103,7 +103,9 @@ def run(folder, fed, *fetched):
 
     inputs = tuple(file(name, place) for place, name in enumerate(fed))
     outputs = tuple(file(name, place) for place, name in enumerate(fetched))
-    return load(Job("tfjs", str(folder), "", 1, 0, 1, inputs, outputs, {})).call(list(fed.values()))
+    return load(Job("tfjs", str(folder), "", 1, 0, 1, inputs, outputs, {}, **executors("tfjs"))).call(
+        list(fed.values())
+    )
 
 
 def prelu(values):
@@ -299,7 +301,7 @@ def test_published_models(name, data_folder, tmp_path):
     samples = np.random.default_rng(0).uniform(size=(1, *shape)).astype(np.float32)
     file = TensorFile("image", "", 0, shape, "float32", variant.inputs[0].tensor, 0)
     asked = tuple(TensorFile(port.name, "", 0, (), "float32", port.tensor, port.position) for port in variant.outputs)
-    results = load(Job("tfjs", str(folder), "", 1, 0, 1, (file,), asked, {})).call([samples])
+    results = load(Job("tfjs", str(folder), "", 1, 0, 1, (file,), asked, {}, **executors("tfjs"))).call([samples])
     assert [each.shape for each in results] == [(1, *sizes) for sizes in given.values()]
     expected = evaluate_graph(folder, samples, [port.tensor for port in variant.outputs])
     for result, other in zip(results, expected, strict=True):

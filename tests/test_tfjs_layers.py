@@ -9,7 +9,7 @@ from contracts import convert, names_in_library_order, run_job
 from official import converted_officially
 
 from quantlab import analyze
-from quantlab.artifacts import ARTIFACTS
+from quantlab.formats import FORMATS
 from quantlab.runtimes import RUNTIMES, create_output
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
@@ -214,7 +214,7 @@ def test_an_old_saved_model_of_keras_is_converted(data_folder, tmp_path):
     path = data_folder / "mlperf-tiny" / "kws_ref_model"
     (conversion,) = convert("tfjs-layers", asked(path, ["uint8"], tmp_path))
     assert conversion.reason is None
-    weights = ARTIFACTS["tfjs-layers"].inspect(conversion.folder).weights
+    weights = FORMATS["tfjs-layers"].inspect(conversion.folder).weights
     assert set(weights) == {"uint8"}
 
 
@@ -274,6 +274,6 @@ def test_layers_are_read_alike_in_both_runtimes(wide_norm):
 
 def test_the_published_translator_is_read(data_folder):
     path = (data_folder / "tfjs-layers-translator").resolve()
-    weights = {weight.name: weight for weight in ARTIFACTS["tfjs-layers"].weights(path)}
+    weights = {weight.name: weight for weight in FORMATS["tfjs-layers"].weights(path)}
     assert weights["lstm_2/recurrent_kernel"].channel_axes == (1,)
     assert {weight.dtype for weight in weights.values()} == {"float32"}

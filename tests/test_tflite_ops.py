@@ -3,9 +3,9 @@
 import pytest
 from weight_models import HandMade, odd_variants, real_variants, write_tflite  # noqa: F401  # the fixtures are used
 
-from quantlab.artifacts import ARTIFACTS
-from quantlab.artifacts.tflite import minimum_runtime
 from quantlab.errors import ArtifactError
+from quantlab.formats import FORMATS
+from quantlab.formats.tflite.artifact import minimum_runtime
 from quantlab.types import OpRow
 
 FLOAT = HandMade("float")
@@ -49,7 +49,7 @@ SHAPE = HandMade("shape", "int32", (2,), data=bytes(8))
 )
 def test_what_an_op_computes_in(op, given, made, computes_in, weights, tmp_path):
     path = write_tflite(tmp_path / "model.tflite", [*given, made], [(op, list(range(len(given))), [len(given)])])
-    assert ARTIFACTS["tflite"].ops(path, "tflite-x") == (
+    assert FORMATS["tflite"].ops(path, "tflite-x") == (
         OpRow(
             setting="tflite-x", place=0, op=op, version=2, computes_in=computes_in, weights=weights, output=made.name
         ),
@@ -59,7 +59,7 @@ def test_what_an_op_computes_in(op, given, made, computes_in, weights, tmp_path)
 def test_weights_behind_a_conversion_are_the_stored_ones(tmp_path):
     ops = [("DEQUANTIZE", [1], [2]), ("FULLY_CONNECTED", [0, 2, -1], [3])]
     path = write_tflite(tmp_path / "model.tflite", [FLOAT, HALF_WEIGHTS, FLOAT, FLOAT], ops)
-    rows = ARTIFACTS["tflite"].ops(path, "tflite-float16")
+    rows = FORMATS["tflite"].ops(path, "tflite-float16")
     assert [(row.place, row.op, row.computes_in, row.weights) for row in rows] == [
         (0, "DEQUANTIZE", "float", "float16"),
         (1, "FULLY_CONNECTED", "float", "float16"),
@@ -67,11 +67,11 @@ def test_weights_behind_a_conversion_are_the_stored_ones(tmp_path):
 
 
 def test_ops_of_a_graph_model_all_compute_in_floats(tmp_path):
-    assert ARTIFACTS["tfjs"].ops(tmp_path, "tfjs-uint8") == ()
+    assert FORMATS["tfjs"].ops(tmp_path, "tfjs-uint8") == ()
 
 
 def test_bodies_of_loops_are_listed(odd_variants):  # noqa: F811  # pytest fills it
-    rows = ARTIFACTS["tflite"].ops(odd_variants["tflite-int8"], "tflite-int8")
+    rows = FORMATS["tflite"].ops(odd_variants["tflite-int8"], "tflite-int8")
     ops = [row.op for row in rows]
     assert [row.place for row in rows] == list(range(len(rows)))
     inner = rows[ops.index("WHILE") + 1 :]
@@ -93,7 +93,7 @@ def test_bodies_of_loops_are_listed(odd_variants):  # noqa: F811  # pytest fills
     ],
 )
 def test_which_ops_of_the_fashion_model_are_quantized(setting, convolutions, depthwise, real_variants):  # noqa: F811
-    rows = ARTIFACTS["tflite"].ops(real_variants("fashion")[setting], setting)
+    rows = FORMATS["tflite"].ops(real_variants("fashion")[setting], setting)
     assert [row.computes_in for row in rows if row.op == "CONV_2D"] == convolutions
     assert [row.computes_in for row in rows if row.op == "DEPTHWISE_CONV_2D"] == depthwise
 
@@ -124,8 +124,8 @@ def test_minimum_runtime(metadata, expected, tmp_path):
     "read",
     [
         pytest.param(minimum_runtime, id="the version"),
-        pytest.param(lambda path: ARTIFACTS["tflite"].ops(path, "x"), id="the ops"),
-        pytest.param(ARTIFACTS["tflite"].weights, id="the weights"),
+        pytest.param(lambda path: FORMATS["tflite"].ops(path, "x"), id="the ops"),
+        pytest.param(FORMATS["tflite"].weights, id="the weights"),
     ],
 )
 def test_what_is_no_tflite_file(read, tmp_path):

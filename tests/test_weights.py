@@ -9,7 +9,7 @@ import pytest
 from official import weights_read_officially
 from weight_models import FAINT, HandMade, compared, odd_variants, real_variants, write_tflite  # noqa: F401  # fixtures
 
-from quantlab.artifacts import ARTIFACTS
+from quantlab.formats import FORMATS
 from quantlab.statistics import compare_weights
 from quantlab.types import StoredWeight, WeightRow
 
@@ -120,7 +120,7 @@ def test_tflite_rows_equal_what_the_interpreter_gives(model, real_variants):  # 
 @pytest.mark.parametrize("setting", ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"])
 def test_stored_codes_are_the_interpreter_s(setting, odd_variants):  # noqa: F811  # pytest fills it
     told, read = interpreted(odd_variants[setting])
-    weights = [each for each in ARTIFACTS["tflite"].weights(odd_variants[setting]) if "subgraph" not in each.keys[0]]
+    weights = [each for each in FORMATS["tflite"].weights(odd_variants[setting]) if "subgraph" not in each.keys[0]]
     assert len(weights) == 6
     for weight in weights:
         np.testing.assert_array_equal(weight.stored, read(weight.name))
@@ -138,7 +138,7 @@ def test_weights_of_loops_are_aligned(odd_variants):  # noqa: F811  # pytest fil
 
 @pytest.mark.parametrize("setting", ["tfjs-uint8", "tflite-int8"])
 def test_bytes_add_up_to_what_the_artifact_holds(setting, odd_variants):  # noqa: F811  # pytest fills it
-    held = ARTIFACTS[setting.partition("-")[0]].inspect(odd_variants[setting]).weights
+    held = FORMATS[setting.partition("-")[0]].inspect(odd_variants[setting]).weights
     rows = compared(odd_variants, setting)
     assert {dtype: sum(row.size_bytes for row in rows if row.dtype == dtype) for dtype in held} == held
 
@@ -218,7 +218,7 @@ def graph_model(folder, topology, weights):
     document = {"format": "graph-model", "modelTopology": topology, "weightsManifest": manifest}
     (folder / "model.json").write_text(json.dumps(document))
     (folder / "shard.bin").write_bytes(b"".join(data for *_, data in weights))
-    return list(ARTIFACTS["tfjs"].weights(folder))
+    return list(FORMATS["tfjs"].weights(folder))
 
 
 def test_strings_of_a_graph_model(tmp_path):
@@ -227,7 +227,7 @@ def test_strings_of_a_graph_model(tmp_path):
     words, number = graph_model(tmp_path, {"node": []}, [("words", "string", [2], packed), ("n", "int32", [1], after)])
     assert (words.dtype, words.shape, words.size_bytes, list(words.values)) == ("string", (2,), 11, [b"one", b""])
     assert list(number.values) == [5]
-    assert ARTIFACTS["tfjs"].inspect(tmp_path).weights == {"string": 11, "int32": 4}
+    assert FORMATS["tfjs"].inspect(tmp_path).weights == {"string": 11, "int32": 4}
 
 
 FLOAT = HandMade("x")
@@ -238,7 +238,7 @@ def hand_made(folder, *constants):
     last = HandMade("y", shape=(1,))
     ops = [("CONCATENATION", list(range(len(constants) + 1)), [len(constants) + 1])]
     path = write_tflite(folder / "model.tflite", [FLOAT, *constants, last], ops)
-    return list(ARTIFACTS["tflite"].weights(path))
+    return list(FORMATS["tflite"].weights(path))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_buffer_that_several_tensors_share_is_counted_once(tmp_path):
 def test_channels_of_a_file(op, shape, axes, tmp_path):
     tensors = [FLOAT, HandMade("w", shape=shape, data=np.ones(4, "<f4").tobytes()), HandMade("y")]
     path = write_tflite(tmp_path / "model.tflite", tensors, [(op, [0, 1], [2])])
-    (weight,) = ARTIFACTS["tflite"].weights(path)
+    (weight,) = FORMATS["tflite"].weights(path)
     assert weight.channel_axes == axes
 
 
@@ -342,7 +342,7 @@ def adding(folder, *ops):
     constants = [HandMade(name, data=np.full(4, place, "<f4").tobytes()) for place, name in enumerate("abc", 1)]
     made = [HandMade(f"made {place}") for place in range(len(ops))]
     path = write_tflite(folder / "model.tflite", [FLOAT, *constants, *made], list(ops))
-    return [each for each in ARTIFACTS["tflite"].weights(path) if each.keys]
+    return [each for each in FORMATS["tflite"].weights(path) if each.keys]
 
 
 def test_conversions_and_ops_without_constants_do_not_shift_weights(tmp_path):

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contracts import KILLED, Workbench, kill_newest, model_for, names_in_library_order, no_process_left
+from contracts import KILLED, Workbench, executors, kill_newest, model_for, names_in_library_order, no_process_left
 
-from quantlab.processes import ChildDied, Message
-from quantlab.runtimes import Job, Runtime, TimingPlan, Workshop, input_files
+from quantlab.processes import ChildDied, ChildPool, Message
+from quantlab.runtimes import Job, Runtime, TimingPlan, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.types import Variant
 
@@ -23,14 +23,14 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
     """
     name = model_for(format_name, "activations")
     job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
-    with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
-        waiting, ready, *heartbeats, timed, last = runtime.time(job, PLAN, workshop)
+    with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
+        waiting, ready, *heartbeats, timed, last = runtime.time(job, PLAN, pool)
         assert waiting == {"type": "waiting"}
         assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
         assert [each["type"] for each in heartbeats] == ["progress"] * len(heartbeats)
         _check_times(timed)
         gone = replace(job, artifact=str(folder / "gone"))
-        *_, failed = runtime.time(gone, PLAN, workshop)
+        *_, failed = runtime.time(gone, PLAN, pool)
         assert failed["type"] == "failed"
         assert failed["reason"]
 
@@ -39,15 +39,15 @@ def check_runtime_dies_timed(runtime: Runtime, workbench: Workbench, format_name
     """A variant whose process is killed while it is timed has no times, and leaves no process."""
     name = model_for(format_name, "activations")
     job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
-    with no_process_left(), Workshop(folder / "shop", stall_seconds=300) as workshop:
+    with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
         endless = replace(PLAN, seconds=600, most_seconds=600, most_runs=10**9)
         if runtime.name.startswith(("python", "node")):  # a browser has not started yet
-            messages = runtime.time(job, endless, workshop)
+            messages = runtime.time(job, endless, pool)
             assert next(messages) == {"type": "waiting"}
             kill_newest()
             with pytest.raises(ChildDied, match=KILLED):
                 list(messages)
-        messages = runtime.time(job, endless, workshop)
+        messages = runtime.time(job, endless, pool)
         assert [next(messages)["type"] for _ in range(2)] == ["waiting", "ready"]
         kill_newest()
         with pytest.raises(ChildDied, match=KILLED):
@@ -62,7 +62,9 @@ def _timed_job(runtime: Runtime, workbench: Workbench, name: str, variant: Varia
         for port in variant.outputs
     )
     inputs = input_files(workbench.samples(name), variant)
-    return Job(variant.format, str(variant.path), runtime.backend, 1, 0, 1, inputs, outputs, {})
+    return Job(
+        variant.format, str(variant.path), runtime.backend, 1, 0, 1, inputs, outputs, {}, **executors(variant.format)
+    )
 
 
 def _check_times(timed: Message) -> None:

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 from kept import QUANTLAB, kept, make_in_fork
 
-from quantlab.artifacts import ARTIFACTS
-from quantlab.processes import Emit, Message, serve
-from quantlab.runtimes import Workshop
+from quantlab.formats import FORMATS
+from quantlab.processes import ChildPool, Emit, Message, serve
 from quantlab.statistics import compare_weights
 from quantlab.types import WeightRow
-from quantlab_converters import ConversionRequest, convert_settings
+from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
 
 __all__ = ["FAINT", "HandMade", "compared", "odd_variants", "real_variants", "write_tflite"]
 
@@ -32,7 +31,7 @@ _SCHEMES = {"tfjs": ("float32", "float16", "uint8"), "tflite": ("float32", "floa
 def compared(variants: Mapping[str, Path], setting: str) -> list[WeightRow]:
     """The rows of one of the variants."""
     format_name = setting.partition("-")[0]
-    weights = ARTIFACTS[format_name].weights
+    weights = FORMATS[format_name].weights
     return list(compare_weights(setting, weights(variants[setting]), weights(variants[f"{format_name}-float32"])))
 
 
@@ -93,14 +92,16 @@ def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path)
             calibration=calibration,
             work=folder / f"{format_name}-work",
         )
-        with Workshop(folder / "shop", stall_seconds=300) as workshop:
-            made = list(convert_settings(format_name, request, log=folder / f"{format_name}.log", pool=workshop))
+        with ChildPool(folder / "shop", stall_seconds=300) as pool:
+            made = list(
+                convert_settings(CONVERTERS[format_name], request, log=folder / f"{format_name}.log", pool=pool)
+            )
         assert [each.reason for each in made] == [None] * len(schemes)
 
 
 def _variants(folder: Path) -> dict[str, Path]:
     return {
-        f"{format_name}-{scheme}": ARTIFACTS[format_name].served(folder / f"{format_name}-{scheme}")
+        f"{format_name}-{scheme}": FORMATS[format_name].served(folder / f"{format_name}-{scheme}")
         for format_name, schemes in _SCHEMES.items()
         for scheme in schemes
     }

@@ -1,15 +1,14 @@
 """The process that converts: `python -m quantlab_converters._child`, answering one request after another.
 
-A request is a `ConversionRequest` as JSON with its `format`. Before a scheme is worked on it says
-`{"type": "converting", "scheme": …}`, after it `{"type": "converted", "scheme": …, "seconds": …}`.
+A request is a `ConversionRequest` as JSON; `convert` names the function that does it. Before a scheme is worked on the
+process says `{"type": "converting", "scheme": …}`, after it `{"type": "converted", "scheme": …, "seconds": …}`.
 """
 
 import time
 from pathlib import Path
 
-from quantlab.processes import Emit, Message, serve
+from quantlab.processes import Emit, Message, imported, serve
 from quantlab_converters._converter import ConversionRequest
-from quantlab_converters._table import CONVERTERS
 
 
 def _handle(message: Message, emit: Emit) -> None:
@@ -24,7 +23,7 @@ def _handle(message: Message, emit: Emit) -> None:
         format=message["format_of_source"],
     )
     began, previous = time.perf_counter(), None
-    for scheme in CONVERTERS[message["format"]].convert(request):
+    for scheme in imported(message["convert"])(request):
         now = time.perf_counter()
         if previous is not None and previous != scheme:
             emit({"type": "converted", "scheme": previous, "seconds": now - began})

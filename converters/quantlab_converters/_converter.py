@@ -1,6 +1,6 @@
 """What every converter is: the contract of this family."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +51,11 @@ class RecipeRequest:
 class Converter:
     """A member of the family, run in a child process with oneDNN off."""
 
-    convert: Callable[[ConversionRequest], Iterator[str]]
-    """Yields each scheme, in the request's order, before it works on it, so that a crash has a name.
+    convert: str
+    """`module:function`, from a `ConversionRequest` to an iterator; only the converting process imports it.
 
-    An exception ends the iteration and belongs to the scheme yielded last; the others are asked for again.
+    It yields each scheme, in the request's order, before it works on it, so that a crash has a name. An exception ends
+    the iteration and belongs to the scheme yielded last; the others are asked for again.
     """
     packages: tuple[str, ...]
     """Distributions whose versions decide what is written."""

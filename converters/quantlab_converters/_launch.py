@@ -9,8 +9,7 @@ from typing import Any
 from quantlab.errors import QuantlabError
 from quantlab.processes import Child, ChildPool, Message, Preload, PythonModule, python_environment
 from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
-from quantlab_converters._converter import ConversionRequest
-from quantlab_converters._table import CONVERTERS as FORMATS
+from quantlab_converters._converter import ConversionRequest, Converter
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
 
@@ -33,7 +32,7 @@ class Conversion:
 
 
 def convert_settings(
-    format_name: str,
+    converter: Converter,
     request: ConversionRequest,
     *,
     log: Path,
@@ -44,7 +43,7 @@ def convert_settings(
     A scheme that fails, crashes or hangs costs only itself: the process is started again for those after it.
 
     Args:
-        format_name: The key of the converter.
+        converter: What makes them.
         request: What to make; the folders are made empty first.
         log: Where the child's noise goes.
         pool: Whose children convert; it also says how long one scheme may take.
@@ -56,7 +55,7 @@ def convert_settings(
             folder.mkdir(parents=True)
         shutil.rmtree(request.work, ignore_errors=True)
         request.work.mkdir(parents=True)
-        for conversion in _attempt(pool, log, format_name, replace(request, schemes=dict(left))):
+        for conversion in _attempt(pool, log, converter, replace(request, schemes=dict(left))):
             del left[conversion.scheme]
             yield conversion
     shutil.rmtree(request.work, ignore_errors=True)
@@ -65,22 +64,21 @@ def convert_settings(
 _KIND = "converter"
 
 
-def _attempt(pool: ChildPool, log: Path, format_name: str, request: ConversionRequest) -> Iterator[Conversion]:
+def _attempt(pool: ChildPool, log: Path, converter: Converter, request: ConversionRequest) -> Iterator[Conversion]:
     """One process: every scheme it finishes, and the one it fails at."""
     at, done = next(iter(request.schemes)), False
     try:
-        alone = FORMATS[format_name].alone
-        child = pool.take(() if alone else (_KIND,), lambda: _start(pool, log, request))
+        child = pool.take(() if converter.alone else (_KIND,), lambda: _start(pool, log, request))
         child.log = log
         try:
-            child.send(_document(format_name, request))
+            child.send(_document(converter, request))
             for message in child.messages(pool.stall_seconds):
                 if message["type"] == "converting":
                     at = message["scheme"]
                 done = message["type"] == "done"
                 yield from _result(message, at, request.schemes)
         finally:
-            if done and not alone:
+            if done and not converter.alone:
                 child.end_of_request()
                 pool.give_back(_KIND, child)
             else:
@@ -106,9 +104,9 @@ def _result(message: Message, at: str, folders: Mapping[str, Path]) -> Iterable[
         yield Conversion(at, folders[at], reason=str(message["reason"]))
 
 
-def _document(format_name: str, request: ConversionRequest) -> dict[str, Any]:
+def _document(converter: Converter, request: ConversionRequest) -> dict[str, Any]:
     return {
-        "format": format_name,
+        "convert": converter.convert,
         "source": str(request.source.resolve()),
         "format_of_source": request.format,
         "signature": request.signature,

@@ -5,7 +5,7 @@ A model that is ONNX already is taken as it is. onnxruntime asks for shapes and 
 and differ by their quantization alone. Its symbolic shape inference, which is for transformers, is left out.
 
 tf2onnx does not write the same bytes twice: numbers in names, the order of weights, and which name constants of one
-value share go by chance. What is in the files is known by names without numbers (`quantlab.artifacts._onnx_names`).
+value share go by chance. What is in the files is known by names without numbers (`quantlab.formats.onnx.names`).
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import ConversionError
-from quantlab.onnx_file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
+from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER", "OPSET"]
@@ -33,7 +33,8 @@ _OPSET_OF_AXES = 13
 """Since when QuantizeLinear and DequantizeLinear take several scales."""
 
 
-def _convert(request: ConversionRequest) -> Iterator[str]:
+def convert(request: ConversionRequest) -> Iterator[str]:
+    """As `Converter.convert` says."""
     base = request.work / "base"
     for scheme, folder in request.schemes.items():
         yield scheme
@@ -321,7 +322,7 @@ _LINES: Mapping[str, Callable[[RecipeRequest], tuple[list[str], list[str]]]] = {
 """Scheme → imports, and what is done with `float32.onnx`."""
 
 CONVERTER = Converter(
-    convert=_convert,
+    convert="quantlab_converters.onnx:convert",
     packages=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
     alone=True,
     recipe=_recipe,

@@ -15,10 +15,11 @@ from quantlab.errors import ConversionError
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters._tfjs_weights import refuse_unquantizable
 
-__all__ = ["CONVERTER"]
+__all__ = ["CONVERTER", "convert"]
 
 
-def _convert(request: ConversionRequest) -> Iterator[str]:
+def convert(request: ConversionRequest) -> Iterator[str]:
+    """As `Converter.convert` says."""
     yield next(iter(request.schemes))  # whose failure the freeze's is
     float32 = request.schemes.get("float32", request.work / "float32")
     _freeze(request, float32)
@@ -82,4 +83,6 @@ def _recipe(request: RecipeRequest) -> str:
     return f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source), 'out'])}"
 
 
-CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs"), recipe=_recipe)
+CONVERTER = Converter(
+    convert="quantlab_converters.tfjs:convert", packages=("tensorflow", "tensorflowjs"), recipe=_recipe
+)

@@ -9,16 +9,17 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from quantlab.artifacts.tfjs_layers import refuse_keras_3, refuse_unknown_layers
 from quantlab.errors import ConversionError
+from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_unknown_layers
 from quantlab.models import read_keras_config
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters._tfjs_weights import refuse_unquantizable
 
-__all__ = ["CONVERTER"]
+__all__ = ["CONVERTER", "convert"]
 
 
-def _convert(request: ConversionRequest) -> Iterator[str]:
+def convert(request: ConversionRequest) -> Iterator[str]:
+    """As `Converter.convert` says."""
     yield next(iter(request.schemes))  # whose failure one of the model itself is
     file = _hdf5(request)
     refuse_unknown_layers(read_keras_config(file).layers, f"'{_given(request)}'")
@@ -91,4 +92,8 @@ def _recipe(request: RecipeRequest) -> str:
     return shlex.join([*words, str(model if of_keras else request.source), "out"])
 
 
-CONVERTER = Converter(convert=_convert, packages=("tensorflow", "tensorflowjs", "tf_keras"), recipe=_recipe)
+CONVERTER = Converter(
+    convert="quantlab_converters.tfjs_layers:convert",
+    packages=("tensorflow", "tensorflowjs", "tf_keras"),
+    recipe=_recipe,
+)

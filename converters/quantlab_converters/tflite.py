@@ -15,10 +15,11 @@ import numpy as np
 from quantlab.errors import ConversionError
 from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
 
-__all__ = ["CONVERTER"]
+__all__ = ["CONVERTER", "convert"]
 
 
-def _convert(request: ConversionRequest) -> Iterator[str]:
+def convert(request: ConversionRequest) -> Iterator[str]:
+    """As `Converter.convert` says."""
     saved_model = request.work / "batch-1"
     for scheme, folder in request.schemes.items():
         yield scheme
@@ -184,4 +185,4 @@ converter = tf.lite.TFLiteConverter.from_saved_model("batch-1")
     file.write(converter.convert())
 """
 
-CONVERTER = Converter(convert=_convert, packages=("tensorflow",), recipe=_recipe)
+CONVERTER = Converter(convert="quantlab_converters.tflite:convert", packages=("tensorflow",), recipe=_recipe)

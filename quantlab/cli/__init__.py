@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from quantlab.cli._exit import COULD_NOT_RUN, OK, STOPPED
+from quantlab.cli.exit_status import COULD_NOT_RUN, OK, STOPPED
 from quantlab.errors import QuantlabError
 
 __all__ = ["run"]
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from quantlab.cli._app import app
+    from quantlab.cli.app import app
 
     # For what a user's own loader may import; our children are told by themselves.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

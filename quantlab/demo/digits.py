@@ -39,7 +39,7 @@ def _everything() -> tuple[Array, Array]:
 
 
 def _drawn_for_training(labels: Array) -> Array:
-    """Positions, ascending. Not `quantlab.calibration.draw`: if that changed, scored samples would leak in here."""
+    """Positions, ascending. Not `quantlab.samples.draw`: if that changed, scored samples would leak in here."""
     random = np.random.Generator(np.random.PCG64(_SEED))
     by_digit = (random.permutation(np.flatnonzero(labels == digit)) for digit in range(10))
     return np.sort(np.concatenate([positions[:_TRAINING_PER_DIGIT] for positions in by_digit]))

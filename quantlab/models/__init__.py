@@ -1,9 +1,9 @@
 """Opens a model, whatever wrote it, as the reference that every variant is compared with."""
 
-from quantlab.models._files import KerasConfig, ModelFile, ModelOptions, identify, read_keras_config
-from quantlab.models._onnx import open_onnx_session
-from quantlab.models._open import open_reference
-from quantlab.models._reference import Reference
+from quantlab.models.files import KerasConfig, ModelFile, ModelOptions, identify, read_keras_config
+from quantlab.models.onnx import open_onnx_session
+from quantlab.models.opening import open_reference
+from quantlab.models.reference import Reference
 
 __all__ = [
     "KerasConfig",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from quantlab.processes.child import Child
+from quantlab.processes.preload import WORKERS
 from quantlab.processes.process import Preload
 
 __all__ = ["ChildPool", "Lane", "end_lasting_children", "idle_children"]
@@ -45,7 +46,7 @@ class ChildPool:
     """For job documents and logs, and in `temporary` the folders of children; of one pool at a time."""
     stall_seconds: float
     """How long a child may say nothing."""
-    preload: Preload
+    preload: Preload = WORKERS
     """What workers in Python find imported."""
     _idle: dict[str, list[Child]] = field(default_factory=dict)
     _all: list[Child] = field(default_factory=list)

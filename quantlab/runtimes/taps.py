@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
-from quantlab.processes import Child, ChildDied, ChildStalled, Message
+from quantlab.processes import Child, ChildDied, ChildPool, ChildStalled, Lane, Message
 from quantlab.runtimes import python
-from quantlab.runtimes._workshop import Lane, Runtime, Workshop
+from quantlab.runtimes.contract import Runtime
 from quantlab.runtimes.exchange import Job, job_document
 from quantlab.types import Codes, TapSpec
 
@@ -52,16 +52,16 @@ class Session(Protocol):
         """Run some samples; raises a QuantlabError where the runtime cannot."""
 
 
-def graph_taps(job: Job, workshop: Workshop) -> tuple[TapSpec, ...]:
+def graph_taps(job: Job, pool: ChildPool) -> tuple[TapSpec, ...]:
     """Every tensor inside a graph-model, or inside the reference's graph (`format` is `reference-graph`)."""
     request = {"request": "list-taps", "job": job_document(job)}
-    said = python.answer(request, "taps", workshop, lane=_lane(job, workshop))
+    said = python.answer(request, "taps", pool, lane=_lane(job, pool))
     return tuple(_spec(each) for each in said["taps"])
 
 
-def _lane(job: Job, workshop: Workshop) -> Lane:
+def _lane(job: Job, pool: ChildPool) -> Lane:
     """Each graph is opened in one worker: in whichever is idle, all would be in every worker before long."""
-    return workshop.lane(f"{job.format} {job.artifact}")
+    return pool.lane(f"{job.format} {job.artifact}")
 
 
 def _spec(said: Mapping[str, Any]) -> TapSpec:
@@ -88,18 +88,18 @@ class _Scratch:
 class _PythonSession:
     """A session in a Python worker, which serves others too."""
 
-    workshop: Workshop
+    pool: ChildPool
     request: Message
     scratch: _Scratch
     lane: Lane
 
     def read(self, start: int, stop: int) -> Reading:
         request = {**self.request, "start": start, "stop": stop}
-        said = python.answer(request, "tapped", self.workshop, lane=self.lane)
+        said = python.answer(request, "tapped", self.pool, lane=self.lane)
         return _reading(self.scratch.whole(), said["tensors"], stop - start)
 
 
-def open_python(job: Job, taps: Sequence[str], file: Path, workshop: Workshop) -> Session:
+def open_python(job: Job, taps: Sequence[str], file: Path, pool: ChildPool) -> Session:
     """Open a variant (or the reference's graph) in a Python worker; the file is the session's own."""
     request = {
         "request": "tap",
@@ -108,7 +108,7 @@ def open_python(job: Job, taps: Sequence[str], file: Path, workshop: Workshop) -
         "taps": list(taps),
         "file": str(file.absolute()),
     }
-    return _PythonSession(workshop, request, _Scratch(file), _lane(job, workshop))
+    return _PythonSession(pool, request, _Scratch(file), _lane(job, pool))
 
 
 def _reading(whole: npt.NDArray[np.uint8], tensors: Sequence[Message], samples: int) -> Reading:
@@ -191,7 +191,7 @@ class _SharedSession:
         return _tapped(self.scratch, message, stop - start)
 
 
-def open_child(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *, runtime: Runtime) -> Session:
+def open_child(job: Job, taps: Sequence[str], file: Path, pool: ChildPool, *, runtime: Runtime) -> Session:
     """Open a variant in JavaScript; the taps of a TFLite file are outputs of its tapped copy, behind the model's own.
 
     Raises:
@@ -207,9 +207,9 @@ def open_child(job: Job, taps: Sequence[str], file: Path, workshop: Workshop, *,
     scratch, start, read = _Scratch(file), runtime.start, runtime.read
 
     def started() -> _ChildSession:
-        return _ChildSession(start(document, workshop), scratch, workshop.stall_seconds)
+        return _ChildSession(start(document, pool), scratch, pool.stall_seconds)
 
     if read is None:
         return started()
-    lane = workshop.lane(f"{job.format} {job.artifact}", of=runtime.name)
-    return _SharedSession(lambda request: read(request, lane, workshop), started, document, scratch, lane)
+    lane = pool.lane(f"{job.format} {job.artifact}", of=runtime.name)
+    return _SharedSession(lambda request: read(request, lane, pool), started, document, scratch, lane)

@@ -32,7 +32,7 @@ decide, missing_samples       of a loss and a margin
 
 Of times, `steady_times` keeps the quartiles, and `faster` says when one variant is faster by more than noise.
 
-Intervals (`wilson`, `tango`, `newcombe_paired`) are in shares from −1 to 1; `Scores` are in percent and points.
+Intervals (`wilson`, `tango`) are in shares from −1 to 1; `Scores` are in percent and points.
 """
 
 from quantlab.statistics.alignment import ALIGNMENT_TOLERANCE, NamedTensor, align, layers_without_tensor
@@ -53,7 +53,7 @@ from quantlab.statistics.costs import (
 from quantlab.statistics.decision import Decision, decide, fewest_samples, missing_samples, samples_needed
 from quantlab.statistics.divergence import DivergenceSums, kl_per_sample
 from quantlab.statistics.evidence import WORST_SAMPLES, evidence, worst_samples
-from quantlab.statistics.intervals import newcombe_paired, tango, wilson
+from quantlab.statistics.intervals import tango, wilson
 from quantlab.statistics.layer_names import layer_of, layers_of
 from quantlab.statistics.layers import ChannelSums, LayerError
 from quantlab.statistics.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
@@ -128,7 +128,6 @@ __all__ = [
     "mcnemar",
     "mcnemar_of_loss",
     "missing_samples",
-    "newcombe_paired",
     "paired_loss",
     "paired_metric",
     "percentile_interval",

@@ -1,6 +1,5 @@
 """A user's own metric: `module:function:higher`, called as `function(outputs, labels)` with whole sets."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from quantlab.errors import UsageError
 from quantlab.statistics.bootstrap import WholeSets
 from quantlab.statistics.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction
-from quantlab.user_modules import look_in_current_folder
+from quantlab.user_modules import load_function
 
 __all__ = ["load_metric", "whole_sets"]
 
@@ -32,22 +31,7 @@ def load_metric(text: str) -> tuple[Metric, Direction]:
             f"write '{module_name or 'module'}:{name or 'function'}:higher' or "
             f"'{module_name or 'module'}:{name or 'function'}:lower'"
         )
-    look_in_current_folder(first=True)
-    importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a user's module may raise anything
-        raise UsageError(
-            f"the module '{module_name}' of the metric '{text}' could not be imported, since it raised "
-            f"{type(error).__name__} ({error}); it is looked for in the current folder and among what is installed"
-        ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
-        raise UsageError(
-            f"the module '{module_name}' has no function '{name}' for the metric '{text}'; "
-            f"it has {', '.join(known) or 'none'}"
-        )
+    function = load_function(f"{module_name}:{name}", refused=UsageError)
     return function, "higher" if direction == "higher" else "lower"
 
 

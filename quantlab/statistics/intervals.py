@@ -7,7 +7,7 @@ import math
 
 from quantlab.types import Interval
 
-__all__ = ["newcombe_paired", "tango", "wilson"]
+__all__ = ["tango", "wilson"]
 
 
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
@@ -51,38 +51,6 @@ def tango(right_to_wrong: int, wrong_to_right: int, *, n: int, confidence: float
     )
 
 
-def newcombe_paired(
-    right_to_wrong: int, wrong_to_right: int, *, both_right: int, both_wrong: int, confidence: float = 0.95
-) -> Interval:
-    """Newcombe's interval for a paired difference, (right_to_wrong − wrong_to_right) / n; a check on `tango`.
-
-    Newcombe 1998, Statistics in Medicine 17:2635–2650, method 10: Wilson's intervals of the two shares, combined
-    with their correlation, which is corrected towards zero where it is positive. Unlike Tango's it depends on how
-    the samples without a flip are divided.
-
-    Raises:
-        ValueError: If a count is negative, all are zero, or confidence is not between 0 and 1.
-    """
-    n = right_to_wrong + wrong_to_right + both_right + both_wrong
-    counts = {
-        "right_to_wrong": right_to_wrong,
-        "wrong_to_right": wrong_to_right,
-        "both_right": both_right,
-        "both_wrong": both_wrong,
-    }
-    _check(confidence, n, **counts)
-    reference, candidate = both_right + right_to_wrong, both_right + wrong_to_right
-    of_reference = wilson(reference, n, confidence=confidence)
-    of_candidate = wilson(candidate, n, confidence=confidence)
-    correlation = _corrected_correlation(**counts)
-    difference = (right_to_wrong - wrong_to_right) / n
-    return Interval(
-        difference - _combined(reference / n - of_reference.lower, of_candidate.upper - candidate / n, correlation),
-        difference + _combined(of_reference.upper - reference / n, candidate / n - of_candidate.lower, correlation),
-        confidence,
-    )
-
-
 def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
     """Find the least difference (forth − back) / n, of flips either way, that the score test at z does not reject."""
     from scipy.optimize import brentq  # Slow to import, and most commands need no interval.
@@ -116,23 +84,6 @@ def _restricted_variance(difference: float, forth: int, back: int, n: int) -> fl
     root = math.sqrt(max(0.0, b * b - 8 * n * c))
     probability_back = (root - b) / (4 * n)
     return 2 * probability_back + difference * (1 - difference)
-
-
-def _corrected_correlation(right_to_wrong: int, wrong_to_right: int, both_right: int, both_wrong: int) -> float:
-    """Newcombe's φ: Pearson's correlation, with n/2 taken off a positive covariance; 0 where a margin is empty."""
-    reference, candidate = both_right + right_to_wrong, both_right + wrong_to_right
-    n = reference + wrong_to_right + both_wrong
-    margins = reference * (n - reference) * candidate * (n - candidate)
-    if margins == 0:
-        return 0.0
-    covariance = both_right * both_wrong - right_to_wrong * wrong_to_right
-    corrected = max(covariance - n / 2, 0) if covariance > 0 else covariance
-    return corrected / math.sqrt(margins)
-
-
-def _combined(one: float, other: float, correlation: float) -> float:
-    # Not negative but for rounding, since |correlation| is at most 1.
-    return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))
 
 
 def _quantile(confidence: float) -> float:

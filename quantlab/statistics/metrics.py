@@ -4,7 +4,6 @@ A metric reads what is known of each sample and says how its loss can be bounded
 over samples, or by calling it with whole sets.
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from quantlab.errors import UsageError
+from quantlab.names import nearest
 from quantlab.statistics.areas import area_under_curve
 from quantlab.statistics.bootstrap import Bounds, Resampling, Totals, WholeSets
 from quantlab.statistics.confusion import macro_f1, mean_iou
@@ -61,8 +61,8 @@ def paired_metric(name: str) -> PairedMetric:
         function, direction = load_metric(name)
         short = name.rpartition(":")[0]
         return PairedMetric(short, direction, "", "labels", lambda *samples: whole_sets(function, short, *samples))
-    close = difflib.get_close_matches(name, PAIRED_METRICS, n=1)
-    remedy = f"did you mean '{close[0]}'? One" if close else f"there are {', '.join(PAIRED_METRICS)}; one"
+    hint = nearest(name, PAIRED_METRICS)
+    remedy = f"{hint} One" if hint.endswith("?") else f"{hint}; one"
     raise UsageError(f"there is no metric '{name}'; {remedy} of your own is 'module:function:higher' or '…:lower'")
 
 

@@ -7,14 +7,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.buckets import DROPPED_BITS
 from quantlab.statistics.sums import Sums
 
-__all__ = ["DROPPED_BITS", "SKETCH_ACCURACY", "ErrorSketch", "Range"]
+__all__ = ["SKETCH_ACCURACY", "ErrorSketch", "Range"]
 
 SKETCH_ACCURACY = 0.004
 """How far a quantile may be from the true one, relative to it: half a bucket is 2⁻⁸, and float32 rounds by 2⁻²⁴."""
 
-DROPPED_BITS = 16  # of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave
 _INFINITY = 0xFF << 7
 """The bucket of what float32 cannot hold: the difference of two float32 values may be twice its greatest."""
 

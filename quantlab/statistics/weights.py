@@ -219,7 +219,7 @@ def _zeroed(original: Array, candidate: Array) -> float | None:
 
 def _clipped(original: Array, weight: StoredWeight) -> float | None:
     """Share of the values that lie more than half a step outside of what the codes stand for; NaN lies nowhere."""
-    if weight.dtype == "float16":
+    if weight.dtype == np.dtype(np.float16).name:
         return int(np.count_nonzero(np.abs(original) > _FLOAT16_LIMIT)) / original.size
     if weight.code_range is None:
         return None

@@ -4,8 +4,12 @@ Derived numbers are properties, so that they cannot disagree with their sources.
 infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
 """
 
-from quantlab.types._cost import Cost, Costs, Machine, Transfer
-from quantlab.types._layers import (
+from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedSetting, AcceptedStudy
+from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
+from quantlab.types.layers import (
+    AGAINST_FLOAT32,
+    AGAINST_PYTHON,
+    AGAINST_REFERENCE,
     Alignment,
     Baseline,
     Codes,
@@ -18,9 +22,11 @@ from quantlab.types._layers import (
     TrialLayers,
     WeightRow,
 )
-from quantlab.types._lock import AcceptedLoss, AcceptedSetting, AcceptedStudy, Lock
-from quantlab.types._paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
-from quantlab.types._study import (
+from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
+from quantlab.types.study import (
+    NARROW_DTYPES,
+    PYTHON,
+    REFERENCE,
     Failure,
     Interval,
     KeptOutputs,
@@ -37,9 +43,10 @@ from quantlab.types._study import (
     Timing,
     Trial,
     Variant,
+    float32_of,
 )
-from quantlab.types._verdict import (
-    GRAVITY,
+from quantlab.types.verdict import (
+    SEVERITY,
     Budget,
     Judgement,
     Margin,
@@ -51,7 +58,14 @@ from quantlab.types._verdict import (
 )
 
 __all__ = [
-    "GRAVITY",
+    "AGAINST_FLOAT32",
+    "AGAINST_PYTHON",
+    "AGAINST_REFERENCE",
+    "NARROW_DTYPES",
+    "PYTHON",
+    "REFERENCE",
+    "SEVERITY",
+    "AcceptedFigures",
     "AcceptedLoss",
     "AcceptedSetting",
     "AcceptedStudy",
@@ -63,6 +77,7 @@ __all__ = [
     "Cost",
     "Costs",
     "Direction",
+    "DownloadSize",
     "Evidence",
     "Failure",
     "Inside",
@@ -70,7 +85,6 @@ __all__ = [
     "Judgement",
     "KeptOutputs",
     "LayerRow",
-    "Lock",
     "Loss",
     "Machine",
     "Margin",
@@ -93,7 +107,6 @@ __all__ = [
     "Task",
     "TensorSpec",
     "Timing",
-    "Transfer",
     "Trial",
     "TrialEvidence",
     "TrialLayers",
@@ -101,4 +114,5 @@ __all__ = [
     "Verdict",
     "WeightRow",
     "WorstSample",
+    "float32_of",
 ]

@@ -1,26 +1,8 @@
-"""Shows a study: one file a format, and `RENDERERS`, the table that names them."""
+"""Shows what a study found: views make tables of it, renderings write them (`model.py`)."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from quantlab_reports.model import Selection, Table
+from quantlab_reports.renderings.registry import RENDERINGS
+from quantlab_reports.views.registry import VIEWS
+from quantlab_reports.views.trials import trial_table
 
-from quantlab.types import Study
-from quantlab_reports import document, latex, markdown, spreadsheet, terminal
-
-__all__ = ["RENDERERS", "Renderer"]
-
-
-class Renderer(Protocol):
-    """A member of the family: from a study to text without a newline at its end."""
-
-    def __call__(self, study: Study, *, wide: bool) -> str:
-        """Wide has every figure, one row a trial."""
-
-
-RENDERERS: Mapping[str, Renderer] = {
-    "terminal": terminal.render,
-    "markdown": markdown.render,
-    "csv": spreadsheet.render,
-    "latex": latex.render,
-    "json": document.render_json,
-}
-"""Every format of `quantlab show` by its name."""
+__all__ = ["RENDERINGS", "VIEWS", "Selection", "Table", "trial_table"]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from quantlab_reports.columns import EMPTY
+from quantlab_reports.figures import EMPTY
 
 __all__ = ["NAMES", "as_text", "table"]
 

@@ -1,8 +1,7 @@
 """How far predictions moved: divergence, the true class's probability, calibration before and after."""
 
 from quantlab.types import Evidence, Spread
-from quantlab_reports.columns import EMPTY
-from quantlab_reports.inside import number
+from quantlab_reports.figures import EMPTY, number
 
 __all__ = ["MOVED_HEADINGS", "moved_cells"]
 

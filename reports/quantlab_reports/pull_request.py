@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
 
+from quantlab.gate import TARGETS, rounded_down, rounded_up, size
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -17,11 +18,10 @@ from quantlab.types import (
     Verdict,
     WorstSample,
 )
-from quantlab.verdict import TARGETS, rounded_down, rounded_up, size
-from quantlab_reports.columns import EMPTY
+from quantlab_reports.figures import EMPTY
 from quantlab_reports.markdown_text import as_text, table
 from quantlab_reports.moved import MOVED_HEADINGS, moved_cells
-from quantlab_reports.verdict_document import evidence_of, flips_of, gravest, with_evidence
+from quantlab_reports.verdict_document import evidence_of, flips_of, most_severe, with_evidence
 
 __all__ = ["render_pull_request"]
 
@@ -105,7 +105,7 @@ def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
 
 
 def _heading(verdicts: Sequence[Verdict]) -> str:
-    outcome = gravest(verdicts)
+    outcome = most_severe(verdicts)
     same = sum(each.outcome == outcome for each in verdicts)
     words = {
         "fits": "fits the budget" if same == 1 else "fit the budget",

@@ -3,7 +3,7 @@
 | key | is |
 |---|---|
 | `schema` | 1; keys are added within it, and never change their meaning |
-| `outcome` | the gravest of all studies: `fits`, `inconclusive` or `breaks` |
+| `outcome` | the most severe of all studies: `fits`, `inconclusive` or `breaks` |
 | `studies` | a list, one entry each |
 
 Of a study:
@@ -15,7 +15,7 @@ Of a study:
 | `named` | whether settings were asked for by name: then every one must fit, else one quantized setting is enough |
 | `recommended` | the smallest setting that fits in every runtime that counts, else null |
 | `budget` | what was allowed, see below; null is not asked for |
-| `warnings` | of the study, gravest first: a broken float parity says that its losses are not quantization's |
+| `warnings` | of the study, the most severe first: a broken float parity says that its losses are not quantization's |
 | `untested` | what the target has and the study did not run, in words |
 | `judgements` | a list, one entry for each setting and runtime, in the order of the table |
 
@@ -73,7 +73,7 @@ from typing import Any
 
 from quantlab.store import json_number
 from quantlab.types import (
-    GRAVITY,
+    SEVERITY,
     Budget,
     Evidence,
     Judgement,
@@ -85,7 +85,7 @@ from quantlab.types import (
     Verdict,
 )
 
-__all__ = ["VERDICT_SCHEMA", "evidence_of", "flips_of", "gravest", "render_verdicts", "with_evidence"]
+__all__ = ["VERDICT_SCHEMA", "evidence_of", "flips_of", "most_severe", "render_verdicts", "with_evidence"]
 
 VERDICT_SCHEMA = 1
 """Of the document."""
@@ -117,7 +117,7 @@ def render_verdicts(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[
     """
     document = {
         "schema": VERDICT_SCHEMA,
-        "outcome": gravest(verdicts),
+        "outcome": most_severe(verdicts),
         "studies": [_study(each, trials) for each, trials in with_evidence(verdicts, evidence)],
     }
     return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
@@ -136,9 +136,9 @@ def with_evidence(
     return list(zip(verdicts, evidence or [()] * len(verdicts), strict=True))
 
 
-def gravest(verdicts: Sequence[Verdict]) -> Outcome:
+def most_severe(verdicts: Sequence[Verdict]) -> Outcome:
     """One study is enough to object; no study is inconclusive."""
-    return max((each.outcome for each in verdicts), key=GRAVITY.__getitem__, default="inconclusive")
+    return max((each.outcome for each in verdicts), key=SEVERITY.__getitem__, default="inconclusive")
 
 
 def flips_of(loss: Loss | None) -> tuple[int, int] | None:

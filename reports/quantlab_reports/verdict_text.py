@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from quantlab.gate import decimals_of, rounded_up, size
 from quantlab.types import ClassLoss, Judgement, Recommendation, SettingVerdict, Verdict
-from quantlab.verdict import decimals_of, rounded_up, size
 
 __all__ = ["render_recommendation", "render_verdicts_text"]
 

@@ -1,0 +1,71 @@
+"""`quantlab accept`: figures and hashes for a later gate to compare; nothing is run."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of
+from quantlab.cli.exit_status import OK
+from quantlab.cli.spread import spread
+from quantlab.errors import StudyError, UsageError
+
+if TYPE_CHECKING:
+    from quantlab.gate import Judged
+
+__all__ = ["accept"]
+
+
+@spread
+def accept(
+    study: Studies = None,
+    *,
+    setting: SettingNames = None,
+    budget: BudgetOptions,
+    lock: Annotated[Path, typer.Option(help="The file to write.")] = Path("quantlab.lock"),
+) -> int:
+    """Accept figures and hashes, for a later gate to compare.
+
+    With settings named these are accepted whatever they lose; with none, those that fit.
+    """
+    from quantlab.gate import accepted_figures, write_lock
+    from quantlab_reports.verdict_text import render_verdicts_text
+
+    asked = budget.read(study, setting)
+    judged = [judged_of(folder, asked) for folder in folders_of(asked)]
+    names = [_accepted(each) for each in judged]
+    if lock.is_dir():
+        raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
+    write_lock(lock, accepted_figures(judged, names, asked.texts))
+    print(render_verdicts_text([each.verdict for each in judged]))
+    print(f"Accepted in '{lock}': {', '.join(name for each in names for name in each)}", file=sys.stderr)
+    return OK
+
+
+def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
+    """What failed or gave NaN has no loss that a later one could be compared with."""
+    for each in judged.trials:
+        trial, evidence = each.trial, each.evidence
+        if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
+            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output values are NaN or infinite"
+            raise StudyError(
+                f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; accept settings that answer"
+            )
+
+
+def _accepted(judged: "Judged") -> list[str]:
+    verdict = judged.verdict
+    names = [
+        each.setting
+        for each in verdict.settings
+        if (verdict.named or each.outcome == "fits") and each.size_bytes is not None
+    ]
+    _refuse_unaccountable(judged, names)
+    if not names:
+        raise StudyError(
+            f"nothing of '{verdict.study}' fits, so that nothing is accepted; name what you accept all the same "
+            f"with --setting"
+        )
+    return names

@@ -1,0 +1,47 @@
+"""The commands: one module each, which parses its options, makes one call of the Python API, and prints."""
+
+from typing import Annotated
+
+import typer
+
+from quantlab.cli.accept import accept
+from quantlab.cli.analyze import analyze
+from quantlab.cli.convert import convert
+from quantlab.cli.demo import demo
+from quantlab.cli.doctor import doctor
+from quantlab.cli.gate import gate
+from quantlab.cli.recommend import recommend
+from quantlab.cli.settings import settings
+from quantlab.cli.show import show
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tells which quantization setting of a Keras or TensorFlow model you may ship to TensorFlow.js or LiteRT.",
+    epilog="Exit status: 0 all was measured, 2 something could not be run. --debug anywhere shows tracebacks.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version
+
+    if wanted:
+        print(f"quantlab {version('quantlab')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[  # its callback does all there is to do
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (analyze, convert, show, recommend, gate, accept, settings, doctor, demo):
+    app.command()(command)

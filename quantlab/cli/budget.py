@@ -1,0 +1,95 @@
+"""The options that say what may be lost, and what the commands that decide share."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quantlab.cli.policy import Policy, read_policy
+
+if TYPE_CHECKING:
+    from quantlab.gate import Judged
+    from quantlab.types import AcceptedFigures
+
+__all__ = ["BudgetOptions", "SettingNames", "Studies", "folders_of", "judged_of", "listed"]
+
+Studies = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[STUDY]...", help="[default: the policy's, else the latest here]", show_default=False),
+]
+SettingNames = Annotated[
+    list[str] | None, typer.Option("--setting", help="One that must fit, a name or glob. Repeatable.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetOptions:
+    """What may be lost, and where: keys of `[budget]`, which go before those of a policy file."""
+
+    policy: Annotated[
+        Path | None, typer.Option(help="A TOML file with [budget]. [default: the quantlab.toml in this folder, if any]")
+    ] = None
+    max_accuracy_loss: Annotated[
+        str | None, typer.Option(help="What the metric may lose: 0.5pt (points) or 0.5% (of the reference's).")
+    ] = None
+    max_class_loss: Annotated[str | None, typer.Option(help="What any single class may lose, in points: 2pt.")] = None
+    max_size: Annotated[str | None, typer.Option(help="What the target may transfer: 500KB, 2MiB.")] = None
+    min_agreement: Annotated[
+        str | None, typer.Option(help="Samples on which a variant says what the model says: 99%.")
+    ] = None
+    confidence: Annotated[float | None, typer.Option(help="One-sided, of the bounds that decide. [default: 0.95]")] = (
+        None
+    )
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="top1, top5, macro-f1, auc, mae, rmse, mean-iou, or module:function:higher|lower. "
+            "[default: the study's]"
+        ),
+    ] = None
+    target: Annotated[str | None, typer.Option(help="web, web-mobile, node, android or any. [default: any]")] = None
+    runtimes: Annotated[
+        str | None, typer.Option(help="Runtimes that count, names and globs, comma-separated. [default: the target's]")
+    ] = None
+
+    def read(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> Policy:
+        """The policy; raises UsageError as `read_policy`."""
+        return read_policy(self.policy, self.given(studies, settings))
+
+    def given(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> dict[str, Any]:
+        """Keys of `[budget]` by their names; None stands for an option that was not given."""
+        keys = asdict(self)
+        del keys["policy"]
+        return {**keys, "settings": settings, "studies": [str(each) for each in studies] if studies else None}
+
+
+def folders_of(policy: Policy) -> Sequence[Path]:
+    """The studies of a policy, else the latest here."""
+    from quantlab.store import find_latest
+
+    return policy.studies or (find_latest(Path()),)
+
+
+def listed(folders: Sequence[Path]) -> str:
+    """Folders in a sentence."""
+    return " and ".join(f"'{folder}'" for folder in folders)
+
+
+def judged_of(
+    folder: Path, policy: Policy, artifact: Path | None = None, accepted: "AcceptedFigures | None" = None
+) -> "Judged":
+    """A study judged by a policy, or by what was accepted; of an artifact that is about to be shipped only that."""
+    from quantlab.gate import gather, name_of, settings_of_artifact
+    from quantlab.store import Store
+
+    store = Store(folder)
+    store.refuse_running()
+    study, name = store.read_study(), name_of(folder)
+    settings = policy.settings
+    if settings is None and accepted is not None and name in accepted.studies:
+        settings = tuple(accepted.studies[name].settings)
+    if artifact is not None:
+        settings = settings_of_artifact(artifact, study, settings)
+    return gather(study, policy.budget, settings=settings, name=name)

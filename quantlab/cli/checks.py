@@ -1,0 +1,174 @@
+"""What works on this machine, tried rather than looked up."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from quantlab.errors import QuantlabError, UsageError
+from quantlab.formats import FORMATS, Format
+from quantlab.processes import python_environment
+from quantlab.processes.signals import ending_of
+from quantlab.runtimes import browser, build_addon, find_addon, node
+
+__all__ = ["Check", "build_runtime", "examine", "failures_of", "report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is needed."""
+
+    name: str
+    works: bool
+    found: str
+    """What there is, or what is wrong and the command that mends it."""
+    optional: bool = False
+    """Whether only runtimes that are not used by default need it."""
+
+
+def examine() -> list[Check]:
+    """Try everything that a study needs; some seconds, since TensorFlow is imported."""
+    with ThreadPoolExecutor(len(_LIBRARIES)) as pool:
+        failures = [pool.submit(failures_of, modules) for modules in _LIBRARIES]
+        python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))
+        programs = _programs()
+    imports = [
+        _check(f"import {module}", functools.partial(_installed, package, failed.result().get(module)))
+        for modules, failed in zip(_LIBRARIES, failures, strict=True)
+        for module, package in modules.items()
+    ]
+    return [python, *imports, *programs]
+
+
+def _programs() -> list[Check]:
+    return [
+        _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
+        *(_check(f"{label} in Node.js", functools.partial(_environment, each)) for label, each in _BUNDLED.items()),
+        replace(_check("node-native", lambda: str(find_addon())), optional=True),
+        replace(_check("Chromium, for chromium-*", _browser), optional=True),
+    ]
+
+
+_LIBRARIES: tuple[Mapping[str, str], ...] = (
+    {
+        "tensorflow": "tensorflow",
+        "keras": "keras",
+        "tf_keras": "tf_keras",
+        "tensorflowjs": "tensorflowjs",
+        "tf2onnx": "tf2onnx",
+    },
+    {"ai_edge_litert.interpreter": "ai-edge-litert", "onnxruntime": "onnxruntime", "numba": "numba"},
+)
+"""Module → the distribution that has it; those of one group are imported one after the other by one process."""
+
+_SAYS = "quantlab doctor: "
+
+_IMPORT = f"""
+import importlib, json, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+        error = None
+    except (Exception, SystemExit) as raised:
+        while raised.__cause__ or raised.__context__:
+            raised = raised.__cause__ or raised.__context__
+        error = f"{{type(raised).__name__}}: {{str(raised).strip()}}"
+    print("\\n{_SAYS}" + json.dumps([name, error]), flush=True)
+"""
+"""What that process does; what libraries print beside is passed over. It tells the first cause of a failure."""
+
+
+def _check(name: str, find: Callable[[], str]) -> Check:
+    try:
+        return Check(name, works=True, found=find())
+    except QuantlabError as error:
+        return Check(name, works=False, found=str(error))
+
+
+def build_runtime(name: str) -> str:
+    """Build a runtime that is not shipped ready; a sentence of where it is.
+
+    Raises:
+        UsageError: If there is no such runtime, or nothing to build of it.
+        RuntimeUnavailable: If it cannot be built here.
+    """
+    if name not in _BUILDERS:
+        raise UsageError(f"there is nothing to build for '{name}'; --build takes {', '.join(_BUILDERS)}")
+    return f"{name} is built: {_BUILDERS[name]()}\n"
+
+
+_BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
+
+
+def failures_of(modules: Iterable[str]) -> dict[str, str]:
+    """The modules that cannot be imported, with the reason; one that ends the process does not take others with it."""
+    failed: dict[str, str] = {}
+    rest = list(modules)
+    while rest:
+        answer = subprocess.run(
+            [sys.executable, "-P", "-c", _IMPORT, *rest],
+            env={**os.environ, **python_environment(onednn=False)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for name, error in _said(answer.stdout):
+            rest.remove(name)
+            if error is not None:
+                failed[name] = error
+        if rest:
+            last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
+            failed[rest.pop(0)] = f"it {ending_of(answer.returncode)}: {last}"
+    return failed
+
+
+def _said(output: str) -> Iterator[tuple[str, str | None]]:
+    """Module, and why it cannot be imported, in the lines that are ours."""
+    for line in output.splitlines():
+        if line.startswith(_SAYS):
+            name, error = json.loads(line.removeprefix(_SAYS))
+            yield name, error
+
+
+def _installed(package: str, failure: str | None) -> str:
+    try:
+        found = version(package)
+    except PackageNotFoundError as error:
+        raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
+    if failure is not None:
+        reason = failure.splitlines()[0][:200]
+        raise QuantlabError(f"{found} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it")
+    return found
+
+
+_BUNDLED = {each.javascript.label: each for each in FORMATS.values() if each.javascript}
+"""Library of the bundle → a format that it runs."""
+
+
+def _environment(format_: Format) -> str:
+    return ", ".join(f"{name} {text}" for name, text in node.environment(format_).items())
+
+
+def _browser() -> str:
+    program, found = browser.find_browser()
+    return f"{found}, {program}; sandbox {browser.environment(next(iter(FORMATS.values())))['sandbox']}"
+
+
+def report(checks: list[Check]) -> str:
+    """A line a check."""
+    width = max(len(check.name) for check in checks)
+    lines = [f"{_mark(check)} {check.name:{width}}  {check.found}" for check in checks]
+    broken = sum(not check.works and not check.optional for check in checks)
+    return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
+
+
+def _mark(check: Check) -> str:
+    if check.works:
+        return "✓"
+    return "·" if check.optional else "✗"

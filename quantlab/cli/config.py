@@ -1,0 +1,89 @@
+"""`quantlab.toml`, and options that go before it."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import UsageError
+from quantlab.names import nearest
+from quantlab.types import Preprocessing
+
+__all__ = ["read_preprocessing", "read_table"]
+
+_DEFAULT = Path("quantlab.toml")
+_TABLES = ("preprocessing", "budget")
+_TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, as 0.5")
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "resize": _TEXT,
+    "colour": _TEXT,
+    "scale": _NUMBER,
+    "offset": _NUMBER,
+}
+
+
+def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data: str | None) -> Preprocessing:
+    """The preprocessing of `[preprocessing]` in a quantlab.toml, each key replaced by the option that was given.
+
+    The one in the current folder counts for folders of images only, since arrays are fed as they are; one that is named
+    with --config counts always.
+
+    Raises:
+        UsageError: If the file is missing or broken, or a key or value is not as it must be.
+    """
+    given = {key: value for key, value in declared.items() if value is not None}
+    table = {**read_table("preprocessing", config), **given}
+    known = [field.name for field in fields(Preprocessing)]
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"'{key}' is no key of [preprocessing]; {nearest(key, known)}")
+        if key in _KINDS:
+            _refuse_kind(key, value)
+    applies = config is not None or (data is not None and Path(data).is_dir())
+    wanted = table if applies else given
+    if "size" in wanted:
+        wanted["size"] = _size(wanted["size"])
+    return Preprocessing(**wanted)
+
+
+def _refuse_kind(key: str, value: Any) -> None:
+    kinds, words = _KINDS[key]
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise UsageError(f"{key} = {value!r} must be {words}")
+
+
+def read_table(name: str, config: Path | None) -> dict[str, Any]:
+    """One table of a quantlab.toml; empty where the file is not there and was not named, or has no such table.
+
+    Raises:
+        UsageError: If a file that is named is missing, it is no TOML, or holds a table that quantlab does not know.
+    """
+    path = config or _DEFAULT
+    if config is None and not path.is_file():
+        return {}
+    if not path.exists():
+        raise UsageError(f"there is no file '{path}' to read [{name}] from; name one that is there")
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"'{path}' cannot be read as TOML ({error}); mend it, or name another") from error
+    for key in document:
+        if key not in _TABLES:
+            raise UsageError(f"[{key}] is no table of '{path}' that quantlab knows; {nearest(key, _TABLES)}")
+    table = document.get(name, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{name} in '{path}' is no table; write [{name}] and its keys below")
+    return table
+
+
+def _size(value: Any) -> tuple[int, int]:
+    """`"224x224"`, `224` or `[224, 224]`: height and width in pixels."""
+    parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value, value]
+    try:
+        sizes = [int(part) for part in parts if not isinstance(part, bool | float)]
+    except (TypeError, ValueError):
+        sizes = []
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise UsageError(f"the size {value!r} is not HEIGHTxWIDTH in pixels, as 224x224")
+    return sizes[0], sizes[1]

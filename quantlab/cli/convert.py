@@ -1,0 +1,58 @@
+"""`quantlab convert`: the artifacts alone."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantlab.cli.config import read_preprocessing
+from quantlab.cli.exit_status import COULD_NOT_RUN, OK
+from quantlab.cli.options import Config, Model, ModelGroup, Seed, TimeLimit, words
+from quantlab.cli.spread import spread
+
+__all__ = ["convert"]
+
+
+@spread
+def convert(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Gets a folder for each setting.")],
+    *,
+    settings: Annotated[
+        str | None,
+        typer.Option(
+            help="Settings to make: names and globs, comma-separated; 'all'. [default: all that need no samples]"
+        ),
+    ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(help="Samples for static quantization: .npz, .npy, a folder of images, module:function."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Calibrate on this many samples, drawn. [default: 256]")
+    ] = None,
+    seed: Seed = 0,
+    opening: ModelGroup,
+    config: Config = None,
+    time_limit: TimeLimit = 600.0,
+) -> int:
+    """Make the artifacts alone, ready to serve."""
+    from quantlab.cli.progress import shown
+    from quantlab.study import AnalyzeOptions
+    from quantlab.study import convert as run
+    from quantlab.types import Failure
+
+    options = AnalyzeOptions(
+        calibration=calibration,
+        settings=words(settings),
+        limit=limit,
+        seed=seed,
+        model=opening.options,
+        preprocessing=read_preprocessing(config, {}, data=calibration),
+        time_limit=time_limit,
+    )
+    with shown() as progress:
+        made = run(model, out=out, options=options, progress=progress)
+    for name, result in made.items():
+        print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
+    return COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else OK

@@ -1,0 +1,29 @@
+"""`quantlab demo`: the whole job on an embedded example."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantlab.cli.analyze import analyze_and_print, begin_early
+from quantlab.cli.options import Runtimes, Settings, words
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[Path | None, typer.Option(help="The study's folder. [default: quantlab-demo.study]")] = None,
+    settings: Settings = None,
+    runtimes: Runtimes = None,
+) -> int:
+    """Do the whole job on an embedded example.
+
+    It is of scanned digits and a small convolutional model, which needs no files of yours.
+    """
+    from quantlab.demo import LOADER, MODEL
+
+    begin_early(MODEL, out or Path("quantlab-demo.study"))
+    from quantlab.study import AnalyzeOptions
+
+    options = AnalyzeOptions(out=out or Path("quantlab-demo.study"), settings=words(settings), runtimes=words(runtimes))
+    return analyze_and_print(MODEL, LOADER, options)

@@ -1,0 +1,135 @@
+"""`quantlab gate`: pass or fail a build by what a study measured; nothing is run."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of, listed
+from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
+from quantlab.cli.policy import Policy, read_policy
+from quantlab.cli.spread import spread
+from quantlab.errors import QuantlabError, UsageError
+
+if TYPE_CHECKING:
+    from quantlab.gate import Judged
+    from quantlab.types import AcceptedFigures, Verdict
+    from quantlab_reports.junit import Undecided
+
+__all__ = ["gate"]
+
+
+@spread
+def gate(
+    study: Studies = None,
+    *,
+    setting: SettingNames = None,
+    budget: BudgetOptions,
+    lock: Annotated[Path | None, typer.Option(help="Compare with what was accepted in this quantlab.lock.")] = None,
+    artifact: Annotated[
+        Path | None, typer.Option(help="First verify that this file or folder is what was judged, and judge that.")
+    ] = None,
+    undecided: Annotated[str, typer.Option(help="What too few samples do: fail or warn.")] = "fail",
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write every figure as JSON.")] = None,
+) -> int:
+    """Pass or fail a build by what a study measured.
+
+    Nothing is run again. With settings named, each must fit; with none, one quantized setting is enough.
+    """
+    from quantlab.gate import changed_artifacts, compare_with_lock, read_lock
+    from quantlab_reports.verdict_text import render_verdicts_text
+
+    allowed = _undecided(undecided)
+    accepted = read_lock(lock) if lock is not None else None
+    asked = _policy(budget, study, setting, accepted)
+    folders = folders_of(asked)
+    if artifact is not None and len(folders) > 1:
+        raise UsageError(f"--artifact is of one study and {listed(folders)} are asked for; name that study")
+    judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
+    verdicts = [each.verdict if accepted is None else compare_with_lock(each, accepted) for each in judged]
+    print(render_verdicts_text(verdicts))
+    if accepted is not None:
+        for text in (text for each in judged for text in changed_artifacts(each, accepted)):
+            print(f"! {text}", file=sys.stderr)
+    _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
+    return _status(verdicts, allowed)
+
+
+def _undecided(text: str) -> "Undecided":
+    if text == "fail":
+        return "fail"
+    if text == "warn":
+        return "warn"
+    raise UsageError(f"--undecided {text} is neither 'fail' nor 'warn'")
+
+
+def _policy(
+    budget: BudgetOptions,
+    studies: Sequence[Path] | None,
+    settings: Sequence[str] | None,
+    accepted: "AcceptedFigures | None",
+) -> Policy:
+    """What was accepted is the policy where nothing else is asked for."""
+    try:
+        return budget.read(studies, settings)
+    except UsageError:
+        if accepted is None or budget.policy is not None:
+            raise
+        given = {key: value for key, value in budget.given(studies, settings).items() if value is not None}
+        return read_policy(None, {**accepted.budget, **given})
+
+
+def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
+    outcomes = {verdict.outcome for verdict in verdicts}
+    if "breaks" in outcomes:
+        return BREAKS
+    if "inconclusive" not in outcomes:
+        return OK
+    if undecided == "warn" and all(verdict.lacks_samples for verdict in verdicts if verdict.outcome == "inconclusive"):
+        print("warning: too few samples to know, which --undecided warn lets pass", file=sys.stderr)
+        return OK
+    return INCONCLUSIVE
+
+
+def _write_reports(
+    verdicts: Sequence["Verdict"], judged: Sequence["Judged"], files: dict[str, Path | None], *, undecided: "Undecided"
+) -> None:
+    from quantlab_reports.junit import render_junit
+    from quantlab_reports.pull_request import render_pull_request
+    from quantlab_reports.verdict_document import render_verdicts
+
+    evidence = [each.trials for each in judged]
+    if path := files["junit"]:
+        _write(path, render_junit(verdicts, undecided=undecided))
+    if path := files["json"]:
+        _write(path, render_verdicts(verdicts, evidence=evidence))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if files["markdown"] or summary:
+        text = render_pull_request(verdicts, evidence=evidence)
+        if path := files["markdown"]:
+            _write(path, text)
+        if summary:
+            _append(Path(summary), text)
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        raise QuantlabError(
+            f"'{path}', which GITHUB_STEP_SUMMARY names, cannot be written ({error.strerror}); unset it"
+        ) from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text.rstrip()}\n", encoding="utf-8")
+    except OSError as error:
+        raise QuantlabError(f"'{path}' cannot be written ({error.strerror}); name another file") from error

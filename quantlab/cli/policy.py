@@ -1,0 +1,73 @@
+"""What must hold for a build to pass: `[budget]` of a policy file, and options that go before it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from quantlab.cli.config import read_table
+from quantlab.errors import UsageError
+from quantlab.names import nearest
+from quantlab.types import Budget
+
+__all__ = ["Policy", "read_policy"]
+
+_LISTS = ("runtimes", "settings", "studies")
+_TEXTS = ("metric", "target")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A budget, and what it is asked of."""
+
+    budget: Budget
+    settings: tuple[str, ...] | None
+    """Those that must fit; None is any quantized one."""
+    studies: tuple[Path, ...]
+    """Empty is the latest."""
+    texts: Mapping[str, str]
+    """The limits as they were written, for a lock."""
+
+
+def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
+    """The `[budget]` of a policy file, each key replaced by the option that was given.
+
+    Args:
+        policy: The file; None is the quantlab.toml of the current folder, if there is one.
+        given: Keys of `[budget]` by their names; None stands for an option that was not given.
+
+    Raises:
+        UsageError: If the file is missing or broken, a key or value is not as it must be, or nothing is limited.
+    """
+    table = {**read_table("budget", policy), **{key: value for key, value in given.items() if value is not None}}
+    known = [*(field.name for field in fields(Budget)), "settings", "studies"]
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"'{key}' is no key of [budget]; {nearest(key, known)}")
+        table[key] = _checked(key, value)
+    settings, studies = table.pop("settings", None), table.pop("studies", ())
+    texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in table.items()}
+    return Policy(Budget(**table), settings, tuple(Path(each) for each in studies), texts)
+
+
+def _number(value: Any) -> Any:
+    """A number, also as the text that a lock holds; what is none is left for the budget to refuse."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def _checked(key: str, value: Any) -> Any:
+    if key in _LISTS:
+        texts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(texts, list | tuple) or not texts or not all(isinstance(each, str) for each in texts):
+            raise UsageError(f'{key} = {value!r} must be a list of names, as {key} = ["…"]')
+        return tuple(each.strip() for each in texts)
+    if key in _TEXTS and not isinstance(value, str):
+        raise UsageError(f"{key} = {value!r} must be text in quotes")
+    if isinstance(value, bool | dict | list):
+        raise UsageError(f"{key} = {value!r} must be text or a number")
+    if key == "confidence":
+        return _number(value)
+    return str(value) if isinstance(value, int | float) and key != "max_size" else value

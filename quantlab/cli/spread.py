@@ -1,0 +1,43 @@
+"""Options that several commands take, written out once: a dataclass stands for them in a command's signature."""
+
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["spread"]
+
+
+def spread(command: Callable[..., int]) -> Callable[..., int]:
+    """Let a command be called with each field of its parameters that are dataclasses.
+
+    A field is a parameter of its own, with its annotation and default, in the place of the dataclass.
+    """
+    hints = typing.get_type_hints(command, include_extras=True)
+    parameters = inspect.signature(command).parameters
+    groups = {name: hints[name] for name in parameters if dataclasses.is_dataclass(hints[name])}
+
+    @functools.wraps(command)
+    def call(**given: Any) -> int:
+        made = {
+            name: group(**{field.name: given.pop(field.name) for field in dataclasses.fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**given, **made)
+
+    spread_out = [each for name in parameters for each in _parameters(parameters[name], hints[name])]
+    call.__signature__ = inspect.Signature(spread_out, return_annotation=hints["return"])  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in spread_out} | {"return": hints["return"]}
+    return call
+
+
+def _parameters(parameter: inspect.Parameter, hint: Any) -> Iterator[inspect.Parameter]:
+    if not dataclasses.is_dataclass(hint):
+        yield parameter.replace(annotation=hint)
+        return
+    fields = typing.get_type_hints(hint, include_extras=True)
+    for field in dataclasses.fields(hint):
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        yield inspect.Parameter(field.name, parameter.kind, default=default, annotation=fields[field.name])

@@ -1,0 +1,67 @@
+"""ONNX files: a protobuf with graph and weights, which ONNX Runtime runs."""
+
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
+from quantlab.types import Setting
+
+__all__ = ["FORMAT"]
+
+FORMAT = Format(
+    name="onnx",
+    settings=(
+        Setting(
+            "onnx-float32",
+            "onnx",
+            "float32",
+            "ONNX file, of TensorFlow models in opset 18, weights as they are",
+            default=False,
+        ),
+        Setting(
+            "onnx-float16",
+            "onnx",
+            "float16",
+            "ONNX file, computes in half floats; inputs and outputs float",
+            default=False,
+        ),
+        Setting(
+            "onnx-dynamic",
+            "onnx",
+            "dynamic",
+            "ONNX file, weights in int8, activations quantized while it runs (onnxruntime's dynamic quantization)",
+            default=False,
+        ),
+        Setting(
+            "onnx-int8",
+            "onnx",
+            "int8",
+            "ONNX file, weights (by channel) and activations in int8, calibrated (QDQ)",
+            default=False,
+            calibrated=True,
+        ),
+    ),
+    targets=("web", "web-mobile", "node", "android"),
+    alone="ONNX",
+    as_model="ONNX",
+    looks="an .onnx file",
+    inspect=later("quantlab.formats.onnx.artifact:inspect"),
+    recognizes=later("quantlab.formats.onnx.artifact:recognizes"),
+    served=lambda folder: folder / "model.onnx",
+    files=later("quantlab.formats.onnx.file:external_files"),
+    weights=later("quantlab.formats.onnx.artifact:list_weights"),
+    ops=later("quantlab.formats.onnx.artifact:list_ops"),
+    options=later("quantlab.formats.onnx.artifact:options"),
+    taps=later("quantlab.formats.onnx.tapped:list_taps"),
+    write_tapped=later("quantlab.formats.onnx.tapped:write_tapped"),
+    python=PythonExecutor(
+        load="quantlab.worker.onnx_runtime:load",
+        library="onnxruntime",
+        packages=("onnxruntime",),
+        facts={"kernels": "CPUExecutionProvider"},
+        tap="quantlab.worker.onnx_runtime:tap",
+    ),
+    javascript=JavaScriptExecutor(
+        label="ONNX Runtime",
+        backends=("wasm", "native"),
+        packages=("onnxruntime-web",),
+        native="onnxruntime-node",
+    ),
+)

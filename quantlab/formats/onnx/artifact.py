@@ -1,0 +1,92 @@
+"""Reads ONNX files: their inputs and outputs, their weights with scales, what each op computes in.
+
+The format is onnx.proto3 (github.com/onnx/onnx); weights beyond 2 GB lie in other files of the same folder, as its
+"External Data" describes.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.errors import ArtifactError
+from quantlab.formats.contract import Contents
+from quantlab.formats.onnx.file import dtype_name, external_files, graph_inputs, read_onnx, shape_of
+from quantlab.formats.onnx.ops import ops_of
+from quantlab.formats.onnx.weights import constants, size_bytes, weights_of
+from quantlab.types import OpRow, Port, StoredWeight
+
+__all__ = ["inspect", "list_ops", "list_weights", "options", "recognizes"]
+
+_HALF_LIMIT = 65504.0
+"""The largest float16, to which onnxruntime's converter cuts larger weights without a word; so may others have been."""
+
+_FLOATS = frozenset({"bfloat16", "float16", "float32", "float64"})
+
+
+def inspect(path: Path) -> Contents:
+    """What an ONNX file holds; raises ArtifactError where it is none, or a weight of it cannot be read."""
+    model = read_onnx(path)
+    weights: dict[str, int] = {}
+    notes: list[str] = []
+    for tensor in constants(model):
+        try:
+            dtype = dtype_name(tensor.data_type)
+            weights[dtype] = weights.get(dtype, 0) + size_bytes(tensor)
+            notes += _wrong(tensor, dtype)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
+            raise ArtifactError(
+                f"the weight '{tensor.name}' of '{path}' cannot be read ({refused}); export or copy it again"
+            ) from refused
+    return Contents(
+        inputs=tuple(_port(each, place) for place, each in enumerate(graph_inputs(model))),
+        outputs=tuple(_port(each, place) for place, each in enumerate(model.graph.output)),
+        weights=weights,
+        notes=tuple(notes),
+    )
+
+
+def _port(value: Any, place: int) -> Port:
+    dtype = dtype_name(value.type.tensor_type.elem_type)
+    return Port(name=value.name, tensor=value.name, position=place, shape=shape_of(value), dtype=dtype)
+
+
+def _wrong(tensor: Any, dtype: str) -> list[str]:
+    from onnx import numpy_helper
+
+    values = numpy_helper.to_array(tensor)
+    if dtype not in _FLOATS:
+        return []
+    if dtype == "bfloat16":
+        values = values.astype(np.float32)
+    wrong = int(values.size - np.isfinite(values).sum())
+    if wrong:
+        return [f"weight '{tensor.name}' holds {wrong:,} values that are not finite in {dtype}"]
+    cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
+    return [f"weight '{tensor.name}' holds {cut:,} values at ±65,504, the end of float16"] if cut else []
+
+
+def recognizes(path: Path) -> bool:
+    """Whether it is named as an ONNX file is."""
+    return path.is_file() and path.suffix.lower() == ".onnx"
+
+
+def options(path: Path) -> dict[str, Any]:
+    """One sample at a time: dynamic quantization finds one range for all that is in a batch."""
+    external = [
+        {"path": file.relative_to(path.parent).as_posix(), "file": str(file.absolute())}
+        for file in external_files(path)
+        if file != path
+    ]
+    return {"one_at_a_time": True, "external_data": external}
+
+
+def list_weights(path: Path) -> Iterator[StoredWeight]:
+    """Every constant of an ONNX file, decoded."""
+    return weights_of(read_onnx(path))
+
+
+def list_ops(path: Path, setting: str) -> tuple[OpRow, ...]:
+    """What each op of an ONNX file computes in."""
+    return ops_of(read_onnx(path, weights=False), setting)

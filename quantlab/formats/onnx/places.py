@@ -1,0 +1,116 @@
+"""Where an ONNX file computes with a constant: what stays the same when the file is quantized.
+
+A quantizer and each of its versions name constants as they like, but the ops that compute with them stay, in their
+order from the outputs back. ConvInteger and QLinearConv are a Conv that reads codes; a Gemm may become a MatMul with an
+Add behind it, and so may a Conv, whose bias is then input 2 of the one op all the same.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from quantlab.formats.onnx.names import nodes_in_order
+from quantlab.formats.onnx.uses import Use, beyond_reshapes, float_input, is_scale_or_zero
+
+__all__ = ["find_places"]
+
+_FAMILIES: Mapping[str, str] = {
+    **dict.fromkeys(("ConvInteger", "FusedConv"), "Conv"),
+    **dict.fromkeys(
+        ("DynamicQuantizeMatMul", "FusedGemm", "FusedMatMul", "Gemm", "MatMulInteger", "MatMulIntegerToFloat", "QGemm"),
+        "MatMul",
+    ),
+    "DynamicQuantizeLSTM": "LSTM",
+    "QAttention": "Attention",
+}
+"""Op → the one that it is on floats; of a QLinear… op it is what its name goes on with."""
+
+_BIASED = frozenset({"Conv", "MatMul"})
+_BIAS = 2
+"""The input of a Conv or a Gemm that is its bias."""
+
+_BEFORE_A_BIAS = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"})
+_STEPS_BEFORE_A_BIAS = 8
+"""More than any quantizer puts between an op and the Add of its bias."""
+
+_Read = dict[int, str]
+"""Input of the op on floats → the constant that it is."""
+
+
+def find_places(
+    graph: Any, uses: Mapping[str, Sequence[Use]], constants: Collection[str], helpers: Collection[str]
+) -> dict[str, list[str]]:
+    """Constant → each op that computes with it, its place among those of its family, and the input.
+
+    `MatMul 3 of 6, input 1`: how many there are is part of it, since in a file with one op more, places would shift,
+    and other weights be compared.
+
+    Args:
+        graph: A GraphProto.
+        uses: Tensor → the nodes that read it.
+        constants: All of the file's.
+        helpers: Those of them that are scales and zero points, which have no place.
+    """
+    nodes = {_key(node): node for node in nodes_in_order(graph)}
+    read = _read(nodes, uses, constants, helpers)
+    for key, node in nodes.items():
+        added = (
+            _bias_behind(node, uses) if key in read and _family(node) in _BIASED and _BIAS not in read[key] else None
+        )
+        if added is not None and (bias := read.get(_key(added.node), {}).pop(1 - float_input(added), None)) is not None:
+            read[key][_BIAS] = bias
+    computing = {key: _family(nodes[key]) for key in nodes if read.get(key)}
+    total, begun = Counter(computing.values()), Counter[str]()
+    places: dict[str, list[str]] = {}
+    for key, family in computing.items():
+        begun[family] += 1
+        for slot, name in sorted(read[key].items()):
+            places.setdefault(name, []).append(f"{family} {begun[family]} of {total[family]}, input {slot}")
+    return places
+
+
+def _key(node: Any) -> str:
+    """By which a node is known: tensors have one maker, and a node's own name may be empty."""
+    return next(filter(None, node.output), "")
+
+
+def _family(node: Any) -> str:
+    op = str(node.op_type)
+    return _FAMILIES.get(op, op.removeprefix("QLinear"))
+
+
+def _read(
+    nodes: Mapping[str, Any], uses: Mapping[str, Sequence[Use]], constants: Collection[str], helpers: Collection[str]
+) -> dict[str, _Read]:
+    """Node → the weights it computes with; a node that reads constants alone gives one, and computes with none."""
+    fixed = set(constants)
+    for node in nodes.values():
+        if all(name in fixed for name in node.input if name):
+            fixed.update(node.output)
+    read: dict[str, _Read] = {}
+    for name in constants:
+        directly = [use for use in uses.get(name, ()) if use.gathered is None and name not in helpers]
+        for use in beyond_reshapes(directly, uses):
+            if _key(use.node) not in fixed and not is_scale_or_zero(use):
+                read.setdefault(_key(use.node), {})[float_input(use)] = name
+    return read
+
+
+def _bias_behind(node: Any, uses: Mapping[str, Sequence[Use]]) -> Use | None:
+    """Where the Add that comes right behind an op reads what the op made; None where something else comes, or more.
+
+    What an op of integers made is scaled by a Mul first.
+    """
+    scaled, name = not node.op_type.endswith("Integer"), _key(node)
+    for _ in range(_STEPS_BEFORE_A_BIAS):
+        if len(readers := uses.get(name, ())) != 1:
+            return None
+        (use,) = readers
+        if _family(use.node) == "Add":
+            return use
+        if use.node.op_type == "Mul" and not scaled:
+            scaled = True
+        elif use.node.op_type not in _BEFORE_A_BIAS or use.slot != 0:
+            return None
+        name = _key(use.node)
+    return None

@@ -1,0 +1,342 @@
+"""The constants of an ONNX file, decoded by the scales that its own ops read them with.
+
+value = (code − zero point) · scale, one scale a tensor or one for each index of an axis (onnx/docs/Operators.md,
+DequantizeLinear). A quantized weight is known to be that of the float32 file by the op that computes with it (see
+`_onnx_places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.formats.onnx.file import attribute, dtype_name, graphs_of
+from quantlab.formats.onnx.names import stable_names
+from quantlab.formats.onnx.places import find_places
+from quantlab.formats.onnx.uses import (
+    Slots,
+    Use,
+    beyond_conversions,
+    find_uses,
+    is_scale_or_zero,
+    scale_behind,
+)
+from quantlab.types import StoredWeight
+
+__all__ = ["constants", "size_bytes", "weights_of"]
+
+Array = npt.NDArray[Any]
+
+_CODES = "_quantized"
+
+_CODE_RANGES: Mapping[str, tuple[int, int]] = {
+    name: (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if name.startswith("int") else (0, 2**bits - 1)
+    for bits in (2, 4, 8, 16, 32)
+    for name in (f"int{bits}", f"uint{bits}")
+}
+"""Stored integers that may be codes → lowest and highest."""
+
+_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
+
+
+_OUTPUT_AXES: Mapping[str, int] = {
+    "Conv": 0,
+    "ConvInteger": 0,
+    "QLinearConv": 0,
+    "ConvTranspose": 1,
+    "Gemm": 1,
+    "MatMul": -1,
+    "MatMulInteger": -1,
+}
+"""The output channel's axis in the kernel of an op, its input 1, as it is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """What a constant's codes mean."""
+
+    scales: Array
+    zeros: Array
+    axis: int
+
+
+class _Unread(Exception):
+    """Why codes cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A model's constants and nodes by the names of tensors."""
+
+    tensors: Mapping[str, Any]
+    floats: frozenset[str]
+    """Those that may be scales."""
+    uses: Mapping[str, Sequence[Use]]
+    makers: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, model: Any) -> "_File":
+        makers = {name: node for graph in graphs_of(model.graph) for node in graph.node for name in node.output}
+        tensors = {tensor.name: tensor for tensor in constants(model)}
+        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in _FLOATS)
+        return cls(tensors, floats, find_uses(model), makers)
+
+    def scale_behind(self, use: Use) -> str | None:
+        """The scale of codes that an op of integers reads; see `_onnx_uses`."""
+        return scale_behind(use, self.uses, self.makers, self.floats)
+
+
+def constants(model: Any) -> Iterator[Any]:
+    """Every TensorProto that the file holds: initializers, and what Constant nodes hold, of all its graphs."""
+    for graph in graphs_of(model.graph):
+        yield from graph.initializer
+        for node in graph.node:
+            if node.op_type == "Constant" and (value := _held(node)) is not None:
+                value.name = node.output[0]
+                yield value
+
+
+def _held(node: Any) -> Any:
+    """What a Constant holds; None where it is sparse."""
+    from onnx import numpy_helper
+
+    dtypes = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+    for name, dtype in dtypes.items():
+        if (numbers := attribute(node, name, None)) is not None:
+            return numpy_helper.from_array(np.asarray(numbers, dtype))
+    return attribute(node, "value", None)
+
+
+def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
+    """Give what a branch defines by a name that another has, as both sides of an If may, a name of its own."""
+    names = dict(outer)
+    defined = [*(each.name for each in (*graph.input, *graph.initializer)), *(o for n in graph.node for o in n.output)]
+    for name in dict.fromkeys(filter(None, defined)):
+        names[name], number = name, 1
+        while names[name] in taken:
+            number += 1
+            names[name] = f"{number}/{name}"
+        taken.add(names[name])
+    for each in (*graph.input, *graph.initializer, *graph.output):
+        each.name = names.get(each.name, each.name)
+    for node in graph.node:
+        for part in (node.input, node.output):
+            part[:] = [names.get(name, name) for name in part]
+        for each in node.attribute:
+            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
+                _set_apart(inner, taken, names)
+
+
+def weights_of(model: Any) -> Iterator[StoredWeight]:
+    """Every constant in the file's order, without the scales and zero points that belong to another.
+
+    What a Gemm reads transposed is told as it is multiplied, (inputs, outputs): onnxruntime's dynamic quantization
+    makes a MatMul of it, which has it so.
+    """
+    _set_apart(model.graph, set(), {})
+    file = _File.of(model)
+    helpers = _helpers(file)
+    places = find_places(model.graph, file.uses, file.tensors, helpers)
+    stable = stable_names(model.graph)
+    for name, tensor in file.tensors.items():
+        if name in helpers:
+            continue
+        uses = file.uses.get(name, ())
+        coded = _is_code(tensor) and any(use.slots for use in uses)
+        known = stable.get(name, name)
+        lasting = _base(known) if coded and _base(name) not in file.tensors else known
+        yield replace(_read(tensor, uses, file), keys=tuple(places.get(name, ())), lasting_name=lasting)
+
+
+def _read(tensor: Any, uses: Sequence[Use], file: _File) -> StoredWeight:
+    try:
+        return _weight(tensor, _scaled(tensor, uses, file), list(beyond_conversions(uses, file.uses)))
+    except _Unread as reason:
+        return _unread(tensor, str(reason))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
+        return _unread(tensor, f"it cannot be read ({refused})")
+
+
+def _is_code(tensor: Any) -> bool:
+    return _dtype(tensor) in _CODE_RANGES or _dtype(tensor).startswith(("float8", "float4"))
+
+
+def _dtype(tensor: Any) -> str:
+    try:
+        return dtype_name(tensor.data_type)
+    except ValueError:
+        return f"type {tensor.data_type}"
+
+
+def _unread(tensor: Any, reason: str) -> StoredWeight:
+    """A weight of which only what its head says is known."""
+    try:
+        size = size_bytes(tensor)
+    except (KeyError, ValueError):
+        size = len(tensor.raw_data)
+    nothing = np.empty(0, np.float32)
+    dtype, shape = _dtype(tensor), tuple(int(each) for each in tensor.dims)
+    return StoredWeight(tensor.name, (), shape, dtype, size, stored=nothing, values=nothing, reason=reason)
+
+
+def _input(node: Any, slot: int | None) -> str:
+    return str(node.input[slot]) if slot is not None and slot < len(node.input) else ""
+
+
+def _scaled(tensor: Any, uses: Sequence[Use], file: _File) -> _Scaled | None:
+    """What a constant's codes mean, None if they are none; raises `_Unread` where the file does not tell."""
+    reasons = []
+    for use in uses:
+        if use.slots is not None and _is_code(tensor):
+            try:
+                return _meaning(tensor, use, use.slots, file)
+            except _Unread as reason:
+                reasons.append(reason)
+    if reasons:
+        raise reasons[0]
+    if tensor.name.endswith(_CODES) and _dtype(tensor) in _CODE_RANGES:
+        raise _Unread("it is named as codes are, and no op of the file tells their scale")
+    return None
+
+
+def _helpers(file: _File) -> set[str]:
+    """The constants that are scales and zero points, of weights or of activations."""
+    found = {name for name in file.tensors if any(is_scale_or_zero(use) for use in file.uses.get(name, ()))}
+    for name, tensor in file.tensors.items():
+        for use in file.uses.get(name, ()) if _is_code(tensor) else ():
+            scale = file.scale_behind(use) if use.slots is not None and not use.slots.scale else None
+            if scale and all(each.node.op_type == "Mul" or is_scale_or_zero(each) for each in file.uses[scale]):
+                found.add(scale)
+    return found
+
+
+def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
+    tensors = file.tensors
+    names = [_input(use.node, slot) for slot in slots.scale] or [file.scale_behind(use) or ""]
+    if any(name not in tensors or _dtype(tensors[name]) not in _FLOATS for name in names):
+        raise _Unread("its scale is no constant of the file")
+    zero = _input(use.node, slots.zero)
+    if zero and zero not in tensors:
+        raise _Unread("its zero point is no constant of the file")
+    scales = _array(tensors[names[0]], np.float32)
+    for name in names[1:]:
+        scales = scales * _array(tensors[name], np.float32)
+    blocks = use.node.op_type == "DequantizeLinear" and (attribute(use.node, "block_size", 0) or scales.ndim > 1)
+    if scales.size > 1 and (blocks or max(scales.shape) != scales.size):
+        lie = "are those of blocks" if blocks else "lie along several axes"
+        raise _Unread(f"its scales {lie}, which quantlab does not read")
+    zeros = _array(tensors[zero], np.int64).reshape(-1) if zero else np.zeros(1, np.int64)
+    if zeros.size not in {1, scales.size}:
+        raise _Unread(f"it has {scales.size:,} scales and {zeros.size:,} zero points")
+    axis = _axis(use, slots, tuple(tensor.dims), scales) if scales.size > 1 else 0
+    return _Scaled(scales.reshape(-1), np.broadcast_to(zeros, scales.size), axis)
+
+
+def _axis(use: Use, slots: Slots, shape: tuple[int, ...], scales: Array) -> int:
+    """The axis of the codes that several scales lie along."""
+    axis = int(attribute(use.node, "axis", 1)) if slots.axis is None else slots.axis
+    if use.node.op_type == "QGemm" and slots.axis is None:
+        axis = 0 if attribute(use.node, "transB", 0) else 1
+    if use.node.op_type == "DynamicQuantizeLSTM" and scales.ndim == 1:
+        axis = 0
+    if use.gathered is not None:
+        picked = use.gathered % len(shape)
+        fitting = [each for each, size in enumerate(shape) if size == scales.size and each != picked]
+        axis = fitting[0] if len(fitting) == 1 else len(shape)
+    if not -len(shape) <= axis < len(shape) or shape[axis] != scales.size:
+        raise _Unread(f"its {scales.size:,} scales fit no axis of its shape {list(shape)}")
+    return axis
+
+
+def _array(tensor: Any, dtype: Any) -> Array:
+    from onnx import numpy_helper
+
+    return np.asarray(numpy_helper.to_array(tensor)).astype(dtype)
+
+
+def _base(name: str) -> str:
+    return name.removesuffix(_CODES)
+
+
+def size_bytes(tensor: Any) -> int:
+    """Bytes of a constant's values, wherever they lie."""
+    import onnx
+
+    count = int(np.prod(tensor.dims, dtype=np.int64))
+    name = dtype_name(tensor.data_type)
+    if name in {"int4", "uint4", "float4e2m1"}:
+        return -(-count // 2)
+    if name in {"int2", "uint2"}:
+        return -(-count // 4)
+    if name == "string":
+        return sum(map(len, tensor.string_data))
+    return count * int(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize)
+
+
+def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[Use]) -> StoredWeight:
+    from onnx import numpy_helper
+
+    dtype, stored = dtype_name(tensor.data_type), numpy_helper.to_array(tensor)
+    if dtype in _CODE_RANGES and stored.dtype.kind == "V":
+        stored = stored.astype(np.int8 if dtype.startswith("int") else np.uint8)
+    values = _as_float(stored) if scaled is None else _decoded(stored, scaled)
+    axis = scaled.axis % max(stored.ndim, 1) if scaled is not None and len(scaled.scales) > 1 else None
+    order = next((use.order for use in uses if use.order is not None and len(use.order) == stored.ndim), None)
+    if order is not None:
+        stored, values, axis = (
+            stored.transpose(order),
+            values.transpose(order),
+            None if axis is None else order.index(axis),
+        )
+    return StoredWeight(
+        name=tensor.name,
+        keys=(),
+        shape=tuple(int(size) for size in stored.shape),
+        dtype=dtype,
+        size_bytes=size_bytes(tensor),
+        stored=stored,
+        values=values,
+        scales=() if scaled is None else tuple(map(float, scaled.scales)),
+        zero_points=() if scaled is None else tuple(map(int, scaled.zeros)),
+        code_range=None if scaled is None else _code_range(stored, dtype, scaled),
+        channel_axis=axis,
+        channel_axes=_channel_axes(stored, axis, uses),
+    )
+
+
+def _as_float(stored: Array) -> Array:
+    """Floats as float32, everything else as it is; bfloat16 and the like are no kind of NumPy's own."""
+    return stored.astype(np.float32) if stored.dtype.kind in "fV" else stored
+
+
+def _decoded(stored: Array, scaled: _Scaled) -> Array:
+    """float32, rounded once where a code has up to 16 bits; int32 biases are exact in float64 before."""
+    exact: Any = np.float32 if stored.dtype.itemsize <= 2 else np.float64
+    along = [1] * stored.ndim
+    if len(scaled.scales) > 1:
+        along[scaled.axis % stored.ndim] = -1
+    scale, zero = scaled.scales.astype(exact).reshape(along), scaled.zeros.astype(exact).reshape(along)
+    values: Array = ((stored.astype(exact) - zero) * scale).astype(np.float32).reshape(stored.shape)
+    return values
+
+
+def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] | None:
+    """Lowest and highest code; symmetric weights leave the lowest of all out, as onnxruntime's quantizer does."""
+    if dtype not in _CODE_RANGES:
+        return None
+    lowest, highest = _CODE_RANGES[dtype]
+    symmetric = lowest < 0 and not scaled.zeros.any() and int(stored.min(initial=0)) > lowest
+    return (lowest + 1 if symmetric else lowest), highest
+
+
+def _channel_axes(stored: Array, axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:
+    """The quantized axis where there are several scales, else the output axis of the first op's kernel."""
+    if stored.ndim < 2:
+        return ()
+    if axis is not None:
+        return (axis,)
+    if not uses or uses[0].slot != 1 or uses[0].node.op_type not in _OUTPUT_AXES:
+        return ()
+    return (_OUTPUT_AXES[uses[0].node.op_type] % stored.ndim,)

@@ -1,0 +1,13 @@
+"""The formats there are; a new one is a folder and a line here."""
+
+from collections.abc import Mapping
+
+from quantlab.formats import onnx, tfjs, tfjs_layers, tflite
+from quantlab.formats.contract import Format
+
+__all__ = ["FORMATS"]
+
+FORMATS: Mapping[str, Format] = {
+    format_.name: format_ for format_ in (tfjs.FORMAT, tfjs_layers.FORMAT, tflite.FORMAT, onnx.FORMAT)
+}
+"""Every format by its name, in the order of the table."""

@@ -1,0 +1,47 @@
+"""TensorFlow.js graph-models: a `model.json` with a graph, and shards of weights."""
+
+from dataclasses import replace
+
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, files_below, later
+from quantlab.types import Setting
+
+__all__ = ["FORMAT"]
+
+_PYTHON = PythonExecutor(
+    load="quantlab.worker.tfjs_graph:load",
+    library="tensorflow",
+    packages=("tensorflow",),
+    tap="quantlab.worker.graph_taps:tap_tfjs",
+    list_taps="quantlab.worker.graph_taps:list_tfjs_taps",
+)
+
+FORMAT = Format(
+    name="tfjs",
+    settings=(
+        Setting("tfjs-float32", "tfjs", "float32", "graph-model, weights as they are"),
+        Setting("tfjs-float16", "tfjs", "float16", "graph-model, float32 weights stored as half floats"),
+        Setting("tfjs-uint8", "tfjs", "uint8", "graph-model, float32 weights stored in 8 bits, affine per tensor"),
+        Setting("tfjs-uint16", "tfjs", "uint16", "graph-model, float32 weights stored in 16 bits, affine per tensor"),
+    ),
+    targets=("web", "web-mobile", "node"),
+    loaded="its weights become float32 when they are loaded",
+    looks="a folder with the model.json of a graph-model",
+    inspect=later("quantlab.formats.tfjs.artifact:inspect"),
+    recognizes=later("quantlab.formats.tfjs.artifact:recognizes"),
+    files=files_below,
+    weights=later("quantlab.formats.tfjs.artifact:list_weights"),
+    python=replace(
+        _PYTHON,
+        isolated=replace(
+            _PYTHON,
+            tap="quantlab.worker.graph_taps:tap_isolated",
+            list_taps="quantlab.worker.graph_taps:list_isolated_taps",
+        ),
+    ),
+    javascript=JavaScriptExecutor(
+        label="tfjs",
+        backends=("wasm", "cpu", "webgl", "webgl16", "webgpu", "native"),
+        packages=("@tensorflow/tfjs-core",),
+        native="@tensorflow/tfjs-node",
+    ),
+)

@@ -1,0 +1,90 @@
+"""Reads tfjs graph-models: what their `model.json` says of inputs, outputs and kernels."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import ArtifactError
+from quantlab.formats.contract import Contents
+from quantlab.formats.tfjs.channels import find_channel_axes
+from quantlab.formats.tfjs_manifest import (
+    contents,
+    is_layers_model,
+    read_document,
+    recognizes_layers,
+    stored_weight,
+    stored_weights,
+)
+from quantlab.types import Port, StoredWeight
+
+__all__ = ["inspect", "list_weights", "read_model_json", "recognizes"]
+
+_NUMPY_DTYPES = {
+    "DT_FLOAT": "float32",
+    "DT_INT32": "int32",
+    "DT_INT64": "int32",
+    "DT_BOOL": "bool",
+    "DT_UINT8": "int32",
+}
+"""What tfjs makes of a graph's dtype: it has float32, int32 and bool only."""
+
+
+def read_model_json(folder: Path) -> dict[str, Any]:
+    """A graph-model's `model.json`.
+
+    Raises:
+        ArtifactError: If it is missing, no JSON, or another format of tfjs.
+    """
+    document = read_document(folder)
+    if is_layers_model(document):
+        raise ArtifactError(
+            f"'{folder / 'model.json'}' is a {document.get('format') or 'layers-model'}, where a graph-model is asked "
+            f"for; convert with --output_format=tfjs_graph_model"
+        )
+    return document
+
+
+def inspect(folder: Path) -> Contents:
+    """What a graph-model holds; raises ArtifactError as `read_model_json`, and where shards are missing."""
+    document = read_model_json(folder)
+    signature = document.get("signature") or document.get("userDefinedMetadata", {}).get("signature") or {}
+    return contents(folder, _ports(signature.get("inputs", {})), _ports(signature.get("outputs", {})))
+
+
+def _ports(tensors: Mapping[str, Any]) -> tuple[Port, ...]:
+    ports = []
+    for place, (key, info) in enumerate(tensors.items()):
+        sizes = [int(size["size"]) for size in info.get("tensorShape", {}).get("dim", [])]
+        ports.append(
+            Port(
+                name=key.removesuffix(":0"),
+                tensor=info["name"],
+                position=_position(info["name"], place),
+                shape=tuple(None if size < 0 else size for size in sizes),
+                dtype=_NUMPY_DTYPES.get(info.get("dtype", "DT_FLOAT"), "float32"),
+            )
+        )
+    return tuple(sorted(ports, key=lambda port: port.position))
+
+
+def _position(tensor: str, place: int) -> int:
+    """Where the converter lost an output's name (two of one shape), its graph node still counts it.
+
+    A signature's results are flattened in order of their names, and `Identity`, `Identity_1`, … number them.
+    """
+    node = tensor.partition(":")[0]
+    if node == "Identity":
+        return 0
+    number = node.removeprefix("Identity_")
+    return int(number) if number.isdigit() and node != number else place
+
+
+def list_weights(folder: Path) -> Iterator[StoredWeight]:
+    """Every weight of a graph-model, with its channels' axes."""
+    axes = find_channel_axes(read_model_json(folder)["modelTopology"])
+    return (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(folder))
+
+
+def recognizes(path: Path) -> bool:
+    """Whether a folder has the `model.json` of a graph-model."""
+    return (path / "model.json").is_file() and not recognizes_layers(path)

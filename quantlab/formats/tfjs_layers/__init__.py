@@ -1,0 +1,53 @@
+"""TensorFlow.js layers-models: a `model.json` with Keras' configuration, and shards of weights."""
+
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, files_below, later
+from quantlab.types import Setting
+
+__all__ = ["FORMAT"]
+
+FORMAT = Format(
+    name="tfjs-layers",
+    settings=(
+        Setting("tfjs-layers-float32", "tfjs-layers", "float32", "layers-model, weights as they are", default=False),
+        Setting(
+            "tfjs-layers-float16",
+            "tfjs-layers",
+            "float16",
+            "layers-model, weights stored as half floats",
+            default=False,
+        ),
+        Setting(
+            "tfjs-layers-uint8",
+            "tfjs-layers",
+            "uint8",
+            "layers-model, weights in 8 bits, affine per tensor",
+            default=False,
+        ),
+        Setting(
+            "tfjs-layers-uint16",
+            "tfjs-layers",
+            "uint16",
+            "layers-model, weights in 16 bits, affine per tensor",
+            default=False,
+        ),
+    ),
+    targets=("web", "web-mobile"),
+    looks="a folder with the model.json of a layers-model",
+    inspect=later("quantlab.formats.tfjs_layers.artifact:inspect"),
+    recognizes=later("quantlab.formats.tfjs_manifest:recognizes_layers"),
+    files=files_below,
+    weights=later("quantlab.formats.tfjs_layers.artifact:list_weights"),
+    python=PythonExecutor(
+        load="quantlab.worker.tfjs_layers:load",
+        library="tf_keras",
+        packages=("tensorflow", "tf_keras"),
+        tap="quantlab.worker.tfjs_layers:tap",
+        list_taps="quantlab.worker.tfjs_layers:list_taps",
+    ),
+    javascript=JavaScriptExecutor(
+        label="tfjs",
+        backends=("wasm", "cpu", "webgl", "webgl16", "webgpu", "native"),
+        packages=("@tensorflow/tfjs-core", "@tensorflow/tfjs-layers"),
+        native="@tensorflow/tfjs-node",
+    ),
+)

@@ -1,0 +1,142 @@
+"""Reads tfjs layers-models: the Keras configuration in their `model.json`, and their shards."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import ArtifactError
+from quantlab.formats.contract import Contents
+from quantlab.formats.tfjs_layers.keras_layers import (
+    KerasLayer,
+    foreign_modules,
+    input_layers,
+    layers_of,
+    output_names,
+    run_otherwise,
+    run_otherwise_from_keras_3,
+    unknown_layers,
+)
+from quantlab.formats.tfjs_manifest import (
+    contents,
+    is_layers_model,
+    read_document,
+    stored_weight,
+    stored_weights,
+)
+from quantlab.types import Port, StoredWeight
+
+__all__ = [
+    "inspect",
+    "list_weights",
+    "read_configuration",
+    "refuse_keras_3",
+    "refuse_unknown_layers",
+]
+
+_NUMPY_DTYPES = {"float16": "float32", "float64": "float32", "int64": "int32", "uint8": "int32"}
+"""What tfjs makes of an input's dtype: it has float32, int32 and bool only."""
+
+
+def read_configuration(folder: Path) -> dict[str, Any]:
+    """The model's configuration as Keras takes it: `class_name` and `config`.
+
+    Raises:
+        ArtifactError: If it is missing or no JSON, of another format of tfjs, or has a layer that tfjs does not have:
+            nothing that could be code of its own is ever handed to Keras.
+    """
+    document = read_document(folder)
+    file = folder / "model.json"
+    if not is_layers_model(document):
+        raise ArtifactError(
+            f"'{file}' is a {document.get('format') or 'graph-model'}, where a layers-model is asked for; "
+            f"convert with --output_format=tfjs_layers_model"
+        )
+    topology = document.get("modelTopology") or {}
+    model = topology.get("model_config", topology)
+    if not isinstance(model, dict) or not isinstance(model.get("config"), dict | list):
+        raise ArtifactError(f"'{file}' holds weights without a model's layers; convert a whole model, not its weights")
+    refuse_unknown_layers(model, f"'{file}'")
+    if foreign := foreign_modules(model):
+        raise ArtifactError(f"'{file}' names the module '{foreign[0]}', which is not Keras'; do not trust this model")
+    return model
+
+
+def refuse_unknown_layers(model: Mapping[str, Any], where: str) -> None:
+    """Raise ArtifactError where tfjs could not build a model."""
+    unknown = unknown_layers(model)
+    if unknown:
+        raise ArtifactError(
+            f"{where} has the layer {unknown[0]}, which tfjs' layers-models do not have; "
+            f"use the graph-model, that is the settings tfjs-*"
+        )
+
+
+def refuse_keras_3(model: Mapping[str, Any], where: str) -> None:
+    """Raise ArtifactError for any configuration of Keras 3: tfjs loads none as it is written.
+
+    With its names changed back to those of Keras 2 most would load, and some would then compute something else; that
+    is told too, since people do so.
+    """
+    named = next((layer for layer in layers_of(model) if "batch_shape" in layer.config), None)
+    why = f"it does not know the batch_shape of {named}" if named else "it does not know its names"
+    clauses = run_otherwise_from_keras_3(model)
+    also = f", and even if it did, it would run without {' and '.join(clauses)}" if clauses else ""
+    raise ArtifactError(
+        f"{where} is of Keras 3, and tfjs cannot load that as a layers-model: {why}{also}; use the graph-model, that "
+        f"is the settings tfjs-*"
+    )
+
+
+def inspect(folder: Path) -> Contents:
+    """What a layers-model holds; raises ArtifactError as `read_configuration`, and where shards are missing."""
+    model = read_configuration(folder)
+    try:
+        inputs = tuple(_input(layer, place) for place, layer in enumerate(input_layers(model)))
+        outputs = tuple(Port(name, name, place, (), "float32") for place, name in enumerate(output_names(model)))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"'{folder / 'model.json'}' does not tell its inputs and outputs as Keras 2 does ({error}); "
+            f"convert the model again"
+        ) from error
+    found = contents(folder, inputs, outputs)
+    notes = (f"tfjs runs without {clause}, otherwise than Keras" for clause in run_otherwise(model))
+    return Contents(found.inputs, found.outputs, found.weights, (*found.notes, *notes))
+
+
+def _input(layer: KerasLayer, place: int) -> Port:
+    dtype = str(layer.config.get("dtype") or "float32")
+    return Port(
+        name=layer.name,
+        tensor=layer.name,
+        position=place,
+        shape=tuple(layer.config.get("batch_input_shape") or ()),
+        dtype=_NUMPY_DTYPES.get(dtype, dtype),
+    )
+
+
+def list_weights(folder: Path) -> Iterator[StoredWeight]:
+    """Every weight of a layers-model, with its channels' axes."""
+    kinds = {layer.name: layer.kind for layer in layers_of(read_configuration(folder))}
+    return (
+        stored_weight(entry, stored, _channel_axes(entry["name"], stored.ndim, kinds))
+        for entry, stored in stored_weights(folder)
+    )
+
+
+_TRANSPOSED = frozenset({"Conv2DTranspose", "Conv3DTranspose"})
+
+
+def _channel_axes(name: str, rank: int, kinds: Mapping[str, str]) -> tuple[int, ...]:
+    """The axes whose joint index is the output channel; none for weights of which each channel has no own share.
+
+    A batch norm divides a channel by one variance: a share of the whole vector's error says nothing of that channel.
+    """
+    *scopes, weight = name.split("/")
+    if weight in {"gamma", "moving_variance"} and rank == 1:
+        return (0,)
+    if weight == "depthwise_kernel" and rank == 4:
+        return (2, 3)  # HWIM: an output channel is input channel × multiplier
+    if weight not in {"kernel", "pointwise_kernel", "recurrent_kernel"} or rank < 2:
+        return ()
+    transposed = any(kinds.get(scope) in _TRANSPOSED for scope in scopes)
+    return (rank - 2,) if transposed else (rank - 1,)

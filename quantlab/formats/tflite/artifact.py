@@ -1,0 +1,116 @@
+"""Reads TFLite files: their ports, what they weigh, and the least runtime that they ask for."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.formats.contract import Contents
+from quantlab.formats.tflite.flatbuffer import read_flatbuffer, tensor_dtype, text
+from quantlab.formats.tflite.ops import ops_of
+from quantlab.formats.tflite.weights import weights_of
+from quantlab.types import OpRow, Port, StoredWeight
+
+__all__ = [
+    "inspect",
+    "list_ops",
+    "list_weights",
+    "minimum_runtime",
+    "read_flatbuffer",
+    "recognizes",
+    "tensor_dtype",
+]
+
+
+def inspect(path: Path) -> Contents:
+    """What a TFLite file holds; raises ArtifactError where it is none."""
+    model = read_flatbuffer(path)
+    graph = model.subgraphs[0]
+    inputs, outputs = _signature_names(model)
+    weights: dict[str, int] = {}
+    notes = []
+    for tensor, data in _constants(model):
+        dtype = tensor_dtype(tensor)
+        weights[dtype] = weights.get(dtype, 0) + len(data)
+        if dtype in {"float16", "float32"} and (wrong := _non_finite(data, dtype)):
+            notes.append(f"weight '{text(tensor.name)}' holds {wrong:,} values that are not finite in {dtype}")
+    return Contents(
+        inputs=tuple(_port(graph, index, place, inputs) for place, index in enumerate(graph.inputs)),
+        outputs=tuple(_port(graph, index, place, outputs) for place, index in enumerate(graph.outputs)),
+        weights=weights,
+        notes=tuple(notes),
+    )
+
+
+def _constants(model: Any) -> Iterator[tuple[Any, bytes]]:
+    """Every tensor that holds data, and its bytes; a buffer that several tensors share counts once."""
+    seen: set[int] = set()
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if data is not None and len(data) and tensor.buffer not in seen:
+                seen.add(tensor.buffer)
+                yield tensor, bytes(data)
+
+
+def _non_finite(data: bytes, dtype: str) -> int:
+    values = np.frombuffer(data, dtype)
+    return int(values.size - np.isfinite(values).sum())
+
+
+def _signature_names(model: Any) -> tuple[dict[int, str], dict[int, str]]:
+    """Tensor index → the name that the first signature gives it, for inputs and for outputs."""
+    if not model.signatureDefs:
+        return {}, {}
+    signature = model.signatureDefs[0]
+    named = [{each.tensorIndex: text(each.name) for each in part} for part in (signature.inputs, signature.outputs)]
+    return named[0], named[1]
+
+
+def _port(graph: Any, index: int, place: int, names: Mapping[int, str]) -> Port:
+    tensor = graph.tensors[index]
+    shape = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+    name = text(tensor.name)
+    return Port(
+        name=names.get(index, name),
+        tensor=name,
+        position=place,
+        shape=tuple(None if size < 0 else int(size) for size in ([] if shape is None else shape)),
+        dtype=tensor_dtype(tensor),
+    )
+
+
+def recognizes(path: Path) -> bool:
+    """Whether a file begins as a TFLite file does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return path.suffix == ".tflite" or file.read(8)[4:] == b"TFL3"
+
+
+def minimum_runtime(path: Path) -> str | None:
+    """The least TFLite version that can run the file, as its converter wrote it into the metadata; None without.
+
+    The highest where there are several. It may stem from before quantizing: int16x8 files of TensorFlow 2.19 tell
+    1.6.0, which knows no such convolution.
+
+    Raises:
+        ArtifactError: As `read_flatbuffer` says.
+    """
+    model = read_flatbuffer(path)
+    entries = [entry for entry in model.metadata or () if text(entry.name) == "min_runtime_version"]
+    told = [model.buffers[entry.buffer].data for entry in entries]
+    texts = [bytes(data).rstrip(b"\0").decode(errors="replace") for data in told if data is not None]
+    versions = [version for version in texts if all(part.isdecimal() for part in version.split("."))]
+    return max(versions, key=lambda version: [int(part) for part in version.split(".")], default=None)
+
+
+def list_weights(path: Path) -> Iterator[StoredWeight]:
+    """Every constant of a TFLite file, decoded."""
+    return weights_of(read_flatbuffer(path))
+
+
+def list_ops(path: Path, setting: str) -> tuple[OpRow, ...]:
+    """What each op of a TFLite file computes in."""
+    return ops_of(read_flatbuffer(path), setting)

@@ -1,0 +1,137 @@
+"""A copy of a TFLite file that gives its inner tensors as further outputs.
+
+The kernels and the shipped operators stay as they are; a DEQUANTIZE behind each integer tensor makes it float, since
+LiteRT.js gives no other. The signature is left out, for it would name fewer outputs than there are. What the copy
+answers at its own outputs is compared with the file's whenever it is run.
+"""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from quantlab.formats.tflite.flatbuffer import read_flatbuffer, tensor_dtype
+from quantlab.types import Codes, TapSpec
+
+__all__ = ["list_taps", "write_tapped"]
+
+_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+_DEQUANTIZE_VERSION = {"int8": 2, "uint8": 1, "int16": 3}
+
+
+def list_taps(path: Path) -> tuple[TapSpec, ...]:
+    """Every tensor that an op of the main graph makes, in order of execution; those that cannot be read say why."""
+    model = read_flatbuffer(path)
+    return tuple(_spec(model, tensor, operator) for _, tensor, operator in _made(model))
+
+
+def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
+    """Write the copy; gives each named tap's place among its outputs, in the order of `list_taps`.
+
+    A tensor that is an output already is not listed twice: LiteRT.js fills the second place only. A name that is none
+    of a readable tap's is passed over.
+
+    Raises:
+        ArtifactError: If the file cannot be read.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = read_flatbuffer(path)
+    graph = model.subgraphs[0]
+    positions, outputs = [], [int(index) for index in graph.outputs]
+    for index, tensor, operator in list(_made(model)):
+        spec = _spec(model, tensor, operator)
+        if spec.reason is not None or spec.name not in names:
+            continue
+        if index in outputs:
+            positions.append(outputs.index(index))
+        else:
+            positions.append(len(outputs))
+            outputs.append(index if spec.codes is None else _append_dequantize(schema, model, index, spec.dtype))
+    graph.outputs = outputs
+    model.signatureDefs = []
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(bytes(builder.Output()))
+    return tuple(positions)
+
+
+def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:
+    """Index, tensor and operator of what the main graph's operators make."""
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        for index in operator.outputs:
+            if index >= 0:
+                yield int(index), graph.tensors[index], operator
+
+
+def _op_name(model: Any, operator: Any) -> str:
+    code = model.operatorCodes[operator.opcodeIndex]
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return _builtin_names().get(number, f"op {number}")
+
+
+def _builtin_names() -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+
+
+def _spec(model: Any, tensor: Any, operator: Any) -> TapSpec:
+    dtype, op = tensor_dtype(tensor), _op_name(model, operator)
+    name = tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name or "")
+    shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+    codes = _codes(tensor, dtype)
+    reason = None
+    if dtype not in {"float32", *_RANGES}:
+        reason = f"not a float tensor: {dtype}"
+    elif dtype != "float32" and codes is None:
+        reason = f"integers without one scale: {dtype}"
+    elif all(_constant(model, index) for index in operator.inputs if index >= 0):
+        reason = "made of constants: a weight on its way to its op"
+    return TapSpec(name, shape, dtype, op, codes, reason)
+
+
+def _constant(model: Any, index: int) -> bool:
+    data = model.buffers[model.subgraphs[0].tensors[index].buffer].data
+    return data is not None and len(data) > 0
+
+
+def _codes(tensor: Any, dtype: str) -> Codes | None:
+    quantization = tensor.quantization
+    if dtype not in _RANGES or quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+        return None
+    lowest, highest = _RANGES[dtype]
+    return Codes(float(quantization.scale[0]), int(quantization.zeroPoint[0]), lowest, highest)
+
+
+def _append_dequantize(schema: Any, model: Any, index: int, dtype: str) -> int:
+    """Add the op and the float tensor it writes to the main graph; gives that tensor's index."""
+    graph = model.subgraphs[0]
+    source = graph.tensors[index]
+    tensor = schema.TensorT()
+    tensor.shape, tensor.shapeSignature = source.shape, source.shapeSignature
+    tensor.type = schema.TensorType.FLOAT32
+    tensor.name = b"quantlab/tap/" + (source.name if isinstance(source.name, bytes) else str(source.name).encode())
+    tensor.buffer = 0  # the empty one, by convention of the format
+    graph.tensors.append(tensor)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = _dequantize_code(schema, model, _DEQUANTIZE_VERSION[dtype])
+    operator.inputs, operator.outputs = [index], [len(graph.tensors) - 1]
+    operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+    operator.builtinOptions = schema.DequantizeOptionsT()
+    graph.operators.append(operator)
+    return len(graph.tensors) - 1
+
+
+def _dequantize_code(schema: Any, model: Any, version: int) -> int:
+    number = schema.BuiltinOperator.DEQUANTIZE
+    for place, code in enumerate(model.operatorCodes):
+        if code.builtinCode == number and code.version >= version:
+            return place
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = number
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1

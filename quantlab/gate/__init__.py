@@ -1,0 +1,40 @@
+"""Decides what may be shipped, and says why, from the outputs that a study kept; nothing is run.
+
+```text
+judge ─┬─ targets      the formats, runtimes and size that count
+       ├─ criteria     one function a limit of the budget: measured, finite, loss, classes, agreement, size
+       └─ recommended  the smallest setting that fits in every runtime that counts
+recommend              that, with a reason for each other setting, and the front of size and loss
+accepted_figures       figures that a later gate compares with
+```
+"""
+
+from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
+from quantlab.gate.figures import decimals_of, rounded_down, rounded_up, size
+from quantlab.gate.judging import Judged, gather, judge, name_of, recommend
+from quantlab.gate.recommendation import choose
+from quantlab.gate.shipped import settings_of_artifact
+from quantlab.gate.targets import TARGETS, Target
+from quantlab.gate.verdict import decide
+
+__all__ = [
+    "TARGETS",
+    "Judged",
+    "Target",
+    "accepted_figures",
+    "changed_artifacts",
+    "choose",
+    "compare_with_lock",
+    "decide",
+    "decimals_of",
+    "gather",
+    "judge",
+    "name_of",
+    "read_lock",
+    "recommend",
+    "rounded_down",
+    "rounded_up",
+    "settings_of_artifact",
+    "size",
+    "write_lock",
+]

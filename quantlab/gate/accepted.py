@@ -1,0 +1,233 @@
+"""`quantlab.lock`: figures and hashes that were accepted, written, read, and compared with what is there now."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cattrs
+
+from quantlab.errors import StudyError
+from quantlab.gate.figures import rounded_down, rounded_up
+from quantlab.gate.judging import Judged
+from quantlab.store import json_number, write_json
+from quantlab.types import (
+    AcceptedFigures,
+    AcceptedLoss,
+    AcceptedSetting,
+    AcceptedStudy,
+    Judgement,
+    Loss,
+    SettingVerdict,
+    TrialEvidence,
+    Verdict,
+)
+
+__all__ = ["LOCK_SCHEMA", "accepted_figures", "changed_artifacts", "compare_with_lock", "read_lock", "write_lock"]
+
+LOCK_SCHEMA = 1
+"""Of `quantlab.lock`; one of another is refused."""
+
+
+def accepted_figures(
+    judged: Sequence[Judged], settings: Sequence[Sequence[str]], budget: Mapping[str, str]
+) -> AcceptedFigures:
+    """The lock of some settings of some studies.
+
+    Args:
+        judged: A study each.
+        settings: Of each study, those that are accepted.
+        budget: What they were judged by, as text.
+
+    Raises:
+        StudyError: If two studies have one name.
+    """
+    names = [each.verdict.study for each in judged]
+    for name in names:
+        if names.count(name) > 1:
+            raise StudyError(f"two studies are called '{name}', and a lock knows them by name; rename a folder")
+    return AcceptedFigures(
+        studies={
+            each.verdict.study: AcceptedStudy(
+                model_sha256=each.study.model.sha256,
+                samples_sha256=each.study.samples.sha256,
+                settings={name: _accepted(name, each.trials) for name in accepted},
+            )
+            for each, accepted in zip(judged, settings, strict=True)
+        },
+        budget=dict(budget),
+        schema=LOCK_SCHEMA,
+    )
+
+
+def _accepted(name: str, trials: Sequence[TrialEvidence]) -> AcceptedSetting:
+    of_setting = [each for each in trials if each.trial.setting == name]
+    variant = next(each.trial.variant for each in of_setting if each.trial.variant)
+    return AcceptedSetting(
+        sha256=variant.sha256,
+        size_bytes=variant.size_bytes,
+        losses={
+            each.trial.runtime: _accepted_loss(each.evidence.loss)
+            for each in of_setting
+            if each.evidence and each.evidence.loss
+        },
+    )
+
+
+def _accepted_loss(loss: Loss) -> AcceptedLoss:
+    return AcceptedLoss(
+        loss.metric,
+        loss.unit,
+        loss.n,
+        loss.reference,
+        loss.candidate,
+        loss.loss,
+        loss.lower,
+        loss.upper,
+        loss.confidence,
+    )
+
+
+def write_lock(path: Path, lock: AcceptedFigures) -> None:
+    """Write it whole or not at all, as JSON that reads well in a review.
+
+    Raises:
+        OSError: If the folder cannot be written.
+    """
+    write_json(path, _plain(asdict(lock)))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return json_number(value) if isinstance(value, float) else value
+
+
+def read_lock(path: Path) -> AcceptedFigures:
+    """What was accepted.
+
+    Raises:
+        StudyError: If there is none, it is broken, or of another schema.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StudyError(f"there is no lock '{path}'; write one with 'quantlab accept --lock {path}'") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyError(
+            f"the lock '{path}' cannot be read ({error}); write it again with 'quantlab accept'"
+        ) from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema != LOCK_SCHEMA:
+        raise StudyError(
+            f"the lock '{path}' has the schema {schema} and this quantlab reads {LOCK_SCHEMA}; "
+            f"write it again with 'quantlab accept'"
+        )
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(float, lambda value, _: _number(value))
+    try:
+        return converter.structure(document, AcceptedFigures)
+    except (cattrs.BaseValidationError, ValueError) as error:
+        raise StudyError(f"the lock '{path}' is not whole; write it again with 'quantlab accept'") from error
+
+
+def _number(value: object) -> float:
+    """A number, or a string that `json_number` wrote; NaN would switch the comparison off."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or math.isnan(float(value)):
+        raise ValueError(f"{value!r} is no figure that was accepted")
+    return float(value)
+
+
+def compare_with_lock(judged: Judged, lock: AcceptedFigures) -> Verdict:
+    """The verdict, with what was accepted as one more limit: a loss that is surely larger than it was breaks.
+
+    Surely larger: its lower bound is above the accepted upper one.
+
+    Raises:
+        StudyError: If the lock does not know the study, or was made of another model or judged by another metric.
+    """
+    accepted = _study_of(judged, lock)
+    verdict = judged.verdict
+    return replace(
+        verdict,
+        settings=tuple(
+            _compared(each, accepted.settings[each.setting]) if each.setting in accepted.settings else each
+            for each in verdict.settings
+        ),
+    )
+
+
+def _study_of(judged: Judged, lock: AcceptedFigures) -> AcceptedStudy:
+    name = judged.verdict.study
+    if name not in lock.studies:
+        raise StudyError(
+            f"the lock knows nothing of the study '{name}', only of {', '.join(lock.studies) or 'none'}; "
+            f"accept it with 'quantlab accept'"
+        )
+    accepted = lock.studies[name]
+    if accepted.model_sha256 != judged.study.model.sha256:
+        raise StudyError(
+            f"the lock was accepted for another model of '{name}': SHA-256 {accepted.model_sha256[:12]}…, and the "
+            f"study's is {judged.study.model.sha256[:12]}…; look at the new figures and accept them with "
+            f"'quantlab accept'"
+        )
+    return accepted
+
+
+def _compared(verdict: SettingVerdict, accepted: AcceptedSetting) -> SettingVerdict:
+    return replace(
+        verdict,
+        judgements=tuple(
+            _against(each, accepted.losses[each.runtime]) if each.runtime in accepted.losses else each
+            for each in verdict.judgements
+        ),
+    )
+
+
+def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
+    loss = judgement.loss
+    if loss is not None and loss.metric != accepted.metric:
+        raise StudyError(
+            f"{judgement.setting} was accepted by '{accepted.metric}' and is judged by '{loss.metric}'; "
+            f"leave --metric out, or accept it again with 'quantlab accept'"
+        )
+    if loss is None or not loss.lower > accepted.upper:
+        return judgement
+    unit = " pt" if loss.unit == "pt" else ""
+    return replace(
+        judgement,
+        outcome="breaks",
+        reason=f"loses at least {rounded_down(loss.lower, accepted.upper)}{unit}, "
+        f"accepted with at most {rounded_up(accepted.upper)}{unit}",
+        missing=None,
+    )
+
+
+def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
+    """A sentence for each accepted setting whose artifact, or the samples it is scored on, are others now."""
+    accepted = lock.studies.get(judged.verdict.study)
+    if accepted is None:
+        return []
+    hashes = {each.trial.setting: each.trial.variant.sha256 for each in judged.trials if each.trial.variant}
+    found = [
+        f"{judged.verdict.study} {name} is another artifact than was accepted: SHA-256 {hashes[name][:12]}…, "
+        f"accepted {each.sha256[:12]}…"
+        for name, each in accepted.settings.items()
+        if name in hashes and hashes[name] != each.sha256
+    ]
+    ran = {(each.trial.setting, each.trial.runtime) for each in judged.trials if each.evidence}
+    found += [
+        f"{judged.verdict.study} {name} was accepted in {runtime}, where it was not measured now"
+        for name, each in accepted.settings.items()
+        for runtime in each.losses
+        if (name, runtime) not in ran
+    ]
+    found += [
+        f"{judged.verdict.study} {each.setting} is not in the lock, so that nothing was compared with it"
+        for each in judged.verdict.settings
+        if each.setting not in accepted.settings
+    ]
+    if accepted.samples_sha256 != judged.study.samples.sha256:
+        found.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")
+    return found

@@ -1,0 +1,161 @@
+"""The limits of a budget, one function each: what it finds out about one trial, or None where it has no say."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from quantlab.errors import UsageError
+from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
+from quantlab.gate.targets import Target
+from quantlab.statistics import decide, fewest_samples, missing_samples, samples_needed, wilson
+from quantlab.types import Budget, ClassLoss, Evidence, Outcome, TrialEvidence
+
+__all__ = ["CRITERIA", "Finding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one limit says of one trial."""
+
+    outcome: Outcome
+    clause: str
+    missing: int | None = None
+
+
+def _measured(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    del budget, target
+    failure = given.trial.failure
+    return Finding("breaks", f"failed in {given.trial.runtime}: {failure.reason}") if failure else None
+
+
+def _finite(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    del budget, target
+    spoiled = given.evidence.non_finite if given.evidence else 0
+    return (
+        Finding("breaks", f"{spoiled:,} output value{'s are' if spoiled > 1 else ' is'} NaN or infinite")
+        if spoiled
+        else None
+    )
+
+
+def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    del target
+    if budget.margin is None or given.evidence is None:
+        return None
+    loss = given.evidence.loss
+    if loss is None:
+        raise UsageError(
+            f"the budget allows a loss of {budget.margin} and the samples have no labels; give a labelled calibration "
+            f"set, or judge by min_agreement"
+        )
+    margin = budget.margin.of(loss)
+    outcome = decide(loss, margin)
+    if outcome == "fits":
+        return Finding("fits", f"{at_most(loss, margin)}, {allowed(margin)}")
+    if outcome == "breaks":
+        return Finding("breaks", f"{at_least(loss, margin)}, {allowed(margin)}")
+    missing = missing_samples(loss, margin)
+    return Finding("inconclusive", f"{at_most(loss, margin)}, {allowed(margin)}; {_more(loss.n, missing)}", missing)
+
+
+def _more(n: int, missing: int | None) -> str:
+    if missing is None:
+        return "no number of samples decides at this limit; allow more"
+    return f"{n:,} samples; about {missing:,} more decide ({n + missing:,} in all)"
+
+
+def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    """Breaks if a class that surely loses (Holm, over all classes) loses more; fits if each is sure to lose less."""
+    del target
+    if budget.class_margin is None or given.evidence is None:
+        return None
+    classes, margin = given.evidence.classes, budget.class_margin.value
+    if not classes:
+        raise UsageError(
+            f"the budget allows a class to lose {budget.class_margin} and there are no labelled classes; "
+            f"give labels, or leave max_class_loss out"
+        )
+    broken = [each for each in classes if each.loses and each.lower > margin]
+    if broken:
+        worst = max(broken, key=lambda each: each.lower)
+        return Finding(
+            "breaks",
+            f"class {worst.label} loses {worst.loss:.1f} pt, at least {rounded_down(worst.lower, margin)} "
+            f"({_flips(worst)}), {allowed(margin)}",
+        )
+    worst = max(classes, key=lambda each: each.upper)
+    clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
+    undecided = [each for each in classes if not _class_fits(each, margin)]
+    if not undecided:
+        return Finding("fits", clause)
+    worst = max(undecided, key=lambda each: each.upper)
+    missing = _missing_of_class(worst, margin)
+    more = "no number of samples decides" if missing is None else f"about {missing:,} more of that class decide"
+    return Finding(
+        "inconclusive",
+        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_flips(worst)}), "
+        f"{allowed(margin)}; {more}",
+        missing,
+    )
+
+
+def _flips(loss: ClassLoss) -> str:
+    return f"of {loss.n:,} samples {loss.right_to_wrong} lost and {loss.wrong_to_right} gained"
+
+
+def _class_fits(loss: ClassLoss, margin: float) -> bool:
+    return loss.upper < margin and loss.n >= fewest_samples(margin / 100, loss.confidence)
+
+
+def _missing_of_class(loss: ClassLoss, margin: float) -> int | None:
+    discordant = (loss.right_to_wrong + loss.wrong_to_right) / loss.n
+    needed = samples_needed(discordant, loss.loss / 100, margin / 100, loss.confidence)
+    return None if needed is None else max(1, needed - loss.n)
+
+
+def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    del target
+    if budget.agreement is None or given.evidence is None:
+        return None
+    evidence = given.evidence
+    if evidence.same is None:
+        raise UsageError(
+            "the budget asks for min_agreement and the scored output is no classes; leave min_agreement out"
+        )
+    interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
+    lower, upper = 100 * interval.lower, 100 * interval.upper
+    if upper < budget.agreement:
+        return Finding(
+            "breaks", f"agrees on at most {rounded_up(upper, budget.agreement)} %, asked for {budget.agreement:g}"
+        )
+    agrees = f"agrees on at least {rounded_down(lower)} %, asked for {budget.agreement:g}"
+    enough = evidence.n >= fewest_samples(1 - budget.agreement / 100, budget.confidence)
+    if lower >= budget.agreement and enough:
+        return Finding("fits", agrees)
+    missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
+    return Finding("inconclusive", f"{agrees}; {_more(evidence.n, missing)}", missing)
+
+
+def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:
+    """As for a loss: of the share that disagrees, with the floor as the margin."""
+    disagrees = 1 - (evidence.same or 0) / evidence.n
+    needed = samples_needed(disagrees, disagrees, 1 - floor / 100, confidence)
+    return None if needed is None else max(1, needed - evidence.n)
+
+
+def _size(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    if budget.size_bytes is None or given.trial.variant is None:
+        return None
+    actual = target.size_of(given.trial.variant)
+    clause = f"{size(actual)} {target.size_word}, allowed {size(budget.size_bytes)}"
+    return Finding("fits" if actual <= budget.size_bytes else "breaks", clause)
+
+
+CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = (
+    _measured,
+    _finite,
+    _loss,
+    _classes,
+    _agreement,
+    _size,
+)
+"""In the order in which they are told: the first of the most severe gives the reason."""

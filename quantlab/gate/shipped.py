@@ -1,0 +1,40 @@
+"""Whether what is about to be shipped is what was judged."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from quantlab.errors import ArtifactError
+from quantlab.formats import artifact_sha256
+from quantlab.names import choose
+from quantlab.types import Study
+
+__all__ = ["settings_of_artifact"]
+
+
+def settings_of_artifact(path: Path, study: Study, settings: Sequence[str] | None) -> tuple[str, ...]:
+    """The settings of a study whose variant has the very bytes of an artifact.
+
+    Args:
+        path: A file, or a folder that holds nothing but what is served.
+        study: What was judged.
+        settings: Which of them may be meant, names and globs; None is every one.
+
+    Raises:
+        ArtifactError: If there is no such artifact, or it is none of them; with its hash and theirs.
+    """
+    names = list(dict.fromkeys(trial.setting for trial in study.trials))
+    meant = names if settings is None else choose("setting of this study", settings, names)
+    known = {
+        trial.setting: trial.variant.sha256
+        for trial in study.trials
+        if trial.variant is not None and trial.setting in meant
+    }
+    actual = artifact_sha256(path)
+    found = tuple(name for name, sha256 in known.items() if sha256 == actual)
+    if not found:
+        judged = ", ".join(f"{name} {sha256}" for name, sha256 in known.items()) or "nothing"
+        raise ArtifactError(
+            f"'{path}' is not what was judged: its SHA-256 is {actual}, and the study has {judged}; "
+            f"ship the judged artifact, or analyze this one with --variant NAME={path}"
+        )
+    return found

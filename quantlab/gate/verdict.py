@@ -1,0 +1,184 @@
+"""The verdict: every setting in every runtime that counts, against every limit of the budget."""
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+
+from quantlab.errors import StudyError, UsageError
+from quantlab.gate.criteria import CRITERIA, Finding
+from quantlab.gate.targets import Target, target_of
+from quantlab.names import choose, nearest
+from quantlab.settings import SETTINGS
+from quantlab.types import SEVERITY, Budget, Judgement, SettingVerdict, TrialEvidence, Verdict
+
+__all__ = ["decide"]
+
+_FEWEST = 10
+
+
+def decide(
+    trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "", settings: Sequence[str] | None = None
+) -> Verdict:
+    """Decide about every setting, and recommend the smallest that fits in every runtime that counts.
+
+    A setting *fits* where each limit is kept: a loss whose one-sided upper bound is below the margin, with at least
+    the samples that could show it. It *breaks* where one limit is surely not kept, where it failed, and where an
+    output is not finite. Else it is *inconclusive*, with the samples that would decide.
+
+    Args:
+        trials: Of one study, with what is known of their outputs.
+        budget: What may be lost, and where.
+        study: Its name, told in the verdict.
+        settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
+
+    Raises:
+        UsageError: If a setting, runtime or target is none of the study's, or a limit cannot be judged, as a loss of
+            accuracy without labels.
+        StudyError: If there are too few samples or a single class, from which nothing follows.
+    """
+    known = [each for each in trials if each.trial.requested]
+    target = target_of(budget)
+    judged = _judged(known, target, settings)
+    runtimes = _runtimes_that_count(known, budget, target)
+    _refuse_too_little(known)
+    verdicts = tuple(_judge_setting(name, judged[name], known, budget, runtimes) for name in judged)
+    if settings is None and not any(each.quantized for each in verdicts):
+        raise UsageError(
+            f"{', '.join(judged)} is all that is judged, and nothing of it is quantized; name it with --setting, or "
+            f"analyze a quantized setting"
+        )
+    return Verdict(
+        study=study,
+        budget=budget,
+        settings=verdicts,
+        named=settings is not None,
+        untested=_untested(known, target, budget),
+    )
+
+
+def _judged(
+    known: Sequence[TrialEvidence], target: Target, settings: Sequence[str] | None
+) -> dict[str, list[TrialEvidence]]:
+    """Setting → its trials, in the order of the table."""
+    by_setting: dict[str, list[TrialEvidence]] = {}
+    for each in known:
+        by_setting.setdefault(each.trial.setting, []).append(each)
+    if settings is not None:
+        chosen = choose("setting of this study", settings, list(by_setting))
+        _refuse_other_formats(chosen, target)
+        return {name: by_setting[name] for name in chosen}
+    found = {name: given for name, given in by_setting.items() if _of_target(name, given, target)}
+    if not found:
+        formats = ", ".join(target.formats or ())
+        raise UsageError(
+            f"the target '{target.name}' takes {formats} and the study has {', '.join(by_setting)}; "
+            f"analyze settings of that format, or choose another --target"
+        )
+    return found
+
+
+def _refuse_other_formats(chosen: Iterable[str], target: Target) -> None:
+    for name in chosen:
+        setting = SETTINGS.get(name)
+        if setting is not None and target.formats is not None and setting.format not in target.formats:
+            raise UsageError(
+                f"the setting '{name}' and the target '{target.name}' contradict each other: it takes "
+                f"{', '.join(target.formats)}; leave one of them out"
+            )
+
+
+def _of_target(name: str, given: Sequence[TrialEvidence], target: Target) -> bool:
+    return target.formats is None or _format(name, given) in target.formats
+
+
+def _format(name: str, given: Sequence[TrialEvidence]) -> str:
+    variant = next((each.trial.variant for each in given if each.trial.variant), None)
+    if variant is not None:
+        return variant.format
+    return SETTINGS[name].format if name in SETTINGS else ""
+
+
+def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target: Target) -> tuple[str, ...]:
+    ran = list(dict.fromkeys(each.trial.runtime for each in known))
+    if budget.runtimes is not None:
+        for pattern in budget.runtimes:
+            if not fnmatch.filter(ran, pattern):
+                raise UsageError(
+                    f"the study has no trial in the runtime '{pattern}' that counts; {nearest(pattern, ran)}, or run "
+                    f"'quantlab analyze' again with --runtimes {','.join((*ran, pattern))}"
+                )
+    counting = budget.runtimes or target.runtimes
+    chosen = tuple(name for name in ran if any(fnmatch.fnmatchcase(name, pattern) for pattern in counting))
+    if not chosen:
+        raise UsageError(
+            f"the target '{target.name}' counts {', '.join(target.runtimes)} and the study ran in {', '.join(ran)}; "
+            f"run 'quantlab analyze' again with --runtimes, or name those that count with --runtimes here"
+        )
+    return chosen
+
+
+def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
+    for each in known:
+        evidence = each.evidence
+        if evidence is None:
+            continue
+        if evidence.n < _FEWEST:
+            raise StudyError(
+                f"nothing follows from {evidence.n} samples; score at least {_FEWEST}, and more the less may be lost"
+            )
+        if len(evidence.classes) == 1:
+            raise StudyError(
+                f"all {evidence.n:,} samples are of class {evidence.classes[0].label}, which tells nothing of the "
+                f"others; analyze samples of every class"
+            )
+
+
+def _judge_setting(
+    name: str, given: Sequence[TrialEvidence], known: Sequence[TrialEvidence], budget: Budget, runtimes: Sequence[str]
+) -> SettingVerdict:
+    target = target_of(budget)
+    variant = next((each.trial.variant for each in given if each.trial.variant), None)
+    by_runtime = {each.trial.runtime: each for each in given}
+    # A runtime that runs no file of the format has no say about it.
+    same_format = {each.trial.runtime for each in known if _format(each.trial.setting, [each]) == _format(name, given)}
+    counting = [runtime for runtime in runtimes if runtime in same_format]
+    setting = SETTINGS.get(name)
+    return SettingVerdict(
+        setting=name,
+        quantized=not variant.is_float32 if variant else setting.quantized if setting else True,
+        size_bytes=target.size_of(variant) if variant else None,
+        judgements=tuple(
+            _judge_trial(by_runtime[runtime], budget, target)
+            if runtime in by_runtime
+            else Judgement(name, runtime, "inconclusive", f"was not run in {runtime}")
+            for runtime in counting
+        )
+        or (Judgement(name, "", "inconclusive", "was run in none of the runtimes that count"),),
+    )
+
+
+def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgement:
+    found = [finding for criterion in CRITERIA if (finding := criterion(given, budget, target)) is not None]
+    most_severe = max(
+        found, key=lambda each: SEVERITY[each.outcome], default=Finding("inconclusive", "nothing was judged")
+    )
+    loss = given.evidence.loss if given.evidence else None
+    missing = [each.missing for each in found if each.outcome == "inconclusive"]
+    return Judgement(
+        setting=given.trial.setting,
+        runtime=given.trial.runtime,
+        outcome=most_severe.outcome,
+        reason=most_severe.clause,
+        n=given.evidence.n if given.evidence else 0,
+        loss=loss,
+        margin=budget.margin.of(loss) if budget.margin and loss else None,
+        # The limit that needs most decides how many; one that no number decides leaves none to tell.
+        missing=max((each or 0 for each in missing), default=0) or None
+        if most_severe.outcome == "inconclusive" and None not in missing
+        else None,
+    )
+
+
+def _untested(known: Sequence[TrialEvidence], target: Target, budget: Budget) -> tuple[str, ...]:
+    ran = {each.trial.runtime for each in known}
+    wanted = () if budget.runtimes is not None else tuple(name for name in target.runtimes if "*" not in name)
+    return (*(name for name in wanted if name not in ran), *target.beyond)

@@ -1,0 +1,199 @@
+"""What a model's files tell before anything is imported that could open them."""
+
+import difflib
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from quantlab.errors import ModelError
+from quantlab.formats.onnx.file import external_files
+
+__all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify", "read_keras_config"]
+
+Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
+
+_BLOCK_BYTES = 1 << 20
+_ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is opened, where its file does not tell."""
+
+    signature: str | None = None
+    """Which signature of a SavedModel; `serving_default`, or the only one, unless told."""
+    custom: tuple[str, ...] = ()
+    """Modules that register the model's own layers when they are imported."""
+    unsafe: bool = False
+    """Whether a Lambda layer may run the code that its file holds."""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Input of an ONNX model → its sizes, batch first, for those that the file leaves open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model's files, and who can open them."""
+
+    path: Path
+    kind: Kind
+    sha256: str
+
+
+def identify(path: Path, options: ModelOptions) -> ModelFile:
+    """Tell by its bytes what a model is, without TensorFlow.
+
+    A `.keras` or `.h5` file is opened by the Keras that wrote it: many files of Keras 2 open in `tf_keras` only, and
+    those of Keras 3 in `keras` only.
+
+    Raises:
+        ModelError: If there is no such model, it is cut short, holds weights only, or holds a Lambda layer and
+            `options.unsafe` is not set.
+    """
+    if not path.exists():
+        raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
+    if path.suffix in {".npz", ".npy"}:
+        raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
+    onnx = path.suffix.lower() == ".onnx" and path.is_file()
+    if options.shapes and not onnx:
+        raise ModelError(
+            f"--shape is for the open sizes of ONNX models, and '{path}' is none; its samples tell the sizes, so leave "
+            f"--shape out"
+        )
+    if path.is_dir():
+        return ModelFile(path, _folder_kind(path), files_sha256(path))
+    if onnx:
+        return ModelFile(path, "ONNX", _onnx_sha256(path))
+    config = read_keras_config(path)
+    _refuse_lambda(path, config.layers, options)
+    return ModelFile(path, "Keras 3" if config.of_keras_3 else "Keras 2", files_sha256(path))
+
+
+@dataclass(frozen=True, slots=True)
+class KerasConfig:
+    """What a Keras file says of itself."""
+
+    version: str
+    """Of the Keras that wrote it, as `2.19.0`."""
+    layers: Any
+    """`class_name` and `config` of the model."""
+
+    @property
+    def of_keras_3(self) -> bool:
+        """Whether Keras 3 wrote it, and `tf_keras` may not open it."""
+        return self.version.startswith("3")
+
+
+def read_keras_config(path: Path) -> KerasConfig:
+    """The configuration in a `.keras` or `.h5` file.
+
+    Raises:
+        ModelError: If it is cut short, or holds weights only.
+    """
+    return _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)
+
+
+def _nearest(path: Path) -> str:
+    if not path.parent.is_dir():
+        return ""
+    close = difflib.get_close_matches(path.name, [each.name for each in path.parent.iterdir()], n=1, cutoff=0.5)
+    return f" (did you mean '{path.parent / close[0]}'?)" if close else ""
+
+
+def _folder_kind(path: Path) -> Kind:
+    if (path / "saved_model.pb").is_file():
+        return "SavedModel"
+    if (path / "model.json").is_file():
+        raise ModelError(
+            f"'{path}' is a model for TensorFlow.js, which is what quantlab makes; "
+            f"give the model it was made from, and this folder with --variant NAME={path}"
+        )
+    raise ModelError(f"the folder '{path}' holds no saved_model.pb, so it is no SavedModel; give {_ACCEPTED}")
+
+
+def _read_keras_zip(path: Path) -> KerasConfig:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read("metadata.json"))
+            layers = json.loads(archive.read("config.json"))
+            archive.getinfo("model.weights.h5")
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
+        raise ModelError(
+            f"'{path}' is not a whole .keras file ({error}); it may have been cut short, so copy or save it again"
+        ) from error
+    if broken:
+        raise ModelError(f"'{path}' is damaged at '{broken}'; copy or save it again")
+    return KerasConfig(str(metadata.get("keras_version", "3")), layers)
+
+
+def _read_h5(path: Path) -> KerasConfig:
+    import h5py
+
+    if path.suffix == ".tflite":
+        raise ModelError(
+            f"'{path}' is a TFLite file, which is what quantlab makes; "
+            f"give the model it was made from, and this file with --variant NAME={path}"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "2")
+    except OSError as error:
+        raise ModelError(
+            f"'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or give "
+            f"{_ACCEPTED}"
+        ) from error
+    if config is None:
+        raise ModelError(
+            f"'{path}' holds weights only, and a model needs its layers too; "
+            f"save it whole with model.save('model.keras') and give that"
+        )
+    return KerasConfig(str(version), json.loads(config))
+
+
+def _classes(config: Any) -> Iterator[tuple[str, str]]:
+    """Every (class name, layer name) in a Keras configuration, however deep."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            inner = config.get("config")
+            yield config["class_name"], str(inner.get("name", "?")) if isinstance(inner, dict) else "?"
+        for value in config.values():
+            yield from _classes(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _classes(value)
+
+
+def _refuse_lambda(path: Path, config: Any, options: ModelOptions) -> None:
+    """Opening a Lambda layer runs the Python byte code that its file holds."""
+    found = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
+    if found is not None and not options.unsafe:
+        raise ModelError(
+            f"the Lambda layer '{found}' of '{path}' is Python code that runs when the model is opened; "
+            f"if you trust the file, say so with --unsafe"
+        )
+
+
+def files_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of a folder's relative file names and bytes, in order of the names."""
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        if path.is_dir():
+            digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _onnx_sha256(path: Path) -> str:
+    """Of the file, and of those beside it that its weights lie in."""
+    files = external_files(path, ModelError)
+    if files == [path]:
+        return files_sha256(path)
+    return hashlib.sha256("".join(map(files_sha256, files)).encode()).hexdigest()

@@ -1,0 +1,186 @@
+"""Opens ONNX models: the reference of a model that came as ONNX, and any ONNX file in a session of onnxruntime."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import ModelError, QuantlabError
+from quantlab.formats.onnx.file import graph_inputs, graphs_of, read_onnx, save_onnx, shape_of
+from quantlab.models.files import ModelFile, ModelOptions
+from quantlab.models.reference import Reference
+from quantlab.types import ModelDescription, TensorSpec
+
+__all__ = ["open_onnx_reference", "open_onnx_session"]
+
+Array = npt.NDArray[Any]
+
+_NUMBERS = frozenset(
+    {
+        "bool", "float16", "float32", "float64",
+        "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    }
+)  # fmt: skip
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(string)": "str"}
+
+
+def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU provider and one thread.
+
+    Args:
+        path: The file.
+        error: What is raised where onnxruntime refuses it; the message names op and node where it lacks one.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # only what ends the process
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as refused:  # onnxruntime's own classes share no other base
+        raise error(_explained(path, " ".join(str(refused).split()))) from refused
+
+
+_LACKING = r"Could not find an implementation for ([\w.]+)\((\d+)\) node with name '([^']*)'"
+_UNKNOWN = (
+    r"(?:No Op registered for|Fatal error:) (?:(?P<domain>[\w.]+):)?(?P<op>\w+)"
+    r"(?:\(-?\d+\))?(?: is not a registered| with domain_version)"
+)
+_NO_DOMAIN = r"In Node, \(\"(?P<node>[^\"]*)\", (?P<op>\w+), .*No opset import for domain '(?P<domain>[^']*)'"
+_OPSET = r"Opset (\d+) is under development.*?till opset (\d+)"
+_IR = r"Unsupported model IR version: (\d+), max supported IR version: (\d+)"
+
+
+def _explained(path: Path, text: str) -> str:
+    if lacking := re.search(_LACKING, text):
+        op, version, node = lacking.groups()
+        return (
+            f"onnxruntime has no kernel for the op {op} (version {version}) of the node '{node}' in '{path.name}'; "
+            f"export the model with another opset, or replace what uses it"
+        )
+    if unknown := re.search(_UNKNOWN, text) or re.search(_NO_DOMAIN, text):
+        domain = f" of the domain '{unknown['domain']}'" if unknown["domain"] else ""
+        return (
+            f"onnxruntime knows no op {unknown['op']}{domain}, which the node '{_node(path, unknown['op'])}' of "
+            f"'{path.name}' needs; export the model with ops of ONNX's own or of com.microsoft"
+        )
+    if (opset := re.search(_OPSET, text)) or (opset := re.search(_IR, text)):
+        what = "opset" if "Opset" in opset[0] else "IR version"
+        return (
+            f"'{path.name}' is of {what} {opset[1]}, and this onnxruntime goes to {opset[2]}; export it with that "
+            f"{what} or an older one"
+        )
+    return f"onnxruntime could not open '{path.name}': {text[:300]}; export it again or see --debug"
+
+
+def _node(path: Path, op: str) -> str:
+    """The name of the first node of an op, or what it gives where it has none."""
+    graphs = graphs_of(read_onnx(path, weights=False, error=ModelError).graph)
+    return next((node.name or node.output[0] for graph in graphs for node in graph.node if node.op_type == op), "")
+
+
+def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) -> Reference:
+    """An ONNX model as one function from arrays to arrays, batches at once.
+
+    Args:
+        file: What `identify` said.
+        options: Of these, `shapes`.
+        shaped: Where the model is written with those shapes, which converters then start from.
+
+    Raises:
+        ModelError: If onnxruntime cannot open it, or it takes or gives what no runtime can, or a shape does not fit.
+    """
+    source = file.path
+    if options.shapes:
+        source = shaped
+        if not shaped.is_file():  # converters may be reading it
+            _write_shaped(file.path, options.shapes, shaped)
+    session = open_onnx_session(source, ModelError)
+    _refuse_ports(session, file.path)
+    description = ModelDescription(
+        path=str(file.path),
+        kind=file.kind,
+        sha256=file.sha256,
+        inputs=tuple(_spec(each, file.path) for each in session.get_inputs()),
+        outputs=tuple(_spec(each, file.path) for each in session.get_outputs()),
+        parameters=_parameters(file.path),
+    )
+    names = [each.name for each in description.outputs]
+
+    def call(arrays: Sequence[Array]) -> list[Array]:
+        feeds = {spec.name: array for spec, array in zip(description.inputs, arrays, strict=True)}
+        try:
+            return [np.asarray(each) for each in session.run(names, feeds)]
+        except Exception as error:  # as above
+            raise ModelError(
+                f"onnxruntime could not run '{file.path}': {' '.join(str(error).split())[:300]}; check the samples' "
+                f"shapes, or export the model again"
+            ) from error
+
+    return Reference(description, source.absolute(), call, format="onnx")
+
+
+def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Path) -> None:
+    """Write the model with sizes instead of its inputs' open ones, as onnxruntime's `make_dynamic_shape_fixed` does."""
+    from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
+
+    model = read_onnx(path, error=ModelError)
+    known = {value.name: shape_of(value) for value in graph_inputs(model)}
+    for name, sizes in shapes.items():
+        if name not in known:
+            raise ModelError(f"--shape {name}=… names no input of '{path}'; it has {', '.join(map(repr, known))}")
+        fixed = known[name]
+        if not fixed:
+            raise ModelError(
+                f"--shape {name}=… cannot be used, since '{path}' does not tell how many dimensions that input has; "
+                f"export it with shapes"
+            )
+        if len(fixed) != len(sizes) or any(a not in (None, b) for a, b in zip(fixed, sizes, strict=True)):
+            told = ",".join("?" if size is None else str(size) for size in fixed)
+            raise ModelError(
+                f"--shape {name}={','.join(map(str, sizes))} does not fit the input's own shape {told}; "
+                f"give a size for each ? and keep the others"
+            )
+        make_input_shape_fixed(model.graph, name, list(sizes))
+    fix_output_shapes(model)
+    partial = target.parent.with_name("shaped.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    save_onnx(model, partial / target.name)
+    partial.rename(target.parent)
+
+
+def _spec(value: Any, path: Path) -> TensorSpec:
+    dtype = _DTYPES.get(value.type, value.type.removeprefix("tensor(").removesuffix(")"))
+    if dtype not in _NUMBERS:
+        raise ModelError(
+            f"'{value.name}' of '{path}' is {'of strings' if dtype == 'str' else value.type}, and only tensors of "
+            f"numbers that NumPy has can be compared; export the part of the model that takes and gives these"
+        )
+    return TensorSpec(value.name, tuple(size if isinstance(size, int) else None for size in value.shape), dtype)
+
+
+def _refuse_ports(session: Any, path: Path) -> None:
+    for what, ports in (("takes no input", session.get_inputs()), ("gives no output", session.get_outputs())):
+        if not ports:
+            raise ModelError(f"'{path}' {what}, so there is nothing to compare; export the whole model")
+    for value in session.get_inputs():
+        if value.type.startswith("tensor(") and not value.shape:
+            raise ModelError(
+                f"the input '{value.name}' of '{path}' has no dimension, or the file tells none, and the first is the "
+                f"batch; export the model with its inputs' shapes"
+            )
+
+
+def _parameters(path: Path) -> int:
+    """Elements of the floats that the file holds."""
+    import onnx
+
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
+    graph = onnx.load(path, load_external_data=False).graph
+    return sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer if each.data_type in floats)

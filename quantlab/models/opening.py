@@ -1,0 +1,303 @@
+"""Opens a model with the library that wrote it, as one function from arrays to arrays.
+
+Keras files are run by their own Keras, and exported to a SavedModel once, from which every converter starts. Inputs
+and outputs carry the names of that SavedModel's signature.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import ModelError
+from quantlab.models.files import ModelFile, ModelOptions
+from quantlab.models.onnx import open_onnx_reference
+from quantlab.models.reference import Reference
+from quantlab.types import ModelDescription, TensorSpec
+
+__all__ = ["open_reference"]
+
+Arrays = Sequence[npt.NDArray[Any]]
+_DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A model before its signature is known."""
+
+    call: Callable[[list[Any]], Any]
+    """From tensors in `input_names`' order to whatever the model returns."""
+    input_names: tuple[str, ...]
+    output_names: Callable[[Any], list[str]]
+    """The signature's names for the flattened result."""
+    parameters: int
+    saved_model: Path
+    signature: str
+
+
+def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
+    """Open a model and make sure that there is a SavedModel of it, where it is one of TensorFlow.
+
+    Args:
+        file: What `identify` said.
+        options: How to open it.
+        export: Where the SavedModel of a Keras file is written; taken as it is if it is there.
+
+    Raises:
+        ModelError: If the library that wrote it cannot open it, or it takes or gives what no variant can.
+    """
+    if file.kind == "ONNX":
+        return open_onnx_reference(file, options, export.with_name("shaped") / file.path.name)
+    opened = _OPENERS[file.kind](file, options, export)
+    inputs, outputs = _signature_specs(opened.saved_model, opened.signature)
+    by_name = {spec.name: spec for spec in inputs}
+    if set(by_name) != set(opened.input_names):
+        raise ModelError(
+            f"'{file.path}' takes {_listed(opened.input_names)} in Keras but {_listed(by_name)} as a SavedModel; "
+            f"export it to a SavedModel with named inputs and give that"
+        )
+    description = ModelDescription(
+        path=str(file.path),
+        kind=file.kind,
+        sha256=file.sha256,
+        inputs=tuple(by_name[name] for name in opened.input_names),
+        outputs=tuple(outputs),
+        parameters=opened.parameters,
+        signature=opened.signature if file.kind == "SavedModel" else None,
+    )
+    _refuse_strings(description)
+    return Reference(description, opened.saved_model, _caller(opened, description))
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _refuse_strings(description: ModelDescription) -> None:
+    for spec in (*description.inputs, *description.outputs):
+        if spec.dtype == "str":
+            raise ModelError(
+                f"'{spec.name}' of '{description.path}' is of strings, which neither tfjs in WebAssembly nor LiteRT "
+                f"runs; export the part of the model behind the text processing"
+            )
+
+
+def _caller(opened: _Opened, description: ModelDescription) -> Callable[[Arrays], list[npt.NDArray[Any]]]:
+    import tensorflow as tf
+
+    wanted = [spec.name for spec in description.outputs]
+    function = tf.function(opened.call, reduce_retracing=True)
+
+    def call(arrays: Arrays) -> list[npt.NDArray[Any]]:
+        result = function([tf.constant(array) for array in arrays])
+        named = dict(zip(opened.output_names(result), tf.nest.flatten(result), strict=True))
+        if set(named) != set(wanted):
+            raise ModelError(
+                f"the model gives {_listed(named)} in Keras but {_listed(wanted)} as a SavedModel; "
+                f"export it to a SavedModel with named outputs and give that"
+            )
+        return [named[name].numpy() for name in wanted]
+
+    return call
+
+
+def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
+    import keras
+
+    model = _load(file, lambda: keras.saving.load_model(file.path, compile=False, safe_mode=not options.unsafe))
+    structure = _keras3_inputs(model, file)
+    _export(file, export, lambda folder: model.export(folder, verbose=False))
+    inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
+    flat = keras.tree.flatten(structure)
+    names = [spec.name for spec in inputs]
+    ordered = [each for each in (getattr(tensor, "name", None) for tensor in flat) if each in names]
+    return _Opened(
+        call=lambda tensors: model(keras.tree.pack_sequence_as(structure, tensors), training=False),
+        input_names=tuple(ordered if len(ordered) == len(flat) else names),
+        output_names=lambda result: _result_names(result, first=0),
+        parameters=int(model.count_params()),
+        saved_model=export,
+        signature=_DEFAULT_SIGNATURE,
+    )
+
+
+def _keras3_inputs(model: Any, file: ModelFile) -> Any:
+    """The nested structure of a model's inputs; a subclassed model is called once, as its export asks."""
+    import keras
+    import numpy as np
+
+    struct = getattr(model, "_inputs_struct", None)
+    if struct is None and isinstance(model, keras.Sequential) and model.inputs:
+        struct = model.inputs[0] if len(model.inputs) == 1 else list(model.inputs)
+    if struct is not None:
+        return struct
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not isinstance(shape, (list, tuple)) or not all(isinstance(size, int | None) for size in shape):
+        raise ModelError(
+            f"the subclassed model of '{file.path}' does not tell the shape of its input; "
+            f"call it once before saving, or save it with model.export('saved_model') and give that folder"
+        )
+    zeros = np.zeros([1 if size is None else size for size in [1, *shape[1:]]], np.float32)
+    try:
+        model(zeros, training=False)
+    except Exception as error:  # its call is the user's code
+        raise ModelError(
+            f"the subclassed model of '{file.path}' could not be called with one float32 tensor of shape {zeros.shape} "
+            f"({type(error).__name__}: {_one_line(error)[:300]}); save it with model.export('saved_model') and give "
+            f"that folder"
+        ) from error
+    return keras.KerasTensor((None, *shape[1:]), name="args_0")
+
+
+def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
+    import tf_keras
+
+    def load() -> Any:
+        if file.path.suffix == ".keras":
+            return tf_keras.models.load_model(file.path, compile=False, safe_mode=not options.unsafe)
+        return tf_keras.models.load_model(file.path, compile=False)
+
+    model = _load(file, load)
+    # What tensorflowjs_converter itself does with a Keras file on its way to a graph-model.
+    _export(file, export, lambda folder: model.save(folder, include_optimizer=False, save_format="tf"))
+    inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
+    names = getattr(model, "input_names", None) or [spec.name for spec in inputs]
+    functional = getattr(model, "output_names", None)
+    return _Opened(
+        call=lambda tensors: model(tensors[0] if len(tensors) == 1 else tensors, training=False),
+        input_names=tuple(names),
+        output_names=lambda result: functional or _result_names(result, first=1),
+        parameters=int(model.count_params()),
+        saved_model=export,
+        signature=_DEFAULT_SIGNATURE,
+    )
+
+
+def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
+    import tensorflow as tf
+
+    del export  # there is one already
+    loaded = _load(file, lambda: tf.saved_model.load(str(file.path)))
+    signature = _choose_signature(file, dict(loaded.signatures), options.signature)
+    function = loaded.signatures[signature]
+    names = tuple(_signature_names(function))
+
+    def call(tensors: list[Any]) -> Any:
+        # Going through `loaded` keeps it alive: the variables die with it.
+        return loaded.signatures[signature](**dict(zip(names, tensors, strict=True)))
+
+    variables = {id(each): each for each in (*getattr(loaded, "variables", ()), *function.variables)}
+    return _Opened(
+        call=call,
+        input_names=names,
+        output_names=sorted,
+        parameters=sum(int(np.prod(variable.shape)) for variable in variables.values()),
+        saved_model=file.path,
+        signature=signature,
+    )
+
+
+_OPENERS: Mapping[str, Callable[[ModelFile, ModelOptions, Path], _Opened]] = {
+    "Keras 3": _open_keras3,
+    "Keras 2": _open_keras2,
+    "SavedModel": _open_saved_model,
+}
+
+
+def _signature_names(function: Any) -> list[str]:
+    return list(function.structured_input_signature[1])
+
+
+def _choose_signature(file: ModelFile, signatures: Mapping[str, Any], asked: str | None) -> str:
+    if asked is None:
+        asked = next(iter(signatures)) if len(signatures) == 1 else _DEFAULT_SIGNATURE
+    if asked in signatures:
+        return asked
+    if not signatures:
+        raise ModelError(
+            f"the SavedModel '{file.path}' has no signature to call; "
+            f"save it with tf.saved_model.save(module, folder, signatures=module.call.get_concrete_function(…))"
+        )
+    raise ModelError(
+        f"the SavedModel '{file.path}' has no signature '{asked}'; it has {_listed(signatures)}, "
+        f"of which --signature chooses one"
+    )
+
+
+def _result_names(result: Any, *, first: int) -> list[str]:
+    """The names that Keras' export gives to a result: a dict's keys, else `output_<n>`."""
+    import tensorflow as tf
+
+    if isinstance(result, Mapping):
+        return sorted(result)
+    return [f"output_{number}" for number, _ in enumerate(tf.nest.flatten(result), start=first)]
+
+
+def _signature_specs(saved_model: Path, signature: str) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """Inputs and outputs of a signature, each in order of the names, read without loading the variables."""
+    from tensorflow.python.tools.saved_model_utils import get_meta_graph_def
+
+    definition = get_meta_graph_def(str(saved_model), "serve").signature_def[signature]
+    return _specs(definition.inputs), _specs(definition.outputs)
+
+
+def _specs(tensors: Mapping[str, Any]) -> list[TensorSpec]:
+    import tensorflow as tf
+
+    specs = []
+    for name, info in sorted(tensors.items()):
+        dtype = tf.dtypes.as_dtype(info.dtype)
+        if info.tensor_shape.unknown_rank:
+            raise ModelError(f"'{name}' has no known rank; export the model with a TensorSpec that gives its shape")
+        shape = tuple(None if size.size < 0 else int(size.size) for size in info.tensor_shape.dim)
+        specs.append(TensorSpec(name, shape, "str" if dtype == tf.string else dtype.name))
+    return specs
+
+
+def _export(file: ModelFile, folder: Path, write: Callable[[str], Any]) -> None:
+    """Make the SavedModel beside its place, unless it is there already: converters may be reading it."""
+    if folder.is_dir():
+        return
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _load(file, lambda: write(str(partial)))
+    partial.rename(folder)
+
+
+def _load(file: ModelFile, load: Callable[[], Any]) -> Any:
+    """Run a step of a library and say in one sentence what it could not do."""
+    try:
+        return load()
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(_explain(file, error)) from error
+
+
+_UNKNOWN_CLASS = (
+    r"(?:Could not locate class|Unknown (?:layer|object|class|function)|Could not locate function):? '(?:\w+>)?(\w+)'"
+)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _explain(file: ModelFile, error: Exception) -> str:
+    import re
+
+    text = _one_line(error)
+    library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(file.kind, "TensorFlow")
+    if unknown := re.search(_UNKNOWN_CLASS, text):
+        return (
+            f"'{file.path}' uses '{unknown[1]}', which is not part of Keras; name the module that registers it "
+            f"(@{library}.saving.register_keras_serializable()) with --custom MODULE"
+        )
+    return (
+        f"{library} could not open '{file.path}' ({type(error).__name__}: {text[:300]}); save it again or see --debug"
+    )

@@ -1,0 +1,259 @@
+"""A user's own `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.errors import SamplesError
+from quantlab.samples.check import check_tensor, fits, shown
+from quantlab.samples.labels import to_labels
+from quantlab.samples.source import (
+    Array,
+    Block,
+    HeldTensor,
+    Source,
+    block_rows,
+    match_names,
+    only_input,
+    pieces,
+    raw_bytes,
+    sample_count,
+)
+from quantlab.types import TensorSpec
+from quantlab.user_modules import load_function
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """What a loader gave at once."""
+
+    value: Any
+    whole: bool
+    """Whether it is all there is, and so surely no single sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Samples with the sample dimension first, by the model's names."""
+
+    inputs: Block
+    labels: Array | None
+
+    @property
+    def n(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
+class _Digest:
+    """The hash of a pass; the same however the samples are cut into batches."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[str, Any] = {}
+
+    def add(self, batch: _Batch) -> None:
+        labels = {} if batch.labels is None else {"labels of the samples": batch.labels}
+        for name, values in (batch.inputs | labels).items():
+            begun = hashlib.sha256(f"{name} {values.shape[1:]} {values.dtype.str}".encode())
+            self._hashes.setdefault(name, begun).update(raw_bytes(values))
+
+    def value(self) -> dict[str, str]:
+        return {name: digest.hexdigest() for name, digest in self._hashes.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is kept of the first pass."""
+
+    tensors: tuple[HeldTensor, ...]
+    labels: list[Array]
+    """Of each batch; empty if unlabelled."""
+    digest: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    """The user's function and what the model wants of it."""
+
+    text: str
+    function: Callable[[], Any]
+    inputs: tuple[TensorSpec, ...]
+
+    def batches(self) -> Iterator[_Batch]:
+        """One pass, every batch checked against the model and the first batch.
+
+        Raises:
+            SamplesError: If the function raises, or gives what does not fit.
+        """
+        first: _Batch | None = None
+        for element in _elements(self.text, self.function):
+            batch = self._batch(element)
+            if first is None:
+                first = batch
+                for spec in self.inputs:
+                    check_tensor(spec, _held(spec.name, batch.inputs[spec.name]), text=self.text)
+            self._check_like(batch, first)
+            yield batch
+
+    def _batch(self, element: _Element) -> _Batch:
+        samples, labels = _parts(element.value, self.text)
+        if isinstance(samples, Mapping):
+            names = match_names(list(samples), self.inputs, text=self.text)
+            arrays = {name: _array(samples[held], self.text) for name, held in names.inputs.items()}
+            labels = samples[names.labels] if labels is None and names.labels else labels
+        else:
+            arrays = {
+                only_input(self.inputs, text=self.text, kind="a loader of bare arrays").name: _array(samples, self.text)
+            }
+        batch = _Batch(arrays, None if labels is None else _array(labels, self.text))
+        if not element.whole and all(_single(spec, arrays[spec.name].shape) for spec in self.inputs):
+            batch = _Batch({name: values[None] for name, values in arrays.items()}, _one(batch.labels))
+        return batch
+
+    def _check_like(self, batch: _Batch, first: _Batch) -> None:
+        for name, values in batch.inputs.items():
+            like = first.inputs[name]
+            if (values.shape[1:], values.dtype) != (like.shape[1:], like.dtype):
+                raise SamplesError(
+                    f"the loader '{self.text}' gave '{name}' first as {like.dtype.name} of shape "
+                    f"{shown(like.shape[1:])} a sample, then as {values.dtype.name} of shape "
+                    f"{shown(values.shape[1:])}; make all samples alike"
+                )
+        if (batch.labels is None) != (first.labels is None):
+            raise SamplesError(
+                f"the loader '{self.text}' gave labels with some samples only; give them with all or none"
+            )
+        given = batch.inputs if batch.labels is None else {**batch.inputs, "labels": batch.labels}
+        held = [_held(name, values) for name, values in given.items()]
+        if any(each.n for each in held):  # an empty batch is no mistake
+            sample_count(held, text=self.text)
+
+
+def open_loader(text: str, *, inputs: Sequence[TensorSpec]) -> Source:
+    """What a function without arguments gives: `x`, `(x, y)`, a dict by input (labels under `y` or `labels`),
+    `(dict, y)`, or a generator, iterable or tf.data.Dataset of these, one sample or one batch at a time.
+
+    Which of the two is told from the number of dimensions, compared with the model's input. The function is called
+    twice, here to count, and by `Source.read` to read; nothing but labels is kept in between. The folder
+    quantlab was started in is searched for the module.
+
+    Raises:
+        SamplesError: If the function is not there, raises or never ends, or gives what does not fit; from `read`,
+            if its second pass gives other bytes.
+    """
+    loader = _Loader(text, load_function(text, refused=SamplesError), tuple(inputs))
+    seen = _first_pass(loader)
+
+    def read(indices: Array) -> Iterator[Block]:
+        return _second_pass(loader, indices, seen=seen)
+
+    n = sample_count(seen.tensors, text=text)
+    return Source(text=text, n=n, tensors=seen.tensors, labels=_joined(seen.labels, n=n, text=text), read=read)
+
+
+def _first_pass(loader: _Loader) -> _Seen:
+    digest, labels, n = _Digest(), list[Array](), 0
+    first: _Batch | None = None
+    for batch in loader.batches():
+        digest.add(batch)
+        first = first or _Batch({name: values[:0].copy() for name, values in batch.inputs.items()}, None)
+        n += batch.n
+        if batch.labels is not None:
+            labels.append(batch.labels.copy())
+    if first is None:
+        raise SamplesError(f"the loader '{loader.text}' gave no samples; give at least one")
+    arrays = ((spec.name, first.inputs[spec.name]) for spec in loader.inputs)
+    tensors = tuple(HeldTensor(name, (n, *values.shape[1:]), values.dtype) for name, values in arrays)
+    return _Seen(tensors, labels, digest.value())
+
+
+def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Block]:
+    digest, start, rows = _Digest(), 0, block_rows(seen.tensors)
+    for batch in loader.batches():
+        digest.add(batch)
+        stop = start + batch.n
+        wanted = indices[np.searchsorted(indices, start) : np.searchsorted(indices, stop)] - start
+        for piece in pieces(wanted, rows):
+            yield {name: values[piece] for name, values in batch.inputs.items()}
+        start = stop
+    if digest.value() != seen.digest:
+        raise SamplesError(
+            f"the loader '{loader.text}' gave other samples on its second pass, and every runtime must be fed the "
+            "same; turn off its shuffling and augmentation, or seed them"
+        )
+
+
+def _elements(text: str, function: Callable[[], Any]) -> Iterator[_Element]:
+    """What the function returns, or each thing it yields; whatever it raises becomes an error of ours."""
+    try:
+        given = function()
+        if given is None:
+            raise SamplesError(f"the loader '{text}' returned nothing; return samples, or (samples, labels)")
+        if hasattr(given, "as_numpy_iterator"):
+            _refuse_endless(text, given)
+            given = given.as_numpy_iterator()
+        if isinstance(given, tuple | list | Mapping) or hasattr(given, "__array__") or not isinstance(given, Iterable):
+            yield _Element(given, whole=True)
+            return
+        for value in given:
+            yield _Element(value, whole=False)
+    except SamplesError:
+        raise
+    except Exception as error:  # a user's code may raise anything
+        raise SamplesError(
+            f"the loader '{text}' raised {type(error).__name__} ({error}); call it by itself to see where"
+        ) from error
+
+
+def _refuse_endless(text: str, dataset: Any) -> None:
+    # TensorFlow says -1 for a dataset that repeats for ever, and -2 where it does not know.
+    if hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1:
+        raise SamplesError(f"the loader '{text}' gives a dataset that never ends; take .repeat() away")
+
+
+def _parts(value: Any, text: str) -> tuple[Any, Any]:
+    """Samples and labels; None for the latter where the loader gave none of their own."""
+    if not isinstance(value, tuple):
+        return value, None
+    if len(value) in (1, 2):
+        return value[0], value[1] if len(value) == 2 else None
+    raise SamplesError(
+        f"the loader '{text}' gave a tuple of {len(value)}, and (samples, labels) was expected; "
+        "give several inputs as a dict by their names"
+    )
+
+
+def _array(value: Any, text: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise SamplesError(f"the loader '{text}' gave what is no array ({error}); give arrays of numbers") from error
+    if array.dtype.hasobject:
+        raise SamplesError(f"the loader '{text}' gave an array of Python objects; give arrays of numbers")
+    return array
+
+
+def _single(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
+    """Whether an array is one sample: it has as many dimensions, and is no batch that only lacks its channel."""
+    wanted = spec.shape[1:]
+    return len(shape) == len(wanted) and (fits(shape, wanted) or not fits((*shape[1:], 1), wanted))
+
+
+def _one(labels: Array | None) -> Array | None:
+    return None if labels is None else labels[None]
+
+
+def _held(name: str, values: Array) -> HeldTensor:
+    return HeldTensor(name, values.shape, values.dtype)
+
+
+def _joined(labels: Sequence[Array], *, n: int, text: str) -> Array | None:
+    if not labels:
+        return None
+    try:
+        raw = np.concatenate(labels)
+    except ValueError as error:
+        raise SamplesError(f"the labels of '{text}' change their shape ({error}); make all alike") from error
+    return to_labels(raw, n=n, text=text)

@@ -1,0 +1,165 @@
+"""Samples on disk as every runtime reads them: written beside, hashed on the way, renamed when whole."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from quantlab.errors import SamplesError
+from quantlab.samples.check import model_dtype, to_model_dtype
+from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
+from quantlab.samples.subset import Part
+from quantlab.types import SampleSet, TensorSpec
+
+
+class _TensorFile:
+    """A `.npy` file that grows block by block, and the hash of its data."""
+
+    def __init__(self, path: Path, spec: TensorSpec, n: int) -> None:
+        self._digest = hashlib.sha256()
+        self._about = [spec.name, spec.dtype, [n, *spec.shape[1:]]]
+        self._file = path.open("wb")
+        header = {"descr": model_dtype(spec).str, "fortran_order": False, "shape": (n, *spec.shape[1:])}
+        np.lib.format.write_array_header_1_0(self._file, header)  # type: ignore[no-untyped-call]  # NumPy has no type for it
+
+    def add(self, values: Array) -> None:
+        # Written, not mapped: a full disk is an error here and would be a signal that kills the process there.
+        data = raw_bytes(values)
+        self._digest.update(data)
+        self._file.write(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def identity(self) -> list[object]:
+        return [*self._about, self._digest.hexdigest()]
+
+
+class _SetFiles:
+    """The growing files of one part."""
+
+    def __init__(self, part: Part, source: Source, *, inputs: Sequence[TensorSpec], folder: Path) -> None:
+        self._labels = None if source.labels is None else source.labels[part.indices]
+        self.indices = part.indices
+        self.samples = SampleSet(
+            folder=folder,
+            inputs=tuple(inputs),
+            n=len(part.indices),
+            labelled=self._labels is not None,
+            sha256="",
+            source=source.text,
+            available=source.n,
+            drawn=part.drawn,
+            preprocessing=source.preprocessing,
+        )
+        folder.mkdir()
+        self._files = {
+            spec.name: _TensorFile(self.samples.input_file(spec.name), spec, part.indices.size) for spec in inputs
+        }
+
+    def add(self, block: Block, indices: Array) -> None:
+        mine = np.isin(indices, self.indices, assume_unique=True)
+        for name, values in block.items():
+            self._files[name].add(values if mine.all() else values[mine])
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def finish(self, folder: Path) -> SampleSet:
+        """Add labels and indices, and move all to its place under `folder`, unless the same is there already."""
+        self.close()
+        np.save(self.samples.folder / "indices.npy", self.indices.astype("<i8"))
+        if self._labels is not None:
+            np.save(self.samples.labels_file, self._labels)
+        sha256 = self._sha256()
+        place = folder / sha256[:12]
+        _move(self.samples.folder, place)
+        return replace(self.samples, folder=place, sha256=sha256)
+
+    def _sha256(self) -> str:
+        about: list[object] = [file.identity() for file in self._files.values()]
+        if self._labels is not None:
+            data = hashlib.sha256(raw_bytes(self._labels)).hexdigest()
+            about.append(["labels", self._labels.dtype.str, self._labels.shape, data])
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def write_samples(
+    source: Source, parts: Sequence[Part], *, inputs: Sequence[TensorSpec], folder: Path
+) -> tuple[SampleSet, ...]:
+    """Read a source once and write each part as `folder/<part>/<first 12 digits of its hash>/`.
+
+    A set holds one file an input (see `SampleSet.input_file`), `labels.npy` if labelled, and `indices.npy`: int64 (n,),
+    where its samples lie in the source. A set that is there already is left as it is. Nothing is left
+    behind where it fails.
+
+    Args:
+        parts: Disjoint, each with at least one sample.
+
+    Raises:
+        SamplesError: If a sample cannot be fed to the model, the disk is too small, or a loader's second
+            pass gave other samples.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    specs = written_specs(source, inputs)
+    indices = np.sort(np.concatenate([part.indices for part in parts]))
+    _check_space(folder, len(indices) * sample_bytes(_as_held(source, specs)))
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside, ExitStack() as stack:
+        sets = []
+        for part in parts:
+            sets.append(_SetFiles(part, source, inputs=specs, folder=Path(beside) / part.name))
+            stack.callback(sets[-1].close)
+        for block, places in _converted(source, indices, specs):
+            for each in sets:
+                each.add(block, places)
+        return tuple(each.finish(folder / part.name) for each, part in zip(sets, parts, strict=True))
+
+
+def _as_held(source: Source, specs: Sequence[TensorSpec]) -> list[HeldTensor]:
+    """The source's tensors in the dtypes they are written in."""
+    return [replace(held, dtype=model_dtype(spec)) for held, spec in zip(source.tensors, specs, strict=True)]
+
+
+def written_specs(source: Source, inputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The model's inputs with the samples' own sizes, and the batch dimension open."""
+    return tuple(
+        replace(spec, shape=(None, *held.shape[1:])) for spec, held in zip(inputs, source.tensors, strict=True)
+    )
+
+
+def _converted(source: Source, indices: Array, specs: Sequence[TensorSpec]) -> Iterator[tuple[Block, Array]]:
+    """The source's blocks in the model's dtypes, each with where its samples lie in the source."""
+    start = 0
+    for block in source.read(indices):
+        stop = start + len(next(iter(block.values())))
+        places = indices[start:stop]
+        yield (
+            {spec.name: to_model_dtype(block[spec.name], spec, indices=places, text=source.text) for spec in specs},
+            places,
+        )
+        start = stop
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SamplesError(
+            f"the samples need {needed / 1e9:.2f} GB in '{folder}', where {free / 1e9:.2f} GB are free; "
+            "make room, choose another folder with --out, or score fewer with --limit"
+        )
+
+
+def _move(folder: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.rename(place)
+    except OSError:
+        if not place.is_dir():  # otherwise the same bytes are there already
+            raise

@@ -1,0 +1,205 @@
+"""One command from a model and a calibration set to the table."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from quantlab.errors import UsageError
+from quantlab.models import identify
+from quantlab.processes import describe, python_environment, warm_up
+from quantlab.progress import Progress, Silent
+from quantlab.registries import REAL, Registries
+from quantlab.samples import refuse_missing
+from quantlab.store import Store
+from quantlab.study.context import Context, artifact_format, open_model, pool_for
+from quantlab.study.costs import measure_costs
+from quantlab.study.inside.look import look_inside
+from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.options import AnalyzeOptions
+from quantlab.study.overlap import refuse_overlap
+from quantlab.study.plan import Plan, make_plan
+from quantlab.study.reference import batch_size_for
+from quantlab.study.samples import draw_samples
+from quantlab.study.task import choose_scoring, refuse_unknown_metric
+from quantlab.study.warnings import (
+    broken_parity,
+    near_chance,
+    parity_by_format,
+    unstable_reference,
+    with_straying_tensors,
+)
+from quantlab.study.work import Ran, Work
+from quantlab.types import PYTHON, REFERENCE, Study, Trial
+from quantlab_converters import preloaded
+
+__all__ = ["analyze", "load_study"]
+
+
+def analyze(
+    model: str | Path,
+    *,
+    data: str,
+    options: AnalyzeOptions | None = None,
+    progress: Progress | None = None,
+    registries: Registries = REAL,
+) -> Study:
+    """Convert a model, run every variant where it will run, and compare each with the model.
+
+    Args:
+        model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
+        data: The calibration set: a `.npz`, a `.npy`, a folder of images, or `module:function`.
+        options: Everything else.
+        progress: Hears what happens; nothing is printed.
+        registries: The formats, runtimes and converters there are.
+
+    Returns:
+        The study as its folder keeps it in `study.json`. A trial that could not be measured is in it, with its
+        failure.
+
+    Raises:
+        QuantlabError: If nothing can be measured: the model, the data or an option is not as it must be.
+    """
+    options = options or AnalyzeOptions()
+    make_plan(options, None, registries)  # names first: they cost nothing
+    refuse_unknown_metric(options.metric)
+    path = Path(model)
+    file = identify(path, options.model)
+    plan = make_plan(options, file.kind, registries)
+    refuse_missing(data, options.calibration)
+    store = Store(options.out or Path(f"{path.stem}.study"))
+    with store.locked():
+        store.refuse_other_model(file.sha256, path)
+        with pool_for(file, store.work, options, registries) as pool:
+            context = Context(store, pool, options, progress or Silent(), file, registries)
+            return _Analysis(context, data, plan).run()
+
+
+def load_study(folder: str | Path) -> Study:
+    """The study that `analyze` left in a folder; nothing is run.
+
+    Raises:
+        StudyError: If there is none, it is broken, or of another schema.
+    """
+    return Store(Path(folder)).read_study()
+
+
+@dataclass(slots=True)
+class _Analysis:
+    """One call of `analyze`, and the wall time of its phases."""
+
+    context: Context
+    data: str
+    plan: Plan
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> Study:
+        context, began = self.context, time.perf_counter()
+        with self._timed("open the model"):
+            model = open_model(context, meanwhile=self._warm_up_converters)
+        with self._timed("read the samples"):
+            samples, calibration = draw_samples(context, model, self.data)
+            self.warnings = refuse_overlap(samples, calibration) if calibration else []
+        scoring = choose_scoring(model.description, samples, context.options.metric, context.options.score_output)
+        work = Work(context, model, samples, calibration, self.plan, scoring, self.add_seconds)
+        with context.store.unfinished():
+            with self._timed("convert and run"):
+                ran = work.run()
+            with self._timed("compare"):
+                study = self._study(work, ran)
+            context.store.write_study(study)  # before looking inside, which must not cost the table
+        if context.options.layers:
+            with self._timed("look inside"):
+                study = self._look_inside(work, study, ran)
+        else:
+            context.store.forget_inside()  # what an earlier call left is of other trials
+        if context.options.costs:  # last, since nothing else may work meanwhile
+            with self._timed("measure costs"):
+                feed = SessionInputs(context, samples, ran.probe.outputs, batch_size_for(context, model))
+                context.store.write(context.store.root / "costs.json", measure_costs(feed, study.trials))
+        study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
+        context.store.write_study(study)
+        return context.store.read_study()  # whose paths stay true in another working folder
+
+    def _warm_up_converters(self) -> None:
+        """Let TensorFlow be imported for the converters while another process imports it to open the model."""
+        made = [setting for members in self.plan.by_format.values() for setting in members]
+        if any(self.context.registries.takes(setting, self.context.file.kind) for setting in made):
+            warm_up(
+                python_environment(onednn=False), preloaded(artifact_format(self.context.file, self.context.registries))
+            )
+
+    def _look_inside(self, work: Work, study: Study, ran: Ran) -> Study:
+        layers = work.layers(ran.probe, study.trials)
+        try:
+            found = look_inside(layers, study)
+        except UsageError:  # a name that there is not: asked for, so that its absence must be told
+            raise
+        except Exception as error:  # noqa: BLE001 (a graph that cannot be read inside has its table all the same)
+            self.context.store.forget_inside()
+            self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
+            return study
+        self.context.store.write_inside(found)
+        return replace(study, warnings=with_straying_tensors(study, found))
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.add_seconds(phase, time.perf_counter() - began)
+
+    def add_seconds(self, phase: str, seconds: float) -> None:
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    def _study(self, work: Work, ran: Ran) -> Study:
+        comparison, kept, scoring = ran.comparison, ran.reference, work.scoring
+        trials = comparison.with_python(ran.trials)
+        scores = comparison.of_reference()
+        parity = parity_by_format(trials, self.context.registries.settings)
+        return Study(
+            model=work.model.description,
+            samples=work.samples,
+            calibration=work.calibration,
+            task=scoring.task,
+            scored_output=scoring.output.name,
+            classes=comparison.classes,
+            probabilities=comparison.probabilities,
+            batch_size=batch_size_for(self.context, work.model),
+            seed=self.context.options.seed,
+            reference=Trial(
+                setting=REFERENCE,
+                runtime=PYTHON,
+                ran_on=PYTHON,
+                scores=scores,
+                timing=kept.timing,
+                environment=kept.environment,
+                outputs=kept.files,
+            ),
+            trials=trials,
+            parity=parity,
+            warnings=(
+                *unstable_reference(ran.probe),
+                *broken_parity(parity, trials, scoring.output.name).values(),
+                *self.warnings,
+                *near_chance(scoring, scores),
+            ),
+            versions=_versions(self.context.registries),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+def _versions(registries: Registries) -> dict[str, str]:
+    """Of whatever decides about artifacts and outputs, our own first."""
+    executors = (each.python.packages for each in registries.formats.values())
+    converters = (each.packages for each in registries.converters.values())
+    used = dict.fromkeys(itertools.chain(_LIBRARIES, *executors, *converters))
+    return {name: version(name) for name in used}
+
+
+_LIBRARIES = ("quantlab", "numpy", "keras")
+"""What is used whatever the format."""

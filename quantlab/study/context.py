@@ -1,0 +1,153 @@
+"""What every step of one study shares, and how the model is opened."""
+
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import ModelError
+from quantlab.models import ModelFile
+from quantlab.processes import ChildDied, ChildPool, Message
+from quantlab.processes.preload import WORKERS, WORKERS_WITHOUT_TENSORFLOW
+from quantlab.progress import Progress
+from quantlab.registries import REAL, Registries
+from quantlab.runtimes import python
+from quantlab.store import Store, key_of
+from quantlab.study.options import AnalyzeOptions
+from quantlab.types import ModelDescription, OpenedModel, TensorSpec
+
+__all__ = [
+    "Context",
+    "artifact_format",
+    "model_identity",
+    "model_message",
+    "naming",
+    "open_model",
+    "pool_for",
+]
+
+
+@contextmanager
+def naming(step: str) -> Iterator[None]:
+    """Add to a ChildDied which step of the study failed: one that it cannot do without."""
+    try:
+        yield
+    except ChildDied as error:
+        raise ChildDied(f"could not {step}, which the same command tries again: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One call of `analyze` or `convert`."""
+
+    store: Store
+    pool: ChildPool
+    options: AnalyzeOptions
+    progress: Progress
+    file: ModelFile
+    registries: Registries = REAL
+
+
+def model_identity(context: Context) -> dict[str, Any]:
+    """What a model's answers depend on: its file, the signature that is called, the code of its own layers."""
+    options = context.options.model
+    return {
+        "model": context.file.sha256,
+        "signature": options.signature,
+        "custom": {name: _code_sha256(name) for name in options.custom},
+        **({"shapes": {name: list(sizes) for name, sizes in options.shapes.items()}} if options.shapes else {}),
+    }
+
+
+def _code_sha256(module: str) -> str:
+    """Of a module's file, or of every Python file of a package, without importing it; empty where there is none."""
+    place = Path(*module.split("."))
+    for folder in (Path.cwd(), *map(Path, sys.path)):
+        file, package = folder / f"{place}.py", folder / place / "__init__.py"
+        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [file]
+        if files[0].is_file():
+            return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
+    return ""
+
+
+def _model_key(context: Context) -> str:
+    """What the description and the exported SavedModel depend on."""
+    libraries = {name: version(name) for name in ("tensorflow", "keras", "tf_keras", "onnxruntime")}
+    return key_of({**model_identity(context), "path": str(context.file.path), **libraries})
+
+
+def model_message(context: Context) -> Message:
+    """The model as a request to the Python worker names it."""
+    options = context.options.model
+    return {
+        "path": str(context.file.path),
+        "signature": options.signature,
+        "custom": list(options.custom),
+        "unsafe": options.unsafe,
+        "shapes": {name: list(sizes) for name, sizes in options.shapes.items()},
+        "export": str((context.store.model_folder(_model_key(context)) / "saved_model").absolute()),
+    }
+
+
+def artifact_format(file: ModelFile, registries: Registries) -> str | None:
+    """The format of a model that is an artifact already; None for one that TensorFlow opens."""
+    found = registries.format_of_model(file.kind)
+    return found.name if found else None
+
+
+def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries: Registries) -> ChildPool:
+    """The children of a study of this model, whose folder we hold; those of an artifact have no use for TensorFlow."""
+    # Whose program and fork server were killed at once could remove nothing.
+    shutil.rmtree(folder / "temporary", ignore_errors=True)
+    preload = WORKERS_WITHOUT_TENSORFLOW if artifact_format(file, registries) and not options.variants else WORKERS
+    return ChildPool(folder, options.time_limit, preload)
+
+
+def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -> OpenedModel:
+    """The model's description and SavedModel, from the store or from a worker that opens it.
+
+    Args:
+        context: The study's.
+        meanwhile: Called where a worker must open it, before that is waited for.
+
+    Raises:
+        ModelError: If it cannot be opened.
+    """
+    folder = context.store.model_folder(_model_key(context))
+    record = folder / "opened.json"
+    kept = context.store.read(record, OpenedModel)
+    # A model that is its own source may have been moved since, and another lie where it was.
+    own = kept is not None and kept.source.is_relative_to(folder.absolute())
+    if kept is not None and (own or kept.source == context.file.path.absolute()) and kept.source.exists():
+        return kept
+    step = f"open {context.file.path.name}"
+    context.progress.begin(step)
+    meanwhile()
+    request = {"request": "open", "model": model_message(context)}
+    with naming(step):
+        said = python.answer(request, "opened", context.pool, error=ModelError)
+    opened = OpenedModel(_description(said), Path(said["source"]).absolute(), said["format"])
+    context.store.write(record, opened)
+    context.progress.end(step, "done")
+    return opened
+
+
+def _description(said: Mapping[str, Any]) -> ModelDescription:
+    return ModelDescription(
+        path=said["path"],
+        kind=said["kind"],
+        sha256=said["sha256"],
+        inputs=_specs(said["inputs"]),
+        outputs=_specs(said["outputs"]),
+        parameters=said["parameters"],
+        signature=said["signature"],
+    )
+
+
+def _specs(said: Iterable[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(each["name"], tuple(each["shape"]), each["dtype"]) for each in said)

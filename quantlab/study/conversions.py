@@ -1,0 +1,233 @@
+"""Variants from settings: found in the store, or made by the format's converter."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from quantlab.errors import QuantlabError, StudyError
+from quantlab.formats import Format, describe_given, describe_variant
+from quantlab.models import identify
+from quantlab.progress import Progress, Silent
+from quantlab.registries import REAL, Registries
+from quantlab.settings import select_settings
+from quantlab.store import Store, key_of
+from quantlab.study.context import Context, model_identity, open_model, pool_for
+from quantlab.study.options import AnalyzeOptions
+from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
+from quantlab_converters import ConversionRequest, convert_settings
+
+__all__ = ["ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionResult:
+    """What became of a setting: a variant, or the reason why there is none."""
+
+    setting: str
+    variant: Variant | None
+    failure: Failure | None = None
+
+
+def make_variants(
+    context: Context,
+    model: OpenedModel,
+    settings: Iterable[Setting],
+    *,
+    samples: SampleSet | None,
+    calibration: SampleSet | None,
+) -> Iterator[ConversionResult]:
+    """The variants of settings of one format, those that are kept first, the others as they are converted."""
+    missing: dict[str, Setting] = {}
+    for setting in settings:
+        if (refused := _refused(context, setting)) is not None:
+            yield refused
+            continue
+        folder = _folder(context, setting, samples, calibration)
+        kept = context.store.read(folder / "variant.json", Variant)
+        if kept is not None and kept.path.exists():
+            context.progress.end(f"convert {setting.name}", "kept")
+            yield ConversionResult(setting.name, kept)
+        else:
+            missing[setting.scheme] = setting
+    if missing:
+        yield from _convert_missing(context, model, missing, samples, calibration)
+
+
+def _refused(context: Context, setting: Setting) -> ConversionResult | None:
+    """A failure, where no converter of the format takes such a model."""
+    file = context.file
+    if context.registries.takes(setting, file.kind):
+        return None
+    reason = (
+        f"{setting.format} is made from TensorFlow models, and no maintained converter makes it from {file.kind}; "
+        f"give the model that '{file.path.name}' was exported from, or leave this setting out"
+    )
+    return ConversionResult(setting.name, None, Failure(reason, "conversion"))
+
+
+def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
+    """Named by the hash of all that the artifact depends on."""
+    depends = {
+        **model_identity(context),
+        "versions": {name: version(name) for name in context.registries.converters[setting.format].packages},
+        "shapes": _shapes(samples),
+        "calibration": calibration.sha256 if calibration and setting.calibrated else None,
+    }
+    return context.store.variant_folder(setting.name, key_of(depends))
+
+
+def _shapes(samples: SampleSet | None) -> dict[str, list[int]]:
+    if samples is None:
+        return {}
+    return {spec.name: [int(size or 0) for size in spec.shape[1:]] for spec in samples.inputs}
+
+
+def _convert_missing(
+    context: Context,
+    model: OpenedModel,
+    missing: Mapping[str, Setting],
+    samples: SampleSet | None,
+    calibration: SampleSet | None,
+) -> Iterator[ConversionResult]:
+    format_name = next(iter(missing.values())).format
+    folders = {scheme: _folder(context, setting, samples, calibration) for scheme, setting in missing.items()}
+    needs_samples = calibration is not None and any(setting.calibrated for setting in missing.values())
+    request = ConversionRequest(
+        source=model.source,
+        format=model.format,
+        signature=model.signature,
+        schemes={scheme: folder / "artifact" for scheme, folder in folders.items()},
+        sample_shapes={name: tuple(shape) for name, shape in _shapes(samples).items()},
+        calibration={spec.name: calibration.input_file(spec.name) for spec in calibration.inputs}
+        if calibration is not None and needs_samples
+        else {},
+        work=context.store.work / f"convert-{format_name}",
+        model=context.file.path,
+    )
+    waiting = [f"convert {setting.name}" for setting in missing.values()]
+    context.progress.begin(waiting.pop(0))
+    for conversion in convert_settings(
+        context.registries.converters[format_name],
+        request,
+        log=context.store.work / f"convert-{format_name}.log",
+        pool=context.pool,
+    ):
+        setting = missing[conversion.scheme]
+        format_ = context.registries.formats[format_name]
+        made = _described(format_, model, setting, conversion.folder, conversion.reason)
+        if made.variant is not None:
+            variant = replace(made.variant, convert_seconds=conversion.seconds)
+            context.store.write(folders[setting.scheme] / "variant.json", variant)
+            made = replace(made, variant=variant)
+        else:
+            shutil.rmtree(folders[setting.scheme], ignore_errors=True)
+        context.progress.end(f"convert {setting.name}", made.failure.reason if made.failure else "done")
+        if waiting:
+            context.progress.begin(waiting.pop(0))
+        yield made
+
+
+def _described(
+    format_: Format, model: OpenedModel, setting: Setting, folder: Path, reason: str | None
+) -> ConversionResult:
+    if reason is None:
+        path = format_.served(folder)
+        try:
+            return ConversionResult(setting.name, describe_variant(setting.name, format_, path, model.description))
+        except QuantlabError as error:
+            reason = str(error)
+    return ConversionResult(setting.name, None, Failure(reason, "conversion"))
+
+
+def given_variant(name: str, path: Path, model: OpenedModel, formats: Mapping[str, Format]) -> ConversionResult:
+    """A variant that the user brought with `--variant NAME=FILE`."""
+    try:
+        return ConversionResult(name, describe_given(name, path, model.description, formats))
+    except QuantlabError as error:
+        return ConversionResult(name, None, Failure(str(error), "conversion"))
+
+
+def convert(
+    model: str | Path,
+    *,
+    out: str | Path,
+    options: AnalyzeOptions | None = None,
+    progress: Progress | None = None,
+    registries: Registries = REAL,
+) -> dict[str, Path | Failure]:
+    """Make the artifacts alone, ready to serve, as `out/<setting>/…`.
+
+    Args:
+        model: As `analyze` takes it.
+        out: A folder; the settings' folders in it must not be there yet.
+        options: Of these, `settings`, `model`, `calibration`, `seed`, `limit`, `preprocessing` and `time_limit` matter;
+            static quantization is calibrated on `calibration`.
+        progress: Hears what happens.
+        registries: The formats, runtimes and converters there are.
+
+    Returns:
+        For each setting its folder, or why it could not be made.
+
+    Raises:
+        QuantlabError: If the model or the calibration set cannot be opened, or a folder is there already.
+    """
+    options = options or AnalyzeOptions()
+    _settings(options, None, registries)  # names first: they cost nothing
+    file = identify(Path(model), options.model)
+    settings = _settings(options, file.kind, registries)
+    target = Path(out)
+    for setting in settings:
+        if (target / setting.name).exists():
+            raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
+    new = not target.exists()
+    store = Store(target / ".quantlab")
+    try:
+        with store.locked(), pool_for(file, store.work, options, registries) as pool:
+            context = Context(store, pool, options, progress or Silent(), file, registries)
+            # All first: the converter makes the others of a format from the float32 one where it lies.
+            variants = list(_all_variants(context, settings))
+            return {made.setting: _moved(made, target) for made in variants}
+    finally:
+        shutil.rmtree(store.root, ignore_errors=True)
+        if new and target.is_dir() and not any(target.iterdir()):
+            target.rmdir()
+
+
+def settings_for(asked: Sequence[str] | None, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
+    """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
+    settings = select_settings(asked, registries.settings)
+    if asked is not None or kind is None or any(registries.takes(each, kind) for each in settings):
+        return settings
+    return tuple(each for each in registries.settings.values() if registries.takes(each, kind))
+
+
+def _settings(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
+    """As `settings_for`; without names or samples those that can be made without samples."""
+    settings = settings_for(options.settings, kind, registries)
+    if options.settings is None and options.calibration is None:
+        return tuple(setting for setting in settings if not setting.calibrated)
+    return settings
+
+
+def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[ConversionResult]:
+    from quantlab.study.samples import calibration_alone
+
+    model = open_model(context)
+    calibration = calibration_alone(context, model) if context.options.calibration else None
+    by_format: dict[str, list[Setting]] = {}
+    for setting in settings:
+        by_format.setdefault(setting.format, []).append(setting)
+    for members in by_format.values():
+        yield from make_variants(context, model, members, samples=calibration, calibration=calibration)
+
+
+def _moved(made: ConversionResult, target: Path) -> Path | Failure:
+    if made.variant is None:
+        return made.failure or Failure("it was not made", "conversion")
+    source = made.variant.path if made.variant.path.is_dir() else made.variant.path.parent
+    folder = target / made.setting
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source, folder)
+    return folder

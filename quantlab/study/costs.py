@@ -1,0 +1,197 @@
+"""What every trial costs: measured one after the other, each in a process of its own, and kept."""
+
+import contextlib
+import os
+import platform
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from quantlab.errors import QuantlabError, TrialError
+from quantlab.processes import Message
+from quantlab.progress import Progress
+from quantlab.runtimes import Job, Runtime, TimingPlan
+from quantlab.statistics import speed_note, steady_note, steady_times
+from quantlab.store import key_of
+from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.side_by_side import side_by_side
+from quantlab.types import Cost, Costs, Machine, Trial, Variant
+
+__all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
+
+PHASE = "time"
+
+_WAITING = 4
+"""So many processes are started before the first of them is asked to load its variant."""
+
+TRIAL_SECONDS = 1.5
+"""What a trial takes about: its process' start, warm-up and runs."""
+
+
+def measure_costs(feed: SessionInputs, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
+    """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
+
+    Some processes start side by side and wait for their turn, and nothing else runs while a variant is timed.
+
+    A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
+    """
+    machine = this_machine()
+    timings = [_Timing(feed, trial, machine, plan or TimingPlan()) for trial in trials]
+    rows: list[Cost] = []
+    feed.context.progress.work(PHASE, 0)
+    for first in range(0, len(timings), _WAITING):
+        some = timings[first : first + _WAITING]
+        rows += [time() for time in side_by_side(_Timing.prepare, some, stop=feed.context.pool.close)]
+    return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
+
+
+def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
+    """With what its times tell, and a comparison with its format's float32 variant in the same runtime."""
+    name = trial.variant.float32 if trial.variant else None
+    original = next((each for each in rows if each.setting == name and each.ran_on == row.ran_on), None)
+    compared = speed_note(row, original) if original is not None and original is not row else None
+    return replace(row, notes=tuple(note for note in (*row.notes, compared, steady_note(row)) if note))
+
+
+@dataclass(frozen=True, slots=True)
+class _Timing:
+    """One trial to be timed: its process may start beside another's, but nothing runs while its variant is timed."""
+
+    feed: SessionInputs
+    trial: Trial
+    machine: Machine
+    plan: TimingPlan
+
+    @property
+    def _step(self) -> str:
+        return f"time {self.trial.setting} in {self.trial.runtime}"
+
+    @property
+    def _runtime(self) -> Runtime:
+        """Where the trial really ran."""
+        return self.feed.context.registries.runtimes[str(self.trial.ran_on)]
+
+    @property
+    def _progress(self) -> Progress:
+        return self.feed.context.progress
+
+    def prepare(self) -> Callable[[], Cost]:
+        """Start a process where one is needed, and let it wait; gives what then measures the trial's row."""
+        trial, variant = self.trial, self.trial.variant
+        row = Cost(trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on)
+        if variant is None or trial.ran_on is None or trial.failure is not None:
+            reason = trial.failure.reason if trial.failure else "it was not run"
+            return partial(self._skipped, replace(row, reason=f"the trial failed: {reason}"))
+        if (untimed := self._runtime.untimed(trial.environment)) is not None:
+            return partial(self._skipped, replace(row, reason=untimed))
+        kept = self.feed.context.store.read(self._file(variant), Cost)
+        if kept is not None:
+            return partial(self._kept, kept)
+        self._progress.begin(self._step)
+        try:
+            messages = self._started(variant)
+        except QuantlabError as error:
+            return partial(self._failed, row, error)
+        return partial(self._measured, row, variant, messages)
+
+    def _skipped(self, row: Cost) -> Cost:
+        self._progress.skip(PHASE, 1)
+        return row
+
+    def _kept(self, row: Cost) -> Cost:
+        self._progress.begin(self._step)
+        self._progress.skip(PHASE, 1)
+        self._progress.end(self._step, "kept")
+        return row
+
+    def _started(self, variant: Variant) -> Generator[Message, None, None]:
+        """What a process of its own will say; it has started, and waits until it is asked."""
+        runtime = self._runtime
+        job = replace(self._job(variant), backend=runtime.backend)
+        messages = runtime.time(job, self.plan, self.feed.context.pool)
+        next(messages)
+        return messages
+
+    def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None]) -> Cost:
+        self._progress.begin(self._step)  # once more: what counts is its own turn
+        try:
+            cost = _filled(row, _timed(messages))
+        except QuantlabError as error:
+            return self._failed(row, error)
+        self.feed.context.store.write(self._file(variant), cost)
+        self._progress.work(PHASE, 1)
+        self._progress.end(self._step, "done")
+        return cost
+
+    def _failed(self, row: Cost, error: QuantlabError) -> Cost:
+        """A row that is not kept: the next call tries again, as with trials."""
+        self._progress.skip(PHASE, 1)
+        self._progress.end(self._step, str(error))
+        return replace(row, reason=str(error))
+
+    def _job(self, variant: Variant) -> Job:
+        """The first sample alone."""
+        job = self.feed.variant_job(variant, variant.path, self.feed.format(variant.format).options(variant.path))
+        return replace(job, batch_size=1, stop=1)
+
+    def _file(self, variant: Variant) -> Path:
+        key = key_of(
+            {
+                "artifact": variant.sha256,
+                "runtime": self.trial.ran_on,
+                "environment": dict(self.trial.environment),
+                "samples": self.feed.samples.sha256,
+                "machine": asdict(self.machine),
+                "plan": asdict(self.plan),
+            }
+        )
+        return self.feed.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
+
+
+def _timed(messages: Generator[Message, None, None]) -> Message:
+    """What a child says that a variant took."""
+    with contextlib.closing(messages):
+        for message in messages:
+            if message["type"] == "failed":
+                raise TrialError(str(message["reason"]))
+            if message["type"] == "timed":
+                return message
+    raise TrialError("the process ended without saying how long it took")
+
+
+def _filled(row: Cost, said: Message) -> Cost:
+    times = steady_times(said["runs_ms"])
+    return replace(
+        row,
+        load_ms=float(said["load_ms"]),
+        first_run_ms=float(said["first_run_ms"]),
+        runs=times.runs,
+        steady_median_ms=times.median_ms,
+        steady_fastest_ms=times.fastest_ms,
+        steady_q1_ms=times.q1_ms,
+        steady_q3_ms=times.q3_ms,
+        steady_p95_ms=times.p95_ms,
+        peak_memory_bytes=said["peak_memory_bytes"],
+        idle_memory_bytes=said["idle_memory_bytes"],
+        memory_reason=said["memory_reason"],
+    )
+
+
+def this_machine() -> Machine:
+    """What milliseconds depend on and a reader can name."""
+    return Machine(_cpu(), _cores(), f"{platform.system()} {platform.machine()}")
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,129 @@
+"""One batch of all trials: every child reads it, then every tensor is summed, so that one trial alone fills two cores.
+
+A study of one trial has four children to ask, the reference's, the float32 variant's, its own and that of its nodes by
+themselves, and some hundred tensors to sum. Each lane has a thread that waits for it, children of their own share two,
+and two threads sum.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from operator import call
+from types import TracebackType
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from quantlab.errors import QuantlabError
+from quantlab.npy import mapped
+from quantlab.processes import describe
+from quantlab.runtimes.taps import Reading, Session
+from quantlab.study.inside.sums import Baselines, TrialSums
+from quantlab.types import PYTHON
+
+__all__ = ["Batches"]
+
+Array = npt.NDArray[Any]
+Part = tuple[int, int]
+"""Start and stop among the layer samples."""
+Awaited = Future[Reading | str]
+"""What a session held, or why it cannot be read."""
+
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """All sessions of a comparison. A context manager: left by Ctrl-C it waits for nobody, by an error for no queue."""
+
+    reference: Session
+    twins: Mapping[str, Session]
+    """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
+    trials: Sequence[TrialSums]
+    originals: Sequence[str]
+    """Of each trial, the setting that is float32 in its format."""
+    scored_output: str
+    indices: Array
+    """Where the layer samples stand among those that are scored."""
+    _pools: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        for pool in self._pools.values():
+            pool.shutdown(wait=not interrupted, cancel_futures=True)
+
+    def add(self, part: Part) -> None:
+        """Read some samples in every child, and add them to every trial's sums.
+
+        Raises:
+            QuantlabError: If the reference cannot be read; what goes wrong elsewhere is the trial's own.
+        """
+        steps = [
+            step
+            for each, baselines in zip(self.trials, self._take(part), strict=True)
+            if baselines is not None
+            for step in each.steps(baselines)
+        ]
+        list(self._pool("sums", _AT_ONCE).map(call, steps))
+
+    def _take(self, part: Part) -> list[Baselines | None]:
+        """Give each trial what it held, and tell what it is compared with; None where it cannot be."""
+        expected = self._pool_of(self.reference).submit(self.reference.read, *part)
+        twins = {name: self._read(session, part) for name, session in self.twins.items()}
+        own, alone = [], []
+        for each in self.trials:
+            own.append(self._own(each, twins, part))
+            alone.append(self._read(each.isolated, part) if each.isolated and each.unreadable is None else None)
+        reference = expected.result()
+        in_python = {name: each.result() for name, each in twins.items()}
+        for each, reading, isolated in zip(self.trials, own, alone, strict=True):
+            if reading is not None:
+                measured = mapped(each.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
+                each.take(reading.result(), isolated.result() if isolated else None, measured)
+        return [
+            _baselines(each, reference, in_python, original=original) if each.unreadable is None else None
+            for each, original in zip(self.trials, self.originals, strict=True)
+        ]
+
+    def _own(self, each: TrialSums, twins: Mapping[str, Awaited], part: Part) -> Awaited | None:
+        """A trial's own reading: one that others wait for too, or one more."""
+        if each.unreadable is not None:
+            return None
+        if each.trial.runtime == PYTHON and each.trial.setting in twins:
+            return twins[each.trial.setting]
+        return self._read(each.session, part)
+
+    def _read(self, session: Session, part: Part) -> Awaited:
+        return self._pool_of(session).submit(_reading, session, part)
+
+    def _pool_of(self, session: Session) -> ThreadPoolExecutor:
+        """A thread for each lane: one that waits for another's lane would leave its own worker idle."""
+        return self._pool(session.lane.kind, 1) if session.lane else self._pool("processes", _AT_ONCE)
+
+    def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:
+        if name not in self._pools:
+            self._pools[name] = ThreadPoolExecutor(threads)
+        return self._pools[name]
+
+
+def _baselines(
+    each: TrialSums, reference: Reading, in_python: Mapping[str, Reading | str], *, original: str
+) -> Baselines | None:
+    float32, twin = in_python[original], in_python.get(each.trial.setting) if each.has_twin else None
+    if isinstance(float32, str):
+        each.give_up(f"could not read inside {original} in python: {float32}")
+        return None
+    if isinstance(twin, str):
+        each.lose_twin(f"could not read inside {each.trial.setting} in python: {twin}")
+        twin = None
+    return Baselines(reference, float32, twin)
+
+
+def _reading(session: Session, part: Part) -> Reading | str:
+    try:
+        return session.read(*part)
+    except QuantlabError as error:
+        return describe(error)

@@ -1,0 +1,120 @@
+"""What is inside the variants of a study: layers, weights, ops, and the split of the loss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from quantlab.errors import QuantlabError
+from quantlab.formats import Format
+from quantlab.npy import mapped
+from quantlab.statistics import SplitSums, blocks, compare_weights, split_points
+from quantlab.study.inside.comparison import LayerStudy
+from quantlab.types import PYTHON, Inside, OpRow, SplitRow, Study, Trial, Variant, WeightRow
+
+__all__ = ["look_inside"]
+
+Array = npt.NDArray[Any]
+
+
+def look_inside(layers: LayerStudy, study: Study) -> Inside:
+    """Everything that `quantlab show layers|weights|ops|split` shows."""
+    found = layers.run()
+    variants, formats = _variants(study), layers.feed.context.registries.formats
+    weights, weight_notes = _weights(variants, formats)
+    ops, op_notes = _ops(variants, formats)
+    return Inside(
+        layers=tuple(row for each in found for row in each.rows),
+        weights=weights,
+        ops=ops,
+        split=tuple(_split(study)),
+        samples=layers.feed.samples.n,
+        drawn=layers.feed.samples.drawn,
+        notes=(*(note for each in found for note in each.notes), *weight_notes, *op_notes),
+    )
+
+
+def _variants(study: Study) -> dict[str, Variant]:
+    return {trial.setting: trial.variant for trial in study.trials if trial.variant is not None}
+
+
+def _weights(variants: Mapping[str, Variant], formats: Mapping[str, Format]) -> tuple[tuple[WeightRow, ...], list[str]]:
+    rows: list[WeightRow] = []
+    notes = []
+    for name, variant in variants.items():
+        original = variants.get(variant.float32, variant)
+        read = formats[variant.format].weights
+        try:
+            rows += compare_weights(name, read(variant.path), read(original.path))
+        except QuantlabError as error:
+            notes.append(f"the weights of {name} could not be read: {error}")
+    return tuple(rows), notes
+
+
+def _ops(variants: Mapping[str, Variant], formats: Mapping[str, Format]) -> tuple[tuple[OpRow, ...], list[str]]:
+    rows: list[OpRow] = []
+    notes = []
+    for name, variant in variants.items():
+        try:
+            rows += formats[variant.format].ops(variant.path, name)
+        except QuantlabError as error:
+            notes.append(f"the ops of {name} could not be read: {error}")
+    return tuple(rows), notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """A trial's stages; None where one failed."""
+
+    float32: Trial | None
+    in_python: Trial | None
+    here: Trial
+
+
+def _split(study: Study) -> list[SplitRow]:
+    measured = {(trial.setting, trial.runtime): trial for trial in study.trials if trial.status == "measured"}
+    rows = []
+    for (setting, runtime), trial in measured.items():
+        if trial.variant is None:
+            continue
+        stages = _Stages(
+            float32=measured.get((trial.variant.float32, PYTHON)),
+            in_python=measured.get((setting, PYTHON)),
+            here=trial,
+        )
+        if study.task != "similarity":
+            rows.append(_points(setting, runtime, stages))
+        rows.append(_rms(study, setting, runtime, stages))
+    return rows
+
+
+def _points(setting: str, runtime: str, stages: _Stages) -> SplitRow:
+    return split_points(
+        setting,
+        runtime,
+        float32_python=_loss(stages.float32),
+        candidate_python=_loss(stages.in_python),
+        candidate_runtime=_loss(stages.here),
+    )
+
+
+def _loss(trial: Trial | None) -> float | None:
+    """In points of top-1, or in the unit of MAE for a regression."""
+    if trial is None or trial.scores is None:
+        return None
+    return trial.scores.mae_loss if trial.scores.top1_loss_points is None else trial.scores.top1_loss_points
+
+
+def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
+    reference = mapped(study.reference.outputs[study.scored_output])
+    found = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
+    parts = (
+        SplitSums.of(reference[rows], *(None if each is None else each[rows] for each in found))
+        for rows in blocks(reference)
+    )
+    return sum(parts, SplitSums()).row(setting, runtime)
+
+
+def _outputs(study: Study, trial: Trial | None) -> Array | None:
+    return None if trial is None else mapped(trial.outputs[study.scored_output])

@@ -1,0 +1,139 @@
+"""From tensors and sums to rows: which tensor of a variant stands for which of the reference, and how far it strays."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from quantlab.statistics import LayerError
+from quantlab.types import AGAINST_REFERENCE, Alignment, Baseline, LayerRow, TapSpec, Trial
+
+__all__ = ["QUANTILES", "carry_over", "channel_rows", "measured_row", "unaligned_row", "with_growth", "with_isolated"]
+
+QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
+"""Percent of the elements whose |error| is at most the value told."""
+_CODECS = {"QUANTIZE", "DEQUANTIZE"}
+
+
+def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str, str]:
+    """Tensor of a variant → tensor of the same format's float32 variant: by name, else by place among equal ops.
+
+    A TFLite converter renames some activations from file to file, but leaves the ops in their order; those that only
+    quantize and dequantize are passed over.
+    """
+    known = {tap.name for tap in float32}
+    found = {tap.name: tap.name for tap in taps if tap.name in known}
+    ours = [tap for tap in taps if tap.op not in _CODECS]
+    theirs = [tap for tap in float32 if tap.op not in _CODECS]
+    if [tap.op for tap in ours] == [tap.op for tap in theirs]:
+        for tap, other in zip(ours, theirs, strict=True):
+            if tap.shape == other.shape:
+                found.setdefault(tap.name, other.name)
+    return found
+
+
+def unaligned_row(trial: Trial, tap: TapSpec | None, alignment: Alignment, place: int) -> LayerRow:
+    """A tensor that is compared with nothing, with its reason; or a layer without a tensor."""
+    return LayerRow(
+        setting=trial.setting,
+        runtime=trial.runtime,
+        layer=alignment.layer,
+        tensor=alignment.tensor,
+        baseline=AGAINST_REFERENCE,
+        aligned=False,
+        reason=alignment.reason,
+        place=place,
+        op=tap.op if tap else "",
+        dtype=tap.dtype if tap else "",
+    )
+
+
+def measured_row(
+    trial: Trial, tap: TapSpec, alignment: Alignment, baseline: Baseline, *, place: int, error: LayerError
+) -> LayerRow:
+    """A tensor and how far it strays from its baseline."""
+    row = LayerRow(
+        setting=trial.setting,
+        runtime=trial.runtime,
+        layer=alignment.layer,
+        tensor=tap.name,
+        baseline=baseline,
+        aligned=True,
+        reason=None,
+        place=place,
+        op=tap.op,
+        dtype=tap.dtype,
+    )
+    return _with_error(row, error)
+
+
+def channel_rows(row: LayerRow, errors: Sequence[LayerError]) -> list[LayerRow]:
+    """A row for each channel of a tensor, in their order."""
+    return [replace(_with_error(row, error), channel=channel) for channel, error in enumerate(errors)]
+
+
+def _with_error(row: LayerRow, error: LayerError) -> LayerRow:
+    sums = error.error
+    return replace(
+        row,
+        count=sums.count,
+        different=sums.different,
+        mean_abs=sums.mean_abs,
+        max_abs=sums.max_abs,
+        rms=sums.rms,
+        relative_rms=_relative(error),
+        sqnr_db=sums.sqnr_db,
+        cosine=sums.cosine,
+        bias=sums.bias,
+        non_finite=sums.non_finite,
+        non_finite_baseline=sums.non_finite_reference,
+        minimum=error.range.minimum,
+        maximum=error.range.maximum,
+        baseline_minimum=error.range_baseline.minimum,
+        baseline_maximum=error.range_baseline.maximum,
+        error_quantiles={f"{percent:g}": error.sketch.quantile(percent / 100) for percent in QUANTILES},
+        saturated=error.saturated,
+        worst_channel=error.worst_channel,
+        worst_channel_sqnr_db=error.worst_channel_sqnr_db,
+    )
+
+
+def with_growth(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
+    """The rows of one trial, each tensor's with what its relative RMS error grew by from the tensor before.
+
+    Before is the last aligned tensor in order of execution, with the same baseline; the first has none.
+    """
+    before: dict[Baseline, float | None] = {}
+    grown = []
+    for row in rows:
+        if not row.aligned or row.channel is not None:
+            grown.append(row)
+            continue
+        growth = _difference(before.get(row.baseline), row.relative_rms)
+        before[row.baseline] = row.relative_rms
+        grown.append(replace(row, relative_rms_growth=growth))
+    return tuple(grown)
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
+    if before is None or after is None or not (math.isfinite(before) and math.isfinite(after)):
+        return None
+    return after - before
+
+
+def _relative(error: LayerError) -> float:
+    """RMS of the error over RMS of the baseline: infinite for an error on zeros, 0 without any."""
+    sqnr = error.error.sqnr_db
+    return math.nan if math.isnan(sqnr) else 10 ** (-sqnr / 20)
+
+
+def with_isolated(row: LayerRow, isolated: Mapping[str, LayerError]) -> LayerRow:
+    """The row with the error that its node makes by itself; its worst channel is then that of this error."""
+    error = isolated.get(row.tensor)
+    if error is None:
+        return row
+    return replace(
+        row,
+        isolated_sqnr_db=error.error.sqnr_db,
+        worst_channel=error.worst_channel,
+        worst_channel_sqnr_db=error.worst_channel_sqnr_db,
+    )

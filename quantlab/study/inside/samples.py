@@ -1,0 +1,59 @@
+"""The samples that layers are compared on: drawn from those that are scored, never cut."""
+
+import shutil
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.npy import mapped
+from quantlab.samples import draw
+from quantlab.store import key_of
+from quantlab.study.context import Context
+from quantlab.types import SampleSet
+
+__all__ = ["LayerSamples", "draw_layer_samples"]
+
+_STREAM = 2  # of the seed's draws: those of scored and calibration samples have 0 and 1
+_BLOCK_SAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSamples:
+    """A drawn part of the scored samples."""
+
+    samples: SampleSet
+    indices: npt.NDArray[Any]
+    """(n,), where each stands among the scored samples, ascending."""
+
+
+def draw_layer_samples(context: Context, samples: SampleSet, count: int | None) -> LayerSamples:
+    """So many of the scored samples, stratified by label; None, or more than there are, is all of them."""
+    if count is None or count >= samples.n:
+        return LayerSamples(samples, np.arange(samples.n))
+    labels = mapped(samples.labels_file) if samples.labelled else None
+    indices = draw(count, n=samples.n, labels=labels, seed=context.options.seed, stream=_STREAM)
+    key = key_of({"samples": samples.sha256, "count": count, "seed": context.options.seed})
+    folder = context.store.root / "samples" / "layers" / key
+    kind = "stratified" if "stratified" in samples.drawn or samples.labelled else "random"
+    drawn = f"{kind}, seed {context.options.seed}"
+    part = replace(samples, folder=folder, n=count, labelled=False, sha256=f"{samples.sha256}/{key}", drawn=drawn)
+    if not folder.exists():
+        _write(samples, part, indices)
+    return LayerSamples(part, indices)
+
+
+def _write(samples: SampleSet, part: SampleSet, indices: npt.NDArray[Any]) -> None:
+    beside = part.folder.with_name(f"{part.folder.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    for spec in samples.inputs:
+        source = mapped(samples.input_file(spec.name))
+        target = beside / samples.input_file(spec.name).name
+        with target.open("wb") as file:
+            header = {"descr": source.dtype.str, "fortran_order": False, "shape": (len(indices), *source.shape[1:])}
+            np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]  # NumPy has no type
+            for start in range(0, len(indices), _BLOCK_SAMPLES):
+                file.write(np.ascontiguousarray(source[indices[start : start + _BLOCK_SAMPLES]]).data)
+    beside.rename(part.folder)

@@ -1,0 +1,160 @@
+"""Opens variants for reading inside: which tensors each has, and the session that reads them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from quantlab.formats import Format, PythonExecutor
+from quantlab.runtimes import Job, input_files
+from quantlab.runtimes.exchange import TensorFile
+from quantlab.runtimes.python import REFERENCE
+from quantlab.runtimes.taps import Session, graph_taps, open_child, open_python
+from quantlab.study.context import Context
+from quantlab.types import AGAINST_FLOAT32, OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
+
+__all__ = ["SessionInputs", "TappedVariant", "list_variant_taps", "open_isolated", "open_reference", "open_variant"]
+
+
+_FLOAT32 = AGAINST_FLOAT32
+"""Under which an executor of single ops finds the float32 artifact (see `PythonExecutor.isolated`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInputs:
+    """What every session of a study is fed, and the outputs it gives."""
+
+    context: Context
+    samples: SampleSet
+    outputs: tuple[TensorSpec, ...]
+    batch_size: int
+    """What is asked for, or the 1 that the model was exported with."""
+
+    def format(self, name: str) -> Format:
+        """What is known of a format."""
+        return self.context.registries.formats[name]
+
+    def variant_job(self, variant: Variant, artifact: Path, options: Mapping[str, Any]) -> Job:
+        """All samples of a variant, or of a copy of it, for a child that waits to be told which."""
+        format_ = self.format(variant.format)
+        job = self.job(str(artifact.absolute()), variant, options, format_.python)
+        return replace(job, format=format_.name, javascript=format_.javascript)
+
+    def job(self, artifact: str, variant: Variant | None, options: Mapping[str, Any], executor: PythonExecutor) -> Job:
+        """The same of what only Python workers run."""
+        return Job(
+            format="",
+            artifact=artifact,
+            backend="",
+            batch_size=self.batch_size,
+            start=0,
+            stop=self.samples.n,
+            inputs=input_files(self.samples, variant),
+            outputs=tuple(self._output(variant, spec, place) for place, spec in enumerate(self.outputs)),
+            options=dict(options),
+            python=executor,
+        )
+
+    def _output(self, variant: Variant | None, spec: TensorSpec, place: int) -> TensorFile:
+        port = next((each for each in variant.outputs if each.name == spec.name), None) if variant else None
+        return TensorFile(
+            name=spec.name,
+            file="",
+            offset=0,
+            shape=tuple(int(size or 0) for size in spec.shape[1:]),
+            dtype=spec.dtype,
+            tensor=port.tensor if port else spec.name,
+            position=port.position if port else place,
+        )
+
+    def file(self, name: str) -> Path:
+        """Where a session's child writes a batch."""
+        folder = self.context.store.work / "taps"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{name}.bin"
+
+
+@dataclass(frozen=True, slots=True)
+class TappedVariant:
+    """A graph in a runtime, its tensors in order of execution, and how to read those that can be read."""
+
+    taps: tuple[TapSpec, ...]
+    session: Session
+
+
+def _readable(taps: Sequence[TapSpec]) -> list[str]:
+    return [tap.name for tap in taps if tap.reason is None]
+
+
+def open_reference(feed: SessionInputs, model: OpenedModel, names: Sequence[str] | None) -> TappedVariant:
+    """The reference's own graph; all that can be read, or only some names."""
+    name = "reference" if names is None else "reference-aligned"
+    if model.format is not None:
+        job, taps = _tapped_artifact(feed, model.format, model.source, name, names)
+    else:
+        where = {"saved_model": str(model.source.absolute()), "signature": model.signature}
+        job = feed.job("", None, where, REFERENCE)
+        taps = _among(graph_taps(job, feed.context.pool), names)
+    return TappedVariant(taps, open_python(job, _readable(taps), feed.file(name), feed.context.pool))
+
+
+def _among(taps: Sequence[TapSpec], names: Sequence[str] | None) -> tuple[TapSpec, ...]:
+    wanted = None if names is None else set(names)
+    return tuple(tap for tap in taps if wanted is None or tap.name in wanted)
+
+
+def _tapped_artifact(
+    feed: SessionInputs, format_name: str, path: Path, name: str, names: Sequence[str] | None
+) -> tuple[Job, tuple[TapSpec, ...]]:
+    """A reference that is an artifact, read inside as one."""
+    format_ = feed.format(format_name)
+    taps = _among(format_.taps(path) if format_.taps else (), names)
+    artifact, options = _tapped(feed, format_, path, name, _readable(taps))
+    return feed.job(str(artifact), None, options, format_.python), taps
+
+
+def list_variant_taps(feed: SessionInputs, variant: Variant) -> tuple[TapSpec, ...]:
+    """Every tensor of a variant, in order of execution."""
+    listed = feed.format(variant.format).taps
+    if listed is not None:
+        return listed(variant.path)
+    return graph_taps(feed.variant_job(variant, variant.path, {}), feed.context.pool)
+
+
+def open_variant(feed: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
+    """A variant as shipped, for reading what can be read of it; where its format needs one, a tapped copy."""
+    names = _readable(taps)
+    format_, known = feed.format(variant.format), feed.context.registries.runtimes[runtime]
+    artifact, options = _tapped(feed, format_, variant.path, f"{variant.name}-{runtime}", names)
+    job = feed.variant_job(variant, artifact, format_.options(artifact) | options)
+    file = feed.file(f"{variant.name}-{runtime}")
+    if known.start is None:
+        return open_python(job, names, file, feed.context.pool)
+    return open_child(job, names, file, feed.context.pool, runtime=known)
+
+
+def _tapped(
+    feed: SessionInputs, format_: Format, path: Path, name: str, taps: Sequence[str]
+) -> tuple[Path, dict[str, list[int]]]:
+    """The artifact to open for reading those taps, and where they are among its outputs if it is a copy."""
+    write = format_.write_tapped
+    if write is None:
+        return path.absolute(), {}
+    copy = feed.file(name).with_suffix(path.suffix).absolute()
+    return copy, {"positions": list(write(path, copy, taps))}
+
+
+def open_isolated(feed: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
+    """Each op of a variant by itself, fed with what the float32 graph feeds it.
+
+    Raises:
+        ValueError: If the format has no such thing.
+    """
+    executor = feed.format(variant.format).python.isolated
+    if executor is None:
+        raise ValueError(f"nothing runs single ops of the format '{variant.format}'")
+    where = {_FLOAT32: str(float32.path.absolute())}
+    job = feed.job(str(variant.path.absolute()), variant, where, executor)
+    weighted = {tap.name for tap in graph_taps(job, feed.context.pool)}
+    names = [name for name in _readable(taps) if name in weighted]
+    return open_python(job, names, feed.file(f"{variant.name}-isolated"), feed.context.pool)

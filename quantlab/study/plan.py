@@ -1,0 +1,93 @@
+"""Which trials there will be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from quantlab.errors import UsageError
+from quantlab.names import choose
+from quantlab.registries import REAL, Registries
+from quantlab.runtimes import Runtime
+from quantlab.study.conversions import ConversionResult, settings_for
+from quantlab.study.options import AnalyzeOptions
+from quantlab.study.trial import PlannedRun
+from quantlab.types import REFERENCE, Setting
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The rows to come."""
+
+    asked: frozenset[str]
+    """Names of settings and given variants that were asked for."""
+    by_format: Mapping[str, tuple[Setting, ...]]
+    """Settings to convert, by format: those asked for and, for parity, the float32 of each format."""
+    runtimes: tuple[Runtime, ...]
+    given: tuple[str, ...]
+    registries: Registries
+
+    @property
+    def trial_count(self) -> int:
+        """How many trials there are at most; a given variant's format is not known yet."""
+        settings = [setting for members in self.by_format.values() for setting in members]
+        converted = sum(len(self._runtimes(setting.name, setting.format)) for setting in settings)
+        return converted + len(self.given) * len(self.runtimes)
+
+    def places(self, made: ConversionResult) -> list[PlannedRun]:
+        """Where a variant runs; of a failed one only its setting tells the format."""
+        setting = self.registries.settings.get(made.setting)
+        known = made.variant.format if made.variant else setting.format if setting else None
+        runtimes = self._runtimes(made.setting, known) if known else self.runtimes
+        return [
+            PlannedRun(runtime, requested=made.setting in self.asked and runtime in self.runtimes)
+            for runtime in runtimes
+        ]
+
+    def _runtimes(self, name: str, format_name: str) -> tuple[Runtime, ...]:
+        if name not in self.asked:
+            return (self.registries.python,)
+        asked = tuple(runtime for runtime in self.runtimes if runtime.runs(self.registries.formats[format_name]))
+        setting = self.registries.settings.get(name)
+        float32 = setting is not None and not setting.quantized
+        if float32 and self.registries.python not in asked:
+            return (self.registries.python, *asked)
+        return asked
+
+
+def _select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -> tuple[Runtime, ...]:
+    """The runtimes that names and globs choose; without any, those that are used by default."""
+    if asked is None:
+        return tuple(runtime for runtime in known.values() if runtime.default)
+    return tuple(known[name] for name in choose("runtime", asked, list(known)))
+
+
+def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Registries = REAL) -> Plan:
+    """Settings, runtimes and given variants, and the float32 variants that parity needs.
+
+    Args:
+        options: What was asked for.
+        kind: Of the model, which chooses the settings where none are asked for; None while it is not known.
+        registries: What there is to choose from.
+
+    Raises:
+        UsageError: If a setting or runtime is unknown, or a given variant has a setting's name or one no folder has.
+    """
+    settings = settings_for(options.settings, kind, registries)
+    for name in options.variants:
+        if name in registries.settings or name == REFERENCE:
+            raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")
+        if not name or "/" in name or name.startswith("."):
+            raise UsageError(f"--variant {name}=… cannot name a folder of the study; use letters, digits and dashes")
+    needed = {setting.float32 for setting in settings} | {setting.name for setting in settings}
+    by_format: dict[str, tuple[Setting, ...]] = {}
+    for setting in registries.settings.values():
+        if setting.name in needed:
+            by_format[setting.format] = (*by_format.get(setting.format, ()), setting)
+    return Plan(
+        asked=frozenset({setting.name for setting in settings} | set(options.variants)),
+        by_format=by_format,
+        runtimes=_select_runtimes(options.runtimes, registries.runtimes),
+        given=tuple(options.variants),
+        registries=registries,
+    )

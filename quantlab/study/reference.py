@@ -1,0 +1,101 @@
+"""The reference: asked whether it always answers alike, then run over all samples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantlab.errors import ModelError
+from quantlab.runtimes import Job, input_files, python
+from quantlab.runtimes.exchange import job_document
+from quantlab.store import key_of
+from quantlab.study.context import Context, model_identity, model_message, naming
+from quantlab.study.run import Run, run_kept
+from quantlab.types import REFERENCE, KeptOutputs, OpenedModel, SampleSet, TensorSpec
+
+__all__ = ["STRAY_LIMIT", "Probe", "batch_size_for", "probe", "run_reference"]
+
+STRAY_LIMIT = 1e-3
+"""Share of the largest output by which two answers to the same sample may differ: 60 dB, as for float parity."""
+
+_PROBE_SAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a few samples tell about the reference."""
+
+    outputs: tuple[TensorSpec, ...]
+    """With the sizes and dtypes it really gave."""
+    again: float
+    """How far a second call strays from the first, as a share of the largest value."""
+    single: float
+    """How far samples alone stray from the same in a batch."""
+
+
+def batch_size_for(context: Context, model: OpenedModel) -> int:
+    """The batch size asked for, or the one that the model was exported with.
+
+    Raises:
+        ModelError: If it was exported with one other than 1.
+    """
+    fixed = {spec.shape[0] for spec in model.description.inputs if spec.shape and spec.shape[0] is not None}
+    if not fixed:
+        return context.options.batch_size
+    if fixed != {1}:
+        raise ModelError(
+            f"'{model.description.path}' takes batches of {min(size or 0 for size in fixed)} only, and samples are "
+            f"compared one by one; export it with an open batch (None) or with 1"
+        )
+    return 1
+
+
+def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
+    """Call the reference on a few samples twice, and one by one; kept, as everything is.
+
+    Raises:
+        ModelError: If it fails, or its outputs cannot be told apart by sample.
+    """
+    batch = batch_size_for(context, model)
+    key = key_of({"samples": samples.sha256, **model_identity(context), "batch": batch, **_environment(context, model)})
+    record = context.store.model_folder(key) / "probe.json"
+    kept = context.store.read(record, Probe)
+    if kept is not None:
+        return kept
+    count = min(_PROBE_SAMPLES if batch > 1 else 1, samples.n)
+    options = {"model": model_message(context)}
+    job = Job("", "", "", count, 0, count, input_files(samples, None), (), options, python.REFERENCE)
+    request = {"request": "probe", "job": job_document(job)}
+    with naming("run the reference"):
+        said = python.answer(request, "probed", context.pool, error=ModelError)
+    specs = tuple(
+        TensorSpec(spec.name, (None, *each["shape"]), each["dtype"])
+        for spec, each in zip(model.description.outputs, said["outputs"], strict=True)
+    )
+    probed = Probe(specs, float(said["again"]), float(said["single"]))
+    context.store.write(record, probed)
+    return probed
+
+
+def _environment(context: Context, model: OpenedModel) -> dict[str, str]:
+    if (format_ := context.registries.format_of_model(model.description.kind)) is not None:
+        return python.environment(format_)
+    return python.reference_environment(model.description.kind)
+
+
+def run_reference(
+    context: Context, model: OpenedModel, samples: SampleSet, outputs: Sequence[TensorSpec]
+) -> KeptOutputs:
+    """The reference's outputs on every sample."""
+    run = Run(
+        name=REFERENCE,
+        runtime=context.registries.python,
+        variant=None,
+        format=None,
+        artifact="",
+        sha256=key_of(model_identity(context)),
+        environment=_environment(context, model),
+        outputs=outputs,
+        batch_size=batch_size_for(context, model),
+        options={"model": model_message(context)},
+    )
+    with naming("run the reference"):
+        return run_kept(context, run, samples)

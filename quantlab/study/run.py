@@ -1,0 +1,214 @@
+"""Runs one variant in one runtime, or finds that it was run: outputs are kept by the hash of all they depend on."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from quantlab.errors import MissingOp, StudyError, TrialError
+from quantlab.formats import Format
+from quantlab.processes import Message
+from quantlab.runtimes import Job, Runtime, create_output, input_files, tensor_file
+from quantlab.runtimes.python import REFERENCE
+from quantlab.store import key_of
+from quantlab.study.context import Context
+from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
+
+__all__ = ["Run", "bytes_needed", "run_kept"]
+
+_PROGRESS = "progress.json"
+"""How far a run got. It is written over in place after each batch: to rename a new file takes longer than a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One variant (or the reference, where there is none) in one runtime."""
+
+    name: str
+    """The row's: a setting, a given variant, or `reference`."""
+    runtime: Runtime
+    variant: Variant | None
+    format: Format | None
+    """The variant's."""
+    artifact: str
+    sha256: str
+    """Of the artifact; for the reference of all that its answers depend on."""
+    environment: Mapping[str, str]
+    """Versions and flags that the outputs depend on."""
+    outputs: Sequence[TensorSpec]
+    """Of the reference, with the sizes that it gave."""
+    batch_size: int
+    options: Mapping[str, object]
+
+    @property
+    def step(self) -> str:
+        """How progress names it."""
+        return f"run {self.name} in {self.runtime.name}"
+
+
+def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
+    """The outputs of a run: kept ones if it was run before, the rest of them if it was begun, else all.
+
+    Raises:
+        TrialError: If the runtime says that it cannot, as for an op that its backend lacks.
+        QuantlabError: If the runtime dies or hangs; what it wrote stays for the next time.
+    """
+    folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
+    kept = context.store.read(folder / "outputs.json", KeptOutputs)
+    if kept is not None and all(path.is_file() for path in kept.files.values()):
+        context.progress.begin(run.step, samples.n)
+        context.progress.advance(run.step, samples.n)
+        context.progress.skip("run", samples.n)
+        context.progress.end(run.step, "kept")
+        return kept
+    context.progress.begin(run.step, samples.n)
+    try:
+        made = _run_rest(context, run, samples, folder)
+    except BaseException as error:
+        context.progress.skip("run", samples.n)
+        context.progress.end(run.step, str(error) or type(error).__name__)
+        raise
+    context.progress.end(run.step, "done")
+    return made
+
+
+def _key(run: Run, samples: SampleSet) -> str:
+    return key_of(
+        {
+            "samples": samples.sha256,
+            "artifact": run.sha256,
+            "runtime": run.runtime.name,
+            "environment": dict(run.environment),
+            "batch_size": run.batch_size,
+            "outputs": [[spec.name, list(spec.shape), spec.dtype] for spec in run.outputs],
+        }
+    )
+
+
+def _output_name(spec: TensorSpec) -> str:
+    return f"{quote(spec.name, safe='')}.npy"
+
+
+def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> KeptOutputs:
+    partial = folder.with_name(f"{folder.name}.partial")
+    progress = _resume(partial, run, samples)
+    job = Job(
+        format=run.format.name if run.format else "",
+        artifact=run.artifact,
+        backend=run.runtime.backend,
+        batch_size=run.batch_size,
+        start=progress.done,
+        stop=samples.n,
+        inputs=input_files(samples, run.variant),
+        outputs=tuple(
+            tensor_file(partial / _output_name(spec), spec, _port(run.variant, spec), place)
+            for place, spec in enumerate(run.outputs)
+        ),
+        options=dict(run.options),
+        python=run.format.python if run.format else REFERENCE,
+        javascript=run.format.javascript if run.format else None,
+    )
+    context.progress.advance(run.step, progress.done)
+    context.progress.skip("run", progress.done)
+
+    def advanced(samples: int) -> None:
+        context.progress.advance(run.step, samples)
+        context.progress.work("run", samples)
+
+    ready: Message = {"ran_on": run.runtime.name, "environment": {}}
+    if progress.done < samples.n:
+        with (
+            contextlib.closing(run.runtime.run(job, context.pool)) as messages,
+            (partial / _PROGRESS).open("r+b", buffering=0) as kept_progress,
+        ):
+            for message in messages:
+                ready = message if message["type"] == "ready" else ready
+                progress = _heard(message, progress, advanced)
+                os.pwrite(kept_progress.fileno(), progress.line(), 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    (partial / _PROGRESS).unlink()
+    partial.rename(folder)
+    kept = KeptOutputs(
+        files={spec.name: folder / _output_name(spec) for spec in run.outputs},
+        ran_on=str(ready["ran_on"]),
+        environment={**run.environment, **ready["environment"]},
+        timing=Timing(progress.timed, progress.seconds),
+    )
+    context.store.write(folder / "outputs.json", kept)
+    return kept
+
+
+def _port(variant: Variant | None, spec: TensorSpec) -> Port | None:
+    return next(port for port in variant.outputs if port.name == spec.name) if variant else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far a run got, over all the processes that worked on it."""
+
+    done: int = 0
+    timed: int = 0
+    seconds: float = 0.0
+    warm: bool = False
+    """Whether this process has had its first batch, whose time is not counted."""
+
+    def line(self) -> bytes:
+        """As `progress.json` holds it, always of one length, so that nothing of a longer one is left behind it."""
+        text = json.dumps({"done": self.done, "timed": self.timed, "seconds": self.seconds})
+        return f"{text:120}\n".encode()
+
+
+def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
+    """What a killed run left, or empty files.
+
+    Raises:
+        StudyError: If they have no room.
+    """
+    try:
+        left = json.loads((folder / _PROGRESS).read_text())
+        return _Progress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        for spec in run.outputs:
+            sizes = [int(size or 0) for size in spec.shape[1:]]
+            create_output(folder / _output_name(spec), n=samples.n, shape=sizes, dtype=spec.dtype)
+    except OSError as error:
+        megabytes = bytes_needed(run.outputs, samples.n) / 1e6
+        raise StudyError(
+            f"there is no room for {megabytes:,.2f} MB of outputs in '{folder.parent}' ({error.strerror}); "
+            f"make room, choose another --out, or run fewer samples with --limit"
+        ) from error
+    (folder / _PROGRESS).write_bytes(_Progress().line())
+    return _Progress()
+
+
+def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:
+    if message["type"] == "failed":
+        raise (MissingOp if "missing_op" in message else TrialError)(str(message["reason"]))
+    if message["type"] != "progress":
+        return progress
+    batch, seconds = (int(message["batch"]), float(message["seconds"])) if progress.warm else (0, 0.0)
+    advance(int(message["done"]) - progress.done)
+    return replace(
+        progress,
+        done=int(message["done"]),
+        timed=progress.timed + batch,
+        seconds=progress.seconds + seconds,
+        warm=True,
+    )
+
+
+def bytes_needed(outputs: Iterable[TensorSpec], n: int) -> int:
+    """What the outputs of one run take on disk."""
+    return sum(
+        n * int(np.prod([size or 0 for size in spec.shape[1:]], dtype=np.int64)) * np.dtype(spec.dtype).itemsize
+        for spec in outputs
+    )

@@ -1,0 +1,32 @@
+"""What takes long to find about an artifact's way to its users: found while the next is converted, and kept."""
+
+from dataclasses import replace
+
+from quantlab.formats import download_size_of
+from quantlab.store import key_of
+from quantlab.study.context import Context
+from quantlab.study.conversions import ConversionResult
+from quantlab.types import DownloadSize
+
+__all__ = ["with_download_size"]
+
+_SLOW_BYTES = 1_000_000  # from which on compressing takes seconds, and whoever waits should know why
+
+
+def with_download_size(context: Context, made: ConversionResult) -> ConversionResult:
+    """A variant with its size in brotli and its least runtime; a failed one as it is."""
+    variant = made.variant
+    if variant is None:
+        return made
+    record = context.store.root / "transfer" / f"{key_of({'artifact': variant.sha256})}.json"
+    found = context.store.read(record, DownloadSize)
+    if found is None:
+        step = f"compress {variant.name}"
+        if variant.size_bytes >= _SLOW_BYTES:
+            context.progress.begin(step)
+        found = download_size_of(variant, context.registries.formats[variant.format])
+        context.store.write(record, found)
+        if variant.size_bytes >= _SLOW_BYTES:
+            context.progress.end(step, "done")
+    variant = replace(variant, brotli_bytes=found.brotli_bytes, minimum_runtime=found.minimum_runtime)
+    return replace(made, variant=variant)

@@ -1,0 +1,127 @@
+"""One trial: whatever happens to it is its own row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from quantlab.errors import MissingOp, QuantlabError
+from quantlab.runtimes import Runtime
+from quantlab.study.compare import Comparison
+from quantlab.study.context import Context
+from quantlab.study.conversions import ConversionResult
+from quantlab.study.run import Run, run_kept
+from quantlab.types import Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
+
+__all__ = ["PlannedRun", "RunResult", "run_trial"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """Where a variant is run, and whether that was asked for."""
+
+    runtime: Runtime
+    requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a trial came to, before it is scored."""
+
+    made: ConversionResult
+    runtime: str
+    requested: bool
+    kept: KeptOutputs | None = None
+    ran_on: Runtime | None = None
+    """Where it really ran; None where it did not."""
+    failure: Failure | None = None
+
+    def trial(self, comparison: Comparison) -> Trial:
+        """The row, with its scores."""
+        row = Trial(
+            setting=self.made.setting,
+            runtime=self.runtime,
+            variant=self.made.variant,
+            requested=self.requested,
+            failure=self.failure,
+            notes=self._notes(),
+        )
+        if self.kept is None:
+            return row
+        return self._scored(row, self.kept, comparison)
+
+    def _notes(self) -> tuple[str, ...]:
+        notes = list(self.made.variant.notes) if self.made.variant else []
+        if not self.requested:
+            notes.append("not asked for: parity needs it")
+        if self.kept is not None and self.kept.ran_on != self.runtime:
+            notes.append(f"ran on {self.kept.ran_on}")
+        if self.kept is not None and self.ran_on is not None:
+            notes += [*self.ran_on.notes(self.kept.environment), *filter(None, [self._untimed()])]
+        return tuple(notes)
+
+    def _untimed(self) -> str | None:
+        """Why the row shows no times, if it does not."""
+        return self.ran_on.untimed(self.kept.environment) if self.kept and self.ran_on else None
+
+    def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
+        timing = kept.timing if self._untimed() is None else None
+        measured = replace(row, ran_on=kept.ran_on, timing=timing, environment=kept.environment, outputs=kept.files)
+        try:
+            candidate = kept.files[comparison.scoring.output.name]
+            return replace(
+                measured, scores=comparison.of(candidate), notes=(*measured.notes, *comparison.notes(candidate))
+            )
+        except ValueError as error:
+            return replace(measured, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
+
+
+def run_trial(
+    context: Context,
+    made: ConversionResult,
+    place: PlannedRun,
+    *,
+    samples: SampleSet,
+    outputs: Sequence[TensorSpec],
+    batch_size: int,
+) -> RunResult:
+    """Run a variant somewhere; a failure of either is the result, not an exception."""
+    if made.variant is None:
+        return RunResult(made, place.runtime.name, place.requested, failure=made.failure)
+    try:
+        kept = _run(context, made.variant, place.runtime, samples=samples, outputs=outputs, batch_size=batch_size)
+    except QuantlabError as error:
+        return RunResult(made, place.runtime.name, place.requested, failure=Failure(str(error), "run"))
+    ran_on = context.registries.runtimes[kept.ran_on]
+    return RunResult(made, place.runtime.name, place.requested, kept, ran_on)
+
+
+def _run(
+    context: Context,
+    variant: Variant,
+    runtime: Runtime,
+    *,
+    samples: SampleSet,
+    outputs: Sequence[TensorSpec],
+    batch_size: int,
+) -> KeptOutputs:
+    registries, format_ = context.registries, context.registries.formats[variant.format]
+    run = Run(
+        name=variant.name,
+        runtime=runtime,
+        variant=variant,
+        format=format_,
+        artifact=str(variant.path.absolute()),
+        sha256=variant.sha256,
+        environment=runtime.environment(format_),
+        outputs=outputs,
+        batch_size=batch_size,
+        options=format_.options(variant.path),
+    )
+    try:
+        return run_kept(context, run, samples)
+    except MissingOp as error:
+        other = registries.runtimes.get(runtime.fallback or "")
+        if other is None or not other.runs(format_):
+            raise
+        if not context.options.fallback:
+            raise MissingOp(f"{error}; --fallback tries it on {other.name}") from error
+        return _run(context, variant, other, samples=samples, outputs=outputs, batch_size=batch_size)

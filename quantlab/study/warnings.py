@@ -1,0 +1,159 @@
+"""What is said above the table: answers that differ, parity that is broken, accuracy near chance."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from quantlab.study.reference import STRAY_LIMIT, Probe
+from quantlab.study.task import Scoring
+from quantlab.types import AGAINST_REFERENCE, NARROW_DTYPES, PYTHON, Inside, Scores, Setting, Study, Trial, float32_of
+
+__all__ = [
+    "PARITY_SQNR_DB",
+    "broken_parity",
+    "near_chance",
+    "parity_by_format",
+    "unstable_reference",
+    "with_straying_tensors",
+]
+
+PARITY_SQNR_DB = 60.0
+"""A float32 artifact whose scored output has less signal to noise than this is a broken conversion."""
+
+_NAMED_WEIGHTS = 3
+
+
+def unstable_reference(probe: Probe) -> list[str]:
+    """A model that answers the same samples differently cannot be compared with."""
+    found = []
+    if probe.again > STRAY_LIMIT:
+        found.append(
+            f"the model answers the same samples differently when it is called again (by up to "
+            f"{100 * probe.again:.2g} % of its largest output); turn off random ops such as dropout, or every figure "
+            f"below holds chance"
+        )
+    if probe.single > STRAY_LIMIT:
+        found.append(
+            f"the model answers a sample differently alone and in a batch (by up to {100 * probe.single:.2g} % of its "
+            f"largest output); look for statistics over the batch, since TFLite files are run one sample at a time"
+        )
+    return found
+
+
+def parity_by_format(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
+    """Format (or given float32 variant) → how its float32 artifact in Python compares with the reference."""
+    found = {}
+    for trial in trials:
+        if trial.runtime != PYTHON:
+            continue
+        setting = settings.get(trial.setting)
+        if setting is not None and not setting.quantized:
+            found[setting.format] = _parity(trial)
+        elif setting is None and trial.variant is not None and _all_float32(trial):
+            found[trial.setting] = _parity(trial)
+    return found
+
+
+def _all_float32(trial: Trial) -> bool:
+    """Whether a given variant holds nothing but float32, or its name says so."""
+    variant = trial.variant
+    if variant is None:
+        return False
+    named = any(note.startswith("named float32") for note in variant.notes)
+    return named or not NARROW_DTYPES & set(variant.weights)
+
+
+def _parity(trial: Trial) -> str:
+    scores = trial.scores
+    if trial.failure is not None or scores is None:
+        return "unknown: the float32 variant could not be measured in Python"
+    return f"broken: {reason}" if (reason := _broken(scores)) else f"ok: {scores.max_abs_error:.2g}"
+
+
+def _broken(scores: Scores) -> str | None:
+    """Why float32 is not float32, or None."""
+    reasons = []
+    if scores.non_finite:
+        reasons.append(f"{scores.non_finite:,} output values are NaN or infinite")
+    if scores.agreement is not None and scores.agreement < 100:
+        flipped = scores.n - round(scores.agreement * scores.n / 100)
+        reasons.append(f"{flipped:,} of {scores.n:,} predictions flip")
+    if scores.sqnr_db is not None and scores.sqnr_db < PARITY_SQNR_DB:
+        reasons.append(f"its output has an SQNR of {scores.sqnr_db:.1f} dB, under {PARITY_SQNR_DB:g}")
+    return " and ".join(reasons) or None
+
+
+def broken_parity(parity: Mapping[str, str], trials: Sequence[Trial], output: str) -> dict[str, str]:
+    """Format, or a given variant's name → the sentence that stands above everything else."""
+    claims = {
+        trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
+    }
+    return {
+        name: _parity_sentence(name, text, claims.get(name), output)
+        for name, text in parity.items()
+        if text.startswith("broken: ")
+    }
+
+
+def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> str:
+    strays = f"{text.removeprefix('broken: ')} (output '{output}')"
+    if claim is not None:
+        return f"float parity broken: {name}, {claim}, and strays from the model: {strays}; it is no float32 file"
+    return (
+        f"float parity broken: {name}, in float32 and before any quantization, strays from the model: {strays}; "
+        f"its conversion is broken, so its losses are not quantization's"
+    )
+
+
+def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
+    """The study's warnings, each sentence of `broken_parity` with its tensors.
+
+    They are the first tensor that strays, and the weights that stray most.
+    """
+    settings = {row.setting for row in inside.weights}
+    tensors = {}
+    for name, sentence in broken_parity(study.parity, study.trials, study.scored_output).items():
+        setting = name if name in settings else float32_of(name)
+        tensors[sentence] = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]
+    return tuple("; ".join([warning, *tensors.get(warning, ())]) for warning in study.warnings)
+
+
+def _first_straying(setting: str, inside: Inside) -> list[str]:
+    for row in inside.layers:
+        here = (row.setting, row.runtime, row.baseline, row.channel) == (setting, PYTHON, AGAINST_REFERENCE, None)
+        if here and row.sqnr_db is not None and row.sqnr_db < PARITY_SQNR_DB:
+            return [f"the first tensor that strays is '{row.tensor}' of {row.layer} ({row.sqnr_db:.1f} dB)"]
+    return []
+
+
+def _straying_weights(setting: str, inside: Inside) -> list[str]:
+    strays = [
+        row
+        for row in inside.weights
+        if row.setting == setting and row.sqnr_db is not None and row.sqnr_db < PARITY_SQNR_DB
+    ]
+    worst = sorted(strays, key=lambda row: row.sqnr_db or 0)[:_NAMED_WEIGHTS]
+    if not worst:
+        return []
+    named = ", ".join(f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst)
+    return [f"of its weights {len(strays)} stray, most of all {named}"]
+
+
+def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
+    """A labelled reference that is hardly better than guessing; most often the samples are not as in training."""
+    if scoring.task != "classification" or scoring.labels is None or scores.top1_interval is None:
+        return []
+    counts = np.bincount(np.asarray(scoring.labels).reshape(-1))
+    if np.count_nonzero(counts) == 1:
+        only = f"all {scores.n:,} samples are of class {int(counts.argmax())}"
+        return [f"{only}, so that nothing is known of the others; give samples of every class"]
+    classes = max(int(scoring.output.shape[-1] or 0), 2, len(counts))
+    chance = 100 * max(float(counts.max()) / scores.n, 1 / classes)
+    if scores.top1_interval.lower > chance:
+        return []
+    text = (
+        f"the model itself is right on {scores.top1:.1f} % of the samples, and guessing reaches {chance:.1f} %; most "
+        f"likely the samples are not preprocessed as in training (scale 0–255 or 0–1, mean, colour order), or the "
+        f"labels are in another order"
+    )
+    return [text]

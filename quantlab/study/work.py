@@ -1,0 +1,198 @@
+"""Everything of a study that may happen at once: conversions, the sizes of what they made, and trials.
+
+Two threads feed two cores: conversions and trials run in single-threaded child processes, so a thread of ours mostly
+waits. A trial may start as soon as its variant and the reference's outputs are there, those that take longest
+first, and is scored by the same thread.
+
+Layers are compared after all that. To compare those of a format while another was converted changed the last bits of
+what they are compared with: TensorFlow fuses the reference's nodes by which of them are read, and which are depends on
+the trials that are compared together. Then a study's figures would depend on what happened to be done first.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from queue import PriorityQueue
+from typing import Any
+
+from quantlab.study.compare import Comparison
+from quantlab.study.context import Context
+from quantlab.study.conversions import ConversionResult, given_variant, make_variants
+from quantlab.study.costs import PHASE as COSTS_PHASE
+from quantlab.study.costs import TRIAL_SECONDS
+from quantlab.study.inside.choice import TapChoice
+from quantlab.study.inside.comparison import PHASE as INSIDE_PHASE
+from quantlab.study.inside.comparison import LayerStudy
+from quantlab.study.inside.samples import draw_layer_samples
+from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.plan import Plan
+from quantlab.study.reference import Probe, batch_size_for, probe, run_reference
+from quantlab.study.run import bytes_needed
+from quantlab.study.task import Scoring
+from quantlab.study.transfer import with_download_size
+from quantlab.study.trial import PlannedRun, run_trial
+from quantlab.study.warnings import unstable_reference
+from quantlab.types import PYTHON, KeptOutputs, OpenedModel, SampleSet, Setting, Trial
+
+__all__ = ["Ran", "Work"]
+
+_INSIDE_RUNS = 6
+"""What looking inside one sample of one trial takes about, in runs of the reference, and then some."""
+
+_INSIDE_SECONDS = 0.001
+
+_AT_ONCE = 2
+"""Children working at a time, one thread each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What came of it."""
+
+    reference: KeptOutputs
+    probe: Probe
+    comparison: Comparison
+    trials: tuple[Trial, ...]
+    """Scored, in the order of the settings and runtimes."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Pending:
+    """A trial that has not begun; those that take longest come first."""
+
+    quick: bool
+    """Whether it runs in Python, which is quickest."""
+    number: int
+    made: ConversionResult = field(compare=False)
+    place: PlannedRun = field(compare=False)
+
+
+@dataclass(slots=True)
+class Work:
+    """The conversions and trials of one call of `analyze`, in the order in which they can be done."""
+
+    context: Context
+    model: OpenedModel
+    samples: SampleSet
+    calibration: SampleSet | None
+    plan: Plan
+    scoring: Scoring
+    add_seconds: Callable[[str, float], None]
+    """Told how long parts took that go on beside others."""
+    _stopped: bool = False
+    """Set when the study fails or is stopped: then nothing more is begun."""
+    _trials: list[Future[Trial]] = field(default_factory=list)
+    _pending: "PriorityQueue[_Pending]" = field(default_factory=PriorityQueue)
+
+    def run(self) -> Ran:
+        """The reference's outputs, and each trial's."""
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="quantlab")
+        try:
+            return self._run(pool)
+        except BaseException:
+            self._stopped = True
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Threads that listen to children would keep us waiting, and take up what is still to do.
+            self.context.pool.close()
+            raise
+        finally:
+            pool.shutdown(wait=True)
+
+    def layers(self, probed: Probe, trials: Sequence[Trial]) -> LayerStudy:
+        """The comparison of the trials' layers."""
+        drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
+        feed = SessionInputs(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model))
+        choice = TapChoice(self.context.options.taps, self.context.options.channels)
+        return LayerStudy(feed, self.model, drawn.indices, self.scoring.output.name, trials, choice)
+
+    def _run(self, pool: ThreadPoolExecutor) -> Ran:
+        context = self.context
+        reference = pool.submit(self._reference)
+        waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
+        probed, kept = reference.result()
+        ran = Ran(kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), ())
+        for name, path in context.options.variants.items():
+            self._start_trials(
+                pool,
+                with_download_size(context, given_variant(name, path, self.model, context.registries.formats)),
+                ran,
+            )
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for made in (made for future in done for made in future.result()):
+                self._start_trials(pool, made, ran)
+        return replace(ran, trials=self._in_order([trial.result() for trial in self._trials]))
+
+    def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        order = {
+            name: place
+            for place, name in enumerate((*self.context.registries.settings, *self.context.options.variants))
+        }
+        runtimes = list(self.context.registries.runtimes)
+        return tuple(sorted(trials, key=lambda trial: (order[trial.setting], runtimes.index(trial.runtime))))
+
+    def _scored(self, probed: Probe) -> Any:
+        """The scored output with the sizes that it really has."""
+        return next(spec for spec in probed.outputs if spec.name == self.scoring.output.name)
+
+    def _reference(self) -> tuple[Probe, KeptOutputs]:
+        context = self.context
+        probed = probe(context, self.model, self.samples)
+        for text in unstable_reference(probed):
+            context.progress.warn(text)
+        runs = 1 + self.plan.trial_count
+        context.progress.plan("run", runs * self.samples.n)
+        context.store.refuse_too_large(
+            runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"
+        )
+        began = time.perf_counter()
+        kept = run_reference(context, self.model, self.samples, probed.outputs)
+        self.add_seconds("run the reference", time.perf_counter() - began)
+        self._plan_the_rest(kept)
+        return probed, kept
+
+    def _plan_the_rest(self, reference: KeptOutputs) -> None:
+        """Say about how long it takes to read inside the trials, and to time them."""
+        options, trials = self.context.options, self.plan.trial_count
+        if options.layers:
+            count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
+            timing = reference.timing
+            once = timing.seconds / timing.samples if timing.samples else 0.0
+            self.context.progress.plan(INSIDE_PHASE, trials * count, _INSIDE_RUNS * once + _INSIDE_SECONDS)
+        if options.costs:
+            self.context.progress.plan(COSTS_PHASE, trials, TRIAL_SECONDS)
+
+    def _make(self, settings: Sequence[Setting]) -> list[ConversionResult]:
+        began = time.perf_counter()
+        made = []
+        for each in make_variants(
+            self.context, self.model, settings, samples=self.samples, calibration=self.calibration
+        ):
+            made.append(with_download_size(self.context, each))
+            if self._stopped:
+                break
+        self.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
+        return made
+
+    def _start_trials(self, pool: ThreadPoolExecutor, made: ConversionResult, ran: Ran) -> None:
+        for place in self.plan.places(made):
+            quick = place.runtime.name == PYTHON
+            self._pending.put(_Pending(quick, len(self._trials), made, place))
+            self._trials.append(pool.submit(self._next_trial, ran))
+
+    def _next_trial(self, ran: Ran) -> Trial:
+        """The first of those that are pending: quick ones fill up the end, where else a core is idle."""
+        pending = self._pending.get_nowait()
+        return self._trial(pending.made, pending.place, ran)
+
+    def _trial(self, made: ConversionResult, place: PlannedRun, ran: Ran) -> Trial:
+        measured = run_trial(
+            self.context,
+            made,
+            place,
+            samples=self.samples,
+            outputs=ran.probe.outputs,
+            batch_size=batch_size_for(self.context, self.model),
+        )
+        return measured.trial(ran.comparison)

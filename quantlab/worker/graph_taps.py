@@ -1,0 +1,273 @@
+"""Taps of what runs as a TensorFlow graph: the reference's own graph, tfjs graph-models, and their nodes by themselves.
+
+The reference's graph is its SavedModel's signature, frozen and inlined but not optimized: every layer is still there,
+also those inside nested and subclassed models, under node names that carry the layers' paths.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.runtimes.exchange import Job
+from quantlab.types import TapSpec
+from quantlab.worker.tapping import Tapped
+from quantlab.worker.tfjs_graph import graph_def, part_owner
+
+__all__ = [
+    "list_isolated_taps",
+    "list_reference_taps",
+    "list_tfjs_taps",
+    "tap_isolated",
+    "tap_reference",
+    "tap_tfjs",
+]
+
+Array = npt.NDArray[Any]
+
+_NOT_TAPPED = {"Const", "Placeholder", "NoOp", "ReadVariableOp", "VarHandleOp", "Assert"}
+_CONTROL_FLOW = {
+    "Switch",
+    "Merge",
+    "Enter",
+    "Exit",
+    "NextIteration",
+    "LoopCond",
+    "While",
+    "StatelessWhile",
+    "If",
+    "StatelessIf",
+}
+
+
+def _frozen(options: Mapping[str, Any]) -> Any:
+    return _freeze(options["saved_model"], options["signature"])
+
+
+@cache  # it takes seconds, and is wanted for the list, for the alignment and for the comparison
+def _freeze(saved_model: str, signature: str) -> Any:
+    """The signature as a WrappedFunction without variables, calls inlined."""
+    import tensorflow as tf
+    from tensorflow.python.framework import convert_to_constants
+
+    loaded = tf.saved_model.load(saved_model)
+    return convert_to_constants.convert_variables_to_constants_v2(
+        loaded.signatures[signature], lower_control_flow=False, aggressive_inlining=True
+    )
+
+
+def list_reference_taps(job: Job) -> list[TapSpec]:
+    """Every tensor that a node of the reference's graph makes from its inputs, in order of execution."""
+    return _listed(_frozen(job.options).graph, _wanted)
+
+
+def list_tfjs_taps(job: Job) -> list[TapSpec]:
+    """The same of a graph-model."""
+    return _listed(_imported(graph_def(Path(job.artifact))).graph, _wanted)
+
+
+def list_isolated_taps(job: Job) -> list[TapSpec]:
+    """Of a graph-model only the nodes with weights of their own.
+
+    Any other makes of equal inputs what the float32 graph's node makes of them, so that its error by itself is none.
+    """
+    return _listed(_imported(graph_def(Path(job.artifact))).graph, _weighted)
+
+
+def _listed(graph: Any, wanted: Callable[[Any], bool]) -> list[TapSpec]:
+    depths = _depths(graph.get_operations())
+    return [
+        _spec(tensor, operation, depths[operation.name])
+        for operation in graph.get_operations()
+        for tensor in operation.outputs
+        if wanted(operation)
+    ]
+
+
+def _wanted(operation: Any) -> bool:
+    return operation.type not in _NOT_TAPPED and part_owner(operation.name) is None and not _constant(operation)
+
+
+def _weighted(operation: Any) -> bool:
+    """Whether float weights enter the node itself, or a part of it where it was taken apart."""
+    return _wanted(operation) and _takes_weights(operation, operation.name)
+
+
+def _takes_weights(operation: Any, owner: str) -> bool:
+    return any(
+        (tensor.dtype.is_floating and _constant(tensor.op))
+        or (part_owner(tensor.op.name) == owner and _takes_weights(tensor.op, owner))
+        for tensor in operation.inputs
+    )
+
+
+def _constant(operation: Any) -> bool:
+    """Whether nothing that is fed reaches the node: a weight on its way to its op."""
+    seen, waiting = set(), [operation]
+    while waiting:
+        current = waiting.pop()
+        if current.type == "Placeholder":
+            return False
+        for tensor in current.inputs:
+            if tensor.op.name not in seen:
+                seen.add(tensor.op.name)
+                waiting.append(tensor.op)
+    return True
+
+
+def _depths(operations: Sequence[Any]) -> dict[str, int]:
+    """How many loops and branches each operation is inside of.
+
+    The list is in order of execution but for NextIteration, which goes back to a loop's Merge and is passed over. A
+    loop's own Merge and Switch, unlike a branch's, neither leave nor enter anything: its Enter and Exit do.
+    """
+    depths: dict[str, int] = {}
+    for operation in operations:
+        sources = [tensor.op for tensor in operation.inputs if tensor.op.type != "NextIteration"]
+        inside = max((depths[source.name] for source in sources), default=0)
+        if operation.type == "Enter" or (operation.type == "Switch" and sources[-1].type != "LoopCond"):
+            inside += 1
+        elif operation.type == "Exit" or (operation.type == "Merge" and len(sources) == len(operation.inputs)):
+            inside -= 1
+        depths[operation.name] = max(inside, 0)
+    return depths
+
+
+def _spec(tensor: Any, operation: Any, depth: int) -> TapSpec:
+    shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else ()
+    dtype = tensor.dtype.name if tensor.dtype.name != "string" else "str"
+    reason = None
+    if depth or operation.type in _CONTROL_FLOW:
+        reason = "control flow, whose tensors cannot be read one by one"
+    elif not tensor.dtype.is_floating:
+        reason = f"not a float tensor: {dtype}"
+    return TapSpec(tensor.name.removesuffix(":0"), shape, dtype, operation.type, reason=reason)
+
+
+def _imported(graph: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+
+
+def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: Sequence[str]) -> Tapped:
+    import tensorflow as tf
+
+    graph = function.graph
+    feeds = [graph.get_tensor_by_name(_port(name)) for name in inputs]
+    fetches = [graph.get_tensor_by_name(_port(name)) for name in (*outputs, *taps)]
+    pruned = function.prune(feeds, fetches)
+
+    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        fed = [
+            tf.constant(batch.astype(feed.dtype.as_numpy_dtype, copy=False))
+            for batch, feed in zip(batches, feeds, strict=True)
+        ]
+        # Not `.numpy()`, which copies: a view of TensorFlow's own memory does to be written to a file.
+        values = [np.asarray(value) for value in pruned(*fed)]
+        return values[: len(outputs)], values[len(outputs) :]
+
+    return Tapped(call)
+
+
+def _port(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def tap_reference(job: Job, taps: Sequence[str]) -> Tapped:
+    """The reference's graph; the job's inputs and outputs go by the signature's names."""
+    function = _frozen(job.options)
+    by_argument = {tensor.name.split(":")[0]: tensor.name for tensor in function.inputs}
+    names = sorted(each.name for each in job.outputs)
+    results = {name: tensor.name for name, tensor in zip(names, function.outputs, strict=True)}
+    return _tapped(
+        function, [by_argument[each.name] for each in job.inputs], [results[each.name] for each in job.outputs], taps
+    )
+
+
+def tap_tfjs(job: Job, taps: Sequence[str]) -> Tapped:
+    """A graph-model as it is, its nodes read beside its outputs."""
+    function = _imported(graph_def(Path(job.artifact)))
+    return _tapped(function, [each.tensor for each in job.inputs], [each.tensor for each in job.outputs], taps)
+
+
+def tap_isolated(job: Job, taps: Sequence[str]) -> Tapped:
+    """Each node of a graph-model by itself: with its own weights, fed with what the float32 graph feeds it.
+
+    The outputs are those of the float32 graph, whose folder `options["float32"]` names.
+    """
+    graph = _isolated(graph_def(Path(job.options["float32"])), graph_def(Path(job.artifact)))
+    return _tapped(
+        _imported(graph),
+        [each.tensor for each in job.inputs],
+        [each.tensor for each in job.outputs],
+        [f"{_ALONE}/{name}" for name in taps],
+    )
+
+
+_ALONE, _OWN = "alone", "own"
+
+
+def _isolated(float32: Any, quantized: Any) -> Any:
+    """One graph: float32 as it is, and each quantized node again under `alone/`, on its own weights."""
+    from tensorflow.core.framework import graph_pb2
+
+    whole = graph_pb2.GraphDef()
+    whole.CopyFrom(float32)
+    constants = _constant_names(quantized)
+    for node in quantized.node:
+        if node.name in constants:
+            whole.node.add().CopyFrom(_renamed(node, f"{_OWN}/{node.name}", lambda source: f"{_OWN}/{source}"))
+    for node in quantized.node:
+        if node.name not in constants and node.op != "Placeholder":
+            whole.node.add().CopyFrom(_renamed(node, f"{_ALONE}/{node.name}", _redirect(node.name, constants)))
+    return whole
+
+
+def _constant_names(graph: Any) -> set[str]:
+    """Nodes that depend on nothing that is fed; the list is in no particular order, so until nothing changes."""
+    constants: set[str] = set()
+    while True:
+        found = {
+            node.name
+            for node in graph.node
+            if node.name not in constants
+            and (node.op == "Const" or (node.input and all(_node_of(source) in constants for source in node.input)))
+        }
+        if not found:
+            return constants
+        constants |= found
+
+
+def _node_of(source: str) -> str:
+    return source.removeprefix("^").split(":")[0]
+
+
+def _redirect(name: str, constants: set[str]) -> Any:
+    """Where a node by itself reads: weights from its own graph, parts of the same fused op from its copy, the rest
+    from float32.
+    """
+
+    def redirect(source: str) -> str:
+        node = _node_of(source)
+        if node in constants:
+            return source.replace(node, f"{_OWN}/{node}", 1)
+        if part_owner(node) is not None and part_owner(node) == (part_owner(name) or name):
+            return source.replace(node, f"{_ALONE}/{node}", 1)
+        return source
+
+    return redirect
+
+
+def _renamed(node: Any, name: str, redirect: Any) -> Any:
+    from tensorflow.core.framework import node_def_pb2
+
+    copy = node_def_pb2.NodeDef()
+    copy.CopyFrom(node)
+    copy.name = name
+    del copy.input[:]
+    copy.input.extend(redirect(source) for source in node.input)
+    return copy

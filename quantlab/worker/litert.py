@@ -1,0 +1,102 @@
+"""Runs a TFLite file with LiteRT, one sample at a time as phones do, on one thread of XNNPACK."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import TrialError
+from quantlab.runtimes.exchange import Job, TensorFile
+from quantlab.worker.execution import Execution
+from quantlab.worker.tapping import Tapped
+
+__all__ = ["load", "tap"]
+
+Array = npt.NDArray[Any]
+
+
+def load(job: Job) -> Execution:
+    """Load a `.tflite` file.
+
+    Float samples become the codes of an input in int8 or uint8 by the file's own scale and zero point, and codes of
+    an output become floats again; that is what an application does with such a file.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=job.artifact, num_threads=1)
+    inputs = interpreter.get_input_details()
+    if sorted(each.position for each in job.inputs) != list(range(len(inputs))):
+        raise TrialError(f"'{Path(job.artifact).name}' has {len(inputs)} inputs and the samples {len(job.inputs)}")
+    outputs = [interpreter.get_output_details()[each.position] for each in job.outputs]
+    ordered = [inputs[each.position] for each in job.inputs]
+    _close_shapes(interpreter, ordered, job.inputs)
+    interpreter.allocate_tensors()
+
+    def call(batches: Sequence[Array]) -> list[Array]:
+        rows: list[list[Array]] = [[] for _ in outputs]
+        for sample in range(len(batches[0])):
+            for detail, batch in zip(ordered, batches, strict=True):
+                interpreter.set_tensor(detail["index"], _encode(batch[sample : sample + 1], detail))
+            interpreter.invoke()
+            for detail, kept in zip(outputs, rows, strict=True):
+                kept.append(interpreter.get_tensor(detail["index"]))
+        return [_decode(np.concatenate(kept), detail) for detail, kept in zip(outputs, rows, strict=True)]
+
+    return Execution(call, {"kernels": "XNNPACK", "threads": "1"})
+
+
+def tap(job: Job, taps: Sequence[str]) -> Tapped:
+    """A tapped copy of the file (see `quantlab.formats.tflite.tapped`): its outputs beyond the model's own."""
+    positions: Sequence[int] = job.options["positions"]
+    extra = tuple(
+        TensorFile(name, "", 0, (), "float32", name, position) for name, position in zip(taps, positions, strict=True)
+    )
+    execution = load(replace(job, outputs=(*job.outputs, *extra)))
+
+    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        values = execution.call(batches)
+        return values[: len(job.outputs)], values[len(job.outputs) :]
+
+    return Tapped(call)
+
+
+def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile]) -> None:
+    """Give an input whose file leaves sizes open those of the samples."""
+    for detail, file in zip(details, files, strict=True):
+        wanted = [1, *file.shape]
+        if list(detail["shape"]) == wanted:
+            continue
+        if len(detail["shape_signature"]) != len(wanted) or any(
+            size not in (-1, want) for size, want in zip(detail["shape_signature"][1:], file.shape, strict=True)
+        ):
+            raise TrialError(
+                f"the input '{file.name}' of the file has the shape {tuple(detail['shape'].tolist())} "
+                f"and a sample {tuple(wanted)}"
+            )
+        interpreter.resize_tensor_input(detail["index"], wanted)
+
+
+def _encode(values: Array, detail: Any) -> Array:
+    """A float sample as the codes that an integer input takes, by TFLite's AffineQuantize: half away from zero."""
+    dtype = np.dtype(detail["dtype"])
+    if values.dtype == dtype:
+        return values
+    scale, zero_point = detail["quantization"]
+    if dtype.kind not in "iu" or values.dtype.kind != "f" or not scale:
+        raise TrialError(f"the file takes {dtype.name} and the samples are {values.dtype.name}")
+    steps = values.astype(np.float64) / scale
+    codes = np.trunc(steps + np.copysign(0.5, steps)) + zero_point
+    limits = np.iinfo(dtype)
+    clipped: Array = np.clip(codes, limits.min, limits.max).astype(dtype)
+    return clipped
+
+
+def _decode(values: Array, detail: Any) -> Array:
+    scale, zero_point = detail["quantization"]
+    if values.dtype.kind not in "iu" or not scale:
+        return values
+    decoded: Array = ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
+    return decoded

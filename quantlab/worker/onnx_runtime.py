@@ -1,0 +1,95 @@
+"""Runs an ONNX file with onnxruntime on its CPU provider, one sample at a time and on one thread.
+
+Dynamic quantization finds one range for all that is in a batch, so that a sample's answer would depend on its
+neighbours; applications send one at a time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import TrialError
+from quantlab.models import open_onnx_session
+from quantlab.runtimes.exchange import Job, TensorFile
+from quantlab.worker.execution import Execution
+from quantlab.worker.tapping import Tapped
+
+__all__ = ["load", "tap"]
+
+Array = npt.NDArray[Any]
+
+
+def load(job: Job) -> Execution:
+    """Load an `.onnx` file, whose inputs take what the samples are, as in JavaScript."""
+    session = open_onnx_session(Path(job.artifact), TrialError)
+    taken = {each.name: each for each in session.get_inputs()}
+    if set(taken) != {each.tensor for each in job.inputs}:
+        raise TrialError(
+            f"'{Path(job.artifact).name}' takes {_listed(taken)}, and the samples are "
+            f"{_listed(each.tensor for each in job.inputs)}; give a file that was made from this model"
+        )
+    for file in job.inputs:
+        _refuse_dtype(file, taken[file.tensor])
+    names = [each.tensor for each in job.outputs]
+
+    def call(batches: Sequence[Array]) -> list[Array]:
+        rows: list[list[Array]] = [[] for _ in names]
+        for sample in range(len(batches[0])):
+            feeds = {file.tensor: batch[sample : sample + 1] for file, batch in zip(job.inputs, batches, strict=True)}
+            for kept, value in zip(rows, _run(session, names, feeds), strict=True):
+                kept.append(value)
+        return [_together(kept) for kept in rows]
+
+    return Execution(call, {"kernels": "CPUExecutionProvider", "threads": "1"})
+
+
+def _together(rows: Sequence[Array]) -> Array:
+    """Single samples as a batch; without a dimension where they have none for it, of objects where shapes differ."""
+    if any(row.shape != rows[0].shape for row in rows):
+        return np.empty((), object)
+    return np.concatenate(rows) if rows[0].shape[:1] == (1,) else np.empty((), rows[0].dtype)
+
+
+def tap(job: Job, taps: Sequence[str]) -> Tapped:
+    """A tapped copy of the file (see `quantlab.formats.onnx.tapped`): its outputs beyond the model's own."""
+    session = open_onnx_session(Path(job.artifact), TrialError)
+    outputs = [each.name for each in session.get_outputs()]
+    extra = tuple(
+        TensorFile(name, "", 0, (), "float32", outputs[position], position)
+        for name, position in zip(taps, job.options["positions"], strict=True)
+    )
+    execution = load(replace(job, outputs=(*job.outputs, *extra)))
+
+    def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+        values = execution.call(batches)
+        return values[: len(job.outputs)], values[len(job.outputs) :]
+
+    return Tapped(call)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+
+
+def _refuse_dtype(file: TensorFile, taken: Any) -> None:
+    name = _DTYPES.get(taken.type, taken.type.removeprefix("tensor(").removesuffix(")"))
+    if name != file.dtype:
+        raise TrialError(
+            f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that "
+            f"takes what the model takes"
+        )
+
+
+def _run(session: Any, names: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
+    try:
+        found: list[Array] = session.run(names, feeds)
+    except Exception as error:  # onnxruntime's own classes share no other base
+        raise TrialError(f"onnxruntime could not run the file: {' '.join(str(error).split())[:300]}") from error
+    return found

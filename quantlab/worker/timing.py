@@ -1,0 +1,139 @@
+"""Times one variant in a Python worker that has done nothing else, and reads how much memory that took."""
+
+import contextlib
+import importlib
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from quantlab.processes import Emit, imported
+from quantlab.runtimes.exchange import Job, TimingPlan
+
+__all__ = ["MemoryCount", "peak_memory", "time_variant"]
+
+Array = npt.NDArray[Any]
+
+_HEARTBEAT_SECONDS = 1.0
+_UNTOLD = "this system does not tell how much memory a process held at most"
+
+
+def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit) -> None:
+    """Load a variant and run it as planned; says `ready`, now and then `progress`, and `timed`."""
+    importlib.import_module(job.python.library)
+    memory = MemoryCount()
+    began = time.perf_counter()
+    execution = imported(job.python.load)(job)
+    load_ms = 1000 * (time.perf_counter() - began)
+    emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
+    clock = _alive(lambda: _seconds(execution.call, batch), emit, job.batch_size)
+    first = next(clock)
+    runs = list(_steady(clock, plan))
+    peak_bytes = memory.peak_bytes()
+    emit(
+        {
+            "type": "timed",
+            "load_ms": load_ms,
+            "first_run_ms": 1000 * first,
+            "runs_ms": [1000 * seconds for seconds in runs],
+            "idle_memory_bytes": memory.idle_bytes,
+            "peak_memory_bytes": peak_bytes,
+            "memory_reason": memory.reason,
+        }
+    )
+
+
+def _seconds(call: Callable[[Sequence[Array]], Any], batch: Sequence[Array]) -> float:
+    began = time.perf_counter()
+    call(batch)
+    return time.perf_counter() - began
+
+
+def _alive(run: Callable[[], float], emit: Emit, batch: int) -> Iterator[float]:
+    """Seconds of one run after the other; whoever waits hears of them now and then."""
+    said = time.monotonic()
+    for done in itertools.count(1):
+        seconds = run()
+        if time.monotonic() - said > _HEARTBEAT_SECONDS:
+            said = time.monotonic()
+            emit({"type": "progress", "done": done, "seconds": seconds, "batch": batch})
+        yield seconds
+
+
+def _steady(clock: Iterator[float], plan: TimingPlan) -> Iterator[float]:
+    """The runs that count."""
+    warm = 0.0
+    for _ in range(plan.most_runs):
+        if warm >= plan.warm_up_seconds:
+            break
+        warm += next(clock)
+    spent = 0.0
+    for count in range(plan.most_runs):
+        enough = spent >= plan.seconds and count >= plan.enough_runs
+        if count >= plan.least_runs and (enough or spent >= plan.most_seconds):
+            return
+        seconds = next(clock)
+        spent += seconds
+        yield seconds
+
+
+class MemoryCount:
+    """Counts the memory that a process comes to hold from now on.
+
+    A forked process begins with what the process that it is a fork of held, its peak too: so the peak is set back to
+    what is held now (proc(5), `clear_refs`). Pages of shared libraries are left out: the kernel does not hand them to
+    a fork, which reads them in again bit by bit, and they are no part of a model.
+    """
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.idle_bytes: int | None = None
+        """Held now."""
+        if sys.platform == "linux":
+            try:
+                Path("/proc/self/clear_refs").write_text("5")
+            except OSError:
+                self.reason = "this system does not let a process count its memory anew"
+                return
+        self.idle_bytes = self.peak_bytes()
+        if self.idle_bytes is None:
+            self.reason = _UNTOLD
+
+    def peak_bytes(self) -> int | None:
+        """The most that was held at once since; None where the system does not tell."""
+        if self.reason is not None:
+            return None
+        peak = peak_memory()
+        return None if peak is None else peak - _library_bytes()
+
+
+def _library_bytes() -> int:
+    """How much of this process' memory are pages of shared libraries; 0 where that is not told."""
+    if sys.platform != "linux":
+        return 0
+    held, of_library = 0, False
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/smaps").read_text(errors="replace").splitlines():
+            first, *rest = line.split(maxsplit=5)
+            if not first.endswith(":"):
+                of_library = len(rest) == 5 and ".so" in Path(rest[4]).name
+            elif of_library and first == "Rss:":
+                held += int(rest[0]) * 1024
+    return held
+
+
+def peak_memory() -> int | None:
+    """The most bytes that this process has held in memory at once; None where the system does not tell.
+
+    On Linux not from getrusage, which begins with what the parent held when it started us.
+    """
+    if sys.platform == "linux":
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024

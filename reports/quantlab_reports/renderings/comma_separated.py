@@ -1,0 +1,24 @@
+"""A table's rows as comma-separated values, for spreadsheets and pandas; nested values as JSON in their cell."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from quantlab_reports.model import Table
+
+__all__ = ["render"]
+
+
+def render(table: Table) -> str:
+    """All rows under their keys; what does not apply is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table.keys, lineterminator="\n")
+    writer.writeheader()
+    for record in table.records:
+        writer.writerow({key: _cell(value) for key, value in record.items()})
+    return text.getvalue().rstrip("\n")
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value

@@ -1,0 +1,12 @@
+"""A table's rows as a JSON list of objects."""
+
+import json
+
+from quantlab_reports.model import Table
+
+__all__ = ["render"]
+
+
+def render(table: Table) -> str:
+    """All rows, each with every key."""
+    return json.dumps(list(table.records), indent=1, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,23 @@
+"""A table in GitHub's Markdown."""
+
+from dataclasses import replace
+
+from quantlab_reports.model import Table
+from quantlab_reports.renderings._grid import grid
+
+__all__ = ["render"]
+
+
+def render(table: Table) -> str:
+    """The table; each line above and below it is an item of a list."""
+    above = [*(f"- {_escaped(line)}" for line in table.above), ""] if table.above else []
+    below = [f"- {_escaped(line)}" for line in table.below]
+    cells = tuple(tuple(map(_escaped, row)) for row in table.cells)
+    return "\n".join([*above, grid(replace(table, cells=cells), "github"), "", *below]).rstrip("\n")
+
+
+def _escaped(line: str) -> str:
+    """Names of models and files are text, not markup."""
+    for mark in "\\`*_<>|":
+        line = line.replace(mark, f"\\{mark}")
+    return line

@@ -1,0 +1,181 @@
+"""What every trial costs, as rows: sizes, load time, milliseconds, memory.
+
+JSON and CSV rows have the fields of `CostRow` as their keys. Null stands where nothing was measured, and `reason` or
+`memory_reason` says why.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantlab.types import Cost, Costs, Study, Trial
+from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.model import NOTES, Column, RowView, Selection, Table
+
+__all__ = ["COSTS", "CostRow", "cost_rows", "cost_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One trial: what its variant weighs, and what running it takes on the machine that is named."""
+
+    setting: str
+    runtime: str
+    size_bytes: int | None
+    gzip_bytes: int | None
+    brotli_bytes: int | None
+    minimum_runtime: str | None
+    """As `Variant.minimum_runtime`."""
+    load_ms: float | None
+    first_run_ms: float | None
+    steady_median_ms: float | None
+    steady_p95_ms: float | None
+    steady_q1_ms: float | None
+    steady_q3_ms: float | None
+    steady_fastest_ms: float | None
+    runs: int
+    batch: int
+    median_to_float32: float | None
+    """`steady_median_ms` over that of the same format's float32 variant in the same runtime."""
+    peak_memory_bytes: int | None
+    idle_memory_bytes: int | None
+    own_memory_bytes: int | None
+    memory_reason: str | None
+    reason: str | None
+    notes: tuple[str, ...]
+    machine: str
+
+
+def cost_rows(study: Study, costs: Costs) -> list[CostRow]:
+    """A row for every trial of the study; one whose artifact's costs were not measured says so."""
+    known = {(cost.setting, cost.runtime, cost.sha256): cost for cost in costs.rows}
+    paired = [(trial, known.get((trial.setting, trial.runtime, _sha256(trial)))) for trial in study.trials]
+    medians = _float32_medians(paired)
+    return [_row(trial, cost or _unmeasured(trial, costs), medians) for trial, cost in paired]
+
+
+def _sha256(trial: Trial) -> str:
+    return trial.variant.sha256 if trial.variant else ""
+
+
+def _unmeasured(trial: Trial, costs: Costs) -> Cost:
+    reason = "its costs were not measured; run 'quantlab analyze' again without --no-costs"
+    return Cost(trial.setting, trial.runtime, _sha256(trial), costs.machine, reason=reason)
+
+
+Medians = Mapping[tuple[str, str | None], float | None]
+"""Format and where it ran → the median of its float32 variant."""
+
+
+def _float32_medians(paired: Sequence[tuple[Trial, Cost | None]]) -> Medians:
+    return {
+        (trial.variant.format, cost.ran_on): cost.steady_median_ms
+        for trial, cost in paired
+        if cost is not None and trial.variant is not None and trial.is_float32
+    }
+
+
+def _row(trial: Trial, cost: Cost, medians: Medians) -> CostRow:
+    variant = trial.variant
+    base = medians.get((variant.format, cost.ran_on)) if variant else None
+    median = cost.steady_median_ms
+    return CostRow(
+        setting=trial.setting,
+        runtime=trial.runtime,
+        size_bytes=variant.size_bytes if variant else None,
+        gzip_bytes=variant.gzip_bytes if variant else None,
+        brotli_bytes=variant.brotli_bytes if variant else None,
+        minimum_runtime=variant.minimum_runtime if variant else None,
+        load_ms=cost.load_ms,
+        first_run_ms=cost.first_run_ms,
+        steady_median_ms=median,
+        steady_p95_ms=cost.steady_p95_ms,
+        steady_q1_ms=cost.steady_q1_ms,
+        steady_q3_ms=cost.steady_q3_ms,
+        steady_fastest_ms=cost.steady_fastest_ms,
+        runs=cost.runs,
+        batch=cost.batch,
+        median_to_float32=median / base if median is not None and base else None,
+        peak_memory_bytes=cost.peak_memory_bytes,
+        idle_memory_bytes=cost.idle_memory_bytes,
+        own_memory_bytes=cost.own_memory_bytes,
+        memory_reason=cost.memory_reason,
+        reason=cost.reason,
+        notes=cost.notes,
+        machine=cost.machine.text,
+    )
+
+
+def _size(field: str, unit: float) -> Callable[[CostRow], str]:
+    def cell(row: CostRow) -> str:
+        value = getattr(row, field)
+        return EMPTY if value is None else f"{value / unit:,.1f}"
+
+    return cell
+
+
+def _milliseconds(field: str) -> Callable[[CostRow], str]:
+    return lambda row: number(getattr(row, field))
+
+
+def _notes(row: CostRow) -> str:
+    failed = [f"not measured: {row.reason}"] if row.reason else []
+    return "; ".join([*failed, *([row.memory_reason] if row.memory_reason else []), *row.notes])
+
+
+def _least_first(field: str) -> Callable[[Any], tuple[bool, float]]:
+    """What was not measured comes last, and never counts as nothing."""
+
+    def key(row: Any) -> tuple[bool, float]:
+        value = getattr(row, field)
+        return (value is None, value or 0.0)
+
+    return key
+
+
+COSTS = RowView(
+    kind=CostRow,
+    sorts={
+        "size": _least_first("size_bytes"),
+        "gzip": _least_first("gzip_bytes"),
+        "brotli": _least_first("brotli_bytes"),
+        "load": _least_first("load_ms"),
+        "first": _least_first("first_run_ms"),
+        "median": _least_first("steady_median_ms"),
+        "p95": _least_first("steady_p95_ms"),
+        "memory": _least_first("own_memory_bytes"),
+    },
+    columns=(
+        Column("setting", lambda row: row.setting, numeric=False),
+        Column("runtime", lambda row: row.runtime, numeric=False),
+        Column("KB", _size("size_bytes", 1e3)),
+        Column("gzip KB", _size("gzip_bytes", 1e3)),
+        Column("brotli KB", _size("brotli_bytes", 1e3)),
+        Column("load ms", _milliseconds("load_ms")),
+        Column("first ms", _milliseconds("first_run_ms")),
+        Column("median ms", _milliseconds("steady_median_ms")),
+        Column("p95 ms", _milliseconds("steady_p95_ms")),
+        Column("× float32", lambda row: number(row.median_to_float32, 2)),
+        Column("runs", lambda row: f"{row.runs:,}" if row.runs else EMPTY),
+        Column("peak MB", _size("peak_memory_bytes", 1e6)),
+        Column("its own", _size("own_memory_bytes", 1e6)),
+        Column("TFLite from", lambda row: row.minimum_runtime or EMPTY, numeric=False),
+        Column(NOTES, _notes, numeric=False),
+    ),
+)
+"""How `quantlab show costs` shows them."""
+
+
+def cost_table(study: Study, costs: Costs, selection: Selection) -> Table:
+    """The costs of a study, with how to read them below."""
+    below = [*(f"! {note}" for note in costs.notes), *_reading(costs.machine.text)]
+    return COSTS.table(cost_rows(study, costs), selection, below)
+
+
+def _reading(machine: str) -> list[str]:
+    return [
+        f"Measured on {machine}: milliseconds of this machine, which never rank a phone",
+        "One sample a run, on one thread, in a process of its own and alone; load and first run were measured once",
+        "load: without the import of the runtime's library, which was done before",
+        "peak MB: of the whole process, in python with all libraries of quantlab; its own: what the variant added",
+    ]

@@ -1,0 +1,90 @@
+"""Every tensor inside every variant, compared with the reference's.
+
+JSON and CSV rows have the fields of `quantlab.types.LayerRow` as their keys; `tensor` with an empty name is a layer of
+the reference that has no tensor in the variant.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from quantlab.types import AGAINST_REFERENCE, Inside, LayerRow
+from quantlab_reports.figures import EMPTY, share
+from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
+
+__all__ = ["LAYERS", "layer_table"]
+
+_THRESHOLD_DB = 40.0
+"""Noise of 1 % of the signal."""
+
+
+def _isolated_first(row: LayerRow) -> float:
+    """By the worst channel: of the isolated error where there is one, else of the error as it flows."""
+    return worst_first("worst_channel_sqnr_db")(row)
+
+
+def _growth(row: LayerRow) -> str:
+    """What relative RMS grew by, in points: signed, since noise can shrink on its way."""
+    if row.relative_rms_growth is None:
+        return EMPTY
+    return f"{100 * row.relative_rms_growth:+.2g} pt".replace("-", "−")
+
+
+LAYERS = RowView(
+    kind=LayerRow,
+    sorts={
+        "place": lambda row: row.place,
+        "sqnr": worst_first("sqnr_db"),
+        "max": largest_first("max_abs"),
+        "mean": largest_first("mean_abs"),
+        "isolated": _isolated_first,
+        "growth": largest_first("relative_rms_growth"),
+    },
+    columns=(
+        Column("setting", text("setting"), numeric=False),
+        Column("runtime", text("runtime"), numeric=False),
+        Column("layer", text("layer"), numeric=False),
+        Column("op", text("op"), numeric=False),
+        Column("channel", lambda row: EMPTY if row.channel is None else str(row.channel)),
+        Column("values", lambda row: f"{row.count:,}" if row.aligned else EMPTY),
+        Column("different", lambda row: share(row.different, row.count)),
+        Column("mean abs", figure("mean_abs")),
+        Column("max abs", figure("max_abs")),
+        Column("SQNR dB", decibels_of("sqnr_db")),
+        Column("adds", _growth),
+        Column("isolated dB", decibels_of("isolated_sqnr_db")),
+        Column("worst channel dB", decibels_of("worst_channel_sqnr_db")),
+        Column("not aligned because", text("reason"), numeric=False),
+    ),
+    shown=lambda row: row.baseline == AGAINST_REFERENCE,
+)
+
+
+def layer_table(inside: Inside, selection: Selection) -> Table:
+    """The layers of a study; of one trial's also where they go wrong."""
+    shown = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
+    below = [
+        *_findings(shown),
+        f"On {inside.samples:,} samples, {inside.drawn}; compared with the reference's tensors of the same value",
+        *(f"! {note}" for note in inside.notes),
+    ]
+    return LAYERS.table(inside.layers, selection, below)
+
+
+def _findings(rows: Sequence[Any]) -> list[str]:
+    """Of one trial's layers: where infinities begin, where the noise passes a threshold, and which layer adds most."""
+    if len({(row.setting, row.runtime) for row in rows}) != 1:
+        return []
+    measured = sorted((row for row in rows if row.aligned and row.channel is None), key=lambda row: row.place)
+    spoiled = next((row for row in measured if row.non_finite), None)
+    if spoiled is not None:
+        return [f"First tensor with NaN or infinity: {spoiled.layer} ({spoiled.op}), {spoiled.non_finite:,} values"]
+    loud = next((row for row in measured if row.sqnr_db < _THRESHOLD_DB), None)
+    found = (
+        [f"First tensor under {_THRESHOLD_DB:g} dB: {loud.layer} ({loud.op}), {loud.sqnr_db:.1f} dB"] if loud else []
+    )
+    most = min(measured, key=largest_first("relative_rms_growth"), default=None)
+    if most is not None and (most.relative_rms_growth or 0) > 0:
+        points = 100 * most.relative_rms_growth
+        found.append(f"Adds most: {most.layer} ({most.op}), {points:.2g} points of relative RMS error")
+    return found

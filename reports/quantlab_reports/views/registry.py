@@ -1,0 +1,57 @@
+"""The views there are; a new one is a file and a line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from quantlab.store import Store
+from quantlab_reports.model import Selection, Table
+from quantlab_reports.views.costs import COSTS, cost_table
+from quantlab_reports.views.layers import LAYERS, layer_table
+from quantlab_reports.views.ops import OPS, op_table
+from quantlab_reports.views.runtimes import RUNTIMES, runtime_table
+from quantlab_reports.views.split import SPLIT, split_table
+from quantlab_reports.views.trials import trial_table
+from quantlab_reports.views.weights import WEIGHTS, weight_table
+
+__all__ = ["VIEWS", "View"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A member of the family: what it reads of a study on disk, and the table it makes of that."""
+
+    table: Callable[[Store, Selection, bool], Table]
+    """From a study, the rows that are asked for, and whether every figure is, to a table.
+
+    Raises as `Store` and `RowView` do.
+    """
+    sorts: tuple[str, ...] = ()
+    """The orders that may be asked for."""
+    kind: type | None = None
+    """The dataclass whose fields are the keys of its JSON and CSV; None where they are listed elsewhere."""
+
+
+VIEWS: Mapping[str, View] = {
+    "table": View(lambda store, _, wide: trial_table(store.read_study(), wide=wide)),
+    "costs": View(
+        lambda store, selection, _: cost_table(store.read_study(), store.read_costs(), selection),
+        tuple(COSTS.sorts),
+        COSTS.kind,
+    ),
+    "runtimes": View(
+        lambda store, selection, _: runtime_table(store.read_study(), store.inside_or_none(), selection),
+        tuple(RUNTIMES.sorts),
+        RUNTIMES.kind,
+    ),
+    "layers": View(
+        lambda store, selection, _: layer_table(store.read_inside(), selection), tuple(LAYERS.sorts), LAYERS.kind
+    ),
+    "weights": View(
+        lambda store, selection, _: weight_table(store.read_inside(), selection), tuple(WEIGHTS.sorts), WEIGHTS.kind
+    ),
+    "ops": View(lambda store, selection, _: op_table(store.read_inside(), selection), tuple(OPS.sorts), OPS.kind),
+    "split": View(
+        lambda store, selection, _: split_table(store.read_inside(), selection), tuple(SPLIT.sorts), SPLIT.kind
+    ),
+}
+"""What `quantlab show` shows, by name."""

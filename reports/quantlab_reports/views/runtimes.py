@@ -1,0 +1,173 @@
+"""How far each runtime is from Python on the same artifact, and where it parts.
+
+JSON and CSV rows have the fields of `RuntimeRow` as their keys.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
+from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.model import Column, RowView, Selection, Table
+
+__all__ = ["RUNTIMES", "RuntimeRow", "runtime_rows", "runtime_table", "sentences"]
+
+HALF_PRECISION = 2.0**-11
+"""Half the distance of two neighbouring half floats over their size: what storing in them may change."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRow:
+    """One artifact in one runtime, against the same artifact in Python."""
+
+    setting: str
+    """The setting's name, or that of a given variant."""
+    runtime: str
+    """Where it was asked to run."""
+    n: int
+    """Samples whose outputs were compared."""
+    max_abs: float | None
+    """Largest difference of the scored output's elements; null where one of the two was not measured."""
+    mean_abs: float | None
+    """Mean difference of the scored output's elements."""
+    different: float | None
+    """Share of the scored output's elements that are not equal."""
+    agreement: float | None
+    """Percent of samples with the same top-1 as in Python; null where no classes are compared."""
+    flips: int | None
+    """Samples with another top-1 than in Python."""
+    first_different: str | None
+    """The first layer, in order of execution, whose tensor is not equal to Python's; null where all are."""
+    first_beyond_half: str | None
+    """The first whose greatest difference is beyond half precision: 2⁻¹¹ of the tensor's greatest value."""
+    compared: int
+    """Tensors that were compared; 0 where the study did not look inside."""
+    reason: str | None
+    """Why there is nothing to compare, else null."""
+
+
+def runtime_rows(study: Study, inside: Inside | None) -> list[RuntimeRow]:
+    """A row for every trial elsewhere than in Python."""
+    measured = {trial.setting for trial in study.trials if trial.in_python}
+    layers = inside.layers if inside is not None else ()
+    return [_row(trial, trial.setting in measured, layers) for trial in study.trials if trial.runtime != PYTHON]
+
+
+def _row(trial: Trial, in_python: bool, layers: Sequence[LayerRow]) -> RuntimeRow:
+    tensors = list(_against_python(trial, layers))
+    n = trial.scores.n if trial.scores else 0
+    flips = trial.flips_from_python
+    return RuntimeRow(
+        setting=trial.setting,
+        runtime=trial.runtime,
+        n=n,
+        max_abs=trial.max_abs_from_python,
+        mean_abs=trial.mean_abs_from_python,
+        different=trial.different_from_python,
+        agreement=None if flips is None or not n else 100 * (n - flips) / n,
+        flips=flips,
+        first_different=_first(tensors, lambda row: bool(row.different)),
+        first_beyond_half=_first(tensors, _beyond_half),
+        compared=len(tensors),
+        reason=_reason(trial, in_python),
+    )
+
+
+def _reason(trial: Trial, in_python: bool) -> str | None:
+    if trial.failure is not None:
+        return trial.failure.reason
+    return None if in_python else "it was not measured in python, which it would be compared with"
+
+
+def _against_python(trial: Trial, layers: Sequence[LayerRow]) -> Iterator[LayerRow]:
+    baseline = AGAINST_FLOAT32 if trial.is_float32 else AGAINST_PYTHON
+    wanted = (trial.setting, trial.runtime, baseline, None)
+    for row in layers:
+        if row.aligned and (row.setting, row.runtime, row.baseline, row.channel) == wanted:
+            yield row
+
+
+def _first(rows: Sequence[LayerRow], parts: Callable[[LayerRow], bool]) -> str | None:
+    found = min((row for row in rows if parts(row)), key=lambda row: row.place, default=None)
+    return None if found is None else f"{found.layer} ({found.op})"
+
+
+def _beyond_half(row: LayerRow) -> bool:
+    if row.non_finite != row.non_finite_baseline:
+        return True
+    ends = [abs(end) for end in (row.baseline_minimum, row.baseline_maximum) if end is not None]
+    return row.max_abs is not None and row.max_abs > HALF_PRECISION * max(ends, default=0.0)
+
+
+def _largest_first(field: str) -> Callable[[Any], float]:
+    return lambda row: -(getattr(row, field) or 0.0)
+
+
+RUNTIMES = RowView(
+    kind=RuntimeRow,
+    sorts={
+        "max": _largest_first("max_abs"),
+        "mean": _largest_first("mean_abs"),
+        "flips": _largest_first("flips"),
+    },
+    columns=(
+        Column("setting", lambda row: row.setting, numeric=False),
+        Column("runtime", lambda row: row.runtime, numeric=False),
+        Column("largest difference", lambda row: number(row.max_abs, 2)),
+        Column("mean", lambda row: number(row.mean_abs, 2)),
+        Column("different values", lambda row: EMPTY if row.different is None else f"{100 * row.different:.1f} %"),
+        Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{row.agreement:.2f} %"),
+        Column("flips", lambda row: EMPTY if row.flips is None else f"{row.flips:,}"),
+        Column("first that differs", lambda row: row.first_different or EMPTY, numeric=False),
+        Column("first beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
+        Column("not compared because", lambda row: row.reason or "", numeric=False),
+    ),
+)
+"""How `quantlab show runtimes` shows them."""
+
+
+def runtime_table(study: Study, inside: Inside | None, selection: Selection) -> Table:
+    """The rows, with the answer in sentences below."""
+    rows = runtime_rows(study, inside)
+    told = [row for row in RUNTIMES.select(rows, selection)[: selection.top] if row.reason is None]
+    notes = [f"! {note}" for note in inside.notes] if inside is not None else []
+    return RUNTIMES.table(rows, selection, [*notes, *sentences(told), *_footer(inside)])
+
+
+def sentences(rows: Sequence[RuntimeRow]) -> list[str]:
+    """What rows come to, in words; runtimes of which the same is to be said share a sentence."""
+    alike: dict[str, list[RuntimeRow]] = {}
+    for row in rows:
+        alike.setdefault(_sentence([replace(row, runtime="")]), []).append(row)
+    return [_sentence(group) for group in alike.values()]
+
+
+def _sentence(rows: Sequence[RuntimeRow]) -> str:
+    first, *others = rows
+    *names, last = (row.runtime for row in rows)
+    listed = f"{', '.join(names)} and {last}" if names else last
+    if first.flips is not None:
+        found = f"{'flip' if others else 'flips'} {first.flips:,} of {first.n:,} against python"
+    elif first.max_abs == 0:
+        found = f"{'give' if others else 'gives'} what python gives"
+    else:
+        found = f"{'are' if others else 'is'} within {number(first.max_abs, 2)} of python"
+    return f"{first.setting}: {listed} {found}{_where(first)}"
+
+
+def _where(row: RuntimeRow) -> str:
+    if not row.compared:
+        return ""
+    if row.first_beyond_half is not None:
+        return f"; the first tensor beyond half precision is {row.first_beyond_half}"
+    if row.first_different is None:
+        return f"; all {row.compared} tensors inside are equal"
+    return f"; no tensor is beyond half precision, and the first that differs at all is {row.first_different}"
+
+
+def _footer(inside: Inside | None) -> list[str]:
+    if inside is None:
+        return ["Tensors inside were not compared; run 'quantlab analyze' again without --no-layers"]
+    plural = "" if inside.samples == 1 else "s"
+    return [f"Tensors inside were compared on {inside.samples:,} sample{plural}"]

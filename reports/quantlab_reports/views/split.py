@@ -1,0 +1,42 @@
+"""Where the loss of every trial comes from.
+
+JSON and CSV rows have the fields of `quantlab.types.SplitRow` as their keys.
+"""
+
+from quantlab.types import Inside, SplitRow
+from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.views.cells import figure, largest_first, text
+
+__all__ = ["SPLIT", "split_table"]
+
+_BELOW = ("points: of the metric, positive is worse; rms: projections on the whole error; parts add up to the total",)
+
+
+def _steps(row: SplitRow) -> str:
+    if row.measure != "rms":
+        return EMPTY
+    return " · ".join(number(value, 2) for value in (row.conversion_rms, row.quantization_rms, row.runtime_rms))
+
+
+SPLIT = RowView(
+    kind=SplitRow,
+    sorts={"total": largest_first("total")},
+    columns=(
+        Column("setting", text("setting"), numeric=False),
+        Column("runtime", text("runtime"), numeric=False),
+        Column("in", text("measure"), numeric=False),
+        Column("preprocessing", figure("preprocessing")),
+        Column("conversion", figure("conversion")),
+        Column("quantization", figure("quantization")),
+        Column("runtime's part", figure("runtime_part")),
+        Column("= total", figure("total")),
+        Column("steps' RMS", _steps),
+        Column("missing because", text("reason"), numeric=False),
+    ),
+)
+
+
+def split_table(inside: Inside, selection: Selection) -> Table:
+    """The split of a study."""
+    return SPLIT.table(inside.split, selection, _BELOW)

@@ -1,0 +1,196 @@
+"""The columns of the table, narrow and wide, as data: a heading and what stands under it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from quantlab.types import Interval, Scores, Study, Trial
+from quantlab_reports.figures import EMPTY, fixed, small
+from quantlab_reports.model import NOTES, Column
+
+__all__ = ["FEW_RUNTIMES", "Group", "narrow", "wide"]
+
+FEW_RUNTIMES = 2
+"""So many fit into a heading; where there are more, every row names its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Trials of one setting that have the same figures, in whichever runtimes."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def first(self) -> Trial:
+        """Any of them, where they do not differ."""
+        return self.trials[0]
+
+    @property
+    def scores(self) -> Scores | None:
+        """Their figures; None where they failed."""
+        return self.first.scores
+
+
+def _of(field: str, digits: int) -> Callable[[Group], str]:
+    return lambda group: fixed(getattr(group.scores, field) if group.scores else None, digits)
+
+
+def _tiny(field: str) -> Callable[[Group], str]:
+    return lambda group: small(getattr(group.scores, field) if group.scores else None)
+
+
+def _count(field: str) -> Callable[[Group], str]:
+    return _of(field, 0)
+
+
+def _with_interval(field: str, interval: str, digits: int) -> Callable[[Group], str]:
+    def cell(group: Group) -> str:
+        if group.scores is None or getattr(group.scores, field) is None:
+            return EMPTY
+        bounds: Interval | None = getattr(group.scores, interval)
+        text = fixed(getattr(group.scores, field), digits)
+        if bounds is None:
+            return text
+        return f"{text} [{fixed(bounds.lower, digits)}, {fixed(bounds.upper, digits)}]"
+
+    return cell
+
+
+def _flips(group: Group) -> str:
+    scores = group.scores
+    if scores is None or scores.right_to_wrong is None:
+        return EMPTY
+    return f"{scores.right_to_wrong}/{scores.wrong_to_right}"
+
+
+def _kilobytes(field: str) -> Callable[[Group], str]:
+    def cell(group: Group) -> str:
+        variant = group.first.variant
+        size = getattr(variant, field, None)
+        return EMPTY if size is None else f"{size / 1000:,.1f}"
+
+    return cell
+
+
+def _milliseconds(trial: Trial | None) -> str:
+    value = trial.timing.ms_per_sample if trial is not None and trial.timing else None
+    return fixed(value, 3 if value is None or value < 10 else 1)
+
+
+def _milliseconds_in(runtimes: Sequence[str]) -> Callable[[Group], str]:
+    def cell(group: Group) -> str:
+        by_runtime = {trial.runtime: trial for trial in group.trials}
+        return " · ".join(_milliseconds(by_runtime.get(runtime)) for runtime in runtimes)
+
+    return cell
+
+
+def _milliseconds_of_its_own(group: Group) -> str:
+    """In the order in which the row names its runtimes."""
+    cells = [_milliseconds(trial) for trial in group.trials]
+    return " · ".join(cells) if set(cells) != {EMPTY} else EMPTY
+
+
+def _times(study: Study) -> Column:
+    """In two runtimes the heading names them; the names of more would be wider than the table."""
+    runtimes = list(dict.fromkeys(trial.runtime for trial in (study.reference, *study.trials)))
+    if len(runtimes) > FEW_RUNTIMES:
+        return Column("ms/sample", _milliseconds_of_its_own)
+    return Column("ms/sample " + " · ".join(runtimes), _milliseconds_in(runtimes))
+
+
+def _metric_columns(study: Study) -> list[Column]:
+    if study.task == "regression":
+        return [
+            Column("MAE", _tiny("mae")),
+            Column("MAE loss", _tiny("mae_loss")),
+            Column("RMSE", _tiny("rmse")),
+            Column("RMSE loss", _tiny("rmse_loss")),
+        ]
+    if study.task == "classification":
+        return [
+            Column("top-1 %", _of("top1", 2)),
+            Column("loss, points [95 %]", _with_interval("top1_loss_points", "top1_loss_interval", 2)),
+            Column("flips −/+", _flips),
+        ]
+    similar = [Column("SQNR dB", _of("sqnr_db", 1)), Column("max error", _tiny("max_abs_error"))]
+    if study.classes:
+        agreement = Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2))
+        return [agreement, *similar]
+    return [*similar, Column("cosine", _of("cosine", 6))]
+
+
+def _name_columns() -> list[Column]:
+    return [Column("setting", lambda group: group.first.setting, numeric=False)]
+
+
+def _notes(group: Group) -> str:
+    parts = [f"failed: {group.first.failure.reason}"] if group.first.failure else []
+    return "; ".join([*parts, *group.first.notes])
+
+
+_NOTES = Column(NOTES, _notes, numeric=False)
+
+
+def narrow(study: Study) -> list[Column]:
+    """What decides: size, the metric, its loss, time."""
+    return [
+        *_name_columns(),
+        Column("runtime", lambda group: ", ".join(trial.runtime for trial in group.trials), numeric=False),
+        Column("gzip KB", _kilobytes("gzip_bytes")),
+        *_metric_columns(study),
+        _times(study),
+        _NOTES,
+    ]
+
+
+def wide(study: Study) -> list[Column]:
+    """Everything that applies to the task, one row a trial."""
+    labelled = study.task == "classification"
+    columns = [
+        *_name_columns(),
+        Column("runtime", lambda group: group.first.runtime, numeric=False),
+        Column("KB", _kilobytes("size_bytes")),
+        Column("gzip KB", _kilobytes("gzip_bytes")),
+        Column("brotli KB", _kilobytes("brotli_bytes")),
+        Column("of float32", lambda group: _ratio(group, study)),
+    ]
+    if labelled:
+        columns += [
+            Column("top-1 % [95 %]", _with_interval("top1", "top1_interval", 2)),
+            *_metric_columns(study)[1:],
+            Column("top-5 %", _of("top5", 2)),
+            Column("top-5 loss", _of("top5_loss_points", 2)),
+        ]
+    elif study.task == "regression":
+        columns += _metric_columns(study)
+    if study.classes:
+        columns += [
+            Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
+            Column("KL mean", _tiny("kl_mean")),
+            Column("±", _tiny("kl_standard_error")),
+            Column("KL ∞", _count("kl_infinite")),
+        ]
+    return [
+        *columns,
+        Column("max error", _tiny("max_abs_error")),
+        Column("RMS error", _tiny("rms_error")),
+        Column("SQNR dB", _of("sqnr_db", 1)),
+        Column("cosine", _of("cosine", 6)),
+        Column("non-finite", _count("non_finite")),
+        Column("from python", lambda group: small(group.first.max_abs_from_python)),
+        Column("ms/sample", lambda group: _milliseconds(group.first)),
+        _NOTES,
+    ]
+
+
+def _ratio(group: Group, study: Study) -> str:
+    variant = group.first.variant
+    if variant is None:
+        return EMPTY
+    sizes = (
+        trial.variant.size_bytes
+        for trial in study.trials
+        if trial.variant is not None and trial.is_float32 and trial.setting == variant.float32
+    )
+    base = next(sizes, None)
+    return fixed(variant.size_bytes / base, 2) if base else EMPTY

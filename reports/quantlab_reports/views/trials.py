@@ -1,0 +1,136 @@
+"""The trials of a study: which rows merge, and what stands above and below the table."""
+
+from collections.abc import Sequence
+
+from quantlab.formats import FORMATS
+from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
+from quantlab_reports.figures import number
+from quantlab_reports.model import Column, Table, table_of
+from quantlab_reports.views.trial_columns import FEW_RUNTIMES, Group, narrow
+from quantlab_reports.views.trial_columns import wide as wide_columns
+from quantlab_reports.views.trial_records import KEYS, rows
+
+__all__ = ["footer", "heading", "trial_table"]
+
+
+def trial_table(study: Study, *, wide: bool) -> Table:
+    """A study's table; narrow, runtimes that have the same figures share a row.
+
+    A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same one
+    or two.
+    """
+    columns = wide_columns(study) if wide else narrow(study)
+    groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if wide else _merged(study, columns)
+    if not _many_runtimes(groups):
+        columns = [column for column in columns if column.heading != "runtime"]
+    return table_of(
+        columns,
+        groups,
+        keys=KEYS,
+        records=rows(study),
+        above=heading(study),
+        below=footer(study),
+    )
+
+
+def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
+    """Trials of one setting whose cells are the same, times and runtimes aside."""
+    compared = [column for column in columns if column.heading != "runtime" and not column.heading.startswith("ms/")]
+    groups: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in (study.reference, *study.trials):
+        cells = (column.cell(Group((trial,))) for column in compared)
+        groups.setdefault((trial.setting, trial.status, *cells), []).append(trial)
+    return [Group(tuple(trials)) for trials in groups.values()]
+
+
+def _many_runtimes(groups: Sequence[Group]) -> bool:
+    """Whether rows must name where they ran."""
+    trials = [group for group in groups if group.first.setting != REFERENCE]
+    places = {tuple(trial.runtime for trial in group.trials) for group in trials}
+    all_places = {trial.runtime for group in groups for trial in group.trials}
+    many = len(places) > 1 or len(all_places) > FEW_RUNTIMES
+    return many or any(group.first.failure for group in trials)
+
+
+def heading(study: Study) -> list[str]:
+    """What stands above the table, warnings first."""
+    lines = [f"! {text}" for text in study.warnings]
+    samples = study.samples
+    aside = f"; {_calibration(study.calibration, samples)}" if study.calibration else ""
+    lines.append(f"Model  {study.model.path} ({study.model.kind})")
+    lines.append(f"Data   {samples.n:,} of {samples.available:,} samples, {samples.drawn}{aside}")
+    lines.extend(_checks(study))
+    return lines
+
+
+def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
+    if calibration.source == samples.source:
+        return f"{calibration.n:,} others for calibration"
+    return f"calibrated on {calibration.n:,} of {calibration.source}"
+
+
+def _checks(study: Study) -> list[str]:
+    marks = [_parity_mark(name, *text.split(": ", 1)) for name, text in study.parity.items()]
+    others = dict.fromkeys(trial.runtime for trial in study.trials if trial.runtime != PYTHON)
+    return marks + [text for runtime in others if (text := _agreement_with_python(study, runtime))]
+
+
+def _parity_mark(name: str, verdict: str, detail: str) -> str:
+    if verdict == "ok":
+        return f"✓ float parity {name}: largest difference {detail}"
+    return f"✗ float parity {name} {verdict}: {detail}"
+
+
+def _agreement_with_python(study: Study, runtime: str) -> str | None:
+    compared = [
+        trial
+        for trial in study.trials
+        if trial.ran_on == runtime == trial.runtime and trial.max_abs_from_python is not None
+    ]
+    if not compared:
+        return None
+    largest = max(trial.max_abs_from_python or 0.0 for trial in compared)
+    moved = sum(trial.flips_from_python or 0 for trial in compared)
+    apart = f"largest difference {number(largest, 2)}"
+    if not study.classes:
+        return f"· {runtime} against python: {apart}"
+    if moved:
+        flipped = ", ".join(
+            f"{trial.setting} {trial.flips_from_python}" for trial in compared if trial.flips_from_python
+        )
+        return f"✗ {runtime} ≠ python: another top-1 in {flipped} of {study.samples.n:,} samples; {apart}"
+    return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
+
+
+def footer(study: Study) -> list[str]:
+    """What stands below the table: where the figures come from and how to read them."""
+    samples = study.samples
+    drawn = f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}"
+    formats = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
+    alone = [called for name in formats if name in FORMATS and (called := FORMATS[name].alone)]
+    single = f" ({' and '.join(alone)} files: 1)" if alone and study.batch_size > 1 else ""
+    lines = [f"{drawn}; batches of {study.batch_size}{single}"]
+    if samples.preprocessing:
+        lines.append(f"Preprocessing: {samples.preprocessing}")
+    lines.extend(_reading(study))
+    lines.append(
+        "ms/sample: inside the model's calls on this machine, two processes at a time with one thread each; "
+        "it ranks no phone"
+    )
+    lines.append("Versions: " + ", ".join(f"{name} {text}" for name, text in study.versions.items() if text))
+    return lines
+
+
+def _reading(study: Study) -> list[str]:
+    if study.task == "regression":
+        return ["loss = candidate − reference, in the output's unit; positive is worse"]
+    if study.task == "similarity":
+        return ["No labels: outputs are compared with the reference's alone"]
+    scores = study.reference.scores
+    interval = scores.top1_interval if scores else None
+    spread = (
+        f"; the reference's top-1 lies in [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)" if interval else ""
+    )
+    kl = "probabilities, renormalized" if study.probabilities else "softmax of the output"
+    loss = f"loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval{spread}"
+    return [f"{loss}; flips −/+: right→wrong/wrong→right; KL of {kl}"]

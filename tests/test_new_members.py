@@ -1,0 +1,101 @@
+"""What a new member of a family takes: a folder or file of its own, and a line; nothing of quantlab is edited here."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_format.study import WITH_TOY, write_model, write_samples
+
+from quantlab.gate import accepted_figures, compare_with_lock, gather, judge, read_lock, recommend, write_lock
+from quantlab.runtimes import RUNTIMES
+from quantlab.store import Store
+from quantlab.study import AnalyzeOptions, analyze
+from quantlab.types import Budget
+from quantlab_reports import RENDERINGS, VIEWS, Selection
+
+pytestmark = pytest.mark.starts_children
+
+BUDGET = Budget(max_accuracy_loss="5pt", min_agreement="90%")
+
+
+@pytest.fixture(scope="module")
+def one_dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that a toy file can hold, and labelled samples for it."""
+    folder = tmp_path_factory.mktemp("one-dense")
+    write_model(folder / "one_dense.onnx")
+    write_samples(folder / "samples.npz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def toy_study(one_dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("toy") / "toy.study"
+    options = AnalyzeOptions(settings=("toy-int8",), runtimes=("python",), out=folder)
+    model, data = one_dense / "one_dense.onnx", one_dense / "samples.npz"
+    analyze(model, data=f"{data}", options=options, registries=WITH_TOY)
+    return Store(folder)
+
+
+def test_a_format_is_converted_run_and_scored(toy_study):
+    study = toy_study.read_study()
+    assert [(each.setting, each.requested, each.failure) for each in study.trials] == [
+        ("toy-float32", False, None),
+        ("toy-int8", True, None),
+    ]
+    assert study.parity["toy"].startswith("ok: ")
+    float32, int8 = study.trials
+    assert float32.scores.top1 == study.reference.scores.top1 == 100
+    assert float32.variant.weights == {"float32": 4 * (12 * 3 + 3)}
+    assert int8.variant.weights == {"int8": 12 * 3, "float32": 4 * 3}
+    assert 20 < int8.scores.sqnr_db < 80
+
+
+def test_a_format_is_read_inside(toy_study):
+    inside = toy_study.read_inside()
+    rows = {(row.setting, row.tensor): row for row in inside.layers if row.baseline == "reference"}
+    assert {name for _, name in rows} == {"dense", "y"}
+    assert all(row.aligned for row in rows.values())
+    assert rows["toy-int8", "dense"].sqnr_db < rows["toy-float32", "dense"].sqnr_db
+    kernel = next(row for row in inside.weights if (row.setting, row.tensor) == ("toy-int8", "kernel"))
+    assert (kernel.dtype, kernel.shape) == ("int8", (12, 3))
+    assert 30 < kernel.sqnr_db < 60
+
+
+@pytest.mark.parametrize("rendering", RENDERINGS)
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_shows_it_in_every_rendering(view, rendering, toy_study):
+    shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(), True))
+    assert "toy-int8" in shown.replace("\\", "") or view in {"ops", "runtimes"}
+
+
+def test_a_format_is_judged_and_accepted(toy_study, tmp_path):
+    verdict = judge(toy_study.root, BUDGET)
+    assert {each.setting: (each.quantized, each.outcome) for each in verdict.settings} == {"toy-int8": (True, "fits")}
+    found = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
+    assert found.setting == "toy-int8"
+    assert found.reproduce.startswith("toy-convert ")
+    judged = gather(toy_study.read_study(), BUDGET, name="toy")
+    lock = tmp_path / "quantlab.lock"
+    write_lock(lock, accepted_figures([judged], [["toy-int8"]], {"max_accuracy_loss": "5pt"}))
+    assert compare_with_lock(judged, read_lock(lock)).fits
+
+
+def test_a_runtime(one_dense, tmp_path):
+    """It starts what Python starts, and names itself."""
+    python = RUNTIMES["python"]
+
+    def run(job, pool):
+        for message in python.run(job, pool):
+            yield {**message, "ran_on": "toy-host"} if message["type"] == "ready" else message
+
+    host = replace(python, name="toy-host", run=run, default=False, notes=lambda _: ("seen by a toy",))
+    registries = replace(WITH_TOY, runtimes={**RUNTIMES, "toy-host": host})
+    options = AnalyzeOptions(
+        settings=("toy-float32",), runtimes=("toy-host",), out=tmp_path / "toy.study", layers=False, costs=False
+    )
+    model, data = one_dense / "one_dense.onnx", one_dense / "samples.npz"
+    study = analyze(model, data=f"{data}", options=options, registries=registries)
+    there = next(each for each in study.trials if each.runtime == "toy-host")
+    assert (there.ran_on, there.max_abs_from_python, there.notes) == ("toy-host", 0, ("seen by a toy",))
+    assert np.isfinite(there.scores.sqnr_db) or there.scores.max_abs_error < 1e-5

@@ -1,0 +1,230 @@
+"""What a study plans, keeps, resumes, survives and decides, on a toy format and runtimes in this process.
+
+Nothing here starts TensorFlow: the reference is an ONNX model.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_format
+from toy_format.study import CLASSES, Host, with_hosts, write_model, write_samples
+
+from quantlab.errors import MissingOp, RuntimeUnavailable, UsageError
+from quantlab.gate import judge
+from quantlab.processes import ChildDied
+from quantlab.registries import Registries
+from quantlab.store import Store
+from quantlab.study import AnalyzeOptions, analyze
+from quantlab.study.plan import make_plan
+from quantlab.types import Budget, Setting, Study
+
+pytestmark = pytest.mark.starts_children
+
+BATCH = 50
+SCORED = 150
+"""A quarter of the samples is set aside for calibration."""
+BATCHES = SCORED // BATCH
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("toys")
+    write_model(folder / "one_dense.onnx")
+    write_samples(folder / "samples.npz")
+    return folder
+
+
+@pytest.fixture
+def study(prepared, tmp_path):
+    """Analyze the model, with registries and options of a test, in the same folder each time."""
+
+    def run(registries: Registries, **options) -> Study:
+        asked = {"settings": ("toy-int8",), "batch_size": BATCH, "layers": False, "costs": False, **options}
+        return analyze(
+            prepared / "one_dense.onnx",
+            data=str(prepared / "samples.npz"),
+            options=AnalyzeOptions(out=tmp_path / "toy.study", **asked),
+            registries=registries,
+        )
+
+    return run
+
+
+def trial_in(study: Study, runtime: str, setting: str = "toy-int8"):
+    return next(each for each in study.trials if (each.setting, each.runtime) == (setting, runtime))
+
+
+# Planning
+
+
+def planned(registries, **options):
+    plan = make_plan(AnalyzeOptions(**options), "ONNX", registries)
+    return {format_name: [each.name for each in members] for format_name, members in plan.by_format.items()}
+
+
+def test_the_float32_baseline_comes_along():
+    registries = with_hosts()
+    assert planned(registries, settings=("toy-int8",)) == {"toy": ["toy-float32", "toy-int8"]}
+    assert planned(registries, settings=("toy-*",)) == {"toy": ["toy-float32", "toy-int8"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param(
+            {"settings": ("toy-int9",)}, "there is no setting 'toy-int9'; did you mean 'toy-int8'", id="setting"
+        ),
+        pytest.param({"runtimes": ("attick",)}, "there is no runtime 'attick'; did you mean 'attic'?", id="runtime"),
+        pytest.param({"variants": {"toy-int8": Path("x")}}, "has the name of a setting", id="a row that is a setting"),
+        pytest.param({"variants": {"reference": Path("x")}}, "has the name of a setting", id="the reference"),
+    ],
+)
+def test_names_that_there_are_not(options, message):
+    registries = with_hosts(Host("attic").runtime())
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")):
+        make_plan(AnalyzeOptions(**options), "ONNX", registries)
+
+
+# Running and keeping
+
+
+def test_a_second_call_runs_nothing(study):
+    host = Host("attic")
+    registries = with_hosts(host.runtime())
+    first = study(registries, runtimes=("attic",))
+    assert trial_in(first, "attic").max_abs_from_python is None  # it was not asked for there
+    assert host.batches == BATCHES
+    again = study(registries, runtimes=("attic",))
+    assert host.batches == BATCHES
+    assert replace(again, created="", seconds={}) == replace(first, created="", seconds={})
+
+
+def test_an_added_runtime_costs_only_itself(study):
+    attic, cellar = Host("attic"), Host("cellar")
+    registries = with_hosts(attic.runtime(), cellar.runtime())
+    study(registries, runtimes=("attic",))
+    study(registries, runtimes=("attic", "cellar"))
+    assert (attic.batches, cellar.batches) == (BATCHES, BATCHES)
+
+
+def test_another_version_of_a_runtime_runs_again(study):
+    host = Host("attic")
+    study(with_hosts(host.runtime()), runtimes=("attic",))
+    study(with_hosts(host.runtime(environment=lambda _: {"toys": "2"})), runtimes=("attic",))
+    assert host.batches == 2 * BATCHES
+
+
+# Dying and resuming
+
+
+def dies_once_at(sample):
+    def before(host, start):
+        if start == sample and host.batches == sample // BATCH and not any(begin for _, begin in host.starts):
+            raise ChildDied("the process was ended by SIGKILL")
+
+    return before
+
+
+def test_a_run_that_died_goes_on_where_it_was(study):
+    host, whole = Host("attic", before=dies_once_at(2 * BATCH)), Host("cellar")
+    registries = with_hosts(host.runtime(), whole.runtime())
+    failed = trial_in(study(registries, runtimes=("attic", "cellar")), "attic")
+    assert (failed.status, failed.failure.reason) == ("failed", "the process was ended by SIGKILL")
+    done = study(registries, runtimes=("attic", "cellar"))
+    assert {begin for _, begin in host.starts} == {0, 2 * BATCH}
+    assert host.batches == BATCHES  # none twice
+    ours, theirs = (trial_in(done, name).outputs["y"] for name in ("attic", "cellar"))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+# What costs its own row
+
+
+def broken_scheme() -> toy_format.Format:
+    more = Setting("toy-broken", "toy", "broken", "no such scheme")
+    return replace(toy_format.FORMAT, settings=(*toy_format.FORMAT.settings, more))
+
+
+def test_a_conversion_that_fails_is_its_own_row(study):
+    base = with_hosts()
+    registries = replace(base, formats={**base.formats, "toy": broken_scheme()})
+    found = study(registries, settings=("toy-*",), runtimes=("python",))
+    assert {each.setting: each.status for each in found.trials} == {
+        "toy-float32": "measured",
+        "toy-int8": "measured",
+        "toy-broken": "failed",
+    }
+    failure = trial_in(found, "python", "toy-broken").failure
+    assert (failure.stage, failure.reason) == ("conversion", "toy files know no such scheme; leave it out")
+
+
+def unavailable(_):
+    raise RuntimeUnavailable("there is no attic here; build one")
+
+
+def test_a_runtime_that_is_not_there_is_its_own_row(study):
+    found = study(with_hosts(Host("attic").runtime(environment=unavailable)), runtimes=("python", "attic"))
+    assert trial_in(found, "python").status == "measured"
+    assert trial_in(found, "attic").failure.reason == "there is no attic here; build one"
+
+
+def lacks_an_op(_host, _start):
+    raise MissingOp("the attic has no Softmax")
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_an_op_that_a_runtime_lacks(fallback, study):
+    attic, cellar = Host("attic", before=lacks_an_op), Host("cellar")
+    registries = with_hosts(attic.runtime(fallback="cellar"), cellar.runtime())
+    trial = trial_in(study(registries, runtimes=("attic",), fallback=fallback), "attic")
+    if fallback:
+        assert (trial.ran_on, trial.notes[-1]) == ("cellar", "ran on cellar")
+    else:
+        assert trial.failure.reason == "the attic has no Softmax; --fallback tries it on cellar"
+
+
+def test_answers_that_are_not_finite_spoil_their_own_score(study):
+    spoiled = Host("attic", after=lambda values: values * np.float32("nan"))
+    found = study(with_hosts(spoiled.runtime()), runtimes=("python", "attic"))
+    assert trial_in(found, "attic").scores.non_finite == SCORED * CLASSES
+    assert trial_in(found, "python").scores.non_finite == 0
+
+
+def test_costs_of_a_toy(study):
+    found = study(with_hosts(Host("attic").runtime()), runtimes=("attic",), costs=True)
+    rows = Store(trial_in(found, "attic").outputs["y"].parents[4]).read_costs().rows
+    timed = next(each for each in rows if each.ran_on == "attic")
+    assert (timed.load_ms, timed.first_run_ms, timed.steady_median_ms) == (1, 2, 0.5)
+    assert (timed.peak_memory_bytes, timed.memory_reason) == (None, "a toy has none")
+
+
+def cannot_start(*_):
+    raise RuntimeUnavailable("its addon is gone; build it again")
+
+
+def test_a_process_that_cannot_be_started_is_timed_by_nobody(study):
+    """Whatever fails at the call itself, and not in what it gives on."""
+    registries = with_hosts(Host("attic").runtime(time=cannot_start), Host("cellar").runtime())
+    found = study(registries, runtimes=("attic", "cellar"), costs=True)
+    rows = Store(trial_in(found, "attic").outputs["y"].parents[4]).read_costs().rows
+    reasons = {each.ran_on: each.reason for each in rows if each.ran_on != "python"}
+    assert reasons == {"attic": "its addon is gone; build it again", "cellar": None}
+
+
+# Judging
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [
+        pytest.param(lambda values: values, "fits", id="the same answers"),
+        pytest.param(lambda values: np.roll(values, 1, axis=1), "breaks", id="every answer another"),
+        pytest.param(lambda values: values * np.float32("nan"), "breaks", id="no answers"),
+    ],
+)
+def test_a_verdict(after, outcome, study):
+    found = study(with_hosts(Host("attic", after=after).runtime()), runtimes=("attic",))
+    (setting,) = judge(found, Budget(max_accuracy_loss="5pt")).settings
+    assert (setting.setting, setting.outcome) == ("toy-int8", outcome)

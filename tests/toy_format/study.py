@@ -1,0 +1,117 @@
+"""A model that a toy file can hold, samples for it, and runtimes that do what a test tells them, in this process."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import toy_format
+from quantlab.formats import FORMATS
+from quantlab.registries import Registries
+from quantlab.runtimes import RUNTIMES, Job, Runtime
+from quantlab_converters import CONVERTERS
+from toy_format.execution import answer
+
+SAMPLES, INPUTS, CLASSES = 200, 12, 3
+
+WITH_TOY = Registries(
+    formats={**FORMATS, "toy": toy_format.FORMAT}, converters={**CONVERTERS, "toy": toy_format.CONVERTER}
+)
+
+
+def write_model(path: Path) -> None:
+    """One dense layer with a softmax, in ONNX."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    numbers = np.random.default_rng(0)
+    weights = {"kernel": numbers.normal(size=(INPUTS, CLASSES)), "bias": numbers.normal(size=CLASSES)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "kernel", "bias"], ["dense"], "dense"),
+            helper.make_node("Softmax", ["dense"], ["y"], "y", axis=1),
+        ],
+        "one_dense",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ("n", INPUTS))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("n", CLASSES))],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
+
+
+def write_samples(path: Path) -> None:
+    """Samples of every class, labelled by what the model of `write_model` says."""
+    numbers = np.random.default_rng(0)
+    kernel, bias = numbers.normal(size=(INPUTS, CLASSES)), numbers.normal(size=CLASSES)
+    x = np.random.default_rng(1).normal(size=(SAMPLES, INPUTS)).astype(np.float32)
+    np.savez(path, x=x, y=(x @ kernel + bias).argmax(axis=1))
+
+
+@dataclass(slots=True)
+class Host:
+    """A runtime in this process; it counts what it is asked."""
+
+    name: str
+    before: Callable[["Host", int], None] = lambda *_: None
+    """Called before each batch, with its first sample; what it raises ends the run."""
+    after: Callable[[np.ndarray], np.ndarray] = lambda values: values
+    """What becomes of a batch's answers."""
+    starts: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """How often each artifact was run from each sample on."""
+    batches: int = 0
+
+    def runtime(self, **more: Any) -> Runtime:
+        """As a registry has it."""
+        return Runtime(
+            **{
+                "name": self.name,
+                "description": "a toy",
+                "runs": lambda format_: format_.name == "toy",
+                "environment": lambda _: {"toys": "1"},
+                "run": self.run,
+                "time": self.time,
+                "start": None,
+                **more,
+            }
+        )
+
+    def run(self, job: Job, _: Any) -> Iterator[dict[str, Any]]:
+        """As a child does, batch by batch."""
+        self.starts[Path(job.artifact).parts[-4], job.start] += 1
+        yield {"type": "ready", "ran_on": self.name, "environment": {}}
+        (given,), (wanted,) = job.inputs, job.outputs
+        x = np.memmap(given.file, given.dtype, "r", given.offset, (job.stop, *given.shape))
+        y = np.memmap(wanted.file, wanted.dtype, "r+", wanted.offset, (job.stop, *wanted.shape))
+        for start in range(job.start, job.stop, job.batch_size):
+            self.before(self, start)
+            stop = min(start + job.batch_size, job.stop)
+            y[start:stop] = self.after(answer(job, x[start:stop])["y"])
+            self.batches += 1
+            yield {"type": "progress", "done": stop, "batch": stop - start, "seconds": 0.001}
+        yield {"type": "done"}
+
+    def time(self, *_: Any) -> Iterator[dict[str, Any]]:
+        """Always the same."""
+        yield {"type": "waiting"}
+        yield {"type": "ready", "ran_on": self.name, "environment": {}}
+        yield {
+            "type": "timed",
+            "load_ms": 1.0,
+            "first_run_ms": 2.0,
+            "runs_ms": [0.5] * 5,
+            "idle_memory_bytes": None,
+            "peak_memory_bytes": None,
+            "memory_reason": "a toy has none",
+        }
+        yield {"type": "done"}
+
+
+def with_hosts(*runtimes: Runtime) -> Registries:
+    """The toy format in Python and in some hosts."""
+    python = RUNTIMES["python"]
+    return Registries(
+        WITH_TOY.formats, {"python": python, **{each.name: each for each in runtimes}}, WITH_TOY.converters
+    )
