@@ -7,19 +7,10 @@ from quantlab.formats import FORMATS
 from quantlab.names import choose
 from quantlab.types import Setting
 
-__all__ = ["SETTINGS", "formats_of", "select_settings"]
+__all__ = ["SETTINGS", "select_settings"]
 
 SETTINGS: Mapping[str, Setting] = {setting.name: setting for each in FORMATS.values() for setting in each.settings}
 """Every setting by its name, in the order of the table."""
-
-
-def formats_of(target: str) -> tuple[str, ...]:
-    """The formats that are shipped to a target.
-
-    >>> formats_of("android")
-    ('tflite', 'onnx')
-    """
-    return tuple(name for name, each in FORMATS.items() if target in each.targets)
 
 
 def select_settings(asked: Sequence[str] | None, settings: Mapping[str, Setting] = SETTINGS) -> tuple[Setting, ...]:

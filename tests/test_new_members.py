@@ -1,13 +1,25 @@
 """What a new member of a family takes: a folder or file of its own, and a line; nothing of quantlab is edited here."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_format
 from toy_format.study import WITH_TOY, write_model, write_samples
 
-from quantlab.gate import accepted_figures, compare_with_lock, gather, judge, read_lock, recommend, write_lock
+from quantlab.errors import UsageError
+from quantlab.gate import (
+    accepted_figures,
+    compare_with_lock,
+    gather,
+    judge,
+    read_lock,
+    recommend,
+    settings_of_artifact,
+    write_lock,
+)
 from quantlab.runtimes import RUNTIMES
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
@@ -79,6 +91,30 @@ def test_a_format_is_judged_and_accepted(toy_study, tmp_path):
     lock = tmp_path / "quantlab.lock"
     write_lock(lock, accepted_figures([judged], [["toy-int8"]], {"max_accuracy_loss": "5pt"}))
     assert compare_with_lock(judged, read_lock(lock)).fits
+
+
+def test_a_format_counts_for_the_targets_that_it_names(toy_study):
+    shipped = replace(toy_format.FORMAT, targets=("android",))
+    registries = replace(WITH_TOY, formats={**WITH_TOY.formats, "toy": shipped})
+    budget = replace(BUDGET, target="android")
+    assert judge(toy_study.root, budget, registries=registries).fits
+    with pytest.raises(UsageError, match="the target 'android' takes tflite, onnx and the study has toy-int8"):
+        judge(toy_study.root, budget, registries=WITH_TOY)
+
+
+def test_an_artifact_is_known_by_its_own_reader(toy_study, tmp_path):
+    """Of what a converter leaves, only what is served is hashed."""
+    study = toy_study.read_study()
+    served = next(each.variant.path for each in study.trials if each.setting == "toy-int8")
+    (tmp_path / "out").mkdir()
+    shutil.copy(served, tmp_path / "out" / "model.toy")
+    (tmp_path / "out" / "log.txt").write_text("not served")
+    assert settings_of_artifact(tmp_path / "out", study, None, registries=WITH_TOY) == ("toy-int8",)
+
+
+def test_a_format_has_a_float32_baseline():
+    with pytest.raises(ValueError, match="'toy' has no float32 baseline; add the setting 'toy-float32'"):
+        replace(toy_format.FORMAT, settings=toy_format.FORMAT.settings[1:])
 
 
 def test_a_runtime(one_dense, tmp_path):

@@ -13,7 +13,8 @@ from timing_contract import check_runtime_dies_timed, check_runtime_times
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import FORMATS, describe_given
-from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, tensor_file
+from quantlab.processes import ChildPool
+from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, python, tensor_file
 from quantlab.runtimes.exchange import job_document, job_from
 from quantlab.types import ModelDescription, SampleSet, TensorSpec
 
@@ -294,3 +295,11 @@ def test_a_file_of_the_users_in_int8_takes_float_samples(file, shapes, draw, dat
 def test_a_job_is_the_same_on_the_other_side(python_job):
     job = python_job("crowded", "tflite")
     assert job_from(json.loads(json.dumps(job_document(job)))) == job
+
+
+@pytest.mark.starts_children
+def test_a_worker_prints_nothing_of_its_own(tmp_path):
+    """Its last words stand in the row of a variant that ends it."""
+    with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
+        assert list(python.ask({"request": "wait", "library": "json"}, pool)) == [{"type": "done"}]
+    assert (tmp_path / "shop" / "python.log").read_text() == ""

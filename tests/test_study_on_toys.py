@@ -226,5 +226,23 @@ def test_a_process_that_cannot_be_started_is_timed_by_nobody(study):
 )
 def test_a_verdict(after, outcome, study):
     found = study(with_hosts(Host("attic", after=after).runtime()), runtimes=("attic",))
-    (setting,) = judge(found, Budget(max_accuracy_loss="5pt")).settings
+    (setting,) = judge(found, Budget(max_accuracy_loss="5pt"), registries=with_hosts()).settings
     assert (setting.setting, setting.outcome) == ("toy-int8", outcome)
+
+
+def test_a_verdict_goes_by_the_metric_of_the_study(study):
+    found = study(with_hosts(), runtimes=("python",), metric="macro-f1")
+    assert found.metric == "macro-f1"
+    (setting,) = judge(found, Budget(max_accuracy_loss="5pt")).settings
+    assert setting.judgements[0].loss.metric == "macro-f1"
+    assert study(with_hosts(), runtimes=("python",)).metric is None
+
+
+def test_a_baseline_that_failed_is_not_taken_for_quantized(study):
+    """It has no variant that would tell."""
+    registries = with_hosts(Host("attic").runtime(environment=unavailable))
+    broken = replace(toy_format.CONVERTER, convert="toy_format.conversion:refuse")
+    registries = replace(registries, converters={**registries.converters, "toy": broken})
+    found = study(registries, settings=("toy-*",), runtimes=("python",))
+    verdict = judge(found, Budget(max_accuracy_loss="5pt"), registries=registries)
+    assert {each.setting: each.quantized for each in verdict.settings} == {"toy-float32": False, "toy-int8": True}

@@ -48,7 +48,9 @@ def analyze(
     limit: Annotated[int | None, typer.Option(min=1, help="Score at most this many samples, drawn, never cut.")] = None,
     seed: Seed = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples a call, where the artifact leaves it open.")] = 32,
-    metric: Annotated[str, typer.Option(help="auto (by the labels), similarity, or one of gate's.")] = "auto",
+    metric: Annotated[
+        str, typer.Option(help="auto (by the labels), similarity, or what gate judges: top1, macro-f1, mae, …")
+    ] = "auto",
     score_output: Annotated[
         str | None, typer.Option(help="The output that is scored, where there are several.")
     ] = None,

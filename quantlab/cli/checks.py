@@ -147,8 +147,11 @@ def _installed(package: str, failure: str | None) -> str:
     return found
 
 
-_BUNDLED = {each.javascript.label: each for each in FORMATS.values() if each.javascript}
-"""Library of the bundle → a format that it runs."""
+_BUNDLED: dict[str, Format] = {}
+"""Library of the bundle → the first format that it runs."""
+for _format in FORMATS.values():
+    if _format.javascript is not None:
+        _BUNDLED.setdefault(_format.javascript.label, _format)
 
 
 def _environment(format_: Format) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec
+from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 
-__all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
+__all__ = ["FLOAT32_ARTIFACT", "Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,10 @@ class Contents:
     """Bytes of stored weights by stored dtype; integers that are shapes or indices count as `int32` and `int64`."""
     notes: tuple[str, ...] = ()
     """What is wrong with it at first sight, as weights that are infinite."""
+
+
+FLOAT32_ARTIFACT = "float32"
+"""Under which option an executor of single ops finds the float32 artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,7 @@ class PythonExecutor:
     isolated: "PythonExecutor | None" = None
     """The same with each op by itself, fed with what the float32 graph feeds it; None where that cannot be had.
 
-    Its jobs have the float32 artifact among their options, as `float32`.
+    Its jobs have the float32 artifact among their options, as `FLOAT32_ARTIFACT`.
     """
 
 
@@ -109,10 +113,10 @@ class Format:
     javascript: JavaScriptExecutor | None = None
     """None where it runs in Python only."""
 
-    @property
-    def float32(self) -> Setting:
-        """The float32 baseline: the setting that quantizes nothing."""
-        return next(setting for setting in self.settings if not setting.quantized)
+    def __post_init__(self) -> None:
+        baseline = float32_of(self.name)
+        if baseline not in {setting.name for setting in self.settings}:
+            raise ValueError(f"the format '{self.name}' has no float32 baseline; add the setting '{baseline}'")
 
 
 def files_below(path: Path) -> list[Path]:

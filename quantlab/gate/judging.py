@@ -43,7 +43,13 @@ class Judged:
     trials: tuple[TrialEvidence, ...]
 
 
-def judge(study: Study | str | Path, budget: Budget, *, settings: Sequence[str] | None = None) -> Verdict:
+def judge(
+    study: Study | str | Path,
+    budget: Budget,
+    *,
+    settings: Sequence[str] | None = None,
+    registries: Registries = REAL,
+) -> Verdict:
     """Decide whether the settings of a study keep a budget, from its stored outputs.
 
     >>> import quantlab
@@ -54,16 +60,18 @@ def judge(study: Study | str | Path, budget: Budget, *, settings: Sequence[str] 
         study: A study, or its folder.
         budget: What may be lost, and where.
         settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
+        registries: The formats, runtimes and converters there are.
 
     Raises:
         UsageError: If a name is none of the study's, or a limit cannot be judged, as a loss without labels.
         StudyError: If there is no study, it is not whole, or too small to follow anything from.
     """
     if isinstance(study, Study):
-        return gather(study, budget, settings=settings).verdict
+        return gather(study, budget, settings=settings, registries=registries).verdict
     store = Store(Path(study))
     store.refuse_running()
-    return gather(store.read_study(), budget, settings=settings, name=name_of(store.root)).verdict
+    found = gather(store.read_study(), budget, settings=settings, name=name_of(store.root), registries=registries)
+    return found.verdict
 
 
 def name_of(folder: Path) -> str:
@@ -71,10 +79,17 @@ def name_of(folder: Path) -> str:
     return folder.resolve().name.removesuffix(".study")
 
 
-def gather(study: Study, budget: Budget, *, settings: Sequence[str] | None = None, name: str = "") -> Judged:
+def gather(
+    study: Study,
+    budget: Budget,
+    *,
+    settings: Sequence[str] | None = None,
+    name: str = "",
+    registries: Registries = REAL,
+) -> Judged:
     """The verdict with its evidence; see `judge`."""
     reference = _reference(study)
-    metrics = _metrics(reference, budget)
+    metrics = _metrics(reference, budget.metric or study.metric)
     resampling = Resampling(confidence=budget.confidence, seed=study.seed)
 
     def look(trial: Trial) -> TrialEvidence:
@@ -83,7 +98,7 @@ def gather(study: Study, budget: Budget, *, settings: Sequence[str] | None = Non
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         trials = tuple(pool.map(look, study.trials))
     name = name or Path(study.model.path).stem
-    verdict = decide(trials, budget, study=name, settings=settings)
+    verdict = decide(trials, budget, study=name, settings=settings, registries=registries)
     return Judged(study, replace(verdict, warnings=study.warnings), trials)
 
 
@@ -103,8 +118,8 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
     """
     store = Store(Path(study))
     store.refuse_running()
-    judged = gather(store.read_study(), budget, name=name_of(store.root))
-    found = choose(judged.trials, budget, study=judged.verdict.study)
+    judged = gather(store.read_study(), budget, name=name_of(store.root), registries=registries)
+    found = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
     return replace(
         found,
         verdict=replace(found.verdict, warnings=judged.study.warnings),
@@ -177,11 +192,11 @@ def _as_written(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _metrics(reference: ReferenceSamples, budget: Budget) -> tuple[PairedMetric, ...]:
+def _metrics(reference: ReferenceSamples, asked: str | None) -> tuple[PairedMetric, ...]:
     defaults = default_metrics(reference)
-    if budget.metric is None:
+    if asked is None:
         return defaults
-    chosen = paired_metric(budget.metric)
+    chosen = paired_metric(asked)
     return (chosen, *(each for each in defaults if each.name != chosen.name))
 
 

@@ -5,25 +5,29 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from quantlab.gate.targets import target_of
 from quantlab.gate.verdict import decide
+from quantlab.registries import REAL, Registries
 from quantlab.types import Budget, ClassLoss, Recommendation, SettingVerdict, TrialEvidence
 
 __all__ = ["choose"]
 
 
-def choose(trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "") -> Recommendation:
+def choose(
+    trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "", registries: Registries = REAL
+) -> Recommendation:
     """Choose among the settings of a study.
 
     Args:
         trials: As `decide` takes them.
         budget: What may be lost, and where.
         study: Its name.
+        registries: The formats, runtimes and converters there are.
 
     Raises:
         UsageError: As `decide`.
         StudyError: As `decide`.
     """
     given = tuple(trials)
-    verdict = decide(given, budget, study=study)
+    verdict = decide(given, budget, study=study, registries=registries)
     chosen = verdict.of(verdict.recommended) if verdict.recommended else None
     return Recommendation(
         verdict=verdict,
@@ -31,7 +35,7 @@ def choose(trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "") 
         front=_front(
             verdict.settings, {each.trial.setting for each in given if each.evidence and each.evidence.non_finite}
         ),
-        size_word=target_of(budget).size_word,
+        size_word=target_of(budget, registries).size_word,
         share_of_float32=_share(given, chosen, verdict.settings),
         losing_classes=_losing(given, {each.setting for each in verdict.settings}),
     )

@@ -6,18 +6,22 @@ from pathlib import Path
 from quantlab.errors import ArtifactError
 from quantlab.formats import artifact_sha256
 from quantlab.names import choose
+from quantlab.registries import REAL, Registries
 from quantlab.types import Study
 
 __all__ = ["settings_of_artifact"]
 
 
-def settings_of_artifact(path: Path, study: Study, settings: Sequence[str] | None) -> tuple[str, ...]:
+def settings_of_artifact(
+    path: Path, study: Study, settings: Sequence[str] | None, *, registries: Registries = REAL
+) -> tuple[str, ...]:
     """The settings of a study whose variant has the very bytes of an artifact.
 
     Args:
         path: A file, or a folder that holds nothing but what is served.
         study: What was judged.
         settings: Which of them may be meant, names and globs; None is every one.
+        registries: The formats there are, which tell what of a folder is served.
 
     Raises:
         ArtifactError: If there is no such artifact, or it is none of them; with its hash and theirs.
@@ -29,7 +33,7 @@ def settings_of_artifact(path: Path, study: Study, settings: Sequence[str] | Non
         for trial in study.trials
         if trial.variant is not None and trial.setting in meant
     }
-    actual = artifact_sha256(path)
+    actual = artifact_sha256(path, registries.formats)
     found = tuple(name for name, sha256 in known.items() if sha256 == actual)
     if not found:
         judged = ", ".join(f"{name} {sha256}" for name, sha256 in known.items()) or "nothing"

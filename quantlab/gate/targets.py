@@ -6,8 +6,7 @@ from typing import Literal
 
 from quantlab.errors import UsageError
 from quantlab.names import nearest
-from quantlab.runtimes import RUNTIMES
-from quantlab.settings import formats_of
+from quantlab.registries import REAL, Registries
 from quantlab.types import Budget, Variant
 
 __all__ = ["TARGETS", "Target", "target_of"]
@@ -30,56 +29,61 @@ class Target:
     """What is said behind a size."""
     beyond: tuple[str, ...]
     """What no runtime here stands for, in words."""
+    any_of: bool = False
+    """Whether one of its runtimes is enough, so that the others are not missed."""
 
     def size_of(self, variant: Variant) -> int:
         """Bytes that the target transfers."""
         return variant.gzip_bytes if self.transfer == "gzip_bytes" else variant.size_bytes
 
 
-def _runtimes_of(target: str) -> tuple[str, ...]:
-    return tuple(name for name, each in RUNTIMES.items() if target in each.targets)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is known of a target, whatever formats and runtimes there are."""
+
+    transfer: Transfer
+    size_word: str
+    beyond: tuple[str, ...] = ()
+    any_of: bool = False
+    """Whether one runtime that stands for it is enough, so that the others are not missed."""
 
 
-TARGETS: Mapping[str, Target] = {
-    target.name: target
-    for target in (
-        Target(
-            "web",
-            formats_of("web"),
-            _runtimes_of("web"),
-            "gzip_bytes",
-            "gzipped",
-            ("browsers other than Chromium",),
-        ),
-        Target(
-            "web-mobile",
-            formats_of("web-mobile"),
-            _runtimes_of("web-mobile"),
-            "gzip_bytes",
-            "gzipped",
-            ("a phone's GPU",),
-        ),
-        Target("node", formats_of("node"), ("node-*",), "size_bytes", "on disk", ()),
-        Target(
-            "android",
-            formats_of("android"),
-            _runtimes_of("android"),
-            "size_bytes",
-            "raw",
-            ("a phone's GPU and NPU delegates",),
-        ),
-        Target("any", None, ("*",), "gzip_bytes", "gzipped", ()),
-    )
+_PLACES: Mapping[str, _Place] = {
+    "web": _Place("gzip_bytes", "gzipped", ("browsers other than Chromium",)),
+    "web-mobile": _Place("gzip_bytes", "gzipped", ("a phone's GPU",)),
+    "node": _Place("size_bytes", "on disk", any_of=True),
+    "android": _Place("size_bytes", "raw", ("a phone's GPU and NPU delegates",)),
 }
-"""Every target by its name."""
 
 
-def target_of(budget: Budget) -> Target:
+def targets_of(registries: Registries) -> dict[str, Target]:
+    """Every target by its name; formats and runtimes say themselves what they are shipped to and stand for."""
+    found = {
+        name: Target(
+            name,
+            tuple(each.name for each in registries.formats.values() if name in each.targets),
+            tuple(each.name for each in registries.runtimes.values() if name in each.targets),
+            place.transfer,
+            place.size_word,
+            place.beyond,
+            place.any_of,
+        )
+        for name, place in _PLACES.items()
+    }
+    return {**found, "any": Target("any", None, ("*",), "gzip_bytes", "gzipped", ())}
+
+
+TARGETS: Mapping[str, Target] = targets_of(REAL)
+"""Every target by its name, of the real formats and runtimes."""
+
+
+def target_of(budget: Budget, registries: Registries = REAL) -> Target:
     """The target that a budget names.
 
     Raises:
         UsageError: If there is none of that name.
     """
-    if budget.target not in TARGETS:
-        raise UsageError(f"there is no target '{budget.target}'; {nearest(budget.target, TARGETS)}")
-    return TARGETS[budget.target]
+    known = targets_of(registries)
+    if budget.target not in known:
+        raise UsageError(f"there is no target '{budget.target}'; {nearest(budget.target, known)}")
+    return known[budget.target]

@@ -1,14 +1,15 @@
 """The verdict: every setting in every runtime that counts, against every limit of the budget."""
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate.criteria import CRITERIA, Finding
 from quantlab.gate.targets import Target, target_of
 from quantlab.names import choose, nearest
-from quantlab.settings import SETTINGS
-from quantlab.types import SEVERITY, Budget, Judgement, SettingVerdict, TrialEvidence, Verdict
+from quantlab.registries import REAL, Registries
+from quantlab.types import SEVERITY, Budget, Judgement, Setting, SettingVerdict, TrialEvidence, Verdict
 
 __all__ = ["decide"]
 
@@ -16,7 +17,12 @@ _FEWEST = 10
 
 
 def decide(
-    trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "", settings: Sequence[str] | None = None
+    trials: Iterable[TrialEvidence],
+    budget: Budget,
+    *,
+    study: str = "",
+    settings: Sequence[str] | None = None,
+    registries: Registries = REAL,
 ) -> Verdict:
     """Decide about every setting, and recommend the smallest that fits in every runtime that counts.
 
@@ -29,6 +35,7 @@ def decide(
         budget: What may be lost, and where.
         study: Its name, told in the verdict.
         settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
+        registries: The formats, runtimes and converters there are.
 
     Raises:
         UsageError: If a setting, runtime or target is none of the study's, or a limit cannot be judged, as a loss of
@@ -36,11 +43,11 @@ def decide(
         StudyError: If there are too few samples or a single class, from which nothing follows.
     """
     known = [each for each in trials if each.trial.requested]
-    target = target_of(budget)
-    judged = _judged(known, target, settings)
-    runtimes = _runtimes_that_count(known, budget, target)
+    target = target_of(budget, registries)
+    terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
+    judged = _judged(known, terms, settings)
     _refuse_too_little(known)
-    verdicts = tuple(_judge_setting(name, judged[name], known, budget, runtimes) for name in judged)
+    verdicts = tuple(_judge_setting(name, judged[name], known, terms) for name in judged)
     if settings is None and not any(each.quantized for each in verdicts):
         raise UsageError(
             f"{', '.join(judged)} is all that is judged, and nothing of it is quantized; name it with --setting, or "
@@ -55,8 +62,27 @@ def decide(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What settings are judged by."""
+
+    budget: Budget
+    target: Target
+    runtimes: Sequence[str]
+    """Those that count."""
+    known: Mapping[str, Setting]
+    """Every setting there is."""
+
+    def format_of(self, name: str, given: Sequence[TrialEvidence]) -> str:
+        """A setting's format; empty where neither a variant nor the setting is known."""
+        variant = next((each.trial.variant for each in given if each.trial.variant), None)
+        if variant is not None:
+            return variant.format
+        return self.known[name].format if name in self.known else ""
+
+
 def _judged(
-    known: Sequence[TrialEvidence], target: Target, settings: Sequence[str] | None
+    known: Sequence[TrialEvidence], terms: _Terms, settings: Sequence[str] | None
 ) -> dict[str, list[TrialEvidence]]:
     """Setting → its trials, in the order of the table."""
     by_setting: dict[str, list[TrialEvidence]] = {}
@@ -64,9 +90,14 @@ def _judged(
         by_setting.setdefault(each.trial.setting, []).append(each)
     if settings is not None:
         chosen = choose("setting of this study", settings, list(by_setting))
-        _refuse_other_formats(chosen, target)
+        _refuse_other_formats(chosen, terms)
         return {name: by_setting[name] for name in chosen}
-    found = {name: given for name, given in by_setting.items() if _of_target(name, given, target)}
+    target = terms.target
+    found = {
+        name: given
+        for name, given in by_setting.items()
+        if target.formats is None or terms.format_of(name, given) in target.formats
+    }
     if not found:
         formats = ", ".join(target.formats or ())
         raise UsageError(
@@ -76,25 +107,15 @@ def _judged(
     return found
 
 
-def _refuse_other_formats(chosen: Iterable[str], target: Target) -> None:
+def _refuse_other_formats(chosen: Iterable[str], terms: _Terms) -> None:
+    target = terms.target
     for name in chosen:
-        setting = SETTINGS.get(name)
+        setting = terms.known.get(name)
         if setting is not None and target.formats is not None and setting.format not in target.formats:
             raise UsageError(
                 f"the setting '{name}' and the target '{target.name}' contradict each other: it takes "
                 f"{', '.join(target.formats)}; leave one of them out"
             )
-
-
-def _of_target(name: str, given: Sequence[TrialEvidence], target: Target) -> bool:
-    return target.formats is None or _format(name, given) in target.formats
-
-
-def _format(name: str, given: Sequence[TrialEvidence]) -> str:
-    variant = next((each.trial.variant for each in given if each.trial.variant), None)
-    if variant is not None:
-        return variant.format
-    return SETTINGS[name].format if name in SETTINGS else ""
 
 
 def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target: Target) -> tuple[str, ...]:
@@ -133,15 +154,16 @@ def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
 
 
 def _judge_setting(
-    name: str, given: Sequence[TrialEvidence], known: Sequence[TrialEvidence], budget: Budget, runtimes: Sequence[str]
+    name: str, given: Sequence[TrialEvidence], known: Sequence[TrialEvidence], terms: _Terms
 ) -> SettingVerdict:
-    target = target_of(budget)
+    budget, target = terms.budget, terms.target
     variant = next((each.trial.variant for each in given if each.trial.variant), None)
     by_runtime = {each.trial.runtime: each for each in given}
+    own = terms.format_of(name, given)
     # A runtime that runs no file of the format has no say about it.
-    same_format = {each.trial.runtime for each in known if _format(each.trial.setting, [each]) == _format(name, given)}
-    counting = [runtime for runtime in runtimes if runtime in same_format]
-    setting = SETTINGS.get(name)
+    same_format = {each.trial.runtime for each in known if terms.format_of(each.trial.setting, [each]) == own}
+    counting = [runtime for runtime in terms.runtimes if runtime in same_format]
+    setting = terms.known.get(name)
     return SettingVerdict(
         setting=name,
         quantized=not variant.is_float32 if variant else setting.quantized if setting else True,
@@ -180,5 +202,6 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
 
 def _untested(known: Sequence[TrialEvidence], target: Target, budget: Budget) -> tuple[str, ...]:
     ran = {each.trial.runtime for each in known}
-    wanted = () if budget.runtimes is not None else tuple(name for name in target.runtimes if "*" not in name)
+    missed = budget.runtimes is None and not target.any_of
+    wanted = tuple(name for name in target.runtimes if "*" not in name) if missed else ()
     return (*(name for name in wanted if name not in ran), *target.beyond)

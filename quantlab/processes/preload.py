@@ -9,7 +9,10 @@ from quantlab.processes.process import Preload
 
 __all__ = ["CONVERTERS", "CONVERTERS_WITHOUT_TENSORFLOW", "WORKERS", "WORKERS_WITHOUT_TENSORFLOW", "warm_up_workers"]
 
-WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", "quantlab.worker.main"))
+_WORKER = ("reference", "tapping", "timing", "graph_taps", "litert", "onnx_runtime", "tfjs_graph", "tfjs_layers")
+"""What `quantlab.worker.main` imports, and what executors are in; not itself, since a child runs it anew."""
+
+WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", *(f"quantlab.worker.{name}" for name in _WORKER)))
 """For workers that run artifacts which TensorFlow has no part in."""
 
 WORKERS = Preload(

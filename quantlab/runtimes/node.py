@@ -78,7 +78,7 @@ class _Native:
     """A library that calls this machine's own kernels, which is not bundled."""
 
     versions: Callable[[JavaScriptExecutor], dict[str, str]]
-    """Format → versions and flags that its outputs depend on, beside those of Node.js.
+    """Executor → versions and flags that its outputs depend on, beside those of Node.js.
 
     Raises RuntimeUnavailable, with the way out, where it is missing.
     """

@@ -53,7 +53,7 @@ class Session(Protocol):
 
 
 def graph_taps(job: Job, pool: ChildPool) -> tuple[TapSpec, ...]:
-    """Every tensor inside a graph-model, or inside the reference's graph (`format` is `reference-graph`)."""
+    """Every tensor inside a graph-model, or inside the reference's graph (see `python.REFERENCE`)."""
     request = {"request": "list-taps", "job": job_document(job)}
     said = python.answer(request, "taps", pool, lane=_lane(job, pool))
     return tuple(_spec(each) for each in said["taps"])

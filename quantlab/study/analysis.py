@@ -25,7 +25,7 @@ from quantlab.study.overlap import refuse_overlap
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
-from quantlab.study.task import choose_scoring, refuse_unknown_metric
+from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
 from quantlab.study.warnings import (
     broken_parity,
     near_chance,
@@ -189,6 +189,7 @@ class _Analysis:
                 *near_chance(scoring, scores),
             ),
             versions=_versions(self.context.registries),
+            metric=judged_metric(self.context.options.metric),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

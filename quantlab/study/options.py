@@ -32,7 +32,7 @@ class AnalyzeOptions:
     batch_size: int = 32
     """Samples a call, where the artifact leaves it open."""
     metric: str = "auto"
-    """`auto`, `top1`, `mae`, `rmse` or `similarity`."""
+    """`auto`, `similarity`, or one that a loss is judged by: `top1`, `macro-f1`, `mae`, …"""
     score_output: str | None = None
     """Which output is scored; needed where the model has several."""
     fallback: bool = False

@@ -14,7 +14,7 @@ from quantlab.samples import check_labels
 from quantlab.statistics import PAIRED_METRICS
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
-__all__ = ["METRICS", "Scoring", "choose_scoring", "refuse_unknown_metric"]
+__all__ = ["METRICS", "Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric"]
 
 _TASKS: Mapping[str, Task | None] = {"classes": "classification", "numbers": "regression", "labels": None}
 """What a metric needs → the task that it stands for; None goes by the labels."""
@@ -99,3 +99,8 @@ def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
     if labels is None:
         return "similarity" if metric == "auto" else "classification"  # which is refused for want of labels
     return "classification" if labels.dtype.kind in "iu" else "regression"
+
+
+def judged_metric(metric: str) -> str | None:
+    """The metric that was asked for, where it is one that a loss of can be judged."""
+    return metric if metric in PAIRED_METRICS else None

@@ -82,7 +82,7 @@ class OpenedModel:
 REFERENCE = "reference"
 """How the reference's row is called, which no variant may be."""
 
-NARROW_DTYPES = frozenset({"float16", "bfloat16", "int8", "uint8", "uint16", "int16", "int4", "uint4"})
+NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"})
 """What weights are stored in where less than float32 is kept of them."""
 
 PYTHON = "python"
@@ -393,6 +393,8 @@ class Study:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall time of each phase."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
+    """What a budget is judged by where it names no metric; None goes by the task."""
     created: str = ""
     """ISO 8601, UTC."""
     schema: int = 1

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.formats import FLOAT32_ARTIFACT
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.worker.tapping import Tapped
@@ -197,9 +198,9 @@ def tap_tfjs(job: Job, taps: Sequence[str]) -> Tapped:
 def tap_isolated(job: Job, taps: Sequence[str]) -> Tapped:
     """Each node of a graph-model by itself: with its own weights, fed with what the float32 graph feeds it.
 
-    The outputs are those of the float32 graph, whose folder `options["float32"]` names.
+    The outputs are those of the float32 graph, whose folder `options[FLOAT32_ARTIFACT]` names.
     """
-    graph = _isolated(graph_def(Path(job.options["float32"])), graph_def(Path(job.artifact)))
+    graph = _isolated(graph_def(Path(job.options[FLOAT32_ARTIFACT])), graph_def(Path(job.artifact)))
     return _tapped(
         _imported(graph),
         [each.tensor for each in job.inputs],

@@ -26,9 +26,10 @@ _UNTOLD = "this system does not tell how much memory a process held at most"
 def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit) -> None:
     """Load a variant and run it as planned; says `ready`, now and then `progress`, and `timed`."""
     importlib.import_module(job.python.library)
+    load = imported(job.python.load)
     memory = MemoryCount()
     began = time.perf_counter()
-    execution = imported(job.python.load)(job)
+    execution = load(job)
     load_ms = 1000 * (time.perf_counter() - began)
     emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
     clock = _alive(lambda: _seconds(execution.call, batch), emit, job.batch_size)

@@ -21,6 +21,12 @@ def convert(request: ConversionRequest) -> Iterator[str]:
             np.savez(file, kernel=stored, bias=bias, scale=scale)
 
 
+def refuse(request: ConversionRequest) -> Iterator[str]:
+    for scheme in request.schemes:
+        yield scheme
+        raise ConversionError("nothing is converted today; come again")
+
+
 def _dense(source: Path) -> tuple[np.ndarray, np.ndarray]:
     import onnx
     from onnx import numpy_helper

@@ -5,19 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from quantlab.formats import Format, PythonExecutor
+from quantlab.formats import FLOAT32_ARTIFACT, Format, PythonExecutor
 from quantlab.runtimes import Job, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.python import REFERENCE
 from quantlab.runtimes.taps import Session, graph_taps, open_child, open_python
 from quantlab.study.context import Context
-from quantlab.types import AGAINST_FLOAT32, OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
+from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
 
 __all__ = ["SessionInputs", "TappedVariant", "list_variant_taps", "open_isolated", "open_reference", "open_variant"]
-
-
-_FLOAT32 = AGAINST_FLOAT32
-"""Under which an executor of single ops finds the float32 artifact (see `PythonExecutor.isolated`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +149,7 @@ def open_isolated(feed: SessionInputs, variant: Variant, float32: Variant, taps:
     executor = feed.format(variant.format).python.isolated
     if executor is None:
         raise ValueError(f"nothing runs single ops of the format '{variant.format}'")
-    where = {_FLOAT32: str(float32.path.absolute())}
+    where = {FLOAT32_ARTIFACT: str(float32.path.absolute())}
     job = feed.job(str(variant.path.absolute()), variant, where, executor)
     weighted = {tap.name for tap in graph_taps(job, feed.context.pool)}
     names = [name for name in _readable(taps) if name in weighted]
