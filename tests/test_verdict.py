@@ -379,7 +379,8 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"target": "node"}},
             UsageError,
             (
-                "the target 'node' counts node-wasm, node-cpu, node-native and the study ran in python; run 'quantlab analyze' "
+                "the target 'node' counts node-wasm, node-cpu, node-native "
+                "and the study ran in python; run 'quantlab analyze' "
                 "again with --runtimes, or name those that count with --runtimes here"
             ),
             id="a target that was not run",
