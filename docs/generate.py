@@ -304,7 +304,7 @@ def _yes(value: bool) -> str:
 
 
 def json_page() -> str:
-    """The keys of a trial's row, as the renderer's docstring has them, and those of the rows inside."""
+    """The keys of a trial's row, as the rendering's docstring has them, and those of the rows inside."""
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
     parts = ["# The rows as JSON and CSV", intro, _after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", _after_first_line(verdict_document)]

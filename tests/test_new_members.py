@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_format
-from toy_format.study import WITH_TOY, write_model, write_samples
+from toy_format.study import WITH_TOY, kernel_and_bias, write_model, write_samples
 
 from quantlab.errors import UsageError
 from quantlab.gate import (
@@ -21,6 +21,10 @@ from quantlab.gate import (
     write_lock,
 )
 from quantlab.runtimes import RUNTIMES
+from quantlab.samples.opening import FILE_LOADERS
+from quantlab.samples.source import HeldTensor, Source
+from quantlab.statistics import PAIRED_METRICS, PairedMetric
+from quantlab.statistics.paired import Flips
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget
@@ -135,3 +139,55 @@ def test_a_runtime(one_dense, tmp_path):
     there = next(each for each in study.trials if each.runtime == "toy-host")
     assert (there.ran_on, there.max_abs_from_python, there.notes) == ("toy-host", 0, ("seen by a toy",))
     assert np.isfinite(there.scores.sqnr_db) or there.scores.max_abs_error < 1e-5
+
+
+def test_a_metric(one_dense, tmp_path, monkeypatch):
+    """Right, and sure of it: an entry in the table, and `analyze` and the gate take it by name."""
+
+    def compare(reference, candidate):
+        return Flips.of(
+            *(side.classes.right & (np.asarray(side.outputs).max(axis=1) > 0.9) for side in (reference, candidate))
+        )
+
+    monkeypatch.setitem(PAIRED_METRICS, "sure-top1", PairedMetric("sure-top1", "higher", "pt", "classes", compare))
+    options = AnalyzeOptions(
+        settings=("toy-int8",), runtimes=("python",), metric="sure-top1", out=tmp_path / "toy.study", layers=False
+    )
+    samples = f"{one_dense / 'samples.npz'}"
+    study = analyze(one_dense / "one_dense.onnx", data=samples, options=options, registries=WITH_TOY)
+    (judged,) = judge(tmp_path / "toy.study", Budget(max_accuracy_loss="100pt"), registries=WITH_TOY).settings
+    loss = judged.deciding.loss
+    kernel, bias = kernel_and_bias()
+    logits = np.load(study.samples.input_file("x")) @ kernel + bias
+    sure = 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1) > 0.9
+    assert (loss.metric, loss.n, loss.reference) == ("sure-top1", len(sure), pytest.approx(100 * sure.mean()))
+    assert 0 < loss.reference < 100
+
+
+def test_a_loader(one_dense, tmp_path, monkeypatch):
+    """Samples a line, in a text file: an entry by its suffix, and the same figures as from the arrays."""
+
+    def open_text(path, *, text, inputs):
+        rows = np.loadtxt(path, dtype=np.float32)
+        (spec,) = inputs
+        held = (HeldTensor(spec.name, rows[:, :-1].shape, rows.dtype),)
+        labels = rows[:, -1].astype(np.int64)
+        return Source(text, len(rows), held, labels, lambda indices: iter([{spec.name: rows[indices, :-1]}]))
+
+    with np.load(one_dense / "samples.npz") as arrays:
+        np.savetxt(tmp_path / "samples.rows", np.column_stack([arrays["x"], arrays["y"]]), fmt="%.9g")
+    monkeypatch.setitem(FILE_LOADERS, ".rows", open_text)
+    studies = [
+        analyze(
+            one_dense / "one_dense.onnx",
+            data=f"{data}",
+            options=AnalyzeOptions(
+                settings=("toy-int8",), runtimes=("python",), out=tmp_path / data.suffix[1:], layers=False, costs=False
+            ),
+            registries=WITH_TOY,
+        )
+        for data in (tmp_path / "samples.rows", one_dense / "samples.npz")
+    ]
+    ours, theirs = ([trial.scores for trial in study.trials] for study in studies)
+    assert ours == theirs
+    assert all(scores.top1 is not None for scores in ours)

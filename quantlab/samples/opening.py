@@ -22,6 +22,9 @@ from quantlab.types import Preprocessing, SampleSet, TensorSpec
 ACCEPTED = "a .npz file, a .npy file, a folder of images, or module:function"
 """What a calibration set may be, for messages and help."""
 
+FILE_LOADERS = {".npz": open_npz, ".npy": open_npy}
+"""Suffix of a file → what opens it."""
+
 _LOADER = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
@@ -86,8 +89,8 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
     path = Path(text)
     if path.is_dir():
         source = open_images(path, text=text, inputs=inputs, preprocessing=options.preprocessing)
-    elif path.suffix in _FILES and path.exists():
-        source = _FILES[path.suffix](path, text=text, inputs=inputs)
+    elif path.suffix in FILE_LOADERS and path.exists():
+        source = FILE_LOADERS[path.suffix](path, text=text, inputs=inputs)
     elif _LOADER.fullmatch(text) and not path.exists():
         source = open_loader(text, inputs=inputs)
     else:
@@ -95,9 +98,6 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
     for spec, held in zip(inputs, source.tensors, strict=True):
         check_tensor(spec, held, text=text)
     return source if options.labels is None else _with_labels(source, options.labels)
-
-
-_FILES = {".npz": open_npz, ".npy": open_npy}
 
 
 def _unknown(path: Path, text: str) -> SamplesError:
@@ -108,7 +108,8 @@ def _unknown(path: Path, text: str) -> SamplesError:
     known = [
         each.name
         for each in path.parent.iterdir()
-        if not each.name.startswith(".") and (each.suffix in _FILES or (each.is_dir() and each.suffix != ".study"))
+        if not each.name.startswith(".")
+        and (each.suffix in FILE_LOADERS or (each.is_dir() and each.suffix != ".study"))
     ]
     return SamplesError(
         f"there is no '{text}', and a calibration set is {ACCEPTED}; {nearest_of_many(path.name, known)}"

@@ -14,17 +14,16 @@ from quantlab.samples import check_labels
 from quantlab.statistics import PAIRED_METRICS
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
-__all__ = ["METRICS", "Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric"]
+__all__ = ["Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric", "task_by_metric"]
 
 _TASKS: Mapping[str, Task | None] = {"classes": "classification", "numbers": "regression", "labels": None}
 """What a metric needs → the task that it stands for; None goes by the labels."""
 
-METRICS: Mapping[str, Task | None] = {
-    "auto": None,
-    **{name: _TASKS[metric.needs] for name, metric in PAIRED_METRICS.items()},
-    "similarity": "similarity",
-}
-"""Metric → what it compares; None, as for `auto`, goes by the labels."""
+
+def task_by_metric() -> dict[str, Task | None]:
+    """Metric → what it compares; None, as for `auto`, goes by the labels."""
+    judged = {name: _TASKS[metric.needs] for name, metric in PAIRED_METRICS.items()}
+    return {"auto": None, **judged, "similarity": "similarity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +87,13 @@ def refuse_unknown_metric(metric: str) -> None:
     Raises:
         UsageError: If there is none of that name.
     """
-    if metric not in METRICS:
-        raise UsageError(f"there is no metric '{metric}'; {nearest(metric, METRICS)}")
+    known = task_by_metric()
+    if metric not in known:
+        raise UsageError(f"there is no metric '{metric}'; {nearest(metric, known)}")
 
 
 def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
-    task = METRICS[metric]
+    task = task_by_metric()[metric]
     if task is not None:
         return task
     if labels is None:

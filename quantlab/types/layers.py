@@ -276,7 +276,7 @@ class SplitRow:
     measure: Literal["points", "rms"]
     """`points` of the metric, or `rms` of the output as projections on the whole error, mean(eᵢ·e) / RMS(e)."""
     preprocessing: float | None
-    """None until one was measured."""
+    """Always None: no study measures it yet, and the key is kept for one that does."""
     conversion: float | None
     """reference → the format's float32 variant in Python."""
     quantization: float | None

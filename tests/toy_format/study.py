@@ -22,13 +22,18 @@ WITH_TOY = Registries(
 )
 
 
+def kernel_and_bias() -> tuple[np.ndarray, np.ndarray]:
+    """Of the one layer, in float64; the right answer to every sample of `write_samples` is its greatest logit."""
+    numbers = np.random.default_rng(0)
+    return numbers.normal(size=(INPUTS, CLASSES)), numbers.normal(size=CLASSES)
+
+
 def write_model(path: Path) -> None:
     """One dense layer with a softmax, in ONNX."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    numbers = np.random.default_rng(0)
-    weights = {"kernel": numbers.normal(size=(INPUTS, CLASSES)), "bias": numbers.normal(size=CLASSES)}
+    weights = dict(zip(("kernel", "bias"), kernel_and_bias(), strict=True))
     graph = helper.make_graph(
         [
             helper.make_node("Gemm", ["x", "kernel", "bias"], ["dense"], "dense"),
@@ -44,8 +49,7 @@ def write_model(path: Path) -> None:
 
 def write_samples(path: Path) -> None:
     """Samples of every class, labelled by what the model of `write_model` says."""
-    numbers = np.random.default_rng(0)
-    kernel, bias = numbers.normal(size=(INPUTS, CLASSES)), numbers.normal(size=CLASSES)
+    kernel, bias = kernel_and_bias()
     x = np.random.default_rng(1).normal(size=(SAMPLES, INPUTS)).astype(np.float32)
     np.savez(path, x=x, y=(x @ kernel + bias).argmax(axis=1))
 
