@@ -30,7 +30,7 @@ from tabulate import tabulate
 from quantlab.demo import LOADER, MODEL
 from quantlab.processes import ChildPool, end_lasting_children
 from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, tensor_file
-from quantlab.runtimes._browser_tree import browser_processes
+from quantlab.runtimes.browser_tree import browser_processes
 from quantlab.store import Store
 
 PLACES = ("node-wasm", "chromium-wasm")

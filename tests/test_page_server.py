@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import pytest
 
-from quantlab.runtimes._page_server import Parent, Served, start_server
+from quantlab.runtimes.page_server import Parent, Served, start_server
 
 SECRET = b"nobody's business"
 

@@ -23,8 +23,8 @@ from quantlab import AnalyzeOptions, analyze
 from quantlab.formats import FORMATS
 from quantlab.processes import ChildPool, ChildStalled, end_lasting_children
 from quantlab.runtimes import RUNTIMES, Job, create_output, input_files
-from quantlab.runtimes._browser_tree import browser_processes
 from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
+from quantlab.runtimes.browser_tree import browser_processes
 from quantlab.runtimes.exchange import TensorFile, job_document, tensor_file
 from quantlab.runtimes.taps import graph_taps, open_child
 from quantlab.store import Store
@@ -502,7 +502,7 @@ Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40000")
 taken = socket.socket()
 taken.bind(("127.0.0.1", 0))
 taken.set_inheritable(True)
-os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes._chromium"])
+os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes.chromium"])
 """
 
 

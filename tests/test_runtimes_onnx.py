@@ -17,9 +17,9 @@ from quantlab.errors import RuntimeUnavailable, TrialError
 from quantlab.formats import FORMATS
 from quantlab.processes import ChildPool, end_lasting_children
 from quantlab.runtimes import RUNTIMES, Job, TimingPlan, create_output, node
-from quantlab.runtimes._browser_tree import browser_processes
-from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node
+from quantlab.runtimes.browser_tree import browser_processes
 from quantlab.runtimes.exchange import tensor_file
+from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node
 from quantlab.runtimes.taps import open_child
 from quantlab.types import TensorSpec
 

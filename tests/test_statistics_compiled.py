@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from quantlab.statistics import LayerError, _compiled
+from quantlab.statistics import LayerError, compiled
 
 SUM = """
 import numpy as np
 {before}
-from quantlab.statistics import LayerError, _compiled
+from quantlab.statistics import LayerError, compiled
 print(LayerError.of(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32), channels=True).error.sum_error)
-compare = _compiled.compare if hasattr(_compiled.compare, "_cache") else _compiled.compare.__wrapped__
+compare = compiled.compare if hasattr(compiled.compare, "_cache") else compiled.compare.__wrapped__
 print(type(compare._cache).__name__)
 """
 NOWHERE = "import numba.core.caching; numba.core.caching.CacheImpl._locator_classes = []"
@@ -49,9 +49,9 @@ def test_numba_is_not_loaded_before_a_layer_is_compared():
 
 def test_what_was_counted_before_an_interruption_is_not_counted_again():
     expected = LayerError.of(np.zeros(5), np.ones(5))
-    buckets = _compiled.take_buckets()
-    zeros, sevens = (_compiled.read_only(np.full(5, value)) for value in (0.0, 7.0))
-    _compiled.compare(zeros, sevens, 0, buckets)
+    buckets = compiled.take_buckets()
+    zeros, sevens = (compiled.read_only(np.full(5, value)) for value in (0.0, 7.0))
+    compiled.compare(zeros, sevens, 0, buckets)
     assert buckets.sum() == 5  # and whoever counted them went away
     assert LayerError.of(np.zeros(5), np.ones(5)) == expected
 
@@ -60,12 +60,12 @@ def test_buckets_are_empty_when_they_are_given_back():
     equal = np.arange(10, dtype=np.float32)
     LayerError.of(equal, equal)
     LayerError.of(equal, equal + np.float32([0, 1e-45, 1, 2, 0, 0, 3, np.nan, 0, 0]))
-    buckets = _compiled.take_buckets()
+    buckets = compiled.take_buckets()
     assert not buckets.any()
-    _compiled.give_back(buckets)
+    compiled.give_back(buckets)
 
 
-BIG = np.full(3 * _compiled.BLOCK, 9e151)
+BIG = np.full(3 * compiled.BLOCK, 9e151)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_leaves_the_range_of_float64_spoils_the_figures(baseline, candidate
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [1, 127, 128, 129, _compiled.BLOCK - 1, _compiled.BLOCK + 129])
+@pytest.mark.parametrize("size", [1, 127, 128, 129, compiled.BLOCK - 1, compiled.BLOCK + 129])
 def test_tensors_of_any_size_are_summed_whole(size, dtype):
     """Lanes, the rest of a row and the rest of a block: every element is in each sum once."""
     baseline = np.arange(size, dtype=dtype)

@@ -4,9 +4,9 @@ A converter runs in a process of its own (`convert_settings` starts it), since i
 since it needs oneDNN off where inference wants it on.
 """
 
-from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters._launch import Conversion, convert_settings, preloaded
-from quantlab_converters._table import CONVERTERS
+from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.launch import Conversion, convert_settings, preloaded
+from quantlab_converters.registry import CONVERTERS
 
 __all__ = [
     "CONVERTERS",

@@ -22,7 +22,7 @@ import numpy as np
 
 from quantlab.errors import ConversionError
 from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
-from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER", "OPSET"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from quantlab.errors import ConversionError
 from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_unknown_layers
 from quantlab.models import read_keras_config
-from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters._tfjs_weights import refuse_unquantizable
+from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER", "convert"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import ConversionError
-from quantlab_converters._converter import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 
 __all__ = ["CONVERTER", "convert"]
 

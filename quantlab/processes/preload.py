@@ -26,7 +26,7 @@ WORKERS = Preload(
 )
 """For workers that open models of TensorFlow and run its artifacts."""
 
-CONVERTERS_WITHOUT_TENSORFLOW = Preload(("quantlab_converters._table",))
+CONVERTERS_WITHOUT_TENSORFLOW = Preload(("quantlab_converters.registry",))
 """For the conversion of a model that is an artifact already."""
 
 CONVERTERS = Preload(

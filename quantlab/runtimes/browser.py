@@ -20,10 +20,10 @@ from pathlib import Path
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import Format
 from quantlab.processes import Child, ChildPool, Message, import_path
-from quantlab.runtimes._browser_tree import end_browser
-from quantlab.runtimes._bundle import bundle_environment
-from quantlab.runtimes._kept import ask_kept
+from quantlab.runtimes.browser_tree import end_browser
+from quantlab.runtimes.bundle import bundle_environment
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
+from quantlab.runtimes.kept import ask_kept
 
 __all__ = [
     "environment",
@@ -134,7 +134,7 @@ def _driver(pool: ChildPool) -> Child:
     """A process that starts a browser for the first job it is sent."""
     folder = _own_folder()
     return Child(
-        [sys.executable, "-P", "-m", "quantlab.runtimes._chromium"],
+        [sys.executable, "-P", "-m", "quantlab.runtimes.chromium"],
         log=pool.folder / "chromium.log",
         environment=_variables(folder),
         after=functools.partial(end_browser, folder),

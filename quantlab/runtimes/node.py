@@ -18,11 +18,11 @@ from pathlib import Path
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import Format, JavaScriptExecutor
 from quantlab.processes import Child, ChildPool, Lane, Message
-from quantlab.runtimes._bundle import DIST, bundle_environment, bundle_stamp
-from quantlab.runtimes._kept import ask_in_lane, ask_kept, ask_waiting
-from quantlab.runtimes._native_addon import addon_environment, find_addon, onednn, tfjs_node_version
-from quantlab.runtimes._onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
+from quantlab.runtimes.bundle import DIST, bundle_environment, bundle_stamp
 from quantlab.runtimes.exchange import Job, TimingPlan, javascript_from, job_document
+from quantlab.runtimes.kept import ask_in_lane, ask_kept, ask_waiting
+from quantlab.runtimes.native_addon import addon_environment, find_addon, onednn, tfjs_node_version
+from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 
 __all__ = ["BUNDLE", "environment", "environment_native", "find_node", "read", "run", "start", "time"]
 

@@ -14,9 +14,9 @@ from typing import Any
 from quantlab.errors import QuantlabError, TrialError
 from quantlab.formats import Format, PythonExecutor
 from quantlab.processes import Child, ChildPool, Lane, Message, PythonModule, python_environment
-from quantlab.runtimes._kept import ask_waiting
-from quantlab.runtimes._native_addon import onednn
 from quantlab.runtimes.exchange import Job, TimingPlan, job_document
+from quantlab.runtimes.kept import ask_waiting
+from quantlab.runtimes.native_addon import onednn
 
 __all__ = [
     "REFERENCE",

@@ -1,6 +1,6 @@
 """How far one tensor inside a variant strays: everything a row of the layer table is made of, in one pass.
 
-The pass is compiled (`_compiled.py`): a whole MobileNetV2 holds seven million numbers a sample, and NumPy would go over
+The pass is compiled (`compiled.py`): a whole MobileNetV2 holds seven million numbers a sample, and NumPy would go over
 them fifteen times.
 """
 
@@ -18,7 +18,7 @@ from quantlab.statistics.tensors import TensorError, check_numbers
 from quantlab.types import Codes
 
 if TYPE_CHECKING:
-    from quantlab.statistics._compiled import Found
+    from quantlab.statistics.compiled import Found
 
 __all__ = ["ChannelSums", "LayerError"]
 
@@ -120,14 +120,14 @@ class LayerError(Sums):
         Raises:
             ValueError: If the shapes differ, or one holds something else than real numbers.
         """
-        from quantlab.statistics import _compiled  # which imports Numba
+        from quantlab.statistics import compiled  # which imports Numba
 
         check_same_shape(baseline, candidate)
         check_numbers(baseline=baseline, candidate=candidate)
         width = baseline.shape[-1] if channels and baseline.ndim > 1 and baseline.size else 0
         expected, actual = _flat_pair(baseline, candidate)
-        buckets = _compiled.take_buckets()
-        found = _compiled.compare(expected, actual, width, buckets)
+        buckets = compiled.take_buckets()
+        found = compiled.compare(expected, actual, width, buckets)
         _, zeros, *_, spoiled = found.counts.tolist()
         ends_baseline, ends_candidate, ends = (Range(*each) for each in found.ends.tolist())
         below, above = _count_saturated(actual, codes)
@@ -195,7 +195,7 @@ def _total(blocks: NDArray[np.float64]) -> float:
 
 def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both as flat vectors of one dtype: float32 where both are, else float64."""
-    from quantlab.statistics._compiled import read_only
+    from quantlab.statistics.compiled import read_only
 
     both_float32 = baseline.dtype == candidate.dtype == np.float32
     dtype = np.float32 if both_float32 else np.float64
@@ -207,7 +207,7 @@ def _count_saturated(actual: NDArray[Any], codes: Codes | None) -> tuple[int, in
     """Elements at the lowest code and at the highest; none are at a lowest code that stands for 0."""
     if codes is None:
         return 0, 0
-    from quantlab.statistics._compiled import count_beyond
+    from quantlab.statistics.compiled import count_beyond
 
     # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
     lowest = (codes.lowest + 0.5 - codes.zero_point) * codes.scale

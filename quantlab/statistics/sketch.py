@@ -75,11 +75,11 @@ class ErrorSketch(Sums):
     @staticmethod
     def of(errors: NDArray[Any]) -> "ErrorSketch":
         """Count errors of any shape, real numbers; their sign is dropped."""
-        from quantlab.statistics import _compiled  # which imports Numba
+        from quantlab.statistics import compiled  # which imports Numba
 
         flat = np.ascontiguousarray(errors, np.float64).reshape(-1)
-        buckets = _compiled.take_buckets()
-        zeros, non_finite, ends = _compiled.sketch(_compiled.read_only(flat), buckets)
+        buckets = compiled.take_buckets()
+        zeros, non_finite, ends = compiled.sketch(compiled.read_only(flat), buckets)
         return ErrorSketch.drained(
             buckets, Range(*ends.tolist()), finite=flat.size - non_finite, zeros=zeros, non_finite=non_finite
         )
@@ -87,10 +87,10 @@ class ErrorSketch(Sums):
     @staticmethod
     def drained(buckets: NDArray[np.int64], ends: Range, *, finite: int, zeros: int, non_finite: int) -> "ErrorSketch":
         """Make a sketch of what compiled loops counted; the buckets are of `take_buckets`, and given back."""
-        from quantlab.statistics import _compiled
+        from quantlab.statistics import compiled
 
-        first, counts = _compiled.drain(buckets, max(ends.greatest, 0.0), finite, zeros)
-        _compiled.give_back(buckets)
+        first, counts = compiled.drain(buckets, max(ends.greatest, 0.0), finite, zeros)
+        compiled.give_back(buckets)
         return ErrorSketch(zeros, non_finite, ends, first, counts)
 
     def __add__(self, other: Self) -> Self:

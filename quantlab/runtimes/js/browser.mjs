@@ -1,7 +1,7 @@
 /**
  * The entry for a page in Chromium: asks the server it came from for a job, works on it, and says how it went.
  *
- * The server, `quantlab/runtimes/_page_server.py`, names the job's files for the page (`artifact/…`, `input/0`,
+ * The server, `quantlab/runtimes/page_server.py`, names the job's files for the page (`artifact/…`, `input/0`,
  * `output/0`, `scratch`): all are addresses below the page's own. Tensors cross as raw bytes.
  */
 

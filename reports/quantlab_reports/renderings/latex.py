@@ -1,7 +1,7 @@
 """A table in LaTeX, for `booktabs`."""
 
 from quantlab_reports.model import Table
-from quantlab_reports.renderings._grid import grid
+from quantlab_reports.renderings.grid import grid
 
 __all__ = ["render"]
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from quantlab_reports.model import Table
-from quantlab_reports.renderings._grid import grid
+from quantlab_reports.renderings.grid import grid
 
 __all__ = ["render"]
 

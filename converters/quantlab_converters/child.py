@@ -1,4 +1,4 @@
-"""The process that converts: `python -m quantlab_converters._child`, answering one request after another.
+"""The process that converts: `python -m quantlab_converters.child`, answering one request after another.
 
 A request is a `ConversionRequest` as JSON; `convert` names the function that does it. Before a scheme is worked on the
 process says `{"type": "converting", "scheme": …}`, after it `{"type": "converted", "scheme": …, "seconds": …}`.
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from quantlab.processes import Emit, Message, imported, serve
-from quantlab_converters._converter import ConversionRequest
+from quantlab_converters.contract import ConversionRequest
 
 
 def _handle(message: Message, emit: Emit) -> None:

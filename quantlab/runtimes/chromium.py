@@ -1,4 +1,4 @@
-"""The program that runs jobs in Chromium: `python -m quantlab.runtimes._chromium`.
+"""The program that runs jobs in Chromium: `python -m quantlab.runtimes.chromium`.
 
 It reads job documents on standard input, a JSON object a line. It starts the browser for the first job, through
 Playwright, and keeps it. Each job has a server of its own for its page, and a browser context of its own: a fresh
@@ -26,9 +26,9 @@ from playwright.async_api import Browser, BrowserType, CDPSession, Error, async_
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from quantlab.processes import Message
-from quantlab.runtimes._browser_tree import end_browser, peak_memory_bytes
-from quantlab.runtimes._bundle import DIST
-from quantlab.runtimes._page_server import Parent, Served, start_server
+from quantlab.runtimes.browser_tree import end_browser, peak_memory_bytes
+from quantlab.runtimes.bundle import DIST
+from quantlab.runtimes.page_server import Parent, Served, start_server
 
 _CLOSE_SECONDS = 10.0
 """For a browser to close a page that has done its work."""

@@ -9,7 +9,7 @@ from typing import Any
 from quantlab.errors import QuantlabError
 from quantlab.processes import Child, ChildPool, Message, Preload, PythonModule, python_environment
 from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
-from quantlab_converters._converter import ConversionRequest, Converter
+from quantlab_converters.contract import ConversionRequest, Converter
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
 
@@ -89,7 +89,7 @@ def _attempt(pool: ChildPool, log: Path, converter: Converter, request: Conversi
 
 def _start(pool: ChildPool, log: Path, request: ConversionRequest) -> Child:
     return Child(
-        PythonModule("quantlab_converters._child", preloaded(request.format)),
+        PythonModule("quantlab_converters.child", preloaded(request.format)),
         log=log,
         environment=python_environment(onednn=False),
         temporary=pool.folder / "temporary",

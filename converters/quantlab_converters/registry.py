@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from quantlab_converters import onnx, tfjs, tfjs_layers, tflite
-from quantlab_converters._converter import Converter
+from quantlab_converters.contract import Converter
 
 CONVERTERS: Mapping[str, Converter] = {
     "tfjs": tfjs.CONVERTER,
