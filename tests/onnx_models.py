@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from quantlab.processes import imported
 from quantlab.settings import SETTINGS
 from quantlab_converters import CONVERTERS, ConversionRequest
 
@@ -141,7 +141,7 @@ def converted(
         work=folder / "work",
         format="onnx",
     )
-    assert list(imported(CONVERTERS["onnx"].convert)(request)) == list(schemes)
+    assert list(resolve_name(CONVERTERS["onnx"].convert)(request)) == list(schemes)
     return {f"onnx-{scheme}": folder / f"onnx-{scheme}" / "model.onnx" for scheme in schemes}
 
 

@@ -1,13 +1,13 @@
 """Converters: the contract over all of them, and what each says about models that its format cannot hold."""
 
 from dataclasses import replace
+from pkgutil import resolve_name
 
 import pytest
 from contracts import check_converter, convert
 
 from quantlab.errors import ConversionError
 from quantlab.formats import FORMATS, describe_variant
-from quantlab.processes import imported
 from quantlab_converters import CONVERTERS
 
 
@@ -28,7 +28,7 @@ def converted(format_name, request):
         folder.mkdir(parents=True)
     begun: dict[str, None] = {}  # as a set that keeps the order
     try:
-        for scheme in imported(CONVERTERS[format_name].convert)(request):
+        for scheme in resolve_name(CONVERTERS[format_name].convert)(request):
             begun[scheme] = None
     except ConversionError as error:
         *made, failed = begun

@@ -6,8 +6,9 @@ process says `{"type": "converting", "scheme": …}`, after it `{"type": "conver
 
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 
-from quantlab.processes import Emit, Message, imported, serve
+from quantlab.processes import Emit, Message, serve
 from quantlab_converters.contract import ConversionRequest
 
 
@@ -23,7 +24,7 @@ def _handle(message: Message, emit: Emit) -> None:
         format=message["format_of_source"],
     )
     began, previous = time.perf_counter(), None
-    for scheme in imported(message["convert"])(request):
+    for scheme in resolve_name(message["convert"])(request):
         now = time.perf_counter()
         if previous is not None and previous != scheme:
             emit({"type": "converted", "scheme": previous, "seconds": now - began})

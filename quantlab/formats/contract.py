@@ -1,6 +1,6 @@
 """What is known of a format: the contract of this family, from which every other table is derived."""
 
-import importlib
+import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,7 +131,6 @@ def later(name: str) -> Callable[..., Any]:
     """
 
     def call(*arguments: Any) -> Any:
-        module, _, function = name.partition(":")
-        return getattr(importlib.import_module(module), function)(*arguments)
+        return pkgutil.resolve_name(name)(*arguments)
 
     return call

@@ -11,7 +11,7 @@ from quantlab.processes.environment import import_path, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
 from quantlab.processes.process import Preload
-from quantlab.processes.serving import Emit, Message, describe, import_modules, imported, serve
+from quantlab.processes.serving import Emit, Message, describe, import_modules, serve
 from quantlab.processes.start import PythonModule
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "idle_children",
     "import_modules",
     "import_path",
-    "imported",
     "living_children",
     "python_environment",
     "serve",

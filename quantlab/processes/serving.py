@@ -12,7 +12,7 @@ from typing import Any
 from quantlab.errors import QuantlabError
 from quantlab.user_modules import look_in_current_folder
 
-__all__ = ["Emit", "Message", "describe", "import_modules", "imported", "serve"]
+__all__ = ["Emit", "Message", "describe", "import_modules", "serve"]
 
 Message = dict[str, Any]
 Emit = Callable[[Message], None]
@@ -87,9 +87,3 @@ def import_modules(names: Sequence[str]) -> None:
         finally:
             if os.getpid() != own:
                 os._exit(0)
-
-
-def imported(name: str) -> Any:
-    """What a request names as `module:function`: what a parent may not import, since it imports slow libraries."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)

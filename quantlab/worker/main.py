@@ -19,13 +19,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
-from quantlab.processes import Emit, Message, imported, serve
+from quantlab.processes import Emit, Message, serve
 from quantlab.runtimes.exchange import Job, TensorFile, TimingPlan, job_from
 from quantlab.worker.reference import open_once
 from quantlab.worker.tapping import Tapped, write_answer
@@ -63,7 +64,7 @@ class _Worker:
 
     def _probe(self, message: Message, emit: Emit) -> None:
         job = job_from(message["job"])
-        call = imported(job.python.load)(job).call
+        call = resolve_name(job.python.load)(job).call
         batch = _slices(_map_inputs(job), job.start, job.stop)
         first, again = call(batch), call(batch)
         _check_batch(first, job)
@@ -80,7 +81,7 @@ class _Worker:
 
     def _run(self, message: Message, emit: Emit) -> None:
         job = job_from(message["job"])
-        execution = imported(job.python.load)(job)
+        execution = resolve_name(job.python.load)(job)
         emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
         _run_batches(job, execution.call, emit)
 
@@ -94,14 +95,14 @@ class _Worker:
 
     def _list_taps(self, message: Message, emit: Emit) -> None:
         job = job_from(message["job"])
-        listed = imported(str(job.python.list_taps))(job)
+        listed = resolve_name(str(job.python.list_taps))(job)
         emit({"type": "taps", "taps": [asdict(tap) for tap in listed]})
 
     def _tap(self, message: Message, emit: Emit) -> None:
         session = message["session"]
         if session not in self._tapped:
             job = job_from(message["job"])
-            self._tapped[session] = (job, _map_inputs(job), imported(job.python.tap)(job, message["taps"]))
+            self._tapped[session] = (job, _map_inputs(job), resolve_name(job.python.tap)(job, message["taps"]))
         job, inputs, tapped = self._tapped[session]
         start, stop = int(message["start"]), int(message["stop"])
         outputs, taps = tapped.call(_slices(inputs, start, stop))

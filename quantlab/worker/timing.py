@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy.typing as npt
 
-from quantlab.processes import Emit, imported
+from quantlab.processes import Emit
 from quantlab.runtimes.exchange import Job, TimingPlan
 
 __all__ = ["MemoryCount", "peak_memory", "time_variant"]
@@ -26,7 +27,7 @@ _UNTOLD = "this system does not tell how much memory a process held at most"
 def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit) -> None:
     """Load a variant and run it as planned; says `ready`, now and then `progress`, and `timed`."""
     importlib.import_module(job.python.library)
-    load = imported(job.python.load)
+    load = resolve_name(job.python.load)
     memory = MemoryCount()
     began = time.perf_counter()
     execution = load(job)

@@ -23,6 +23,7 @@ FORMAT = Format(
     files=lambda path: [path],
     weights=later("toy_format.files:list_weights"),
     taps=later("toy_format.files:list_taps"),
+    ops=later("toy_format.files:list_ops"),
     python=PythonExecutor(
         load="toy_format.execution:load",
         library="numpy",

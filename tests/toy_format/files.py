@@ -7,7 +7,7 @@ import numpy as np
 
 from quantlab.errors import ArtifactError
 from quantlab.formats import Contents
-from quantlab.types import Port, StoredWeight, TapSpec
+from quantlab.types import OpRow, Port, StoredWeight, TapSpec
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -47,6 +47,14 @@ def list_weights(path: Path) -> Iterator[StoredWeight]:
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
     classes = read(path)["bias"].size
     return tuple(TapSpec(name, (None, classes), "float32", op) for name, op in (("dense", "MatMul"), ("y", "Softmax")))
+
+
+def list_ops(path: Path, setting: str) -> tuple[OpRow, ...]:
+    stored = read(path)["kernel"].dtype.name
+    return (
+        OpRow(setting, 0, "MatMul", 1, "float", stored, "dense"),
+        OpRow(setting, 1, "Softmax", 1, "float", "", "y"),
+    )
 
 
 def _stored(name: str, stored: np.ndarray, values: np.ndarray) -> StoredWeight:
