@@ -11,8 +11,7 @@ demo: .venv/installed
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: .venv/developing
-	$(PYTEST) --durations=25
-	$(BIN)/python -m tests.run_node_tests
+	$(BIN)/python -m tests.run_node_tests --beside $(PYTEST) --durations=25
 
 quick: .venv/developing
 	$(PYTEST) --quick

@@ -1,7 +1,13 @@
-"""Runs the JavaScript tests with the Node that quantlab uses: `python -m tests.run_node_tests`; `--types` runs tsc."""
+"""Runs the JavaScript tests with the Node that quantlab uses: `python -m tests.run_node_tests`.
+
+With `--types` it runs tsc instead. With `--beside COMMAND…` it runs a command meanwhile, and prints what the JavaScript
+tests said when both have ended: the tests in Python often wait, and leave a core to them.
+"""
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from quantlab.runtimes.node import BUNDLE, find_node
@@ -9,7 +15,7 @@ from quantlab.runtimes.node import BUNDLE, find_node
 JS = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js"
 
 
-def main() -> int:
+def main(words: Sequence[str]) -> int:
     if not (JS / "node_modules").is_dir() or not BUNDLE.is_file():
         print(
             "the JavaScript is not built here; 'python hatch_build.py' in the build environment makes it",
@@ -17,11 +23,29 @@ def main() -> int:
         )
         return 2
     program, _ = find_node()
-    types = [program, "node_modules/typescript/bin/tsc", "-p", "."]
+    if words == ["--types"]:
+        return subprocess.run([program, "node_modules/typescript/bin/tsc", "-p", "."], cwd=JS, check=False).returncode
     # Node's runner passes on the isolation of its parent's; the plain reporter closes with the counts.
     tests = [program, "--test", "--test-reporter=spec"]
-    return subprocess.run(types if "--types" in sys.argv else tests, cwd=JS, check=False).returncode
+    if words[:1] == ["--beside"]:
+        return _beside(tests, words[1:])
+    return subprocess.run(tests, cwd=JS, check=False).returncode
+
+
+def _beside(tests: Sequence[str], command: Sequence[str]) -> int:
+    """Exit status of the command, or of the tests where only they fail."""
+    with tempfile.TemporaryFile() as said, subprocess.Popen(tests, cwd=JS, stdout=said, stderr=said) as running:
+        try:
+            status = subprocess.run(command, check=False).returncode
+            running.wait()
+        except KeyboardInterrupt:  # the other programs have it too
+            return 130
+        finally:
+            running.kill()
+        said.seek(0)
+        sys.stdout.buffer.write(said.read())
+    return status or running.returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

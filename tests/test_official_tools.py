@@ -26,7 +26,7 @@ TFLITE = ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8", "
 @pytest.mark.parametrize(
     ("model", "data", "limit", "flatbuffers"),
     [
-        pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", 1000, TFLITE, id="Fashion-MNIST"),
+        pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", 500, TFLITE, id="Fashion-MNIST"),
         # TensorFlow takes four seconds for each TFLite file of it.
         pytest.param(
             "mlperf-tiny/kws_ref_model",
