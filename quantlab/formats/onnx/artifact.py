@@ -73,13 +73,13 @@ def recognizes(path: Path) -> bool:
 
 
 def options(path: Path) -> dict[str, Any]:
-    """One sample at a time: dynamic quantization finds one range for all that is in a batch."""
+    """Where the files of its larger tensors lie, whose names in the model are relative to its folder."""
     external = [
         {"path": file.relative_to(path.parent).as_posix(), "file": str(file.absolute())}
         for file in external_files(path)
         if file != path
     ]
-    return {"one_at_a_time": True, "external_data": external}
+    return {"external_data": external}
 
 
 def list_weights(path: Path) -> Iterator[StoredWeight]:

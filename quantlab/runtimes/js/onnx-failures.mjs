@@ -99,8 +99,8 @@ const OUT_OF_MEMORY = /std::bad_alloc|failed to allocate|without a word/i;
 
 /** @type {(text: string, runtime: string) => JobError} */
 function memoryFailure(text, runtime) {
-  return new JobError(`memory ran out in ONNX Runtime (${text}), and its WebAssembly has 4 GB at most; run fewer `
-    + `samples at once with --batch-size, or leave ${runtime} out with --runtimes`);
+  return new JobError(`memory ran out in ONNX Runtime (${text}), and its WebAssembly has 4 GB at most; leave `
+    + `${runtime} out with --runtimes`);
 }
 
 /** @param {unknown} error */

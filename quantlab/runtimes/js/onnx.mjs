@@ -1,9 +1,10 @@
 /**
  * Runs an `.onnx` file through ONNX Runtime, which the entry brings: onnxruntime-web's WebAssembly or onnxruntime-node.
  *
- * Inputs and outputs are found by their names in the file. Samples pass one at a time where an input's batch is fixed
- * at 1, or where the job's option `one_at_a_time` says so, as for dynamic quantization, whose ranges are those of all
- * that is run at once; else in whole batches. The option `external_data` names the files of its larger tensors.
+ * Samples pass one at a time, also where the file takes larger batches: dynamic quantization finds one range for all
+ * that is run at once, so that a sample's answer would depend on its neighbours. They are read and written batchwise
+ * all the same. Inputs and outputs are found by their names in the file. The job's option `external_data` names the
+ * files of its larger tensors.
  */
 
 import { bytesOf, floatsOf, isDType, viewOf } from './dtypes.mjs';
@@ -19,6 +20,7 @@ import { checkOutputShape, JobError } from './run.mjs';
 /** @typedef {import('onnxruntime-web').Tensor} Tensor */
 /** @typedef {import('onnxruntime-web').InferenceSession.ValueMetadata} Metadata */
 /** @typedef {Uint8Array<ArrayBuffer>[]} Inputs the bytes of each of the job's inputs */
+/** @typedef {Record<string, Tensor>} Tensors by their names in the file */
 
 /**
  * ONNX Runtime as an entry brings it.
@@ -35,22 +37,21 @@ import { checkOutputShape, JobError } from './run.mjs';
  * @property {Session} session
  * @property {Job} job
  * @property {Platform} platform
- * @property {boolean} single whether samples pass one at a time
  */
 
 /**
- * What one call of the model gave of one of the file's outputs.
+ * What the model gave for one sample at one of the file's outputs.
  * @typedef {{ shape: readonly number[], dtype: DType, bytes: Uint8Array<ArrayBuffer> }} Part
  */
 
-/** @typedef {Map<string, Part>} Call parts by the outputs' names in the file */
+/** @typedef {Map<string, Part>} Answer what it gave for one sample, by the outputs' names in the file */
 
 /**
  * What has become known of the taps.
  * @typedef {object} Known
  * @property {{ name: string, output: string }[]} readable those that can be read, in the job's order
  * @property {Map<string, string>} failed why the others cannot, by name
- * @property {Map<string, string>} shapes of one sample, by name
+ * @property {Map<string, readonly number[]>} shapes of the first sample, by name
  */
 
 /**
@@ -88,8 +89,8 @@ export async function openOnnx({ ort, provider, environment }, job, platform) {
     throw loadFailure(error, file, runtimeName(job, platform));
   });
   try {
-    const single = checkPorts(session, job) || job.options.one_at_a_time === true;
-    const loaded = { ort, session, job, platform, single };
+    checkPorts(session, job);
+    const loaded = { ort, session, job, platform };
     return {
       backend: job.backend,
       environment: { ...environment, backend: job.backend, threads: '1' },
@@ -127,41 +128,40 @@ async function readExternalData({ options }, platform) {
 }
 
 /**
- * Refuse a job that does not fit the file; whether the file takes one sample at a time.
- * @type {(session: Session, job: Job) => boolean}
+ * Refuse a job that does not fit the file.
+ * @type {(session: Session, job: Job) => void}
  */
 function checkPorts(session, job) {
-  const { inputMetadata, outputMetadata } = session;
-  const batches = inputMetadata.map((metadata) => checkInput(inputFor(job, metadata.name), metadata));
+  session.inputMetadata.forEach((metadata) => checkInput(inputFor(job, metadata.name), metadata));
   for (const { name, tensor } of job.inputs) {
     if (!session.inputNames.includes(tensor)) throw unnamed('input', name, tensor, session.inputNames);
   }
   for (const { name, tensor } of job.outputs) {
-    const found = outputMetadata.find((metadata) => metadata.name === tensor);
-    if (!found) throw unnamed('output', name, tensor, session.outputNames);
-    const reason = unreadableType(found);
+    const metadata = session.outputMetadata.find((output) => output.name === tensor);
+    if (!metadata) throw unnamed('output', name, tensor, session.outputNames);
+    const reason = unreadableType(metadata);
     if (reason) throw new JobError(`the output '${name}' cannot be compared: ${reason}`);
   }
-  return batches.includes(1);
 }
 
 /** @type {(job: Job, name: string) => TensorFile} */
 function inputFor(job, name) {
-  const found = job.inputs.find(({ tensor }) => tensor === name);
-  if (found) return found;
+  const input = job.inputs.find(({ tensor }) => tensor === name);
+  if (input) return input;
   throw new JobError(`the file's input '${name}' is fed by none of the model's inputs; the file was made from another `
     + 'model');
 }
 
 /** @type {(kind: string, name: string, tensor: string, names: readonly string[]) => JobError} */
 function unnamed(kind, name, tensor, names) {
-  return new JobError(`the ${kind} '${name}' is called '${tensor}' in the job, and the file's ${kind}s are `
-    + `${names.map((each) => `'${each}'`).join(', ')}; convert the model again`);
+  const quoted = names.map((inFile) => `'${inFile}'`).join(', ');
+  return new JobError(`the ${kind} '${name}' is called '${tensor}' in the job, and the file's ${kind}s are ${quoted}; `
+    + 'convert the model again');
 }
 
 /**
- * Refuse samples that an input does not take; the size of its batch, undefined where it is open.
- * @type {(input: TensorFile, metadata: Metadata) => number | undefined}
+ * Refuse samples that an input does not take one at a time.
+ * @type {(input: TensorFile, metadata: Metadata) => void}
  */
 function checkInput(input, metadata) {
   if (!metadata.isTensor) {
@@ -170,18 +170,15 @@ function checkInput(input, metadata) {
   }
   const sizes = metadata.shape.map(fixedSize);
   const taken = metadata.shape.map((size, i) => sizes[i] ?? (typeof size === 'string' && size ? size : '?'));
-  const given = [sizes[0] ?? 'batch', ...input.shape];
-  const fits = sizes.length === given.length && input.shape.every((size, i) => (sizes[i + 1] ?? size) === size);
-  if (!fits || (sizes[0] ?? 1) !== 1) {
+  const given = [1, ...input.shape];
+  if (sizes.length !== given.length || given.some((size, i) => size !== (sizes[i] ?? size))) {
     throw new JobError(`the file's input '${metadata.name}' takes [${taken.join(', ')}], and a sample is `
-      + `[1, ${input.shape.join(', ')}]; give samples of that shape, or convert the model with an open batch, or one `
-      + 'of 1');
+      + `[${given.join(', ')}]; give samples of that shape, or convert the model with an open batch, or one of 1`);
   }
   if (metadata.type !== input.dtype) {
     throw new JobError(`the file's input '${metadata.name}' takes ${metadata.type}, and the samples are `
       + `${input.dtype}; give samples of that dtype, or convert the model with its own dtypes`);
   }
-  return sizes[0];
 }
 
 /**
@@ -200,9 +197,10 @@ function unreadableType(metadata) {
 
 /** @type {(loaded: Loaded) => Executor['predict']} */
 function predictor(loaded) {
+  const { job } = loaded;
   return async (inputs, samples) => {
-    const { calls, seconds } = await runBatch(loaded, inputs, samples, outputNames(loaded.job));
-    return { outputs: outputBytes(loaded, calls, samples), seconds };
+    const { answers, seconds } = await runBatch(loaded, inputs, samples, outputNames(job));
+    return { outputs: outputBytes(job, answers), seconds };
   };
 }
 
@@ -211,24 +209,23 @@ function outputNames(job) {
   return job.outputs.map(({ tensor }) => tensor);
 }
 
-/** @type {(loaded: Loaded, calls: Call[], samples: number) => Uint8Array[]} */
-function outputBytes({ job, single }, calls, samples) {
+/** @type {(job: Job, answers: Answer[]) => Uint8Array[]} */
+function outputBytes(job, answers) {
   return job.outputs.map((output) => {
-    const parts = partsOf(calls, output.tensor);
-    parts.forEach(({ shape }) => checkOutputShape(output, shape, single ? 1 : samples));
-    const { dtype } = parts[0];
+    const parts = partsOf(answers, output.tensor);
+    parts.forEach(({ shape }) => checkOutputShape(output, shape, 1));
+    const [{ dtype }] = parts;
     return bytesOf(viewOf(joined(parts), dtype), dtype, output);
   });
 }
 
-/** @type {(calls: Call[], name: string) => Part[]} */
-function partsOf(calls, name) {
-  return calls.map((call) => /** @type {Part} */ (call.get(name)));
+/** @type {(answers: Answer[], name: string) => Part[]} */
+function partsOf(answers, name) {
+  return answers.map((answer) => /** @type {Part} */ (answer.get(name)));
 }
 
 /** @param {Part[]} parts */
 function joined(parts) {
-  if (parts.length === 1) return parts[0].bytes;
   const whole = new Uint8Array(parts.reduce((sum, { bytes }) => sum + bytes.length, 0));
   let end = 0;
   for (const { bytes } of parts) {
@@ -239,37 +236,58 @@ function joined(parts) {
 }
 
 /**
- * Run a batch, in one call or in one a sample.
+ * Run the samples one by one.
  * @param {Loaded} loaded
  * @param {Inputs} inputs
  * @param {number} samples
  * @param {string[]} names of the file's outputs that are to be read
  */
 async function runBatch(loaded, inputs, samples, names) {
-  const step = loaded.single ? 1 : samples;
-  /** @type {Call[]} */
-  const calls = [];
+  /** @type {Answer[]} */
+  const answers = [];
   let seconds = 0;
-  for (let first = 0; first < samples; first += step) {
-    const feeds = feedsOf(loaded, inputs, first, step);
-    const started = loaded.platform.now();
-    const results = await loaded.session.run(feeds, names).catch((error) => {
-      throw runFailure(error, runtimeName(loaded.job, loaded.platform));
-    });
-    calls.push(new Map(Object.entries(results).map(([name, tensor]) => [name, partOf(tensor)])));
-    seconds += (loaded.platform.now() - started) / 1000;
-    for (const tensor of [...Object.values(feeds), ...Object.values(results)]) tensor.dispose();
+  for (let sample = 0; sample < samples; sample += 1) {
+    const feeds = feedsOf(loaded, inputs, sample);
+    try {
+      const ran = await runSample(loaded, feeds, names);
+      answers.push(ran.answer);
+      seconds += ran.seconds;
+    } finally {
+      dispose(feeds);
+    }
   }
-  return { calls, seconds };
+  return { answers, seconds };
 }
 
-/** @type {(loaded: Loaded, inputs: Inputs, first: number, samples: number) => Record<string, Tensor>} */
-function feedsOf({ ort, job }, inputs, first, samples) {
+/**
+ * Run the model once; what it gave, and the seconds of that and of reading it.
+ * @type {(loaded: Loaded, feeds: Tensors, names: string[]) => Promise<{ answer: Answer, seconds: number }>}
+ */
+async function runSample({ session, job, platform }, feeds, names) {
+  const started = platform.now();
+  const results = await session.run(feeds, names).catch((error) => {
+    throw runFailure(error, runtimeName(job, platform));
+  });
+  try {
+    const answer = new Map(Object.entries(results).map(([name, tensor]) => [name, partOf(tensor)]));
+    return { answer, seconds: (platform.now() - started) / 1000 };
+  } finally {
+    dispose(results);
+  }
+}
+
+/** @param {Tensors} tensors */
+function dispose(tensors) {
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+}
+
+/** @type {(loaded: Loaded, inputs: Inputs, sample: number) => Tensors} */
+function feedsOf({ ort, job }, inputs, sample) {
   return Object.fromEntries(job.inputs.map(({ tensor, dtype, shape }, i) => {
-    const size = shape.reduce((product, each) => product * each, 1);
-    const values = viewOf(inputs[i], /** @type {DType} */ (dtype)).subarray(first * size, (first + samples) * size);
+    const elements = shape.reduce((product, size) => product * size, 1);
+    const values = viewOf(inputs[i], /** @type {DType} */ (dtype)).subarray(sample * elements, (sample + 1) * elements);
     const typed = /** @type {['float32', Float32Array]} */ ([dtype, values]);
-    return [tensor, new ort.Tensor(...typed, [samples, ...shape])];
+    return [tensor, new ort.Tensor(...typed, [1, ...shape])];
   }));
 }
 
@@ -282,16 +300,14 @@ function partOf({ dims, type, data }) {
 
 /** @type {(loaded: Loaded) => Executor['tap']} */
 function tapper(loaded) {
+  const { job } = loaded;
   const known = screened(loaded);
-  let surveyed = loaded.single;
   return async (inputs, samples) => {
-    if (!surveyed) await survey(loaded, known, inputs, samples);
-    surveyed = true;
-    const names = [...outputNames(loaded.job), ...known.readable.map(({ output }) => output)];
-    const { calls, seconds } = await runBatch(loaded, inputs, samples, names);
-    keepReadable(known, calls, loaded.single ? 1 : samples);
-    const taps = known.readable.map(({ name, output }) => tapOf(name, partsOf(calls, output)));
-    return { outputs: outputBytes(loaded, calls, samples), taps, failed: known.failed, seconds };
+    const names = [...outputNames(job), ...known.readable.map(({ output }) => output)];
+    const { answers, seconds } = await runBatch(loaded, inputs, samples, names);
+    keepReadable(known, answers);
+    const taps = known.readable.map(({ name, output }) => tapOf(name, partsOf(answers, output)));
+    return { outputs: outputBytes(job, answers), taps, failed: known.failed, seconds };
   };
 }
 
@@ -320,50 +336,25 @@ function screened({ session, job: { taps } }) {
 }
 
 /**
- * Run the first sample twice over, then three times: what is of a batch grows with it, and constants and shapes, whose
- * first dimension may be as long as a batch by chance, do not.
- * @type {(loaded: Loaded, known: Known, inputs: Inputs, samples: number) => Promise<void>}
+ * Set aside the taps that are not of one sample's shape, the same for all samples.
+ * @type {(known: Known, answers: Answer[]) => void}
  */
-async function survey(loaded, known, inputs, samples) {
-  for (const copies of [2, 3]) {
-    const repeated = inputs.map((bytes) => repeat(bytes.subarray(0, bytes.length / samples), copies));
-    const names = known.readable.map(({ output }) => output);
-    // A file may leave the batch open and run one sample only; then a first size of 1 is all there is to tell by.
-    const ran = await runBatch(loaded, repeated, copies, names).catch(() => undefined);
-    if (!ran) return;
-    keepReadable(known, ran.calls, copies);
-  }
-}
-
-/** @type {(bytes: Uint8Array, copies: number) => Uint8Array<ArrayBuffer>} */
-function repeat(bytes, copies) {
-  const repeated = new Uint8Array(copies * bytes.length);
-  for (let copy = 0; copy < copies; copy += 1) repeated.set(bytes, copy * bytes.length);
-  return repeated;
-}
-
-/**
- * Set aside the taps of which a call gave no batch.
- * @type {(known: Known, calls: Call[], samples: number) => void}
- */
-function keepReadable(known, calls, samples) {
+function keepReadable(known, answers) {
   known.readable = known.readable.filter(({ name, output }) => {
-    const shapes = partsOf(calls, output).map(({ shape }) => shape);
-    const reason = shapes.map((shape) => unreadable(known, name, shape, samples)).find(Boolean);
+    const shapes = partsOf(answers, output).map(({ shape }) => shape);
+    const first = known.shapes.get(name) ?? shapes[0];
+    known.shapes.set(name, first);
+    const reason = shapes.map((shape) => unreadable(shape, first)).find(Boolean);
     if (reason) known.failed.set(name, reason);
     return !reason;
   });
 }
 
-/** @type {(known: Known, name: string, shape: readonly number[], samples: number) => string | undefined} */
-function unreadable({ shapes }, name, shape, samples) {
-  const all = shape.join(', ');
-  if (shape[0] !== samples) {
-    const fed = samples === 1 ? 'one sample' : `${samples} samples`;
-    return `the first dimension of its shape is not the batch: for ${fed} it is [${all}]`;
+/** @type {(shape: readonly number[], first: readonly number[]) => string | undefined} */
+function unreadable(shape, first) {
+  if (shape[0] !== 1) {
+    return `the first dimension of its shape is not the batch: for one sample it is [${shape.join(', ')}]`;
   }
-  const now = shape.slice(1).join(', ');
-  const before = shapes.get(name) ?? now;
-  shapes.set(name, now);
+  const [before, now] = [first, shape].map((sizes) => sizes.slice(1).join(', '));
   if (before !== now) return `its shape changes: a sample was [${before}] before, and is [${now}] now`;
 }
