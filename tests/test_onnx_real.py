@@ -35,6 +35,6 @@ def test_every_runtime_answers_alike(model, data, data_folder, tmp_path):
     rows = [(row.setting, row.runtime) for row in study.trials]
     assert {(name, place) for name in NAMES for place in PLACES} < set(rows)
     apart = {name: [row.max_abs_from_python for row in study.trials if row.setting == name] for name in NAMES}
-    assert all(each is None or each <= 1e-4 for each in apart["onnx-float32"])
+    assert all(gap is None or gap <= 1e-4 for gap in apart["onnx-float32"])
     # The same codes are multiplied everywhere; half floats and ranges found on the way are rounded by other sums.
-    assert all(each is None or each <= 0.05 for name in NAMES for each in apart[name])
+    assert all(gap is None or gap <= 0.05 for name in NAMES for gap in apart[name])

@@ -95,7 +95,7 @@ function toFloat32(values, input) {
  * The number that the 16 bits of a half float mean.
  * @param {number} bits
  */
-export function halfToNumber(bits) {
+function halfToNumber(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;
@@ -187,8 +187,8 @@ function checkKept(values, kept, output) {
   for (let i = 0; i < values.length; i += 1) {
     // Loosely: an integer of 64 bits equals the number that has its value. NaN, which equals nothing, stays NaN.
     if (kept[i] != values[i] && values[i] === values[i]) {
-      throw new JobError(`the output '${output.name}' holds ${values[i]}, which ${output.dtype}, the reference's dtype, `
-        + 'cannot hold; run this variant in python only');
+      throw new JobError(`the output '${output.name}' holds ${values[i]}, which ${output.dtype}, the reference's `
+        + 'dtype, cannot hold; run this variant in python only');
     }
   }
 }

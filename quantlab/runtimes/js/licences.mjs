@@ -76,7 +76,7 @@ function notices({ folder, files, licence }) {
   if (texts.length) return texts.map((text) => (isApache(text) ? `The text of ${APACHE} is below.` : `\n${text}`));
   const comments = files.flatMap((file) => copyrightComments(fs.readFileSync(file, 'utf8')));
   if (licence === 'MIT' && !comments.some((comment) => /permission/i.test(comment))) {
-    return [...new Set(comments), 'The text of MIT is below.'].map((each) => `\n${each}`);
+    return [...new Set(comments), 'The text of MIT is below.'].map((text) => `\n${text}`);
   }
   if (!licence.includes(APACHE)) return [...new Set(comments)].map((comment) => `\n${comment}`);
   return [...new Set(comments.flatMap(copyrightLines)), `The text of ${APACHE} is below.`];

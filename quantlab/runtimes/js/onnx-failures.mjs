@@ -15,7 +15,7 @@ import { JobError } from './run.mjs';
 const AGAIN = 'convert the model again';
 const WITH_FILES = 'copy the model again, with all files that belong to it';
 
-/** @typedef {{ pattern: RegExp, say: (found: string[], place: Place) => JobError }} Sentence */
+/** @typedef {{ pattern: RegExp, say: (groups: string[], place: Place) => JobError }} Sentence */
 
 const SENTENCES = Object.freeze(/** @type {Sentence[]} */ ([
   {
@@ -78,8 +78,8 @@ export function loadFailure(error, file, runtime) {
   const text = textOf(error);
   if (OUT_OF_MEMORY.test(text)) return memoryFailure(text, runtime);
   for (const { pattern, say } of SENTENCES) {
-    const found = pattern.exec(text);
-    if (found) return say(found.slice(1), { file, runtime });
+    const match = pattern.exec(text);
+    if (match) return say(match.slice(1), { file, runtime });
   }
   return new JobError(`ONNX Runtime could not load the file (${text}); if it runs in python, leave ${runtime} out for `
     + `this setting, and otherwise ${AGAIN}`);
@@ -117,7 +117,7 @@ function textOf(error) {
 
 /** @type {(file: Uint8Array, op: string) => string} */
 function nodeOf(file, op) {
-  const node = nodesIn(file).find((each) => each.op === op);
+  const node = nodesIn(file).find((inFile) => inFile.op === op);
   if (!node) return 'a node inside another';
   return node.name ? `node '${node.name}'` : `the node of '${node.output}'`;
 }

@@ -94,9 +94,15 @@ function predictor(loaded) {
  */
 function tapper(loaded) {
   const { tf, model, job } = loaded;
-  const found = (job.taps?.names ?? []).map((name) => ({ name, tensor: outputOf(model, name) }));
-  const failed = new Map(found.flatMap(({ name, tensor }) => (typeof tensor === 'string' ? [[name, tensor]] : [])));
-  const kept = found.flatMap(({ name, tensor }) => (typeof tensor === 'string' ? [] : [{ name, tensor }]));
+  /** @type {Map<string, string>} */
+  const failed = new Map();
+  /** @type {{ name: string, tensor: SymbolicTensor }[]} */
+  const kept = [];
+  for (const name of job.taps?.names ?? []) {
+    const tensor = outputOf(model, name);
+    if (typeof tensor === 'string') failed.set(name, tensor);
+    else kept.push({ name, tensor });
+  }
   // A set: of an output that is asked for twice tfjs computes the first alone.
   const outputs = [...new Set([...model.outputs, ...kept.map(({ tensor }) => tensor)])];
   const compute = computer(loaded, kept.length ? tf.model({ inputs: model.inputs, outputs }) : model);
@@ -107,11 +113,14 @@ function tapper(loaded) {
   };
 }
 
-/** @type {(model: LayersModel, name: string) => SymbolicTensor | string} */
+/**
+ * What a tap reads; a sentence where it cannot be read.
+ * @type {(model: LayersModel, name: string) => SymbolicTensor | string}
+ */
 function outputOf(model, name) {
-  const [layer, call = '0'] = name.split(':');
-  const owner = model.layers.find((each) => each.name === layer);
-  const node = owner && nodesOf(model, owner)[Number(call)];
+  const [layerName, call = '0'] = name.split(':');
+  const layer = model.layers.find((candidate) => candidate.name === layerName);
+  const node = layer && nodesOf(model, layer)[Number(call)];
   if (!node) return 'the model has no layer of this name';
   const [output] = node.outputTensors;
   if (node.outputTensors.length > 1) return `the layer gives ${node.outputTensors.length} outputs, which are not read`;

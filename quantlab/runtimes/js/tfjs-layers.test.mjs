@@ -109,8 +109,8 @@ for (const { name, change, reason } of [
 }
 
 test('an op that the backend lacks is named with the layer', async () => {
-  const files = layersModel(LAYERS.map((each) => (
-    each.name === 'scores' ? { ...each, config: { ...each.config, activation: 'softsign' } } : each)));
+  const files = layersModel(LAYERS.map((entry) => (
+    entry.name === 'scores' ? { ...entry, config: { ...entry.config, activation: 'softsign' } } : entry)));
   const { kernelName } = tf.getKernel('Abs', 'wasm');
   const kernel = tf.getKernel(kernelName, 'wasm');
   tf.unregisterKernel('Abs', 'wasm');
