@@ -50,32 +50,33 @@ import { checkOutputShape, JobError } from './run.mjs';
  * @returns {Promise<Executor>}
  */
 export async function openFlatbuffer({ litert, version, build }, job, platform) {
-  const model = await compile(litert, await platform.readArtifact(job.artifact));
-  const ports = {
-    fed: model.getInputDetails().map((details) => inputAt(job.inputs, details)),
-    outputs: job.outputs.map((output) => outputAt(model.getOutputDetails(), output)),
-    ...tapsAt(model.getOutputDetails(), job),
-  };
-  const loaded = { litert, model, job, platform };
-  return {
-    backend: 'wasm',
-    environment: { litert: version, litert_build: build, backend: 'wasm' },
-    predict: predictor(loaded, ports),
-    tap: tapper(loaded, ports),
-    close: () => model.delete(),
-  };
+  const model = await compile(litert, await platform.readArtifact(job.artifact), `${platform.host}-wasm`);
+  try {
+    const ports = portsOf(model, job);
+    const loaded = { litert, model, job, platform };
+    return {
+      backend: 'wasm',
+      environment: { litert: version, litert_build: build, backend: 'wasm' },
+      predict: predictor(loaded, ports),
+      tap: tapper(loaded, ports),
+      close: () => model.delete(),
+    };
+  } catch (error) {
+    model.delete();
+    throw error;
+  }
 }
 
-/** @type {(litert: LiteRt['litert'], file: Uint8Array) => Promise<CompiledModel>} */
-async function compile(litert, file) {
+/** @type {(litert: LiteRt['litert'], file: Uint8Array, runtime: string) => Promise<CompiledModel>} */
+async function compile(litert, file, runtime) {
   try {
     return await litert.loadAndCompile(file, { accelerator: 'wasm' });
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
     const dtype = /^Element type (\w+) is not supported/.exec(message)?.[1].toLowerCase();
     if (dtype) throw new JobError(refusedDtype(dtype));
-    throw new JobError(`LiteRT.js could not load the file (${message}); if it runs in python, leave node-wasm out for `
-      + 'this setting, and otherwise convert the model again');
+    throw new JobError(`LiteRT.js could not load the file (${message}); if it runs in python, leave ${runtime} out `
+      + 'for this setting, and otherwise convert the model again');
   }
 }
 
@@ -83,6 +84,15 @@ async function compile(litert, file) {
 function refusedDtype(dtype) {
   return `the file has ${dtype} inputs or outputs, and LiteRT.js takes float32, int32 and uint8 only; convert the `
     + 'model with float32 inputs and outputs, or run this file in python only';
+}
+
+/** @type {(model: CompiledModel, job: Job) => Ports} */
+function portsOf(model, job) {
+  return {
+    fed: model.getInputDetails().map((details) => inputAt(job.inputs, details)),
+    outputs: job.outputs.map((output) => outputAt(model.getOutputDetails(), output)),
+    ...tapsAt(model.getOutputDetails(), job),
+  };
 }
 
 /**
@@ -119,8 +129,8 @@ function checkInput(input, { name, dtype, shape }) {
 
 /** @type {(details: readonly TensorDetails[], output: TensorFile) => Read} */
 function outputAt(details, { name, shape, position }) {
-  const found = details[position];
-  if (found) return { name, shape, index: found.index, dtype: found.dtype };
+  const inFile = details[position];
+  if (inFile) return { name, shape, index: inFile.index, dtype: inFile.dtype };
   throw new JobError(`the output '${name}' is said to be number ${position + 1} of the file's outputs, and there are `
     + `${details.length}; convert the model again`);
 }
@@ -132,10 +142,11 @@ function tapsAt(details, { taps: asked }) {
   /** @type {Map<string, string>} */
   const failed = new Map();
   for (const [i, name] of (asked?.names ?? []).entries()) {
-    const found = details[asked?.positions?.[i] ?? -1];
-    const reason = found ? untappable(Array.from(found.shape)) : `it is none of the file's ${details.length} outputs`;
+    const inFile = details[asked?.positions?.[i] ?? -1];
+    const shape = Array.from(inFile?.shape ?? []);
+    const reason = inFile ? untappable(shape) : `it is none of the file's ${details.length} outputs`;
     if (reason) failed.set(name, reason);
-    else taps.push({ name, shape: Array.from(found.shape).slice(1), index: found.index, dtype: found.dtype });
+    else taps.push({ name, shape: shape.slice(1), index: inFile.index, dtype: inFile.dtype });
   }
   return { taps, failed };
 }
@@ -182,14 +193,15 @@ function outputBytes(job, outputs, batches) {
 async function runBatch({ litert, model, job, platform }, fed, read, inputs, samples) {
   const views = job.inputs.map(({ dtype }, i) => /** @type {Values} */ (
     viewOf(inputs[i], /** @type {FileDType} */ (dtype))));
-  const batches = read.map((each) => arrayFor(each.dtype, samples * elements(each)));
+  const batches = read.map((output) => arrayFor(output.dtype, samples * elements(output)));
   let seconds = 0;
   for (let sample = 0; sample < samples; sample += 1) {
     const feeds = fed.map((i) => tensorOf(litert, views[i], sample, job.inputs[i]));
     try {
-      seconds += await runSample(model, feeds, (results) => read.forEach((each, i) => {
-        checkOutputShape(each, results[each.index].type.layout.dimensions, 1);
-        batches[i].set(results[each.index].toTypedArray(), sample * elements(each));
+      seconds += await runSample(model, feeds, (results) => read.forEach((output, i) => {
+        const result = results[output.index];
+        checkOutputShape(output, result.type.layout.dimensions, 1);
+        batches[i].set(result.toTypedArray(), sample * elements(output));
       }), platform);
     } finally {
       feeds.forEach((feed) => feed.delete());
