@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,18 +97,20 @@ def _sha256(path: Path, files: Sequence[Path]) -> str:
         name = "" if file == path else file.relative_to(path if path.is_dir() else path.parent).as_posix()
         digest.update(f"{name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
     return digest.hexdigest()
 
 
 def _gzip_bytes(file: Path) -> int:
     compressor = zlib.compressobj(level=9, wbits=_GZIP_WINDOW)
-    size = 0
+    size = sum(len(compressor.compress(block)) for block in _blocks(file))
+    return size + len(compressor.flush())
+
+
+def _blocks(file: Path) -> Iterator[bytes]:
     with file.open("rb") as stream:
         while block := stream.read(_BLOCK_BYTES):
-            size += len(compressor.compress(block))
-    return size + len(compressor.flush())
+            yield block
 
 
 def download_size_of(variant: Variant, format_: Format) -> DownloadSize:
@@ -126,10 +128,7 @@ def download_size_of(variant: Variant, format_: Format) -> DownloadSize:
 
 def _brotli_bytes(file: Path, quality: int) -> int:
     compressor = brotli.Compressor(quality=quality)
-    size = 0
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            size += len(compressor.process(block))
+    size = sum(len(compressor.process(block)) for block in _blocks(file))
     return size + len(compressor.finish())
 
 

@@ -16,7 +16,6 @@ __all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
 
-_BLOCK_BYTES = 1 << 20
 _ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
 
@@ -186,8 +185,7 @@ def files_sha256(path: Path) -> str:
         if path.is_dir():
             digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
     return digest.hexdigest()
 
 

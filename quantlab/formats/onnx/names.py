@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from quantlab.formats.onnx.file import inner_graphs
+
 __all__ = ["nodes_in_order", "stable_names"]
 
 _NUMBER = re.compile(r"__(\d+)")
@@ -43,9 +45,8 @@ def nodes_in_order(graph: Any) -> Iterator[Any]:
     places = (makers[name] for name in _from_the_outputs(graph) if name in makers)
     for place in dict.fromkeys((*places, *range(len(graph.node)))):
         node = graph.node[place]
-        for each in node.attribute:
-            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
-                yield from nodes_in_order(inner)
+        for inner in inner_graphs(node):
+            yield from nodes_in_order(inner)
         yield node
 
 

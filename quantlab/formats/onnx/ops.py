@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from quantlab.formats.onnx.file import dtype_name
+from quantlab.formats.onnx.file import FLOATS, dtype_name, readers_of
 from quantlab.types import OpRow
 
 __all__ = ["ops_of"]
@@ -29,7 +29,6 @@ _NO_CODES = _HYBRID | {
     "NonZero",
 }
 """Ops that do not hand on the type of codes that they take."""
-_FLOATS = frozenset({"float32", "float16", "float64", "bfloat16"})
 
 
 def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
@@ -71,11 +70,7 @@ class _Facts:
             tensor.name: (dtype_name(tensor.data_type), _elements(tensor.dims)) for tensor in model.graph.initializer
         }
         makers = {name: node for node in model.graph.node for name in node.output}
-        readers: dict[str, list[Any]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
-        return cls(constants, makers, readers)
+        return cls(constants, makers, readers_of(model.graph))
 
     def computes_in(self, node: Any) -> _Computes:
         """The type of its activations; hybrid where they are floats and a constant it reads holds codes."""
@@ -142,7 +137,7 @@ class _Facts:
             dtype, count = self.constants.get(source, ("", 0))
             if count <= 1 or (directly and dtype not in _INTEGERS):
                 continue
-            if directly or dtype in _FLOATS or source != name or node.op_type in _HYBRID:
+            if directly or dtype in FLOATS or source != name or node.op_type in _HYBRID:
                 return dtype
         return ""
 

@@ -2,7 +2,7 @@
 
 value = (code − zero point) · scale, one scale a tensor or one for each index of an axis (onnx/docs/Operators.md,
 DequantizeLinear). A quantized weight is known to be that of the float32 file by the op that computes with it (see
-`_onnx_places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
+`places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.formats.onnx.file import attribute, dtype_name, graphs_of
+from quantlab.formats.affine import decode_affine, used_range
+from quantlab.formats.onnx.file import FLOATS, attribute, dtype_name, graphs_of, inner_graphs
 from quantlab.formats.onnx.names import stable_names
 from quantlab.formats.onnx.places import find_places
 from quantlab.formats.onnx.uses import (
@@ -37,9 +38,6 @@ _CODE_RANGES: Mapping[str, tuple[int, int]] = {
     for name in (f"int{bits}", f"uint{bits}")
 }
 """Stored integers that may be codes → lowest and highest."""
-
-_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
-
 
 _OUTPUT_AXES: Mapping[str, int] = {
     "Conv": 0,
@@ -80,11 +78,11 @@ class _File:
     def of(cls, model: Any) -> "_File":
         makers = {name: node for graph in graphs_of(model.graph) for node in graph.node for name in node.output}
         tensors = {tensor.name: tensor for tensor in constants(model)}
-        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in _FLOATS)
+        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in FLOATS)
         return cls(tensors, floats, find_uses(model), makers)
 
     def scale_behind(self, use: Use) -> str | None:
-        """The scale of codes that an op of integers reads; see `_onnx_uses`."""
+        """The scale of codes that an op of integers reads; see `uses`."""
         return scale_behind(use, self.uses, self.makers, self.floats)
 
 
@@ -124,9 +122,8 @@ def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
     for node in graph.node:
         for part in (node.input, node.output):
             part[:] = [names.get(name, name) for name in part]
-        for each in node.attribute:
-            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
-                _set_apart(inner, taken, names)
+        for inner in inner_graphs(node):
+            _set_apart(inner, taken, names)
 
 
 def weights_of(model: Any) -> Iterator[StoredWeight]:
@@ -215,7 +212,7 @@ def _helpers(file: _File) -> set[str]:
 def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
     tensors = file.tensors
     names = [_input(use.node, slot) for slot in slots.scale] or [file.scale_behind(use) or ""]
-    if any(name not in tensors or _dtype(tensors[name]) not in _FLOATS for name in names):
+    if any(name not in tensors or _dtype(tensors[name]) not in FLOATS for name in names):
         raise _Unread("its scale is no constant of the file")
     zero = _input(use.node, slots.zero)
     if zero and zero not in tensors:
@@ -281,8 +278,8 @@ def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[Use]) -> StoredW
     dtype, stored = dtype_name(tensor.data_type), numpy_helper.to_array(tensor)
     if dtype in _CODE_RANGES and stored.dtype.kind == "V":
         stored = stored.astype(np.int8 if dtype.startswith("int") else np.uint8)
-    values = _as_float(stored) if scaled is None else _decoded(stored, scaled)
     axis = scaled.axis % max(stored.ndim, 1) if scaled is not None and len(scaled.scales) > 1 else None
+    values = _as_float(stored) if scaled is None else decode_affine(stored, scaled.scales, scaled.zeros, axis)
     order = next((use.order for use in uses if use.order is not None and len(use.order) == stored.ndim), None)
     if order is not None:
         stored, values, axis = (
@@ -311,24 +308,12 @@ def _as_float(stored: Array) -> Array:
     return stored.astype(np.float32) if stored.dtype.kind in "fV" else stored
 
 
-def _decoded(stored: Array, scaled: _Scaled) -> Array:
-    """float32, rounded once where a code has up to 16 bits; int32 biases are exact in float64 before."""
-    exact: Any = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-    along = [1] * stored.ndim
-    if len(scaled.scales) > 1:
-        along[scaled.axis % stored.ndim] = -1
-    scale, zero = scaled.scales.astype(exact).reshape(along), scaled.zeros.astype(exact).reshape(along)
-    values: Array = ((stored.astype(exact) - zero) * scale).astype(np.float32).reshape(stored.shape)
-    return values
-
-
 def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] | None:
-    """Lowest and highest code; symmetric weights leave the lowest of all out, as onnxruntime's quantizer does."""
+    """Lowest and highest code; None where codes are no integers."""
     if dtype not in _CODE_RANGES:
         return None
     lowest, highest = _CODE_RANGES[dtype]
-    symmetric = lowest < 0 and not scaled.zeros.any() and int(stored.min(initial=0)) > lowest
-    return (lowest + 1 if symmetric else lowest), highest
+    return used_range(stored, lowest, highest, scaled.zeros)
 
 
 def _channel_axes(stored: Array, axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:
