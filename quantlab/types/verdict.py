@@ -8,7 +8,7 @@ from typing import Literal
 
 from quantlab.errors import UsageError
 from quantlab.types.paired import ClassLoss, Evidence, Loss
-from quantlab.types.study import Trial
+from quantlab.types.trial import Trial
 
 __all__ = [
     "SEVERITY",
