@@ -61,7 +61,7 @@ def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapp
         raise ArtifactError(f"there is no artifact at '{path}', named with --variant {name}={path}")
     path, format_ = _served(path, formats)
     if format_ is None:
-        *looks, last = [each.looks for each in formats.values()]
+        *looks, last = [known.looks for known in formats.values()]
         raise ArtifactError(
             f"'{path}' is none of what --variant takes: {', '.join(looks)} or {last}; give one of these"
         )
@@ -84,11 +84,11 @@ def artifact_sha256(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:
 
 def _served(path: Path, formats: Mapping[str, Format]) -> tuple[Path, Format | None]:
     """What is served of what the user named, which may be a folder as `quantlab convert` leaves it; and its format."""
-    for each in formats.values():
-        served = each.served(path)
-        if each.recognizes(served):
-            return served, each
-    return path, next((each for each in formats.values() if each.recognizes(path)), None)
+    for format_ in formats.values():
+        served = format_.served(path)
+        if format_.recognizes(served):
+            return served, format_
+    return path, next((format_ for format_ in formats.values() if format_.recognizes(path)), None)
 
 
 def _sha256(path: Path, files: Sequence[Path]) -> str:
@@ -154,7 +154,7 @@ def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorS
 
 
 def _listed(named: Sequence[Port] | Sequence[TensorSpec]) -> str:
-    return ", ".join(f"'{each.name}' {each.shape}" for each in named)
+    return ", ".join(f"'{tensor.name}' {tensor.shape}" for tensor in named)
 
 
 def _check_shape(what: str, path: Path, port: Port, spec: TensorSpec) -> None:

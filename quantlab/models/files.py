@@ -98,7 +98,7 @@ def read_keras_config(path: Path) -> KerasConfig:
 def _nearest(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    close = difflib.get_close_matches(path.name, [each.name for each in path.parent.iterdir()], n=1, cutoff=0.5)
+    close = difflib.get_close_matches(path.name, [sibling.name for sibling in path.parent.iterdir()], n=1, cutoff=0.5)
     return f" (did you mean '{path.parent / close[0]}'?)" if close else ""
 
 
@@ -168,10 +168,10 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
 
 def _refuse_lambda(path: Path, config: Any, options: ModelOptions) -> None:
     """Opening a Lambda layer runs the Python byte code that its file holds."""
-    found = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
-    if found is not None and not options.unsafe:
+    layer = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
+    if layer is not None and not options.unsafe:
         raise ModelError(
-            f"the Lambda layer '{found}' of '{path}' is Python code that runs when the model is opened; "
+            f"the Lambda layer '{layer}' of '{path}' is Python code that runs when the model is opened; "
             f"if you trust the file, say so with --unsafe"
         )
 

@@ -39,8 +39,8 @@ def inspect(path: Path) -> Contents:
                 f"the weight '{tensor.name}' of '{path}' cannot be read ({refused}); export or copy it again"
             ) from refused
     return Contents(
-        inputs=tuple(_port(each, place) for place, each in enumerate(graph_inputs(model))),
-        outputs=tuple(_port(each, place) for place, each in enumerate(model.graph.output)),
+        inputs=tuple(_port(value, place) for place, value in enumerate(graph_inputs(model))),
+        outputs=tuple(_port(value, place) for place, value in enumerate(model.graph.output)),
         weights=weights,
         notes=tuple(notes),
     )

@@ -142,9 +142,9 @@ def readers_of(graph: Any) -> dict[str, list[Any]]:
 def _tensors(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for node in graph.node:
-        for each in node.attribute:
-            if each.HasField("t"):
-                yield each.t
+        for held in node.attribute:
+            if held.HasField("t"):
+                yield held.t
 
 
 def graph_inputs(model: Any) -> list[Any]:
@@ -173,4 +173,4 @@ def attribute(node: Any, name: str, default: Any) -> Any:
     """The value of a node's attribute, as `onnx.helper` reads it."""
     import onnx
 
-    return next((onnx.helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
+    return next((onnx.helper.get_attribute_value(held) for held in node.attribute if held.name == name), default)

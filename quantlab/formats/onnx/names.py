@@ -24,7 +24,7 @@ def stable_names(graph: Any) -> dict[str, str]:
     """
     places: dict[str, int] = {}
     counts: dict[str, int] = {}
-    found: dict[str, str] = {}
+    stable_of: dict[str, str] = {}
     for name in _from_the_outputs(graph):
         text, *numbered = _NUMBER.split(name)
         stable = text
@@ -35,8 +35,8 @@ def stable_names(graph: Any) -> dict[str, str]:
                 places[text] = counts[stable]
             stable = f"{stable}__{places[text]}{rest}"
             text += rest
-        found[name] = stable
-    return found
+        stable_of[name] = stable
+    return stable_of
 
 
 def nodes_in_order(graph: Any) -> Iterator[Any]:
@@ -68,5 +68,5 @@ def _from_the_outputs(graph: Any) -> Iterator[str]:
             node = makers.get(name)
             waiting.append((name, True))
             if node is not None:
-                waiting += [(each, False) for each in reversed(node.input)]
+                waiting += [(source, False) for source in reversed(node.input)]
     yield from (tensor.name for tensor in graph.initializer if tensor.name not in seen)

@@ -37,7 +37,7 @@ def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
     An op between DequantizeLinear and QuantizeLinear is one that onnxruntime computes in integers (QDQ format); an op
     that multiplies integers whose range was found while it runs is hybrid.
     """
-    version = {each.domain: int(each.version) for each in model.opset_import}
+    version = {entry.domain: int(entry.version) for entry in model.opset_import}
     facts = _Facts.of(model)
     return tuple(
         OpRow(
@@ -82,7 +82,7 @@ class _Facts:
         if directly is not None:
             return directly
         decoded = [name for name in node.input if self._codes(name) is not None]
-        written = {each.op_type for name in node.output for each in self._readers.get(name, ())}
+        written = {reader.op_type for name in node.output for reader in self._readers.get(name, ())}
         if decoded and written and written <= {"QuantizeLinear"}:
             activation = next((name for name in decoded if not self._stores_codes(name)), decoded[0])
             return _INTEGERS.get(self._codes(activation) or "int8", "int8")
@@ -94,7 +94,7 @@ class _Facts:
             return _INTEGERS.get(self._stored(node.input[0]) or "") if node.input else None
         activations = [name for name in node.input if name and name not in self.constants]
         stored = (self._stored(name) or "" for name in (*activations, *node.input))
-        return next((_INTEGERS[each] for each in stored if each in _INTEGERS), "int8")
+        return next((_INTEGERS[dtype] for dtype in stored if dtype in _INTEGERS), "int8")
 
     def _stored(self, name: str) -> str | None:
         """The stored type of a tensor of codes, from what made it; None where nothing tells."""

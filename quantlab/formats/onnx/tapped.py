@@ -43,7 +43,7 @@ def list_taps(path: Path) -> tuple[TapSpec, ...]:
     Names are stable ones (see `names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes
     behind it. Shapes are channels last.
     """
-    return tuple(each.spec for each in _taps(_with_shapes(read_onnx(path))))
+    return tuple(tap.spec for tap in _taps(_with_shapes(read_onnx(path))))
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
@@ -128,10 +128,10 @@ class _Graph:
         """What the codes of a QuantizeLinear mean; None where it has several scales, or they are not constant."""
         from onnx import numpy_helper
 
-        found = [self.initializers[name] for name in quantize.input[1:3] if name in self.initializers]
-        if len(found) < 2:
+        parameters = [self.initializers[name] for name in quantize.input[1:3] if name in self.initializers]
+        if len(parameters) < 2:
             return None
-        scale, zero = (numpy_helper.to_array(each) for each in found)
+        scale, zero = (numpy_helper.to_array(parameter) for parameter in parameters)
         if scale.size != 1 or zero.dtype.kind not in "iu":
             return None
         limits = np.iinfo(zero.dtype)

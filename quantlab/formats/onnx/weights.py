@@ -110,15 +110,18 @@ def _held(node: Any) -> Any:
 def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
     """Give what a branch defines by a name that another has, as both sides of an If may, a name of its own."""
     names = dict(outer)
-    defined = [*(each.name for each in (*graph.input, *graph.initializer)), *(o for n in graph.node for o in n.output)]
+    defined = [
+        *(value.name for value in (*graph.input, *graph.initializer)),
+        *(o for n in graph.node for o in n.output),
+    ]
     for name in dict.fromkeys(filter(None, defined)):
         names[name], number = name, 1
         while names[name] in taken:
             number += 1
             names[name] = f"{number}/{name}"
         taken.add(names[name])
-    for each in (*graph.input, *graph.initializer, *graph.output):
-        each.name = names.get(each.name, each.name)
+    for value in (*graph.input, *graph.initializer, *graph.output):
+        value.name = names.get(value.name, value.name)
     for node in graph.node:
         for part in (node.input, node.output):
             part[:] = [names.get(name, name) for name in part]
@@ -174,7 +177,7 @@ def _unread(tensor: Any, reason: str) -> StoredWeight:
     except (KeyError, ValueError):
         size = len(tensor.raw_data)
     nothing = np.empty(0, np.float32)
-    dtype, shape = _dtype(tensor), tuple(int(each) for each in tensor.dims)
+    dtype, shape = _dtype(tensor), tuple(int(length) for length in tensor.dims)
     return StoredWeight(tensor.name, (), shape, dtype, size, stored=nothing, values=nothing, reason=reason)
 
 
@@ -200,13 +203,13 @@ def _scaled(tensor: Any, uses: Sequence[Use], file: _File) -> _Scaled | None:
 
 def _helpers(file: _File) -> set[str]:
     """The constants that are scales and zero points, of weights or of activations."""
-    found = {name for name in file.tensors if any(is_scale_or_zero(use) for use in file.uses.get(name, ()))}
+    helpers = {name for name in file.tensors if any(is_scale_or_zero(use) for use in file.uses.get(name, ()))}
     for name, tensor in file.tensors.items():
         for use in file.uses.get(name, ()) if _is_code(tensor) else ():
             scale = file.scale_behind(use) if use.slots is not None and not use.slots.scale else None
-            if scale and all(each.node.op_type == "Mul" or is_scale_or_zero(each) for each in file.uses[scale]):
-                found.add(scale)
-    return found
+            if scale and all(reader.node.op_type == "Mul" or is_scale_or_zero(reader) for reader in file.uses[scale]):
+                helpers.add(scale)
+    return helpers
 
 
 def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
@@ -240,7 +243,7 @@ def _axis(use: Use, slots: Slots, shape: tuple[int, ...], scales: Array) -> int:
         axis = 0
     if use.gathered is not None:
         picked = use.gathered % len(shape)
-        fitting = [each for each, size in enumerate(shape) if size == scales.size and each != picked]
+        fitting = [place for place, size in enumerate(shape) if size == scales.size and place != picked]
         axis = fitting[0] if len(fitting) == 1 else len(shape)
     if not -len(shape) <= axis < len(shape) or shape[axis] != scales.size:
         raise _Unread(f"its {scales.size:,} scales fit no axis of its shape {list(shape)}")

@@ -51,7 +51,7 @@ def _signature_names(model: Any) -> tuple[dict[int, str], dict[int, str]]:
     if not model.signatureDefs:
         return {}, {}
     signature = model.signatureDefs[0]
-    named = [{each.tensorIndex: text(each.name) for each in part} for part in (signature.inputs, signature.outputs)]
+    named = [{entry.tensorIndex: text(entry.name) for entry in part} for part in (signature.inputs, signature.outputs)]
     return named[0], named[1]
 
 

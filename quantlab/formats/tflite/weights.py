@@ -60,13 +60,13 @@ def weights_of(model: Any) -> Iterator[StoredWeight]:
 
 def _distinct(model: Any) -> list[tuple[Any, list[tuple[int, int]]]]:
     """Each constant once, and where it stands as (subgraph, tensor)."""
-    found: dict[object, tuple[Any, list[tuple[int, int]]]] = {}
+    distinct: dict[object, tuple[Any, list[tuple[int, int]]]] = {}
     for place, graph in enumerate(model.subgraphs):
         for index in sorted(constant_tensors(model, graph)):
             tensor = graph.tensors[index]
             meaning = (tensor.buffer, tensor.type, shape_of(tensor), *_affine(tensor))
-            found.setdefault(meaning, (tensor, []))[1].append((place, index))
-    return list(found.values())
+            distinct.setdefault(meaning, (tensor, []))[1].append((place, index))
+    return list(distinct.values())
 
 
 def _affine(tensor: Any) -> tuple[tuple[float, ...], tuple[int, ...], int | None]:
