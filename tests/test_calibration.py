@@ -553,9 +553,9 @@ def test_a_limit_on_sorted_data_holds_every_class_alike(fashion):
     assert np.bincount(calibration_labels).tolist() == [26] * 6 + [25] * 4
     assert not set(positions(samples)) & set(positions(calibration))
     with np.load(source) as data:
-        for each in (samples, calibration):
-            np.testing.assert_array_equal(tensor(each), data["x"][positions(each)])
-            np.testing.assert_array_equal(np.load(each.labels_file), data["y"][positions(each)])
+        for sample_set in (samples, calibration):
+            np.testing.assert_array_equal(tensor(sample_set), data["x"][positions(sample_set)])
+            np.testing.assert_array_equal(np.load(sample_set.labels_file), data["y"][positions(sample_set)])
 
 
 @pytest.mark.parametrize(
@@ -712,8 +712,8 @@ def test_parts_are_written_in_one_reading():
     ]
     written = write_samples(replace(source, read=read), parts, inputs=[IMAGE], folder=Path("study"))
     assert readings == [[0, 1, 5, 8, 9]]
-    for each, part in zip(written, parts, strict=True):
-        np.testing.assert_array_equal(tensor(each), PIXELS[part.indices])
+    for sample_set, part in zip(written, parts, strict=True):
+        np.testing.assert_array_equal(tensor(sample_set), PIXELS[part.indices])
 
 
 def test_nothing_is_left_behind_by_a_failure():

@@ -68,7 +68,7 @@ def in_a_body(path):
     product_beside(path)
     tensor = onnx.load(path, load_external_data=False).graph.initializer[0]
     tensor.name = "inner"
-    next(each for each in tensor.external_data if each.key == "location").value = "../weights.bin"
+    next(entry for entry in tensor.external_data if entry.key == "location").value = "../weights.bin"
     body = helper.make_graph([node("MatMul", ["x", "inner"], "z")], "body", [], [port("z", None)], [tensor])
     flag = {"yes": np.array(True)}
     write(path, [node("If", ["yes"], "y", then_branch=body, else_branch=body)], (INPUT, OUTPUT), flag)
@@ -250,8 +250,8 @@ def test_what_a_file_tells(make, inputs, outputs, parameters, tmp_path):
     make(tmp_path / "model.onnx")
     reference = opened(tmp_path / "model.onnx")
     description = reference.description
-    assert [(each.name, each.shape, each.dtype) for each in description.inputs] == inputs
-    assert [(each.name, each.shape, each.dtype) for each in description.outputs] == outputs
+    assert [(spec.name, spec.shape, spec.dtype) for spec in description.inputs] == inputs
+    assert [(spec.name, spec.shape, spec.dtype) for spec in description.outputs] == outputs
     assert (description.kind, description.parameters, reference.format) == ("ONNX", parameters, "onnx")
 
 

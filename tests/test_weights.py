@@ -78,12 +78,12 @@ def interpreted(path):
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(str(path), experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
-    found = {}
+    details = {}
     for detail in interpreter.get_tensor_details():
         parameters = detail["quantization_parameters"]
         kept = {key: parameters[key] for key in ("scales", "zero_points", "quantized_dimension")}
-        found[detail["name"]] = {"index": detail["index"], **kept}
-    return found, lambda name: interpreter.get_tensor(found[name]["index"])
+        details[detail["name"]] = {"index": detail["index"], **kept}
+    return details, lambda name: interpreter.get_tensor(details[name]["index"])
 
 
 def decoded(codes, parameters):
@@ -120,7 +120,9 @@ def test_tflite_rows_equal_what_the_interpreter_gives(model, real_variants):  # 
 @pytest.mark.parametrize("setting", ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"])
 def test_stored_codes_are_the_interpreter_s(setting, odd_variants):  # noqa: F811  # pytest fills it
     told, read = interpreted(odd_variants[setting])
-    weights = [each for each in FORMATS["tflite"].weights(odd_variants[setting]) if "subgraph" not in each.keys[0]]
+    weights = [
+        stored for stored in FORMATS["tflite"].weights(odd_variants[setting]) if "subgraph" not in stored.keys[0]
+    ]
     assert len(weights) == 6
     for weight in weights:
         np.testing.assert_array_equal(weight.stored, read(weight.name))
@@ -152,7 +154,7 @@ def test_a_faint_channel_is_lost_with_one_scale_and_kept_with_its_own(odd_varian
     assert (row.worst_channel, row.worst_channel_sqnr_db) == (FAINT, 0)  # all of it became 0
     assert row.sqnr_db > 40
     assert row.zeroed == pytest.approx(1 / 8, abs=0.02)
-    assert row is min(rows, key=lambda each: each.worst_channel_sqnr_db)
+    assert row is min(rows, key=lambda candidate: candidate.worst_channel_sqnr_db)
     row, rows = depthwise("tflite-int8")
     assert row.worst_channel_sqnr_db > 40
     assert (row.scales, row.channel_axis) == (8, 3)
@@ -314,7 +316,7 @@ def test_a_buffer_that_several_tensors_share_is_counted_once(tmp_path):
     data = bytes([1, 2])
     one = HandMade("one", "int8", (2,), data, (0.5,), (0,))
     weights = hand_made(tmp_path, one, replace(one, name="same"), replace(one, name="other", scales=(2.0,)))
-    assert [(each.name, each.size_bytes, each.values.tolist(), len(each.keys)) for each in weights] == [
+    assert [(stored.name, stored.size_bytes, stored.values.tolist(), len(stored.keys)) for stored in weights] == [
         ("one", 2, [0.5, 1], 2),
         ("other", 0, [2, 4], 1),
     ]
@@ -342,7 +344,7 @@ def adding(folder, *ops):
     constants = [HandMade(name, data=np.full(4, place, "<f4").tobytes()) for place, name in enumerate("abc", 1)]
     made = [HandMade(f"made {place}") for place in range(len(ops))]
     path = write_tflite(folder / "model.tflite", [FLOAT, *constants, *made], list(ops))
-    return [each for each in FORMATS["tflite"].weights(path) if each.keys]
+    return [stored for stored in FORMATS["tflite"].weights(path) if stored.keys]
 
 
 def test_conversions_and_ops_without_constants_do_not_shift_weights(tmp_path):
@@ -480,7 +482,7 @@ def test_what_only_one_side_has():
 
 
 @pytest.mark.parametrize(
-    ("candidates", "found"),
+    ("candidates", "pairs"),
     [
         pytest.param([("x", "of a", "other")], [("x", "a")], id="a key is worth more than a name"),
         pytest.param([("x", "moved", "a")], [("x", "a")], id="a name where no key is known"),
@@ -492,10 +494,10 @@ def test_what_only_one_side_has():
         pytest.param([("x", "moved", "x")], [("x", None)], id="neither"),
     ],
 )
-def test_names_that_last(candidates, found):
+def test_names_that_last(candidates, pairs):
     ours = [weight(name, floats(1), keys=(key,), lasting_name=lasting) for name, key, lasting in candidates]
     rows = compare_weights("x", ours, [weight("a", floats(1), keys=("of a",), lasting_name="a")])
-    assert [(row.tensor, row.counterpart) for row in rows if row.dtype] == found
+    assert [(row.tensor, row.counterpart) for row in rows if row.dtype] == pairs
 
 
 def test_weights_that_were_two_and_weights_that_became_one():
@@ -569,9 +571,9 @@ def test_the_worst_channel_wherever_channels_lie(axes):
     original = rng.normal(size=(4, 5, 6)).astype(np.float32)
     candidate = original + rng.normal(size=original.shape).astype(np.float32) * 0.01
     (row,) = compare_weights("x", [weight("w", candidate, channel_axes=axes)], [weight("w", original)])
-    moved = [np.moveaxis(each, axes, range(len(axes))).astype(np.float64) for each in (original, candidate)]
+    moved = [np.moveaxis(values, axes, range(len(axes))).astype(np.float64) for values in (original, candidate)]
     channels = math.prod(original.shape[axis] for axis in axes)
-    expected, actual = (each.reshape(channels, -1) for each in moved)
+    expected, actual = (values.reshape(channels, -1) for values in moved)
     sqnr_db = 10 * np.log10((expected**2).sum(1) / ((actual - expected) ** 2).sum(1))
     assert row.worst_channel == int(sqnr_db.argmin())
     assert row.worst_channel_sqnr_db == pytest.approx(sqnr_db.min(), rel=1e-9)
