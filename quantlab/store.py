@@ -10,7 +10,7 @@ STUDY/
   outputs/<setting>/<runtime>/<key>.partial/ the same while it runs, with progress.json
   costs.json                                 what every trial costs; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       one trial's, as measured
-  transfer/<key>.json                        what takes long to find about an artifact: its size in brotli
+  transfer/<key>.json                        an artifact's download size in brotli, which is slow to compute
   work/                                      logs, job documents; may be deleted
 ```
 

@@ -82,26 +82,26 @@ def stored(path, name):
     return Stored(held.astype(np.float32).astype(np.float64), scale.size, axis if scale.size > 1 else None)
 
 
-def decibels(original, held):
-    noise, signal = float(np.square(held - original).sum()), float(np.square(original).sum())
+def decibels(baseline, held):
+    noise, signal = float(np.square(held - baseline).sum()), float(np.square(baseline).sum())
     return math.inf if noise == 0 else 10 * math.log10(signal / noise)
 
 
 def check_row(row, path, float32):
     """Figures are those of this file's initializer against the float32 file's, which it surely is the codes of."""
     told = stored(path, row.tensor)
-    original = float32.astype(np.float64)
-    held, original = told.values, original if original.shape == told.values.shape else original.T
-    assert (row.different, row.non_finite, row.reason) == (int((original != held).sum()), 0, None)
-    assert row.max_abs == pytest.approx(np.abs(held - original).max(), rel=1e-6)
-    assert row.rms == pytest.approx(math.sqrt(np.square(held - original).mean()), rel=1e-6)
-    assert row.sqnr_db == pytest.approx(decibels(original, held), abs=1e-4)
+    baseline = float32.astype(np.float64)
+    held, baseline = told.values, baseline if baseline.shape == told.values.shape else baseline.T
+    assert (row.different, row.non_finite, row.reason) == (int((baseline != held).sum()), 0, None)
+    assert row.max_abs == pytest.approx(np.abs(held - baseline).max(), rel=1e-6)
+    assert row.rms == pytest.approx(math.sqrt(np.square(held - baseline).mean()), rel=1e-6)
+    assert row.sqnr_db == pytest.approx(decibels(baseline, held), abs=1e-4)
     assert row.sqnr_db > 15
     assert row.scales == told.scales
-    if told.axis is not None and original.ndim > 1:
+    if told.axis is not None and baseline.ndim > 1:
         channels = [
             decibels(*pair)
-            for pair in zip(*(np.moveaxis(values, told.axis, 0) for values in (original, held)), strict=True)
+            for pair in zip(*(np.moveaxis(values, told.axis, 0) for values in (baseline, held)), strict=True)
         ]
         assert (row.worst_channel, row.worst_channel_sqnr_db) == (
             int(np.argmin(channels)),

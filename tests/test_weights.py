@@ -348,16 +348,16 @@ def adding(folder, *ops):
 
 
 def test_conversions_and_ops_without_constants_do_not_shift_weights(tmp_path):
-    original = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
+    baseline = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
     more = [("QUANTIZE", [0], [4]), ("DEQUANTIZE", [2], [5]), ("ADD", [4, 5], [6]), ("ADD", [6, 6], [7])]
     swapped = adding(tmp_path, *more, ("ADD", [7, 1], [8]))
-    assert {row.tensor: row.counterpart for row in compare_weights("x", swapped, original)} == {"b": "a", "a": "b"}
+    assert {row.tensor: row.counterpart for row in compare_weights("x", swapped, baseline)} == {"b": "a", "a": "b"}
 
 
 def test_one_op_more_leaves_weights_unaligned_instead_of_shifted(tmp_path):
-    original = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
+    baseline = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
     three = adding(tmp_path, ("ADD", [0, 3], [4]), ("ADD", [4, 1], [5]), ("ADD", [5, 2], [6]))
-    assert [(row.tensor, row.reason) for row in compare_weights("x", three, original)] == [
+    assert [(row.tensor, row.reason) for row in compare_weights("x", three, baseline)] == [
         ("a", "the float32 artifact has no 'ADD 2 of 3, input 1'"),
         ("b", "the float32 artifact has no 'ADD 3 of 3, input 1'"),
         ("c", "the float32 artifact has no 'ADD 1 of 3, input 1'"),
@@ -388,7 +388,7 @@ def codes(name, values, scales, *, zeros=None, code_range=(-127, 127), **fields)
 
 
 @pytest.mark.parametrize(
-    ("candidate", "original", "expected"),
+    ("candidate", "baseline", "expected"),
     [
         pytest.param(
             floats(1, 2), floats(1, 2), {"different": 0, "sqnr_db": math.inf, "zeroed": 0.0, "max_abs": 0}, id="equal"
@@ -431,17 +431,17 @@ def codes(name, values, scales, *, zeros=None, code_range=(-127, 127), **fields)
         ),
     ],
 )
-def test_a_pair_of_weights(candidate, original, expected):
-    (row,) = compare_weights("x-y", [weight("w", candidate)], [weight("w", original)])
+def test_a_pair_of_weights(candidate, baseline, expected):
+    (row,) = compare_weights("x-y", [weight("w", candidate)], [weight("w", baseline)])
     assert {name: getattr(row, name) for name in expected} == expected
     assert (row.setting, row.shape) == ("x-y", np.shape(candidate))
 
 
 def test_a_whole_row():
-    original = weight("arith.constant1", floats([1, -2], [0.5, 8]), keys=("CONV_2D 1 of 1, input 1",))
-    changed = {"keys": original.keys, "channel_axis": 0, "channel_axes": (0,), "size_bytes": 4}
+    baseline = weight("arith.constant1", floats([1, -2], [0.5, 8]), keys=("CONV_2D 1 of 1, input 1",))
+    changed = {"keys": baseline.keys, "channel_axis": 0, "channel_axes": (0,), "size_bytes": 4}
     candidate = codes("tfl.pseudo_qconst", [[1, -2], [0, 8]], (0.25, 0.125), **changed)
-    assert compare_weights("tflite-int8", [candidate], [original]) == (
+    assert compare_weights("tflite-int8", [candidate], [baseline]) == (
         WeightRow(
             setting="tflite-int8",
             tensor="tfl.pseudo_qconst",
@@ -514,7 +514,7 @@ def test_weights_that_were_two_and_weights_that_became_one():
 
 
 @pytest.mark.parametrize(
-    ("original", "told", "share"),
+    ("baseline", "told", "share"),
     [
         pytest.param([127.5, -127.5], {}, 0.0, id="half a step is rounding"),
         pytest.param([127.6, 3], {}, 0.5, id="above"),
@@ -526,15 +526,15 @@ def test_weights_that_were_two_and_weights_that_became_one():
         pytest.param([98, -159], {"zeros": (30,), "code_range": (-128, 127)}, 1.0, id="beyond a zero point"),
     ],
 )
-def test_clipped(original, told, share):
-    (row,) = compare_weights("x", [codes("w", [0, 0], (1.0,), **told)], [weight("w", floats(*original))])
+def test_clipped(baseline, told, share):
+    (row,) = compare_weights("x", [codes("w", [0, 0], (1.0,), **told)], [weight("w", floats(*baseline))])
     assert row.clipped == share
 
 
 def test_clipped_by_the_scale_of_its_channel():
-    original = weight("w", floats([100, 100], [100, 100]))
+    baseline = weight("w", floats([100, 100], [100, 100]))
     for axis, share in ((0, 0.5), (1, 0.5)):
-        (row,) = compare_weights("x", [codes("w", np.zeros((2, 2)), (1.0, 0.1), channel_axis=axis)], [original])
+        (row,) = compare_weights("x", [codes("w", np.zeros((2, 2)), (1.0, 0.1), channel_axis=axis)], [baseline])
         assert row.clipped == share
 
 
@@ -549,8 +549,8 @@ def test_clipped_by_the_scale_of_its_channel():
     ],
 )
 def test_outliers_that_stretch_the_scale(values, stretch):
-    original = weight("w", np.asarray(values, np.float32))
-    (row,) = compare_weights("x", [codes("w", values, (1.0,))], [original])
+    baseline = weight("w", np.asarray(values, np.float32))
+    (row,) = compare_weights("x", [codes("w", values, (1.0,))], [baseline])
     assert row.outlier_stretch == (stretch if not isinstance(stretch, float) else pytest.approx(stretch, rel=1e-5))
 
 
@@ -568,11 +568,11 @@ def test_outliers_stretch_the_scale_of_their_channel():
 @pytest.mark.parametrize("axes", [(0,), (2,), (1, 2), (0, 2)])
 def test_the_worst_channel_wherever_channels_lie(axes):
     rng = np.random.default_rng(0)
-    original = rng.normal(size=(4, 5, 6)).astype(np.float32)
-    candidate = original + rng.normal(size=original.shape).astype(np.float32) * 0.01
-    (row,) = compare_weights("x", [weight("w", candidate, channel_axes=axes)], [weight("w", original)])
-    moved = [np.moveaxis(values, axes, range(len(axes))).astype(np.float64) for values in (original, candidate)]
-    channels = math.prod(original.shape[axis] for axis in axes)
+    baseline = rng.normal(size=(4, 5, 6)).astype(np.float32)
+    candidate = baseline + rng.normal(size=baseline.shape).astype(np.float32) * 0.01
+    (row,) = compare_weights("x", [weight("w", candidate, channel_axes=axes)], [weight("w", baseline)])
+    moved = [np.moveaxis(values, axes, range(len(axes))).astype(np.float64) for values in (baseline, candidate)]
+    channels = math.prod(baseline.shape[axis] for axis in axes)
     expected, actual = (values.reshape(channels, -1) for values in moved)
     sqnr_db = 10 * np.log10((expected**2).sum(1) / ((actual - expected) ** 2).sum(1))
     assert row.worst_channel == int(sqnr_db.argmin())
@@ -592,8 +592,8 @@ def test_a_channel_with_nan_is_the_worst():
 
 
 def test_weights_larger_than_a_block_are_the_same():
-    original = np.random.default_rng(0).normal(size=(3, 1_000_000)).astype(np.float32)
-    (row,) = compare_weights("x", [weight("w", original + 0.5, channel_axes=(0,))], [weight("w", original)])
-    error = (original + np.float32(0.5)).astype(np.float64) - original
+    baseline = np.random.default_rng(0).normal(size=(3, 1_000_000)).astype(np.float32)
+    (row,) = compare_weights("x", [weight("w", baseline + 0.5, channel_axes=(0,))], [weight("w", baseline)])
+    error = (baseline + np.float32(0.5)).astype(np.float64) - baseline
     assert row.rms == pytest.approx(math.sqrt((error**2).mean()), rel=1e-9)
-    assert row.different == original.size
+    assert row.different == baseline.size

@@ -114,7 +114,7 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 
 def download_size_of(variant: Variant, format_: Format) -> DownloadSize:
-    """What takes longest to find about an artifact: half a minute for 16 MB; other threads go on meanwhile.
+    """Compute the Brotli size, half a minute for 16 MB, and the minimum runtime; other threads go on meanwhile.
 
     Raises:
         ArtifactError: If it is not what its format asks for.

@@ -44,7 +44,7 @@ class Study:
     schema: int = 1
 
     parity: Mapping[str, str] = field(default_factory=dict)
-    """Format, or a given variant's name → how its float32 artifact compares with the reference, in a clause."""
+    """Format, or a given variant's name → what the float32 check found, in a clause."""
 
     @property
     def failed(self) -> tuple[Trial, ...]:

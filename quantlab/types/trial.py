@@ -116,7 +116,7 @@ class Trial:
     ran_on: str | None = None
     """The runtime it really ran on; differs from `runtime` only under `--fallback`."""
     requested: bool = True
-    """False where it was brought along because parity needs it."""
+    """False where it was not asked for and was added as a float32 baseline or a Python baseline."""
     failure: Failure | None = None
     scores: Scores | None = None
     timing: Timing | None = None

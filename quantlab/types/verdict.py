@@ -133,7 +133,7 @@ class Budget:
     max_class_loss: Margin | str | None = None
     """Of the accuracy of every single class, in points."""
     max_size: int | str | None = None
-    """Bytes of what the target transfers: `500KB`."""
+    """Largest download size that is allowed, as the target transfers files: `500KB`."""
     min_agreement: float | str | None = None
     """Percent of samples on which the variant says what the reference says: `99%`."""
     confidence: float = 0.95
@@ -227,7 +227,7 @@ class SettingVerdict:
     setting: str
     quantized: bool
     size_bytes: int | None
-    """Of what the target transfers; None where nothing was converted."""
+    """Download size as the target transfers files; None where nothing was converted."""
     judgements: tuple[Judgement, ...]
     """At least one."""
 
