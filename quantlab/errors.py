@@ -3,7 +3,7 @@
 ```text
 QuantlabError            anything from outside that is not as it must be; the command line exits with 2
 ├── ModelError           a model that cannot be opened, or that quantlab cannot run
-├── SamplesError         a calibration set that cannot be read, or that does not fit the model
+├── SamplesError         samples that cannot be read, or that do not fit the model
 ├── ConversionError      a converter that refused, crashed or ran out of time
 ├── ArtifactError        a file to be measured that is not what its format asks for
 ├── RuntimeUnavailable   a runtime that this machine lacks; the message says how to get it
@@ -42,7 +42,7 @@ class ModelError(QuantlabError):
 
 
 class SamplesError(QuantlabError):
-    """A calibration set that cannot be read, or that does not fit the model."""
+    """Samples that cannot be read, or that do not fit the model."""
 
 
 class ConversionError(QuantlabError):

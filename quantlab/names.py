@@ -23,7 +23,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=_LIKE)[:2]
     if close:
-        return "did you mean " + " or ".join(f"'{each}'" for each in close) + "?"
+        return "did you mean " + " or ".join(f"'{match}'" for match in close) + "?"
     return "there are " + ", ".join(known) if known else "there is nothing else"
 
 
@@ -60,10 +60,10 @@ def choose(
         raise UsageError(f"no {kind} was named; {nearest('', known)}")
     chosen: set[str] = set()
     for pattern in patterns:
-        found = [name for name in known if pattern == "all" or matches(name, pattern)]
-        if not found:
+        matching = [name for name in known if pattern == "all" or matches(name, pattern)]
+        if not matching:
             raise UsageError(f"there is no {kind} '{pattern}'; {nearest(pattern, known)}")
-        chosen.update(found)
+        chosen.update(matching)
     return tuple(name for name in known if name in chosen)
 
 

@@ -9,7 +9,9 @@ from quantlab.types import Setting
 
 __all__ = ["SETTINGS", "select_settings"]
 
-SETTINGS: Mapping[str, Setting] = {setting.name: setting for each in FORMATS.values() for setting in each.settings}
+SETTINGS: Mapping[str, Setting] = {
+    setting.name: setting for format_ in FORMATS.values() for setting in format_.settings
+}
 """Every setting by its name, in the order of the table."""
 
 

@@ -10,7 +10,7 @@ STUDY/
   outputs/<setting>/<runtime>/<key>.partial/ the same while it runs, with progress.json
   costs.json                                 what every trial costs; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       one trial's, as measured
-  transfer/<key>.json                        what takes long to find about an artifact: its size in brotli
+  transfer/<key>.json                        an artifact's download size in brotli, which is slow to compute
   work/                                      logs, job documents; may be deleted
 ```
 
@@ -95,10 +95,10 @@ def find_latest(folder: Path) -> Path:
     Raises:
         StudyError: If there is none.
     """
-    found = [path for pattern in ("study.json", "*/study.json", "*/*/study.json") for path in folder.glob(pattern)]
-    if not found:
+    studies = [path for pattern in ("study.json", "*/study.json", "*/*/study.json") for path in folder.glob(pattern)]
+    if not studies:
         raise StudyError(f"there is no study in '{folder}'; make one with 'quantlab analyze', or name its folder")
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    return max(studies, key=lambda path: path.stat().st_mtime).parent
 
 
 class Store:
@@ -163,7 +163,7 @@ class Store:
         """Before anything is written: a folder of the user's own stays as it is."""
         if not self.root.is_dir() or (self.root / "model" / "sha256").is_file():
             return
-        strangers = sorted(each.name for each in self.root.iterdir() if each.name not in _BEFORE_THE_MODEL)
+        strangers = sorted(entry.name for entry in self.root.iterdir() if entry.name not in _BEFORE_THE_MODEL)
         if strangers:
             raise StudyError(
                 f"'{self.root}' is not empty and not a study (it holds '{strangers[0]}'); choose another --out"
@@ -235,9 +235,9 @@ class Store:
                 f"'{path}' cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
             ) from error
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            found = document.get("schema") if isinstance(document, dict) else None
+            schema = document.get("schema") if isinstance(document, dict) else None
             raise StudyError(
-                f"'{path}' has the schema {found} and this quantlab reads {SCHEMA}; run 'quantlab analyze' again"
+                f"'{path}' has the schema {schema} and this quantlab reads {SCHEMA}; run 'quantlab analyze' again"
             )
         try:
             return self._converter.structure(document, Study)
@@ -256,13 +256,13 @@ class Store:
         Raises:
             StudyError: If the study has none, or it is of another version.
         """
-        found = self.inside_or_none()
-        if found is None:
+        inside = self.inside_or_none()
+        if inside is None:
             raise StudyError(
                 f"nothing was read inside the variants of '{self.root}'; "
                 f"run 'quantlab analyze' again without --no-layers"
             )
-        return found
+        return inside
 
     def write_inside(self, inside: Inside) -> None:
         """Write what was found inside the variants."""
@@ -278,12 +278,12 @@ class Store:
         Raises:
             StudyError: If the study has none, or it is of another version.
         """
-        found = self.read(self.root / "costs.json", Costs)
-        if found is None:
+        costs = self.read(self.root / "costs.json", Costs)
+        if costs is None:
             raise StudyError(
                 f"no costs were measured in '{self.root}'; run 'quantlab analyze' again without --no-costs"
             )
-        return found
+        return costs
 
     def write_study(self, study: Study) -> None:
         """Write the study's record."""

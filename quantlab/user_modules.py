@@ -49,7 +49,7 @@ def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., A
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # a user's module may raise anything, and may call sys.exit
         if _is_absence(error, module_name):
-            known = [each.name for each in pkgutil.iter_modules([folder])]
+            known = [info.name for info in pkgutil.iter_modules([folder])]
             raise refused(
                 f"there is no module '{module_name}' for '{text}' in '{folder}' or among what is installed; "
                 f"{nearest_of_many(module_name, known)}"
@@ -60,7 +60,7 @@ def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., A
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
-        known = [each for each, value in vars(module).items() if callable(value) and not each.startswith("_")]
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise refused(f"the module '{module_name}' has no function '{name}'; {nearest_of_many(name, known)}")
     return function  # type: ignore[no-any-return]  # what it takes shows when it is called
 

@@ -42,7 +42,7 @@ def keras2_activations(folder: Path) -> Path:
     inner_image = keras.Input((8, 8, 2))
     inner_scores = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2DTranspose(4, 3)(inner_image))
     inner = keras.Model(inner_image, inner_scores, name="inner")
-    pooled = [keras.layers.GlobalAveragePooling2D()(each) for each in branches]
+    pooled = [keras.layers.GlobalAveragePooling2D()(branch) for branch in branches]
     joined = keras.layers.Concatenate()([*pooled, inner(hidden)])
     scores = keras.layers.Dense(5, activation="tanh", name="output_0")(joined)
     return _saved(keras.Model(image, scores), folder / "keras2_activations.h5", {"image": _floats(8, 8, 2)})
@@ -58,7 +58,9 @@ def keras2_crowded(folder: Path) -> Path:
     counts = keras.Input((3,), dtype="int32", name="counts")
     scaled = [keras.layers.Rescaling(float(number))(second) for number in range(12)]
     places = [0, *range(2, 13)]
-    sums = [keras.layers.Add(name=f"output_{place}")([each, first]) for place, each in zip(places, scaled, strict=True)]
+    sums = [
+        keras.layers.Add(name=f"output_{place}")([tensor, first]) for place, tensor in zip(places, scaled, strict=True)
+    ]
     doubled = keras.layers.Add(name="output_1", dtype="int32")([counts, counts])
     model = keras.Model([second, counts, first], [sums[0], doubled, *sums[1:]])
     samples = {"second": _floats(3), "counts": _large_integers(3), "first": 2 + _floats(3)}

@@ -46,7 +46,7 @@ LONGEST = (
     "test_taps.py",
     "test_artifacts.py",
     "test_statistics_paired.py",
-    "test_calibration.py",
+    "test_samples.py",
     "test_statistics_compiled.py",
     "test_statistics_metrics.py",
     "test_statistics_layers.py",

@@ -182,7 +182,7 @@ def activations(folder: Path) -> Path:
     branches.append(
         keras.layers.DepthwiseConv2D(3, padding="valid", dilation_rate=2)(keras.layers.ZeroPadding2D(2)(hidden))
     )
-    pooled = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(each) for each in branches])
+    pooled = keras.layers.Concatenate()([keras.layers.GlobalAveragePooling2D()(branch) for branch in branches])
     wide = keras.layers.PReLU(alpha_initializer=slopes["alpha_initializer"])(keras.layers.Dense(7)(pooled))
     return _saved(
         keras.Model(image, keras.layers.Dense(5)(wide)), folder / "activations.keras", {"image": _floats(8, 8, 2)}
@@ -273,7 +273,7 @@ def lambda_layer(folder: Path) -> Path:
     """Keras 3 with a Lambda layer."""
     keras = _keras3()
     values = keras.Input((4,), name="values")
-    doubled = keras.layers.Lambda(lambda each: each * 2, name="doubled")(values)
+    doubled = keras.layers.Lambda(lambda tensor: tensor * 2, name="doubled")(values)
     return _saved(keras.Model(values, doubled), folder / "lambda.keras", {"values": _floats(4)})
 
 
@@ -282,7 +282,7 @@ def keras2_lambda(folder: Path) -> Path:
     keras = _keras2()
     values = keras.Input((4,), name="values")
     inner = keras.Sequential(
-        [keras.layers.Lambda(lambda each: each * 2, name="hidden", input_shape=(4,))], name="inner"
+        [keras.layers.Lambda(lambda tensor: tensor * 2, name="hidden", input_shape=(4,))], name="inner"
     )
     return _saved(keras.Model(values, inner(values)), folder / "keras2_lambda.h5", {"values": _floats(4)})
 

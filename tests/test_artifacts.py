@@ -178,8 +178,8 @@ def test_brotli_is_of_each_file_by_itself(format_name, elements, quality, tmp_pa
     path = WRITERS[format_name](tmp_path / "served", [("kernel", values)])
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     expected = sum(len(brotli.compress(file.read_bytes(), quality=quality)) for file in files)
-    found = download_size_of(describe_variant("mine", FORMATS[format_name], path, MODEL), FORMATS[format_name])
-    assert found == DownloadSize(brotli_bytes=expected, minimum_runtime=None)
+    size = download_size_of(describe_variant("mine", FORMATS[format_name], path, MODEL), FORMATS[format_name])
+    assert size == DownloadSize(brotli_bytes=expected, minimum_runtime=None)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -214,8 +214,8 @@ def test_the_hash_is_of_every_byte_that_is_served(format_name, tmp_path):
 def test_weights_that_are_not_finite_are_named(format_name, weights, notes, tmp_path):
     if format_name.startswith("tfjs"):
         weights = [
-            (name, each, {"original_dtype": "float32"}) if each.dtype == np.float16 else (name, each)
-            for name, each in weights
+            (name, values, {"original_dtype": "float32"}) if values.dtype == np.float16 else (name, values)
+            for name, values in weights
         ]
     path = WRITERS[format_name](tmp_path / "served", weights)
     assert describe_variant("mine", FORMATS[format_name], path, MODEL).notes == notes
@@ -321,8 +321,8 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
         path = write_tflite(
             tmp_path / "m.tflite", outputs=outputs, names=({"image": 0}, {"width": 0, "height": 1, "scores": 2})
         )
-    found = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
-    assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in found] == [
+    ports = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
+    assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in ports] == [
         ("height", "height_node", 1),
         ("scores", "scores_node", 2),
         ("width", "width_node", 0),
@@ -342,8 +342,8 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
     else:
         outputs = [(f"Identity{number}", (1, 3)) for number in ("", "_1", "_2")]
         path = write_tflite(tmp_path / "m.tflite", outputs=outputs)
-    found = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
-    assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in found] == [
+    ports = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
+    assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in ports] == [
         ("height", "Identity", 0),
         ("scores", "Identity_1", 1),
         ("width", "Identity_2", 2),
@@ -352,8 +352,8 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
 
 def test_an_input_that_no_output_depends_on_is_left_out(tmp_path):
     description = model([spec("image", 4), spec("unused", 7)], [spec("scores", 3)])
-    found = describe_variant("mine", FORMATS["tfjs"], write_tfjs(tmp_path / "served"), description).inputs
-    assert found == (Port("image", "image:0", 0, (None, 4), "float32"),)
+    ports = describe_variant("mine", FORMATS["tfjs"], write_tfjs(tmp_path / "served"), description).inputs
+    assert ports == (Port("image", "image:0", 0, (None, 4), "float32"),)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)

@@ -61,16 +61,18 @@ def stored(path, name):
     """Follow the first node that reads it: a DequantizeLinear, or an op of integers and the Mul of its scale."""
     graph, here = onnx.load(path).graph, arrays(path)
     held = here[name].astype(np.float64)
-    reader = next(each for each in graph.node if name in each.input)
+    reader = next(operator for operator in graph.node if name in operator.input)
     if reader.op_type == "DequantizeLinear":
-        scale, zero = (here[each] for each in reader.input[1:])
-        axis = next((each.i for each in reader.attribute if each.name == "axis"), 1) % max(held.ndim, 1)
+        scale, zero = (here[parameter] for parameter in reader.input[1:])
+        axis = next((attribute.i for attribute in reader.attribute if attribute.name == "axis"), 1) % max(held.ndim, 1)
     elif reader.op_type in {"ConvInteger", "MatMulInteger"}:
         axis, zero = None, here[reader.input[3]]
-        (cast,) = [each for each in graph.node if reader.output[0] in each.input]
-        (scaled,) = [each for each in graph.node if cast.output[0] in each.input]
-        (product,) = [each for each in graph.node if each.output[0] in scaled.input and each.op_type == "Mul"]
-        (scale,) = (here[each] for each in product.input if each in here)
+        (cast,) = [operator for operator in graph.node if reader.output[0] in operator.input]
+        (scaled,) = [operator for operator in graph.node if cast.output[0] in operator.input]
+        (product,) = [
+            operator for operator in graph.node if operator.output[0] in scaled.input and operator.op_type == "Mul"
+        ]
+        (scale,) = (here[factor] for factor in product.input if factor in here)
     else:
         return Stored(held, 0, None)
     along = [1] * held.ndim
@@ -80,26 +82,26 @@ def stored(path, name):
     return Stored(held.astype(np.float32).astype(np.float64), scale.size, axis if scale.size > 1 else None)
 
 
-def decibels(original, held):
-    noise, signal = float(np.square(held - original).sum()), float(np.square(original).sum())
+def decibels(baseline, held):
+    noise, signal = float(np.square(held - baseline).sum()), float(np.square(baseline).sum())
     return math.inf if noise == 0 else 10 * math.log10(signal / noise)
 
 
 def check_row(row, path, float32):
     """Figures are those of this file's initializer against the float32 file's, which it surely is the codes of."""
     told = stored(path, row.tensor)
-    original = float32.astype(np.float64)
-    held, original = told.values, original if original.shape == told.values.shape else original.T
-    assert (row.different, row.non_finite, row.reason) == (int((original != held).sum()), 0, None)
-    assert row.max_abs == pytest.approx(np.abs(held - original).max(), rel=1e-6)
-    assert row.rms == pytest.approx(math.sqrt(np.square(held - original).mean()), rel=1e-6)
-    assert row.sqnr_db == pytest.approx(decibels(original, held), abs=1e-4)
+    baseline = float32.astype(np.float64)
+    held, baseline = told.values, baseline if baseline.shape == told.values.shape else baseline.T
+    assert (row.different, row.non_finite, row.reason) == (int((baseline != held).sum()), 0, None)
+    assert row.max_abs == pytest.approx(np.abs(held - baseline).max(), rel=1e-6)
+    assert row.rms == pytest.approx(math.sqrt(np.square(held - baseline).mean()), rel=1e-6)
+    assert row.sqnr_db == pytest.approx(decibels(baseline, held), abs=1e-4)
     assert row.sqnr_db > 15
     assert row.scales == told.scales
-    if told.axis is not None and original.ndim > 1:
+    if told.axis is not None and baseline.ndim > 1:
         channels = [
             decibels(*pair)
-            for pair in zip(*(np.moveaxis(each, told.axis, 0) for each in (original, held)), strict=True)
+            for pair in zip(*(np.moveaxis(values, told.axis, 0) for values in (baseline, held)), strict=True)
         ]
         assert (row.worst_channel, row.worst_channel_sqnr_db) == (
             int(np.argmin(channels)),
@@ -161,15 +163,15 @@ def test_what_a_weight_is_stored_in(setting, dtypes, scales, axes, made):
 
 def bias_dtype(path, name):
     """Of codes: int32 where a Conv or Gemm adds them to its products, int8 where an Add of its own does."""
-    (decoded,) = [each for each in onnx.load(path).graph.node if name in each.input]
-    (reader,) = [each for each in onnx.load(path).graph.node if decoded.output[0] in each.input]
+    (decoded,) = [operator for operator in onnx.load(path).graph.node if name in operator.input]
+    (reader,) = [operator for operator in onnx.load(path).graph.node if decoded.output[0] in operator.input]
     return {"Conv": "int32", "Gemm": "int32", "Add": "int8"}[reader.op_type]
 
 
 def test_what_only_the_quantized_file_has_is_told(made):
     """The shape in which a Conv's bias is added."""
     graph = onnx.load(made["onnx-dynamic"]).graph
-    (name,) = [each.input[1] for each in graph.node if each.op_type == "Reshape"]
+    (name,) = [operator.input[1] for operator in graph.node if operator.op_type == "Reshape"]
     others = [(row.tensor, row.reason) for row in rows_of(made, "onnx-dynamic") if row.counterpart is None]
     assert others == [(name, f"the float32 artifact has no '{name}'")]
 
@@ -190,8 +192,8 @@ def real(request, data_folder, workbench, tmp_path_factory):
             work=folder / "work",
         ),
     )
-    assert [each.reason for each in made] == [None] * 4
-    return {f"onnx-{each.scheme}": FORMATS["onnx"].served(each.folder) for each in made}
+    assert [result.reason for result in made] == [None] * 4
+    return {f"onnx-{result.scheme}": FORMATS["onnx"].served(result.folder) for result in made}
 
 
 def noise(spec, folder):
@@ -212,8 +214,8 @@ def test_weights_of_the_published_models(setting, real):
 
 def kernels_of(path):
     """What the ops that are quantized multiply by."""
-    ops = [each for each in onnx.load(path).graph.node if each.op_type in {"Conv", "Gemm", "MatMul"}]
-    return {each.input[1] for each in ops} & set(arrays(path))
+    ops = [operator for operator in onnx.load(path).graph.node if operator.op_type in {"Conv", "Gemm", "MatMul"}]
+    return {operator.input[1] for operator in ops} & set(arrays(path))
 
 
 @pytest.mark.parametrize("setting", ["onnx-dynamic", "onnx-int8"])
@@ -248,16 +250,16 @@ def renamed(graph, names):
     copy.CopyFrom(graph)
     for tensor in copy.initializer:
         tensor.name = names.get(tensor.name, tensor.name)
-    for each in copy.node:
-        for part in (each.input, each.output):
+    for operator in copy.node:
+        for part in (operator.input, operator.output):
             part[:] = [names.get(name, name) for name in part]
     return copy
 
 
 def renumbered(graph, numbers, order):
     """As another conversion would number it: every number another, and the initializers in another order."""
-    tensors = [tensor.name for tensor in graph.initializer] + [node.output[0] for node in graph.node]
-    names = {name: re.sub(r"__(\d+)", lambda found: f"__{numbers[int(found[1])]}", name) for name in tensors}
+    tensors = [tensor.name for tensor in graph.initializer] + [operator.output[0] for operator in graph.node]
+    names = {name: re.sub(r"__(\d+)", lambda match: f"__{numbers[int(match[1])]}", name) for name in tensors}
     copy = renamed(graph, names)
     weights = list(copy.initializer)
     order.shuffle(weights)
@@ -304,7 +306,7 @@ def test_names_without_a_made_up_number_stay(graph):
 
 
 @pytest.mark.parametrize(
-    ("nodes", "found"),
+    ("nodes", "expected"),
     [
         pytest.param([node("Conv", ["x", "w"], "y")], {"x", "y"}, id="what a convolution takes and gives"),
         pytest.param(
@@ -331,9 +333,9 @@ def test_names_without_a_made_up_number_stay(graph):
         ),
     ],
 )
-def test_which_tensors_lie_channels_first(nodes, found):
+def test_which_tensors_lie_channels_first(nodes, expected):
     graph = onnx.helper.make_graph(nodes, "graph", [], [])
-    assert channels_first(graph, {"x": 4, "a": 4, "y": 4, "w": 4, "flat": 2, "s": 0, "z": 0}) == found
+    assert channels_first(graph, {"x": 4, "a": 4, "y": 4, "w": 4, "flat": 2, "s": 0, "z": 0}) == expected
 
 
 # What ops compute in
@@ -366,8 +368,8 @@ def test_which_tensors_lie_channels_first(nodes, found):
 )
 def test_what_ops_compute_in(setting, computed, made):
     rows = FORMATS["onnx"].ops(made[setting], setting)
-    found = {op: {(row.computes_in, row.weights) for row in rows if row.op == op} for op in computed}
-    assert found == computed
+    told = {op: {(row.computes_in, row.weights) for row in rows if row.op == op} for op in computed}
+    assert told == computed
     assert {row.setting for row in rows} == {setting}
     assert [row.place for row in rows] == sorted(row.place for row in rows)
 

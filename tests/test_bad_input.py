@@ -199,7 +199,7 @@ SAMPLES = [
     Case(
         "no such file, but one of nearly its name",
         f"{ANALYZE} --data digit.npz",
-        f"there is no 'digit.npz', and a calibration set is {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
+        f"there is no 'digit.npz', and samples are {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
     ),
     Case(
         "an .npz file cut short",
@@ -400,7 +400,7 @@ NAMES = [
     Case(
         "calibration samples that are not there",
         "convert digits.keras --settings tflite-int8 --out web --calibration digit.npz",
-        f"there is no 'digit.npz', and a calibration set is {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
+        f"there is no 'digit.npz', and samples are {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
     ),
 ]
 

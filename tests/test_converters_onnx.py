@@ -128,7 +128,9 @@ def test_settings_of_a_model(make, schemes, weights, tmp_path):
         variant = describe_variant(name, FORMATS["onnx"], path, description)
         assert [(port.name, port.dtype) for port in variant.inputs] == [(s.name, s.dtype) for s in description.inputs]
         assert [(port.name, port.dtype) for port in variant.outputs] == [(s.name, s.dtype) for s in description.outputs]
-        for got, wanted in zip(predicted(path, fed, [each.tensor for each in variant.outputs]), expected, strict=True):
+        for got, wanted in zip(
+            predicted(path, fed, [output.tensor for output in variant.outputs]), expected, strict=True
+        ):
             tolerance = 1e-5 if name == "onnx-float32" else 0.5
             np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
             assert LayerError.of(wanted, got).error.sqnr_db > (100 if name == "onnx-float32" else 20)
@@ -138,7 +140,7 @@ def test_settings_of_a_model(make, schemes, weights, tmp_path):
 def test_opset_and_kept_files(workbench):
     """From TensorFlow the opset is the one that is stated; what is needed on the way is not kept."""
     variant = workbench.float32("conv", "onnx")
-    assert [each.version for each in onnx.load(variant.path).opset_import if not each.domain] == [18]
+    assert [entry.version for entry in onnx.load(variant.path).opset_import if not entry.domain] == [18]
     assert [file.name for file in variant.path.parent.iterdir()] == ["model.onnx"]
 
 
@@ -222,13 +224,13 @@ def other(dtype):
 )
 def test_what_cannot_be_quantized(make, reasons, tmp_path):
     model = make(tmp_path / "model.onnx")
-    found = {}
+    refusals = {}
     for scheme in SCHEMES:
         try:
             converted(model, tmp_path / scheme, fed_to(model), [scheme])
         except ConversionError as error:
-            found[scheme] = str(error)
-    assert found == reasons
+            refusals[scheme] = str(error)
+    assert refusals == reasons
 
 
 @pytest.mark.parametrize(
@@ -254,7 +256,7 @@ def test_another_calibration_gives_other_scales(tmp_path):
     def scales(factor):
         fed = {name: factor * array for name, array in samples().items()}
         path = converted(model, tmp_path / str(factor), fed, ["int8"])["onnx-int8"]
-        tensors = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
+        tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
         return tensors["picture_scale"], tensors["filter_scale"]
 
     model = pictures(tmp_path / "model.onnx")

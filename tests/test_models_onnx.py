@@ -15,6 +15,7 @@ from quantlab.models import ModelOptions, identify, open_reference
 
 INPUT, OUTPUT = [port("x", ["batch", 4])], [port("y", ["batch", 4])]
 RELU = [node("Relu", ["x"], "y", name="bent")]
+NOPE = [node("Nope", ["x"], "y", name="odd")]
 PRODUCT = [node("MatMul", ["x", "w"], "y")]
 MATRIX = {"w": np.eye(4, dtype=np.float32)}
 
@@ -67,7 +68,7 @@ def in_a_body(path):
     product_beside(path)
     tensor = onnx.load(path, load_external_data=False).graph.initializer[0]
     tensor.name = "inner"
-    next(each for each in tensor.external_data if each.key == "location").value = "../weights.bin"
+    next(entry for entry in tensor.external_data if entry.key == "location").value = "../weights.bin"
     body = helper.make_graph([node("MatMul", ["x", "inner"], "z")], "body", [], [port("z", None)], [tensor])
     flag = {"yes": np.array(True)}
     write(path, [node("If", ["yes"], "y", then_branch=body, else_branch=body)], (INPUT, OUTPUT), flag)
@@ -79,6 +80,10 @@ OUTSIDE = (
 )
 BROKEN = "'{path}' is no whole ONNX file (Error parsing message with type 'onnx.ModelProto'); export or copy it again"
 EMPTY = "'{path}' holds no graph, so it is no ONNX model; export or copy it again"
+NO_SUCH_OP = (
+    "onnxruntime knows no op Nope, which the node 'odd' of 'model.onnx' needs; export the model with ops of ONNX's own "
+    "or of com.microsoft"
+)
 NUMBERS = (
     ", and only tensors of numbers that NumPy has can be compared; export the part of the model that takes and gives "
     "these"
@@ -112,12 +117,7 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
             "or an older one",
             id="an IR version of the future",
         ),
-        pytest.param(
-            written([node("Nope", ["x"], "y", name="odd")]),
-            "onnxruntime knows no op Nope, which the node 'odd' of 'model.onnx' needs; export the model with ops of "
-            "ONNX's own or of com.microsoft",
-            id="an unknown op",
-        ),
+        pytest.param(written(NOPE), NO_SUCH_OP, id="an unknown op"),
         pytest.param(
             written([node("Fancy", ["x"], "y", domain="my.ops", name="")], opsets={"": 17, "my.ops": 1}),
             "onnxruntime knows no op Fancy of the domain 'my.ops', which the node 'y' of 'model.onnx' needs; export "
@@ -250,8 +250,8 @@ def test_what_a_file_tells(make, inputs, outputs, parameters, tmp_path):
     make(tmp_path / "model.onnx")
     reference = opened(tmp_path / "model.onnx")
     description = reference.description
-    assert [(each.name, each.shape, each.dtype) for each in description.inputs] == inputs
-    assert [(each.name, each.shape, each.dtype) for each in description.outputs] == outputs
+    assert [(spec.name, spec.shape, spec.dtype) for spec in description.inputs] == inputs
+    assert [(spec.name, spec.shape, spec.dtype) for spec in description.outputs] == outputs
     assert (description.kind, description.parameters, reference.format) == ("ONNX", parameters, "onnx")
 
 
@@ -284,12 +284,7 @@ def data(path, *shape):
             "'{path}' keeps weights in 'weights.bin', and there is no such file in its folder; copy it there too",
             id="external data missing",
         ),
-        pytest.param(
-            written([node("Nope", ["x"], "y", name="odd")]),
-            "onnxruntime knows no op Nope, which the node 'odd' of 'model.onnx' needs; export the model with ops of "
-            "ONNX's own or of com.microsoft",
-            id="an unknown op",
-        ),
+        pytest.param(written(NOPE), NO_SUCH_OP, id="an unknown op"),
         pytest.param(
             written(RELU, [port("x", [4, 4])], [port("y", [4, 4])]),
             "'model.onnx' takes batches of 4 only, and samples are compared one by one; export it with an open batch "

@@ -12,8 +12,8 @@ def test_many_threads_open_what_lies_there(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(6).reshape(2, 3))
     with ThreadPoolExecutor(8) as pool:
         arrays = list(pool.map(lambda _: mapped(tmp_path / "x.npy"), range(400)))
-    assert all(isinstance(each, np.memmap) and not each.flags.writeable for each in arrays)
-    assert {each.sum() for each in arrays} == {15}
+    assert all(isinstance(array, np.memmap) and not array.flags.writeable for array in arrays)
+    assert {array.sum() for array in arrays} == {15}
 
 
 def test_objects_are_refused(tmp_path):

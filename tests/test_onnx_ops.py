@@ -37,7 +37,7 @@ def source(tmp_path_factory):
 
 
 @pytest.mark.parametrize("activations", [QuantType.QUInt8, QuantType.QInt8], ids=["uint8", "int8"])
-@pytest.mark.parametrize("written", list(QuantFormat), ids=lambda each: each.name)
+@pytest.mark.parametrize("written", list(QuantFormat), ids=lambda quant_format: quant_format.name)
 def test_codes_are_those_of_the_activation(written, activations, source, tmp_path):
     made = tmp_path / "made.onnx"
     quantize_static(

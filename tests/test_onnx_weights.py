@@ -85,7 +85,7 @@ AXES = "its scales lie along several axes, which quantlab does not read"
 
 
 @pytest.mark.parametrize(
-    ("directions", "per_channel", "found"),
+    ("directions", "per_channel", "expected"),
     [
         pytest.param(1, False, (None, 1, None, (1, 16, 6)), id="one scale"),
         pytest.param(2, False, (None, 2, 0, (2, 16, 6)), id="one scale a direction"),
@@ -93,14 +93,14 @@ AXES = "its scales lie along several axes, which quantlab does not read"
         pytest.param(2, True, (AXES, 0, None, (2, 6, 16)), id="one scale a direction and channel"),
     ],
 )
-def test_an_lstm_that_onnxruntime_quantized(directions, per_channel, found, tmp_path):
+def test_an_lstm_that_onnxruntime_quantized(directions, per_channel, expected, tmp_path):
     source, made = lstm(tmp_path / "model.onnx", directions), tmp_path / "made.onnx"
     quantize_dynamic(str(source), str(made), per_channel=per_channel, weight_type=QuantType.QInt8)
     weights = FORMATS["onnx"].weights
     rows = {row.counterpart: row for row in compare_weights("mine", weights(made), weights(source))}
     assert set(rows) == {"words", "W", "R", "B"}
     told = rows["W"]
-    assert (told.reason, told.scales, told.channel_axis, told.shape) == found
+    assert (told.reason, told.scales, told.channel_axis, told.shape) == expected
     assert min(row.sqnr_db for row in rows.values() if row.reason is None) > 40
 
 
@@ -172,9 +172,9 @@ def test_two_branches_that_name_alike(tmp_path):
         body = [node("DequantizeLinear", ["k", "s"], "out")]
         branches[branch] = helper.make_graph(body, branch, [], [port("out", [4, 4])], tensors)
     path = write(tmp_path / "model.onnx", [node("If", ["x"], "y", **branches)], PORTS)
-    found = {name: weight.values.tolist() for name, weight in listed(path).items()}
-    assert sorted(found.values()) == sorted([(CODES * 2.0).tolist(), (CODES * 3.0).tolist()])
-    assert set(found) == {"k", "2/k"}
+    weights = {name: weight.values.tolist() for name, weight in listed(path).items()}
+    assert sorted(weights.values()) == sorted([(CODES * 2.0).tolist(), (CODES * 3.0).tolist()])
+    assert set(weights) == {"k", "2/k"}
 
 
 def test_floats_that_are_named_as_codes_are_compared_with_themselves(tmp_path):
@@ -301,10 +301,10 @@ def test_narrow_codes(dtype, code_range, size_bytes, tmp_path):
 def test_one_damaged_tensor_hides_no_other(tmp_path):
     tensors = [TensorProto(name="cut", data_type=1, dims=[2], raw_data=b"123"), TensorProto(name="odd", data_type=99)]
     tensors.append(numpy_helper.from_array(SCALES, "whole"))
-    found = listed(write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "whole"], "y")], tensors))
-    assert found["cut"].reason == "it cannot be read (buffer size must be a multiple of element size)"
-    assert (found["odd"].reason, found["odd"].dtype) == (f"it cannot be read ({NO_TYPE})", "type 99")
-    assert (found["whole"].reason, found["whole"].values.tolist()) == (None, SCALES.tolist())
+    weights = listed(write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "whole"], "y")], tensors))
+    assert weights["cut"].reason == "it cannot be read (buffer size must be a multiple of element size)"
+    assert (weights["odd"].reason, weights["odd"].dtype) == (f"it cannot be read ({NO_TYPE})", "type 99")
+    assert (weights["whole"].reason, weights["whole"].values.tolist()) == (None, SCALES.tolist())
 
 
 @pytest.mark.parametrize(
@@ -370,9 +370,9 @@ def nameless(source, target):
     names = {name: f"t{hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in made if name and name not in ports}
     for tensor in graph.initializer:
         tensor.name = names[tensor.name]
-    for each in graph.node:
-        each.name = ""
-        for part in (each.input, each.output):
+    for operator in graph.node:
+        operator.name = ""
+        for part in (operator.input, operator.output):
             part[:] = [names.get(name, name) for name in part]
     onnx.save(model, target)
     return target
@@ -426,8 +426,8 @@ def test_names_that_mislead(tmp_path):
     model = onnx.load(swapped)
     for part in (*model.graph.initializer,):
         part.name = {"a": "b", "b": "a"}[part.name]
-    for each in model.graph.node:
-        each.input[1] = {"a": "b", "b": "a"}[each.input[1]]
+    for operator in model.graph.node:
+        operator.input[1] = {"a": "b", "b": "a"}[operator.input[1]]
     onnx.save(model, swapped)
     weights = FORMATS["onnx"].weights
     rows = compare_weights("mine", weights(swapped), weights(source))

@@ -80,7 +80,7 @@ def test_what_cannot_be_written_leaves_what_was_there(document, error, tmp_path)
     with pytest.raises(error):
         write_json(file, document)
     assert json.loads(file.read_text()) == {"old": True}
-    assert [each.name for each in tmp_path.iterdir()] == ["it.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["it.json"]
 
 
 def test_a_writer_that_is_killed_leaves_what_was_there(tmp_path):
@@ -298,7 +298,7 @@ def test_a_folder_of_ones_own_stays_as_it_is(tmp_path):
     assert str(refused.value) == (
         f"'{tmp_path}' is not empty and not a study (it holds 'chapter.tex'); choose another --out"
     )
-    assert [each.name for each in tmp_path.iterdir()] == ["chapter.tex"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["chapter.tex"]
 
 
 def test_a_study_stopped_at_once_goes_on(tmp_path):

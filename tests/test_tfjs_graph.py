@@ -70,14 +70,14 @@ def write(folder, nodes, weights=WEIGHTS, inputs=("image",)):
     """A graph-model of constants, placeholders and the nodes given."""
     folder.mkdir(parents=True, exist_ok=True)
     typed = {
-        name: {"dtype": {"type": "DT_INT64" if each.dtype == np.int64 else "DT_FLOAT"}}
-        for name, each in weights.items()
+        name: {"dtype": {"type": "DT_INT64" if values.dtype == np.int64 else "DT_FLOAT"}}
+        for name, values in weights.items()
     }
     constants = [node(name, "Const", **typed[name]) for name in weights]
     placeholders = [
         node(name, "Placeholder", dtype={"type": "DT_FLOAT"}, shape={"shape": {"unknownRank": True}}) for name in inputs
     ]
-    stored = {name: each.astype(np.int32) if each.dtype == np.int64 else each for name, each in weights.items()}
+    stored = {name: values.astype(np.int32) if values.dtype == np.int64 else values for name, values in weights.items()}
     document = {
         "format": "graph-model",
         "modelTopology": {"node": [*constants, *placeholders, *nodes], "versions": {"producer": 1882}},
@@ -85,12 +85,13 @@ def write(folder, nodes, weights=WEIGHTS, inputs=("image",)):
             {
                 "paths": ["weights.bin"],
                 "weights": [
-                    {"name": name, "shape": list(each.shape), "dtype": each.dtype.name} for name, each in stored.items()
+                    {"name": name, "shape": list(values.shape), "dtype": values.dtype.name}
+                    for name, values in stored.items()
                 ],
             }
         ],
     }
-    (folder / "weights.bin").write_bytes(b"".join(each.tobytes() for each in stored.values()))
+    (folder / "weights.bin").write_bytes(b"".join(values.tobytes() for values in stored.values()))
     (folder / "model.json").write_text(json.dumps(document))
     return folder
 
@@ -269,9 +270,9 @@ def test_weights_are_decoded_as_the_official_reader_does(scheme, dtype, tmp_path
     (tmp_path / "weights.bin").write_bytes(stored.tobytes())
     document = {"format": "graph-model", "modelTopology": {"node": []}, "weightsManifest": manifest}
     (tmp_path / "model.json").write_text(json.dumps(document))
-    ((_, official),) = [each.values() for each in read_weights.read_weights(manifest, str(tmp_path), flatten=True)]
-    ((found, values),) = stored_weights(tmp_path)
-    decoded = decode(found, values)
+    ((_, official),) = [group.values() for group in read_weights.read_weights(manifest, str(tmp_path), flatten=True)]
+    ((read_entry, values),) = stored_weights(tmp_path)
+    decoded = decode(read_entry, values)
     assert decoded.dtype == official.dtype == dtype
     np.testing.assert_array_equal(decoded, official)
 
@@ -302,7 +303,7 @@ def test_published_models(name, data_folder, tmp_path):
     file = TensorFile("image", "", 0, shape, "float32", variant.inputs[0].tensor, 0)
     asked = tuple(TensorFile(port.name, "", 0, (), "float32", port.tensor, port.position) for port in variant.outputs)
     results = load(Job("tfjs", str(folder), "", 1, 0, 1, (file,), asked, {}, **executors("tfjs"))).call([samples])
-    assert [each.shape for each in results] == [(1, *sizes) for sizes in given.values()]
+    assert [result.shape for result in results] == [(1, *sizes) for sizes in given.values()]
     expected = evaluate_graph(folder, samples, [port.tensor for port in variant.outputs])
     for result, other in zip(results, expected, strict=True):
         assert np.isfinite(result).all()

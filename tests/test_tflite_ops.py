@@ -56,6 +56,15 @@ def test_what_an_op_computes_in(op, given, made, computes_in, weights, tmp_path)
     )
 
 
+@pytest.mark.parametrize(
+    "op", [pytest.param("TANH", id="a builtin"), pytest.param("MyOwnOp", id="a custom op, by its own name")]
+)
+def test_taps_and_ops_tell_the_same_name(op, tmp_path):
+    path = write_tflite(tmp_path / "model.tflite", [FLOAT, HandMade("y")], [(op, [0], [1])])
+    (tap,), (row,) = FORMATS["tflite"].taps(path), FORMATS["tflite"].ops(path, "tflite-x")
+    assert (tap.name, tap.op, row.op) == ("y", op, op)
+
+
 def test_weights_behind_a_conversion_are_the_stored_ones(tmp_path):
     ops = [("DEQUANTIZE", [1], [2]), ("FULLY_CONNECTED", [0, 2, -1], [3])]
     path = write_tflite(tmp_path / "model.tflite", [FLOAT, HALF_WEIGHTS, FLOAT, FLOAT], ops)

@@ -78,12 +78,12 @@ def interpreted(path):
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(str(path), experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
-    found = {}
+    details = {}
     for detail in interpreter.get_tensor_details():
         parameters = detail["quantization_parameters"]
         kept = {key: parameters[key] for key in ("scales", "zero_points", "quantized_dimension")}
-        found[detail["name"]] = {"index": detail["index"], **kept}
-    return found, lambda name: interpreter.get_tensor(found[name]["index"])
+        details[detail["name"]] = {"index": detail["index"], **kept}
+    return details, lambda name: interpreter.get_tensor(details[name]["index"])
 
 
 def decoded(codes, parameters):
@@ -120,7 +120,9 @@ def test_tflite_rows_equal_what_the_interpreter_gives(model, real_variants):  # 
 @pytest.mark.parametrize("setting", ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8"])
 def test_stored_codes_are_the_interpreter_s(setting, odd_variants):  # noqa: F811  # pytest fills it
     told, read = interpreted(odd_variants[setting])
-    weights = [each for each in FORMATS["tflite"].weights(odd_variants[setting]) if "subgraph" not in each.keys[0]]
+    weights = [
+        stored for stored in FORMATS["tflite"].weights(odd_variants[setting]) if "subgraph" not in stored.keys[0]
+    ]
     assert len(weights) == 6
     for weight in weights:
         np.testing.assert_array_equal(weight.stored, read(weight.name))
@@ -152,7 +154,7 @@ def test_a_faint_channel_is_lost_with_one_scale_and_kept_with_its_own(odd_varian
     assert (row.worst_channel, row.worst_channel_sqnr_db) == (FAINT, 0)  # all of it became 0
     assert row.sqnr_db > 40
     assert row.zeroed == pytest.approx(1 / 8, abs=0.02)
-    assert row is min(rows, key=lambda each: each.worst_channel_sqnr_db)
+    assert row is min(rows, key=lambda candidate: candidate.worst_channel_sqnr_db)
     row, rows = depthwise("tflite-int8")
     assert row.worst_channel_sqnr_db > 40
     assert (row.scales, row.channel_axis) == (8, 3)
@@ -314,7 +316,7 @@ def test_a_buffer_that_several_tensors_share_is_counted_once(tmp_path):
     data = bytes([1, 2])
     one = HandMade("one", "int8", (2,), data, (0.5,), (0,))
     weights = hand_made(tmp_path, one, replace(one, name="same"), replace(one, name="other", scales=(2.0,)))
-    assert [(each.name, each.size_bytes, each.values.tolist(), len(each.keys)) for each in weights] == [
+    assert [(stored.name, stored.size_bytes, stored.values.tolist(), len(stored.keys)) for stored in weights] == [
         ("one", 2, [0.5, 1], 2),
         ("other", 0, [2, 4], 1),
     ]
@@ -342,20 +344,20 @@ def adding(folder, *ops):
     constants = [HandMade(name, data=np.full(4, place, "<f4").tobytes()) for place, name in enumerate("abc", 1)]
     made = [HandMade(f"made {place}") for place in range(len(ops))]
     path = write_tflite(folder / "model.tflite", [FLOAT, *constants, *made], list(ops))
-    return [each for each in FORMATS["tflite"].weights(path) if each.keys]
+    return [stored for stored in FORMATS["tflite"].weights(path) if stored.keys]
 
 
 def test_conversions_and_ops_without_constants_do_not_shift_weights(tmp_path):
-    original = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
+    baseline = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
     more = [("QUANTIZE", [0], [4]), ("DEQUANTIZE", [2], [5]), ("ADD", [4, 5], [6]), ("ADD", [6, 6], [7])]
     swapped = adding(tmp_path, *more, ("ADD", [7, 1], [8]))
-    assert {row.tensor: row.counterpart for row in compare_weights("x", swapped, original)} == {"b": "a", "a": "b"}
+    assert {row.tensor: row.counterpart for row in compare_weights("x", swapped, baseline)} == {"b": "a", "a": "b"}
 
 
 def test_one_op_more_leaves_weights_unaligned_instead_of_shifted(tmp_path):
-    original = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
+    baseline = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
     three = adding(tmp_path, ("ADD", [0, 3], [4]), ("ADD", [4, 1], [5]), ("ADD", [5, 2], [6]))
-    assert [(row.tensor, row.reason) for row in compare_weights("x", three, original)] == [
+    assert [(row.tensor, row.reason) for row in compare_weights("x", three, baseline)] == [
         ("a", "the float32 artifact has no 'ADD 2 of 3, input 1'"),
         ("b", "the float32 artifact has no 'ADD 3 of 3, input 1'"),
         ("c", "the float32 artifact has no 'ADD 1 of 3, input 1'"),
@@ -386,7 +388,7 @@ def codes(name, values, scales, *, zeros=None, code_range=(-127, 127), **fields)
 
 
 @pytest.mark.parametrize(
-    ("candidate", "original", "expected"),
+    ("candidate", "baseline", "expected"),
     [
         pytest.param(
             floats(1, 2), floats(1, 2), {"different": 0, "sqnr_db": math.inf, "zeroed": 0.0, "max_abs": 0}, id="equal"
@@ -429,17 +431,17 @@ def codes(name, values, scales, *, zeros=None, code_range=(-127, 127), **fields)
         ),
     ],
 )
-def test_a_pair_of_weights(candidate, original, expected):
-    (row,) = compare_weights("x-y", [weight("w", candidate)], [weight("w", original)])
+def test_a_pair_of_weights(candidate, baseline, expected):
+    (row,) = compare_weights("x-y", [weight("w", candidate)], [weight("w", baseline)])
     assert {name: getattr(row, name) for name in expected} == expected
     assert (row.setting, row.shape) == ("x-y", np.shape(candidate))
 
 
 def test_a_whole_row():
-    original = weight("arith.constant1", floats([1, -2], [0.5, 8]), keys=("CONV_2D 1 of 1, input 1",))
-    changed = {"keys": original.keys, "channel_axis": 0, "channel_axes": (0,), "size_bytes": 4}
+    baseline = weight("arith.constant1", floats([1, -2], [0.5, 8]), keys=("CONV_2D 1 of 1, input 1",))
+    changed = {"keys": baseline.keys, "channel_axis": 0, "channel_axes": (0,), "size_bytes": 4}
     candidate = codes("tfl.pseudo_qconst", [[1, -2], [0, 8]], (0.25, 0.125), **changed)
-    assert compare_weights("tflite-int8", [candidate], [original]) == (
+    assert compare_weights("tflite-int8", [candidate], [baseline]) == (
         WeightRow(
             setting="tflite-int8",
             tensor="tfl.pseudo_qconst",
@@ -480,7 +482,7 @@ def test_what_only_one_side_has():
 
 
 @pytest.mark.parametrize(
-    ("candidates", "found"),
+    ("candidates", "pairs"),
     [
         pytest.param([("x", "of a", "other")], [("x", "a")], id="a key is worth more than a name"),
         pytest.param([("x", "moved", "a")], [("x", "a")], id="a name where no key is known"),
@@ -492,10 +494,10 @@ def test_what_only_one_side_has():
         pytest.param([("x", "moved", "x")], [("x", None)], id="neither"),
     ],
 )
-def test_names_that_last(candidates, found):
+def test_names_that_last(candidates, pairs):
     ours = [weight(name, floats(1), keys=(key,), lasting_name=lasting) for name, key, lasting in candidates]
     rows = compare_weights("x", ours, [weight("a", floats(1), keys=("of a",), lasting_name="a")])
-    assert [(row.tensor, row.counterpart) for row in rows if row.dtype] == found
+    assert [(row.tensor, row.counterpart) for row in rows if row.dtype] == pairs
 
 
 def test_weights_that_were_two_and_weights_that_became_one():
@@ -512,7 +514,7 @@ def test_weights_that_were_two_and_weights_that_became_one():
 
 
 @pytest.mark.parametrize(
-    ("original", "told", "share"),
+    ("baseline", "told", "share"),
     [
         pytest.param([127.5, -127.5], {}, 0.0, id="half a step is rounding"),
         pytest.param([127.6, 3], {}, 0.5, id="above"),
@@ -524,15 +526,15 @@ def test_weights_that_were_two_and_weights_that_became_one():
         pytest.param([98, -159], {"zeros": (30,), "code_range": (-128, 127)}, 1.0, id="beyond a zero point"),
     ],
 )
-def test_clipped(original, told, share):
-    (row,) = compare_weights("x", [codes("w", [0, 0], (1.0,), **told)], [weight("w", floats(*original))])
+def test_clipped(baseline, told, share):
+    (row,) = compare_weights("x", [codes("w", [0, 0], (1.0,), **told)], [weight("w", floats(*baseline))])
     assert row.clipped == share
 
 
 def test_clipped_by_the_scale_of_its_channel():
-    original = weight("w", floats([100, 100], [100, 100]))
+    baseline = weight("w", floats([100, 100], [100, 100]))
     for axis, share in ((0, 0.5), (1, 0.5)):
-        (row,) = compare_weights("x", [codes("w", np.zeros((2, 2)), (1.0, 0.1), channel_axis=axis)], [original])
+        (row,) = compare_weights("x", [codes("w", np.zeros((2, 2)), (1.0, 0.1), channel_axis=axis)], [baseline])
         assert row.clipped == share
 
 
@@ -547,8 +549,8 @@ def test_clipped_by_the_scale_of_its_channel():
     ],
 )
 def test_outliers_that_stretch_the_scale(values, stretch):
-    original = weight("w", np.asarray(values, np.float32))
-    (row,) = compare_weights("x", [codes("w", values, (1.0,))], [original])
+    baseline = weight("w", np.asarray(values, np.float32))
+    (row,) = compare_weights("x", [codes("w", values, (1.0,))], [baseline])
     assert row.outlier_stretch == (stretch if not isinstance(stretch, float) else pytest.approx(stretch, rel=1e-5))
 
 
@@ -566,12 +568,12 @@ def test_outliers_stretch_the_scale_of_their_channel():
 @pytest.mark.parametrize("axes", [(0,), (2,), (1, 2), (0, 2)])
 def test_the_worst_channel_wherever_channels_lie(axes):
     rng = np.random.default_rng(0)
-    original = rng.normal(size=(4, 5, 6)).astype(np.float32)
-    candidate = original + rng.normal(size=original.shape).astype(np.float32) * 0.01
-    (row,) = compare_weights("x", [weight("w", candidate, channel_axes=axes)], [weight("w", original)])
-    moved = [np.moveaxis(each, axes, range(len(axes))).astype(np.float64) for each in (original, candidate)]
-    channels = math.prod(original.shape[axis] for axis in axes)
-    expected, actual = (each.reshape(channels, -1) for each in moved)
+    baseline = rng.normal(size=(4, 5, 6)).astype(np.float32)
+    candidate = baseline + rng.normal(size=baseline.shape).astype(np.float32) * 0.01
+    (row,) = compare_weights("x", [weight("w", candidate, channel_axes=axes)], [weight("w", baseline)])
+    moved = [np.moveaxis(values, axes, range(len(axes))).astype(np.float64) for values in (baseline, candidate)]
+    channels = math.prod(baseline.shape[axis] for axis in axes)
+    expected, actual = (values.reshape(channels, -1) for values in moved)
     sqnr_db = 10 * np.log10((expected**2).sum(1) / ((actual - expected) ** 2).sum(1))
     assert row.worst_channel == int(sqnr_db.argmin())
     assert row.worst_channel_sqnr_db == pytest.approx(sqnr_db.min(), rel=1e-9)
@@ -590,8 +592,8 @@ def test_a_channel_with_nan_is_the_worst():
 
 
 def test_weights_larger_than_a_block_are_the_same():
-    original = np.random.default_rng(0).normal(size=(3, 1_000_000)).astype(np.float32)
-    (row,) = compare_weights("x", [weight("w", original + 0.5, channel_axes=(0,))], [weight("w", original)])
-    error = (original + np.float32(0.5)).astype(np.float64) - original
+    baseline = np.random.default_rng(0).normal(size=(3, 1_000_000)).astype(np.float32)
+    (row,) = compare_weights("x", [weight("w", baseline + 0.5, channel_axes=(0,))], [weight("w", baseline)])
+    error = (baseline + np.float32(0.5)).astype(np.float64) - baseline
     assert row.rms == pytest.approx(math.sqrt((error**2).mean()), rel=1e-9)
-    assert row.different == original.size
+    assert row.different == baseline.size

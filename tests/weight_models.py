@@ -96,7 +96,7 @@ def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path)
             made = list(
                 convert_settings(CONVERTERS[format_name], request, log=folder / f"{format_name}.log", pool=pool)
             )
-        assert [each.reason for each in made] == [None] * len(schemes)
+        assert [result.reason for result in made] == [None] * len(schemes)
 
 
 def _variants(folder: Path) -> dict[str, Path]:

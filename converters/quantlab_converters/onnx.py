@@ -75,7 +75,7 @@ def _copy_whole(model_file: Path, target: Path) -> bool:
     model = read_onnx(model_file, error=ConversionError)
     weights = {tensor.name for tensor in model.graph.initializer}
     for told in (model.graph.input, model.graph.value_info):
-        kept = [each for each in told if each.name not in weights]
+        kept = [value for value in told if value.name not in weights]
         del told[:]
         told.extend(kept)
     model.ir_version = max(model.ir_version, 4)
@@ -126,7 +126,7 @@ def _explained(log: str) -> str:
     """The end of tf2onnx's log as a sentence, where it is about ops that it does not know."""
     lacking = sorted(set(_LACKING.findall(log)))
     if lacking:
-        named = ", ".join(f"{op} (node '{node}')" for node, _, op in (each.rpartition(": ") for each in lacking))
+        named = ", ".join(f"{op} (node '{node}')" for node, _, op in (line.rpartition(": ") for line in lacking))
         return f"tf2onnx has nothing for the op {named}; replace what uses it or leave the onnx settings out"
     lines = [line for line in log.splitlines() if line.strip()]
     return f"tf2onnx could not convert the model: {lines[-1].strip() if lines else 'it said nothing'}"
@@ -216,7 +216,7 @@ def _int8(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
     model = onnx.load(base)
     _refuse_other_weights(model.graph)
     _refuse_without_range(model.graph)
-    opset = next(each.version for each in model.opset_import if each.domain in {"", "ai.onnx"})
+    opset = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
     if opset < _OPSET_OF_AXES:
         raise ConversionError(
             f"the model is of opset {opset}, and one scale a channel needs {_OPSET_OF_AXES} or newer; export it with "
@@ -278,7 +278,7 @@ def _recipe(request: RecipeRequest) -> str:
         made = [f"subprocess.run([sys.executable, *{words!r}], check=True)"]
     else:
         imports += ["import onnx"]
-        made = [each.format(source=str(request.source)) for each in _COPY]
+        made = [template.format(source=str(request.source)) for template in _COPY]
     base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
     more, lines = _LINES[request.scheme](request)
     prepared = f"quant_pre_process('source.onnx', {base!r}, skip_symbolic_shape=True)"

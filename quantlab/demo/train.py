@@ -92,7 +92,7 @@ _NEW_OPTIONS: Mapping[str, Any] = {
 
 def _without_new_options(config: Any) -> Any:
     if isinstance(config, list):
-        return [_without_new_options(each) for each in config]
+        return [_without_new_options(member) for member in config]
     if not isinstance(config, dict):
         return config
     kept = {key: value for key, value in config.items() if key not in _NEW_OPTIONS or value != _NEW_OPTIONS[key]}

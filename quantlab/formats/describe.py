@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapp
         raise ArtifactError(f"there is no artifact at '{path}', named with --variant {name}={path}")
     path, format_ = _served(path, formats)
     if format_ is None:
-        *looks, last = [each.looks for each in formats.values()]
+        *looks, last = [known.looks for known in formats.values()]
         raise ArtifactError(
             f"'{path}' is none of what --variant takes: {', '.join(looks)} or {last}; give one of these"
         )
@@ -84,11 +84,11 @@ def artifact_sha256(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:
 
 def _served(path: Path, formats: Mapping[str, Format]) -> tuple[Path, Format | None]:
     """What is served of what the user named, which may be a folder as `quantlab convert` leaves it; and its format."""
-    for each in formats.values():
-        served = each.served(path)
-        if each.recognizes(served):
-            return served, each
-    return path, next((each for each in formats.values() if each.recognizes(path)), None)
+    for format_ in formats.values():
+        served = format_.served(path)
+        if format_.recognizes(served):
+            return served, format_
+    return path, next((format_ for format_ in formats.values() if format_.recognizes(path)), None)
 
 
 def _sha256(path: Path, files: Sequence[Path]) -> str:
@@ -97,22 +97,24 @@ def _sha256(path: Path, files: Sequence[Path]) -> str:
         name = "" if file == path else file.relative_to(path if path.is_dir() else path.parent).as_posix()
         digest.update(f"{name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
     return digest.hexdigest()
 
 
 def _gzip_bytes(file: Path) -> int:
     compressor = zlib.compressobj(level=9, wbits=_GZIP_WINDOW)
-    size = 0
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            size += len(compressor.compress(block))
+    size = sum(len(compressor.compress(block)) for block in _blocks(file))
     return size + len(compressor.flush())
 
 
+def _blocks(file: Path) -> Iterator[bytes]:
+    with file.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            yield block
+
+
 def download_size_of(variant: Variant, format_: Format) -> DownloadSize:
-    """What takes longest to find about an artifact: half a minute for 16 MB; other threads go on meanwhile.
+    """Compute the Brotli size, half a minute for 16 MB, and the minimum runtime; other threads go on meanwhile.
 
     Raises:
         ArtifactError: If it is not what its format asks for.
@@ -126,10 +128,7 @@ def download_size_of(variant: Variant, format_: Format) -> DownloadSize:
 
 def _brotli_bytes(file: Path, quality: int) -> int:
     compressor = brotli.Compressor(quality=quality)
-    size = 0
-    with file.open("rb") as stream:
-        while block := stream.read(_BLOCK_BYTES):
-            size += len(compressor.process(block))
+    size = sum(len(compressor.process(block)) for block in _blocks(file))
     return size + len(compressor.finish())
 
 
@@ -155,7 +154,7 @@ def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorS
 
 
 def _listed(named: Sequence[Port] | Sequence[TensorSpec]) -> str:
-    return ", ".join(f"'{each.name}' {each.shape}" for each in named)
+    return ", ".join(f"'{tensor.name}' {tensor.shape}" for tensor in named)
 
 
 def _check_shape(what: str, path: Path, port: Port, spec: TensorSpec) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
+from quantlab.formats.finite import note_non_finite
 from quantlab.types import Port, StoredWeight
 
 __all__ = [
@@ -118,12 +119,12 @@ def _shard(folder: Path, name: str) -> bytes:
 def contents(folder: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Contents:
     """The contents of an artifact with these ports: what its shards hold, and which weights are not finite."""
     weights: dict[str, int] = {}
-    notes = []
+    notes: list[str] = []
     for entry, values in stored_weights(folder):
         dtype = _stored_dtype(entry, values)
         weights[dtype] = weights.get(dtype, 0) + _size_bytes(values)
-        if values.dtype.kind == "f" and (wrong := int(values.size - np.isfinite(values).sum())):
-            notes.append(f"weight '{entry['name']}' holds {wrong:,} values that are not finite in {values.dtype.name}")
+        if values.dtype.kind == "f":
+            notes += note_non_finite(entry["name"], values, values.dtype.name)
     return Contents(inputs=inputs, outputs=outputs, weights=weights, notes=tuple(notes))
 
 

@@ -16,7 +16,6 @@ __all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
 
-_BLOCK_BYTES = 1 << 20
 _ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
 
@@ -99,7 +98,7 @@ def read_keras_config(path: Path) -> KerasConfig:
 def _nearest(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    close = difflib.get_close_matches(path.name, [each.name for each in path.parent.iterdir()], n=1, cutoff=0.5)
+    close = difflib.get_close_matches(path.name, [sibling.name for sibling in path.parent.iterdir()], n=1, cutoff=0.5)
     return f" (did you mean '{path.parent / close[0]}'?)" if close else ""
 
 
@@ -169,10 +168,10 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
 
 def _refuse_lambda(path: Path, config: Any, options: ModelOptions) -> None:
     """Opening a Lambda layer runs the Python byte code that its file holds."""
-    found = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
-    if found is not None and not options.unsafe:
+    layer = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
+    if layer is not None and not options.unsafe:
         raise ModelError(
-            f"the Lambda layer '{found}' of '{path}' is Python code that runs when the model is opened; "
+            f"the Lambda layer '{layer}' of '{path}' is Python code that runs when the model is opened; "
             f"if you trust the file, say so with --unsafe"
         )
 
@@ -186,8 +185,7 @@ def files_sha256(path: Path) -> str:
         if path.is_dir():
             digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
+            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
     return digest.hexdigest()
 
 

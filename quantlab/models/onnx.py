@@ -106,16 +106,16 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
         path=str(file.path),
         kind=file.kind,
         sha256=file.sha256,
-        inputs=tuple(_spec(each, file.path) for each in session.get_inputs()),
-        outputs=tuple(_spec(each, file.path) for each in session.get_outputs()),
+        inputs=tuple(_spec(value, file.path) for value in session.get_inputs()),
+        outputs=tuple(_spec(value, file.path) for value in session.get_outputs()),
         parameters=_parameters(file.path),
     )
-    names = [each.name for each in description.outputs]
+    names = [spec.name for spec in description.outputs]
 
     def call(arrays: Sequence[Array]) -> list[Array]:
         feeds = {spec.name: array for spec, array in zip(description.inputs, arrays, strict=True)}
         try:
-            return [np.asarray(each) for each in session.run(names, feeds)]
+            return [np.asarray(output) for output in session.run(names, feeds)]
         except Exception as error:  # as above
             raise ModelError(
                 f"onnxruntime could not run '{file.path}': {' '.join(str(error).split())[:300]}; check the samples' "
@@ -183,4 +183,4 @@ def _parameters(path: Path) -> int:
 
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}
     graph = onnx.load(path, load_external_data=False).graph
-    return sum(int(np.prod(each.dims, dtype=np.int64)) for each in graph.initializer if each.data_type in floats)
+    return sum(int(np.prod(tensor.dims, dtype=np.int64)) for tensor in graph.initializer if tensor.data_type in floats)

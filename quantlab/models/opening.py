@@ -114,7 +114,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
     flat = keras.tree.flatten(structure)
     names = [spec.name for spec in inputs]
-    ordered = [each for each in (getattr(tensor, "name", None) for tensor in flat) if each in names]
+    ordered = [name for name in (getattr(tensor, "name", None) for tensor in flat) if name in names]
     return _Opened(
         call=lambda tensors: model(keras.tree.pack_sequence_as(structure, tensors), training=False),
         input_names=tuple(ordered if len(ordered) == len(flat) else names),
@@ -190,7 +190,7 @@ def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _
         # Going through `loaded` keeps it alive: the variables die with it.
         return loaded.signatures[signature](**dict(zip(names, tensors, strict=True)))
 
-    variables = {id(each): each for each in (*getattr(loaded, "variables", ()), *function.variables)}
+    variables = {id(variable): variable for variable in (*getattr(loaded, "variables", ()), *function.variables)}
     return _Opened(
         call=call,
         input_names=names,

@@ -1,7 +1,7 @@
-"""Opens calibration sets, checks them against the model and writes them as the bytes that every runtime is fed.
+"""Opens samples, checks them against the model and writes them as the bytes that every runtime is fed.
 
 A source is what the user names: arrays in files, a folder of images, or a function. `open_samples` is the
-whole way from there: read, check, set the calibration part aside, draw, write. Labels are held in memory,
+whole way from there: read, check, set the calibration samples aside, draw, write. Labels are held in memory,
 samples pass through it in blocks.
 """
 

@@ -130,8 +130,8 @@ def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
     tensors = (HeldTensor(spec.name, array.shape, array.dtype),)
     n = sample_count(tensors, text=text)
     beside = [path.with_name(f"{path.stem}{ending}.npy") for ending in (".labels", "_labels")]
-    found = next((each for each in beside if each.exists()), None)
-    labels = to_labels(read_labels(found), n=n, text=text) if found else None
+    labels_file = next((file for file in beside if file.exists()), None)
+    labels = to_labels(read_labels(labels_file), n=n, text=text) if labels_file else None
 
     def read(indices: Array) -> Iterator[Block]:
         for piece in pieces(indices, block_rows(tensors)):

@@ -134,7 +134,7 @@ class _Where:
 
 
 def _first(bad: Array) -> tuple[int, ...]:
-    return tuple(int(each) for each in np.unravel_index(int(np.argmax(bad)), bad.shape))
+    return tuple(int(index) for index in np.unravel_index(int(np.argmax(bad)), bad.shape))
 
 
 def _refuse_non_finite(values: Array, indices: Array, where: _Where) -> None:

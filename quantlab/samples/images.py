@@ -173,10 +173,10 @@ def _find(folder: Path, text: str) -> _Files:
 
 def _deeper(folder: Path) -> str:
     """Where the images of a folder lie that has them too deep, as a remedy."""
-    found = next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES), None)
-    if found is None:
+    image = next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES), None)
+    if image is None:
         return "; give a folder with one folder of images for each class"
-    return f" in folders one deep, but '{found.relative_to(folder)}'; give the folder that holds the class folders"
+    return f" in folders one deep, but '{image.relative_to(folder)}'; give the folder that holds the class folders"
 
 
 def _numbered(names: Sequence[str]) -> bool:

@@ -127,7 +127,7 @@ class _Loader:
             )
         given = batch.inputs if batch.labels is None else {**batch.inputs, "labels": batch.labels}
         held = [_held(name, values) for name, values in given.items()]
-        if any(each.n for each in held):  # an empty batch is no mistake
+        if any(tensor.n for tensor in held):  # an empty batch is no mistake
             sample_count(held, text=self.text)
 
 

@@ -20,7 +20,7 @@ from quantlab.samples.write import write_samples
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
 ACCEPTED = "a .npz file, a .npy file, a folder of images, or module:function"
-"""What a calibration set may be, for messages and help."""
+"""What samples may be given as, for messages and help."""
 
 FILE_LOADERS = {".npz": open_npz, ".npy": open_npy}
 """Suffix of a file → what opens it."""
@@ -39,9 +39,9 @@ def open_samples(
 ) -> tuple[SampleSet, SampleSet | None]:
     """Read, check and write what is scored and what static quantization is calibrated on.
 
-    Without a calibration set of its own, `calibrate` samples of the data are set aside for it, which are never
-    scored (see `split`); a calibration set of its own is taken whole. The same arguments and files give
-    the same samples in the same order, and write them only once.
+    Where no calibration samples are given, `calibrate` samples of the data are set aside as such and never scored
+    (see `split`); calibration samples that are given are all taken. The same arguments and files give the same
+    samples in the same order, and write them only once.
 
     Args:
         data: One of `ACCEPTED`.
@@ -102,18 +102,16 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
 
 def _unknown(path: Path, text: str) -> SamplesError:
     if path.exists():
-        return SamplesError(f"'{text}' is no calibration set; give {ACCEPTED}")
+        return SamplesError(f"'{text}' holds no samples that quantlab reads; give {ACCEPTED}")
     if not path.parent.is_dir():
         return SamplesError(f"there is no '{text}', nor a folder '{path.parent}'; give {ACCEPTED}")
     known = [
-        each.name
-        for each in path.parent.iterdir()
-        if not each.name.startswith(".")
-        and (each.suffix in FILE_LOADERS or (each.is_dir() and each.suffix != ".study"))
+        entry.name
+        for entry in path.parent.iterdir()
+        if not entry.name.startswith(".")
+        and (entry.suffix in FILE_LOADERS or (entry.is_dir() and entry.suffix != ".study"))
     ]
-    return SamplesError(
-        f"there is no '{text}', and a calibration set is {ACCEPTED}; {nearest_of_many(path.name, known)}"
-    )
+    return SamplesError(f"there is no '{text}', and samples are {ACCEPTED}; {nearest_of_many(path.name, known)}")
 
 
 def _with_labels(source: Source, labels: str) -> Source:

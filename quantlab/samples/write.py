@@ -117,9 +117,9 @@ def write_samples(
             sets.append(_SetFiles(part, source, inputs=specs, folder=Path(beside) / part.name))
             stack.callback(sets[-1].close)
         for block, places in _converted(source, indices, specs):
-            for each in sets:
-                each.add(block, places)
-        return tuple(each.finish(folder / part.name) for each, part in zip(sets, parts, strict=True))
+            for files in sets:
+                files.add(block, places)
+        return tuple(files.finish(folder / part.name) for files, part in zip(sets, parts, strict=True))
 
 
 def _as_held(source: Source, specs: Sequence[TensorSpec]) -> list[HeldTensor]:

@@ -22,29 +22,12 @@ from quantlab.types.layers import (
     TrialLayers,
     WeightRow,
 )
+from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
-from quantlab.types.study import (
-    NARROW_DTYPES,
-    PYTHON,
-    REFERENCE,
-    Failure,
-    Interval,
-    KeptOutputs,
-    ModelDescription,
-    OpenedModel,
-    Port,
-    Preprocessing,
-    SampleSet,
-    Scores,
-    Setting,
-    Study,
-    Task,
-    TensorSpec,
-    Timing,
-    Trial,
-    Variant,
-    float32_of,
-)
+from quantlab.types.samples import Preprocessing, SampleSet
+from quantlab.types.study import Study, Task
+from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
+from quantlab.types.variant import NARROW_DTYPES, Port, Setting, Variant, float32_of
 from quantlab.types.verdict import (
     SEVERITY,
     Budget,

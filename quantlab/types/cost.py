@@ -7,7 +7,7 @@ __all__ = ["Cost", "Costs", "DownloadSize", "Machine"]
 
 @dataclass(frozen=True, slots=True)
 class DownloadSize:
-    """What takes long to find about the way of an artifact to its users; kept by the artifact's hash."""
+    """Slow-to-compute delivery data of an artifact: Brotli size and minimum runtime; kept by the artifact's hash."""
 
     brotli_bytes: int
     """As `Variant.brotli_bytes`."""
@@ -57,7 +57,7 @@ class Cost:
     steady_median_ms: float | None = None
     """Of one call on one sample: the model's call and the reading of its outputs."""
     steady_fastest_ms: float | None = None
-    """The least that one run took: what other work on the machine disturbs least."""
+    """Fastest run in milliseconds, the figure least affected by other load."""
     steady_q1_ms: float | None = None
     """A quarter of the runs took less."""
     steady_q3_ms: float | None = None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from quantlab.errors import UsageError
 from quantlab.types.paired import ClassLoss, Evidence, Loss
-from quantlab.types.study import Trial
+from quantlab.types.trial import Trial
 
 __all__ = [
     "SEVERITY",
@@ -51,10 +51,10 @@ class Margin:
         Raises:
             UsageError: If there is no unit, no number, or the number is negative.
         """
-        found = re.fullmatch(r"\s*([+-]?\d*\.?\d+)\s*(pt|%)?\s*", str(text))
-        if found is None:
+        match = re.fullmatch(r"\s*([+-]?\d*\.?\d+)\s*(pt|%)?\s*", str(text))
+        if match is None:
             raise UsageError(f"{of} '{text}' is no loss; write it as 0.5pt (percentage points) or 0.5% (relative)")
-        number, unit = float(found[1]), found[2]
+        number, unit = float(match[1]), match[2]
         if unit is None:
             raise UsageError(
                 f"{of} '{text}' has no unit; {number:g}pt is {number:g} percentage points, "
@@ -97,10 +97,10 @@ def _bytes(value: int | str | None) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         size = value
     else:
-        found = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)?\s*", str(value))
-        if found is None:
+        match = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)?\s*", str(value))
+        if match is None:
             raise UsageError(f"max_size '{value}' is no size; write it as 500KB, 2MB or 512KiB")
-        size = int(float(found[1]) * _UNITS[found[2] or "B"])
+        size = int(float(match[1]) * _UNITS[match[2] or "B"])
     if size is not None and size < 1:
         raise UsageError(f"max_size '{value}' leaves no room for a file; give a size above 0, as 500KB")
     return size
@@ -112,10 +112,10 @@ def _percent(value: float | str | None) -> float | None:
         if value is not None and not 1 < value <= 100:
             raise UsageError(f"min_agreement {value:g} is no share in percent; write 99 % as 99%")
         return value
-    found = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", str(value))
-    if found is None or float(found[1]) > 100:
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", str(value))
+    if match is None or float(match[1]) > 100:
         raise UsageError(f"min_agreement '{value}' is no share; write it in percent, as 99%")
-    return float(found[1])
+    return float(match[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Budget:
     max_class_loss: Margin | str | None = None
     """Of the accuracy of every single class, in points."""
     max_size: int | str | None = None
-    """Bytes of what the target transfers: `500KB`."""
+    """Largest download size that is allowed, as the target transfers files: `500KB`."""
     min_agreement: float | str | None = None
     """Percent of samples on which the variant says what the reference says: `99%`."""
     confidence: float = 0.95
@@ -154,7 +154,7 @@ class Budget:
         ):
             object.__setattr__(self, name, value)
         if isinstance(self.runtimes, str):
-            object.__setattr__(self, "runtimes", tuple(each.strip() for each in self.runtimes.split(",")))
+            object.__setattr__(self, "runtimes", tuple(runtime.strip() for runtime in self.runtimes.split(",")))
         self._check()
 
     def _check(self) -> None:
@@ -167,7 +167,7 @@ class Budget:
         if self.class_margin is not None and self.class_margin.unit != "pt":
             raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, as 2pt")
         if all(
-            each is None for each in (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
+            limit is None for limit in (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
         ):
             raise UsageError(
                 "the budget limits nothing; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
@@ -227,14 +227,17 @@ class SettingVerdict:
     setting: str
     quantized: bool
     size_bytes: int | None
-    """Of what the target transfers; None where nothing was converted."""
+    """Download size as the target transfers files; None where nothing was converted."""
     judgements: tuple[Judgement, ...]
     """At least one."""
 
     @property
     def deciding(self) -> Judgement:
         """The most severe; of those that fit, the one that may lose most."""
-        return max(self.judgements, key=lambda each: (SEVERITY[each.outcome], _upper(each), each.missing or 0))
+        return max(
+            self.judgements,
+            key=lambda judgement: (SEVERITY[judgement.outcome], _upper(judgement), judgement.missing or 0),
+        )
 
     @property
     def outcome(self) -> Outcome:
@@ -249,7 +252,7 @@ class SettingVerdict:
     @property
     def upper(self) -> float:
         """The most that it may lose in any of the runtimes; infinite where that is not known."""
-        return max(_upper(each) for each in self.judgements)
+        return max(_upper(judgement) for judgement in self.judgements)
 
 
 def _upper(judgement: Judgement) -> float:
@@ -276,24 +279,24 @@ class Verdict:
     @property
     def recommended(self) -> str | None:
         """The smallest that fits in every runtime that counts, float32 too; None where none does."""
-        fitting = [each for each in self.settings if each.outcome == "fits"]
-        best = min(fitting, key=lambda each: (each.size_bytes or math.inf, each.upper), default=None)
+        fitting = [judged for judged in self.settings if judged.outcome == "fits"]
+        best = min(fitting, key=lambda judged: (judged.size_bytes or math.inf, judged.upper), default=None)
         return best.setting if best else None
 
     @property
     def lacks_samples(self) -> bool:
         """Whether more samples are all that is missing: nothing breaks, and all that counts was run."""
-        counted = [each for each in self.settings if self.named or each.quantized]
-        undecided = [each for each in counted if each.outcome == "inconclusive"]
-        return bool(counted) and all(judged.n for each in undecided for judged in each.judgements)
+        counted = [judged for judged in self.settings if self.named or judged.quantized]
+        undecided = [judged for judged in counted if judged.outcome == "inconclusive"]
+        return bool(counted) and all(judgement.n for judged in undecided for judgement in judged.judgements)
 
     @property
     def outcome(self) -> Outcome:
         """Of all that count."""
-        found: list[Outcome] = [each.outcome for each in self.settings if self.named or each.quantized]
-        if not found:
+        outcomes: list[Outcome] = [judged.outcome for judged in self.settings if self.named or judged.quantized]
+        if not outcomes:
             return "inconclusive"
-        order = sorted(found, key=SEVERITY.__getitem__)
+        order = sorted(outcomes, key=SEVERITY.__getitem__)
         return order[-1] if self.named else order[0]
 
     @property
@@ -307,15 +310,15 @@ class Verdict:
         Raises:
             KeyError: If it was not judged.
         """
-        for each in self.settings:
-            if each.setting == setting:
-                return each
+        for judged in self.settings:
+            if judged.setting == setting:
+                return judged
         raise KeyError(setting)
 
     def explain(self) -> str:
         """A line for each setting and a line for all, for a message of `assert verdict.fits, verdict.explain()`."""
-        width = max((len(each.setting) for each in self.settings), default=0)
-        lines = [f"{each.setting:{width}}  {each.outcome.upper():12}  {each.reason}" for each in self.settings]
+        width = max((len(judged.setting) for judged in self.settings), default=0)
+        lines = [f"{judged.setting:{width}}  {judged.outcome.upper():12}  {judged.reason}" for judged in self.settings]
         return "\n".join([*lines, f"{self.study}: {self.outcome}"])
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
-from quantlab.formats.onnx.file import dtype_name, external_files, graph_inputs, read_onnx, shape_of
+from quantlab.formats.finite import note_non_finite
+from quantlab.formats.onnx.file import FLOATS, dtype_name, external_files, graph_inputs, read_onnx, shape_of
 from quantlab.formats.onnx.ops import ops_of
 from quantlab.formats.onnx.weights import constants, size_bytes, weights_of
 from quantlab.types import OpRow, Port, StoredWeight
@@ -21,8 +22,6 @@ __all__ = ["inspect", "list_ops", "list_weights", "options", "recognizes"]
 
 _HALF_LIMIT = 65504.0
 """The largest float16, to which onnxruntime's converter cuts larger weights without a word; so may others have been."""
-
-_FLOATS = frozenset({"bfloat16", "float16", "float32", "float64"})
 
 
 def inspect(path: Path) -> Contents:
@@ -40,8 +39,8 @@ def inspect(path: Path) -> Contents:
                 f"the weight '{tensor.name}' of '{path}' cannot be read ({refused}); export or copy it again"
             ) from refused
     return Contents(
-        inputs=tuple(_port(each, place) for place, each in enumerate(graph_inputs(model))),
-        outputs=tuple(_port(each, place) for place, each in enumerate(model.graph.output)),
+        inputs=tuple(_port(value, place) for place, value in enumerate(graph_inputs(model))),
+        outputs=tuple(_port(value, place) for place, value in enumerate(model.graph.output)),
         weights=weights,
         notes=tuple(notes),
     )
@@ -56,13 +55,12 @@ def _wrong(tensor: Any, dtype: str) -> list[str]:
     from onnx import numpy_helper
 
     values = numpy_helper.to_array(tensor)
-    if dtype not in _FLOATS:
+    if dtype not in FLOATS:
         return []
     if dtype == "bfloat16":
         values = values.astype(np.float32)
-    wrong = int(values.size - np.isfinite(values).sum())
-    if wrong:
-        return [f"weight '{tensor.name}' holds {wrong:,} values that are not finite in {dtype}"]
+    if notes := note_non_finite(tensor.name, values, dtype):
+        return notes
     cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
     return [f"weight '{tensor.name}' holds {cut:,} values at ±65,504, the end of float16"] if cut else []
 

@@ -8,16 +8,22 @@ from typing import Any
 from quantlab.errors import ArtifactError, QuantlabError
 
 __all__ = [
+    "FLOATS",
     "TWO_GIGABYTES",
     "attribute",
     "dtype_name",
     "external_files",
     "graph_inputs",
     "graphs_of",
+    "inner_graphs",
     "read_onnx",
+    "readers_of",
     "save_onnx",
     "shape_of",
 ]
+
+FLOATS = frozenset({"bfloat16", "float16", "float32", "float64"})
+"""The dtypes of weights that are no codes, as `dtype_name` calls them."""
 
 TWO_GIGABYTES = 2**31 - 1
 """The bytes that a protobuf holds at most; weights beyond them lie in a file of their own."""
@@ -112,17 +118,33 @@ def graphs_of(graph: Any) -> Iterator[Any]:
     """A graph and the bodies of its loops and branches, however deep."""
     yield graph
     for node in graph.node:
-        for each in node.attribute:
-            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
-                yield from graphs_of(inner)
+        for inner in inner_graphs(node):
+            yield from graphs_of(inner)
+
+
+def inner_graphs(node: Any) -> Iterator[Any]:
+    """The bodies and branches that a node holds itself."""
+    for held in node.attribute:
+        if held.HasField("g"):
+            yield held.g
+        yield from held.graphs
+
+
+def readers_of(graph: Any) -> dict[str, list[Any]]:
+    """Tensor → the nodes of one graph that read it, in the file's order; a node that reads it twice stands twice."""
+    readers: dict[str, list[Any]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return readers
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for node in graph.node:
-        for each in node.attribute:
-            if each.HasField("t"):
-                yield each.t
+        for held in node.attribute:
+            if held.HasField("t"):
+                yield held.t
 
 
 def graph_inputs(model: Any) -> list[Any]:
@@ -151,4 +173,4 @@ def attribute(node: Any, name: str, default: Any) -> Any:
     """The value of a node's attribute, as `onnx.helper` reads it."""
     import onnx
 
-    return next((onnx.helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
+    return next((onnx.helper.get_attribute_value(held) for held in node.attribute if held.name == name), default)

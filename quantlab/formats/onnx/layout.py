@@ -37,19 +37,19 @@ def channels_first(graph: Any, ranks: Mapping[str, int]) -> frozenset[str]:
         graph: A GraphProto.
         ranks: Tensor → how many dimensions it has, where that is known.
     """
-    found: set[str] = set()
+    known: set[str] = set()
     for node in graph.node:
         if node.op_type in _SPATIAL:
-            found.update(_large((*node.input[:1], *node.output[:1]), ranks))
+            known.update(_large((*node.input[:1], *node.output[:1]), ranks))
     before = -1
-    while len(found) != before:
-        before = len(found)
+    while len(known) != before:
+        before = len(known)
         for nodes in (graph.node, reversed(graph.node)):
             for node in nodes:
                 around = [*node.input, *node.output]
-                if node.op_type in _ELEMENTWISE and any(name in found for name in around):
-                    found.update(_large(around, ranks))
-    return frozenset(found)
+                if node.op_type in _ELEMENTWISE and any(name in known for name in around):
+                    known.update(_large(around, ranks))
+    return frozenset(known)
 
 
 def _large(names: Iterable[str], ranks: Mapping[str, int]) -> list[str]:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from quantlab.formats.onnx.file import inner_graphs
+
 __all__ = ["nodes_in_order", "stable_names"]
 
 _NUMBER = re.compile(r"__(\d+)")
@@ -22,7 +24,7 @@ def stable_names(graph: Any) -> dict[str, str]:
     """
     places: dict[str, int] = {}
     counts: dict[str, int] = {}
-    found: dict[str, str] = {}
+    stable_of: dict[str, str] = {}
     for name in _from_the_outputs(graph):
         text, *numbered = _NUMBER.split(name)
         stable = text
@@ -33,8 +35,8 @@ def stable_names(graph: Any) -> dict[str, str]:
                 places[text] = counts[stable]
             stable = f"{stable}__{places[text]}{rest}"
             text += rest
-        found[name] = stable
-    return found
+        stable_of[name] = stable
+    return stable_of
 
 
 def nodes_in_order(graph: Any) -> Iterator[Any]:
@@ -43,9 +45,8 @@ def nodes_in_order(graph: Any) -> Iterator[Any]:
     places = (makers[name] for name in _from_the_outputs(graph) if name in makers)
     for place in dict.fromkeys((*places, *range(len(graph.node)))):
         node = graph.node[place]
-        for each in node.attribute:
-            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
-                yield from nodes_in_order(inner)
+        for inner in inner_graphs(node):
+            yield from nodes_in_order(inner)
         yield node
 
 
@@ -67,5 +68,5 @@ def _from_the_outputs(graph: Any) -> Iterator[str]:
             node = makers.get(name)
             waiting.append((name, True))
             if node is not None:
-                waiting += [(each, False) for each in reversed(node.input)]
+                waiting += [(source, False) for source in reversed(node.input)]
     yield from (tensor.name for tensor in graph.initializer if tensor.name not in seen)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from quantlab.formats.onnx.file import dtype_name
+from quantlab.formats.onnx.file import FLOATS, dtype_name, readers_of
 from quantlab.types import OpRow
 
 __all__ = ["ops_of"]
@@ -29,7 +29,6 @@ _NO_CODES = _HYBRID | {
     "NonZero",
 }
 """Ops that do not hand on the type of codes that they take."""
-_FLOATS = frozenset({"float32", "float16", "float64", "bfloat16"})
 
 
 def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
@@ -38,7 +37,7 @@ def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
     An op between DequantizeLinear and QuantizeLinear is one that onnxruntime computes in integers (QDQ format); an op
     that multiplies integers whose range was found while it runs is hybrid.
     """
-    version = {each.domain: int(each.version) for each in model.opset_import}
+    version = {entry.domain: int(entry.version) for entry in model.opset_import}
     facts = _Facts.of(model)
     return tuple(
         OpRow(
@@ -71,11 +70,7 @@ class _Facts:
             tensor.name: (dtype_name(tensor.data_type), _elements(tensor.dims)) for tensor in model.graph.initializer
         }
         makers = {name: node for node in model.graph.node for name in node.output}
-        readers: dict[str, list[Any]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
-        return cls(constants, makers, readers)
+        return cls(constants, makers, readers_of(model.graph))
 
     def computes_in(self, node: Any) -> _Computes:
         """The type of its activations; hybrid where they are floats and a constant it reads holds codes."""
@@ -87,7 +82,7 @@ class _Facts:
         if directly is not None:
             return directly
         decoded = [name for name in node.input if self._codes(name) is not None]
-        written = {each.op_type for name in node.output for each in self._readers.get(name, ())}
+        written = {reader.op_type for name in node.output for reader in self._readers.get(name, ())}
         if decoded and written and written <= {"QuantizeLinear"}:
             activation = next((name for name in decoded if not self._stores_codes(name)), decoded[0])
             return _INTEGERS.get(self._codes(activation) or "int8", "int8")
@@ -99,7 +94,7 @@ class _Facts:
             return _INTEGERS.get(self._stored(node.input[0]) or "") if node.input else None
         activations = [name for name in node.input if name and name not in self.constants]
         stored = (self._stored(name) or "" for name in (*activations, *node.input))
-        return next((_INTEGERS[each] for each in stored if each in _INTEGERS), "int8")
+        return next((_INTEGERS[dtype] for dtype in stored if dtype in _INTEGERS), "int8")
 
     def _stored(self, name: str) -> str | None:
         """The stored type of a tensor of codes, from what made it; None where nothing tells."""
@@ -142,7 +137,7 @@ class _Facts:
             dtype, count = self.constants.get(source, ("", 0))
             if count <= 1 or (directly and dtype not in _INTEGERS):
                 continue
-            if directly or dtype in _FLOATS or source != name or node.op_type in _HYBRID:
+            if directly or dtype in FLOATS or source != name or node.op_type in _HYBRID:
                 return dtype
         return ""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, read_onnx, save_onnx, shape_of
+from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, read_onnx, readers_of, save_onnx, shape_of
 from quantlab.formats.onnx.layout import channels_first
 from quantlab.formats.onnx.names import stable_names
 from quantlab.types import Codes, TapSpec
@@ -40,10 +40,10 @@ class _Tap:
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
     """Every tensor that a node of the main graph makes, in order of execution; those that cannot be read say why.
 
-    Names are stable ones (see `_onnx_names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes
+    Names are stable ones (see `names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes
     behind it. Shapes are channels last.
     """
-    return tuple(each.spec for each in _taps(_with_shapes(read_onnx(path))))
+    return tuple(tap.spec for tap in _taps(_with_shapes(read_onnx(path))))
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
@@ -101,14 +101,10 @@ class _Graph:
     @classmethod
     def of(cls, graph: Any) -> "_Graph":
         known = {value.name: value for value in (*graph.input, *graph.value_info, *graph.output)}
-        readers: dict[str, list[Any]] = {}
-        for node in graph.node:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
         return cls(
             known=known,
             makers={name: node for node in graph.node for name in node.output},
-            readers=readers,
+            readers=readers_of(graph),
             initializers={tensor.name: tensor for tensor in graph.initializer},
             stable=stable_names(graph),
             outputs=frozenset(value.name for value in graph.output),
@@ -132,10 +128,10 @@ class _Graph:
         """What the codes of a QuantizeLinear mean; None where it has several scales, or they are not constant."""
         from onnx import numpy_helper
 
-        found = [self.initializers[name] for name in quantize.input[1:3] if name in self.initializers]
-        if len(found) < 2:
+        parameters = [self.initializers[name] for name in quantize.input[1:3] if name in self.initializers]
+        if len(parameters) < 2:
             return None
-        scale, zero = (numpy_helper.to_array(each) for each in found)
+        scale, zero = (numpy_helper.to_array(parameter) for parameter in parameters)
         if scale.size != 1 or zero.dtype.kind not in "iu":
             return None
         limits = np.iinfo(zero.dtype)

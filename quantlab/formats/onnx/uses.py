@@ -53,7 +53,7 @@ _DATA: Mapping[str, Mapping[int, int]] = {
     "QLinearConv": {0: 0, 3: 1, 8: 2},
     **{op: {0: 0, 3: 1} for op in ("QLinearMatMul", "QLinearAdd", "QLinearMul")},
     "QGemm": {0: 0, 3: 1, 6: 2},
-    "QAttention": {each: each for each in (0, 1, 2, 5, 8)},
+    "QAttention": {slot: slot for slot in (0, 1, 2, 5, 8)},
     **{op: {0: 0} for op in ("QuantizeLinear", "DequantizeLinear")},
 }
 """Op → its inputs that are neither scales nor zero points, and which input each is of the op on floats."""
@@ -79,7 +79,7 @@ class Use:
     @property
     def slots(self) -> Slots | None:
         """Where the node's other inputs are, if it reads codes here."""
-        return next((each for each in _READERS.get(self.node.op_type, ()) if each.weight == self.slot), None)
+        return next((slots for slots in _READERS.get(self.node.op_type, ()) if slots.weight == self.slot), None)
 
     @property
     def order(self) -> tuple[int, ...] | None:
@@ -87,7 +87,7 @@ class Use:
         own = self._own_order()
         if self.turned is None or own is None:
             return own or self.turned
-        return tuple(self.turned[each] for each in own) if len(own) == len(self.turned) else self.turned
+        return tuple(self.turned[axis] for axis in own) if len(own) == len(self.turned) else self.turned
 
     def _own_order(self) -> tuple[int, ...] | None:
         if self.node.op_type == "DynamicQuantizeLSTM" and self.slot in {1, 2}:
@@ -98,16 +98,16 @@ class Use:
 
 def find_uses(model: Any) -> dict[str, list[Use]]:
     """Tensor → the nodes that read it, codes that a Gather picks among by the node that reads what it picked too."""
-    found: dict[str, list[Use]] = {}
+    uses: dict[str, list[Use]] = {}
     nodes = [node for graph in graphs_of(model.graph) for node in graph.node]
     for node in nodes:
         for slot, name in enumerate(node.input):
-            found.setdefault(name, []).append(Use(node, slot))
+            uses.setdefault(name, []).append(Use(node, slot))
     for node in nodes:
         if node.op_type == "Gather":
-            picked = [replace(use, gathered=int(attribute(node, "axis", 0))) for use in found.get(node.output[0], ())]
-            found[node.input[0]] += [use for use in picked if use.slots is not None]
-    return found
+            picked = [replace(use, gathered=int(attribute(node, "axis", 0))) for use in uses.get(node.output[0], ())]
+            uses[node.input[0]] += [use for use in picked if use.slots is not None]
+    return uses
 
 
 def is_scale_or_zero(use: Use) -> bool:
@@ -138,8 +138,8 @@ def beyond_conversions(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]
         if use.slot != 0 or use.node.op_type not in _CONVERSIONS:
             yield use
             continue
-        for each in beyond_conversions(all_uses.get(use.node.output[0], ()), all_uses):
-            yield _behind_transpose(use.node, each) if use.node.op_type == "Transpose" else each
+        for reader in beyond_conversions(all_uses.get(use.node.output[0], ()), all_uses):
+            yield _behind_transpose(use.node, reader) if use.node.op_type == "Transpose" else reader
 
 
 def beyond_reshapes(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]]) -> Iterator[Use]:
@@ -153,7 +153,7 @@ def beyond_reshapes(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]]) 
 
 def _behind_transpose(node: Any, use: Use) -> Use:
     axes = tuple(map(int, attribute(node, "perm", (1, 0))))  # without perm all axes are reversed; weights have two
-    return replace(use, turned=axes if use.turned is None else tuple(axes[each] for each in use.turned))
+    return replace(use, turned=axes if use.turned is None else tuple(axes[axis] for axis in use.turned))
 
 
 def scale_behind(
@@ -174,13 +174,15 @@ def scale_behind(
     others = set(quantize.input[1:2]) if quantize is not None and quantize.op_type == "QuantizeLinear" else set()
     made = [use.node.output[0]]  # grows by what each Mul makes of it
     for name in made:
-        for each in beyond_reshapes(all_uses.get(name, ()), all_uses):
-            if each.node.op_type != "Mul" or each.node.output[0] in made:
+        for reader in beyond_reshapes(all_uses.get(name, ()), all_uses):
+            if reader.node.op_type != "Mul" or reader.node.output[0] in made:
                 continue
-            found = {name for name in _factors(each.node.input[1 - each.slot], makers) if name in constants} - others
-            if found:
-                return found.pop() if len(found) == 1 else None
-            made.append(each.node.output[0])
+            scales = {
+                name for name in _factors(reader.node.input[1 - reader.slot], makers) if name in constants
+            } - others
+            if scales:
+                return scales.pop() if len(scales) == 1 else None
+            made.append(reader.node.output[0])
     return None
 
 

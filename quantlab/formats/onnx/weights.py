@@ -2,7 +2,7 @@
 
 value = (code − zero point) · scale, one scale a tensor or one for each index of an axis (onnx/docs/Operators.md,
 DequantizeLinear). A quantized weight is known to be that of the float32 file by the op that computes with it (see
-`_onnx_places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
+`places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.formats.onnx.file import attribute, dtype_name, graphs_of
+from quantlab.formats.affine import decode_affine, used_range
+from quantlab.formats.onnx.file import FLOATS, attribute, dtype_name, graphs_of, inner_graphs
 from quantlab.formats.onnx.names import stable_names
 from quantlab.formats.onnx.places import find_places
 from quantlab.formats.onnx.uses import (
@@ -37,9 +38,6 @@ _CODE_RANGES: Mapping[str, tuple[int, int]] = {
     for name in (f"int{bits}", f"uint{bits}")
 }
 """Stored integers that may be codes → lowest and highest."""
-
-_FLOATS = frozenset({"float16", "float32", "float64", "bfloat16"})
-
 
 _OUTPUT_AXES: Mapping[str, int] = {
     "Conv": 0,
@@ -80,11 +78,11 @@ class _File:
     def of(cls, model: Any) -> "_File":
         makers = {name: node for graph in graphs_of(model.graph) for node in graph.node for name in node.output}
         tensors = {tensor.name: tensor for tensor in constants(model)}
-        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in _FLOATS)
+        floats = frozenset(name for name, tensor in tensors.items() if _dtype(tensor) in FLOATS)
         return cls(tensors, floats, find_uses(model), makers)
 
     def scale_behind(self, use: Use) -> str | None:
-        """The scale of codes that an op of integers reads; see `_onnx_uses`."""
+        """The scale of codes that an op of integers reads; see `uses`."""
         return scale_behind(use, self.uses, self.makers, self.floats)
 
 
@@ -112,21 +110,23 @@ def _held(node: Any) -> Any:
 def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
     """Give what a branch defines by a name that another has, as both sides of an If may, a name of its own."""
     names = dict(outer)
-    defined = [*(each.name for each in (*graph.input, *graph.initializer)), *(o for n in graph.node for o in n.output)]
+    defined = [
+        *(value.name for value in (*graph.input, *graph.initializer)),
+        *(o for n in graph.node for o in n.output),
+    ]
     for name in dict.fromkeys(filter(None, defined)):
         names[name], number = name, 1
         while names[name] in taken:
             number += 1
             names[name] = f"{number}/{name}"
         taken.add(names[name])
-    for each in (*graph.input, *graph.initializer, *graph.output):
-        each.name = names.get(each.name, each.name)
+    for value in (*graph.input, *graph.initializer, *graph.output):
+        value.name = names.get(value.name, value.name)
     for node in graph.node:
         for part in (node.input, node.output):
             part[:] = [names.get(name, name) for name in part]
-        for each in node.attribute:
-            for inner in (each.g, *each.graphs) if each.HasField("g") or each.graphs else ():
-                _set_apart(inner, taken, names)
+        for inner in inner_graphs(node):
+            _set_apart(inner, taken, names)
 
 
 def weights_of(model: Any) -> Iterator[StoredWeight]:
@@ -177,7 +177,7 @@ def _unread(tensor: Any, reason: str) -> StoredWeight:
     except (KeyError, ValueError):
         size = len(tensor.raw_data)
     nothing = np.empty(0, np.float32)
-    dtype, shape = _dtype(tensor), tuple(int(each) for each in tensor.dims)
+    dtype, shape = _dtype(tensor), tuple(int(length) for length in tensor.dims)
     return StoredWeight(tensor.name, (), shape, dtype, size, stored=nothing, values=nothing, reason=reason)
 
 
@@ -203,19 +203,19 @@ def _scaled(tensor: Any, uses: Sequence[Use], file: _File) -> _Scaled | None:
 
 def _helpers(file: _File) -> set[str]:
     """The constants that are scales and zero points, of weights or of activations."""
-    found = {name for name in file.tensors if any(is_scale_or_zero(use) for use in file.uses.get(name, ()))}
+    helpers = {name for name in file.tensors if any(is_scale_or_zero(use) for use in file.uses.get(name, ()))}
     for name, tensor in file.tensors.items():
         for use in file.uses.get(name, ()) if _is_code(tensor) else ():
             scale = file.scale_behind(use) if use.slots is not None and not use.slots.scale else None
-            if scale and all(each.node.op_type == "Mul" or is_scale_or_zero(each) for each in file.uses[scale]):
-                found.add(scale)
-    return found
+            if scale and all(reader.node.op_type == "Mul" or is_scale_or_zero(reader) for reader in file.uses[scale]):
+                helpers.add(scale)
+    return helpers
 
 
 def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
     tensors = file.tensors
     names = [_input(use.node, slot) for slot in slots.scale] or [file.scale_behind(use) or ""]
-    if any(name not in tensors or _dtype(tensors[name]) not in _FLOATS for name in names):
+    if any(name not in tensors or _dtype(tensors[name]) not in FLOATS for name in names):
         raise _Unread("its scale is no constant of the file")
     zero = _input(use.node, slots.zero)
     if zero and zero not in tensors:
@@ -243,7 +243,7 @@ def _axis(use: Use, slots: Slots, shape: tuple[int, ...], scales: Array) -> int:
         axis = 0
     if use.gathered is not None:
         picked = use.gathered % len(shape)
-        fitting = [each for each, size in enumerate(shape) if size == scales.size and each != picked]
+        fitting = [place for place, size in enumerate(shape) if size == scales.size and place != picked]
         axis = fitting[0] if len(fitting) == 1 else len(shape)
     if not -len(shape) <= axis < len(shape) or shape[axis] != scales.size:
         raise _Unread(f"its {scales.size:,} scales fit no axis of its shape {list(shape)}")
@@ -281,8 +281,8 @@ def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[Use]) -> StoredW
     dtype, stored = dtype_name(tensor.data_type), numpy_helper.to_array(tensor)
     if dtype in _CODE_RANGES and stored.dtype.kind == "V":
         stored = stored.astype(np.int8 if dtype.startswith("int") else np.uint8)
-    values = _as_float(stored) if scaled is None else _decoded(stored, scaled)
     axis = scaled.axis % max(stored.ndim, 1) if scaled is not None and len(scaled.scales) > 1 else None
+    values = _as_float(stored) if scaled is None else decode_affine(stored, scaled.scales, scaled.zeros, axis)
     order = next((use.order for use in uses if use.order is not None and len(use.order) == stored.ndim), None)
     if order is not None:
         stored, values, axis = (
@@ -311,24 +311,12 @@ def _as_float(stored: Array) -> Array:
     return stored.astype(np.float32) if stored.dtype.kind in "fV" else stored
 
 
-def _decoded(stored: Array, scaled: _Scaled) -> Array:
-    """float32, rounded once where a code has up to 16 bits; int32 biases are exact in float64 before."""
-    exact: Any = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-    along = [1] * stored.ndim
-    if len(scaled.scales) > 1:
-        along[scaled.axis % stored.ndim] = -1
-    scale, zero = scaled.scales.astype(exact).reshape(along), scaled.zeros.astype(exact).reshape(along)
-    values: Array = ((stored.astype(exact) - zero) * scale).astype(np.float32).reshape(stored.shape)
-    return values
-
-
 def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] | None:
-    """Lowest and highest code; symmetric weights leave the lowest of all out, as onnxruntime's quantizer does."""
+    """Lowest and highest code; None where codes are no integers."""
     if dtype not in _CODE_RANGES:
         return None
     lowest, highest = _CODE_RANGES[dtype]
-    symmetric = lowest < 0 and not scaled.zeros.any() and int(stored.min(initial=0)) > lowest
-    return (lowest + 1 if symmetric else lowest), highest
+    return used_range(stored, lowest, highest, scaled.zeros)
 
 
 def _channel_axes(stored: Array, axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:

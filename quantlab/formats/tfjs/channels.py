@@ -25,11 +25,13 @@ def find_channel_axes(topology: Mapping[str, Any]) -> dict[str, tuple[int, ...]]
 
     Kernels that the bodies of loops and conditions are handed count too; where several ops read one, the first tells.
     """
-    functions = {each["signature"]["name"]: each for each in topology.get("library", {}).get("function", ())}
-    found: dict[str, tuple[int, ...]] = {}
+    functions = {
+        function["signature"]["name"]: function for function in topology.get("library", {}).get("function", ())
+    }
+    kernels: dict[str, tuple[int, ...]] = {}
     for weight, axes in _kernels(topology["node"], {}, functions):
-        found.setdefault(weight, axes)
-    return found
+        kernels.setdefault(weight, axes)
+    return kernels
 
 
 def _kernels(
@@ -38,12 +40,12 @@ def _kernels(
     """The kernels that a graph or function reads; `handed` is argument → weight."""
     same = {node["name"]: _name(node["input"][0]) for node in nodes if node["op"] == "Identity" and node.get("input")}
     for node in nodes:
-        inputs = [_resolved(_name(each), same) for each in node.get("input", ())]
-        inputs = [handed.get(each, each) for each in inputs]
+        inputs = [_resolved(_name(tensor), same) for tensor in node.get("input", ())]
+        inputs = [handed.get(name, name) for name in inputs]
         if node["op"] in _KERNELS and len(inputs) > 1:
             yield inputs[1], _axes(node)
         for function in _called(node, functions):
-            arguments = [each["name"] for each in function["signature"].get("inputArg", ())]
+            arguments = [argument["name"] for argument in function["signature"].get("inputArg", ())]
             # A condition's first input is not handed on; loops and calls hand on all.
             given = inputs[-len(arguments) :] if arguments else []
             yield from _kernels(function.get("nodeDef", []), dict(zip(arguments, given, strict=False)), functions)

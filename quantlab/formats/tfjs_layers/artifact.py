@@ -98,9 +98,9 @@ def inspect(folder: Path) -> Contents:
             f"'{folder / 'model.json'}' does not tell its inputs and outputs as Keras 2 does ({error}); "
             f"convert the model again"
         ) from error
-    found = contents(folder, inputs, outputs)
+    held = contents(folder, inputs, outputs)
     notes = (f"tfjs runs without {clause}, otherwise than Keras" for clause in run_otherwise(model))
-    return Contents(found.inputs, found.outputs, found.weights, (*found.notes, *notes))
+    return Contents(held.inputs, held.outputs, held.weights, (*held.notes, *notes))
 
 
 def _input(layer: KerasLayer, place: int) -> Port:

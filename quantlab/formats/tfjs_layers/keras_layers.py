@@ -52,11 +52,11 @@ class KerasLayer:
 
 def layers_of(model: Mapping[str, Any]) -> Iterator[KerasLayer]:
     """Every layer of a model's configuration in its order, those inside nested models and wrappers after their own."""
-    for each in _members(model):
-        layer = _layer(each)
+    for member in _members(model):
+        layer = _layer(member)
         yield layer
         if layer.kind in _MODELS:
-            yield from layers_of(each)
+            yield from layers_of(member)
         for wrapped in ("layer", "backward_layer", "cell"):
             if isinstance(inner := layer.config.get(wrapped), Mapping):
                 yield _layer(inner)
@@ -84,10 +84,10 @@ def unknown_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
 def foreign_modules(configuration: Any) -> list[str]:
     """Modules other than Keras' own that a configuration names, however deep: Keras would import them."""
     inner = configuration.values() if isinstance(configuration, dict) else configuration
-    found = [each for part in inner if isinstance(part, dict | list) for each in foreign_modules(part)]
+    modules = [foreign for part in inner if isinstance(part, dict | list) for foreign in foreign_modules(part)]
     module = configuration.get("module") if isinstance(configuration, dict) and "class_name" in configuration else None
     own = module is None or str(module).partition(".")[0] in {"keras", "tf_keras", "builtins"}
-    return found if own else [str(module), *found]
+    return modules if own else [str(module), *modules]
 
 
 def run_otherwise(model: Mapping[str, Any]) -> list[str]:

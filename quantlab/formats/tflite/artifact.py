@@ -7,20 +7,13 @@ from typing import Any
 import numpy as np
 
 from quantlab.formats.contract import Contents
-from quantlab.formats.tflite.flatbuffer import read_flatbuffer, tensor_dtype, text
+from quantlab.formats.finite import note_non_finite
+from quantlab.formats.tflite.flatbuffer import has_data, read_flatbuffer, tensor_dtype, text
 from quantlab.formats.tflite.ops import ops_of
 from quantlab.formats.tflite.weights import weights_of
 from quantlab.types import OpRow, Port, StoredWeight
 
-__all__ = [
-    "inspect",
-    "list_ops",
-    "list_weights",
-    "minimum_runtime",
-    "read_flatbuffer",
-    "recognizes",
-    "tensor_dtype",
-]
+__all__ = ["inspect", "list_ops", "list_weights", "minimum_runtime", "recognizes"]
 
 
 def inspect(path: Path) -> Contents:
@@ -29,12 +22,12 @@ def inspect(path: Path) -> Contents:
     graph = model.subgraphs[0]
     inputs, outputs = _signature_names(model)
     weights: dict[str, int] = {}
-    notes = []
+    notes: list[str] = []
     for tensor, data in _constants(model):
         dtype = tensor_dtype(tensor)
         weights[dtype] = weights.get(dtype, 0) + len(data)
-        if dtype in {"float16", "float32"} and (wrong := _non_finite(data, dtype)):
-            notes.append(f"weight '{text(tensor.name)}' holds {wrong:,} values that are not finite in {dtype}")
+        if dtype in {"float16", "float32"}:
+            notes += note_non_finite(text(tensor.name), np.frombuffer(data, dtype), dtype)
     return Contents(
         inputs=tuple(_port(graph, index, place, inputs) for place, index in enumerate(graph.inputs)),
         outputs=tuple(_port(graph, index, place, outputs) for place, index in enumerate(graph.outputs)),
@@ -48,15 +41,9 @@ def _constants(model: Any) -> Iterator[tuple[Any, bytes]]:
     seen: set[int] = set()
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            data = model.buffers[tensor.buffer].data
-            if data is not None and len(data) and tensor.buffer not in seen:
+            if has_data(model, tensor) and tensor.buffer not in seen:
                 seen.add(tensor.buffer)
-                yield tensor, bytes(data)
-
-
-def _non_finite(data: bytes, dtype: str) -> int:
-    values = np.frombuffer(data, dtype)
-    return int(values.size - np.isfinite(values).sum())
+                yield tensor, bytes(model.buffers[tensor.buffer].data)
 
 
 def _signature_names(model: Any) -> tuple[dict[int, str], dict[int, str]]:
@@ -64,7 +51,7 @@ def _signature_names(model: Any) -> tuple[dict[int, str], dict[int, str]]:
     if not model.signatureDefs:
         return {}, {}
     signature = model.signatureDefs[0]
-    named = [{each.tensorIndex: text(each.name) for each in part} for part in (signature.inputs, signature.outputs)]
+    named = [{entry.tensorIndex: text(entry.name) for entry in part} for part in (signature.inputs, signature.outputs)]
     return named[0], named[1]
 
 

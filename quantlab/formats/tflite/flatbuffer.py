@@ -11,10 +11,12 @@ from quantlab.errors import ArtifactError
 
 __all__ = [
     "constant_tensors",
+    "has_data",
     "indices",
     "operator_name",
     "operator_version",
     "read_flatbuffer",
+    "shape_of",
     "tensor_dtype",
     "text",
 ]
@@ -62,10 +64,11 @@ def tensor_dtype(tensor: Any) -> str:
 
 
 def operator_name(model: Any, operator: Any) -> str:
-    """The builtin's name in schema.fbs, as `CONV_2D`; of a custom operator its own."""
+    """The builtin's name in schema.fbs, as `CONV_2D`, or `op 999` where it has none; of a custom operator its own."""
     code = model.operatorCodes[operator.opcodeIndex]
     # Files from before builtins outgrew a byte have the old field only; newer ones fill both.
-    name = _names("BuiltinOperator").get(max(code.builtinCode, code.deprecatedBuiltinCode), "unknown")
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    name = _names("BuiltinOperator").get(number, f"op {number}")
     return text(code.customCode) if name == "CUSTOM" else name
 
 
@@ -84,7 +87,7 @@ def constant_tensors(model: Any, graph: Any) -> set[int]:
     return {
         index
         for index, tensor in enumerate(graph.tensors)
-        if _has_data(model, tensor) or (index not in filled and tensor.shape is not None and 0 in tensor.shape)
+        if has_data(model, tensor) or (index not in filled and tensor.shape is not None and 0 in tensor.shape)
     }
 
 
@@ -93,9 +96,15 @@ def indices(vector: Any) -> list[int]:
     return [] if vector is None else [int(index) for index in vector]
 
 
-def _has_data(model: Any, tensor: Any) -> bool:
+def has_data(model: Any, tensor: Any) -> bool:
+    """Whether the file holds a tensor's values."""
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """A tensor's sizes; none where the generated classes give None."""
+    return tuple(indices(tensor.shape))
 
 
 def text(name: Any) -> str:

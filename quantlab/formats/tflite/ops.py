@@ -18,7 +18,7 @@ _CODES = frozenset({"int8", "uint8", "int4", "uint4", "int2", "int16"})
 
 def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
     """Every op of every subgraph, the main one first, in order of execution."""
-    operators = [(graph, each) for graph in model.subgraphs for each in graph.operators or ()]
+    operators = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or ()]
     constants = {id(graph): sources(model, graph) for graph in model.subgraphs}
     return tuple(
         OpRow(

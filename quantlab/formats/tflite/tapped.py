@@ -9,7 +9,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from quantlab.formats.tflite.flatbuffer import read_flatbuffer, tensor_dtype
+from quantlab.formats.tflite.flatbuffer import (
+    has_data,
+    indices,
+    operator_name,
+    read_flatbuffer,
+    shape_of,
+    tensor_dtype,
+    text,
+)
 from quantlab.types import Codes, TapSpec
 
 __all__ = ["list_taps", "write_tapped"]
@@ -60,42 +68,27 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
 def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:
     """Index, tensor and operator of what the main graph's operators make."""
     graph = model.subgraphs[0]
-    for operator in graph.operators:
-        for index in operator.outputs:
+    for operator in graph.operators or ():
+        for index in indices(operator.outputs):
             if index >= 0:
-                yield int(index), graph.tensors[index], operator
-
-
-def _op_name(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return _builtin_names().get(number, f"op {number}")
-
-
-def _builtin_names() -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+                yield index, graph.tensors[index], operator
 
 
 def _spec(model: Any, tensor: Any, operator: Any) -> TapSpec:
-    dtype, op = tensor_dtype(tensor), _op_name(model, operator)
-    name = tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name or "")
-    shape = tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ()))
+    dtype = tensor_dtype(tensor)
     codes = _codes(tensor, dtype)
     reason = None
     if dtype not in {"float32", *_RANGES}:
         reason = f"not a float tensor: {dtype}"
     elif dtype != "float32" and codes is None:
         reason = f"integers without one scale: {dtype}"
-    elif all(_constant(model, index) for index in operator.inputs if index >= 0):
+    elif all(_is_constant(model, index) for index in indices(operator.inputs) if index >= 0):
         reason = "made of constants: a weight on its way to its op"
-    return TapSpec(name, shape, dtype, op, codes, reason)
+    return TapSpec(text(tensor.name), shape_of(tensor), dtype, operator_name(model, operator), codes, reason)
 
 
-def _constant(model: Any, index: int) -> bool:
-    data = model.buffers[model.subgraphs[0].tensors[index].buffer].data
-    return data is not None and len(data) > 0
+def _is_constant(model: Any, index: int) -> bool:
+    return has_data(model, model.subgraphs[0].tensors[index])
 
 
 def _codes(tensor: Any, dtype: str) -> Codes | None:
@@ -113,7 +106,7 @@ def _append_dequantize(schema: Any, model: Any, index: int, dtype: str) -> int:
     tensor = schema.TensorT()
     tensor.shape, tensor.shapeSignature = source.shape, source.shapeSignature
     tensor.type = schema.TensorType.FLOAT32
-    tensor.name = b"quantlab/tap/" + (source.name if isinstance(source.name, bytes) else str(source.name).encode())
+    tensor.name = f"quantlab/tap/{text(source.name)}".encode()
     tensor.buffer = 0  # the empty one, by convention of the format
     graph.tensors.append(tensor)
     operator = schema.OperatorT()

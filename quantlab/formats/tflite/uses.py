@@ -33,11 +33,11 @@ class Use:
 
 def sources(model: Any, graph: Any) -> Mapping[int, int]:
     """Tensor → the constant that it is: itself, or the one that it was converted from (float16 by DEQUANTIZE)."""
-    found = {index: index for index in sorted(constant_tensors(model, graph))}
+    constant_of = {index: index for index in sorted(constant_tensors(model, graph))}
     for operator in graph.operators or ():
-        if operator_name(model, operator) in CONVERSIONS and operator.inputs[0] in found:
-            found[int(operator.outputs[0])] = found[int(operator.inputs[0])]
-    return found
+        if operator_name(model, operator) in CONVERSIONS and operator.inputs[0] in constant_of:
+            constant_of[int(operator.outputs[0])] = constant_of[int(operator.inputs[0])]
+    return constant_of
 
 
 def find_uses(model: Any) -> Mapping[tuple[int, int], list[Use]]:

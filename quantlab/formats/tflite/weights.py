@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.formats.tflite.flatbuffer import constant_tensors, tensor_dtype, text
+from quantlab.formats.affine import decode_affine, used_range
+from quantlab.formats.tflite.flatbuffer import constant_tensors, shape_of, tensor_dtype, text
 from quantlab.formats.tflite.uses import Use, find_uses
 from quantlab.types import StoredWeight
 
@@ -59,17 +60,13 @@ def weights_of(model: Any) -> Iterator[StoredWeight]:
 
 def _distinct(model: Any) -> list[tuple[Any, list[tuple[int, int]]]]:
     """Each constant once, and where it stands as (subgraph, tensor)."""
-    found: dict[object, tuple[Any, list[tuple[int, int]]]] = {}
+    distinct: dict[object, tuple[Any, list[tuple[int, int]]]] = {}
     for place, graph in enumerate(model.subgraphs):
         for index in sorted(constant_tensors(model, graph)):
             tensor = graph.tensors[index]
-            meaning = (tensor.buffer, tensor.type, _shape(tensor), *_affine(tensor))
-            found.setdefault(meaning, (tensor, []))[1].append((place, index))
-    return list(found.values())
-
-
-def _shape(tensor: Any) -> tuple[int, ...]:
-    return () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+            meaning = (tensor.buffer, tensor.type, shape_of(tensor), *_affine(tensor))
+            distinct.setdefault(meaning, (tensor, []))[1].append((place, index))
+    return list(distinct.values())
 
 
 def _affine(tensor: Any) -> tuple[tuple[float, ...], tuple[int, ...], int | None]:
@@ -85,7 +82,7 @@ def _affine(tensor: Any) -> tuple[tuple[float, ...], tuple[int, ...], int | None
 
 
 def _weight(tensor: Any, data: bytes, uses: Sequence[Use], size_bytes: int) -> StoredWeight:
-    shape, dtype = _shape(tensor), tensor_dtype(tensor)
+    shape, dtype = shape_of(tensor), tensor_dtype(tensor)
     scales, zeros, axis = _affine(tensor)
     reason = _unreadable(tensor, dtype, shape, len(data))
     stored = np.empty(0) if reason else _stored(data, dtype, shape)
@@ -97,7 +94,7 @@ def _weight(tensor: Any, data: bytes, uses: Sequence[Use], size_bytes: int) -> S
         dtype=dtype,
         size_bytes=size_bytes,
         stored=stored,
-        values=_decoded(stored, scales, zeros, axis) if quantized else _as_float(stored, dtype),
+        values=decode_affine(stored, scales, zeros, axis) if quantized else _as_float(stored, dtype),
         scales=scales,
         zero_points=zeros,
         code_range=_code_range(stored, dtype, zeros) if quantized else None,
@@ -160,28 +157,15 @@ def _as_float(stored: Array, dtype: str) -> Array:
     return stored.astype(np.float32) if dtype == "float16" else stored
 
 
-def _decoded(stored: Array, scales: tuple[float, ...], zeros: tuple[int, ...], axis: int | None) -> Array:
-    """float32, rounded once, as lite/kernels/internal/reference/dequantize.h computes it."""
-    # Up to 16 bits, code − zero point is exact in float32 and the product is rounded once; biases need more.
-    exact = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-    along = [1] * stored.ndim
-    if axis is not None:
-        along[axis] = -1
-    scale, zero = np.array(scales, exact).reshape(along), np.array(zeros, exact).reshape(along)
-    values: Array = ((stored - zero) * scale).astype(np.float32, copy=False)
-    return values
-
-
 def _code_range(stored: Array, dtype: str, zeros: tuple[int, ...]) -> tuple[int, int]:
-    """Lowest and highest code; symmetric weights leave the lowest of all out, as the specification asks for."""
+    """Lowest and highest code; the specification asks for symmetric weights without the lowest of all."""
     if dtype in _PACKED:
         bits, signed = _PACKED[dtype]
         lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     else:
         limits = np.iinfo(stored.dtype)
         lowest, highest = int(limits.min), int(limits.max)
-    symmetric = lowest < 0 and not any(zeros) and int(stored.min(initial=0)) > lowest
-    return (lowest + 1 if symmetric else lowest), highest
+    return used_range(stored, lowest, highest, zeros)
 
 
 def _channel_axes(shape: tuple[int, ...], axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Calibration sets of arrays: names, shapes, dtypes, labels, what is drawn and what is written."""
+"""Samples in arrays: names, shapes, dtypes, labels, what is drawn and what is written."""
 
 import os
 from dataclasses import replace
@@ -390,7 +390,7 @@ def test_arrays_that_do_not_fit(arrays, inputs, message):
     [
         pytest.param(
             "tset.npz",
-            "there is no 'tset.npz', and a calibration set is a .npz file, a .npy file, a folder of images, or "
+            "there is no 'tset.npz', and samples are a .npz file, a .npy file, a folder of images, or "
             "module:function; did you mean 'test.npz'?",
             id="a slip of the pen",
         ),
@@ -402,13 +402,14 @@ def test_arrays_that_do_not_fit(arrays, inputs, message):
         ),
         pytest.param(
             "qqq",
-            "there is no 'qqq', and a calibration set is a .npz file, a .npy file, a folder of images, or "
+            "there is no 'qqq', and samples are a .npz file, a .npy file, a folder of images, or "
             "module:function; there is 'broken.npz', 'empty.npy', 'test.npz'",
             id="nothing like it",
         ),
         pytest.param(
             "words.csv",
-            "'words.csv' is no calibration set; give a .npz file, a .npy file, a folder of images, or module:function",
+            "'words.csv' holds no samples that quantlab reads; give a .npz file, a .npy file, a folder of images, or "
+            "module:function",
             id="another kind of file",
         ),
         pytest.param(
@@ -425,7 +426,7 @@ def test_arrays_that_do_not_fit(arrays, inputs, message):
         ),
     ],
 )
-def test_what_is_no_calibration_set(text, message):
+def test_what_holds_no_samples(text, message):
     np.savez("test.npz", x=PIXELS)
     Path("broken.npz").write_bytes(Path("test.npz").read_bytes()[:100])
     Path("empty.npy").touch()
@@ -553,9 +554,9 @@ def test_a_limit_on_sorted_data_holds_every_class_alike(fashion):
     assert np.bincount(calibration_labels).tolist() == [26] * 6 + [25] * 4
     assert not set(positions(samples)) & set(positions(calibration))
     with np.load(source) as data:
-        for each in (samples, calibration):
-            np.testing.assert_array_equal(tensor(each), data["x"][positions(each)])
-            np.testing.assert_array_equal(np.load(each.labels_file), data["y"][positions(each)])
+        for sample_set in (samples, calibration):
+            np.testing.assert_array_equal(tensor(sample_set), data["x"][positions(sample_set)])
+            np.testing.assert_array_equal(np.load(sample_set.labels_file), data["y"][positions(sample_set)])
 
 
 @pytest.mark.parametrize(
@@ -614,7 +615,7 @@ def test_one_sample_cannot_be_both():
     )
 
 
-def test_a_calibration_set_of_its_own_is_taken_whole():
+def test_calibration_samples_that_are_given_are_all_taken():
     np.savez("x.npz", x=PIXELS, y=CLASSES)
     np.savez("other.npz", x=PIXELS[::-1])
     samples, calibration = opened(calibration="other.npz", calibrate=256, limit=4)
@@ -712,8 +713,8 @@ def test_parts_are_written_in_one_reading():
     ]
     written = write_samples(replace(source, read=read), parts, inputs=[IMAGE], folder=Path("study"))
     assert readings == [[0, 1, 5, 8, 9]]
-    for each, part in zip(written, parts, strict=True):
-        np.testing.assert_array_equal(tensor(each), PIXELS[part.indices])
+    for sample_set, part in zip(written, parts, strict=True):
+        np.testing.assert_array_equal(tensor(sample_set), PIXELS[part.indices])
 
 
 def test_nothing_is_left_behind_by_a_failure():

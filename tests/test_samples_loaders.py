@@ -1,4 +1,4 @@
-"""A user's own module:function as a calibration set."""
+"""A user's own module:function as a source of samples."""
 
 import sys
 import textwrap

@@ -1,4 +1,4 @@
-"""Folders of images as calibration sets."""
+"""Folders of images as samples."""
 
 import os
 from pathlib import Path
