@@ -23,8 +23,7 @@ from quantlab.gate import (
 from quantlab.runtimes import RUNTIMES
 from quantlab.samples.opening import FILE_LOADERS
 from quantlab.samples.source import HeldTensor, Source
-from quantlab.statistics import PAIRED_METRICS, PairedMetric
-from quantlab.statistics.paired import Flips
+from quantlab.statistics import PAIRED_METRICS, Flips, PairedMetric
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from quantlab.statistics import SKETCH_ACCURACY, ChannelSums, LayerError, Range, TensorError
-from quantlab.statistics.compiled import BLOCK
+from quantlab.statistics.layers.compiled import BLOCK
 from quantlab.types import Codes
 
 NAN, INF = math.nan, math.inf

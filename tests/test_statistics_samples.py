@@ -84,7 +84,7 @@ def test_blocks_change_nothing(monkeypatch):
     reference, candidate = random.normal(size=(2, 50, 12)).astype(np.float32)
     labels = random.integers(0, 12, 50)
     _, whole = compared(reference, candidate, labels)
-    monkeypatch.setattr("quantlab.statistics.samples._BLOCK_BYTES", 8 * 12 * 7)
+    monkeypatch.setattr("quantlab.statistics.scores.samples._BLOCK_BYTES", 8 * 12 * 7)
     _, parts = compared(reference, candidate, labels)
     np.testing.assert_allclose(parts.divergence, whole.divergence, rtol=1e-12)
     for name in ("top1", "right", "in_top5", "confidence", "true_probability"):

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.buckets import DROPPED_BITS
+from quantlab.statistics.layers.buckets import DROPPED_BITS
 
 __all__ = [
     "BLOCK",

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.bootstrap import Totals
-from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
+from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 
 __all__ = ["macro_f1", "mean_iou", "of_rarest"]
 

@@ -7,10 +7,10 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.classification import ClassificationSums, as_classes
-from quantlab.statistics.divergence import DivergenceSums
-from quantlab.statistics.intervals import tango, wilson
-from quantlab.statistics.regression import RegressionSums
+from quantlab.statistics.scores.classification import ClassificationSums, as_classes
+from quantlab.statistics.scores.divergence import DivergenceSums
+from quantlab.statistics.scores.intervals import tango, wilson
+from quantlab.statistics.scores.regression import RegressionSums
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError

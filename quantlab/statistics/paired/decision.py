@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from quantlab.statistics.paired import check_one_sided
+from quantlab.statistics.paired.answers import check_one_sided
 from quantlab.types import Loss
 
 __all__ = ["Decision", "decide", "fewest_samples", "missing_samples", "samples_needed"]

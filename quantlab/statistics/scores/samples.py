@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.classification import TOP5_FROM_CLASSES, as_classes
-from quantlab.statistics.divergence import kl_per_sample
+from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, as_classes
+from quantlab.statistics.scores.divergence import kl_per_sample
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.types import Task
 

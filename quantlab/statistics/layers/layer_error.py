@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.layers.sketch import ErrorSketch, Range
 from quantlab.statistics.shapes import check_same_shape
-from quantlab.statistics.sketch import ErrorSketch, Range
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError, check_numbers
 from quantlab.types import Codes
 
 if TYPE_CHECKING:
-    from quantlab.statistics.compiled import Found
+    from quantlab.statistics.layers.compiled import Found
 
 __all__ = ["ChannelSums", "LayerError"]
 
@@ -120,7 +120,7 @@ class LayerError(Sums):
         Raises:
             ValueError: If the shapes differ, or one holds something else than real numbers.
         """
-        from quantlab.statistics import compiled  # which imports Numba
+        from quantlab.statistics.layers import compiled  # which imports Numba
 
         check_same_shape(baseline, candidate)
         check_numbers(baseline=baseline, candidate=candidate)
@@ -195,7 +195,7 @@ def _total(blocks: NDArray[np.float64]) -> float:
 
 def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both as flat vectors of one dtype: float32 where both are, else float64."""
-    from quantlab.statistics.compiled import read_only
+    from quantlab.statistics.layers.compiled import read_only
 
     both_float32 = baseline.dtype == candidate.dtype == np.float32
     dtype = np.float32 if both_float32 else np.float64
@@ -207,7 +207,7 @@ def _count_saturated(actual: NDArray[Any], codes: Codes | None) -> tuple[int, in
     """Elements at the lowest code and at the highest; none are at a lowest code that stands for 0."""
     if codes is None:
         return 0, 0
-    from quantlab.statistics.compiled import count_beyond
+    from quantlab.statistics.layers.compiled import count_beyond
 
     # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
     lowest = (codes.lowest + 0.5 - codes.zero_point) * codes.scale

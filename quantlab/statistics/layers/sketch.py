@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.buckets import DROPPED_BITS
+from quantlab.statistics.layers.buckets import DROPPED_BITS
 from quantlab.statistics.sums import Sums
 
 __all__ = ["SKETCH_ACCURACY", "ErrorSketch", "Range"]
@@ -75,7 +75,7 @@ class ErrorSketch(Sums):
     @staticmethod
     def of(errors: NDArray[Any]) -> "ErrorSketch":
         """Count errors of any shape, real numbers; their sign is dropped."""
-        from quantlab.statistics import compiled  # which imports Numba
+        from quantlab.statistics.layers import compiled  # which imports Numba
 
         flat = np.ascontiguousarray(errors, np.float64).reshape(-1)
         buckets = compiled.take_buckets()
@@ -87,7 +87,7 @@ class ErrorSketch(Sums):
     @staticmethod
     def drained(buckets: NDArray[np.int64], ends: Range, *, finite: int, zeros: int, non_finite: int) -> "ErrorSketch":
         """Make a sketch of what compiled loops counted; the buckets are of `take_buckets`, and given back."""
-        from quantlab.statistics import compiled
+        from quantlab.statistics.layers import compiled
 
         first, counts = compiled.drain(buckets, max(ends.greatest, 0.0), finite, zeros)
         compiled.give_back(buckets)

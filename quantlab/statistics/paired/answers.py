@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.intervals import tango
+from quantlab.statistics.scores.intervals import tango
 
 __all__ = ["Flips", "check_one_sided", "flip_bounds", "mcnemar", "mcnemar_of_loss", "zero_discordance_bound"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.classification import as_classes, top1
-from quantlab.statistics.paired import flip_bounds, mcnemar_of_loss
+from quantlab.statistics.paired.answers import flip_bounds, mcnemar_of_loss
+from quantlab.statistics.scores.classification import as_classes, top1
 from quantlab.types import ClassLoss
 
 __all__ = ["class_losses", "holm", "losing_classes"]

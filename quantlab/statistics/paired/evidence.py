@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quantlab.statistics.bootstrap import Resampling
-from quantlab.statistics.classes import class_losses
-from quantlab.statistics.metrics import PairedMetric, paired_loss
-from quantlab.statistics.paired import Flips
-from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
-from quantlab.statistics.spread import expected_calibration_error, spread_of
+from quantlab.statistics.paired.answers import Flips
+from quantlab.statistics.paired.bootstrap import Resampling
+from quantlab.statistics.paired.classes import class_losses
+from quantlab.statistics.paired.metrics import PairedMetric, paired_loss
+from quantlab.statistics.paired.spread import expected_calibration_error, spread_of
+from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 from quantlab.types import ClassLoss, Evidence, Spread, WorstSample
 
 __all__ = ["WORST_SAMPLES", "evidence", "worst_samples"]

@@ -12,12 +12,12 @@ import numpy as np
 
 from quantlab.errors import UsageError
 from quantlab.names import nearest
-from quantlab.statistics.areas import area_under_curve
-from quantlab.statistics.bootstrap import Bounds, Resampling, Totals, WholeSets
-from quantlab.statistics.confusion import macro_f1, mean_iou
-from quantlab.statistics.custom_metrics import load_metric, whole_sets
-from quantlab.statistics.paired import Flips
-from quantlab.statistics.samples import CandidateSamples, ReferenceSamples
+from quantlab.statistics.paired.answers import Flips
+from quantlab.statistics.paired.areas import area_under_curve
+from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals, WholeSets
+from quantlab.statistics.paired.confusion import macro_f1, mean_iou
+from quantlab.statistics.paired.custom_metrics import load_metric, whole_sets
+from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
 __all__ = ["PAIRED_METRICS", "PairedMetric", "default_metrics", "paired_loss", "paired_metric"]
