@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.statistics import ScoreSums, reference_scores, score, sum_outputs, tango, wilson
+from quantlab.statistics import ScoreSums, reference_scores, sum_outputs, tango, wilson
 from quantlab.types import Interval, Scores
 
 NAN, INF = math.nan, math.inf
@@ -23,6 +23,10 @@ UNLABELLED_CLASSES = {"task": "similarity", "probabilities": True, "classes": Tr
 
 PERFECT = {"max_abs_error": 0.0, "rms_error": 0.0, "sqnr_db": INF, "cosine": pytest.approx(1), "non_finite": 0}
 NO_DIVERGENCE = {"kl_mean": 0.0, "kl_standard_error": 0.0, "kl_infinite": 0, "kl_undefined": 0}
+
+
+def score(reference, candidate, labels, **how):
+    return sum_outputs(reference, candidate, labels, **how).scores()
 
 
 def given_scores(scores):

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.scores.classification import changed_answers
 from quantlab.statistics.scores.intervals import tango
 
 __all__ = ["Flips", "check_one_sided", "flip_bounds", "mcnemar", "mcnemar_of_loss", "zero_discordance_bound"]
@@ -27,12 +28,13 @@ class Flips:
     @classmethod
     def of(cls, reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]) -> Self:
         """Compare two vectors (n,) of the same samples."""
+        became_wrong, became_right = changed_answers(reference_right, candidate_right)
         return cls(
             n=len(reference_right),
             right_reference=int(np.count_nonzero(reference_right)),
             right_candidate=int(np.count_nonzero(candidate_right)),
-            right_to_wrong=np.flatnonzero(reference_right & ~candidate_right),
-            wrong_to_right=np.flatnonzero(~reference_right & candidate_right),
+            right_to_wrong=np.flatnonzero(became_wrong),
+            wrong_to_right=np.flatnonzero(became_right),
         )
 
     @property

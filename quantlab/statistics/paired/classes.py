@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.answers import flip_bounds, mcnemar_of_loss
-from quantlab.statistics.scores.classification import as_classes, top1
+from quantlab.statistics.scores.classification import as_classes, changed_answers, top1
 from quantlab.types import ClassLoss
 
 __all__ = ["class_losses", "holm", "losing_classes"]
@@ -26,8 +26,10 @@ def class_losses(
     that in a variant that loses nowhere some class is blamed at most as often as 1 − confidence.
     """
     names, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    forth = np.bincount(places[reference_right & ~candidate_right], minlength=len(names))
-    back = np.bincount(places[~reference_right & candidate_right], minlength=len(names))
+    forth, back = (
+        np.bincount(places[changed], minlength=len(names))
+        for changed in changed_answers(reference_right, candidate_right)
+    )
     p = mcnemar_of_loss(forth, back)
     corrected = holm(p)
     losses = []

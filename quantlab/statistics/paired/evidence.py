@@ -9,6 +9,7 @@ from quantlab.statistics.paired.bootstrap import Resampling
 from quantlab.statistics.paired.classes import class_losses
 from quantlab.statistics.paired.metrics import PairedMetric, paired_loss
 from quantlab.statistics.paired.spread import expected_calibration_error, spread_of
+from quantlab.statistics.scores.classification import same_class
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 from quantlab.types import ClassLoss, Evidence, Spread, WorstSample
 
@@ -97,8 +98,7 @@ def _flips(expected: ClassSamples | None, actual: ClassSamples | None) -> Flips 
 def _same(expected: ClassSamples | None, actual: ClassSamples | None) -> int | None:
     if expected is None or actual is None:
         return None
-    # A row with NaN has no top-1 and agrees with nothing.
-    return int(np.count_nonzero((expected.top1 == actual.top1) & (expected.top1 >= 0)))
+    return int(np.count_nonzero(same_class(expected.top1, actual.top1)))
 
 
 def _classes(reference: ReferenceSamples, candidate: CandidateSamples, confidence: float) -> tuple[ClassLoss, ...]:

@@ -16,7 +16,7 @@ Nothing here imports from `paired` or `layers`.
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
 from quantlab.statistics.scores.divergence import DivergenceSums, kl_per_sample
 from quantlab.statistics.scores.intervals import tango, wilson
-from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, score, sum_outputs
+from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
 from quantlab.statistics.scores.probabilities import ProbabilitySums, looks_like_probabilities
 from quantlab.statistics.scores.regression import RegressionSums
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ErrorSamples, ReferenceSamples
@@ -36,7 +36,6 @@ __all__ = [
     "kl_per_sample",
     "looks_like_probabilities",
     "reference_scores",
-    "score",
     "sum_outputs",
     "tango",
     "wilson",

@@ -16,7 +16,7 @@ from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError
 from quantlab.types import Interval, Scores, Task
 
-__all__ = ["ScoreSums", "reference_scores", "score", "sum_outputs"]
+__all__ = ["ScoreSums", "reference_scores", "sum_outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +178,6 @@ def sum_outputs(
         for rows in blocks(reference)
     )
     return sum(parts, ScoreSums())
-
-
-def score(
-    reference: NDArray[Any],
-    candidate: NDArray[Any],
-    labels: NDArray[Any] | None,
-    *,
-    task: Task,
-    probabilities: bool,
-    classes: bool,
-) -> Scores:
-    """Score a candidate's whole output; arguments and errors are those of `sum_outputs`."""
-    sums = sum_outputs(reference, candidate, labels, task=task, probabilities=probabilities, classes=classes)
-    return sums.scores()
 
 
 def reference_scores(
