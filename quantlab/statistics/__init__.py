@@ -25,10 +25,12 @@ from quantlab.statistics.costs import (
 )
 from quantlab.statistics.layers import (
     ALIGNMENT_TOLERANCE,
+    LAYER_STATISTICS,
     SKETCH_ACCURACY,
     ChannelSums,
     ErrorSketch,
     LayerError,
+    LayerStatistic,
     NamedTensor,
     Range,
     SplitSums,
@@ -97,6 +99,7 @@ from quantlab.statistics.tensors import TensorError
 __all__ = [
     "ALIGNMENT_TOLERANCE",
     "FASTER_BY",
+    "LAYER_STATISTICS",
     "P95_FROM_RUNS",
     "PAIRED_METRICS",
     "PERCENTILES_FROM",
@@ -115,6 +118,7 @@ __all__ = [
     "ErrorSketch",
     "Flips",
     "LayerError",
+    "LayerStatistic",
     "NamedTensor",
     "PairedMetric",
     "ProbabilitySums",

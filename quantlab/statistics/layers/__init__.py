@@ -7,25 +7,30 @@ splits the error of the output:
 LayerError ─┬─ TensorError           the same sums, in one pass with the rest
             ├─ ErrorSketch           quantiles of |error|
             ├─ Range                 of either side
-            └─ ChannelSums           by the last axis, on request
+            ├─ ChannelSums           by the last axis, on request
+            └─ LAYER_STATISTICS      what is registered beside these
 ```
 
 Nothing here imports from `scores` or `paired`, and they import nothing from here.
 """
 
 from quantlab.statistics.layers.alignment import ALIGNMENT_TOLERANCE, NamedTensor, align, layers_without_tensor
+from quantlab.statistics.layers.contract import LayerStatistic
 from quantlab.statistics.layers.layer_error import ChannelSums, LayerError
 from quantlab.statistics.layers.layer_names import layer_of, layers_of
+from quantlab.statistics.layers.registry import LAYER_STATISTICS
 from quantlab.statistics.layers.sketch import SKETCH_ACCURACY, ErrorSketch, Range
 from quantlab.statistics.layers.split import SplitSums, StepSums, split_points
 from quantlab.statistics.layers.weights import compare_weights
 
 __all__ = [
     "ALIGNMENT_TOLERANCE",
+    "LAYER_STATISTICS",
     "SKETCH_ACCURACY",
     "ChannelSums",
     "ErrorSketch",
     "LayerError",
+    "LayerStatistic",
     "NamedTensor",
     "Range",
     "SplitSums",

@@ -5,12 +5,14 @@ them fifteen times.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.layers.registry import LAYER_STATISTICS
 from quantlab.statistics.layers.sketch import ErrorSketch, Range
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
@@ -81,6 +83,11 @@ class ChannelSums(Sums):
         return int(np.lexsort((-self.sum_square_error, self.sqnr_db))[0])
 
 
+def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Name by name; the zero has no names."""
+    return {**one, **other, **{name: one[name] + other[name] for name in one.keys() & other.keys()}}
+
+
 @dataclass(frozen=True, slots=True)
 class LayerError(Sums):
     """How a candidate's tensor differs from the baseline's, as sums of batches; the error is candidate − baseline."""
@@ -98,6 +105,8 @@ class LayerError(Sums):
     rightly holds."""
     at_highest: int = 0
     channels: ChannelSums = field(default_factory=ChannelSums)
+    more: Mapping[str, Sums] = field(default_factory=dict, metadata={"add": _added})
+    """Of each statistic in `LAYER_STATISTICS`, by name."""
 
     @classmethod
     def of(
@@ -140,7 +149,14 @@ class LayerError(Sums):
             at_lowest=below,
             at_highest=above,
             channels=ChannelSums(found.channels[0], found.channels[1], found.spoiled) if width else ChannelSums(),
+            more={name: statistic.sums(baseline, candidate) for name, statistic in LAYER_STATISTICS.items()},
         )
+
+    @property
+    def more_figures(self) -> dict[str, float]:
+        """The figure of each statistic in `LAYER_STATISTICS`, without those that say nothing here."""
+        figures = {name: LAYER_STATISTICS[name].figure(sums) for name, sums in self.more.items()}
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
     @property
     def saturated(self) -> float | None:
