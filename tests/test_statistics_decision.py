@@ -107,9 +107,9 @@ def test_samples_needed(discordant, loss, margin, confidence, n):
     ],
 )
 def test_missing_samples(loss, margin, missing):
-    found = missing_samples(loss, margin)
-    assert found == (missing if missing is None else pytest.approx(missing, abs=2))
-    assert found is None or found >= 1
+    number = missing_samples(loss, margin)
+    assert number == (missing if missing is None else pytest.approx(missing, abs=2))
+    assert number is None or number >= 1
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(81, 20_000), st.floats(0.01, 5))

@@ -154,7 +154,7 @@ def test_one_more_harmful_flip_is_never_good_news(table, confidence):
 @given(tables, st.floats(0.5, 0.99))
 def test_more_confidence_is_a_wider_interval(table, confidence):
     _, b, c, _ = table
-    narrow, wide = (tango(b, c, n=sum(table), confidence=each) for each in (confidence, confidence + 0.009))
+    narrow, wide = (tango(b, c, n=sum(table), confidence=level) for level in (confidence, confidence + 0.009))
     assert wide.lower <= narrow.lower < narrow.upper <= wide.upper
     assert wide != narrow
 

@@ -31,7 +31,7 @@ def score(reference, candidate, labels, **how):
 
 def given_scores(scores):
     """The fields that apply."""
-    named = {each.name: getattr(scores, each.name) for each in dataclasses.fields(scores)}
+    named = {attribute.name: getattr(scores, attribute.name) for attribute in dataclasses.fields(scores)}
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -267,12 +267,13 @@ def test_batches_score_as_the_whole(cuts):
     edges = [0, *sorted(cuts), 300]
     slices = [slice(*edge) for edge in itertools.pairwise(edges)]
     parts = (ScoreSums.of(logits[part], candidate[part], labels[part], **LOGITS) for part in slices)
-    found, whole = (
-        given_scores(each) for each in (sum(parts, ScoreSums()).scores(), score(logits, candidate, labels, **LOGITS))
+    added, whole = (
+        given_scores(scores)
+        for scores in (sum(parts, ScoreSums()).scores(), score(logits, candidate, labels, **LOGITS))
     )
-    assert found.keys() == whole.keys()
+    assert added.keys() == whole.keys()
     for name, value in whole.items():
-        assert found[name] == (value if isinstance(value, Interval | int) else pytest.approx(value, rel=1e-12)), name
+        assert added[name] == (value if isinstance(value, Interval | int) else pytest.approx(value, rel=1e-12)), name
 
 
 def test_mapped_outputs_are_read_in_blocks(tmp_path):

@@ -78,7 +78,7 @@ def test_with_a_flip_bounds_are_the_ends_of_the_two_sided_interval():
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(61, 2000))
 def test_one_more_harmful_flip_is_never_good_news(forth, back, n):
-    before, after = (flip_bounds(each, back, n=n, confidence=0.95) for each in (forth, forth + 1))
+    before, after = (flip_bounds(harmful, back, n=n, confidence=0.95) for harmful in (forth, forth + 1))
     assert after > before
     assert after[1] > before[1]
 
@@ -98,12 +98,14 @@ def test_a_bound_needs_a_sample():
 @given(arrays.arrays(np.bool_, st.tuples(st.just(2), st.integers(0, 60))))
 def test_flips_are_the_samples_that_differ(right):
     reference, candidate = right
-    found = Flips.of(reference, candidate)
-    assert found.right_to_wrong.tolist() == [i for i, (r, c) in enumerate(right.T) if r and not c]
-    assert found.wrong_to_right.tolist() == [i for i, (r, c) in enumerate(right.T) if c and not r]
-    assert (found.n, found.discordant) == (len(reference), int((reference != candidate).sum()))
-    assert found.right_reference - found.right_candidate == len(found.right_to_wrong) - len(found.wrong_to_right)
-    assert found.p_mcnemar == mcnemar(len(found.right_to_wrong), len(found.wrong_to_right))
+    answers = Flips.of(reference, candidate)
+    assert answers.right_to_wrong.tolist() == [i for i, (r, c) in enumerate(right.T) if r and not c]
+    assert answers.wrong_to_right.tolist() == [i for i, (r, c) in enumerate(right.T) if c and not r]
+    assert (answers.n, answers.discordant) == (len(reference), int((reference != candidate).sum()))
+    assert answers.right_reference - answers.right_candidate == len(answers.right_to_wrong) - len(
+        answers.wrong_to_right
+    )
+    assert answers.p_mcnemar == mcnemar(len(answers.right_to_wrong), len(answers.wrong_to_right))
 
 
 # Classes
@@ -131,15 +133,15 @@ def test_the_class_that_loses_is_named_while_the_total_does_not():
     reference[:20] = False
     candidate[2000:2020] = False
     candidate[[1000, 3000]] = False
-    found = class_losses(labels, reference, candidate, confidence=0.95)
-    assert [(each.label, each.n, each.right_to_wrong, each.wrong_to_right, each.loss) for each in found] == [
+    losses = class_losses(labels, reference, candidate, confidence=0.95)
+    assert [(loss.label, loss.n, loss.right_to_wrong, loss.wrong_to_right, loss.loss) for loss in losses] == [
         (0, 1000, 0, 20, -2.0),
         (3, 1000, 1, 0, 0.1),
         (6, 1000, 20, 0, 2.0),
         (9, 50, 1, 0, 2.0),
     ]
-    assert [each.loses for each in found] == [False, False, True, False]
-    six = found[2]
+    assert [loss.loses for loss in losses] == [False, False, True, False]
+    six = losses[2]
     lower, upper = flip_bounds(20, 0, n=1000, confidence=0.95)
     assert six == ClassLoss(6, 1000, 20, 0, 2.0, 100 * lower, 100 * upper, 0.95, 0.5**20, 4 * 0.5**20)
 
@@ -149,10 +151,10 @@ def test_one_lucky_look_among_many_is_not_named():
     labels = np.repeat(np.arange(100), 50)
     reference, candidate = np.ones(5000, bool), np.ones(5000, bool)
     candidate[350:355] = False
-    found = class_losses(labels, reference, candidate, confidence=0.95)
-    assert found[7].p == 0.5**5 < 0.05
-    assert found[7].p_holm == 1
-    assert not any(each.loses for each in found)
+    losses = class_losses(labels, reference, candidate, confidence=0.95)
+    assert losses[7].p == 0.5**5 < 0.05
+    assert losses[7].p_holm == 1
+    assert not any(loss.loses for loss in losses)
 
 
 def test_no_samples_have_no_classes():

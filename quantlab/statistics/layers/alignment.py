@@ -118,9 +118,9 @@ def _group(size: int, members: Sequence[NamedTensor]) -> _Group:
     return _Group(
         names=tuple(member.name for member in members),
         values=values,
-        greatest=np.array([_greatest(each) for each in values]),
+        greatest=np.array([_greatest(tensor) for tensor in values]),
         places=places,
-        probes=np.stack([each[places].astype(np.float64) for each in values]),
+        probes=np.stack([tensor[places].astype(np.float64) for tensor in values]),
     )
 
 

@@ -20,7 +20,7 @@ from quantlab.statistics.tensors import TensorError, check_numbers
 from quantlab.types import Codes
 
 if TYPE_CHECKING:
-    from quantlab.statistics.layers.compiled import Found
+    from quantlab.statistics.layers.compiled import PairTotals
 
 __all__ = ["ChannelSums", "LayerError"]
 
@@ -59,7 +59,9 @@ class ChannelSums(Sums):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ChannelSums):
             return NotImplemented
-        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+        return all(
+            np.array_equal(getattr(self, attribute.name), getattr(other, attribute.name)) for attribute in fields(self)
+        )
 
     __hash__ = None  # type: ignore[assignment]  # what holds arrays is not hashed
 
@@ -136,19 +138,19 @@ class LayerError(Sums):
         width = baseline.shape[-1] if channels and baseline.ndim > 1 and baseline.size else 0
         expected, actual = _flat_pair(baseline, candidate)
         buckets = compiled.take_buckets()
-        found = compiled.compare(expected, actual, width, buckets)
-        _, zeros, *_, spoiled = found.counts.tolist()
-        ends_baseline, ends_candidate, ends = (Range(*each) for each in found.ends.tolist())
+        totals = compiled.compare(expected, actual, width, buckets)
+        _, zeros, *_, spoiled = totals.counts.tolist()
+        ends_baseline, ends_candidate, ends = (Range(*side) for side in totals.ends.tolist())
         below, above = _count_saturated(actual, codes)
         return cls(
-            _error_of(baseline, candidate, found),
+            _error_of(baseline, candidate, totals),
             ErrorSketch.drained(buckets, ends, finite=baseline.size - spoiled, zeros=zeros, non_finite=spoiled),
             ends_candidate,
             ends_baseline,
             coded=baseline.size if codes else 0,
             at_lowest=below,
             at_highest=above,
-            channels=ChannelSums(found.channels[0], found.channels[1], found.spoiled) if width else ChannelSums(),
+            channels=ChannelSums(totals.channels[0], totals.channels[1], totals.spoiled) if width else ChannelSums(),
             more={name: statistic.sums(baseline, candidate) for name, statistic in LAYER_STATISTICS.items()},
         )
 
@@ -183,11 +185,11 @@ _SUMS = (
     "sum_square_candidate",
     "sum_product",
 )
-"""What each block is summed into, in the order of `Found.sums`."""
+"""What each block is summed into, in the order of `PairTotals.sums`."""
 
 
-def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], found: "Found") -> TensorError:
-    different, _, non_finite, non_finite_baseline, _ = found.counts.tolist()
+def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], totals: "PairTotals") -> TensorError:
+    different, _, non_finite, non_finite_baseline, _ = totals.counts.tolist()
     if baseline.dtype.kind in "iu" and candidate.dtype.kind in "iu":  # 64 bits are more than float64 tells apart
         different = int(np.count_nonzero(np.not_equal(baseline, candidate)))
     return TensorError(
@@ -195,8 +197,8 @@ def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], found: "Found") -
         different=different,
         non_finite=non_finite,
         non_finite_reference=non_finite_baseline,
-        largest_error=max(0.0, float(found.ends[2, 1])),
-        **{name: _total(column) for name, column in zip(_SUMS, found.sums.T, strict=True)},
+        largest_error=max(0.0, float(totals.ends[2, 1])),
+        **{name: _total(column) for name, column in zip(_SUMS, totals.sums.T, strict=True)},
     )
 
 
@@ -215,7 +217,7 @@ def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray
 
     both_float32 = baseline.dtype == candidate.dtype == np.float32
     dtype = np.float32 if both_float32 else np.float64
-    one, other = (read_only(np.ascontiguousarray(each, dtype).reshape(-1)) for each in (baseline, candidate))
+    one, other = (read_only(np.ascontiguousarray(tensor, dtype).reshape(-1)) for tensor in (baseline, candidate))
     return one, other
 
 

@@ -75,7 +75,7 @@ def losing_classes(
         for outputs in (reference, candidate)
     ]
     losses = class_losses(np.asarray(labels), *map(np.concatenate, right), confidence=confidence)
-    return tuple(each for each in losses if each.loses)
+    return tuple(loss for loss in losses if loss.loses)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -277,7 +277,7 @@ _Vectors = TypeVar("_Vectors", ClassSamples, ErrorSamples, _Compared)
 def _joined(parts: Sequence[_Vectors]) -> _Vectors:
     """Concatenate dataclasses of arrays field by field, and of such dataclasses."""
     joined: dict[str, Any] = {}
-    for name in (each.name for each in fields(parts[0])):
+    for name in (attribute.name for attribute in fields(parts[0])):
         column = [getattr(part, name) for part in parts]
         if column[0] is None:
             joined[name] = None
