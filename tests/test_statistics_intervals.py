@@ -175,7 +175,7 @@ def test_ten_times_the_samples_narrow_the_interval(table):
         ),
         pytest.param(
             lambda: tango(2, 2, n=3),
-            "counts are not negative and together at most n = 3: right_to_wrong = 2, wrong_to_right = 2",
+            "counts are not negative and together at most n = 3: became_wrong = 2, became_right = 2",
             id="more flips than samples",
         ),
         pytest.param(

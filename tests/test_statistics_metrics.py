@@ -16,7 +16,7 @@ from quantlab.statistics import (
     ReferenceSamples,
     Resampling,
     default_metrics,
-    flip_bounds,
+    loss_bounds,
     paired_loss,
     paired_metric,
     zero_discordance_bound,
@@ -58,7 +58,7 @@ def test_top1_is_in_percent_with_the_bounds_of_its_flips():
     assert (loss.reference, loss.candidate) == (100 * right[0].mean(), 100 * right[1].mean())
     assert loss.loss == pytest.approx(100 * (forth - back) / 300)
     assert (loss.lower, loss.upper) == pytest.approx(
-        tuple(100 * bound for bound in flip_bounds(forth, back, n=300, confidence=0.95))
+        tuple(100 * bound for bound in loss_bounds(forth, back, n=300, confidence=0.95))
     )
     assert (loss.method, loss.unit, loss.n, loss.discordant) == ("Tango", "pt", 300, forth + back)
     assert 0 < loss.p_mcnemar < 1

@@ -67,21 +67,21 @@ def test_classification():
 
 
 @pytest.mark.parametrize(
-    ("candidate", "loss", "flips"),
+    ("candidate", "loss", "changed"),
     [
         pytest.param([0, 0, 0, 0], 0.0, (0, 0), id="nothing flips"),
         pytest.param([0, 0, 1, 1], 50.0, (2, 0), id="a loss is positive"),
         pytest.param([0, 1, 1, 1], 75.0, (3, 0), id="a greater loss is greater"),
     ],
 )
-def test_losses_are_in_points_and_positive_means_worse(candidate, loss, flips):
+def test_losses_are_in_points_and_positive_means_worse(candidate, loss, changed):
     outputs = np.eye(2)
     labels, all_right = np.zeros(4, int), outputs[[0, 0, 0, 0]]
     worse = score(all_right, outputs[candidate], labels, **CLASSIFICATION)
-    assert (worse.top1_loss_points, worse.right_to_wrong, worse.wrong_to_right) == (loss, *flips)
-    assert worse.top1_loss_interval == percent(tango(*flips, n=4))
+    assert (worse.top1_loss_points, worse.right_to_wrong, worse.wrong_to_right) == (loss, *changed)
+    assert worse.top1_loss_interval == percent(tango(*changed, n=4))
     better = score(outputs[candidate], all_right, labels, **CLASSIFICATION)
-    assert (better.top1_loss_points, better.right_to_wrong, better.wrong_to_right) == (-loss, *flips[::-1])
+    assert (better.top1_loss_points, better.right_to_wrong, better.wrong_to_right) == (-loss, *changed[::-1])
     assert better.top1 == 100
 
 

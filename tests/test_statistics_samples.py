@@ -46,7 +46,7 @@ def test_vectors_add_up_to_the_sums_of_the_same_outputs(batch, probabilities):
     assert (known.n, known.class_count) == p.shape
     assert known.classes.right.sum() == sums.right_reference
     assert samples.classes.right.sum() == sums.right_candidate
-    assert (known.classes.right & ~samples.classes.right).sum() == sums.right_to_wrong
+    assert (known.classes.right & ~samples.classes.right).sum() == sums.became_wrong
     assert ((known.classes.top1 == samples.classes.top1) & (samples.classes.top1 >= 0)).sum() == sums.same
     assert (known.classes.in_top5 is None) == (p.shape[1] < 10)
     if known.classes.in_top5 is not None:

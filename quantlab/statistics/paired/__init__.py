@@ -1,7 +1,7 @@
 """What a candidate lost against the reference on the same samples, and how sure that is.
 
 ```text
-evidence ─┬─ paired_loss      of a PairedMetric: Flips (Tango), Totals (BCa bootstrap), WholeSets (a user's function)
+evidence ─┬─ paired_loss      of a PairedMetric: ChangedAnswers (Tango), Totals or WholeSets (BCa bootstrap)
           ├─ class_losses     each class, corrected by Holm
           ├─ spread_of        of the divergence, and of the fall of the true class's probability
           └─ worst_samples
@@ -11,7 +11,13 @@ decide, missing_samples       of a loss and a margin
 It reads `ReferenceSamples` and `CandidateSamples` of `scores`, and imports nothing from `layers`.
 """
 
-from quantlab.statistics.paired.answers import Flips, flip_bounds, mcnemar, mcnemar_of_loss, zero_discordance_bound
+from quantlab.statistics.paired.answers import (
+    ChangedAnswers,
+    loss_bounds,
+    mcnemar,
+    mcnemar_of_loss,
+    zero_discordance_bound,
+)
 from quantlab.statistics.paired.bootstrap import (
     Bounds,
     Resampling,
@@ -31,8 +37,8 @@ __all__ = [
     "PERCENTILES_FROM",
     "WORST_SAMPLES",
     "Bounds",
+    "ChangedAnswers",
     "Decision",
-    "Flips",
     "PairedMetric",
     "Resampling",
     "Totals",
@@ -44,9 +50,9 @@ __all__ = [
     "evidence",
     "expected_calibration_error",
     "fewest_samples",
-    "flip_bounds",
     "holm",
     "losing_classes",
+    "loss_bounds",
     "mcnemar",
     "mcnemar_of_loss",
     "missing_samples",

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.paired.answers import flip_bounds, mcnemar_of_loss
+from quantlab.statistics.paired.answers import loss_bounds, mcnemar_of_loss
 from quantlab.statistics.scores.classification import as_classes, changed_answers, top1
 from quantlab.types import ClassLoss
 
@@ -22,7 +22,7 @@ def class_losses(
 ) -> tuple[ClassLoss, ...]:
     """Compare every class that has samples, in the order of the labels; all arguments are (n,).
 
-    The bounds are those of `flip_bounds` for one class by itself. The tests are corrected by Holm for all of them, so
+    The bounds are those of `loss_bounds` for one class by itself. The tests are corrected by Holm for all of them, so
     that in a variant that loses nowhere some class is blamed at most as often as 1 − confidence.
     """
     names, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
@@ -35,7 +35,7 @@ def class_losses(
     losses = []
     for index, label in enumerate(names):
         n, harm, help_ = int(sizes[index]), int(forth[index]), int(back[index])
-        lower, upper = flip_bounds(harm, help_, n=n, confidence=confidence)
+        lower, upper = loss_bounds(harm, help_, n=n, confidence=confidence)
         losses.append(
             ClassLoss(
                 label=int(label),

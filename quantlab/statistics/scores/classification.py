@@ -52,9 +52,9 @@ class ClassificationSums(Sums):
     """Samples with a label; the four counts below are out of these."""
     right_reference: int = 0
     right_candidate: int = 0
-    right_to_wrong: int = 0
+    became_wrong: int = 0
     """The reference right, the candidate wrong."""
-    wrong_to_right: int = 0
+    became_right: int = 0
     ranked: int = 0
     """Labelled samples with at least `TOP5_FROM_CLASSES` classes; the two counts below are out of these."""
     top5_reference: int = 0
@@ -95,8 +95,8 @@ class ClassificationSums(Sums):
             labelled=len(reference_right),
             right_reference=_count(reference_right),
             right_candidate=_count(candidate_right),
-            right_to_wrong=_count(became_wrong),
-            wrong_to_right=_count(became_right),
+            became_wrong=_count(became_wrong),
+            became_right=_count(became_right),
         )
 
     @classmethod
