@@ -3,6 +3,8 @@
 NumPy makes fifteen passes of what is one here, each of which takes the interpreter's lock again, so that two threads
 wait for each other more than they compute. Sums are taken in columns, which are added up at the end of a block:
 processors add several columns at once without another order of additions, so that results are the same on all of them.
+
+`TensorError.of` takes some of these sums too, and says why.
 """
 
 import functools

@@ -135,17 +135,22 @@ def as_classes(outputs: NDArray[Any], *, probabilities: bool) -> NDArray[Any]:
     return np.stack([first, second], axis=1)
 
 
-def top1(outputs: NDArray[Any]) -> NDArray[np.intp]:
+def top1(outputs: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
     """Index of the greatest value along the last axis, the lowest among equals; `NO_CLASS` where a value is NaN.
 
     (n, classes) gives (n,), the pixels of a segmentation (n, height, width, classes) give (n, height, width).
+
+    Args:
+        outputs: Classes last.
+        spoiled: Which rows hold a NaN, where the caller knows it already; else it is looked up, for a pass more.
     """
-    return np.where(_holds_nan(outputs), NO_CLASS, outputs.argmax(axis=-1))
+    return np.where(_holds_nan(outputs) if spoiled is None else spoiled, NO_CLASS, outputs.argmax(axis=-1))
 
 
 def same_class(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether two vectors of top-1 name the same class; a row without one agrees with nothing."""
-    return np.logical_and(expected == actual, expected != NO_CLASS)
+    same: NDArray[np.bool_] = np.logical_and(expected == actual, expected != NO_CLASS)
+    return same
 
 
 def changed_answers(
@@ -155,11 +160,19 @@ def changed_answers(
     return reference_right & ~candidate_right, ~reference_right & candidate_right
 
 
-def in_top5(outputs: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether fewer than five other classes score at least as high as the true one; never in a row with a NaN."""
+def in_top5(
+    outputs: NDArray[Any], labels: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Whether fewer than five other classes score at least as high as the true one; never in a row with a NaN.
+
+    Args:
+        outputs: (n, classes).
+        labels: (n,).
+        spoiled: As in `top1`.
+    """
     true = np.take_along_axis(outputs, labels.astype(np.intp)[:, None], axis=1)
     others = np.count_nonzero(outputs >= true, axis=1) - 1
-    return np.logical_and(others < 5, ~_holds_nan(outputs))
+    return np.logical_and(others < 5, ~(_holds_nan(outputs) if spoiled is None else spoiled))
 
 
 def _holds_nan(outputs: NDArray[Any]) -> NDArray[np.bool_]:
