@@ -23,8 +23,7 @@ from quantlab.gate import (
 from quantlab.runtimes import RUNTIMES
 from quantlab.samples.opening import FILE_LOADERS
 from quantlab.samples.source import HeldTensor, Source
-from quantlab.statistics import PAIRED_METRICS, PairedMetric
-from quantlab.statistics.paired import Flips
+from quantlab.statistics import PAIRED_METRICS, ChangedAnswers, PairedMetric
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget
@@ -149,7 +148,7 @@ def test_a_metric(one_dense, tmp_path, monkeypatch):
     """Right, and sure of it: an entry in the table, and `analyze` and the gate take it by name."""
 
     def compare(reference, candidate):
-        return Flips.of(
+        return ChangedAnswers.of(
             *(side.classes.right & (np.asarray(side.outputs).max(axis=1) > 0.9) for side in (reference, candidate))
         )
 

@@ -86,7 +86,7 @@ def test_what_is_not_found_says_why(held, reason):
 
 def test_the_nearest_is_the_nearest():
     held = 0.9 * X + 0.1 * Y
-    distances = {each.name: abs(held - each.values).max() / abs(each.values).max() for each in REFERENCES}
+    distances = {tensor.name: abs(held - tensor.values).max() / abs(tensor.values).max() for tensor in REFERENCES}
     nearest = min(distances, key=distances.get)
     reason = f"the nearest reference tensor '{nearest}' differs by {distances[nearest]:.2g} of its maximum"
     assert only(NamedTensor("node", held)).reason == reason
@@ -198,9 +198,9 @@ def test_candidates_are_answered_in_their_order():
         NamedTensor("3", X),
         NamedTensor("4", Z),
     ]
-    found = align(candidates, REFERENCES)
-    assert [each.tensor for each in found] == ["1", "2", "3", "4"]
-    assert [each.reference for each in found] == [RELU.name, None, DENSE.name, RELU.name]
+    alignments = align(candidates, REFERENCES)
+    assert [alignment.tensor for alignment in alignments] == ["1", "2", "3", "4"]
+    assert [alignment.reference for alignment in alignments] == [RELU.name, None, DENSE.name, RELU.name]
 
 
 def test_references_that_are_no_floats_are_passed_over():
@@ -213,17 +213,17 @@ def test_references_that_are_no_floats_are_passed_over():
 def test_tensors_that_differ_are_matched_in_any_order(order, seed):
     references = [NamedTensor(f"m/layer_{i}/Relu", values(seed + i)) for i in order]
     candidates = [NamedTensor(f"fused/{i}", values(seed + i) * (1 + 1e-6)) for i in range(12)]
-    assert [each.layer for each in align(candidates, references)] == [f"layer_{i}" for i in range(12)]
+    assert [alignment.layer for alignment in align(candidates, references)] == [f"layer_{i}" for i in range(12)]
 
 
 def test_layers_without_a_tensor_are_listed():
     names = ["Identity", "m/conv/Conv2D", "m/norm/batchnorm/mul", "m/norm/batchnorm/add", "m/relu/Relu", "m/pool/Mean"]
-    found = [
+    alignments = [
         Alignment("1", "m/relu/Relu", "relu"),
         Alignment("2", None, "pool", "the nearest reference tensor 'm/conv/Conv2D' differs by 0.3 of its maximum"),
     ]
     reason = "has no tensor of its own in this variant: it is fused into another"
-    assert layers_without_tensor(found, layers_of(names).values()) == tuple(
+    assert layers_without_tensor(alignments, layers_of(names).values()) == tuple(
         Alignment("", None, layer, reason) for layer in ("conv", "norm", "pool")
     )
 

@@ -42,7 +42,7 @@ def test_intervals_equal_scipys_on_the_same_replicates(confidence):
     replicates = variances(2000)
 
     def scipys(method):
-        found = stats.bootstrap(
+        resampled = stats.bootstrap(
             (SPATIAL,),
             lambda sample, axis: sample.var(axis=axis),
             n_resamples=0,
@@ -50,7 +50,7 @@ def test_intervals_equal_scipys_on_the_same_replicates(confidence):
             confidence_level=2 * confidence - 1,
             method=method,
         )
-        return pytest.approx((found.confidence_interval.low, found.confidence_interval.high), rel=1e-9)
+        return pytest.approx((resampled.confidence_interval.low, resampled.confidence_interval.high), rel=1e-9)
 
     assert bca_interval(SPATIAL.var(), replicates, SPATIAL_WITHOUT, ONES, confidence) == scipys("BCa")
     assert percentile_interval(replicates, confidence) == scipys("percentile")
@@ -76,17 +76,17 @@ def beside(bias):
     ],
 )
 def test_bca_of_strange_replicates(estimate, replicates, interval):
-    found = bca_interval(estimate, np.array(replicates), np.zeros(3), np.ones(3, np.int64), 0.7)
-    assert found == pytest.approx(interval, rel=1e-12)
+    ends = bca_interval(estimate, np.array(replicates), np.zeros(3), np.ones(3, np.int64), 0.7)
+    assert ends == pytest.approx(interval, rel=1e-12)
 
 
 def test_rows_with_a_multiplicity_are_jackknifed_as_often():
     values, multiplicity = np.array([0.0, 1.0, 5.0]), np.array([7, 4, 2])
     repeated = np.repeat(values, multiplicity)
     replicates = np.random.default_rng(0).choice(repeated, (500, 13)).mean(axis=1)
-    each = (repeated.sum() - repeated) / 12
+    left_out = (repeated.sum() - repeated) / 12
     once = (repeated.sum() - values) / 12
-    expected = bca_interval(repeated.mean(), replicates, each, np.ones(13, np.int64), 0.95)
+    expected = bca_interval(repeated.mean(), replicates, left_out, np.ones(13, np.int64), 0.95)
     assert bca_interval(repeated.mean(), replicates, once, multiplicity, 0.95) == pytest.approx(expected)
 
 
@@ -100,7 +100,7 @@ def nothing(_share):
 def means(reference, candidate, *, unseen=nothing):
     """A metric that is a mean."""
     rows = csr_matrix(np.stack([reference, candidate], axis=1))
-    return Totals(rows, np.ones(len(reference), np.int64), lambda each: (each[:, 0], each[:, 1]), unseen)
+    return Totals(rows, np.ones(len(reference), np.int64), lambda columns: (columns[:, 0], columns[:, 1]), unseen)
 
 
 def ratio_of_sums(reference, candidate):
@@ -109,7 +109,7 @@ def ratio_of_sums(reference, candidate):
     return Totals(
         csr_matrix(columns),
         np.ones(len(reference), np.int64),
-        lambda each: (each[:, 1] / each[:, 0], each[:, 3] / each[:, 2]),
+        lambda columns: (columns[:, 1] / columns[:, 0], columns[:, 3] / columns[:, 2]),
         nothing,
     )
 
@@ -133,13 +133,13 @@ def skewed(n, seed=1):
 )
 def test_totals_equal_scipys_paired_bootstrap(totals, statistic):
     reference, candidate = skewed(80)
-    found = totals(reference, candidate).bounds(1, Resampling(resamples=20_000))
+    bounds = totals(reference, candidate).bounds(1, Resampling(resamples=20_000))
     expected = stats.bootstrap(
         (reference, candidate), statistic, paired=True, n_resamples=20_000, confidence_level=0.9, rng=5
     ).confidence_interval
     width = expected.high - expected.low
-    assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high), abs=0.04 * width)
-    assert found.method == "BCa bootstrap"
+    assert (bounds.lower, bounds.upper) == pytest.approx((expected.low, expected.high), abs=0.04 * width)
+    assert bounds.method == "BCa bootstrap"
 
 
 def test_resampling_cells_is_resampling_samples():
@@ -147,7 +147,7 @@ def test_resampling_cells_is_resampling_samples():
     values, multiplicity = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array([900, 60, 40])
     expanded = np.repeat(values, multiplicity, axis=0)
     draws = Resampling(resamples=20_000)
-    value, unseen = lambda each: (each[:, 0], each[:, 1]), nothing
+    value, unseen = lambda columns: (columns[:, 0], columns[:, 1]), nothing
     cells = Totals(csr_matrix(values), multiplicity, value, unseen).bounds(1, draws)
     samples = Totals(csr_matrix(expanded), np.ones(1000, np.int64), value, unseen).bounds(1, draws)
     assert (cells.reference, cells.candidate) == (0.06, 0.04)
@@ -162,24 +162,24 @@ def test_the_same_seed_is_the_same_interval_and_another_is_another():
 
 def test_lower_is_better_mirrors_the_loss():
     reference, candidate = skewed(200)
-    found = means(reference, candidate).bounds(-1, Resampling())
+    bounds = means(reference, candidate).bounds(-1, Resampling())
     swapped = means(candidate, reference).bounds(1, Resampling())
-    assert (found.lower, found.upper) == pytest.approx((swapped.lower, swapped.upper))
-    assert 0 < found.lower < candidate.mean() - reference.mean() < found.upper
+    assert (bounds.lower, bounds.upper) == pytest.approx((swapped.lower, swapped.upper))
+    assert 0 < bounds.lower < candidate.mean() - reference.mean() < bounds.upper
 
 
 @given(st.integers(1, 40), st.floats(-3, 3))
 def test_without_a_difference_the_unseen_is_what_is_left(n, value):
-    found = means(np.full(n, value), np.full(n, value), unseen=lambda share: share).bounds(1, Resampling(resamples=20))
+    bounds = means(np.full(n, value), np.full(n, value), unseen=lambda share: share).bounds(1, Resampling(resamples=20))
     bound = zero_discordance_bound(n, 0.95)
-    assert (found.lower, found.upper) == pytest.approx((-bound, bound))
+    assert (bounds.lower, bounds.upper) == pytest.approx((-bound, bound))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_has_no_bounds(value):
-    found = means(np.array([1.0, 2.0, 3.0]), np.array([1.0, value, 3.0])).bounds(1, Resampling())
-    assert (found.lower, found.upper) == (-math.inf, math.inf)
-    assert not math.isfinite(found.candidate)
+    bounds = means(np.array([1.0, 2.0, 3.0]), np.array([1.0, value, 3.0])).bounds(1, Resampling())
+    assert (bounds.lower, bounds.upper) == (-math.inf, math.inf)
+    assert not math.isfinite(bounds.candidate)
 
 
 def test_memory_does_not_grow_with_resamples_times_samples():
@@ -201,27 +201,27 @@ def whole(reference, candidate, function):
 
 def test_whole_sets_equal_totals_where_both_apply():
     reference, candidate = skewed(150)
-    found = whole(reference, candidate, np.mean).bounds(1, Resampling(resamples=4000))
+    bounds = whole(reference, candidate, np.mean).bounds(1, Resampling(resamples=4000))
     expected = means(reference, candidate).bounds(1, Resampling(resamples=4000))
     width = expected.upper - expected.lower
-    assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper), abs=0.06 * width)
-    assert found.method == "BCa bootstrap"
+    assert (bounds.lower, bounds.upper) == pytest.approx((expected.lower, expected.upper), abs=0.06 * width)
+    assert bounds.method == "BCa bootstrap"
 
 
 @pytest.mark.parametrize(
     ("n", "method"), [(5000, "BCa bootstrap"), (5001, "percentile bootstrap")], ids=["5,000", "5,001"]
 )
 def test_beyond_5000_samples_whole_sets_are_not_jackknifed(n, method):
-    found = whole(*skewed(n), np.mean).bounds(1, Resampling(resamples=50))
-    assert found.method == method
-    assert found.lower < found.reference - found.candidate < found.upper
+    bounds = whole(*skewed(n), np.mean).bounds(1, Resampling(resamples=50))
+    assert bounds.method == method
+    assert bounds.lower < bounds.reference - bounds.candidate < bounds.upper
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])
 def test_whole_sets_without_a_difference_are_not_sure(n):
-    found = whole(np.full(n, 2.0), np.full(n, 2.0), np.mean).bounds(1, Resampling(resamples=20))
+    bounds = whole(np.full(n, 2.0), np.full(n, 2.0), np.mean).bounds(1, Resampling(resamples=20))
     bound = 2 * zero_discordance_bound(n, 0.95)
-    assert (found.lower, found.upper) == pytest.approx((-bound, bound))
+    assert (bounds.lower, bounds.upper) == pytest.approx((-bound, bound))
 
 
 def test_a_resample_without_a_value_leaves_the_bounds_open():
@@ -229,8 +229,8 @@ def test_a_resample_without_a_value_leaves_the_bounds_open():
         return float(values.mean()) if len(np.unique(values)) == 5 else math.nan
 
     values = np.arange(5.0)
-    found = whole(values, values, fussy).bounds(1, Resampling(resamples=50))
-    assert (found.lower, found.upper) == (-math.inf, math.inf)
+    bounds = whole(values, values, fussy).bounds(1, Resampling(resamples=50))
+    assert (bounds.lower, bounds.upper) == (-math.inf, math.inf)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Top-1, top-5, agreement and flips: against a loop, and in every tie and spoiled row there is."""
+"""Top-1, top-5, agreement and changed answers: against a loop, and in every tie and spoiled row there is."""
 
 import math
 import re
@@ -52,8 +52,8 @@ def test_counts_equal_those_of_a_loop(batch):
         labelled=len(rows),
         right_reference=sum(a == label for a, _, _, _, label in rows),
         right_candidate=sum(b == label for _, b, _, _, label in rows),
-        right_to_wrong=sum(a == label != b for a, b, _, _, label in rows),
-        wrong_to_right=sum(a != label == b for a, b, _, _, label in rows),
+        became_wrong=sum(a == label != b for a, b, _, _, label in rows),
+        became_right=sum(a != label == b for a, b, _, _, label in rows),
         ranked=len(ranked),
         top5_reference=sum(best for _, _, best, _, _ in ranked),
         top5_candidate=sum(best for _, _, _, best, _ in ranked),

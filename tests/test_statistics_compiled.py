@@ -8,12 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from quantlab.statistics import LayerError, compiled
+from quantlab.statistics import LayerError
+from quantlab.statistics.layers import compiled
 
 SUM = """
 import numpy as np
 {before}
-from quantlab.statistics import LayerError, compiled
+from quantlab.statistics import LayerError
+from quantlab.statistics.layers import compiled
 print(LayerError.of(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32), channels=True).error.sum_error)
 compare = compiled.compare if hasattr(compiled.compare, "_cache") else compiled.compare.__wrapped__
 print(type(compare._cache).__name__)

@@ -42,10 +42,10 @@ def test_steady_times(times, expected):
 
 @given(TIMES)
 def test_the_median_is_that_of_the_standard_library(times):
-    found = steady_times(times)
-    assert found.median_ms == pytest.approx(statistics.median(times), rel=1e-12)
-    assert found.fastest_ms <= found.q1_ms <= found.median_ms <= found.q3_ms
-    assert (found.p95_ms is None) == (len(times) < P95_FROM_RUNS)
+    steady = steady_times(times)
+    assert steady.median_ms == pytest.approx(statistics.median(times), rel=1e-12)
+    assert steady.fastest_ms <= steady.q1_ms <= steady.median_ms <= steady.q3_ms
+    assert (steady.p95_ms is None) == (len(times) < P95_FROM_RUNS)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_times_of_a_machine_that_does_other_things(measured, note):
 @given(TIMES, TIMES)
 def test_two_variants_are_never_faster_than_each_other(ours, theirs):
     one, other = (
-        cost(fastest=found.fastest_ms, q1=found.q1_ms, q3=found.q3_ms)
-        for found in (steady_times(ours), steady_times(theirs))
+        cost(fastest=times.fastest_ms, q1=times.q1_ms, q3=times.q3_ms)
+        for times in (steady_times(ours), steady_times(theirs))
     )
     assert not (faster(one, other) and faster(other, one))
     assert not faster(one, one)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import interval_coverage
-from quantlab.statistics import decide, fewest_samples, flip_bounds, missing_samples, samples_needed, tango
+from quantlab.statistics import decide, fewest_samples, loss_bounds, missing_samples, samples_needed, tango
 from quantlab.types import Loss
 
 
 def counted(forth, back, n):
     """The loss of a top-1 with these flips."""
-    lower, upper = flip_bounds(forth, back, n=n, confidence=0.95)
+    lower, upper = loss_bounds(forth, back, n=n, confidence=0.95)
     values = (90.0, 90.0 - 100 * (forth - back) / n, 100 * (forth - back) / n, 100 * lower, 100 * upper)
     return Loss("top1", "higher", "pt", n, *values, 0.95, "Tango", discordant=forth + back, p_mcnemar=None)
 
@@ -66,8 +66,8 @@ def test_a_margin_is_a_loss(margin):
 def test_fewest_samples(margin, confidence, n):
     assert math.ceil(fewest_samples(margin, confidence)) == n
     if n:
-        assert flip_bounds(0, 0, n=n - 1, confidence=confidence)[1] > margin
-        assert flip_bounds(0, 0, n=n, confidence=confidence)[1] <= margin
+        assert loss_bounds(0, 0, n=n - 1, confidence=confidence)[1] > margin
+        assert loss_bounds(0, 0, n=n, confidence=confidence)[1] <= margin
 
 
 def test_nothing_excludes_a_loss_of_nothing():
@@ -107,9 +107,9 @@ def test_samples_needed(discordant, loss, margin, confidence, n):
     ],
 )
 def test_missing_samples(loss, margin, missing):
-    found = missing_samples(loss, margin)
-    assert found == (missing if missing is None else pytest.approx(missing, abs=2))
-    assert found is None or found >= 1
+    number = missing_samples(loss, margin)
+    assert number == (missing if missing is None else pytest.approx(missing, abs=2))
+    assert number is None or number >= 1
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(81, 20_000), st.floats(0.01, 5))

@@ -55,7 +55,7 @@ def test_probabilities_equal_a_loop(pair):
 
 @given(pairs(st.floats(-(2.0**99), 2.0**99, width=32)), st.booleans())
 def test_it_is_never_negative_and_zero_of_itself(pair, probabilities):
-    reference, candidate = (abs(each) + 1 if probabilities else each for each in pair)
+    reference, candidate = (abs(rows) + 1 if probabilities else rows for rows in pair)
     assert (kl_per_sample(reference, candidate, probabilities=probabilities) >= 0).all()
     assert (kl_per_sample(reference, reference, probabilities=probabilities) == 0).all()
 
@@ -65,9 +65,9 @@ def test_rounding_makes_no_divergence_negative(probabilities):
     random = np.random.default_rng(0)
     reference = random.random((1000, 10))
     candidate = reference * (1 + 1e-9 * random.normal(size=reference.shape))
-    found = kl_per_sample(reference, candidate, probabilities=probabilities)
-    assert (found >= 0).all()
-    assert found.max() < 1e-12
+    divergences = kl_per_sample(reference, candidate, probabilities=probabilities)
+    assert (divergences >= 0).all()
+    assert divergences.max() < 1e-12
 
 
 def logits(n=200, classes=10):
@@ -126,8 +126,8 @@ def test_a_softmax_too_small_for_float64_is_still_finite():
 )
 def test_probabilities(reference, candidate, expected):
     rows = np.array([reference], np.float32), np.array([candidate], np.float32)
-    (found,) = kl_per_sample(*rows, probabilities=True)
-    assert found == pytest.approx(expected, abs=1e-7, nan_ok=True)
+    (divergences,) = kl_per_sample(*rows, probabilities=True)
+    assert divergences == pytest.approx(expected, abs=1e-7, nan_ok=True)
 
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF], ids=str)
@@ -148,11 +148,11 @@ def test_outputs_are_left_alone():
 
 def test_mean_and_its_error():
     reference, candidate = logits(), logits()[::-1]
-    each = kl_per_sample(reference, candidate, probabilities=False)
+    of_each_row = kl_per_sample(reference, candidate, probabilities=False)
     sums = DivergenceSums.of(reference, candidate, probabilities=False)
     assert (sums.n, sums.infinite, sums.undefined) == (200, 0, 0)
-    assert sums.mean == pytest.approx(each.mean())
-    assert sums.standard_error == pytest.approx(each.std(ddof=1) / math.sqrt(200))
+    assert sums.mean == pytest.approx(of_each_row.mean())
+    assert sums.standard_error == pytest.approx(of_each_row.std(ddof=1) / math.sqrt(200))
 
 
 def test_int8_outputs_with_zeros_have_no_mean():

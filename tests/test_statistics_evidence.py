@@ -99,8 +99,8 @@ def test_percentiles_are_values_that_so_many_do_not_exceed(values):
     ],
 )
 def test_expected_calibration_error(confidence, right, error):
-    found = expected_calibration_error(np.array(confidence, float), np.array(right, bool))
-    assert found == pytest.approx(error, nan_ok=True, abs=1e-8)
+    measured = expected_calibration_error(np.array(confidence, float), np.array(right, bool))
+    assert measured == pytest.approx(error, nan_ok=True, abs=1e-8)
 
 
 # The worst samples
@@ -144,53 +144,53 @@ def test_evidence_of_a_candidate_that_swaps_two_classes():
     reference, labels = logits()
     candidate = reference.copy()
     candidate[labels == 6] = np.roll(reference[labels == 6], 1, axis=1)
-    found = judged(reference, candidate, labels)
+    judgement = judged(reference, candidate, labels)
     harmed = [i for i in np.flatnonzero(labels == 6) if reference[i].argmax() == 6]
-    assert found.right_to_wrong == tuple(harmed)
-    assert (found.setting, found.runtime, found.n) == ("tfjs-uint8", "python", 400)
-    assert found.loss.metric == "top1"
-    assert [each.metric for each in found.others] == ["top5"]
-    assert found.loss.loss == pytest.approx(100 * (len(harmed) - len(found.wrong_to_right)) / 400)
-    assert found.same == 400 - (labels == 6).sum()
-    assert [each.label for each in found.classes] == list(range(10))
-    assert [each.label for each in found.classes if each.loses] == [6]
-    assert found.divergence.n == 400
-    assert found.divergence.median == 0 < found.divergence.percentiles["95"]
-    assert found.true_class.maximum > 0.5  # what falls is positive
-    assert found.calibration_error > found.calibration_error_reference
-    assert all(labels[each.index] == 6 for each in found.worst)
-    assert found.non_finite == 0
+    assert judgement.right_to_wrong == tuple(harmed)
+    assert (judgement.setting, judgement.runtime, judgement.n) == ("tfjs-uint8", "python", 400)
+    assert judgement.loss.metric == "top1"
+    assert [loss.metric for loss in judgement.others] == ["top5"]
+    assert judgement.loss.loss == pytest.approx(100 * (len(harmed) - len(judgement.wrong_to_right)) / 400)
+    assert judgement.same == 400 - (labels == 6).sum()
+    assert [class_loss.label for class_loss in judgement.classes] == list(range(10))
+    assert [class_loss.label for class_loss in judgement.classes if class_loss.loses] == [6]
+    assert judgement.divergence.n == 400
+    assert judgement.divergence.median == 0 < judgement.divergence.percentiles["95"]
+    assert judgement.true_class.maximum > 0.5  # what falls is positive
+    assert judgement.calibration_error > judgement.calibration_error_reference
+    assert all(labels[sample.index] == 6 for sample in judgement.worst)
+    assert judgement.non_finite == 0
 
 
 def test_nothing_but_nan_breaks():
     reference, labels = logits()
-    found = judged(reference, np.full_like(reference, NAN), labels)
-    assert decide(found.loss, 0.5) == "breaks"
-    assert found.non_finite == reference.size
-    assert found.same == 0
-    assert found.divergence == Spread(400, undefined=400)
-    assert found.true_class == Spread(400, undefined=400)
-    assert math.isnan(found.calibration_error)
-    assert all(each.candidate_class is None and each.max_abs == INF for each in found.worst)
+    judgement = judged(reference, np.full_like(reference, NAN), labels)
+    assert decide(judgement.loss, 0.5) == "breaks"
+    assert judgement.non_finite == reference.size
+    assert judgement.same == 0
+    assert judgement.divergence == Spread(400, undefined=400)
+    assert judgement.true_class == Spread(400, undefined=400)
+    assert math.isnan(judgement.calibration_error)
+    assert all(sample.candidate_class is None and sample.max_abs == INF for sample in judgement.worst)
 
 
 def test_shifted_logits_do_not_diverge_and_flip_nothing():
     reference, labels = logits()
-    found = judged(reference, reference + np.float32(512), labels)
-    assert found.divergence.maximum < 1e-12
-    assert (found.right_to_wrong, found.wrong_to_right, found.same) == ((), (), 400)
-    assert found.loss.method == "exact without a flip"
+    judgement = judged(reference, reference + np.float32(512), labels)
+    assert judgement.divergence.maximum < 1e-12
+    assert (judgement.right_to_wrong, judgement.wrong_to_right, judgement.same) == ((), (), 400)
+    assert judgement.loss.method == "exact without a flip"
 
 
 def test_codes_of_zero_are_counted_and_do_not_flatter():
     """int8 outputs of a softmax: codes of 1/256, most classes at exactly 0."""
     reference, labels = logits()
     shares = np.exp(reference) / np.exp(reference).sum(axis=1, keepdims=True)
-    found = judged(shares, np.round(shares * 256).clip(0, 255) / 256, labels, probabilities=True)
-    assert found.divergence.infinite > 200
-    assert (found.divergence.mean, found.divergence.maximum) == (None, INF)
-    assert found.divergence.undefined == 0
-    assert found.worst[0].divergence == INF
+    judgement = judged(shares, np.round(shares * 256).clip(0, 255) / 256, labels, probabilities=True)
+    assert judgement.divergence.infinite > 200
+    assert (judgement.divergence.mean, judgement.divergence.maximum) == (None, INF)
+    assert judgement.divergence.undefined == 0
+    assert judgement.worst[0].divergence == INF
 
 
 @pytest.mark.parametrize(
@@ -200,31 +200,31 @@ def test_codes_of_zero_are_counted_and_do_not_flatter():
 def test_samples_without_a_flip_at_half_a_point(n, decision, missing):
     """Trap 8."""
     reference, labels = logits(n)
-    found = judged(reference, reference + np.float32(0.25), labels)
-    assert found.loss.discordant == 0
-    assert decide(found.loss, 0.5) == decision
-    assert missing is None or missing_samples(found.loss, 0.5) == missing
+    judgement = judged(reference, reference + np.float32(0.25), labels)
+    assert judgement.loss.discordant == 0
+    assert decide(judgement.loss, 0.5) == decision
+    assert missing is None or missing_samples(judgement.loss, 0.5) == missing
 
 
 def test_evidence_without_labels_is_agreement_and_divergence():
     reference, _ = logits(120)
-    found = judged(reference, -reference)
-    assert found.loss is None
-    assert (found.others, found.classes, found.right_to_wrong, found.true_class) == ((), (), (), None)
-    assert (found.calibration_error, found.calibration_error_reference) == (None, None)
-    assert found.same < 20
-    assert found.divergence.mean > 1
+    judgement = judged(reference, -reference)
+    assert judgement.loss is None
+    assert (judgement.others, judgement.classes, judgement.right_to_wrong, judgement.true_class) == ((), (), (), None)
+    assert (judgement.calibration_error, judgement.calibration_error_reference) == (None, None)
+    assert judgement.same < 20
+    assert judgement.divergence.mean > 1
 
 
 def test_evidence_of_numbers_has_no_classes():
     truth = np.linspace(-1, 1, 50)[:, None]
-    found = judged(truth + 0.1, truth + 0.2, truth, classes=False, task="regression")
-    assert [each.metric for each in (found.loss, *found.others)] == ["mae", "rmse"]
-    assert found.loss.loss == pytest.approx(0.1)
-    assert (found.same, found.divergence, found.classes) == (None, None, ())
+    judgement = judged(truth + 0.1, truth + 0.2, truth, classes=False, task="regression")
+    assert [loss.metric for loss in (judgement.loss, *judgement.others)] == ["mae", "rmse"]
+    assert judgement.loss.loss == pytest.approx(0.1)
+    assert (judgement.same, judgement.divergence, judgement.classes) == (None, None, ())
 
 
 def test_evidence_of_a_similarity_without_classes():
-    found = judged(np.zeros((3, 2)), np.ones((3, 2)), classes=False)
-    assert found == Evidence("tfjs-uint8", "python", 3, None, worst=found.worst)
-    assert [each.max_abs for each in found.worst] == [1, 1, 1]
+    judgement = judged(np.zeros((3, 2)), np.ones((3, 2)), classes=False)
+    assert judgement == Evidence("tfjs-uint8", "python", 3, None, worst=judgement.worst)
+    assert [sample.max_abs for sample in judgement.worst] == [1, 1, 1]

@@ -154,7 +154,7 @@ def test_one_more_harmful_flip_is_never_good_news(table, confidence):
 @given(tables, st.floats(0.5, 0.99))
 def test_more_confidence_is_a_wider_interval(table, confidence):
     _, b, c, _ = table
-    narrow, wide = (tango(b, c, n=sum(table), confidence=each) for each in (confidence, confidence + 0.009))
+    narrow, wide = (tango(b, c, n=sum(table), confidence=level) for level in (confidence, confidence + 0.009))
     assert wide.lower <= narrow.lower < narrow.upper <= wide.upper
     assert wide != narrow
 
@@ -175,7 +175,7 @@ def test_ten_times_the_samples_narrow_the_interval(table):
         ),
         pytest.param(
             lambda: tango(2, 2, n=3),
-            "counts are not negative and together at most n = 3: right_to_wrong = 2, wrong_to_right = 2",
+            "counts are not negative and together at most n = 3: became_wrong = 2, became_right = 2",
             id="more flips than samples",
         ),
         pytest.param(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from quantlab.statistics import SKETCH_ACCURACY, ChannelSums, LayerError, Range, TensorError
-from quantlab.statistics.compiled import BLOCK
+from quantlab.statistics.layers.compiled import BLOCK
 from quantlab.types import Codes
 
 NAN, INF = math.nan, math.inf
@@ -41,13 +41,13 @@ def layer(seed, *, shape=(SAMPLES, 3, 4), spoiled=False):
 def assert_near(error, expected):
     """Counts are equal, sums within 1e-12 of what was added up."""
     rounding = 1e-12 * max(expected.sum_abs_error, expected.sum_square_reference + expected.sum_square_candidate)
-    for each in dataclasses.fields(TensorError):
-        actual, wanted = getattr(error, each.name), getattr(expected, each.name)
+    for attribute in dataclasses.fields(TensorError):
+        actual, wanted = getattr(error, attribute.name), getattr(expected, attribute.name)
         if isinstance(wanted, int):
-            assert actual == wanted, each.name
+            assert actual == wanted, attribute.name
         else:
-            cancels = each.name in {"sum_error", "sum_product"}
-            assert actual == pytest.approx(wanted, rel=1e-12, abs=rounding if cancels else 0), each.name
+            cancels = attribute.name in {"sum_error", "sum_product"}
+            assert actual == pytest.approx(wanted, rel=1e-12, abs=rounding if cancels else 0), attribute.name
 
 
 @given(pairs(anything), st.booleans())
@@ -139,7 +139,7 @@ def test_integers_that_float64_does_not_tell_apart_differ(compare):
 def test_range(baseline, candidate, expected):
     error = LayerError.of(np.array(baseline, np.float32), np.array(candidate, np.float32))
     ranges = (error.range_baseline, error.range)
-    assert tuple(end for each in ranges for end in (each.minimum, each.maximum)) == expected
+    assert tuple(end for ends in ranges for end in (ends.minimum, ends.maximum)) == expected
 
 
 def test_a_range_of_parts_is_the_widest():
@@ -185,8 +185,8 @@ def test_each_channel_is_its_own_tensor(pair):
     channels = LayerError.of(*pair, channels=True).channels
     alone = [TensorError.of(pair[0][..., i], pair[1][..., i]) for i in range(pair[0].shape[-1])]
     assert len(channels) == len(alone)
-    assert channels.sqnr_db.tolist() == pytest.approx([each.sqnr_db for each in alone], rel=1e-9, abs=1e-9)
-    assert (channels.non_finite > 0).tolist() == [each.sqnr_db == -INF and spoiled(each) for each in alone]
+    assert channels.sqnr_db.tolist() == pytest.approx([error.sqnr_db for error in alone], rel=1e-9, abs=1e-9)
+    assert (channels.non_finite > 0).tolist() == [error.sqnr_db == -INF and spoiled(error) for error in alone]
 
 
 def spoiled(error):

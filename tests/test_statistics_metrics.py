@@ -16,7 +16,7 @@ from quantlab.statistics import (
     ReferenceSamples,
     Resampling,
     default_metrics,
-    flip_bounds,
+    loss_bounds,
     paired_loss,
     paired_metric,
     zero_discordance_bound,
@@ -29,8 +29,8 @@ FEW = Resampling(resamples=200)
 def loss_of(metric, reference, candidate, labels, *, probabilities=False, task="classification", resampling=FEW):
     classes = task == "classification" and np.ndim(reference) < 3
     known = ReferenceSamples.of(np.asarray(reference), labels, task=task, probabilities=probabilities, classes=classes)
-    found = CandidateSamples.of(known, np.asarray(candidate))
-    return paired_loss(paired_metric(metric), known, found, resampling)
+    compared = CandidateSamples.of(known, np.asarray(candidate))
+    return paired_loss(paired_metric(metric), known, compared, resampling)
 
 
 def classified(n=300, classes=4, seed=0, noise=1.0):
@@ -52,49 +52,49 @@ def regressed(n=200, seed=0, worse=0.3):
 
 def test_top1_is_in_percent_with_the_bounds_of_its_flips():
     reference, candidate, labels = classified()
-    found = loss_of("top1", reference, candidate, labels)
-    right = [each.argmax(axis=1) == labels for each in (reference, candidate)]
+    loss = loss_of("top1", reference, candidate, labels)
+    right = [outputs.argmax(axis=1) == labels for outputs in (reference, candidate)]
     forth, back = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
-    assert (found.reference, found.candidate) == (100 * right[0].mean(), 100 * right[1].mean())
-    assert found.loss == pytest.approx(100 * (forth - back) / 300)
-    assert (found.lower, found.upper) == pytest.approx(
-        tuple(100 * bound for bound in flip_bounds(forth, back, n=300, confidence=0.95))
+    assert (loss.reference, loss.candidate) == (100 * right[0].mean(), 100 * right[1].mean())
+    assert loss.loss == pytest.approx(100 * (forth - back) / 300)
+    assert (loss.lower, loss.upper) == pytest.approx(
+        tuple(100 * bound for bound in loss_bounds(forth, back, n=300, confidence=0.95))
     )
-    assert (found.method, found.unit, found.n, found.discordant) == ("Tango", "pt", 300, forth + back)
-    assert 0 < found.p_mcnemar < 1
+    assert (loss.method, loss.unit, loss.n, loss.discordant) == ("Tango", "pt", 300, forth + back)
+    assert 0 < loss.p_mcnemar < 1
 
 
 def test_macro_f1_equals_scikit_learns():
     reference, candidate, labels = classified()
-    found = loss_of("macro-f1", reference, candidate, labels)
-    for outputs, value in ((reference, found.reference), (candidate, found.candidate)):
+    loss = loss_of("macro-f1", reference, candidate, labels)
+    for outputs, value in ((reference, loss.reference), (candidate, loss.candidate)):
         assert value == pytest.approx(100 * f1_score(labels, outputs.argmax(axis=1), average="macro"))
-    assert found.lower < found.loss < found.upper
-    assert (found.method, found.discordant, found.p_mcnemar) == ("BCa bootstrap", None, None)
+    assert loss.lower < loss.loss < loss.upper
+    assert (loss.method, loss.discordant, loss.p_mcnemar) == ("BCa bootstrap", None, None)
 
 
 def test_macro_f1_is_of_the_classes_that_the_labels_hold():
     outputs, labels = np.eye(4)[[0, 1, 3, 3]], np.array([0, 1, 0, 1])
-    found = loss_of("macro-f1", outputs, outputs, labels)
+    loss = loss_of("macro-f1", outputs, outputs, labels)
     expected = f1_score(labels, outputs.argmax(axis=1), labels=[0, 1], average="macro")
-    assert found.reference == pytest.approx(100 * expected)
+    assert loss.reference == pytest.approx(100 * expected)
 
 
 @pytest.mark.parametrize("classes", [2, 4, 20])
 def test_auc_equals_scikit_learns(classes):
     reference, candidate, labels = classified(classes=classes)
-    found = loss_of("auc", reference, candidate, labels)
-    for outputs, value in ((reference, found.reference), (candidate, found.candidate)):
+    loss = loss_of("auc", reference, candidate, labels)
+    for outputs, value in ((reference, loss.reference), (candidate, loss.candidate)):
         shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
         expected = roc_auc_score(labels, shares[:, 1] if classes == 2 else shares, multi_class="ovr")
         assert value == pytest.approx(100 * expected)
-    assert found.method == "BCa bootstrap of DeLong's components"
+    assert loss.method == "BCa bootstrap of DeLong's components"
 
 
 def test_auc_of_one_output_unit_with_ties():
     scores, labels = np.array([[0.2], [0.2], [0.7], [0.7], [0.9]]), np.array([0, 1, 0, 1, 1])
-    found = loss_of("auc", scores, scores, labels, probabilities=True)
-    assert found.reference == pytest.approx(100 * roc_auc_score(labels, scores[:, 0]))
+    loss = loss_of("auc", scores, scores, labels, probabilities=True)
+    assert loss.reference == pytest.approx(100 * roc_auc_score(labels, scores[:, 0]))
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 5)), min_size=4, max_size=40))
@@ -102,42 +102,44 @@ def test_auc_with_many_ties_equals_scikit_learns(samples):
     labels, *sides = (np.array(column) for column in zip((0, 0, 0), (1, 5, 5), *samples, strict=True))
     reference, candidate = (side[:, None] / 5 for side in sides)
     labels = labels.astype(np.int64)
-    found = loss_of("auc", reference, candidate, labels, probabilities=True, resampling=Resampling(resamples=2))
-    assert found.reference == pytest.approx(100 * roc_auc_score(labels, reference[:, 0]))
-    assert found.candidate == pytest.approx(100 * roc_auc_score(labels, candidate[:, 0]))
+    loss = loss_of("auc", reference, candidate, labels, probabilities=True, resampling=Resampling(resamples=2))
+    assert loss.reference == pytest.approx(100 * roc_auc_score(labels, reference[:, 0]))
+    assert loss.candidate == pytest.approx(100 * roc_auc_score(labels, candidate[:, 0]))
 
 
 def test_bounds_of_auc_are_those_of_ranking_every_resample_anew():
     reference, candidate, labels = classified(n=250, classes=2, noise=0.7)
-    found = loss_of("auc", reference, candidate, labels, resampling=Resampling(resamples=4000))
+    loss = loss_of("auc", reference, candidate, labels, resampling=Resampling(resamples=4000))
     random, losses = np.random.default_rng(1), []
-    margins = [each[:, 1] - each[:, 0] for each in (reference, candidate)]
+    margins = [outputs[:, 1] - outputs[:, 0] for outputs in (reference, candidate)]
     for _ in range(1500):
         these = random.integers(0, 250, 250)
-        areas = [roc_auc_score(labels[these], each[these]) for each in margins]
+        areas = [roc_auc_score(labels[these], outputs[these]) for outputs in margins]
         losses.append(100 * (areas[0] - areas[1]))
     low, high = np.quantile(losses, [0.05, 0.95])
-    assert (found.lower, found.upper) == pytest.approx((low, high), abs=0.12 * (high - low))
+    assert (loss.lower, loss.upper) == pytest.approx((low, high), abs=0.12 * (high - low))
 
 
 def test_a_row_with_nan_ranks_as_wrong_as_it_can():
     reference = np.array([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 1.0]])
     candidate = reference.copy()
     candidate[3] = NAN
-    found = loss_of("auc", reference, candidate, np.array([0, 1, 0, 1]))
-    assert (found.reference, found.candidate) == (100, 50)
+    loss = loss_of("auc", reference, candidate, np.array([0, 1, 0, 1]))
+    assert (loss.reference, loss.candidate) == (100, 50)
 
 
 def test_errors_are_in_their_own_unit():
     reference, candidate, labels = regressed()
-    errors = [np.abs(each[:, 0] - labels) for each in (reference, candidate)]
+    errors = [np.abs(outputs[:, 0] - labels) for outputs in (reference, candidate)]
     mae = loss_of("mae", reference, candidate, labels, task="regression")
-    assert (mae.reference, mae.candidate) == pytest.approx(tuple(each.mean() for each in errors))
+    assert (mae.reference, mae.candidate) == pytest.approx(tuple(outputs.mean() for outputs in errors))
     rmse = loss_of("rmse", reference, candidate, labels, task="regression")
-    assert (rmse.reference, rmse.candidate) == pytest.approx(tuple(math.sqrt((each**2).mean()) for each in errors))
-    for found in (mae, rmse):
-        assert (found.unit, found.direction) == ("", "lower")
-        assert 0 < found.lower < found.loss < found.upper
+    assert (rmse.reference, rmse.candidate) == pytest.approx(
+        tuple(math.sqrt((outputs**2).mean()) for outputs in errors)
+    )
+    for loss in (mae, rmse):
+        assert (loss.unit, loss.direction) == ("", "lower")
+        assert 0 < loss.lower < loss.loss < loss.upper
 
 
 def segmented(seed=0, n=12):
@@ -149,20 +151,20 @@ def segmented(seed=0, n=12):
 
 def test_mean_iou_equals_scikit_learns():
     reference, candidate, labels = segmented()
-    found = loss_of("mean-iou", reference, candidate, labels)
-    for outputs, value in ((reference, found.reference), (candidate, found.candidate)):
+    loss = loss_of("mean-iou", reference, candidate, labels)
+    for outputs, value in ((reference, loss.reference), (candidate, loss.candidate)):
         expected = jaccard_score(labels.ravel(), outputs.argmax(axis=3).ravel(), average="macro")
         assert value == pytest.approx(100 * expected)
-    assert (found.n, found.method) == (12, "BCa bootstrap")
-    assert found.lower < found.loss < found.upper
+    assert (loss.n, loss.method) == (12, "BCa bootstrap")
+    assert loss.lower < loss.loss < loss.upper
 
 
 def test_void_pixels_are_not_scored():
     reference, candidate, labels = segmented()
     labels[:, 0] = 255
-    found = loss_of("mean-iou", reference, candidate, labels)
+    loss = loss_of("mean-iou", reference, candidate, labels)
     without = loss_of("mean-iou", reference[:, 1:], candidate[:, 1:], labels[:, 1:])
-    assert (found.reference, found.candidate) == pytest.approx((without.reference, without.candidate))
+    assert (loss.reference, loss.candidate) == pytest.approx((without.reference, without.candidate))
 
 
 # Signs (trap 9)
@@ -172,9 +174,9 @@ def test_void_pixels_are_not_scored():
 def test_an_error_that_grows_is_a_loss_and_one_that_shrinks_is_none(change):
     reference, candidate, labels = regressed(n=20, worse=change)
     for metric in ("mae", "rmse"):
-        found = loss_of(metric, reference, candidate, labels, task="regression", resampling=Resampling(resamples=5))
-        assert math.copysign(1, found.loss) == math.copysign(1, change)
-        assert found.lower <= found.loss <= found.upper
+        loss = loss_of(metric, reference, candidate, labels, task="regression", resampling=Resampling(resamples=5))
+        assert math.copysign(1, loss.loss) == math.copysign(1, change)
+        assert loss.lower <= loss.loss <= loss.upper
 
 
 def negative_loss(outputs, labels):
@@ -202,24 +204,24 @@ HERE = __name__
 )
 def test_the_declared_direction_is_the_sign(function, direction, sign):
     reference, candidate, labels = regressed(n=40)
-    found = loss_of(f"{HERE}:{function}:{direction}", reference, candidate, labels, task="regression")
-    assert found.metric == f"{HERE}:{function}"
-    assert (found.direction, found.unit) == (direction, "")
-    assert np.sign(found.loss) == sign
-    assert found.lower <= found.loss <= found.upper
+    loss = loss_of(f"{HERE}:{function}:{direction}", reference, candidate, labels, task="regression")
+    assert loss.metric == f"{HERE}:{function}"
+    assert (loss.direction, loss.unit) == (direction, "")
+    assert np.sign(loss.loss) == sign
+    assert loss.lower <= loss.loss <= loss.upper
 
 
 def test_an_improvement_of_every_metric_is_no_loss():
     worse, better, labels = regressed(n=60)[1], regressed(n=60)[0], regressed(n=60)[2]
     for metric in ("mae", "rmse", f"{HERE}:negative_loss:higher"):
-        found = loss_of(metric, worse, better, labels, task="regression")
-        assert found.loss < 0
-        assert found.upper < 0
+        loss = loss_of(metric, worse, better, labels, task="regression")
+        assert loss.loss < 0
+        assert loss.upper < 0
     candidate, reference, labels = classified(n=600, noise=3)
     for metric in ("top1", "macro-f1", "auc"):
-        found = loss_of(metric, reference, candidate, labels)
-        assert found.loss < 0
-        assert found.upper < 0
+        loss = loss_of(metric, reference, candidate, labels)
+        assert loss.loss < 0
+        assert loss.upper < 0
 
 
 # Without a difference
@@ -230,11 +232,11 @@ def test_an_improvement_of_every_metric_is_no_loss():
 def test_no_difference_in_few_samples_is_not_certainty(metric, n):
     """Trap 8, of shares: at least what no flip in n samples leaves open."""
     reference, _, _ = classified(n=n, classes=2)
-    found = loss_of(metric, reference, reference, np.arange(n) % 2)
+    loss = loss_of(metric, reference, reference, np.arange(n) % 2)
     # A flip may be of either class, and in the one area of a binary classifier a class is half of the samples.
     bound = 100 * zero_discordance_bound(n, 0.95) * (2 if metric == "auc" else 1)
-    assert found.loss == 0
-    assert (found.lower, found.upper) == pytest.approx((-bound, bound))
+    assert loss.loss == 0
+    assert (loss.lower, loss.upper) == pytest.approx((-bound, bound))
 
 
 @pytest.mark.parametrize("metric", ["macro-f1", "auc"])
@@ -242,17 +244,17 @@ def test_unseen_flips_may_all_be_of_the_rarest_class(metric):
     """Ten samples of one class make half of a macro average: what they may lose is far more than their share."""
     labels = np.repeat([0, 1], [990, 10])
     reference = np.eye(2, dtype=np.float32)[labels] * 0.8 + 0.1
-    found = loss_of(metric, reference, reference, labels)
-    assert found.upper > 10 * 100 * zero_discordance_bound(1000, 0.95)
+    loss = loss_of(metric, reference, reference, labels)
+    assert loss.upper > 10 * 100 * zero_discordance_bound(1000, 0.95)
 
 
 @pytest.mark.parametrize("metric", ["mae", "rmse"])
 def test_no_difference_of_errors_leaves_the_worst_error_open(metric):
     reference, _, labels = regressed(n=200)
-    found = loss_of(metric, reference, reference, labels, task="regression")
-    assert found.loss == 0
-    assert found.upper > 0.005 * np.abs(reference[:, 0] - labels).max()
-    assert found.lower == pytest.approx(-found.upper)
+    loss = loss_of(metric, reference, reference, labels, task="regression")
+    assert loss.loss == 0
+    assert loss.upper > 0.005 * np.abs(reference[:, 0] - labels).max()
+    assert loss.lower == pytest.approx(-loss.upper)
 
 
 def test_a_candidate_of_nothing_but_nan_loses_all():
@@ -260,16 +262,16 @@ def test_a_candidate_of_nothing_but_nan_loses_all():
     reference, _, labels = classified()
     candidate = np.full_like(reference, NAN)
     for metric in ("top1", "macro-f1"):
-        found = loss_of(metric, reference, candidate, labels)
-        assert found.candidate == 0
-        assert found.loss == found.reference
+        loss = loss_of(metric, reference, candidate, labels)
+        assert loss.candidate == 0
+        assert loss.loss == loss.reference
     assert loss_of("auc", reference, candidate, labels).candidate == 0
     outputs, _, numbers = regressed()
     for metric in ("mae", "rmse"):
-        found = loss_of(metric, outputs, np.full_like(outputs, NAN), numbers, task="regression")
-        assert found.candidate == INF
-        assert math.isnan(found.loss)
-        assert (found.lower, found.upper) == (-INF, INF)
+        loss = loss_of(metric, outputs, np.full_like(outputs, NAN), numbers, task="regression")
+        assert loss.candidate == INF
+        assert math.isnan(loss.loss)
+        assert (loss.lower, loss.upper) == (-INF, INF)
 
 
 # What is asked for
@@ -417,7 +419,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / "own_metric_of_a_test.py").write_text("def score(outputs, labels):\n    return float(outputs.mean())\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    found = loss_of(
+    loss = loss_of(
         "own_metric_of_a_test:score:lower", np.zeros((5, 1)), np.ones((5, 1)), np.zeros(5), task="regression"
     )
-    assert (found.loss, found.method) == (1.0, "BCa bootstrap")
+    assert (loss.loss, loss.method) == (1.0, "BCa bootstrap")

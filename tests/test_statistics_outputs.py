@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.statistics import ScoreSums, reference_scores, score, sum_outputs, tango, wilson
+from quantlab.statistics import ScoreSums, reference_scores, sum_outputs, tango, wilson
 from quantlab.types import Interval, Scores
 
 NAN, INF = math.nan, math.inf
@@ -25,9 +25,13 @@ PERFECT = {"max_abs_error": 0.0, "rms_error": 0.0, "sqnr_db": INF, "cosine": pyt
 NO_DIVERGENCE = {"kl_mean": 0.0, "kl_standard_error": 0.0, "kl_infinite": 0, "kl_undefined": 0}
 
 
+def score(reference, candidate, labels, **how):
+    return sum_outputs(reference, candidate, labels, **how).scores()
+
+
 def given_scores(scores):
     """The fields that apply."""
-    named = {each.name: getattr(scores, each.name) for each in dataclasses.fields(scores)}
+    named = {attribute.name: getattr(scores, attribute.name) for attribute in dataclasses.fields(scores)}
     return {name: value for name, value in named.items() if value is not None}
 
 
@@ -63,21 +67,21 @@ def test_classification():
 
 
 @pytest.mark.parametrize(
-    ("candidate", "loss", "flips"),
+    ("candidate", "loss", "changed"),
     [
         pytest.param([0, 0, 0, 0], 0.0, (0, 0), id="nothing flips"),
         pytest.param([0, 0, 1, 1], 50.0, (2, 0), id="a loss is positive"),
         pytest.param([0, 1, 1, 1], 75.0, (3, 0), id="a greater loss is greater"),
     ],
 )
-def test_losses_are_in_points_and_positive_means_worse(candidate, loss, flips):
+def test_losses_are_in_points_and_positive_means_worse(candidate, loss, changed):
     outputs = np.eye(2)
     labels, all_right = np.zeros(4, int), outputs[[0, 0, 0, 0]]
     worse = score(all_right, outputs[candidate], labels, **CLASSIFICATION)
-    assert (worse.top1_loss_points, worse.right_to_wrong, worse.wrong_to_right) == (loss, *flips)
-    assert worse.top1_loss_interval == percent(tango(*flips, n=4))
+    assert (worse.top1_loss_points, worse.right_to_wrong, worse.wrong_to_right) == (loss, *changed)
+    assert worse.top1_loss_interval == percent(tango(*changed, n=4))
     better = score(outputs[candidate], all_right, labels, **CLASSIFICATION)
-    assert (better.top1_loss_points, better.right_to_wrong, better.wrong_to_right) == (-loss, *flips[::-1])
+    assert (better.top1_loss_points, better.right_to_wrong, better.wrong_to_right) == (-loss, *changed[::-1])
     assert better.top1 == 100
 
 
@@ -263,12 +267,13 @@ def test_batches_score_as_the_whole(cuts):
     edges = [0, *sorted(cuts), 300]
     slices = [slice(*edge) for edge in itertools.pairwise(edges)]
     parts = (ScoreSums.of(logits[part], candidate[part], labels[part], **LOGITS) for part in slices)
-    found, whole = (
-        given_scores(each) for each in (sum(parts, ScoreSums()).scores(), score(logits, candidate, labels, **LOGITS))
+    added, whole = (
+        given_scores(scores)
+        for scores in (sum(parts, ScoreSums()).scores(), score(logits, candidate, labels, **LOGITS))
     )
-    assert found.keys() == whole.keys()
+    assert added.keys() == whole.keys()
     for name, value in whole.items():
-        assert found[name] == (value if isinstance(value, Interval | int) else pytest.approx(value, rel=1e-12)), name
+        assert added[name] == (value if isinstance(value, Interval | int) else pytest.approx(value, rel=1e-12)), name
 
 
 def test_mapped_outputs_are_read_in_blocks(tmp_path):

@@ -1,4 +1,4 @@
-"""Flips: McNemar's test, bounds without a flip, classes and their correction; by the literature and statsmodels."""
+"""Changed answers: McNemar's test, bounds without one, classes and their correction; by literature and statsmodels."""
 
 import math
 import re
@@ -12,10 +12,10 @@ from hypothesis.extra import numpy as arrays
 from statsmodels.stats import contingency_tables, multitest
 
 from quantlab.statistics import (
-    Flips,
+    ChangedAnswers,
     class_losses,
-    flip_bounds,
     holm,
+    loss_bounds,
     mcnemar,
     mcnemar_of_loss,
     tango,
@@ -23,7 +23,7 @@ from quantlab.statistics import (
 )
 from quantlab.types import ClassLoss
 
-flips = st.tuples(st.integers(0, 300), st.integers(0, 300))
+changed = st.tuples(st.integers(0, 300), st.integers(0, 300))
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_mcnemar_equals_published_examples(forth, back, p):
     assert round(mcnemar(forth, back), 4) == p
 
 
-@given(flips)
+@given(changed)
 def test_mcnemar_equals_statsmodels(table):
     forth, back = table
     expected = contingency_tables.mcnemar([[500, forth], [back, 500]], exact=True).pvalue
     assert mcnemar(forth, back) == pytest.approx(1.0 if math.isnan(expected) else expected, rel=1e-9)
 
 
-@given(flips)
+@given(changed)
 def test_one_sided_mcnemar_is_the_sum_of_the_binomial_tail(table):
     forth, back = table
     total = forth + back
@@ -59,7 +59,7 @@ def test_one_sided_mcnemar_is_the_sum_of_the_binomial_tail(table):
 def test_without_a_flip_so_much_is_still_allowed(n, percent):
     """The law of `Statistics to report`: nothing seen in n samples is not nothing."""
     assert round(100 * zero_discordance_bound(n, 0.95), 2) == percent
-    assert flip_bounds(0, 0, n=n, confidence=0.95) == (
+    assert loss_bounds(0, 0, n=n, confidence=0.95) == (
         -zero_discordance_bound(n, 0.95),
         zero_discordance_bound(n, 0.95),
     )
@@ -73,12 +73,12 @@ def test_a_share_of_the_bound_shows_no_flip_as_often_as_is_left_to_chance(n, con
 
 def test_with_a_flip_bounds_are_the_ends_of_the_two_sided_interval():
     interval = tango(28, 25, n=618, confidence=0.9)
-    assert flip_bounds(28, 25, n=618, confidence=0.95) == pytest.approx((interval.lower, interval.upper))
+    assert loss_bounds(28, 25, n=618, confidence=0.95) == pytest.approx((interval.lower, interval.upper))
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(61, 2000))
 def test_one_more_harmful_flip_is_never_good_news(forth, back, n):
-    before, after = (flip_bounds(each, back, n=n, confidence=0.95) for each in (forth, forth + 1))
+    before, after = (loss_bounds(harmful, back, n=n, confidence=0.95) for harmful in (forth, forth + 1))
     assert after > before
     assert after[1] > before[1]
 
@@ -87,7 +87,7 @@ def test_one_more_harmful_flip_is_never_good_news(forth, back, n):
 def test_a_confidence_of_a_bound_is_above_a_half(confidence):
     message = f"a one-sided confidence of {confidence} is not between 0.5 and 1; 95 % is 0.95"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
-        flip_bounds(1, 2, n=10, confidence=confidence)
+        loss_bounds(1, 2, n=10, confidence=confidence)
 
 
 def test_a_bound_needs_a_sample():
@@ -96,14 +96,14 @@ def test_a_bound_needs_a_sample():
 
 
 @given(arrays.arrays(np.bool_, st.tuples(st.just(2), st.integers(0, 60))))
-def test_flips_are_the_samples_that_differ(right):
+def test_changed_answers_are_the_samples_that_differ(right):
     reference, candidate = right
-    found = Flips.of(reference, candidate)
-    assert found.right_to_wrong.tolist() == [i for i, (r, c) in enumerate(right.T) if r and not c]
-    assert found.wrong_to_right.tolist() == [i for i, (r, c) in enumerate(right.T) if c and not r]
-    assert (found.n, found.discordant) == (len(reference), int((reference != candidate).sum()))
-    assert found.right_reference - found.right_candidate == len(found.right_to_wrong) - len(found.wrong_to_right)
-    assert found.p_mcnemar == mcnemar(len(found.right_to_wrong), len(found.wrong_to_right))
+    answers = ChangedAnswers.of(reference, candidate)
+    assert answers.became_wrong.tolist() == [i for i, (r, c) in enumerate(right.T) if r and not c]
+    assert answers.became_right.tolist() == [i for i, (r, c) in enumerate(right.T) if c and not r]
+    assert (answers.n, answers.discordant) == (len(reference), int((reference != candidate).sum()))
+    assert answers.right_reference - answers.right_candidate == len(answers.became_wrong) - len(answers.became_right)
+    assert answers.p_mcnemar == mcnemar(len(answers.became_wrong), len(answers.became_right))
 
 
 # Classes
@@ -131,16 +131,16 @@ def test_the_class_that_loses_is_named_while_the_total_does_not():
     reference[:20] = False
     candidate[2000:2020] = False
     candidate[[1000, 3000]] = False
-    found = class_losses(labels, reference, candidate, confidence=0.95)
-    assert [(each.label, each.n, each.right_to_wrong, each.wrong_to_right, each.loss) for each in found] == [
+    losses = class_losses(labels, reference, candidate, confidence=0.95)
+    assert [(loss.label, loss.n, loss.right_to_wrong, loss.wrong_to_right, loss.loss) for loss in losses] == [
         (0, 1000, 0, 20, -2.0),
         (3, 1000, 1, 0, 0.1),
         (6, 1000, 20, 0, 2.0),
         (9, 50, 1, 0, 2.0),
     ]
-    assert [each.loses for each in found] == [False, False, True, False]
-    six = found[2]
-    lower, upper = flip_bounds(20, 0, n=1000, confidence=0.95)
+    assert [loss.loses for loss in losses] == [False, False, True, False]
+    six = losses[2]
+    lower, upper = loss_bounds(20, 0, n=1000, confidence=0.95)
     assert six == ClassLoss(6, 1000, 20, 0, 2.0, 100 * lower, 100 * upper, 0.95, 0.5**20, 4 * 0.5**20)
 
 
@@ -149,10 +149,10 @@ def test_one_lucky_look_among_many_is_not_named():
     labels = np.repeat(np.arange(100), 50)
     reference, candidate = np.ones(5000, bool), np.ones(5000, bool)
     candidate[350:355] = False
-    found = class_losses(labels, reference, candidate, confidence=0.95)
-    assert found[7].p == 0.5**5 < 0.05
-    assert found[7].p_holm == 1
-    assert not any(each.loses for each in found)
+    losses = class_losses(labels, reference, candidate, confidence=0.95)
+    assert losses[7].p == 0.5**5 < 0.05
+    assert losses[7].p_holm == 1
+    assert not any(loss.loses for loss in losses)
 
 
 def test_no_samples_have_no_classes():

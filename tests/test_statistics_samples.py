@@ -40,24 +40,27 @@ def compared(reference, candidate, labels=None, *, probabilities=False, classes=
 @given(batches, st.booleans())
 def test_vectors_add_up_to_the_sums_of_the_same_outputs(batch, probabilities):
     reference, candidate, labels = batch
-    known, found = compared(reference, candidate, labels, probabilities=probabilities)
-    p, q = (as_classes(each, probabilities=probabilities) for each in (reference, candidate))
+    known, samples = compared(reference, candidate, labels, probabilities=probabilities)
+    p, q = (as_classes(outputs, probabilities=probabilities) for outputs in (reference, candidate))
     sums = ClassificationSums.of(p, q, labels)
     assert (known.n, known.class_count) == p.shape
     assert known.classes.right.sum() == sums.right_reference
-    assert found.classes.right.sum() == sums.right_candidate
-    assert (known.classes.right & ~found.classes.right).sum() == sums.right_to_wrong
-    assert ((known.classes.top1 == found.classes.top1) & (found.classes.top1 >= 0)).sum() == sums.same
+    assert samples.classes.right.sum() == sums.right_candidate
+    assert (known.classes.right & ~samples.classes.right).sum() == sums.became_wrong
+    assert ((known.classes.top1 == samples.classes.top1) & (samples.classes.top1 >= 0)).sum() == sums.same
     assert (known.classes.in_top5 is None) == (p.shape[1] < 10)
     if known.classes.in_top5 is not None:
-        assert (known.classes.in_top5.sum(), found.classes.in_top5.sum()) == (sums.top5_reference, sums.top5_candidate)
+        assert (known.classes.in_top5.sum(), samples.classes.in_top5.sum()) == (
+            sums.top5_reference,
+            sums.top5_candidate,
+        )
     np.testing.assert_allclose(
-        found.divergence, kl_per_sample(p, q, probabilities=probabilities), rtol=1e-9, atol=1e-13
+        samples.divergence, kl_per_sample(p, q, probabilities=probabilities), rtol=1e-9, atol=1e-13
     )
-    assert found.non_finite == np.count_nonzero(~np.isfinite(candidate))
+    assert samples.non_finite == np.count_nonzero(~np.isfinite(candidate))
     with np.errstate(invalid="ignore"):
         difference = np.abs(reference.astype(np.float64) - candidate).max(axis=1)
-    np.testing.assert_array_equal(found.max_abs, np.where(np.isnan(difference), INF, difference))
+    np.testing.assert_array_equal(samples.max_abs, np.where(np.isnan(difference), INF, difference))
 
 
 @given(batches)
@@ -84,7 +87,7 @@ def test_blocks_change_nothing(monkeypatch):
     reference, candidate = random.normal(size=(2, 50, 12)).astype(np.float32)
     labels = random.integers(0, 12, 50)
     _, whole = compared(reference, candidate, labels)
-    monkeypatch.setattr("quantlab.statistics.samples._BLOCK_BYTES", 8 * 12 * 7)
+    monkeypatch.setattr("quantlab.statistics.scores.samples._BLOCK_BYTES", 8 * 12 * 7)
     _, parts = compared(reference, candidate, labels)
     np.testing.assert_allclose(parts.divergence, whole.divergence, rtol=1e-12)
     for name in ("top1", "right", "in_top5", "confidence", "true_probability"):
@@ -96,10 +99,10 @@ def test_mapped_files_are_read_as_they_are(tmp_path):
     outputs = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     np.save(tmp_path / "outputs.npy", outputs)
     mapped = np.load(tmp_path / "outputs.npy", mmap_mode="r")
-    known, found = compared(mapped, mapped)
-    assert type(known.outputs) is type(found.max_abs) is np.ndarray
+    known, samples = compared(mapped, mapped)
+    assert type(known.outputs) is type(samples.max_abs) is np.ndarray
     assert np.shares_memory(known.outputs, mapped)
-    assert found.divergence.tolist() == [0.0] * 20
+    assert samples.divergence.tolist() == [0.0] * 20
 
 
 # Traps
@@ -121,39 +124,39 @@ def test_logits_shifted_by_a_constant_do_not_diverge(shift, limit):
     """Trap 2."""
     shifted = LOGITS + np.float32(shift)
     assert (np.array_equal(shifted.astype(np.float64), LOGITS.astype(np.float64) + shift)) == (limit == 1e-12)
-    _, found = compared(LOGITS, shifted)
-    assert found.divergence.max() < limit
+    _, samples = compared(LOGITS, shifted)
+    assert samples.divergence.max() < limit
 
 
 def test_all_negative_logits_with_another_best_diverge_much():
     """Trap 3."""
-    _, found = compared(np.array([[-1.0, -9.0, -20.0]]), np.array([[-9.0, -1.0, -20.0]]))
-    assert found.divergence[0] > 7
+    _, samples = compared(np.array([[-1.0, -9.0, -20.0]]), np.array([[-9.0, -1.0, -20.0]]))
+    assert samples.divergence[0] > 7
 
 
 def test_zeros_of_the_candidate_are_infinite_and_those_of_both_nothing():
     """int8 outputs: a class at exactly 0."""
     reference = np.array([[0.5, 0.5, 0.0], [0.5, 0.25, 0.25]])
     candidate = np.array([[0.5, 0.5, 0.0], [0.75, 0.25, 0.0]])
-    _, found = compared(reference, candidate, np.array([0, 2]), probabilities=True)
-    assert found.divergence.tolist() == [0.0, INF]
-    assert found.classes.true_probability.tolist() == [0.5, 0.0]
+    _, samples = compared(reference, candidate, np.array([0, 2]), probabilities=True)
+    assert samples.divergence.tolist() == [0.0, INF]
+    assert samples.classes.true_probability.tolist() == [0.5, 0.0]
 
 
 @pytest.mark.parametrize("candidate", [NAN, INF], ids=["NaN (trap 1)", "NaN against infinity (trap 4)"])
 def test_what_is_not_finite_agrees_with_nothing(candidate):
-    known, found = compared(np.full((3, 10), NAN), np.full((3, 10), candidate), np.zeros(3, np.int64))
+    known, samples = compared(np.full((3, 10), NAN), np.full((3, 10), candidate), np.zeros(3, np.int64))
     assert known.classes.top1.tolist() == [-1, -1, -1]
     assert not known.classes.right.any()
     assert not known.classes.in_top5.any()
-    assert np.isnan(found.divergence).all()
-    assert found.max_abs.tolist() == [INF] * 3
-    assert found.non_finite == 30
+    assert np.isnan(samples.divergence).all()
+    assert samples.max_abs.tolist() == [INF] * 3
+    assert samples.non_finite == 30
 
 
 def test_equal_infinities_still_count():
-    _, found = compared(np.array([[INF, 0.0]]), np.array([[INF, 0.0]]), classes=False)
-    assert (found.max_abs.tolist(), found.non_finite) == ([INF], 1)
+    _, samples = compared(np.array([[INF, 0.0]]), np.array([[INF, 0.0]]), classes=False)
+    assert (samples.max_abs.tolist(), samples.non_finite) == ([INF], 1)
 
 
 # Errors
@@ -162,9 +165,9 @@ def test_equal_infinities_still_count():
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_errors_add_up_to_the_sums_of_a_regression(n, outputs, seed):
     reference, candidate, labels = np.random.default_rng(seed).normal(size=(3, n, outputs))
-    known, found = compared(reference, candidate, labels, classes=False, task="regression")
+    known, samples = compared(reference, candidate, labels, classes=False, task="regression")
     sums = RegressionSums.of(reference, candidate, labels)
-    for side, of_side in ((known.errors, sums.reference), (found.errors, sums.candidate)):
+    for side, of_side in ((known.errors, sums.reference), (samples.errors, sums.candidate)):
         assert side.absolute.mean() == pytest.approx(of_side.mean_abs)
         assert math.sqrt(side.squared.mean()) == pytest.approx(of_side.rms)
 

@@ -54,12 +54,12 @@ SUMS = {
 
 def leaves(sums, prefix=""):
     """Every number of a sum by its name, those of sums within it too."""
-    for each in dataclasses.fields(sums):
-        value = getattr(sums, each.name)
+    for attribute in dataclasses.fields(sums):
+        value = getattr(sums, attribute.name)
         if isinstance(value, Sums):
-            yield from leaves(value, f"{prefix}{each.name}.")
+            yield from leaves(value, f"{prefix}{attribute.name}.")
         else:
-            yield f"{prefix}{each.name}", value
+            yield f"{prefix}{attribute.name}", value
 
 
 def assert_same(parts, whole):

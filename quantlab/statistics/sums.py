@@ -29,7 +29,7 @@ class Sums:
 @cache  # looking fields up takes longer than adding them, and a comparison of layers adds thousands of times
 def _additions(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     """How each field adds, in the order in which they are given."""
-    return tuple((each.name, each.metadata.get("add", operator.add)) for each in fields(kind))
+    return tuple((attribute.name, attribute.metadata.get("add", operator.add)) for attribute in fields(kind))
 
 
 def largest() -> Any:

@@ -1,6 +1,7 @@
 """What is known of a variant's inside: its tensors, its weights, its ops, and where its loss comes from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ class LayerRow:
     """The SQNR of that channel."""
     channel: int | None = None
     """The last axis' index that the row is of, where channels were asked for; None for the whole tensor."""
+    more: Mapping[str, float] = field(default_factory=dict)
+    """Figures of the statistics in `quantlab.statistics.LAYER_STATISTICS`, by name; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,14 @@ import numpy.typing as npt
 from quantlab.errors import QuantlabError
 from quantlab.processes import describe
 from quantlab.runtimes.taps import Session
-from quantlab.statistics import LayerError, NamedTensor, align, layers_of, layers_without_tensor
+from quantlab.statistics import (
+    LAYER_STATISTICS,
+    LayerError,
+    NamedTensor,
+    align,
+    layers_of,
+    layers_without_tensor,
+)
 from quantlab.store import key_of
 from quantlab.study.inside.batches import Batches
 from quantlab.study.inside.choice import TapChoice
@@ -126,6 +133,7 @@ class LayerStudy:
                 "taps": self.choice.taps,
                 "channels": self.choice.channels,
                 "rows": _ROWS,
+                **{f"statistic {name}": True for name in LAYER_STATISTICS},
             }
         )
 

@@ -94,6 +94,7 @@ def _with_error(row: LayerRow, error: LayerError) -> LayerRow:
         saturated=error.saturated,
         worst_channel=error.worst_channel,
         worst_channel_sqnr_db=error.worst_channel_sqnr_db,
+        more=error.more_figures,
     )
 
 

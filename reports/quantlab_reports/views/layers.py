@@ -4,11 +4,12 @@ JSON and CSV rows have the fields of `quantlab.types.LayerRow` as their keys; `t
 the reference that has no tensor in the variant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from quantlab.types import AGAINST_REFERENCE, Inside, LayerRow
-from quantlab_reports.figures import EMPTY, share
+from quantlab_reports.figures import EMPTY, number, share
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
@@ -68,7 +69,17 @@ def layer_table(inside: Inside, selection: Selection) -> Table:
         f"On {inside.samples:,} samples, {inside.drawn}; compared with the reference's tensors of the same value",
         *(f"! {note}" for note in inside.notes),
     ]
-    return LAYERS.table(inside.layers, selection, below)
+    return replace(LAYERS, columns=_columns(inside)).table(inside.layers, selection, below)
+
+
+def _columns(inside: Inside) -> tuple[Column, ...]:
+    """Those of every study, and one for each registered statistic that the rows have; the reason stays last."""
+    names = dict.fromkeys(name for row in inside.layers for name in row.more)
+    return (*LAYERS.columns[:-1], *(Column(name, _more(name)) for name in names), LAYERS.columns[-1])
+
+
+def _more(name: str) -> Callable[[LayerRow], str]:
+    return lambda row: number(row.more.get(name))
 
 
 def _findings(rows: Sequence[Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """The metrics whose loss can be judged, by name: a new one is a function and a line of the table.
 
-A metric reads what is known of each sample and says how its loss can be bounded: as flips of right answers, as sums
+A metric reads what is known of each sample and says how its loss can be bounded: as answers that changed, as sums
 over samples, or by calling it with whole sets.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from quantlab.errors import UsageError
 from quantlab.names import nearest
-from quantlab.statistics.areas import area_under_curve
-from quantlab.statistics.bootstrap import Bounds, Resampling, Totals, WholeSets
-from quantlab.statistics.confusion import macro_f1, mean_iou
-from quantlab.statistics.custom_metrics import load_metric, whole_sets
-from quantlab.statistics.paired import Flips
-from quantlab.statistics.samples import CandidateSamples, ReferenceSamples
+from quantlab.statistics.paired.answers import ChangedAnswers
+from quantlab.statistics.paired.areas import area_under_curve
+from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals, WholeSets
+from quantlab.statistics.paired.confusion import macro_f1, mean_iou
+from quantlab.statistics.paired.custom_metrics import load_metric, whole_sets
+from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
 __all__ = ["PAIRED_METRICS", "PairedMetric", "default_metrics", "paired_loss", "paired_metric"]
@@ -35,7 +35,7 @@ class PairedMetric:
     """`pt` for shares, which are told in percent; empty for the metric's own unit."""
     needs: Needs
     """Labelled classes, labelled numbers, or labels of any kind."""
-    compare: Callable[[ReferenceSamples, CandidateSamples], Flips | Totals | WholeSets]
+    compare: Callable[[ReferenceSamples, CandidateSamples], ChangedAnswers | Totals | WholeSets]
     """Shares from 0 to 1 here, whatever the unit."""
 
     @property
@@ -88,9 +88,11 @@ def paired_loss(
     """
     _check_needs(metric, reference)
     compared = metric.compare(reference, candidate)
-    flips = compared if isinstance(compared, Flips) else None
+    answers = compared if isinstance(compared, ChangedAnswers) else None
     bounds = (
-        _flip_bounds(compared, resampling) if isinstance(compared, Flips) else compared.bounds(metric.sign, resampling)
+        _answer_bounds(compared, resampling)
+        if isinstance(compared, ChangedAnswers)
+        else compared.bounds(metric.sign, resampling)
     )
     finite = np.isfinite(bounds.reference) and np.isfinite(bounds.candidate)
     return Loss(
@@ -105,15 +107,15 @@ def paired_loss(
         upper=metric.scale * bounds.upper,
         confidence=resampling.confidence,
         method=bounds.method,
-        discordant=None if flips is None else flips.discordant,
-        p_mcnemar=None if flips is None else flips.p_mcnemar,
+        discordant=None if answers is None else answers.discordant,
+        p_mcnemar=None if answers is None else answers.p_mcnemar,
     )
 
 
-def _flip_bounds(flips: Flips, resampling: Resampling) -> Bounds:
-    lower, upper = flips.bounds(resampling.confidence)
-    method = "Tango" if flips.discordant else "exact without a flip"
-    return Bounds(flips.right_reference / flips.n, flips.right_candidate / flips.n, lower, upper, method)
+def _answer_bounds(answers: ChangedAnswers, resampling: Resampling) -> Bounds:
+    lower, upper = answers.bounds(resampling.confidence)
+    method = "Tango" if answers.discordant else "exact without a flip"
+    return Bounds(answers.right_reference / answers.n, answers.right_candidate / answers.n, lower, upper, method)
 
 
 def _check_needs(metric: PairedMetric, reference: ReferenceSamples) -> None:
@@ -140,21 +142,21 @@ def _names_for(reference: ReferenceSamples) -> str:
     return " or ".join(f"'{metric.name}'" for metric in default_metrics(reference))
 
 
-def _top1(reference: ReferenceSamples, candidate: CandidateSamples) -> Flips:
-    return _flips("right", reference, candidate)
+def _top1(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
+    return _answers("right", reference, candidate)
 
 
-def _top5(reference: ReferenceSamples, candidate: CandidateSamples) -> Flips:
+def _top5(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
     if reference.classes is None or reference.classes.in_top5 is None:
         raise UsageError(
             f"the metric 'top5' says something from ten classes on, and there are {reference.class_count}; "
             "judge by 'top1'"
         )
-    return _flips("in_top5", reference, candidate)
+    return _answers("in_top5", reference, candidate)
 
 
-def _flips(name: str, reference: ReferenceSamples, candidate: CandidateSamples) -> Flips:
-    return Flips.of(getattr(reference.classes, name), getattr(candidate.classes, name))
+def _answers(name: str, reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
+    return ChangedAnswers.of(getattr(reference.classes, name), getattr(candidate.classes, name))
 
 
 def _mae(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:

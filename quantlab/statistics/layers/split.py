@@ -78,10 +78,10 @@ class SplitSums(Sums):
             ValueError: If the shapes differ, or one holds something else than real numbers.
         """
         given = zip(_STAGES, (reference, float32_python, candidate_python, candidate_runtime), strict=True)
-        stages = {name: each for name, each in given if each is not None}
+        stages = {name: stage for name, stage in given if stage is not None}
         check_numbers(**stages)
-        for each in stages.values():
-            check_same_shape(reference, each)
+        for stage in stages.values():
+            check_same_shape(reference, stage)
         values = _all_finite(stages)
         total = _difference(values, _STAGES[0], _STAGES[-1])
         steps = [_step_sums(_difference(values, *edge), total) for edge in pairwise(_STAGES)]
@@ -207,9 +207,9 @@ def _absent(missing: frozenset[str]) -> str | None:
 
 def _all_finite(stages: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
     """Each stage as a vector of the elements that are finite at all of them."""
-    values = {name: np.asarray(each, np.float64).reshape(-1) for name, each in stages.items()}
-    finite = np.logical_and.reduce([np.isfinite(each) for each in values.values()])
-    return values if finite.all() else {name: each[finite] for name, each in values.items()}
+    values = {name: np.asarray(stage, np.float64).reshape(-1) for name, stage in stages.items()}
+    finite = np.logical_and.reduce([np.isfinite(stage) for stage in values.values()])
+    return values if finite.all() else {name: stage[finite] for name, stage in values.items()}
 
 
 def _difference(values: Mapping[str, NDArray[np.float64]], before: str, after: str) -> NDArray[np.float64] | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError
 
-__all__ = ["RegressionSums"]
+__all__ = ["RegressionSums", "labels_shaped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,16 @@ class RegressionSums(Sums):
         Raises:
             ValueError: If the shapes differ; they are never broadcast.
         """
-        truth = _shaped(labels, reference.shape)
+        truth = labels_shaped(labels, reference.shape)
         return cls(reference=TensorError.of(truth, reference), candidate=TensorError.of(truth, candidate))
 
 
-def _shaped(labels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def labels_shaped(labels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Labels in the shape of the outputs, which may differ in axes of size 1 alone.
+
+    Raises:
+        ValueError: If they do otherwise.
+    """
     if _without_ones(labels.shape) != _without_ones(shape):
         raise ValueError(
             f"the labels have shape {labels.shape} and the outputs {shape}; every output needs its own label"

@@ -3,6 +3,8 @@
 NumPy makes fifteen passes of what is one here, each of which takes the interpreter's lock again, so that two threads
 wait for each other more than they compute. Sums are taken in columns, which are added up at the end of a block:
 processors add several columns at once without another order of additions, so that results are the same on all of them.
+
+`TensorError.of` takes some of these sums too, and says why.
 """
 
 import functools
@@ -15,11 +17,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.buckets import DROPPED_BITS
+from quantlab.statistics.layers.buckets import DROPPED_BITS
 
 __all__ = [
     "BLOCK",
-    "Found",
+    "PairTotals",
     "compare",
     "count_beyond",
     "drain",
@@ -85,7 +87,7 @@ def read_only(flat: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-class Found(NamedTuple):
+class PairTotals(NamedTuple):
     """What a pair of flat tensors comes to, but for the buckets."""
 
     sums: NDArray[np.float64]
@@ -175,53 +177,55 @@ def _sum_channels(baseline: Array, candidate: Array, noise: Array, signal: Array
 
 
 @_part
-def _add_spoiled(baseline: Array, candidate: Array, sums: Array, found: Found, buckets: Array) -> None:
+def _add_spoiled(baseline: Array, candidate: Array, sums: Array, totals: PairTotals, buckets: Array) -> None:
     """Add a block with something that is not finite, or whose squares are not, element by element."""
     sums[:] = 0.0
     size = np.empty(1, np.float32)
     for place in range(baseline.size):
         expected, actual = np.float64(baseline[place]), np.float64(candidate[place])
         error = actual - expected
-        found.counts[_DIFFERENT] += expected != actual
+        totals.counts[_DIFFERENT] += expected != actual
         for side, value in ((0, expected), (1, actual)):
             if math.isfinite(value):
-                _widen(found.ends[side], value, value)
-        found.counts[_NON_FINITE_BASELINE] += not math.isfinite(expected)
-        found.counts[_NON_FINITE] += not math.isfinite(actual)
+                _widen(totals.ends[side], value, value)
+        totals.counts[_NON_FINITE_BASELINE] += not math.isfinite(expected)
+        totals.counts[_NON_FINITE] += not math.isfinite(actual)
         if not (math.isfinite(expected) and math.isfinite(actual)):
-            found.counts[_NON_FINITE_PAIRS] += 1
-            if found.spoiled.size:
-                found.spoiled[place % found.spoiled.size] += 1
+            totals.counts[_NON_FINITE_PAIRS] += 1
+            if totals.spoiled.size:
+                totals.spoiled[place % totals.spoiled.size] += 1
             continue
-        found.counts[_ZEROS] += error == 0
-        _widen(found.ends[2], abs(error), abs(error))
+        totals.counts[_ZEROS] += error == 0
+        _widen(totals.ends[2], abs(error), abs(error))
         size[0] = np.float32(abs(error))
         _tally(size, buckets)
         products = (error, abs(error), error * error, expected * expected, actual * actual, expected * actual)
         for which in range(_SUMS):
             sums[which] += products[which]
-        if found.spoiled.size:
-            found.channels[0, place % found.spoiled.size] += error * error
-            found.channels[1, place % found.spoiled.size] += expected * expected
+        if totals.spoiled.size:
+            totals.channels[0, place % totals.spoiled.size] += error * error
+            totals.channels[1, place % totals.spoiled.size] += expected * expected
 
 
 @_part
-def _add_finite(baseline: Array, candidate: Array, sizes: Array, columns: Array, found: Found, buckets: Array) -> None:
+def _add_finite(
+    baseline: Array, candidate: Array, sizes: Array, columns: Array, totals: PairTotals, buckets: Array
+) -> None:
     """Add all but the sums of a block in which everything is finite, squares too."""
     different = int(columns[_UNEQUAL].sum())
-    found.counts[_DIFFERENT] += different
-    found.counts[_ZEROS] += baseline.size - different
+    totals.counts[_DIFFERENT] += different
+    totals.counts[_ZEROS] += baseline.size - different
     for side in range(3):
-        _widen(found.ends[side], columns[_ENDS + 2 * side].min(), columns[_ENDS + 2 * side + 1].max())
+        _widen(totals.ends[side], columns[_ENDS + 2 * side].min(), columns[_ENDS + 2 * side + 1].max())
     _tally(sizes, buckets)
-    width = found.spoiled.size
+    width = totals.spoiled.size
     if width:
         rows = (baseline.size // width, width)
-        _sum_channels(baseline.reshape(rows), candidate.reshape(rows), found.channels[0], found.channels[1])
+        _sum_channels(baseline.reshape(rows), candidate.reshape(rows), totals.channels[0], totals.channels[1])
 
 
 @_kept
-def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Found:
+def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> PairTotals:
     """Compare two flat tensors of one dtype, float32 or float64; read-only, so that one compiled function does for all.
 
     Args:
@@ -229,28 +233,28 @@ def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Fo
         buckets: of `take_buckets`: here the sizes of finite errors are counted, to be drained.
     """
     block = BLOCK if width == 0 else max(BLOCK - BLOCK % width, width)
-    found = Found(
+    totals = PairTotals(
         np.zeros(((baseline.size + block - 1) // block, _SUMS)),
         np.zeros(5, np.int64),
         np.full((3, 2), np.inf),
         np.zeros((2, width)),
         np.zeros(width, np.int64),
     )
-    found.ends[:, 1] = -np.inf
+    totals.ends[:, 1] = -np.inf
     columns, room = np.empty((_ROWS, _COLUMNS)), np.empty(min(block, baseline.size), np.float32)
-    for place in range(found.sums.shape[0]):
+    for place in range(totals.sums.shape[0]):
         expected = baseline[place * block : (place + 1) * block]
         actual = candidate[place * block : (place + 1) * block]
-        sums, sizes = found.sums[place], room[: expected.size]
+        sums, sizes = totals.sums[place], room[: expected.size]
         _add_pairs(expected, actual, sizes, columns)
         for which in range(_SUMS):
             sums[which] = columns[which].sum()
         # A sum of squares is finite only if each of them is.
         if math.isfinite(sums[3] + sums[4]):
-            _add_finite(expected, actual, sizes, columns, found, buckets)
+            _add_finite(expected, actual, sizes, columns, totals, buckets)
         else:
-            _add_spoiled(expected, actual, sums, found, buckets)
-    return found
+            _add_spoiled(expected, actual, sums, totals, buckets)
+    return totals
 
 
 @_kept

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
-from quantlab.statistics.bootstrap import WholeSets
-from quantlab.statistics.samples import CandidateSamples, ReferenceSamples
+from quantlab.statistics.paired.bootstrap import WholeSets
+from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction
 from quantlab.user_modules import load_function
 

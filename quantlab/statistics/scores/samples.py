@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.classification import TOP5_FROM_CLASSES, as_classes
-from quantlab.statistics.divergence import kl_per_sample
+from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, as_classes, check_classes, in_top5, top1
+from quantlab.statistics.scores.divergence import kl_per_sample
+from quantlab.statistics.scores.regression import labels_shaped
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.types import Task
 
@@ -179,10 +180,9 @@ class _Rows:
 
     def samples(self, block: NDArray[Any], labels: NDArray[Any] | None, *, probabilities: bool) -> ClassSamples:
         spoiled = np.isnan(self.highest)
-        top1 = np.where(spoiled, -1, block.argmax(axis=1)).astype(np.int32)
         likeliest = self.highest if probabilities else 1.0  # exp(0)
         of_row = ClassSamples(
-            top1=top1,
+            top1=top1(block, spoiled=spoiled).astype(np.int32),
             confidence=likeliest / self.sums,
             normalizer=self.sums if probabilities else self.highest + np.log(self.sums),
         )
@@ -193,9 +193,9 @@ class _Rows:
             of_row.top1,
             of_row.confidence,
             of_row.normalizer,
-            right=top1 == labels,
+            right=of_row.top1 == labels,
             true_probability=np.take_along_axis(self.weights, place, axis=1)[:, 0] / self.sums,
-            in_top5=None if block.shape[1] < TOP5_FROM_CLASSES else ~spoiled & _among_best_five(block, place),
+            in_top5=None if block.shape[1] < TOP5_FROM_CLASSES else in_top5(block, labels, spoiled=spoiled),
         )
 
 
@@ -225,6 +225,10 @@ def _compare(reference: ReferenceSamples, outputs: NDArray[Any], rows: slice) ->
 def _divergence_of_logits(p: _Rows, q: _Rows, difference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Σ p·(ln p − ln q), with what was computed for other ends already; overwrites `difference`, x − y.
 
+    A second implementation of what `kl_per_sample` does with logits, for speed alone: that would compute exponentials
+    and logarithms of every class again, and reading a candidate would take 1.5 to 2 times as long. The two round
+    differently (a test holds them together), and `Scores` keep the other's digits, so neither replaces the other.
+
     ln p − ln q is (x − max x) − (y − max y) + ln (Σq / Σp): a shift of all logits is gone before anything is summed.
     """
     difference -= (p.highest - q.highest)[:, None]
@@ -239,11 +243,6 @@ def _greatest(difference: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isnan(greatest), np.inf, greatest)
 
 
-def _among_best_five(block: NDArray[Any], place: NDArray[np.intp]) -> NDArray[np.bool_]:
-    among: NDArray[np.bool_] = np.count_nonzero(block >= np.take_along_axis(block, place, axis=1), axis=1) <= 5
-    return among
-
-
 def _read_classes(outputs: NDArray[Any], labels: NDArray[Any] | None, probabilities: bool) -> ClassSamples:
     def read(rows: slice) -> ClassSamples:
         block = as_classes(outputs[rows], probabilities=probabilities)
@@ -256,12 +255,7 @@ def _read_classes(outputs: NDArray[Any], labels: NDArray[Any] | None, probabilit
 
 
 def _read_errors(outputs: NDArray[Any], labels: NDArray[Any] | None) -> ErrorSamples:
-    truth = np.asarray(labels)
-    if _without_ones(truth.shape) != _without_ones(outputs.shape):
-        raise ValueError(
-            f"the labels have shape {truth.shape} and the outputs {outputs.shape}; every output needs its own label"
-        )
-    truth = truth.reshape(outputs.shape)
+    truth = labels_shaped(np.asarray(labels), outputs.shape)
 
     def read(rows: slice) -> ErrorSamples:
         with np.errstate(invalid="ignore", over="ignore"):
@@ -270,10 +264,6 @@ def _read_errors(outputs: NDArray[Any], labels: NDArray[Any] | None) -> ErrorSam
         return ErrorSamples(error.mean(axis=1), np.square(error).mean(axis=1))
 
     return _joined([read(rows) for rows in _small_blocks(outputs)])
-
-
-def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(size for size in shape if size != 1)
 
 
 def _flat(block: NDArray[Any]) -> NDArray[Any]:
@@ -292,7 +282,7 @@ _Vectors = TypeVar("_Vectors", ClassSamples, ErrorSamples, _Compared)
 def _joined(parts: Sequence[_Vectors]) -> _Vectors:
     """Concatenate dataclasses of arrays field by field, and of such dataclasses."""
     joined: dict[str, Any] = {}
-    for name in (each.name for each in fields(parts[0])):
+    for name in (attribute.name for attribute in fields(parts[0])):
         column = [getattr(part, name) for part in parts]
         if column[0] is None:
             joined[name] = None
@@ -304,8 +294,4 @@ def _joined(parts: Sequence[_Vectors]) -> _Vectors:
 def _check_labels(labels: NDArray[Any], classes: int) -> None:
     if labels.ndim != 1 or labels.dtype.kind not in "biu":
         raise ValueError(f"the labels are {labels.dtype} of shape {labels.shape}; classes need integers of shape (n,)")
-    outside = np.flatnonzero((labels < 0) | (labels >= classes))
-    if outside.size:
-        raise ValueError(
-            f"the label {labels[outside[0]]} names no class; with {classes} classes labels go from 0 to {classes - 1}"
-        )
+    check_classes(labels, classes)

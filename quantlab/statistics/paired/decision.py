@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from quantlab.statistics.paired import check_one_sided
+from quantlab.statistics.paired.answers import check_one_sided
 from quantlab.types import Loss
 
 __all__ = ["Decision", "decide", "fewest_samples", "missing_samples", "samples_needed"]
@@ -38,7 +38,7 @@ def decide(loss: Loss, margin: float) -> Decision:
 
 
 def fewest_samples(margin: float, confidence: float) -> float:
-    """The n from which no flip at all excludes a loss of `margin`, a share: ln(1 − confidence) / ln(1 − margin).
+    """The n from which no changed answer excludes a loss of `margin`, a share: ln(1 − confidence) / ln(1 − margin).
 
     Infinite for a margin of 0, which nothing excludes; 0 for one of 1 or more, which nothing reaches.
 
@@ -57,7 +57,7 @@ def samples_needed(discordant: float, loss: float, margin: float, confidence: fl
     Never under `fewest_samples`. Where θ is above δ it is the n that would show the breach.
 
     Args:
-        discordant: d, the share of samples that flip.
+        discordant: d, the share of samples whose answer changes.
         loss: θ, a share.
         margin: δ, a share.
         confidence: One-sided.
@@ -77,8 +77,8 @@ def samples_needed(discordant: float, loss: float, margin: float, confidence: fl
 def missing_samples(loss: Loss, margin: float) -> int | None:
     """How many samples more would decide what is inconclusive, at least 1; None where no number would.
 
-    From the flips where right and wrong are counted (`samples_needed`); else from how far the bounds are apart, which
-    shrinks with √n.
+    From the changed answers where right and wrong are counted (`samples_needed`); else from how far the bounds are
+    apart, which shrinks with √n.
     """
     _check_margin(margin)
     scale = 100.0 if loss.unit == "pt" else 1.0

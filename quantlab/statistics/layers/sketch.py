@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.buckets import DROPPED_BITS
+from quantlab.statistics.layers.buckets import DROPPED_BITS
 from quantlab.statistics.sums import Sums
 
 __all__ = ["SKETCH_ACCURACY", "ErrorSketch", "Range"]
@@ -75,7 +75,7 @@ class ErrorSketch(Sums):
     @staticmethod
     def of(errors: NDArray[Any]) -> "ErrorSketch":
         """Count errors of any shape, real numbers; their sign is dropped."""
-        from quantlab.statistics import compiled  # which imports Numba
+        from quantlab.statistics.layers import compiled  # which imports Numba
 
         flat = np.ascontiguousarray(errors, np.float64).reshape(-1)
         buckets = compiled.take_buckets()
@@ -87,7 +87,7 @@ class ErrorSketch(Sums):
     @staticmethod
     def drained(buckets: NDArray[np.int64], ends: Range, *, finite: int, zeros: int, non_finite: int) -> "ErrorSketch":
         """Make a sketch of what compiled loops counted; the buckets are of `take_buckets`, and given back."""
-        from quantlab.statistics import compiled
+        from quantlab.statistics.layers import compiled
 
         first, counts = compiled.drain(buckets, max(ends.greatest, 0.0), finite, zeros)
         compiled.give_back(buckets)
@@ -104,7 +104,7 @@ class ErrorSketch(Sums):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ErrorSketch):
             return NotImplemented
-        mine, theirs = ((each.zeros, each.non_finite, each.range, each.first) for each in (self, other))
+        mine, theirs = ((sketch.zeros, sketch.non_finite, sketch.range, sketch.first) for sketch in (self, other))
         return mine == theirs and np.array_equal(self.counts, other.counts)
 
     __hash__ = None  # type: ignore[assignment]  # what holds an array is not hashed, and __eq__ says when two are equal
@@ -154,9 +154,9 @@ def _added(one: ErrorSketch, other: ErrorSketch) -> tuple[int, NDArray[np.int64]
         held = one if one.counts.size else other
         return held.first, held.counts
     first = min(one.first, other.first)
-    counts = np.zeros(max(each.first + each.counts.size for each in (one, other)) - first, np.int64)
-    for each in (one, other):
-        counts[each.first - first :][: each.counts.size] += each.counts
+    counts = np.zeros(max(sketch.first + sketch.counts.size for sketch in (one, other)) - first, np.int64)
+    for sketch in (one, other):
+        counts[sketch.first - first :][: sketch.counts.size] += sketch.counts
     return first, counts
 
 

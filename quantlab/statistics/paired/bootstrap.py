@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.paired import check_one_sided, zero_discordance_bound
+from quantlab.statistics.paired.answers import check_one_sided, zero_discordance_bound
 
 __all__ = ["Bounds", "Resampling", "Totals", "WholeSets", "bca_interval", "percentile_interval"]
 

@@ -1,4 +1,4 @@
-"""What a right or wrong answer for each of the same samples tells about a loss: flips, bounds, McNemar's test."""
+"""What a right or wrong answer for each of the same samples tells about a loss: changes, bounds, McNemar's test."""
 
 import math
 from dataclasses import dataclass
@@ -7,53 +7,55 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.intervals import tango
+from quantlab.statistics.scores.classification import changed_answers
+from quantlab.statistics.scores.intervals import tango
 
-__all__ = ["Flips", "check_one_sided", "flip_bounds", "mcnemar", "mcnemar_of_loss", "zero_discordance_bound"]
+__all__ = ["ChangedAnswers", "check_one_sided", "loss_bounds", "mcnemar", "mcnemar_of_loss", "zero_discordance_bound"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Flips:
+class ChangedAnswers:
     """On which samples reference and candidate differ in being right."""
 
     n: int
-    """Samples, those without a flip too."""
+    """All samples, changed or not."""
     right_reference: int
     right_candidate: int
-    right_to_wrong: NDArray[np.intp]
+    became_wrong: NDArray[np.intp]
     """Indices of the samples that the reference has right and the candidate wrong, in order."""
-    wrong_to_right: NDArray[np.intp]
+    became_right: NDArray[np.intp]
 
     @classmethod
     def of(cls, reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]) -> Self:
         """Compare two vectors (n,) of the same samples."""
+        became_wrong, became_right = changed_answers(reference_right, candidate_right)
         return cls(
             n=len(reference_right),
             right_reference=int(np.count_nonzero(reference_right)),
             right_candidate=int(np.count_nonzero(candidate_right)),
-            right_to_wrong=np.flatnonzero(reference_right & ~candidate_right),
-            wrong_to_right=np.flatnonzero(~reference_right & candidate_right),
+            became_wrong=np.flatnonzero(became_wrong),
+            became_right=np.flatnonzero(became_right),
         )
 
     @property
     def discordant(self) -> int:
-        """Flips either way."""
-        return len(self.right_to_wrong) + len(self.wrong_to_right)
+        """Samples that changed either way."""
+        return len(self.became_wrong) + len(self.became_right)
 
     @property
     def p_mcnemar(self) -> float:
         """Two-sided: see `mcnemar`."""
-        return mcnemar(len(self.right_to_wrong), len(self.wrong_to_right))
+        return mcnemar(len(self.became_wrong), len(self.became_right))
 
     def bounds(self, confidence: float) -> tuple[float, float]:
-        """One-sided bounds of the loss: see `flip_bounds`."""
-        return flip_bounds(len(self.right_to_wrong), len(self.wrong_to_right), n=self.n, confidence=confidence)
+        """One-sided bounds of the loss: see `loss_bounds`."""
+        return loss_bounds(len(self.became_wrong), len(self.became_right), n=self.n, confidence=confidence)
 
 
-def flip_bounds(right_to_wrong: int, wrong_to_right: int, *, n: int, confidence: float) -> tuple[float, float]:
+def loss_bounds(became_wrong: int, became_right: int, *, n: int, confidence: float) -> tuple[float, float]:
     """One-sided lower and upper bound of a loss of right answers, as shares from −1 to 1.
 
-    The ends of Tango's two-sided interval at 2·confidence − 1; without a flip the exact bound of
+    The ends of Tango's two-sided interval at 2·confidence − 1; without a change the exact bound of
     `zero_discordance_bound` both ways, which is a tenth wider than Tango's.
 
     Raises:
@@ -61,15 +63,15 @@ def flip_bounds(right_to_wrong: int, wrong_to_right: int, *, n: int, confidence:
             0.5 and 1.
     """
     check_one_sided(confidence)
-    if right_to_wrong == wrong_to_right == 0:
+    if became_wrong == became_right == 0:
         bound = zero_discordance_bound(n, confidence)
         return -bound, bound
-    interval = tango(right_to_wrong, wrong_to_right, n=n, confidence=2 * confidence - 1)
+    interval = tango(became_wrong, became_right, n=n, confidence=2 * confidence - 1)
     return interval.lower, interval.upper
 
 
 def zero_discordance_bound(n: int, confidence: float) -> float:
-    """The greatest share of samples that may still flip where none of n did: 1 − (1 − confidence)^(1/n).
+    """The greatest share of samples that may still change where none of n did: 1 − (1 − confidence)^(1/n).
 
     The one-sided bound of Clopper and Pearson 1934 at zero, of which the "rule of three", 3/n, is the approximation.
 
@@ -84,25 +86,25 @@ def zero_discordance_bound(n: int, confidence: float) -> float:
     return -math.expm1(math.log1p(-confidence) / n)
 
 
-def mcnemar(right_to_wrong: int, wrong_to_right: int) -> float:
-    """Two-sided p of the exact McNemar test that flips either way are equally likely; 1 without a flip.
+def mcnemar(became_wrong: int, became_right: int) -> float:
+    """Two-sided p of the exact McNemar test that changes either way are equally likely; 1 without a change.
 
     McNemar 1947, Psychometrika 12:153–157, with the binomial distribution instead of χ²: twice the smaller tail.
     """
     from scipy.stats import binom  # Slow to import, and most commands need no test.
 
-    fewer = min(right_to_wrong, wrong_to_right)
-    return min(1.0, 2 * float(binom.cdf(fewer, right_to_wrong + wrong_to_right, 0.5)))
+    fewer = min(became_wrong, became_right)
+    return min(1.0, 2 * float(binom.cdf(fewer, became_wrong + became_right, 0.5)))
 
 
-def mcnemar_of_loss(right_to_wrong: NDArray[Any], wrong_to_right: NDArray[Any]) -> NDArray[np.float64]:
-    """One-sided p of the exact McNemar test that there are more harmful flips than helpful ones, element by element.
+def mcnemar_of_loss(became_wrong: NDArray[Any], became_right: NDArray[Any]) -> NDArray[np.float64]:
+    """One-sided p of the exact McNemar test that more samples became wrong than right, element by element.
 
-    The probability of at least as many harmful ones where either way is equally likely; 1 without a flip.
+    The probability that at least as many became wrong where either way is equally likely; 1 without a change.
     """
     from scipy.stats import binom
 
-    p: NDArray[np.float64] = binom.sf(right_to_wrong - 1, right_to_wrong + wrong_to_right, 0.5)
+    p: NDArray[np.float64] = binom.sf(became_wrong - 1, became_wrong + became_right, 0.5)
     return p
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.layer_names import layers_of, path_of
+from quantlab.statistics.layers.layer_names import layers_of, path_of
 from quantlab.types import Alignment
 
 __all__ = ["ALIGNMENT_TOLERANCE", "NamedTensor", "align", "layers_without_tensor"]
@@ -118,9 +118,9 @@ def _group(size: int, members: Sequence[NamedTensor]) -> _Group:
     return _Group(
         names=tuple(member.name for member in members),
         values=values,
-        greatest=np.array([_greatest(each) for each in values]),
+        greatest=np.array([_greatest(tensor) for tensor in values]),
         places=places,
-        probes=np.stack([each[places].astype(np.float64) for each in values]),
+        probes=np.stack([tensor[places].astype(np.float64) for tensor in values]),
     )
 
 

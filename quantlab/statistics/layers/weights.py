@@ -71,7 +71,7 @@ def compare_weights(
             met.add(place)
             rows[row] = _aligned(setting, weight, [originals[place]])
     left = [original for place, original in enumerate(originals) if place not in met]
-    return (*(row for each in rows for row in each), *(_missing(setting, original) for original in left))
+    return (*(row for group in rows for row in group), *(_missing(setting, original) for original in left))
 
 
 def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeight]) -> list[WeightRow]:
@@ -80,7 +80,7 @@ def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeigh
     if not originals:
         return [_compared(row, weight, None)]
     rows = [row, *(replace(row, size_bytes=0) for _ in originals[1:])]
-    return [_compared(each, weight, original) for each, original in zip(rows, originals, strict=True)]
+    return [_compared(aligned, weight, original) for aligned, original in zip(rows, originals, strict=True)]
 
 
 def _listed(setting: str, weight: StoredWeight) -> WeightRow:
@@ -197,7 +197,7 @@ def _channel_errors(original: Array, candidate: Array) -> list[TensorError]:
         spoiled = ~(np.isfinite(expected) & np.isfinite(actual))
         expected[spoiled] = actual[spoiled] = 0
         non_finite += spoiled.sum(axis=0)
-        squares += [np.einsum("ij,ij->j", each, each) for each in (actual - expected, expected, actual)]
+        squares += [np.einsum("ij,ij->j", values, values) for values in (actual - expected, expected, actual)]
     return [
         TensorError(
             count=len(original),

@@ -7,16 +7,16 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.classification import ClassificationSums, as_classes
-from quantlab.statistics.divergence import DivergenceSums
-from quantlab.statistics.intervals import tango, wilson
-from quantlab.statistics.regression import RegressionSums
+from quantlab.statistics.scores.classification import ClassificationSums, as_classes
+from quantlab.statistics.scores.divergence import DivergenceSums
+from quantlab.statistics.scores.intervals import tango, wilson
+from quantlab.statistics.scores.regression import RegressionSums
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError
 from quantlab.types import Interval, Scores, Task
 
-__all__ = ["ScoreSums", "reference_scores", "score", "sum_outputs"]
+__all__ = ["ScoreSums", "reference_scores", "sum_outputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,10 @@ class ScoreSums(Sums):
             scores,
             top1=_percent(counts.right_candidate, counts.labelled),
             top1_interval=_scaled(wilson(counts.right_candidate, counts.labelled)),
-            top1_loss_points=_percent(counts.right_to_wrong - counts.wrong_to_right, counts.labelled),
-            top1_loss_interval=_scaled(tango(counts.right_to_wrong, counts.wrong_to_right, n=counts.labelled)),
-            right_to_wrong=counts.right_to_wrong,
-            wrong_to_right=counts.wrong_to_right,
+            top1_loss_points=_percent(counts.became_wrong - counts.became_right, counts.labelled),
+            top1_loss_interval=_scaled(tango(counts.became_wrong, counts.became_right, n=counts.labelled)),
+            right_to_wrong=counts.became_wrong,
+            wrong_to_right=counts.became_right,
             top5=_percent(counts.top5_candidate, counts.ranked),
             top5_loss_points=_percent(counts.top5_reference - counts.top5_candidate, counts.ranked),
         )
@@ -178,20 +178,6 @@ def sum_outputs(
         for rows in blocks(reference)
     )
     return sum(parts, ScoreSums())
-
-
-def score(
-    reference: NDArray[Any],
-    candidate: NDArray[Any],
-    labels: NDArray[Any] | None,
-    *,
-    task: Task,
-    probabilities: bool,
-    classes: bool,
-) -> Scores:
-    """Score a candidate's whole output; arguments and errors are those of `sum_outputs`."""
-    sums = sum_outputs(reference, candidate, labels, task=task, probabilities=probabilities, classes=classes)
-    return sums.scores()
 
 
 def reference_scores(

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.bootstrap import Totals
-from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
+from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.scores.classification import NO_CLASS, top1
+from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 
 __all__ = ["macro_f1", "mean_iou", "of_rarest"]
 
@@ -135,8 +136,11 @@ def _rows_of_images(expected: NDArray[Any], actual: NDArray[Any], labels: NDArra
 
     parts = [count(labels, scored)]
     for side in (expected, actual):
-        top1 = np.where(np.isnan(side.max(axis=3)), -1, side.argmax(axis=3))
-        parts += [count(top1, scored & (top1 == labels)), count(top1, scored & (top1 >= 0))]
+        predicted = top1(side)
+        parts += [
+            count(predicted, scored & (predicted == labels)),
+            count(predicted, scored & (predicted != NO_CLASS)),
+        ]
     return np.concatenate(parts, axis=1).astype(np.float64)
 
 

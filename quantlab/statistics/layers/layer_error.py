@@ -5,20 +5,22 @@ them fifteen times.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.layers.registry import LAYER_STATISTICS
+from quantlab.statistics.layers.sketch import ErrorSketch, Range
 from quantlab.statistics.shapes import check_same_shape
-from quantlab.statistics.sketch import ErrorSketch, Range
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError, check_numbers
 from quantlab.types import Codes
 
 if TYPE_CHECKING:
-    from quantlab.statistics.compiled import Found
+    from quantlab.statistics.layers.compiled import PairTotals
 
 __all__ = ["ChannelSums", "LayerError"]
 
@@ -57,7 +59,9 @@ class ChannelSums(Sums):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ChannelSums):
             return NotImplemented
-        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+        return all(
+            np.array_equal(getattr(self, attribute.name), getattr(other, attribute.name)) for attribute in fields(self)
+        )
 
     __hash__ = None  # type: ignore[assignment]  # what holds arrays is not hashed
 
@@ -81,6 +85,11 @@ class ChannelSums(Sums):
         return int(np.lexsort((-self.sum_square_error, self.sqnr_db))[0])
 
 
+def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Name by name; the zero has no names."""
+    return {**one, **other, **{name: one[name] + other[name] for name in one.keys() & other.keys()}}
+
+
 @dataclass(frozen=True, slots=True)
 class LayerError(Sums):
     """How a candidate's tensor differs from the baseline's, as sums of batches; the error is candidate − baseline."""
@@ -98,6 +107,8 @@ class LayerError(Sums):
     rightly holds."""
     at_highest: int = 0
     channels: ChannelSums = field(default_factory=ChannelSums)
+    more: Mapping[str, Sums] = field(default_factory=dict, metadata={"add": _added})
+    """Of each statistic in `LAYER_STATISTICS`, by name."""
 
     @classmethod
     def of(
@@ -120,27 +131,34 @@ class LayerError(Sums):
         Raises:
             ValueError: If the shapes differ, or one holds something else than real numbers.
         """
-        from quantlab.statistics import compiled  # which imports Numba
+        from quantlab.statistics.layers import compiled  # which imports Numba
 
         check_same_shape(baseline, candidate)
         check_numbers(baseline=baseline, candidate=candidate)
         width = baseline.shape[-1] if channels and baseline.ndim > 1 and baseline.size else 0
         expected, actual = _flat_pair(baseline, candidate)
         buckets = compiled.take_buckets()
-        found = compiled.compare(expected, actual, width, buckets)
-        _, zeros, *_, spoiled = found.counts.tolist()
-        ends_baseline, ends_candidate, ends = (Range(*each) for each in found.ends.tolist())
+        totals = compiled.compare(expected, actual, width, buckets)
+        _, zeros, *_, spoiled = totals.counts.tolist()
+        ends_baseline, ends_candidate, ends = (Range(*side) for side in totals.ends.tolist())
         below, above = _count_saturated(actual, codes)
         return cls(
-            _error_of(baseline, candidate, found),
+            _error_of(baseline, candidate, totals),
             ErrorSketch.drained(buckets, ends, finite=baseline.size - spoiled, zeros=zeros, non_finite=spoiled),
             ends_candidate,
             ends_baseline,
             coded=baseline.size if codes else 0,
             at_lowest=below,
             at_highest=above,
-            channels=ChannelSums(found.channels[0], found.channels[1], found.spoiled) if width else ChannelSums(),
+            channels=ChannelSums(totals.channels[0], totals.channels[1], totals.spoiled) if width else ChannelSums(),
+            more={name: statistic.sums(baseline, candidate) for name, statistic in LAYER_STATISTICS.items()},
         )
+
+    @property
+    def more_figures(self) -> dict[str, float]:
+        """The figure of each statistic in `LAYER_STATISTICS`, without those that say nothing here."""
+        figures = {name: LAYER_STATISTICS[name].figure(sums) for name, sums in self.more.items()}
+        return {name: figure for name, figure in figures.items() if figure is not None}
 
     @property
     def saturated(self) -> float | None:
@@ -167,11 +185,11 @@ _SUMS = (
     "sum_square_candidate",
     "sum_product",
 )
-"""What each block is summed into, in the order of `Found.sums`."""
+"""What each block is summed into, in the order of `PairTotals.sums`."""
 
 
-def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], found: "Found") -> TensorError:
-    different, _, non_finite, non_finite_baseline, _ = found.counts.tolist()
+def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], totals: "PairTotals") -> TensorError:
+    different, _, non_finite, non_finite_baseline, _ = totals.counts.tolist()
     if baseline.dtype.kind in "iu" and candidate.dtype.kind in "iu":  # 64 bits are more than float64 tells apart
         different = int(np.count_nonzero(np.not_equal(baseline, candidate)))
     return TensorError(
@@ -179,8 +197,8 @@ def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], found: "Found") -
         different=different,
         non_finite=non_finite,
         non_finite_reference=non_finite_baseline,
-        largest_error=max(0.0, float(found.ends[2, 1])),
-        **{name: _total(column) for name, column in zip(_SUMS, found.sums.T, strict=True)},
+        largest_error=max(0.0, float(totals.ends[2, 1])),
+        **{name: _total(column) for name, column in zip(_SUMS, totals.sums.T, strict=True)},
     )
 
 
@@ -195,11 +213,11 @@ def _total(blocks: NDArray[np.float64]) -> float:
 
 def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both as flat vectors of one dtype: float32 where both are, else float64."""
-    from quantlab.statistics.compiled import read_only
+    from quantlab.statistics.layers.compiled import read_only
 
     both_float32 = baseline.dtype == candidate.dtype == np.float32
     dtype = np.float32 if both_float32 else np.float64
-    one, other = (read_only(np.ascontiguousarray(each, dtype).reshape(-1)) for each in (baseline, candidate))
+    one, other = (read_only(np.ascontiguousarray(tensor, dtype).reshape(-1)) for tensor in (baseline, candidate))
     return one, other
 
 
@@ -207,7 +225,7 @@ def _count_saturated(actual: NDArray[Any], codes: Codes | None) -> tuple[int, in
     """Elements at the lowest code and at the highest; none are at a lowest code that stands for 0."""
     if codes is None:
         return 0, 0
-    from quantlab.statistics.compiled import count_beyond
+    from quantlab.statistics.layers.compiled import count_beyond
 
     # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
     lowest = (codes.lowest + 0.5 - codes.zero_point) * codes.scale

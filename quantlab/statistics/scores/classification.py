@@ -1,4 +1,8 @@
-"""Top-1, top-5, agreement and flips: counts over samples that saw both the reference and the candidate."""
+"""Top-1, top-5, agreement and changed answers, of each sample and as counts over samples.
+
+These functions are the only ones that decide what the class of a row is, and what changed; sums, samples and paired
+metrics call them.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,10 +13,23 @@ from numpy.typing import NDArray
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 
-__all__ = ["TOP5_FROM_CLASSES", "ClassificationSums", "as_classes", "top1"]
+__all__ = [
+    "NO_CLASS",
+    "TOP5_FROM_CLASSES",
+    "ClassificationSums",
+    "as_classes",
+    "changed_answers",
+    "check_classes",
+    "in_top5",
+    "same_class",
+    "top1",
+]
 
 TOP5_FROM_CLASSES = 10
 """With fewer classes nearly everything is among the best five, and top-5 says nothing."""
+
+NO_CLASS = -1
+"""The top-1 of a row that holds a NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +52,9 @@ class ClassificationSums(Sums):
     """Samples with a label; the four counts below are out of these."""
     right_reference: int = 0
     right_candidate: int = 0
-    right_to_wrong: int = 0
+    became_wrong: int = 0
     """The reference right, the candidate wrong."""
-    wrong_to_right: int = 0
+    became_right: int = 0
     ranked: int = 0
     """Labelled samples with at least `TOP5_FROM_CLASSES` classes; the two counts below are out of these."""
     top5_reference: int = 0
@@ -61,24 +78,25 @@ class ClassificationSums(Sums):
         expected, actual = top1(reference), top1(candidate)
         unlabelled = cls(
             n=len(reference),
-            same=_count((expected == actual) & (expected != _NO_CLASS)),
+            same=_count(same_class(expected, actual)),
             non_finite_rows=_count(~np.isfinite(candidate).all(axis=1)),
             non_finite_rows_reference=_count(~np.isfinite(reference).all(axis=1)),
         )
         if labels is None:
             return unlabelled
         _check_labels(labels, *reference.shape)
-        flips = cls._flips(expected == labels, actual == labels)
-        return unlabelled + flips + cls._top5(reference, candidate, labels)
+        answers = cls._answers(expected == labels, actual == labels)
+        return unlabelled + answers + cls._top5(reference, candidate, labels)
 
     @classmethod
-    def _flips(cls, reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]) -> Self:
+    def _answers(cls, reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]) -> Self:
+        became_wrong, became_right = changed_answers(reference_right, candidate_right)
         return cls(
             labelled=len(reference_right),
             right_reference=_count(reference_right),
             right_candidate=_count(candidate_right),
-            right_to_wrong=_count(reference_right & ~candidate_right),
-            wrong_to_right=_count(~reference_right & candidate_right),
+            became_wrong=_count(became_wrong),
+            became_right=_count(became_right),
         )
 
     @classmethod
@@ -87,8 +105,8 @@ class ClassificationSums(Sums):
             return cls()
         return cls(
             ranked=len(labels),
-            top5_reference=_count(_in_top5(reference, labels)),
-            top5_candidate=_count(_in_top5(candidate, labels)),
+            top5_reference=_count(in_top5(reference, labels)),
+            top5_candidate=_count(in_top5(candidate, labels)),
         )
 
 
@@ -117,24 +135,49 @@ def as_classes(outputs: NDArray[Any], *, probabilities: bool) -> NDArray[Any]:
     return np.stack([first, second], axis=1)
 
 
-_NO_CLASS = -1
+def top1(outputs: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
+    """Index of the greatest value along the last axis, the lowest among equals; `NO_CLASS` where a value is NaN.
+
+    (n, classes) gives (n,), the pixels of a segmentation (n, height, width, classes) give (n, height, width).
+
+    Args:
+        outputs: Classes last.
+        spoiled: Which rows hold a NaN, where the caller knows it already; else it is looked up, for a pass more.
+    """
+    return np.where(_holds_nan(outputs) if spoiled is None else spoiled, NO_CLASS, outputs.argmax(axis=-1))
 
 
-def top1(outputs: NDArray[Any]) -> NDArray[np.intp]:
-    """Index of the greatest value in each row of (n, classes), the lowest among equals; −1 for one that holds a NaN."""
-    return np.where(_holds_nan(outputs), _NO_CLASS, outputs.argmax(axis=1))
+def same_class(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether two vectors of top-1 name the same class; a row without one agrees with nothing."""
+    same: NDArray[np.bool_] = np.logical_and(expected == actual, expected != NO_CLASS)
+    return same
 
 
-def _in_top5(outputs: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether fewer than five other classes score at least as high as the true one; never in a row with a NaN."""
+def changed_answers(
+    reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which samples became wrong, and which became right: two vectors like the arguments."""
+    return reference_right & ~candidate_right, ~reference_right & candidate_right
+
+
+def in_top5(
+    outputs: NDArray[Any], labels: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Whether fewer than five other classes score at least as high as the true one; never in a row with a NaN.
+
+    Args:
+        outputs: (n, classes).
+        labels: (n,).
+        spoiled: As in `top1`.
+    """
     true = np.take_along_axis(outputs, labels.astype(np.intp)[:, None], axis=1)
     others = np.count_nonzero(outputs >= true, axis=1) - 1
-    return np.logical_and(others < 5, ~_holds_nan(outputs))
+    return np.logical_and(others < 5, ~(_holds_nan(outputs) if spoiled is None else spoiled))
 
 
 def _holds_nan(outputs: NDArray[Any]) -> NDArray[np.bool_]:
     # The greatest of a row is NaN where any of it is; cheaper than asking each element.
-    holds: NDArray[np.bool_] = np.isnan(outputs.max(axis=1))
+    holds: NDArray[np.bool_] = np.isnan(outputs.max(axis=-1))
     return holds
 
 
@@ -143,6 +186,15 @@ def _check_labels(labels: NDArray[Any], n: int, classes: int) -> None:
         raise ValueError(
             f"the labels are {labels.dtype} of shape {labels.shape}; {n} samples need integers of shape ({n},)"
         )
+    check_classes(labels, classes)
+
+
+def check_classes(labels: NDArray[Any], classes: int) -> None:
+    """Refuse labels (n,) that name no class.
+
+    Raises:
+        ValueError: Names the first of them.
+    """
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if outside.size:
         raise ValueError(

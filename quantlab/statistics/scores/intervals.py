@@ -25,34 +25,34 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     return Interval(float(interval.low), float(interval.high), confidence)
 
 
-def tango(right_to_wrong: int, wrong_to_right: int, *, n: int, confidence: float = 0.95) -> Interval:
-    """Tango's score interval for a paired difference, (right_to_wrong − wrong_to_right) / n; positive is a loss.
+def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0.95) -> Interval:
+    """Tango's score interval for a paired difference, (became_wrong − became_right) / n; positive is a loss.
 
     Tango 1998, Statistics in Medicine 17:891–908: the differences that a score test does not reject, with the
-    discordant share estimated under each. It is not empty where nothing flipped: ±z²/(n + z²) then.
+    discordant share estimated under each. It is not empty where nothing changed: ±z²/(n + z²) then.
 
     Args:
-        right_to_wrong: Samples that the reference has right and the candidate wrong.
-        wrong_to_right: The other way round.
-        n: All samples, those without a flip too.
+        became_wrong: Samples that the reference has right and the candidate wrong.
+        became_right: The other way round.
+        n: All samples, changed or not.
         confidence: Two-sided. Its upper bound is a one-sided bound at (1 + confidence) / 2.
 
     Raises:
         ValueError: If n is not above zero, the counts are negative or together above n, or confidence is not
             between 0 and 1.
     """
-    _check(confidence, n, right_to_wrong=right_to_wrong, wrong_to_right=wrong_to_right)
+    _check(confidence, n, became_wrong=became_wrong, became_right=became_right)
     z = _quantile(confidence)
     # With the two swapped the difference changes its sign, and lower becomes upper.
     return Interval(
-        _tango_lower(right_to_wrong, wrong_to_right, n, z),
-        -_tango_lower(wrong_to_right, right_to_wrong, n, z),
+        _tango_lower(became_wrong, became_right, n, z),
+        -_tango_lower(became_right, became_wrong, n, z),
         confidence,
     )
 
 
 def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
-    """Find the least difference (forth − back) / n, of flips either way, that the score test at z does not reject."""
+    """Find the least difference (forth − back) / n, of changes either way, that the score test at z does not reject."""
     from scipy.optimize import brentq  # Slow to import, and most commands need no interval.
 
     # At both ends of the range, and where nothing is discordant, the variance vanishes at the estimate too; the
@@ -76,7 +76,7 @@ def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
 def _restricted_variance(difference: float, forth: int, back: int, n: int) -> float:
     """Variance of one pair's difference where the true one is `difference` and the rest is most likely.
 
-    The probability of a flip back is the greater root of 2n·q² + b·q + c = 0 (Tango 1998); that of a flip forth is
+    The probability of a change back is the greater root of 2n·q² + b·q + c = 0 (Tango 1998); that of a change forth is
     greater by the difference.
     """
     b = (2 * n - forth + back) * difference - forth - back

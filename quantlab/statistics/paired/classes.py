@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.classification import as_classes, top1
-from quantlab.statistics.paired import flip_bounds, mcnemar_of_loss
+from quantlab.statistics.paired.answers import loss_bounds, mcnemar_of_loss
+from quantlab.statistics.scores.classification import as_classes, changed_answers, top1
 from quantlab.types import ClassLoss
 
 __all__ = ["class_losses", "holm", "losing_classes"]
@@ -22,18 +22,20 @@ def class_losses(
 ) -> tuple[ClassLoss, ...]:
     """Compare every class that has samples, in the order of the labels; all arguments are (n,).
 
-    The bounds are those of `flip_bounds` for one class by itself. The tests are corrected by Holm for all of them, so
+    The bounds are those of `loss_bounds` for one class by itself. The tests are corrected by Holm for all of them, so
     that in a variant that loses nowhere some class is blamed at most as often as 1 − confidence.
     """
     names, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    forth = np.bincount(places[reference_right & ~candidate_right], minlength=len(names))
-    back = np.bincount(places[~reference_right & candidate_right], minlength=len(names))
+    forth, back = (
+        np.bincount(places[changed], minlength=len(names))
+        for changed in changed_answers(reference_right, candidate_right)
+    )
     p = mcnemar_of_loss(forth, back)
     corrected = holm(p)
     losses = []
     for index, label in enumerate(names):
         n, harm, help_ = int(sizes[index]), int(forth[index]), int(back[index])
-        lower, upper = flip_bounds(harm, help_, n=n, confidence=confidence)
+        lower, upper = loss_bounds(harm, help_, n=n, confidence=confidence)
         losses.append(
             ClassLoss(
                 label=int(label),
@@ -73,7 +75,7 @@ def losing_classes(
         for outputs in (reference, candidate)
     ]
     losses = class_losses(np.asarray(labels), *map(np.concatenate, right), confidence=confidence)
-    return tuple(each for each in losses if each.loses)
+    return tuple(loss for loss in losses if loss.loses)
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from quantlab.statistics.bootstrap import Resampling
-from quantlab.statistics.classes import class_losses
-from quantlab.statistics.metrics import PairedMetric, paired_loss
-from quantlab.statistics.paired import Flips
-from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
-from quantlab.statistics.spread import expected_calibration_error, spread_of
+from quantlab.statistics.paired.answers import ChangedAnswers
+from quantlab.statistics.paired.bootstrap import Resampling
+from quantlab.statistics.paired.classes import class_losses
+from quantlab.statistics.paired.metrics import PairedMetric, paired_loss
+from quantlab.statistics.paired.spread import expected_calibration_error, spread_of
+from quantlab.statistics.scores.classification import same_class
+from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 from quantlab.types import ClassLoss, Evidence, Spread, WorstSample
 
 __all__ = ["WORST_SAMPLES", "evidence", "worst_samples"]
@@ -41,15 +42,15 @@ def evidence(
     """
     losses = [paired_loss(metric, reference, candidate, resampling) for metric in metrics]
     expected, actual = reference.classes, candidate.classes
-    flips = _flips(expected, actual)
+    answers = _answers(expected, actual)
     return Evidence(
         setting=setting,
         runtime=runtime,
         n=reference.n,
         loss=losses[0] if losses else None,
         others=tuple(losses[1:]),
-        right_to_wrong=tuple(flips.right_to_wrong.tolist()) if flips else (),
-        wrong_to_right=tuple(flips.wrong_to_right.tolist()) if flips else (),
+        right_to_wrong=tuple(answers.became_wrong.tolist()) if answers else (),
+        wrong_to_right=tuple(answers.became_right.tolist()) if answers else (),
         same=_same(expected, actual),
         classes=_classes(reference, candidate, resampling.confidence),
         divergence=None if candidate.divergence is None else spread_of(candidate.divergence),
@@ -88,17 +89,16 @@ def _class_of(samples: ClassSamples | None, index: int) -> int | None:
     return None if samples is None or samples.top1[index] < 0 else int(samples.top1[index])
 
 
-def _flips(expected: ClassSamples | None, actual: ClassSamples | None) -> Flips | None:
+def _answers(expected: ClassSamples | None, actual: ClassSamples | None) -> ChangedAnswers | None:
     if expected is None or actual is None or expected.right is None or actual.right is None:
         return None
-    return Flips.of(expected.right, actual.right)
+    return ChangedAnswers.of(expected.right, actual.right)
 
 
 def _same(expected: ClassSamples | None, actual: ClassSamples | None) -> int | None:
     if expected is None or actual is None:
         return None
-    # A row with NaN has no top-1 and agrees with nothing.
-    return int(np.count_nonzero((expected.top1 == actual.top1) & (expected.top1 >= 0)))
+    return int(np.count_nonzero(same_class(expected.top1, actual.top1)))
 
 
 def _classes(reference: ReferenceSamples, candidate: CandidateSamples, confidence: float) -> tuple[ClassLoss, ...]:

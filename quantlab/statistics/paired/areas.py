@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
-from quantlab.statistics.bootstrap import Totals
-from quantlab.statistics.classification import as_classes
-from quantlab.statistics.confusion import of_rarest
-from quantlab.statistics.samples import CandidateSamples, ClassSamples, ReferenceSamples
+from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.paired.confusion import of_rarest
+from quantlab.statistics.scores.classification import as_classes
+from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 
 __all__ = ["area_under_curve"]
 

@@ -1,0 +1,66 @@
+"""What a candidate lost against the reference on the same samples, and how sure that is.
+
+```text
+evidence ─┬─ paired_loss      of a PairedMetric: ChangedAnswers (Tango), Totals or WholeSets (BCa bootstrap)
+          ├─ class_losses     each class, corrected by Holm
+          ├─ spread_of        of the divergence, and of the fall of the true class's probability
+          └─ worst_samples
+decide, missing_samples       of a loss and a margin
+```
+
+It reads `ReferenceSamples` and `CandidateSamples` of `scores`, and imports nothing from `layers`.
+"""
+
+from quantlab.statistics.paired.answers import (
+    ChangedAnswers,
+    loss_bounds,
+    mcnemar,
+    mcnemar_of_loss,
+    zero_discordance_bound,
+)
+from quantlab.statistics.paired.bootstrap import (
+    Bounds,
+    Resampling,
+    Totals,
+    WholeSets,
+    bca_interval,
+    percentile_interval,
+)
+from quantlab.statistics.paired.classes import class_losses, holm, losing_classes
+from quantlab.statistics.paired.decision import Decision, decide, fewest_samples, missing_samples, samples_needed
+from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
+from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
+from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
+
+__all__ = [
+    "PAIRED_METRICS",
+    "PERCENTILES_FROM",
+    "WORST_SAMPLES",
+    "Bounds",
+    "ChangedAnswers",
+    "Decision",
+    "PairedMetric",
+    "Resampling",
+    "Totals",
+    "WholeSets",
+    "bca_interval",
+    "class_losses",
+    "decide",
+    "default_metrics",
+    "evidence",
+    "expected_calibration_error",
+    "fewest_samples",
+    "holm",
+    "losing_classes",
+    "loss_bounds",
+    "mcnemar",
+    "mcnemar_of_loss",
+    "missing_samples",
+    "paired_loss",
+    "paired_metric",
+    "percentile_interval",
+    "samples_needed",
+    "spread_of",
+    "worst_samples",
+    "zero_discordance_bound",
+]
