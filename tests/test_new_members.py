@@ -29,6 +29,8 @@ from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget
 from quantlab_reports import RENDERINGS, VIEWS, Selection
+from quantlab_reports.views.recommendation import recommendation_table
+from quantlab_reports.views.verdict import verdict_table
 
 pytestmark = pytest.mark.starts_children
 
@@ -85,6 +87,14 @@ def test_a_format_is_read_inside(toy_study):
 def test_every_view_shows_it_in_every_rendering(view, rendering, toy_study):
     shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(), True))
     assert "toy-int8" in shown.replace("\\", "")
+
+
+@pytest.mark.parametrize("rendering", RENDERINGS)
+def test_what_is_decided_shows_it_in_every_rendering(rendering, toy_study):
+    judged = gather(toy_study.read_study(), BUDGET, name="toy", registries=WITH_TOY)
+    choice = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
+    for table in (verdict_table([judged.verdict], evidence=[judged.trials]), recommendation_table(choice)):
+        assert "toy-int8" in RENDERINGS[rendering](table).replace("\\", "")
 
 
 def test_a_format_is_judged_and_accepted(toy_study, tmp_path):

@@ -29,18 +29,21 @@ from quantlab.types import (
     Evidence,
     Judgement,
     Loss,
+    Recommendation,
     SettingVerdict,
     Spread,
     TrialEvidence,
     Verdict,
     WorstSample,
 )
-from quantlab_reports import verdict_document
+from quantlab_reports import RENDERINGS, verdict_document
 from quantlab_reports.junit import render_junit
 from quantlab_reports.markdown_text import as_text
-from quantlab_reports.moved import moved_cells
+from quantlab_reports.moved import MOVED_COLUMNS
 from quantlab_reports.pull_request import render_pull_request
 from quantlab_reports.verdict_document import flips_of, most_severe, render_verdicts
+from quantlab_reports.views.recommendation import RecommendationRow, recommendation_table
+from quantlab_reports.views.verdict import KEYS, verdict_table
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path("/study")
@@ -159,6 +162,133 @@ def test_every_report_is_text_that_can_be_written(name: str, verdicts: list[Verd
 def test_evidence_of_another_number_of_studies_is_refused(render: Any) -> None:
     with pytest.raises(ValueError, match="1 verdicts and the evidence of 2 studies; give one for each"):
         render([EVERYTHING], evidence=[[], []])
+
+
+# The verdict and the recommendation as tables, in every rendering
+
+
+def the_choice(verdict: Verdict, **changed: Any) -> Recommendation:
+    reasons = {setting.setting: setting.reason for setting in verdict.settings if setting.setting != verdict.recommended}
+    known = Recommendation(verdict, reasons, tuple(reasons)[:1], "gzipped")
+    return replace(known, **changed)
+
+
+COMMAND = "tensorflowjs_converter '--quantize_uint8=*' saved_model out"
+PROGRAM = "import tensorflow as tf\n\nprint(tf.__version__)\n"
+CHOICES = [
+    pytest.param(the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND), id="a command makes it"),
+    pytest.param(the_choice(EVERYTHING, reproduce=PROGRAM, minimum_runtime="1.14.0"), id="a program makes it"),
+    pytest.param(the_choice(WAITING), id="nothing fits yet"),
+    pytest.param(the_choice(a_verdict()), id="nothing was judged"),
+]
+
+
+@pytest.mark.parametrize("verdicts", VERDICTS)
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_every_rendering_prints_a_verdict(name: str, verdicts: list[Verdict]) -> None:
+    text = RENDERINGS[name](verdict_table(verdicts, evidence=[evidence_for(verdict)[0] for verdict in verdicts]))
+    assert text == text.rstrip("\n") == text.encode("utf-8").decode("utf-8")
+    words = set(re.findall(r"[A-Za-z]+", text.replace("\\n", " ")))
+    assert not {"nan", "inf", "None"} & words
+    names = [f"{verdict.study} {setting.setting}" for verdict in verdicts for setting in verdict.settings]
+    assert set(re.findall(r"[A-Za-z]+", " ".join(names))) <= words
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_every_rendering_prints_a_recommendation(name: str, choice: Recommendation) -> None:
+    text = RENDERINGS[name](recommendation_table(choice))
+    assert text == text.rstrip("\n") != ""
+    assert not {"nan", "inf", "None"} & set(re.findall(r"[A-Za-z]+", text))
+    for setting in choice.verdict.settings:
+        assert setting.setting in text
+
+
+def test_a_verdict_in_a_terminal() -> None:
+    warned = replace(NAMED, warnings=("the model answers at random",))
+    assert RENDERINGS["terminal"](verdict_table([warned, replace(WAITING, study="d")])) == (
+        "! digits: the model answers at random\n"
+        "digits  tfjs-uint8      FITS          loses at most 0.45 pt, allowed 0.50\n"
+        f"digits  tflite-dynamic  INCONCLUSIVE  {undecided().reason}\n"
+        "digits  tflite-int8     BREAKS        loses at least 1.13 pt, allowed 0.50\n"
+        "digits  tfjs-float16    BREAKS        failed in node-wasm: it hangs\n"
+        f"d       tflite-dynamic  INCONCLUSIVE  {undecided().reason}\n"
+        "d       tflite-int8     BREAKS        loses at least 1.13 pt, allowed 0.50\n"
+        "digits: BREAKS: 2 of 4\n"
+        "d: INCONCLUSIVE: 1 of 2"
+    )
+
+
+def test_a_verdict_in_markdown() -> None:
+    lines = RENDERINGS["markdown"](verdict_table([a_verdict(judged(fitting()), warnings=("it strays",))])).split("\n")
+    assert lines[:2] == ["- ! digits: it strays", ""]
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in (lines[2], lines[4])] == [
+        ["study", "setting", "verdict", "reason"],
+        ["digits", "tfjs-uint8", "FITS", "loses at most 0.45 pt, allowed 0.50"],
+    ]
+    assert lines[5:] == ["", "- FITS: 1 of 1; one quantized setting is enough"]
+
+
+def test_rows_of_a_verdict_are_the_judgements_of_the_document() -> None:
+    rows = json.loads(RENDERINGS["json"](verdict_table([EVERYTHING], evidence=evidence_for(EVERYTHING))))
+    (study,) = json.loads(render_verdicts([EVERYTHING], evidence=evidence_for(EVERYTHING)))["studies"]
+    assert rows == [{"study": "digits", **judgement} for judgement in study["judgements"]]
+    assert {tuple(row) for row in rows} == {KEYS}
+
+
+def test_a_recommendation_in_a_terminal() -> None:
+    choice = the_choice(
+        EVERYTHING,
+        share_of_float32=0.266,
+        front=("tfjs-uint8", "tfjs-float16"),
+        losing_classes={"tflite-int8": (ClassLoss(6, 100, 24, 3, 21.0, 13.5, 31.4, 0.95, 0.001, 0.01),)},
+        no_faster="it is no faster",
+        minimum_runtime="1.14.0",
+        reproduce=COMMAND,
+    )
+    assert RENDERINGS["terminal"](recommendation_table(choice)) == (
+        "Ship tfjs-uint8: 7.4 KB gzipped (−73 %), loses at most 0.45 pt of 97.4 (95 %, n = 1,000) in python and "
+        "node-wasm\n"
+        f"Not chosen      tflite-dynamic  {undecided().reason}\n"
+        "                tflite-int8     loses at least 1.13 pt, allowed 0.50\n"
+        "                tfjs-float16    failed in node-wasm: it hangs\n"
+        "To choose from  tfjs-uint8 7.4 KB, at most 0.45 pt · tfjs-float16 7.4 KB, at most ∞\n"
+        "Classes         tflite-int8 loses class 6 21.0 pt (24 lost, 3 gained of 100; p = 0.01, Holm)\n"
+        "Speed           it is no faster\n"
+        "Needs           TFLite 1.14.0 or newer\n"
+        "Not tested      chromium-webgl, a phone's GPU\n"
+        f"Reproduce       {COMMAND}"
+    )
+
+
+def test_a_program_is_printed_as_it_is() -> None:
+    table = recommendation_table(the_choice(EVERYTHING, reproduce=PROGRAM))
+    program = PROGRAM.rstrip("\n")
+    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}")
+    assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```")
+    assert json.loads(RENDERINGS["json"](table))[0]["reproduce"] == PROGRAM
+
+
+def test_rows_of_a_recommendation() -> None:
+    choice = the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND, front=("tfjs-uint8",))
+    rows = json.loads(RENDERINGS["json"](recommendation_table(choice)))
+    assert {tuple(row) for row in rows} == {tuple(each.name for each in fields(RecommendationRow))}
+    assert rows[0] == {
+        "study": "digits",
+        "setting": "tfjs-uint8",
+        "recommended": True,
+        "verdict": "fits",
+        "reason": "loses at most 0.45 pt, allowed 0.50",
+        "size_bytes": 7400,
+        "upper": 0.4481,
+        "on_front": True,
+        "share_of_float32": 0.266,
+        "minimum_runtime": None,
+        "no_faster": None,
+        "reproduce": COMMAND,
+    }
+    last = rows[-1]
+    assert (last["recommended"], last["on_front"], last["upper"], last["reproduce"]) == (False, False, "Infinity", None)
 
 
 # JUnit
@@ -355,8 +485,10 @@ def test_how_far_predictions_moved() -> None:
     fall = Spread(50, mean=0.001, standard_error=1e-4, maximum=0.13)
     moved = {"divergence": spread, "true_class": fall, "calibration_error": 0.011, "calibration_error_reference": 0.009}
     evidence = replace(known_of(breaking()).evidence or Evidence("", "", 0, None), **moved)
-    assert moved_cells(evidence) == ("–", "1e−05", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011")
-    assert moved_cells(replace(evidence, divergence=None)) is None
+    told = ["–", "1e−05", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011"]
+    assert [column.cell(evidence) for column in MOVED_COLUMNS] == told
+    same = replace(evidence, divergence=None, true_class=None, calibration_error=None)
+    assert {column.cell(same) for column in MOVED_COLUMNS} == {"–"}
 
 
 def row_of(judgement: Judgement, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def accept(
     With settings named these are accepted whatever they lose; with none, those that fit.
     """
     from quantlab.gate import accepted_figures, write_lock
-    from quantlab_reports.verdict_text import render_verdicts_text
+    from quantlab_reports import RENDERINGS
+    from quantlab_reports.views.verdict import verdict_table
 
     asked = budget.read(study, setting)
     judged = [judged_of(folder, asked) for folder in folders_of(asked)]
@@ -39,7 +40,7 @@ def accept(
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
-    print(render_verdicts_text([each.verdict for each in judged]))
+    print(RENDERINGS["terminal"](verdict_table([each.verdict for each in judged])))
     print(f"Accepted in '{lock}': {', '.join(name for each in names for name in each)}", file=sys.stderr)
     return OK
 

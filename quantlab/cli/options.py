@@ -1,5 +1,6 @@
 """Options of more than one command, and the groups that they come in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +14,11 @@ from quantlab.errors import UsageError
 if TYPE_CHECKING:
     from quantlab.models import ModelOptions
     from quantlab.types import Preprocessing
+    from quantlab_reports import Table
 
 __all__ = [
     "Config",
+    "Format",
     "ImageOptions",
     "InsideOptions",
     "Model",
@@ -25,6 +28,7 @@ __all__ = [
     "Settings",
     "StudyFolder",
     "TimeLimit",
+    "rendering_of",
     "words",
 ]
 
@@ -45,6 +49,7 @@ Runtimes = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Of every draw.")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
 Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
+Format = Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")]
 StudyFolder = Annotated[
     Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
 ]
@@ -144,3 +149,17 @@ def _layer_samples(text: str) -> int | None:
 def words(text: str | None) -> tuple[str, ...] | None:
     """The parts of a comma-separated option."""
     return None if text is None else tuple(text.split(","))
+
+
+def rendering_of(name: str) -> "Callable[[Table], str]":
+    """The rendering that `--format` names.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    from quantlab.names import nearest
+    from quantlab_reports import RENDERINGS
+
+    if name not in RENDERINGS:
+        raise UsageError(f"there is no format '{name}'; {nearest(name, RENDERINGS)}")
+    return RENDERINGS[name]

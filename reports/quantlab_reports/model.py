@@ -42,6 +42,10 @@ class Table:
     """Lines before the table, warnings first."""
     below: tuple[str, ...] = ()
     """Lines behind it: where the figures come from, and how to read them."""
+    code: tuple[str, ...] = ()
+    """Lines of a program at the very end, which are copied and so printed as they are."""
+    headed: bool = True
+    """Whether plain text needs headings; without them its rows read as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +150,6 @@ def plain(value: Any) -> Any:
         return json_number(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()  # a file's name may hold bytes that are no text
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

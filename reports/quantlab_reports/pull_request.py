@@ -1,9 +1,10 @@
 """Verdicts as GitHub's Markdown, fit for a comment on a pull request."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
+from typing import Any
 
 from quantlab.gate import TARGETS, rounded_down, rounded_up, size
 from quantlab.types import (
@@ -16,11 +17,11 @@ from quantlab.types import (
     SettingVerdict,
     TrialEvidence,
     Verdict,
-    WorstSample,
 )
 from quantlab_reports.figures import EMPTY
-from quantlab_reports.markdown_text import as_text, table
-from quantlab_reports.moved import MOVED_HEADINGS, moved_cells
+from quantlab_reports.markdown_text import as_text, comment_table, unbroken
+from quantlab_reports.model import Column, table_of
+from quantlab_reports.moved import MOVED_COLUMNS
 from quantlab_reports.verdict_document import evidence_of, flips_of, most_severe, with_evidence
 
 __all__ = ["render_pull_request"]
@@ -54,7 +55,13 @@ class Row:
     @property
     def runtimes(self) -> str:
         """All of them."""
-        return as_text(", ".join(each.runtime for each in self.judgements)) or EMPTY
+        return as_text(", ".join(judgement.runtime for judgement in self.judgements)) or EMPTY
+
+    @property
+    def losing_classes(self) -> list[ClassLoss]:
+        """Those that surely lose, the surest first."""
+        classes = self.evidence.classes if self.evidence else ()
+        return sorted((lost for lost in classes if lost.loses), key=lambda lost: lost.p_holm)
 
 
 def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
@@ -69,11 +76,11 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
     """
     rows = [row for verdict, trials in with_evidence(verdicts, evidence) for row in _rows(verdict, trials)]
     several = len(verdicts) > 1
-    told = [_heading(verdicts), *(_summary(each, several=several) for each in verdicts)]
-    columns = [each for each in _COLUMNS if several or each.heading != "study"]
-    told.append(table([each.heading for each in columns], [[each.cell(row) for each in columns] for row in rows]))
+    told = [_heading(verdicts), *(_summary(verdict, several=several) for verdict in verdicts)]
+    columns = [column for column in _COLUMNS if several or column.heading != "study"]
+    told.append(comment_table(table_of(columns, rows)))
     sections = [part(rows, several=several) for part in (_reasons, _classes, _moved, _worst)]
-    return _within_a_comment(told, [each for each in sections if each], _footer(verdicts, rows))
+    return _within_a_comment(told, [section for section in sections if section], _footer(verdicts, rows))
 
 
 def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str) -> str:
@@ -92,12 +99,11 @@ def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
     for setting in verdict.settings:
         groups: dict[tuple[str, ...], list[Judgement]] = {}
         for judgement in setting.judgements:
-            known = evidence_of(judgement, trials)
-            row = Row(verdict, setting, (judgement,), known)
+            row = Row(verdict, setting, (judgement,), evidence_of(judgement, trials))
             shown = tuple(column.cell(row) for column in _COLUMNS if column.heading != "runtime")
-            lost = tuple(_class_cells(each) for each in known.classes if each.loses) if known else ()
-            groups.setdefault((*shown, _reason(judgement), repr(lost)), []).append(judgement)
-        rows += [Row(verdict, setting, tuple(each), evidence_of(each[0], trials)) for each in groups.values()]
+            lost = [column.cell(lost) for lost in row.losing_classes for column in _CLASS_COLUMNS]
+            groups.setdefault((*shown, _reason(judgement), *lost), []).append(judgement)
+        rows += [Row(verdict, setting, tuple(alike), evidence_of(alike[0], trials)) for alike in groups.values()]
     return rows
 
 
@@ -153,14 +159,6 @@ def _allowed_in_words(budget: Budget) -> str:
 
 
 # The table
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What stands above a column, and the text of its cells, which is Markdown."""
-
-    heading: str
-    cell: Callable[[Row], str]
 
 
 def _loss_cell(row: Row) -> str:
@@ -221,15 +219,16 @@ def _flips_cell(row: Row) -> str:
 
 
 _COLUMNS = (
-    Column("study", lambda row: as_text(row.study.study)),
-    Column("setting", lambda row: as_text(row.setting.setting)),
-    Column("runtime", lambda row: row.runtimes),
+    Column("study", lambda row: as_text(row.study.study), numeric=False),
+    Column("setting", lambda row: as_text(row.setting.setting), numeric=False),
+    Column("runtime", lambda row: row.runtimes, numeric=False),
     Column("size", lambda row: EMPTY if row.setting.size_bytes is None else size(row.setting.size_bytes)),
     Column("loss", _loss_cell),
     Column("allowed", _margin_cell),
     Column("flips −/+", _flips_cell),
-    Column("verdict", lambda row: f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"),
+    Column("verdict", lambda row: unbroken(f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"), numeric=False),
 )
+"""Of a `Row`; texts are Markdown."""
 
 
 # Below the table
@@ -256,29 +255,24 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
     return "\n".join(["**Why**", "", *lines]) if lines else ""
 
 
-def _class_cells(lost: ClassLoss) -> tuple[str, ...]:
-    return (
-        str(lost.label),
-        f"{lost.n:,}",
-        f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}",
-        f"{_points(lost.loss)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt",
-        f"{lost.p_holm:.2g}",
-    )
+_CLASS_COLUMNS = (
+    Column("class", lambda lost: str(lost.label)),
+    Column("samples", lambda lost: f"{lost.n:,}"),
+    Column("flips −/+", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
+    Column("loss", lambda lost: f"{_points(lost.loss)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
+    Column("p (Holm)", lambda lost: f"{lost.p_holm:.2g}"),
+)
+"""Of a `ClassLoss`."""
 
 
 def _classes(rows: Sequence[Row], *, several: bool) -> str:
-    losing = [
-        (row, sorted((each for each in row.evidence.classes if each.loses), key=lambda each: each.p_holm))
-        for row in rows
-        if row.evidence
-    ]
-    if not any(classes for _, classes in losing):
+    losing = [(row, row.losing_classes) for row in rows if row.losing_classes]
+    if not losing:
         return ""
-    headings = ("setting", "runtime", "class", "samples", "flips −/+", "loss", "p (Holm)")
-    cells = [
-        (_name(row, several=several), row.runtimes, *_class_cells(each))
+    details = [
+        _Detail(_name(row, several=several), row.runtimes, lost)
         for row, classes in losing
-        for each in classes[:_CLASSES_SHOWN]
+        for lost in classes[:_CLASSES_SHOWN]
     ]
     beyond = [
         f"{len(classes) - _CLASSES_SHOWN} more classes of {_name(row, several=several)} lose."
@@ -286,44 +280,73 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
         if len(classes) > _CLASSES_SHOWN
     ]
     title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
-    return "\n\n".join([title, table(headings, cells), *beyond])
+    return "\n\n".join([title, _details_table(_CLASS_COLUMNS, details), *beyond])
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """A class, a sample or the evidence of a row, and how the row is named in Markdown."""
+
+    setting: str
+    runtime: str
+    value: Any
+
+
+def _details_table(columns: Sequence[Column], details: Sequence[_Detail]) -> str:
+    """Whose details they are, and columns of their values."""
+    names = (
+        Column("setting", lambda detail: detail.setting, numeric=False),
+        Column("runtime", lambda detail: detail.runtime, numeric=False),
+    )
+    return comment_table(table_of([*names, *map(_of_value, columns)], details))
+
+
+def _of_value(column: Column) -> Column:
+    return replace(column, cell=lambda detail: column.cell(detail.value))
 
 
 def _moved(rows: Sequence[Row], *, several: bool) -> str:
-    cells = [
-        (_name(row, several=several), row.runtimes, *moved)
+    details = [
+        _Detail(_name(row, several=several), row.runtimes, row.evidence)
         for row in rows
-        if row.setting.quantized and row.evidence and (moved := moved_cells(row.evidence)) is not None
+        if row.setting.quantized and row.evidence and row.evidence.divergence is not None
     ]
-    if not cells:
-        return ""
     told = "How far predictions moved: divergence, the true class's probability, calibration before and after"
-    shown = table(("setting", "runtime", *MOVED_HEADINGS), cells)
-    return f"<details>\n<summary>{told}</summary>\n\n{shown}\n\n</details>"
+    return _folded(told, _details_table(MOVED_COLUMNS, details))
+
+
+_SAMPLE_COLUMNS = (
+    Column("sample", lambda sample: str(sample.index)),
+    Column("label", lambda sample: _class(sample.label)),
+    Column("model says", lambda sample: _class(sample.reference_class)),
+    Column("variant says", lambda sample: _class(sample.candidate_class)),
+    Column("KL, nats", lambda sample: EMPTY if sample.divergence is None else _nearest(sample.divergence)),
+    Column("largest difference", lambda sample: _nearest(sample.max_abs)),
+)
+"""Of a `WorstSample`."""
+
+
+def _class(label: int | None) -> str:
+    return EMPTY if label is None else str(label)
+
+
+def _nearest(value: float) -> str:
+    return _outward(value, ROUND_HALF_EVEN)
 
 
 def _worst(rows: Sequence[Row], *, several: bool) -> str:
-    shown = [row for row in rows if row.setting.quantized and row.evidence and row.evidence.worst]
-    cells = [
-        (_name(row, several=several), as_text(row.first.runtime), *_sample_cells(each))
-        for row in shown
-        for each in (row.evidence.worst[:_WORST_SHOWN] if row.evidence else ())
+    details = [
+        _Detail(_name(row, several=several), as_text(row.first.runtime), sample)
+        for row in rows
+        if row.setting.quantized and row.evidence
+        for sample in row.evidence.worst[:_WORST_SHOWN]
     ]
-    if not cells:
-        return ""
-    headings = ("setting", "runtime", "sample", "label", "model says", "variant says", "KL, nats", "largest difference")
     told = f"The samples on which each variant strays most: {_WORST_SHOWN} each, by index from 0"
-    return f"<details>\n<summary>{told}</summary>\n\n{table(headings, cells)}\n\n</details>"
+    return _folded(told, _details_table(_SAMPLE_COLUMNS, details))
 
 
-def _sample_cells(sample: WorstSample) -> tuple[str, ...]:
-    classes = (sample.label, sample.reference_class, sample.candidate_class)
-    return (
-        str(sample.index),
-        *(EMPTY if each is None else str(each) for each in classes),
-        EMPTY if sample.divergence is None else _outward(sample.divergence, ROUND_HALF_EVEN),
-        _outward(sample.max_abs, ROUND_HALF_EVEN),
-    )
+def _folded(summary: str, table: str) -> str:
+    return f"<details>\n<summary>{summary}</summary>\n\n{table}\n\n</details>" if table else ""
 
 
 # How to read it
