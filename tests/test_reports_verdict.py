@@ -168,7 +168,9 @@ def test_evidence_of_another_number_of_studies_is_refused(render: Any) -> None:
 
 
 def the_choice(verdict: Verdict, **changed: Any) -> Recommendation:
-    reasons = {setting.setting: setting.reason for setting in verdict.settings if setting.setting != verdict.recommended}
+    reasons = {
+        setting.setting: setting.reason for setting in verdict.settings if setting.setting != verdict.recommended
+    }
     known = Recommendation(verdict, reasons, tuple(reasons)[:1], "gzipped")
     return replace(known, **changed)
 
@@ -485,7 +487,7 @@ def test_how_far_predictions_moved() -> None:
     fall = Spread(50, mean=0.001, standard_error=1e-4, maximum=0.13)
     moved = {"divergence": spread, "true_class": fall, "calibration_error": 0.011, "calibration_error_reference": 0.009}
     evidence = replace(known_of(breaking()).evidence or Evidence("", "", 0, None), **moved)
-    told = ["–", "1e−05", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011"]
+    told = ["–", "1e−5", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011"]
     assert [column.cell(evidence) for column in MOVED_COLUMNS] == told
     same = replace(evidence, divergence=None, true_class=None, calibration_error=None)
     assert {column.cell(same) for column in MOVED_COLUMNS} == {"–"}

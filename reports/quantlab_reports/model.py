@@ -92,12 +92,12 @@ class RowView:
         Raises:
             UsageError: If the order is none of the view's, or a setting or runtime none of the rows'.
         """
-        found = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
+        chosen = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
         if selection.sort is not None:
             if selection.sort not in self.sorts:
                 raise UsageError(f"there is no order '{selection.sort}'; there are {', '.join(self.sorts)}")
-            found.sort(key=self.sorts[selection.sort])
-        return found
+            chosen.sort(key=self.sorts[selection.sort])
+        return chosen
 
 
 def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:

@@ -18,7 +18,7 @@ from quantlab.types import (
     TrialEvidence,
     Verdict,
 )
-from quantlab_reports.figures import EMPTY
+from quantlab_reports.figures import EMPTY, fixed, number, special, true_minus
 from quantlab_reports.markdown_text import as_text, comment_table, unbroken
 from quantlab_reports.model import Column, table_of
 from quantlab_reports.moved import MOVED_COLUMNS
@@ -112,7 +112,7 @@ def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
 
 def _heading(verdicts: Sequence[Verdict]) -> str:
     outcome = most_severe(verdicts)
-    same = sum(each.outcome == outcome for each in verdicts)
+    same = sum(verdict.outcome == outcome for verdict in verdicts)
     words = {
         "fits": "fits the budget" if same == 1 else "fit the budget",
         "breaks": "breaks the budget" if same == 1 else "break the budget",
@@ -169,18 +169,9 @@ def _loss_cell(row: Row) -> str:
     if loss.unit == "pt":
         lower = rounded_down(loss.lower, -math.inf if margin is None else margin)
         upper = rounded_up(loss.upper, math.inf if margin is None else margin)
-        return f"{_points(loss.loss)} [{lower}, {upper}] pt"
+        return f"{fixed(loss.loss, 2)} [{lower}, {upper}] pt"
     lower, upper = _outward(loss.lower, ROUND_FLOOR, margin), _outward(loss.upper, ROUND_CEILING, margin)
     return f"{_outward(loss.loss, ROUND_HALF_EVEN)} [{lower}, {upper}] {as_text(loss.metric)}"
-
-
-def _points(value: float) -> str:
-    """An estimate with two decimals and a true minus.
-
-    >>> _points(-0.0513), _points(-0.001), _points(float("nan"))
-    ('−0.05', '0.00', 'NaN')
-    """
-    return _sign(f"{round(value, 2) + 0.0:.2f}") if math.isfinite(value) else _no_number(value)
 
 
 def _outward(value: float, rounding: str, margin: float | None = None) -> str:
@@ -189,21 +180,13 @@ def _outward(value: float, rounding: str, margin: float | None = None) -> str:
     >>> _outward(0.012341, ROUND_CEILING), _outward(0.49961, ROUND_CEILING, 0.5), _outward(-0.0001, ROUND_FLOOR)
     ('0.0124', '0.4997', '−0.0001')
     """
-    if not math.isfinite(value):
-        return _no_number(value)
+    if (text := special(value)) is not None:
+        return text
     for digits in range(3, 10):
         shown = float(Context(prec=digits, rounding=rounding).create_decimal(repr(value)))
         if margin is None or (shown < margin, shown > margin) == (value < margin, value > margin):
             break
-    return _sign(f"{shown + 0.0:.{digits}g}")
-
-
-def _no_number(value: float) -> str:
-    return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
-
-
-def _sign(text: str) -> str:
-    return text.replace("-", "−")
+    return true_minus(f"{shown + 0.0:.{digits}g}")
 
 
 def _margin_cell(row: Row) -> str:
@@ -247,7 +230,7 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
     """What does not fit first; runtimes are named where a setting has a row for each."""
     order: list[Outcome] = ["breaks", "inconclusive", "fits"]
     alike: dict[tuple[Outcome, str], list[str]] = {}
-    for row in sorted(rows, key=lambda each: order.index(each.first.outcome)):
+    for row in sorted(rows, key=lambda row: order.index(row.first.outcome)):
         parted = len(row.judgements) < len(row.setting.judgements)
         name = f"**{_name(row, several=several)}**" + (f" in {row.runtimes}" if parted else "")
         alike.setdefault((row.first.outcome, _reason(row.first)), []).append(name)
@@ -259,8 +242,8 @@ _CLASS_COLUMNS = (
     Column("class", lambda lost: str(lost.label)),
     Column("samples", lambda lost: f"{lost.n:,}"),
     Column("flips −/+", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
-    Column("loss", lambda lost: f"{_points(lost.loss)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
-    Column("p (Holm)", lambda lost: f"{lost.p_holm:.2g}"),
+    Column("loss", lambda lost: f"{fixed(lost.loss, 2)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
+    Column("p (Holm)", lambda lost: number(lost.p_holm, 2)),
 )
 """Of a `ClassLoss`."""
 
@@ -355,17 +338,17 @@ def _folded(summary: str, table: str) -> str:
 def _footer(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
     losses = [row.first.loss for row in rows if row.first.loss]
     lines = [*_sample_counts(verdicts), *_confidence_in_words(losses)]
-    words = {word for each in verdicts if (word := _size_word(each.budget))}
+    words = {word for verdict in verdicts if (word := _size_word(verdict.budget))}
     lines += [f"Size is {' or '.join(sorted(words))}."] if words else []
-    untested = {text: None for each in verdicts for text in each.untested}
+    untested = {text: None for verdict in verdicts for text in verdict.untested}
     lines += [f"Not tested: {as_text(', '.join(untested))}."] if untested else []
     return f"<sub>{' '.join(lines)}</sub>" if lines else ""
 
 
 def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
     counts = {
-        each.study: max((judgement.n for setting in each.settings for judgement in setting.judgements), default=0)
-        for each in verdicts
+        verdict.study: max((judgement.n for setting in verdict.settings for judgement in setting.judgements), default=0)
+        for verdict in verdicts
     }
     if len(verdicts) == 1:
         return [f"n = {next(iter(counts.values())):,} samples."]
@@ -375,11 +358,11 @@ def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
 def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
     if not losses:
         return []
-    sure = {f"{100 * each.confidence:g} %": f"{100 * each.interval_confidence:g} %" for each in losses}
+    sure = {f"{100 * loss.confidence:g} %": f"{100 * loss.interval_confidence:g} %" for loss in losses}
     one, two = " or ".join(sure), " or ".join(sure.values())
     lines = [f"The bound that decides is one-sided at {one}; the interval shown is the matching two-sided {two}."]
-    metrics = {f"{as_text(each.metric)} ({'points' if each.unit == 'pt' else 'its own unit'})" for each in losses}
+    metrics = {f"{as_text(loss.metric)} ({'points' if loss.unit == 'pt' else 'its own unit'})" for loss in losses}
     lines.append(f"loss: what {' or '.join(sorted(metrics))} lost against the model; positive is worse.")
-    if any(each.discordant is not None for each in losses):
+    if any(loss.discordant is not None for loss in losses):
         lines.append("flips −/+: samples that went from right to wrong, and from wrong to right.")
     return lines

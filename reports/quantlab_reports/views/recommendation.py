@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 from quantlab.gate import decimals_of, rounded_up, size
 from quantlab.types import ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
+from quantlab_reports.figures import number, true_minus
 from quantlab_reports.model import Column, Table, plain, table_of
 
 __all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
@@ -120,10 +121,13 @@ _COLUMNS = (
 
 
 def _ship(chosen: Recommendation, setting: SettingVerdict) -> str:
-    share = "" if chosen.share_of_float32 is None else f" ({100 * (chosen.share_of_float32 - 1):+.0f} %)"
+    share = "" if chosen.share_of_float32 is None else _change(chosen.share_of_float32)
     weight = f"{size(setting.size_bytes)} {chosen.size_word}{share}" if setting.size_bytes else ""
-    weight = weight.replace("-", "−")
     return f"Ship {setting.setting}: {', '.join(part for part in (weight, _loss(setting)) if part)}"
+
+
+def _change(share: float) -> str:
+    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} %)"
 
 
 def _loss(setting: SettingVerdict) -> str:
@@ -171,7 +175,7 @@ def _point(setting: SettingVerdict) -> str:
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
     texts = [
         f"class {lost.label} {lost.loss:.1f} pt ({lost.right_to_wrong} lost, {lost.wrong_to_right} gained of "
-        f"{lost.n:,}; p = {lost.p_holm:.2g}, Holm)"
+        f"{lost.n:,}; p = {number(lost.p_holm, 2)}, Holm)"
         for lost in classes
     ]
     return f"{name} loses {', '.join(texts)}"

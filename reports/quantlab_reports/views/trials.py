@@ -77,7 +77,7 @@ def _checks(study: Study) -> list[str]:
 
 def _parity_mark(name: str, verdict: str, detail: str) -> str:
     if verdict == "ok":
-        return f"✓ float parity {name}: largest difference {detail}"
+        return f"✓ float parity {name}: largest difference {number(float(detail), 2)}"
     return f"✗ float parity {name} {verdict}: {detail}"
 
 
