@@ -30,7 +30,7 @@ class Registries:
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting of every format."""
-        return {setting.name: setting for each in self.formats.values() for setting in each.settings}
+        return {setting.name: setting for format_ in self.formats.values() for setting in format_.settings}
 
     @property
     def python(self) -> Runtime:
@@ -39,7 +39,7 @@ class Registries:
 
     def format_of_model(self, kind: str) -> Format | None:
         """The format of a kind of model that is an artifact already; None for one that TensorFlow opens."""
-        return next((each for each in self.formats.values() if each.as_model == kind), None)
+        return next((format_ for format_ in self.formats.values() if format_.as_model == kind), None)
 
     def takes(self, setting: Setting, kind: str) -> bool:
         """Whether a setting can be made from a kind of model."""

@@ -26,7 +26,7 @@ class Check:
 
     name: str
     works: bool
-    found: str
+    detail: str
     """What there is, or what is wrong and the command that mends it."""
     optional: bool = False
     """Whether only runtimes that are not used by default need it."""
@@ -49,7 +49,10 @@ def examine() -> list[Check]:
 def _programs() -> list[Check]:
     return [
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
-        *(_check(f"{label} in Node.js", functools.partial(_environment, each)) for label, each in _BUNDLED.items()),
+        *(
+            _check(f"{label} in Node.js", functools.partial(_environment, format_))
+            for label, format_ in _BUNDLED.items()
+        ),
         replace(_check("node-native", lambda: str(find_addon())), optional=True),
         replace(_check("Chromium, for chromium-*", _browser), optional=True),
     ]
@@ -86,9 +89,9 @@ for name in sys.argv[1:]:
 
 def _check(name: str, find: Callable[[], str]) -> Check:
     try:
-        return Check(name, works=True, found=find())
+        return Check(name, works=True, detail=find())
     except QuantlabError as error:
-        return Check(name, works=False, found=str(error))
+        return Check(name, works=False, detail=str(error))
 
 
 def build_runtime(name: str) -> str:
@@ -138,13 +141,15 @@ def _said(output: str) -> Iterator[tuple[str, str | None]]:
 
 def _installed(package: str, failure: str | None) -> str:
     try:
-        found = version(package)
+        installed = version(package)
     except PackageNotFoundError as error:
         raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
     if failure is not None:
         reason = failure.splitlines()[0][:200]
-        raise QuantlabError(f"{found} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it")
-    return found
+        raise QuantlabError(
+            f"{installed} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it"
+        )
+    return installed
 
 
 _BUNDLED: dict[str, Format] = {}
@@ -159,14 +164,14 @@ def _environment(format_: Format) -> str:
 
 
 def _browser() -> str:
-    program, found = browser.find_browser()
-    return f"{found}, {program}; sandbox {browser.environment(next(iter(FORMATS.values())))['sandbox']}"
+    program, browser_version = browser.find_browser()
+    return f"{browser_version}, {program}; sandbox {browser.environment(next(iter(FORMATS.values())))['sandbox']}"
 
 
 def report(checks: list[Check]) -> str:
     """A line a check."""
     width = max(len(check.name) for check in checks)
-    lines = [f"{_mark(check)} {check.name:{width}}  {check.found}" for check in checks]
+    lines = [f"{_mark(check)} {check.name:{width}}  {check.detail}" for check in checks]
     broken = sum(not check.works and not check.optional for check in checks)
     return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
 

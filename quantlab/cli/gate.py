@@ -54,10 +54,10 @@ def gate(
     if artifact is not None and len(folders) > 1:
         raise UsageError(f"--artifact is of one study and {listed(folders)} are asked for; name that study")
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
-    verdicts = [each.verdict if accepted is None else compare_with_lock(each, accepted) for each in judged]
-    print(render(verdict_table(verdicts, evidence=[each.trials for each in judged])))
+    verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
+    print(render(verdict_table(verdicts, evidence=[decided.trials for decided in judged])))
     if accepted is not None:
-        for text in (text for each in judged for text in changed_artifacts(each, accepted)):
+        for text in (text for decided in judged for text in changed_artifacts(decided, accepted)):
             print(f"! {text}", file=sys.stderr)
     _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
     return _status(verdicts, allowed)
@@ -106,7 +106,7 @@ def _write_reports(
     from quantlab_reports.pull_request import render_pull_request
     from quantlab_reports.verdict_document import render_verdicts
 
-    evidence = [each.trials for each in judged]
+    evidence = [decided.trials for decided in judged]
     if path := files["junit"]:
         _write(path, render_junit(verdicts, undecided=undecided))
     if path := files["json"]:

@@ -19,15 +19,15 @@ def _text() -> str:
     from quantlab.runtimes import RUNTIMES
     from quantlab.settings import SETTINGS
 
-    settings = [(_star(each.default), each.name, each.description) for each in SETTINGS.values()]
+    settings = [(_star(setting.default), setting.name, setting.description) for setting in SETTINGS.values()]
     runtimes = [
         (
-            _star(each.default),
-            each.name,
-            each.description,
-            ", ".join(name for name, one in FORMATS.items() if each.runs(one)),
+            _star(runtime.default),
+            runtime.name,
+            runtime.description,
+            ", ".join(name for name, format_ in FORMATS.items() if runtime.runs(format_)),
         )
-        for each in RUNTIMES.values()
+        for runtime in RUNTIMES.values()
     ]
     return "\n".join(
         [
