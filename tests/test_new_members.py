@@ -28,8 +28,10 @@ from quantlab.statistics.paired import Flips
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget
-from quantlab_reports import RENDERINGS, VIEWS, Selection
+from quantlab_reports import RENDERINGS, VIEWS, Reports, Selection
+from quantlab_reports.model import Column, table_of
 from quantlab_reports.views.recommendation import recommendation_table
+from quantlab_reports.views.registry import View
 from quantlab_reports.views.verdict import verdict_table
 
 pytestmark = pytest.mark.starts_children
@@ -85,8 +87,40 @@ def test_a_format_is_read_inside(toy_study):
     "view", [each for each in VIEWS if each != "runtimes"]
 )  # which is of two: see `test_a_runtime`
 def test_every_view_shows_it_in_every_rendering(view, rendering, toy_study):
-    shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(), True))
+    shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(wide=True), WITH_TOY.formats))
     assert "toy-int8" in shown.replace("\\", "")
+
+
+def test_a_format_that_takes_one_sample_a_call_is_told_below_the_table(toy_study):
+    alone = replace(toy_format.FORMAT, alone="toy")
+    reports = Reports(formats={**WITH_TOY.formats, "toy": alone})
+    below = reports.show(toy_study, "table", "terminal", Selection())
+    assert "; batches of 32 (toy files: 1)\n" in below
+    assert "; batches of 32\n" in Reports(formats=WITH_TOY.formats).show(toy_study, "table", "terminal", Selection())
+
+
+@pytest.mark.parametrize("rendering", [*RENDERINGS, "words"])
+def test_a_view_and_a_rendering(rendering, toy_study):
+    """A view is printed by every rendering there is, and a rendering prints every view."""
+
+    def table(store, selection, formats):
+        rows = store.read_study().trials[: selection.top]
+        columns = (
+            Column("name", lambda trial: trial.setting, numeric=False),
+            Column("of", lambda _: str(len(formats))),
+        )
+        return table_of(columns, rows, keys=["name"], records=[{"name": trial.setting} for trial in rows])
+
+    reports = Reports(
+        views={**VIEWS, "names": View(table)},
+        renderings={**RENDERINGS, "words": lambda table: " ".join(cell for row in table.cells for cell in row)},
+    )
+    shown = reports.show(toy_study, "names", rendering, Selection(top=1))
+    assert "toy-float32" in shown
+    assert "toy-int8" not in shown
+    assert "toy-int8" in reports.show(toy_study, "table", rendering, Selection()).replace("\\", "")
+    with pytest.raises(UsageError, match=r"there is no view 'name'; did you mean 'names'\?"):
+        reports.show(toy_study, "name", rendering, Selection())
 
 
 @pytest.mark.parametrize("rendering", RENDERINGS)
@@ -152,7 +186,9 @@ def test_a_runtime(one_dense, tmp_path):
     assert (there.ran_on, there.max_abs_from_python, there.notes) == ("toy-host", 0, ("seen by a toy",))
     assert there.scores == next(each.scores for each in study.trials if each.runtime == "python")
     for render in RENDERINGS.values():
-        assert "toy-host" in render(VIEWS["runtimes"].table(Store(options.out), Selection(), True)).replace("\\", "")
+        assert "toy-host" in render(
+            VIEWS["runtimes"].table(Store(options.out), Selection(wide=True), WITH_TOY.formats)
+        ).replace("\\", "")
 
 
 def test_a_metric(one_dense, tmp_path, monkeypatch):

@@ -32,12 +32,12 @@ class Check:
     """Whether only runtimes that are not used by default need it."""
 
 
-def examine() -> list[Check]:
+def examine(formats: Mapping[str, Format] = FORMATS) -> list[Check]:
     """Try everything that a study needs; some seconds, since TensorFlow is imported."""
     with ThreadPoolExecutor(len(_LIBRARIES)) as pool:
         failures = [pool.submit(failures_of, modules) for modules in _LIBRARIES]
         python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))
-        programs = _programs()
+        programs = _programs(formats)
     imports = [
         _check(f"import {module}", functools.partial(_installed, package, failed.result().get(module)))
         for modules, failed in zip(_LIBRARIES, failures, strict=True)
@@ -46,15 +46,15 @@ def examine() -> list[Check]:
     return [python, *imports, *programs]
 
 
-def _programs() -> list[Check]:
+def _programs(formats: Mapping[str, Format]) -> list[Check]:
     return [
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
         *(
             _check(f"{label} in Node.js", functools.partial(_environment, format_))
-            for label, format_ in _BUNDLED.items()
+            for label, format_ in _bundled(formats).items()
         ),
         replace(_check("node-native", lambda: str(find_addon())), optional=True),
-        replace(_check("Chromium, for chromium-*", _browser), optional=True),
+        replace(_check("Chromium, for chromium-*", functools.partial(_browser, formats)), optional=True),
     ]
 
 
@@ -152,20 +152,22 @@ def _installed(package: str, failure: str | None) -> str:
     return installed
 
 
-_BUNDLED: dict[str, Format] = {}
-"""Library of the bundle → the first format that it runs."""
-for _format in FORMATS.values():
-    if _format.javascript is not None:
-        _BUNDLED.setdefault(_format.javascript.label, _format)
+def _bundled(formats: Mapping[str, Format]) -> dict[str, Format]:
+    """Library of the bundle → the first format that it runs."""
+    bundled: dict[str, Format] = {}
+    for format_ in formats.values():
+        if format_.javascript is not None:
+            bundled.setdefault(format_.javascript.label, format_)
+    return bundled
 
 
 def _environment(format_: Format) -> str:
     return ", ".join(f"{name} {text}" for name, text in node.environment(format_).items())
 
 
-def _browser() -> str:
+def _browser(formats: Mapping[str, Format]) -> str:
     program, browser_version = browser.find_browser()
-    return f"{browser_version}, {program}; sandbox {browser.environment(next(iter(FORMATS.values())))['sandbox']}"
+    return f"{browser_version}, {program}; sandbox {browser.environment(next(iter(formats.values())))['sandbox']}"
 
 
 def report(checks: list[Check]) -> str:

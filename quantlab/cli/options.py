@@ -157,9 +157,6 @@ def rendering_of(name: str) -> "Callable[[Table], str]":
     Raises:
         UsageError: If there is none of that name.
     """
-    from quantlab.names import nearest
-    from quantlab_reports import RENDERINGS
+    from quantlab_reports import Reports
 
-    if name not in RENDERINGS:
-        raise UsageError(f"there is no format '{name}'; {nearest(name, RENDERINGS)}")
-    return RENDERINGS[name]
+    return Reports().rendering(name)

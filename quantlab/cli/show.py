@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import Format, StudyFolder, rendering_of
-from quantlab.errors import UsageError
+from quantlab.cli.options import Format, StudyFolder
 
 __all__ = ["show"]
 
@@ -39,16 +38,15 @@ def show(
     Nothing is run: costs, differences between runtimes, layers, weights, ops and the split of the loss were found by
     analyze.
     """
-    from quantlab.names import nearest
     from quantlab.store import Store, find_latest
-    from quantlab_reports import VIEWS, Selection
+    from quantlab_reports import Reports, Selection
 
-    render = rendering_of(format)
-    if what not in VIEWS:
-        if study is not None:
-            raise UsageError(f"there is no view '{what}'; {nearest(what, VIEWS)}")
-        what, study = next(iter(VIEWS)), Path(what)
+    reports = Reports()
+    reports.rendering(format)  # names first: they cost nothing
+    if what not in reports.views and study is None:
+        what, study = next(iter(reports.views)), Path(what)
+    reports.view(what)
     store = Store(study or find_latest(Path()))
     store.read_study()  # whose absence or fault is told before a view's
-    print(render(VIEWS[what].table(store, Selection(setting, runtime, sort, top), wide)))
+    print(reports.show(store, what, format, Selection(setting, runtime, sort, top, wide)))
     return OK

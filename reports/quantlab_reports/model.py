@@ -50,13 +50,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows are shown, and in which order."""
+    """Which rows are shown, in which order, and how much of each."""
 
     setting: str | None = None
     runtime: str | None = None
     sort: str | None = None
     """A key of the view's `sorts`; None is the view's own order."""
     top: int | None = None
+    wide: bool = False
+    """Whether people are shown every figure; of the trials alone."""
 
 
 @dataclass(frozen=True, slots=True)
