@@ -335,7 +335,7 @@ def test_one_byte_in_a_shard_is_refused_with_both_hashes(place, capsys):
 
 def test_an_artifact_among_settings_by_a_glob(place, capsys):
     folder = place / "digits.study"
-    variant = next(each.variant for each in Store(folder).read_study().trials if each.setting == "tfjs-uint8")
+    variant = next(trial.variant for trial in Store(folder).read_study().trials if trial.setting == "tfjs-uint8")
     loose = ("--max-accuracy-loss", "5pt")
     assert gate(capsys, folder, *loose, "--artifact", variant.path, "--setting", "tfjs-*")[0] == 0
 
@@ -430,8 +430,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
     assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
         2,
         (
-            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give a labelled calibration "
-            "set, or judge by min_agreement\n"
+            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give labelled samples, "
+            "or judge by min_agreement\n"
         ),
     )
     assert gate(capsys, tmp_path / "digits.study", "--min-agreement", "99%")[0] == 0

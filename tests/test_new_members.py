@@ -59,7 +59,7 @@ def toy_study(one_dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def test_a_format_is_converted_run_and_scored(toy_study):
     study = toy_study.read_study()
-    assert [(each.setting, each.requested, each.failure) for each in study.trials] == [
+    assert [(trial.setting, trial.requested, trial.failure) for trial in study.trials] == [
         ("toy-float32", False, None),
         ("toy-int8", True, None),
     ]
@@ -84,7 +84,7 @@ def test_a_format_is_read_inside(toy_study):
 
 @pytest.mark.parametrize("rendering", RENDERINGS)
 @pytest.mark.parametrize(
-    "view", [each for each in VIEWS if each != "runtimes"]
+    "view", [view for view in VIEWS if view != "runtimes"]
 )  # which is of two: see `test_a_runtime`
 def test_every_view_shows_it_in_every_rendering(view, rendering, toy_study):
     shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(wide=True), WITH_TOY.formats))
@@ -133,10 +133,12 @@ def test_what_is_decided_shows_it_in_every_rendering(rendering, toy_study):
 
 def test_a_format_is_judged_and_accepted(toy_study, tmp_path):
     verdict = judge(toy_study.root, BUDGET)
-    assert {each.setting: (each.quantized, each.outcome) for each in verdict.settings} == {"toy-int8": (True, "fits")}
-    found = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
-    assert found.setting == "toy-int8"
-    assert found.reproduce.startswith("toy-convert ")
+    assert {setting.setting: (setting.quantized, setting.outcome) for setting in verdict.settings} == {
+        "toy-int8": (True, "fits")
+    }
+    choice = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
+    assert choice.setting == "toy-int8"
+    assert choice.reproduce.startswith("toy-convert ")
     judged = gather(toy_study.read_study(), BUDGET, name="toy")
     lock = tmp_path / "quantlab.lock"
     write_lock(lock, accepted_figures([judged], [["toy-int8"]], {"max_accuracy_loss": "5pt"}))
@@ -155,7 +157,7 @@ def test_a_format_counts_for_the_targets_that_it_names(toy_study):
 def test_an_artifact_is_known_by_its_own_reader(toy_study, tmp_path):
     """Of what a converter leaves, only what is served is hashed."""
     study = toy_study.read_study()
-    served = next(each.variant.path for each in study.trials if each.setting == "toy-int8")
+    served = next(trial.variant.path for trial in study.trials if trial.setting == "toy-int8")
     (tmp_path / "out").mkdir()
     shutil.copy(served, tmp_path / "out" / "model.toy")
     (tmp_path / "out" / "log.txt").write_text("not served")
@@ -182,9 +184,9 @@ def test_a_runtime(one_dense, tmp_path):
     )
     model, data = one_dense / "one_dense.onnx", one_dense / "samples.npz"
     study = analyze(model, data=f"{data}", options=options, registries=registries)
-    there = next(each for each in study.trials if each.runtime == "toy-host")
+    there = next(trial for trial in study.trials if trial.runtime == "toy-host")
     assert (there.ran_on, there.max_abs_from_python, there.notes) == ("toy-host", 0, ("seen by a toy",))
-    assert there.scores == next(each.scores for each in study.trials if each.runtime == "python")
+    assert there.scores == next(trial.scores for trial in study.trials if trial.runtime == "python")
     for render in RENDERINGS.values():
         assert "toy-host" in render(
             VIEWS["runtimes"].table(Store(options.out), Selection(wide=True), WITH_TOY.formats)

@@ -402,7 +402,7 @@ def test_the_footer_of_labelled_classes():
     ids=["of images", "of logits", "of a regression", "without labels"],
 )
 def test_the_footer(study, line):
-    assert any(each.endswith(line) for each in footer(study))
+    assert any(told.endswith(line) for told in footer(study))
 
 
 # Formats

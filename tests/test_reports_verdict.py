@@ -114,7 +114,10 @@ def known_of(judgement: Judgement, **changed: Any) -> TrialEvidence:
 
 
 def evidence_for(*verdicts: Verdict) -> list[list[TrialEvidence]]:
-    return [[known_of(judgement) for each in verdict.settings for judgement in each.judgements] for verdict in verdicts]
+    return [
+        [known_of(judgement) for setting in verdict.settings for judgement in setting.judgements]
+        for verdict in verdicts
+    ]
 
 
 EVERYTHING = a_verdict(
@@ -274,7 +277,7 @@ def test_a_program_is_printed_as_it_is() -> None:
 def test_rows_of_a_recommendation() -> None:
     choice = the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND, front=("tfjs-uint8",))
     rows = json.loads(RENDERINGS["json"](recommendation_table(choice)))
-    assert {tuple(row) for row in rows} == {tuple(each.name for each in fields(RecommendationRow))}
+    assert {tuple(row) for row in rows} == {tuple(field.name for field in fields(RecommendationRow))}
     assert rows[0] == {
         "study": "digits",
         "setting": "tfjs-uint8",
@@ -298,12 +301,12 @@ def test_rows_of_a_recommendation() -> None:
 
 def cases(verdict: Verdict, **options: Any) -> dict[str, str]:
     """Of each testcase, by its name, what a reader of JUnit files says of it."""
-    found = {}
+    told = {}
     for suite in JUnitXml.fromstring(render_junit([verdict], **options)):
         for case in suite:
-            results = [f"{type(each).__name__} {each.type or ''}".strip() for each in case.result]
-            found[f"{case.classname} {case.name}"] = ", ".join(results) or "passed"
-    return found
+            results = [f"{type(result).__name__} {result.type or ''}".strip() for result in case.result]
+            told[f"{case.classname} {case.name}"] = ", ".join(results) or "passed"
+    return told
 
 
 @pytest.mark.parametrize(
@@ -368,21 +371,21 @@ def test_a_failure_has_the_clause_and_the_figures() -> None:
 
 def test_what_is_skipped_says_what_it_is() -> None:
     (suite,) = JUnitXml.fromstring(render_junit([EVERYTHING]))
-    skipped = [each.message for case in suite for each in case.result]
+    skipped = [result.message for case in suite for result in case.result]
     assert skipped[-1] == "breaks: failed in node-wasm: it hangs"
     assert skipped[0].startswith("inconclusive: loses at most 0.61 pt")
 
 
 def test_junit_counts_are_those_of_its_cases() -> None:
     written = JUnitXml.fromstring(render_junit([NAMED, WAITING]))
-    told = [(each.tests, each.failures, each.errors, each.skipped) for each in (written, *written)]
+    told = [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in (written, *written)]
     assert told == [(9, 5, 1, 0), (7, 3, 1, 0), (2, 2, 0, 0)]
     written.update_statistics()
     assert (written.tests, written.failures, written.errors, written.skipped) == told[0]
 
 
 def test_junit_invents_no_time() -> None:
-    assert all("time" not in each.attrib for each in ET.fromstring(render_junit([EVERYTHING])).iter())  # noqa: S314 our own text
+    assert all("time" not in element.attrib for element in ET.fromstring(render_junit([EVERYTHING])).iter())  # noqa: S314 our own text
 
 
 def test_junit_keeps_names_as_they_are_but_for_what_xml_cannot_hold() -> None:
@@ -408,8 +411,8 @@ def test_every_key_is_documented_and_no_other() -> None:
     (study,) = document["studies"]
     assert documented("writes.") == list(document)
     assert documented("Of a study:") == list(study)
-    assert documented("Of a budget:") == list(study["budget"]) == [each.name for each in fields(Budget)]
-    assert [documented("Of a judgement:")] * 7 == [list(each) for each in study["judgements"]]
+    assert documented("Of a budget:") == list(study["budget"]) == [limit.name for limit in fields(Budget)]
+    assert [documented("Of a judgement:")] * 7 == [list(judgement) for judgement in study["judgements"]]
 
 
 def test_a_study_in_full() -> None:
@@ -418,11 +421,14 @@ def test_a_study_in_full() -> None:
     document = json.loads(render_verdicts([verdict], evidence=evidence_for(verdict)))
     row = document["studies"][0]["judgements"][0]
     told = {key: row.pop(key) for key in ("classes", "worst")}
-    assert [(each["label"], each["right_to_wrong"], each["p_holm"]) for each in told["classes"]] == [
+    assert [(lost["label"], lost["right_to_wrong"], lost["p_holm"]) for lost in told["classes"]] == [
         (5, 1, 1.0),
         (6, 24, 2.46e-4),
     ]
-    assert [(each["index"], each["divergence"]) for each in told["worst"][:2]] == [(100, "Infinity"), (101, "Infinity")]
+    assert [(sample["index"], sample["divergence"]) for sample in told["worst"][:2]] == [
+        (100, "Infinity"),
+        (101, "Infinity"),
+    ]
     assert document == {
         "schema": 1,
         "outcome": "breaks",
@@ -526,11 +532,11 @@ def test_two_studies_keep_their_own_evidence() -> None:
     first, second = a_verdict(judged(fitting())), a_verdict(judged(fitting()), study="words")
     evidence = [[known_of(fitting())], [known_of(fitting(), right_to_wrong=(7,))]]
     document = json.loads(render_verdicts([first, second], evidence=evidence))
-    assert [each["judgements"][0]["right_to_wrong_indices"] for each in document["studies"]] == [[3, 14], [7]]
+    assert [study["judgements"][0]["right_to_wrong_indices"] for study in document["studies"]] == [[3, 14], [7]]
 
 
 @pytest.mark.parametrize(
-    ("found", "flips"),
+    ("known", "flips"),
     [
         pytest.param(loss(), (2, 1), id="lost and gained"),
         pytest.param(loss(n=9744, loss=-0.05131362889984059, discordant=13), (4, 9), id="more gained"),
@@ -540,8 +546,8 @@ def test_two_studies_keep_their_own_evidence() -> None:
         pytest.param(None, None, id="no loss"),
     ],
 )
-def test_flips(found: Loss | None, flips: tuple[int, int] | None) -> None:
-    assert flips_of(found) == flips
+def test_flips(known: Loss | None, flips: tuple[int, int] | None) -> None:
+    assert flips_of(known) == flips
 
 
 @pytest.mark.parametrize(
@@ -626,7 +632,7 @@ def test_the_table_as_it_renders() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "margin", "cell"),
+    ("known", "margin", "cell"),
     [
         pytest.param(
             loss(upper=0.4981), 0.5, "0.10 [−0.26, 0.499] pt", id="a bound under the margin is shown under it"
@@ -644,8 +650,8 @@ def test_the_table_as_it_renders() -> None:
         pytest.param(loss(), None, "0.10 [−0.26, 0.45] pt", id="no margin"),
     ],
 )
-def test_losses(found: Loss, margin: float | None, cell: str) -> None:
-    (table,) = page(a_verdict(judged(fitting(loss=found, margin=margin)))).tables
+def test_losses(known: Loss, margin: float | None, cell: str) -> None:
+    (table,) = page(a_verdict(judged(fitting(loss=known, margin=margin)))).tables
     assert dict(zip(*table, strict=True))["loss"] == cell
 
 
@@ -698,7 +704,7 @@ def test_reasons_come_gravest_first_and_name_their_runtime_where_another_says_ot
     ]
 
 
-def test_classes_that_lose_are_named_with_their_flips() -> None:
+def test_classes_that_lose_are_named_with_what_became_wrong_and_right() -> None:
     verdict = a_verdict(judged(breaking()), judged(fitting()))
     _, classes, _ = page(verdict, evidence=evidence_for(verdict)).tables
     assert classes == [
@@ -787,7 +793,7 @@ document.body.dataset.found = JSON.stringify({
 
 @pytest.mark.starts_children
 def test_the_markdown_in_a_browser(tmp_path: Path) -> None:
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = next((program for name in BROWSERS if (program := shutil.which(name))), None)
     if browser is None:
         pytest.skip("needs Chromium to open the Markdown in; install it with 'apt-get install chromium'")
     body = html([EVERYTHING], evidence=evidence_for(EVERYTHING))
@@ -795,9 +801,9 @@ def test_the_markdown_in_a_browser(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{style}<body>{body}{LOOK}", "utf-8")
     command = [browser, *FLAGS.split(), f"--user-data-dir={tmp_path / 'user'}", (tmp_path / "page.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r'data-found="([^"]*)"', done.stdout)
-    assert found is not None
-    assert json.loads(found[1].replace("&quot;", '"')) == {
+    seen = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert seen is not None
+    assert json.loads(seen[1].replace("&quot;", '"')) == {
         "rows": 6,
         "hidden": True,
         "overflow": False,
@@ -842,13 +848,13 @@ def test_no_expression_stands_in_a_script() -> None:
 def test_outputs_are_those_that_the_script_writes() -> None:
     written = set(re.findall(r'echo "([\w-]+)=', JUDGE["run"]))
     assert written == set(ACTION["outputs"])
-    assert {each["value"] for each in ACTION["outputs"].values()} == {
+    assert {output["value"] for output in ACTION["outputs"].values()} == {
         f"${{{{ steps.gate.outputs.{name} }}}}" for name in written
     }
 
 
 def test_the_example_uses_the_action_as_it_is() -> None:
-    (step,) = [each for each in JOB["steps"] if each.get("uses", "").startswith("OWNER/quantlab@")]
+    (step,) = [step for step in JOB["steps"] if step.get("uses", "").startswith("OWNER/quantlab@")]
     assert set(step["with"]) <= set(ACTION["inputs"])
     named = re.findall(rf"steps\.{step['id']}\.outputs\.([\w-]+)", yaml.safe_dump(JOB))
     assert named
@@ -856,7 +862,7 @@ def test_the_example_uses_the_action_as_it_is() -> None:
 
 
 def test_the_commands_of_the_example_parse() -> None:
-    commands = [shlex.split(each["run"]) for each in JOB["steps"] if each.get("run", "").startswith("quantlab ")]
+    commands = [shlex.split(step["run"]) for step in JOB["steps"] if step.get("run", "").startswith("quantlab ")]
     assert [words[1] for words in commands] == ["analyze"]
     for _, name, *rest in commands:
         assert COMMANDS[name].make_context(name, rest)
@@ -893,7 +899,7 @@ def run_action(folder: Path, *, outcome: str, status: int, **inputs: str) -> tup
     defaults = {key: ACTION["inputs"][key]["default"] for key in ACTION["inputs"]}
     given = {key: inputs.get(key.replace("-", "_"), default) for key, default in defaults.items()}
     environment = {
-        name: re.sub(r"\${{ inputs\.([\w-]+) }}", lambda found: given[found[1]], value)
+        name: re.sub(r"\${{ inputs\.([\w-]+) }}", lambda match: given[match[1]], value)
         for name, value in JUDGE["env"].items()
     }
     environment |= {"RUNNER_TEMP": str(folder), "GITHUB_OUTPUT": str(folder / "outputs")}
@@ -919,7 +925,7 @@ def run_action(folder: Path, *, outcome: str, status: int, **inputs: str) -> tup
 def test_the_action_ends_as_the_gate_does(tmp_path: Path, outcome: str, status: int, told: str) -> None:
     ended, arguments, outputs = run_action(tmp_path, outcome=outcome, status=status)
     assert (ended, outputs.pop("exit-code"), outputs.pop("outcome")) == (status, str(status), told)
-    files = [each for each in arguments if re.match("--(junit|json|markdown)=", each)]
+    files = [argument for argument in arguments if re.match("--(junit|json|markdown)=", argument)]
     assert arguments == ["--undecided=fail", *files, "--"]
     # A path is told where there is a file.
     assert sorted(files if outcome else []) == sorted(f"--{name}={path}" for name, path in outputs.items())

@@ -1,7 +1,7 @@
 """Options of more than one command, and the groups that they come in."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,13 +98,8 @@ class ImageOptions:
 
     def preprocessing(self, data: str) -> "Preprocessing":
         """With what a quantlab.toml says; raises UsageError as `read_preprocessing`."""
-        declared: dict[str, Any] = {
-            "size": self.size,
-            "resize": self.resize,
-            "colour": self.colour,
-            "scale": self.scale,
-            "offset": self.offset,
-        }
+        declared = asdict(self)
+        del declared["config"]
         return read_preprocessing(self.config, declared, data=data)
 
 

@@ -44,8 +44,8 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     loss = given.evidence.loss
     if loss is None:
         raise UsageError(
-            f"the budget allows a loss of {budget.margin} and the samples have no labels; give a labelled calibration "
-            f"set, or judge by min_agreement"
+            f"the budget allows a loss of {budget.margin} and the samples have no labels; give labelled samples, "
+            f"or judge by min_agreement"
         )
     margin = budget.margin.of(loss)
     outcome = decide(loss, margin)
@@ -80,7 +80,7 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
         return Finding(
             "breaks",
             f"class {worst.label} loses {worst.loss:.1f} pt, at least {rounded_down(worst.lower, margin)} "
-            f"({_flips(worst)}), {allowed(margin)}",
+            f"({_changed(worst)}), {allowed(margin)}",
         )
     worst = max(classes, key=lambda lost: lost.upper)
     clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
@@ -92,13 +92,13 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
     more = "no number of samples decides" if missing is None else f"about {missing:,} more of that class decide"
     return Finding(
         "inconclusive",
-        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_flips(worst)}), "
+        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_changed(worst)}), "
         f"{allowed(margin)}; {more}",
         missing,
     )
 
 
-def _flips(loss: ClassLoss) -> str:
+def _changed(loss: ClassLoss) -> str:
     return f"of {loss.n:,} samples {loss.right_to_wrong} lost and {loss.wrong_to_right} gained"
 
 

@@ -15,7 +15,7 @@ Of a study:
 | `named` | whether settings were asked for by name: then every one must fit, else one quantized setting is enough |
 | `recommended` | the smallest setting that fits in every runtime that counts, else null |
 | `budget` | what was allowed, see below; null is not asked for |
-| `warnings` | of the study, the most severe first: a broken float parity says that its losses are not quantization's |
+| `warnings` | of the study, the most severe first: a broken float32 check says that its losses are not quantization's |
 | `untested` | what the target has and the study did not run, in words |
 | `judgements` | a list, one entry for each setting and runtime, in the order of the table |
 
@@ -47,7 +47,7 @@ Of a judgement:
 | `confidence` | of each bound |
 | `interval_confidence` | of the two-sided interval that both bounds make |
 | `method` | how the bounds were found |
-| `p_mcnemar` | two-sided exact McNemar test of the flips; null where the metric does not count right and wrong |
+| `p_mcnemar` | two-sided exact McNemar test; null where the metric does not count right and wrong |
 | `margin` | what may be lost, in the loss' unit; null where the budget does not limit the loss |
 | `n` | samples judged; 0 where it failed or was not run |
 | `missing` | samples more that would decide; null where it is decided, or no number would |
@@ -55,7 +55,7 @@ Of a judgement:
 | `right_to_wrong_indices`, `wrong_to_right_indices` | which lost or gained the right top-1, from 0; null without |
 | `size_bytes` | what the target transfers of the setting; null where nothing was converted |
 | `others` | losses of further metrics; null without evidence, as all below |
-| `classes` | every class with samples: flips, loss, bounds, p of a one-sided exact McNemar test, also by Holm |
+| `classes` | every class: became wrong and right, loss, bounds, p of a one-sided exact McNemar test, also by Holm |
 | `divergence` | KL(reference‖candidate) in nats: mean and its error, median, percentiles, maximum, infinite ones |
 | `true_class` | the same of what the true class's probability fell by, reference − candidate |
 | `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
@@ -119,7 +119,7 @@ def render_verdicts(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[
 
     Args:
         verdicts: One for each study.
-        evidence: The trials of each study, in the same order; empty leaves the indices of flips out.
+        evidence: The trials of each study, in the same order; empty leaves out which became wrong or right.
 
     Raises:
         ValueError: If there is evidence, of another number of studies.

@@ -75,12 +75,12 @@ def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
 
 
 def _checks(study: Study) -> list[str]:
-    marks = [_parity_mark(name, *text.split(": ", 1)) for name, text in study.parity.items()]
+    marks = [_float32_mark(name, *text.split(": ", 1)) for name, text in study.parity.items()]
     others = dict.fromkeys(trial.runtime for trial in study.trials if trial.runtime != PYTHON)
     return marks + [text for runtime in others if (text := _agreement_with_python(study, runtime))]
 
 
-def _parity_mark(name: str, verdict: str, detail: str) -> str:
+def _float32_mark(name: str, verdict: str, detail: str) -> str:
     if verdict == "ok":
         return f"✓ float parity {name}: largest difference {number(float(detail), 2)}"
     return f"✗ float parity {name} {verdict}: {detail}"
