@@ -193,7 +193,7 @@ def test_a_runtime(one_dense, tmp_path):
         ).replace("\\", "")
 
 
-def test_a_metric(one_dense, tmp_path, monkeypatch):
+def test_a_metric(one_dense, tmp_path):
     """Right, and sure of it: an entry in the table, and `analyze` and the gate take it by name."""
 
     def compare(reference, candidate):
@@ -201,13 +201,14 @@ def test_a_metric(one_dense, tmp_path, monkeypatch):
             *(side.classes.right & (np.asarray(side.outputs).max(axis=1) > 0.9) for side in (reference, candidate))
         )
 
-    monkeypatch.setitem(PAIRED_METRICS, "sure-top1", PairedMetric("sure-top1", "higher", "pt", "classes", compare))
+    metric = PairedMetric("sure-top1", "higher", "pt", "classes", compare)
+    registries = replace(WITH_TOY, metrics={**PAIRED_METRICS, "sure-top1": metric})
     options = AnalyzeOptions(
         settings=("toy-int8",), runtimes=("python",), metric="sure-top1", out=tmp_path / "toy.study", layers=False
     )
     samples = f"{one_dense / 'samples.npz'}"
-    study = analyze(one_dense / "one_dense.onnx", data=samples, options=options, registries=WITH_TOY)
-    (judged,) = judge(tmp_path / "toy.study", Budget(max_accuracy_loss="100pt"), registries=WITH_TOY).settings
+    study = analyze(one_dense / "one_dense.onnx", data=samples, options=options, registries=registries)
+    (judged,) = judge(tmp_path / "toy.study", Budget(max_accuracy_loss="100pt"), registries=registries).settings
     loss = judged.deciding.loss
     kernel, bias = kernel_and_bias()
     logits = np.load(study.samples.input_file("x")) @ kernel + bias
@@ -216,7 +217,7 @@ def test_a_metric(one_dense, tmp_path, monkeypatch):
     assert 0 < loss.reference < 100
 
 
-def test_a_loader(one_dense, tmp_path, monkeypatch):
+def test_a_loader(one_dense, tmp_path):
     """Samples a line, in a text file: an entry by its suffix, and the same figures as from the arrays."""
 
     def open_text(path, *, text, inputs):
@@ -228,7 +229,7 @@ def test_a_loader(one_dense, tmp_path, monkeypatch):
 
     with np.load(one_dense / "samples.npz") as arrays:
         np.savetxt(tmp_path / "samples.rows", np.column_stack([arrays["x"], arrays["y"]]), fmt="%.9g")
-    monkeypatch.setitem(FILE_LOADERS, ".rows", open_text)
+    registries = replace(WITH_TOY, loaders={**FILE_LOADERS, ".rows": open_text})
     studies = [
         analyze(
             one_dense / "one_dense.onnx",
@@ -236,7 +237,7 @@ def test_a_loader(one_dense, tmp_path, monkeypatch):
             options=AnalyzeOptions(
                 settings=("toy-int8",), runtimes=("python",), out=tmp_path / data.suffix[1:], layers=False, costs=False
             ),
-            registries=WITH_TOY,
+            registries=registries,
         )
         for data in (tmp_path / "samples.rows", one_dense / "samples.npz")
     ]

@@ -89,7 +89,7 @@ def gather(
 ) -> Judged:
     """The verdict with its evidence; see `judge`."""
     reference = _reference(study)
-    metrics = _metrics(reference, budget.metric or study.metric)
+    metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
     resampling = Resampling(confidence=budget.confidence, seed=study.seed)
 
     def look(trial: Trial) -> TrialEvidence:
@@ -192,11 +192,13 @@ def _as_written(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _metrics(reference: ReferenceSamples, asked: str | None) -> tuple[PairedMetric, ...]:
+def _metrics(
+    reference: ReferenceSamples, asked: str | None, known: Mapping[str, PairedMetric]
+) -> tuple[PairedMetric, ...]:
     defaults = default_metrics(reference)
     if asked is None:
         return defaults
-    chosen = paired_metric(asked)
+    chosen = paired_metric(asked, known)
     return (chosen, *(metric for metric in defaults if metric.name != chosen.name))
 
 
