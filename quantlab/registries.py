@@ -1,10 +1,13 @@
-"""What a study works with: the formats, runtimes and converters there are, or those that a caller hands in."""
+"""What a study works with: formats, runtimes, converters, metrics and loaders, or those that a caller hands in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quantlab.formats import FORMATS, Format
 from quantlab.runtimes import RUNTIMES, Runtime
+from quantlab.samples.opening import FILE_LOADERS
+from quantlab.samples.source import FileLoader
+from quantlab.statistics import PAIRED_METRICS, PairedMetric
 from quantlab.types import PYTHON, Setting
 from quantlab_converters import CONVERTERS, Converter
 
@@ -20,6 +23,10 @@ class Registries:
     """The one that the reference runs in, `python`, must be among them."""
     converters: Mapping[str, Converter] = field(default_factory=lambda: CONVERTERS)
     """By the format that each makes; a format without one is run, but not made."""
+    metrics: Mapping[str, PairedMetric] = field(default_factory=lambda: PAIRED_METRICS)
+    """Those that have a name; a user's own function needs no entry."""
+    loaders: Mapping[str, FileLoader] = field(default_factory=lambda: FILE_LOADERS)
+    """What opens a file of samples, by its suffix."""
 
     def __repr__(self) -> str:
         """Names alone: signatures show it as a default."""
@@ -30,7 +37,7 @@ class Registries:
     @property
     def settings(self) -> dict[str, Setting]:
         """Every setting of every format."""
-        return {setting.name: setting for each in self.formats.values() for setting in each.settings}
+        return {setting.name: setting for format_ in self.formats.values() for setting in format_.settings}
 
     @property
     def python(self) -> Runtime:
@@ -39,7 +46,7 @@ class Registries:
 
     def format_of_model(self, kind: str) -> Format | None:
         """The format of a kind of model that is an artifact already; None for one that TensorFlow opens."""
-        return next((each for each in self.formats.values() if each.as_model == kind), None)
+        return next((format_ for format_ in self.formats.values() if format_.as_model == kind), None)
 
     def takes(self, setting: Setting, kind: str) -> bool:
         """Whether a setting can be made from a kind of model."""
@@ -48,4 +55,4 @@ class Registries:
 
 
 REAL = Registries()
-"""The formats, runtimes and converters that quantlab has."""
+"""What quantlab has of each family."""

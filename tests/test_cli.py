@@ -52,9 +52,9 @@ def test_settings_lists_every_setting_and_runtime(tmp_path):
     done = quantlab_in_process("settings", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
     told = {line.removeprefix("*").split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    for each in (*SETTINGS.values(), *RUNTIMES.values()):
-        assert each.description in told[each.name]
-        assert told[each.name].startswith("*") is each.default
+    for member in (*SETTINGS.values(), *RUNTIMES.values()):
+        assert member.description in told[member.name]
+        assert told[member.name].startswith("*") is member.default
 
 
 # What goes where
@@ -230,7 +230,7 @@ def test_demo(tmp_path):
         ("tfjs-uint8", "python", True),
     ]
     assert study.samples.n + study.calibration.n == study.samples.available == 1197
-    assert [each.name for each in tmp_path.iterdir()] == ["quantlab-demo.study"]
+    assert [path.name for path in tmp_path.iterdir()] == ["quantlab-demo.study"]
 
 
 @pytest.mark.starts_children

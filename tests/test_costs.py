@@ -38,9 +38,9 @@ def measured(place, **options):
 def test_every_trial_has_its_costs_and_a_second_call_measures_none(place):
     folder, heard = measured(place)
     study, costs = read_study(folder), Store(folder).read_costs()
-    assert heard == {f"time {each.setting} in {each.runtime}": "done" for each in study.trials}
+    assert heard == {f"time {trial.setting} in {trial.runtime}": "done" for trial in study.trials}
     assert [(row.setting, row.runtime, row.sha256) for row in costs.rows] == [
-        (each.setting, each.runtime, each.variant.sha256) for each in study.trials
+        (trial.setting, trial.runtime, trial.variant.sha256) for trial in study.trials
     ]
     for row in costs.rows:
         assert (row.reason, row.memory_reason, row.ran_on, row.batch) == (None, None, row.runtime, 1)

@@ -13,6 +13,7 @@ import quantlab
 from quantlab.cli import run
 from quantlab.formats import artifact_sha256
 from quantlab.store import Store
+from quantlab_reports import RENDERINGS
 
 MARGIN = ("--max-accuracy-loss", "0.5pt")
 LABELS = np.arange(10_000) % 10
@@ -116,6 +117,32 @@ def test_an_option_goes_before_the_policy(tmp_path, capsys):
     Path("strict.toml").write_text('[budget]\nmax_accuracy_loss = "0.1pt"\n')
     assert gate(capsys, folder, "--policy", "strict.toml")[0] == 1
     assert gate(capsys, folder, "--policy", "strict.toml", "--max-accuracy-loss", "3pt")[0] == 0
+
+
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_every_format_of_the_other_views(name, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", lost=10)
+    status, printed, said = gate(capsys, folder, *MARGIN, "--format", name)
+    assert (status, said) == (0, "")
+    assert "tfjs-uint8" in printed
+    assert run(["recommend", str(folder), *MARGIN, "--format", name]) == 0
+    assert "tfjs-uint8" in capsys.readouterr().out
+
+
+def test_rows_for_programs(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", lost=10)
+    (row,) = json.loads(gate(capsys, folder, *MARGIN, "--format", "json")[1])
+    assert (row["study"], row["setting"], row["verdict"], row["right_to_wrong"]) == ("digits", "tfjs-uint8", "fits", 10)
+    run(["recommend", str(folder), *MARGIN, "--format", "json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["study"], row["setting"], row["recommended"]) == ("digits", "tfjs-uint8", True)
+
+
+@pytest.mark.parametrize("command", ["gate", "recommend"])
+def test_a_format_that_there_is_not(command, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    assert run([command, str(folder), *MARGIN, "--format", "jsn"]) == 2
+    assert capsys.readouterr().err == "quantlab: there is no format 'jsn'; did you mean 'json'?\n"
 
 
 # Files
@@ -308,7 +335,7 @@ def test_one_byte_in_a_shard_is_refused_with_both_hashes(place, capsys):
 
 def test_an_artifact_among_settings_by_a_glob(place, capsys):
     folder = place / "digits.study"
-    variant = next(each.variant for each in Store(folder).read_study().trials if each.setting == "tfjs-uint8")
+    variant = next(trial.variant for trial in Store(folder).read_study().trials if trial.setting == "tfjs-uint8")
     loose = ("--max-accuracy-loss", "5pt")
     assert gate(capsys, folder, *loose, "--artifact", variant.path, "--setting", "tfjs-*")[0] == 0
 
@@ -403,8 +430,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
     assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
         2,
         (
-            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give a labelled calibration "
-            "set, or judge by min_agreement\n"
+            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give labelled samples, "
+            "or judge by min_agreement\n"
         ),
     )
     assert gate(capsys, tmp_path / "digits.study", "--min-agreement", "99%")[0] == 0

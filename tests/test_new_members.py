@@ -27,7 +27,11 @@ from quantlab.statistics import PAIRED_METRICS, ChangedAnswers, PairedMetric
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget
-from quantlab_reports import RENDERINGS, VIEWS, Selection
+from quantlab_reports import RENDERINGS, VIEWS, Reports, Selection
+from quantlab_reports.model import Column, table_of
+from quantlab_reports.views.recommendation import recommendation_table
+from quantlab_reports.views.registry import View
+from quantlab_reports.views.verdict import verdict_table
 
 pytestmark = pytest.mark.starts_children
 
@@ -54,7 +58,7 @@ def toy_study(one_dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Stor
 
 def test_a_format_is_converted_run_and_scored(toy_study):
     study = toy_study.read_study()
-    assert [(each.setting, each.requested, each.failure) for each in study.trials] == [
+    assert [(trial.setting, trial.requested, trial.failure) for trial in study.trials] == [
         ("toy-float32", False, None),
         ("toy-int8", True, None),
     ]
@@ -79,19 +83,61 @@ def test_a_format_is_read_inside(toy_study):
 
 @pytest.mark.parametrize("rendering", RENDERINGS)
 @pytest.mark.parametrize(
-    "view", [each for each in VIEWS if each != "runtimes"]
+    "view", [view for view in VIEWS if view != "runtimes"]
 )  # which is of two: see `test_a_runtime`
 def test_every_view_shows_it_in_every_rendering(view, rendering, toy_study):
-    shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(), True))
+    shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(wide=True), WITH_TOY.formats))
     assert "toy-int8" in shown.replace("\\", "")
+
+
+def test_a_format_that_takes_one_sample_a_call_is_told_below_the_table(toy_study):
+    alone = replace(toy_format.FORMAT, alone="toy")
+    reports = Reports(formats={**WITH_TOY.formats, "toy": alone})
+    below = reports.show(toy_study, "table", "terminal", Selection())
+    assert "; batches of 32 (toy files: 1)\n" in below
+    assert "; batches of 32\n" in Reports(formats=WITH_TOY.formats).show(toy_study, "table", "terminal", Selection())
+
+
+@pytest.mark.parametrize("rendering", [*RENDERINGS, "words"])
+def test_a_view_and_a_rendering(rendering, toy_study):
+    """A view is printed by every rendering there is, and a rendering prints every view."""
+
+    def table(store, selection, formats):
+        rows = store.read_study().trials[: selection.top]
+        columns = (
+            Column("name", lambda trial: trial.setting, numeric=False),
+            Column("of", lambda _: str(len(formats))),
+        )
+        return table_of(columns, rows, keys=["name"], records=[{"name": trial.setting} for trial in rows])
+
+    reports = Reports(
+        views={**VIEWS, "names": View(table)},
+        renderings={**RENDERINGS, "words": lambda table: " ".join(cell for row in table.cells for cell in row)},
+    )
+    shown = reports.show(toy_study, "names", rendering, Selection(top=1))
+    assert "toy-float32" in shown
+    assert "toy-int8" not in shown
+    assert "toy-int8" in reports.show(toy_study, "table", rendering, Selection()).replace("\\", "")
+    with pytest.raises(UsageError, match=r"there is no view 'name'; did you mean 'names'\?"):
+        reports.show(toy_study, "name", rendering, Selection())
+
+
+@pytest.mark.parametrize("rendering", RENDERINGS)
+def test_what_is_decided_shows_it_in_every_rendering(rendering, toy_study):
+    judged = gather(toy_study.read_study(), BUDGET, name="toy", registries=WITH_TOY)
+    choice = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
+    for table in (verdict_table([judged.verdict], evidence=[judged.trials]), recommendation_table(choice)):
+        assert "toy-int8" in RENDERINGS[rendering](table).replace("\\", "")
 
 
 def test_a_format_is_judged_and_accepted(toy_study, tmp_path):
     verdict = judge(toy_study.root, BUDGET)
-    assert {each.setting: (each.quantized, each.outcome) for each in verdict.settings} == {"toy-int8": (True, "fits")}
-    found = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
-    assert found.setting == "toy-int8"
-    assert found.reproduce.startswith("toy-convert ")
+    assert {setting.setting: (setting.quantized, setting.outcome) for setting in verdict.settings} == {
+        "toy-int8": (True, "fits")
+    }
+    choice = recommend(toy_study.root, BUDGET, registries=WITH_TOY)
+    assert choice.setting == "toy-int8"
+    assert choice.reproduce.startswith("toy-convert ")
     judged = gather(toy_study.read_study(), BUDGET, name="toy")
     lock = tmp_path / "quantlab.lock"
     write_lock(lock, accepted_figures([judged], [["toy-int8"]], {"max_accuracy_loss": "5pt"}))
@@ -110,7 +156,7 @@ def test_a_format_counts_for_the_targets_that_it_names(toy_study):
 def test_an_artifact_is_known_by_its_own_reader(toy_study, tmp_path):
     """Of what a converter leaves, only what is served is hashed."""
     study = toy_study.read_study()
-    served = next(each.variant.path for each in study.trials if each.setting == "toy-int8")
+    served = next(trial.variant.path for trial in study.trials if trial.setting == "toy-int8")
     (tmp_path / "out").mkdir()
     shutil.copy(served, tmp_path / "out" / "model.toy")
     (tmp_path / "out" / "log.txt").write_text("not served")
@@ -137,14 +183,16 @@ def test_a_runtime(one_dense, tmp_path):
     )
     model, data = one_dense / "one_dense.onnx", one_dense / "samples.npz"
     study = analyze(model, data=f"{data}", options=options, registries=registries)
-    there = next(each for each in study.trials if each.runtime == "toy-host")
+    there = next(trial for trial in study.trials if trial.runtime == "toy-host")
     assert (there.ran_on, there.max_abs_from_python, there.notes) == ("toy-host", 0, ("seen by a toy",))
-    assert there.scores == next(each.scores for each in study.trials if each.runtime == "python")
+    assert there.scores == next(trial.scores for trial in study.trials if trial.runtime == "python")
     for render in RENDERINGS.values():
-        assert "toy-host" in render(VIEWS["runtimes"].table(Store(options.out), Selection(), True)).replace("\\", "")
+        assert "toy-host" in render(
+            VIEWS["runtimes"].table(Store(options.out), Selection(wide=True), WITH_TOY.formats)
+        ).replace("\\", "")
 
 
-def test_a_metric(one_dense, tmp_path, monkeypatch):
+def test_a_metric(one_dense, tmp_path):
     """Right, and sure of it: an entry in the table, and `analyze` and the gate take it by name."""
 
     def compare(reference, candidate):
@@ -152,13 +200,14 @@ def test_a_metric(one_dense, tmp_path, monkeypatch):
             *(side.classes.right & (np.asarray(side.outputs).max(axis=1) > 0.9) for side in (reference, candidate))
         )
 
-    monkeypatch.setitem(PAIRED_METRICS, "sure-top1", PairedMetric("sure-top1", "higher", "pt", "classes", compare))
+    metric = PairedMetric("sure-top1", "higher", "pt", "classes", compare)
+    registries = replace(WITH_TOY, metrics={**PAIRED_METRICS, "sure-top1": metric})
     options = AnalyzeOptions(
         settings=("toy-int8",), runtimes=("python",), metric="sure-top1", out=tmp_path / "toy.study", layers=False
     )
     samples = f"{one_dense / 'samples.npz'}"
-    study = analyze(one_dense / "one_dense.onnx", data=samples, options=options, registries=WITH_TOY)
-    (judged,) = judge(tmp_path / "toy.study", Budget(max_accuracy_loss="100pt"), registries=WITH_TOY).settings
+    study = analyze(one_dense / "one_dense.onnx", data=samples, options=options, registries=registries)
+    (judged,) = judge(tmp_path / "toy.study", Budget(max_accuracy_loss="100pt"), registries=registries).settings
     loss = judged.deciding.loss
     kernel, bias = kernel_and_bias()
     logits = np.load(study.samples.input_file("x")) @ kernel + bias
@@ -167,7 +216,7 @@ def test_a_metric(one_dense, tmp_path, monkeypatch):
     assert 0 < loss.reference < 100
 
 
-def test_a_loader(one_dense, tmp_path, monkeypatch):
+def test_a_loader(one_dense, tmp_path):
     """Samples a line, in a text file: an entry by its suffix, and the same figures as from the arrays."""
 
     def open_text(path, *, text, inputs):
@@ -179,7 +228,7 @@ def test_a_loader(one_dense, tmp_path, monkeypatch):
 
     with np.load(one_dense / "samples.npz") as arrays:
         np.savetxt(tmp_path / "samples.rows", np.column_stack([arrays["x"], arrays["y"]]), fmt="%.9g")
-    monkeypatch.setitem(FILE_LOADERS, ".rows", open_text)
+    registries = replace(WITH_TOY, loaders={**FILE_LOADERS, ".rows": open_text})
     studies = [
         analyze(
             one_dense / "one_dense.onnx",
@@ -187,7 +236,7 @@ def test_a_loader(one_dense, tmp_path, monkeypatch):
             options=AnalyzeOptions(
                 settings=("toy-int8",), runtimes=("python",), out=tmp_path / data.suffix[1:], layers=False, costs=False
             ),
-            registries=WITH_TOY,
+            registries=registries,
         )
         for data in (tmp_path / "samples.rows", one_dense / "samples.npz")
     ]

@@ -325,14 +325,14 @@ def test_warnings_come_first():
         "! float parity broken",
         "Model  my_model.keras (Keras 3)",
         "Data   1,000 of 1,256 samples, stratified, seed 0; 256 others for calibration",
-        "✓ float parity tfjs: largest difference 1.2e-06",
+        "✓ float parity tfjs: largest difference 1.2e−6",
     ]
 
 
 @pytest.mark.parametrize(
     ("parity", "mark"),
     [
-        ("ok: 1.2e-06", "✓ float parity tfjs: largest difference 1.2e-06"),
+        ("ok: 1.2e-06", "✓ float parity tfjs: largest difference 1.2e−6"),
         (
             "broken: 3 of 1,000 predictions flip and its output has an SQNR of 4.0 dB, under 60",
             "✗ float parity tfjs broken: 3 of 1,000 predictions flip and its output has an SQNR of 4.0 dB, under 60",
@@ -356,7 +356,7 @@ def in_node(setting: str, largest: float | None, flips: int | None) -> Any:
     [
         pytest.param(
             [in_node("tfjs-uint8", 2.4e-7, 0), in_node("tfjs-uint16", 3.5e-5, 0)],
-            "✓ node-wasm = python: same top-1 on every sample; largest difference 3.5e−05",
+            "✓ node-wasm = python: same top-1 on every sample; largest difference 3.5e−5",
             id="alike",
         ),
         pytest.param(
@@ -402,7 +402,7 @@ def test_the_footer_of_labelled_classes():
     ids=["of images", "of logits", "of a regression", "without labels"],
 )
 def test_the_footer(study, line):
-    assert any(each.endswith(line) for each in footer(study))
+    assert any(told.endswith(line) for told in footer(study))
 
 
 # Formats

@@ -29,18 +29,21 @@ from quantlab.types import (
     Evidence,
     Judgement,
     Loss,
+    Recommendation,
     SettingVerdict,
     Spread,
     TrialEvidence,
     Verdict,
     WorstSample,
 )
-from quantlab_reports import verdict_document
+from quantlab_reports import RENDERINGS, verdict_document
 from quantlab_reports.junit import render_junit
 from quantlab_reports.markdown_text import as_text
-from quantlab_reports.moved import moved_cells
+from quantlab_reports.moved import MOVED_COLUMNS
 from quantlab_reports.pull_request import render_pull_request
 from quantlab_reports.verdict_document import flips_of, most_severe, render_verdicts
+from quantlab_reports.views.recommendation import RecommendationRow, recommendation_table
+from quantlab_reports.views.verdict import KEYS, verdict_table
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path("/study")
@@ -111,7 +114,10 @@ def known_of(judgement: Judgement, **changed: Any) -> TrialEvidence:
 
 
 def evidence_for(*verdicts: Verdict) -> list[list[TrialEvidence]]:
-    return [[known_of(judgement) for each in verdict.settings for judgement in each.judgements] for verdict in verdicts]
+    return [
+        [known_of(judgement) for setting in verdict.settings for judgement in setting.judgements]
+        for verdict in verdicts
+    ]
 
 
 EVERYTHING = a_verdict(
@@ -161,17 +167,146 @@ def test_evidence_of_another_number_of_studies_is_refused(render: Any) -> None:
         render([EVERYTHING], evidence=[[], []])
 
 
+# The verdict and the recommendation as tables, in every rendering
+
+
+def the_choice(verdict: Verdict, **changed: Any) -> Recommendation:
+    reasons = {
+        setting.setting: setting.reason for setting in verdict.settings if setting.setting != verdict.recommended
+    }
+    known = Recommendation(verdict, reasons, tuple(reasons)[:1], "gzipped")
+    return replace(known, **changed)
+
+
+COMMAND = "tensorflowjs_converter '--quantize_uint8=*' saved_model out"
+PROGRAM = "import tensorflow as tf\n\nprint(tf.__version__)\n"
+CHOICES = [
+    pytest.param(the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND), id="a command makes it"),
+    pytest.param(the_choice(EVERYTHING, reproduce=PROGRAM, minimum_runtime="1.14.0"), id="a program makes it"),
+    pytest.param(the_choice(WAITING), id="nothing fits yet"),
+    pytest.param(the_choice(a_verdict()), id="nothing was judged"),
+]
+
+
+@pytest.mark.parametrize("verdicts", VERDICTS)
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_every_rendering_prints_a_verdict(name: str, verdicts: list[Verdict]) -> None:
+    text = RENDERINGS[name](verdict_table(verdicts, evidence=[evidence_for(verdict)[0] for verdict in verdicts]))
+    assert text == text.rstrip("\n") == text.encode("utf-8").decode("utf-8")
+    words = set(re.findall(r"[A-Za-z]+", text.replace("\\n", " ")))
+    assert not {"nan", "inf", "None"} & words
+    names = [f"{verdict.study} {setting.setting}" for verdict in verdicts for setting in verdict.settings]
+    assert set(re.findall(r"[A-Za-z]+", " ".join(names))) <= words
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("name", RENDERINGS)
+def test_every_rendering_prints_a_recommendation(name: str, choice: Recommendation) -> None:
+    text = RENDERINGS[name](recommendation_table(choice))
+    assert text == text.rstrip("\n") != ""
+    assert not {"nan", "inf", "None"} & set(re.findall(r"[A-Za-z]+", text))
+    for setting in choice.verdict.settings:
+        assert setting.setting in text
+
+
+def test_a_verdict_in_a_terminal() -> None:
+    warned = replace(NAMED, warnings=("the model answers at random",))
+    assert RENDERINGS["terminal"](verdict_table([warned, replace(WAITING, study="d")])) == (
+        "! digits: the model answers at random\n"
+        "digits  tfjs-uint8      FITS          loses at most 0.45 pt, allowed 0.50\n"
+        f"digits  tflite-dynamic  INCONCLUSIVE  {undecided().reason}\n"
+        "digits  tflite-int8     BREAKS        loses at least 1.13 pt, allowed 0.50\n"
+        "digits  tfjs-float16    BREAKS        failed in node-wasm: it hangs\n"
+        f"d       tflite-dynamic  INCONCLUSIVE  {undecided().reason}\n"
+        "d       tflite-int8     BREAKS        loses at least 1.13 pt, allowed 0.50\n"
+        "digits: BREAKS: 2 of 4\n"
+        "d: INCONCLUSIVE: 1 of 2"
+    )
+
+
+def test_a_verdict_in_markdown() -> None:
+    lines = RENDERINGS["markdown"](verdict_table([a_verdict(judged(fitting()), warnings=("it strays",))])).split("\n")
+    assert lines[:2] == ["- ! digits: it strays", ""]
+    assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in (lines[2], lines[4])] == [
+        ["study", "setting", "verdict", "reason"],
+        ["digits", "tfjs-uint8", "FITS", "loses at most 0.45 pt, allowed 0.50"],
+    ]
+    assert lines[5:] == ["", "- FITS: 1 of 1; one quantized setting is enough"]
+
+
+def test_rows_of_a_verdict_are_the_judgements_of_the_document() -> None:
+    rows = json.loads(RENDERINGS["json"](verdict_table([EVERYTHING], evidence=evidence_for(EVERYTHING))))
+    (study,) = json.loads(render_verdicts([EVERYTHING], evidence=evidence_for(EVERYTHING)))["studies"]
+    assert rows == [{"study": "digits", **judgement} for judgement in study["judgements"]]
+    assert {tuple(row) for row in rows} == {KEYS}
+
+
+def test_a_recommendation_in_a_terminal() -> None:
+    choice = the_choice(
+        EVERYTHING,
+        share_of_float32=0.266,
+        front=("tfjs-uint8", "tfjs-float16"),
+        losing_classes={"tflite-int8": (ClassLoss(6, 100, 24, 3, 21.0, 13.5, 31.4, 0.95, 0.001, 0.01),)},
+        no_faster="it is no faster",
+        minimum_runtime="1.14.0",
+        reproduce=COMMAND,
+    )
+    assert RENDERINGS["terminal"](recommendation_table(choice)) == (
+        "Ship tfjs-uint8: 7.4 KB gzipped (−73 %), loses at most 0.45 pt of 97.4 (95 %, n = 1,000) in python and "
+        "node-wasm\n"
+        f"Not chosen      tflite-dynamic  {undecided().reason}\n"
+        "                tflite-int8     loses at least 1.13 pt, allowed 0.50\n"
+        "                tfjs-float16    failed in node-wasm: it hangs\n"
+        "To choose from  tfjs-uint8 7.4 KB, at most 0.45 pt · tfjs-float16 7.4 KB, at most ∞\n"
+        "Classes         tflite-int8 loses class 6 21.0 pt (24 lost, 3 gained of 100; p = 0.01, Holm)\n"
+        "Speed           it is no faster\n"
+        "Needs           TFLite 1.14.0 or newer\n"
+        "Not tested      chromium-webgl, a phone's GPU\n"
+        f"Reproduce       {COMMAND}"
+    )
+
+
+def test_a_program_is_printed_as_it_is() -> None:
+    table = recommendation_table(the_choice(EVERYTHING, reproduce=PROGRAM))
+    program = PROGRAM.rstrip("\n")
+    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}")
+    assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```")
+    assert json.loads(RENDERINGS["json"](table))[0]["reproduce"] == PROGRAM
+
+
+def test_rows_of_a_recommendation() -> None:
+    choice = the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND, front=("tfjs-uint8",))
+    rows = json.loads(RENDERINGS["json"](recommendation_table(choice)))
+    assert {tuple(row) for row in rows} == {tuple(field.name for field in fields(RecommendationRow))}
+    assert rows[0] == {
+        "study": "digits",
+        "setting": "tfjs-uint8",
+        "recommended": True,
+        "verdict": "fits",
+        "reason": "loses at most 0.45 pt, allowed 0.50",
+        "size_bytes": 7400,
+        "upper": 0.4481,
+        "on_front": True,
+        "share_of_float32": 0.266,
+        "minimum_runtime": None,
+        "no_faster": None,
+        "reproduce": COMMAND,
+    }
+    last = rows[-1]
+    assert (last["recommended"], last["on_front"], last["upper"], last["reproduce"]) == (False, False, "Infinity", None)
+
+
 # JUnit
 
 
 def cases(verdict: Verdict, **options: Any) -> dict[str, str]:
     """Of each testcase, by its name, what a reader of JUnit files says of it."""
-    found = {}
+    told = {}
     for suite in JUnitXml.fromstring(render_junit([verdict], **options)):
         for case in suite:
-            results = [f"{type(each).__name__} {each.type or ''}".strip() for each in case.result]
-            found[f"{case.classname} {case.name}"] = ", ".join(results) or "passed"
-    return found
+            results = [f"{type(result).__name__} {result.type or ''}".strip() for result in case.result]
+            told[f"{case.classname} {case.name}"] = ", ".join(results) or "passed"
+    return told
 
 
 @pytest.mark.parametrize(
@@ -236,21 +371,21 @@ def test_a_failure_has_the_clause_and_the_figures() -> None:
 
 def test_what_is_skipped_says_what_it_is() -> None:
     (suite,) = JUnitXml.fromstring(render_junit([EVERYTHING]))
-    skipped = [each.message for case in suite for each in case.result]
+    skipped = [result.message for case in suite for result in case.result]
     assert skipped[-1] == "breaks: failed in node-wasm: it hangs"
     assert skipped[0].startswith("inconclusive: loses at most 0.61 pt")
 
 
 def test_junit_counts_are_those_of_its_cases() -> None:
     written = JUnitXml.fromstring(render_junit([NAMED, WAITING]))
-    told = [(each.tests, each.failures, each.errors, each.skipped) for each in (written, *written)]
+    told = [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in (written, *written)]
     assert told == [(9, 5, 1, 0), (7, 3, 1, 0), (2, 2, 0, 0)]
     written.update_statistics()
     assert (written.tests, written.failures, written.errors, written.skipped) == told[0]
 
 
 def test_junit_invents_no_time() -> None:
-    assert all("time" not in each.attrib for each in ET.fromstring(render_junit([EVERYTHING])).iter())  # noqa: S314 our own text
+    assert all("time" not in element.attrib for element in ET.fromstring(render_junit([EVERYTHING])).iter())  # noqa: S314 our own text
 
 
 def test_junit_keeps_names_as_they_are_but_for_what_xml_cannot_hold() -> None:
@@ -276,8 +411,8 @@ def test_every_key_is_documented_and_no_other() -> None:
     (study,) = document["studies"]
     assert documented("writes.") == list(document)
     assert documented("Of a study:") == list(study)
-    assert documented("Of a budget:") == list(study["budget"]) == [each.name for each in fields(Budget)]
-    assert [documented("Of a judgement:")] * 7 == [list(each) for each in study["judgements"]]
+    assert documented("Of a budget:") == list(study["budget"]) == [limit.name for limit in fields(Budget)]
+    assert [documented("Of a judgement:")] * 7 == [list(judgement) for judgement in study["judgements"]]
 
 
 def test_a_study_in_full() -> None:
@@ -286,11 +421,14 @@ def test_a_study_in_full() -> None:
     document = json.loads(render_verdicts([verdict], evidence=evidence_for(verdict)))
     row = document["studies"][0]["judgements"][0]
     told = {key: row.pop(key) for key in ("classes", "worst")}
-    assert [(each["label"], each["right_to_wrong"], each["p_holm"]) for each in told["classes"]] == [
+    assert [(lost["label"], lost["right_to_wrong"], lost["p_holm"]) for lost in told["classes"]] == [
         (5, 1, 1.0),
         (6, 24, 2.46e-4),
     ]
-    assert [(each["index"], each["divergence"]) for each in told["worst"][:2]] == [(100, "Infinity"), (101, "Infinity")]
+    assert [(sample["index"], sample["divergence"]) for sample in told["worst"][:2]] == [
+        (100, "Infinity"),
+        (101, "Infinity"),
+    ]
     assert document == {
         "schema": 1,
         "outcome": "breaks",
@@ -355,8 +493,10 @@ def test_how_far_predictions_moved() -> None:
     fall = Spread(50, mean=0.001, standard_error=1e-4, maximum=0.13)
     moved = {"divergence": spread, "true_class": fall, "calibration_error": 0.011, "calibration_error_reference": 0.009}
     evidence = replace(known_of(breaking()).evidence or Evidence("", "", 0, None), **moved)
-    assert moved_cells(evidence) == ("–", "1e−05", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011")
-    assert moved_cells(replace(evidence, divergence=None)) is None
+    told = ["–", "1e−5", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011"]
+    assert [column.cell(evidence) for column in MOVED_COLUMNS] == told
+    same = replace(evidence, divergence=None, true_class=None, calibration_error=None)
+    assert {column.cell(same) for column in MOVED_COLUMNS} == {"–"}
 
 
 def row_of(judgement: Judgement, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> dict[str, Any]:
@@ -392,11 +532,11 @@ def test_two_studies_keep_their_own_evidence() -> None:
     first, second = a_verdict(judged(fitting())), a_verdict(judged(fitting()), study="words")
     evidence = [[known_of(fitting())], [known_of(fitting(), right_to_wrong=(7,))]]
     document = json.loads(render_verdicts([first, second], evidence=evidence))
-    assert [each["judgements"][0]["right_to_wrong_indices"] for each in document["studies"]] == [[3, 14], [7]]
+    assert [study["judgements"][0]["right_to_wrong_indices"] for study in document["studies"]] == [[3, 14], [7]]
 
 
 @pytest.mark.parametrize(
-    ("found", "flips"),
+    ("known", "flips"),
     [
         pytest.param(loss(), (2, 1), id="lost and gained"),
         pytest.param(loss(n=9744, loss=-0.05131362889984059, discordant=13), (4, 9), id="more gained"),
@@ -406,8 +546,8 @@ def test_two_studies_keep_their_own_evidence() -> None:
         pytest.param(None, None, id="no loss"),
     ],
 )
-def test_flips(found: Loss | None, flips: tuple[int, int] | None) -> None:
-    assert flips_of(found) == flips
+def test_flips(known: Loss | None, flips: tuple[int, int] | None) -> None:
+    assert flips_of(known) == flips
 
 
 @pytest.mark.parametrize(
@@ -492,7 +632,7 @@ def test_the_table_as_it_renders() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "margin", "cell"),
+    ("known", "margin", "cell"),
     [
         pytest.param(
             loss(upper=0.4981), 0.5, "0.10 [−0.26, 0.499] pt", id="a bound under the margin is shown under it"
@@ -510,8 +650,8 @@ def test_the_table_as_it_renders() -> None:
         pytest.param(loss(), None, "0.10 [−0.26, 0.45] pt", id="no margin"),
     ],
 )
-def test_losses(found: Loss, margin: float | None, cell: str) -> None:
-    (table,) = page(a_verdict(judged(fitting(loss=found, margin=margin)))).tables
+def test_losses(known: Loss, margin: float | None, cell: str) -> None:
+    (table,) = page(a_verdict(judged(fitting(loss=known, margin=margin)))).tables
     assert dict(zip(*table, strict=True))["loss"] == cell
 
 
@@ -564,7 +704,7 @@ def test_reasons_come_gravest_first_and_name_their_runtime_where_another_says_ot
     ]
 
 
-def test_classes_that_lose_are_named_with_their_flips() -> None:
+def test_classes_that_lose_are_named_with_what_became_wrong_and_right() -> None:
     verdict = a_verdict(judged(breaking()), judged(fitting()))
     _, classes, _ = page(verdict, evidence=evidence_for(verdict)).tables
     assert classes == [
@@ -653,7 +793,7 @@ document.body.dataset.found = JSON.stringify({
 
 @pytest.mark.starts_children
 def test_the_markdown_in_a_browser(tmp_path: Path) -> None:
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = next((program for name in BROWSERS if (program := shutil.which(name))), None)
     if browser is None:
         pytest.skip("needs Chromium to open the Markdown in; install it with 'apt-get install chromium'")
     body = html([EVERYTHING], evidence=evidence_for(EVERYTHING))
@@ -661,9 +801,9 @@ def test_the_markdown_in_a_browser(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{style}<body>{body}{LOOK}", "utf-8")
     command = [browser, *FLAGS.split(), f"--user-data-dir={tmp_path / 'user'}", (tmp_path / "page.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r'data-found="([^"]*)"', done.stdout)
-    assert found is not None
-    assert json.loads(found[1].replace("&quot;", '"')) == {
+    seen = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert seen is not None
+    assert json.loads(seen[1].replace("&quot;", '"')) == {
         "rows": 6,
         "hidden": True,
         "overflow": False,
@@ -708,13 +848,13 @@ def test_no_expression_stands_in_a_script() -> None:
 def test_outputs_are_those_that_the_script_writes() -> None:
     written = set(re.findall(r'echo "([\w-]+)=', JUDGE["run"]))
     assert written == set(ACTION["outputs"])
-    assert {each["value"] for each in ACTION["outputs"].values()} == {
+    assert {output["value"] for output in ACTION["outputs"].values()} == {
         f"${{{{ steps.gate.outputs.{name} }}}}" for name in written
     }
 
 
 def test_the_example_uses_the_action_as_it_is() -> None:
-    (step,) = [each for each in JOB["steps"] if each.get("uses", "").startswith("OWNER/quantlab@")]
+    (step,) = [step for step in JOB["steps"] if step.get("uses", "").startswith("OWNER/quantlab@")]
     assert set(step["with"]) <= set(ACTION["inputs"])
     named = re.findall(rf"steps\.{step['id']}\.outputs\.([\w-]+)", yaml.safe_dump(JOB))
     assert named
@@ -722,7 +862,7 @@ def test_the_example_uses_the_action_as_it_is() -> None:
 
 
 def test_the_commands_of_the_example_parse() -> None:
-    commands = [shlex.split(each["run"]) for each in JOB["steps"] if each.get("run", "").startswith("quantlab ")]
+    commands = [shlex.split(step["run"]) for step in JOB["steps"] if step.get("run", "").startswith("quantlab ")]
     assert [words[1] for words in commands] == ["analyze"]
     for _, name, *rest in commands:
         assert COMMANDS[name].make_context(name, rest)
@@ -759,7 +899,7 @@ def run_action(folder: Path, *, outcome: str, status: int, **inputs: str) -> tup
     defaults = {key: ACTION["inputs"][key]["default"] for key in ACTION["inputs"]}
     given = {key: inputs.get(key.replace("-", "_"), default) for key, default in defaults.items()}
     environment = {
-        name: re.sub(r"\${{ inputs\.([\w-]+) }}", lambda found: given[found[1]], value)
+        name: re.sub(r"\${{ inputs\.([\w-]+) }}", lambda match: given[match[1]], value)
         for name, value in JUDGE["env"].items()
     }
     environment |= {"RUNNER_TEMP": str(folder), "GITHUB_OUTPUT": str(folder / "outputs")}
@@ -785,7 +925,7 @@ def run_action(folder: Path, *, outcome: str, status: int, **inputs: str) -> tup
 def test_the_action_ends_as_the_gate_does(tmp_path: Path, outcome: str, status: int, told: str) -> None:
     ended, arguments, outputs = run_action(tmp_path, outcome=outcome, status=status)
     assert (ended, outputs.pop("exit-code"), outputs.pop("outcome")) == (status, str(status), told)
-    files = [each for each in arguments if re.match("--(junit|json|markdown)=", each)]
+    files = [argument for argument in arguments if re.match("--(junit|json|markdown)=", argument)]
     assert arguments == ["--undecided=fail", *files, "--"]
     # A path is told where there is a file.
     assert sorted(files if outcome else []) == sorted(f"--{name}={path}" for name, path in outputs.items())

@@ -26,9 +26,9 @@ def seen(tmp_path, labels):
     """Makes a trial of so many samples, of which some flip, and what is known of its outputs."""
 
     def make(setting="tfjs-uint8", runtime="python", *, n=N, lost=(), gained=(), size=20_000, confidence=0.95):
-        lost, gained = (range(each) if isinstance(each, int) else each for each in (lost, gained))
+        lost, gained = (range(places) if isinstance(places, int) else places for places in (lost, gained))
         lost = flipped(n, list(lost))
-        gained = flipped(n, [n - 1 - each for each in gained])
+        gained = flipped(n, [n - 1 - place for place in gained])
         reference = ReferenceSamples.of(
             answers(labels[:n], gained), labels[:n], task="classification", probabilities=True, classes=True
         )
@@ -236,14 +236,14 @@ def test_the_smallest_that_fits_everywhere(seen):
         seen("tfjs-float32", "python", size=40_000),
         seen("tfjs-float32", "node-wasm", size=40_000),
     ]
-    found = choose(trials, HALF_A_POINT)
-    assert found.setting == "tfjs-uint16"
-    assert found.reasons == {
+    choice = choose(trials, HALF_A_POINT)
+    assert choice.setting == "tfjs-uint16"
+    assert choice.reasons == {
         "tfjs-uint8": "breaks: loses at least 1.78 pt, allowed 0.50",
         "tfjs-float32": "fits, 100 % larger",
     }
-    assert found.share_of_float32 == 0.5
-    assert found.front == ("tfjs-uint8", "tfjs-uint16")
+    assert choice.share_of_float32 == 0.5
+    assert choice.front == ("tfjs-uint8", "tfjs-uint16")
 
 
 def test_a_runtime_that_does_not_count_does_not_object(seen):
@@ -289,9 +289,9 @@ def test_targets(seen, target, judged, untested):
         seen(setting, runtime) for setting in ("tfjs-uint8", "tflite-int8") for runtime in ("python", "node-wasm")
     ]
     verdict = decide(trials, replace(HALF_A_POINT, target=target))
-    assert [each.setting for each in verdict.settings] == judged
+    assert [setting.setting for setting in verdict.settings] == judged
     assert verdict.untested == untested
-    counted = {each.runtime for setting in verdict.settings for each in setting.judgements}
+    counted = {judgement.runtime for setting in verdict.settings for judgement in setting.judgements}
     assert counted == {"any": {"python", "node-wasm"}, "android": {"python"}}.get(target, {"node-wasm"})
 
 

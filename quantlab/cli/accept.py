@@ -31,23 +31,24 @@ def accept(
     With settings named these are accepted whatever they lose; with none, those that fit.
     """
     from quantlab.gate import accepted_figures, write_lock
-    from quantlab_reports.verdict_text import render_verdicts_text
+    from quantlab_reports import RENDERINGS
+    from quantlab_reports.views.verdict import verdict_table
 
     asked = budget.read(study, setting)
     judged = [judged_of(folder, asked) for folder in folders_of(asked)]
-    names = [_accepted(each) for each in judged]
+    names = [_accepted(decided) for decided in judged]
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
-    print(render_verdicts_text([each.verdict for each in judged]))
-    print(f"Accepted in '{lock}': {', '.join(name for each in names for name in each)}", file=sys.stderr)
+    print(RENDERINGS["terminal"](verdict_table([decided.verdict for decided in judged])))
+    print(f"Accepted in '{lock}': {', '.join(name for accepted in names for name in accepted)}", file=sys.stderr)
     return OK
 
 
 def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
     """What failed or gave NaN has no loss that a later one could be compared with."""
-    for each in judged.trials:
-        trial, evidence = each.trial, each.evidence
+    for row in judged.trials:
+        trial, evidence = row.trial, row.evidence
         if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
             why = "it failed" if evidence is None else f"{evidence.non_finite:,} output values are NaN or infinite"
             raise StudyError(
@@ -58,9 +59,9 @@ def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
 def _accepted(judged: "Judged") -> list[str]:
     verdict = judged.verdict
     names = [
-        each.setting
-        for each in verdict.settings
-        if (verdict.named or each.outcome == "fits") and each.size_bytes is not None
+        setting.setting
+        for setting in verdict.settings
+        if (verdict.named or setting.outcome == "fits") and setting.size_bytes is not None
     ]
     _refuse_unaccountable(judged, names)
     if not names:

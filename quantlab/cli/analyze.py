@@ -31,7 +31,7 @@ __all__ = ["analyze", "analyze_and_print", "begin_early"]
 @spread
 def analyze(
     model: Model,
-    data: Annotated[str, typer.Option(help="The calibration set: .npz, .npy, a folder of images, module:function.")],
+    data: Annotated[str, typer.Option(help="The samples: .npz, .npy, a folder of images, module:function.")],
     *,
     calibration: Annotated[
         str | None,

@@ -62,7 +62,7 @@ class BudgetOptions:
         """Keys of `[budget]` by their names; None stands for an option that was not given."""
         keys = asdict(self)
         del keys["policy"]
-        return {**keys, "settings": settings, "studies": [str(each) for each in studies] if studies else None}
+        return {**keys, "settings": settings, "studies": [str(folder) for folder in studies] if studies else None}
 
 
 def folders_of(policy: Policy) -> Sequence[Path]:

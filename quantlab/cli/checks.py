@@ -26,18 +26,18 @@ class Check:
 
     name: str
     works: bool
-    found: str
+    detail: str
     """What there is, or what is wrong and the command that mends it."""
     optional: bool = False
     """Whether only runtimes that are not used by default need it."""
 
 
-def examine() -> list[Check]:
+def examine(formats: Mapping[str, Format] = FORMATS) -> list[Check]:
     """Try everything that a study needs; some seconds, since TensorFlow is imported."""
     with ThreadPoolExecutor(len(_LIBRARIES)) as pool:
         failures = [pool.submit(failures_of, modules) for modules in _LIBRARIES]
         python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))
-        programs = _programs()
+        programs = _programs(formats)
     imports = [
         _check(f"import {module}", functools.partial(_installed, package, failed.result().get(module)))
         for modules, failed in zip(_LIBRARIES, failures, strict=True)
@@ -46,12 +46,15 @@ def examine() -> list[Check]:
     return [python, *imports, *programs]
 
 
-def _programs() -> list[Check]:
+def _programs(formats: Mapping[str, Format]) -> list[Check]:
     return [
         _check("Node.js", lambda: " ".join(reversed(node.find_node()))),
-        *(_check(f"{label} in Node.js", functools.partial(_environment, each)) for label, each in _BUNDLED.items()),
+        *(
+            _check(f"{label} in Node.js", functools.partial(_environment, format_))
+            for label, format_ in _bundled(formats).items()
+        ),
         replace(_check("node-native", lambda: str(find_addon())), optional=True),
-        replace(_check("Chromium, for chromium-*", _browser), optional=True),
+        replace(_check("Chromium, for chromium-*", functools.partial(_browser, formats)), optional=True),
     ]
 
 
@@ -86,9 +89,9 @@ for name in sys.argv[1:]:
 
 def _check(name: str, find: Callable[[], str]) -> Check:
     try:
-        return Check(name, works=True, found=find())
+        return Check(name, works=True, detail=find())
     except QuantlabError as error:
-        return Check(name, works=False, found=str(error))
+        return Check(name, works=False, detail=str(error))
 
 
 def build_runtime(name: str) -> str:
@@ -138,35 +141,39 @@ def _said(output: str) -> Iterator[tuple[str, str | None]]:
 
 def _installed(package: str, failure: str | None) -> str:
     try:
-        found = version(package)
+        installed = version(package)
     except PackageNotFoundError as error:
         raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
     if failure is not None:
         reason = failure.splitlines()[0][:200]
-        raise QuantlabError(f"{found} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it")
-    return found
+        raise QuantlabError(
+            f"{installed} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it"
+        )
+    return installed
 
 
-_BUNDLED: dict[str, Format] = {}
-"""Library of the bundle → the first format that it runs."""
-for _format in FORMATS.values():
-    if _format.javascript is not None:
-        _BUNDLED.setdefault(_format.javascript.label, _format)
+def _bundled(formats: Mapping[str, Format]) -> dict[str, Format]:
+    """Library of the bundle → the first format that it runs."""
+    bundled: dict[str, Format] = {}
+    for format_ in formats.values():
+        if format_.javascript is not None:
+            bundled.setdefault(format_.javascript.label, format_)
+    return bundled
 
 
 def _environment(format_: Format) -> str:
     return ", ".join(f"{name} {text}" for name, text in node.environment(format_).items())
 
 
-def _browser() -> str:
-    program, found = browser.find_browser()
-    return f"{found}, {program}; sandbox {browser.environment(next(iter(FORMATS.values())))['sandbox']}"
+def _browser(formats: Mapping[str, Format]) -> str:
+    program, browser_version = browser.find_browser()
+    return f"{browser_version}, {program}; sandbox {browser.environment(next(iter(formats.values())))['sandbox']}"
 
 
 def report(checks: list[Check]) -> str:
     """A line a check."""
     width = max(len(check.name) for check in checks)
-    lines = [f"{_mark(check)} {check.name:{width}}  {check.found}" for check in checks]
+    lines = [f"{_mark(check)} {check.name:{width}}  {check.detail}" for check in checks]
     broken = sum(not check.works and not check.optional for check in checks)
     return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
 

@@ -10,6 +10,7 @@ import typer
 
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of, listed
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
+from quantlab.cli.options import Format, rendering_of
 from quantlab.cli.policy import Policy, read_policy
 from quantlab.cli.spread import spread
 from quantlab.errors import QuantlabError, UsageError
@@ -32,6 +33,7 @@ def gate(
     artifact: Annotated[
         Path | None, typer.Option(help="First verify that this file or folder is what was judged, and judge that.")
     ] = None,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
     undecided: Annotated[str, typer.Option(help="What too few samples do: fail or warn.")] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request.")] = None,
@@ -42,8 +44,9 @@ def gate(
     Nothing is run again. With settings named, each must fit; with none, one quantized setting is enough.
     """
     from quantlab.gate import changed_artifacts, compare_with_lock, read_lock
-    from quantlab_reports.verdict_text import render_verdicts_text
+    from quantlab_reports.views.verdict import verdict_table
 
+    render = rendering_of(format)
     allowed = _undecided(undecided)
     accepted = read_lock(lock) if lock is not None else None
     asked = _policy(budget, study, setting, accepted)
@@ -51,10 +54,10 @@ def gate(
     if artifact is not None and len(folders) > 1:
         raise UsageError(f"--artifact is of one study and {listed(folders)} are asked for; name that study")
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
-    verdicts = [each.verdict if accepted is None else compare_with_lock(each, accepted) for each in judged]
-    print(render_verdicts_text(verdicts))
+    verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
+    print(render(verdict_table(verdicts, evidence=[decided.trials for decided in judged])))
     if accepted is not None:
-        for text in (text for each in judged for text in changed_artifacts(each, accepted)):
+        for text in (text for decided in judged for text in changed_artifacts(decided, accepted)):
             print(f"! {text}", file=sys.stderr)
     _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
     return _status(verdicts, allowed)
@@ -103,7 +106,7 @@ def _write_reports(
     from quantlab_reports.pull_request import render_pull_request
     from quantlab_reports.verdict_document import render_verdicts
 
-    evidence = [each.trials for each in judged]
+    evidence = [decided.trials for decided in judged]
     if path := files["junit"]:
         _write(path, render_junit(verdicts, undecided=undecided))
     if path := files["json"]:

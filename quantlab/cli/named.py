@@ -36,7 +36,7 @@ def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
     Raises:
         UsageError: If one is not of this form, or an input is given twice.
     """
-    found = {}
+    shapes = {}
     form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give each input one shape")
     for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may hold the sign
         sizes = [part.strip() for part in text.split(",")]
@@ -44,8 +44,8 @@ def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
             raise UsageError(
                 f"--shape {name}={text} has a size that is no number from 1; write --shape {name}=1,3,224,224"
             )
-        found[name] = tuple(map(int, sizes))
-    return found
+        shapes[name] = tuple(map(int, sizes))
+    return shapes
 
 
 def _pairs(form: _Form, parts: Sequence[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:

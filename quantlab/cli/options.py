@@ -1,6 +1,7 @@
 """Options of more than one command, and the groups that they come in."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +14,11 @@ from quantlab.errors import UsageError
 if TYPE_CHECKING:
     from quantlab.models import ModelOptions
     from quantlab.types import Preprocessing
+    from quantlab_reports import Table
 
 __all__ = [
     "Config",
+    "Format",
     "ImageOptions",
     "InsideOptions",
     "Model",
@@ -25,6 +28,7 @@ __all__ = [
     "Settings",
     "StudyFolder",
     "TimeLimit",
+    "rendering_of",
     "words",
 ]
 
@@ -45,6 +49,7 @@ Runtimes = Annotated[
 Seed = Annotated[int, typer.Option(min=0, help="Of every draw.")]
 TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
 Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
+Format = Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")]
 StudyFolder = Annotated[
     Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
 ]
@@ -93,13 +98,8 @@ class ImageOptions:
 
     def preprocessing(self, data: str) -> "Preprocessing":
         """With what a quantlab.toml says; raises UsageError as `read_preprocessing`."""
-        declared: dict[str, Any] = {
-            "size": self.size,
-            "resize": self.resize,
-            "colour": self.colour,
-            "scale": self.scale,
-            "offset": self.offset,
-        }
+        declared = asdict(self)
+        del declared["config"]
         return read_preprocessing(self.config, declared, data=data)
 
 
@@ -144,3 +144,14 @@ def _layer_samples(text: str) -> int | None:
 def words(text: str | None) -> tuple[str, ...] | None:
     """The parts of a comma-separated option."""
     return None if text is None else tuple(text.split(","))
+
+
+def rendering_of(name: str) -> "Callable[[Table], str]":
+    """The rendering that `--format` names.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
+    from quantlab_reports import Reports
+
+    return Reports().rendering(name)

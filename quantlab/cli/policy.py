@@ -47,7 +47,7 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
         table[key] = _checked(key, value)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in table.items()}
-    return Policy(Budget(**table), settings, tuple(Path(each) for each in studies), texts)
+    return Policy(Budget(**table), settings, tuple(Path(folder) for folder in studies), texts)
 
 
 def _number(value: Any) -> Any:
@@ -61,9 +61,9 @@ def _number(value: Any) -> Any:
 def _checked(key: str, value: Any) -> Any:
     if key in _LISTS:
         texts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(texts, list | tuple) or not texts or not all(isinstance(each, str) for each in texts):
+        if not isinstance(texts, list | tuple) or not texts or not all(isinstance(name, str) for name in texts):
             raise UsageError(f'{key} = {value!r} must be a list of names, as {key} = ["…"]')
-        return tuple(each.strip() for each in texts)
+        return tuple(name.strip() for name in texts)
     if key in _TEXTS and not isinstance(value, str):
         raise UsageError(f"{key} = {value!r} must be text in quotes")
     if isinstance(value, bool | dict | list):

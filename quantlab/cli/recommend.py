@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quantlab.cli.budget import BudgetOptions, listed
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
-from quantlab.cli.options import StudyFolder
+from quantlab.cli.options import Format, StudyFolder, rendering_of
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
@@ -16,6 +16,7 @@ def recommend(
     study: StudyFolder = None,
     *,
     budget: BudgetOptions,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
 ) -> int:
     """Say which setting to ship, why, and how to make it.
 
@@ -23,14 +24,15 @@ def recommend(
     """
     from quantlab.gate import recommend as choose
     from quantlab.store import find_latest
-    from quantlab_reports.verdict_text import render_recommendation
+    from quantlab_reports.views.recommendation import recommendation_table
 
+    render = rendering_of(format)
     asked = budget.read([study] if study else None)
     if len(asked.studies) > 1:
         raise UsageError(f"a recommendation is of one study and the policy names {listed(asked.studies)}; name it")
     folder = asked.studies[0] if asked.studies else find_latest(Path())
-    found = choose(folder, asked.budget)
-    print(render_recommendation(found))
-    if found.setting is not None:
+    chosen = choose(folder, asked.budget)
+    print(render(recommendation_table(chosen)))
+    if chosen.setting is not None:
         return OK
-    return BREAKS if found.verdict.outcome == "breaks" else INCONCLUSIVE
+    return BREAKS if chosen.verdict.outcome == "breaks" else INCONCLUSIVE

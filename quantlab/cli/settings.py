@@ -1,33 +1,36 @@
 """`quantlab settings`: what there is."""
 
+from typing import TYPE_CHECKING
+
 from quantlab.cli.exit_status import OK
+
+if TYPE_CHECKING:
+    from quantlab.registries import Registries
 
 __all__ = ["settings"]
 
 
 def settings() -> int:
     """List the settings and the runtimes there are."""
-    print(_text())
+    from quantlab.registries import REAL
+
+    print(_text(REAL))
     return OK
 
 
-def _text() -> str:
+def _text(registries: "Registries") -> str:
     """Two tables; a star marks what is used when nothing is asked for."""
     from tabulate import tabulate
 
-    from quantlab.formats import FORMATS
-    from quantlab.runtimes import RUNTIMES
-    from quantlab.settings import SETTINGS
-
-    settings = [(_star(each.default), each.name, each.description) for each in SETTINGS.values()]
+    settings = [(_star(setting.default), setting.name, setting.description) for setting in registries.settings.values()]
     runtimes = [
         (
-            _star(each.default),
-            each.name,
-            each.description,
-            ", ".join(name for name, one in FORMATS.items() if each.runs(one)),
+            _star(runtime.default),
+            runtime.name,
+            runtime.description,
+            ", ".join(name for name, format_ in registries.formats.items() if runtime.runs(format_)),
         )
-        for each in RUNTIMES.values()
+        for runtime in registries.runtimes.values()
     ]
     return "\n".join(
         [

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import StudyFolder
-from quantlab.errors import UsageError
+from quantlab.cli.options import Format, StudyFolder
 
 __all__ = ["show"]
 
@@ -21,7 +20,7 @@ def show(
         ),
     ] = "table",
     study: StudyFolder = None,
-    format: Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")] = "terminal",  # noqa: A002 (the option's name)
+    format: Format = "terminal",  # noqa: A002 (the option's name)
     wide: Annotated[bool, typer.Option("--wide", help="All figures, one row a trial.")] = False,
     setting: Annotated[str | None, typer.Option(help="Not the table: only this setting or given variant.")] = None,
     runtime: Annotated[str | None, typer.Option(help="Not the table: only this runtime.")] = None,
@@ -39,17 +38,15 @@ def show(
     Nothing is run: costs, differences between runtimes, layers, weights, ops and the split of the loss were found by
     analyze.
     """
-    from quantlab.names import nearest
     from quantlab.store import Store, find_latest
-    from quantlab_reports import RENDERINGS, VIEWS, Selection
+    from quantlab_reports import Reports, Selection
 
-    if format not in RENDERINGS:
-        raise UsageError(f"there is no format '{format}'; {nearest(format, RENDERINGS)}")
-    if what not in VIEWS:
-        if study is not None:
-            raise UsageError(f"there is no view '{what}'; {nearest(what, VIEWS)}")
-        what, study = next(iter(VIEWS)), Path(what)
+    reports = Reports()
+    reports.rendering(format)  # names first: they cost nothing
+    if what not in reports.views and study is None:
+        what, study = next(iter(reports.views)), Path(what)
+    reports.view(what)
     store = Store(study or find_latest(Path()))
     store.read_study()  # whose absence or fault is told before a view's
-    print(RENDERINGS[format](VIEWS[what].table(store, Selection(setting, runtime, sort, top), wide)))
+    print(reports.show(store, what, format, Selection(setting, runtime, sort, top, wide)))
     return OK

@@ -27,9 +27,9 @@ def spread(command: Callable[..., int]) -> Callable[..., int]:
         }
         return command(**given, **made)
 
-    spread_out = [each for name in parameters for each in _parameters(parameters[name], hints[name])]
+    spread_out = [option for name in parameters for option in _parameters(parameters[name], hints[name])]
     call.__signature__ = inspect.Signature(spread_out, return_annotation=hints["return"])  # type: ignore[attr-defined]
-    call.__annotations__ = {each.name: each.annotation for each in spread_out} | {"return": hints["return"]}
+    call.__annotations__ = {option.name: option.annotation for option in spread_out} | {"return": hints["return"]}
     return call
 
 

@@ -43,18 +43,18 @@ def accepted_figures(
     Raises:
         StudyError: If two studies have one name.
     """
-    names = [each.verdict.study for each in judged]
+    names = [gathered.verdict.study for gathered in judged]
     for name in names:
         if names.count(name) > 1:
             raise StudyError(f"two studies are called '{name}', and a lock knows them by name; rename a folder")
     return AcceptedFigures(
         studies={
-            each.verdict.study: AcceptedStudy(
-                model_sha256=each.study.model.sha256,
-                samples_sha256=each.study.samples.sha256,
-                settings={name: _accepted(name, each.trials) for name in accepted},
+            gathered.verdict.study: AcceptedStudy(
+                model_sha256=gathered.study.model.sha256,
+                samples_sha256=gathered.study.samples.sha256,
+                settings={name: _accepted(name, gathered.trials) for name in accepted},
             )
-            for each, accepted in zip(judged, settings, strict=True)
+            for gathered, accepted in zip(judged, settings, strict=True)
         },
         budget=dict(budget),
         schema=LOCK_SCHEMA,
@@ -62,15 +62,15 @@ def accepted_figures(
 
 
 def _accepted(name: str, trials: Sequence[TrialEvidence]) -> AcceptedSetting:
-    of_setting = [each for each in trials if each.trial.setting == name]
-    variant = next(each.trial.variant for each in of_setting if each.trial.variant)
+    of_setting = [row for row in trials if row.trial.setting == name]
+    variant = next(row.trial.variant for row in of_setting if row.trial.variant)
     return AcceptedSetting(
         sha256=variant.sha256,
         size_bytes=variant.size_bytes,
         losses={
-            each.trial.runtime: _accepted_loss(each.evidence.loss)
-            for each in of_setting
-            if each.evidence and each.evidence.loss
+            row.trial.runtime: _accepted_loss(row.evidence.loss)
+            for row in of_setting
+            if row.evidence and row.evidence.loss
         },
     )
 
@@ -100,7 +100,7 @@ def write_lock(path: Path, lock: AcceptedFigures) -> None:
 
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     return json_number(value) if isinstance(value, float) else value
 
 
@@ -152,8 +152,8 @@ def compare_with_lock(judged: Judged, lock: AcceptedFigures) -> Verdict:
     return replace(
         verdict,
         settings=tuple(
-            _compared(each, accepted.settings[each.setting]) if each.setting in accepted.settings else each
-            for each in verdict.settings
+            _compared(setting, accepted.settings[setting.setting]) if setting.setting in accepted.settings else setting
+            for setting in verdict.settings
         ),
     )
 
@@ -179,8 +179,10 @@ def _compared(verdict: SettingVerdict, accepted: AcceptedSetting) -> SettingVerd
     return replace(
         verdict,
         judgements=tuple(
-            _against(each, accepted.losses[each.runtime]) if each.runtime in accepted.losses else each
-            for each in verdict.judgements
+            _against(judgement, accepted.losses[judgement.runtime])
+            if judgement.runtime in accepted.losses
+            else judgement
+            for judgement in verdict.judgements
         ),
     )
 
@@ -209,25 +211,25 @@ def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
     accepted = lock.studies.get(judged.verdict.study)
     if accepted is None:
         return []
-    hashes = {each.trial.setting: each.trial.variant.sha256 for each in judged.trials if each.trial.variant}
-    found = [
+    hashes = {row.trial.setting: row.trial.variant.sha256 for row in judged.trials if row.trial.variant}
+    changes = [
         f"{judged.verdict.study} {name} is another artifact than was accepted: SHA-256 {hashes[name][:12]}…, "
-        f"accepted {each.sha256[:12]}…"
-        for name, each in accepted.settings.items()
-        if name in hashes and hashes[name] != each.sha256
+        f"accepted {figures.sha256[:12]}…"
+        for name, figures in accepted.settings.items()
+        if name in hashes and hashes[name] != figures.sha256
     ]
-    ran = {(each.trial.setting, each.trial.runtime) for each in judged.trials if each.evidence}
-    found += [
+    ran = {(row.trial.setting, row.trial.runtime) for row in judged.trials if row.evidence}
+    changes += [
         f"{judged.verdict.study} {name} was accepted in {runtime}, where it was not measured now"
-        for name, each in accepted.settings.items()
-        for runtime in each.losses
+        for name, figures in accepted.settings.items()
+        for runtime in figures.losses
         if (name, runtime) not in ran
     ]
-    found += [
-        f"{judged.verdict.study} {each.setting} is not in the lock, so that nothing was compared with it"
-        for each in judged.verdict.settings
-        if each.setting not in accepted.settings
+    changes += [
+        f"{judged.verdict.study} {setting.setting} is not in the lock, so that nothing was compared with it"
+        for setting in judged.verdict.settings
+        if setting.setting not in accepted.settings
     ]
     if accepted.samples_sha256 != judged.study.samples.sha256:
-        found.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")
-    return found
+        changes.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")
+    return changes

@@ -44,8 +44,8 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     loss = given.evidence.loss
     if loss is None:
         raise UsageError(
-            f"the budget allows a loss of {budget.margin} and the samples have no labels; give a labelled calibration "
-            f"set, or judge by min_agreement"
+            f"the budget allows a loss of {budget.margin} and the samples have no labels; give labelled samples, "
+            f"or judge by min_agreement"
         )
     margin = budget.margin.of(loss)
     outcome = decide(loss, margin)
@@ -74,31 +74,31 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
             f"the budget allows a class to lose {budget.class_margin} and there are no labelled classes; "
             f"give labels, or leave max_class_loss out"
         )
-    broken = [each for each in classes if each.loses and each.lower > margin]
+    broken = [lost for lost in classes if lost.loses and lost.lower > margin]
     if broken:
-        worst = max(broken, key=lambda each: each.lower)
+        worst = max(broken, key=lambda lost: lost.lower)
         return Finding(
             "breaks",
             f"class {worst.label} loses {worst.loss:.1f} pt, at least {rounded_down(worst.lower, margin)} "
-            f"({_flips(worst)}), {allowed(margin)}",
+            f"({_changed(worst)}), {allowed(margin)}",
         )
-    worst = max(classes, key=lambda each: each.upper)
+    worst = max(classes, key=lambda lost: lost.upper)
     clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
-    undecided = [each for each in classes if not _class_fits(each, margin)]
+    undecided = [lost for lost in classes if not _class_fits(lost, margin)]
     if not undecided:
         return Finding("fits", clause)
-    worst = max(undecided, key=lambda each: each.upper)
+    worst = max(undecided, key=lambda lost: lost.upper)
     missing = _missing_of_class(worst, margin)
     more = "no number of samples decides" if missing is None else f"about {missing:,} more of that class decide"
     return Finding(
         "inconclusive",
-        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_flips(worst)}), "
+        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_changed(worst)}), "
         f"{allowed(margin)}; {more}",
         missing,
     )
 
 
-def _flips(loss: ClassLoss) -> str:
+def _changed(loss: ClassLoss) -> str:
     return f"of {loss.n:,} samples {loss.right_to_wrong} lost and {loss.wrong_to_right} gained"
 
 

@@ -70,8 +70,8 @@ def judge(
         return gather(study, budget, settings=settings, registries=registries).verdict
     store = Store(Path(study))
     store.refuse_running()
-    found = gather(store.read_study(), budget, settings=settings, name=name_of(store.root), registries=registries)
-    return found.verdict
+    judged = gather(store.read_study(), budget, settings=settings, name=name_of(store.root), registries=registries)
+    return judged.verdict
 
 
 def name_of(folder: Path) -> str:
@@ -89,7 +89,7 @@ def gather(
 ) -> Judged:
     """The verdict with its evidence; see `judge`."""
     reference = _reference(study)
-    metrics = _metrics(reference, budget.metric or study.metric)
+    metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
     resampling = Resampling(confidence=budget.confidence, seed=study.seed)
 
     def look(trial: Trial) -> TrialEvidence:
@@ -119,28 +119,28 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
     store = Store(Path(study))
     store.refuse_running()
     judged = gather(store.read_study(), budget, name=name_of(store.root), registries=registries)
-    found = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
+    recommendation = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
     return replace(
-        found,
-        verdict=replace(found.verdict, warnings=judged.study.warnings),
-        no_faster=_no_faster(store, judged.study, found, registries.formats),
-        minimum_runtime=_minimum_runtime(judged.study, found.setting),
-        reproduce=recipe(store, judged.study, found.setting, registries),
+        recommendation,
+        verdict=replace(recommendation.verdict, warnings=judged.study.warnings),
+        no_faster=_no_faster(store, judged.study, recommendation, registries.formats),
+        minimum_runtime=_minimum_runtime(judged.study, recommendation.setting),
+        reproduce=recipe(store, judged.study, recommendation.setting, registries),
     )
 
 
-def _no_faster(store: Store, study: Study, found: Recommendation, formats: Mapping[str, Format]) -> str | None:
+def _no_faster(store: Store, study: Study, recommendation: Recommendation, formats: Mapping[str, Format]) -> str | None:
     """From the costs that were measured of the very artifact, in the runtimes that count."""
-    if found.setting is None or not (store.root / "costs.json").is_file():
+    if recommendation.setting is None or not (store.root / "costs.json").is_file():
         return None
-    counting = {each.runtime for each in found.verdict.of(found.setting).judgements}
-    variant = next(trial.variant for trial in study.trials if trial.setting == found.setting and trial.variant)
+    counting = {judgement.runtime for judgement in recommendation.verdict.of(recommendation.setting).judgements}
+    variant = next(trial.variant for trial in study.trials if trial.setting == recommendation.setting and trial.variant)
     rows = store.read_costs().rows
     float32 = {cost.runtime: cost for cost in rows if cost.setting == variant.float32}
     notes = {
         cost.runtime: note
         for cost in rows
-        if (cost.setting, cost.sha256) == (found.setting, variant.sha256)
+        if (cost.setting, cost.sha256) == (recommendation.setting, variant.sha256)
         and cost.runtime in counting
         and cost.runtime in float32
         and (note := speed_note(cost, float32[cost.runtime])) is not None
@@ -192,12 +192,14 @@ def _as_written(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _metrics(reference: ReferenceSamples, asked: str | None) -> tuple[PairedMetric, ...]:
+def _metrics(
+    reference: ReferenceSamples, asked: str | None, known: Mapping[str, PairedMetric]
+) -> tuple[PairedMetric, ...]:
     defaults = default_metrics(reference)
     if asked is None:
         return defaults
-    chosen = paired_metric(asked)
-    return (chosen, *(each for each in defaults if each.name != chosen.name))
+    chosen = paired_metric(asked, known)
+    return (chosen, *(metric for metric in defaults if metric.name != chosen.name))
 
 
 def _reference(study: Study) -> ReferenceSamples:

@@ -31,22 +31,22 @@ def choose(
     chosen = verdict.of(verdict.recommended) if verdict.recommended else None
     return Recommendation(
         verdict=verdict,
-        reasons={each.setting: _reason(each, chosen) for each in verdict.settings if each is not chosen},
+        reasons={setting.setting: _reason(setting, chosen) for setting in verdict.settings if setting is not chosen},
         front=_front(
-            verdict.settings, {each.trial.setting for each in given if each.evidence and each.evidence.non_finite}
+            verdict.settings, {row.trial.setting for row in given if row.evidence and row.evidence.non_finite}
         ),
         size_word=target_of(budget, registries).size_word,
         share_of_float32=_share(given, chosen, verdict.settings),
-        losing_classes=_losing(given, {each.setting for each in verdict.settings}),
+        losing_classes=_losing(given, {setting.setting for setting in verdict.settings}),
     )
 
 
-def _reason(each: SettingVerdict, chosen: SettingVerdict | None) -> str:
-    if each.outcome != "fits" or chosen is None:
-        return f"{each.outcome}: {each.reason}"
-    if not each.size_bytes or not chosen.size_bytes:
+def _reason(setting: SettingVerdict, chosen: SettingVerdict | None) -> str:
+    if setting.outcome != "fits" or chosen is None:
+        return f"{setting.outcome}: {setting.reason}"
+    if not setting.size_bytes or not chosen.size_bytes:
         return "fits"
-    larger = 100 * (each.size_bytes / chosen.size_bytes - 1)
+    larger = 100 * (setting.size_bytes / chosen.size_bytes - 1)
     return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, as large, and no surer"
 
 
@@ -55,13 +55,17 @@ def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, 
 
     What failed or is not finite has no place on it; of two that are equal the first stays.
     """
-    known = [each for each in settings if each.size_bytes and each.upper < math.inf and each.setting not in spoiled]
-    ordered = sorted(known, key=lambda each: (each.size_bytes or 0, each.upper))
+    known = [
+        setting
+        for setting in settings
+        if setting.size_bytes and setting.upper < math.inf and setting.setting not in spoiled
+    ]
+    ordered = sorted(known, key=lambda setting: (setting.size_bytes or 0, setting.upper))
     front: list[SettingVerdict] = []
-    for each in ordered:
-        if not front or each.upper < front[-1].upper:
-            front.append(each)
-    return tuple(each.setting for each in front)
+    for setting in ordered:
+        if not front or setting.upper < front[-1].upper:
+            front.append(setting)
+    return tuple(setting.setting for setting in front)
 
 
 def _share(
@@ -71,18 +75,18 @@ def _share(
     if chosen is None or not chosen.quantized:
         return None
     float32 = next(
-        (each.trial.variant.float32 for each in given if each.trial.variant and each.trial.setting == chosen.setting),
+        (row.trial.variant.float32 for row in given if row.trial.variant and row.trial.setting == chosen.setting),
         None,
     )
-    other = next((each.size_bytes for each in settings if each.setting == float32), None)
+    other = next((setting.size_bytes for setting in settings if setting.setting == float32), None)
     return chosen.size_bytes / other if other and chosen.size_bytes else None
 
 
 def _losing(given: Sequence[TrialEvidence], settings: set[str]) -> Mapping[str, tuple[ClassLoss, ...]]:
-    found: dict[str, tuple[ClassLoss, ...]] = {}
-    for each in given:
-        losing = tuple(one for one in each.evidence.classes if one.loses) if each.evidence else ()
-        name = each.trial.setting
-        if name in settings and len(losing) > len(found.get(name, ())):
-            found[name] = losing
-    return found
+    losing_classes: dict[str, tuple[ClassLoss, ...]] = {}
+    for row in given:
+        losing = tuple(one for one in row.evidence.classes if one.loses) if row.evidence else ()
+        name = row.trial.setting
+        if name in settings and len(losing) > len(losing_classes.get(name, ())):
+            losing_classes[name] = losing
+    return losing_classes

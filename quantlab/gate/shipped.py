@@ -34,11 +34,11 @@ def settings_of_artifact(
         if trial.variant is not None and trial.setting in meant
     }
     actual = artifact_sha256(path, registries.formats)
-    found = tuple(name for name, sha256 in known.items() if sha256 == actual)
-    if not found:
+    matching = tuple(name for name, sha256 in known.items() if sha256 == actual)
+    if not matching:
         judged = ", ".join(f"{name} {sha256}" for name, sha256 in known.items()) or "nothing"
         raise ArtifactError(
             f"'{path}' is not what was judged: its SHA-256 is {actual}, and the study has {judged}; "
             f"ship the judged artifact, or analyze this one with --variant NAME={path}"
         )
-    return found
+    return matching

@@ -58,11 +58,11 @@ _PLACES: Mapping[str, _Place] = {
 
 def targets_of(registries: Registries) -> dict[str, Target]:
     """Every target by its name; formats and runtimes say themselves what they are shipped to and stand for."""
-    found = {
+    targets = {
         name: Target(
             name,
-            tuple(each.name for each in registries.formats.values() if name in each.targets),
-            tuple(each.name for each in registries.runtimes.values() if name in each.targets),
+            tuple(format_.name for format_ in registries.formats.values() if name in format_.targets),
+            tuple(runtime.name for runtime in registries.runtimes.values() if name in runtime.targets),
             place.transfer,
             place.size_word,
             place.beyond,
@@ -70,7 +70,7 @@ def targets_of(registries: Registries) -> dict[str, Target]:
         )
         for name, place in _PLACES.items()
     }
-    return {**found, "any": Target("any", None, ("*",), "gzip_bytes", "gzipped", ())}
+    return {**targets, "any": Target("any", None, ("*",), "gzip_bytes", "gzipped", ())}
 
 
 TARGETS: Mapping[str, Target] = targets_of(REAL)

@@ -42,17 +42,14 @@ def decide(
             accuracy without labels.
         StudyError: If there are too few samples or a single class, from which nothing follows.
     """
-    known = [each for each in trials if each.trial.requested]
+    known = [row for row in trials if row.trial.requested]
     target = target_of(budget, registries)
     terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
     judged = _judged(known, terms, settings)
     _refuse_too_little(known)
     verdicts = tuple(_judge_setting(name, judged[name], known, terms) for name in judged)
-    if settings is None and not any(each.quantized for each in verdicts):
-        raise UsageError(
-            f"{', '.join(judged)} is all that is judged, and nothing of it is quantized; name it with --setting, or "
-            f"analyze a quantized setting"
-        )
+    if settings is None:
+        _refuse_nothing_quantized(verdicts)
     return Verdict(
         study=study,
         budget=budget,
@@ -75,7 +72,7 @@ class _Terms:
 
     def format_of(self, name: str, given: Sequence[TrialEvidence]) -> str:
         """A setting's format; empty where neither a variant nor the setting is known."""
-        variant = next((each.trial.variant for each in given if each.trial.variant), None)
+        variant = next((row.trial.variant for row in given if row.trial.variant), None)
         if variant is not None:
             return variant.format
         return self.known[name].format if name in self.known else ""
@@ -86,25 +83,25 @@ def _judged(
 ) -> dict[str, list[TrialEvidence]]:
     """Setting → its trials, in the order of the table."""
     by_setting: dict[str, list[TrialEvidence]] = {}
-    for each in known:
-        by_setting.setdefault(each.trial.setting, []).append(each)
+    for row in known:
+        by_setting.setdefault(row.trial.setting, []).append(row)
     if settings is not None:
         chosen = choose("setting of this study", settings, list(by_setting))
         _refuse_other_formats(chosen, terms)
         return {name: by_setting[name] for name in chosen}
     target = terms.target
-    found = {
+    of_target = {
         name: given
         for name, given in by_setting.items()
         if target.formats is None or terms.format_of(name, given) in target.formats
     }
-    if not found:
+    if not of_target:
         formats = ", ".join(target.formats or ())
         raise UsageError(
             f"the target '{target.name}' takes {formats} and the study has {', '.join(by_setting)}; "
             f"analyze settings of that format, or choose another --target"
         )
-    return found
+    return of_target
 
 
 def _refuse_other_formats(chosen: Iterable[str], terms: _Terms) -> None:
@@ -119,7 +116,7 @@ def _refuse_other_formats(chosen: Iterable[str], terms: _Terms) -> None:
 
 
 def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target: Target) -> tuple[str, ...]:
-    ran = list(dict.fromkeys(each.trial.runtime for each in known))
+    ran = list(dict.fromkeys(row.trial.runtime for row in known))
     if budget.runtimes is not None:
         for pattern in budget.runtimes:
             if not fnmatch.filter(ran, pattern):
@@ -138,8 +135,8 @@ def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target:
 
 
 def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
-    for each in known:
-        evidence = each.evidence
+    for row in known:
+        evidence = row.evidence
         if evidence is None:
             continue
         if evidence.n < _FEWEST:
@@ -153,15 +150,23 @@ def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
             )
 
 
+def _refuse_nothing_quantized(verdicts: Sequence[SettingVerdict]) -> None:
+    if not any(verdict.quantized for verdict in verdicts):
+        raise UsageError(
+            f"{', '.join(verdict.setting for verdict in verdicts)} is all that is judged, and nothing of it is "
+            f"quantized; name it with --setting, or analyze a quantized setting"
+        )
+
+
 def _judge_setting(
     name: str, given: Sequence[TrialEvidence], known: Sequence[TrialEvidence], terms: _Terms
 ) -> SettingVerdict:
     budget, target = terms.budget, terms.target
-    variant = next((each.trial.variant for each in given if each.trial.variant), None)
-    by_runtime = {each.trial.runtime: each for each in given}
+    variant = next((row.trial.variant for row in given if row.trial.variant), None)
+    by_runtime = {row.trial.runtime: row for row in given}
     own = terms.format_of(name, given)
     # A runtime that runs no file of the format has no say about it.
-    same_format = {each.trial.runtime for each in known if terms.format_of(each.trial.setting, [each]) == own}
+    same_format = {row.trial.runtime for row in known if terms.format_of(row.trial.setting, [row]) == own}
     counting = [runtime for runtime in terms.runtimes if runtime in same_format]
     setting = terms.known.get(name)
     return SettingVerdict(
@@ -179,12 +184,12 @@ def _judge_setting(
 
 
 def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgement:
-    found = [finding for criterion in CRITERIA if (finding := criterion(given, budget, target)) is not None]
+    findings = [finding for criterion in CRITERIA if (finding := criterion(given, budget, target)) is not None]
     most_severe = max(
-        found, key=lambda each: SEVERITY[each.outcome], default=Finding("inconclusive", "nothing was judged")
+        findings, key=lambda finding: SEVERITY[finding.outcome], default=Finding("inconclusive", "nothing was judged")
     )
     loss = given.evidence.loss if given.evidence else None
-    missing = [each.missing for each in found if each.outcome == "inconclusive"]
+    missing = [finding.missing for finding in findings if finding.outcome == "inconclusive"]
     return Judgement(
         setting=given.trial.setting,
         runtime=given.trial.runtime,
@@ -194,14 +199,14 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         loss=loss,
         margin=budget.margin.of(loss) if budget.margin and loss else None,
         # The limit that needs most decides how many; one that no number decides leaves none to tell.
-        missing=max((each or 0 for each in missing), default=0) or None
+        missing=max((samples or 0 for samples in missing), default=0) or None
         if most_severe.outcome == "inconclusive" and None not in missing
         else None,
     )
 
 
 def _untested(known: Sequence[TrialEvidence], target: Target, budget: Budget) -> tuple[str, ...]:
-    ran = {each.trial.runtime for each in known}
+    ran = {row.trial.runtime for row in known}
     missed = budget.runtimes is None and not target.any_of
     wanted = tuple(name for name in target.runtimes if "*" not in name) if missed else ()
     return (*(name for name in wanted if name not in ran), *target.beyond)

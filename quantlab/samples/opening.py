@@ -1,7 +1,7 @@
 """From what the user names to samples on disk."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from quantlab.samples.check import check_tensor
 from quantlab.samples.images import open_images
 from quantlab.samples.labels import read_labels, to_labels
 from quantlab.samples.loaders import open_loader
-from quantlab.samples.source import SampleOptions, Source
+from quantlab.samples.source import FileLoader, SampleOptions, Source
 from quantlab.samples.subset import Part, split
 from quantlab.samples.write import write_samples
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
@@ -22,7 +22,7 @@ from quantlab.types import Preprocessing, SampleSet, TensorSpec
 ACCEPTED = "a .npz file, a .npy file, a folder of images, or module:function"
 """What samples may be given as, for messages and help."""
 
-FILE_LOADERS = {".npz": open_npz, ".npy": open_npy}
+FILE_LOADERS: Mapping[str, FileLoader] = {".npz": open_npz, ".npy": open_npy}
 """Suffix of a file → what opens it."""
 
 _LOADER = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
@@ -74,7 +74,7 @@ def refuse_missing(*texts: str | None) -> None:
     """
     for text in texts:
         if text is not None and not Path(text).exists() and not _LOADER.fullmatch(text):
-            raise _unknown(Path(text), text)
+            raise _unknown(Path(text), text, FILE_LOADERS)
 
 
 def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptions) -> Source:
@@ -87,29 +87,29 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
         UsageError: If `options.labels` names labels for a source that has its own.
     """
     path = Path(text)
+    loaders = FILE_LOADERS if options.loaders is None else options.loaders
     if path.is_dir():
         source = open_images(path, text=text, inputs=inputs, preprocessing=options.preprocessing)
-    elif path.suffix in FILE_LOADERS and path.exists():
-        source = FILE_LOADERS[path.suffix](path, text=text, inputs=inputs)
+    elif path.suffix in loaders and path.exists():
+        source = loaders[path.suffix](path, text=text, inputs=inputs)
     elif _LOADER.fullmatch(text) and not path.exists():
         source = open_loader(text, inputs=inputs)
     else:
-        raise _unknown(path, text)
+        raise _unknown(path, text, loaders)
     for spec, held in zip(inputs, source.tensors, strict=True):
         check_tensor(spec, held, text=text)
     return source if options.labels is None else _with_labels(source, options.labels)
 
 
-def _unknown(path: Path, text: str) -> SamplesError:
+def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> SamplesError:
     if path.exists():
         return SamplesError(f"'{text}' holds no samples that quantlab reads; give {ACCEPTED}")
     if not path.parent.is_dir():
         return SamplesError(f"there is no '{text}', nor a folder '{path.parent}'; give {ACCEPTED}")
     known = [
-        entry.name
-        for entry in path.parent.iterdir()
-        if not entry.name.startswith(".")
-        and (entry.suffix in FILE_LOADERS or (entry.is_dir() and entry.suffix != ".study"))
+        each.name
+        for each in path.parent.iterdir()
+        if not each.name.startswith(".") and (each.suffix in loaders or (each.is_dir() and each.suffix != ".study"))
     ]
     return SamplesError(f"there is no '{text}', and samples are {ACCEPTED}; {nearest_of_many(path.name, known)}")
 

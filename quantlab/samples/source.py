@@ -1,7 +1,7 @@
 """What every kind of source becomes, and what the kinds share: names, blocks, counts."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ class SampleOptions:
     """Of every draw; 0 or more."""
     labels: str | None = None
     """A `.npy`, or a `.txt` or `.csv` with one number a line, for data that bring no labels of their own."""
+    loaders: "Mapping[str, FileLoader] | None" = None
+    """What opens a file, by its suffix; None is those of quantlab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,10 @@ class Source:
     """Takes ascending positions; yields their samples in that order, cut into blocks as the source likes."""
     preprocessing: str = ""
     """What is done to files to make tensors of them, in words."""
+
+
+FileLoader = Callable[..., Source]
+"""Called with the file, and by name `text`, as the user wrote it, and `inputs`, those of the model."""
 
 
 @dataclass(frozen=True, slots=True)

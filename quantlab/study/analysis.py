@@ -66,7 +66,7 @@ def analyze(
     """
     options = options or AnalyzeOptions()
     make_plan(options, None, registries)  # names first: they cost nothing
-    refuse_unknown_metric(options.metric)
+    refuse_unknown_metric(options.metric, registries.metrics)
     path = Path(model)
     file = identify(path, options.model)
     plan = make_plan(options, file.kind, registries)
@@ -105,7 +105,13 @@ class _Analysis:
         with self._timed("read the samples"):
             samples, calibration = draw_samples(context, model, self.data)
             self.warnings = refuse_overlap(samples, calibration) if calibration else []
-        scoring = choose_scoring(model.description, samples, context.options.metric, context.options.score_output)
+        scoring = choose_scoring(
+            model.description,
+            samples,
+            context.options.metric,
+            context.options.score_output,
+            metrics=context.registries.metrics,
+        )
         work = Work(context, model, samples, calibration, self.plan, scoring, self.add_seconds)
         with context.store.unfinished():
             with self._timed("convert and run"):
@@ -189,7 +195,7 @@ class _Analysis:
                 *near_chance(scoring, scores),
             ),
             versions=_versions(self.context.registries),
-            metric=judged_metric(self.context.options.metric),
+            metric=judged_metric(self.context.options.metric, self.context.registries.metrics),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

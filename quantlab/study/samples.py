@@ -15,7 +15,13 @@ CALIBRATION_SAMPLES = 256
 
 def _options(context: Context) -> SampleOptions:
     asked = context.options
-    return SampleOptions(preprocessing=asked.preprocessing, limit=asked.limit, seed=asked.seed, labels=asked.labels)
+    return SampleOptions(
+        preprocessing=asked.preprocessing,
+        limit=asked.limit,
+        seed=asked.seed,
+        labels=asked.labels,
+        loaders=context.registries.loaders,
+    )
 
 
 def draw_samples(context: Context, model: OpenedModel, data: str) -> tuple[SampleSet, SampleSet | None]:

@@ -11,7 +11,7 @@ from quantlab.errors import UsageError
 from quantlab.names import nearest
 from quantlab.npy import mapped
 from quantlab.samples import check_labels
-from quantlab.statistics import PAIRED_METRICS
+from quantlab.statistics import PAIRED_METRICS, PairedMetric
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
 __all__ = ["Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric", "task_by_metric"]
@@ -20,9 +20,9 @@ _TASKS: Mapping[str, Task | None] = {"classes": "classification", "numbers": "re
 """What a metric needs → the task that it stands for; None goes by the labels."""
 
 
-def task_by_metric() -> dict[str, Task | None]:
+def task_by_metric(metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> dict[str, Task | None]:
     """Metric → what it compares; None, as for `auto`, goes by the labels."""
-    judged = {name: _TASKS[metric.needs] for name, metric in PAIRED_METRICS.items()}
+    judged = {name: _TASKS[metric.needs] for name, metric in metrics.items()}
     return {"auto": None, **judged, "similarity": "similarity"}
 
 
@@ -35,8 +35,15 @@ class Scoring:
     labels: npt.NDArray[Any] | None
 
 
-def choose_scoring(model: ModelDescription, samples: SampleSet, metric: str, asked: str | None) -> Scoring:
-    """Decide what is scored before anything slow begins.
+def choose_scoring(
+    model: ModelDescription,
+    samples: SampleSet,
+    metric: str,
+    asked: str | None,
+    *,
+    metrics: Mapping[str, PairedMetric] = PAIRED_METRICS,
+) -> Scoring:
+    """Decide what is scored before anything slow begins; `asked` names the output.
 
     Raises:
         UsageError: If the output names nothing, or the metric needs labels that are not there.
@@ -44,7 +51,7 @@ def choose_scoring(model: ModelDescription, samples: SampleSet, metric: str, ask
     """
     output = _scored_output(model, asked)
     labels: npt.NDArray[Any] | None = mapped(samples.labels_file) if samples.labelled else None
-    task = _task(metric, labels)
+    task = _task(task_by_metric(metrics)[metric], metric, labels)
     if task == "similarity":
         return Scoring(output, task, None)
     if labels is None:
@@ -81,19 +88,18 @@ def _scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:
     return by_name[asked]
 
 
-def refuse_unknown_metric(metric: str) -> None:
+def refuse_unknown_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> None:
     """Check a metric's name before anything is opened.
 
     Raises:
         UsageError: If there is none of that name.
     """
-    known = task_by_metric()
+    known = task_by_metric(metrics)
     if metric not in known:
         raise UsageError(f"there is no metric '{metric}'; {nearest(metric, known)}")
 
 
-def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
-    task = task_by_metric()[metric]
+def _task(task: Task | None, metric: str, labels: npt.NDArray[Any] | None) -> Task:
     if task is not None:
         return task
     if labels is None:
@@ -101,6 +107,6 @@ def _task(metric: str, labels: npt.NDArray[Any] | None) -> Task:
     return "classification" if labels.dtype.kind in "iu" else "regression"
 
 
-def judged_metric(metric: str) -> str | None:
+def judged_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> str | None:
     """The metric that was asked for, where it is one that a loss of can be judged."""
-    return metric if metric in PAIRED_METRICS else None
+    return metric if metric in metrics else None

@@ -2,7 +2,8 @@
 
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.renderings.registry import RENDERINGS
+from quantlab_reports.showing import Reports
 from quantlab_reports.views.registry import VIEWS
 from quantlab_reports.views.trials import trial_table
 
-__all__ = ["RENDERINGS", "VIEWS", "Selection", "Table", "trial_table"]
+__all__ = ["RENDERINGS", "VIEWS", "Reports", "Selection", "Table", "trial_table"]

@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["EMPTY", "bar", "decibels", "fixed", "number", "percent", "share", "small"]
+__all__ = ["EMPTY", "bar", "decibels", "fixed", "number", "percent", "share", "special", "true_minus"]
 
 EMPTY = "–"
 """What stands where a figure does not apply."""
@@ -17,8 +17,11 @@ def number(value: float | None, digits: int = 3) -> str:
 
     >>> number(0.00012345), number(None), number(-math.inf), number(12.0)
     ('0.000123', '–', '−∞', '12')
+    >>> number(-1.2345e-7, 2), number(0.0, 2)
+    ('−1.2e−7', '0')
     """
-    return _special(value) or f"{value:.{digits}g}".replace("-", "−")
+    text = special(value)
+    return true_minus(f"{value or 0.0:.{digits}g}") if text is None else text
 
 
 def fixed(value: float | None, digits: int) -> str:
@@ -27,25 +30,14 @@ def fixed(value: float | None, digits: int) -> str:
     >>> fixed(-1234.5, 2), fixed(-0.001, 2), fixed(None, 1)
     ('−1,234.50', '0.00', '–')
     """
-    if (text := _special(value)) is not None:
+    if (text := special(value)) is not None:
         return text
     text = f"{value:,.{digits}f}"
-    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
+    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else true_minus(text)
 
 
-def small(value: float | None) -> str:
-    """Two digits of a number that may be tiny.
-
-    >>> small(0.0), small(-1.2345e-7), small(0.5)
-    ('0', '−1.2e−7', '0.5')
-    """
-    if (text := _special(value)) is not None:
-        return text
-    return f"{value:.2g}".replace("e-0", "e-").replace("-", "−") if value else "0"
-
-
-def _special(value: float | None) -> str | None:
-    """What is no finite number, in words."""
+def special(value: float | None) -> str | None:
+    """What is no finite number, in words; None for one that is."""
     if value is None:
         return EMPTY
     if math.isnan(value):
@@ -55,12 +47,19 @@ def _special(value: float | None) -> str | None:
     return None
 
 
+def true_minus(text: str) -> str:
+    """A number as Python writes it, with the sign for people, and no zero before a small exponent.
+
+    >>> true_minus("-8e-07"), true_minus("+0.5")
+    ('−8e−7', '+0.5')
+    """
+    return text.replace("e-0", "e-").replace("-", "−")
+
+
 def decibels(value: float | None) -> str:
     """SQNR with one digit, and a bar that is the longer the more noise there is."""
-    if value is None or math.isnan(value):
-        return fixed(value, 1)
-    text = "∞" if value == math.inf else "−∞" if value == -math.inf else f"{value:.1f}".replace("-", "−")
-    return f"{text} {bar(value):{_BAR_CELLS}}"
+    text = fixed(value, 1)
+    return text if value is None or math.isnan(value) else f"{text} {bar(value):{_BAR_CELLS}}"
 
 
 def bar(sqnr_db: float) -> str:
@@ -77,9 +76,9 @@ def bar(sqnr_db: float) -> str:
 
 def share(part: int | None, of: int) -> str:
     """A count as percent of another."""
-    return EMPTY if part is None or not of else f"{100 * part / of:.1f} %"
+    return EMPTY if part is None or not of else f"{fixed(100 * part / of, 1)} %"
 
 
 def percent(value: float | None) -> str:
     """A share as percent, in two digits."""
-    return EMPTY if value is None else f"{100 * value:.2g} %"
+    return EMPTY if value is None else f"{number(100 * value, 2)} %"

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
+from quantlab.store import json_number
 from quantlab.types import Judgement, Verdict
 
 __all__ = ["Undecided", "render_junit"]
@@ -54,8 +55,8 @@ def _suite(verdict: Verdict, undecided: str) -> ET.Element:
     }
     for name, value in told.items():
         ET.SubElement(properties, "property", name=name, value=_text(value))
-    for each in verdict.settings:
-        for judgement in each.judgements:
+    for setting in verdict.settings:
+        for judgement in setting.judgements:
             suite.append(_case(judgement, verdict, undecided))
     _count(suite)
     return suite
@@ -121,11 +122,7 @@ def _number(value: float) -> str:
     >>> _number(0.1435572), _number(-float("inf")), _number(float("nan"))
     ('0.143557', '-Infinity', 'NaN')
     """
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return f"{value:.6g}"
+    return f"{value:.6g}" if math.isfinite(value) else str(json_number(value))
 
 
 def _text(text: str) -> str:

@@ -1,31 +1,32 @@
-"""Tables and texts as GitHub's Markdown has them."""
+"""Tables and texts for a comment on GitHub."""
 
 import re
-from collections.abc import Sequence
 
-from quantlab_reports.figures import EMPTY
+from quantlab_reports.model import Table
 
-__all__ = ["NAMES", "as_text", "table"]
+__all__ = ["as_text", "comment_table", "unbroken"]
 
-NAMES = {"study", "setting", "runtime"}
-"""Headings of columns whose text may be broken; the others are figures at the right, but for the verdict."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 """What turns the direction of text, has no width, or is half of a pair and cannot be written."""
 
 
-def table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """A table of GitHub's; a column that is empty in every row is left out."""
-    kept = [place for place in range(len(headings)) if any(row[place] not in {"", EMPTY} for row in cells)]
+def comment_table(table: Table) -> str:
+    """A table of GitHub's whose cells are Markdown already; nothing where it has no rows."""
+    if not table.cells:
+        return ""
     lines = [
-        [_unbroken(headings[place]) for place in kept],
-        ["---" if headings[place] in {*NAMES, "verdict"} else "---:" for place in kept],
-        *([row[place] if headings[place] in NAMES else _unbroken(row[place]) for place in kept] for row in cells),
+        map(unbroken, table.headings),
+        ("---:" if numeric else "---" for numeric in table.numeric),
+        *(
+            [unbroken(cell) if numeric else cell for cell, numeric in zip(row, table.numeric, strict=True)]
+            for row in table.cells
+        ),
     ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if kept else ""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _unbroken(cell: str) -> str:
+def unbroken(cell: str) -> str:
     """With spaces at which no line is broken: a figure stays beside its unit, and its interval whole."""
     return cell.replace(" ", "\u00a0")
 

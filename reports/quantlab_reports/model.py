@@ -42,17 +42,23 @@ class Table:
     """Lines before the table, warnings first."""
     below: tuple[str, ...] = ()
     """Lines behind it: where the figures come from, and how to read them."""
+    code: tuple[str, ...] = ()
+    """Lines of a program at the very end, which are copied and so printed as they are."""
+    headed: bool = True
+    """Whether plain text needs headings; without them its rows read as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows are shown, and in which order."""
+    """Which rows are shown, in which order, and how much of each."""
 
     setting: str | None = None
     runtime: str | None = None
     sort: str | None = None
     """A key of the view's `sorts`; None is the view's own order."""
     top: int | None = None
+    wide: bool = False
+    """Whether people are shown every figure; of the trials alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,12 @@ class RowView:
         Raises:
             UsageError: If the order is none of the view's, or a setting or runtime none of the rows'.
         """
-        found = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
+        chosen = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
         if selection.sort is not None:
             if selection.sort not in self.sorts:
                 raise UsageError(f"there is no order '{selection.sort}'; there are {', '.join(self.sorts)}")
-            found.sort(key=self.sorts[selection.sort])
-        return found
+            chosen.sort(key=self.sorts[selection.sort])
+        return chosen
 
 
 def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:
@@ -146,4 +152,6 @@ def plain(value: Any) -> Any:
         return json_number(value)
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()  # a file's name may hold bytes that are no text
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,43 +1,22 @@
 """How far predictions moved: divergence, the true class's probability, calibration before and after."""
 
+from collections.abc import Callable
+
 from quantlab.types import Evidence, Spread
 from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.model import Column
 
-__all__ = ["MOVED_HEADINGS", "moved_cells"]
-
-MOVED_HEADINGS = (
-    "KL, mean ± error",
-    "median",
-    "90 / 95 / 99 / 99.9 %",
-    "maximum",
-    "infinite",
-    "true class falls by, 90 / 95 / 99 / 99.9 %",
-    "maximum",
-    "calibration error",
-)
-"""KL(reference‖candidate) in nats; a probability from 0 to 1; expected calibration error of the model → the variant."""
+__all__ = ["MOVED_COLUMNS"]
 
 
-def moved_cells(evidence: Evidence) -> tuple[str, ...] | None:
-    """A cell for each heading; None where no classes are compared.
+def _of_divergence(text: Callable[[Spread], str]) -> Callable[[Evidence], str]:
+    """Of KL(reference‖candidate) in nats; none where no classes are compared."""
+    return lambda evidence: EMPTY if evidence.divergence is None else text(evidence.divergence)
 
-    Percentiles are left out under 100 samples, and whatever a sample that is infinite or undefined spoils.
-    """
-    divergence, fall = evidence.divergence, evidence.true_class
-    if divergence is None:
-        return None
-    return (
-        _mean(divergence),
-        _figure(divergence.median),
-        _percentiles(divergence),
-        _figure(divergence.maximum),
-        f"{divergence.infinite:,}",
-        EMPTY if fall is None else _percentiles(fall),
-        EMPTY if fall is None else _figure(fall.maximum),
-        EMPTY
-        if evidence.calibration_error is None
-        else f"{_figure(evidence.calibration_error_reference)} → {_figure(evidence.calibration_error)}",
-    )
+
+def _of_true_class(text: Callable[[Spread], str]) -> Callable[[Evidence], str]:
+    """Of what the true class's probability fell by, from 0 to 1."""
+    return lambda evidence: EMPTY if evidence.true_class is None else text(evidence.true_class)
 
 
 def _mean(spread: Spread) -> str:
@@ -52,3 +31,23 @@ def _percentiles(spread: Spread) -> str:
 
 def _figure(value: float | None) -> str:
     return number(value, 2)
+
+
+def _calibration(evidence: Evidence) -> str:
+    """Expected calibration error of the model → the variant."""
+    if evidence.calibration_error is None:
+        return EMPTY
+    return f"{_figure(evidence.calibration_error_reference)} → {_figure(evidence.calibration_error)}"
+
+
+MOVED_COLUMNS = (
+    Column("KL, mean ± error", _of_divergence(_mean)),
+    Column("median", _of_divergence(lambda spread: _figure(spread.median))),
+    Column("90 / 95 / 99 / 99.9 %", _of_divergence(_percentiles)),
+    Column("maximum", _of_divergence(lambda spread: _figure(spread.maximum))),
+    Column("infinite", _of_divergence(lambda spread: f"{spread.infinite:,}")),
+    Column("true class falls by, 90 / 95 / 99 / 99.9 %", _of_true_class(_percentiles)),
+    Column("maximum", _of_true_class(lambda spread: _figure(spread.maximum))),
+    Column("calibration error", _calibration),
+)
+"""Of a trial's evidence. Percentiles are left out under 100 samples, and where one is infinite or undefined."""

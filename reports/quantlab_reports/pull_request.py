@@ -1,9 +1,10 @@
 """Verdicts as GitHub's Markdown, fit for a comment on a pull request."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
+from typing import Any
 
 from quantlab.gate import TARGETS, rounded_down, rounded_up, size
 from quantlab.types import (
@@ -16,11 +17,11 @@ from quantlab.types import (
     SettingVerdict,
     TrialEvidence,
     Verdict,
-    WorstSample,
 )
-from quantlab_reports.figures import EMPTY
-from quantlab_reports.markdown_text import as_text, table
-from quantlab_reports.moved import MOVED_HEADINGS, moved_cells
+from quantlab_reports.figures import EMPTY, fixed, number, special, true_minus
+from quantlab_reports.markdown_text import as_text, comment_table, unbroken
+from quantlab_reports.model import Column, table_of
+from quantlab_reports.moved import MOVED_COLUMNS
 from quantlab_reports.verdict_document import evidence_of, flips_of, most_severe, with_evidence
 
 __all__ = ["render_pull_request"]
@@ -54,7 +55,13 @@ class Row:
     @property
     def runtimes(self) -> str:
         """All of them."""
-        return as_text(", ".join(each.runtime for each in self.judgements)) or EMPTY
+        return as_text(", ".join(judgement.runtime for judgement in self.judgements)) or EMPTY
+
+    @property
+    def losing_classes(self) -> list[ClassLoss]:
+        """Those that surely lose, the surest first."""
+        classes = self.evidence.classes if self.evidence else ()
+        return sorted((lost for lost in classes if lost.loses), key=lambda lost: lost.p_holm)
 
 
 def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
@@ -69,11 +76,11 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
     """
     rows = [row for verdict, trials in with_evidence(verdicts, evidence) for row in _rows(verdict, trials)]
     several = len(verdicts) > 1
-    told = [_heading(verdicts), *(_summary(each, several=several) for each in verdicts)]
-    columns = [each for each in _COLUMNS if several or each.heading != "study"]
-    told.append(table([each.heading for each in columns], [[each.cell(row) for each in columns] for row in rows]))
+    told = [_heading(verdicts), *(_summary(verdict, several=several) for verdict in verdicts)]
+    columns = [column for column in _COLUMNS if several or column.heading != "study"]
+    told.append(comment_table(table_of(columns, rows)))
     sections = [part(rows, several=several) for part in (_reasons, _classes, _moved, _worst)]
-    return _within_a_comment(told, [each for each in sections if each], _footer(verdicts, rows))
+    return _within_a_comment(told, [section for section in sections if section], _footer(verdicts, rows))
 
 
 def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str) -> str:
@@ -92,12 +99,11 @@ def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
     for setting in verdict.settings:
         groups: dict[tuple[str, ...], list[Judgement]] = {}
         for judgement in setting.judgements:
-            known = evidence_of(judgement, trials)
-            row = Row(verdict, setting, (judgement,), known)
+            row = Row(verdict, setting, (judgement,), evidence_of(judgement, trials))
             shown = tuple(column.cell(row) for column in _COLUMNS if column.heading != "runtime")
-            lost = tuple(_class_cells(each) for each in known.classes if each.loses) if known else ()
-            groups.setdefault((*shown, _reason(judgement), repr(lost)), []).append(judgement)
-        rows += [Row(verdict, setting, tuple(each), evidence_of(each[0], trials)) for each in groups.values()]
+            lost = [column.cell(lost) for lost in row.losing_classes for column in _CLASS_COLUMNS]
+            groups.setdefault((*shown, _reason(judgement), *lost), []).append(judgement)
+        rows += [Row(verdict, setting, tuple(alike), evidence_of(alike[0], trials)) for alike in groups.values()]
     return rows
 
 
@@ -106,7 +112,7 @@ def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
 
 def _heading(verdicts: Sequence[Verdict]) -> str:
     outcome = most_severe(verdicts)
-    same = sum(each.outcome == outcome for each in verdicts)
+    same = sum(verdict.outcome == outcome for verdict in verdicts)
     words = {
         "fits": "fits the budget" if same == 1 else "fit the budget",
         "breaks": "breaks the budget" if same == 1 else "break the budget",
@@ -155,14 +161,6 @@ def _allowed_in_words(budget: Budget) -> str:
 # The table
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What stands above a column, and the text of its cells, which is Markdown."""
-
-    heading: str
-    cell: Callable[[Row], str]
-
-
 def _loss_cell(row: Row) -> str:
     loss = row.first.loss
     if loss is None:
@@ -171,18 +169,9 @@ def _loss_cell(row: Row) -> str:
     if loss.unit == "pt":
         lower = rounded_down(loss.lower, -math.inf if margin is None else margin)
         upper = rounded_up(loss.upper, math.inf if margin is None else margin)
-        return f"{_points(loss.loss)} [{lower}, {upper}] pt"
+        return f"{fixed(loss.loss, 2)} [{lower}, {upper}] pt"
     lower, upper = _outward(loss.lower, ROUND_FLOOR, margin), _outward(loss.upper, ROUND_CEILING, margin)
     return f"{_outward(loss.loss, ROUND_HALF_EVEN)} [{lower}, {upper}] {as_text(loss.metric)}"
-
-
-def _points(value: float) -> str:
-    """An estimate with two decimals and a true minus.
-
-    >>> _points(-0.0513), _points(-0.001), _points(float("nan"))
-    ('−0.05', '0.00', 'NaN')
-    """
-    return _sign(f"{round(value, 2) + 0.0:.2f}") if math.isfinite(value) else _no_number(value)
 
 
 def _outward(value: float, rounding: str, margin: float | None = None) -> str:
@@ -191,21 +180,13 @@ def _outward(value: float, rounding: str, margin: float | None = None) -> str:
     >>> _outward(0.012341, ROUND_CEILING), _outward(0.49961, ROUND_CEILING, 0.5), _outward(-0.0001, ROUND_FLOOR)
     ('0.0124', '0.4997', '−0.0001')
     """
-    if not math.isfinite(value):
-        return _no_number(value)
+    if (text := special(value)) is not None:
+        return text
     for digits in range(3, 10):
         shown = float(Context(prec=digits, rounding=rounding).create_decimal(repr(value)))
         if margin is None or (shown < margin, shown > margin) == (value < margin, value > margin):
             break
-    return _sign(f"{shown + 0.0:.{digits}g}")
-
-
-def _no_number(value: float) -> str:
-    return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
-
-
-def _sign(text: str) -> str:
-    return text.replace("-", "−")
+    return true_minus(f"{shown + 0.0:.{digits}g}")
 
 
 def _margin_cell(row: Row) -> str:
@@ -221,15 +202,16 @@ def _flips_cell(row: Row) -> str:
 
 
 _COLUMNS = (
-    Column("study", lambda row: as_text(row.study.study)),
-    Column("setting", lambda row: as_text(row.setting.setting)),
-    Column("runtime", lambda row: row.runtimes),
+    Column("study", lambda row: as_text(row.study.study), numeric=False),
+    Column("setting", lambda row: as_text(row.setting.setting), numeric=False),
+    Column("runtime", lambda row: row.runtimes, numeric=False),
     Column("size", lambda row: EMPTY if row.setting.size_bytes is None else size(row.setting.size_bytes)),
     Column("loss", _loss_cell),
     Column("allowed", _margin_cell),
     Column("flips −/+", _flips_cell),
-    Column("verdict", lambda row: f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"),
+    Column("verdict", lambda row: unbroken(f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"), numeric=False),
 )
+"""Of a `Row`; texts are Markdown."""
 
 
 # Below the table
@@ -248,7 +230,7 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
     """What does not fit first; runtimes are named where a setting has a row for each."""
     order: list[Outcome] = ["breaks", "inconclusive", "fits"]
     alike: dict[tuple[Outcome, str], list[str]] = {}
-    for row in sorted(rows, key=lambda each: order.index(each.first.outcome)):
+    for row in sorted(rows, key=lambda row: order.index(row.first.outcome)):
         parted = len(row.judgements) < len(row.setting.judgements)
         name = f"**{_name(row, several=several)}**" + (f" in {row.runtimes}" if parted else "")
         alike.setdefault((row.first.outcome, _reason(row.first)), []).append(name)
@@ -256,29 +238,24 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
     return "\n".join(["**Why**", "", *lines]) if lines else ""
 
 
-def _class_cells(lost: ClassLoss) -> tuple[str, ...]:
-    return (
-        str(lost.label),
-        f"{lost.n:,}",
-        f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}",
-        f"{_points(lost.loss)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt",
-        f"{lost.p_holm:.2g}",
-    )
+_CLASS_COLUMNS = (
+    Column("class", lambda lost: str(lost.label)),
+    Column("samples", lambda lost: f"{lost.n:,}"),
+    Column("flips −/+", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
+    Column("loss", lambda lost: f"{fixed(lost.loss, 2)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
+    Column("p (Holm)", lambda lost: number(lost.p_holm, 2)),
+)
+"""Of a `ClassLoss`."""
 
 
 def _classes(rows: Sequence[Row], *, several: bool) -> str:
-    losing = [
-        (row, sorted((each for each in row.evidence.classes if each.loses), key=lambda each: each.p_holm))
-        for row in rows
-        if row.evidence
-    ]
-    if not any(classes for _, classes in losing):
+    losing = [(row, row.losing_classes) for row in rows if row.losing_classes]
+    if not losing:
         return ""
-    headings = ("setting", "runtime", "class", "samples", "flips −/+", "loss", "p (Holm)")
-    cells = [
-        (_name(row, several=several), row.runtimes, *_class_cells(each))
+    details = [
+        _Detail(_name(row, several=several), row.runtimes, lost)
         for row, classes in losing
-        for each in classes[:_CLASSES_SHOWN]
+        for lost in classes[:_CLASSES_SHOWN]
     ]
     beyond = [
         f"{len(classes) - _CLASSES_SHOWN} more classes of {_name(row, several=several)} lose."
@@ -286,44 +263,73 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
         if len(classes) > _CLASSES_SHOWN
     ]
     title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
-    return "\n\n".join([title, table(headings, cells), *beyond])
+    return "\n\n".join([title, _details_table(_CLASS_COLUMNS, details), *beyond])
+
+
+@dataclass(frozen=True, slots=True)
+class _Detail:
+    """A class, a sample or the evidence of a row, and how the row is named in Markdown."""
+
+    setting: str
+    runtime: str
+    value: Any
+
+
+def _details_table(columns: Sequence[Column], details: Sequence[_Detail]) -> str:
+    """Whose details they are, and columns of their values."""
+    names = (
+        Column("setting", lambda detail: detail.setting, numeric=False),
+        Column("runtime", lambda detail: detail.runtime, numeric=False),
+    )
+    return comment_table(table_of([*names, *map(_of_value, columns)], details))
+
+
+def _of_value(column: Column) -> Column:
+    return replace(column, cell=lambda detail: column.cell(detail.value))
 
 
 def _moved(rows: Sequence[Row], *, several: bool) -> str:
-    cells = [
-        (_name(row, several=several), row.runtimes, *moved)
+    details = [
+        _Detail(_name(row, several=several), row.runtimes, row.evidence)
         for row in rows
-        if row.setting.quantized and row.evidence and (moved := moved_cells(row.evidence)) is not None
+        if row.setting.quantized and row.evidence and row.evidence.divergence is not None
     ]
-    if not cells:
-        return ""
     told = "How far predictions moved: divergence, the true class's probability, calibration before and after"
-    shown = table(("setting", "runtime", *MOVED_HEADINGS), cells)
-    return f"<details>\n<summary>{told}</summary>\n\n{shown}\n\n</details>"
+    return _folded(told, _details_table(MOVED_COLUMNS, details))
+
+
+_SAMPLE_COLUMNS = (
+    Column("sample", lambda sample: str(sample.index)),
+    Column("label", lambda sample: _class(sample.label)),
+    Column("model says", lambda sample: _class(sample.reference_class)),
+    Column("variant says", lambda sample: _class(sample.candidate_class)),
+    Column("KL, nats", lambda sample: EMPTY if sample.divergence is None else _nearest(sample.divergence)),
+    Column("largest difference", lambda sample: _nearest(sample.max_abs)),
+)
+"""Of a `WorstSample`."""
+
+
+def _class(label: int | None) -> str:
+    return EMPTY if label is None else str(label)
+
+
+def _nearest(value: float) -> str:
+    return _outward(value, ROUND_HALF_EVEN)
 
 
 def _worst(rows: Sequence[Row], *, several: bool) -> str:
-    shown = [row for row in rows if row.setting.quantized and row.evidence and row.evidence.worst]
-    cells = [
-        (_name(row, several=several), as_text(row.first.runtime), *_sample_cells(each))
-        for row in shown
-        for each in (row.evidence.worst[:_WORST_SHOWN] if row.evidence else ())
+    details = [
+        _Detail(_name(row, several=several), as_text(row.first.runtime), sample)
+        for row in rows
+        if row.setting.quantized and row.evidence
+        for sample in row.evidence.worst[:_WORST_SHOWN]
     ]
-    if not cells:
-        return ""
-    headings = ("setting", "runtime", "sample", "label", "model says", "variant says", "KL, nats", "largest difference")
     told = f"The samples on which each variant strays most: {_WORST_SHOWN} each, by index from 0"
-    return f"<details>\n<summary>{told}</summary>\n\n{table(headings, cells)}\n\n</details>"
+    return _folded(told, _details_table(_SAMPLE_COLUMNS, details))
 
 
-def _sample_cells(sample: WorstSample) -> tuple[str, ...]:
-    classes = (sample.label, sample.reference_class, sample.candidate_class)
-    return (
-        str(sample.index),
-        *(EMPTY if each is None else str(each) for each in classes),
-        EMPTY if sample.divergence is None else _outward(sample.divergence, ROUND_HALF_EVEN),
-        _outward(sample.max_abs, ROUND_HALF_EVEN),
-    )
+def _folded(summary: str, table: str) -> str:
+    return f"<details>\n<summary>{summary}</summary>\n\n{table}\n\n</details>" if table else ""
 
 
 # How to read it
@@ -332,17 +338,17 @@ def _sample_cells(sample: WorstSample) -> tuple[str, ...]:
 def _footer(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
     losses = [row.first.loss for row in rows if row.first.loss]
     lines = [*_sample_counts(verdicts), *_confidence_in_words(losses)]
-    words = {word for each in verdicts if (word := _size_word(each.budget))}
+    words = {word for verdict in verdicts if (word := _size_word(verdict.budget))}
     lines += [f"Size is {' or '.join(sorted(words))}."] if words else []
-    untested = {text: None for each in verdicts for text in each.untested}
+    untested = {text: None for verdict in verdicts for text in verdict.untested}
     lines += [f"Not tested: {as_text(', '.join(untested))}."] if untested else []
     return f"<sub>{' '.join(lines)}</sub>" if lines else ""
 
 
 def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
     counts = {
-        each.study: max((judgement.n for setting in each.settings for judgement in setting.judgements), default=0)
-        for each in verdicts
+        verdict.study: max((judgement.n for setting in verdict.settings for judgement in setting.judgements), default=0)
+        for verdict in verdicts
     }
     if len(verdicts) == 1:
         return [f"n = {next(iter(counts.values())):,} samples."]
@@ -352,11 +358,11 @@ def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
 def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
     if not losses:
         return []
-    sure = {f"{100 * each.confidence:g} %": f"{100 * each.interval_confidence:g} %" for each in losses}
+    sure = {f"{100 * loss.confidence:g} %": f"{100 * loss.interval_confidence:g} %" for loss in losses}
     one, two = " or ".join(sure), " or ".join(sure.values())
     lines = [f"The bound that decides is one-sided at {one}; the interval shown is the matching two-sided {two}."]
-    metrics = {f"{as_text(each.metric)} ({'points' if each.unit == 'pt' else 'its own unit'})" for each in losses}
+    metrics = {f"{as_text(loss.metric)} ({'points' if loss.unit == 'pt' else 'its own unit'})" for loss in losses}
     lines.append(f"loss: what {' or '.join(sorted(metrics))} lost against the model; positive is worse.")
-    if any(each.discordant is not None for each in losses):
+    if any(loss.discordant is not None for loss in losses):
         lines.append("flips −/+: samples that went from right to wrong, and from wrong to right.")
     return lines

@@ -15,7 +15,7 @@ Of a study:
 | `named` | whether settings were asked for by name: then every one must fit, else one quantized setting is enough |
 | `recommended` | the smallest setting that fits in every runtime that counts, else null |
 | `budget` | what was allowed, see below; null is not asked for |
-| `warnings` | of the study, the most severe first: a broken float parity says that its losses are not quantization's |
+| `warnings` | of the study, the most severe first: a broken float32 check says that its losses are not quantization's |
 | `untested` | what the target has and the study did not run, in words |
 | `judgements` | a list, one entry for each setting and runtime, in the order of the table |
 
@@ -47,7 +47,7 @@ Of a judgement:
 | `confidence` | of each bound |
 | `interval_confidence` | of the two-sided interval that both bounds make |
 | `method` | how the bounds were found |
-| `p_mcnemar` | two-sided exact McNemar test of the flips; null where the metric does not count right and wrong |
+| `p_mcnemar` | two-sided exact McNemar test; null where the metric does not count right and wrong |
 | `margin` | what may be lost, in the loss' unit; null where the budget does not limit the loss |
 | `n` | samples judged; 0 where it failed or was not run |
 | `missing` | samples more that would decide; null where it is decided, or no number would |
@@ -55,7 +55,7 @@ Of a judgement:
 | `right_to_wrong_indices`, `wrong_to_right_indices` | which lost or gained the right top-1, from 0; null without |
 | `size_bytes` | what the target transfers of the setting; null where nothing was converted |
 | `others` | losses of further metrics; null without evidence, as all below |
-| `classes` | every class with samples: flips, loss, bounds, p of a one-sided exact McNemar test, also by Holm |
+| `classes` | every class: became wrong and right, loss, bounds, p of a one-sided exact McNemar test, also by Holm |
 | `divergence` | KL(reference‖candidate) in nats: mean and its error, median, percentiles, maximum, infinite ones |
 | `true_class` | the same of what the true class's probability fell by, reference − candidate |
 | `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
@@ -71,7 +71,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from quantlab.store import json_number
 from quantlab.types import (
     SEVERITY,
     Budget,
@@ -84,8 +83,18 @@ from quantlab.types import (
     TrialEvidence,
     Verdict,
 )
+from quantlab_reports.model import plain
 
-__all__ = ["VERDICT_SCHEMA", "evidence_of", "flips_of", "most_severe", "render_verdicts", "with_evidence"]
+__all__ = [
+    "JUDGEMENT_KEYS",
+    "VERDICT_SCHEMA",
+    "evidence_of",
+    "flips_of",
+    "judgements_of",
+    "most_severe",
+    "render_verdicts",
+    "with_evidence",
+]
 
 VERDICT_SCHEMA = 1
 """Of the document."""
@@ -110,7 +119,7 @@ def render_verdicts(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[
 
     Args:
         verdicts: One for each study.
-        evidence: The trials of each study, in the same order; empty leaves the indices of flips out.
+        evidence: The trials of each study, in the same order; empty leaves out which became wrong or right.
 
     Raises:
         ValueError: If there is evidence, of another number of studies.
@@ -118,9 +127,9 @@ def render_verdicts(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[
     document = {
         "schema": VERDICT_SCHEMA,
         "outcome": most_severe(verdicts),
-        "studies": [_study(each, trials) for each, trials in with_evidence(verdicts, evidence)],
+        "studies": [_study(verdict, trials) for verdict, trials in with_evidence(verdicts, evidence)],
     }
-    return json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(plain(document), indent=1, ensure_ascii=False, allow_nan=False)
 
 
 def with_evidence(
@@ -138,7 +147,7 @@ def with_evidence(
 
 def most_severe(verdicts: Sequence[Verdict]) -> Outcome:
     """One study is enough to object; no study is inconclusive."""
-    return max((each.outcome for each in verdicts), key=SEVERITY.__getitem__, default="inconclusive")
+    return max((verdict.outcome for verdict in verdicts), key=SEVERITY.__getitem__, default="inconclusive")
 
 
 def flips_of(loss: Loss | None) -> tuple[int, int] | None:
@@ -155,9 +164,9 @@ def flips_of(loss: Loss | None) -> tuple[int, int] | None:
 
 def evidence_of(judgement: Judgement, trials: Sequence[TrialEvidence]) -> Evidence | None:
     """What is known of the trial that was judged; None where nothing is."""
-    for each in trials:
-        if (each.trial.setting, each.trial.runtime) == (judgement.setting, judgement.runtime):
-            return each.evidence
+    for known in trials:
+        if (known.trial.setting, known.trial.runtime) == (judgement.setting, judgement.runtime):
+            return known.evidence
     return None
 
 
@@ -170,16 +179,21 @@ def _study(verdict: Verdict, trials: Sequence[TrialEvidence]) -> dict[str, Any]:
         "budget": _budget(verdict.budget),
         "warnings": verdict.warnings,
         "untested": verdict.untested,
-        "judgements": [
-            _judgement(judgement, each, evidence_of(judgement, trials))
-            for each in verdict.settings
-            for judgement in each.judgements
-        ],
+        "judgements": judgements_of(verdict, trials),
     }
 
 
+def judgements_of(verdict: Verdict, trials: Sequence[TrialEvidence] = ()) -> list[dict[str, Any]]:
+    """What is decided about each setting in each runtime, under the keys of a judgement."""
+    return [
+        _judgement(judgement, setting, evidence_of(judgement, trials))
+        for setting in verdict.settings
+        for judgement in setting.judgements
+    ]
+
+
 def _budget(budget: Budget) -> dict[str, Any]:
-    values = {each.name: getattr(budget, each.name) for each in fields(budget)}
+    values = {limit.name: getattr(budget, limit.name) for limit in fields(budget)}
     return {name: str(value) if isinstance(value, Margin) else value for name, value in values.items()}
 
 
@@ -222,12 +236,7 @@ def _beside(evidence: Evidence | None) -> dict[str, Any]:
     return {key: told.get(key) for key in _BESIDE}
 
 
-def _plain(value: Any) -> Any:
-    """Floats and texts as a JSON file can hold them, however deep."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()  # a file's name may hold bytes that are no text
-    return json_number(value) if isinstance(value, float) else value
+_UNKNOWN = Judgement("", "", "inconclusive", "")
+
+JUDGEMENT_KEYS = tuple(_judgement(_UNKNOWN, SettingVerdict("", True, None, (_UNKNOWN,)), None))
+"""Every key of a judgement, in order."""

@@ -4,7 +4,7 @@ A metric reads what is known of each sample and says how its loss can be bounded
 over samples, or by calling it with whole sets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,19 +49,24 @@ class PairedMetric:
         return 100.0 if self.unit == "pt" else 1.0
 
 
-def paired_metric(name: str) -> PairedMetric:
+def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) -> PairedMetric:
     """The metric of that name, or the user's function `module:function:higher` or `module:function:lower`.
+
+    Args:
+        name: As the user wrote it.
+        metrics: Those that have a name; None is `PAIRED_METRICS`.
 
     Raises:
         UsageError: If there is none of that name, or the function cannot be loaded or does not say which way is better.
     """
-    if name in PAIRED_METRICS:
-        return PAIRED_METRICS[name]
+    known = PAIRED_METRICS if metrics is None else metrics
+    if name in known:
+        return known[name]
     if ":" in name:
         function, direction = load_metric(name)
         short = name.rpartition(":")[0]
         return PairedMetric(short, direction, "", "labels", lambda *samples: whole_sets(function, short, *samples))
-    hint = nearest(name, PAIRED_METRICS)
+    hint = nearest(name, known)
     remedy = f"{hint} One" if hint.endswith("?") else f"{hint}; one"
     raise UsageError(f"there is no metric '{name}'; {remedy} of your own is 'module:function:higher' or '…:lower'")
 

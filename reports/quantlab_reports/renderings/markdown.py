@@ -9,11 +9,12 @@ __all__ = ["render"]
 
 
 def render(table: Table) -> str:
-    """The table; each line above and below it is an item of a list."""
+    """The table; each line above and below it is an item of a list, and a program stands in a block of its own."""
     above = [*(f"- {_escaped(line)}" for line in table.above), ""] if table.above else []
     below = [f"- {_escaped(line)}" for line in table.below]
     cells = tuple(tuple(map(_escaped, row)) for row in table.cells)
-    return "\n".join([*above, grid(replace(table, cells=cells), "github"), "", *below]).rstrip("\n")
+    code = ["", "```", *table.code, "```"] if table.code else []
+    return "\n".join([*above, grid(replace(table, cells=cells), "github"), "", *below, *code]).rstrip("\n")
 
 
 def _escaped(line: str) -> str:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from quantlab_reports.figures import decibels, number
+from quantlab_reports.figures import EMPTY, decibels, fixed, number
 
-__all__ = ["decibels_of", "figure", "largest_first", "text", "worst_first"]
+__all__ = ["count", "decibels_of", "figure", "largest_first", "scaled", "smallest_first", "text", "worst_first"]
 
 
 def text(field: str) -> Callable[[Any], str]:
@@ -14,9 +14,24 @@ def text(field: str) -> Callable[[Any], str]:
     return lambda row: str(getattr(row, field) or "")
 
 
-def figure(field: str) -> Callable[[Any], str]:
-    """A field that is a number."""
-    return lambda row: number(getattr(row, field))
+def figure(field: str, digits: int = 3) -> Callable[[Any], str]:
+    """A field that is a number, with so many significant digits."""
+    return lambda row: number(getattr(row, field), digits)
+
+
+def count(field: str) -> Callable[[Any], str]:
+    """A field that counts."""
+    return lambda row: fixed(getattr(row, field), 0)
+
+
+def scaled(field: str, unit: float) -> Callable[[Any], str]:
+    """A field in a larger unit, as bytes in megabytes, with one digit behind the point."""
+
+    def cell(row: Any) -> str:
+        value = getattr(row, field)
+        return EMPTY if value is None else fixed(value / unit, 1)
+
+    return cell
 
 
 def decibels_of(field: str) -> Callable[[Any], str]:
@@ -40,5 +55,15 @@ def largest_first(field: str) -> Callable[[Any], float]:
     def key(row: Any) -> float:
         value = getattr(row, field)
         return math.inf if value is None else -math.inf if math.isnan(value) else -float(value)
+
+    return key
+
+
+def smallest_first(field: str) -> Callable[[Any], tuple[bool, float]]:
+    """An order by size from the other end: what was not measured comes last, and never counts as nothing."""
+
+    def key(row: Any) -> tuple[bool, float]:
+        value = getattr(row, field)
+        return (value is None, value or 0.0)
 
     return key

@@ -4,13 +4,13 @@ JSON and CSV rows have the fields of `CostRow` as their keys. Null stands where 
 `memory_reason` says why.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from quantlab.types import Cost, Costs, Study, Trial
-from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.figures import EMPTY
 from quantlab_reports.model import NOTES, Column, RowView, Selection, Table
+from quantlab_reports.views.cells import figure, scaled, smallest_first, text
 
 __all__ = ["COSTS", "CostRow", "cost_rows", "cost_table"]
 
@@ -106,59 +106,37 @@ def _row(trial: Trial, cost: Cost, medians: Medians) -> CostRow:
     )
 
 
-def _size(field: str, unit: float) -> Callable[[CostRow], str]:
-    def cell(row: CostRow) -> str:
-        value = getattr(row, field)
-        return EMPTY if value is None else f"{value / unit:,.1f}"
-
-    return cell
-
-
-def _milliseconds(field: str) -> Callable[[CostRow], str]:
-    return lambda row: number(getattr(row, field))
-
-
 def _notes(row: CostRow) -> str:
     failed = [f"not measured: {row.reason}"] if row.reason else []
     return "; ".join([*failed, *([row.memory_reason] if row.memory_reason else []), *row.notes])
 
 
-def _least_first(field: str) -> Callable[[Any], tuple[bool, float]]:
-    """What was not measured comes last, and never counts as nothing."""
-
-    def key(row: Any) -> tuple[bool, float]:
-        value = getattr(row, field)
-        return (value is None, value or 0.0)
-
-    return key
-
-
 COSTS = RowView(
     kind=CostRow,
     sorts={
-        "size": _least_first("size_bytes"),
-        "gzip": _least_first("gzip_bytes"),
-        "brotli": _least_first("brotli_bytes"),
-        "load": _least_first("load_ms"),
-        "first": _least_first("first_run_ms"),
-        "median": _least_first("steady_median_ms"),
-        "p95": _least_first("steady_p95_ms"),
-        "memory": _least_first("own_memory_bytes"),
+        "size": smallest_first("size_bytes"),
+        "gzip": smallest_first("gzip_bytes"),
+        "brotli": smallest_first("brotli_bytes"),
+        "load": smallest_first("load_ms"),
+        "first": smallest_first("first_run_ms"),
+        "median": smallest_first("steady_median_ms"),
+        "p95": smallest_first("steady_p95_ms"),
+        "memory": smallest_first("own_memory_bytes"),
     },
     columns=(
-        Column("setting", lambda row: row.setting, numeric=False),
-        Column("runtime", lambda row: row.runtime, numeric=False),
-        Column("KB", _size("size_bytes", 1e3)),
-        Column("gzip KB", _size("gzip_bytes", 1e3)),
-        Column("brotli KB", _size("brotli_bytes", 1e3)),
-        Column("load ms", _milliseconds("load_ms")),
-        Column("first ms", _milliseconds("first_run_ms")),
-        Column("median ms", _milliseconds("steady_median_ms")),
-        Column("p95 ms", _milliseconds("steady_p95_ms")),
-        Column("× float32", lambda row: number(row.median_to_float32, 2)),
+        Column("setting", text("setting"), numeric=False),
+        Column("runtime", text("runtime"), numeric=False),
+        Column("KB", scaled("size_bytes", 1e3)),
+        Column("gzip KB", scaled("gzip_bytes", 1e3)),
+        Column("brotli KB", scaled("brotli_bytes", 1e3)),
+        Column("load ms", figure("load_ms")),
+        Column("first ms", figure("first_run_ms")),
+        Column("median ms", figure("steady_median_ms")),
+        Column("p95 ms", figure("steady_p95_ms")),
+        Column("× float32", figure("median_to_float32", 2)),
         Column("runs", lambda row: f"{row.runs:,}" if row.runs else EMPTY),
-        Column("peak MB", _size("peak_memory_bytes", 1e6)),
-        Column("its own", _size("own_memory_bytes", 1e6)),
+        Column("peak MB", scaled("peak_memory_bytes", 1e6)),
+        Column("its own", scaled("own_memory_bytes", 1e6)),
         Column("TFLite from", lambda row: row.minimum_runtime or EMPTY, numeric=False),
         Column(NOTES, _notes, numeric=False),
     ),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from quantlab.types import AGAINST_REFERENCE, Inside, LayerRow
-from quantlab_reports.figures import EMPTY, number, share
+from quantlab_reports.figures import EMPTY, fixed, number, share, true_minus
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
@@ -28,7 +28,7 @@ def _growth(row: LayerRow) -> str:
     """What relative RMS grew by, in points: signed, since noise can shrink on its way."""
     if row.relative_rms_growth is None:
         return EMPTY
-    return f"{100 * row.relative_rms_growth:+.2g} pt".replace("-", "−")
+    return f"{true_minus(f'{100 * row.relative_rms_growth:+.2g}')} pt"
 
 
 LAYERS = RowView(
@@ -91,11 +91,12 @@ def _findings(rows: Sequence[Any]) -> list[str]:
     if spoiled is not None:
         return [f"First tensor with NaN or infinity: {spoiled.layer} ({spoiled.op}), {spoiled.non_finite:,} values"]
     loud = next((row for row in measured if row.sqnr_db < _THRESHOLD_DB), None)
-    found = (
-        [f"First tensor under {_THRESHOLD_DB:g} dB: {loud.layer} ({loud.op}), {loud.sqnr_db:.1f} dB"] if loud else []
-    )
+    findings = []
+    if loud is not None:
+        told = f"{loud.layer} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
+        findings.append(f"First tensor under {_THRESHOLD_DB:g} dB: {told}")
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
         points = 100 * most.relative_rms_growth
-        found.append(f"Adds most: {most.layer} ({most.op}), {points:.2g} points of relative RMS error")
-    return found
+        findings.append(f"Adds most: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error")
+    return findings

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from quantlab.formats import Format
 from quantlab.store import Store
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.views.costs import COSTS, cost_table
@@ -20,8 +21,8 @@ __all__ = ["VIEWS", "View"]
 class View:
     """A member of the family: what it reads of a study on disk, and the table it makes of that."""
 
-    table: Callable[[Store, Selection, bool], Table]
-    """From a study, the rows that are asked for, and whether every figure is, to a table.
+    table: Callable[[Store, Selection, Mapping[str, Format]], Table]
+    """From a study, what is asked for of it, and the formats there are, to a table.
 
     Raises as `Store` and `RowView` do.
     """
@@ -32,7 +33,9 @@ class View:
 
 
 VIEWS: Mapping[str, View] = {
-    "table": View(lambda store, _, wide: trial_table(store.read_study(), wide=wide)),
+    "table": View(
+        lambda store, selection, formats: trial_table(store.read_study(), wide=selection.wide, formats=formats)
+    ),
     "costs": View(
         lambda store, selection, _: cost_table(store.read_study(), store.read_costs(), selection),
         tuple(COSTS.sorts),

@@ -5,11 +5,11 @@ JSON and CSV rows have the fields of `RuntimeRow` as their keys.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
-from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.figures import EMPTY, number, share
 from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.views.cells import count, figure, largest_first, text
 
 __all__ = ["RUNTIMES", "RuntimeRow", "runtime_rows", "runtime_table", "sentences"]
 
@@ -89,8 +89,8 @@ def _against_python(trial: Trial, layers: Sequence[LayerRow]) -> Iterator[LayerR
 
 
 def _first(rows: Sequence[LayerRow], parts: Callable[[LayerRow], bool]) -> str | None:
-    found = min((row for row in rows if parts(row)), key=lambda row: row.place, default=None)
-    return None if found is None else f"{found.layer} ({found.op})"
+    first = min((row for row in rows if parts(row)), key=lambda row: row.place, default=None)
+    return None if first is None else f"{first.layer} ({first.op})"
 
 
 def _beyond_half(row: LayerRow) -> bool:
@@ -100,28 +100,24 @@ def _beyond_half(row: LayerRow) -> bool:
     return row.max_abs is not None and row.max_abs > HALF_PRECISION * max(ends, default=0.0)
 
 
-def _largest_first(field: str) -> Callable[[Any], float]:
-    return lambda row: -(getattr(row, field) or 0.0)
-
-
 RUNTIMES = RowView(
     kind=RuntimeRow,
     sorts={
-        "max": _largest_first("max_abs"),
-        "mean": _largest_first("mean_abs"),
-        "flips": _largest_first("flips"),
+        "max": largest_first("max_abs"),
+        "mean": largest_first("mean_abs"),
+        "flips": largest_first("flips"),
     },
     columns=(
-        Column("setting", lambda row: row.setting, numeric=False),
-        Column("runtime", lambda row: row.runtime, numeric=False),
-        Column("largest difference", lambda row: number(row.max_abs, 2)),
-        Column("mean", lambda row: number(row.mean_abs, 2)),
-        Column("different values", lambda row: EMPTY if row.different is None else f"{100 * row.different:.1f} %"),
+        Column("setting", text("setting"), numeric=False),
+        Column("runtime", text("runtime"), numeric=False),
+        Column("largest difference", figure("max_abs", 2)),
+        Column("mean", figure("mean_abs", 2)),
+        Column("different values", lambda row: share(row.different, 1)),
         Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{row.agreement:.2f} %"),
-        Column("flips", lambda row: EMPTY if row.flips is None else f"{row.flips:,}"),
+        Column("flips", count("flips")),
         Column("first that differs", lambda row: row.first_different or EMPTY, numeric=False),
         Column("first beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
-        Column("not compared because", lambda row: row.reason or "", numeric=False),
+        Column("not compared because", text("reason"), numeric=False),
     ),
 )
 """How `quantlab show runtimes` shows them."""
@@ -148,12 +144,12 @@ def _sentence(rows: Sequence[RuntimeRow]) -> str:
     *names, last = (row.runtime for row in rows)
     listed = f"{', '.join(names)} and {last}" if names else last
     if first.flips is not None:
-        found = f"{'flip' if others else 'flips'} {first.flips:,} of {first.n:,} against python"
+        told = f"{'flip' if others else 'flips'} {first.flips:,} of {first.n:,} against python"
     elif first.max_abs == 0:
-        found = f"{'give' if others else 'gives'} what python gives"
+        told = f"{'give' if others else 'gives'} what python gives"
     else:
-        found = f"{'are' if others else 'is'} within {number(first.max_abs, 2)} of python"
-    return f"{first.setting}: {listed} {found}{_where(first)}"
+        told = f"{'are' if others else 'is'} within {number(first.max_abs, 2)} of python"
+    return f"{first.setting}: {listed} {told}{_where(first)}"
 
 
 def _where(row: RuntimeRow) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quantlab.types import Interval, Scores, Study, Trial
-from quantlab_reports.figures import EMPTY, fixed, small
+from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import NOTES, Column
 
 __all__ = ["FEW_RUNTIMES", "Group", "narrow", "wide"]
@@ -35,7 +35,7 @@ def _of(field: str, digits: int) -> Callable[[Group], str]:
 
 
 def _tiny(field: str) -> Callable[[Group], str]:
-    return lambda group: small(getattr(group.scores, field) if group.scores else None)
+    return lambda group: number(getattr(group.scores, field) if group.scores else None, 2)
 
 
 def _count(field: str) -> Callable[[Group], str]:
@@ -66,7 +66,7 @@ def _kilobytes(field: str) -> Callable[[Group], str]:
     def cell(group: Group) -> str:
         variant = group.first.variant
         size = getattr(variant, field, None)
-        return EMPTY if size is None else f"{size / 1000:,.1f}"
+        return EMPTY if size is None else fixed(size / 1000, 1)
 
     return cell
 
@@ -177,7 +177,7 @@ def wide(study: Study) -> list[Column]:
         Column("SQNR dB", _of("sqnr_db", 1)),
         Column("cosine", _of("cosine", 6)),
         Column("non-finite", _count("non_finite")),
-        Column("from python", lambda group: small(group.first.max_abs_from_python)),
+        Column("from python", lambda group: number(group.first.max_abs_from_python, 2)),
         Column("ms/sample", lambda group: _milliseconds(group.first)),
         _NOTES,
     ]

@@ -7,7 +7,7 @@
 | `ran_on` | where it ran; another runtime only under `--fallback`; null if it did not |
 | `status` | `reference`, `measured` or `failed` |
 | `reason` | why it failed, else null |
-| `requested` | false where it was brought along because parity needs it |
+| `requested` | false where it was brought along because the float32 check needs it |
 | `size_bytes` | every file that must be served |
 | `gzip_bytes` | each of those files by itself, gzip level 9 without a timestamp, summed |
 | `brotli_bytes` | the same in brotli, quality 11, or 9 where they are more than 16 MB together; null in studies of an older quantlab |

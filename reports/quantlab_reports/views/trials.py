@@ -1,8 +1,8 @@
 """The trials of a study: which rows merge, and what stands above and below the table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from quantlab.formats import FORMATS
+from quantlab.formats import FORMATS, Format
 from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
 from quantlab_reports.figures import number
 from quantlab_reports.model import Column, Table, table_of
@@ -13,11 +13,16 @@ from quantlab_reports.views.trial_records import KEYS, rows
 __all__ = ["footer", "heading", "trial_table"]
 
 
-def trial_table(study: Study, *, wide: bool) -> Table:
+def trial_table(study: Study, *, wide: bool, formats: Mapping[str, Format] = FORMATS) -> Table:
     """A study's table; narrow, runtimes that have the same figures share a row.
 
     A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same one
     or two.
+
+    Args:
+        study: What was measured.
+        wide: Whether every figure is shown, one row a trial.
+        formats: The formats there are, of which some run one sample a call.
     """
     columns = wide_columns(study) if wide else narrow(study)
     groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if wide else _merged(study, columns)
@@ -29,7 +34,7 @@ def trial_table(study: Study, *, wide: bool) -> Table:
         keys=KEYS,
         records=rows(study),
         above=heading(study),
-        below=footer(study),
+        below=footer(study, formats),
     )
 
 
@@ -70,14 +75,14 @@ def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
 
 
 def _checks(study: Study) -> list[str]:
-    marks = [_parity_mark(name, *text.split(": ", 1)) for name, text in study.parity.items()]
+    marks = [_float32_mark(name, *text.split(": ", 1)) for name, text in study.parity.items()]
     others = dict.fromkeys(trial.runtime for trial in study.trials if trial.runtime != PYTHON)
     return marks + [text for runtime in others if (text := _agreement_with_python(study, runtime))]
 
 
-def _parity_mark(name: str, verdict: str, detail: str) -> str:
+def _float32_mark(name: str, verdict: str, detail: str) -> str:
     if verdict == "ok":
-        return f"✓ float parity {name}: largest difference {detail}"
+        return f"✓ float parity {name}: largest difference {number(float(detail), 2)}"
     return f"✗ float parity {name} {verdict}: {detail}"
 
 
@@ -102,12 +107,12 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
     return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
 
 
-def footer(study: Study) -> list[str]:
+def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
     """What stands below the table: where the figures come from and how to read them."""
     samples = study.samples
     drawn = f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}"
-    formats = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
-    alone = [called for name in formats if name in FORMATS and (called := FORMATS[name].alone)]
+    names = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
+    alone = [called for name in names if name in formats and (called := formats[name].alone)]
     single = f" ({' and '.join(alone)} files: 1)" if alone and study.batch_size > 1 else ""
     lines = [f"{drawn}; batches of {study.batch_size}{single}"]
     if samples.preprocessing:

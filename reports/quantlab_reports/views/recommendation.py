@@ -1,0 +1,181 @@
+"""Which setting to ship, why not the others, what was not tested, and how to make it.
+
+JSON and CSV have a row for each setting that was judged, with the fields of `RecommendationRow` as their keys.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+from quantlab.gate import decimals_of, rounded_up, size
+from quantlab.types import ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
+from quantlab_reports.figures import number, true_minus
+from quantlab_reports.model import Column, Table, plain, table_of
+
+__all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
+
+_LABEL_WIDTH = 14
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationRow:
+    """A setting that was judged, and whether it is the one to ship."""
+
+    study: str
+    """The study's name."""
+    setting: str
+    """The setting's name, or that of a given variant."""
+    recommended: bool
+    """Whether it is the one to ship."""
+    verdict: Outcome
+    """`fits`, `inconclusive` or `breaks`."""
+    reason: str
+    """Why it is not the one to ship; of the one that is, the clause that decides."""
+    size_bytes: int | None
+    """What the target transfers of it; null where nothing was converted."""
+    upper: float
+    """The most that it may lose in any runtime that counts, in the metric's unit; infinite where that is not known."""
+    on_front: bool
+    """Whether no other setting is both smaller and surer to lose less."""
+    share_of_float32: float | None
+    """Of the one to ship: `size_bytes` over that of the same format's float32; null of others."""
+    minimum_runtime: str | None
+    """Of the one to ship: as `Variant.minimum_runtime`; null of others."""
+    no_faster: str | None
+    """Of the one to ship: a sentence where it is no faster than float32 was on this machine; null of others."""
+    reproduce: str | None
+    """Of the one to ship: the command or program that makes it; null of others."""
+
+
+def recommendation_rows(chosen: Recommendation) -> list[RecommendationRow]:
+    """A row for each setting, in the order of the study."""
+    return [_row(chosen, setting) for setting in chosen.verdict.settings]
+
+
+def _row(chosen: Recommendation, setting: SettingVerdict) -> RecommendationRow:
+    recommended = setting.setting == chosen.setting
+    return RecommendationRow(
+        study=chosen.verdict.study,
+        setting=setting.setting,
+        recommended=recommended,
+        verdict=setting.outcome,
+        reason=chosen.reasons.get(setting.setting, setting.reason),
+        size_bytes=setting.size_bytes,
+        upper=setting.upper,
+        on_front=setting.setting in chosen.front,
+        share_of_float32=chosen.share_of_float32 if recommended else None,
+        minimum_runtime=chosen.minimum_runtime if recommended else None,
+        no_faster=chosen.no_faster if recommended else None,
+        reproduce=chosen.reproduce if recommended else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What is said about something."""
+
+    label: str
+    """Empty where the line before is about the same."""
+    text: str
+
+
+def recommendation_table(chosen: Recommendation) -> Table:
+    """For people what to ship in a sentence, and below it all else in lines with labels."""
+    verdict = chosen.verdict
+    setting = verdict.of(chosen.setting) if chosen.setting else None
+    recipe = (chosen.reproduce or "").rstrip().split("\n")
+    program = recipe if len(recipe) > 1 else []
+    table = table_of(
+        _COLUMNS,
+        [*_lines(chosen), *([] if program else _labelled("Reproduce", filter(None, recipe)))],
+        keys=[field.name for field in fields(RecommendationRow)],
+        records=[plain(row) for row in recommendation_rows(chosen)],
+        above=[*(f"! {text}" for text in verdict.warnings), _ship(chosen, setting) if setting else _nothing(verdict)],
+        below=["Reproduce in Python:"] if program else [],
+    )
+    return replace(table, code=tuple(program), headed=False)
+
+
+def _lines(chosen: Recommendation) -> list[_Line]:
+    width = max((len(name) for name in chosen.reasons), default=0)
+    untested = chosen.verdict.untested
+    told = {
+        "Not chosen": [f"{name:{width}}  {reason}" for name, reason in chosen.reasons.items()],
+        "To choose from": [_front(chosen)] if len(chosen.front) > 1 else [],
+        "Classes": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
+        "Speed": [chosen.no_faster] if chosen.no_faster else [],
+        "Needs": [f"TFLite {chosen.minimum_runtime} or newer"] if chosen.minimum_runtime else [],
+        "Not tested": [", ".join(untested)] if untested else [],
+    }
+    return [line for label, texts in told.items() for line in _labelled(label, texts)]
+
+
+def _labelled(label: str, texts: Iterable[str]) -> list[_Line]:
+    return [_Line("" if place else label, text) for place, text in enumerate(texts)]
+
+
+_COLUMNS = (
+    Column("topic", lambda line: f"{line.label:{_LABEL_WIDTH}}", numeric=False),
+    Column("finding", lambda line: line.text, numeric=False),
+)
+
+
+def _ship(chosen: Recommendation, setting: SettingVerdict) -> str:
+    share = "" if chosen.share_of_float32 is None else _change(chosen.share_of_float32)
+    weight = f"{size(setting.size_bytes)} {chosen.size_word}{share}" if setting.size_bytes else ""
+    return f"Ship {setting.setting}: {', '.join(part for part in (weight, _loss(setting)) if part)}"
+
+
+def _change(share: float) -> str:
+    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} %)"
+
+
+def _loss(setting: SettingVerdict) -> str:
+    deciding = setting.deciding
+    if deciding.loss is None:
+        return deciding.reason
+    loss = deciding.loss
+    unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
+    sure = f"({100 * loss.confidence:g} %, n = {loss.n:,})"
+    runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
+    bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
+    most = f"loses at most {bound}{unit} of {loss.reference:.4g}"
+    return f"{most} {sure} in {runtimes}"
+
+
+def _margin_of(judgement: Judgement) -> float:
+    return math.inf if judgement.margin is None else judgement.margin
+
+
+def _nothing(verdict: Verdict) -> str:
+    undecided = [
+        (judgement.missing, judgement.n + judgement.missing)
+        for setting in verdict.settings
+        for judgement in setting.judgements
+        if judgement.missing
+    ]
+    if not undecided:
+        return "Nothing fits"
+    more, total = (min(counts) for counts in zip(*undecided, strict=True))
+    return f"Nothing fits yet: at least {total:,} samples are needed to know, {more:,} more than there are"
+
+
+def _front(chosen: Recommendation) -> str:
+    return " · ".join(_point(chosen.verdict.of(name)) for name in chosen.front)
+
+
+def _point(setting: SettingVerdict) -> str:
+    loss = setting.deciding.loss
+    unit = " pt" if loss is not None and loss.unit == "pt" else ""
+    decimals = 2 if loss is None else decimals_of(loss)
+    most = rounded_up(max(setting.upper, 0.0), decimals=decimals)
+    return f"{setting.setting} {size(setting.size_bytes or 0)}, at most {most}{unit}"
+
+
+def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
+    texts = [
+        f"class {lost.label} {lost.loss:.1f} pt ({lost.right_to_wrong} lost, {lost.wrong_to_right} gained of "
+        f"{lost.n:,}; p = {number(lost.p_holm, 2)}, Holm)"
+        for lost in classes
+    ]
+    return f"{name} loses {', '.join(texts)}"

@@ -1,0 +1,85 @@
+"""What is decided about studies: a row for each setting, with the clause that decides.
+
+JSON and CSV have a row for each setting and runtime: `study`, and the keys of a judgement in `verdict_document`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from quantlab.types import SettingVerdict, TrialEvidence, Verdict
+from quantlab_reports.model import Column, Table, plain, table_of
+from quantlab_reports.verdict_document import JUDGEMENT_KEYS, judgements_of, with_evidence
+
+__all__ = ["KEYS", "verdict_table"]
+
+KEYS = ("study", *JUDGEMENT_KEYS)
+"""Every key of a row, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A setting of a study."""
+
+    study: str
+    setting: SettingVerdict
+
+
+def verdict_table(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> Table:
+    """A row for each setting, and below a line for each study.
+
+    ```text
+    fashion  tfjs-uint8   FITS    loses at most 0.15 pt, allowed 0.50
+    fashion  tflite-int8  BREAKS  class 6 loses 2.2 pt, at least 1.35 (…), allowed 1.00
+    BREAKS: 1 of 2
+    ```
+
+    Args:
+        verdicts: One for each study.
+        evidence: The trials of each study, in the same order, for programs alone.
+
+    Raises:
+        ValueError: If there is evidence, of another number of studies.
+    """
+    table = table_of(
+        _COLUMNS,
+        [_Row(verdict.study, setting) for verdict in verdicts for setting in verdict.settings],
+        keys=KEYS,
+        records=[
+            _record(verdict, judgement)
+            for verdict, trials in with_evidence(verdicts, evidence)
+            for judgement in judgements_of(verdict, trials)
+        ],
+        above=[f"! {verdict.study}: {text}" for verdict in verdicts for text in verdict.warnings],
+        below=[_summary(verdict, several=len(verdicts) > 1) for verdict in verdicts],
+    )
+    return replace(table, headed=False)
+
+
+def _record(verdict: Verdict, judgement: dict[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = plain({"study": verdict.study, **judgement})
+    return record
+
+
+def _reason(row: _Row) -> str:
+    """The clause that decides; with its runtime where the others say otherwise."""
+    outcomes = {judgement.outcome for judgement in row.setting.judgements}
+    deciding = row.setting.deciding
+    named = deciding.runtime in deciding.reason
+    return deciding.reason if len(outcomes) == 1 or named else f"in {deciding.runtime} {deciding.reason}"
+
+
+_COLUMNS = (
+    Column("study", lambda row: row.study, numeric=False),
+    Column("setting", lambda row: row.setting.setting, numeric=False),
+    Column("verdict", lambda row: row.setting.outcome.upper(), numeric=False),
+    Column("reason", _reason, numeric=False),
+)
+
+
+def _summary(verdict: Verdict, *, several: bool) -> str:
+    counted = [setting for setting in verdict.settings if verdict.named or setting.quantized]
+    same = sum(setting.outcome == verdict.outcome for setting in counted)
+    one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting is enough"
+    prefix = f"{verdict.study}: " if several else ""
+    return f"{prefix}{verdict.outcome.upper()}: {same} of {len(counted)}{one}"
