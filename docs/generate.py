@@ -41,7 +41,9 @@ def cli_page() -> str:
     """Every command with its arguments and options."""
     intro = _after_first_line(cli).replace("| exit status | means |", "## Exit status\n\n| exit status | means |", 1)
     commands = {info.name or info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
-    listed = [f"- [`quantlab {name}`](#quantlab-{name}): {_first_line(each)}" for name, each in commands.items()]
+    listed = [
+        f"- [`quantlab {name}`](#quantlab-{name}): {_first_line(callback)}" for name, callback in commands.items()
+    ]
     parts = ["# The command line", "\n".join(listed), intro]
     parts += ["`--debug` anywhere shows tracebacks; `--help` after a command lists its options."]
     for name, callback in commands.items():
@@ -74,7 +76,7 @@ _WORDS: Mapping[Any, str] = {Path: "PATH", int: "N", float: "NUMBER", bool: "", 
 def _options(callback: Callable[..., Any]) -> list[_Option]:
     hints = typing.get_type_hints(callback, include_extras=True)
     parameters = inspect.signature(callback).parameters.values()
-    return [_option(each, *typing.get_args(hints[each.name])) for each in parameters]
+    return [_option(parameter, *typing.get_args(hints[parameter.name])) for parameter in parameters]
 
 
 def _option(parameter: inspect.Parameter, kind: Any, declared: Any) -> _Option:
@@ -104,29 +106,29 @@ def _dashed(name: str) -> str:
 
 
 def _takes(kind: Any) -> str:
-    inner = [each for each in typing.get_args(kind) if each is not type(None)]
+    inner = [argument for argument in typing.get_args(kind) if argument is not type(None)]
     return _takes(inner[0]) if inner else _WORDS[kind]
 
 
 def _usage(name: str, callback: Callable[..., Any]) -> str:
     words = ["quantlab", name]
     options = _options(callback)
-    words += [each.name if each.required else f"[{each.name}]" for each in options if each.argument]
-    words += [f"{each.name} {each.takes}" for each in options if each.required and not each.argument]
-    words += ["[OPTIONS]"] if any(not each.argument and not each.required for each in options) else []
+    words += [option.name if option.required else f"[{option.name}]" for option in options if option.argument]
+    words += [f"{option.name} {option.takes}" for option in options if option.required and not option.argument]
+    words += ["[OPTIONS]"] if any(not option.argument and not option.required for option in options) else []
     return f"```text\n{' '.join(words)}\n```"
 
 
 def _option_tables(callback: Callable[..., Any]) -> list[str]:
     rows = [
-        (f"`{each.name} {each.takes}`".replace(" `", "`") if not each.argument else f"`{each.name}`", each)
-        for each in _options(callback)
+        (f"`{option.name} {option.takes}`".replace(" `", "`") if not option.argument else f"`{option.name}`", option)
+        for option in _options(callback)
     ]
     if not rows:
         return []
     lines = [
-        f"| {name} | {_cell(each.text)} | {'required' if each.required else _cell(each.default)} |"
-        for name, each in rows
+        f"| {name} | {_cell(option.text)} | {'required' if option.required else _cell(option.default)} |"
+        for name, option in rows
     ]
     return ["\n".join(["| option | is | default |", "|---|---|---|", *lines])]
 
@@ -134,7 +136,7 @@ def _option_tables(callback: Callable[..., Any]) -> list[str]:
 def api_page() -> str:
     """The public names, then the values that they give back."""
     public = {name: getattr(quantlab, name) for name in sorted(quantlab.__all__, key=str.lower)}
-    values = {each.__name__: each for each in _reachable(public) if each.__name__ not in public}
+    values = {kind.__name__: kind for kind in _reachable(public) if kind.__name__ not in public}
     parts = ["# The Python API", "All of it is imported from `quantlab`; a name is loaded when it is first asked for."]
     parts += ["\n".join(f"- [`{name}`](#{name.lower()})" for name in public)]
     for name, value in public.items():
@@ -167,10 +169,10 @@ def _signature(function: Callable[..., Any]) -> str:
     """One parameter a line, names without their modules."""
     signature = inspect.signature(function)
     lines, starred = [], False
-    for each in signature.parameters.values():
-        if each.kind is each.KEYWORD_ONLY and not starred:
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and not starred:
             lines, starred = [*lines, "*"], True
-        lines.append(str(each))
+        lines.append(str(parameter))
     inside = "".join(f"    {line},\n" for line in lines)
     returned = inspect.formatannotation(signature.return_annotation)
     return _short(f"{function.__name__}(\n{inside}) -> {returned}")
@@ -200,10 +202,10 @@ def _spelled(kind: str) -> str:
 
 
 def _methods(value: type) -> str:
-    methods = [each for each in _class_body(value) if isinstance(each, ast.FunctionDef)]
+    methods = [method for method in _class_body(value) if isinstance(method, ast.FunctionDef)]
     lines = [
-        f"| `{each.name}({_parameters(each)})` | {_cell(_one_line(ast.get_docstring(each) or ''))} |"
-        for each in methods
+        f"| `{method.name}({_parameters(method)})` | {_cell(_one_line(ast.get_docstring(method) or ''))} |"
+        for method in methods
     ]
     return "\n".join(["| method | is called when |", "|---|---|", *lines])
 
@@ -244,17 +246,17 @@ def _string(statement: ast.stmt | None) -> str:
 
 def _reachable(public: Mapping[str, Any]) -> list[type]:
     """The dataclasses of `quantlab.types` that public values hold or functions return, however deep."""
-    found: dict[str, type] = {}
-    waiting = [each for each in public.values() if dataclasses.is_dataclass(each)]
-    waiting += [_returned(each) for each in public.values() if inspect.isfunction(each)]
-    waiting += [type(next(iter(each.values()))) for each in public.values() if isinstance(each, Mapping)]
+    kinds: dict[str, type] = {}
+    waiting = [value for value in public.values() if dataclasses.is_dataclass(value)]
+    waiting += [_returned(value) for value in public.values() if inspect.isfunction(value)]
+    waiting += [type(next(iter(value.values()))) for value in public.values() if isinstance(value, Mapping)]
     while waiting:
         kind = waiting.pop()
         waiting += typing.get_args(kind)
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in found:
-            found[kind.__name__] = kind
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type) and kind.__name__ not in kinds:
+            kinds[kind.__name__] = kind
             waiting += typing.get_type_hints(kind).values()
-    return [kind for kind in found.values() if kind.__name__ in types.__all__]
+    return [kind for kind in kinds.values() if kind.__name__ in types.__all__]
 
 
 def _returned(function: Callable[..., Any]) -> Any:
@@ -264,13 +266,13 @@ def _returned(function: Callable[..., Any]) -> Any:
 def settings_page() -> str:
     """The settings and the runtimes there are."""
     made = [
-        f"| `{each.name}` | {each.description} | {_yes(each.default)} | {_yes(each.calibrated)} |"
-        for each in settings.SETTINGS.values()
+        f"| `{setting.name}` | {setting.description} | {_yes(setting.default)} | {_yes(setting.calibrated)} |"
+        for setting in settings.SETTINGS.values()
     ]
     runs = [
-        f"| `{each.name}` | {each.description} | {_run_by(each)} | {_yes(each.default)} "
-        f"| {f'`{each.fallback}`' if each.fallback else ''} |"
-        for each in RUNTIMES.values()
+        f"| `{runtime.name}` | {runtime.description} | {_run_by(runtime)} | {_yes(runtime.default)} "
+        f"| {f'`{runtime.fallback}`' if runtime.fallback else ''} |"
+        for runtime in RUNTIMES.values()
     ]
     return "\n".join(
         [
@@ -296,7 +298,7 @@ def settings_page() -> str:
 
 
 def _run_by(runtime: Runtime) -> str:
-    return ", ".join(name for name, each in FORMATS.items() if runtime.runs(each))
+    return ", ".join(name for name, descriptor in FORMATS.items() if runtime.runs(descriptor))
 
 
 def _yes(value: bool) -> str:
@@ -346,7 +348,7 @@ def _one_line(text: str) -> str:
 
 def _markdown(docstring: str) -> str:
     """A docstring with its sections as lists, and its examples as code."""
-    blocks = [_block(each) for each in re.split(r"\n\n+", docstring)]
+    blocks = [_block(paragraph) for paragraph in re.split(r"\n\n+", docstring)]
     return "\n\n".join(blocks)
 
 
@@ -359,7 +361,7 @@ def _block(text: str) -> str:
     body = textwrap.dedent(text[section.end() :])
     if section[1] not in {"Args", "Raises"}:
         return f"{section[1]}: {_one_line(body)}"
-    items = (_one_line(each).partition(": ") for each in re.split(r"\n(?=\S)", body))
+    items = (_one_line(item).partition(": ") for item in re.split(r"\n(?=\S)", body))
     return "\n".join([f"{section[1]}:", "", *(f"- `{name}`: {meaning}" for name, _, meaning in items)])
 
 

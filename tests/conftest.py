@@ -70,13 +70,13 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _for_older_keras(folder: Path, copy: Path) -> Path:
-    for each in folder.iterdir():
-        (copy / each.name).symlink_to(each)
+    for entry in folder.iterdir():
+        (copy / entry.name).symlink_to(entry)
     fashion = copy / "fashion-mnist"
     fashion.unlink()
     fashion.mkdir()
-    for each in (folder / "fashion-mnist").iterdir():
-        (fashion / each.name).symlink_to(each)
+    for file in (folder / "fashion-mnist").iterdir():
+        (fashion / file.name).symlink_to(file)
     model = fashion / "fashion_dscnn.keras"
     model.unlink()
     shutil.copy(folder / "fashion-mnist" / model.name, model)

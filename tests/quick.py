@@ -107,7 +107,7 @@ class Quick:
 
     def _held(self, item: pytest.Item) -> Generator[None, object, object]:
         result = yield
-        if any(each.test.startswith(f"{item.nodeid} ") for each in imports(self._noted)):
+        if any(imported.test.startswith(f"{item.nodeid} ") for imported in imports(self._noted)):
             pytest.fail(MARK_IT.format("imports TensorFlow"), pytrace=False)
         return result
 

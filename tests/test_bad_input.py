@@ -45,14 +45,14 @@ def refused(done: Done, message: str) -> None:
 def check(case: Case, place: Path) -> None:
     """Run it, and hold it to all that is promised."""
     case.prepare(place)
-    before, study = {each.name for each in place.iterdir()}, snapshot(place / "digits.study")
+    before, study = {entry.name for entry in place.iterdir()}, snapshot(place / "digits.study")
     done = quantlab_in_process(*case.command.split(" "), cwd=place)
     refused(done, case.message)
     after = snapshot(place / "digits.study")
     assert {path: after.get(path) for path in study} == study
     if not case.starts:
         assert after == study
-        assert {each.name for each in place.iterdir()} - {"__pycache__"} == before
+        assert {entry.name for entry in place.iterdir()} - {"__pycache__"} == before
 
 
 def ids(cases: list[Case]) -> list[object]:
@@ -511,7 +511,7 @@ def _with_hashes(message: str, place: Path) -> str:
 def own_layer(place: Path) -> None:
     def rename(config: str) -> str:
         document = json.loads(config)
-        layer = next(each for each in document["config"]["layers"] if each["class_name"] == "ReLU")
+        layer = next(entry for entry in document["config"]["layers"] if entry["class_name"] == "ReLU")
         layer.update(class_name="Bend", module=None, registered_name="shop>Bend")
         return json.dumps(document)
 

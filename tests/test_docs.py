@@ -49,8 +49,8 @@ def generator() -> ModuleType:
 
 def blocks(text: str, *languages: str) -> list[str]:
     """The fenced blocks of a page in some languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [body for language, body in found if language in languages]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [body for language, body in fenced if language in languages]
 
 
 def shell_commands(text: str) -> Iterator[list[str]]:
@@ -214,7 +214,7 @@ def test_architecture_follows_a_batch_and_a_tap_through_functions_that_there_are
 
 def test_every_package_says_what_it_is_for() -> None:
     packages = [*(ROOT / "quantlab").iterdir(), *(ROOT / "converters").iterdir(), *(ROOT / "reports").iterdir()]
-    for package in (each for each in packages if (each / "__init__.py").is_file()):
+    for package in (folder for folder in packages if (folder / "__init__.py").is_file()):
         text = (package / "README.md").read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 60
         if package.name != "demo":
@@ -225,7 +225,7 @@ def test_architecture_says_why_each_dependency_is_there() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     script = json.loads((ROOT / "quantlab" / "runtimes" / "js" / "package.json").read_text(encoding="utf-8"))
     asked = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.split(r"[<>=~!;\[ ]", each)[0] for each in asked} | {
+    names = {re.split(r"[<>=~!;\[ ]", requirement)[0] for requirement in asked} | {
         *script["dependencies"],
         *script["devDependencies"],
     }
@@ -246,4 +246,4 @@ def test_every_key_of_the_rows_inside_is_explained(view):
         for line in text.partition("\n## ")[0].splitlines()
         if line.startswith("| `") and line.split("|")[2].strip()
     }
-    assert explained == {each.name for each in fields(VIEWS[view].kind)}
+    assert explained == {field.name for field in fields(VIEWS[view].kind)}

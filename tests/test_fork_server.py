@@ -101,7 +101,7 @@ class TestSurroundings:
     def test_environment_folder_path_and_arguments(self, start, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with start(environment={"A_VARIABLE": "né"}) as child:
-            found = ask(
+            surroundings = ask(
                 child,
                 """
                 import ctypes, os, sys
@@ -111,7 +111,7 @@ class TestSurroundings:
                      os.path.basename(sys.argv[0]), sys.modules["__main__"].__spec__.name])
                 """,
             )
-        assert found == ["né", "né", str(tmp_path), _expected_path(), [], "fork_child.py", "fork_child"]
+        assert surroundings == ["né", "né", str(tmp_path), _expected_path(), [], "fork_child.py", "fork_child"]
 
     def test_a_session_and_a_group_of_its_own(self, start):
         with start() as child:
@@ -120,7 +120,7 @@ class TestSurroundings:
             assert child.pid not in fork_servers()
 
     def test_signals_are_handled_as_in_a_new_process(self, start, monkeypatch):
-        code = "import signal; say([str(signal.getsignal(each)) for each in sorted(signal.valid_signals())])"
+        code = "import signal; say([str(signal.getsignal(number)) for number in sorted(signal.valid_signals())])"
         with start() as child:
             forked = ask(child, code), ask(child, "import signal; say(len(signal.pthread_sigmask(0, [])))")
         monkeypatch.setenv("QUANTLAB_FORK", "0")
@@ -130,9 +130,9 @@ class TestSurroundings:
     def test_nothing_is_open_that_a_new_process_has_not(self, start, monkeypatch):
         code = """
             import os
-            listed = [os.readlink(f"/proc/self/fd/{each}") for each in os.listdir("/proc/self/fd") if each != "x"
-                      and os.path.exists(f"/proc/self/fd/{each}")]
-            say(sorted(each.partition(":")[0] for each in listed))
+            listed = [os.readlink(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd") if number != "x"
+                      and os.path.exists(f"/proc/self/fd/{number}")]
+            say(sorted(target.partition(":")[0] for target in listed))
             """
         with start(), start() as child:
             forked = ask(child, code)
@@ -258,7 +258,7 @@ class TestEnding:
             pytest.param("while True: pass", id="spins"),
             pytest.param("pow(3, 10**7, 10**4000000)", id="is busy in C and holds the lock"),
             pytest.param(
-                "import signal\nfor each in (2, 15, 1): signal.signal(each, signal.SIG_IGN)\nwhile True: pass",
+                "import signal\nfor number in (2, 15, 1): signal.signal(number, signal.SIG_IGN)\nwhile True: pass",
                 id="ignores signals",
             ),
         ],
@@ -289,7 +289,7 @@ class TestNothingSpreads:
             pytest.param("import os; os.kill(os.getpid(), 11)", id="crashes"),
             pytest.param("import gc; gc.disable(); kept = bytearray(300_000_000)", id="eats memory"),
             pytest.param(
-                "import signal\nfor each in (1, 2, 15): signal.signal(each, signal.SIG_IGN)", id="ignores signals"
+                "import signal\nfor number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)", id="ignores signals"
             ),
         ],
     )
@@ -654,8 +654,8 @@ class TestTheOwner:
             )
             for _ in range(2)
         ]
-        servers = {json.loads(each.communicate(timeout=120)[0]) for each in running}
-        assert [each.returncode for each in running] == [0, 0]
+        servers = {json.loads(process.communicate(timeout=120)[0]) for process in running}
+        assert [process.returncode for process in running] == [0, 0]
         assert len(servers) == 2
 
 
@@ -710,8 +710,8 @@ class TestNarrowSystems:
                 assert "Too many open files" in str(error), error
             else:
                 raise AssertionError("it was started")
-            for each in held:
-                os.close(each)
+            for descriptor in held:
+                os.close(descriptor)
             before = len(os.listdir("/proc/self/fd"))
             with start() as child:
                 assert ask(child, "say(1)") == 1

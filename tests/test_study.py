@@ -85,7 +85,7 @@ def test_a_second_call_runs_nothing(place):
         "read digits.npz",
         "run reference in python",
         *(f"convert {name}" for name in ("tfjs-float32", "tfjs-uint8", "tflite-float32", "tflite-dynamic")),
-        *(f"run {each.setting} in {each.runtime}" for each in before.trials),
+        *(f"run {trial.setting} in {trial.runtime}" for trial in before.trials),
     }
     assert heard.planned["run"] == sum(heard.samples.values()) == 7 * study.samples.n
     assert list((place / "digits.study" / "work").rglob("*")) == []  # whoever is started writes a log
@@ -96,7 +96,7 @@ def test_a_second_call_runs_nothing(place):
 def test_an_added_setting_costs_itself(place):
     study, heard = again(place, settings=(*SETTINGS, "tfjs-uint16"), runtimes=("python",))
     assert not_kept(heard) == {"convert tfjs-uint16": "done", "run tfjs-uint16 in python": "done"}
-    assert [each.setting for each in study.trials] == [
+    assert [trial.setting for trial in study.trials] == [
         "tfjs-float32",
         "tfjs-uint8",
         "tfjs-uint16",
@@ -122,7 +122,7 @@ def test_an_upgraded_runtime_runs_again_and_the_other_does_not(place):
     study = read_study(place / "digits.study")
     for setting in SETTINGS:
         assert row(study, setting).outputs == row(older, setting).outputs
-        files = [row(each, setting, "node-wasm").outputs["output_0"] for each in (older, study)]
+        files = [row(record, setting, "node-wasm").outputs["output_0"] for record in (older, study)]
         assert files[0] != files[1]
         np.testing.assert_array_equal(*map(np.load, files))
     _, heard = again(place)
@@ -180,8 +180,8 @@ def test_a_moved_study_is_shown_and_goes_on(place):
 )
 def test_a_quantized_setting_brings_its_float32_along(settings, runtimes, rows, place):
     study, _ = again(place, settings=settings, runtimes=runtimes)
-    assert [(each.setting, each.runtime, each.requested) for each in study.trials] == rows
-    assert [each.notes == ("not asked for: parity needs it",) for each in study.trials] == [
+    assert [(trial.setting, trial.runtime, trial.requested) for trial in study.trials] == rows
+    assert [trial.notes == ("not asked for: parity needs it",) for trial in study.trials] == [
         not asked for *_, asked in rows
     ]
     assert list(study.parity) == [rows[0][0].partition("-")[0]]
@@ -495,7 +495,7 @@ def test_integers_reach_every_runtime_as_they_are(ports, own_models):
         runtimes=None,
     )
     price = answers(own_models, arrays)[np.load(study.samples.folder / "indices.npy"), :1]
-    assert [(each.setting, each.runtime) for each in study.trials if each.failure is None] == [
+    assert [(trial.setting, trial.runtime) for trial in study.trials if trial.failure is None] == [
         ("tfjs-float32", "python"),
         ("tfjs-float32", "node-wasm"),
         ("tflite-float32", "python"),
@@ -568,7 +568,7 @@ def test_a_subset_of_a_sorted_file_holds_as_many_of_each_class(fashion, data_fol
 
 def test_what_calibrates_is_not_scored(fashion, data_folder):
     study = read_study(fashion)
-    scored, calibration = (np.load(each.folder / "indices.npy") for each in (study.samples, study.calibration))
+    scored, calibration = (np.load(subset.folder / "indices.npy") for subset in (study.samples, study.calibration))
     assert (len(scored), len(calibration)) == (1000, 256)
     assert set(scored.tolist()) & set(calibration.tolist()) == set()
     with np.load(data_folder / "fashion-mnist" / "test.npz") as held:
@@ -655,6 +655,6 @@ def test_a_given_file_that_holds_other_than_its_name_says(data_folder, tmp_path)
     for runtime in ("python", "node-wasm"):
         assert "named float32, holds int8 weights" in row(study, "mine", runtime).notes
     assert row(study, "int8").notes == ()
-    assert {(each.setting, each.runtime) for each in study.failed} <= {("int8", "node-wasm")}
-    for each in study.failed:
-        assert "node-cpu" not in each.failure.reason  # which runs no TFLite: there is nothing to fall back to
+    assert {(trial.setting, trial.runtime) for trial in study.failed} <= {("int8", "node-wasm")}
+    for trial in study.failed:
+        assert "node-cpu" not in trial.failure.reason  # which runs no TFLite: there is nothing to fall back to
