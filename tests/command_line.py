@@ -18,7 +18,15 @@ from quantlab.cli import run
 from quantlab.processes import fork_servers
 from quantlab.runtimes import browser, node
 
-__all__ = ["PATIENCE", "Done", "processes_marked", "quantlab_in_process", "run_quantlab", "surroundings"]
+__all__ = [
+    "PATIENCE",
+    "Done",
+    "processes_marked",
+    "quantlab_in_process",
+    "run_quantlab",
+    "surroundings",
+    "write_program",
+]
 
 PATIENCE = 600
 """Seconds for a program on a machine that does other things too."""
@@ -113,3 +121,10 @@ def processes_marked(mark: str) -> list[str]:
             if marked and command:
                 commands.append(command.replace(b"\0", b" ").decode())
     return commands
+
+
+def write_program(file: Path, body: str) -> Path:
+    """Write a shell script that can be started, to stand for a program that quantlab starts."""
+    file.write_text(f"#!/bin/sh\n{body}\n")
+    file.chmod(0o755)
+    return file

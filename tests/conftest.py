@@ -19,7 +19,9 @@ gc.disable()  # until all is imported: looking for garbage meanwhile takes a qua
 hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
+pytest.register_assert_rewrite(
+    "contracts", "refusals", "timing_contract"
+)  # before their import, so that failures show values
 
 import import_count  # noqa: E402
 import quick  # noqa: E402
