@@ -73,10 +73,10 @@ def find_node() -> str:
     """Take the Node that QUANTLAB_NODE names, or else the PyPI wheel's."""
     named = os.environ.get("QUANTLAB_NODE")
     if named:
-        found = shutil.which(named)
-        if found is None:
+        program = shutil.which(named)
+        if program is None:
             raise BundleError(f"QUANTLAB_NODE names '{named}', which is no program; name a Node.js 20.11 or newer")
-        return found
+        return program
     return str(node_package() / "bin" / "node")
 
 

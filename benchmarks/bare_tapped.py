@@ -74,7 +74,7 @@ def _tflite(job: dict[str, Any]) -> Call:
 
     interpreter = Interpreter(job["artifact"], num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
-    known = {each["name"]: each["index"] for each in interpreter.get_tensor_details()}
+    known = {tensor["name"]: tensor["index"] for tensor in interpreter.get_tensor_details()}
     return _invoking(interpreter, [known[name] for name in job["taps"]])
 
 
@@ -83,7 +83,7 @@ def _tflite_outputs(job: dict[str, Any]) -> Call:
 
     interpreter = Interpreter(job["tapped"], num_threads=1)
     interpreter.allocate_tensors()
-    return _invoking(interpreter, [each["index"] for each in interpreter.get_output_details()])
+    return _invoking(interpreter, [output["index"] for output in interpreter.get_output_details()])
 
 
 def _invoking(interpreter: Any, indices: list[int]) -> Call:

@@ -85,7 +85,7 @@ def prepare(folder: Path, model: str, data: str, n: int) -> Job:
         np.save(many.input_file(spec.name), np.resize(whole, (n, *whole.shape[1:])))
     outputs = []
     for position, port in enumerate(variant.outputs):
-        (spec,) = (each for each in study.model.outputs if each.name == port.name)
+        (spec,) = (output for output in study.model.outputs if output.name == port.name)
         shape = np.load(trial.outputs[port.name], mmap_mode="r").shape[1:]
         create_output(file := folder / f"output-{position}.npy", n=n, shape=shape, dtype=spec.dtype)
         outputs.append(tensor_file(file, spec, port, position))
@@ -135,7 +135,7 @@ def report(turns: Mapping[str, list[Turn]], n: int) -> None:
     at = list(chromium[0].memory)
     medians = [statistics.median(turn.memory[done] for turn in chromium) for done in at]
     print("MiB that the browser's processes hold, after so many samples")
-    print(tabulate([[f"{each / 2**20:.0f}" for each in medians]], headers=[str(done) for done in at]))
+    print(tabulate([[f"{median / 2**20:.0f}" for median in medians]], headers=[str(done) for done in at]))
     print(f"end over the first batches: ratio {medians[-1] / medians[0]:.3f}")
     print(f"end over the first quarter: ratio {medians[-1] / medians[1]:.3f}")
 

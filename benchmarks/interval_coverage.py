@@ -94,8 +94,8 @@ def passing_rate(n: int, discordant: float, margin: float) -> float:
     return float(probability[passes(b, c, n, margin)].sum())
 
 
-def coverage_cell(n: int, d: float, found: list[float]) -> str:
-    return f"{100 * min(found):.1f}–{100 * max(found):.1f}{'*' if n * d >= 10 else ' '}"
+def coverage_cell(n: int, d: float, coverages: list[float]) -> str:
+    return f"{100 * min(coverages):.1f}–{100 * max(coverages):.1f}{'*' if n * d >= 10 else ' '}"
 
 
 def passing_cell(d: float, margin: float, rate: float) -> str:
@@ -109,8 +109,8 @@ def print_table(cell: Callable[[int, float], str]) -> None:
 
 def summary() -> Iterable[tuple[str, str, str]]:
     cells = [(n, d) for n in SAMPLES for d in DISCORDANCE]
-    found = [(n * d >= 10, coverage(n, d, share * d)) for n, d in cells for share in LOSS_OF_DISCORDANCE]
-    many, few = [each for much, each in found if much], [each for much, each in found if not much]
+    coverages = [(n * d >= 10, coverage(n, d, share * d)) for n, d in cells for share in LOSS_OF_DISCORDANCE]
+    many, few = [rate for much, rate in coverages if much], [rate for much, rate in coverages if not much]
     rates = [(d >= 2 * m, n, m, passing_rate(n, d, m)) for n, d in cells for m in MARGINS if d >= m]
     below = [rate for _, n, m, rate in rates if n < math.log(0.05) / math.log(1 - m)]
     yield "coverage where n·d ≥ 10", f"{100 * min(many):.2f}–{100 * max(many):.2f} %", "94–97 %"

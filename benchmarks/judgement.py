@@ -53,8 +53,8 @@ def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path]
         noise = random.standard_normal(reference.shape, np.float32)
         for index, candidate in enumerate(maps[1:], start=1):
             candidate[rows] = reference + np.roll(noise, index, axis=1) * np.float32(0.01 * index)
-    for each in maps:
-        each.flush()
+    for mapped in maps:
+        mapped.flush()
     np.save(folder / "labels.npy", labels)
     return files, labels
 
@@ -86,7 +86,7 @@ def _trial(setting: str, file: Path) -> Trial:
 
 def means(files: list[Path], labels: NDArray[np.int64]) -> list[tuple[float, float]]:
     reference = np.load(files[0], mmap_mode="r")
-    found = [(float((reference.argmax(axis=1) == labels).mean()), 0.0)]
+    figures = [(float((reference.argmax(axis=1) == labels).mean()), 0.0)]
     for file in files[1:]:
         candidate = np.load(file, mmap_mode="r")
         accuracy, difference = 0, 0.0
@@ -94,8 +94,8 @@ def means(files: list[Path], labels: NDArray[np.int64]) -> list[tuple[float, flo
             rows = slice(start, start + BLOCK)
             accuracy += int((candidate[rows].argmax(axis=1) == labels[rows]).sum())
             difference += float(np.abs(candidate[rows] - reference[rows]).sum(dtype=np.float64))
-        found.append((accuracy / len(labels), difference / candidate.size))
-    return found
+        figures.append((accuracy / len(labels), difference / candidate.size))
+    return figures
 
 
 def measured(work: Callable[[], object]) -> tuple[float, float]:

@@ -139,8 +139,8 @@ class Studies:
             if hit is not None:
                 break
         sentence = _last_line(place / "log")
-        left = [f"left after the kill: {each}" for each in _left_processes(place, GONE_SECONDS)]
-        left += [f"left after the kill: {each}" for each in _left_files(place)]
+        left = [f"left after the kill: {process}" for process in _left_processes(place, GONE_SECONDS)]
+        left += [f"left after the kill: {file}" for file in _left_files(place)]
         again = self.start(place).wait()
         faults = [
             *left,
@@ -197,15 +197,15 @@ def _victims(parent: int, place: Path, victim: str) -> list[int]:
 def _marked(place: Path) -> list[int]:
     """The processes that a run has started, by the variable that they inherit; forks show their server's."""
     mark = f"{MARK}={place}\0".encode()
-    found = []
+    pids = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 if mark in (folder / "environ").read_bytes() and _stat(int(folder.name))[0] != "Z":
-                    found.append(int(folder.name))
+                    pids.append(int(folder.name))
             except OSError:  # it has ended, or is another user's
                 continue
-    return sorted(found)
+    return sorted(pids)
 
 
 def _stat(pid: int) -> list[str]:
@@ -242,7 +242,7 @@ def _left_processes(place: Path, seconds: float) -> list[str]:
 
 def _left_files(place: Path) -> list[str]:
     folders = (place / "tmp", place / STUDY / "work" / "temporary")
-    return [f"file {each.relative_to(place)}" for folder in folders if folder.is_dir() for each in folder.iterdir()]
+    return [f"file {file.relative_to(place)}" for folder in folders if folder.is_dir() for file in folder.iterdir()]
 
 
 def _differences(expected: Path, got: Path) -> Iterator[str]:
@@ -250,20 +250,20 @@ def _differences(expected: Path, got: Path) -> Iterator[str]:
         one, other = expected / path, got / path
         if not one.is_file() or not other.is_file() or one.read_bytes() != other.read_bytes():
             yield f"{path} differs"
-    one, other = (_without_times(json.loads((each / "study.json").read_text())) for each in (expected, got))
+    one, other = (_without_times(json.loads((study / "study.json").read_text())) for study in (expected, got))
     yield from (f"study.json differs at {key}" for key in one if one[key] != other.get(key))
     if (leftover := got / "work" / "unfinished").exists():
         yield f"{leftover.name} is left"
 
 
 def _files(folder: Path, pattern: str) -> list[str]:
-    return sorted(str(each.relative_to(folder.parent)) for each in folder.rglob(pattern))
+    return sorted(str(file.relative_to(folder.parent)) for file in folder.rglob(pattern))
 
 
 def _without_times(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_times(each) for key, each in value.items() if key not in TIMES}
-    return [_without_times(each) for each in value] if isinstance(value, list) else value
+        return {key: _without_times(member) for key, member in value.items() if key not in TIMES}
+    return [_without_times(member) for member in value] if isinstance(value, list) else value
 
 
 def _last_line(log: Path) -> str:
@@ -282,11 +282,13 @@ def _draw(count: int, seed: int) -> list[Kill]:
 
 
 def _report(outcomes: Sequence[Outcome]) -> None:
-    rows = Counter((each.kill.phase.name, each.kill.victim, each.kill.signal.name, each.ended) for each in outcomes)
+    rows = Counter(
+        (outcome.kill.phase.name, outcome.kill.victim, outcome.kill.signal.name, outcome.ended) for outcome in outcomes
+    )
     bad = Counter(
-        (each.kill.phase.name, each.kill.victim, each.kill.signal.name, each.ended)
-        for each in outcomes
-        if each.faults or each.hit == "nobody"
+        (outcome.kill.phase.name, outcome.kill.victim, outcome.kill.signal.name, outcome.ended)
+        for outcome in outcomes
+        if outcome.faults or outcome.hit == "nobody"
     )
     order = {phase.name: place for place, phase in enumerate(PHASES)}
     lines = [(*row, n, n - bad[row]) for row, n in sorted(rows.items(), key=lambda item: (order[item[0][0]], item[0]))]
@@ -325,7 +327,7 @@ def main() -> None:
     with ThreadPoolExecutor(arguments.at_once) as pool:
         list(pool.map(work, _draw(arguments.kills, arguments.seed)))
     _report(outcomes)
-    sys.exit(int(any(each.faults or each.hit == "nobody" for each in outcomes)))
+    sys.exit(int(any(outcome.faults or outcome.hit == "nobody" for outcome in outcomes)))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ class Measured:
     @property
     def best(self) -> Inside:
         """The fastest round."""
-        return min(self.inside, key=lambda each: each.milliseconds)
+        return min(self.inside, key=lambda inside: inside.milliseconds)
 
     @property
     def sides(self) -> tuple[float, float]:
@@ -120,7 +120,7 @@ class Bench:
         jobs["variant, more outputs"] = variant | {"kind": "tflite-outputs", "tapped": tapped}
         if case.given:
             pair = variant | {"float32": self._artifact(case.float32), "count": self.validated}
-            jobs |= {f"validator, {each}": pair | {"measures": each} for each in ("default", "all")}
+            jobs |= {f"validator, {measures}": pair | {"measures": measures} for measures in ("default", "all")}
         return jobs
 
     def _artifact(self, setting: str) -> str:
@@ -165,10 +165,10 @@ def main() -> None:
         bench = Bench(model, data, folder, arguments.samples, arguments.validated)
         cases = bench.convert(arguments.cases.split(","))
         for _ in range(arguments.rounds):
-            for each in cases:
-                bench.measure(each)
-    for each in cases:
-        report(each)
+            for measured in cases:
+                bench.measure(measured)
+    for measured in cases:
+        report(measured)
 
 
 def make_mobilenet(folder: Path, samples: int) -> tuple[Path, str]:

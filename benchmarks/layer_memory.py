@@ -43,12 +43,12 @@ class Peaks:
     def look(self, process: int) -> None:
         """Read what there is now."""
         anonymous = with_files = 0
-        for each in _family(process):
+        for member in _family(process):
             with contextlib.suppress(OSError, KeyError):  # it may end while we read
-                status, mapped = _fields(each, "status"), _fields(each, "smaps_rollup")
+                status, mapped = _fields(member, "status"), _fields(member, "smaps_rollup")
                 anonymous += status["RssAnon"]
                 with_files += mapped["Pss"]
-                self.marks[each] = (_role(each), status["VmHWM"])
+                self.marks[member] = (_role(member), status["VmHWM"])
         self.anonymous, self.with_files = max(self.anonymous, anonymous), max(self.with_files, with_files)
 
     @property
@@ -132,7 +132,7 @@ def _by_role(peaks: Peaks) -> dict[str, int]:
 
 
 def _report(rounds: list[dict[int, Peaks]], few: int, many: int) -> None:
-    columns = {n: _medians([each[n] for each in rounds]) for n in (few, many)}
+    columns = {n: _medians([by_samples[n] for by_samples in rounds]) for n in (few, many)}
     rows = [(name, columns[few][name], columns[many][name]) for name in columns[few]]
     print(f"peaks in MiB, the median of {len(rounds)} rounds")
     print(
@@ -145,11 +145,13 @@ def _report(rounds: list[dict[int, Peaks]], few: int, many: int) -> None:
 
 
 def _medians(turns: list[Peaks]) -> Mapping[str, float]:
-    sums = zip(*(each.measures for each in turns), strict=True)
-    found = {f"all together, {name}": statistics.median(column) for name, column in zip(MEASURES, sums, strict=True)}
+    sums = zip(*(peaks.measures for peaks in turns), strict=True)
+    medians = {f"all together, {name}": statistics.median(column) for name, column in zip(MEASURES, sums, strict=True)}
     for role in _by_role(turns[0]):
-        found[f"greatest {role}, high-water mark"] = statistics.median(_by_role(each).get(role, 0) for each in turns)
-    return found
+        medians[f"greatest {role}, high-water mark"] = statistics.median(
+            _by_role(peaks).get(role, 0) for peaks in turns
+        )
+    return medians
 
 
 if __name__ == "__main__":

@@ -81,12 +81,12 @@ class Inside:
     def _by_batch(self) -> list[list[Span]]:
         """The spans of each batch but the first, in which graphs are opened."""
         begins = [span.begin for span in self.batches[1:]]
-        found: list[list[Span]] = [[] for _ in begins]
+        by_batch: list[list[Span]] = [[] for _ in begins]
         for span in self.spans:
             # By its end: another child's reading may begin a moment before the reference's.
             if span.end >= begins[0]:
-                found[bisect_right(begins, span.end) - 1].append(span)
-        return found
+                by_batch[bisect_right(begins, span.end) - 1].append(span)
+        return by_batch
 
     @property
     def milliseconds(self) -> float:
@@ -187,7 +187,7 @@ def _summing(of: Callable[..., Any], inside: Inside) -> Callable[..., Any]:
 
 def _sums_of(baseline: Any, candidate: Any) -> str:
     """Which pair it was, by the sessions' files that the tensors are mapped from."""
-    stems = [_mapped_from(each).stem for each in (baseline, candidate)]
+    stems = [_mapped_from(array).stem for array in (baseline, candidate)]
     if stems[1].endswith("-isolated"):
         return "sum nodes by themselves"
     if stems[0] == REFERENCE:
@@ -205,8 +205,8 @@ def _mapped_from(array: Any) -> Path:
 def _aligning(align: Callable[..., Any], inside: Inside) -> Callable[..., Any]:
     def timed(candidates: Sequence[Any], references: Sequence[Any]) -> Any:
         begin = time.perf_counter()
-        found = align(candidates, references)
+        alignment = align(candidates, references)
         inside.spans.append(Span("align", begin, time.perf_counter(), len(candidates)))
-        return found
+        return alignment
 
     return timed

@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="the Python of an environment with another quantlab")
     arguments = parser.parse_args()
     measured = [_round(arguments.model, arguments.data) for _ in range(arguments.rounds)]
-    study = min((each[0] for each in measured), key=lambda phases: phases["wall"])
-    floor = min((each[1] for each in measured), key=lambda steps: sum(step.wall for step in steps.values()))
+    study = min((phases for phases, _ in measured), key=lambda phases: phases["wall"])
+    floor = min((steps for _, steps in measured), key=lambda steps: sum(step.wall for step in steps.values()))
     _report(study, floor)
     if arguments.before:
         _compare(arguments.before, arguments.model, arguments.data, arguments.rounds)

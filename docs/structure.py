@@ -34,9 +34,9 @@ def with_structure(page: str) -> str:
     Raises:
         ValueError: If it has no place for it.
     """
-    before, found, rest = page.partition(BEGIN)
+    before, begun, rest = page.partition(BEGIN)
     _, ended, after = rest.partition(END)
-    if not found or not ended:
+    if not begun or not ended:
         raise ValueError(f"the page has no lines '{BEGIN}' and '{END}'")
     return f"{before}{BEGIN}\n\n{_drawing()}\n\n{END}{after}"
 
@@ -80,8 +80,8 @@ def _packages(names: list[str]) -> dict[str, _Package]:
         package = packages[name]
         package.modules += 1
         package.lines += len(text.splitlines())
-        found = (_among(names, each) for each in _imported(ast.parse(text)))
-        package.imports |= {each for each in found if each not in {None, name}}
+        imported = (_among(names, target) for target in _imported(ast.parse(text)))
+        package.imports |= {other for other in imported if other not in {None, name}}
     return packages
 
 

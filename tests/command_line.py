@@ -18,7 +18,15 @@ from quantlab.cli import run
 from quantlab.processes import fork_servers
 from quantlab.runtimes import browser, node
 
-__all__ = ["PATIENCE", "Done", "processes_marked", "quantlab_in_process", "run_quantlab", "surroundings"]
+__all__ = [
+    "PATIENCE",
+    "Done",
+    "processes_marked",
+    "quantlab_in_process",
+    "run_quantlab",
+    "surroundings",
+    "write_program",
+]
 
 PATIENCE = 600
 """Seconds for a program on a machine that does other things too."""
@@ -59,7 +67,7 @@ def quantlab_in_process(*arguments: str | Path, cwd: Path, env: Mapping[str, str
     """Run the command line in this process, as `run_quantlab` does in another; nothing of it stays but its files."""
     out, err = io.StringIO(), io.StringIO()
     with surroundings(cwd, env or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = run([str(each) for each in arguments])
+        status = run([str(argument) for argument in arguments])
     return Done(status, out.getvalue(), err.getvalue())
 
 
@@ -102,7 +110,7 @@ def processes_marked(mark: str) -> list[str]:
     This program's fork servers are none of them: they live as long as it does, with the variables of their start. Nor
     are their forks, whose variables the system does not show; `no_process_left` of `contracts` sees these.
     """
-    found, servers = [], fork_servers()
+    commands, servers = [], fork_servers()
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and int(folder.name) not in servers:
             try:
@@ -111,5 +119,12 @@ def processes_marked(mark: str) -> list[str]:
             except OSError:  # it has ended
                 continue
             if marked and command:
-                found.append(command.replace(b"\0", b" ").decode())
-    return found
+                commands.append(command.replace(b"\0", b" ").decode())
+    return commands
+
+
+def write_program(file: Path, body: str) -> Path:
+    """Write a shell script that can be started, to stand for a program that quantlab starts."""
+    file.write_text(f"#!/bin/sh\n{body}\n")
+    file.chmod(0o755)
+    return file

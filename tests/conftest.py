@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["study_fixtures"]
+pytest_plugins = ["fork_fixtures", "study_fixtures"]
 
 gc.disable()  # until all is imported: looking for garbage meanwhile takes a quarter of the time
 
@@ -19,7 +19,9 @@ gc.disable()  # until all is imported: looking for garbage meanwhile takes a qua
 hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-pytest.register_assert_rewrite("contracts", "timing_contract")  # before their import, so that failures show values
+pytest.register_assert_rewrite(
+    "contracts", "refusals", "timing_contract"
+)  # before their import, so that failures show values
 
 import import_count  # noqa: E402
 import quick  # noqa: E402
@@ -70,13 +72,13 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _for_older_keras(folder: Path, copy: Path) -> Path:
-    for each in folder.iterdir():
-        (copy / each.name).symlink_to(each)
+    for entry in folder.iterdir():
+        (copy / entry.name).symlink_to(entry)
     fashion = copy / "fashion-mnist"
     fashion.unlink()
     fashion.mkdir()
-    for each in (folder / "fashion-mnist").iterdir():
-        (fashion / each.name).symlink_to(each)
+    for file in (folder / "fashion-mnist").iterdir():
+        (fashion / file.name).symlink_to(file)
     model = fashion / "fashion_dscnn.keras"
     model.unlink()
     shutil.copy(folder / "fashion-mnist" / model.name, model)

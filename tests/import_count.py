@@ -62,11 +62,11 @@ def imports(file: Path) -> list[Import]:
 
 def summary(made: Sequence[Import]) -> list[str]:
     """The lines that tell it: our own first, which should be few."""
-    counts = Counter(each.kind for each in made)
-    own = [each for each in made if each.kind not in APART]
+    counts = Counter(imported.kind for imported in made)
+    own = [imported for imported in made if imported.kind not in APART]
     return [
         f"{len(own)} by our own processes",
-        *sorted(f"    {each.kind}: {each.test or 'outside tests'}" for each in own),
+        *sorted(f"    {imported.kind}: {imported.test or 'outside tests'}" for imported in own),
         *(f"{counts[kind]} by {kind}, counted apart" for kind in APART if counts[kind]),
     ]
 

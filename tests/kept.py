@@ -52,7 +52,7 @@ def kept(
     """
     factory: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
     store = _store(request.config, factory)
-    place = store / f"{name}-{_fingerprint([_TESTS / each for each in sources])}"
+    place = store / f"{name}-{_fingerprint([_TESTS / source for source in sources])}"
     with _held(store / f"{name}.lock"):
         if not place.is_dir():
             draft = store / f"{name}.draft"
@@ -84,7 +84,9 @@ def _fingerprint(sources: Iterable[Path]) -> str:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    return tuple(sorted({f"{each.name} {each.version}" for each in distributions() if each.name != "quantlab"}))
+    return tuple(
+        sorted({f"{package.name} {package.version}" for package in distributions() if package.name != "quantlab"})
+    )
 
 
 def _variables() -> list[tuple[str, str]]:

@@ -27,12 +27,12 @@ def locked(report: Mapping[str, Any]) -> str:
     Args:
         report: What `pip install --dry-run --report` tells; of a package that comes from a folder, no line is made.
     """
-    found = {
-        each["metadata"]["name"].lower(): f"{each['metadata']['name']}=={each['metadata']['version']}\n"
-        for each in report["install"]
-        if not each["is_direct"]
+    lines = {
+        package["metadata"]["name"].lower(): f"{package['metadata']['name']}=={package['metadata']['version']}\n"
+        for package in report["install"]
+        if not package["is_direct"]
     }
-    return _HEAD + "".join(found[name] for name in sorted(found))
+    return _HEAD + "".join(lines[name] for name in sorted(lines))
 
 
 def _report(asked: Sequence[str]) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ __all__ = ["converted_officially", "run_as_program", "weights_read_officially"]
 
 def converted_officially(commands: Sequence[Sequence[str]], log: Path) -> None:
     """Call `tensorflowjs_converter` with each command's arguments, one after the other."""
-    make_in_fork("official", {"commands": [list(each) for each in commands]}, log, onednn=False)
+    make_in_fork("official", {"commands": [list(command) for command in commands]}, log, onednn=False)
 
 
 def run_as_program(text: str, log: Path) -> None:
@@ -29,7 +29,7 @@ def run_as_program(text: str, log: Path) -> None:
 
 def weights_read_officially(folders: Sequence[Path], target: Path) -> list[Mapping[str, npt.NDArray[Any]]]:
     """Each graph-model's weights by name, as tensorflowjs' own reader decodes them; they lie in a folder meanwhile."""
-    request = {"folders": [str(each) for each in folders], "target": str(target)}
+    request = {"folders": [str(folder) for folder in folders], "target": str(target)}
     make_in_fork("official", request, target / "official.log", onednn=False)
     return [_named(target / f"{place}.npz") for place in range(len(folders))]
 
@@ -56,8 +56,8 @@ def _read(folder: Path, target: Path) -> None:
 
     manifest = json.loads((folder / "model.json").read_text())["weightsManifest"]
     read = read_weights(manifest, str(folder), flatten=True)
-    data = {str(number): each["data"] for number, each in enumerate(read)}
-    np.savez(target, names=[each["name"] for each in read], **data)
+    data = {str(number): weight["data"] for number, weight in enumerate(read)}
+    np.savez(target, names=[weight["name"] for weight in read], **data)
 
 
 if __name__ == "__main__":

@@ -23,15 +23,19 @@ FIXTURES = {"digits_study", "fashion", "odd_variants", "own_models", "real_varia
 LONGEST = (
     "test_runtimes_browser.py",
     "test_runtimes_python.py",
-    "test_study.py",
-    "test_bad_input.py",
+    "test_study_real.py",
+    "test_study_stopped.py",
     "test_converters.py",
     "test_inside.py",
     "test_cli.py",
-    "test_fork_server.py",
     "test_inside_real.py",
     "test_tfjs_layers.py",
     "test_node_native.py",
+    "test_fork_server.py",
+    "test_failing_trials.py",
+    "test_study_models.py",
+    "test_forked_children.py",
+    "test_study.py",
     "test_inside_choice.py",
     "test_study_onnx.py",
     "test_models.py",
@@ -40,6 +44,8 @@ LONGEST = (
     "test_runtimes_onnx.py",
     "test_onnx_real.py",
     "test_costs.py",
+    "test_bad_input.py",
+    "test_bad_folders.py",
     "test_converter_bytes.py",
     "test_official_tools.py",
     "test_converters_onnx.py",
@@ -107,7 +113,7 @@ class Quick:
 
     def _held(self, item: pytest.Item) -> Generator[None, object, object]:
         result = yield
-        if any(each.test.startswith(f"{item.nodeid} ") for each in imports(self._noted)):
+        if any(imported.test.startswith(f"{item.nodeid} ") for imported in imports(self._noted)):
             pytest.fail(MARK_IT.format("imports TensorFlow"), pytrace=False)
         return result
 

@@ -127,7 +127,7 @@ def read_study(folder: Path) -> Study:
 def outputs_of(study: Study, setting: str, runtime: str) -> np.ndarray:
     """The scored output of a row, or of the reference."""
     rows = (study.reference, *study.trials)
-    row = next(each for each in rows if (each.setting, each.runtime) == (setting, runtime))
+    row = next(trial for trial in rows if (trial.setting, trial.runtime) == (setting, runtime))
     return np.load(row.outputs[study.scored_output])
 
 

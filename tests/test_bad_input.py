@@ -1,63 +1,16 @@
 """The table of what goes wrong: each ends in one sentence with the way out, status 2, and earlier work as it was."""
 
-import fcntl
 import json
-import shutil
-import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from command_line import Done, processes_marked, quantlab_in_process, run_quantlab
-from contracts import no_process_left
+from command_line import quantlab_in_process
 from PIL import Image
-from study_fixtures import DIGITS, rezipped, snapshot
-
-from quantlab.models import ModelOptions, identify
-
-
-def nothing(place: Path) -> None:
-    """Needs no preparation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A command that cannot be carried out, and what is said."""
-
-    name: str
-    command: str
-    """Split at spaces; `digits.keras`, `digits.npz` and `digits.study` are there."""
-    message: str
-    prepare: Callable[[Path], object] = nothing
-    starts: bool = False
-    """Whether the study is begun: then its folder may hold more than before, and nothing less."""
-
-
-def refused(done: Done, message: str) -> None:
-    """One sentence, status 2, nothing on standard output."""
-    assert (done.last, done.status, done.stdout) == (f"quantlab: {message}", 2, ""), done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def check(case: Case, place: Path) -> None:
-    """Run it, and hold it to all that is promised."""
-    case.prepare(place)
-    before, study = {each.name for each in place.iterdir()}, snapshot(place / "digits.study")
-    done = quantlab_in_process(*case.command.split(" "), cwd=place)
-    refused(done, case.message)
-    after = snapshot(place / "digits.study")
-    assert {path: after.get(path) for path in study} == study
-    if not case.starts:
-        assert after == study
-        assert {each.name for each in place.iterdir()} - {"__pycache__"} == before
-
-
-def ids(cases: list[Case]) -> list[object]:
-    return [pytest.param(case, id=case.name) for case in cases]
-
+from refusals import ANALYZE, UNKNOWN, Case, check, ids, refused
+from study_fixtures import rezipped
 
 # Models
 
@@ -190,8 +143,6 @@ def shuffled():
     order = random.permutation(10)
     return x[order], y[order]
 """
-
-ANALYZE = "analyze digits.keras --settings tfjs-uint8 --runtimes python"
 OTHER = f"{ANALYZE} --data other.npz"
 ACCEPTED_SAMPLES = "a .npz file, a .npy file, a folder of images, or module:function"
 
@@ -301,7 +252,6 @@ SAMPLES = [
 # Names and options
 
 LAYERS = "tfjs-layers-float32, tfjs-layers-float16, tfjs-layers-uint8, tfjs-layers-uint16"
-UNKNOWN = "analyze digits.keras --data digits.npz"
 
 NAMES = [
     Case(
@@ -405,81 +355,6 @@ NAMES = [
 ]
 
 
-# Folders
-
-
-def others_study(place: Path) -> None:
-    data = (place / "digits.keras").read_bytes()
-    (place / "other.keras").write_bytes(data[:-2] + b"\x01\x00" + b"!")  # the same zip with a comment
-
-
-def own_folder(place: Path) -> None:
-    (place / "thesis").mkdir()
-    (place / "thesis" / "chapter.tex").write_text("…")
-
-
-def spoiled_record(change: Callable[[dict[str, object]], object]) -> Callable[[Path], object]:
-    def prepare(place: Path) -> None:
-        file = place / "digits.study" / "study.json"
-        document = json.loads(file.read_text())
-        change(document)
-        file.write_text(json.dumps(document))
-
-    return prepare
-
-
-FOLDERS = [
-    Case(
-        "a study of another model",
-        "analyze other.keras --data digits.npz --out digits.study",
-        "'digits.study' is a study of another model (SHA-256 {digits}…, and 'other.keras' has {other}…); choose "
-        "another --out",
-        others_study,
-    ),
-    Case(
-        "a folder that is not a study",
-        f"{UNKNOWN} --out thesis",
-        "'thesis' is not empty and not a study (it holds 'chapter.tex'); choose another --out",
-        own_folder,
-    ),
-    Case(
-        "a folder that cannot be written",
-        f"{UNKNOWN} --out digits.npz/study",
-        "the study 'digits.npz/study' cannot be written (Not a directory); choose another --out",
-    ),
-    Case(
-        "nothing to show",
-        "show nowhere.study",
-        "'nowhere.study' is no finished study; make it with 'quantlab analyze … --out nowhere.study'",
-    ),
-    Case(
-        "half a record to show",
-        "show digits.study",
-        "'digits.study/study.json' cannot be read (Expecting value: line 1 column 1 (char 0)); run 'quantlab analyze' "
-        "again, which keeps what is done",
-        lambda place: (place / "digits.study" / "study.json").write_text(""),
-    ),
-    Case(
-        "a record of another schema to show",
-        "show digits.study",
-        "'digits.study/study.json' has the schema 99 and this quantlab reads 1; run 'quantlab analyze' again",
-        spoiled_record(lambda document: document.update(schema=99)),
-    ),
-    Case(
-        "a record with a part missing to show",
-        "show digits.study",
-        "'digits.study/study.json' is not a whole study; run 'quantlab analyze' again, which keeps what is done",
-        spoiled_record(lambda document: document.pop("task")),
-    ),
-    Case(
-        "artifacts where others are",
-        "convert digits.keras --settings tfjs-uint8 --out web",
-        "'web/tfjs-uint8' is there already; choose another --out, or remove it",
-        lambda place: (place / "web" / "tfjs-uint8").mkdir(parents=True),
-    ),
-]
-
-
 @pytest.mark.parametrize("case", ids(MODELS))
 def test_a_model_that_cannot_be_opened(case, place):
     check(case, place)
@@ -495,23 +370,10 @@ def test_an_option_that_names_nothing(case, place):
     check(case, place)
 
 
-@pytest.mark.parametrize("case", ids(FOLDERS))
-def test_a_folder_that_will_not_do(case, place):
-    case.prepare(place)
-    check(replace(case, message=_with_hashes(case.message, place), prepare=nothing), place)
-
-
-def _with_hashes(message: str, place: Path) -> str:
-    for name in ("digits", "other"):
-        if f"{{{name}}}" in message:
-            message = message.replace(f"{{{name}}}", identify(place / f"{name}.keras", ModelOptions()).sha256[:12])
-    return message
-
-
 def own_layer(place: Path) -> None:
     def rename(config: str) -> str:
         document = json.loads(config)
-        layer = next(each for each in document["config"]["layers"] if each["class_name"] == "ReLU")
+        layer = next(entry for entry in document["config"]["layers"] if entry["class_name"] == "ReLU")
         layer.update(class_name="Bend", module=None, registered_name="shop>Bend")
         return json.dumps(document)
 
@@ -532,281 +394,3 @@ def test_layers_of_the_users_own_that_are_not_found(place):
         "the module 'shop', named with --custom, could not be imported (ModuleNotFoundError: No module named 'shop'); "
         "give the name of a module that Python finds from the current folder",
     )
-
-
-# The folder is held, or the disk is full
-
-
-def test_a_study_that_another_process_works_on(place):
-    with (place / "digits.study" / ".lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        check(
-            Case(
-                "locked",
-                UNKNOWN,
-                "another quantlab is working on the study 'digits.study'; wait for it, or choose another --out",
-            ),
-            place,
-        )
-    assert quantlab_in_process(*DIGITS, cwd=place).status == 0
-
-
-def test_a_study_that_another_process_works_on_can_be_shown(place):
-    with (place / "digits.study" / ".lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert quantlab_in_process("show", "digits.study", cwd=place).status == 0
-
-
-def test_no_room_for_samples(place):
-    """The limit on a file's size stands for a disk that fills up; samples are the largest file here."""
-    before = snapshot(place / "digits.study")
-    limited = ["prlimit", f"--fsize={100_000}"]
-    done = run_quantlab(*ANALYZE.split(" "), "--data", "digits.npz", cwd=place, before=limited)
-    refused(done, "File too large; mend that and run the same command again, which goes on where it was")
-    assert snapshot(place / "digits.study") == before
-
-
-SMALL_DISK = """
-mount -t tmpfs -o size={megabytes}m tmpfs disk && cp -r digits.study disk/ && rm -rf disk/digits.study/outputs
-head -c $(($(stat -f -c '%a * %S' disk) - {left})) /dev/zero > disk/ballast
-"$@"; status=$?
-rm -rf kept && cp -r disk/digits.study kept
-exit $status
-"""
-
-
-def on_a_small_disk(place: Path, left: int, *arguments: str) -> Done:
-    """Run the command line where `disk`, a copy of the study without its outputs, has so many bytes left."""
-    unshare = shutil.which("unshare") or "unshare"
-    if subprocess.run([unshare, "-rm", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs user namespaces, to mount a small disk: 'sysctl kernel.unprivileged_userns_clone=1'")
-    (place / "disk").mkdir(exist_ok=True)
-    script = SMALL_DISK.format(megabytes=16, left=left)
-    return run_quantlab(*arguments, cwd=place, before=[unshare, "-rm", "sh", "-c", script, "sh"])
-
-
-def test_no_room_for_the_outputs(place):
-    done = on_a_small_disk(place, 450_000, *UNKNOWN.split(" "), "--out", "disk/digits.study")
-    refused(
-        done,
-        "the outputs of 16 trials need 0.6 MB and the disk of 'disk/digits.study' has 0.4 MB free; make room, choose "
-        "another --out, or run fewer samples with --limit",
-    )
-
-
-def test_no_room_for_the_samples_at_all(place):
-    done = on_a_small_disk(place, 200_000, *UNKNOWN.split(" "), "--out", "disk/digits.study")
-    refused(
-        done,
-        "the samples need 0.00 GB in 'disk/digits.study/samples', where 0.00 GB are free; make room, choose another "
-        "folder with --out, or score fewer with --limit",
-    )
-
-
-# Trials that fail cost their own rows
-
-
-def rows_of(study: str, place: Path) -> dict[tuple[str, str], dict[str, object]]:
-    done = quantlab_in_process("show", study, "--format", "json", cwd=place)
-    assert done.status == 0, done.stderr
-    return {(row["setting"], row["runtime"]): row for row in json.loads(done.stdout)}
-
-
-def program(file: Path, body: str) -> Path:
-    file.write_text(f"#!/bin/sh\n{body}\n")
-    file.chmod(0o755)
-    return file
-
-
-RUNTIMES = [
-    pytest.param(
-        "exit 3",
-        "the process exited with status 3",
-        id="ends in silence",
-    ),
-    pytest.param(
-        "echo 'out of luck' >&2; exit 1",
-        "the process exited with status 1; its log ends with: out of luck",
-        id="ends with last words",
-    ),
-    pytest.param(
-        "kill -SEGV $$",
-        "the process was ended by SIGSEGV",
-        id="crashes",
-    ),
-    pytest.param(
-        "kill -KILL $$",
-        "the process was ended by SIGKILL, which may be the system that ran out of memory",
-        id="is killed",
-    ),
-    pytest.param(
-        "sleep 1000",
-        "the process said nothing for 2 seconds and was ended; if it only needs longer, raise --time-limit",
-        id="hangs",
-    ),
-    pytest.param(
-        "sleep 1000 & sleep 1000 & wait",
-        "the process said nothing for 2 seconds and was ended; if it only needs longer, raise --time-limit",
-        id="hangs with children of its own",
-    ),
-    pytest.param(
-        "echo 'Segmentation fault'; sleep 1000",
-        "the process was ended, since it said 'Segmentation fault' where a message was expected",
-        id="talks rubbish",
-    ),
-    pytest.param(
-        "echo '[1]'",
-        "the process was ended, since it said '[1]' where a message was expected",
-        id="talks JSON that is no message",
-    ),
-]
-
-
-@pytest.mark.parametrize(("body", "reason"), RUNTIMES)
-def test_a_runtime_that(body, reason, place):
-    node = program(place / "node", f'[ "$1" = --version ] && {{ echo v22.0.0; exit; }}\n{body}')
-    before = rows_of("digits.study", place)
-    (place / "digits.study" / "work" / "node.log").write_text("last words of an earlier one\n")
-    mark = f"QUANTLAB_TEST={place}"
-    variables = {"QUANTLAB_NODE": str(node), "QUANTLAB_TEST": str(place)}
-    with no_process_left():
-        done = quantlab_in_process(*DIGITS, "--time-limit", "2", cwd=place, env=variables)
-    assert done.status == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "failed: " in done.stdout
-    after = rows_of("digits.study", place)
-    assert {key: row["reason"] for key, row in after.items()} == {
-        key: reason if key[1] == "node-wasm" else None for key in before
-    }
-    assert {key: row for key, row in after.items() if key[1] == "python"} == {
-        key: row for key, row in before.items() if key[1] == "python"
-    }
-    assert processes_marked(mark) == []
-
-
-@pytest.mark.parametrize(
-    ("version", "reason"),
-    [
-        pytest.param(
-            "echo v18.20.1",
-            "'{node}' is Node.js v18.20.1, and 20.11 is the oldest; set QUANTLAB_NODE to a Node.js of 20.11 or newer",
-            id="too old",
-        ),
-        pytest.param(
-            "echo hello",
-            "'{node}' is Node.js hello, and 20.11 is the oldest; set QUANTLAB_NODE to a Node.js of 20.11 or newer",
-            id="something else",
-        ),
-        pytest.param(
-            "exit 1",
-            "Node.js at '{node}' does not start (Command '['{node}', '--version']' returned non-zero exit status 1.); "
-            "set QUANTLAB_NODE to a Node.js of 20.11 or newer",
-            id="broken",
-        ),
-    ],
-)
-def test_a_node_that_will_not_do(version, reason, place):
-    node = program(place / "node", version)
-    done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": str(node)})
-    assert done.status == 2, done.stderr
-    reasons = {row["reason"] for key, row in rows_of("digits.study", place).items() if key[1] == "node-wasm"}
-    assert reasons == {reason.format(node=node)}
-
-
-CHROME_REMEDY = (
-    "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, or leave these runtimes out "
-    "with --runtimes"
-)
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        pytest.param(
-            "echo Chromium 60.0.3112.78",
-            f"the browser at '{{chrome}}' is of version 60.0.3112.78, and 113 is the oldest that runs these pages; "
-            f"{CHROME_REMEDY}",
-            id="too old",
-        ),
-        pytest.param(
-            "exit 1",
-            "the browser at '{chrome}' does not start (Command '['{chrome}', '--version']' returned non-zero exit "
-            f"status 1.); {CHROME_REMEDY}",
-            id="broken",
-        ),
-        pytest.param(
-            '[ "$1" = --version ] && echo Chromium 131.0.0.0 && exit\n'
-            "echo '[7:7:FATAL:zygote_host_impl_linux.cc(128)] No usable sandbox! …' >&2\n"
-            "kill -ABRT $$",
-            "the browser found no sandbox that it may use; allow user namespaces (on Debian and Ubuntu 'sysctl "
-            "kernel.unprivileged_userns_clone=1' or 'kernel.apparmor_restrict_unprivileged_userns=0'), or install its "
-            "own with 'apt-get install chromium-sandbox'",
-            id="without a sandbox",
-        ),
-    ],
-)
-def test_a_browser_that_will_not_do(body, reason, place):
-    """Costs its own row: those of Python stand."""
-    chrome = program(place / "chrome", body)
-    before = rows_of("digits.study", place)
-    added = ("--settings", "tfjs-uint8", "--runtimes", "python,chromium-wasm", "--no-costs", "--no-layers")
-    environment = {"QUANTLAB_CHROME": str(chrome), "QUANTLAB_TEST": str(place)}
-    with no_process_left():
-        done = quantlab_in_process(*DIGITS, *added, cwd=place, env=environment)
-    assert done.status == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    after = rows_of("digits.study", place)
-    assert {key: row["reason"] for key, row in after.items()} == {
-        ("reference", "python"): None,
-        ("tfjs-float32", "python"): None,
-        ("tfjs-uint8", "python"): None,
-        ("tfjs-uint8", "chromium-wasm"): reason.format(chrome=chrome),
-    }
-    assert after["tfjs-uint8", "python"]["top1"] == before["tfjs-uint8", "python"]["top1"]
-    assert processes_marked(f"QUANTLAB_TEST={place}") == []
-
-
-def others_artifact(place: Path) -> None:
-    shutil.copy(Path(__file__).parents[1] / "quantlab/runtimes/js/fixtures/two_ports.tflite", place / "given.tflite")
-
-
-def digits_artifact(place: Path) -> Path:
-    return next((place / "digits.study" / "variants" / "tflite-dynamic").glob("*/artifact/model.tflite"))
-
-
-VARIANTS = [
-    pytest.param(
-        nothing,
-        "there is no artifact at 'given.tflite', named with --variant mine=given.tflite",
-        id="missing",
-    ),
-    pytest.param(
-        lambda place: (place / "given.tflite").write_bytes(b"what is this"),
-        "'{place}/given.tflite' does not begin as a TFLite file does; give a .tflite file",
-        id="something else",
-    ),
-    pytest.param(
-        lambda place: (place / "given.tflite").write_bytes(digits_artifact(place).read_bytes()[:2000]),
-        "'{place}/given.tflite' is not a whole TFLite file; it may be cut short, so copy it again",
-        id="cut short",
-    ),
-    pytest.param(
-        others_artifact,
-        "'{place}/given.tflite' has the inputs 'apple' (1, 3), 'zebra' (1, 3) and the model has 'image' (None, 8, 8, "
-        "1); give an artifact that was made from this model",
-        id="of another model",
-    ),
-]
-
-
-@pytest.mark.parametrize(("prepare", "reason"), VARIANTS)
-def test_a_given_variant_that_is(prepare, reason, place):
-    prepare(place)
-    before = rows_of("digits.study", place)
-    done = quantlab_in_process(*DIGITS, "--variant", "mine=given.tflite", cwd=place)
-    assert done.status == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    after = rows_of("digits.study", place)
-    failed = {key: row["reason"] for key, row in after.items() if key not in before}
-    assert failed == {("mine", runtime): reason.format(place=place) for runtime in ("python", "node-wasm")}
-    assert {key: row for key, row in after.items() if key in before} == before

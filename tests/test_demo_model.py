@@ -139,8 +139,8 @@ def test_a_model_without_options_that_older_keras_does_not_know(tmp_path):
             archive.writestr(name, text)
     leave_out_new_options(model)
     with zipfile.ZipFile(model) as archive:
-        found = {name: archive.read(name).decode() for name in archive.namelist()}
-    assert json.loads(found.pop("config.json")) == {
+        kept = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert json.loads(kept.pop("config.json")) == {
         "layers": [{"config": {"name": "a", "axis": -1}}, {"config": {"name": "b", "renorm": True}}]
     }
-    assert found == {"metadata.json": "{}", "model.weights.h5": "weights"}
+    assert kept == {"metadata.json": "{}", "model.weights.h5": "weights"}

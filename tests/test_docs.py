@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from types import ModuleType
@@ -49,8 +50,8 @@ def generator() -> ModuleType:
 
 def blocks(text: str, *languages: str) -> list[str]:
     """The fenced blocks of a page in some languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    return [body for language, body in found if language in languages]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [body for language, body in fenced if language in languages]
 
 
 def shell_commands(text: str) -> Iterator[list[str]]:
@@ -212,9 +213,84 @@ def test_architecture_follows_a_batch_and_a_tap_through_functions_that_there_are
         assert pydoc.locate(name) is not None, name
 
 
+def names_in_code(text: str) -> set[str]:
+    """All inline code of a page."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"`([^`\n]+)`", prose))
+
+
+OF_USERS = {"keras.py", "quantlab.lock", "quantlab.toml"}
+"""Files of a user's folder that the pages name."""
+
+
+def there_is(name: str, files: frozenset[str]) -> bool:
+    """Whether a path of this checkout, a module or something in it, or a test is what inline code says it is.
+
+    A name without a folder may be that of any file; whatever looks like none of these is taken to be there.
+    """
+    path, _, test = name.partition("::")
+    if path in OF_USERS:
+        return True
+    if test:
+        return path in files and f"\ndef {test}(" in (ROOT / path).read_text(encoding="utf-8")
+    if re.fullmatch(r"(quantlab|converters|reports|docs|tests|benchmarks)/[\w./-]*", path):
+        return (ROOT / path).exists()
+    if re.fullmatch(r"[\w.-]+\.(py|mjs)", path):
+        return any(file.endswith(f"/{path}") or file == path for file in files)
+    if re.fullmatch(r"quantlab\w*(\.\w+)+", path):
+        return pydoc.locate(path) is not None
+    return True
+
+
+@cache
+def checkout_files() -> frozenset[str]:
+    folders = ("quantlab", "converters", "reports", "docs", "tests", "benchmarks")
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*.*") if "node_modules" not in path.parts)
+    return frozenset(path.relative_to(ROOT).as_posix() for path in (*paths, *ROOT.glob("*.*")))
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        pytest.param("quantlab/store.py", True, id="a file"),
+        pytest.param("quantlab/stores.py", False, id="no file"),
+        pytest.param("tapped.py", True, id="the name of a file"),
+        pytest.param("untapped.py", False, id="the name of no file"),
+        pytest.param("quantlab.store.Store.read", True, id="a method"),
+        pytest.param("quantlab.store.Store.reads", False, id="no method"),
+        pytest.param("quantlab_reports.views.trials", True, id="a module"),
+        pytest.param("tests/test_docs.py::test_names_in_a_page", True, id="a test"),
+        pytest.param("tests/test_docs.py::test_names", False, id="no test"),
+        pytest.param("quantlab.lock", True, id="a file of the user's"),
+    ],
+)
+def test_names_in_a_page(name: str, there: bool) -> None:
+    assert there_is(name, checkout_files()) == there
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_code_that_a_page_names_is_there(page: str) -> None:
+    files = checkout_files()
+    names = names_in_code((ROOT / page).read_text(encoding="utf-8"))
+    assert {name for name in names if not there_is(name, files)} == set()
+
+
+def test_each_law_names_code_that_keeps_it_and_tests_that_hold_it() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.partition("## Laws")[2].partition("\n## ")[0]
+    laws = re.split(r"^\d+\. (?=\*\*)", section, flags=re.MULTILINE)[1:]
+    assert len(laws) == 10
+    for law in laws:
+        code, tests = (re.search(rf"^ +- {kind}: (.+)$", law, re.MULTILINE) for kind in ("Code", "Tests"))
+        assert code is not None
+        assert tests is not None
+        assert all(name.startswith("quantlab") for name in names_in_code(code[1]))
+        assert all("::test_" in name for name in names_in_code(tests[1]))
+
+
 def test_every_package_says_what_it_is_for() -> None:
     packages = [*(ROOT / "quantlab").iterdir(), *(ROOT / "converters").iterdir(), *(ROOT / "reports").iterdir()]
-    for package in (each for each in packages if (each / "__init__.py").is_file()):
+    for package in (folder for folder in packages if (folder / "__init__.py").is_file()):
         text = (package / "README.md").read_text(encoding="utf-8")
         assert len(text.splitlines()) <= 60
         if package.name != "demo":
@@ -225,7 +301,7 @@ def test_architecture_says_why_each_dependency_is_there() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     script = json.loads((ROOT / "quantlab" / "runtimes" / "js" / "package.json").read_text(encoding="utf-8"))
     asked = project["dependencies"] + project["optional-dependencies"]["dev"]
-    names = {re.split(r"[<>=~!;\[ ]", each)[0] for each in asked} | {
+    names = {re.split(r"[<>=~!;\[ ]", requirement)[0] for requirement in asked} | {
         *script["dependencies"],
         *script["devDependencies"],
     }
@@ -246,4 +322,4 @@ def test_every_key_of_the_rows_inside_is_explained(view):
         for line in text.partition("\n## ")[0].splitlines()
         if line.startswith("| `") and line.split("|")[2].strip()
     }
-    assert explained == {each.name for each in fields(VIEWS[view].kind)}
+    assert explained == {field.name for field in fields(VIEWS[view].kind)}

@@ -39,7 +39,7 @@ def noted(tmp_path, monkeypatch):
 def test_a_program_is_noted_that(program, count, noted):
     made = noted(program)
     assert len(made) == count
-    assert all(each.command[-1] == program and "test_a_program_is_noted_that" in each.test for each in made)
+    assert all(imported.command[-1] == program and "test_a_program_is_noted_that" in imported.test for imported in made)
 
 
 def test_the_summary():

@@ -37,11 +37,11 @@ HEAVY = {
 
 
 def modules() -> list[str]:
-    found = []
+    names = []
     for package in PACKAGES:
         folder = importlib.import_module(package).__path__
-        found += [package, *(each.name for each in pkgutil.walk_packages(folder, f"{package}."))]
-    return sorted(name for name in found if not name.endswith("__main__"))
+        names += [package, *(module.name for module in pkgutil.walk_packages(folder, f"{package}."))]
+    return sorted(name for name in names if not name.endswith("__main__"))
 
 
 MODULES = modules()
@@ -86,7 +86,7 @@ def test_names_that_a_module_calls_public_are_there(name):
     module = importlib.import_module(name)
     public = getattr(module, "__all__", ())
     assert len(set(public)) == len(public)
-    assert [each for each in public if not hasattr(module, each)] == []
+    assert [exported for exported in public if not hasattr(module, exported)] == []
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -210,4 +210,4 @@ def names_a_member(text: str, names: set[str]) -> bool:
 def test_no_member_is_named_where_all_are_meant():
     modules = [importlib.import_module(name) for name in MODULES if name.startswith(GENERAL)]
     assert len(modules) > 80
-    assert [each for module in modules for each in member_literals(module)] == []
+    assert [literal for module in modules for literal in member_literals(module)] == []

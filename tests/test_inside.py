@@ -43,10 +43,10 @@ def test_reading_inside_changes_no_answer(study):
 def test_every_trial_has_its_tensors_and_a_reason_for_each_that_is_not_aligned(study):
     _, record, inside = study
     for trial in record.trials:
-        found = rows(inside, trial.setting, trial.runtime)
-        assert sum(row.aligned for row in found) >= 8
-        assert [row for row in found if row.aligned == (row.reason is not None)] == []
-        assert all(row.count == 0 for row in found if not row.aligned)
+        tensors = rows(inside, trial.setting, trial.runtime)
+        assert sum(row.aligned for row in tensors) >= 8
+        assert [row for row in tensors if row.aligned == (row.reason is not None)] == []
+        assert all(row.count == 0 for row in tensors if not row.aligned)
 
 
 def test_layers_that_were_fused_are_listed(study):
@@ -65,10 +65,10 @@ def test_float32_in_node_is_that_of_python(study):
 def test_the_last_tensor_is_the_output_that_was_stored(study):
     """An independent computation on the stored outputs of the same samples."""
     _, record, inside = study
-    trial = next(each for each in record.trials if (each.setting, each.runtime) == ("tfjs-uint8", "python"))
+    trial = next(row for row in record.trials if (row.setting, row.runtime) == ("tfjs-uint8", "python"))
     last = [row for row in rows(inside, "tfjs-uint8") if row.aligned][-1]
     reference, candidate = (
-        np.load(each.outputs[record.scored_output]).astype(np.float64) for each in (record.reference, trial)
+        np.load(row.outputs[record.scored_output]).astype(np.float64) for row in (record.reference, trial)
     )
     drawn = _layer_indices(record)
     error = candidate[drawn] - reference[drawn]
@@ -148,8 +148,8 @@ def test_runtimes_part_where_their_tensors_do(study, capsys):
     assert (row["flips"], row["agreement"], row["first_beyond_half"]) == (0, 100, None)
     tensors = rows(inside, "tfjs-uint8", "node-wasm", "python")
     assert row["compared"] == len(tensors) >= 10
-    assert min(each.sqnr_db for each in tensors) > 100
-    assert row["first_different"] == next(f"{each.layer} ({each.op})" for each in tensors if each.different)
+    assert min(tensor.sqnr_db for tensor in tensors) > 100
+    assert row["first_different"] == next(f"{tensor.layer} ({tensor.op})" for tensor in tensors if tensor.different)
     assert run(["show", "runtimes", str(folder), "--setting", "tfjs-uint8"]) == 0
     assert (
         "tfjs-uint8: node-wasm flips 0 of 150 against python; no tensor is beyond half precision, and the first that "
@@ -197,8 +197,8 @@ def test_rows_that_there_are_not(asked, message, study, capsys):
 def test_settings_by_a_glob(study, capsys):
     folder, _, inside = study
     assert run(["show", "weights", str(folder), "--setting", "tfjs-*", "--format", "json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert len(found) == sum(row.setting.startswith("tfjs-") for row in inside.weights)
+    shown = json.loads(capsys.readouterr().out)
+    assert len(shown) == sum(row.setting.startswith("tfjs-") for row in inside.weights)
 
 
 def test_a_study_that_was_not_looked_into(tmp_path, capsys):

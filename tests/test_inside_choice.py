@@ -48,20 +48,20 @@ def inside(options):
 
 
 def test_taps_by_name(digits):
-    found = inside(replace(digits, taps=("stem*", "probabilities")))
-    assert {row.layer for row in found.layers} == {"stem", "stem_norm", "stem_relu6", "probabilities"}
-    assert {row.setting for row in found.layers if row.aligned} == set(digits.settings)
+    tapped = inside(replace(digits, taps=("stem*", "probabilities")))
+    assert {row.layer for row in tapped.layers} == {"stem", "stem_norm", "stem_relu6", "probabilities"}
+    assert {row.setting for row in tapped.layers if row.aligned} == set(digits.settings)
     whole = {(row.setting, row.tensor, row.baseline): row for row in inside(digits).layers}
-    for row in found.layers:
+    for row in tapped.layers:
         if row.aligned:
             assert row.max_abs == whole[row.setting, row.tensor, row.baseline].max_abs
 
 
 def test_each_channel_is_a_tensor_by_itself(digits):
-    found = inside(replace(digits, channels=("probabilities",)))
+    by_channel = inside(replace(digits, channels=("probabilities",)))
     rows = [
         row
-        for row in found.layers
+        for row in by_channel.layers
         if (row.layer, row.setting, row.baseline, row.op) == ("probabilities", "tfjs-uint8", "reference", "Softmax")
     ]
     (whole,) = (row for row in rows if row.channel is None)
@@ -162,22 +162,22 @@ def test_a_loop_is_said_and_the_rest_goes_on(odd, capsys):
     study = odd / "looped.study"
     asked = ["--settings", "tfjs-float16,tflite-float32", "--runtimes", "python", "--no-costs", "--out", str(study)]
     assert run(["analyze", str(odd / "looped"), "--data", str(odd / "x.npy"), *asked]) == 0
-    found = Store(study).read_inside()
+    record = Store(study).read_inside()
     for setting, ops in {
         "tfjs-float16": {"MatMul", "Relu", "Softmax", "Identity"},
         "tflite-float32": {"FULLY_CONNECTED", "SOFTMAX"},
     }.items():
-        rows = [row for row in found.layers if row.setting == setting and row.baseline == "reference"]
+        rows = [row for row in record.layers if row.setting == setting and row.baseline == "reference"]
         assert {row.op for row in rows if row.aligned} == ops
         assert {row.layer for row in rows if row.aligned} == {"first", "last"}
         assert all(row.reason for row in rows if not row.aligned)
-    reasons = {row.reason for row in found.layers if row.setting == "tfjs-float16" and row.op == "Tanh"}
+    reasons = {row.reason for row in record.layers if row.setting == "tfjs-float16" and row.op == "Tanh"}
     assert reasons == {"control flow, whose tensors cannot be read one by one"}
-    (note,) = found.notes
+    (note,) = record.notes
     assert note.startswith("no isolated errors of tfjs-float16 in python: ")
     capsys.readouterr()
     assert run(["show", "layers", str(study), "--format", "json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == len(found.layers)
+    assert len(json.loads(capsys.readouterr().out)) == len(record.layers)
 
 
 class Holds:
@@ -269,8 +269,8 @@ def test_every_baseline_of_every_batch_is_summed(tmp_path):
         batches=3,
         twins={"tfjs-uint8": Holds(2 * ones(2, 3)), "tfjs-float32": Holds(3 * ones(2, 3))},
     )
-    found = [(row.baseline, row.count, row.different, row.mean_abs) for row in sums.rows()]
-    assert found == [("reference", 18, 18, 2.0), ("float32", 18, 0, 0.0), ("python", 18, 18, 1.0)]
+    summed = [(row.baseline, row.count, row.different, row.mean_abs) for row in sums.rows()]
+    assert summed == [("reference", 18, 18, 2.0), ("float32", 18, 0, 0.0), ("python", 18, 18, 1.0)]
 
 
 def test_what_a_node_strays_by_itself_is_summed(tmp_path):

@@ -274,7 +274,7 @@ def test_what_is_no_request_is_not_answered_with_words(page):
 def test_only_loopback_is_served(page):
     port = int(page.host.split(":")[1])
     assert page.host == f"127.0.0.1:{port}"
-    own = {each[4][0] for each in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
+    own = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in own - {"127.0.0.1"}:
         with pytest.raises(OSError):  # noqa: PT011  # refused or out of reach, as the system likes
             socket.create_connection((address, port), timeout=2).close()

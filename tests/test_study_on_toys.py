@@ -53,7 +53,7 @@ def study(prepared, tmp_path):
 
 
 def trial_in(study: Study, runtime: str, setting: str = "toy-int8"):
-    return next(each for each in study.trials if (each.setting, each.runtime) == (setting, runtime))
+    return next(trial for trial in study.trials if (trial.setting, trial.runtime) == (setting, runtime))
 
 
 # Planning
@@ -61,7 +61,7 @@ def trial_in(study: Study, runtime: str, setting: str = "toy-int8"):
 
 def planned(registries, **options):
     plan = make_plan(AnalyzeOptions(**options), "ONNX", registries)
-    return {format_name: [each.name for each in members] for format_name, members in plan.by_format.items()}
+    return {format_name: [setting.name for setting in members] for format_name, members in plan.by_format.items()}
 
 
 def test_the_float32_baseline_comes_along():
@@ -150,13 +150,13 @@ def broken_scheme() -> toy_format.Format:
 def test_a_conversion_that_fails_is_its_own_row(study):
     base = with_hosts()
     registries = replace(base, formats={**base.formats, "toy": broken_scheme()})
-    found = study(registries, settings=("toy-*",), runtimes=("python",))
-    assert {each.setting: each.status for each in found.trials} == {
+    analyzed = study(registries, settings=("toy-*",), runtimes=("python",))
+    assert {trial.setting: trial.status for trial in analyzed.trials} == {
         "toy-float32": "measured",
         "toy-int8": "measured",
         "toy-broken": "failed",
     }
-    failure = trial_in(found, "python", "toy-broken").failure
+    failure = trial_in(analyzed, "python", "toy-broken").failure
     assert (failure.stage, failure.reason) == ("conversion", "toy files know no such scheme; leave it out")
 
 
@@ -165,9 +165,9 @@ def unavailable(_):
 
 
 def test_a_runtime_that_is_not_there_is_its_own_row(study):
-    found = study(with_hosts(Host("attic").runtime(environment=unavailable)), runtimes=("python", "attic"))
-    assert trial_in(found, "python").status == "measured"
-    assert trial_in(found, "attic").failure.reason == "there is no attic here; build one"
+    analyzed = study(with_hosts(Host("attic").runtime(environment=unavailable)), runtimes=("python", "attic"))
+    assert trial_in(analyzed, "python").status == "measured"
+    assert trial_in(analyzed, "attic").failure.reason == "there is no attic here; build one"
 
 
 def lacks_an_op(_host, _start):
@@ -187,15 +187,15 @@ def test_an_op_that_a_runtime_lacks(fallback, study):
 
 def test_answers_that_are_not_finite_spoil_their_own_score(study):
     spoiled = Host("attic", after=lambda values: values * np.float32("nan"))
-    found = study(with_hosts(spoiled.runtime()), runtimes=("python", "attic"))
-    assert trial_in(found, "attic").scores.non_finite == SCORED * CLASSES
-    assert trial_in(found, "python").scores.non_finite == 0
+    analyzed = study(with_hosts(spoiled.runtime()), runtimes=("python", "attic"))
+    assert trial_in(analyzed, "attic").scores.non_finite == SCORED * CLASSES
+    assert trial_in(analyzed, "python").scores.non_finite == 0
 
 
 def test_costs_of_a_toy(study):
-    found = study(with_hosts(Host("attic").runtime()), runtimes=("attic",), costs=True)
-    rows = Store(trial_in(found, "attic").outputs["y"].parents[4]).read_costs().rows
-    timed = next(each for each in rows if each.ran_on == "attic")
+    analyzed = study(with_hosts(Host("attic").runtime()), runtimes=("attic",), costs=True)
+    rows = Store(trial_in(analyzed, "attic").outputs["y"].parents[4]).read_costs().rows
+    timed = next(row for row in rows if row.ran_on == "attic")
     assert (timed.load_ms, timed.first_run_ms, timed.steady_median_ms) == (1, 2, 0.5)
     assert (timed.peak_memory_bytes, timed.memory_reason) == (None, "a toy has none")
 
@@ -207,9 +207,9 @@ def cannot_start(*_):
 def test_a_process_that_cannot_be_started_is_timed_by_nobody(study):
     """Whatever fails at the call itself, and not in what it gives on."""
     registries = with_hosts(Host("attic").runtime(time=cannot_start), Host("cellar").runtime())
-    found = study(registries, runtimes=("attic", "cellar"), costs=True)
-    rows = Store(trial_in(found, "attic").outputs["y"].parents[4]).read_costs().rows
-    reasons = {each.ran_on: each.reason for each in rows if each.ran_on != "python"}
+    analyzed = study(registries, runtimes=("attic", "cellar"), costs=True)
+    rows = Store(trial_in(analyzed, "attic").outputs["y"].parents[4]).read_costs().rows
+    reasons = {row.ran_on: row.reason for row in rows if row.ran_on != "python"}
     assert reasons == {"attic": "its addon is gone; build it again", "cellar": None}
 
 
@@ -225,15 +225,15 @@ def test_a_process_that_cannot_be_started_is_timed_by_nobody(study):
     ],
 )
 def test_a_verdict(after, outcome, study):
-    found = study(with_hosts(Host("attic", after=after).runtime()), runtimes=("attic",))
-    (setting,) = judge(found, Budget(max_accuracy_loss="5pt"), registries=with_hosts()).settings
+    analyzed = study(with_hosts(Host("attic", after=after).runtime()), runtimes=("attic",))
+    (setting,) = judge(analyzed, Budget(max_accuracy_loss="5pt"), registries=with_hosts()).settings
     assert (setting.setting, setting.outcome) == ("toy-int8", outcome)
 
 
 def test_a_verdict_goes_by_the_metric_of_the_study(study):
-    found = study(with_hosts(), runtimes=("python",), metric="macro-f1")
-    assert found.metric == "macro-f1"
-    (setting,) = judge(found, Budget(max_accuracy_loss="5pt")).settings
+    analyzed = study(with_hosts(), runtimes=("python",), metric="macro-f1")
+    assert analyzed.metric == "macro-f1"
+    (setting,) = judge(analyzed, Budget(max_accuracy_loss="5pt")).settings
     assert setting.judgements[0].loss.metric == "macro-f1"
     assert study(with_hosts(), runtimes=("python",)).metric is None
 
@@ -243,6 +243,9 @@ def test_a_baseline_that_failed_is_not_taken_for_quantized(study):
     registries = with_hosts(Host("attic").runtime(environment=unavailable))
     broken = replace(toy_format.CONVERTER, convert="toy_format.conversion:refuse")
     registries = replace(registries, converters={**registries.converters, "toy": broken})
-    found = study(registries, settings=("toy-*",), runtimes=("python",))
-    verdict = judge(found, Budget(max_accuracy_loss="5pt"), registries=registries)
-    assert {each.setting: each.quantized for each in verdict.settings} == {"toy-float32": False, "toy-int8": True}
+    analyzed = study(registries, settings=("toy-*",), runtimes=("python",))
+    verdict = judge(analyzed, Budget(max_accuracy_loss="5pt"), registries=registries)
+    assert {setting.setting: setting.quantized for setting in verdict.settings} == {
+        "toy-float32": False,
+        "toy-int8": True,
+    }

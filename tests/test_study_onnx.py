@@ -202,7 +202,7 @@ def test_answers_do_not_depend_on_the_batch(model):
     one, many = (run(model, **asked, batch_size=size, out=model.with_name(f"{size}")) for size in (1, 64))
     assert len(one.trials) == 8
     for row, other in zip(one.trials, many.trials, strict=True):
-        assert np.array_equal(*(np.load(each.outputs["scores"]) for each in (row, other)))
+        assert np.array_equal(*(np.load(trial.outputs["scores"]) for trial in (row, other)))
 
 
 def test_int8_is_calibrated_on_the_samples_given(model):
@@ -212,7 +212,9 @@ def test_int8_is_calibrated_on_the_samples_given(model):
     def scales(**changed):
         study = run(model, settings=("onnx-int8",), **changed)
         path = next(row.variant.path for row in study.trials if row.setting == "onnx-int8")
-        tensors = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
+        tensors = {
+            initializer.name: numpy_helper.to_array(initializer) for initializer in onnx.load(path).graph.initializer
+        }
         return tensors["picture_scale"], tensors["filter_scale"]
 
     activation, weight = scales()

@@ -24,14 +24,16 @@ def named(text):
 @pytest.mark.parametrize(
     ("asked", "lock"),
     [
-        *((each, "requirements.lock") for each in ASKED if each not in TO_BUILD),
-        *((each, "requirements-build.lock") for each in TO_BUILD),
+        *((requirement, "requirements.lock") for requirement in ASKED if requirement not in TO_BUILD),
+        *((requirement, "requirements-build.lock") for requirement in TO_BUILD),
     ],
 )
 def test_what_is_locked_lies_in_its_range(asked, lock):
     requirement = Requirement(asked)
     lines = [Requirement(line) for line in locked_in(lock)]
-    (version,) = (each for line in lines if named(line.name) == named(requirement.name) for each in line.specifier)
+    (version,) = (
+        specifier for line in lines if named(line.name) == named(requirement.name) for specifier in line.specifier
+    )
     assert version.operator == "=="
     assert requirement.specifier.contains(version.version)
 
@@ -49,17 +51,17 @@ def test_each_range_has_its_own_low_end(asked):
         assert (low.name, str(low.marker)) == (requirement.name, str(requirement.marker))
         (only,) = low.specifier
         assert requirement.specifier.contains(only.version)
-    if not requirement.specifier or all(each.operator == "<" for each in requirement.specifier):
+    if not requirement.specifier or all(specifier.operator == "<" for specifier in requirement.specifier):
         assert list(low_ends([asked])) == []
     else:
         assert len(list(low_ends([asked]))) == 1
 
 
 def test_what_pip_found_is_written_down():
-    found = [("B-c", "1.0", False), ("a", "2", False), ("quantlab", "0.1.0", True)]
+    packages = [("B-c", "1.0", False), ("a", "2", False), ("quantlab", "0.1.0", True)]
     report = {
         "install": [
-            {"metadata": {"name": name, "version": version}, "is_direct": direct} for name, version, direct in found
+            {"metadata": {"name": name, "version": version}, "is_direct": direct} for name, version, direct in packages
         ]
     }
     head, *lines = locked(report).splitlines()

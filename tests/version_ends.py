@@ -29,7 +29,11 @@ def to_build(told: Mapping[str, Any]) -> list[str]:
 def requirements(told: Mapping[str, Any]) -> list[str]:
     """Every requirement of a pyproject.toml: to run, to develop and to build."""
     extras = told["project"].get("optional-dependencies", {}).values()
-    return [*told["project"]["dependencies"], *(each for extra in extras for each in extra), *to_build(told)]
+    return [
+        *told["project"]["dependencies"],
+        *(requirement for extra in extras for requirement in extra),
+        *to_build(told),
+    ]
 
 
 def low_ends(asked: Iterable[str]) -> Iterator[str]:
@@ -38,14 +42,14 @@ def low_ends(asked: Iterable[str]) -> Iterator[str]:
     >>> list(low_ends(["keras>=3.5,<4", "tensorflow==2.19.*", "setuptools<81", "ydf>=0.11; python_version<'3.12'"]))
     ['keras==3.5', 'tensorflow==2.19', "ydf==0.11; python_version<'3.12'"]
     """
-    found: dict[str, None] = {}
-    for each in asked:
-        text, mark, marker = each.partition(";")
+    pinned: dict[str, None] = {}
+    for requirement in asked:
+        text, mark, marker = requirement.partition(";")
         name = re.match(r"\s*([\w.-]+)", text)
         lowest = re.search(r"(?:>=|==|~=)\s*(\d[\w.]*?)(?:\.\*)?(?=,|\s|$)", text)
         if name and lowest:
-            found[f"{name[1]}=={lowest[1]}{mark}{marker}"] = None
-    return iter(found)
+            pinned[f"{name[1]}=={lowest[1]}{mark}{marker}"] = None
+    return iter(pinned)
 
 
 def main() -> int:

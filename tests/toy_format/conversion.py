@@ -31,7 +31,9 @@ def _dense(source: Path) -> tuple[np.ndarray, np.ndarray]:
     import onnx
     from onnx import numpy_helper
 
-    arrays = {each.name: numpy_helper.to_array(each) for each in onnx.load(source).graph.initializer}
+    arrays = {
+        initializer.name: numpy_helper.to_array(initializer) for initializer in onnx.load(source).graph.initializer
+    }
     if set(arrays) != {"kernel", "bias"}:
         raise ConversionError(f"a toy file holds one dense layer, and the model has {len(arrays)} weights")
     return arrays["kernel"], arrays["bias"]

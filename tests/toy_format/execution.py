@@ -25,7 +25,7 @@ def load(job: Job) -> Execution:
 
 def tap(job: Job, taps: Sequence[str]) -> Tapped:
     def call(batches: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        found = answer(job, batches[0])
-        return [found["y"]], [found[name] for name in taps]
+        computed = answer(job, batches[0])
+        return [computed["y"]], [computed[name] for name in taps]
 
     return Tapped(call)

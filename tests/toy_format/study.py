@@ -117,5 +117,5 @@ def with_hosts(*runtimes: Runtime) -> Registries:
     """The toy format in Python and in some hosts."""
     python = RUNTIMES["python"]
     return Registries(
-        WITH_TOY.formats, {"python": python, **{each.name: each for each in runtimes}}, WITH_TOY.converters
+        WITH_TOY.formats, {"python": python, **{runtime.name: runtime for runtime in runtimes}}, WITH_TOY.converters
     )

@@ -1,0 +1,110 @@
+"""The page of the command line, from the commands' functions: docstrings, options, help texts."""
+
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from docstrings import after_first_line, cell, first_line, markdown
+
+from quantlab import cli
+from quantlab.cli.app import app
+
+__all__ = ["cli_page"]
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options."""
+    intro = after_first_line(cli).replace("| exit status | means |", "## Exit status\n\n| exit status | means |", 1)
+    commands = {info.name or info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
+    listed = [f"- [`quantlab {name}`](#quantlab-{name}): {first_line(callback)}" for name, callback in commands.items()]
+    parts = ["# The command line", "\n".join(listed), intro]
+    parts += ["`--debug` anywhere shows tracebacks; `--help` after a command lists its options."]
+    for name, callback in commands.items():
+        parts += [f"## quantlab {name}", _usage(name, callback), markdown(inspect.getdoc(callback) or "")]
+        parts += _option_tables(callback)
+    return "\n\n".join(parts)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Option:
+    """An argument or option of a command."""
+
+    name: str
+    """As it is typed: `--data`, or `MODEL` for an argument."""
+    takes: str
+    """A word for its value; empty for a flag."""
+    required: bool
+    default: str
+    text: str
+
+    @property
+    def argument(self) -> bool:
+        """Whether it is known by its place."""
+        return not self.name.startswith("--")
+
+
+_WORDS: Mapping[Any, str] = {Path: "PATH", int: "N", float: "NUMBER", bool: "", str: "TEXT"}
+
+
+def _options(callback: Callable[..., Any]) -> list[_Option]:
+    hints = typing.get_type_hints(callback, include_extras=True)
+    parameters = inspect.signature(callback).parameters.values()
+    return [_option(parameter, *typing.get_args(hints[parameter.name])) for parameter in parameters]
+
+
+def _option(parameter: inspect.Parameter, kind: Any, declared: Any) -> _Option:
+    text, default = declared.help, parameter.default
+    described = re.search(r" ?\[default: (.*)\]$", text)
+    if described:
+        text, shown = text[: described.start()], described[1]
+    else:
+        shown = (
+            ""
+            if default in (None, parameter.empty) or default is False
+            else f"`{default:g}`"
+            if _number(default)
+            else f"`{default}`"
+        )
+    argument = type(declared).__name__ == "ArgumentInfo"
+    name = parameter.name.upper() if argument else (declared.param_decls or [_dashed(parameter.name)])[0]
+    return _Option(name, _takes(kind), default is parameter.empty, shown, text)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _takes(kind: Any) -> str:
+    inner = [argument for argument in typing.get_args(kind) if argument is not type(None)]
+    return _takes(inner[0]) if inner else _WORDS[kind]
+
+
+def _usage(name: str, callback: Callable[..., Any]) -> str:
+    words = ["quantlab", name]
+    options = _options(callback)
+    words += [option.name if option.required else f"[{option.name}]" for option in options if option.argument]
+    words += [f"{option.name} {option.takes}" for option in options if option.required and not option.argument]
+    words += ["[OPTIONS]"] if any(not option.argument and not option.required for option in options) else []
+    return f"```text\n{' '.join(words)}\n```"
+
+
+def _option_tables(callback: Callable[..., Any]) -> list[str]:
+    rows = [
+        (f"`{option.name} {option.takes}`".replace(" `", "`") if not option.argument else f"`{option.name}`", option)
+        for option in _options(callback)
+    ]
+    if not rows:
+        return []
+    lines = [
+        f"| {name} | {cell(option.text)} | {'required' if option.required else cell(option.default)} |"
+        for name, option in rows
+    ]
+    return ["\n".join(["| option | is | default |", "|---|---|---|", *lines])]
