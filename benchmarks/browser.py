@@ -28,10 +28,12 @@ import numpy as np
 from tabulate import tabulate
 
 from quantlab.demo import LOADER, MODEL
+from quantlab.formats import FORMATS
 from quantlab.processes import ChildPool, end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, tensor_file
+from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.browser_tree import browser_processes
 from quantlab.store import Store
+from quantlab.types.messages import Failed, Progress
 
 PLACES = ("node-wasm", "chromium-wasm")
 BATCH = 32
@@ -90,7 +92,10 @@ def prepare(folder: Path, model: str, data: str, n: int) -> Job:
         create_output(file := folder / f"output-{position}.npy", n=n, shape=shape, dtype=spec.dtype)
         outputs.append(tensor_file(file, spec, port, position))
     inputs = input_files(many, variant)
-    return Job("tfjs", str(variant.path.resolve()), "wasm", BATCH, 0, n, inputs, tuple(outputs), {})
+    format_ = FORMATS["tfjs"]
+    artifact, options = variant.path.resolve(), format_.options(variant.path)
+    ports = (inputs, tuple(outputs), options)
+    return Job("tfjs", str(artifact), "", BATCH, 0, n, *ports, format_.python, format_.javascript)
 
 
 def run(place: str, job: Job, folder: Path) -> Turn:
@@ -101,12 +106,13 @@ def run(place: str, job: Job, folder: Path) -> Turn:
     with tempfile.TemporaryDirectory(prefix="b-", dir=folder) as own, ChildPool(folder / "shop", 300) as pool:
         tempfile.tempdir = own  # where the runtime makes the folder by which its browser is found
         began = time.perf_counter()
-        for message in RUNTIMES[place].run(job, pool):
-            if message["type"] == "failed":
-                sys.exit(f"{place}: {message['reason']}")
-            in_calls += message.get("seconds", 0.0)
-            if place.startswith("chromium") and message.get("done") in looks:
-                memory[message["done"]] = sum(held(Path(own)))
+        for message in protocol.run(RUNTIMES[place], job, pool):
+            if isinstance(message, Failed):
+                sys.exit(f"{place}: {message.reason}")
+            if isinstance(message, Progress):
+                in_calls += message.seconds
+                if place.startswith("chromium") and message.done in looks:
+                    memory[message.done] = sum(held(Path(own)))
         wall = time.perf_counter() - began
         tempfile.tempdir = None
         end_lasting_children()  # each turn starts its own host, whose folder is this turn's

@@ -25,15 +25,18 @@ from quantlab.processes import (
     ChildDied,
     ChildPool,
     ChildStalled,
-    Message,
     end_lasting_children,
     fork_servers,
     idle_children,
     living_children,
 )
-from quantlab.runtimes import Job, Runtime, create_output, input_files, python, tensor_file
+from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, python, tensor_file
+from quantlab.runtimes.protocol import answer
+from quantlab.runtimes.requests import Open
 from quantlab.settings import SETTINGS
 from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
+from quantlab.types.executor_options import ExecutorOptions, ModelRequest
+from quantlab.types.messages import Done, Message, Opened, Progress, Ready
 from quantlab_converters import CONVERTERS, Conversion, ConversionRequest, convert_settings
 
 __all__ = [
@@ -98,15 +101,8 @@ class Workbench:
 
     def _open(self, path: Path, options: ModelOptions, folder: Path) -> OpenedModel:
         export = folder / "exported" / path.name / "saved_model"
-        model = {"path": str(path), "signature": options.signature, "custom": list(options.custom)}
-        model["shapes"] = dict(options.shapes)
-        request = {"request": "open", "model": {**model, "unsafe": options.unsafe, "export": str(export)}}
-        said, *_ = python.ask(request, self.pool)  # to the end, or the worker would be ended as a busy one
-        assert said["type"] == "opened", said
-        specs = [tuple(TensorSpec(**{**each, "shape": tuple(each["shape"])}) for each in said[key]) for key in _PORTS]
-        told = [said[key] for key in ("path", "kind", "sha256")]
-        description = ModelDescription(*told, *specs, said["parameters"], said["signature"])
-        return OpenedModel(description, Path(said["source"]), said["format"])
+        said = answer(python.HOST, Open(opening_job(path, options, export)), Opened, self.pool)
+        return OpenedModel(said.description, Path(said.source), said.format)
 
     def samples(self, name: str) -> SampleSet:
         """The samples of a small model as every runtime is fed them."""
@@ -279,7 +275,7 @@ def run_job(
 ) -> Generator[Message, None, None]:
     """Run a variant over samples from `start` on, into output files that are there."""
     job = job_of(runtime, variant, samples, outputs, start=start, batch_size=batch_size)
-    return runtime.run(job, workbench.pool)
+    return protocol.run(runtime, job, workbench.pool)
 
 
 def job_of(
@@ -305,9 +301,18 @@ def job_of(
             tensor_file(path, TensorSpec(name, (), ""), ports[name], place)
             for place, (name, path) in enumerate(outputs.items())
         ),
-        options={},
+        options=NO_OPTIONS,
         **executors(variant.format),
     )
+
+
+NO_OPTIONS = ExecutorOptions()
+
+
+def opening_job(path: Path, options: ModelOptions, export: Path) -> Job:
+    """A job whose options name a model to be opened."""
+    model = ModelRequest(str(path), options.signature, options.custom, options.unsafe, str(export), options.shapes)
+    return Job("", "", "", 1, 0, 0, (), (), ExecutorOptions(model=model), python.REFERENCE)
 
 
 def executors(format_name: str) -> dict[str, Any]:
@@ -326,7 +331,7 @@ def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name
     _check_outputs(runtime, whole, expected, first=0)
     resumed = _empty_outputs(folder / "resumed", expected)
     *_, last = run_job(runtime, workbench, variant, samples, resumed, start=4)
-    assert last == {"type": "done"}
+    assert last == Done()
     _check_outputs(runtime, resumed, expected, first=4)
     assert all(not np.load(path)[:4].any() for path in resumed.values())
 
@@ -347,11 +352,11 @@ def _empty_outputs(folder: Path, expected: Mapping[str, npt.NDArray[Any]]) -> di
 
 def _check_messages(runtime: Runtime, messages: list[Message]) -> None:
     ready, *progress, last = messages
-    assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
-    assert all(isinstance(text, str) for item in ready["environment"].items() for text in item)
-    counted = [(each["type"], each["done"], each["batch"]) for each in progress]
-    assert counted == [("progress", 3, 3), ("progress", 6, 3), ("progress", 7, 1)]
-    assert all(each["seconds"] > 0 for each in progress)
+    assert (type(ready), ready.ran_on, last) == (Ready, runtime.name, Done())
+    assert all(isinstance(text, str) for item in ready.environment.items() for text in item)
+    counted = [(type(message), message.done, message.batch) for message in progress]
+    assert counted == [(Progress, 3, 3), (Progress, 6, 3), (Progress, 7, 1)]
+    assert all(message.seconds > 0 for message in progress)
 
 
 _HALVES = {"chromium-webgl16"}
@@ -378,12 +383,12 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
         bench = replace(workbench, pool=pool)
         messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
-        assert next(messages)["type"] == "ready"
+        assert type(next(messages)) is Ready
         kill_newest()
         with pytest.raises(ChildDied, match=KILLED):
             list(messages)
         again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
-        assert [next(again)["type"], next(again)["type"]] == ["ready", "progress"]
+        assert [type(next(again)), type(next(again))] == [Ready, Progress]
         again.close()  # as a listener that has enough
         pool.stall_seconds = 0.0005  # a fork is ready in some milliseconds
         with pytest.raises(ChildStalled) as stalled:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from kept import make_in_fork
 
-from quantlab.processes import Emit, Message, serve
+from quantlab.processes import Document, Emit, serve
 
 __all__ = ["converted_officially", "run_as_program", "weights_read_officially"]
 
@@ -39,7 +39,7 @@ def _named(file: Path) -> dict[str, npt.NDArray[Any]]:
         return {str(name): arrays[str(number)] for number, name in enumerate(arrays["names"])}
 
 
-def _answer(request: Message, _: Emit) -> None:
+def _answer(request: Document, _: Emit) -> None:
     if "program" in request:
         exec(request["program"], {"__name__": "__main__"})  # noqa: S102 (what quantlab recommends)
         return

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.processes import Emit, Message, serve
+from quantlab.processes import Document, Emit, serve
 
 __all__ = ["MAKERS", "MODULE", "SAMPLES", "SmallModel", "read_models"]
 
@@ -502,7 +502,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 """What makes each model, by its name; each writes into a folder and returns the file or folder to open."""
 
 
-def _make(request: Message, _emit: Emit) -> None:
+def _make(request: Document, _emit: Emit) -> None:
     import keras2_models  # which needs what is above
 
     folder = Path(request["folder"])

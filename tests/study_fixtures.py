@@ -24,7 +24,7 @@ from kept import QUANTLAB, kept, make_in_fork
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples
-from quantlab.processes import Emit, Message, serve
+from quantlab.processes import Document, Emit, serve
 from quantlab.store import Store
 from quantlab.types import (
     Failure,
@@ -379,7 +379,7 @@ def _twice(folder: Path) -> None:
 MAKERS = (_attention, _noisy, _crowd, _ports, _twice)
 
 
-def _make_own_models(request: Message, _emit: Emit) -> None:
+def _make_own_models(request: Document, _emit: Emit) -> None:
     for maker in MAKERS:
         maker(Path(request["folder"]))
 

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contracts import opening_job
 
 from quantlab.errors import ModelError
 from quantlab.models import ModelOptions, identify, open_reference
 from quantlab.processes import ChildPool
 from quantlab.runtimes import python
+from quantlab.runtimes.protocol import ask
+from quantlab.runtimes.requests import Open
 from quantlab.types import TensorSpec
+from quantlab.types.messages import Failed, Opened
 
 ACCEPTED = "give a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
 
@@ -382,32 +386,28 @@ def test_what_is_the_users_own_is_not_found_without_its_module(small_models, tmp
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
         for name, (used, library) in OWN.items():
             path = small_models[name].path
-            assert ask_to_open(path, (), tmp_path / name, pool) == {
-                "type": "failed",
-                "reason": f"'{path}' uses '{used}', which is not part of Keras; name the module that registers it "
+            assert ask_to_open(path, (), tmp_path / name, pool) == Failed(
+                f"'{path}' uses '{used}', which is not part of Keras; name the module that registers it "
                 f"(@{library}.saving.register_keras_serializable()) with --custom MODULE",
-                "expected": True,
-            }
+                expected=True,
+            )
 
 
 def test_what_is_the_users_own_is_found_with_its_module(small_models, tmp_path):
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
         for name in OWN:
             opened = ask_to_open(small_models[name].path, ("shop_layers",), tmp_path / name, pool)
-            assert (opened["type"], Path(opened["source"], "saved_model.pb").is_file()) == ("opened", True)
+            assert (type(opened), Path(opened.source, "saved_model.pb").is_file()) == (Opened, True)
         path = small_models["two_arguments"].path
-        assert ask_to_open(path, ("shop_layers",), tmp_path / "refused", pool) == {
-            "type": "failed",
-            "reason": f"the subclassed model of '{path}' could not be called with one float32 tensor of shape (1, 5) "
+        assert ask_to_open(path, ("shop_layers",), tmp_path / "refused", pool) == Failed(
+            f"the subclassed model of '{path}' could not be called with one float32 tensor of shape (1, 5) "
             f"(TypeError: missing a required argument: 'others'); save it with model.export('saved_model') and give "
             f"that folder",
-            "expected": True,
-        }
+            expected=True,
+        )
 
 
 def ask_to_open(path, custom, export, pool):
     """What a worker says; in one of its own, since what was registered in a process stays registered."""
-    options = {"signature": None, "custom": list(custom), "unsafe": False, "shapes": {}}
-    model = {"path": str(path), **options, "export": str(export)}
-    said, *_ = python.ask({"request": "open", "model": model}, pool)
+    said, *_ = ask(python.HOST, Open(opening_job(path, ModelOptions(custom=custom), export)), pool)
     return said

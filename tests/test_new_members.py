@@ -20,6 +20,7 @@ from quantlab.gate import (
     settings_of_artifact,
     write_lock,
 )
+from quantlab.processes import Child
 from quantlab.runtimes import RUNTIMES
 from quantlab.samples.opening import FILE_LOADERS
 from quantlab.samples.source import HeldTensor, Source
@@ -172,12 +173,19 @@ def test_a_runtime(one_dense, tmp_path):
     """It starts what Python starts, and names itself."""
     python = RUNTIMES["python"]
 
-    def run(job, pool):
-        for message in python.run(job, pool):
-            yield {**message, "ran_on": "toy-host"} if message["type"] == "ready" else message
+    class NamedChild(Child):
+        def messages(self, stall_seconds):
+            for message in super().messages(stall_seconds):
+                yield {**message, "ran_on": "toy-host"} if message["type"] == "ready" else message
 
-    host = replace(python, name="toy-host", run=run, default=False, notes=lambda _: ("seen by a toy",))
-    registries = replace(WITH_TOY, runtimes={**RUNTIMES, "toy-host": host})
+    def start(job, pool):
+        child = python.host.start(job, pool)
+        child.__class__ = NamedChild
+        return child
+
+    host = replace(python.host, kind=lambda _: "toy", start=start)
+    runtime = replace(python, name="toy-host", host=host, default=False, notes=lambda _: ("seen by a toy",))
+    registries = replace(WITH_TOY, runtimes={**RUNTIMES, "toy-host": runtime})
     options = AnalyzeOptions(
         settings=("toy-float32",), runtimes=("toy-host",), out=tmp_path / "toy.study", layers=False, costs=False
     )

@@ -12,7 +12,12 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import pytest
 
+from quantlab.formats import FORMATS
+from quantlab.runtimes import Job, Taps
+from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.page_server import Parent, Served, start_server
+from quantlab.runtimes.requests import Tap
+from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 SECRET = b"nobody's business"
 
@@ -40,23 +45,27 @@ class Page:
         (dist / "stamp").write_bytes(SECRET)
         for name in ("x", "y"):
             np.save(folder / f"{name}.npy", np.arange(4, dtype=np.float32))
-        job = {
-            "artifact": str(artifact),
-            "inputs": [{"name": "x", "file": str(folder / "x.npy")}],
-            "outputs": [{"name": "y", "file": str(folder / "y.npy")}],
-            "taps": {"file": str(folder / "taps.bin"), "names": ["a"]},
-            "options": {
-                "positions": [1],
-                "external_data": [
-                    {"path": "w.bin", "file": str(artifact / "deep" / "shard 1%.bin")},
-                    {"path": "gone.bin", "file": str(folder / "gone.bin")},
-                ],
-            },
-        }
+        external = (
+            ExternalFile("w.bin", str(artifact / "deep" / "shard 1%.bin")),
+            ExternalFile("gone.bin", str(folder / "gone.bin")),
+        )
+        job = Job(
+            format="tfjs",
+            artifact=str(artifact),
+            backend="wasm",
+            batch_size=1,
+            start=0,
+            stop=1,
+            inputs=(TensorFile("x", str(folder / "x.npy"), 0, (4,), "float32", "x", 0),),
+            outputs=(TensorFile("y", str(folder / "y.npy"), 0, (4,), "float32", "y", 0),),
+            options=ExecutorOptions(external_data=external),
+            python=FORMATS["tfjs"].python,
+            taps=Taps(str(folder / "taps.bin"), ("a",), (1,)),
+        )
         self.opened = threading.Event()
         parent = Parent(self.opened.set, self.hear, lambda: next(self.requests, None), lambda: {"bytes": 5})
         self.folder = folder
-        self.address, self.stop = start_server(Served.of(job, dist), parent)
+        self.address, self.stop = start_server(Served.of(Tap(job, 0, 2), dist), parent)
         self.host, self.token = urlsplit(self.address).netloc, urlsplit(self.address).path.strip("/")
 
     def hear(self, message: dict) -> None:
@@ -113,16 +122,15 @@ def test_the_job_names_no_path(page):
     assert page.opened.is_set()
     assert status == 200
     assert str(page.folder).encode() not in body
-    assert json.loads(body) == {
-        "artifact": "artifact",
-        "inputs": [{"name": "x", "file": "input/0"}],
-        "outputs": [{"name": "y", "file": "output/0"}],
-        "taps": {"file": "scratch", "names": ["a"]},
-        "options": {
-            "positions": [1],
-            "external_data": [{"path": "w.bin", "file": "external/0"}, {"path": "gone.bin", "file": "external/1"}],
-        },
-    }
+    asked = json.loads(body)
+    job = asked.pop("job")
+    assert asked == {"request": "tap", "start": 0, "stop": 2}
+    assert (job["artifact"], job["taps"]) == ("artifact", {"file": "scratch", "names": ["a"], "positions": [1]})
+    assert [tensor["file"] for tensor in (*job["inputs"], *job["outputs"])] == ["input/0", "output/0"]
+    assert job["options"]["external_data"] == [
+        {"path": "w.bin", "file": "external/0"},
+        {"path": "gone.bin", "file": "external/1"},
+    ]
 
 
 def test_every_answer_is_isolated_and_fetches_from_nowhere_else(page):

@@ -17,18 +17,21 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
-from contracts import executors, job_of, refuse_absent
+from contracts import NO_OPTIONS, executors, job_of, refuse_absent
 
 from quantlab import AnalyzeOptions, analyze
 from quantlab.formats import FORMATS
 from quantlab.processes import ChildPool, ChildStalled, end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, create_output, input_files
+from quantlab.runtimes import RUNTIMES, Job, Taps, create_output, input_files, protocol
 from quantlab.runtimes.browser import find_browser, graphics_cards, notes, untimed
 from quantlab.runtimes.browser_tree import browser_processes
-from quantlab.runtimes.exchange import TensorFile, job_document, tensor_file
-from quantlab.runtimes.taps import graph_taps, open_child
+from quantlab.runtimes.exchange import TensorFile, tensor_file
+from quantlab.runtimes.requests import Run, request_document
+from quantlab.runtimes.taps import graph_taps, open_session
 from quantlab.store import Store
 from quantlab.types import TensorSpec
+from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.messages import Done, Failed, Message, Progress, Ready
 
 pytestmark = pytest.mark.starts_children
 
@@ -86,9 +89,9 @@ def working(runtime_name, workbench, folder, *, n=50_000, batch_size=1, stall_se
     """The messages of a job that goes on for as long as a test needs, from its first batch on."""
     job = long_job(runtime_name, workbench, folder, n=n, batch_size=batch_size)
     with ChildPool(folder / "shop", stall_seconds=stall_seconds) as pool:
-        messages = RUNTIMES[runtime_name].run(job, pool)
+        messages = protocol.run(RUNTIMES[runtime_name], job, pool)
         with contextlib.closing(messages):
-            assert [next(messages)["type"], next(messages)["type"]] == ["ready", "progress"]
+            assert [type(next(messages)), type(next(messages))] == [Ready, Progress]
             yield messages
 
 
@@ -134,8 +137,8 @@ def test_what_dies_costs_its_row(runtime, kind, reason, place, workbench, tmp_pa
         os.kill(browser(place, kind), signal.SIGKILL)
         *_, last = messages
     # What a browser says of itself differs with its version.
-    assert last == {"type": "failed", "reason": ANY}
-    assert re.sub(r"\(.+\)", "(…)", last["reason"]) == reason
+    assert last == Failed(ANY)
+    assert re.sub(r"\(.+\)", "(…)", last.reason) == reason
 
 
 def two_in_a_row(first: Job, second: Job, place: Path, folder: Path, meanwhile=lambda: None) -> tuple[list[dict], bool]:
@@ -143,8 +146,8 @@ def two_in_a_row(first: Job, second: Job, place: Path, folder: Path, meanwhile=l
     runtime, lasts, browsers = RUNTIMES["chromium-wasm"], [], []
     with ChildPool(folder / "shop", stall_seconds=300) as pool:
         for job in (first, second):
-            for message in runtime.run(job, pool):
-                if message["type"] == "ready":
+            for message in protocol.run(runtime, job, pool):
+                if isinstance(message, Ready):
                     browsers.append(browser(place, ""))
                     meanwhile()
             lasts.append(message)
@@ -155,18 +158,18 @@ def test_a_browser_is_kept_for_the_next_job_and_the_page_is_not(place, workbench
     job = long_job("chromium-wasm", workbench, tmp_path, n=200)
     at_work = []
     lasts, kept = two_in_a_row(job, job, place, tmp_path, lambda: at_work.append(browser(place, "renderer")))
-    assert (lasts, kept) == ([{"type": "done"}] * 2, True)
+    assert (lasts, kept) == ([Done()] * 2, True)
     assert len(set(at_work)) == 2
 
 
 def test_a_browser_is_not_kept_after_a_job_that_failed(place, workbench, tmp_path):
     job = long_job("chromium-wasm", workbench, tmp_path, n=8)
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
-        *_, failed = RUNTIMES["chromium-wasm"].run(replace(job, artifact=str(tmp_path / "gone")), pool)
-        assert failed["type"] == "failed"
+        *_, failed = protocol.run(RUNTIMES["chromium-wasm"], replace(job, artifact=str(tmp_path / "gone")), pool)
+        assert isinstance(failed, Failed)
         assert list(place.iterdir()) == []
-        *_, last = RUNTIMES["chromium-wasm"].run(job, pool)
-    assert last == {"type": "done"}
+        *_, last = protocol.run(RUNTIMES["chromium-wasm"], job, pool)
+    assert last == Done()
 
 
 def test_a_browser_that_lost_its_graphics_is_not_kept(place, workbench, tmp_path):
@@ -177,25 +180,25 @@ def test_a_browser_that_lost_its_graphics_is_not_kept(place, workbench, tmp_path
         os.kill(browser(place, "gpu-process"), signal.SIGKILL)
 
     lasts, kept = two_in_a_row(job, job, place, tmp_path, kill_graphics)
-    assert (lasts, kept) == ([{"type": "done"}] * 2, False)
+    assert (lasts, kept) == ([Done(ending=True)] * 2, False)
 
 
 def test_a_browser_that_ends_between_jobs_is_replaced(place, workbench, tmp_path):
     job = long_job("chromium-wasm", workbench, tmp_path, n=8)
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
-        assert list(RUNTIMES["chromium-wasm"].run(job, pool))[-1] == {"type": "done"}
+        assert list(protocol.run(RUNTIMES["chromium-wasm"], job, pool))[-1] == Done()
         os.kill(browser(place, ""), signal.SIGKILL)
         until = time.monotonic() + SECONDS
         while (processes_below(place, "environ") or list(place.iterdir())) and time.monotonic() < until:
             time.sleep(0.05)
         assert list(place.iterdir()) == []
-        assert list(RUNTIMES["chromium-wasm"].run(job, pool))[-1] == {"type": "done"}
+        assert list(protocol.run(RUNTIMES["chromium-wasm"], job, pool))[-1] == Done()
 
 
 def test_what_hangs_is_ended(place, workbench, tmp_path):
     short = long_job("chromium-wasm", workbench, tmp_path / "short", n=3)
     with ChildPool(tmp_path / "first", stall_seconds=300) as pool:  # a browser that has started already needs less
-        assert list(RUNTIMES["chromium-wasm"].run(short, pool))[-1] == {"type": "done"}
+        assert list(protocol.run(RUNTIMES["chromium-wasm"], short, pool))[-1] == Done()
     with working("chromium-wasm", workbench, tmp_path, stall_seconds=16) as messages:
         os.kill(browser(place, "renderer"), signal.SIGSTOP)
         with pytest.raises(ChildStalled):
@@ -212,13 +215,13 @@ def test_a_job_that_is_left_is_ended(place, workbench, tmp_path):
 ORPHAN = """
 import json, sys, tempfile
 from pathlib import Path
-from quantlab.runtimes import RUNTIMES
+from quantlab.runtimes import RUNTIMES, protocol
 from quantlab.processes import ChildPool
-from quantlab.runtimes.exchange import job_from
+from quantlab.runtimes.requests import request_from
 tempfile.tempdir = sys.argv[2]
 with ChildPool(Path(sys.argv[3]), stall_seconds=300) as pool:
-    for message in RUNTIMES["chromium-wasm"].run(job_from(json.loads(sys.argv[1])), pool):
-        print(message["type"], flush=True)
+    for message in protocol.run(RUNTIMES["chromium-wasm"], request_from(json.loads(sys.argv[1])).job, pool):
+        print(message.type, flush=True)
     sys.stdin.read()
 """
 
@@ -227,7 +230,7 @@ with ChildPool(Path(sys.argv[3]), stall_seconds=300) as pool:
     ("n", "until"), [pytest.param(50_000, b"ready\n", id="at work"), pytest.param(3, b"done\n", id="between jobs")]
 )
 def test_a_study_that_is_killed_leaves_nothing(n, until, place, workbench, tmp_path):
-    document = json.dumps(job_document(long_job("chromium-wasm", workbench, tmp_path, n=n)))
+    document = json.dumps(request_document(Run(long_job("chromium-wasm", workbench, tmp_path, n=n))))
     command = [sys.executable, "-c", ORPHAN, document, str(place), str(tmp_path / "shop")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as study:
@@ -244,7 +247,11 @@ def test_memory_stays_flat(place, workbench, tmp_path):
     batch = 64
     with working("chromium-wasm", workbench, tmp_path, n=900 * batch, batch_size=batch) as messages:
         at = {batch * batches for batches in (250, 500, 750)}
-        held = [resident_bytes(browser(place, "renderer")) for each in messages if each.get("done") in at]
+        held = [
+            resident_bytes(browser(place, "renderer"))
+            for message in messages
+            if isinstance(message, Progress) and message.done in at
+        ]
         input_bytes = sum(file.stat().st_size for file in (tmp_path / "many").iterdir())
     assert max(held) - held[0] < 40e6 < input_bytes * 500 / 900 * 4
 
@@ -271,15 +278,26 @@ def _types(array: np.ndarray) -> str:
     return {"float32": "DT_FLOAT", "int32": "DT_INT32"}[array.dtype.name]
 
 
-def last_message(runtime_name: str, artifact: Path, folder: Path, stall_seconds: float = 300) -> dict:
+def last_message(runtime_name: str, artifact: Path, folder: Path, stall_seconds: float = 300) -> Message:
     """Of a hand-made model on one sample of four ones."""
     np.save(folder / "x.npy", np.ones((1, 4), np.float32))
     create_output(folder / "y.npy", n=1, shape=(4,), dtype="float32")
     tensors = [tensor_file(folder / f"{name}.npy", TensorSpec(name, (), ""), None, 0) for name in ("x", "y")]
     runtime = RUNTIMES[runtime_name]
-    job = Job("tfjs", str(artifact), runtime.backend, 1, 0, 1, (tensors[0],), (tensors[1],), {}, **executors("tfjs"))
+    job = Job(
+        "tfjs",
+        str(artifact),
+        runtime.backend,
+        1,
+        0,
+        1,
+        (tensors[0],),
+        (tensors[1],),
+        ExecutorOptions(),
+        **executors("tfjs"),
+    )
     with ChildPool(folder / "shop", stall_seconds=stall_seconds) as pool:
-        *_, last = runtime.run(job, pool)
+        *_, last = protocol.run(runtime, job, pool)
     return last
 
 
@@ -288,8 +306,8 @@ def test_memory_that_runs_out_is_a_reason(tmp_path):
     tile = {"name": "y", "op": "Tile", "input": ["x", "many"], "attr": {"T": {"type": "DT_FLOAT"}}}
     model = hand_made(tmp_path / "model", [tile], {"many": np.array([2**20, 2**13], np.int32)})
     last = last_message("chromium-cpu", model, tmp_path)
-    assert last["type"] == "failed"
-    assert last["reason"].startswith("the tfjs library could not run this variant on the backend cpu: ")
+    assert isinstance(last, Failed)
+    assert last.reason.startswith("the tfjs library could not run this variant on the backend cpu: ")
 
 
 @pytest.mark.usefixtures("place")
@@ -297,11 +315,9 @@ def test_an_op_that_the_backend_lacks_is_named_with_its_node(tmp_path):
     attributes = {"equation": {"s": "aWosamstPmlr"}, "N": {"i": "2"}, "T": {"type": "DT_FLOAT"}}
     einsum = {"name": "y", "op": "Einsum", "input": ["x", "square"], "attr": attributes}
     model = hand_made(tmp_path / "model", [einsum], {"square": np.eye(4, dtype=np.float32)})
-    assert last_message("chromium-wasm", model, tmp_path) == {
-        "type": "failed",
-        "reason": "the wasm backend of tfjs lacks the op 'Einsum', which node 'y' needs",
-        "missing_op": "Einsum",
-    }
+    assert last_message("chromium-wasm", model, tmp_path) == Failed(
+        "the wasm backend of tfjs lacks the op 'Einsum', which node 'y' needs", missing_op="Einsum"
+    )
 
 
 def a_relu(folder: Path) -> Path:
@@ -316,7 +332,7 @@ def test_a_shard_outside_the_variant_is_not_read(tmp_path):
     document = json.loads((model / "model.json").read_text())
     document["weightsManifest"][0]["paths"] = ["../weights.bin"]
     (model / "model.json").write_text(json.dumps(document))
-    assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
+    assert last_message("chromium-wasm", model, tmp_path).reason == (
         "model.json names the weight file '../weights.bin', which lies outside the variant's folder; "
         "nothing outside is read, so convert the model again"
     )
@@ -327,7 +343,7 @@ def test_a_link_that_leads_outside_the_variant_is_not_followed(tmp_path):
     model = a_relu(tmp_path / "model")
     (model / "weights.bin").rename(tmp_path / "weights.bin")
     (model / "weights.bin").symlink_to(tmp_path / "weights.bin")
-    assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
+    assert last_message("chromium-wasm", model, tmp_path).reason == (
         "the variant's file 'weights.bin' cannot be read (status 404); convert the model again"
     )
 
@@ -337,7 +353,7 @@ def test_a_link_that_leads_outside_the_variant_is_not_followed(tmp_path):
 def test_a_shard_of_another_length(length, tmp_path):
     model = a_relu(tmp_path / "model")
     (model / "weights.bin").write_bytes(bytes(length))
-    assert last_message("chromium-wasm", model, tmp_path)["reason"] == (
+    assert last_message("chromium-wasm", model, tmp_path).reason == (
         f"'weights.bin' holds {length} bytes, and model.json describes 16; a copy was cut short or mixed with another, "
         "so convert the model again"
     )
@@ -483,7 +499,7 @@ def test_a_browser_that(runtime, body, reason, tmp_path):
     patience = {NOT_STARTED: 20, NOT_LOADED: 40}.get(reason, 300)
     with another_browser(tmp_path / "my-chrome", body):
         last = last_message(runtime, a_relu(tmp_path / "model"), tmp_path, patience)
-    assert last == {"type": "failed", "reason": reason}
+    assert last == Failed(reason)
 
 
 @pytest.mark.usefixtures("place")
@@ -491,8 +507,8 @@ def test_a_browser_that_does_not_come_up_is_a_reason(tmp_path):
     """It says its version and then ends, as one that lacks a library does."""
     with another_browser(tmp_path / "my-chrome", f"{SAYS_ITS_VERSION}\nexit 127"):
         last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
-    assert last["type"] == "failed"
-    assert last["reason"].startswith("the browser could not be started or left its work: ")
+    assert isinstance(last, Failed)
+    assert last.reason.startswith("the browser could not be started or left its work: ")
 
 
 NO_PORT_LEFT = """
@@ -502,13 +518,13 @@ Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("40000 40000")
 taken = socket.socket()
 taken.bind(("127.0.0.1", 0))
 taken.set_inheritable(True)
-os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes.chromium"])
+os.execv(sys.executable, [sys.executable, "-m", "quantlab.runtimes.chromium", "chromium", "30"])
 """
 
 
 def test_no_port_to_be_had_is_a_reason(place, workbench, tmp_path):
     """In a network of its own that has one port, which is in use."""
-    document = job_document(long_job("chromium-wasm", workbench, tmp_path))
+    document = request_document(Run(long_job("chromium-wasm", workbench, tmp_path)))
     alone = ["unshare", "--net", "--map-root-user"]
     if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs unshare of util-linux, and a system that lets it make a network of its own")
@@ -561,11 +577,11 @@ def tapped(place, workbench, tmp_path):  # noqa: ARG001  # a fixture cannot use 
         (port,), (output,) = variant.outputs, workbench.models["activations"].outputs
         outputs = (TensorFile(port.name, "", 0, output.shape[1:], "float32", port.tensor, port.position),)
         inputs = input_files(samples, variant)
-        job = Job("tfjs", str(variant.path), "", 3, 0, samples.n, inputs, outputs, {}, **executors("tfjs"))
+        job = Job("tfjs", str(variant.path), "", 3, 0, samples.n, inputs, outputs, NO_OPTIONS, **executors("tfjs"))
         with ChildPool(tmp_path / runtime_name, stall_seconds=300) as pool:
             names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
             file = tmp_path / f"{runtime_name}.bin"
-            session = open_child(job, names, file, pool, runtime=RUNTIMES[runtime_name])
+            session = open_session(RUNTIMES[runtime_name], replace(job, taps=Taps(str(file), tuple(names))), pool)
             session.read(0, 2)
             reading = session.read(2, samples.n)
             return {name: np.array(value) for name, value in reading.taps.items()}

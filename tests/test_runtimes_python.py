@@ -8,15 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from command_line import surroundings
-from contracts import check_runtime, check_runtime_survives, executors, refuse_absent
+from contracts import check_runtime, check_runtime_survives, executors, opening_job, refuse_absent
 from timing_contract import check_runtime_dies_timed, check_runtime_times
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import FORMATS, describe_given
+from quantlab.models import ModelOptions
 from quantlab.processes import ChildPool
-from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, python, tensor_file
-from quantlab.runtimes.exchange import job_document, job_from
+from quantlab.runtimes import RUNTIMES, Job, create_output, input_files, protocol, python, tensor_file
+from quantlab.runtimes.protocol import ask
+from quantlab.runtimes.requests import Run, Wait, request_document, request_from
 from quantlab.types import ModelDescription, SampleSet, TensorSpec
+from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.messages import Done, Failed
 
 PLACES = [
     pytest.param(
@@ -78,11 +82,6 @@ def test_what_a_variant_costs(runtime, format_name, workbench, tmp_path):
 def test_a_child_that_dies_while_it_is_timed(runtime, format_name, workbench, tmp_path):
     refuse_absent(runtime, format_name)
     check_runtime_dies_timed(runtime, workbench, format_name, tmp_path)
-
-
-def test_what_is_inside_is_read_where_the_variant_runs():
-    """Python alone reads inside its variants itself; of another runtime it would show its own numbers as theirs."""
-    assert [runtime.name for runtime in RUNTIMES.values() if runtime.start is None] == ["python"]
 
 
 def test_memory_is_not_what_the_parent_held():
@@ -169,13 +168,13 @@ def job_for(variant, samples, outputs, folder):
         stop=samples.n,
         inputs=input_files(samples, variant),
         outputs=tuple(tensor_file(folder / f"{spec.name}.npy", spec, ports[spec.name], 0) for spec in outputs),
-        options={},
+        options=ExecutorOptions(),
         **executors(variant.format),
     )
 
 
 def last_message(job, workbench):
-    *_, last = RUNTIMES["python"].run(job, workbench.pool)
+    *_, last = protocol.run(RUNTIMES["python"], job, workbench.pool)
     return last
 
 
@@ -236,8 +235,8 @@ def with_output(**changes):
 )
 def test_a_job_that_does_not_fit_fails_alone(format_name, change, reason, workbench, python_job):
     job = python_job("activations", format_name)
-    assert last_message(change(job), workbench) == {"type": "failed", "reason": reason, "expected": True}
-    assert last_message(job, workbench) == {"type": "done"}
+    assert last_message(change(job), workbench) == Failed(reason, expected=True)
+    assert last_message(job, workbench) == Done()
 
 
 PORTS = ("input_1", "scores")
@@ -288,18 +287,18 @@ def test_a_file_of_the_users_in_int8_takes_float_samples(file, shapes, draw, dat
     values = draw(np.random.default_rng(0), (9, *shapes[0]))
     np.save(samples.input_file("input_1"), values)
     assert [port.dtype for port in (*variant.inputs, *variant.outputs)] == ["int8", "int8"]
-    assert last_message(job_for(variant, samples, outputs, tmp_path), workbench) == {"type": "done"}
+    assert last_message(job_for(variant, samples, outputs, tmp_path), workbench) == Done()
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), read_codes(path, values), rtol=1e-6)
 
 
 def test_a_job_is_the_same_on_the_other_side(python_job):
     job = python_job("crowded", "tflite")
-    assert job_from(json.loads(json.dumps(job_document(job)))) == job
+    assert request_from(json.loads(json.dumps(request_document(Run(job))))) == Run(job)
 
 
 @pytest.mark.starts_children
 def test_a_worker_prints_nothing_of_its_own(tmp_path):
     """Its last words stand in the row of a variant that ends it."""
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
-        assert list(python.ask({"request": "wait", "library": "json"}, pool)) == [{"type": "done"}]
+        assert list(ask(python.HOST, Wait(opening_job(tmp_path, ModelOptions(), tmp_path)), pool)) == [Done()]
     assert (tmp_path / "shop" / "python.log").read_text() == ""

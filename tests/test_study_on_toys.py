@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_format
-from toy_format.study import CLASSES, Host, with_hosts, write_model, write_samples
+from toy_format.study import CLASSES, Child, Host, with_hosts, write_model, write_samples
 
 from quantlab.errors import MissingOp, RuntimeUnavailable, UsageError
 from quantlab.gate import judge
@@ -200,13 +200,19 @@ def test_costs_of_a_toy(study):
     assert (timed.peak_memory_bytes, timed.memory_reason) == (None, "a toy has none")
 
 
-def cannot_start(*_):
-    raise RuntimeUnavailable("its addon is gone; build it again")
+def starts_no_timing(host):
+    def start(job, _pool):
+        if job.batch_size == 1:
+            raise RuntimeUnavailable("its addon is gone; build it again")
+        return Child(host)
+
+    return start
 
 
 def test_a_process_that_cannot_be_started_is_timed_by_nobody(study):
     """Whatever fails at the call itself, and not in what it gives on."""
-    registries = with_hosts(Host("attic").runtime(time=cannot_start), Host("cellar").runtime())
+    attic = Host("attic")
+    registries = with_hosts(attic.runtime(start=starts_no_timing(attic)), Host("cellar").runtime())
     analyzed = study(registries, runtimes=("attic", "cellar"), costs=True)
     rows = Store(trial_in(analyzed, "attic").outputs["y"].parents[4]).read_costs().rows
     reasons = {row.ran_on: row.reason for row in rows if row.ran_on != "python"}

@@ -13,9 +13,10 @@ from contracts import executors
 
 from quantlab.errors import TrialError
 from quantlab.processes import Child, ChildPool, end_lasting_children
-from quantlab.runtimes import RUNTIMES, Job, input_files
+from quantlab.runtimes import RUNTIMES, Job, Taps, input_files
 from quantlab.runtimes.exchange import TensorFile
-from quantlab.runtimes.taps import graph_taps, open_child, open_python
+from quantlab.runtimes.taps import graph_taps, open_session
+from quantlab.types.executor_options import ExecutorOptions
 
 
 def tap_job(workbench, name="activations"):
@@ -23,7 +24,16 @@ def tap_job(workbench, name="activations"):
     (port,), (output,) = variant.outputs, workbench.models[name].outputs
     outputs = (TensorFile(port.name, "", 0, output.shape[1:], "float32", port.tensor, port.position),)
     return Job(
-        "tfjs", str(variant.path), "", 3, 0, samples.n, input_files(samples, variant), outputs, {}, **executors("tfjs")
+        "tfjs",
+        str(variant.path),
+        "",
+        3,
+        0,
+        samples.n,
+        input_files(samples, variant),
+        outputs,
+        ExecutorOptions(),
+        **executors("tfjs"),
     )
 
 
@@ -32,6 +42,10 @@ def test_graphs_take_turns_and_each_stays_in_its_lane(tmp_path):
         first, second, third = (pool.lane(graph) for graph in ("a", "b", "c"))
         assert (first is pool.lane("a"), second is pool.lane("b")) == (True, True)
         assert (first is third, first is second) == (True, False)
+
+
+def in_python(job, names, file, pool):
+    return open_session(RUNTIMES["python"], replace(job, taps=Taps(str(file), tuple(names))), pool)
 
 
 @dataclass
@@ -58,30 +72,30 @@ def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
         # The same graph under three names, as that of three variants.
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
-        sessions = [open_python(each, names, tmp_path / f"{len(each.artifact)}.bin", pool) for each in jobs]
+        sessions = [in_python(each, names, tmp_path / f"{len(each.artifact)}.bin", pool) for each in jobs]
         assert_alike_at_once(sessions)
         assert pool.started == 2
 
 
-def test_a_worker_that_refused_answers_the_next(workbench, tmp_path):
-    """Whoever holds what it raised must not hold the worker."""
+def test_a_session_that_is_refused_costs_no_other(workbench, tmp_path):
+    """It is tried once more in a worker of its own; whoever holds what it raised must not hold the lane."""
     job = tap_job(workbench)
     with CountedPool(tmp_path / "shop", stall_seconds=300) as pool:
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
-        refusing = open_python(job, ["no such node"], tmp_path / "none.bin", pool)
+        refusing = in_python(job, ["no such node"], tmp_path / "none.bin", pool)
         with pytest.raises(TrialError) as refused:
             refusing.read(0, 1)
-        assert open_python(job, names, tmp_path / "taps.bin", pool).read(0, 1).taps
-        assert (pool.started, "no such node" in str(refused.value)) == (1, True)
+        assert in_python(job, names, tmp_path / "taps.bin", pool).read(0, 1).taps
+        assert (pool.started, "no such node" in str(refused.value)) == (3, True)
 
 
 def test_a_session_is_opened_again_where_its_worker_died(workbench, tmp_path):
     job = tap_job(workbench)
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
-        session = open_python(job, names, tmp_path / "taps.bin", pool)
+        session = in_python(job, names, tmp_path / "taps.bin", pool)
         before = {name: np.array(value) for name, value in session.read(0, 3).taps.items()}
-        pool.take([pool.lane(f"{job.format} {job.artifact}").kind], pytest.fail).close()
+        pool.take([f"{pool.lane(f'{job.format} {job.artifact}').kind} of python"], pytest.fail).close()
         after = session.read(0, 3).taps
         assert before.keys() == after.keys()
         assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -91,7 +105,7 @@ def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_pat
     job = tap_job(workbench)
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
-        session = open_python(job, names, tmp_path / "taps.bin", pool)
+        session = in_python(job, names, tmp_path / "taps.bin", pool)
         session.read(0, 1)
         lane = pool.lane(f"{job.format} {job.artifact}")
         found = []
@@ -112,7 +126,7 @@ def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_pat
 
 
 def in_node(job, names, file, pool):
-    return open_child(job, names, file, pool, runtime=RUNTIMES["node-wasm"])
+    return open_session(RUNTIMES["node-wasm"], replace(job, taps=Taps(str(file), tuple(names))), pool)
 
 
 def test_two_node_processes_do_for_any_number_of_sessions(workbench, tmp_path):
@@ -135,10 +149,11 @@ def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench
         first, second = (in_node(job, names, tmp_path / f"{place}.bin", pool) for place in range(2))
         before = [{name: np.array(value) for name, value in each.read(0, 3).taps.items()} for each in (first, second)]
         started = pool.started
-        send = Child.send
+        send, sent = Child.send, []
 
         def send_too_late(child, document):
-            if "read" in document:  # to a process that is shared
+            if not sent:  # to the shared process, and not to the session's own
+                sent.append(child)
                 os.kill(child.pid, signal.SIGKILL)
                 while child.alive:
                     time.sleep(0.01)
@@ -158,6 +173,6 @@ def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench
 def test_a_range_that_there_is_not_is_refused(workbench, tmp_path):
     job = tap_job(workbench)
     with ChildPool(tmp_path / "shop", stall_seconds=300) as pool:
-        session = open_child(job, [], tmp_path / "taps.bin", pool, runtime=RUNTIMES["node-wasm"])
+        session = in_node(job, [], tmp_path / "taps.bin", pool)
         with pytest.raises(TrialError, match=f"among the {job.stop} there are"):
             session.read(0, job.stop + 1)

@@ -13,6 +13,7 @@ from quantlab.formats import FORMATS
 from quantlab.runtimes import RUNTIMES, create_output
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
+from quantlab.types.messages import Done, Failed
 from quantlab_converters import CONVERTERS, ConversionRequest, RecipeRequest
 
 pytestmark = pytest.mark.starts_children
@@ -144,7 +145,7 @@ def test_models_without_an_input_layer_and_cells_of_other_names(name, runtime, w
     (output,) = [port.name for port in variant.outputs]
     create_output(tmp_path / "o.npy", n=len(expected), shape=expected.shape[1:], dtype="float32")
     *_, last = run_job(RUNTIMES[runtime], workbench, variant, samples, {output: tmp_path / "o.npy"})
-    assert last == {"type": "done"}
+    assert last == Done()
     np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -187,9 +188,9 @@ def test_a_layers_model_that_contradicts_itself(change, sentence, workbench, tmp
     create_output(tmp_path / "o.npy", n=7, shape=(5,), dtype="float32")
     samples = workbench.samples("keras2_conv")
     *_, last = run_job(RUNTIMES["python"], workbench, replace(variant, path=path), samples, outputs)
-    assert last["type"] == "failed"
-    assert sentence in last["reason"]
-    assert last["expected"]
+    assert isinstance(last, Failed)
+    assert sentence in last.reason
+    assert last.expected
 
 
 def test_names_are_the_models_in_the_librarys_order(workbench):

@@ -4,12 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contracts import KILLED, Workbench, executors, kill_newest, model_for, names_in_library_order, no_process_left
+from contracts import (
+    KILLED,
+    Workbench,
+    executors,
+    kill_newest,
+    model_for,
+    names_in_library_order,
+    no_process_left,
+)
 
-from quantlab.processes import ChildDied, ChildPool, Message
-from quantlab.runtimes import Job, Runtime, TimingPlan, input_files
+from quantlab.processes import ChildDied, ChildPool
+from quantlab.runtimes import Job, Runtime, TimingPlan, input_files, protocol
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.types import Variant
+from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.messages import Done, Failed, Progress, Ready, Timed, Waiting
 
 __all__ = ["check_runtime_dies_timed", "check_runtime_times"]
 
@@ -24,15 +34,15 @@ def check_runtime_times(runtime: Runtime, workbench: Workbench, format_name: str
     name = model_for(format_name, "activations")
     job = _timed_job(runtime, workbench, name, workbench.float32(name, format_name))
     with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
-        waiting, ready, *heartbeats, timed, last = runtime.time(job, PLAN, pool)
-        assert waiting == {"type": "waiting"}
-        assert (ready["type"], ready["ran_on"], last) == ("ready", runtime.name, {"type": "done"})
-        assert [each["type"] for each in heartbeats] == ["progress"] * len(heartbeats)
+        waiting, ready, *heartbeats, timed, last = protocol.time(runtime, job, PLAN, pool)
+        assert waiting == Waiting()
+        assert (type(ready), ready.ran_on, last) == (Ready, runtime.name, Done())
+        assert all(isinstance(heartbeat, Progress) for heartbeat in heartbeats)
         _check_times(timed)
         gone = replace(job, artifact=str(folder / "gone"))
-        *_, failed = runtime.time(gone, PLAN, pool)
-        assert failed["type"] == "failed"
-        assert failed["reason"]
+        *_, failed = protocol.time(runtime, gone, PLAN, pool)
+        assert isinstance(failed, Failed)
+        assert failed.reason
 
 
 def check_runtime_dies_timed(runtime: Runtime, workbench: Workbench, format_name: str, folder: Path) -> None:
@@ -42,13 +52,13 @@ def check_runtime_dies_timed(runtime: Runtime, workbench: Workbench, format_name
     with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
         endless = replace(PLAN, seconds=600, most_seconds=600, most_runs=10**9)
         if runtime.name.startswith(("python", "node")):  # a browser has not started yet
-            messages = runtime.time(job, endless, pool)
-            assert next(messages) == {"type": "waiting"}
+            messages = protocol.time(runtime, job, endless, pool)
+            assert next(messages) == Waiting()
             kill_newest()
             with pytest.raises(ChildDied, match=KILLED):
                 list(messages)
-        messages = runtime.time(job, endless, pool)
-        assert [next(messages)["type"] for _ in range(2)] == ["waiting", "ready"]
+        messages = protocol.time(runtime, job, endless, pool)
+        assert [type(next(messages)) for _ in range(2)] == [Waiting, Ready]
         kill_newest()
         with pytest.raises(ChildDied, match=KILLED):
             list(messages)
@@ -63,22 +73,24 @@ def _timed_job(runtime: Runtime, workbench: Workbench, name: str, variant: Varia
     )
     inputs = input_files(workbench.samples(name), variant)
     return Job(
-        variant.format, str(variant.path), runtime.backend, 1, 0, 1, inputs, outputs, {}, **executors(variant.format)
+        variant.format,
+        str(variant.path),
+        runtime.backend,
+        1,
+        0,
+        1,
+        inputs,
+        outputs,
+        ExecutorOptions(),
+        **executors(variant.format),
     )
 
 
-def _check_times(timed: Message) -> None:
-    assert set(timed) == {
-        "type",
-        "load_ms",
-        "first_run_ms",
-        "runs_ms",
-        "idle_memory_bytes",
-        "peak_memory_bytes",
-        "memory_reason",
-    }
-    assert timed["type"] == "timed"
-    assert all(0 < each < 60_000 for each in (timed["load_ms"], timed["first_run_ms"], *timed["runs_ms"]))
-    assert PLAN.enough_runs <= len(timed["runs_ms"]) <= PLAN.most_runs
-    assert 20e6 < timed["idle_memory_bytes"] <= timed["peak_memory_bytes"] < 4e9
-    assert timed["memory_reason"] is None
+def _check_times(timed: Timed) -> None:
+    assert isinstance(timed, Timed)
+    assert all(0 < milliseconds < 60_000 for milliseconds in (timed.load_ms, timed.first_run_ms, *timed.runs_ms))
+    assert PLAN.enough_runs <= len(timed.runs_ms) <= PLAN.most_runs
+    assert timed.idle_memory_bytes is not None
+    assert timed.peak_memory_bytes is not None
+    assert 20e6 < timed.idle_memory_bytes <= timed.peak_memory_bytes < 4e9
+    assert timed.memory_reason is None

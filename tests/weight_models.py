@@ -15,7 +15,7 @@ import pytest
 from kept import QUANTLAB, kept, make_in_fork
 
 from quantlab.formats import FORMATS
-from quantlab.processes import ChildPool, Emit, Message, serve
+from quantlab.processes import ChildPool, Document, Emit, serve
 from quantlab.statistics import compare_weights
 from quantlab.types import WeightRow
 from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
@@ -237,7 +237,7 @@ def _buffer(schema: Any, model: Any, data: bytes) -> int:
     return len(model.buffers) - 1
 
 
-def _save_asked(request: Message, _emit: Emit) -> None:
+def _save_asked(request: Document, _emit: Emit) -> None:
     folder = Path(request["folder"])
     if "keras" in request:
         _save_keras(folder, Path(request["keras"]))

@@ -1,38 +1,28 @@
 """The process that converts: `python -m quantlab_converters.child`, answering one request after another.
 
-A request is a `ConversionRequest` as JSON; `convert` names the function that does it. Before a scheme is worked on the
-process says `{"type": "converting", "scheme": …}`, after it `{"type": "converted", "scheme": …, "seconds": …}`.
+A request is a `Convert`. Before a scheme is worked on the process says `Converting`, after it `Converted`.
 """
 
 import time
-from pathlib import Path
 from pkgutil import resolve_name
 
-from quantlab.processes import Emit, Message, serve
-from quantlab_converters.contract import ConversionRequest
+from quantlab.processes import Document, Emit, serve, tagged, untagged
+from quantlab.types.messages import Converted, Converting
+from quantlab_converters.contract import Convert
 
 
-def _handle(message: Message, emit: Emit) -> None:
-    request = ConversionRequest(
-        source=Path(message["source"]),
-        signature=message["signature"],
-        schemes={scheme: Path(folder) for scheme, folder in message["schemes"].items()},
-        sample_shapes={name: tuple(shape) for name, shape in message["sample_shapes"].items()},
-        calibration={name: Path(file) for name, file in message["calibration"].items()},
-        work=Path(message["work"]),
-        model=Path(message["model"]),
-        format=message["format_of_source"],
-    )
-    began, previous = time.perf_counter(), None
-    for scheme in resolve_name(message["convert"])(request):
+def _handle(document: Document, emit: Emit) -> None:
+    asked = untagged(document, {Convert.request: Convert}, "request")
+    began, previous = time.perf_counter(), ""
+    for scheme in resolve_name(asked.function)(asked.conversion):
         now = time.perf_counter()
-        if previous is not None and previous != scheme:
-            emit({"type": "converted", "scheme": previous, "seconds": now - began})
+        if previous and previous != scheme:
+            emit(tagged(Converted(previous, now - began)))
             began = now
         if previous != scheme:
-            emit({"type": "converting", "scheme": scheme})
+            emit(tagged(Converting(scheme)))
         previous = scheme
-    emit({"type": "converted", "scheme": previous, "seconds": time.perf_counter() - began})
+    emit(tagged(Converted(previous, time.perf_counter() - began)))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-__all__ = ["ConversionRequest", "Converter", "RecipeRequest"]
+__all__ = ["ConversionRequest", "Convert", "Converter", "RecipeRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,16 @@ class ConversionRequest:
     """The file that the user gave, for a format that keeps Keras' layers; the SavedModel where there is none."""
     format: str | None = None
     """Of a source that is an artifact already, as `onnx`; None for a SavedModel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Convert:
+    """What the converting process is asked."""
+
+    request: ClassVar[str] = "convert"
+    function: str
+    """`Converter.convert` of the format."""
+    conversion: ConversionRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from quantlab.errors import QuantlabError
-from quantlab.processes import Child, ChildPool, Message, Preload, PythonModule, python_environment
+from quantlab.processes import Child, ChildPool, Preload, PythonModule, messages_of, python_environment, tagged
 from quantlab.processes.preload import CONVERTERS, CONVERTERS_WITHOUT_TENSORFLOW
-from quantlab_converters.contract import ConversionRequest, Converter
+from quantlab.types.messages import Converted, Converting, Done, Failed, Message
+from quantlab_converters.contract import ConversionRequest, Convert, Converter
 
 __all__ = ["Conversion", "convert_settings", "preloaded"]
 
@@ -49,6 +49,7 @@ def convert_settings(
         pool: Whose children convert; it also says how long one scheme may take.
     """
     left = dict(request.schemes)
+    request = replace(request, model=request.model or request.source)
     while left:
         for folder in left.values():
             shutil.rmtree(folder, ignore_errors=True)
@@ -71,15 +72,14 @@ def _attempt(pool: ChildPool, log: Path, converter: Converter, request: Conversi
         child = pool.take(() if converter.alone else (_KIND,), lambda: _start(pool, log, request))
         child.log = log
         try:
-            child.send(_document(converter, request))
-            for message in child.messages(pool.stall_seconds):
-                if message["type"] == "converting":
-                    at = message["scheme"]
-                done = message["type"] == "done"
+            child.send(tagged(Convert(converter.convert, request), "request"))
+            for message in messages_of(child, pool.stall_seconds):
+                if isinstance(message, Converting):
+                    at = message.scheme
+                done = isinstance(message, Done)
                 yield from _result(message, at, request.schemes)
         finally:
             if done and not converter.alone:
-                child.end_of_request()
                 pool.give_back(_KIND, child)
             else:
                 child.close()
@@ -98,25 +98,7 @@ def _start(pool: ChildPool, log: Path, request: ConversionRequest) -> Child:
 
 
 def _result(message: Message, at: str, folders: Mapping[str, Path]) -> Iterable[Conversion]:
-    if message["type"] == "converted":
-        yield Conversion(message["scheme"], folders[message["scheme"]], seconds=float(message["seconds"]))
-    if message["type"] == "failed":
-        yield Conversion(at, folders[at], reason=str(message["reason"]))
-
-
-def _document(converter: Converter, request: ConversionRequest) -> dict[str, Any]:
-    return {
-        "convert": converter.convert,
-        "source": str(request.source.resolve()),
-        "format_of_source": request.format,
-        "signature": request.signature,
-        "schemes": _texts(request.schemes),
-        "sample_shapes": {name: list(shape) for name, shape in request.sample_shapes.items()},
-        "calibration": _texts(request.calibration),
-        "work": str(request.work.resolve()),
-        "model": str((request.model or request.source).resolve()),
-    }
-
-
-def _texts(paths: Mapping[str, Path]) -> dict[str, str]:
-    return {name: str(path.resolve()) for name, path in paths.items()}
+    if isinstance(message, Converted):
+        yield Conversion(message.scheme, folders[message.scheme], seconds=message.seconds)
+    if isinstance(message, Failed):
+        yield Conversion(at, folders[at], reason=message.reason)

@@ -3,12 +3,11 @@
 Converters, runtimes and the study read artifacts, so this lies below them.
 """
 
-from quantlab.formats.contract import FLOAT32_ARTIFACT, Contents, Format, JavaScriptExecutor, PythonExecutor
+from quantlab.formats.contract import Contents, Format, JavaScriptExecutor, PythonExecutor
 from quantlab.formats.describe import artifact_sha256, describe_given, describe_variant, download_size_of
 from quantlab.formats.registry import FORMATS
 
 __all__ = [
-    "FLOAT32_ARTIFACT",
     "FORMATS",
     "Contents",
     "Format",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
+from quantlab.types.executor_options import ExecutorOptions
 
-__all__ = ["FLOAT32_ARTIFACT", "Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
+__all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,6 @@ class Contents:
     """Bytes of stored weights by stored dtype; integers that are shapes or indices count as `int32` and `int64`."""
     notes: tuple[str, ...] = ()
     """What is wrong with it at first sight, as weights that are infinite."""
-
-
-FLOAT32_ARTIFACT = "float32"
-"""Under which option an executor of single ops finds the float32 artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +41,13 @@ class PythonExecutor:
     facts: Mapping[str, str] = field(default_factory=dict)
     """What else is always so of where it ran."""
     tap: str
-    """From a job and names of tensors to what reads them, a `Tapped`."""
+    """From a job and names of tensors to what reads them, a `TappedExecution`."""
     list_taps: str | None = None
     """From a job to its tensors; None where `Format.taps` lists them without running anything."""
     isolated: "PythonExecutor | None" = None
     """The same with each op by itself, fed with what the float32 graph feeds it; None where that cannot be had.
 
-    Its jobs have the float32 artifact among their options, as `FLOAT32_ARTIFACT`.
+    Its jobs name the float32 artifact among their options.
     """
 
 
@@ -99,8 +96,8 @@ class Format:
     """From what is served and the setting's name: what each op computes in; none where all compute in one type."""
     minimum_runtime: Callable[[Path], str | None] = lambda _: None
     """From what is served to the least version of the format's runtime that runs it, where it tells of one."""
-    options: Callable[[Path], dict[str, Any]] = lambda _: {}
-    """From what is served to what executors must be told beside it: a job's `options`."""
+    options: Callable[[Path], ExecutorOptions] = lambda _: ExecutorOptions()
+    """From what is served to what executors must be told beside it."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None
     """Every tensor inside, in order of execution; None where the Python worker lists them, since only it can."""
     write_tapped: Callable[[Path, Path, Collection[str]], tuple[int, ...]] | None = None

@@ -7,11 +7,13 @@ already, where that is possible (`PythonModule`).
 """
 
 from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children
+from quantlab.processes.documents import Document, tagged, untagged
 from quantlab.processes.environment import import_path, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
+from quantlab.processes.messages import messages_of
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
 from quantlab.processes.process import Preload
-from quantlab.processes.serving import Emit, Message, describe, import_modules, serve
+from quantlab.processes.serving import Emit, describe, import_modules, serve
 from quantlab.processes.start import PythonModule
 
 __all__ = [
@@ -19,9 +21,9 @@ __all__ = [
     "ChildDied",
     "ChildPool",
     "ChildStalled",
+    "Document",
     "Emit",
     "Lane",
-    "Message",
     "Preload",
     "PythonModule",
     "describe",
@@ -32,7 +34,10 @@ __all__ = [
     "import_modules",
     "import_path",
     "living_children",
+    "messages_of",
     "python_environment",
     "serve",
+    "tagged",
+    "untagged",
     "warm_up",
 ]

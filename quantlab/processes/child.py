@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from quantlab.errors import QuantlabError
+from quantlab.processes.documents import Document
 from quantlab.processes.process import Process, Surroundings
-from quantlab.processes.serving import Message
 from quantlab.processes.start import PythonModule, start
 
 __all__ = ["Child", "ChildDied", "ChildStalled", "living_children"]
@@ -165,7 +165,7 @@ class Child:
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
-    def receive(self, stall_seconds: float) -> Message:
+    def receive(self, stall_seconds: float) -> Document:
         """The next message.
 
         Raises:
@@ -184,7 +184,7 @@ class Child:
             raise ChildDied(self._obituary())
         return self._parsed(line)
 
-    def _parsed(self, line: bytes) -> Message:
+    def _parsed(self, line: bytes) -> Document:
         try:
             message = json.loads(line)
         except ValueError:
@@ -195,7 +195,7 @@ class Child:
             raise ChildDied(f"the process was ended, since it said '{said}' where a message was expected")
         return message
 
-    def messages(self, stall_seconds: float) -> Iterator[Message]:
+    def messages(self, stall_seconds: float) -> Iterator[Document]:
         """Messages up to and including the one that ends a request: `done` or `failed`."""
         while True:
             message = self.receive(stall_seconds)

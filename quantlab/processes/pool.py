@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -62,7 +62,7 @@ class ChildPool:
             before = sum(kind == of for kind, _ in self._dealt)
             return self._dealt.setdefault((of, graph), lanes[before % len(lanes)])
 
-    def take(self, kinds: Sequence[str], start: Callable[[], Child]) -> Child:
+    def take(self, kinds: Collection[str], start: Callable[[], Child]) -> Child:
         """An idle child of the first of some kinds that has one, or a new one."""
         with self._lock:
             for kind in kinds:
@@ -79,6 +79,7 @@ class ChildPool:
 
     def give_back(self, kind: str, child: Child) -> None:
         """Let the next job of this kind have a child that has answered its last message."""
+        child.end_of_request()
         with self._lock:
             self._idle.setdefault(kind, []).append(child)
 

@@ -7,18 +7,17 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from quantlab.errors import QuantlabError
+from quantlab.processes.documents import Document
 from quantlab.user_modules import look_in_current_folder
 
-__all__ = ["Emit", "Message", "describe", "import_modules", "serve"]
+__all__ = ["Emit", "describe", "import_modules", "serve"]
 
-Message = dict[str, Any]
-Emit = Callable[[Message], None]
+Emit = Callable[[Document], None]
 
 
-def serve(handle: Callable[[Message, Emit], None]) -> None:
+def serve(handle: Callable[[Document, Emit], None]) -> None:
     """Answer requests on standard input until it closes; the child's side of `Child`.
 
     Each request ends with a `done` message, or with `failed` where `handle` raised. When standard input closes, the
@@ -28,7 +27,7 @@ def serve(handle: Callable[[Message, Emit], None]) -> None:
     channel, own = os.fdopen(os.dup(1), "wb", buffering=0), os.getpid()
     os.dup2(2, 1)  # whatever prints from here on, in Python or in C, prints to the log
 
-    def emit(message: Message) -> None:
+    def emit(message: Document) -> None:
         if os.getpid() != own:
             os._exit(0)  # two voices would answer each request twice
         channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
@@ -43,9 +42,9 @@ def serve(handle: Callable[[Message, Emit], None]) -> None:
             emit({"type": "done"})
 
 
-def _requests() -> Iterator[Message]:
+def _requests() -> Iterator[Document]:
     """Requests in order; a thread of its own reads, since it must see the end of the input while we work."""
-    waiting: queue.Queue[Message] = queue.Queue()
+    waiting: queue.Queue[Document] = queue.Queue()
 
     def read() -> None:
         # Not sys.stdin, whose lock this thread would hold when Python ends and closes it: a fatal error (SIGABRT).

@@ -1,14 +1,16 @@
 """Runs variants where they really run: `RUNTIMES` names every runtime there is."""
 
-from quantlab.runtimes.contract import Runtime
-from quantlab.runtimes.exchange import Job, TimingPlan, create_output, input_files, tensor_file
+from quantlab.runtimes.contract import Host, Runtime
+from quantlab.runtimes.exchange import Job, Taps, TimingPlan, create_output, input_files, tensor_file
 from quantlab.runtimes.native_addon import build_addon, find_addon
 from quantlab.runtimes.registry import RUNTIMES
 
 __all__ = [
     "RUNTIMES",
+    "Host",
     "Job",
     "Runtime",
+    "Taps",
     "TimingPlan",
     "build_addon",
     "create_output",

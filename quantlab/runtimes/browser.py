@@ -1,7 +1,6 @@
 """The runtimes in Chromium: browsers that are driven from a process of their own, and nothing of them left behind.
 
-A browser that has run a variant runs the next one too, in a fresh profile. One that times a variant, or reads inside
-it, does only that.
+A browser that has run a variant runs the next one too, in a fresh profile.
 """
 
 import contextlib
@@ -12,30 +11,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import Format
-from quantlab.processes import Child, ChildPool, Message, import_path
+from quantlab.processes import Child, ChildPool, import_path
 from quantlab.runtimes.browser_tree import end_browser
 from quantlab.runtimes.bundle import bundle_environment
-from quantlab.runtimes.exchange import Job, TimingPlan, job_document
-from quantlab.runtimes.kept import ask_kept
+from quantlab.runtimes.contract import Host
+from quantlab.runtimes.exchange import Job
 
-__all__ = [
-    "environment",
-    "environment_drawn",
-    "find_browser",
-    "graphics_cards",
-    "notes",
-    "run",
-    "start",
-    "time",
-    "untimed",
-]
+__all__ = ["HOST", "environment", "environment_drawn", "find_browser", "graphics_cards", "notes", "untimed"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OLDEST = 113
@@ -112,29 +100,23 @@ def graphics_cards(root: Path) -> str:
     return ", ".join(found) or "none"
 
 
-def start(document: Message, pool: ChildPool) -> Child:
-    """A process that works on a job document in a browser of its own."""
-    child = pool.keep(_driver(pool))
-    child.send(_with_browser(document, pool))
-    return child
-
-
 _START_SECONDS = 30.0
 """For a browser to start, and for a page to ask for its job: a machine that is busy with other studies takes a few."""
 
 
-def _with_browser(document: Message, pool: ChildPool) -> Message:
-    program, _ = find_browser()
+def _kind(job: Job) -> str:
+    """WebGPU needs a browser that is started with other flags."""
+    return f"chromium {find_browser()[0]}{' webgpu' if job.backend == 'webgpu' else ''}"
+
+
+def _start(_: Job, pool: ChildPool) -> Child:
+    """A process that starts a browser for the first job it is sent."""
+    folder, (program, _version) = _own_folder(), find_browser()
     # The browser and then the page, or the driver would be ended before it can tell: it is silent meanwhile.
     seconds = min(_START_SECONDS, pool.stall_seconds / 4)
-    return {**document, "browser": {"program": program, "sandbox": _sandboxed(), "start_seconds": seconds}}
-
-
-def _driver(pool: ChildPool) -> Child:
-    """A process that starts a browser for the first job it is sent."""
-    folder = _own_folder()
+    settings = [program, f"{seconds:g}", *([] if _sandboxed() else ["--no-sandbox"])]
     return Child(
-        [sys.executable, "-P", "-m", "quantlab.runtimes.chromium"],
+        [sys.executable, "-P", "-m", "quantlab.runtimes.chromium", *settings],
         log=pool.folder / "chromium.log",
         environment=_variables(folder),
         after=functools.partial(end_browser, folder),
@@ -164,19 +146,13 @@ def _variables(folder: Path) -> dict[str, str]:
     }
 
 
-def run(job: Job, pool: ChildPool) -> Generator[Message, None, None]:
-    """Run a job in a browser that is kept for the next."""
-    document = _with_browser(job_document(job), pool)
-    # WebGPU needs a browser that is started with other flags.
-    flags = " webgpu" if job.backend == "webgpu" else ""
-    return ask_kept(f"chromium {document['browser']['program']}{flags}", document, pool, lambda: _driver(pool))
-
-
-def time(job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
-    """Time a job's variant in a browser of its own."""
-    yield {"type": "waiting"}  # nothing is started before: a browser goes on working for seconds after its start
-    with start(job_document(job) | {"time": asdict(plan)}, pool) as child:
-        yield from child.messages(pool.stall_seconds)
+HOST = Host(
+    _kind,
+    _start,
+    opens_many=False,
+    starts_ahead=False,  # a browser goes on working for seconds after its start
+)
+"""A browser, driven from a process of its own: it has one page at a time."""
 
 
 _SOFTWARE = re.compile(r"swiftshader|llvmpipe|softpipe|software|basic render", re.IGNORECASE)

@@ -1,16 +1,18 @@
-"""The program that runs jobs in Chromium: `python -m quantlab.runtimes.chromium`.
+"""The program that runs jobs in Chromium: `python -m quantlab.runtimes.chromium BROWSER SECONDS [--no-sandbox]`.
 
-It reads job documents on standard input, a JSON object a line. It starts the browser for the first job, through
-Playwright, and keeps it. Each job has a server of its own for its page, and a browser context of its own: a fresh
-profile, and a fresh process for the page. What the page says is passed on as JSON lines. Lines that follow a job with
-taps are requests to its page, and such a job is the last one.
+It reads requests on standard input (see `quantlab.runtimes.requests`). It starts the browser for the first one, through
+Playwright, and keeps it; SECONDS is how long the browser may take to start, and a page to load. Each job has a server
+of its own for its page, and a browser context of its own: a fresh profile, and a fresh process for the page. What the
+page says is passed on as JSON lines. A job that is read inside is the last one: the requests that follow are for its
+page, which has the variant open.
 
 After a job that failed, and where a part of the browser was lost, this process ends; where the job was done all the
 same, `done` says so (`ending` is true). The browser's temporary files lie in TMPDIR, a folder of its own. When standard
-input closes, the parent is gone, and so are the browser, its folder and this process; for a job with taps it is the end
-of the requests.
+input closes, the parent is gone, and so are the browser, its folder and this process; for a job that is read inside it
+is the end of the requests.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -25,10 +27,11 @@ from typing import Any, BinaryIO, NoReturn
 from playwright.async_api import Browser, BrowserType, CDPSession, Error, async_playwright
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-from quantlab.processes import Message
+from quantlab.processes import Document
 from quantlab.runtimes.browser_tree import end_browser, peak_memory_bytes
 from quantlab.runtimes.bundle import DIST
 from quantlab.runtimes.page_server import Parent, Served, start_server
+from quantlab.runtimes.requests import Request, Tap, request_document, request_from
 
 _CLOSE_SECONDS = 10.0
 """For a browser to close a page that has done its work."""
@@ -67,8 +70,18 @@ _NO_SANDBOX = (
 )
 
 
-Requests = queue.Queue[Message | None]
-"""What the parent asks of a page, None where it asks no more."""
+Requests = queue.Queue[Document | None]
+"""What the parent asks of a page beside its job, None where it asks no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Of the browser."""
+
+    program: str
+    seconds: float
+    """For it to start, and for a page to load."""
+    sandbox: bool
 
 
 @dataclass(slots=True)
@@ -80,12 +93,15 @@ class _Talk:
     requests: Requests
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    last: Message | None = None
+    last: Document | None = None
     """`done` or `failed`: the parent hears it when all that the job opened is closed."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def say(self, message: Message) -> None:
-        """Pass a message on, and what is meant for the log to the log; after the last message nothing follows."""
+    def say(self, message: Document) -> None:
+        """Pass a message on, and what is meant for the log to the log; after the last message nothing follows.
+
+        What was read inside a variant is the end of a request, and not of the page's work.
+        """
         if message["type"] == "log":
             print(message["text"], file=sys.stderr)
             return
@@ -94,12 +110,14 @@ class _Talk:
                 return
             if message["type"] not in {"done", "failed"}:
                 self._write(message)
+                if message["type"] == "tapped":
+                    self._write({"type": "done"})
                 return
             self.last = message
         self.loop.call_soon_threadsafe(self.opened.set)
         self.loop.call_soon_threadsafe(self.ended.set)
 
-    def _write(self, message: Message) -> None:
+    def _write(self, message: Document) -> None:
         self.channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
 
     def hear_opened(self) -> None:
@@ -126,27 +144,27 @@ def _end_all(folder: Path) -> NoReturn:
     os._exit(1)
 
 
-def _listen(take: Callable[[Message, Requests], None], folder: Path) -> None:
-    """Hand on each job with the queue of its requests, until standard input closes."""
-    lines = map(json.loads, sys.stdin.buffer)
-    for job in lines:
-        requests: Requests = queue.Queue()
-        take(job, requests)
-        if job.get("taps"):
-            for request in lines:
-                requests.put(request)
-            requests.put(None)
+def _listen(take: Callable[[Request, Requests], None], folder: Path) -> None:
+    """Hand on each request with the queue of those that follow it, until standard input closes."""
+    requests = (request_from(json.loads(line)) for line in sys.stdin.buffer)
+    for request in requests:
+        following: Requests = queue.Queue()
+        take(request, following)
+        if isinstance(request, Tap):
+            for more in requests:
+                following.put(request_document(more))
+            following.put(None)
             return
     _end_all(folder)
 
 
-async def _launch(chromium: BrowserType, wanted: Mapping[str, Any], extra: tuple[str, ...]) -> Browser:
+async def _launch(chromium: BrowserType, settings: _Settings, extra: tuple[str, ...]) -> Browser:
     return await chromium.launch(
-        executable_path=wanted["program"],
+        executable_path=settings.program,
         headless=True,
         args=[*_FLAGS, *extra],
-        chromium_sandbox=wanted["sandbox"],
-        timeout=wanted["start_seconds"] * 1000,
+        chromium_sandbox=settings.sandbox,
+        timeout=settings.seconds * 1000,
         # The parent decides when we end; nobody else's Ctrl-C does.
         handle_sigint=False,
         handle_sigterm=False,
@@ -154,18 +172,18 @@ async def _launch(chromium: BrowserType, wanted: Mapping[str, Any], extra: tuple
     )
 
 
-async def _launch_for(chromium: BrowserType, job: Message, address: str) -> Browser:
-    """A browser that has what the job's backend needs; WebGPU in software where no card has it."""
-    if job["backend"] != "webgpu":
-        return await _launch(chromium, job["browser"], ())
-    browser = await _launch(chromium, job["browser"], _WEBGPU)
+async def _launch_for(chromium: BrowserType, settings: _Settings, backend: str, address: str) -> Browser:
+    """A browser that has what a backend needs; WebGPU in software where no card has it."""
+    if backend != "webgpu":
+        return await _launch(chromium, settings, ())
+    browser = await _launch(chromium, settings, _WEBGPU)
     page = await browser.new_page()
     await page.goto(f"{address}blank")
     if await page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
         await page.close()
         return browser
     await browser.close()
-    return await _launch(chromium, job["browser"], _SOFTWARE_WEBGPU)
+    return await _launch(chromium, settings, _SOFTWARE_WEBGPU)
 
 
 @dataclass(slots=True)
@@ -173,16 +191,17 @@ class _Host:
     """The browser, once it runs, and the job that it has now."""
 
     folder: Path
+    settings: _Settings
     browser: Browser | None = None
     graphics: set[int] = field(default_factory=set)
     """Its graphics processes. It replaces one that ends, but does not draw as before then."""
     talk: _Talk | None = None
 
-    async def started(self, job: Message, address: str) -> Browser:
+    async def started(self, backend: str, address: str) -> Browser:
         """The browser, which the first job starts."""
         if self.browser is None:
             playwright = await async_playwright().start()
-            self.browser = await _launch_for(playwright.chromium, job, address)
+            self.browser = await _launch_for(playwright.chromium, self.settings, backend, address)
             self.browser.on("disconnected", lambda _: self._lose())
         return self.browser
 
@@ -263,24 +282,24 @@ def _why(error: Error, seconds: float) -> str:
     return f"the browser could not be started or left its work: {lines[0]}" + (f" ({errors[-1]})" if errors else "")
 
 
-async def _run(job: Message, host: _Host, talk: _Talk) -> bool:
+async def _run(request: Request, host: _Host, talk: _Talk) -> bool:
     """Work on a job until its last message, and close all that it opened; whether the browser can have another."""
-    kinds = ("renderer", "gpu-process") if job["backend"].startswith("webg") else ("renderer",)
+    backend, seconds = request.job.backend, host.settings.seconds
+    kinds = ("renderer", "gpu-process") if backend.startswith("webg") else ("renderer",)
 
-    def memory() -> Message:
+    def memory() -> Document:
         peak = peak_memory_bytes(host.folder, kinds)
         told = {"reason": "this system does not tell how much memory the browser's processes held at most"}
         return {"bytes": peak, **({} if peak is not None else told)}
 
     try:
         parent = Parent(talk.hear_opened, talk.say, talk.requests.get, memory)
-        address, stop = start_server(Served.of(job, DIST), parent)
+        address, stop = start_server(Served.of(request, DIST), parent)
     except OSError as error:
         talk.fail(f"no port on 127.0.0.1 could be had for the page ({error.strerror}); close programs that hold many")
         return False
-    seconds = float(job["browser"]["start_seconds"])
     try:
-        whole = await _show(await host.started(job, address), address, host, talk, seconds)
+        whole = await _show(await host.started(backend, address), address, host, talk, seconds)
     except Error as error:
         talk.fail(_why(error, seconds))
         return False
@@ -289,21 +308,21 @@ async def _run(job: Message, host: _Host, talk: _Talk) -> bool:
     return whole and host.connected
 
 
-async def _serve(channel: BinaryIO, folder: Path) -> NoReturn:
+async def _serve(channel: BinaryIO, folder: Path, settings: _Settings) -> NoReturn:
     loop = asyncio.get_running_loop()
-    jobs: asyncio.Queue[tuple[Message, Requests]] = asyncio.Queue()
+    waiting: asyncio.Queue[tuple[Request, Requests]] = asyncio.Queue()
 
-    def take(job: Message, requests: Requests) -> None:
-        loop.call_soon_threadsafe(jobs.put_nowait, (job, requests))
+    def take(request: Request, following: Requests) -> None:
+        loop.call_soon_threadsafe(waiting.put_nowait, (request, following))
 
     threading.Thread(target=_listen, args=(take, folder), daemon=True).start()
-    host = _Host(folder)
+    host = _Host(folder, settings)
     while True:
-        job, requests = await jobs.get()
-        host.talk = talk = _Talk(channel, loop, requests)
-        whole = await _run(job, host, talk)
+        request, following = await waiting.get()
+        host.talk = talk = _Talk(channel, loop, following)
+        whole = await _run(request, host, talk)
         host.talk = None
-        if not whole or job.get("taps"):
+        if not whole or isinstance(request, Tap):
             end_browser(folder)
             talk.end(kept=False)
             _end_all(folder)
@@ -311,10 +330,15 @@ async def _serve(channel: BinaryIO, folder: Path) -> NoReturn:
 
 
 def main() -> None:
-    """Run the jobs on standard input, and end with the browser when they end."""
+    """Answer the requests on standard input, and end with the browser when they end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("program")
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--no-sandbox", dest="sandbox", action="store_false")
+    settings = _Settings(**vars(parser.parse_args()))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints from here on prints to the log
-    asyncio.run(_serve(channel, Path(os.environ["TMPDIR"])))
+    asyncio.run(_serve(channel, Path(os.environ["TMPDIR"]), settings))
 
 
 if __name__ == "__main__":

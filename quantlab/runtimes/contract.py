@@ -1,13 +1,32 @@
-"""What every runtime is, and what it is handed to work with: the contract of this family."""
+"""What every runtime is: the contract of this family. `quantlab.runtimes.protocol` does with it all that is done."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from quantlab.formats import Format
-from quantlab.processes import Child, ChildPool, Lane, Message
-from quantlab.runtimes.exchange import Job, TimingPlan
+from quantlab.processes import Child, ChildPool
+from quantlab.runtimes.exchange import Job
 
-__all__ = ["Runtime"]
+__all__ = ["Host", "Runtime"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A program that runs variants: how a child of it is started, and what such a child may be used for."""
+
+    kind: Callable[[Job], str]
+    """Names the children that can work on a job: one of the same name, started for another job, will do."""
+    start: Callable[[Job, ChildPool], Child]
+    """Starts a child that answers requests about jobs of this kind (see `quantlab.runtimes.requests`).
+
+    Raises RuntimeUnavailable or ChildDied.
+    """
+    lasting: bool = True
+    """Whether a child that is done with its job may serve other studies of this program."""
+    opens_many: bool = True
+    """Whether a child keeps several variants open for reading inside, and answers for each in turn."""
+    starts_ahead: bool = True
+    """Whether a child may be started while another variant is timed, because it does nothing until it is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +43,7 @@ class Runtime:
 
     Raises RuntimeUnavailable, with the way out, where this machine lacks it.
     """
-    run: Callable[[Job, "ChildPool"], Generator[Message, None, None]]
-    """Starts or takes a child and gives on its messages, the last being `done` or `failed`.
-
-    Raises ChildDied or ChildStalled; then the child is gone, and the next call starts another.
-    """
-    time: Callable[[Job, TimingPlan, "ChildPool"], Generator[Message, None, None]]
-    """As `run`, in a child that has done nothing before and is ended after: `timed` comes before `done`.
-
-    The first message is `waiting`: a child that is slow to start has started, so that another may while it waits, and
-    what is timed begins when the next message is asked for. Nothing is written.
-    """
-    start: Callable[[Message, "ChildPool"], Child] | None
-    """Starts a child on a job document, for reading inside a variant; None where that is the Python worker's.
-
-    Without a default: a runtime that forgot it would show what Python computed as its own layers.
-    """
-    read: Callable[[Message, Lane, "ChildPool"], Generator[Message, None, None]] | None = None
-    """Answers one request for what is inside a variant, in a kept child that answers for others of its lane too.
-
-    None where a variant that is read inside needs a child of its own, or the Python worker.
-    """
+    host: Host
     notes: Callable[[Mapping[str, str]], tuple[str, ...]] = lambda _: ()
     """From where a trial ran to what the reader of its row must know."""
     untimed: Callable[[Mapping[str, str]], str | None] = lambda _: None

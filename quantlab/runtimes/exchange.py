@@ -1,41 +1,29 @@
-"""What crosses from quantlab to the process that runs a variant: one job document and raw tensors beside it.
+"""A job: all that a child must know to run one variant over the samples, and the tensors that lie beside it.
 
-The job is JSON; tensors never are. Samples lie in `.npy` files that the child maps or reads by offset in
-batches, outputs are written into `.npy` files of known shape, in place, so that neither side holds them whole.
-Messages come back as one JSON object a line on the child's standard output:
-
-- `ready`, once the model is loaded: `ran_on`, and `environment` (text → text);
-- `progress`, after each batch whose outputs are written: `done` (samples so far, counted from 0 of the set), `batch`
-  (its samples), `seconds` (inside the model's calls);
-- `waiting`, from whatever times a job: what is slow to start has started (`Runtime.time`);
-- `timed`, where the job is timed and not run (see `TimingPlan`): `load_ms`, `first_run_ms`, `runs_ms` (one number a
-  run), `idle_memory_bytes` and `peak_memory_bytes` (null where the host does not tell), `memory_reason` (why, else
-  null);
-- `done` at the end, or `failed` instead: `reason`, and `missing_op` where a backend lacks one.
+What crosses to a child is JSON; tensors never are. Samples lie in `.npy` files that the child maps or reads by offset
+in batches, outputs are written into `.npy` files of known shape, in place, so that neither side holds them whole.
 """
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from quantlab.formats import JavaScriptExecutor, PythonExecutor
 from quantlab.npy import mapped
 from quantlab.types import Port, SampleSet, TensorSpec, Variant
+from quantlab.types.executor_options import ExecutorOptions
 
 __all__ = [
     "Job",
+    "Taps",
     "TensorFile",
     "TimingPlan",
     "create_output",
     "input_files",
-    "javascript_from",
-    "job_document",
-    "job_from",
     "tensor_file",
 ]
 
@@ -59,6 +47,18 @@ class TensorFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Taps:
+    """The tensors inside a variant that are asked for."""
+
+    file: str
+    """Where their values go, a batch over the one before; no other session has the same."""
+    names: tuple[str, ...]
+    """As the artifact calls them, or as they are to be called where they are outputs of a copy."""
+    positions: tuple[int, ...] | None = None
+    """Of a copy that gives them as further outputs: the place of each among these; None where it is no copy."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """All that a child needs to run one variant over the samples."""
 
@@ -75,15 +75,13 @@ class Job:
     """One past the last."""
     inputs: tuple[TensorFile, ...]
     outputs: tuple[TensorFile, ...]
-    options: dict[str, Any]
-    """What only this executor needs, as the reference's signature.
-
-    For ONNX: `one_at_a_time`, whether samples pass one by one, and `external_data`, a list of `path` (as the model
-    calls the file) and `file` (where it lies)."""
+    options: ExecutorOptions
     python: PythonExecutor
     """What runs it in a Python worker."""
     javascript: JavaScriptExecutor | None = None
     """What runs it in Node.js and browsers; None where nothing does."""
+    taps: Taps | None = None
+    """What is read inside it; None where it is only run or timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,33 +138,4 @@ def input_files(samples: SampleSet, variant: Variant | None) -> tuple[TensorFile
         tensor_file(samples.input_file(spec.name), spec, ports.get(spec.name), position)
         for position, spec in enumerate(samples.inputs)
         if variant is None or spec.name in ports
-    )
-
-
-def job_document(job: Job) -> dict[str, Any]:
-    """The job as the JSON object that a child reads."""
-    return asdict(job)
-
-
-def job_from(document: Mapping[str, Any]) -> Job:
-    """The job that a child was sent."""
-    fields = dict(document)
-    for key in ("inputs", "outputs"):
-        fields[key] = tuple(TensorFile(**{**each, "shape": tuple(each["shape"])}) for each in document[key])
-    fields["python"] = _python(document["python"])
-    fields["javascript"] = javascript_from(document["javascript"])
-    return Job(**fields)
-
-
-def javascript_from(fields: Mapping[str, Any] | None) -> JavaScriptExecutor | None:
-    """What runs a job in JavaScript, from the job's document."""
-    if fields is None:
-        return None
-    return JavaScriptExecutor(**{**fields, **{key: tuple(fields[key]) for key in ("backends", "packages")}})
-
-
-def _python(fields: Mapping[str, Any]) -> PythonExecutor:
-    isolated = fields["isolated"]
-    return PythonExecutor(
-        **{**fields, "packages": tuple(fields["packages"]), "isolated": _python(isolated) if isolated else None}
     )

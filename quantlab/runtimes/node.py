@@ -1,30 +1,25 @@
-"""The runtimes in Node.js: our own bundle, no npm and no Node of the user's needed.
-
-A process that has run a variant runs the next one too, or reads inside several. One that times a variant does only
-that.
-"""
+"""The runtimes in Node.js: our own bundle, no npm and no Node of the user's needed."""
 
 import functools
 import json
 import os
 import re
 import subprocess
-import uuid
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import Format, JavaScriptExecutor
-from quantlab.processes import Child, ChildPool, Lane, Message
+from quantlab.processes import Child, ChildPool
 from quantlab.runtimes.bundle import DIST, bundle_environment, bundle_stamp
-from quantlab.runtimes.exchange import Job, TimingPlan, javascript_from, job_document
-from quantlab.runtimes.kept import ask_in_lane, ask_kept, ask_waiting
+from quantlab.runtimes.contract import Host
+from quantlab.runtimes.exchange import Job
 from quantlab.runtimes.native_addon import addon_environment, find_addon, onednn, tfjs_node_version
 from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 
-__all__ = ["BUNDLE", "environment", "environment_native", "find_node", "read", "run", "start", "time"]
+__all__ = ["BUNDLE", "HOST", "environment", "environment_native", "find_node"]
 
 BUNDLE = DIST / "node.cjs"
 """The JavaScript that runs, tfjs, LiteRT.js and ONNX Runtime in it; made when the package is built."""
@@ -120,48 +115,21 @@ def environment_native(format_: Format) -> dict[str, str]:
     return {"node": version, **_NATIVE[executor.native].versions(executor)}
 
 
-def start(document: Message, pool: ChildPool) -> Child:
-    """A Node process that works on a job document."""
-    file = pool.folder / "jobs" / f"{uuid.uuid4().hex}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(document, allow_nan=False))
-    variables = _variables(javascript_from(document["javascript"]), document["backend"])
-    return pool.keep(_node([str(file)], variables, pool))
-
-
-def _variables(executor: JavaScriptExecutor | None, backend: str) -> dict[str, str]:
-    native = _NATIVE[executor.native].variables() if executor and backend == "native" else {}
+def _variables(job: Job) -> dict[str, str]:
+    executor = job.javascript
+    native = _NATIVE[executor.native].variables() if executor and job.backend == "native" else {}
     return {"NODE_OPTIONS": "", **native}
 
 
-def _node(arguments: Sequence[str], variables: Mapping[str, str], pool: ChildPool) -> Child:
+def _kind(job: Job) -> str:
+    """A process has one backend of tfjs, and loads the libraries that its variables name."""
+    return f"node {find_node()[0]} {job.backend} {json.dumps(_variables(job), sort_keys=True)}"
+
+
+def _start(job: Job, pool: ChildPool) -> Child:
     program, _ = find_node()
-    command = [program, str(BUNDLE), *arguments]
-    return Child(command, log=pool.folder / "node.log", environment=variables, own_log=True)
+    return Child([program, str(BUNDLE)], log=pool.folder / "node.log", environment=_variables(job), own_log=True)
 
 
-def run(job: Job, pool: ChildPool) -> Generator[Message, None, None]:
-    """Run a job in a Node process that is kept for the next."""
-    kind, start = _kept(job.javascript, job.backend, pool)
-    return ask_kept(kind, job_document(job), pool, start)
-
-
-def read(document: Message, lane: Lane, pool: ChildPool) -> Generator[Message, None, None]:
-    """Read inside a variant in a Node process that is kept, with the variant open in it, for the others of a lane."""
-    kind, start = _kept(javascript_from(document["javascript"]), document["backend"], pool)
-    return ask_in_lane(kind, document, pool, lane, start)
-
-
-def _kept(executor: JavaScriptExecutor | None, backend: str, pool: ChildPool) -> tuple[str, Callable[[], Child]]:
-    """What a process that may be asked again is called, and how one is started."""
-    variables = _variables(executor, backend)
-    # A process has one backend of tfjs, and loads the libraries that its variables name.
-    kind = f"node {find_node()[0]} {backend} {json.dumps(variables, sort_keys=True)}"
-    return kind, lambda: _node(["--serve"], variables, pool)
-
-
-def time(job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
-    """Time a job's variant in a Node process of its own."""
-    _, start = _kept(job.javascript, job.backend, pool)
-    document = job_document(job)
-    return ask_waiting(document | {"wait": True}, document | {"time": asdict(plan)}, pool, start)
+HOST = Host(_kind, _start)
+"""A Node process: it runs one variant after the other, or reads inside several."""

@@ -4,14 +4,14 @@ A page asks for what it is made of, the job, the artifact's files, ranges of its
 next; it sends its outputs' bytes and its messages. All stand below `/<token>/`:
 
 - `GET .`, `browser.js`, `litert/…`: what is bundled, by exact name; `blank` is an empty page;
-- `GET job`: the job, with names in place of paths (`artifact`, `input/0`, `output/0`, `scratch`);
+- `GET job`: what is asked of a job, with names in place of paths (`artifact`, `input/0`, `output/0`, `scratch`);
 - `GET artifact`, `artifact/<file>`: the variant's file, or one in its folder; `external/<n>`: the n-th of those that
   its job's `options` name as external data;
 - `GET input/<n>` with a range: bytes of the job's input n;
 - `POST output/<n>?at=<byte>`: bytes into the job's output n, within the file's size; `POST scratch?at=<byte>` as well,
   into the file for taps, which grows;
 - `POST message`: a JSON object for the parent, or for its log (`type` is `log`, with `text`);
-- `GET request`: what the parent asks next, 204 when it asks no more;
+- `GET request`: what the parent asks next of the same job, 204 when it asks no more;
 - `GET memory`: what the browser held in memory at most.
 
 Whatever else is asked for is answered with 404 and nothing, the wrong token too.
@@ -25,12 +25,16 @@ import secrets
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from quantlab.processes import Document
+from quantlab.runtimes.exchange import TensorFile
+from quantlab.runtimes.requests import Request, request_document
 
 __all__ = ["Parent", "Served", "start_server"]
 
@@ -78,9 +82,9 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A job's files by the names that a page has for them."""
+    """What is asked of a job, and its files by the names that a page has for them."""
 
-    job: Mapping[str, Any]
+    asked: Document
     """With those names in it."""
     whole: Mapping[str, Path]
     """Those that are read at once: what is bundled, and external data."""
@@ -89,24 +93,24 @@ class Served:
     writable: Mapping[str, Path]
 
     @classmethod
-    def of(cls, job: Mapping[str, Any], dist: Path) -> "Served":
-        """A job as Python describes it, and the folder of what is bundled."""
-        named: dict[str, Any] = {**job, "artifact": "artifact"}
-        files: dict[str, dict[str, Path]] = {}
-        for kind in ("input", "output"):
-            tensors = job[f"{kind}s"]
-            named[f"{kind}s"] = [{**tensor, "file": f"{kind}/{place}"} for place, tensor in enumerate(tensors)]
-            files[kind] = {f"{kind}/{place}": Path(each["file"]) for place, each in enumerate(tensors) if each["file"]}
-        if job.get("taps"):
-            named["taps"] = {**job["taps"], "file": "scratch"}
-            files["output"]["scratch"] = Path(job["taps"]["file"])
-        external = job.get("options", {}).get("external_data") or []
-        if external:
-            renamed = [{**each, "file": f"external/{place}"} for place, each in enumerate(external)]
-            named["options"] = {**job["options"], "external_data": renamed}
-        files["external"] = {f"external/{place}": Path(each["file"]) for place, each in enumerate(external)}
-        whole = {**_bundled(dist), **files["external"]}
-        return cls(named, whole, Path(job["artifact"]), files["input"], files["output"])
+    def of(cls, request: Request, dist: Path) -> "Served":
+        """A request about a job, and the folder of what is bundled."""
+        job = request.job
+        external = {f"external/{place}": Path(data.file) for place, data in enumerate(job.options.external_data)}
+        options = replace(
+            job.options,
+            external_data=tuple(
+                replace(data, file=name) for name, data in zip(external, job.options.external_data, strict=True)
+            ),
+        )
+        inputs, readable = _named("input", job.inputs)
+        outputs, writable = _named("output", job.outputs)
+        taps = job.taps and replace(job.taps, file="scratch")
+        if job.taps:
+            writable["scratch"] = Path(job.taps.file)
+        named = replace(job, artifact="artifact", inputs=inputs, outputs=outputs, options=options, taps=taps)
+        asked = request_document(replace(request, job=named))
+        return cls(asked, {**_bundled(dist), **external}, Path(job.artifact), readable, writable)
 
     def find(self, name: str) -> Path | None:
         """The file that a name means, where a page may read it whole."""
@@ -125,6 +129,12 @@ class Served:
         except (OSError, RuntimeError):
             return None
         return file if folder in file.parents and file.is_file() else None
+
+
+def _named(kind: str, tensors: Sequence[TensorFile]) -> tuple[tuple[TensorFile, ...], dict[str, Path]]:
+    """Tensors whose files have the page's names, and the files of these names."""
+    named = tuple(replace(tensor, file=f"{kind}/{place}") for place, tensor in enumerate(tensors))
+    return named, {name.file: Path(tensor.file) for name, tensor in zip(named, tensors, strict=True) if tensor.file}
 
 
 def _bundled(dist: Path) -> dict[str, Path]:
@@ -227,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(b"", kind=_TYPES[".html"])
         elif name == "job":
             self.server.parent.opened()
-            self._answer_json(self.server.served.job)
+            self._answer_json(self.server.served.asked)
         elif name == "memory":
             self._answer_json(self.server.parent.memory())
         elif (request := self.server.parent.ask()) is not None:

@@ -1,6 +1,7 @@
 """The runtimes there are; a new one is a file and its lines here."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from quantlab.formats import Format
 from quantlab.runtimes import browser, node, python
@@ -12,19 +13,30 @@ def _on(backend: str) -> Callable[[Format], bool]:
     return lambda format_: format_.javascript is not None and backend in format_.javascript.backends
 
 
+def _node(backend: str, description: str, *targets: str, **more: Any) -> Runtime:
+    return Runtime(
+        name=f"node-{backend}",
+        description=f"Node.js: {description}",
+        runs=_on(backend),
+        environment=node.environment_native if backend == "native" else node.environment,
+        host=node.HOST,
+        backend=backend,
+        targets=(*targets, "node"),
+        **more,
+    )
+
+
 def _chromium(backend: str, description: str, *targets: str) -> Runtime:
     return Runtime(
         name=f"chromium-{backend}",
         description=f"Chromium: {description}",
         runs=_on(backend),
-        backend=backend,
-        default=False,
         environment=browser.environment_drawn if backend.startswith("webg") else browser.environment,
-        run=browser.run,
-        time=browser.time,
-        start=browser.start,
+        host=browser.HOST,
         notes=browser.notes,
         untimed=browser.untimed,
+        backend=backend,
+        default=False,
         targets=targets,
         fallback="chromium-cpu" if backend != "cpu" else None,
     )
@@ -52,49 +64,21 @@ RUNTIMES: Mapping[str, Runtime] = {
             description="tfjs files as a TensorFlow function, TFLite files in LiteRT, ONNX files in onnxruntime",
             runs=lambda _: True,
             environment=python.environment,
-            run=python.run,
-            time=python.time,
-            start=None,
+            host=python.HOST,
             targets=("android",),
         ),
-        Runtime(
-            name="node-wasm",
-            description="Node.js: tfjs on its WebAssembly backend, TFLite files in LiteRT.js, ONNX in onnxruntime-web",
-            runs=_on("wasm"),
-            backend="wasm",
-            targets=("web", "web-mobile", "node"),
-            environment=node.environment,
-            start=node.start,
-            read=node.read,
-            run=node.run,
-            time=node.time,
+        _node(
+            "wasm",
+            "tfjs on its WebAssembly backend, TFLite files in LiteRT.js, ONNX in onnxruntime-web",
+            "web",
+            "web-mobile",
             fallback="node-cpu",
         ),
-        Runtime(
-            name="node-cpu",
-            description="Node.js: tfjs in plain JavaScript, many times slower",
-            runs=_on("cpu"),
-            backend="cpu",
-            targets=("node",),
+        _node("cpu", "tfjs in plain JavaScript, many times slower", default=False),
+        _node(
+            "native",
+            "tfjs on TensorFlow's kernels ('quantlab doctor' builds it), ONNX in onnxruntime-node",
             default=False,
-            environment=node.environment,
-            start=node.start,
-            read=node.read,
-            run=node.run,
-            time=node.time,
-        ),
-        Runtime(
-            name="node-native",
-            description="Node.js: tfjs on TensorFlow's kernels ('quantlab doctor' builds it), ONNX in onnxruntime-node",
-            runs=_on("native"),
-            backend="native",
-            targets=("node",),
-            default=False,
-            environment=node.environment_native,
-            start=node.start,
-            read=node.read,
-            run=node.run,
-            time=node.time,
         ),
         *(_chromium(*each) for each in _CHROMIUM),
     )

@@ -107,9 +107,9 @@ def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> Sample
     if not path.parent.is_dir():
         return SamplesError(f"there is no '{text}', nor a folder '{path.parent}'; give {ACCEPTED}")
     known = [
-        each.name
-        for each in path.parent.iterdir()
-        if not each.name.startswith(".") and (each.suffix in loaders or (each.is_dir() and each.suffix != ".study"))
+        entry.name
+        for entry in path.parent.iterdir()
+        if not entry.name.startswith(".") and (entry.suffix in loaders or (entry.is_dir() and entry.suffix != ".study"))
     ]
     return SamplesError(f"there is no '{text}', and samples are {ACCEPTED}; {nearest_of_many(path.name, known)}")
 

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,20 +12,24 @@ from typing import Any
 
 from quantlab.errors import ModelError
 from quantlab.models import ModelFile
-from quantlab.processes import ChildDied, ChildPool, Message
+from quantlab.processes import ChildDied, ChildPool
 from quantlab.processes.preload import WORKERS, WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress
 from quantlab.registries import REAL, Registries
-from quantlab.runtimes import python
+from quantlab.runtimes import Job, python
+from quantlab.runtimes.protocol import answer
+from quantlab.runtimes.requests import Open
 from quantlab.store import Store, key_of
 from quantlab.study.options import AnalyzeOptions
-from quantlab.types import ModelDescription, OpenedModel, TensorSpec
+from quantlab.types import OpenedModel
+from quantlab.types.executor_options import ExecutorOptions, ModelRequest
+from quantlab.types.messages import Opened
 
 __all__ = [
     "Context",
     "artifact_format",
     "model_identity",
-    "model_message",
+    "model_options",
     "naming",
     "open_model",
     "pool_for",
@@ -81,17 +85,20 @@ def _model_key(context: Context) -> str:
     return key_of({**model_identity(context), "path": str(context.file.path), **libraries})
 
 
-def model_message(context: Context) -> Message:
-    """The model as a request to the Python worker names it."""
+def model_options(context: Context) -> ExecutorOptions:
+    """The model as a job of the reference names it."""
     options = context.options.model
-    return {
-        "path": str(context.file.path),
-        "signature": options.signature,
-        "custom": list(options.custom),
-        "unsafe": options.unsafe,
-        "shapes": {name: list(sizes) for name, sizes in options.shapes.items()},
-        "export": str((context.store.model_folder(_model_key(context)) / "saved_model").absolute()),
-    }
+    export = context.store.model_folder(_model_key(context)) / "saved_model"
+    return ExecutorOptions(
+        model=ModelRequest(
+            path=str(context.file.path),
+            signature=options.signature,
+            custom=options.custom,
+            unsafe=options.unsafe,
+            export=str(export.absolute()),
+            shapes=options.shapes,
+        )
+    )
 
 
 def artifact_format(file: ModelFile, registries: Registries) -> str | None:
@@ -128,26 +135,10 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
     meanwhile()
-    request = {"request": "open", "model": model_message(context)}
+    job = Job("", "", "", 1, 0, 0, (), (), model_options(context), python.REFERENCE)
     with naming(step):
-        said = python.answer(request, "opened", context.pool, error=ModelError)
-    opened = OpenedModel(_description(said), Path(said["source"]).absolute(), said["format"])
+        said = answer(python.HOST, Open(job), Opened, context.pool, error=ModelError)
+    opened = OpenedModel(said.description, Path(said.source).absolute(), said.format)
     context.store.write(record, opened)
     context.progress.end(step, "done")
     return opened
-
-
-def _description(said: Mapping[str, Any]) -> ModelDescription:
-    return ModelDescription(
-        path=said["path"],
-        kind=said["kind"],
-        sha256=said["sha256"],
-        inputs=_specs(said["inputs"]),
-        outputs=_specs(said["outputs"]),
-        parameters=said["parameters"],
-        signature=said["signature"],
-    )
-
-
-def _specs(said: Iterable[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(each["name"], tuple(each["shape"]), each["dtype"]) for each in said)

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from quantlab.errors import QuantlabError, TrialError
-from quantlab.processes import Message
 from quantlab.progress import Progress
-from quantlab.runtimes import Job, Runtime, TimingPlan
+from quantlab.runtimes import Job, Runtime, TimingPlan, protocol
 from quantlab.statistics import speed_note, steady_note, steady_times
 from quantlab.store import key_of
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.side_by_side import side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
+from quantlab.types.messages import Failed, Message, Timed
 
 __all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
 
@@ -108,9 +108,7 @@ class _Timing:
 
     def _started(self, variant: Variant) -> Generator[Message, None, None]:
         """What a process of its own will say; it has started, and waits until it is asked."""
-        runtime = self._runtime
-        job = replace(self._job(variant), backend=runtime.backend)
-        messages = runtime.time(job, self.plan, self.feed.context.pool)
+        messages = protocol.time(self._runtime, self._job(variant), self.plan, self.feed.context.pool)
         next(messages)
         return messages
 
@@ -150,32 +148,32 @@ class _Timing:
         return self.feed.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
 
 
-def _timed(messages: Generator[Message, None, None]) -> Message:
+def _timed(messages: Generator[Message, None, None]) -> Timed:
     """What a child says that a variant took."""
     with contextlib.closing(messages):
         for message in messages:
-            if message["type"] == "failed":
-                raise TrialError(str(message["reason"]))
-            if message["type"] == "timed":
+            if isinstance(message, Failed):
+                raise TrialError(message.reason)
+            if isinstance(message, Timed):
                 return message
     raise TrialError("the process ended without saying how long it took")
 
 
-def _filled(row: Cost, said: Message) -> Cost:
-    times = steady_times(said["runs_ms"])
+def _filled(row: Cost, said: Timed) -> Cost:
+    times = steady_times(said.runs_ms)
     return replace(
         row,
-        load_ms=float(said["load_ms"]),
-        first_run_ms=float(said["first_run_ms"]),
+        load_ms=said.load_ms,
+        first_run_ms=said.first_run_ms,
         runs=times.runs,
         steady_median_ms=times.median_ms,
         steady_fastest_ms=times.fastest_ms,
         steady_q1_ms=times.q1_ms,
         steady_q3_ms=times.q3_ms,
         steady_p95_ms=times.p95_ms,
-        peak_memory_bytes=said["peak_memory_bytes"],
-        idle_memory_bytes=said["idle_memory_bytes"],
-        memory_reason=said["memory_reason"],
+        peak_memory_bytes=said.peak_memory_bytes,
+        idle_memory_bytes=said.idle_memory_bytes,
+        memory_reason=said.memory_reason,
     )
 
 

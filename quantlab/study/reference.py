@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from quantlab.errors import ModelError
 from quantlab.runtimes import Job, input_files, python
-from quantlab.runtimes.exchange import job_document
+from quantlab.runtimes.protocol import answer
+from quantlab.runtimes.requests import Probe as ProbeRequest
 from quantlab.store import key_of
-from quantlab.study.context import Context, model_identity, model_message, naming
+from quantlab.study.context import Context, model_identity, model_options, naming
 from quantlab.study.run import Run, run_kept
 from quantlab.types import REFERENCE, KeptOutputs, OpenedModel, SampleSet, TensorSpec
+from quantlab.types.messages import Probed
 
 __all__ = ["STRAY_LIMIT", "Probe", "batch_size_for", "probe", "run_reference"]
 
@@ -61,16 +63,15 @@ def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
     if kept is not None:
         return kept
     count = min(_PROBE_SAMPLES if batch > 1 else 1, samples.n)
-    options = {"model": model_message(context)}
-    job = Job("", "", "", count, 0, count, input_files(samples, None), (), options, python.REFERENCE)
-    request = {"request": "probe", "job": job_document(job)}
+    inputs = input_files(samples, None)
+    job = Job("", "", "", count, 0, count, inputs, (), model_options(context), python.REFERENCE)
     with naming("run the reference"):
-        said = python.answer(request, "probed", context.pool, error=ModelError)
+        said = answer(python.HOST, ProbeRequest(job), Probed, context.pool, error=ModelError)
     specs = tuple(
-        TensorSpec(spec.name, (None, *each["shape"]), each["dtype"])
-        for spec, each in zip(model.description.outputs, said["outputs"], strict=True)
+        TensorSpec(spec.name, (None, *output.shape), output.dtype)
+        for spec, output in zip(model.description.outputs, said.outputs, strict=True)
     )
-    probed = Probe(specs, float(said["again"]), float(said["single"]))
+    probed = Probe(specs, said.again, said.single)
     context.store.write(record, probed)
     return probed
 
@@ -95,7 +96,7 @@ def run_reference(
         environment=_environment(context, model),
         outputs=outputs,
         batch_size=batch_size_for(context, model),
-        options={"model": model_message(context)},
+        options=model_options(context),
     )
     with naming("run the reference"):
         return run_kept(context, run, samples)

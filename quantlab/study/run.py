@@ -13,12 +13,14 @@ import numpy as np
 
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.formats import Format
-from quantlab.processes import Message
-from quantlab.runtimes import Job, Runtime, create_output, input_files, tensor_file
+from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
 from quantlab.study.context import Context
 from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
+from quantlab.types.executor_options import ExecutorOptions
+from quantlab.types.messages import Failed, Message, Ready
+from quantlab.types.messages import Progress as ProgressMessage
 
 __all__ = ["Run", "bytes_needed", "run_kept"]
 
@@ -44,7 +46,7 @@ class Run:
     outputs: Sequence[TensorSpec]
     """Of the reference, with the sizes that it gave."""
     batch_size: int
-    options: Mapping[str, object]
+    options: ExecutorOptions
 
     @property
     def step(self) -> str:
@@ -101,7 +103,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
     job = Job(
         format=run.format.name if run.format else "",
         artifact=run.artifact,
-        backend=run.runtime.backend,
+        backend="",
         batch_size=run.batch_size,
         start=progress.done,
         stop=samples.n,
@@ -110,7 +112,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
             tensor_file(partial / _output_name(spec), spec, _port(run.variant, spec), place)
             for place, spec in enumerate(run.outputs)
         ),
-        options=dict(run.options),
+        options=run.options,
         python=run.format.python if run.format else REFERENCE,
         javascript=run.format.javascript if run.format else None,
     )
@@ -121,14 +123,14 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         context.progress.advance(run.step, samples)
         context.progress.work("run", samples)
 
-    ready: Message = {"ran_on": run.runtime.name, "environment": {}}
+    ready = Ready(run.runtime.name, {})
     if progress.done < samples.n:
         with (
-            contextlib.closing(run.runtime.run(job, context.pool)) as messages,
+            contextlib.closing(protocol.run(run.runtime, job, context.pool)) as messages,
             (partial / _PROGRESS).open("r+b", buffering=0) as kept_progress,
         ):
             for message in messages:
-                ready = message if message["type"] == "ready" else ready
+                ready = message if isinstance(message, Ready) else ready
                 progress = _heard(message, progress, advanced)
                 os.pwrite(kept_progress.fileno(), progress.line(), 0)
     shutil.rmtree(folder, ignore_errors=True)
@@ -136,8 +138,8 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
     partial.rename(folder)
     kept = KeptOutputs(
         files={spec.name: folder / _output_name(spec) for spec in run.outputs},
-        ran_on=str(ready["ran_on"]),
-        environment={**run.environment, **ready["environment"]},
+        ran_on=ready.ran_on,
+        environment={**run.environment, **ready.environment},
         timing=Timing(progress.timed, progress.seconds),
     )
     context.store.write(folder / "outputs.json", kept)
@@ -191,15 +193,15 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
 
 
 def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:
-    if message["type"] == "failed":
-        raise (MissingOp if "missing_op" in message else TrialError)(str(message["reason"]))
-    if message["type"] != "progress":
+    if isinstance(message, Failed):
+        raise (MissingOp if message.missing_op else TrialError)(message.reason)
+    if not isinstance(message, ProgressMessage):
         return progress
-    batch, seconds = (int(message["batch"]), float(message["seconds"])) if progress.warm else (0, 0.0)
-    advance(int(message["done"]) - progress.done)
+    batch, seconds = (message.batch, message.seconds) if progress.warm else (0, 0.0)
+    advance(message.done - progress.done)
     return replace(
         progress,
-        done=int(message["done"]),
+        done=message.done,
         timed=progress.timed + batch,
         seconds=progress.seconds + seconds,
         warm=True,

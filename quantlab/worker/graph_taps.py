@@ -4,7 +4,7 @@ The reference's graph is its SavedModel's signature, frozen and inlined but not 
 also those inside nested and subclassed models, under node names that carry the layers' paths.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.formats import FLOAT32_ARTIFACT
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
-from quantlab.worker.tapping import Tapped
+from quantlab.types.executor_options import ExecutorOptions
+from quantlab.worker.tapping import TappedExecution
 from quantlab.worker.tfjs_graph import graph_def, part_owner
 
 __all__ = [
@@ -44,8 +44,8 @@ _CONTROL_FLOW = {
 }
 
 
-def _frozen(options: Mapping[str, Any]) -> Any:
-    return _freeze(options["saved_model"], options["signature"])
+def _frozen(options: ExecutorOptions) -> Any:
+    return _freeze(options.saved_model, options.signature)
 
 
 @cache  # it takes seconds, and is wanted for the list, for the alignment and for the comparison
@@ -154,7 +154,7 @@ def _imported(graph: Any) -> Any:
     return tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
 
 
-def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: Sequence[str]) -> Tapped:
+def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: Sequence[str]) -> TappedExecution:
     import tensorflow as tf
 
     graph = function.graph
@@ -171,14 +171,14 @@ def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: 
         values = [np.asarray(value) for value in pruned(*fed)]
         return values[: len(outputs)], values[len(outputs) :]
 
-    return Tapped(call)
+    return TappedExecution(call)
 
 
 def _port(name: str) -> str:
     return name if ":" in name else f"{name}:0"
 
 
-def tap_reference(job: Job, taps: Sequence[str]) -> Tapped:
+def tap_reference(job: Job, taps: Sequence[str]) -> TappedExecution:
     """The reference's graph; the job's inputs and outputs go by the signature's names."""
     function = _frozen(job.options)
     by_argument = {tensor.name.split(":")[0]: tensor.name for tensor in function.inputs}
@@ -189,18 +189,18 @@ def tap_reference(job: Job, taps: Sequence[str]) -> Tapped:
     )
 
 
-def tap_tfjs(job: Job, taps: Sequence[str]) -> Tapped:
+def tap_tfjs(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A graph-model as it is, its nodes read beside its outputs."""
     function = _imported(graph_def(Path(job.artifact)))
     return _tapped(function, [each.tensor for each in job.inputs], [each.tensor for each in job.outputs], taps)
 
 
-def tap_isolated(job: Job, taps: Sequence[str]) -> Tapped:
+def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
     """Each node of a graph-model by itself: with its own weights, fed with what the float32 graph feeds it.
 
-    The outputs are those of the float32 graph, whose folder `options[FLOAT32_ARTIFACT]` names.
+    The outputs are those of the float32 graph, whose folder the job's options name.
     """
-    graph = _isolated(graph_def(Path(job.options[FLOAT32_ARTIFACT])), graph_def(Path(job.artifact)))
+    graph = _isolated(graph_def(Path(job.options.float32_artifact)), graph_def(Path(job.artifact)))
     return _tapped(
         _imported(graph),
         [each.tensor for each in job.inputs],

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import Tapped
+from quantlab.worker.tapping import TappedExecution, tapped_positions
 
 __all__ = ["load", "tap"]
 
@@ -48,11 +48,11 @@ def load(job: Job) -> Execution:
     return Execution(call, {"kernels": "XNNPACK", "threads": "1"})
 
 
-def tap(job: Job, taps: Sequence[str]) -> Tapped:
+def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A tapped copy of the file (see `quantlab.formats.tflite.tapped`): its outputs beyond the model's own."""
-    positions: Sequence[int] = job.options["positions"]
     extra = tuple(
-        TensorFile(name, "", 0, (), "float32", name, position) for name, position in zip(taps, positions, strict=True)
+        TensorFile(name, "", 0, (), "float32", name, position)
+        for name, position in zip(taps, tapped_positions(job), strict=True)
     )
     execution = load(replace(job, outputs=(*job.outputs, *extra)))
 
@@ -60,7 +60,7 @@ def tap(job: Job, taps: Sequence[str]) -> Tapped:
         values = execution.call(batches)
         return values[: len(job.outputs)], values[len(job.outputs) :]
 
-    return Tapped(call)
+    return TappedExecution(call)
 
 
 def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile]) -> None:

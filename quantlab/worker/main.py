@@ -1,23 +1,11 @@
 """The process that runs variants in Python: `python -m quantlab.worker.main`.
 
-It answers one request after another, so that TensorFlow is imported once:
-
-- `open` opens a model and exports its SavedModel; before `done` it says `opened`, with the description and the
-  `source` that converters start from.
-- `probe` calls the reference on a few samples twice, and one by one; it says `probed`, with shapes and dtypes of the
-  outputs and how far the answers differ.
-- `run` runs a job and says what `exchange` lists.
-- `wait` imports a `library`, and nothing else happens.
-- `time` times a job's variant by a `plan` and says `timed`; the worker must not have done anything before but wait.
-- `list-taps` says `taps`: every tensor inside a graph.
-- `tap` runs some samples of a job (`start` to `stop`), writes what is inside to `file` and says `tapped`: where each
-  tensor lies. An artifact stays open under its `session` until the process ends.
+It answers one request after another, so that TensorFlow is imported once: `quantlab.runtimes.requests` lists them.
 """
 
 import importlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -26,10 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
-from quantlab.processes import Emit, Message, serve
-from quantlab.runtimes.exchange import Job, TensorFile, TimingPlan, job_from
+from quantlab.processes import Document, serve, tagged
+from quantlab.processes import Emit as EmitDocument
+from quantlab.runtimes.exchange import Job, TensorFile
+from quantlab.runtimes.requests import ListTaps, Open, Probe, Run, Tap, Time, Wait, request_from
+from quantlab.types.messages import Opened, OutputShape, Probed, Progress, Ready, TapList, Tapped
+from quantlab.worker.emit import Emit
 from quantlab.worker.reference import open_once
-from quantlab.worker.tapping import Tapped, write_answer
+from quantlab.worker.tapping import Scratch, TappedExecution
 from quantlab.worker.timing import time_variant
 
 __all__: list[str] = []
@@ -43,27 +35,27 @@ class _Worker:
     """Keeps what is open for reading inside between requests."""
 
     def __init__(self) -> None:
-        self._tapped: dict[str, tuple[Job, list[Array], Tapped]] = {}
+        self._tapped: dict[str, tuple[list[Array], TappedExecution]] = {}
 
-    def handle(self, message: Message, emit: Emit) -> None:
-        requests: dict[str, Callable[[Message, Emit], None]] = {
-            "open": self._open,
-            "probe": self._probe,
-            "run": self._run,
-            "wait": self._wait,
-            "time": self._time,
-            "list-taps": self._list_taps,
-            "tap": self._tap,
+    def handle(self, document: Document, emit_document: EmitDocument) -> None:
+        request = request_from(document)
+        handlers: dict[type, Callable[[Any, Emit], None]] = {
+            Open: self._open,
+            Probe: self._probe,
+            Run: self._run,
+            Wait: self._wait,
+            Time: self._time,
+            ListTaps: self._list_taps,
+            Tap: self._tap,
         }
-        requests[message["request"]](message, emit)
+        handlers[type(request)](request, lambda message: emit_document(tagged(message)))
 
-    def _open(self, message: Message, emit: Emit) -> None:
-        reference = open_once(message["model"])
-        source = {"source": str(reference.source), "format": reference.format}
-        emit({"type": "opened", **asdict(reference.description), **source})
+    def _open(self, request: Open, emit: Emit) -> None:
+        reference = open_once(request.job)
+        emit(Opened(reference.description, str(reference.source), reference.format))
 
-    def _probe(self, message: Message, emit: Emit) -> None:
-        job = job_from(message["job"])
+    def _probe(self, request: Probe, emit: Emit) -> None:
+        job = request.job
         call = resolve_name(job.python.load)(job).call
         batch = _slices(_map_inputs(job), job.start, job.stop)
         first, again = call(batch), call(batch)
@@ -71,44 +63,43 @@ class _Worker:
         one_by_one = [call(_slices(batch, i, i + 1)) for i in range(min(_SINGLES, job.stop - job.start))]
         single = [np.concatenate(rows) for rows in zip(*one_by_one, strict=True)]
         emit(
-            {
-                "type": "probed",
-                "outputs": [{"shape": list(each.shape[1:]), "dtype": each.dtype.name} for each in first],
-                "again": max(_difference(one, other) for one, other in zip(first, again, strict=True)),
-                "single": max(_difference(one[: len(other)], other) for one, other in zip(first, single, strict=True)),
-            }
+            Probed(
+                outputs=tuple(OutputShape(output.shape[1:], output.dtype.name) for output in first),
+                again=max(_difference(one, other) for one, other in zip(first, again, strict=True)),
+                single=max(_difference(one[: len(other)], other) for one, other in zip(first, single, strict=True)),
+            )
         )
 
-    def _run(self, message: Message, emit: Emit) -> None:
-        job = job_from(message["job"])
-        execution = resolve_name(job.python.load)(job)
-        emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
-        _run_batches(job, execution.call, emit)
+    def _run(self, request: Run, emit: Emit) -> None:
+        execution = resolve_name(request.job.python.load)(request.job)
+        emit(Ready("python", execution.environment))
+        _run_batches(request.job, execution.call, emit)
 
-    def _wait(self, message: Message, _: Emit) -> None:
-        importlib.import_module(message["library"])
+    def _wait(self, request: Wait, _: Emit) -> None:
+        importlib.import_module(request.job.python.library)
 
-    def _time(self, message: Message, emit: Emit) -> None:
-        job = job_from(message["job"])
-        batch = [np.array(each) for each in _slices(_map_inputs(job), job.start, job.stop)]
-        time_variant(job, batch, TimingPlan(**message["plan"]), emit)
+    def _time(self, request: Time, emit: Emit) -> None:
+        job = request.job
+        batch = [np.array(values) for values in _slices(_map_inputs(job), job.start, job.stop)]
+        time_variant(job, batch, request.plan, emit)
 
-    def _list_taps(self, message: Message, emit: Emit) -> None:
-        job = job_from(message["job"])
-        listed = resolve_name(str(job.python.list_taps))(job)
-        emit({"type": "taps", "taps": [asdict(tap) for tap in listed]})
+    def _list_taps(self, request: ListTaps, emit: Emit) -> None:
+        emit(TapList(tuple(resolve_name(str(request.job.python.list_taps))(request.job))))
 
-    def _tap(self, message: Message, emit: Emit) -> None:
-        session = message["session"]
-        if session not in self._tapped:
-            job = job_from(message["job"])
-            self._tapped[session] = (job, _map_inputs(job), resolve_name(job.python.tap)(job, message["taps"]))
-        job, inputs, tapped = self._tapped[session]
-        start, stop = int(message["start"]), int(message["stop"])
-        outputs, taps = tapped.call(_slices(inputs, start, stop))
-        names = [*(f"output:{each.name}" for each in job.outputs), *message["taps"]]
-        parts = list(zip(names, [*outputs, *taps], strict=True))
-        emit({"type": "tapped", "tensors": write_answer(Path(message["file"]), parts, start, stop)})
+    def _tap(self, request: Tap, emit: Emit) -> None:
+        job, start, stop = request.job, request.start, request.stop
+        if job.taps is None:
+            raise ValueError("what is read inside a variant is named by the job's taps")
+        if job.taps.file not in self._tapped:
+            self._tapped[job.taps.file] = (_map_inputs(job), resolve_name(job.python.tap)(job, job.taps.names))
+        inputs, execution = self._tapped[job.taps.file]
+        began = time.perf_counter()
+        outputs, taps = execution.call(_slices(inputs, start, stop))
+        seconds = time.perf_counter() - began
+        with Scratch(Path(job.taps.file), stop - start) as scratch:
+            said = scratch.write(zip((output.name for output in job.outputs), outputs, strict=True))
+            tensors = scratch.write(zip(job.taps.names, taps, strict=True))
+        emit(Tapped(start, stop, tensors, said, tuple(scratch.failed), seconds))
 
 
 def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit: Emit) -> None:
@@ -127,7 +118,7 @@ def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit:
                     f"{(stop - start, *file.shape)}"
                 )
             target[start:stop] = result
-        emit({"type": "progress", "done": stop, "seconds": seconds, "batch": stop - start})
+        emit(Progress(stop, stop - start, seconds))
 
 
 def _map(file: TensorFile, n: int, mode: Any) -> Array:

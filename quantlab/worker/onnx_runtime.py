@@ -16,7 +16,7 @@ from quantlab.errors import TrialError
 from quantlab.models import open_onnx_session
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import Tapped
+from quantlab.worker.tapping import TappedExecution, tapped_positions
 
 __all__ = ["load", "tap"]
 
@@ -54,13 +54,13 @@ def _together(rows: Sequence[Array]) -> Array:
     return np.concatenate(rows) if rows[0].shape[:1] == (1,) else np.empty((), rows[0].dtype)
 
 
-def tap(job: Job, taps: Sequence[str]) -> Tapped:
+def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A tapped copy of the file (see `quantlab.formats.onnx.tapped`): its outputs beyond the model's own."""
     session = open_onnx_session(Path(job.artifact), TrialError)
     outputs = [each.name for each in session.get_outputs()]
     extra = tuple(
         TensorFile(name, "", 0, (), "float32", outputs[position], position)
-        for name, position in zip(taps, job.options["positions"], strict=True)
+        for name, position in zip(taps, tapped_positions(job), strict=True)
     )
     execution = load(replace(job, outputs=(*job.outputs, *extra)))
 
@@ -68,7 +68,7 @@ def tap(job: Job, taps: Sequence[str]) -> Tapped:
         values = execution.call(batches)
         return values[: len(job.outputs)], values[len(job.outputs) :]
 
-    return Tapped(call)
+    return TappedExecution(call)
 
 
 def _listed(names: Any) -> str:

@@ -1,43 +1,69 @@
 """Reading the tensors inside a variant: what a tapped artifact is in the Python worker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.processes import Message
+from quantlab.runtimes.exchange import Job
+from quantlab.types.messages import Block, Unread
 
-__all__ = ["Tapped", "write_answer"]
+__all__ = ["Scratch", "TappedExecution", "tapped_positions"]
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Tapped:
+class TappedExecution:
     """A loaded artifact whose inner tensors can be read."""
 
     call: Callable[[Sequence[Array]], tuple[list[Array], list[Array]]]
     """From one batch of each input to the outputs in the job's order, and the taps in the request's."""
 
 
-def write_answer(file: Path, parts: Sequence[tuple[str, Array]], start: int, stop: int) -> list[Message]:
-    """Write tensors one behind the other as float32, and say where each begins; `shape` is of one sample.
+def tapped_positions(job: Job) -> tuple[int, ...]:
+    """Where the taps of a tapped copy are among its outputs, in their order.
 
-    A tensor whose first dimension is not the batch is listed with `reason` instead.
+    Raises:
+        ValueError: If the job does not tell.
     """
-    said: list[Message] = []
-    with file.open("r+b" if file.exists() else "w+b") as stream:
-        for name, value in parts:
-            if value.dtype == object:
-                said.append({"name": name, "reason": "its shape changes from sample to sample"})
-                continue
-            if value.ndim == 0 or len(value) != stop - start:
-                said.append({"name": name, "reason": f"its shape {value.shape} does not begin with the batch"})
-                continue
-            offset = stream.tell()
-            stream.write(np.ascontiguousarray(value, dtype=np.float32).reshape(-1).view(np.uint8).data)
-            said.append({"name": name, "offset": offset, "shape": list(value.shape[1:])})
-    return said
+    if job.taps is None or job.taps.positions is None:
+        raise ValueError("a tapped copy is read by a job that tells where its taps are")
+    return job.taps.positions
+
+
+class Scratch:
+    """The file that a session's tensors of a batch are written into, one behind the other, as float32.
+
+    A tensor whose first dimension is not the batch is listed in `failed` instead.
+    """
+
+    def __init__(self, file: Path, samples: int) -> None:
+        self._stream = file.open("r+b" if file.exists() else "w+b")
+        self._samples = samples
+        self.failed: list[Unread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stream.close()
+
+    def write(self, tensors: Iterable[tuple[str, Array]]) -> tuple[Block, ...]:
+        """Write tensors by their names, and say where each lies."""
+        return tuple(block for name, value in tensors if (block := self._written(name, value)))
+
+    def _written(self, name: str, value: Array) -> Block | None:
+        if value.dtype == object:
+            self.failed.append(Unread(name, "its shape changes from sample to sample"))
+            return None
+        if value.ndim == 0 or len(value) != self._samples:
+            self.failed.append(Unread(name, f"its shape {value.shape} does not begin with the batch"))
+            return None
+        offset = self._stream.tell()
+        self._stream.write(np.ascontiguousarray(value, dtype=np.float32).reshape(-1).view(np.uint8).data)
+        return Block(name, offset, value.shape[1:])

@@ -17,7 +17,7 @@ from quantlab.formats.tfjs_manifest import decode, stored_weights
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import Tapped
+from quantlab.worker.tapping import TappedExecution
 
 __all__ = ["list_taps", "load", "tap"]
 
@@ -141,7 +141,7 @@ def _spec(name: str, layer: Any, outputs: Any) -> TapSpec:
     return TapSpec(name, tuple(outputs.shape), dtype, kind, reason=reason)
 
 
-def tap(job: Job, taps: Sequence[str]) -> Tapped:
+def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A layers-model whose layers' outputs are read beside its own."""
     model = _rebuilt(Path(job.artifact))
     outputs = [_at(model.outputs, each.position, "output") for each in job.outputs]
@@ -152,4 +152,4 @@ def tap(job: Job, taps: Sequence[str]) -> Tapped:
         values = call(batches)
         return values[: len(outputs)], values[len(outputs) :]
 
-    return Tapped(split)
+    return TappedExecution(split)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from quantlab.processes import Emit
 from quantlab.runtimes.exchange import Job, TimingPlan
+from quantlab.types.messages import Progress, Ready, Timed
+from quantlab.worker.emit import Emit
 
 __all__ = ["MemoryCount", "peak_memory", "time_variant"]
 
@@ -32,21 +33,20 @@ def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit)
     began = time.perf_counter()
     execution = load(job)
     load_ms = 1000 * (time.perf_counter() - began)
-    emit({"type": "ready", "ran_on": "python", "environment": execution.environment})
+    emit(Ready("python", execution.environment))
     clock = _alive(lambda: _seconds(execution.call, batch), emit, job.batch_size)
     first = next(clock)
     runs = list(_steady(clock, plan))
     peak_bytes = memory.peak_bytes()
     emit(
-        {
-            "type": "timed",
-            "load_ms": load_ms,
-            "first_run_ms": 1000 * first,
-            "runs_ms": [1000 * seconds for seconds in runs],
-            "idle_memory_bytes": memory.idle_bytes,
-            "peak_memory_bytes": peak_bytes,
-            "memory_reason": memory.reason,
-        }
+        Timed(
+            load_ms=load_ms,
+            first_run_ms=1000 * first,
+            runs_ms=tuple(1000 * seconds for seconds in runs),
+            idle_memory_bytes=memory.idle_bytes,
+            peak_memory_bytes=peak_bytes,
+            memory_reason=memory.reason,
+        )
     )
 
 
@@ -63,7 +63,7 @@ def _alive(run: Callable[[], float], emit: Emit, batch: int) -> Iterator[float]:
         seconds = run()
         if time.monotonic() - said > _HEARTBEAT_SECONDS:
             said = time.monotonic()
-            emit({"type": "progress", "done": done, "seconds": seconds, "batch": batch})
+            emit(Progress(done, batch, seconds))
         yield seconds
 
 

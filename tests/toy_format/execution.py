@@ -7,7 +7,7 @@ import numpy as np
 
 from quantlab.runtimes import Job
 from quantlab.worker.execution import Execution
-from quantlab.worker.tapping import Tapped
+from quantlab.worker.tapping import TappedExecution
 from toy_format.files import kernel_of, read
 
 
@@ -23,9 +23,9 @@ def load(job: Job) -> Execution:
     return Execution(lambda batches: [answer(job, batches[0])["y"]], {"kernels": "NumPy"})
 
 
-def tap(job: Job, taps: Sequence[str]) -> Tapped:
+def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     def call(batches: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         computed = answer(job, batches[0])
         return [computed["y"]], [computed[name] for name in taps]
 
-    return Tapped(call)
+    return TappedExecution(call)

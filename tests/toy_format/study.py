@@ -10,8 +10,12 @@ import numpy as np
 
 import toy_format
 from quantlab.formats import FORMATS
+from quantlab.processes import ChildPool, Document, tagged
 from quantlab.registries import Registries
 from quantlab.runtimes import RUNTIMES, Job, Runtime
+from quantlab.runtimes import Host as RuntimeHost
+from quantlab.runtimes.requests import Request, Run, Time, request_from
+from quantlab.types.messages import Done, Message, Progress, Ready, Timed
 from quantlab_converters import CONVERTERS
 from toy_format.execution import answer
 
@@ -67,7 +71,7 @@ class Host:
     """How often each artifact was run from each sample on."""
     batches: int = 0
 
-    def runtime(self, **more: Any) -> Runtime:
+    def runtime(self, *, start: Callable[[Job, ChildPool], Any] | None = None, **more: Any) -> Runtime:
         """As a registry has it."""
         return Runtime(
             **{
@@ -75,17 +79,23 @@ class Host:
                 "description": "a toy",
                 "runs": lambda format_: format_.name == "toy",
                 "environment": lambda _: {"toys": "1"},
-                "run": self.run,
-                "time": self.time,
-                "start": None,
+                "host": RuntimeHost(lambda _: self.name, start or (lambda *_: Child(self)), lasting=False),
                 **more,
             }
         )
 
-    def run(self, job: Job, _: Any) -> Iterator[dict[str, Any]]:
-        """As a child does, batch by batch."""
+    def answer(self, request: Request) -> Iterator[Message]:
+        """As a child does."""
+        if isinstance(request, Run):
+            yield Ready(self.name, {})
+            yield from self._run(request.job)
+        if isinstance(request, Time):
+            yield Ready(self.name, {})
+            yield Timed(1.0, 2.0, (0.5,) * 5, None, None, "a toy has none")
+        yield Done()
+
+    def _run(self, job: Job) -> Iterator[Message]:
         self.starts[Path(job.artifact).parts[-4], job.start] += 1
-        yield {"type": "ready", "ran_on": self.name, "environment": {}}
         (given,), (wanted,) = job.inputs, job.outputs
         x = np.memmap(given.file, given.dtype, "r", given.offset, (job.stop, *given.shape))
         y = np.memmap(wanted.file, wanted.dtype, "r+", wanted.offset, (job.stop, *wanted.shape))
@@ -94,23 +104,38 @@ class Host:
             stop = min(start + job.batch_size, job.stop)
             y[start:stop] = self.after(answer(job, x[start:stop])["y"])
             self.batches += 1
-            yield {"type": "progress", "done": stop, "batch": stop - start, "seconds": 0.001}
-        yield {"type": "done"}
+            yield Progress(stop, stop - start, 0.001)
 
-    def time(self, *_: Any) -> Iterator[dict[str, Any]]:
-        """Always the same."""
-        yield {"type": "waiting"}
-        yield {"type": "ready", "ran_on": self.name, "environment": {}}
-        yield {
-            "type": "timed",
-            "load_ms": 1.0,
-            "first_run_ms": 2.0,
-            "runs_ms": [0.5] * 5,
-            "idle_memory_bytes": None,
-            "peak_memory_bytes": None,
-            "memory_reason": "a toy has none",
-        }
-        yield {"type": "done"}
+
+@dataclass(slots=True)
+class Child:
+    """What stands for a process of a host: it speaks as one does, and nothing has started."""
+
+    host: Host
+    requests: list[Request] = field(default_factory=list)
+    alive: bool = True
+    pid: None = None
+
+    def send(self, document: Document) -> None:
+        """Take a request as a process reads it."""
+        self.requests.append(request_from(document))
+
+    def messages(self, _: float) -> Iterator[Document]:
+        """What it says, as a process writes it."""
+        return (tagged(message) for message in self.host.answer(self.requests.pop(0)))
+
+    def close(self) -> None:
+        """Be gone."""
+        self.alive = False
+
+    def end_of_request(self) -> None:
+        """Log nothing."""
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def with_hosts(*runtimes: Runtime) -> Registries:

@@ -17,6 +17,7 @@ from quantlab.formats.onnx.file import FLOATS, dtype_name, external_files, graph
 from quantlab.formats.onnx.ops import ops_of
 from quantlab.formats.onnx.weights import constants, size_bytes, weights_of
 from quantlab.types import OpRow, Port, StoredWeight
+from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 __all__ = ["inspect", "list_ops", "list_weights", "options", "recognizes"]
 
@@ -70,14 +71,15 @@ def recognizes(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".onnx"
 
 
-def options(path: Path) -> dict[str, Any]:
-    """Where the files of its larger tensors lie, whose names in the model are relative to its folder."""
-    external = [
-        {"path": file.relative_to(path.parent).as_posix(), "file": str(file.absolute())}
-        for file in external_files(path)
-        if file != path
-    ]
-    return {"external_data": external}
+def options(path: Path) -> ExecutorOptions:
+    """The files of weights beside the model."""
+    return ExecutorOptions(
+        external_data=tuple(
+            ExternalFile(path=file.relative_to(path.parent).as_posix(), file=str(file.absolute()))
+            for file in external_files(path)
+            if file != path
+        )
+    )
 
 
 def list_weights(path: Path) -> Iterator[StoredWeight]:

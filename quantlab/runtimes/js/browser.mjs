@@ -16,6 +16,8 @@ import { timeVariant } from './time.mjs';
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
+/** @typedef {import('./run.mjs').Request} Request */
+/** @typedef {import('./run.mjs').TapRequest} TapRequest */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
 /** @typedef {import('./tflite.mjs').LiteRt} LiteRt */
 /** @typedef {import('./time.mjs').Hosted} Hosted */
@@ -77,8 +79,12 @@ async function readTensor(file, position, target) {
   target.set(bytes);
 }
 
-/** What the parent asks, until it asks no more. */
-async function* requests() {
+/**
+ * What the parent asks of the page's one variant, until it asks no more.
+ * @param {TapRequest} first
+ */
+async function* requests(first) {
+  yield first;
   for (;;) {
     const answer = await fetch('request');
     if (answer.status !== 200) return;
@@ -180,10 +186,15 @@ function failUncaught() {
 async function main() {
   logToParent();
   failUncaught();
-  const job = await (await fetch('job')).json();
-  if (job.taps) await answerRequests(job, EXECUTORS, { ...PLATFORM, requests });
-  else if (job.time) await timeVariant(job, EXECUTORS, { ...PLATFORM, prepare: PREPARE[job.format], peakMemory });
-  else await run(job, EXECUTORS, PLATFORM);
+  const asked = /** @type {Request} */ (await (await fetch('job')).json());
+  const { job } = asked;
+  if (asked.request === 'tap') {
+    await answerRequests(job, EXECUTORS, { ...PLATFORM, requests: () => requests(asked) });
+  } else if (asked.request === 'time') {
+    await timeVariant(asked, EXECUTORS, { ...PLATFORM, prepare: PREPARE[job.format], peakMemory });
+  } else {
+    await run(job, EXECUTORS, PLATFORM);
+  }
   await said;
 }
 

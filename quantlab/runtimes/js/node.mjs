@@ -1,14 +1,9 @@
 /**
- * The entry for Node.js: `node node.cjs JOB.json` runs one job and exits with 0 whether it was done or failed.
+ * The entry for Node.js: `node node.cjs` answers one request after the other, each a JSON object a line on standard
+ * input, until that ends. Their jobs are of one backend, and of the formats that it runs.
  *
- * `node node.cjs --serve` runs jobs one after the other: each is a JSON object a line on standard input, until that
- * ends. They are of one backend, and of the formats that it runs. A job that names samples in `read` asks for the
- * tensors inside its variant, which stays open; one with a plan for timing in `time` is timed. A job with
- * `wait` is answered with `done` alone: what its format needs is loaded, and nothing else has happened.
- *
- * A job with taps is answered request by request: a JSON object a line on standard input, until that ends.
- * Standard output carries the protocol of `quantlab/runtimes/exchange.py` and nothing else. A job of
- * `{"describe": true}` prints one `ready` with the versions and loads none of the libraries.
+ * Standard output carries the answers and nothing else. `quantlab/runtimes/requests.py` tells what is asked, and
+ * `quantlab/types/messages.py` what is said.
  */
 
 import { on } from 'node:events';
@@ -22,7 +17,7 @@ import vm from 'node:vm';
 import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { JobError, run } from './run.mjs';
-import { answerForMany, answerRequests } from './taps.mjs';
+import { answerForMany } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openLayersModel } from './tfjs-layers.mjs';
@@ -33,7 +28,7 @@ import { timeVariant } from './time.mjs';
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Message} Message */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
-/** @typedef {import('./taps.mjs').AskedPlatform} AskedPlatform */
+/** @typedef {import('./run.mjs').Request} Request */
 /** @typedef {import('./time.mjs').Hosted} Hosted */
 /** @typedef {import('./time.mjs').PeakMemory} PeakMemory */
 
@@ -278,7 +273,7 @@ function exposeCollector() {
 
 /**
  * What the parent asks on standard input, from now on. Its end is the end of our work where we wait for the next line.
- * @returns {AskedPlatform['requests']}
+ * @returns {() => AsyncGenerator<Request>}
  */
 function listen() {
   const collectGarbage = exposeCollector();
@@ -296,7 +291,7 @@ function listen() {
         collectGarbage({ type: 'minor' });
       }
     } finally {
-      // Without this, we would wait for the parent after a failure. A file, as in tests by hand, has none.
+      // A file, as in tests by hand, has none.
       standardInput.unref?.();
     }
   };
@@ -316,33 +311,17 @@ async function load(job) {
   emit({ type: 'done' });
 }
 
-/** Run jobs in this process, one after the other, until the parent sends no more. */
+/** Answer requests in this process, one after the other, until the parent sends no more. */
 async function serve() {
   keepStandardOutputClean();
   endWithParent();
-  const answer = answerForMany(EXECUTORS, nodePlatform);
-  for await (const given of listen()()) {
-    const job = /** @type {Job & { wait?: true }} */ (given);
-    if (job.wait) await load(job);
-    else if (job.time) await timeVariant({ ...job, time: job.time }, EXECUTORS, timingPlatform(job));
-    else if (job.read && job.taps) await answer({ ...job, taps: job.taps });
-    else await run(job, EXECUTORS, nodePlatform());
+  const tap = answerForMany(EXECUTORS, nodePlatform);
+  for await (const asked of listen()()) {
+    if (asked.request === 'wait') await load(asked.job);
+    else if (asked.request === 'time') await timeVariant(asked, EXECUTORS, timingPlatform(asked.job));
+    else if (asked.request === 'tap') await tap(asked);
+    else await run(asked.job, EXECUTORS, nodePlatform());
   }
 }
 
-/** @param {string} file */
-async function work(file) {
-  const job = JSON.parse(fs.readFileSync(file, 'utf8'));
-  if (job.describe) {
-    emit({ type: 'ready', ran_on: 'node', environment: VERSIONS });
-    return;
-  }
-  keepStandardOutputClean();
-  endWithParent();
-  if (job.taps) await answerRequests(job, EXECUTORS, { ...nodePlatform(), requests: listen() });
-  else await run(job, EXECUTORS, nodePlatform());
-}
-
-const [argument] = process.argv.slice(2);
-if (argument === '--serve') serve();
-else work(argument);
+serve();

@@ -28,59 +28,47 @@ function writeFiles(folder, files) {
   }
 }
 
-/** A folder with files in it, and the bundle run there on a job whose files are relative to it. */
-function runBundle(files, document, context) {
-  const folder = newFolder(context);
-  writeFiles(folder, { ...files, 'job.json': JSON.stringify(document) });
-  const { status, stdout } = spawnSync(process.execPath, [BUNDLE, 'job.json'], { cwd: folder, encoding: 'utf8' });
-  const messages = stdout.trim().split('\n').map((line) => JSON.parse(line));
-  return { status, messages, read: (name) => new Uint8Array(fs.readFileSync(path.join(folder, name))) };
-}
-
-/** The bundle kept for jobs, each run in the same folder on its files; `done` tells what the process holds. */
-function serveBundle(context) {
+/** The bundle in a folder of its own, and requests to it about jobs whose files are relative to that. */
+function startBundle(context, ...flags) {
   const cwd = newFolder(context);
-  const command = ['--require', fixture('count.cjs'), BUNDLE, '--serve'];
-  const child = spawn(process.execPath, command, { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, [...flags, BUNDLE], { cwd, stdio: ['pipe', 'pipe', 'ignore'] });
+  const exited = once(child, 'exit');
   context.after(() => child.kill('SIGKILL'));
   const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const runJob = async (files, document) => {
+  const runJob = async (files, asked, rest = { request: 'run' }) => {
     writeFiles(cwd, files);
-    child.stdin.write(`${JSON.stringify(document)}\n`);
+    child.stdin.write(`${JSON.stringify({ ...rest, job: asked })}\n`);
     const messages = [];
     do {
       messages.push(JSON.parse((await lines.next()).value));
     } while (!['done', 'failed'].includes(messages.at(-1).type));
     return { messages, read: (name) => new Uint8Array(fs.readFileSync(path.join(cwd, name))) };
   };
-  return { child, runJob };
+  return { child, exited, runJob };
 }
+
+/** The bundle run on one job. */
+async function runBundle(files, asked, context) {
+  const { child, exited, runJob } = startBundle(context);
+  const ran = await runJob(files, asked);
+  child.stdin.end();
+  const [status] = await exited;
+  return { status, ...ran };
+}
+
+/** The bundle kept for jobs; `done` tells what the process holds. */
+const serveBundle = (context) => startBundle(context, '--require', fixture('count.cjs'));
 
 const kinds = ({ messages }) => messages.map(({ type }) => type);
 
-test('describes itself', options, (context) => {
-  const { status, messages } = runBundle({}, { describe: true }, context);
-  assert.equal(status, 0);
-  assert.deepEqual(messages, [{
-    type: 'ready',
-    ran_on: 'node',
-    environment: {
-      node: process.versions.node,
-      tfjs: manifest.dependencies['@tensorflow/tfjs-core'],
-      litert: manifest.dependencies['@litertjs/core'],
-      'onnxruntime-web': manifest.dependencies['onnxruntime-web'],
-    },
-  }]);
-});
-
-test('runs a graph-model, and standard output holds messages only', options, (context) => {
+test('runs a graph-model, and standard output holds messages only', options, async (context) => {
   const files = {
     ...graphModel([placeholder('x', 'float32', [2]), node('y', 'Neg', ['x'])]),
     'x.npy': npy(Float32Array.of(1, 2, 3, 4)), 'y.npy': npy(new Float32Array(4)),
   };
   const ports = { inputs: [tensor('x', 'float32', [2])], outputs: [tensor('y', 'float32', [2])] };
   for (const backend of ['wasm', 'cpu']) {
-    const ran = runBundle(files, job({ ...ports, backend, stop: 2 }), context);
+    const ran = await runBundle(files, job({ ...ports, backend, stop: 2 }), context);
     assert.equal(ran.status, 0);
     assert.deepEqual(kinds(ran), ['ready', 'progress', 'done']);
     assert.equal(ran.messages[0].ran_on, `node-${backend}`);
@@ -104,8 +92,8 @@ const TFLITE_PORTS = {
   outputs: [tensor('yak', 'float32', [3], 1), tensor('ant', 'int64', [3], 0), tensor('mid', 'float32', [3], 2)],
 };
 
-test('runs a .tflite file, whose ports are found by their place', options, (context) => {
-  const ran = runBundle({ ...SAMPLES, ...OUTPUTS }, job(TFLITE_PORTS), context);
+test('runs a .tflite file, whose ports are found by their place', options, async (context) => {
+  const ran = await runBundle({ ...SAMPLES, ...OUTPUTS }, job(TFLITE_PORTS), context);
   assert.equal(ran.status, 0);
   assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'done']);
   assert.deepEqual(ran.messages.slice(1, 3).map(({ done, batch }) => [done, batch]), [[2, 2], [3, 1]]);
@@ -123,8 +111,8 @@ const ONNX_PORTS = {
   outputs: ['yak', 'ant', 'mid'].map((name) => tensor(name, name === 'ant' ? 'int64' : 'float32', [3], 0, name)),
 };
 
-test('runs an .onnx file, whose ports are found by their names', options, (context) => {
-  const ran = runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job(ONNX_PORTS), context);
+test('runs an .onnx file, whose ports are found by their names', options, async (context) => {
+  const ran = await runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job(ONNX_PORTS), context);
   assert.equal(ran.status, 0);
   assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'done']);
   assert.equal(ran.messages[0].ran_on, 'node-wasm');
@@ -155,7 +143,7 @@ const KEPT_JOBS = [
 ];
 
 test('a process that is kept gives what processes of their own give, in any order', options, async (context) => {
-  const alone = KEPT_JOBS.map(({ files, fields }) => runBundle(files, job(fields), context));
+  const alone = await Promise.all(KEPT_JOBS.map(({ files, fields }) => runBundle(files, job(fields), context)));
   for (const order of [[0, 1, 2, 3, 0], [2, 3, 1, 0, 2]]) {
     const { runJob } = serveBundle(context);
     for (const i of order) {
@@ -197,8 +185,8 @@ for (const [backend, reason] of [
   ['cpu', "ONNX files do not run on the backend 'cpu'; they do on native and wasm"],
   ['native', "onnxruntime-node is not installed; 'npm install onnxruntime-node' does it"],
 ]) {
-  test(`an .onnx file does not run on ${backend} by itself`, options, (context) => {
-    const ran = runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job({ ...ONNX_PORTS, backend }), context);
+  test(`an .onnx file does not run on ${backend} by itself`, options, async (context) => {
+    const ran = await runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job({ ...ONNX_PORTS, backend }), context);
     assert.deepEqual(ran.messages, [{ type: 'failed', reason }]);
   });
 }
@@ -229,8 +217,8 @@ test('times a graph-model on each backend, and a .tflite and an .onnx file, and 
     [ONNX_SAMPLES, { ...ONNX_PORTS, batch_size: 1 }],
   ]) {
     const { runJob } = serveBundle(context);
-    assert.deepEqual(kinds(await runJob(files, job({ ...fields, wait: true }))), ['done']);
-    const ran = await runJob({}, job({ ...fields, time: TIME }));
+    assert.deepEqual(kinds(await runJob(files, job(fields), { request: 'wait' })), ['done']);
+    const ran = await runJob({}, job(fields), { request: 'time', plan: TIME });
     assert.deepEqual(kinds(ran), ['ready', 'timed', 'done']);
     const { load_ms, first_run_ms, runs_ms, idle_memory_bytes, peak_memory_bytes, memory_reason } = ran.messages[1];
     assert.ok([load_ms, first_run_ms, ...runs_ms].every((time) => time > 0 && time < 60_000));
@@ -300,15 +288,15 @@ for (const { name, files, fields, reason } of [
     reason: "the samples in 'zebra.npy' end before byte 152; open the calibration set again",
   },
 ]) {
-  test(`fails on ${name}, and exits with 0`, options, (context) => {
-    const ran = runBundle({ ...SAMPLES, ...OUTPUTS, ...files }, job({ ...TFLITE_PORTS, ...fields }), context);
+  test(`fails on ${name}, and exits with 0`, options, async (context) => {
+    const ran = await runBundle({ ...SAMPLES, ...OUTPUTS, ...files }, job({ ...TFLITE_PORTS, ...fields }), context);
     assert.equal(ran.status, 0);
     assert.deepEqual(ran.messages.at(-1), { type: 'failed', reason });
   });
 }
 
-test('a job that cannot be read is a crash', options, () => {
-  const { status, stdout } = spawnSync(process.execPath, [BUNDLE, 'no-such-job.json'], { encoding: 'utf8' });
+test('a request that cannot be read is a crash', options, () => {
+  const { status, stdout } = spawnSync(process.execPath, [BUNDLE], { encoding: 'utf8', input: '{"request": "run\n' });
   assert.notEqual(status, 0);
   assert.equal(stdout, '');
 });

@@ -3,7 +3,8 @@
  *
  * There is no platform and no library in here, so that Node.js and the browser share it: an entry (`node.mjs`)
  * hands in the executors, one a format, and a platform that reads, writes and tells the time. What crosses to
- * Python is described in `quantlab/runtimes/exchange.py`; the typedefs below are its dataclasses.
+ * Python is described in `quantlab/runtimes/exchange.py`, `requests.py` and `quantlab/types/messages.py`; the typedefs
+ * of `Job`, `Request` and `Message` are these dataclasses, and a test in Python holds them to it.
  */
 
 /**
@@ -28,10 +29,15 @@
  * @property {number} stop one past the last
  * @property {TensorFile[]} inputs
  * @property {TensorFile[]} outputs
- * @property {Record<string, unknown>} options
- * @property {TapList | null} [taps] where there are some, the job is answered by `taps.mjs`
- * @property {{ start: number, stop: number }} [read] the samples whose taps are asked for, in a process for many
- * @property {TimingPlan | null} [time] where there is one, the job is timed by `time.mjs`
+ * @property {ExecutorOptions} options
+ * @property {TapList | null} [taps] what is read inside it; none where it is only run or timed
+ */
+
+/**
+ * What only some executors need; there is more for those in Python.
+ * @typedef {object} ExecutorOptions
+ * @property {{ path: string, file: string }[]} [external_data] for ONNX: the files of weights beside the model, as the
+ *   model calls each, and where it lies
  */
 
 /**
@@ -39,8 +45,14 @@
  * @typedef {object} TapList
  * @property {string} file where their values go, over and over
  * @property {string[]} names of nodes (tfjs), or as they are to be called (tflite, onnx)
- * @property {number[]} [positions] for tflite and onnx, the place of each among the file's outputs
+ * @property {number[] | null} [positions] for tflite and onnx, the place of each among the file's outputs
  */
+
+/** @typedef {{ request: 'run', job: Job }} RunRequest */
+/** @typedef {{ request: 'wait', job: Job }} WaitRequest what the job's format needs is loaded, and nothing else */
+/** @typedef {{ request: 'time', job: Job, plan: TimingPlan }} TimeRequest */
+/** @typedef {{ request: 'tap', job: Job, start: number, stop: number }} TapRequest the job has taps */
+/** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest} Request */
 
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
 /** @typedef {import('./time.mjs').TimingPlan} TimingPlan */

@@ -1,9 +1,9 @@
 /**
  * Answers requests for the tensors inside a variant, and of its outputs from the same run.
  *
- * A request names samples, `{ "start": 0, "stop": 32 }`. Their tensors go into the job's scratch file, each as one
- * block of all the samples in order, and the answer tells where each block begins. The next request uses the file
- * again: the parent reads before it asks. As in `run.mjs`, there is no platform and no library in here.
+ * A request names samples, from `start` to one past the last, `stop`. Their tensors go into the job's scratch file,
+ * each as one block of all the samples in order, and the answer tells where each block begins. The next request uses
+ * the file again: the parent reads before it asks. As in `run.mjs`, there is no platform and no library in here.
  */
 
 import {
@@ -12,6 +12,7 @@ import {
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').TapList} TapList */
+/** @typedef {import('./run.mjs').TapRequest} TapRequest */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Executor} Executor */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
@@ -48,8 +49,8 @@ import {
 /** @typedef {(request: unknown) => Promise<Tapped>} Answer */
 
 /**
- * Answer a job's requests until there are no more: the last message is `done` or `failed`.
- * @param {Job & { taps: TapList }} job
+ * Answer requests for one variant until there are no more: the last message is `done` or `failed`.
+ * @param {Job} job
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {AskedPlatform} platform
  */
@@ -63,21 +64,23 @@ export function answerRequests(job, executors, platform) {
 /**
  * Answer single requests for many variants, each of which is opened by the first request for it and stays open.
  *
- * A request is the variant's job, and in `read` the samples; its scratch file tells which variant it is. After
- * `failed` the parent ends the process: what it left behind is not tidied up here.
+ * The scratch file of a request's job tells which variant it is. After `failed` the parent ends the process: what it
+ * left behind is not tidied up here.
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {() => Platform} newPlatform
- * @returns {(job: Job & { taps: TapList }) => Promise<void>}
+ * @returns {(request: Pick<TapRequest, 'job' | 'start' | 'stop'>) => Promise<void>}
  */
 export function answerForMany(executors, newPlatform) {
   /** @type {Map<string, Answer>} */
   const open = new Map();
-  return async (job) => {
+  return async (request) => {
+    const { job } = request;
     const platform = newPlatform();
     try {
-      const answer = open.get(job.taps.file) ?? answerer(job, await openExecutor(job, executors, platform), platform);
-      open.set(job.taps.file, answer);
-      platform.emit(await answer(job.read));
+      const { file } = tapsOf(job);
+      const answer = open.get(file) ?? answerer(job, await openExecutor(job, executors, platform), platform);
+      open.set(file, answer);
+      platform.emit(await answer(request));
       platform.emit({ type: 'done' });
     } catch (error) {
       platform.emit(failure(error, job));
@@ -85,13 +88,20 @@ export function answerForMany(executors, newPlatform) {
   };
 }
 
-/** @type {(job: Job & { taps: TapList }, executor: Executor, platform: Platform) => Answer} */
+/** @type {(job: Job) => TapList} */
+function tapsOf({ taps }) {
+  if (taps) return taps;
+  throw new JobError('a job that is read inside names its taps, and this one has none');
+}
+
+/** @type {(job: Job, executor: Executor, platform: Platform) => Answer} */
 function answerer(job, executor, platform) {
+  const { file } = tapsOf(job);
   const buffers = inputBuffers(job);
   return (request) => {
     const range = rangeOf(request, job);
     const batches = tapBatches(range, job, executor, platform, buffers);
-    return writeBatches(batches, range, job, (at, bytes) => platform.writeScratch(job.taps.file, at, bytes));
+    return writeBatches(batches, range, job, (at, bytes) => platform.writeScratch(file, at, bytes));
   };
 }
 

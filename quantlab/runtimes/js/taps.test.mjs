@@ -290,26 +290,33 @@ const HERE = import.meta.dirname;
 const BUNDLE = path.join(HERE, 'dist', 'node.cjs');
 const options = { skip: !fs.existsSync(BUNDLE) && 'there is no dist/node.cjs; make it with: node bundle.mjs' };
 
-/**
- * The bundle at work on a job in a folder of its own, or on many: `ask` sends a line and waits for the answer to it.
- */
-function startBundle(files, document, context) {
+/** The bundle in a folder with files: `ask` sends a request for samples of a job, and waits for what it is answered. */
+function startBundle(files, context) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'quantlab-'));
   context.after(() => fs.rmSync(folder, { recursive: true }));
-  for (const [name, content] of Object.entries({ ...files, 'job.json': JSON.stringify(document) })) {
+  for (const [name, content] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), content);
   }
-  const command = [BUNDLE, document ? 'job.json' : '--serve'];
-  const child = spawn(process.execPath, command, { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, [BUNDLE], { cwd: folder, stdio: ['pipe', 'pipe', 'ignore'] });
   const exited = once(child, 'exit');
+  context.after(() => child.kill('SIGKILL'));
   const lines = readline.createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const receive = async () => JSON.parse((await lines.next()).value);
+  const send = (asked) => child.stdin.write(`${JSON.stringify(asked)}\n`);
+  const receive = async () => {
+    const messages = [];
+    do {
+      messages.push(JSON.parse((await lines.next()).value));
+    } while (!['done', 'failed'].includes(messages.at(-1).type));
+    return messages;
+  };
   return {
-    receive,
-    send: (asked) => child.stdin.write(`${JSON.stringify(asked)}\n`),
-    ask: (start, stop) => {
-      child.stdin.write(`${JSON.stringify({ start, stop })}\n`);
+    ask: (asked, start, stop) => {
+      send({ request: 'tap', job: asked, start, stop });
+      return receive();
+    },
+    run: (asked) => {
+      send({ request: 'run', job: asked });
       return receive();
     },
     read: (name) => new Uint8Array(fs.readFileSync(path.join(folder, name))),
@@ -317,40 +324,46 @@ function startBundle(files, document, context) {
       child.stdin.end();
       return (await exited)[0];
     },
-    vanish: (start, stop) => {
+    vanish: (asked) => {
       child.stdout.destroy();
-      child.stdin.end(`${JSON.stringify({ start, stop })}\n`);
+      child.stdin.end(`${JSON.stringify(asked)}\n`);
     },
     exited,
   };
 }
 
-const TAPPED_JOB = job({ ...PORTS, taps: { file: 'scratch.bin', names: ['doubled'] } });
+const kinds = (messages) => messages.map(({ type }) => type);
+
+const TAPPED_JOB = job({ ...PORTS, taps: { file: 'scratch.bin', names: ['doubled'], positions: null } });
 
 test('the bundle answers on standard input until that ends', options, async (context) => {
-  const bundle = startBundle(modelFiles(), TAPPED_JOB, context);
-  assert.equal((await bundle.receive()).type, 'ready');
-  for (const [start, expected] of [[0, [2, 4, 6, 8, 10, 12]], [2, [10, 12, 14, 16, 18, 20]]]) {
-    const answer = await bundle.ask(start, start + 3);
+  const bundle = startBundle(modelFiles(), context);
+  const asked = [
+    [0, [2, 4, 6, 8, 10, 12], ['ready', 'tapped', 'done']], [2, [10, 12, 14, 16, 18, 20], ['tapped', 'done']],
+  ];
+  for (const [start, expected, said] of asked) {
+    const messages = await bundle.ask(TAPPED_JOB, start, start + 3);
+    assert.deepEqual(kinds(messages), said);
+    const answer = messages.at(-2);
     assert.ok(answer.seconds > 0);
     assert.deepEqual(contentOf(answer, bundle.read('scratch.bin')).taps.doubled, expected);
   }
-  const code = bundle.end();
-  assert.deepEqual(await bundle.receive(), { type: 'done' });
-  assert.equal(await code, 0);
+  assert.equal(await bundle.end(), 0);
 });
 
-test('the bundle ends by itself after a failure', options, async (context) => {
-  const bundle = startBundle(modelFiles(), TAPPED_JOB, context);
-  await bundle.receive();
-  assert.equal((await bundle.ask(4, 9)).type, 'failed');
-  assert.deepEqual(await bundle.exited, [0, null]);
+test('a request that fails ends with the reason', options, async (context) => {
+  const bundle = startBundle(modelFiles(), context);
+  assert.deepEqual(kinds(await bundle.ask(TAPPED_JOB, 4, 9)), ['ready', 'failed']);
+  const { taps, ...untapped } = TAPPED_JOB;
+  assert.deepEqual(await bundle.ask(untapped, 0, 1), [{
+    type: 'failed', reason: 'a job that is read inside names its taps, and this one has none',
+  }]);
 });
 
 test('the bundle ends when its parent is gone in the middle of a request', options, async (context) => {
-  const bundle = startBundle(modelFiles(), TAPPED_JOB, context);
-  await bundle.receive();
-  bundle.vanish(0, 5);
+  const bundle = startBundle(modelFiles(), context);
+  await bundle.ask(TAPPED_JOB, 0, 1);
+  bundle.vanish({ request: 'tap', job: TAPPED_JOB, start: 0, stop: 5 });
   const [status] = await bundle.exited;
   assert.notEqual(status, 0);
 });
@@ -365,12 +378,13 @@ const STEP = Math.fround(2 / 255);
 test('outputs appended to a .tflite file are read by their place', options, async (context) => {
   const taps = { file: 'scratch.bin', names: ['mul', 'softmax', 'gone'], positions: [1, 2, 3] };
   const files = { 'zebra.npy': npy(ZEBRA), 'yak.npy': npy(new Float32Array(12)) };
-  const bundle = startBundle(files, job({ ...TFLITE, taps }), context);
-  assert.equal((await bundle.receive()).ran_on, 'node-wasm');
+  const bundle = startBundle(files, context);
   const inside = { shape: [4], dtype: 'float32', computed_in: 'float32', inexact: 0 };
   const answers = [];
   for (const [start, stop] of [[0, 3], [1, 2]]) {
-    const answer = await bundle.ask(start, stop);
+    const messages = await bundle.ask(job({ ...TFLITE, taps }), start, stop);
+    const answer = messages.at(-2);
+    if (messages.length === 3) assert.equal(messages[0].ran_on, 'node-wasm');
     answers.push(contentOf(answer, bundle.read('scratch.bin')));
     assert.deepEqual({ ...answer, seconds: 0 }, {
       type: 'tapped', start, stop,
@@ -383,14 +397,13 @@ test('outputs appended to a .tflite file are read by their place', options, asyn
       seconds: 0,
     });
   }
-  assert.equal(await bundle.end(), 0);
   const codes = answers[0].taps.mul.map((value) => Math.round(value / STEP));
   assert.deepEqual(codes, [128, 0, 254, 0, 0, 0, 64, 254, 254, 254, 254, 254]);
   assert.deepEqual(answers[1].taps.mul, answers[0].taps.mul.slice(4, 8));
 
-  const untapped = startBundle(files, job(TFLITE), context);
-  assert.deepEqual(await untapped.exited, [0, null]);
-  assert.deepEqual(answers[0].outputs.yak, elementsOf(untapped.read('yak.npy'), Float32Array));
+  assert.deepEqual(kinds(await bundle.run(job(TFLITE))).at(-1), 'done');
+  assert.deepEqual(answers[0].outputs.yak, elementsOf(bundle.read('yak.npy'), Float32Array));
+  assert.equal(await bundle.end(), 0);
 });
 
 test('a kept process reads inside several variants, each of which it opens once', options, async (context) => {
@@ -399,25 +412,19 @@ test('a kept process reads inside several variants, each of which it opens once'
   const tflite = job({ ...TFLITE, taps: { file: 'tflite.bin', names: ['mul'], positions: [1] } });
   const expected = new Map();
   for (const asked of [tfjs, tflite]) {
-    const alone = startBundle(files, asked, context);
-    await alone.receive();
-    const answer = await alone.ask(1, 3);
+    const alone = startBundle(files, context);
+    const answer = (await alone.ask(asked, 1, 3)).at(-2);
     expected.set(asked, contentOf(answer, alone.read(asked.taps.file)));
     await alone.end();
   }
-  const shared = startBundle(files, null, context);
-  const received = [];
+  const shared = startBundle(files, context);
   for (const [asked, others] of [[tfjs, ['ready']], [tflite, ['ready']], [tfjs, []], [tflite, []]]) {
-    shared.send({ ...asked, read: { start: 1, stop: 3 } });
-    for (const type of others) assert.equal((await shared.receive()).type, type);
-    const answer = await shared.receive();
-    assert.deepEqual(contentOf(answer, shared.read(asked.taps.file)), expected.get(asked));
-    assert.deepEqual(await shared.receive(), { type: 'done' });
+    const messages = await shared.ask(asked, 1, 3);
+    assert.deepEqual(kinds(messages), [...others, 'tapped', 'done']);
+    assert.deepEqual(contentOf(messages.at(-2), shared.read(asked.taps.file)), expected.get(asked));
   }
-  shared.send(job({ ...PORTS, stop: 5 }));
-  do received.push((await shared.receive()).type); while (received.at(-1) !== 'done');
-  assert.deepEqual(received, ['ready', 'progress', 'progress', 'progress', 'done']);
-  shared.send({ ...tfjs, read: { start: 4, stop: 9 } });
-  assert.equal((await shared.receive()).type, 'failed');
+  assert.deepEqual(kinds(await shared.run(job({ ...PORTS, stop: 5 }))),
+    ['ready', 'progress', 'progress', 'progress', 'done']);
+  assert.equal((await shared.ask(tfjs, 4, 9)).at(-1).type, 'failed');
   assert.equal(await shared.end(), 0);
 });

@@ -8,6 +8,7 @@
 import { inputBuffers, readInputs, withExecutor } from './run.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
+/** @typedef {import('./run.mjs').TimeRequest} TimeRequest */
 /** @typedef {import('./run.mjs').Platform} Platform */
 /** @typedef {import('./run.mjs').Executor} Executor */
 /** @typedef {import('./run.mjs').OpenExecutor} OpenExecutor */
@@ -33,6 +34,8 @@ import { inputBuffers, readInputs, withExecutor } from './run.mjs';
 
 /** @typedef {Platform & Hosted} TimingPlatform */
 
+/** @typedef {{ first_run_ms: number, runs_ms: number[] }} Runs */
+
 /**
  * @typedef {object} Timed
  * @property {'timed'} type
@@ -48,26 +51,26 @@ const HEARTBEAT_MS = 1000;
 
 /**
  * Time a job's variant: the last message is `done` or `failed`, and before `done` comes `timed`.
- * @param {Job & { time: TimingPlan }} job
+ * @param {Pick<TimeRequest, 'job' | 'plan'>} asked
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {TimingPlatform} platform
  */
-export function timeVariant(job, executors, platform) {
+export function timeVariant({ job, plan }, executors, platform) {
   let loadMs = 0;
   /** @type {PeakMemory} */
   let idle;
   /** @type {(open: OpenExecutor) => OpenExecutor} */
-  const timed = (open) => async (asked, host) => {
-    await platform.prepare(asked);
+  const timed = (open) => async (given, host) => {
+    await platform.prepare(given);
     idle = await platform.peakMemory();
     const began = platform.now();
-    const executor = await open(asked, host);
+    const executor = await open(given, host);
     loadMs = platform.now() - began;
     return executor;
   };
   const opening = Object.fromEntries(Object.entries(executors).map(([format, open]) => [format, timed(open)]));
   return withExecutor(job, opening, platform, async (_, executor) => {
-    const runs = await runPlan(job, executor, platform);
+    const runs = await runPlan(job, plan, executor, platform);
     const peak = await platform.peakMemory();
     platform.emit({
       type: 'timed',
@@ -80,20 +83,16 @@ export function timeVariant(job, executors, platform) {
   });
 }
 
-/**
- * @param {Job & { time: TimingPlan }} job
- * @param {Executor} executor
- * @param {Platform} platform
- */
-async function runPlan(job, executor, platform) {
+/** @type {(job: Job, plan: TimingPlan, executor: Executor, platform: Platform) => Promise<Runs>} */
+async function runPlan(job, plan, executor, platform) {
   const inputs = await readInputs(job, inputBuffers(job), job.start, job.batch_size, platform);
   const run = heard(async () => (await executor.predict(inputs, job.batch_size)).seconds, job, platform);
-  const { warm_up_seconds, most_runs } = job.time;
+  const { warm_up_seconds, most_runs } = plan;
   const first = await run();
   for (let warm = 0, done = 0; warm < warm_up_seconds && done < most_runs; done += 1) warm += await run();
   /** @type {number[]} */
   const runs = [];
-  for (let spent = 0; goesOn(job.time, runs.length, spent);) {
+  for (let spent = 0; goesOn(plan, runs.length, spent);) {
     const seconds = await run();
     spent += seconds;
     runs.push(seconds * 1000);

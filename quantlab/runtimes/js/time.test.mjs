@@ -40,8 +40,8 @@ async function timed({ first = 0.3, seconds, plan = {}, open = () => {}, memory 
     },
     peakMemory: memory,
   });
-  const fields = { inputs: [tensor('x', 'float32', [1])], batch_size: 1, stop: 1, time: { ...PLAN, ...plan } };
-  await timeVariant(job(fields), executors, platform);
+  const fields = { inputs: [tensor('x', 'float32', [1])], batch_size: 1, stop: 1 };
+  await timeVariant({ job: job(fields), plan: { ...PLAN, ...plan } }, executors, platform);
   return { messages: platform.messages, calls, seen };
 }
 

@@ -1,17 +1,17 @@
 """Opens variants for reading inside: which tensors each has, and the session that reads them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from quantlab.formats import FLOAT32_ARTIFACT, Format, PythonExecutor
-from quantlab.runtimes import Job, input_files
+from quantlab.formats import Format, PythonExecutor
+from quantlab.runtimes import Job, Runtime, Taps, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.python import REFERENCE
-from quantlab.runtimes.taps import Session, graph_taps, open_child, open_python
+from quantlab.runtimes.taps import Session, graph_taps, open_session
 from quantlab.study.context import Context
 from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
+from quantlab.types.executor_options import ExecutorOptions
 
 __all__ = ["SessionInputs", "TappedVariant", "list_variant_taps", "open_isolated", "open_reference", "open_variant"]
 
@@ -30,13 +30,13 @@ class SessionInputs:
         """What is known of a format."""
         return self.context.registries.formats[name]
 
-    def variant_job(self, variant: Variant, artifact: Path, options: Mapping[str, Any]) -> Job:
+    def variant_job(self, variant: Variant, artifact: Path, options: ExecutorOptions) -> Job:
         """All samples of a variant, or of a copy of it, for a child that waits to be told which."""
         format_ = self.format(variant.format)
         job = self.job(str(artifact.absolute()), variant, options, format_.python)
         return replace(job, format=format_.name, javascript=format_.javascript)
 
-    def job(self, artifact: str, variant: Variant | None, options: Mapping[str, Any], executor: PythonExecutor) -> Job:
+    def job(self, artifact: str, variant: Variant | None, options: ExecutorOptions, executor: PythonExecutor) -> Job:
         """The same of what only Python workers run."""
         return Job(
             format="",
@@ -47,7 +47,7 @@ class SessionInputs:
             stop=self.samples.n,
             inputs=input_files(self.samples, variant),
             outputs=tuple(self._output(variant, spec, place) for place, spec in enumerate(self.outputs)),
-            options=dict(options),
+            options=options,
             python=executor,
         )
 
@@ -78,20 +78,28 @@ class TappedVariant:
     session: Session
 
 
-def _readable(taps: Sequence[TapSpec]) -> list[str]:
-    return [tap.name for tap in taps if tap.reason is None]
+def _readable(taps: Sequence[TapSpec]) -> tuple[str, ...]:
+    return tuple(tap.name for tap in taps if tap.reason is None)
 
 
 def open_reference(feed: SessionInputs, model: OpenedModel, names: Sequence[str] | None) -> TappedVariant:
     """The reference's own graph; all that can be read, or only some names."""
     name = "reference" if names is None else "reference-aligned"
     if model.format is not None:
-        job, taps = _tapped_artifact(feed, model.format, model.source, name, names)
+        format_ = feed.format(model.format)
+        taps = _among(format_.taps(model.source) if format_.taps else (), names)
+        artifact, tapped = _tapped(feed, format_, model.source, name, _readable(taps))
+        job = feed.job(str(artifact), None, format_.options(artifact), format_.python)
     else:
-        where = {"saved_model": str(model.source.absolute()), "signature": model.signature}
+        where = ExecutorOptions(saved_model=str(model.source.absolute()), signature=str(model.signature))
         job = feed.job("", None, where, REFERENCE)
         taps = _among(graph_taps(job, feed.context.pool), names)
-    return TappedVariant(taps, open_python(job, _readable(taps), feed.file(name), feed.context.pool))
+        tapped = Taps(str(feed.file(name)), _readable(taps))
+    return TappedVariant(taps, _open(feed, feed.context.registries.python, replace(job, taps=tapped)))
+
+
+def _open(feed: SessionInputs, runtime: Runtime, job: Job) -> Session:
+    return open_session(runtime, job, feed.context.pool)
 
 
 def _among(taps: Sequence[TapSpec], names: Sequence[str] | None) -> tuple[TapSpec, ...]:
@@ -99,45 +107,30 @@ def _among(taps: Sequence[TapSpec], names: Sequence[str] | None) -> tuple[TapSpe
     return tuple(tap for tap in taps if wanted is None or tap.name in wanted)
 
 
-def _tapped_artifact(
-    feed: SessionInputs, format_name: str, path: Path, name: str, names: Sequence[str] | None
-) -> tuple[Job, tuple[TapSpec, ...]]:
-    """A reference that is an artifact, read inside as one."""
-    format_ = feed.format(format_name)
-    taps = _among(format_.taps(path) if format_.taps else (), names)
-    artifact, options = _tapped(feed, format_, path, name, _readable(taps))
-    return feed.job(str(artifact), None, options, format_.python), taps
-
-
 def list_variant_taps(feed: SessionInputs, variant: Variant) -> tuple[TapSpec, ...]:
     """Every tensor of a variant, in order of execution."""
     listed = feed.format(variant.format).taps
     if listed is not None:
         return listed(variant.path)
-    return graph_taps(feed.variant_job(variant, variant.path, {}), feed.context.pool)
+    return graph_taps(feed.variant_job(variant, variant.path, ExecutorOptions()), feed.context.pool)
 
 
 def open_variant(feed: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
     """A variant as shipped, for reading what can be read of it; where its format needs one, a tapped copy."""
-    names = _readable(taps)
-    format_, known = feed.format(variant.format), feed.context.registries.runtimes[runtime]
-    artifact, options = _tapped(feed, format_, variant.path, f"{variant.name}-{runtime}", names)
-    job = feed.variant_job(variant, artifact, format_.options(artifact) | options)
-    file = feed.file(f"{variant.name}-{runtime}")
-    if known.start is None:
-        return open_python(job, names, file, feed.context.pool)
-    return open_child(job, names, file, feed.context.pool, runtime=known)
+    format_ = feed.format(variant.format)
+    artifact, tapped = _tapped(feed, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
+    job = feed.variant_job(variant, artifact, format_.options(artifact))
+    return _open(feed, feed.context.registries.runtimes[runtime], replace(job, taps=tapped))
 
 
-def _tapped(
-    feed: SessionInputs, format_: Format, path: Path, name: str, taps: Sequence[str]
-) -> tuple[Path, dict[str, list[int]]]:
-    """The artifact to open for reading those taps, and where they are among its outputs if it is a copy."""
+def _tapped(feed: SessionInputs, format_: Format, path: Path, name: str, taps: tuple[str, ...]) -> tuple[Path, Taps]:
+    """The artifact to open for reading those taps, and what is to be read of it."""
+    file = feed.file(name)
     write = format_.write_tapped
     if write is None:
-        return path.absolute(), {}
-    copy = feed.file(name).with_suffix(path.suffix).absolute()
-    return copy, {"positions": list(write(path, copy, taps))}
+        return path.absolute(), Taps(str(file), taps)
+    copy = file.with_suffix(path.suffix).absolute()
+    return copy, Taps(str(file), taps, tuple(write(path, copy, taps)))
 
 
 def open_isolated(feed: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
@@ -149,8 +142,9 @@ def open_isolated(feed: SessionInputs, variant: Variant, float32: Variant, taps:
     executor = feed.format(variant.format).python.isolated
     if executor is None:
         raise ValueError(f"nothing runs single ops of the format '{variant.format}'")
-    where = {FLOAT32_ARTIFACT: str(float32.path.absolute())}
+    where = ExecutorOptions(float32_artifact=str(float32.path.absolute()))
     job = feed.job(str(variant.path.absolute()), variant, where, executor)
     weighted = {tap.name for tap in graph_taps(job, feed.context.pool)}
-    names = [name for name in _readable(taps) if name in weighted]
-    return open_python(job, names, feed.file(f"{variant.name}-isolated"), feed.context.pool)
+    names = tuple(name for name in _readable(taps) if name in weighted)
+    tapped = Taps(str(feed.file(f"{variant.name}-isolated")), names)
+    return _open(feed, feed.context.registries.python, replace(job, taps=tapped))

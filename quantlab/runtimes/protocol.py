@@ -1,0 +1,121 @@
+"""How variants are run and timed: one protocol over the children of whatever host a runtime has.
+
+A child answers one request after the other. It is kept for the next job of its kind only after `Done`: after `Failed`,
+or where the listener stops in the middle, nobody can tell what the job has left in it, and it is ended.
+"""
+
+import contextlib
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from quantlab.errors import QuantlabError, TrialError
+from quantlab.processes import Child, ChildPool, Lane, messages_of
+from quantlab.runtimes.contract import Host, Runtime
+from quantlab.runtimes.exchange import Job, TimingPlan
+from quantlab.runtimes.requests import Request, Run, Time, Wait, request_document
+from quantlab.types.messages import Done, Failed, Message, Waiting
+
+__all__ = ["answer", "answered", "ask", "ask_child", "run", "time"]
+
+_Kind = TypeVar("_Kind")
+
+
+def run(runtime: Runtime, job: Job, pool: ChildPool) -> Generator[Message, None, None]:
+    """Run a job in a child of the runtime's host: gives `Ready`, `Progress` after each batch, `Done` or `Failed`.
+
+    Raises:
+        ChildDied: If the child ends before it says so; the next call starts another.
+        ChildStalled: If it says nothing for too long.
+    """
+    return ask(runtime.host, Run(replace(job, backend=runtime.backend)), pool)
+
+
+def time(runtime: Runtime, job: Job, plan: TimingPlan, pool: ChildPool) -> Generator[Message, None, None]:
+    """Time a job's variant in a child that has done nothing before and is ended after: another's memory and caches
+    are not this variant's.
+
+    The first message is `Waiting`: what is timed begins when the next is asked for, so that one child may start while
+    another waits. Then come `Ready`, now and then `Progress`, `Timed`, and `Done` or `Failed`. Nothing is written.
+
+    Raises:
+        ChildDied: If the child ends before that.
+        ChildStalled: If it says nothing for too long.
+    """
+    job = replace(job, backend=runtime.backend)
+    if not runtime.host.starts_ahead:
+        yield Waiting()
+    with pool.keep(runtime.host.start(job, pool)) as child:
+        if runtime.host.starts_ahead:
+            for _ in ask_child(child, Wait(job), pool):  # a failure is passed over: the next request has the same
+                pass
+            yield Waiting()
+        yield from ask_child(child, Time(job, plan), pool)
+
+
+def ask(host: Host, request: Request, pool: ChildPool, *, lane: Lane | None = None) -> Generator[Message, None, None]:
+    """Put a request to an idle child, or to a new one, and give on what it answers.
+
+    In a lane, whose lock the caller holds, the same child answers as long as it lives: what was opened in it is open.
+    """
+    kind = host.kind(request.job)
+    own = f"{lane.kind} of {kind}" if lane else kind
+    child = pool.take(dict.fromkeys((own, kind)), lambda: host.start(request.job, pool))
+    last: Message | None = None
+    try:
+        for last in ask_child(child, request, pool):
+            yield last
+    finally:
+        if not isinstance(last, Done) or last.ending:
+            child.close()
+        elif host.lasting and lane is None:
+            pool.give_back_lasting(kind, child)
+        else:
+            pool.give_back(own, child)
+
+
+def ask_child(child: Child, request: Request, pool: ChildPool) -> Generator[Message, None, None]:
+    """Put a request to a certain child, and give on what it answers."""
+    child.send(request_document(request))
+    yield from messages_of(child, pool.stall_seconds)
+
+
+def answer(
+    host: Host,
+    request: Request,
+    kind: type[_Kind],
+    pool: ChildPool,
+    *,
+    error: type[QuantlabError] = TrialError,
+    lane: Lane | None = None,
+) -> _Kind:
+    """The message of a kind among those that answer a request; heard to the end, so that the child is free then.
+
+    In a lane others wait until then.
+
+    Raises:
+        error: If the request failed.
+    """
+    # Closed before the lock opens: the next in the lane must find the child given back.
+    with (
+        lane.lock if lane else contextlib.nullcontext(),
+        contextlib.closing(ask(host, request, pool, lane=lane)) as messages,
+    ):
+        return answered(messages, kind, error)
+
+
+def answered(messages: Iterable[Message], kind: type[_Kind], error: type[QuantlabError]) -> _Kind:
+    """The message of a kind among those up to the end of a request.
+
+    Raises:
+        error: If the request failed, or ended without such a message.
+    """
+    answer: _Kind | None = None
+    for message in messages:
+        if isinstance(message, Failed):
+            raise error(message.reason)
+        if isinstance(message, kind):
+            answer = message
+    if answer is None:
+        raise error(f"the process answered without saying '{kind.__name__}'")
+    return answer
