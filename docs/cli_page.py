@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ from docstrings import after_first_line, cell, first_line, markdown
 from quantlab import cli
 from quantlab.cli.app import app
 
-__all__ = ["cli_page"]
+__all__ = ["cli_page", "option_rows"]
 
 
 def cli_page() -> str:
     """Every command with its arguments and options."""
     intro = after_first_line(cli).replace("| exit status | means |", "## Exit status\n\n| exit status | means |", 1)
-    commands = {info.name or info.callback.__name__: info.callback for info in app.registered_commands if info.callback}
+    commands = {_name(info): info.callback for info in app.registered_commands if info.callback}
     listed = [f"- [`quantlab {name}`](#quantlab-{name}): {first_line(callback)}" for name, callback in commands.items()]
     parts = ["# The command line", "\n".join(listed), intro]
     parts += ["`--debug` anywhere shows tracebacks; `--help` after a command lists its options."]
@@ -97,14 +97,34 @@ def _usage(name: str, callback: Callable[..., Any]) -> str:
 
 
 def _option_tables(callback: Callable[..., Any]) -> list[str]:
-    rows = [
-        (f"`{option.name} {option.takes}`".replace(" `", "`") if not option.argument else f"`{option.name}`", option)
-        for option in _options(callback)
-    ]
-    if not rows:
-        return []
+    options = _options(callback)
+    return [_option_table(options)] if options else []
+
+
+def _option_table(options: Sequence[_Option]) -> str:
     lines = [
-        f"| {name} | {cell(option.text)} | {'required' if option.required else cell(option.default)} |"
-        for name, option in rows
+        f"| {_typed(option)} | {cell(option.text)} | {'required' if option.required else cell(option.default)} |"
+        for option in options
     ]
-    return ["\n".join(["| option | is | default |", "|---|---|---|", *lines])]
+    return "\n".join(["| option | is | default |", "|---|---|---|", *lines])
+
+
+def _typed(option: _Option) -> str:
+    return f"`{option.name}`" if option.argument or not option.takes else f"`{option.name} {option.takes}`"
+
+
+def option_rows(command: str, names: Sequence[str]) -> str:
+    """The table of some options of a command, in the order of `names`; all options if there are no names.
+
+    Raises:
+        ValueError: If the command has no option of a name.
+    """
+    (callback,) = (info.callback for info in app.registered_commands if _name(info) == command and info.callback)
+    options = {option.name: option for option in _options(callback)}
+    if unknown := set(names) - set(options):
+        raise ValueError(f"'quantlab {command}' has no option {', '.join(sorted(unknown))}")
+    return _option_table([options[name] for name in names or options])
+
+
+def _name(info: Any) -> str:
+    return str(info.name or info.callback.__name__)

@@ -4,10 +4,11 @@
 |---|---|
 | `cli.md` | the commands' functions in `quantlab/cli/app.py`: docstrings, options, help texts (`cli_page.py`) |
 | `api.md` | `quantlab.__all__` and the values that a study holds: signatures, docstrings, fields (`api_page.py`) |
-| `settings.md` | `SETTINGS` and `RUNTIMES` |
+| `settings.md` | `SETTINGS`, `RUNTIMES`, `FORMATS`, `TARGETS` and `PAIRED_METRICS` (`blocks.py`) |
 | `json.md` | the docstrings of `trial_records` and `verdict_document`, and the fields of the rows that `VIEWS` show |
 | `errors.md` | the docstrings of `quantlab.errors` |
-| `architecture.md` | between two of its lines, the layers of `pyproject.toml` and the modules (`structure.py`) |
+
+Every other page is written by hand, except for the blocks that `blocks.py` writes into it.
 """
 
 import inspect
@@ -16,13 +17,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from api_page import api_page
+from blocks import BLOCKS, with_blocks
 from cli_page import cli_page
 from docstrings import after_first_line, cell, class_body, documented, first_line, one_line
-from structure import with_structure
 
-from quantlab import errors, settings
-from quantlab.formats import FORMATS
-from quantlab.runtimes import RUNTIMES, Runtime
+from quantlab import errors
 from quantlab_reports import VIEWS, verdict_document
 from quantlab_reports.views import trial_records
 
@@ -32,45 +31,26 @@ HERE = Path(__file__).parent
 
 
 def settings_page() -> str:
-    """The settings and the runtimes there are."""
-    made = [
-        f"| `{setting.name}` | {setting.description} | {_yes(setting.default)} | {_yes(setting.calibrated)} |"
-        for setting in settings.SETTINGS.values()
-    ]
-    runs = [
-        f"| `{runtime.name}` | {runtime.description} | {_run_by(runtime)} | {_yes(runtime.default)} "
-        f"| {f'`{runtime.fallback}`' if runtime.fallback else ''} |"
-        for runtime in RUNTIMES.values()
-    ]
-    return "\n".join(
+    """Everything that a name on the command line can choose."""
+    return "\n\n".join(
         [
-            "# Settings and runtimes",
-            "",
-            "A setting is one way to quantize: `<format>-<scheme>`.",
-            "A runtime is where a variant runs: `<host>-<backend>`.",
-            "`--settings` and `--runtimes` take names and globs, separated by commas; `all` is every one.",
-            "",
+            "# Settings, runtimes, formats, targets and metrics",
+            "`--settings` and `--runtimes` take names and globs, separated by commas. `all` chooses every one.",
             "## Settings",
-            "",
-            "| setting | is | run by default | needs samples |",
-            "|---|---|---|---|",
-            *made,
-            "",
+            "A setting is one way to quantize. Its name is `<format>-<scheme>`.",
+            BLOCKS["settings"]([]),
             "## Runtimes",
-            "",
-            "| runtime | is | runs | used by default | with `--fallback`, what it lacks an op for runs in |",
-            "|---|---|---|---|---|",
-            *runs,
+            "A runtime is where a variant runs. Its name is `<host>-<backend>`.",
+            BLOCKS["runtimes"]([]),
+            "## Formats",
+            BLOCKS["formats"]([]),
+            "## Targets",
+            "A target is where you ship the model. It decides which formats, runtimes and size count.",
+            BLOCKS["targets"]([]),
+            "## Metrics",
+            BLOCKS["metrics"]([]),
         ]
     )
-
-
-def _run_by(runtime: Runtime) -> str:
-    return ", ".join(name for name, descriptor in FORMATS.items() if runtime.runs(descriptor))
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def json_page() -> str:
@@ -106,21 +86,27 @@ PAGES: Mapping[str, Callable[[], str]] = {
 """Every generated page, and what makes its text."""
 
 
-_DRAWN = "architecture.md"
-"""A page that is written by hand but for what `structure` draws into it."""
-
-
 _NOTICE = "<!-- Made by docs/generate.py from the code. Change the code, then run: python docs/generate.py -->"
 
 
 def outdated() -> list[str]:
-    """The pages whose file is not what the code says."""
-    return [name for name in (*PAGES, _DRAWN) if not _holds(HERE / name, _text(name))]
+    """The pages whose file differs from what the code gives, by their paths below `docs`."""
+    return sorted(name for name in {*PAGES, *_with_blocks()} if not _holds(HERE / name, _text(name)))
+
+
+def _with_blocks() -> list[str]:
+    """The hand-written pages that hold generated blocks."""
+    pages = (path for path in HERE.rglob("*.md") if path.relative_to(HERE).as_posix() not in PAGES)
+    return [
+        path.relative_to(HERE).as_posix()
+        for path in pages
+        if "<!-- generated: " in path.read_text(encoding="utf-8")
+    ]
 
 
 def _text(name: str) -> str:
-    if name == _DRAWN:
-        return with_structure((HERE / name).read_text(encoding="utf-8"))
+    if name not in PAGES:
+        return with_blocks((HERE / name).read_text(encoding="utf-8"))
     return f"{_NOTICE}\n\n{PAGES[name]()}\n"
 
 

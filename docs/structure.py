@@ -1,4 +1,4 @@
-"""Draws the packages into `architecture.md`: their layers, their sizes, and who imports whom, all from the code."""
+"""The layers of the packages for `architecture.md`: their order, their sizes, and which imports which."""
 
 import ast
 import tomllib
@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["BEGIN", "END", "with_structure"]
+__all__ = ["layers"]
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- Layers, made by docs/generate.py from the code -->", "<!-- End of layers -->"
-"""Between which lines of a page the drawing stands."""
 
 _FOLDERS = {
     "quantlab": ROOT / "quantlab",
@@ -28,24 +26,12 @@ class _Package:
     imports: set[str] = field(default_factory=set)
 
 
-def with_structure(page: str) -> str:
-    """A page with its drawing made anew.
-
-    Raises:
-        ValueError: If it has no place for it.
-    """
-    before, begun, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not begun or not ended:
-        raise ValueError(f"the page has no lines '{BEGIN}' and '{END}'")
-    return f"{before}{BEGIN}\n\n{_drawing()}\n\n{END}{after}"
-
-
-def _drawing() -> str:
-    layers = _layers()
-    names = [name for layer in layers for name in layer]
+def layers() -> str:
+    """The list of layers, and a table with a row for each package."""
+    order = _layers()
+    names = [name for layer in order for name in layer]
     packages = _packages(names)
-    listed = "\n".join(" | ".join(layer) for layer in layers)
+    listed = "\n".join(" | ".join(layer) for layer in order)
     rows = [_row(name, packages[name], names) for name in names]
     table = "\n".join(["| package | modules | lines | imports |", "|---|---:|---:|---|", *rows])
     return f"```text\n{listed}\n```\n\n{table}"
