@@ -130,7 +130,7 @@ def _keys(arguments: Sequence[str]) -> str:
     (name,) = arguments
     kind = {"budget": Budget, "preprocessing": Preprocessing}[name]
     rows = [
-        (f"`{key}`", cell(one_line(text)), cell(default) if default not in {"", "`None`"} else "")
+        (f"`{key}`", cell(one_line(text)), "" if default == "`None`" else cell(default.replace("'", '"')))
         for key, (_, default, text) in documented(class_body(kind))
         if default != "derived"
     ]
