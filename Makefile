@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test quick lint docs check format lock lowest newest clean
+.PHONY: demo test quick lint docs docs-output site check format lock lowest newest clean
 
 demo: .venv/installed
 	$(BIN)/quantlab demo
@@ -28,6 +28,19 @@ check: lint test
 
 docs: .venv/developing
 	$(BIN)/python docs/generate.py
+
+docs-output: .venv/developing ## Run the tutorial and write what its commands print into it
+	$(BIN)/python docs/shown_output.py
+
+# MkDocs has an environment of its own: it needs none of quantlab, and quantlab none of it.
+site: .venv-site/installed ## Build the documentation as a site in site/, and check its links
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict --quiet
+
+.venv-site/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-site
+	.venv-site/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" >.venv-site/asked
+	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --requirement .venv-site/asked
+	touch $@
 
 format: .venv/developing
 	$(BIN)/ruff format .
@@ -83,4 +96,4 @@ newest: .venv-newest/developing
 	touch $@
 
 clean:
-	rm -rf .venv .venv-lock .venv-lowest .venv-newest build dist quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules
+	rm -rf .venv .venv-lock .venv-lowest .venv-newest .venv-site build dist site quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules
