@@ -27,7 +27,7 @@ def make_docs_folder(folder: Path) -> None:
     (folder / "twice").rename(folder / "two_signatures")
     shutil.copy(MODEL, folder / "model.keras")
     _write_samples(folder)
-    onnx_models.pictures(folder / "model.onnx")
+    onnx_models.pictures(folder / "network.onnx")
     np.savez(folder / "pictures.npz", **onnx_models.samples(40))
     words = ("analyze", "model.keras", "--data", "test.npz", "--settings", "tfjs-uint8,tflite-dynamic")
     done = quantlab_in_process(*words, cwd=folder)
@@ -63,7 +63,7 @@ def _keras2(folder: Path) -> None:
     image = tf_keras.Input((8, 8, 1), name="image")
     value = tf_keras.layers.Conv2D(4, 3, activation="relu", name="conv")(image)
     value = tf_keras.layers.Dense(10, activation="softmax", name="dense")(tf_keras.layers.Flatten()(value))
-    tf_keras.Model(image, value).save(folder / "model.h5")
+    tf_keras.Model(image, value).save(folder / "keras2_model.h5")
 
 
 def _custom(folder: Path) -> None:
