@@ -21,7 +21,9 @@ from pathlib import Path
 
 __all__ = ["Block", "Printed", "blocks_of", "run_blocks", "stable"]
 
-_FENCED = re.compile(r"(?:^<!-- (?P<comment>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.M)
+_FENCED = re.compile(
+    r"(?:^<!-- (?P<comment>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.M
+)
 
 Run = Callable[[Sequence[str]], tuple[int, str]]
 """Runs `quantlab` with arguments, and gives its exit status and standard output."""

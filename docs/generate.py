@@ -98,9 +98,7 @@ def _with_blocks() -> list[str]:
     """The hand-written pages that hold generated blocks."""
     pages = (path for path in HERE.rglob("*.md") if path.relative_to(HERE).as_posix() not in PAGES)
     return [
-        path.relative_to(HERE).as_posix()
-        for path in pages
-        if "<!-- generated: " in path.read_text(encoding="utf-8")
+        path.relative_to(HERE).as_posix() for path in pages if "<!-- generated: " in path.read_text(encoding="utf-8")
     ]
 
 

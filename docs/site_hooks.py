@@ -1,12 +1,54 @@
-"""Hooks of MkDocs for `make site`: option names are kept on one line, and nothing is loaded from other hosts."""
+"""Hooks of MkDocs for `make site`.
+
+The READMEs of the packages become pages. Option names stay on one line. Nothing is loaded from other hosts.
+"""
 
 import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["on_page_content", "on_post_build"]
+from mkdocs.structure.files import File
 
-_LOADS = re.compile(r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//""")
+__all__ = ["on_config", "on_files", "on_page_content", "on_page_markdown", "on_post_build"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+_PACKAGES = sorted(
+    path.relative_to(_ROOT).as_posix()
+    for pattern in ("quantlab/*/README.md", "converters/*/README.md", "reports/*/README.md")
+    for path in _ROOT.glob(pattern)
+)
+"""The READMEs of the packages."""
+
+
+def _page_of(readme: str) -> str:
+    return f"packages/{Path(readme).parent.name}.md"
+
+
+def on_config(config: Any) -> Any:
+    """Add the packages to the end of the navigation."""
+    config["nav"].append({"Packages": [_page_of(readme) for readme in _PACKAGES]})
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Make a page of each package's README."""
+    for readme in _PACKAGES:
+        files.append(File.generated(config, _page_of(readme), abs_src_path=str(_ROOT / readme)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Let links to the packages' READMEs lead to their pages."""
+    above = "../" * page.file.src_uri.count("/")
+    for readme in _PACKAGES:
+        markdown = markdown.replace(f"]({above}../{readme}", f"]({above}{_page_of(readme)}")
+    return markdown
+
+
+_LOADS = re.compile(
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//|<link\b[^>]*\bhref=["']?(?:https?:)?//"""
+)
 
 
 _INLINE_CODE = re.compile(r"(<pre.*?</pre>)|<code>([^<]*)</code>", re.DOTALL)
