@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Block", "Printed", "blocks_of", "run_blocks", "stable"]
+__all__ = ["Block", "CommandFailed", "Printed", "blocks_of", "run_blocks", "stable"]
 
 _FENCED = re.compile(
     r"(?:^<!-- (?P<comment>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.M
@@ -27,6 +27,10 @@ _FENCED = re.compile(
 
 Run = Callable[[Sequence[str]], tuple[int, str]]
 """Runs `quantlab` with arguments, and gives its exit status and standard output."""
+
+
+class CommandFailed(Exception):
+    """A command of a page that did not end with exit status 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def run_blocks(page: str, folder: Path, run: Run) -> Iterator[Printed]:
         run: Runs one `quantlab` command.
 
     Raises:
-        AssertionError: If a command fails and the page does not print its exit status.
+        CommandFailed: If a command fails and the page does not print its exit status.
         ValueError: If a block holds a command that can only be marked as not run.
     """
     printed = ""
@@ -116,7 +120,8 @@ def _run_block(block: Block, folder: Path, run: Run) -> str:
         if words[0] == "quantlab":
             status, output = run(words[1:])
             told = following == ["echo", "$?"]
-            assert told or status == 0, f"'{shlex.join(words)}' ended with exit status {status}"
+            if status != 0 and not told:
+                raise CommandFailed(f"'{shlex.join(words)}' ended with exit status {status}")
             printed.append(output)
         elif words == ["echo", "$?"]:
             printed.append(f"{status}\n")

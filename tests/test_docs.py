@@ -7,7 +7,6 @@ import math
 import pydoc
 import re
 import shlex
-import shutil
 import sys
 import tomllib
 from collections.abc import Iterator

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT / "docs") not in sys.path:
     sys.path.append(str(ROOT / "docs"))
 
-from commands import Printed, blocks_of, run_blocks, stable  # noqa: E402 (it lies beside the pages)
+from commands import CommandFailed, Printed, blocks_of, run_blocks, stable  # noqa: E402 (it lies beside the pages)
 
 DOCS = ROOT / "docs"
 PAGES = sorted(
@@ -133,7 +133,7 @@ def test_output_stops_where_the_page_says(tmp_path: Path) -> None:
 
 
 def test_a_command_that_fails_is_told(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="'quantlab show' ended with exit status 2"):
+    with pytest.raises(CommandFailed, match="'quantlab show' ended with exit status 2"):
         list(run_blocks(PAGE, tmp_path, lambda _: (2, "")))
 
 
