@@ -60,7 +60,8 @@ def on_page_content(html: str, **_: Any) -> str:
 
 
 def _with_options(code: str) -> str:
-    return re.sub(r"(?<![\w-])(--[a-z][a-z-]*)", r'<span class="option">\1</span>', code)
+    plain = code.replace("\\|", "|")  # in a table a bar is escaped, and this Markdown keeps the backslash in code
+    return re.sub(r"(?<![\w-])(--[a-z][a-z-]*)", r'<span class="option">\1</span>', plain)
 
 
 def on_post_build(config: Any, **_: Any) -> None:

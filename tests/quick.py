@@ -28,6 +28,7 @@ LONGEST = (
     "test_converters.py",
     "test_inside.py",
     "test_cli.py",
+    "test_docs_commands.py",
     "test_inside_real.py",
     "test_tfjs_layers.py",
     "test_node_native.py",
