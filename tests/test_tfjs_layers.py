@@ -32,9 +32,9 @@ SAVED = ["keras2_keras"]
 @pytest.fixture(scope="module")
 def model_files(request, workbench):
     """The user's file of each model, and the SavedModel that the reference makes of it."""
-    found = {name: workbench.models[name].path for name in ("keras2_conv", "keras2_recurrent", "keras2_keras")}
+    files = {name: workbench.models[name].path for name in ("keras2_conv", "keras2_recurrent", "keras2_keras")}
     published = request.getfixturevalue("data_folder") / "mlperf-tiny"
-    return found | {name: published / f"{name}.h5" for name in ("pretrainedResnet", "vww_96")}
+    return files | {name: published / f"{name}.h5" for name in ("pretrainedResnet", "vww_96")}
 
 
 def converted_from(name, model_files, workbench):
@@ -67,7 +67,7 @@ def asked(path, schemes, folder, saved_model=None):
 def test_every_file_is_the_official_converters(name, model_files, official, workbench, tmp_path):
     saved = workbench.opened(name).source if name in SAVED else None
     request = asked(model_files[name], FLAGS, tmp_path, saved)
-    assert [each.reason for each in convert("tfjs-layers", request)] == [None] * len(FLAGS)
+    assert [conversion.reason for conversion in convert("tfjs-layers", request)] == [None] * len(FLAGS)
     for scheme, ours in request.schemes.items():
         theirs = official[name, scheme]
         assert sorted(file.name for file in ours.iterdir()) == sorted(file.name for file in theirs.iterdir())

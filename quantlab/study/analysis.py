@@ -143,15 +143,15 @@ class _Analysis:
     def _look_inside(self, work: Work, study: Study, ran: Ran) -> Study:
         layers = work.layers(ran.probe, study.trials)
         try:
-            found = look_inside(layers, study)
+            inside = look_inside(layers, study)
         except UsageError:  # a name that there is not: asked for, so that its absence must be told
             raise
         except Exception as error:  # noqa: BLE001 (a graph that cannot be read inside has its table all the same)
             self.context.store.forget_inside()
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
-        self.context.store.write_inside(found)
-        return replace(study, warnings=with_straying_tensors(study, found))
+        self.context.store.write_inside(inside)
+        return replace(study, warnings=with_straying_tensors(study, inside))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -202,8 +202,8 @@ class _Analysis:
 
 def _versions(registries: Registries) -> dict[str, str]:
     """Of whatever decides about artifacts and outputs, our own first."""
-    executors = (each.python.packages for each in registries.formats.values())
-    converters = (each.packages for each in registries.converters.values())
+    executors = (format_.python.packages for format_ in registries.formats.values())
+    converters = (converter.packages for converter in registries.converters.values())
     used = dict.fromkeys(itertools.chain(_LIBRARIES, *executors, *converters))
     return {name: version(name) for name in used}
 

@@ -198,9 +198,9 @@ def convert(
 def settings_for(asked: Sequence[str] | None, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
     """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
     settings = select_settings(asked, registries.settings)
-    if asked is not None or kind is None or any(registries.takes(each, kind) for each in settings):
+    if asked is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
-    return tuple(each for each in registries.settings.values() if registries.takes(each, kind))
+    return tuple(setting for setting in registries.settings.values() if registries.takes(setting, kind))
 
 
 def _settings(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:

@@ -50,7 +50,7 @@ def measure_costs(feed: SessionInputs, trials: Sequence[Trial], plan: TimingPlan
 def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
     """With what its times tell, and a comparison with its format's float32 variant in the same runtime."""
     name = trial.variant.float32 if trial.variant else None
-    original = next((each for each in rows if each.setting == name and each.ran_on == row.ran_on), None)
+    original = next((other for other in rows if other.setting == name and other.ran_on == row.ran_on), None)
     compared = speed_note(row, original) if original is not None and original is not row else None
     return replace(row, notes=tuple(note for note in (*row.notes, compared, steady_note(row)) if note))
 
@@ -189,7 +189,7 @@ def _cores() -> int:
 
 def _cpu() -> str:
     with contextlib.suppress(OSError):
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-        if found:
-            return found[1].strip()
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        if match:
+            return match[1].strip()
     return platform.processor() or platform.machine()

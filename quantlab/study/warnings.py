@@ -25,33 +25,33 @@ _NAMED_WEIGHTS = 3
 
 def unstable_reference(probe: Probe) -> list[str]:
     """A model that answers the same samples differently cannot be compared with."""
-    found = []
+    sentences = []
     if probe.again > STRAY_LIMIT:
-        found.append(
+        sentences.append(
             f"the model answers the same samples differently when it is called again (by up to "
             f"{100 * probe.again:.2g} % of its largest output); turn off random ops such as dropout, or every figure "
             f"below holds chance"
         )
     if probe.single > STRAY_LIMIT:
-        found.append(
+        sentences.append(
             f"the model answers a sample differently alone and in a batch (by up to {100 * probe.single:.2g} % of its "
             f"largest output); look for statistics over the batch, since TFLite files are run one sample at a time"
         )
-    return found
+    return sentences
 
 
 def parity_by_format(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
     """Format (or given float32 variant) → how its float32 artifact in Python compares with the reference."""
-    found = {}
+    checks = {}
     for trial in trials:
         if trial.runtime != PYTHON:
             continue
         setting = settings.get(trial.setting)
         if setting is not None and not setting.quantized:
-            found[setting.format] = _parity(trial)
+            checks[setting.format] = _parity(trial)
         elif setting is None and trial.variant is not None and _all_float32(trial):
-            found[trial.setting] = _parity(trial)
-    return found
+            checks[trial.setting] = _parity(trial)
+    return checks
 
 
 def _all_float32(trial: Trial) -> bool:

@@ -166,10 +166,10 @@ class Work:
     def _make(self, settings: Sequence[Setting]) -> list[ConversionResult]:
         began = time.perf_counter()
         made = []
-        for each in make_variants(
+        for conversion in make_variants(
             self.context, self.model, settings, samples=self.samples, calibration=self.calibration
         ):
-            made.append(with_download_size(self.context, each))
+            made.append(with_download_size(self.context, conversion))
             if self._stopped:
                 break
         self.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)

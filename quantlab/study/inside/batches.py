@@ -63,9 +63,9 @@ class Batches:
         """
         steps = [
             step
-            for each, baselines in zip(self.trials, self._take(part), strict=True)
+            for sums, baselines in zip(self.trials, self._take(part), strict=True)
             if baselines is not None
-            for step in each.steps(baselines)
+            for step in sums.steps(baselines)
         ]
         list(self._pool("sums", _AT_ONCE).map(call, steps))
 
@@ -74,27 +74,27 @@ class Batches:
         expected = self._pool_of(self.reference).submit(self.reference.read, *part)
         twins = {name: self._read(session, part) for name, session in self.twins.items()}
         own, alone = [], []
-        for each in self.trials:
-            own.append(self._own(each, twins, part))
-            alone.append(self._read(each.isolated, part) if each.isolated and each.unreadable is None else None)
+        for sums in self.trials:
+            own.append(self._own(sums, twins, part))
+            alone.append(self._read(sums.isolated, part) if sums.isolated and sums.unreadable is None else None)
         reference = expected.result()
-        in_python = {name: each.result() for name, each in twins.items()}
-        for each, reading, isolated in zip(self.trials, own, alone, strict=True):
+        in_python = {name: awaited.result() for name, awaited in twins.items()}
+        for sums, reading, isolated in zip(self.trials, own, alone, strict=True):
             if reading is not None:
-                measured = mapped(each.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
-                each.take(reading.result(), isolated.result() if isolated else None, measured)
+                measured = mapped(sums.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
+                sums.take(reading.result(), isolated.result() if isolated else None, measured)
         return [
-            _baselines(each, reference, in_python, original=original) if each.unreadable is None else None
-            for each, original in zip(self.trials, self.originals, strict=True)
+            _baselines(sums, reference, in_python, original=original) if sums.unreadable is None else None
+            for sums, original in zip(self.trials, self.originals, strict=True)
         ]
 
-    def _own(self, each: TrialSums, twins: Mapping[str, Awaited], part: Part) -> Awaited | None:
+    def _own(self, sums: TrialSums, twins: Mapping[str, Awaited], part: Part) -> Awaited | None:
         """A trial's own reading: one that others wait for too, or one more."""
-        if each.unreadable is not None:
+        if sums.unreadable is not None:
             return None
-        if each.trial.runtime == PYTHON and each.trial.setting in twins:
-            return twins[each.trial.setting]
-        return self._read(each.session, part)
+        if sums.trial.runtime == PYTHON and sums.trial.setting in twins:
+            return twins[sums.trial.setting]
+        return self._read(sums.session, part)
 
     def _read(self, session: Session, part: Part) -> Awaited:
         return self._pool_of(session).submit(_reading, session, part)
@@ -110,14 +110,14 @@ class Batches:
 
 
 def _baselines(
-    each: TrialSums, reference: Reading, in_python: Mapping[str, Reading | str], *, original: str
+    sums: TrialSums, reference: Reading, in_python: Mapping[str, Reading | str], *, original: str
 ) -> Baselines | None:
-    float32, twin = in_python[original], in_python.get(each.trial.setting) if each.has_twin else None
+    float32, twin = in_python[original], in_python.get(sums.trial.setting) if sums.has_twin else None
     if isinstance(float32, str):
-        each.give_up(f"could not read inside {original} in python: {float32}")
+        sums.give_up(f"could not read inside {original} in python: {float32}")
         return None
     if isinstance(twin, str):
-        each.lose_twin(f"could not read inside {each.trial.setting} in python: {twin}")
+        sums.lose_twin(f"could not read inside {sums.trial.setting} in python: {twin}")
         twin = None
     return Baselines(reference, float32, twin)
 

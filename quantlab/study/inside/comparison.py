@@ -98,15 +98,15 @@ class LayerStudy:
             UsageError: If a tap was named that there is not.
         """
         measured = [trial for trial in self.trials if trial.status == "measured" and self._original(trial) is not None]
-        found = {self._key(trial): self._kept(trial) for trial in measured}
-        missing = [trial for trial in measured if found[self._key(trial)] is None]
+        by_key = {self._key(trial): self._kept(trial) for trial in measured}
+        missing = [trial for trial in measured if by_key[self._key(trial)] is None]
         self.feed.context.progress.skip(PHASE, self.feed.samples.n * (len(self.trials) - len(missing)))
         if missing:
             for trial, layers, whole in self._compare(missing):
-                found[self._key(trial)] = layers
+                by_key[self._key(trial)] = layers
                 if whole:
                     self.feed.context.store.write(self._file(trial), layers)
-        return [kept for trial in measured if (kept := found[self._key(trial)]) is not None]
+        return [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
 
     def _original(self, trial: Trial) -> Variant | None:
         """The float32 variant of a trial's format, as it was measured in Python."""
@@ -151,32 +151,34 @@ class LayerStudy:
         threading.Thread(target=_load_loops, daemon=True).start()  # while children open what is to be aligned
         first, reference_names = self._align(trials)
         opened = self._open_all(trials)
-        sums = [each for each in opened if isinstance(each, TrialSums)]
-        self.choice.refuse_unknown([*reference_names, *(name for each in sums for name in _known_names(each))])
+        sums = [outcome for outcome in opened if isinstance(outcome, TrialSums)]
+        self.choice.refuse_unknown(
+            [*reference_names, *(name for trial_sums in sums for name in _known_names(trial_sums))]
+        )
         self._sum(step, sums, first)
         self.feed.context.progress.skip(PHASE, self.feed.samples.n * (len(opened) - len(sums)))
         self.feed.context.progress.end(step, "done")
         return [
-            (trial, self._finish(each), each.unreadable is None)
-            if isinstance(each, TrialSums)
-            else (trial, TrialLayers((), (each,)), False)
-            for trial, each in zip(trials, opened, strict=True)
+            (trial, self._finish(outcome), outcome.unreadable is None)
+            if isinstance(outcome, TrialSums)
+            else (trial, TrialLayers((), (outcome,)), False)
+            for trial, outcome in zip(trials, opened, strict=True)
         ]
 
     def _sum(self, step: str, sums: Sequence[TrialSums], sample_bytes: int) -> None:
         """Read all samples a batch at a time, and add them to each trial's sums."""
         needed = {
             alignment.reference
-            for each in sums
-            for tap in each.tensors.wanted
-            if (alignment := each.tensors.alignment(tap)) and alignment.reference
+            for trial_sums in sums
+            for tap in trial_sums.tensors.wanted
+            if (alignment := trial_sums.tensors.alignment(tap)) and alignment.reference
         }
         size = max(1, min(self.feed.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
         with Batches(
             reference=open_reference(self.feed, self.model, sorted(needed)).session,
             twins=self._twins(sums),
             trials=sums,
-            originals=[self._format(each.trial) for each in sums],
+            originals=[self._format(trial_sums.trial) for trial_sums in sums],
             scored_output=self.scored_output,
             indices=self.indices,
         ) as batches:
@@ -188,14 +190,16 @@ class LayerStudy:
 
     def _twins(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
         """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
-        found = {name: opened.session for name, opened in self._float32.items()}
-        in_python = {each.trial.setting: each.session for each in sums if each.trial.runtime == PYTHON}
-        for each in sums:
-            name, variant = each.trial.setting, each.trial.variant
-            if not each.has_twin or name in found or variant is None:
+        sessions = {name: opened.session for name, opened in self._float32.items()}
+        in_python = {
+            trial_sums.trial.setting: trial_sums.session for trial_sums in sums if trial_sums.trial.runtime == PYTHON
+        }
+        for trial_sums in sums:
+            name, variant = trial_sums.trial.setting, trial_sums.trial.variant
+            if not trial_sums.has_twin or name in sessions or variant is None:
                 continue
-            found[name] = in_python.get(name) or open_variant(self.feed, variant, PYTHON, each.tensors.wanted)
-        return found
+            sessions[name] = in_python.get(name) or open_variant(self.feed, variant, PYTHON, trial_sums.tensors.wanted)
+        return sessions
 
     def _format(self, trial: Trial) -> str:
         original = self._original(trial)
@@ -206,21 +210,21 @@ class LayerStudy:
         whole = open_reference(self.feed, self.model, None)
         stop = min(_ALIGN_SAMPLES, self.feed.samples.n) if self.feed.batch_size > 1 else 1
         references = _named(whole.taps, whole.session.read(0, stop).taps)
-        layers = layers_of([each.name for each in references])
-        originals = {each.name: each for trial in trials if (each := self._original(trial))}
+        layers = layers_of([tensor.name for tensor in references])
+        originals = {variant.name: variant for trial in trials if (variant := self._original(trial))}
         aligned = side_by_side(
             lambda original: self._align_format(original, references, stop),
             [*originals.values()],
             stop=self.feed.context.pool.close,
         )
-        for name, found in zip(originals, aligned, strict=True):
-            if isinstance(found, str):
-                self._unopened[name] = f"{name} could not be read inside in python: {found}"
+        for name, outcome in zip(originals, aligned, strict=True):
+            if isinstance(outcome, str):
+                self._unopened[name] = f"{name} could not be read inside in python: {outcome}"
                 continue
-            self._float32[name] = found.opened
-            self._alignments[name] = {each.tensor: each for each in found.alignments}
-            self._layers[name] = layers_without_tensor(found.alignments, layers.values())
-        largest = max((found.sample_bytes for found in aligned if isinstance(found, _Aligned)), default=1)
+            self._float32[name] = outcome.opened
+            self._alignments[name] = {alignment.tensor: alignment for alignment in outcome.alignments}
+            self._layers[name] = layers_without_tensor(outcome.alignments, layers.values())
+        largest = max((outcome.sample_bytes for outcome in aligned if isinstance(outcome, _Aligned)), default=1)
         return largest, [*layers.values(), *layers]
 
     def _align_format(self, original: Variant, references: Sequence[NamedTensor], stop: int) -> _Aligned | str:
@@ -250,7 +254,7 @@ class LayerStudy:
             [*groups.values()],
             stop=self.feed.context.pool.close,
         )
-        by_trial = {id(trial): each for group in opened for trial, each in group}
+        by_trial = {id(trial): outcome for group in opened for trial, outcome in group}
         return [by_trial[id(trial)] for trial in trials]
 
     def _open(self, trial: Trial) -> TrialSums | str:
@@ -285,11 +289,11 @@ class LayerStudy:
             has_twin=trial.runtime != PYTHON and trial.setting != original.name,
         )
 
-    def _finish(self, each: TrialSums) -> TrialLayers:
-        last = len(each.tensors.taps)
-        fused = [*self._layers[self._format(each.trial)], *each.tensors.missing_layers()]
-        missing = [unaligned_row(each.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
-        return TrialLayers((*each.rows(), *missing), each.all_notes())
+    def _finish(self, sums: TrialSums) -> TrialLayers:
+        last = len(sums.tensors.taps)
+        fused = [*self._layers[self._format(sums.trial)], *sums.tensors.missing_layers()]
+        missing = [unaligned_row(sums.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
+        return TrialLayers((*sums.rows(), *missing), sums.all_notes())
 
 
 def _load_loops() -> None:

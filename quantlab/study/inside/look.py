@@ -20,18 +20,18 @@ Array = npt.NDArray[Any]
 
 def look_inside(layers: LayerStudy, study: Study) -> Inside:
     """Everything that `quantlab show layers|weights|ops|split` shows."""
-    found = layers.run()
+    compared = layers.run()
     variants, formats = _variants(study), layers.feed.context.registries.formats
     weights, weight_notes = _weights(variants, formats)
     ops, op_notes = _ops(variants, formats)
     return Inside(
-        layers=tuple(row for each in found for row in each.rows),
+        layers=tuple(row for trial in compared for row in trial.rows),
         weights=weights,
         ops=ops,
         split=tuple(_split(study)),
         samples=layers.feed.samples.n,
         drawn=layers.feed.samples.drawn,
-        notes=(*(note for each in found for note in each.notes), *weight_notes, *op_notes),
+        notes=(*(note for trial in compared for note in trial.notes), *weight_notes, *op_notes),
     )
 
 
@@ -108,9 +108,9 @@ def _loss(trial: Trial | None) -> float | None:
 
 def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
     reference = mapped(study.reference.outputs[study.scored_output])
-    found = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
+    outputs = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
     parts = (
-        SplitSums.of(reference[rows], *(None if each is None else each[rows] for each in found))
+        SplitSums.of(reference[rows], *(None if output is None else output[rows] for output in outputs))
         for rows in blocks(reference)
     )
     return sum(parts, SplitSums()).row(setting, runtime)

@@ -21,14 +21,14 @@ def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str,
     quantize and dequantize are passed over.
     """
     known = {tap.name for tap in float32}
-    found = {tap.name: tap.name for tap in taps if tap.name in known}
+    names = {tap.name: tap.name for tap in taps if tap.name in known}
     ours = [tap for tap in taps if tap.op not in _CODECS]
     theirs = [tap for tap in float32 if tap.op not in _CODECS]
     if [tap.op for tap in ours] == [tap.op for tap in theirs]:
         for tap, other in zip(ours, theirs, strict=True):
             if tap.shape == other.shape:
-                found.setdefault(tap.name, other.name)
-    return found
+                names.setdefault(tap.name, other.name)
+    return names
 
 
 def unaligned_row(trial: Trial, tap: TapSpec | None, alignment: Alignment, place: int) -> LayerRow:

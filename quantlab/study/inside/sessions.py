@@ -52,7 +52,7 @@ class SessionInputs:
         )
 
     def _output(self, variant: Variant | None, spec: TensorSpec, place: int) -> TensorFile:
-        port = next((each for each in variant.outputs if each.name == spec.name), None) if variant else None
+        port = next((output for output in variant.outputs if output.name == spec.name), None) if variant else None
         return TensorFile(
             name=spec.name,
             file="",

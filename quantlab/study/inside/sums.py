@@ -55,8 +55,8 @@ class KnownTensors:
 
     def missing_layers(self) -> tuple[Alignment, ...]:
         """The layers that have a tensor in the float32 variant, and none here that is known to be theirs."""
-        here = {each.layer for tap in self.taps if (each := self.alignment(tap)) is not None}
-        there = dict.fromkeys(each.layer for each in self.alignments.values() if each.aligned)
+        here = {alignment.layer for tap in self.taps if (alignment := self.alignment(tap)) is not None}
+        there = dict.fromkeys(alignment.layer for alignment in self.alignments.values() if alignment.aligned)
         return tuple(Alignment("", None, layer, _FUSED) for layer in there if layer not in here)
 
     def by_channel(self, tap: TapSpec) -> bool:
