@@ -16,7 +16,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
-from quantlab_converters import ConversionRequest, convert_settings
+from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
 __all__ = ["ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
 
@@ -108,25 +108,32 @@ def _convert_missing(
     )
     waiting = [f"convert {setting.name}" for setting in missing.values()]
     context.progress.begin(waiting.pop(0))
-    for conversion in convert_settings(
+    for converted in convert_settings(
         context.registries.converters[format_name],
         request,
         log=context.store.work / f"convert-{format_name}.log",
         pool=context.pool,
     ):
-        setting = missing[conversion.scheme]
-        format_ = context.registries.formats[format_name]
-        made = _described(format_, model, setting, conversion.folder, conversion.reason)
-        if made.variant is not None:
-            variant = replace(made.variant, convert_seconds=conversion.seconds)
-            context.store.write(folders[setting.scheme] / "variant.json", variant)
-            made = replace(made, variant=variant)
-        else:
-            shutil.rmtree(folders[setting.scheme], ignore_errors=True)
-        context.progress.end(f"convert {setting.name}", made.failure.reason if made.failure else "done")
+        setting = missing[converted.scheme]
+        conversion = _kept(context, model, setting, converted, folders[setting.scheme])
+        context.progress.end(f"convert {setting.name}", conversion.failure.reason if conversion.failure else "done")
         if waiting:
             context.progress.begin(waiting.pop(0))
-        yield made
+        yield conversion
+
+
+def _kept(
+    context: Context, model: OpenedModel, setting: Setting, converted: Conversion, folder: Path
+) -> ConversionResult:
+    """What a converter made, described and kept in its folder; of a failed one nothing is left there."""
+    format_ = context.registries.formats[setting.format]
+    conversion = _described(format_, model, setting, converted.folder, converted.reason)
+    if conversion.variant is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return conversion
+    variant = replace(conversion.variant, convert_seconds=converted.seconds)
+    context.store.write(folder / "variant.json", variant)
+    return replace(conversion, variant=variant)
 
 
 def _described(
@@ -171,7 +178,7 @@ def convert(
         For each setting its folder, or why it could not be made.
 
     Raises:
-        QuantlabError: If the model or the calibration set cannot be opened, or a folder is there already.
+        QuantlabError: If the model or the calibration samples cannot be opened, or a folder is there already.
     """
     options = options or AnalyzeOptions()
     _settings(options, None, registries)  # names first: they cost nothing
@@ -187,8 +194,8 @@ def convert(
         with store.locked(), pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress or Silent(), file, registries)
             # All first: the converter makes the others of a format from the float32 one where it lies.
-            variants = list(_all_variants(context, settings))
-            return {made.setting: _moved(made, target) for made in variants}
+            conversions = list(_all_variants(context, settings))
+            return {conversion.setting: _moved(conversion, target) for conversion in conversions}
     finally:
         shutil.rmtree(store.root, ignore_errors=True)
         if new and target.is_dir() and not any(target.iterdir()):
@@ -223,11 +230,11 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
         yield from make_variants(context, model, members, samples=calibration, calibration=calibration)
 
 
-def _moved(made: ConversionResult, target: Path) -> Path | Failure:
-    if made.variant is None:
-        return made.failure or Failure("it was not made", "conversion")
-    source = made.variant.path if made.variant.path.is_dir() else made.variant.path.parent
-    folder = target / made.setting
+def _moved(conversion: ConversionResult, target: Path) -> Path | Failure:
+    if conversion.variant is None:
+        return conversion.failure or Failure("it was not made", "conversion")
+    source = conversion.variant.path if conversion.variant.path.is_dir() else conversion.variant.path.parent
+    folder = target / conversion.setting
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(source, folder)
     return folder
