@@ -71,13 +71,13 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
         return kept
     context.progress.begin(run.step, samples.n)
     try:
-        made = _run_rest(context, run, samples, folder)
+        outputs = _run_rest(context, run, samples, folder)
     except BaseException as error:
         context.progress.skip("run", samples.n)
         context.progress.end(run.step, str(error) or type(error).__name__)
         raise
     context.progress.end(run.step, "done")
-    return made
+    return outputs
 
 
 def _key(run: Run, samples: SampleSet) -> str:

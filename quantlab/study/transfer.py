@@ -13,11 +13,11 @@ __all__ = ["with_download_size"]
 _SLOW_BYTES = 1_000_000  # from which on compressing takes seconds, and whoever waits should know why
 
 
-def with_download_size(context: Context, made: ConversionResult) -> ConversionResult:
+def with_download_size(context: Context, conversion: ConversionResult) -> ConversionResult:
     """A variant with its size in brotli and its least runtime; a failed one as it is."""
-    variant = made.variant
+    variant = conversion.variant
     if variant is None:
-        return made
+        return conversion
     record = context.store.root / "transfer" / f"{key_of({'artifact': variant.sha256})}.json"
     size = context.store.read(record, DownloadSize)
     if size is None:
@@ -29,4 +29,4 @@ def with_download_size(context: Context, made: ConversionResult) -> ConversionRe
         if variant.size_bytes >= _SLOW_BYTES:
             context.progress.end(step, "done")
     variant = replace(variant, brotli_bytes=size.brotli_bytes, minimum_runtime=size.minimum_runtime)
-    return replace(made, variant=variant)
+    return replace(conversion, variant=variant)

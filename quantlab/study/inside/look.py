@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 def look_inside(layers: LayerStudy, study: Study) -> Inside:
     """Everything that `quantlab show layers|weights|ops|split` shows."""
     compared = layers.run()
-    variants, formats = _variants(study), layers.feed.context.registries.formats
+    variants, formats = _variants(study), layers.inputs.context.registries.formats
     weights, weight_notes = _weights(variants, formats)
     ops, op_notes = _ops(variants, formats)
     return Inside(
@@ -29,8 +29,8 @@ def look_inside(layers: LayerStudy, study: Study) -> Inside:
         weights=weights,
         ops=ops,
         split=tuple(_split(study)),
-        samples=layers.feed.samples.n,
-        drawn=layers.feed.samples.drawn,
+        samples=layers.inputs.samples.n,
+        drawn=layers.inputs.samples.drawn,
         notes=(*(note for trial in compared for note in trial.notes), *weight_notes, *op_notes),
     )
 
@@ -43,10 +43,10 @@ def _weights(variants: Mapping[str, Variant], formats: Mapping[str, Format]) -> 
     rows: list[WeightRow] = []
     notes = []
     for name, variant in variants.items():
-        original = variants.get(variant.float32, variant)
+        baseline = variants.get(variant.float32, variant)
         read = formats[variant.format].weights
         try:
-            rows += compare_weights(name, read(variant.path), read(original.path))
+            rows += compare_weights(name, read(variant.path), read(baseline.path))
         except QuantlabError as error:
             notes.append(f"the weights of {name} could not be read: {error}")
     return tuple(rows), notes

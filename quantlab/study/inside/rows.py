@@ -15,7 +15,7 @@ _CODECS = {"QUANTIZE", "DEQUANTIZE"}
 
 
 def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str, str]:
-    """Tensor of a variant → tensor of the same format's float32 variant: by name, else by place among equal ops.
+    """Tensor of a variant → tensor of the same format's float32 baseline: by name, else by place among equal ops.
 
     A TFLite converter renames some activations from file to file, but leaves the ops in their order; those that only
     quantize and dequantize are passed over.
