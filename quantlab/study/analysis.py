@@ -141,7 +141,7 @@ class _Analysis:
             )
 
     def _look_inside(self, work: Work, study: Study, result: WorkResult) -> Study:
-        layers = work.layers(result.probe, study.trials)
+        layers = work.layers(result, study.trials)
         try:
             inside = look_inside(layers, study)
         except UsageError:  # a name that there is not: asked for, so that its absence must be told

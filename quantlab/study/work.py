@@ -99,12 +99,22 @@ class Work:
         finally:
             pool.shutdown(wait=True)
 
-    def layers(self, probed: Probe, trials: Sequence[Trial]) -> LayerStudy:
+    def layers(self, result: WorkResult, trials: Sequence[Trial]) -> LayerStudy:
         """The comparison of the trials' layers."""
         drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
-        inputs = SessionInputs(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model))
+        inputs = SessionInputs(
+            self.context, drawn.samples, result.probe.outputs, batch_size_for(self.context, self.model)
+        )
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
-        return LayerStudy(inputs, self.model, drawn.indices, self.scoring.output.name, trials, choice)
+        return LayerStudy(
+            inputs,
+            self.model,
+            drawn.indices,
+            self.scoring.output.name,
+            trials,
+            choice,
+            reference_environment=result.reference.environment,
+        )
 
     def _run(self, pool: ThreadPoolExecutor) -> WorkResult:
         context = self.context

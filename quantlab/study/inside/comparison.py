@@ -39,8 +39,6 @@ from quantlab.study.inside.sessions import (
 from quantlab.study.inside.sums import KnownTensors, TrialSums
 from quantlab.study.side_by_side import side_by_side
 from quantlab.types import (
-    AGAINST_FLOAT32,
-    AGAINST_PYTHON,
     PYTHON,
     Alignment,
     OpenedModel,
@@ -81,6 +79,8 @@ class LayerStudy:
     scored_output: str
     trials: Sequence[Trial]
     choice: TapChoice
+    reference_environment: Mapping[str, str]
+    """Versions and flags that the reference's tensors depend on."""
     _float32: dict[str, TappedVariant] = field(default_factory=dict)
     _alignments: dict[str, dict[str, Alignment]] = field(default_factory=dict)
     """Format → tensor of its float32 baseline → what it is."""
@@ -120,15 +120,18 @@ class LayerStudy:
         return next((other for other in self.trials if other.setting == name and other.in_python), None)
 
     def _key(self, trial: Trial) -> str:
+        """The hash of all that a trial's rows depend on; its Python baseline runs where the float32 baseline did."""
         baseline = self._float32_trial(trial)
         return key_of(
             {
                 "setting": trial.setting,
                 "runtime": trial.runtime,
                 "artifact": trial.variant.sha256 if trial.variant else None,
-                AGAINST_FLOAT32: baseline.variant.sha256 if baseline and baseline.variant else None,
                 "environment": dict(trial.environment),
-                AGAINST_PYTHON: dict(baseline.environment) if baseline else None,
+                "float32 artifact": baseline.variant.sha256 if baseline and baseline.variant else None,
+                "float32 environment": dict(baseline.environment) if baseline else None,
+                "reference environment": dict(self.reference_environment),
+                "batch_size": self.inputs.batch_size,
                 "output": self.scored_output,
                 "samples": self.inputs.samples.sha256,
                 "n": self.inputs.samples.n,
