@@ -189,7 +189,7 @@ class _Analysis:
             trials=trials,
             parity=checks,
             warnings=(
-                *unstable_reference(result.probe),
+                *unstable_reference(result.probe, self.context.registries.formats),
                 *failed_float32_checks(checks, trials, scoring.output.name).values(),
                 *self.warnings,
                 *near_chance(scoring, scores),

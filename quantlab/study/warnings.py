@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from quantlab.formats import Format
 from quantlab.study.reference import STRAY_LIMIT, Probe
 from quantlab.study.task import Scoring
 from quantlab.types import AGAINST_REFERENCE, NARROW_DTYPES, PYTHON, Inside, Scores, Setting, Study, Trial, float32_of
@@ -23,8 +24,13 @@ FLOAT32_SQNR_DB = 60.0
 _NAMED_WEIGHTS = 3
 
 
-def unstable_reference(probe: Probe) -> list[str]:
-    """A model that answers the same samples differently cannot be compared with."""
+def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]:
+    """A model that answers the same samples differently cannot be compared with.
+
+    Args:
+        probe: What a few samples told.
+        formats: Those that may be run; what runs one sample at a time is named as the reason to mend the model.
+    """
     sentences = []
     if probe.again > STRAY_LIMIT:
         sentences.append(
@@ -35,9 +41,15 @@ def unstable_reference(probe: Probe) -> list[str]:
     if probe.single > STRAY_LIMIT:
         sentences.append(
             f"the model answers a sample differently alone and in a batch (by up to {100 * probe.single:.2g} % of its "
-            f"largest output); look for statistics over the batch, since TFLite files are run one sample at a time"
+            f"largest output); look for statistics over the batch{_since_alone(formats)}"
         )
     return sentences
+
+
+def _since_alone(formats: Mapping[str, Format]) -> str:
+    """Which formats' files see no batch, as the rest of a sentence; empty where all take batches."""
+    names = [format_.alone for format_ in formats.values() if format_.alone is not None]
+    return f", since {' and '.join(names)} files are run one sample at a time" if names else ""
 
 
 def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:

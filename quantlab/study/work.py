@@ -149,7 +149,7 @@ class Work:
     def _reference(self) -> tuple[Probe, KeptOutputs]:
         context = self.context
         probed = probe(context, self.model, self.samples)
-        for text in unstable_reference(probed):
+        for text in unstable_reference(probed, context.registries.formats):
             context.progress.warn(text)
         runs = 1 + self.plan.trial_count
         context.progress.plan("run", runs * self.samples.n)
