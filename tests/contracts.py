@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ __all__ = [
     "no_process_left",
     "onnx_contents",
     "refuse_absent",
-    "run_job",
     "settings_of",
 ]
 
@@ -265,21 +264,6 @@ def refuse_absent(runtime: Runtime, format_name: str | None = None) -> None:
         pytest.skip(str(error))
 
 
-def run_job(
-    runtime: Runtime,
-    workbench: Workbench,
-    variant: Variant,
-    samples: SampleSet,
-    outputs: Mapping[str, Path],
-    *,
-    start: int = 0,
-    batch_size: int = BATCH,
-) -> Generator[Message, None, None]:
-    """Run a variant over samples from `start` on, into output files that are there."""
-    job = job_of(runtime, variant, samples, outputs, start=start, batch_size=batch_size)
-    return protocol.run(runtime, job, workbench.pool)
-
-
 def job_of(
     runtime: Runtime,
     variant: Variant,
@@ -289,7 +273,7 @@ def job_of(
     start: int = 0,
     batch_size: int = BATCH,
 ) -> Job:
-    """What `run_job` runs."""
+    """A job over samples from `start` on, into output files that are there."""
     ports = {port.name: port for port in variant.outputs}
     return Job(
         format=variant.format,
@@ -328,11 +312,12 @@ def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name
     variant, samples = workbench.float32(name, format_name), workbench.samples(name)
     expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
     whole = _empty_outputs(folder / "whole", expected)
-    messages = list(run_job(runtime, workbench, variant, samples, whole))
+    messages = list(protocol.run(runtime, job_of(runtime, variant, samples, whole), workbench.pool))
     _check_messages(runtime, messages)
     _check_outputs(runtime, whole, expected, first=0)
     resumed = _empty_outputs(folder / "resumed", expected)
-    *_, last = run_job(runtime, workbench, variant, samples, resumed, start=4)
+    rest = job_of(runtime, variant, samples, resumed, start=4)
+    *_, last = protocol.run(runtime, rest, workbench.pool)
     assert last == Done()
     _check_outputs(runtime, resumed, expected, first=4)
     assert all(not np.load(path)[:4].any() for path in resumed.values())
@@ -383,18 +368,18 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     outputs = _empty_outputs(folder, {name: np.resize(array, (samples.n, 3)) for name, array in expected.items()})
     end_lasting_children()  # so that the child that is killed is the newest, and one that is to stall must start
     with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
-        bench = replace(workbench, pool=pool)
-        messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
+        slow = job_of(runtime, variant, samples, outputs, batch_size=1)
+        messages = protocol.run(runtime, slow, pool)
         assert type(next(messages)) is Ready
         kill_newest()
         with pytest.raises(ChildDied, match=KILLED):
             list(messages)
-        again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
+        again = protocol.run(runtime, slow, pool)
         assert [type(next(again)), type(next(again))] == [Ready, Progress]
         again.close()  # as a listener that has enough
         pool.stall_seconds = 0.0005  # a fork is ready in some milliseconds
         with pytest.raises(ChildStalled) as stalled:
-            list(run_job(runtime, bench, variant, samples, outputs))
+            list(protocol.run(runtime, job_of(runtime, variant, samples, outputs), pool))
     assert str(stalled.value) == _STALLED.format(0.0005)
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contracts import convert, names_in_library_order, run_job
+from contracts import convert, job_of, names_in_library_order
 from official import converted_officially
 
 from quantlab import analyze
 from quantlab.formats import FORMATS
-from quantlab.runtimes import RUNTIMES, create_output
+from quantlab.runtimes import RUNTIMES, create_output, protocol
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types.messages import Done, Failed
@@ -144,7 +144,8 @@ def test_models_without_an_input_layer_and_cells_of_other_names(name, runtime, w
     (expected,) = workbench.models[name].outputs
     (output,) = [port.name for port in variant.outputs]
     create_output(tmp_path / "o.npy", n=len(expected), shape=expected.shape[1:], dtype="float32")
-    *_, last = run_job(RUNTIMES[runtime], workbench, variant, samples, {output: tmp_path / "o.npy"})
+    job = job_of(RUNTIMES[runtime], variant, samples, {output: tmp_path / "o.npy"})
+    *_, last = protocol.run(RUNTIMES[runtime], job, workbench.pool)
     assert last == Done()
     np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-5, atol=1e-6)
 
@@ -187,7 +188,8 @@ def test_a_layers_model_that_contradicts_itself(change, sentence, workbench, tmp
     outputs = {"output_0": tmp_path / "o.npy"}
     create_output(tmp_path / "o.npy", n=7, shape=(5,), dtype="float32")
     samples = workbench.samples("keras2_conv")
-    *_, last = run_job(RUNTIMES["python"], workbench, replace(variant, path=path), samples, outputs)
+    job = job_of(RUNTIMES["python"], replace(variant, path=path), samples, outputs)
+    *_, last = protocol.run(RUNTIMES["python"], job, workbench.pool)
     assert isinstance(last, Failed)
     assert sentence in last.reason
     assert last.expected

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -188,14 +189,20 @@ def convert(
     for setting in settings:
         if (target / setting.name).exists():
             raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
+    with _temporary_store(target) as store, store.locked(), pool_for(file, store.work, options, registries) as pool:
+        context = Context(store, pool, options, progress or Silent(), file, registries)
+        # All first: the converter makes the others of a format from the float32 one where it lies.
+        conversions = list(_all_variants(context, settings))
+        return {conversion.setting: _moved(conversion, target) for conversion in conversions}
+
+
+@contextmanager
+def _temporary_store(target: Path) -> Iterator[Store]:
+    """A store inside a folder, removed at the end; so is the folder, if it is new and nothing was put into it."""
     new = not target.exists()
     store = Store(target / ".quantlab")
     try:
-        with store.locked(), pool_for(file, store.work, options, registries) as pool:
-            context = Context(store, pool, options, progress or Silent(), file, registries)
-            # All first: the converter makes the others of a format from the float32 one where it lies.
-            conversions = list(_all_variants(context, settings))
-            return {conversion.setting: _moved(conversion, target) for conversion in conversions}
+        yield store
     finally:
         shutil.rmtree(store.root, ignore_errors=True)
         if new and target.is_dir() and not any(target.iterdir()):
