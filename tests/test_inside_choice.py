@@ -107,6 +107,17 @@ def test_what_an_earlier_call_found_is_not_shown_as_if_it_were_of_this_one(digit
     assert "run 'quantlab analyze' again without --no-layers" in capsys.readouterr().err
 
 
+def test_rows_of_another_batch_size_are_not_taken_for_those_that_are_asked_for(digits):
+    """Kernels sum in another order, and a batch of one sample aligns tensors by that sample alone."""
+    one_tap = replace(digits, taps=("probabilities",))
+    kept = []
+    for options in (one_tap, one_tap, replace(one_tap, batch_size=1)):
+        inside(options)
+        kept.append(set((digits.out / "inside" / "tfjs-uint8" / "python").iterdir()))
+    assert kept[0] == kept[1]
+    assert len(kept[2] - kept[1]) == 1
+
+
 # Models whose inside is not plain
 
 

@@ -75,7 +75,7 @@ class LayerStudy:
     inputs: SessionInputs
     model: OpenedModel
     indices: Array
-    """Where these samples stand among those that are scored."""
+    """Where the samples of `inputs` stand among those that are scored."""
     scored_output: str
     trials: Sequence[Trial]
     choice: TapChoice

@@ -90,7 +90,7 @@ class TrialSums:
     """The same nodes, each by itself; graphs with loops have no such nodes."""
     scored_output: str
     is_float32: bool
-    """Whether it is its own second baseline."""
+    """Whether it is the float32 baseline of its format itself."""
     has_python_baseline: bool
     """Whether it is also compared with the same artifact in Python."""
     sums: dict[tuple[Baseline, str], LayerError] = field(default_factory=dict)
