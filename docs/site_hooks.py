@@ -39,7 +39,8 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Let links to the packages' READMEs lead to their pages."""
+    """Let links to the packages' READMEs lead to their pages; this Markdown nests lists by four spaces."""
+    markdown = re.sub(r"^ {3}- ", "    - ", markdown, flags=re.MULTILINE)
     above = "../" * page.file.src_uri.count("/")
     for readme in _PACKAGES:
         markdown = markdown.replace(f"]({above}../{readme}", f"]({above}{_page_of(readme)}")
