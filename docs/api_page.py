@@ -1,4 +1,4 @@
-"""The page of the Python API, from the public names and the values that a study holds."""
+"""The page of the Python API: the public names, and the types of the values that they return."""
 
 import ast
 import dataclasses
@@ -18,17 +18,20 @@ __all__ = ["api_page"]
 
 
 def api_page() -> str:
-    """The public names, then the values that they give back."""
+    """The public names, then the types of the values that they return."""
     public = {name: getattr(quantlab, name) for name in sorted(quantlab.__all__, key=str.lower)}
     values = {kind.__name__: kind for kind in _reachable(public) if kind.__name__ not in public}
-    parts = ["# The Python API", "All of it is imported from `quantlab`; a name is loaded when it is first asked for."]
+    parts = ["# The Python API", "Import every name from `quantlab`. A name is loaded on first use."]
     parts += ["\n".join(f"- [`{name}`](#{name.lower()})" for name in public)]
     for name, value in public.items():
         parts += [f"## {name}", *_described(name, value)]
-    parts += ["## The values inside", "These are reached through the values above, and live in `quantlab.types`."]
+    parts += ["## Other values", "These values are fields of the values above. They are defined in `quantlab.types`."]
     for name, value in sorted(values.items(), key=lambda item: item[0].lower()):
         parts += [f"### {name}", *_described(name, value)]
-    parts += ["## Progress", "`quantlab.progress.Progress`: what `analyze` and `convert` tell an object of yours."]
+    parts += [
+        "## Progress",
+        "`quantlab.progress.Progress`: the methods that `analyze` and `convert` call on your progress object.",
+    ]
     parts += [markdown(inspect.getdoc(Progress) or ""), _methods(Progress)]
     return "\n\n".join(parts)
 
@@ -71,7 +74,7 @@ def _fields(value: type) -> str:
         f"| `{name}` | `{cell(_spelled(kind))}` | {cell(default)} | {cell(one_line(text))} |"
         for name, (kind, default, text) in documented(class_body(value))
     ]
-    return "\n".join(["| field | type | default | is |", "|---|---|---|---|", *lines])
+    return "\n".join(["| field | type | default | description |", "|---|---|---|---|", *lines])
 
 
 def _spelled(kind: str) -> str:

@@ -106,7 +106,7 @@ def _option_table(options: Sequence[_Option]) -> str:
         f"| {_typed(option)} | {cell(option.text)} | {'required' if option.required else cell(option.default)} |"
         for option in options
     ]
-    return "\n".join(["| option | is | default |", "|---|---|---|", *lines])
+    return "\n".join(["| option | description | default |", "|---|---|---|", *lines])
 
 
 def _typed(option: _Option) -> str:

@@ -68,7 +68,7 @@ def json_page() -> str:
 def _keys(value: type) -> str:
     """The fields of a row's type, whose names are the keys."""
     lines = [f"| `{name}` | {cell(one_line(text))} |" for name, (_, _, text) in documented(class_body(value))]
-    return "\n".join(["| key | is |", "|---|---|", *lines])
+    return "\n".join(["| key | description |", "|---|---|", *lines])
 
 
 def errors_page() -> str:
