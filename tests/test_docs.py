@@ -301,9 +301,18 @@ def test_architecture_has_the_layers() -> None:
     assert "\n".join(contract["layers"]) + "\n" in blocks(text, "text")
 
 
+@pages()
+def test_paragraphs_are_short(page: Path) -> None:
+    if page.parent != ROOT / "docs" and page.parent.parent != ROOT / "docs":
+        return  # the pages of the site
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    paragraphs = re.split(r"\n\n|\n(?= *(?:- |\d+\. |\|))", prose)
+    assert [text[:60] for text in paragraphs if len(text) > 600 and not text.lstrip().startswith("|")] == []
+
+
 def test_architecture_follows_a_batch_and_a_tap_through_functions_that_there_are() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    section = text.partition("### A batch's way, and a tap's")[2].partition("## How data flows")[0]
+    section = text.partition("### Follow a batch and a tap through the code")[2].partition("## How data flows")[0]
     ways = [re.findall(r"^\d+\. (?:→ )?`([\w.]+)`$", part, re.MULTILINE) for part in section.split("And a tensor")]
     assert [len(way) for way in ways] == [12, 12]
     for name in (name for way in ways for name in way):
