@@ -39,10 +39,10 @@ tutorial: .venv/developing ## Run the tutorial and write what its commands print
 site: .venv-site/installed ## Build the documentation as a site in site/, and check its links
 	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --strict --quiet
 
-.venv-site/installed: pyproject.toml
+.venv-site/installed: pyproject.toml requirements.lock
 	$(PYTHON) -m venv --clear .venv-site
 	.venv-site/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" >.venv-site/asked
-	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --requirement .venv-site/asked
+	.venv-site/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement .venv-site/asked
 	touch $@
 
 format: .venv/developing ## Format the code and mend what ruff can
