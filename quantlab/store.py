@@ -214,7 +214,7 @@ class Store:
         """The dataclass that was written, or None where there is none or it is of another version of quantlab."""
         try:
             return self._converter.structure(json.loads(path.read_text(encoding="utf-8")), kind)
-        except (OSError, ValueError, KeyError, cattrs.BaseValidationError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError):
             return None
 
     def read_study(self) -> Study:
@@ -230,7 +230,7 @@ class Store:
             raise StudyError(
                 f"'{self.root}' is no finished study; make it with 'quantlab analyze … --out {self.root}'"
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StudyError(
                 f"'{path}' cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
             ) from error
@@ -241,7 +241,7 @@ class Store:
             )
         try:
             return self._converter.structure(document, Study)
-        except cattrs.BaseValidationError as error:
+        except (ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError) as error:
             raise StudyError(
                 f"'{path}' is not a whole study; run 'quantlab analyze' again, which keeps what is done"
             ) from error

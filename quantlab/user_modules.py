@@ -43,7 +43,7 @@ def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., A
         refused: If there is no such module, importing it raises, or it has no such function.
     """
     module_name, _, name = text.partition(":")
-    folder = look_in_current_folder(first=True)
+    folder = look_in_current_folder(first=False)
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)

@@ -136,7 +136,7 @@ def images(place: Path) -> None:
 LOADER = """
 import numpy as np
 
-random = np.random.default_rng(0)
+random = np.random.default_rng()
 x, y = np.arange(640, dtype=np.float32).reshape(10, 8, 8, 1), np.arange(10)
 
 def shuffled():

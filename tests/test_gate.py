@@ -481,6 +481,7 @@ def test_a_policy_that_cannot_be(policy, message, tmp_path, capsys):
     assert gate(capsys, folder) == (2, "", f"quantlab: {message}\n")
 
 
+@pytest.mark.starts_children
 def test_a_metric_of_ones_own(tmp_path, capsys, monkeypatch):
     folder = study_of(tmp_path / "digits.study", 500)
     Path("own_metric.py").write_text(

@@ -1,6 +1,5 @@
 """A user's own module:function as a source of samples."""
 
-import sys
 import textwrap
 from pathlib import Path
 
@@ -9,17 +8,22 @@ import pytest
 
 from quantlab.errors import SamplesError
 from quantlab.samples import SampleOptions, open_samples
+from quantlab.samples.loaders import open_loader
 from quantlab.types import TensorSpec
+
+pytestmark = pytest.mark.starts_children
 
 IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
 PIXELS = np.arange(10 * 12, dtype=np.float32).reshape(10, 4, 3, 1)
 CLASSES = np.arange(10) % 3
 
 MODULE = """
+    import os
+    import sys
     import numpy as np
     X = np.arange(10 * 12, dtype=np.float32).reshape(10, 4, 3, 1)
     Y = np.arange(10) % 3
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng()  # another in each process
 
     class Dataset:  # as tf.data has it
         def __init__(self, elements, cardinality=-2):
@@ -31,6 +35,25 @@ MODULE = """
 
     def arrays(): return X, Y
     def alone(): return X
+    def counted():
+        with open("calls", "a") as file:
+            file.write("called ")
+        return X
+    def printing():
+        print("on standard output")
+        os.write(1, b"and under it")
+        return X
+    def leaving(): sys.exit(0)
+    def gone(): os._exit(0)
+    def crashing(): os.kill(os.getpid(), 11)
+    def interrupted(): raise KeyboardInterrupt
+    def forking():
+        if os.fork() == 0: return X[:1]
+        os.wait()
+        return X
+    def sleeping():
+        import time
+        time.sleep(600)
     def by_name(): return {"image": X, "y": Y}
     def by_name_and_labels(): return {"image": X}, np.eye(3)[Y]
     def samples():
@@ -48,7 +71,7 @@ MODULE = """
         return X[order], Y[order]
     def shuffled_labels(): return X, rng.permutation(10)
     def growing():
-        for number in range(rng.integers(1, 1000)): yield X[0], 0
+        for number in range(os.getpid()): yield X[0], 0
     def endless(): return Dataset([], cardinality=-1)
     def nothing(): pass
     def no_samples(): yield from ()
@@ -78,12 +101,8 @@ MODULE = """
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     Path("loaders.py").write_text(textwrap.dedent(MODULE))
     Path("broken.py").write_text("import not_there_at_all")
-    yield
-    for name in ("loaders", "broken"):
-        sys.modules.pop(name, None)
 
 
 def opened(function, *, inputs=(IMAGE,), **options):
@@ -113,13 +132,42 @@ def test_samples_without_labels():
     np.testing.assert_array_equal(np.load(samples.input_file("image")), PIXELS)
 
 
+ENDED = "ended its process instead of returning"
+
+
+@pytest.mark.parametrize("name", ["printing", "forking"])
+def test_what_a_function_does_beside_is_its_own(name, capfd):
+    np.testing.assert_array_equal(np.load(opened(f"loaders:{name}").input_file("image")), PIXELS)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("leaving", "raised SystemExit (0)", id="sys.exit"),
+        pytest.param("gone", f"{ENDED} (the process exited with status 0)", id="os._exit"),
+        pytest.param("crashing", f"{ENDED} (the process was ended by SIGSEGV)", id="a crash"),
+        pytest.param(
+            "interrupted",
+            f"{ENDED} (the process was ended by SIGINT; its log ends with: KeyboardInterrupt)",
+            id="KeyboardInterrupt",
+        ),
+    ],
+)
+def test_a_function_that_does_not_return(name, reason):
+    with pytest.raises(SamplesError) as refused:
+        opened(f"loaders:{name}")
+    assert str(refused.value) == f"the loader 'loaders:{name}' {reason}; call it by itself to see where"
+
+
+def test_a_function_that_never_ends():
+    with pytest.raises(SamplesError, match=r"^the loader 'loaders:sleeping' did not answer for 0\.5 seconds and was"):
+        open_loader("loaders:sleeping", inputs=[IMAGE], stall_seconds=0.5)
+
+
 def test_the_function_is_called_twice():
-    opened("loaders:alone")
-    module = sys.modules["loaders"]
-    calls = []
-    module.counted = lambda: calls.append("called") or module.X
     opened("loaders:counted")
-    assert calls == ["called", "called"]
+    assert Path("calls").read_text() == "called called "
 
 
 def test_scalar_samples_of_several_inputs():
@@ -174,8 +222,8 @@ def test_another_second_pass_is_refused(function):
         pytest.param(
             "loaders:constant",
             "the module 'loaders' has no function 'constant'; there is 'Dataset', 'alone', 'arrays', 'batches', "
-            "'by_name', 'by_name_and_labels', 'changing_labels', 'dataset', 'dataset_of_batches', 'ending_empty' "
-            "and 16 more",
+            "'by_name', 'by_name_and_labels', 'changing_labels', 'counted', 'crashing', 'dataset' "
+            "and 24 more",
             id="what is no function",
         ),
         pytest.param(

@@ -66,7 +66,7 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
         raise UsageError(f"there is no file '{path}' to read [{name}] from; name one that is there")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"'{path}' cannot be read as TOML ({error}); mend it, or name another") from error
     for key in document:
         if key not in _TABLES:

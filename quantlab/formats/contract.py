@@ -4,12 +4,17 @@ import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from quantlab.errors import ArtifactError
+from quantlab.foreign import reading
 from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
 
 __all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
+
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +129,22 @@ def files_below(path: Path) -> list[Path]:
 def later(name: str) -> Callable[..., Any]:
     """A function, named as `module:function`, whose module is imported when it is called.
 
-    Descriptors are read by every command, and most open no artifact: what reads one imports NumPy and more.
+    Descriptors are read by every command, and most open no artifact: what reads one imports NumPy and more. An
+    artifact is foreign bytes, so that whatever reading it raises is an ArtifactError that names the file.
     """
 
-    def call(*arguments: Any) -> Any:
-        return pkgutil.resolve_name(name)(*arguments)
+    def call(path: Path, *arguments: Any) -> Any:
+        with reading(path, ArtifactError, _REMEDY):
+            result = pkgutil.resolve_name(name)(path, *arguments)
+        return _guarded(result, path) if isinstance(result, Iterator) else result
 
     return call
+
+
+_REMEDY = "it may be damaged or of another format, so convert the model again"
+
+
+def _guarded(values: Iterator[_Value], path: Path) -> Iterator[_Value]:
+    """The same values; what raises in the middle is an error of ours."""
+    with reading(path, ArtifactError, _REMEDY):
+        yield from values

@@ -3,20 +3,29 @@
 import difflib
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from quantlab.errors import ModelError
+from quantlab.foreign import reading
 from quantlab.formats.onnx.file import external_files
+from quantlab.models.keras_layers import refuse_acting_layers
+from quantlab.processes import import_path
 
 __all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify", "read_keras_config"]
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
 
 _ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a SavedModel folder, or an .onnx file"
+
+
+_REMEDY = "it may be damaged, so copy or save it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class ModelOptions:
     custom: tuple[str, ...] = ()
     """Modules that register the model's own layers when they are imported."""
     unsafe: bool = False
-    """Whether a Lambda layer may run the code that its file holds."""
+    """Whether the model may do more than compute, as a Lambda layer does that runs the code in its file."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Input of an ONNX model → its sizes, batch first, for those that the file leaves open."""
 
@@ -49,8 +58,8 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
     those of Keras 3 in `keras` only.
 
     Raises:
-        ModelError: If there is no such model, it is cut short, holds weights only, or holds a Lambda layer and
-            `options.unsafe` is not set.
+        ModelError: If there is no such model, it is cut short, holds weights only, or has a layer that acts (see
+            `quantlab.models.allowed`) and `options.unsafe` is not set.
     """
     if not path.exists():
         raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
@@ -66,8 +75,10 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
         return ModelFile(path, _folder_kind(path), files_sha256(path))
     if onnx:
         return ModelFile(path, "ONNX", _onnx_sha256(path))
-    config = read_keras_config(path)
-    _refuse_lambda(path, config.layers, options)
+    with reading(path, ModelError, _REMEDY):
+        config = read_keras_config(path)
+        if not options.unsafe:
+            refuse_acting_layers(path, config.layers)
     return ModelFile(path, "Keras 3" if config.of_keras_3 else "Keras 2", files_sha256(path))
 
 
@@ -116,6 +127,7 @@ def _folder_kind(path: Path) -> Kind:
 def _read_keras_zip(path: Path) -> KerasConfig:
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_bomb(path, archive)
             metadata = json.loads(archive.read("metadata.json"))
             layers = json.loads(archive.read("config.json"))
             archive.getinfo("model.weights.h5")
@@ -129,22 +141,38 @@ def _read_keras_zip(path: Path) -> KerasConfig:
     return KerasConfig(str(metadata.get("keras_version", "3")), layers)
 
 
-def _read_h5(path: Path) -> KerasConfig:
-    import h5py
+_LARGEST_CONFIG_BYTES = 64 << 20
+"""Of a member that holds JSON; the configuration of a model with a thousand layers has some megabytes."""
 
+_MOST_GROWTH = 100
+"""How many times its size an archive may unpack to; Keras stores members without packing them."""
+
+
+def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
+    """Look at what an archive says that it holds before anything is unpacked."""
+    sizes = {member.filename: member.file_size for member in archive.infolist()}
+    whole, allowed = sum(sizes.values()), _MOST_GROWTH * path.stat().st_size
+    large = max(sizes.get(name, 0) for name in ("metadata.json", "config.json"))
+    if whole > allowed or large > _LARGEST_CONFIG_BYTES:
+        raise ModelError(
+            f"'{path}' has {path.stat().st_size / 1e6:,.1f} MB and would unpack to {whole / 1e6:,.0f} MB, "
+            f"{large / 1e6:,.0f} MB of it in one description of layers; no Keras writes such a file, so save it again"
+        )
+
+
+def _read_h5(path: Path) -> KerasConfig:
     if path.suffix == ".tflite":
         raise ModelError(
             f"'{path}' is a TFLite file, which is what quantlab makes; "
             f"give the model it was made from, and this file with --variant NAME={path}"
         )
-    try:
-        with h5py.File(path, "r") as file:
-            config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "2")
-    except OSError as error:
+    said = _ask_h5(path)
+    if "error" in said:
         raise ModelError(
             f"'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or give "
             f"{_ACCEPTED}"
-        ) from error
+        )
+    config, version = said["config"], said["version"]
     if config is None:
         raise ModelError(
             f"'{path}' holds weights only, and a model needs its layers too; "
@@ -153,27 +181,24 @@ def _read_h5(path: Path) -> KerasConfig:
     return KerasConfig(str(version), json.loads(config))
 
 
-def _classes(config: Any) -> Iterator[tuple[str, str]]:
-    """Every (class name, layer name) in a Keras configuration, however deep."""
-    if isinstance(config, dict):
-        if isinstance(config.get("class_name"), str):
-            inner = config.get("config")
-            yield config["class_name"], str(inner.get("name", "?")) if isinstance(inner, dict) else "?"
-        for value in config.values():
-            yield from _classes(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _classes(value)
+_H5_SECONDS = 30
+"""For the HDF5 library to read two attributes, which takes a tenth of a second."""
 
 
-def _refuse_lambda(path: Path, config: Any, options: ModelOptions) -> None:
-    """Opening a Lambda layer runs the Python byte code that its file holds."""
-    layer = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
-    if layer is not None and not options.unsafe:
+def _ask_h5(path: Path) -> dict[str, Any]:
+    """What `quantlab.models.h5_config` says of a file."""
+    command = [sys.executable, "-P", "-m", "quantlab.models.h5_config", str(path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path())}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=_H5_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
         raise ModelError(
-            f"the Lambda layer '{layer}' of '{path}' is Python code that runs when the model is opened; "
-            f"if you trust the file, say so with --unsafe"
-        )
+            f"'{path}' could not be read as HDF5 within {_H5_SECONDS} seconds, so it is damaged; save it again"
+        ) from error
+    if done.returncode:  # a damaged file has crashed the library
+        return {"error": f"the HDF5 library ended with status {done.returncode}"}
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
 
 
 def files_sha256(path: Path) -> str:

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ModelError
-from quantlab.models.files import ModelFile, ModelOptions
+from quantlab.models.files import ModelFile, ModelOptions, read_keras_config
+from quantlab.models.graph_ops import refuse_acting_saved_model
+from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
 from quantlab.models.reference import Reference
 from quantlab.types import ModelDescription, TensorSpec
@@ -50,6 +52,8 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
     Raises:
         ModelError: If the library that wrote it cannot open it, or it takes or gives what no variant can.
     """
+    if file.kind == "SavedModel" and not options.unsafe:
+        refuse_acting_saved_model(file.path, options.signature)
     if file.kind == "ONNX":
         return open_onnx_reference(file, options, export.with_name("shaped") / file.path.name)
     opened = _OPENERS[file.kind](file, options, export)
@@ -161,6 +165,7 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
             return tf_keras.models.load_model(file.path, compile=False, safe_mode=not options.unsafe)
         return tf_keras.models.load_model(file.path, compile=False)
 
+    _refuse_foreign_modules(file, tf_keras.saving.get_registered_object)
     model = _load(file, load)
     # What tensorflowjs_converter itself does with a Keras file on its way to a graph-model.
     _export(file, export, lambda folder: model.save(folder, include_optimizer=False, save_format="tf"))
@@ -175,6 +180,17 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         saved_model=export,
         signature=_DEFAULT_SIGNATURE,
     )
+
+
+def _refuse_foreign_modules(file: ModelFile, registered: Callable[[str], Any]) -> None:
+    """Keras 2 imports whatever module a file names for an object that it does not know; Keras 3 imports its own alone.
+
+    Raises:
+        ModelError: If there is such an object; that `--custom` imports its module first is the user's to say.
+    """
+    for _, name in foreign_modules(read_keras_config(file.path).layers):
+        if registered(name) is None:
+            raise ModelError(_not_of_keras(file, name.rpartition(">")[2], "tf_keras"))
 
 
 def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
@@ -288,16 +304,20 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _not_of_keras(file: ModelFile, name: str, library: str) -> str:
+    return (
+        f"'{file.path}' uses '{name}', which is not part of Keras; name the module that registers it "
+        f"(@{library}.saving.register_keras_serializable()) with --custom MODULE"
+    )
+
+
 def _explain(file: ModelFile, error: Exception) -> str:
     import re
 
     text = _one_line(error)
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(file.kind, "TensorFlow")
     if unknown := re.search(_UNKNOWN_CLASS, text):
-        return (
-            f"'{file.path}' uses '{unknown[1]}', which is not part of Keras; name the module that registers it "
-            f"(@{library}.saving.register_keras_serializable()) with --custom MODULE"
-        )
+        return _not_of_keras(file, unknown[1], library)
     return (
         f"{library} could not open '{file.path}' ({type(error).__name__}: {text[:300]}); save it again or see --debug"
     )

@@ -1,15 +1,15 @@
 """Sources of arrays in files: `.npz`, streamed member by member, and `.npy`, mapped."""
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from quantlab.errors import SamplesError
+from quantlab.foreign import reading
 from quantlab.npy import mapped
 from quantlab.samples.labels import read_labels, to_labels
 from quantlab.samples.source import (
@@ -29,15 +29,6 @@ _HEADERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-
-
-@contextmanager
-def _reading(text: str, remedy: str) -> Iterator[None]:
-    """Turn what NumPy and zipfile raise on broken files into an error that names the file."""
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
-        raise SamplesError(f"'{text}' cannot be read ({error}); {remedy}") from error
 
 
 class _Member:
@@ -85,7 +76,7 @@ def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
     Raises:
         SamplesError: If the file is broken, holds other names, or its arrays disagree in length.
     """
-    with _reading(text, _NPZ_REMEDY), zipfile.ZipFile(path) as archive:
+    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), zipfile.ZipFile(path) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         names = match_names(held, inputs, text=text)
         members = {name: _Member(archive, names.inputs[name]) for name in names.inputs}
@@ -105,7 +96,7 @@ def _read_npz(
 ) -> Iterator[Block]:
     """Go once through every input's member side by side, and keep of each block what was asked for."""
     rows, end = block_rows(tensors), int(indices[-1]) + 1
-    with _reading(text, _NPZ_REMEDY), ExitStack() as stack:
+    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
         archive = stack.enter_context(zipfile.ZipFile(path))
         members = {name: _Member(archive, held) for name, held in names.items()}
         for member in members.values():
@@ -125,7 +116,7 @@ def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
         SamplesError: If the file is broken, or the model takes several inputs.
     """
     spec = only_input(inputs, text=text, kind="a .npy file")
-    with _reading(text, "it is truncated or not a plain array, so write it again with numpy.save"):
+    with reading(f"'{text}'", SamplesError, "it is truncated or not a plain array, so write it again with numpy.save"):
         array = mapped(path)
     tensors = (HeldTensor(spec.name, array.shape, array.dtype),)
     n = sample_count(tensors, text=text)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.errors import SamplesError
+from quantlab.foreign import reading
+from quantlab.npy import mapped
 from quantlab.samples.check import fits, shown
 from quantlab.samples.source import Array
 from quantlab.types import TensorSpec
@@ -64,15 +66,11 @@ def read_labels(path: Path) -> Array:
     Raises:
         SamplesError: If the file is missing, is neither, or a line is no number.
     """
-    try:
+    with reading(f"the labels in '{path}'", SamplesError, "give a .npy file, or text with one number a line"):
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            return np.array(mapped(path))
         lines = path.read_text(encoding="utf-8").rstrip().splitlines()
-    except (OSError, ValueError, EOFError) as error:
-        raise SamplesError(
-            f"the labels in '{path}' cannot be read ({error}); give a .npy file, or text with one number a line"
-        ) from error
-    return _numbers(lines, path)
+        return _numbers(lines, path)
 
 
 def _numbers(lines: list[str], path: Path) -> Array:

@@ -1,13 +1,15 @@
 """A user's own `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from quantlab.errors import SamplesError
+from quantlab.npy import mapped
 from quantlab.samples.check import check_tensor, fits, shown
 from quantlab.samples.labels import to_labels
 from quantlab.samples.source import (
@@ -23,16 +25,8 @@ from quantlab.samples.source import (
     sample_count,
 )
 from quantlab.types import TensorSpec
-from quantlab.user_modules import load_function
-
-
-@dataclass(frozen=True, slots=True)
-class _Element:
-    """What a loader gave at once."""
-
-    value: Any
-    whole: bool
-    """Whether it is all there is, and so surely no single sample."""
+from quantlab.user_functions import STALL_SECONDS, called_loader
+from quantlab.user_requests import Element
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +72,8 @@ class _Loader:
     """The user's function and what the model wants of it."""
 
     text: str
-    function: Callable[[], Any]
     inputs: tuple[TensorSpec, ...]
+    stall_seconds: float
 
     def batches(self) -> Iterator[_Batch]:
         """One pass, every batch checked against the model and the first batch.
@@ -88,26 +82,26 @@ class _Loader:
             SamplesError: If the function raises, or gives what does not fit.
         """
         first: _Batch | None = None
-        for element in _elements(self.text, self.function):
-            batch = self._batch(element)
-            if first is None:
-                first = batch
-                for spec in self.inputs:
-                    check_tensor(spec, _held(spec.name, batch.inputs[spec.name]), text=self.text)
-            self._check_like(batch, first)
-            yield batch
+        with called_loader(self.text, SamplesError, self.stall_seconds) as elements:
+            for element in elements:
+                batch = self._batch(element)
+                if first is None:
+                    first = batch
+                    for spec in self.inputs:
+                        check_tensor(spec, _held(spec.name, batch.inputs[spec.name]), text=self.text)
+                self._check_like(batch, first)
+                yield batch
 
-    def _batch(self, element: _Element) -> _Batch:
-        samples, labels = _parts(element.value, self.text)
-        if isinstance(samples, Mapping):
-            names = match_names(list(samples), self.inputs, text=self.text)
-            arrays = {name: _array(samples[held], self.text) for name, held in names.inputs.items()}
-            labels = samples[names.labels] if labels is None and names.labels else labels
+    def _batch(self, element: Element) -> _Batch:
+        labels = element.labels
+        if "" in {*element.arrays, *element.refused}:
+            only = only_input(self.inputs, text=self.text, kind="a loader of bare arrays").name
+            arrays = {only: _array(element, "")}
         else:
-            arrays = {
-                only_input(self.inputs, text=self.text, kind="a loader of bare arrays").name: _array(samples, self.text)
-            }
-        batch = _Batch(arrays, None if labels is None else _array(labels, self.text))
+            names = match_names([*element.arrays, *element.refused], self.inputs, text=self.text)
+            arrays = {name: _array(element, held) for name, held in names.inputs.items()}
+            labels = element.arrays.get(names.labels or "") if labels is None else labels
+        batch = _Batch(arrays, None if labels is None else _read(labels))
         if not element.whole and all(_single(spec, arrays[spec.name].shape) for spec in self.inputs):
             batch = _Batch({name: values[None] for name, values in arrays.items()}, _one(batch.labels))
         return batch
@@ -131,7 +125,7 @@ class _Loader:
             sample_count(held, text=self.text)
 
 
-def open_loader(text: str, *, inputs: Sequence[TensorSpec]) -> Source:
+def open_loader(text: str, *, inputs: Sequence[TensorSpec], stall_seconds: float = STALL_SECONDS) -> Source:
     """What a function without arguments gives: `x`, `(x, y)`, a dict by input (labels under `y` or `labels`),
     `(dict, y)`, or a generator, iterable or tf.data.Dataset of these, one sample or one batch at a time.
 
@@ -143,7 +137,7 @@ def open_loader(text: str, *, inputs: Sequence[TensorSpec]) -> Source:
         SamplesError: If the function is not there, raises or never ends, or gives what does not fit; from `read`,
             if its second pass gives other bytes.
     """
-    loader = _Loader(text, load_function(text, refused=SamplesError), tuple(inputs))
+    loader = _Loader(text, tuple(inputs), stall_seconds)
     seen = _first_pass(loader)
 
     def read(indices: Array) -> Iterator[Block]:
@@ -185,54 +179,24 @@ def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Bl
         )
 
 
-def _elements(text: str, function: Callable[[], Any]) -> Iterator[_Element]:
-    """What the function returns, or each thing it yields; whatever it raises becomes an error of ours."""
-    try:
-        given = function()
-        if given is None:
-            raise SamplesError(f"the loader '{text}' returned nothing; return samples, or (samples, labels)")
-        if hasattr(given, "as_numpy_iterator"):
-            _refuse_endless(text, given)
-            given = given.as_numpy_iterator()
-        if isinstance(given, tuple | list | Mapping) or hasattr(given, "__array__") or not isinstance(given, Iterable):
-            yield _Element(given, whole=True)
-            return
-        for value in given:
-            yield _Element(value, whole=False)
-    except SamplesError:
-        raise
-    except Exception as error:  # a user's code may raise anything
-        raise SamplesError(
-            f"the loader '{text}' raised {type(error).__name__} ({error}); call it by itself to see where"
-        ) from error
+def _array(element: Element, name: str) -> Array:
+    """An array of the loader's; good until the next element.
+
+    Raises:
+        SamplesError: If what the loader gave under the name is none.
+    """
+    if name in element.refused:
+        raise SamplesError(element.refused[name])
+    return _read(element.arrays[name])
 
 
-def _refuse_endless(text: str, dataset: Any) -> None:
-    # TensorFlow says -1 for a dataset that repeats for ever, and -2 where it does not know.
-    if hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1:
-        raise SamplesError(f"the loader '{text}' gives a dataset that never ends; take .repeat() away")
+_MAPPED_BYTES = 1 << 20
+"""A file from here on is mapped, and a smaller one read: an empty array cannot be mapped."""
 
 
-def _parts(value: Any, text: str) -> tuple[Any, Any]:
-    """Samples and labels; None for the latter where the loader gave none of their own."""
-    if not isinstance(value, tuple):
-        return value, None
-    if len(value) in (1, 2):
-        return value[0], value[1] if len(value) == 2 else None
-    raise SamplesError(
-        f"the loader '{text}' gave a tuple of {len(value)}, and (samples, labels) was expected; "
-        "give several inputs as a dict by their names"
-    )
-
-
-def _array(value: Any, text: str) -> Array:
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise SamplesError(f"the loader '{text}' gave what is no array ({error}); give arrays of numbers") from error
-    if array.dtype.hasobject:
-        raise SamplesError(f"the loader '{text}' gave an array of Python objects; give arrays of numbers")
-    return array
+def _read(file: str) -> Array:
+    path = Path(file)
+    return mapped(path) if path.stat().st_size >= _MAPPED_BYTES else np.asarray(np.load(path))
 
 
 def _single(spec: TensorSpec, shape: tuple[int, ...]) -> bool:

@@ -93,7 +93,7 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
     elif path.suffix in loaders and path.exists():
         source = loaders[path.suffix](path, text=text, inputs=inputs)
     elif _LOADER.fullmatch(text) and not path.exists():
-        source = open_loader(text, inputs=inputs)
+        source = open_loader(text, inputs=inputs, stall_seconds=options.stall_seconds)
     else:
         raise _unknown(path, text, loaders)
     for spec, held in zip(inputs, source.tensors, strict=True):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from quantlab.errors import SamplesError
 from quantlab.names import listed
 from quantlab.types import Preprocessing, TensorSpec
+from quantlab.user_functions import STALL_SECONDS
 
 Array = NDArray[Any]
 Block = dict[str, Array]
@@ -34,6 +35,8 @@ class SampleOptions:
     """Of every draw; 0 or more."""
     labels: str | None = None
     """A `.npy`, or a `.txt` or `.csv` with one number a line, for data that bring no labels of their own."""
+    stall_seconds: float = STALL_SECONDS
+    """How long a loader of the user's may say nothing."""
     loaders: "Mapping[str, FileLoader] | None" = None
     """What opens a file, by its suffix; None is those of quantlab."""
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.formats.tfjs.artifact import read_model_json
 from quantlab.formats.tfjs_manifest import decode, stored_weights
+from quantlab.models.graph_ops import refuse_acting_graph
 from quantlab.runtimes.exchange import Job
 from quantlab.worker.execution import Execution
 
@@ -56,7 +57,7 @@ def graph_def(folder: Path) -> Any:
 
     Raises:
         ArtifactError: As `stored_weights` says.
-        TrialError: If the model needs tables to be initialized first.
+        TrialError: If the model needs tables to be initialized first, or holds an op that does more than compute.
     """
     from google.protobuf import json_format
     from tensorflow.core.framework import graph_pb2
@@ -65,6 +66,7 @@ def graph_def(folder: Path) -> Any:
     if document.get("modelInitializer"):
         raise TrialError("the model initializes lookup tables, which quantlab does not run; export it without them")
     graph = json_format.ParseDict(document["modelTopology"], graph_pb2.GraphDef(), ignore_unknown_fields=True)
+    refuse_acting_graph(graph, folder.name, TrialError)
     _fill_constants(graph, folder)
     vectors = {node.name for node in graph.node if node.op == "Const" and _rank(node) == 1}
     nodes = [part for node in graph.node for part in _take_apart(node, vectors)]

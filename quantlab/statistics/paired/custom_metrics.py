@@ -1,24 +1,20 @@
-"""A user's own metric: `module:function:higher`, called as `function(outputs, labels)` with whole sets."""
+"""A user's own metric: `module:function:higher`, called as `function(outputs, labels)` in a process of its own."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
-from quantlab.statistics.paired.bootstrap import WholeSets
+from quantlab.statistics.paired.bootstrap import Bounds, Resampling, WholeSets
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction
-from quantlab.user_modules import load_function
+from quantlab.user_functions import CalledMetric
 
-__all__ = ["load_metric", "whole_sets"]
-
-Metric = Callable[[NDArray[Any], NDArray[Any]], Any]
+__all__ = ["CalledSets", "read_metric"]
 
 
-def load_metric(text: str) -> tuple[Metric, Direction]:
-    """Import what `module:function:higher` or `module:function:lower` names; the current folder counts too.
+def read_metric(text: str) -> tuple[str, Direction]:
+    """The function that `module:function:higher` or `module:function:lower` names, and which way is better.
 
     Raises:
         UsageError: If the text is not of that form, the module cannot be imported, or has no such function.
@@ -31,33 +27,29 @@ def load_metric(text: str) -> tuple[Metric, Direction]:
             f"write '{module_name or 'module'}:{name or 'function'}:higher' or "
             f"'{module_name or 'module'}:{name or 'function'}:lower'"
         )
-    function = load_function(f"{module_name}:{name}", refused=UsageError)
+    function = f"{module_name}:{name}"
+    CalledMetric(function, UsageError).close()
     return function, "higher" if direction == "higher" else "lower"
 
 
-def whole_sets(function: Metric, name: str, reference: ReferenceSamples, candidate: CandidateSamples) -> WholeSets:
-    """Prepare a user's function for resampling; what it does wrong becomes a `UsageError` that names it."""
-    labels = np.asarray(reference.labels)
+@dataclass(frozen=True, slots=True, eq=False)
+class CalledSets:
+    """Two sets of outputs, and the user's function that compares them with the labels."""
 
-    def of(outputs: NDArray[Any]) -> Callable[[NDArray[np.intp] | slice], float]:
-        return lambda these: _call(function, name, outputs[these], labels[these])
+    function: str
+    reference: ReferenceSamples
+    candidate: CandidateSamples
 
-    return WholeSets(n=reference.n, reference=of(reference.outputs), candidate=of(candidate.outputs))
+    def bounds(self, sign: int, resampling: Resampling) -> Bounds:
+        """As those of `WholeSets`, from a process that lives as long as that takes.
 
-
-def _call(function: Metric, name: str, outputs: NDArray[Any], labels: NDArray[Any]) -> float:
-    try:
-        value = np.asarray(function(outputs, labels))
-    except (Exception, SystemExit) as error:  # a user's function may raise anything
-        raise UsageError(
-            f"the metric '{name}' raised {type(error).__name__} ({error}) on outputs of shape {outputs.shape} with "
-            f"labels of shape {labels.shape}; it is called with the whole set and with samples drawn from it, where a "
-            "class may be missing"
-        ) from error
-    if value.shape != () or value.dtype.kind not in "biuf":
-        raise UsageError(f"the metric '{name}' returned {_kind(value)}; it must return one number for the whole set")
-    return float(value)
-
-
-def _kind(value: NDArray[Any]) -> str:
-    return f"an array of shape {value.shape}" if value.shape else f"'{value.item()}'"
+        Raises:
+            UsageError: If the function does anything but return one number.
+        """
+        labels = np.asarray(self.reference.labels)
+        with CalledMetric(self.function, UsageError) as metric:
+            return WholeSets(
+                n=self.reference.n,
+                reference=lambda these: metric(self.reference.outputs, labels, these),
+                candidate=lambda these: metric(self.candidate.outputs, labels, these),
+            ).bounds(sign, resampling)

@@ -14,9 +14,9 @@ from quantlab.errors import UsageError
 from quantlab.names import nearest
 from quantlab.statistics.paired.answers import ChangedAnswers
 from quantlab.statistics.paired.areas import area_under_curve
-from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals, WholeSets
+from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
 from quantlab.statistics.paired.confusion import macro_f1, mean_iou
-from quantlab.statistics.paired.custom_metrics import load_metric, whole_sets
+from quantlab.statistics.paired.custom_metrics import CalledSets, read_metric
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
@@ -35,7 +35,7 @@ class PairedMetric:
     """`pt` for shares, which are told in percent; empty for the metric's own unit."""
     needs: Needs
     """Labelled classes, labelled numbers, or labels of any kind."""
-    compare: Callable[[ReferenceSamples, CandidateSamples], ChangedAnswers | Totals | WholeSets]
+    compare: Callable[[ReferenceSamples, CandidateSamples], ChangedAnswers | Totals | CalledSets]
     """Shares from 0 to 1 here, whatever the unit."""
 
     @property
@@ -63,9 +63,8 @@ def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) 
     if name in known:
         return known[name]
     if ":" in name:
-        function, direction = load_metric(name)
-        short = name.rpartition(":")[0]
-        return PairedMetric(short, direction, "", "labels", lambda *samples: whole_sets(function, short, *samples))
+        function, direction = read_metric(name)
+        return PairedMetric(function, direction, "", "labels", lambda *samples: CalledSets(function, *samples))
     hint = nearest(name, known)
     remedy = f"{hint} One" if hint.endswith("?") else f"{hint}; one"
     raise UsageError(f"there is no metric '{name}'; {remedy} of your own is 'module:function:higher' or '…:lower'")

@@ -1,0 +1,156 @@
+"""Calls a user's own function in a process of its own: a loader of samples, or a metric.
+
+A function that prints, leaves the program, crashes, forks or never ends must cost a sentence and nothing else: not
+quantlab's own process, and nothing on standard output.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import QuantlabError
+from quantlab.processes import Child, ChildDied, ChildStalled, Document, PythonModule, python_environment, tagged
+from quantlab.processes.preload import WORKERS
+from quantlab.user_modules import look_in_current_folder
+from quantlab.user_requests import Call, Element, Import, Next, Number, Request
+
+__all__ = ["STALL_SECONDS", "CalledMetric", "called_loader"]
+
+Array = npt.NDArray[Any]
+
+STALL_SECONDS = 600.0
+"""How long a function may take, unless told."""
+
+
+class _Called:
+    """A user's function in its process."""
+
+    def __init__(self, text: str, what: str, error: type[QuantlabError], stall_seconds: float) -> None:
+        self._text, self._what, self._error, self._stall_seconds = text, what, error, stall_seconds
+        self._stack = ExitStack()
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="quantlab-user-")))
+        try:
+            look_in_current_folder(first=False)  # so that the process' own path is told apart from ours
+            self._child = self._stack.enter_context(
+                Child(
+                    PythonModule("quantlab.worker.user", WORKERS),
+                    log=self.folder / "user.log",
+                    environment=python_environment(onednn=True),
+                )
+            )
+            self.ask(Import(text, str(self.folder)))
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, request: Request) -> Document | None:
+        """What it answers before `done`; None where that is nothing.
+
+        Raises:
+            QuantlabError: Of the kind that was asked for, whatever the function does but answer.
+        """
+        answer = None
+        try:
+            self._child.send(tagged(request, "request"))
+            for message in self._child.messages(self._stall_seconds):
+                if message["type"] == "failed":
+                    raise self._error(self._reason(message))
+                answer = message if message["type"] != "done" else answer
+        except ChildStalled as error:
+            raise self._error(
+                f"the {self._what} '{self._text}' did not answer for {self._stall_seconds:g} seconds and was ended; "
+                f"if it only needs longer, raise --time-limit"
+            ) from error
+        except ChildDied as error:
+            raise self._error(
+                f"the {self._what} '{self._text}' ended its process instead of returning ({error}); call it by itself "
+                f"to see where"
+            ) from error
+        return answer
+
+    def _reason(self, message: Document) -> str:
+        if message.get("expected"):
+            return str(message["reason"])
+        return f"the {self._what} '{self._text}' raised {message['reason']}; call it by itself to see where"
+
+    def close(self) -> None:
+        """End the process and remove what it wrote."""
+        self._stack.close()
+
+
+@contextmanager
+def called_loader(
+    text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS
+) -> Iterator[Iterator[Element]]:
+    """One pass of a loader: what it gives at once, one after the other; files are good until the next one.
+
+    Args:
+        text: `module:function`; the folder quantlab was started in is searched for the module too.
+        error: What is raised.
+        stall_seconds: How long it may take for one element.
+
+    Raises:
+        error: If the module or the function is not there, or the function does anything but give arrays.
+    """
+    called = _Called(text, "loader", error, stall_seconds)
+    try:
+        yield _elements(called)
+    finally:
+        called.close()
+
+
+def _elements(called: _Called) -> Iterator[Element]:
+    while (answer := called.ask(Next())) is not None:
+        yield Element(**{key: value for key, value in answer.items() if key != "type"})
+
+
+class CalledMetric:
+    """A metric in its process: called with the whole set, and with samples drawn from it.
+
+    Use it as a context manager.
+    """
+
+    def __init__(self, text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS) -> None:
+        self._called = _Called(text, "metric", error, stall_seconds)
+        self._given: list[tuple[Array, Path]] = []
+
+    def __enter__(self) -> "CalledMetric":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its process."""
+        self._called.close()
+
+    def __call__(self, outputs: Array, labels: Array, indices: Array | slice = slice(None)) -> float:
+        """The metric of some samples, drawn with repetitions, or of all.
+
+        Raises:
+            QuantlabError: Of the kind that was asked for, if the function does anything but return one number.
+        """
+        drawn = None
+        if not isinstance(indices, slice):
+            drawn = self._called.folder / "indices.npy"
+            np.save(drawn, indices)
+        answer = self._called.ask(
+            Call(str(self._file(outputs)), str(self._file(labels)), None if drawn is None else str(drawn))
+        )
+        assert answer is not None  # noqa: S101 (a metric that returns nothing was refused)
+        return float(Number(answer["value"]).value)
+
+    def _file(self, array: Array) -> Path:
+        """Where an array lies for the other side; the same array is written once."""
+        for known, file in self._given:
+            if known is array:
+                return file
+        file = self._called.folder / f"array-{len(self._given)}.npy"
+        np.save(file, array)
+        self._given.append((array, file))
+        return file

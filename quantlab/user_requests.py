@@ -1,0 +1,65 @@
+"""What crosses between quantlab and the process that calls a user's own function: a loader or a metric."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+__all__ = ["REQUESTS", "Call", "Element", "Import", "Next", "Number", "Request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """Import the module, and say `failed` where the function is not there."""
+
+    request: ClassVar[str] = "import"
+    function: str
+    """`module:function`."""
+    folder: str
+    """Where arrays are written for the other side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """Call the loader, or take the next thing that it yields: `Element`, or only `done` at the end."""
+
+    request: ClassVar[str] = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call the metric with arrays that lie in the folder: `Number`."""
+
+    request: ClassVar[str] = "call"
+    outputs: str
+    """A `.npy` file, (n, …)."""
+    labels: str
+    """A `.npy` file, (n, …)."""
+    indices: str | None
+    """A `.npy` file of positions, with repetitions, that both are drawn at; None for all of them."""
+
+
+Request = Import | Next | Call
+REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Import, Next, Call)}
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What a loader gave at once: arrays as `.npy` files in the folder, until the next request."""
+
+    type: ClassVar[str] = "element"
+    arrays: Mapping[str, str]
+    """Name → file; the name is empty for bare samples."""
+    whole: bool
+    """Whether it is all there is, and so surely no single sample."""
+    labels: str | None = None
+    """The file of the labels that came beside the samples."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Name → why that is no array; of one that the model does not take, it does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a metric returned, as text that `float` reads: JSON has no NaN."""
+
+    type: ClassVar[str] = "number"
+    value: str

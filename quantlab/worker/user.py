@@ -1,0 +1,146 @@
+"""The process that calls a user's own function: `python -m quantlab.worker.user`.
+
+The function may print, fork, leave or never end: that is this process' end, and a sentence in the other. See
+`quantlab.user_requests` for what is asked. Its module is looked for in the folder that quantlab was started in too.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import QuantlabError
+from quantlab.processes import Document, Emit, serve, tagged, untagged
+from quantlab.user_modules import load_function
+from quantlab.user_requests import REQUESTS, Call, Element, Import, Next, Number, Request
+
+__all__: list[str] = []
+
+Array = npt.NDArray[Any]
+
+
+class _Called:
+    """The function, once it is imported, and what it has yet to yield."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._folder = Path()
+        self._function: Callable[..., Any] | None = None
+        self._elements: Iterator[tuple[Any, bool]] | None = None
+        self._files: list[Path] = []
+        """Of the last element."""
+        self._written_files = 0
+
+    def handle(self, document: Document, emit: Emit) -> None:
+        request: Request = untagged(document, REQUESTS, "request")
+        if isinstance(request, Import):
+            self._text, self._folder = request.function, Path(request.folder)
+            self._function = load_function(request.function, refused=QuantlabError)
+        elif isinstance(request, Next):
+            self._next(emit)
+        else:
+            emit(tagged(Number(repr(self._measure(request)))))
+
+    def _next(self, emit: Emit) -> None:
+        assert self._function is not None  # noqa: S101 (it was imported before)
+        for file in self._files:  # the other side may still have it mapped, and keeps what it has
+            file.unlink()
+        self._files.clear()
+        if self._elements is None:
+            self._elements = _elements(self._text, self._function)
+        following = next(self._elements, None)
+        if following is not None:
+            emit(tagged(self._written(*following)))
+
+    def _written(self, value: Any, whole: bool) -> Element:
+        samples, labels = _parts(value, self._text)
+        named = samples if isinstance(samples, Mapping) else {"": samples}
+        files: dict[str, str] = {}
+        refused: dict[str, str] = {}
+        for name, given in named.items():
+            try:
+                files[str(name)] = self._file(given)
+            except QuantlabError as error:
+                refused[str(name)] = str(error)
+        return Element(files, whole, None if labels is None else self._file(labels), refused)
+
+    def _file(self, value: Any) -> str:
+        array, file = _array(value, self._text), self._folder / f"{self._written_files}.npy"
+        self._written_files += 1
+        self._files.append(file)
+        np.save(file, array, allow_pickle=False)
+        return str(file)
+
+    def _measure(self, request: Call) -> float:
+        assert self._function is not None  # noqa: S101 (it was imported before)
+        outputs, labels = (np.load(file, mmap_mode="r") for file in (request.outputs, request.labels))
+        if request.indices is not None:
+            indices = np.load(request.indices)
+            outputs, labels = outputs[indices], labels[indices]
+        outputs, labels = np.asarray(outputs), np.asarray(labels)
+        try:
+            value = np.asarray(self._function(outputs, labels))
+        except (Exception, SystemExit) as error:  # a user's function may raise anything
+            raise QuantlabError(
+                f"the metric '{self._text}' raised {type(error).__name__} ({error}) on outputs of shape "
+                f"{outputs.shape} with labels of shape {labels.shape}; it is called with the whole set and with "
+                f"samples drawn from it, where a class may be missing"
+            ) from error
+        if value.shape != () or value.dtype.kind not in "biuf":
+            kind = f"an array of shape {value.shape}" if value.shape else f"'{value.item()}'"
+            raise QuantlabError(
+                f"the metric '{self._text}' returned {kind}; it must return one number for the whole set"
+            )
+        return float(value)
+
+
+def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, bool]]:
+    """What the function returns, or each thing it yields, and whether that is all; its errors become ours."""
+    try:
+        given = function()
+        if given is None:
+            raise QuantlabError(f"the loader '{text}' returned nothing; return samples, or (samples, labels)")
+        if hasattr(given, "as_numpy_iterator"):
+            # TensorFlow says -1 for a dataset that repeats for ever, and -2 where it does not know.
+            if hasattr(given, "cardinality") and int(given.cardinality()) == -1:
+                raise QuantlabError(f"the loader '{text}' gives a dataset that never ends; take .repeat() away")
+            given = given.as_numpy_iterator()
+        if isinstance(given, tuple | list | Mapping) or hasattr(given, "__array__") or not isinstance(given, Iterable):
+            yield given, True
+            return
+        for value in given:
+            yield value, False
+    except QuantlabError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
+        raise QuantlabError(
+            f"the loader '{text}' raised {type(error).__name__} ({error}); call it by itself to see where"
+        ) from error
+
+
+def _parts(value: Any, text: str) -> tuple[Any, Any]:
+    """Samples and labels; None for the latter where the loader gave none of their own."""
+    if not isinstance(value, tuple):
+        return value, None
+    if len(value) in (1, 2):
+        return value[0], value[1] if len(value) == 2 else None
+    raise QuantlabError(
+        f"the loader '{text}' gave a tuple of {len(value)}, and (samples, labels) was expected; "
+        "give several inputs as a dict by their names"
+    )
+
+
+def _array(value: Any, text: str) -> Array:
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise QuantlabError(f"the loader '{text}' gave what is no array ({error}); give arrays of numbers") from error
+    if array.dtype.hasobject:
+        raise QuantlabError(f"the loader '{text}' gave an array of Python objects; give arrays of numbers")
+    return array
+
+
+if __name__ == "__main__":
+    serve(_Called().handle)
