@@ -194,6 +194,7 @@ def zero(outputs, labels):
 HERE = __name__
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize(
     ("function", "direction", "sign"),
     [
@@ -211,6 +212,7 @@ def test_the_declared_direction_is_the_sign(function, direction, sign):
     assert loss.lower <= loss.loss <= loss.upper
 
 
+@pytest.mark.starts_children
 def test_an_improvement_of_every_metric_is_no_loss():
     worse, better, labels = regressed(n=60)[1], regressed(n=60)[0], regressed(n=60)[2]
     for metric in ("mae", "rmse", f"{HERE}:negative_loss:higher"):
@@ -321,6 +323,7 @@ def loses_a_class(_outputs, labels):
 TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
 
 
+@pytest.mark.starts_children
 @pytest.mark.parametrize(
     ("metric", "data", "message"),
     [
@@ -415,6 +418,7 @@ def test_a_metric_of_classes_is_refused_for_numbers():
         loss_of("top1", *regressed(), task="regression")
 
 
+@pytest.mark.starts_children
 def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / "own_metric_of_a_test.py").write_text("def score(outputs, labels):\n    return float(outputs.mean())\n")
     monkeypatch.chdir(tmp_path)
