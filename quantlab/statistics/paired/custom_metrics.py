@@ -1,4 +1,4 @@
-"""A user's own metric: `module:function:higher`, called as `function(outputs, labels)` with whole sets."""
+"""Metrics of the user: `module:function:higher`, called as `function(outputs, labels)` with a whole set of samples."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,16 +18,16 @@ Metric = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
 def load_metric(text: str) -> tuple[Metric, Direction]:
-    """Import what `module:function:higher` or `module:function:lower` names; the current folder counts too.
+    """Import a metric `module:function:higher` or `module:function:lower`; the current folder is searched too.
 
     Raises:
-        UsageError: If the text is not of that form, the module cannot be imported, or has no such function.
+        UsageError: If the text has another form, or the module or the function cannot be loaded.
     """
     module_name, _, rest = text.partition(":")
     name, _, direction = rest.partition(":")
     if direction not in ("higher", "lower") or not module_name or not name:
         raise UsageError(
-            f"the metric '{text}' does not say which way is better; "
+            f"the metric '{text}' does not state which direction is better; "
             f"write '{module_name or 'module'}:{name or 'function'}:higher' or "
             f"'{module_name or 'module'}:{name or 'function'}:lower'"
         )
@@ -36,7 +36,7 @@ def load_metric(text: str) -> tuple[Metric, Direction]:
 
 
 def whole_sets(function: Metric, name: str, reference: ReferenceSamples, candidate: CandidateSamples) -> WholeSets:
-    """Prepare a user's function for resampling; what it does wrong becomes a `UsageError` that names it."""
+    """Wrap a user's function for resampling; its errors become a `UsageError` with the metric's name."""
     labels = np.asarray(reference.labels)
 
     def of(outputs: NDArray[Any]) -> Callable[[NDArray[np.intp] | slice], float]:
@@ -51,7 +51,7 @@ def _call(function: Metric, name: str, outputs: NDArray[Any], labels: NDArray[An
     except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise UsageError(
             f"the metric '{name}' raised {type(error).__name__} ({error}) on outputs of shape {outputs.shape} with "
-            f"labels of shape {labels.shape}; it is called with the whole set and with samples drawn from it, where a "
+            f"labels of shape {labels.shape}; it is called with the whole set and with resamples of it, in which a "
             "class may be missing"
         ) from error
     if value.shape != () or value.dtype.kind not in "biuf":
