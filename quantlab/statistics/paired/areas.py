@@ -22,8 +22,9 @@ _COLUMNS = 16
 def area_under_curve(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
     """AUC of a binary classifier; with more classes, the mean of the one-against-rest AUCs over probabilities.
 
-    Only classes with samples are included. A sample without a valid distribution gets the worst rank. The bounds are those of the mean of the samples' contributions to the area (DeLong, DeLong & Clarke-Pearson
-    1988, Biometrics 44:837–845), because ranking every resample again would cost n·classes·resamples.
+    Only classes with samples are included. A sample without a valid distribution gets the worst rank. The bounds are
+    those of the mean of the samples' contributions to the area (DeLong, DeLong & Clarke-Pearson 1988, Biometrics
+    44:837–845), because ranking every resample again would cost n·classes·resamples.
 
     Raises:
         UsageError: If all samples belong to one class.
