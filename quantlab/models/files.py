@@ -1,4 +1,4 @@
-"""What a model's files tell before anything is imported that could open them."""
+"""Identifies a model from its files, without importing the libraries that open it."""
 
 import difflib
 import hashlib
@@ -21,21 +21,21 @@ _ACCEPTED = "a .keras file, an .h5 or .hdf5 file of a whole Keras model, a Saved
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How a model is opened, where its file does not tell."""
+    """Options for opening a model, where its file alone is not sufficient."""
 
     signature: str | None = None
-    """Which signature of a SavedModel; `serving_default`, or the only one, unless told."""
+    """Signature of a SavedModel; None selects the only one, or `serving_default`."""
     custom: tuple[str, ...] = ()
-    """Modules that register the model's own layers when they are imported."""
+    """Modules to import before opening, because they register the model's custom layers."""
     unsafe: bool = False
-    """Whether a Lambda layer may run the code that its file holds."""
+    """Whether code of Lambda layers stored in the file may be executed."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Input of an ONNX model → its sizes, batch first, for those that the file leaves open."""
+    """Input name of an ONNX model → its shape, batch first, for shapes that the file leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model's files, and who can open them."""
+    """Path, kind and hash of a model; the kind determines which library opens it."""
 
     path: Path
     kind: Kind
@@ -43,24 +43,24 @@ class ModelFile:
 
 
 def identify(path: Path, options: ModelOptions) -> ModelFile:
-    """Tell by its bytes what a model is, without TensorFlow.
+    """Identify a model from its bytes, without TensorFlow.
 
-    A `.keras` or `.h5` file is opened by the Keras that wrote it: many files of Keras 2 open in `tf_keras` only, and
-    those of Keras 3 in `keras` only.
+    A `.keras` or `.h5` file is assigned to the Keras version that wrote it: many files of Keras 2 open only in
+    `tf_keras`, and those of Keras 3 only in `keras`.
 
     Raises:
-        ModelError: If there is no such model, it is cut short, holds weights only, or holds a Lambda layer and
-            `options.unsafe` is not set.
+        ModelError: If the file is missing, truncated, or contains only weights; or if it contains a Lambda layer and
+            `options.unsafe` is False.
     """
     if not path.exists():
         raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
     if path.suffix in {".npz", ".npy"}:
-        raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
+        raise ModelError(f"'{path}' contains arrays, not a model; give it with --data, and as the model {_ACCEPTED}")
     onnx = path.suffix.lower() == ".onnx" and path.is_file()
     if options.shapes and not onnx:
         raise ModelError(
-            f"--shape is for the open sizes of ONNX models, and '{path}' is none; its samples tell the sizes, so leave "
-            f"--shape out"
+            f"--shape is only for ONNX models with open sizes, and '{path}' is not one; its samples determine the "
+            f"sizes, so leave --shape out"
         )
     if path.is_dir():
         return ModelFile(path, _folder_kind(path), files_sha256(path))
@@ -73,24 +73,24 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class KerasConfig:
-    """What a Keras file says of itself."""
+    """The metadata of a Keras file."""
 
     version: str
-    """Of the Keras that wrote it, as `2.19.0`."""
+    """Version of the Keras that wrote the file, for example `2.19.0`."""
     layers: Any
-    """`class_name` and `config` of the model."""
+    """The model's configuration: its `class_name` and `config`."""
 
     @property
     def of_keras_3(self) -> bool:
-        """Whether Keras 3 wrote it, and `tf_keras` may not open it."""
+        """Whether Keras 3 wrote the file, so that `tf_keras` may be unable to open it."""
         return self.version.startswith("3")
 
 
 def read_keras_config(path: Path) -> KerasConfig:
-    """The configuration in a `.keras` or `.h5` file.
+    """Read the configuration in a `.keras` or `.h5` file.
 
     Raises:
-        ModelError: If it is cut short, or holds weights only.
+        ModelError: If the file is truncated, or contains only weights.
     """
     return _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)
 
@@ -107,10 +107,10 @@ def _folder_kind(path: Path) -> Kind:
         return "SavedModel"
     if (path / "model.json").is_file():
         raise ModelError(
-            f"'{path}' is a model for TensorFlow.js, which is what quantlab makes; "
+            f"'{path}' is already converted for TensorFlow.js; "
             f"give the model it was made from, and this folder with --variant NAME={path}"
         )
-    raise ModelError(f"the folder '{path}' holds no saved_model.pb, so it is no SavedModel; give {_ACCEPTED}")
+    raise ModelError(f"the folder '{path}' has no saved_model.pb, so it is not a SavedModel; give {_ACCEPTED}")
 
 
 def _read_keras_zip(path: Path) -> KerasConfig:
@@ -122,7 +122,7 @@ def _read_keras_zip(path: Path) -> KerasConfig:
             broken = archive.testzip()
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise ModelError(
-            f"'{path}' is not a whole .keras file ({error}); it may have been cut short, so copy or save it again"
+            f"'{path}' is not a complete .keras file ({error}); if it was truncated, copy or save it again"
         ) from error
     if broken:
         raise ModelError(f"'{path}' is damaged at '{broken}'; copy or save it again")
@@ -134,7 +134,7 @@ def _read_h5(path: Path) -> KerasConfig:
 
     if path.suffix == ".tflite":
         raise ModelError(
-            f"'{path}' is a TFLite file, which is what quantlab makes; "
+            f"'{path}' is a TFLite file, so it is already converted; "
             f"give the model it was made from, and this file with --variant NAME={path}"
         )
     try:
@@ -142,19 +142,19 @@ def _read_h5(path: Path) -> KerasConfig:
             config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "2")
     except OSError as error:
         raise ModelError(
-            f"'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or give "
+            f"'{path}' could not be read as HDF5; if it was truncated, save it again, otherwise give "
             f"{_ACCEPTED}"
         ) from error
     if config is None:
         raise ModelError(
-            f"'{path}' holds weights only, and a model needs its layers too; "
-            f"save it whole with model.save('model.keras') and give that"
+            f"'{path}' contains only weights, and a model needs its layers too; "
+            f"save the whole model with model.save('model.keras') and give that file"
         )
     return KerasConfig(str(version), json.loads(config))
 
 
 def _classes(config: Any) -> Iterator[tuple[str, str]]:
-    """Every (class name, layer name) in a Keras configuration, however deep."""
+    """Every (class name, layer name) in a Keras configuration, at any depth."""
     if isinstance(config, dict):
         if isinstance(config.get("class_name"), str):
             inner = config.get("config")
@@ -167,17 +167,17 @@ def _classes(config: Any) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_lambda(path: Path, config: Any, options: ModelOptions) -> None:
-    """Opening a Lambda layer runs the Python byte code that its file holds."""
+    """Refuse a Lambda layer, because opening it executes Python byte code from the file."""
     layer = next((name for kind, name in _classes(config) if kind == "Lambda"), None)
     if layer is not None and not options.unsafe:
         raise ModelError(
-            f"the Lambda layer '{layer}' of '{path}' is Python code that runs when the model is opened; "
-            f"if you trust the file, say so with --unsafe"
+            f"the Lambda layer '{layer}' of '{path}' contains Python code that runs when the model is opened; "
+            f"if you trust the file, allow it with --unsafe"
         )
 
 
 def files_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's relative file names and bytes, in order of the names."""
+    """SHA-256 of a file's bytes, or of a folder's relative file names and bytes, sorted by name."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if not file.is_file():
@@ -185,12 +185,12 @@ def files_sha256(path: Path) -> str:
         if path.is_dir():
             digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
+            hashlib.file_digest(stream, lambda: digest)  # continues the given digest
     return digest.hexdigest()
 
 
 def _onnx_sha256(path: Path) -> str:
-    """Of the file, and of those beside it that its weights lie in."""
+    """SHA-256 of the file and of the external files with its weights."""
     files = external_files(path, ModelError)
     if files == [path]:
         return files_sha256(path)
