@@ -133,7 +133,7 @@ def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Pat
     known = {value.name: shape_of(value) for value in graph_inputs(model)}
     for name, sizes in shapes.items():
         if name not in known:
-            raise ModelError(f"--shape {name}=… names no input of '{path}'; its inputs are {', '.join(map(repr, known))}")
+            raise ModelError(f"--shape {name}=… names no input of '{path}'; it has {', '.join(map(repr, known))}")
         fixed = known[name]
         if not fixed:
             raise ModelError(

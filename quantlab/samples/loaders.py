@@ -1,4 +1,4 @@
-"""A user's own `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
+"""A user's `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,16 +28,16 @@ from quantlab.user_modules import load_function
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """What a loader gave at once."""
+    """One value that a loader returned or yielded."""
 
     value: Any
     whole: bool
-    """Whether it is all there is, and so surely no single sample."""
+    """Whether it is the loader's whole result, so that it cannot be a single sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Samples with the sample dimension first, by the model's names."""
+    """Samples with the sample dimension first, by input name."""
 
     inputs: Block
     labels: Array | None
@@ -48,7 +48,7 @@ class _Batch:
 
 
 class _Digest:
-    """The hash of a pass; the same however the samples are cut into batches."""
+    """Hash of one pass; it does not depend on how the samples are grouped into batches."""
 
     def __init__(self) -> None:
         self._hashes: dict[str, Any] = {}
@@ -65,27 +65,27 @@ class _Digest:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is kept of the first pass."""
+    """Results of the first pass."""
 
     tensors: tuple[HeldTensor, ...]
     labels: list[Array]
-    """Of each batch; empty if unlabelled."""
+    """Labels of each batch; empty if unlabelled."""
     digest: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
-    """The user's function and what the model wants of it."""
+    """The user's function and the inputs of the model."""
 
     text: str
     function: Callable[[], Any]
     inputs: tuple[TensorSpec, ...]
 
     def batches(self) -> Iterator[_Batch]:
-        """One pass, every batch checked against the model and the first batch.
+        """One pass; every batch is checked against the model and against the first batch.
 
         Raises:
-            SamplesError: If the function raises, or gives what does not fit.
+            SamplesError: If the function raises, or returns samples that do not match.
         """
         first: _Batch | None = None
         for element in _elements(self.text, self.function):
@@ -117,31 +117,31 @@ class _Loader:
             like = first.inputs[name]
             if (values.shape[1:], values.dtype) != (like.shape[1:], like.dtype):
                 raise SamplesError(
-                    f"the loader '{self.text}' gave '{name}' first as {like.dtype.name} of shape "
-                    f"{shown(like.shape[1:])} a sample, then as {values.dtype.name} of shape "
-                    f"{shown(values.shape[1:])}; make all samples alike"
+                    f"the loader '{self.text}' first gave '{name}' as {like.dtype.name} of shape "
+                    f"{shown(like.shape[1:])} per sample, then as {values.dtype.name} of shape "
+                    f"{shown(values.shape[1:])}; give all samples the same shape and type"
                 )
         if (batch.labels is None) != (first.labels is None):
             raise SamplesError(
-                f"the loader '{self.text}' gave labels with some samples only; give them with all or none"
+                f"the loader '{self.text}' gave labels for only some samples; give them for all or for none"
             )
         given = batch.inputs if batch.labels is None else {**batch.inputs, "labels": batch.labels}
         held = [_held(name, values) for name, values in given.items()]
-        if any(tensor.n for tensor in held):  # an empty batch is no mistake
+        if any(tensor.n for tensor in held):  # an empty batch is allowed
             sample_count(held, text=self.text)
 
 
 def open_loader(text: str, *, inputs: Sequence[TensorSpec]) -> Source:
-    """What a function without arguments gives: `x`, `(x, y)`, a dict by input (labels under `y` or `labels`),
-    `(dict, y)`, or a generator, iterable or tf.data.Dataset of these, one sample or one batch at a time.
+    """Open a function without arguments that returns samples.
 
-    Which of the two is told from the number of dimensions, compared with the model's input. The function is called
-    twice, here to count, and by `Source.read` to read; nothing but labels is kept in between. The folder
-    quantlab was started in is searched for the module.
+    It may return `x`, `(x, y)`, a dict by input name (labels under `y` or `labels`), `(dict, y)`, or a generator,
+    iterable or tf.data.Dataset of these, with one sample or one batch per element. The number of dimensions, compared
+    with the model's input, distinguishes samples from batches. The function is called twice: here to count, and by
+    `Source.read` to read; only labels are kept in between. The current folder is searched for the module too.
 
     Raises:
-        SamplesError: If the function is not there, raises or never ends, or gives what does not fit; from `read`,
-            if its second pass gives other bytes.
+        SamplesError: If the function does not exist, raises, never ends, or returns samples that do not match; from
+            `read`, if its second pass returns other bytes.
     """
     loader = _Loader(text, load_function(text, refused=SamplesError), tuple(inputs))
     seen = _first_pass(loader)
@@ -180,17 +180,17 @@ def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Bl
         start = stop
     if digest.value() != seen.digest:
         raise SamplesError(
-            f"the loader '{loader.text}' gave other samples on its second pass, and every runtime must be fed the "
-            "same; turn off its shuffling and augmentation, or seed them"
+            f"the loader '{loader.text}' gave other samples on its second pass, but every runtime must be fed the "
+            "same; turn off shuffling and augmentation, or seed them"
         )
 
 
 def _elements(text: str, function: Callable[[], Any]) -> Iterator[_Element]:
-    """What the function returns, or each thing it yields; whatever it raises becomes an error of ours."""
+    """The function's result, or each element it yields; exceptions are converted to a SamplesError."""
     try:
         given = function()
         if given is None:
-            raise SamplesError(f"the loader '{text}' returned nothing; return samples, or (samples, labels)")
+            raise SamplesError(f"the loader '{text}' returned None; return samples, or (samples, labels)")
         if hasattr(given, "as_numpy_iterator"):
             _refuse_endless(text, given)
             given = given.as_numpy_iterator()
@@ -201,27 +201,27 @@ def _elements(text: str, function: Callable[[], Any]) -> Iterator[_Element]:
             yield _Element(value, whole=False)
     except SamplesError:
         raise
-    except Exception as error:  # a user's code may raise anything
+    except Exception as error:  # the user's code may raise anything
         raise SamplesError(
-            f"the loader '{text}' raised {type(error).__name__} ({error}); call it by itself to see where"
+            f"the loader '{text}' raised {type(error).__name__} ({error}); call it directly to see where"
         ) from error
 
 
 def _refuse_endless(text: str, dataset: Any) -> None:
-    # TensorFlow says -1 for a dataset that repeats for ever, and -2 where it does not know.
+    # TensorFlow reports -1 for a dataset that repeats forever, and -2 for an unknown length.
     if hasattr(dataset, "cardinality") and int(dataset.cardinality()) == -1:
-        raise SamplesError(f"the loader '{text}' gives a dataset that never ends; take .repeat() away")
+        raise SamplesError(f"the loader '{text}' gives a dataset that never ends; remove .repeat()")
 
 
 def _parts(value: Any, text: str) -> tuple[Any, Any]:
-    """Samples and labels; None for the latter where the loader gave none of their own."""
+    """Samples and labels; labels are None if the value contains none."""
     if not isinstance(value, tuple):
         return value, None
     if len(value) in (1, 2):
         return value[0], value[1] if len(value) == 2 else None
     raise SamplesError(
-        f"the loader '{text}' gave a tuple of {len(value)}, and (samples, labels) was expected; "
-        "give several inputs as a dict by their names"
+        f"the loader '{text}' gave a tuple of {len(value)} elements, and (samples, labels) was expected; "
+        "give several inputs as a dict by name"
     )
 
 
@@ -229,14 +229,14 @@ def _array(value: Any, text: str) -> Array:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise SamplesError(f"the loader '{text}' gave what is no array ({error}); give arrays of numbers") from error
+        raise SamplesError(f"the loader '{text}' gave no valid array ({error}); give arrays of numbers") from error
     if array.dtype.hasobject:
         raise SamplesError(f"the loader '{text}' gave an array of Python objects; give arrays of numbers")
     return array
 
 
 def _single(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
-    """Whether an array is one sample: it has as many dimensions, and is no batch that only lacks its channel."""
+    """Whether an array is one sample: it has the input's rank, and is not a batch without the channel dimension."""
     wanted = spec.shape[1:]
     return len(shape) == len(wanted) and (fits(shape, wanted) or not fits((*shape[1:], 1), wanted))
 
@@ -255,5 +255,5 @@ def _joined(labels: Sequence[Array], *, n: int, text: str) -> Array | None:
     try:
         raw = np.concatenate(labels)
     except ValueError as error:
-        raise SamplesError(f"the labels of '{text}' change their shape ({error}); make all alike") from error
+        raise SamplesError(f"the labels of '{text}' differ in shape ({error}); give all the same shape") from error
     return to_labels(raw, n=n, text=text)
