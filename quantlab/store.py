@@ -260,8 +260,7 @@ class Store:
         inside = self.inside_or_none()
         if inside is None:
             raise StudyError(
-                f"the study '{self.root}' has no layer comparison; "
-                f"run 'quantlab analyze' again without --no-layers"
+                f"the study '{self.root}' has no layer comparison; run 'quantlab analyze' again without --no-layers"
             )
         return inside
 

@@ -55,8 +55,7 @@ def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., A
                 f"{nearest_of_many(module_name, known)}"
             ) from error
         raise refused(
-            f"the module of '{text}' could not be imported: it raised {type(error).__name__} ({error}); "
-            f"fix that first"
+            f"the module of '{text}' could not be imported: it raised {type(error).__name__} ({error}); fix that first"
         ) from error
     function = getattr(module, name, None)
     if not callable(function):

@@ -62,9 +62,7 @@ def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapp
     path, format_ = _served(path, formats)
     if format_ is None:
         *looks, last = [known.looks for known in formats.values()]
-        raise ArtifactError(
-            f"'{path}' has no format that --variant accepts; give {', '.join(looks)} or {last}"
-        )
+        raise ArtifactError(f"'{path}' has no format that --variant accepts; give {', '.join(looks)} or {last}")
     variant = describe_variant(name, format_, path.absolute(), model)
     claim = _broken_claim([name, path.name], variant.weights)
     return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))

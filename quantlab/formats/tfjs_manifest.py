@@ -41,9 +41,7 @@ def read_document(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"'{file}' could not be read as JSON ({error}); convert the model again") from error
     if not isinstance(document, dict) or not isinstance(document.get("weightsManifest"), list):
-        raise ArtifactError(
-            f"'{file}' has no weightsManifest, so it is not a tfjs model; convert the model again"
-        )
+        raise ArtifactError(f"'{file}' has no weightsManifest, so it is not a tfjs model; convert the model again")
     if not isinstance(document.get("modelTopology", {}), dict | None):
         raise ArtifactError(f"the modelTopology of '{file}' is not a JSON object; convert the model again")
     return document

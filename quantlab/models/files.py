@@ -142,8 +142,7 @@ def _read_h5(path: Path) -> KerasConfig:
             config, version = file.attrs.get("model_config"), file.attrs.get("keras_version", "2")
     except OSError as error:
         raise ModelError(
-            f"'{path}' could not be read as HDF5; if it was truncated, save it again, otherwise give "
-            f"{_ACCEPTED}"
+            f"'{path}' could not be read as HDF5; if it was truncated, save it again, otherwise give {_ACCEPTED}"
         ) from error
     if config is None:
         raise ModelError(

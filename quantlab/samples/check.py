@@ -142,7 +142,9 @@ def _refuse_non_finite(values: Array, indices: Array, where: _Where) -> None:
     if not finite.all():
         at = _first(~finite)
         kind = "NaN" if np.isnan(values[at]) else "infinity"
-        raise where.refusal(kind, int(indices[at[0]]), "; correct or remove it, since it would make every score invalid")
+        raise where.refusal(
+            kind, int(indices[at[0]]), "; correct or remove it, since it would make every score invalid"
+        )
 
 
 def _refuse_out_of_range(values: Array, indices: Array, *, where: _Where, dtype: np.dtype[Any]) -> None:

@@ -236,6 +236,4 @@ def _words(plan: _Plan, preprocessing: Preprocessing, classes: Sequence[str]) ->
         sign = "−" if preprocessing.offset < 0 else "+"
         values = f"0–255 × {preprocessing.scale!r} {sign} {abs(preprocessing.offset)!r}"
     order = f"; classes in the order {listed(classes)}" if classes else ""
-    return (
-        f"{plan.colour} {height}×{width}, Pillow's {plan.resize} for files of another size; values {values}{order}"
-    )
+    return f"{plan.colour} {height}×{width}, Pillow's {plan.resize} for files of another size; values {values}{order}"

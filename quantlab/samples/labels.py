@@ -24,8 +24,7 @@ def to_labels(raw: Array, *, n: int, text: str) -> Array:
         raise SamplesError(f"'{text}' holds {n:,} samples but {count:,} labels; give one label per sample")
     if raw.dtype.kind not in "biuf":
         raise SamplesError(
-            f"the labels of '{text}' are {raw.dtype.name}; give class numbers from 0, "
-            "or floats for regression"
+            f"the labels of '{text}' are {raw.dtype.name}; give class numbers from 0, or floats for regression"
         )
     if _one_hot(raw):
         return np.asarray(np.argmax(raw, axis=1), dtype="<i8")

@@ -118,9 +118,7 @@ def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> Sample
 
 def _with_labels(source: Source, labels: str) -> Source:
     if source.labels is not None:
-        raise UsageError(
-            f"'{source.text}' already has labels, and '{labels}' gives labels too; leave one of them out"
-        )
+        raise UsageError(f"'{source.text}' already has labels, and '{labels}' gives labels too; leave one of them out")
     return replace(source, labels=to_labels(read_labels(Path(labels)), n=source.n, text=source.text))
 
 
@@ -128,8 +126,8 @@ def _check_preprocessing(texts: Sequence[str | None], preprocessing: Preprocessi
     if preprocessing == Preprocessing() or any(text and Path(text).is_dir() for text in texts):
         return
     raise UsageError(
-            f"preprocessing options are given, but '{texts[0]}' is not a folder of images, and arrays are not "
-            "preprocessed; leave the options out, or apply the preprocessing to the arrays"
+        f"preprocessing options are given, but '{texts[0]}' is not a folder of images, and arrays are not "
+        "preprocessed; leave the options out, or apply the preprocessing to the arrays"
     )
 
 

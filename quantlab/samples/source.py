@@ -166,7 +166,5 @@ def sample_count(tensors: Sequence[HeldTensor], *, text: str) -> int:
                 "give the same number of samples for every input"
             )
     if first.n == 0:
-        raise SamplesError(
-            f"'{text}' holds no samples; give at least one, and several hundred for meaningful figures"
-        )
+        raise SamplesError(f"'{text}' holds no samples; give at least one, and several hundred for meaningful figures")
     return first.n

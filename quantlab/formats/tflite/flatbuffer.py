@@ -66,7 +66,7 @@ def tensor_dtype(tensor: Any) -> str:
 def operator_name(model: Any, operator: Any) -> str:
     """Name of the builtin op in schema.fbs, for example `CONV_2D`, or `op 999` if unknown; for custom ops their own."""
     code = model.operatorCodes[operator.opcodeIndex]
-        # Old files have only the one-byte field; newer files fill in both.
+    # Old files have only the one-byte field; newer files fill in both.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     name = _names("BuiltinOperator").get(number, f"op {number}")
     return text(code.customCode) if name == "CUSTOM" else name

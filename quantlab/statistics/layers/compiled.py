@@ -261,8 +261,10 @@ def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Pa
 
 @_kept
 def sketch(values: Array, buckets: Array) -> tuple[int, int, Array]:
-    """Count |values| of a flat float64 tensor in buckets; return the number of zeros, of non-finite values, and the
-    smallest and largest finite |value|."""
+    """Count |values| of a flat float64 tensor in buckets.
+
+    Returns the number of zeros, the number of non-finite values, and the smallest and largest finite |value|.
+    """
     zeros, held = 0, 0
     ends = np.array([np.inf, -np.inf])
     room = np.empty(min(BLOCK, values.size), np.float32)

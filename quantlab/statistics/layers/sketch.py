@@ -165,6 +165,6 @@ def _midpoint(bucket: int) -> float:
     if bucket >= _INFINITY:
         return math.inf
     edges = (np.array([bucket, bucket + 1], np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
-        # Above the largest finite float32, use the next power of two as the bucket's upper end.
+    # Above the largest finite float32, use the next power of two as the bucket's upper end.
     upper = edges[1] if np.isfinite(edges[1]) else 2.0**128
     return float((edges[0] + upper) / 2)

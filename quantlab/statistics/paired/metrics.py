@@ -154,8 +154,7 @@ def _top1(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAn
 def _top5(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
     if reference.classes is None or reference.classes.in_top5 is None:
         raise UsageError(
-            f"the metric 'top5' needs at least ten classes, and there are {reference.class_count}; "
-            "use 'top1'"
+            f"the metric 'top5' needs at least ten classes, and there are {reference.class_count}; use 'top1'"
         )
     return _answers("in_top5", reference, candidate)
 

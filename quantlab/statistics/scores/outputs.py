@@ -207,5 +207,5 @@ def _scaled(interval: Interval) -> Interval:
 
 
 def _growth(candidate: float, reference: float) -> float:
-    """candidate − reference; NaN if the reference is infinite, because any candidate would count as a gain."""
+    """Difference candidate − reference; NaN for an infinite reference, beside which anything would be a gain."""
     return candidate - reference if math.isfinite(reference) else math.nan
