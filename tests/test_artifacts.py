@@ -421,29 +421,29 @@ def name_shard(path):
     [
         pytest.param(
             cut_shard,
-            "the shards of '{path}' hold 47 bytes and the weight 'kernel' would end at 48; a shard is cut short, "
-            "so copy or convert the model again",
+            "the shards of '{path}' have 47 bytes, but the weight 'kernel' ends at byte 48; a shard "
+            "is truncated, so copy or convert the model again",
             id="a shard cut short",
         ),
         pytest.param(
             lengthen_shard,
-            "the shards of '{path}' hold 49 bytes but the manifest accounts for 48; they belong to another model.json, "
-            "so copy or convert the model again",
+            "the shards of '{path}' have 49 bytes, but the manifest describes 48; they belong to "
+            "another model.json, so copy or convert the model again",
             id="a shard too long",
         ),
         pytest.param(
             lambda folder: (folder / "group1-shard2of2.bin").unlink(),
-            "the shard 'group1-shard2of2.bin' is not in '{path}'; copy it there or convert the model again",
+            "the shard 'group1-shard2of2.bin' is missing in '{path}'; copy it there or convert the model again",
             id="a shard missing",
         ),
         pytest.param(
             name_shard("../outside.bin"),
-            "the shard path '../outside.bin' of '{path}' leads out of the folder; do not trust this model",
+            "the shard path '../outside.bin' of '{path}' points outside the folder; do not trust this model",
             id="a shard path that climbs",
         ),
         pytest.param(
             name_shard("/etc/passwd"),
-            "the shard path '/etc/passwd' of '{path}' leads out of the folder; do not trust this model",
+            "the shard path '/etc/passwd' of '{path}' points outside the folder; do not trust this model",
             id="a shard path from the root",
         ),
         pytest.param(
@@ -451,12 +451,12 @@ def name_shard(path):
                 (folder / "group1-shard2of2.bin").unlink(),
                 (folder / "group1-shard2of2.bin").symlink_to("/etc/passwd"),
             ),
-            "the shard path 'group1-shard2of2.bin' of '{path}' leads out of the folder; do not trust this model",
+            "the shard path 'group1-shard2of2.bin' of '{path}' points outside the folder; do not trust this model",
             id="a shard that is a link to elsewhere",
         ),
         pytest.param(
             edit(lambda document: document.pop("weightsManifest")),
-            "'{path}/model.json' has no weightsManifest, so it is no tfjs model; convert the model again",
+            "'{path}/model.json' has no weightsManifest, so it is not a tfjs model; convert the model again",
             id="another JSON",
         ),
         pytest.param(
@@ -553,38 +553,39 @@ def test_the_ports_of_the_published_layers_model(data_folder):
         pytest.param(
             "m.tflite",
             lambda whole: whole[: len(whole) // 2],
-            "'{path}' is not a whole TFLite file; it may be cut short, so copy it again",
+            "'{path}' is not a complete TFLite file; if it was truncated, copy it again",
             id="half a file",
         ),
         pytest.param(
             "m.tflite",
             lambda whole: whole[:6],
-            "'{path}' does not begin as a TFLite file does; give a .tflite file",
+            "'{path}' does not start like a TFLite file; give a .tflite file",
             id="six bytes",
         ),
         pytest.param(
             "m.tflite",
             lambda whole: whole[:8],
-            "'{path}' is not a whole TFLite file; it may be cut short, so copy it again",
+            "'{path}' is not a complete TFLite file; if it was truncated, copy it again",
             id="eight bytes",
         ),
         pytest.param(
             "m.tflite",
             lambda whole: b"PK\3\4" + whole[4:4] + b"keras",
-            "'{path}' does not begin as a TFLite file does; give a .tflite file",
+            "'{path}' does not start like a TFLite file; give a .tflite file",
             id="something else by that name",
         ),
         pytest.param(
             "m.mlmodel",
             lambda _whole: b"\x08\x07\x12\x04onnx",
-            "'{path}' is none of what --variant takes: a folder with the model.json of a graph-model, a folder with "
-            "the model.json of a layers-model, a .tflite file or an .onnx file; give one of these",
+            "'{path}' has no format that --variant accepts; give a folder with the model.json of a "
+            "graph-model, a folder with the model.json of a layers-model, a .tflite file or an .onnx "
+            "file",
             id="something else",
         ),
         pytest.param(
             "m.tflite",
             None,
-            "there is no artifact at '{path}', named with --variant mine={path}",
+            "there is no artifact at '{path}', which was given as --variant mine={path}",
             id="nothing",
         ),
     ],

@@ -120,7 +120,7 @@ def test_show_without_a_study(tmp_path):
     done = run_quantlab("show", cwd=tmp_path)
     assert (done.stdout, done.stderr, done.status) == (
         "",
-        "quantlab: there is no study in '.'; make one with 'quantlab analyze', or name its folder\n",
+        "quantlab: there is no study in '.'; create one with 'quantlab analyze', or name its folder\n",
         2,
     )
 

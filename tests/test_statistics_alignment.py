@@ -222,7 +222,7 @@ def test_layers_without_a_tensor_are_listed():
         Alignment("1", "m/relu/Relu", "relu"),
         Alignment("2", None, "pool", "the nearest reference tensor 'm/conv/Conv2D' differs by 0.3 of its maximum"),
     ]
-    reason = "has no tensor of its own in this variant: it is fused into another"
+    reason = "no matching layer: it was merged into another layer by the converter"
     assert layers_without_tensor(alignments, layers_of(names).values()) == tuple(
         Alignment("", None, layer, reason) for layer in ("conv", "norm", "pool")
     )

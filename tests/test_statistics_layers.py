@@ -250,12 +250,12 @@ def test_the_tensors_are_left_as_they_were():
         pytest.param(
             np.zeros((2, 3)),
             np.zeros((3, 2)),
-            "the reference has shape (2, 3) and the candidate (3, 2); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 3) and the candidate (3, 2); both must have the same shape, "
+            "because they are compared element by element",
             id="another shape",
         ),
         pytest.param(
-            np.array(["a"]), np.zeros(1), "the baseline holds <U1, and only real numbers can be compared", id="strings"
+            np.array(["a"]), np.zeros(1), "the baseline has dtype <U1; only real numbers can be compared", id="strings"
         ),
     ],
 )

@@ -329,7 +329,7 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             "m:f",
             TWO,
-            "the metric 'm:f' does not say which way is better; write 'm:f:higher' or 'm:f:lower'",
+            "the metric 'm:f' does not state which direction is better; write 'm:f:higher' or 'm:f:lower'",
             id="no way",
         ),
         pytest.param(
@@ -353,8 +353,9 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             f"{HERE}:raises:lower",
             TWO,
-            f"the metric '{HERE}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) with labels of "
-            "shape (2,); it is called with the whole set and with samples drawn from it, where a class may be missing",
+            f"the metric '{HERE}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) "
+            "with labels of shape (2,); it is called with the whole set and with resamples of it, in "
+            "which a class may be missing",
             id="raises",
         ),
         pytest.param(
@@ -396,7 +397,7 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             "mean-iou",
             (np.zeros((1, 1, 1, 3)), np.zeros((1, 1, 1, 3)), np.array([[[7]]])),
-            "the label 7 names no class; with 3 classes labels of pixels go from 0 to 2, and 255 is not scored",
+            "the label 7 is out of range; with 3 classes pixel labels go from 0 to 2, and 255 is not scored",
             id="a pixel's label",
         ),
         pytest.param(
@@ -410,7 +411,7 @@ def test_what_cannot_be_judged_is_a_sentence(metric, data, message):
 
 
 def test_a_metric_of_classes_is_refused_for_numbers():
-    message = "the metric 'top1' is of labelled classes and the scored output is not; 'mae' or 'rmse' would fit"
+    message = "the metric 'top1' needs labelled classes, and the scored output has none; use 'mae' or 'rmse'"
     with pytest.raises(UsageError, match=f"^{message}$"):
         loss_of("top1", *regressed(), task="regression")
 
