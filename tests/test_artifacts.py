@@ -362,22 +362,22 @@ def test_an_input_that_no_output_depends_on_is_left_out(tmp_path):
     [
         pytest.param(
             model([spec("image", 4)], [spec("scores", 5)]),
-            "the output 'scores' of '{path}' has the shape ({batch}, 3) and the model's has (None, 5); ",
+            "the output 'scores' of '{path}' has the shape ({batch}, 3), but the model's has (None, 5); ",
             id="an output of another size",
         ),
         pytest.param(
             model([spec("image", 2, 2)], [spec("scores", 3)]),
-            "the input 'image' of '{path}' has the shape ({batch}, 4) and the model's has (None, 2, 2); ",
+            "the input 'image' of '{path}' has the shape ({batch}, 4), but the model's has (None, 2, 2); ",
             id="an input of another rank",
         ),
         pytest.param(
             model([spec("image", 4)], [spec("scores", 3), spec("other", 3)]),
-            "'{path}' has the outputs 'scores' ({batch}, 3) and the model has 'scores' (None, 3), 'other' (None, 3); ",
+            "'{path}' has the outputs 'scores' ({batch}, 3), but the model has 'scores' (None, 3), 'other' (None, 3); ",
             id="fewer outputs",
         ),
         pytest.param(
             model([spec("left", 4), spec("right", 4)], [spec("scores", 3)]),
-            "'{path}' has the inputs 'image' ({batch}, 4) and the model has 'left' (None, 4), 'right' (None, 4); ",
+            "'{path}' has the inputs 'image' ({batch}, 4), but the model has 'left' (None, 4), 'right' (None, 4); ",
             id="fewer inputs, of other names",
         ),
     ],
@@ -493,32 +493,32 @@ def test_a_format_is_told_by_the_topology(tmp_path):
         pytest.param(
             "tfjs",
             write_layers,
-            "is a layers-model, where a graph-model is asked for; convert with --output_format=tfjs_graph_model",
+            "is a layers-model, and a graph-model is needed; convert with --output_format=tfjs_graph_model",
             id="layers for a graph",
         ),
         pytest.param(
             "tfjs-layers",
             write_tfjs,
-            "is a graph-model, where a layers-model is asked for; convert with --output_format=tfjs_layers_model",
+            "is a graph-model, and a layers-model is needed; convert with --output_format=tfjs_layers_model",
             id="a graph for layers",
         ),
         pytest.param(
             "tfjs-layers",
             lambda path: write_layers(path, layers=[{"class_name": "Lambda", "config": {"name": "evil"}}]),
-            "has the layer 'evil' (Lambda), which tfjs' layers-models do not have; use the graph-model, that is the "
-            "settings tfjs-*",
+            "has the layer 'evil' (Lambda), which tfjs layers-models do not support; use a graph-model instead, "
+            "that is, the settings tfjs-*",
             id="code that would run",
         ),
         pytest.param(
             "tfjs-layers",
             lambda path: write_layers(path, layers=[FOREIGN]),
-            "names the module 'subprocess', which is not Keras'; do not trust this model",
+            "names the module 'subprocess', which is not Keras; do not trust this model",
             id="a module that would be imported",
         ),
         pytest.param(
             "tfjs-layers",
             lambda path: edit(lambda document: document["modelTopology"].pop("model_config"))(write_layers(path)),
-            "holds weights without a model's layers; convert a whole model, not its weights",
+            "contains weights but no layers; convert the whole model, not only its weights",
             id="weights alone",
         ),
         pytest.param(
@@ -604,7 +604,7 @@ def test_a_published_file_cut_anywhere_is_refused(file, data_folder, tmp_path):
     whole = (data_folder / "mlperf-tiny" / file).read_bytes()
     for end in range(8, len(whole), len(whole) // 20):
         (tmp_path / "cut.tflite").write_bytes(whole[:end])
-        with pytest.raises(ArtifactError, match="is not a whole TFLite file"):
+        with pytest.raises(ArtifactError, match="is not a complete TFLite file"):
             describe_given("mine", tmp_path / "cut.tflite", MODEL)
 
 

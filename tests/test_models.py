@@ -234,8 +234,7 @@ def as_it_is(model, folder):
             "keras2_h5",
             truncated,
             ModelOptions(),
-            "'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or "
-            + ACCEPTED,
+            "'{path}' could not be read as HDF5; if it was truncated, save it again, otherwise " + ACCEPTED,
             id="an .h5 file cut short",
         ),
         pytest.param(
@@ -274,7 +273,7 @@ def as_it_is(model, folder):
             "conv",
             folder_with("readme.txt"),
             ModelOptions(),
-            "the folder '{path}' holds no saved_model.pb, so it is no SavedModel; " + ACCEPTED,
+            "the folder '{path}' has no saved_model.pb, so it is not a SavedModel; " + ACCEPTED,
             id="some folder",
         ),
         pytest.param(

@@ -87,8 +87,7 @@ NO_SUCH_OP = (
     "model with standard ONNX ops or ops of com.microsoft"
 )
 NUMBERS = (
-    ", and only tensors of numbers that NumPy has can be compared; export the part of the model that takes and gives "
-    "these"
+    ", and only numbers that NumPy has are supported; export the part of the model with numeric inputs and outputs"
 )
 NO_SHAPE = (
     "the input 'x' of '{path}' has no known dimensions, and the first must be the batch; "

@@ -443,7 +443,7 @@ def test_an_npz_damaged_inside_is_refused():
     data = bytearray(Path("x.npz").read_bytes())
     data[200:220] = bytes(20)
     Path("x.npz").write_bytes(data)
-    with pytest.raises(SamplesError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or not of plain"):
+    with pytest.raises(SamplesError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or does not hold plain"):
         opened()
 
 
@@ -539,9 +539,9 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_read():
     np.lib.format.open_memmap("x.npy", mode="w+", dtype=np.uint8, shape=(4000, 10**9))
     with pytest.raises(SamplesError) as refusal:
         opened("x.npy", inputs=[TensorSpec("v", (None, None), "float32")])
-    start, _, rest = str(refusal.value).partition(", where ")
+    start, _, rest = str(refusal.value).partition(", but only ")
     assert start == "the samples need 16000.00 GB in 'study'"
-    assert rest.endswith(" GB are free; make room, choose another folder with --out, or score fewer with --limit")
+    assert rest.endswith(" GB are free; free some space, choose another folder with --out, or score fewer with --limit")
 
 
 # What is drawn

@@ -244,7 +244,7 @@ def test_folders_that_do_not_fit(make, spec, message):
 
 def test_a_truncated_image_is_named():
     _truncated()
-    with pytest.raises(SamplesError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); mend or remove"):
+    with pytest.raises(SamplesError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); repair or remove"):
         opened()
 
 

@@ -150,7 +150,7 @@ def test_a_dataset_of_tensorflow():
     assert opened("loaders:tensors").sha256 == opened("alone.npy").sha256
     with pytest.raises(SamplesError, match="gave other samples on its second pass"):
         opened("loaders:shuffled")
-    with pytest.raises(SamplesError, match=r"gives a dataset that never ends; take \.repeat\(\) away"):
+    with pytest.raises(SamplesError, match=r"gives a dataset that never ends; remove \.repeat\(\)"):
         opened("loaders:endless")
 
 
@@ -258,9 +258,9 @@ def test_loaders_that_do_not_fit(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        pytest.param("loaders:objects", "the loader 'loaders:objects' gave what is no array (", id="ragged"),
+        pytest.param("loaders:objects", "the loader 'loaders:objects' gave no valid array (", id="ragged"),
         pytest.param(
-            "loaders:changing_labels", "the labels of 'loaders:changing_labels' change their shape (", id="labels"
+            "loaders:changing_labels", "the labels of 'loaders:changing_labels' differ in shape (", id="labels"
         ),
     ],
 )

@@ -232,7 +232,9 @@ def test_channels_are_summed_on_request():
 
 def test_tensors_of_different_channels_do_not_add():
     three, four = (LayerError.of(*layer(0, shape=(2, width)), channels=True) for width in (3, 4))
-    with pytest.raises(ValueError, match=r"^3 channels and 4 do not add; compare tensors of one shape$"):
+    with pytest.raises(
+        ValueError, match=r"^sums of 3 channels and of 4 cannot be added; compare tensors of the same shape$"
+    ):
         three + four
 
 

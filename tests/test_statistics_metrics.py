@@ -335,7 +335,7 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             "m:f:up",
             TWO,
-            "the metric 'm:f:up' does not say which way is better; write 'm:f:higher' or",
+            "the metric 'm:f:up' does not state which direction is better; write 'm:f:higher' or",
             id="a strange way",
         ),
         pytest.param(
@@ -377,22 +377,20 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
             id="a word",
         ),
         pytest.param(
-            "top1", (*TWO[:2], None), "the metric 'top1' needs labels and the samples have none", id="no labels"
+            "top1", (*TWO[:2], None), "the metric 'top1' needs labels, and the samples have none", id="no labels"
         ),
+        pytest.param("top5", TWO, "the metric 'top5' needs at least ten classes, and there are 2", id="top-5 of 2"),
         pytest.param(
-            "top5", TWO, "the metric 'top5' says something from ten classes on, and there are 2", id="top-5 of 2"
-        ),
-        pytest.param(
-            "mae", TWO, "the metric 'mae' is of labels that are numbers and these are classes; 'top1'", id="mae"
+            "mae", TWO, "the metric 'mae' needs numeric labels, and these labels are classes; use 'top1'", id="mae"
         ),
         pytest.param(
             "auc",
             (*TWO[:2], np.array([1, 1])),
-            "the metric 'auc' needs samples of two classes, and all are of class 1;",
+            "the metric 'auc' needs samples of at least two classes, and all samples are of class 1;",
             id="auc",
         ),
         pytest.param(
-            "mean-iou", TWO, "the metric 'mean-iou' is of outputs (n, height, width, classes) with", id="mean-iou"
+            "mean-iou", TWO, "the metric 'mean-iou' needs outputs (n, height, width, classes) with", id="mean-iou"
         ),
         pytest.param(
             "mean-iou",
@@ -401,7 +399,10 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
             id="a pixel's label",
         ),
         pytest.param(
-            "top1", (np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int)), "the metric 'top1' needs samples", id="none"
+            "top1",
+            (np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int)),
+            "the metric 'top1' needs at least one sample",
+            id="none",
         ),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_confidence_of_a_bound_is_above_a_half(confidence):
 
 
 def test_a_bound_needs_a_sample():
-    with pytest.raises(ValueError, match=r"^a bound needs a sample, and n is 0$"):
+    with pytest.raises(ValueError, match=r"^a bound needs at least one sample, and n is 0$"):
         zero_discordance_bound(0, 0.95)
 
 

@@ -418,14 +418,14 @@ def test_what_cannot_be_judged(seen, asked, error, message):
 
 def test_points_of_what_is_no_share(seen):
     loss = replace(seen().evidence.loss, metric="mae", unit="", direction="lower")
-    with pytest.raises(UsageError, match=r"0.5pt are percentage points and the metric 'mae' is no share; give"):
+    with pytest.raises(UsageError, match=r"^0.5pt means percentage points, and the metric 'mae' is not a share; write"):
         Margin.parse("0.5pt").of(loss)
 
 
 @pytest.mark.parametrize("reference", [0.0, -3.0])
 def test_a_part_of_nothing(seen, reference):
     loss = replace(seen().evidence.loss, metric="mae", unit="", reference=reference)
-    with pytest.raises(UsageError, match=r"is no margin; choose another metric"):
+    with pytest.raises(UsageError, match=r"cannot be taken from the reference's mae of .+; choose another metric"):
         Margin.parse("5%").of(loss)
 
 
