@@ -168,12 +168,12 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         pytest.param(in_a_body, OUTSIDE % "../weights.bin", id="external data of a branch"),
         pytest.param(
             written([node("Identity", ["x"], "y")], TEXTS[:1], TEXTS[1:]),
-            f"'x' of '{{path}}' is strings{NUMBERS}",
+            f"'x' of '{{path}}' holds strings{NUMBERS}",
             id="strings",
         ),
         pytest.param(
             written([node("SequenceConstruct", ["x"], "y")], outputs=[SEQUENCE]),
-            f"'y' of '{{path}}' is seq(tensor(float)){NUMBERS}",
+            f"'y' of '{{path}}' holds seq(tensor(float)){NUMBERS}",
             id="a sequence",
         ),
         pytest.param(
@@ -181,7 +181,7 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
                 [node("Cast", ["x"], "y", to=TensorProto.BFLOAT16)],
                 outputs=[port("y", ["batch", 4], TensorProto.BFLOAT16)],
             ),
-            f"'y' of '{{path}}' is tensor(bfloat16){NUMBERS}",
+            f"'y' of '{{path}}' holds tensor(bfloat16){NUMBERS}",
             id="a type that NumPy lacks",
         ),
         pytest.param(written(RELU, [port("x", [])], [port("y", [])]), NO_SHAPE, id="a scalar"),
