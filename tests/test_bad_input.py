@@ -175,7 +175,7 @@ SAMPLES = [
         "integers that float32 cannot hold",
         OTHER,
         "sample 0 (counted from 0) of 'other.npz' holds 16777217 in the input 'image', which "
-        "expects float32, exact only from -16777216 to 16777216; scale the values to that range",
+        "expects float32, exact for integers from -16777216 to 16777216; scale the values to that range",
         arrays(x=lambda x: np.full(x.shape, 2**24 + 1, np.int32)),
     ),
     Case(

@@ -279,21 +279,21 @@ def test_values_that_fit_another_dtype(values, dtype):
             {"x": np.array([0, 5, 2**24 + 1])},
             [TensorSpec("v", (None,), "float32")],
             "sample 2 (counted from 0) of 'x.npz' holds 16777217 in the input 'v', which expects "
-            "float32, exact only from -16777216 to 16777216; scale the values to that range",
+            "float32, exact for integers from -16777216 to 16777216; scale the values to that range",
             id="an integer that a float rounds",
         ),
         pytest.param(
             {"x": np.array([[0, 1], [0, -(2**31) - 1]])},
             [TensorSpec("v", (None, 2), "int32")],
             "sample 1 (counted from 0) of 'x.npz' holds -2147483649 in the input 'v', which expects "
-            "int32, exact only from -2147483648 to 2147483647; scale the values to that range",
+            "int32, exact for integers from -2147483648 to 2147483647; scale the values to that range",
             id="an integer out of range",
         ),
         pytest.param(
             {"x": np.array([2**64 - 1], dtype=np.uint64)},
             [TensorSpec("v", (None,), "int64")],
             "sample 0 (counted from 0) of 'x.npz' holds 18446744073709551615 in the input 'v', which "
-            "expects int64, exact only from -9223372036854775808 to 9223372036854775807; scale the "
+            "expects int64, exact for integers from -9223372036854775808 to 9223372036854775807; scale the "
             "values to that range",
             id="an unsigned integer out of range",
         ),

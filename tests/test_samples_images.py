@@ -288,7 +288,7 @@ def test_a_truncated_image_is_named():
             TensorSpec("image", (None, 4, 6, 3), "int8"),
             SamplesError,
             "sample 0 (counted from 0) of 'images' holds 254 in the input 'image', which expects "
-            "int8, exact only from -128 to 127; scale the values to that range",
+            "int8, exact for integers from -128 to 127; scale the values to that range",
             id="out of range",
         ),
     ],

@@ -103,8 +103,8 @@ class Format:
     write_tapped: Callable[[Path, Path, Collection[str]], tuple[int, ...]] | None = None
     """Writes a copy of the artifact that returns the named taps as additional outputs.
 
-    Returns the index of each name among the copy's outputs, in the order of `taps`, which is required. None if runtimes
-    read tensors inside the artifact itself.
+    Returns the index of each name among the copy's outputs, in the order of `taps`, which is required. The field is
+    None if runtimes read tensors inside the original artifact.
     """
     python: PythonExecutor
     javascript: JavaScriptExecutor | None = None

@@ -158,7 +158,7 @@ def _refuse_out_of_range(values: Array, indices: Array, *, where: _Where, dtype:
     raise where.refusal(
         int(values[at]),
         int(indices[at[0]]),
-        f", which expects {where.dtype}, exact only from {low} to {high}; scale the values to that range",
+        f", which expects {where.dtype}, exact for integers from {low} to {high}; scale the values to that range",
     )
 
 

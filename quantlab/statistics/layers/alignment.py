@@ -146,7 +146,7 @@ def _unfit(values: Array, groups: Mapping[int, _Group]) -> str | None:
     if not values.size:
         return "it has no elements"
     if values.size not in groups:
-        return f"no reference tensor has its {_sample_size(values)} elements a sample"
+        return f"no reference tensor has {_sample_size(values)} elements per sample"
     return None
 
 
@@ -180,13 +180,13 @@ def _ambiguity(values: Array, names: Sequence[str], layers: Mapping[str, str]) -
 
 def _why_none(values: Array, group: _Group, least: NDArray[np.float64]) -> str:
     if len(values) > 1 and np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True):
-        return "it is the same for every sample, made of weights alone, and the reference has no such tensor"
+        return "it is the same for every sample, so weights alone determine it, and the reference has no such tensor"
     nearest, index = _nearest(values.reshape(-1), group, least)
     if math.isfinite(nearest):
         return f"the nearest reference tensor '{group.names[index]}' differs by {nearest:.2g} of its maximum"
     if not np.isfinite(values).all():
         return "it holds NaN or infinity where no reference tensor does"
-    return f"every reference tensor of its {_sample_size(values)} elements a sample is 0 everywhere or not finite"
+    return f"every reference tensor with {_sample_size(values)} elements per sample is 0 everywhere or not finite"
 
 
 def _nearest(values: Array, group: _Group, least: NDArray[np.float64]) -> tuple[float, int]:

@@ -101,7 +101,8 @@ def mcnemar(became_wrong: int, became_right: int) -> float:
 def mcnemar_of_loss(became_wrong: NDArray[Any], became_right: NDArray[Any]) -> NDArray[np.float64]:
     """One-sided p-values of the exact McNemar test that more samples became wrong than right, element by element.
 
-    Each is the probability of at least as many wrong changes if both directions are equally likely; 1 without changes.
+    Each is the probability that at least this many of the changed samples became wrong, if both directions are equally
+    likely; 1 without changes.
     """
     from scipy.stats import binom
 

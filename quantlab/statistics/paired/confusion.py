@@ -108,7 +108,7 @@ def _macro(score: Callable[[_Floats, _Floats, _Floats], _Floats]) -> Callable[[_
 
 
 def _rows_of_cells(cells: NDArray[np.int64], classes: int) -> Any:
-    """What a sample (label, top-1 of the reference, top-1 of the candidate) adds to the five columns of each class."""
+    """Contribution of one sample (label, both top-1 classes) to the five columns of each class, for every cell."""
     from scipy.sparse import csr_matrix
 
     label, top1_r, top1_c = cells.T

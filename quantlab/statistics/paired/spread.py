@@ -19,7 +19,7 @@ _BINS = 15
 def spread_of(values: NDArray[np.float64]) -> Spread:
     """Summarize numbers of shape (n,), of which some may be infinite or NaN.
 
-    A percentile is the smallest occurring value that at least that share of the values does not exceed.
+    A percentile is the smallest value in the data that at least that share of the values does not exceed.
     """
     n = len(values)
     infinite, undefined = int(np.isinf(values).sum()), int(np.isnan(values).sum())

@@ -147,7 +147,7 @@ def top1(outputs: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None) -> 
 
     Args:
         outputs: Class scores along the last axis.
-        spoiled: Which rows contain NaN, if the caller knows; otherwise one more pass over the data finds out.
+        spoiled: Which rows contain NaN, if the caller knows; None finds them with one more pass over the data.
     """
     return np.where(_holds_nan(outputs) if spoiled is None else spoiled, NO_CLASS, outputs.argmax(axis=-1))
 

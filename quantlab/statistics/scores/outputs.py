@@ -207,5 +207,5 @@ def _scaled(interval: Interval) -> Interval:
 
 
 def _growth(candidate: float, reference: float) -> float:
-    """Difference candidate − reference; NaN for an infinite reference, beside which anything would be a gain."""
+    """Difference candidate − reference; NaN for an infinite reference, because any candidate would be a gain."""
     return candidate - reference if math.isfinite(reference) else math.nan
