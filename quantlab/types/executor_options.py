@@ -42,7 +42,7 @@ class ExecutorOptions:
     saved_model: str = ""
     """Folder of the SavedModel whose inner tensors are read; only for taps in the reference."""
     signature: str = ""
-    """Signature of that SavedModel."""
+    """Signature of the SavedModel in `saved_model`."""
     float32_artifact: str = ""
     """Path of the float32 artifact whose tensors are fed to single ops of a variant (isolated SQNR)."""
     external_data: tuple[ExternalFile, ...] = ()

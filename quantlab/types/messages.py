@@ -110,7 +110,7 @@ class Probed:
     again: float
     """Largest difference between two identical calls, as a share of the largest output value."""
     single: float
-    """Largest difference between samples run one at a time and in a batch, as the same share."""
+    """Largest difference between running samples one at a time and as a batch, as a share of the largest value."""
 
 
 @dataclass(frozen=True, slots=True)

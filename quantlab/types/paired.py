@@ -78,7 +78,9 @@ class ClassLoss:
     label: int
     n: int
     right_to_wrong: int
+    """Number of samples that became wrong."""
     wrong_to_right: int
+    """Number of samples that became right."""
     loss: float
     """Percentage points of this class's samples: (right_to_wrong − wrong_to_right) / n · 100."""
     lower: float
@@ -105,8 +107,9 @@ class WorstSample:
     """Position among the scored samples, from 0."""
     label: int | None
     reference_class: int | None
+    """Top-1 of the reference; None if classes are not compared, or its row contains NaN."""
     candidate_class: int | None
-    """Top-1 of the candidate; None if classes are not compared, or the row holds NaN. `reference_class` likewise."""
+    """Top-1 of the candidate; None if classes are not compared, or its row contains NaN."""
     divergence: float | None
     """KL(reference‖candidate) in nats; None if classes are not compared."""
     max_abs: float

@@ -69,34 +69,47 @@ class Scores:
     """
 
     n: int
+    """Number of scored samples."""
     top1: float | None = None
+    """Top-1 accuracy, in percent."""
     top1_interval: Interval | None = None
     """Wilson's 95 % interval, in percent."""
     top5: float | None = None
-    """Top-5 accuracy; only with at least ten classes."""
+    """Top-5 accuracy, in percent; only with at least ten classes."""
     top1_loss_points: float | None = None
-    """Top-1 accuracy of the reference minus that of the candidate."""
+    """Top-1 accuracy of the reference minus that of the candidate, in percentage points."""
     top1_loss_interval: Interval | None = None
     """Tango's 95 % score interval of the paired difference, in percentage points."""
     top5_loss_points: float | None = None
+    """Top-5 accuracy of the reference minus that of the candidate, in percentage points."""
     agreement: float | None = None
-    """Share of samples on which candidate and reference have the same top-1."""
+    """Percent of samples on which candidate and reference have the same top-1."""
     agreement_interval: Interval | None = None
+    """Wilson's 95 % interval, in percent."""
     right_to_wrong: int | None = None
+    """Number of samples that became wrong: correct in the reference, wrong in the candidate."""
     wrong_to_right: int | None = None
+    """Number of samples that became right: wrong in the reference, correct in the candidate."""
     mae: float | None = None
+    """Mean absolute error against the labels; only for regression."""
     rmse: float | None = None
+    """Root mean square error against the labels; only for regression."""
     mae_loss: float | None = None
     """MAE of the candidate minus that of the reference; a larger error is a loss."""
     rmse_loss: float | None = None
+    """RMSE of the candidate minus that of the reference; a larger error is a loss."""
     max_abs_error: float | None = None
     """Largest absolute difference from the reference's output, over all elements."""
     rms_error: float | None = None
+    """Root mean square difference from the reference's output, over all elements."""
     sqnr_db: float | None = None
+    """Signal to quantization noise ratio against the reference's output, in decibels; ∞ if the outputs are equal."""
     cosine: float | None = None
+    """Cosine similarity of the flattened outputs of candidate and reference."""
     kl_mean: float | None = None
     """Mean of KL(reference‖candidate) over samples, in nats; None if it is infinite or undefined for a sample."""
     kl_standard_error: float | None = None
+    """Standard error of `kl_mean`, in nats; None if `kl_mean` is None, or there is one sample."""
     kl_infinite: int | None = None
     """Samples for which the candidate gives probability 0 to a class that has a positive one in the reference."""
     kl_undefined: int | None = None
@@ -128,11 +141,14 @@ class Trial:
     max_abs_from_python: float | None = None
     """Largest difference of the scored output from the same artifact in `python`; None in Python and for failures."""
     mean_abs_from_python: float | None = None
-    """Mean absolute difference of the scored output from the same artifact in `python`; None as above."""
+    """Mean absolute difference of the scored output from the same artifact in `python`; None in Python and for
+    failures."""
     different_from_python: float | None = None
-    """Share of the scored output's elements that differ from the same artifact in `python`; None as above."""
+    """Share of the scored output's elements that differ from the same artifact in `python`; None in Python and for
+    failures."""
     flips_from_python: int | None = None
-    """Samples whose top-1 differs from the same artifact in `python`; None as above and if classes are not compared."""
+    """Number of samples whose top-1 differs from the same artifact in `python`; None in Python, for failures, and if
+    classes are not compared."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -74,7 +74,7 @@ def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
 
 
 def _restricted_variance(difference: float, forth: int, back: int, n: int) -> float:
-    """Variance of one pair's difference if the true difference is `difference`, at the maximum likelihood estimate.
+    """Variance of one pair's difference, estimated by maximum likelihood under a true difference of `difference`.
 
     The probability of a change back is the larger root of 2n·q² + b·q + c = 0 (Tango 1998); the probability of a change
     forth is that plus the difference.
