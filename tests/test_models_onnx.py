@@ -115,7 +115,7 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         pytest.param(
             written(RELU, ir_version=99),
             "'model.onnx' has IR version 99, and this onnxruntime supports up to {newest}; export it "
-            "with that IR or an older one",
+            "with that IR version or an older one",
             id="an IR version of the future",
         ),
         pytest.param(written(NOPE), NO_SUCH_OP, id="an unknown op"),
@@ -205,7 +205,7 @@ def test_what_cannot_be_opened(make, message, tmp_path):
     (tmp_path / "weights.bin").write_bytes(bytes(64))
     with pytest.raises(ModelError) as refused:
         opened(path)
-    newest = re.search(r"goes to (\d+);", str(refused.value))  # which each onnxruntime has of its own
+    newest = re.search(r"supports up to (\d+);", str(refused.value))  # which each onnxruntime has of its own
     assert str(refused.value) == message.format(path=path, newest=newest and newest[1])
 
 
