@@ -34,7 +34,7 @@ __all__ = [
 BLOCK = 16_384
 """Elements per block; intermediate values of one block stay in the processor's cache."""
 
-_BUCKETS = 1 << (31 - DROPPED_BITS)  # of a float32 without its sign
+_BUCKETS = 1 << (31 - DROPPED_BITS)  # for every value of a float32 without its sign bit and the dropped bits
 _COLUMNS = 128
 _UNEQUAL, _ENDS, _ROWS = 6, 7, 13
 """Rows of the column sums: first the sums, then the count of unequal pairs, then minima and maxima; total of rows."""
