@@ -1,10 +1,10 @@
-"""quantlab tells which quantization setting of a model you may ship.
+"""quantlab measures which quantization settings of a model are good enough to ship.
 
 >>> import quantlab
 >>> sorted(quantlab.__all__)[:3]
 ['AnalyzeOptions', 'Budget', 'ModelOptions']
 
-Public names are loaded when they are first asked for (PEP 562), so that importing quantlab costs nothing.
+Public names are imported on first access (PEP 562), so that importing quantlab is fast.
 """
 
 import importlib

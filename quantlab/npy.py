@@ -1,4 +1,4 @@
-"""Opens `.npy` files from several threads."""
+"""Thread-safe opening of `.npy` files."""
 
 import threading
 from pathlib import Path
@@ -12,14 +12,14 @@ _lock = threading.Lock()
 
 
 def mapped(path: Path) -> "np.memmap[Any, np.dtype[Any]]":
-    """A `.npy` file as a read-only array that stays on disk.
+    """Memory-map a `.npy` file as a read-only array.
 
-    One at a time: NumPy parses a file's header with `ast`, and Python counts the depth of that once for all threads
-    (python/cpython#106905: "AST constructor recursion depth mismatch").
+    A lock serializes calls: NumPy parses the header with `ast`, and Python tracks its recursion depth in a variable
+    shared by all threads (python/cpython#106905: "AST constructor recursion depth mismatch").
 
     Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is no `.npy` file, or holds Python's objects.
+        OSError: If the file cannot be read.
+        ValueError: If it is not a `.npy` file, or contains Python objects.
     """
     with _lock:
         array: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""What a study works with: formats, runtimes, converters, metrics and loaders, or those that a caller hands in."""
+"""The registries that a study uses: formats, runtimes, converters, metrics and loaders; callers may replace them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,43 +16,43 @@ __all__ = ["REAL", "Registries"]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Registries:
-    """Members by name, each family in the order of the table."""
+    """Members by name, each family in table order."""
 
     formats: Mapping[str, Format] = field(default_factory=lambda: FORMATS)
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: RUNTIMES)
-    """The one that the reference runs in, `python`, must be among them."""
+    """Must contain `python`, in which the reference runs."""
     converters: Mapping[str, Converter] = field(default_factory=lambda: CONVERTERS)
-    """By the format that each makes; a format without one is run, but not made."""
+    """Format name → its converter; artifacts of a format without one can be run, but not made."""
     metrics: Mapping[str, PairedMetric] = field(default_factory=lambda: PAIRED_METRICS)
-    """Those that have a name; a user's own function needs no entry."""
+    """Named metrics; a user's own function needs no entry."""
     loaders: Mapping[str, FileLoader] = field(default_factory=lambda: FILE_LOADERS)
-    """What opens a file of samples, by its suffix."""
+    """File suffix → function that opens samples."""
 
     def __repr__(self) -> str:
-        """Names alone: signatures show it as a default."""
+        """Names only, because signatures show this value as a default."""
         if self == REAL:
             return "REAL"
         return f"Registries({', '.join([*self.formats, *self.runtimes, *self.converters])})"
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """Every setting of every format."""
+        """Every setting of every format, by name."""
         return {setting.name: setting for format_ in self.formats.values() for setting in format_.settings}
 
     @property
     def python(self) -> Runtime:
-        """Where the reference runs, and every variant's Python baseline."""
+        """The runtime of the reference and of every variant's python baseline."""
         return self.runtimes[PYTHON]
 
     def format_of_model(self, kind: str) -> Format | None:
-        """The format of a kind of model that is an artifact already; None for one that TensorFlow opens."""
+        """The format to which a kind of model already belongs; None if TensorFlow opens it."""
         return next((format_ for format_ in self.formats.values() if format_.as_model == kind), None)
 
     def takes(self, setting: Setting, kind: str) -> bool:
-        """Whether a setting can be made from a kind of model."""
+        """Whether this setting can be made from this kind of model."""
         converter = self.converters.get(setting.format)
         return converter is not None and kind in converter.takes
 
 
 REAL = Registries()
-"""What quantlab has of each family."""
+"""The registries of quantlab itself."""

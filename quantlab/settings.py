@@ -1,4 +1,4 @@
-"""The settings there are, as data, and how names and globs choose among them."""
+"""The table of settings, and their selection by names and glob patterns."""
 
 import fnmatch
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ __all__ = ["SETTINGS", "select_settings"]
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting for format_ in FORMATS.values() for setting in format_.settings
 }
-"""Every setting by its name, in the order of the table."""
+"""Settings by name, in table order."""
 
 
 def select_settings(asked: Sequence[str] | None, settings: Mapping[str, Setting] = SETTINGS) -> tuple[Setting, ...]:
-    """The settings that names and globs choose; without any, those that run by default."""
+    """The settings that match the names and glob patterns, in table order; without any, the default settings."""
     if asked is None:
         return tuple(setting for setting in settings.values() if setting.default)
     names = choose("setting", asked, list(settings), matches=lambda name, glob: _means(settings[name], glob))
@@ -24,9 +24,9 @@ def select_settings(asked: Sequence[str] | None, settings: Mapping[str, Setting]
 
 
 def _means(setting: Setting, pattern: str) -> bool:
-    """Whether a glob chooses a setting: its format and its scheme by themselves, where it has a dash between them.
+    """Whether a glob pattern selects a setting; with a dash, format and scheme are matched separately.
 
-    So `tfjs-*` is every graph-model and no layers-model, whose format is `tfjs-layers`.
+    Thus `tfjs-*` selects every graph-model, but no layers-model, whose format is `tfjs-layers`.
     """
     parts = pattern.split("-")
     halves = [("-".join(parts[:place]), "-".join(parts[place:])) for place in range(1, len(parts))]

@@ -68,7 +68,7 @@ class _Called:
             ) from error
         except ChildDied as error:
             raise self._error(
-                f"the {self._what} '{self._text}' ended its process instead of returning ({error}); call it by itself "
+                f"the {self._what} '{self._text}' ended its process instead of returning ({error}); call it directly "
                 f"to see where"
             ) from error
         return answer
@@ -76,7 +76,7 @@ class _Called:
     def _reason(self, message: Document) -> str:
         if message.get("expected"):
             return str(message["reason"])
-        return f"the {self._what} '{self._text}' raised {message['reason']}; call it by itself to see where"
+        return f"the {self._what} '{self._text}' raised {message['reason']}; call it directly to see where"
 
     def close(self) -> None:
         """End the process and remove what it wrote."""

@@ -1,4 +1,4 @@
-"""Where modules of the user lie: loaders, metrics and layers of their own."""
+"""Import of the user's modules: loaders, metrics and custom layers."""
 
 import importlib
 import pkgutil
@@ -16,9 +16,9 @@ _added: set[str] = set()
 
 
 def look_in_current_folder(*, first: bool) -> str:
-    """Look for modules in the current folder too, before all others or after them, and return it.
+    """Add the current folder to the module search path, at its start or its end, and return the folder.
 
-    It stays on the path, since a function may import more when it is called.
+    It stays there, because a function may import further modules when it is called.
     """
     folder = str(Path.cwd())
     if folder not in sys.path:
@@ -28,19 +28,19 @@ def look_in_current_folder(*, first: bool) -> str:
 
 
 def folders_of_users() -> frozenset[str]:
-    """The folders that are looked in for the user's sake alone; a child looks there only where it is told to."""
+    """Folders that were added for the user; child processes search them only on request."""
     return frozenset(_added)
 
 
 def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., Any]:
-    """Import what `module:function` names, looking in the current folder too.
+    """Import a function given as `module:function`; the current folder is searched too.
 
     Args:
-        text: The name; for messages too.
-        refused: What is raised.
+        text: The name, also used in messages.
+        refused: Exception class to raise.
 
     Raises:
-        refused: If there is no such module, importing it raises, or it has no such function.
+        refused: If the module does not exist or raises during import, or has no such function.
     """
     module_name, _, name = text.partition(":")
     folder = look_in_current_folder(first=False)
@@ -51,20 +51,19 @@ def load_function(text: str, *, refused: type[QuantlabError]) -> Callable[..., A
         if _is_absence(error, module_name):
             known = [info.name for info in pkgutil.iter_modules([folder])]
             raise refused(
-                f"there is no module '{module_name}' for '{text}' in '{folder}' or among what is installed; "
+                f"there is no module '{module_name}' for '{text}' in '{folder}' or among the installed packages; "
                 f"{nearest_of_many(module_name, known)}"
             ) from error
         raise refused(
-            f"the module of '{text}' could not be imported, since it raised {type(error).__name__} ({error}); "
-            f"mend that first"
+            f"the module of '{text}' could not be imported: it raised {type(error).__name__} ({error}); fix that first"
         ) from error
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise refused(f"the module '{module_name}' has no function '{name}'; {nearest_of_many(name, known)}")
-    return function  # type: ignore[no-any-return]  # what it takes shows when it is called
+    return function  # type: ignore[no-any-return]  # its signature is unknown until it is called
 
 
 def _is_absence(error: BaseException, module: str) -> bool:
-    """Whether the module itself is missing, and not one that it imports."""
+    """Whether the module itself is missing, and not a module that it imports."""
     return isinstance(error, ModuleNotFoundError) and bool(error.name) and f"{module}.".startswith(f"{error.name}.")

@@ -235,7 +235,7 @@ def _check_failures(format_name: str, workbench: Workbench, folder: Path) -> Non
     conversions = convert(
         format_name, replace(workbench.request(model_for(format_name, "conv"), schemes, folder), calibration={})
     )
-    reason = "static quantization is calibrated on samples and none were given; name some with --calibration"
+    reason = "static quantization needs calibration samples, and none were given; give some with --calibration"
     assert {conversion.scheme: conversion.reason for conversion in conversions} == {
         scheme: reason if scheme in calibrated else None for scheme in schemes
     }

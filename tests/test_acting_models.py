@@ -49,7 +49,7 @@ ACTS = "which does more than compute: it may read or write files, call Python or
 )
 def test_a_saved_model_that_acts(name, op, hostile, tmp_path):
     assert what_is_said(hostile / name, tmp_path) == Failed(
-        f"the SavedModel '{hostile / name}' runs the op '{op}', {ACTS}; if you trust the model, say so with --unsafe",
+        f"the SavedModel '{hostile / name}' runs the op '{op}', {ACTS}; if you trust the model, allow it with --unsafe",
         expected=True,
     )
     assert not (hostile / "victim").exists()
@@ -72,7 +72,7 @@ def test_a_keras_file_that_names_a_function_that_writes(hostile, tmp_path, monke
     path = hostile / "writes.h5"
     reason = (
         f"the TFOpLambda layer 'tf.math.add' of '{path}' calls 'tf.io.write_file', which is not on the list of "
-        f"mathematics; if you trust the file, say so with --unsafe"
+        f"mathematics; if you trust the file, allow it with --unsafe"
     )
     with pytest.raises(ModelError) as refused:
         identify(path, ModelOptions())
@@ -91,7 +91,7 @@ def layer(kind, **fields):
 @pytest.mark.parametrize(
     ("config", "action"),
     [
-        pytest.param(layer("Lambda"), "is Python code that runs when the model is opened", id="Python code"),
+        pytest.param(layer("Lambda"), "contains Python code that runs when the model is opened", id="Python code"),
         pytest.param(
             layer("TFOpLambda", function="raw_ops.WriteFile"),
             "calls 'tf.raw_ops.WriteFile', which is not on the list of mathematics",
@@ -124,7 +124,7 @@ def test_a_layer_that_acts(config, action):
     with pytest.raises(ModelError) as refused:
         refuse_acting_layers(Path("model.keras"), config)
     assert str(refused.value) == (
-        f"the {kind} layer 'odd' of 'model.keras' {action}; if you trust the file, say so with --unsafe"
+        f"the {kind} layer 'odd' of 'model.keras' {action}; if you trust the file, allow it with --unsafe"
     )
 
 

@@ -362,22 +362,22 @@ def test_an_input_that_no_output_depends_on_is_left_out(tmp_path):
     [
         pytest.param(
             model([spec("image", 4)], [spec("scores", 5)]),
-            "the output 'scores' of '{path}' has the shape ({batch}, 3) and the model's has (None, 5); ",
+            "the output 'scores' of '{path}' has the shape ({batch}, 3), but the model's has (None, 5); ",
             id="an output of another size",
         ),
         pytest.param(
             model([spec("image", 2, 2)], [spec("scores", 3)]),
-            "the input 'image' of '{path}' has the shape ({batch}, 4) and the model's has (None, 2, 2); ",
+            "the input 'image' of '{path}' has the shape ({batch}, 4), but the model's has (None, 2, 2); ",
             id="an input of another rank",
         ),
         pytest.param(
             model([spec("image", 4)], [spec("scores", 3), spec("other", 3)]),
-            "'{path}' has the outputs 'scores' ({batch}, 3) and the model has 'scores' (None, 3), 'other' (None, 3); ",
+            "'{path}' has the outputs 'scores' ({batch}, 3), but the model has 'scores' (None, 3), 'other' (None, 3); ",
             id="fewer outputs",
         ),
         pytest.param(
             model([spec("left", 4), spec("right", 4)], [spec("scores", 3)]),
-            "'{path}' has the inputs 'image' ({batch}, 4) and the model has 'left' (None, 4), 'right' (None, 4); ",
+            "'{path}' has the inputs 'image' ({batch}, 4), but the model has 'left' (None, 4), 'right' (None, 4); ",
             id="fewer inputs, of other names",
         ),
     ],
@@ -421,29 +421,29 @@ def name_shard(path):
     [
         pytest.param(
             cut_shard,
-            "the shards of '{path}' hold 47 bytes and the weight 'kernel' would end at 48; a shard is cut short, "
-            "so copy or convert the model again",
+            "the shards of '{path}' have 47 bytes, but the weight 'kernel' ends at byte 48; a shard "
+            "is truncated, so copy or convert the model again",
             id="a shard cut short",
         ),
         pytest.param(
             lengthen_shard,
-            "the shards of '{path}' hold 49 bytes but the manifest accounts for 48; they belong to another model.json, "
-            "so copy or convert the model again",
+            "the shards of '{path}' have 49 bytes, but the manifest describes 48; they belong to "
+            "another model.json, so copy or convert the model again",
             id="a shard too long",
         ),
         pytest.param(
             lambda folder: (folder / "group1-shard2of2.bin").unlink(),
-            "the shard 'group1-shard2of2.bin' is not in '{path}'; copy it there or convert the model again",
+            "the shard 'group1-shard2of2.bin' is missing in '{path}'; copy it there or convert the model again",
             id="a shard missing",
         ),
         pytest.param(
             name_shard("../outside.bin"),
-            "the shard path '../outside.bin' of '{path}' leads out of the folder; do not trust this model",
+            "the shard path '../outside.bin' of '{path}' points outside the folder; do not trust this model",
             id="a shard path that climbs",
         ),
         pytest.param(
             name_shard("/etc/passwd"),
-            "the shard path '/etc/passwd' of '{path}' leads out of the folder; do not trust this model",
+            "the shard path '/etc/passwd' of '{path}' points outside the folder; do not trust this model",
             id="a shard path from the root",
         ),
         pytest.param(
@@ -451,12 +451,12 @@ def name_shard(path):
                 (folder / "group1-shard2of2.bin").unlink(),
                 (folder / "group1-shard2of2.bin").symlink_to("/etc/passwd"),
             ),
-            "the shard path 'group1-shard2of2.bin' of '{path}' leads out of the folder; do not trust this model",
+            "the shard path 'group1-shard2of2.bin' of '{path}' points outside the folder; do not trust this model",
             id="a shard that is a link to elsewhere",
         ),
         pytest.param(
             edit(lambda document: document.pop("weightsManifest")),
-            "'{path}/model.json' has no weightsManifest, so it is no tfjs model; convert the model again",
+            "'{path}/model.json' has no weightsManifest, so it is not a tfjs model; convert the model again",
             id="another JSON",
         ),
         pytest.param(
@@ -493,32 +493,32 @@ def test_a_format_is_told_by_the_topology(tmp_path):
         pytest.param(
             "tfjs",
             write_layers,
-            "is a layers-model, where a graph-model is asked for; convert with --output_format=tfjs_graph_model",
+            "is a layers-model, and a graph-model is needed; convert with --output_format=tfjs_graph_model",
             id="layers for a graph",
         ),
         pytest.param(
             "tfjs-layers",
             write_tfjs,
-            "is a graph-model, where a layers-model is asked for; convert with --output_format=tfjs_layers_model",
+            "is a graph-model, and a layers-model is needed; convert with --output_format=tfjs_layers_model",
             id="a graph for layers",
         ),
         pytest.param(
             "tfjs-layers",
             lambda path: write_layers(path, layers=[{"class_name": "Lambda", "config": {"name": "evil"}}]),
-            "has the layer 'evil' (Lambda), which tfjs' layers-models do not have; use the graph-model, that is the "
-            "settings tfjs-*",
+            "has the layer 'evil' (Lambda), which tfjs layers-models do not support; use a graph-model instead, "
+            "that is, the settings tfjs-*",
             id="code that would run",
         ),
         pytest.param(
             "tfjs-layers",
             lambda path: write_layers(path, layers=[FOREIGN]),
-            "names the module 'subprocess', which is not Keras'; do not trust this model",
+            "names the module 'subprocess', which is not Keras; do not trust this model",
             id="a module that would be imported",
         ),
         pytest.param(
             "tfjs-layers",
             lambda path: edit(lambda document: document["modelTopology"].pop("model_config"))(write_layers(path)),
-            "holds weights without a model's layers; convert a whole model, not its weights",
+            "contains weights but no layers; convert the whole model, not only its weights",
             id="weights alone",
         ),
         pytest.param(
@@ -553,38 +553,39 @@ def test_the_ports_of_the_published_layers_model(data_folder):
         pytest.param(
             "m.tflite",
             lambda whole: whole[: len(whole) // 2],
-            "'{path}' is not a whole TFLite file; it may be cut short, so copy it again",
+            "'{path}' is not a complete TFLite file; if it was truncated, copy it again",
             id="half a file",
         ),
         pytest.param(
             "m.tflite",
             lambda whole: whole[:6],
-            "'{path}' does not begin as a TFLite file does; give a .tflite file",
+            "'{path}' does not start like a TFLite file; give a .tflite file",
             id="six bytes",
         ),
         pytest.param(
             "m.tflite",
             lambda whole: whole[:8],
-            "'{path}' is not a whole TFLite file; it may be cut short, so copy it again",
+            "'{path}' is not a complete TFLite file; if it was truncated, copy it again",
             id="eight bytes",
         ),
         pytest.param(
             "m.tflite",
             lambda whole: b"PK\3\4" + whole[4:4] + b"keras",
-            "'{path}' does not begin as a TFLite file does; give a .tflite file",
+            "'{path}' does not start like a TFLite file; give a .tflite file",
             id="something else by that name",
         ),
         pytest.param(
             "m.mlmodel",
             lambda _whole: b"\x08\x07\x12\x04onnx",
-            "'{path}' is none of what --variant takes: a folder with the model.json of a graph-model, a folder with "
-            "the model.json of a layers-model, a .tflite file or an .onnx file; give one of these",
+            "'{path}' has no format that --variant accepts; give a folder with the model.json of a "
+            "graph-model, a folder with the model.json of a layers-model, a .tflite file or an .onnx "
+            "file",
             id="something else",
         ),
         pytest.param(
             "m.tflite",
             None,
-            "there is no artifact at '{path}', named with --variant mine={path}",
+            "there is no artifact at '{path}', which was given as --variant mine={path}",
             id="nothing",
         ),
     ],
@@ -603,7 +604,7 @@ def test_a_published_file_cut_anywhere_is_refused(file, data_folder, tmp_path):
     whole = (data_folder / "mlperf-tiny" / file).read_bytes()
     for end in range(8, len(whole), len(whole) // 20):
         (tmp_path / "cut.tflite").write_bytes(whole[:end])
-        with pytest.raises(ArtifactError, match="is not a whole TFLite file"):
+        with pytest.raises(ArtifactError, match="is not a complete TFLite file"):
             describe_given("mine", tmp_path / "cut.tflite", MODEL)
 
 

@@ -173,7 +173,7 @@ def test_what_only_the_quantized_file_has_is_told(made):
     graph = onnx.load(made["onnx-dynamic"]).graph
     (name,) = [operator.input[1] for operator in graph.node if operator.op_type == "Reshape"]
     others = [(row.tensor, row.reason) for row in rows_of(made, "onnx-dynamic") if row.counterpart is None]
-    assert others == [(name, f"the float32 artifact has no '{name}'")]
+    assert others == [(name, f"the float32 artifact contains no '{name}'")]
 
 
 @pytest.fixture(scope="module", params=["fashion-mnist/fashion_dscnn.keras", "mlperf-tiny/kws_ref_model"])

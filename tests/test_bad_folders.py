@@ -40,43 +40,43 @@ FOLDERS = [
     Case(
         "a study of another model",
         "analyze other.keras --data digits.npz --out digits.study",
-        "'digits.study' is a study of another model (SHA-256 {digits}…, and 'other.keras' has {other}…); choose "
-        "another --out",
+        "'digits.study' is a study of another model (SHA-256 {digits}…, and 'other.keras' has "
+        "{other}…); choose another folder with --out",
         others_study,
     ),
     Case(
         "a folder that is not a study",
         f"{UNKNOWN} --out thesis",
-        "'thesis' is not empty and not a study (it holds 'chapter.tex'); choose another --out",
+        "'thesis' is not empty and not a study (it contains 'chapter.tex'); choose another folder with --out",
         own_folder,
     ),
     Case(
         "a folder that cannot be written",
         f"{UNKNOWN} --out digits.npz/study",
-        "the study 'digits.npz/study' cannot be written (Not a directory); choose another --out",
+        "the study 'digits.npz/study' cannot be written (Not a directory); choose another folder with --out",
     ),
     Case(
         "nothing to show",
         "show nowhere.study",
-        "'nowhere.study' is no finished study; make it with 'quantlab analyze … --out nowhere.study'",
+        "'nowhere.study' is not a finished study; create it with 'quantlab analyze … --out nowhere.study'",
     ),
     Case(
         "half a record to show",
         "show digits.study",
-        "'digits.study/study.json' cannot be read (Expecting value: line 1 column 1 (char 0)); run 'quantlab analyze' "
-        "again, which keeps what is done",
+        "'digits.study/study.json' cannot be read (Expecting value: line 1 column 1 (char 0)); "
+        "run 'quantlab analyze' again, which reuses finished work",
         lambda place: (place / "digits.study" / "study.json").write_text(""),
     ),
     Case(
         "a record of another schema to show",
         "show digits.study",
-        "'digits.study/study.json' has the schema 99 and this quantlab reads 1; run 'quantlab analyze' again",
+        "'digits.study/study.json' has schema 99, and this quantlab reads schema 1; run 'quantlab analyze' again",
         spoiled_record(lambda document: document.update(schema=99)),
     ),
     Case(
         "a record with a part missing to show",
         "show digits.study",
-        "'digits.study/study.json' is not a whole study; run 'quantlab analyze' again, which keeps what is done",
+        "'digits.study/study.json' is not a complete study; run 'quantlab analyze' again, which reuses finished work",
         spoiled_record(lambda document: document.pop("task")),
     ),
     Case(
@@ -111,7 +111,7 @@ def test_a_study_that_another_process_works_on(place):
             Case(
                 "locked",
                 UNKNOWN,
-                "another quantlab is working on the study 'digits.study'; wait for it, or choose another --out",
+                "another quantlab is using the study 'digits.study'; wait for it, or choose another --out",
             ),
             place,
         )
@@ -156,8 +156,8 @@ def test_no_room_for_the_outputs(place):
     done = on_a_small_disk(place, 450_000, *UNKNOWN.split(" "), "--out", "disk/digits.study")
     refused(
         done,
-        "the outputs of 16 trials need 0.6 MB and the disk of 'disk/digits.study' has 0.4 MB free; make room, choose "
-        "another --out, or run fewer samples with --limit",
+        "the outputs of 16 trials need 0.6 MB, and the disk of 'disk/digits.study' has 0.4 MB "
+        "free; free some space, choose another --out, or run fewer samples with --limit",
     )
 
 
@@ -165,6 +165,6 @@ def test_no_room_for_the_samples_at_all(place):
     done = on_a_small_disk(place, 200_000, *UNKNOWN.split(" "), "--out", "disk/digits.study")
     refused(
         done,
-        "the samples need 0.00 GB in 'disk/digits.study/samples', where 0.00 GB are free; make room, choose another "
-        "folder with --out, or score fewer with --limit",
+        "the samples need 0.00 GB in 'disk/digits.study/samples', but only 0.00 GB are free; "
+        "free some space, choose another folder with --out, or score fewer with --limit",
     )

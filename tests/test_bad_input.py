@@ -61,41 +61,40 @@ MODELS = [
     Case(
         "a .keras file cut short",
         "analyze cut.keras --data digits.npz",
-        "'cut.keras' is not a whole .keras file (File is not a zip file); it may have been cut short, so copy or save "
-        "it again",
+        "'cut.keras' is not a complete .keras file (File is not a zip file); if it was "
+        "truncated, copy or save it again",
         cut("digits.keras", "cut.keras", 0.6),
     ),
     Case(
         "an .h5 file cut short",
         "analyze digits.h5 --data digits.npz",
-        f"'digits.h5' could not be read as HDF5; it may be cut short or something else, so save it again or give "
-        f"{ACCEPTED_MODELS}",
+        f"'digits.h5' could not be read as HDF5; if it was truncated, save it again, otherwise give {ACCEPTED_MODELS}",
         truncated_h5,
     ),
     Case(
         "an .h5 file of weights only",
         "analyze alone.h5 --data digits.npz",
-        "'alone.h5' holds weights only, and a model needs its layers too; save it whole with model.save('model.keras') "
-        "and give that",
+        "'alone.h5' contains only weights, and a model needs its layers too; save the whole "
+        "model with model.save('model.keras') and give that file",
         weights_only,
     ),
     Case(
         "a Lambda layer without --unsafe",
         "analyze lambda.keras --data digits.npz",
-        "the Lambda layer 'squash' of 'lambda.keras' is Python code that runs when the model is opened; if you trust "
-        "the file, say so with --unsafe",
+        "the Lambda layer 'squash' of 'lambda.keras' contains Python code that runs when the "
+        "model is opened; if you trust the file, allow it with --unsafe",
         lambda_layer,
     ),
     Case(
         "an empty folder",
         "analyze empty --data digits.npz",
-        f"the folder 'empty' holds no saved_model.pb, so it is no SavedModel; give {ACCEPTED_MODELS}",
+        f"the folder 'empty' has no saved_model.pb, so it is not a SavedModel; give {ACCEPTED_MODELS}",
         lambda place: (place / "empty").mkdir(),
     ),
     Case(
         "a model for TensorFlow.js",
         "analyze web --data digits.npz",
-        "'web' is a model for TensorFlow.js, which is what quantlab makes; give the model it was made from, and this "
+        "'web' is already converted for TensorFlow.js; give the model it was made from, and this "
         "folder with --variant NAME=web",
         tfjs_folder,
     ),
@@ -150,45 +149,45 @@ SAMPLES = [
     Case(
         "no such file, but one of nearly its name",
         f"{ANALYZE} --data digit.npz",
-        f"there is no 'digit.npz', and samples are {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
+        f"there is no 'digit.npz'; samples can be {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
     ),
     Case(
         "an .npz file cut short",
         f"{ANALYZE} --data cut.npz",
-        "'cut.npz' cannot be read (File is not a zip file); it is truncated or not of plain arrays, so write it again "
-        "with numpy.savez",
+        "'cut.npz' cannot be read (File is not a zip file); it is truncated or does not hold "
+        "plain arrays, so write it again with numpy.savez",
         cut("digits.npz", "cut.npz", 0.7),
     ),
     Case(
         "another shape",
         OTHER,
-        "the input 'image' takes samples of shape (8, 8, 1), but those of 'other.npz' have the shape (8, 8); add the "
-        "channel dimension with x[..., None]",
+        "the input 'image' expects samples of shape (8, 8, 1), but those of 'other.npz' have "
+        "shape (8, 8); add the channel dimension with x[..., None]",
         arrays(x=lambda x: x[..., 0]),
     ),
     Case(
         "another dtype",
         OTHER,
-        "the input 'image' takes float32, but 'other.npz' holds complex64; give numbers or booleans",
+        "the input 'image' expects float32, but 'other.npz' holds complex64; give numbers or booleans",
         arrays(x=lambda x: x.astype(np.complex64)),
     ),
     Case(
         "integers that float32 cannot hold",
         OTHER,
-        "sample 0 (counted from 0) of 'other.npz' holds 16777217 in the input 'image', which takes float32, exact only "
-        "from -16777216 to 16777216; bring the values into that range",
+        "sample 0 (counted from 0) of 'other.npz' holds 16777217 in the input 'image', which "
+        "expects float32, exact for integers from -16777216 to 16777216; scale the values to that range",
         arrays(x=lambda x: np.full(x.shape, 2**24 + 1, np.int32)),
     ),
     Case(
         "more samples than labels",
         OTHER,
-        "'other.npz' holds 1,197 samples but 1,196 labels; give one label for each sample",
+        "'other.npz' holds 1,197 samples but 1,196 labels; give one label per sample",
         arrays(y=lambda y: y[1:]),
     ),
     Case(
         "labels that no class has",
         OTHER,
-        "labels run from 1 to 10 but the output 'output_0' has 10 classes; number the classes from 0 to 9",
+        "the labels go from 1 to 10, but the output 'output_0' has 10 classes; number the classes from 0 to 9",
         arrays(y=lambda y: y + 1),
         starts=True,
     ),
@@ -203,21 +202,21 @@ SAMPLES = [
     Case(
         "no array for the input",
         OTHER,
-        "'other.npz' holds 'y', 'pixels', but the model takes 'image'; name the arrays for the model's inputs, or 'x', "
-        "and the labels 'y'",
+        "'other.npz' holds 'y', 'pixels', but the model's inputs are 'image'; name the arrays "
+        "after the model's inputs, or 'x', and the labels 'y'",
         arrays(x=None, pixels=np.zeros((1197, 8, 8, 1))),
     ),
     Case(
         "no samples",
         OTHER,
-        "'other.npz' holds no samples; give at least one, and some hundreds for figures that mean something",
+        "'other.npz' holds no samples; give at least one, and several hundred for meaningful figures",
         arrays(x=lambda x: x[:0], y=lambda y: y[:0]),
     ),
     Case(
         "NaN in a sample",
         OTHER,
-        "sample 2 (counted from 0) of 'other.npz' holds NaN in the input 'image'; mend or remove it, since it would "
-        "spoil every score",
+        "sample 2 (counted from 0) of 'other.npz' holds NaN in the input 'image'; correct or "
+        "remove it, since it would make every score invalid",
         arrays(x=with_nan),
     ),
     Case(
@@ -230,21 +229,22 @@ SAMPLES = [
     Case(
         "a broken image",
         f"{ANALYZE} --data images",
-        "the image 'images/3/1.png' cannot be decoded (image file is truncated); mend or remove it",
+        "the image 'images/3/1.png' cannot be decoded (image file is truncated); repair or remove it",
         images,
     ),
     Case(
         "a loader that gives other samples on its second pass",
         f"{ANALYZE} --data loader:shuffled",
-        "the loader 'loader:shuffled' gave other samples on its second pass, and every runtime must be fed the same; "
-        "turn off its shuffling and augmentation, or seed them",
+        "the loader 'loader:shuffled' gave other samples on its second pass, but every runtime "
+        "must be fed the same; turn off shuffling and augmentation, or seed them",
         lambda place: (place / "loader.py").write_text(LOADER),
     ),
     Case(
         "the same samples to calibrate and to score",
         f"{ANALYZE} --data digits.npz --calibration ./digits.npz",
-        "'digits.npz' is given both to be scored and for calibration, and what was calibrated on must not be scored; "
-        "leave --calibration out, and a part is set aside for it",
+        "'digits.npz' is given both as samples and as calibration samples, but calibration "
+        "samples must not be scored; leave --calibration out, and quantlab sets a part of the "
+        "samples aside",
     ),
 ]
 
@@ -333,8 +333,8 @@ NAMES = [
     Case(
         "a preprocessing for arrays",
         f"{UNKNOWN} --scale 0.5",
-        "a preprocessing is declared, but 'digits.npz' is no folder of images, and arrays are fed as they are; leave "
-        "it out, or apply it to the arrays",
+        "preprocessing options are given, but 'digits.npz' is not a folder of images, and arrays "
+        "are not preprocessed; leave the options out, or apply the preprocessing to the arrays",
     ),
     Case(
         "an unknown key in quantlab.toml",
@@ -350,7 +350,7 @@ NAMES = [
     Case(
         "calibration samples that are not there",
         "convert digits.keras --settings tflite-int8 --out web --calibration digit.npz",
-        f"there is no 'digit.npz', and samples are {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
+        f"there is no 'digit.npz'; samples can be {ACCEPTED_SAMPLES}; did you mean 'digits.npz'?",
     ),
 ]
 

@@ -120,7 +120,7 @@ def test_show_without_a_study(tmp_path):
     done = run_quantlab("show", cwd=tmp_path)
     assert (done.stdout, done.stderr, done.status) == (
         "",
-        "quantlab: there is no study in '.'; make one with 'quantlab analyze', or name its folder\n",
+        "quantlab: there is no study in '.'; create one with 'quantlab analyze', or name its folder\n",
         2,
     )
 
@@ -303,7 +303,7 @@ def test_convert_says_what_it_made(converted):
         "made    tflite-float16  web/models/tflite-float16",
     ]
     assert lines[2].startswith("failed  tflite-int8  ")
-    assert "static quantization is calibrated on samples and none were given" in lines[2]
+    assert "static quantization needs calibration samples, and none were given" in lines[2]
     assert len(lines) == 3
 
 

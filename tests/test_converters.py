@@ -43,7 +43,10 @@ def converted(format_name, request):
             "unsupported",
             "tfjs",
             [],
-            {"uint8": "tfjs has no op for MatrixInverse; replace what uses it or leave the tfjs settings out"},
+            {
+                "uint8": "tfjs does not support the op MatrixInverse; replace the layer that uses it, or leave "
+                "the tfjs settings out"
+            },
             id="an op that tfjs lacks",
         ),
         pytest.param(
@@ -51,8 +54,8 @@ def converted(format_name, request):
             "tfjs",
             [],
             {
-                "float16": "tfjs has no op for Erfc; replace what uses it (the exact GELU: gelu with approximate=True) "
-                "or leave the tfjs settings out"
+                "float16": "tfjs does not support the op Erfc; replace the layer that uses it (the exact GELU: gelu "
+                "with approximate=True), or leave the tfjs settings out"
             },
             id="the exact GELU",
         ),
@@ -60,7 +63,10 @@ def converted(format_name, request):
             "unsupported",
             "tflite",
             [],
-            {"float16": "TFLite has no op for MatrixInverse; replace what uses it or leave the tflite settings out"},
+            {
+                "float16": "TFLite does not support the op MatrixInverse; replace the layer that uses it, or leave "
+                "the tflite settings out"
+            },
             id="an op that TFLite lacks",
         ),
         pytest.param(
@@ -68,8 +74,8 @@ def converted(format_name, request):
             "tfjs",
             ["float32", "float16"],
             {
-                "uint8": "the weight 'StatefulPartitionedCall/matmul/ReadVariableOp' holds 4 values that are NaN or "
-                "infinite, and uint8 needs a range; train again or repair the model"
+                "uint8": "the weight 'StatefulPartitionedCall/matmul/ReadVariableOp' holds 4 values that are NaN "
+                "or infinite, and uint8 needs a finite range; train again or repair the model"
             },
             id="NaN and infinity have no range",
             marks=pytest.mark.filterwarnings("ignore:overflow encountered in cast"),
@@ -89,8 +95,8 @@ def converted(format_name, request):
             "tflite",
             [],
             {
-                "float32": "the input 'values' has the open shape (None, None, 3), and a TFLite file needs sizes; "
-                "give samples, which close it: --data for analyze, --calibration for convert"
+                "float32": "the input 'values' has the open shape (None, None, 3), and a TFLite file needs fixed "
+                "sizes; give samples, which determine them: --data for analyze, --calibration for convert"
             },
             id="a size that the model leaves open",
         ),
@@ -105,8 +111,8 @@ def test_an_op_that_tf2onnx_lacks(workbench, tmp_path):
     """Its program runs in the converting process, whose log has what it printed."""
     (conversion,) = convert("onnx", workbench.request("unsupported", ["float32"], tmp_path))
     assert conversion.reason == (
-        "tf2onnx has nothing for the op MatrixInverse (node 'PartitionedCall/MatrixInverse'); "
-        "replace what uses it or leave the onnx settings out"
+        "tf2onnx does not support the op MatrixInverse (node 'PartitionedCall/MatrixInverse'); "
+        "replace what uses it, or leave the onnx settings out"
     )
 
 

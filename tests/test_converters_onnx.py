@@ -173,18 +173,19 @@ def alike(path):
 
 SPOILED = np.float32([[np.nan, 1, np.inf, 2], [1, 2, 3, 4], [0, 0, 0, 1], [1, 0, 0, 0]])
 NO_RANGE = (
-    "the weight 'w' holds 2 values that are NaN or infinite, and int8 needs a range; train again or repair the model"
+    "the weight 'w' holds 2 values that are NaN or infinite, and int8 needs a finite range; "
+    "train again or repair the model"
 )
 ALREADY = (
-    "the model is quantized already (DequantizeLinear in the node 'w_DequantizeLinear'); give the float model it was "
-    "made from, and this file with --variant NAME=FILE"
+    "the model is already quantized (DequantizeLinear in the node 'w_DequantizeLinear'); "
+    "give the float model it was made from, and this file with --variant NAME=FILE"
 )
 
 
 def other(dtype):
     return (
-        f"the model's weights are {dtype}, and only those in float32 are converted; export it in float32, or leave "
-        "this setting out"
+        f"the model's weights are {dtype}, and only float32 weights can be converted; export it in "
+        "float32, or leave this setting out"
     )
 
 
@@ -207,16 +208,16 @@ def other(dtype):
             alike,
             dict.fromkeys(
                 SCHEMES,
-                "'model.onnx' is no valid ONNX (w initializer name is not unique), which quantization needs; export it "
-                "again",
+                "'model.onnx' is not valid ONNX (w initializer name is not unique), and quantization "
+                "needs that; export it again",
             ),
             id="two weights of one name",
         ),
         pytest.param(
             old,
             {
-                "int8": "the model is of opset 11, and one scale a channel needs 13 or newer; export it with that, or "
-                "raise it with onnx.version_converter.convert_version(model, 13)"
+                "int8": "the model has opset 11, and one scale per channel needs 13 or newer; export it with "
+                "that, or raise it with onnx.version_converter.convert_version(model, 13)"
             },
             id="an old opset",
         ),
@@ -238,7 +239,7 @@ def test_what_cannot_be_quantized(make, reasons, tmp_path):
     [
         pytest.param(
             [[1e6, 1, -1e30, 2], [1, 2, 3, 4], [0, 0, 0, 1], [1, 0, 0, 0]],
-            ("weight 'w' holds 2 values at ±65,504, the end of float16",),
+            ("weight 'w' holds 2 values at ±65,504, the limit of float16",),
             id="larger than half floats go",
         ),
         pytest.param([[65000, 1, -6e4, 2], [1, 2, 3, 4], [0, 0, 0, 1], [1, 0, 0, 0]], (), id="within"),

@@ -99,7 +99,7 @@ def test_without_costs_nothing_is_measured(place, capsys):
     assert heard == {}
     assert run(["show", "costs", str(folder)]) == 2
     assert capsys.readouterr().err == (
-        f"quantlab: no costs were measured in '{folder}'; run 'quantlab analyze' again without --no-costs\n"
+        f"quantlab: the study '{folder}' has no measured costs; run 'quantlab analyze' again without --no-costs\n"
     )
 
 

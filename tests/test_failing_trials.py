@@ -176,23 +176,23 @@ def digits_artifact(place: Path) -> Path:
 VARIANTS = [
     pytest.param(
         nothing,
-        "there is no artifact at 'given.tflite', named with --variant mine=given.tflite",
+        "there is no artifact at 'given.tflite', which was given as --variant mine=given.tflite",
         id="missing",
     ),
     pytest.param(
         lambda place: (place / "given.tflite").write_bytes(b"what is this"),
-        "'{place}/given.tflite' does not begin as a TFLite file does; give a .tflite file",
+        "'{place}/given.tflite' does not start like a TFLite file; give a .tflite file",
         id="something else",
     ),
     pytest.param(
         lambda place: (place / "given.tflite").write_bytes(digits_artifact(place).read_bytes()[:2000]),
-        "'{place}/given.tflite' is not a whole TFLite file; it may be cut short, so copy it again",
+        "'{place}/given.tflite' is not a complete TFLite file; if it was truncated, copy it again",
         id="cut short",
     ),
     pytest.param(
         others_artifact,
-        "'{place}/given.tflite' has the inputs 'apple' (1, 3), 'zebra' (1, 3) and the model has 'image' (None, 8, 8, "
-        "1); give an artifact that was made from this model",
+        "'{place}/given.tflite' has the inputs 'apple' (1, 3), 'zebra' (1, 3), but the model has "
+        "'image' (None, 8, 8, 1); give an artifact that was made from this model",
         id="of another model",
     ),
 ]

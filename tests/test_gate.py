@@ -358,7 +358,7 @@ def test_a_study_that_is_being_analyzed(tmp_path, capsys):
         assert gate(capsys, folder, *MARGIN) == (
             2,
             "",
-            f"quantlab: the study '{folder}' is being analyzed right now; wait until that is done\n",
+            f"quantlab: the study '{folder}' is being analyzed right now; wait until that ends\n",
         )
 
 
@@ -447,13 +447,13 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = 0.5",
-            "max_accuracy_loss '0.5' has no unit; 0.5pt is 0.5 percentage points, 0.5% is relative to what the "
-            "reference has",
+            "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, or 0.5% for "
+            "a loss relative to the reference",
             id="no unit",
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nconfidence = 'high'",
-            "confidence 'high' is no number; write it as 0.95",
+            "confidence 'high' is not a number; write for example 0.95",
             id="no confidence",
         ),
         pytest.param(
@@ -463,8 +463,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "confidence = 0.9",
-            "the budget limits nothing; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
-            "max_size (500KB) and min_agreement (99%)",
+            "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), "
+            "max_class_loss (2pt), max_size (500KB) and min_agreement (99%)",
             id="no limit",
         ),
         pytest.param(

@@ -52,7 +52,7 @@ def test_every_trial_has_its_tensors_and_a_reason_for_each_that_is_not_aligned(s
 def test_layers_that_were_fused_are_listed(study):
     _, _, inside = study
     fused = {row.layer: row.reason for row in rows(inside, "tfjs-uint8") if not row.tensor}
-    assert fused["stem_norm"] == "has no tensor of its own in this variant: it is fused into another"
+    assert fused["stem_norm"] == "no matching layer: it was merged into another layer by the converter"
 
 
 def test_float32_in_node_is_that_of_python(study):
@@ -208,8 +208,8 @@ def test_a_study_that_was_not_looked_into(tmp_path, capsys):
     analyze(MODEL, data=LOADER, options=options)
     assert run(["show", "layers", str(tmp_path / "s.study")]) == 2
     assert capsys.readouterr().err == (
-        f"quantlab: nothing was read inside the variants of '{tmp_path / 's.study'}'; "
-        f"run 'quantlab analyze' again without --no-layers\n"
+        f"quantlab: the study '{tmp_path / 's.study'}' has no layer comparison; run 'quantlab analyze' again without "
+        "--no-layers\n"
     )
 
 

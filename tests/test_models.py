@@ -219,8 +219,8 @@ def as_it_is(model, folder):
             "conv",
             truncated,
             ModelOptions(),
-            "'{path}' is not a whole .keras file (File is not a zip file); it may have been cut short, so copy or save "
-            "it again",
+            "'{path}' is not a complete .keras file (File is not a zip file); if it was truncated, "
+            "copy or save it again",
             id="a .keras file cut short",
         ),
         pytest.param(
@@ -234,86 +234,85 @@ def as_it_is(model, folder):
             "keras2_h5",
             truncated,
             ModelOptions(),
-            "'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or "
-            + ACCEPTED,
+            "'{path}' could not be read as HDF5; if it was truncated, save it again, otherwise " + ACCEPTED,
             id="an .h5 file cut short",
         ),
         pytest.param(
             "weights_only",
             as_it_is,
             ModelOptions(),
-            "'{path}' holds weights only, and a model needs its layers too; "
-            "save it whole with model.save('model.keras') and give that",
+            "'{path}' contains only weights, and a model needs its layers too; save the whole model "
+            "with model.save('model.keras') and give that file",
             id="weights only",
         ),
         pytest.param(
             "lambda_layer",
             as_it_is,
             ModelOptions(),
-            "the Lambda layer 'doubled' of '{path}' is Python code that runs when the model is opened; "
-            "if you trust the file, say so with --unsafe",
+            "the Lambda layer 'doubled' of '{path}' contains Python code that runs when the model is "
+            "opened; if you trust the file, allow it with --unsafe",
             id="a Lambda layer of Keras 3",
         ),
         pytest.param(
             "keras2_lambda",
             as_it_is,
             ModelOptions(),
-            "the Lambda layer 'hidden' of '{path}' is Python code that runs when the model is opened; "
-            "if you trust the file, say so with --unsafe",
+            "the Lambda layer 'hidden' of '{path}' contains Python code that runs when the model is "
+            "opened; if you trust the file, allow it with --unsafe",
             id="a Lambda layer in a nested model of Keras 2",
         ),
         pytest.param(
             "conv",
             folder_with("model.json"),
             ModelOptions(),
-            "'{path}' is a model for TensorFlow.js, which is what quantlab makes; "
-            "give the model it was made from, and this folder with --variant NAME={path}",
+            "'{path}' is already converted for TensorFlow.js; give the model it was made from, and "
+            "this folder with --variant NAME={path}",
             id="a tfjs folder",
         ),
         pytest.param(
             "conv",
             folder_with("readme.txt"),
             ModelOptions(),
-            "the folder '{path}' holds no saved_model.pb, so it is no SavedModel; " + ACCEPTED,
+            "the folder '{path}' has no saved_model.pb, so it is not a SavedModel; " + ACCEPTED,
             id="some folder",
         ),
         pytest.param(
             "keras2_h5",
             renamed("model.tflite"),
             ModelOptions(),
-            "'{path}' is a TFLite file, which is what quantlab makes; "
-            "give the model it was made from, and this file with --variant NAME={path}",
+            "'{path}' is a TFLite file, so it is already converted; give the model it was made from, "
+            "and this file with --variant NAME={path}",
             id="a .tflite file",
         ),
         pytest.param(
             "module",
             as_it_is,
             ModelOptions(),
-            "the SavedModel '{path}' has no signature 'serving_default'; it has 'scale', 'move', "
-            "of which --signature chooses one",
+            "the SavedModel '{path}' has no signature 'serving_default'; it has 'scale', 'move', so "
+            "choose one with --signature",
             id="several signatures",
         ),
         pytest.param(
             "module",
             as_it_is,
             ModelOptions(signature="turn"),
-            "the SavedModel '{path}' has no signature 'turn'; it has 'scale', 'move', of which --signature chooses one",
+            "the SavedModel '{path}' has no signature 'turn'; it has 'scale', 'move', so choose one with --signature",
             id="an unknown signature",
         ),
         pytest.param(
             "no_signature",
             as_it_is,
             ModelOptions(),
-            "the SavedModel '{path}' has no signature to call; "
-            "save it with tf.saved_model.save(module, folder, signatures=module.call.get_concrete_function(…))",
+            "the SavedModel '{path}' has no signature that can be called; save it with "
+            "tf.saved_model.save(module, folder, signatures=module.call.get_concrete_function(…))",
             id="no signature",
         ),
         pytest.param(
             "strings",
             as_it_is,
             ModelOptions(),
-            "'text' of '{path}' is of strings, which neither tfjs in WebAssembly nor LiteRT runs; "
-            "export the part of the model behind the text processing",
+            "'text' of '{path}' holds strings, which neither tfjs in WebAssembly nor LiteRT "
+            "supports; export the part of the model after the text processing",
             id="strings",
         ),
     ],

@@ -75,22 +75,23 @@ def in_a_body(path):
 
 
 OUTSIDE = (
-    "'{path}' asks for weights in '%s', which is outside its own folder; save it again with onnx.save(model, "
-    "'model.onnx', save_as_external_data=True)"
+    "'{path}' refers to weights in '%s', which is outside its folder; save it again with "
+    "onnx.save(model, 'model.onnx', save_as_external_data=True)"
 )
-BROKEN = "'{path}' is no whole ONNX file (Error parsing message with type 'onnx.ModelProto'); export or copy it again"
-EMPTY = "'{path}' holds no graph, so it is no ONNX model; export or copy it again"
+BROKEN = (
+    "'{path}' is not a complete ONNX file (Error parsing message with type 'onnx.ModelProto'); export or copy it again"
+)
+EMPTY = "'{path}' contains no graph, so it is not an ONNX model; export or copy it again"
 NO_SUCH_OP = (
-    "onnxruntime knows no op Nope, which the node 'odd' of 'model.onnx' needs; export the model with ops of ONNX's own "
-    "or of com.microsoft"
+    "onnxruntime does not support the op Nope of the node 'odd' in 'model.onnx'; export the "
+    "model with standard ONNX ops or ops of com.microsoft"
 )
 NUMBERS = (
-    ", and only tensors of numbers that NumPy has can be compared; export the part of the model that takes and gives "
-    "these"
+    ", and only numbers that NumPy has are supported; export the part of the model with numeric inputs and outputs"
 )
 NO_SHAPE = (
-    "the input 'x' of '{path}' has no dimension, or the file tells none, and the first is the batch; export the model "
-    "with its inputs' shapes"
+    "the input 'x' of '{path}' has no known dimensions, and the first must be the batch; "
+    "export the model with the shapes of its inputs"
 )
 TEXTS = port("x", ["batch", 4], TensorProto.STRING), port("y", ["batch", 4], TensorProto.STRING)
 SEQUENCE = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, ["batch", 4])
@@ -107,33 +108,33 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         pytest.param(of_bytes(b"\x08\x07\x12\x04onnx"), EMPTY, id="a head alone"),
         pytest.param(
             written(RELU, opsets={"": 99}),
-            "'model.onnx' is of opset 99, and this onnxruntime goes to {newest}; export it with that opset or an older "
-            "one",
+            "'model.onnx' has opset 99, and this onnxruntime supports up to {newest}; export it with "
+            "that opset or an older one",
             id="an opset of the future",
         ),
         pytest.param(
             written(RELU, ir_version=99),
-            "'model.onnx' is of IR version 99, and this onnxruntime goes to {newest}; export it with that IR version "
-            "or an older one",
+            "'model.onnx' has IR version 99, and this onnxruntime supports up to {newest}; export it "
+            "with that IR version or an older one",
             id="an IR version of the future",
         ),
         pytest.param(written(NOPE), NO_SUCH_OP, id="an unknown op"),
         pytest.param(
             written([node("Fancy", ["x"], "y", domain="my.ops", name="")], opsets={"": 17, "my.ops": 1}),
-            "onnxruntime knows no op Fancy of the domain 'my.ops', which the node 'y' of 'model.onnx' needs; export "
-            "the model with ops of ONNX's own or of com.microsoft",
+            "onnxruntime does not support the op Fancy of the domain 'my.ops' of the node 'y' in "
+            "'model.onnx'; export the model with standard ONNX ops or ops of com.microsoft",
             id="a custom op in a node without a name",
         ),
         pytest.param(
             written([node("Fancy", ["x"], "y", domain="my.ops", name="odd")]),
-            "onnxruntime knows no op Fancy of the domain 'my.ops', which the node 'odd' of 'model.onnx' needs; export "
-            "the model with ops of ONNX's own or of com.microsoft",
+            "onnxruntime does not support the op Fancy of the domain 'my.ops' of the node 'odd' in "
+            "'model.onnx'; export the model with standard ONNX ops or ops of com.microsoft",
             id="a custom op of a domain that is not imported",
         ),
         pytest.param(
             written(RELU, INTEGERS[:1], INTEGERS[1:]),
-            "onnxruntime has no kernel for the op Relu (version 14) of the node 'bent' in 'model.onnx'; export the "
-            "model with another opset, or replace what uses it",
+            "onnxruntime has no kernel for the op Relu (version 14) of the node 'bent' in "
+            "'model.onnx'; export the model with another opset, or replace the layer that uses it",
             id="a type that the op has no kernel for",
         ),
         pytest.param(
@@ -145,12 +146,12 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         ),
         pytest.param(
             without_file,
-            "'{path}' keeps weights in 'weights.bin', and there is no such file in its folder; copy it there too",
+            "'{path}' stores weights in 'weights.bin', which is missing in its folder; copy that file there too",
             id="external data missing",
         ),
         pytest.param(
             with_cut_file,
-            "'weights.bin', where '{path}' keeps weights, ends at byte 63, and 'w' would end at 64; copy it again",
+            "'weights.bin', which holds weights of '{path}', has 63 bytes, but 'w' ends at byte 64; copy it again",
             id="external data cut short",
         ),
         pytest.param(
@@ -167,12 +168,12 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
         pytest.param(in_a_body, OUTSIDE % "../weights.bin", id="external data of a branch"),
         pytest.param(
             written([node("Identity", ["x"], "y")], TEXTS[:1], TEXTS[1:]),
-            f"'x' of '{{path}}' is of strings{NUMBERS}",
+            f"'x' of '{{path}}' holds strings{NUMBERS}",
             id="strings",
         ),
         pytest.param(
             written([node("SequenceConstruct", ["x"], "y")], outputs=[SEQUENCE]),
-            f"'y' of '{{path}}' is seq(tensor(float)){NUMBERS}",
+            f"'y' of '{{path}}' holds seq(tensor(float)){NUMBERS}",
             id="a sequence",
         ),
         pytest.param(
@@ -180,19 +181,19 @@ INTEGERS = port("x", ["batch", 4], TensorProto.INT16), port("y", ["batch", 4], T
                 [node("Cast", ["x"], "y", to=TensorProto.BFLOAT16)],
                 outputs=[port("y", ["batch", 4], TensorProto.BFLOAT16)],
             ),
-            f"'y' of '{{path}}' is tensor(bfloat16){NUMBERS}",
+            f"'y' of '{{path}}' holds tensor(bfloat16){NUMBERS}",
             id="a type that NumPy lacks",
         ),
         pytest.param(written(RELU, [port("x", [])], [port("y", [])]), NO_SHAPE, id="a scalar"),
         pytest.param(written(RELU, [port("x", None)], [port("y", None)]), NO_SHAPE, id="an input without a shape"),
         pytest.param(
             written(PRODUCT, outputs=[], constants=MATRIX),
-            "'{path}' gives no output, so there is nothing to compare; export the whole model",
+            "'{path}' has no output, so there is nothing to compare; export the whole model",
             id="no output",
         ),
         pytest.param(
             written([node("Identity", ["w"], "y")], [], [port("y", [4, 4])], MATRIX),
-            "'{path}' takes no input, so there is nothing to compare; export the whole model",
+            "'{path}' has no input, so there is nothing to compare; export the whole model",
             id="no input",
         ),
     ],
@@ -204,7 +205,7 @@ def test_what_cannot_be_opened(make, message, tmp_path):
     (tmp_path / "weights.bin").write_bytes(bytes(64))
     with pytest.raises(ModelError) as refused:
         opened(path)
-    newest = re.search(r"goes to (\d+);", str(refused.value))  # which each onnxruntime has of its own
+    newest = re.search(r"supports up to (\d+);", str(refused.value))  # which each onnxruntime has of its own
     assert str(refused.value) == message.format(path=path, newest=newest and newest[1])
 
 
@@ -281,7 +282,7 @@ def data(path, *shape):
         pytest.param(of_bytes(b""), EMPTY, id="empty"),
         pytest.param(
             without_file,
-            "'{path}' keeps weights in 'weights.bin', and there is no such file in its folder; copy it there too",
+            "'{path}' stores weights in 'weights.bin', which is missing in its folder; copy that file there too",
             id="external data missing",
         ),
         pytest.param(written(NOPE), NO_SUCH_OP, id="an unknown op"),

@@ -81,7 +81,7 @@ def lstm(path, directions):
     )
 
 
-AXES = "its scales lie along several axes, which quantlab does not read"
+AXES = "its scales differ along several axes, which quantlab cannot read"
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_an_lstm_that_onnxruntime_quantized(directions, per_channel, expected, t
 
 
 NO_TYPE = "Enum DataType has no name defined for value 99"
-NO_ZERO = "its zero point is no constant of the file"
-NO_SCALE = "its scale is no constant of the file"
-BLOCKS = "its scales are those of blocks, which quantlab does not read"
-NO_OP = "it is named as codes are, and no op of the file tells their scale"
+NO_ZERO = "its zero point is not a constant of the file"
+NO_SCALE = "its scale is not a constant of the file"
+BLOCKS = "its scales are per block, which quantlab cannot read"
+NO_OP = "its name is that of a quantized weight, but no op of the file gives its scale"
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ NO_OP = "it is named as codes are, and no op of the file tells their scale"
         pytest.param(
             dequantized(["k", "s"], axis=1),
             {"s": np.ones(3, np.float32)},
-            "its 3 scales fit no axis of its shape [4, 4]",
+            "its 3 scales match no axis of its shape [4, 4]",
             id="too few scales",
         ),
         pytest.param(
             [node("DequantizeLinear", ["k", "s", "z"], "y")],
             {"s": np.float32(1), "z": np.zeros(4, np.int8)},
-            "it has 1 scales and 4 zero points",
+            "it has 1 scales but 4 zero points",
             id="more zero points than scales",
         ),
     ],
@@ -302,8 +302,8 @@ def test_one_damaged_tensor_hides_no_other(tmp_path):
     tensors = [TensorProto(name="cut", data_type=1, dims=[2], raw_data=b"123"), TensorProto(name="odd", data_type=99)]
     tensors.append(numpy_helper.from_array(SCALES, "whole"))
     weights = listed(write_tensors(tmp_path / "model.onnx", [node("Add", ["x", "whole"], "y")], tensors))
-    assert weights["cut"].reason == "it cannot be read (buffer size must be a multiple of element size)"
-    assert (weights["odd"].reason, weights["odd"].dtype) == (f"it cannot be read ({NO_TYPE})", "type 99")
+    assert weights["cut"].reason == "it could not be decoded (buffer size must be a multiple of element size)"
+    assert (weights["odd"].reason, weights["odd"].dtype) == (f"it could not be decoded ({NO_TYPE})", "type 99")
     assert (weights["whole"].reason, weights["whole"].values.tolist()) == (None, SCALES.tolist())
 
 
@@ -345,7 +345,7 @@ def test_a_damaged_tensor_is_named(tensor, why, tmp_path):
         pytest.param(
             np.float16,
             [65504, -65504],
-            ("weight 'w' holds 2 values at ±65,504, the end of float16",),
+            ("weight 'w' holds 2 values at ±65,504, the limit of float16",),
             id="the end of float16",
         ),
         pytest.param(np.float64, [65504, 1], (), id="leaves alone: the same in float64"),

@@ -203,176 +203,178 @@ def test_values_that_fit_another_dtype(values, dtype):
         pytest.param(
             {"x": PIXELS[..., 0]},
             [IMAGE],
-            "the input 'image' takes samples of shape (4, 3, 1), but those of 'x.npz' have the shape (4, 3); "
-            "add the channel dimension with x[..., None]",
+            "the input 'image' expects samples of shape (4, 3, 1), but those of 'x.npz' have shape "
+            "(4, 3); add the channel dimension with x[..., None]",
             id="no channel",
         ),
         pytest.param(
             {"x": PIXELS},
             [replace(IMAGE, shape=(None, 4, None))],
-            "the input 'image' takes samples of shape (4, ?), but those of 'x.npz' have the shape (4, 3, 1); "
-            "take the channel dimension away with x[..., 0]",
+            "the input 'image' expects samples of shape (4, ?), but those of 'x.npz' have shape (4, "
+            "3, 1); remove the channel dimension with x[..., 0]",
             id="a channel too many",
         ),
         pytest.param(
             {"x": np.zeros((2, 3, 8, 8))},
             [replace(IMAGE, shape=(None, 8, 8, 3))],
-            "the input 'image' takes samples of shape (8, 8, 3), but those of 'x.npz' have the shape (3, 8, 8); "
-            "they have channels first, so move them last with numpy.moveaxis(x, 1, -1)",
+            "the input 'image' expects samples of shape (8, 8, 3), but those of 'x.npz' have shape "
+            "(3, 8, 8); channels come first, so move them to the end with numpy.moveaxis(x, 1, -1)",
             id="channels first",
         ),
         pytest.param(
             {"x": np.zeros((2, 8, 8, 3))},
             [replace(IMAGE, shape=(None, 3, 8, 8))],
-            "the input 'image' takes samples of shape (3, 8, 8), but those of 'x.npz' have the shape (8, 8, 3); "
-            "they have channels last, so move them first with numpy.moveaxis(x, -1, 1)",
+            "the input 'image' expects samples of shape (3, 8, 8), but those of 'x.npz' have shape "
+            "(8, 8, 3); channels come last, so move them to the front with numpy.moveaxis(x, -1, 1)",
             id="channels last",
         ),
         pytest.param(
             {"x": np.zeros((2, 12))},
             [IMAGE],
-            "the input 'image' takes samples of shape (4, 3, 1), but those of 'x.npz' have the shape (12,); "
-            "the number of values is right, so if their order is, x.reshape(-1, 4, 3, 1) does it",
+            "the input 'image' expects samples of shape (4, 3, 1), but those of 'x.npz' have shape "
+            "(12,); the number of values matches, so if their order does too, use x.reshape(-1, 4, "
+            "3, 1)",
             id="flattened",
         ),
         pytest.param(
             {"x": np.zeros((2, 5, 5, 1))},
             [IMAGE],
-            "the input 'image' takes samples of shape (4, 3, 1), but those of 'x.npz' have the shape (5, 5, 1); "
-            "give samples of the shape the model was trained on",
+            "the input 'image' expects samples of shape (4, 3, 1), but those of 'x.npz' have shape "
+            "(5, 5, 1); give samples of the shape that the model was trained on",
             id="another size",
         ),
         pytest.param(
             {"x": np.float32(1)},
             [TensorSpec("v", (None,), "float32")],
-            "'x.npz' holds no samples; give at least one, and some hundreds for figures that mean something",
+            "'x.npz' holds no samples; give at least one, and several hundred for meaningful figures",
             id="a lone number",
         ),
         pytest.param(
             {"x": PIXELS[:0]},
             [IMAGE],
-            "'x.npz' holds no samples; give at least one, and some hundreds for figures that mean something",
+            "'x.npz' holds no samples; give at least one, and several hundred for meaningful figures",
             id="empty",
         ),
         pytest.param(
             {"x": np.zeros((2, 3))},
             [TensorSpec("ids", (None, 3), "int32")],
-            "the input 'ids' takes int32, but 'x.npz' holds float64; "
-            "if they are whole numbers, store them with .astype('int32')",
+            "the input 'ids' expects int32, but 'x.npz' holds float64; if the values are integers, "
+            "store them with .astype('int32')",
             id="floats for integers",
         ),
         pytest.param(
             {"x": np.array(["a", "b"])},
             [TensorSpec("v", (None,), "float32")],
-            "the input 'v' takes float32, but 'x.npz' holds str32; give numbers or booleans",
+            "the input 'v' expects float32, but 'x.npz' holds str32; give numbers or booleans",
             id="text for numbers",
         ),
         pytest.param(
             {"x": np.zeros(2)},
             [TensorSpec("v", (None,), "str")],
-            "the input 'v' takes str, and samples can only be booleans, integers or floats; "
-            "export the model with such an input",
+            "the input 'v' expects str, and samples can only be booleans, integers or floats; export "
+            "the model with such an input",
             id="a model that takes text",
         ),
         pytest.param(
             {"x": np.array([0, 5, 2**24 + 1])},
             [TensorSpec("v", (None,), "float32")],
-            "sample 2 (counted from 0) of 'x.npz' holds 16777217 in the input 'v', which takes float32, exact only "
-            "from -16777216 to 16777216; bring the values into that range",
+            "sample 2 (counted from 0) of 'x.npz' holds 16777217 in the input 'v', which expects "
+            "float32, exact for integers from -16777216 to 16777216; scale the values to that range",
             id="an integer that a float rounds",
         ),
         pytest.param(
             {"x": np.array([[0, 1], [0, -(2**31) - 1]])},
             [TensorSpec("v", (None, 2), "int32")],
-            "sample 1 (counted from 0) of 'x.npz' holds -2147483649 in the input 'v', which takes int32, exact only "
-            "from -2147483648 to 2147483647; bring the values into that range",
+            "sample 1 (counted from 0) of 'x.npz' holds -2147483649 in the input 'v', which expects "
+            "int32, exact for integers from -2147483648 to 2147483647; scale the values to that range",
             id="an integer out of range",
         ),
         pytest.param(
             {"x": np.array([2**64 - 1], dtype=np.uint64)},
             [TensorSpec("v", (None,), "int64")],
-            "sample 0 (counted from 0) of 'x.npz' holds 18446744073709551615 in the input 'v', which takes int64, "
-            "exact only from -9223372036854775808 to 9223372036854775807; bring the values into that range",
+            "sample 0 (counted from 0) of 'x.npz' holds 18446744073709551615 in the input 'v', which "
+            "expects int64, exact for integers from -9223372036854775808 to 9223372036854775807; scale the "
+            "values to that range",
             id="an unsigned integer out of range",
         ),
         pytest.param(
             {"x": np.array([0, 1e39])},
             [TensorSpec("v", (None,), "float32")],
-            "sample 1 (counted from 0) of 'x.npz' holds 1e+39 in the input 'v', which takes float32 and would make "
-            "infinity of it; scale it",
+            "sample 1 (counted from 0) of 'x.npz' holds 1e+39 in the input 'v', which expects "
+            "float32, where it would become infinite; scale the values",
             id="a float beyond the largest",
         ),
         pytest.param(
             {"x": np.array([[0, 1], [2, np.nan]])},
             [TensorSpec("v", (None, 2), "float32")],
-            "sample 1 (counted from 0) of 'x.npz' holds NaN in the input 'v'; "
-            "mend or remove it, since it would spoil every score",
+            "sample 1 (counted from 0) of 'x.npz' holds NaN in the input 'v'; correct or remove it, "
+            "since it would make every score invalid",
             id="NaN",
         ),
         pytest.param(
             {"x": np.array([0, 1, -np.inf], np.float32)},
             [TensorSpec("v", (None,), "float32")],
-            "sample 2 (counted from 0) of 'x.npz' holds infinity in the input 'v'; "
-            "mend or remove it, since it would spoil every score",
+            "sample 2 (counted from 0) of 'x.npz' holds infinity in the input 'v'; correct or remove "
+            "it, since it would make every score invalid",
             id="infinity",
         ),
         pytest.param(
             {"a": np.zeros(3), "b": np.zeros(2)},
             [TensorSpec("a", (None,), "float32"), TensorSpec("b", (None,), "float32")],
-            "'x.npz' holds 3 samples of 'a' but 2 of 'b'; give every input the same samples",
+            "'x.npz' holds 3 samples of 'a' but 2 of 'b'; give the same number of samples for every input",
             id="inputs of different counts",
         ),
         pytest.param(
             {"x_test": PIXELS, "y_test": CLASSES},
             [IMAGE],
-            "'x.npz' holds 'x_test', 'y_test', but the model takes 'image'; "
-            "name the arrays for the model's inputs, or 'x', and the labels 'y'",
+            "'x.npz' holds 'x_test', 'y_test', but the model's inputs are 'image'; name the arrays "
+            "after the model's inputs, or 'x', and the labels 'y'",
             id="names that are not understood",
         ),
         pytest.param(
             {"x": PIXELS},
             [replace(IMAGE, name="left"), replace(IMAGE, name="right")],
-            "'x.npz' holds 'x', but the model takes 'left', 'right'; "
-            "name the arrays for the model's inputs, and the labels 'y'",
+            "'x.npz' holds 'x', but the model's inputs are 'left', 'right'; name the arrays after "
+            "the model's inputs, and the labels 'y'",
             id="x where there are several inputs",
         ),
         pytest.param(
             {"x": PIXELS, "label": CLASSES},
             [IMAGE],
             "'x.npz' holds 'label', which is neither an input of the model ('image') nor labels; "
-            "name labels 'y', or leave out what is not needed",
+            "name the labels 'y', or leave out arrays that are not needed",
             id="what may be labels under another name",
         ),
         pytest.param(
             {"x": PIXELS, "y": CLASSES[:9]},
             [IMAGE],
-            "'x.npz' holds 10 samples but 9 labels; give one label for each sample",
+            "'x.npz' holds 10 samples but 9 labels; give one label per sample",
             id="a label too few",
         ),
         pytest.param(
             {"x": PIXELS, "y": np.array(["cat"] * 10)},
             [IMAGE],
-            "the labels of 'x.npz' are str96; give the classes' numbers, counted from 0, or floats for a regression",
+            "the labels of 'x.npz' are str96; give class numbers from 0, or floats for regression",
             id="labels in words",
         ),
         pytest.param(
             {"x": PIXELS, "y": np.full((10, 3), 2)},
             [IMAGE],
-            "the labels of 'x.npz' are int64 of shape (3,) a sample, and classes are one integer each, "
-            "or one-hot rows; store targets of a regression as floats",
+            "the labels of 'x.npz' are int64 of shape (3,) per sample, and class labels must be one "
+            "integer each, or one-hot rows; store regression targets as floats",
             id="several integers a sample",
         ),
         pytest.param(
             {"x": PIXELS, "y": np.where(CLASSES, np.nan, 1.0)},
             [IMAGE],
-            "label 1 (counted from 0) of 'x.npz' holds NaN or infinity; mend or remove that sample",
+            "label 1 (counted from 0) of 'x.npz' holds NaN or infinity; correct or remove that sample",
             id="a target that is NaN",
         ),
         pytest.param(
             {"x": np.array([None, 1])},
             [IMAGE],
             "'x.npz' cannot be read (the array 'x' holds Python objects, which are never unpickled); "
-            "it is truncated or not of plain arrays, so write it again with numpy.savez",
+            "it is truncated or does not hold plain arrays, so write it again with numpy.savez",
             id="pickles",
         ),
     ],
@@ -390,32 +392,32 @@ def test_arrays_that_do_not_fit(arrays, inputs, message):
     [
         pytest.param(
             "tset.npz",
-            "there is no 'tset.npz', and samples are a .npz file, a .npy file, a folder of images, or "
+            "there is no 'tset.npz'; samples can be a .npz file, a .npy file, a folder of images, or "
             "module:function; did you mean 'test.npz'?",
             id="a slip of the pen",
         ),
         pytest.param(
             "nowhere/x.npz",
-            "there is no 'nowhere/x.npz', nor a folder 'nowhere'; "
-            "give a .npz file, a .npy file, a folder of images, or module:function",
+            "there is no 'nowhere/x.npz', and no folder 'nowhere'; give a .npz file, a .npy file, a "
+            "folder of images, or module:function",
             id="no such folder",
         ),
         pytest.param(
             "qqq",
-            "there is no 'qqq', and samples are a .npz file, a .npy file, a folder of images, or "
+            "there is no 'qqq'; samples can be a .npz file, a .npy file, a folder of images, or "
             "module:function; there is 'broken.npz', 'empty.npy', 'test.npz'",
             id="nothing like it",
         ),
         pytest.param(
             "words.csv",
-            "'words.csv' holds no samples that quantlab reads; give a .npz file, a .npy file, a folder of images, or "
-            "module:function",
+            "'words.csv' is not a kind of samples that quantlab can read; give a .npz file, a .npy "
+            "file, a folder of images, or module:function",
             id="another kind of file",
         ),
         pytest.param(
             "broken.npz",
-            "'broken.npz' cannot be read (File is not a zip file); "
-            "it is truncated or not of plain arrays, so write it again with numpy.savez",
+            "'broken.npz' cannot be read (File is not a zip file); it is truncated or does not hold "
+            "plain arrays, so write it again with numpy.savez",
             id="a truncated npz",
         ),
         pytest.param(
@@ -441,7 +443,7 @@ def test_an_npz_damaged_inside_is_refused():
     data = bytearray(Path("x.npz").read_bytes())
     data[200:220] = bytes(20)
     Path("x.npz").write_bytes(data)
-    with pytest.raises(SamplesError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or not of plain"):
+    with pytest.raises(SamplesError, match=r"^'x\.npz' cannot be read \(.+\); it is truncated or does not hold plain"):
         opened()
 
 
@@ -464,8 +466,9 @@ def test_an_npy_cannot_feed_two_inputs():
     with pytest.raises(SamplesError) as refusal:
         opened("x.npy", inputs=[IMAGE, replace(IMAGE, name="other")])
     assert str(refusal.value) == (
-        "'x.npy' is a .npy file and feeds one input, but the model takes 'image', 'other'; "
-        "give a .npz file with an array for each, or a module:function that returns them by name"
+        "'x.npy' is a .npy file for a single input, but the model has the inputs 'image', "
+        "'other'; give a .npz file with an array for each, or a module:function that returns "
+        "them by name"
     )
 
 
@@ -475,19 +478,17 @@ def test_an_npy_cannot_feed_two_inputs():
         pytest.param(
             "y.csv",
             "label\n1\n",
-            "line 1 of 'y.csv' is 'label', and each line must hold one number, without a header",
+            "line 1 of 'y.csv' is 'label'; each line must hold one number, without a header",
             id="a header",
         ),
         pytest.param(
             "missing.txt",
             None,
-            "the labels in 'missing.txt' cannot be read ([Errno 2] No such file or directory: 'missing.txt'); "
-            "give a .npy file, or text with one number a line",
+            "the labels in 'missing.txt' cannot be read ([Errno 2] No such file or directory: "
+            "'missing.txt'); give a .npy file, or text with one number per line",
             id="missing",
         ),
-        pytest.param(
-            "y.txt", "1\n2\n", "'x.npy' holds 10 samples but 2 labels; give one label for each sample", id="few"
-        ),
+        pytest.param("y.txt", "1\n2\n", "'x.npy' holds 10 samples but 2 labels; give one label per sample", id="few"),
     ],
 )
 def test_label_files_that_do_not_fit(name, text, message):
@@ -504,23 +505,24 @@ def test_label_files_that_do_not_fit(name, text, message):
     [
         pytest.param(
             {"labels": "y.npy"},
-            "'x.npz' has labels of its own, so that those of 'y.npy' contradict them; leave one out",
+            "'x.npz' already has labels, and 'y.npy' gives labels too; leave one of them out",
             id="labels twice",
         ),
         pytest.param(
             {"limit": 0}, "the limit is 0, and at least 1 sample must be scored; give more, or no limit", id="limit 0"
         ),
-        pytest.param({"seed": -1}, "the seed is -1, and seeds count from 0; give another", id="a negative seed"),
+        pytest.param({"seed": -1}, "the seed is -1; give 0 or a positive number", id="a negative seed"),
         pytest.param(
             {"preprocessing": Preprocessing(scale=0.5)},
-            "a preprocessing is declared, but 'x.npz' is no folder of images, and arrays are fed as they are; "
-            "leave it out, or apply it to the arrays",
+            "preprocessing options are given, but 'x.npz' is not a folder of images, and arrays are "
+            "not preprocessed; leave the options out, or apply the preprocessing to the arrays",
             id="a preprocessing for arrays",
         ),
         pytest.param(
             {"calibration": "./x.npz"},
-            "'x.npz' is given both to be scored and for calibration, and what was calibrated on must not be scored; "
-            "leave --calibration out, and a part is set aside for it",
+            "'x.npz' is given both as samples and as calibration samples, but calibration samples "
+            "must not be scored; leave --calibration out, and quantlab sets a part of the samples "
+            "aside",
             id="calibrated on what is scored",
         ),
     ],
@@ -537,9 +539,9 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_read():
     np.lib.format.open_memmap("x.npy", mode="w+", dtype=np.uint8, shape=(4000, 10**9))
     with pytest.raises(SamplesError) as refusal:
         opened("x.npy", inputs=[TensorSpec("v", (None, None), "float32")])
-    start, _, rest = str(refusal.value).partition(", where ")
+    start, _, rest = str(refusal.value).partition(", but only ")
     assert start == "the samples need 16000.00 GB in 'study'"
-    assert rest.endswith(" GB are free; make room, choose another folder with --out, or score fewer with --limit")
+    assert rest.endswith(" GB are free; free some space, choose another folder with --out, or score fewer with --limit")
 
 
 # What is drawn
@@ -576,7 +578,7 @@ def test_a_limit_on_sorted_data_holds_every_class_alike(fashion):
             (
                 "stratified, seed 7",
                 384,
-                "stratified, seed 7; a quarter of the samples, since 256 would be more than half of 511",
+                "stratified, seed 7; a quarter of the samples, because 256 would be more than half of 511",
                 127,
             ),
             id="too few for a whole part",
@@ -589,7 +591,7 @@ def test_a_limit_on_sorted_data_holds_every_class_alike(fashion):
             (
                 "random, seed 7",
                 1,
-                "random, seed 7; a quarter of the samples, since 256 would be more than half of 2",
+                "random, seed 7; a quarter of the samples, because 256 would be more than half of 2",
                 1,
             ),
             id="one each",
@@ -610,8 +612,8 @@ def test_one_sample_cannot_be_both():
     with pytest.raises(SamplesError) as refusal:
         opened(calibrate=256)
     assert str(refusal.value) == (
-        "'x.npz' holds one sample, which cannot both calibrate and be scored; "
-        "give more, or other samples with --calibration"
+        "'x.npz' holds one sample, which cannot be used for both calibration and scoring; give "
+        "more samples, or separate ones with --calibration"
     )
 
 
@@ -747,20 +749,20 @@ def test_labels_that_fit(labels, shape):
         pytest.param(
             np.array([0, 12, 3]),
             (None, 10),
-            "labels run from 0 to 12 but the output 'probs' has 10 classes; number the classes from 0 to 9",
+            "the labels go from 0 to 12, but the output 'probs' has 10 classes; number the classes from 0 to 9",
             id="too many classes",
         ),
         pytest.param(
             np.array([-1, 1]),
             (None, 1),
-            "labels run from -1 to 1 but the output 'probs' has 2 classes; number the classes from 0 to 1",
+            "the labels go from -1 to 1, but the output 'probs' has 2 classes; number the classes from 0 to 1",
             id="binary as minus and plus one",
         ),
         pytest.param(
             np.zeros((2, 3)),
             (None, 10),
-            "labels are float64 of shape (3,) a sample but the output 'probs' gives (10,); "
-            "give targets of that shape, or integers if they are classes",
+            "the labels are float64 of shape (3,) per sample, but the output 'probs' has shape "
+            "(10,); give targets of that shape, or integers if they are classes",
             id="targets of another shape",
         ),
     ],

@@ -52,7 +52,7 @@ def test_pictures_are_the_arrays_they_were_made_from():
     assert pictures.sha256 == arrays.sha256
     assert tensor(pictures).tobytes() == tensor(arrays).tobytes()
     assert pictures.preprocessing == (
-        "grey 28×28, Pillow's bilinear where a file has another size; values 0–255 as they are; "
+        "grey 28×28, Pillow's bilinear for files of another size; values 0–255 unchanged; "
         "classes in the order '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'"
     )
 
@@ -88,7 +88,7 @@ def test_images_straight_in_the_folder_are_unlabelled():
     samples = opened()
     assert not samples.labelled
     np.testing.assert_array_equal(tensor(samples), np.stack([COLOURS[::-1], COLOURS]))
-    assert samples.preprocessing == "rgb 4×6, Pillow's bilinear where a file has another size; values 0–255 as they are"
+    assert samples.preprocessing == "rgb 4×6, Pillow's bilinear for files of another size; values 0–255 unchanged"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_words_for_a_scale():
     save("a.png")
     samples = opened(scale=1 / 255, offset=-0.5, colour="bgr", resize="lanczos")
     assert samples.preprocessing == (
-        "bgr 4×6, Pillow's lanczos where a file has another size; values 0–255 × 0.00392156862745098 − 0.5"
+        "bgr 4×6, Pillow's lanczos for files of another size; values 0–255 × 0.00392156862745098 − 0.5"
     )
 
 
@@ -181,55 +181,56 @@ def _mixed():
         pytest.param(
             lambda: save("train/cat/a.png"),
             RGB,
-            "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp) in folders one deep, but 'train/cat/a.png'; "
-            "give the folder that holds the class folders",
+            "'images' holds no images (.png, .jpg, .jpeg, .bmp, .webp) in subfolders, but "
+            "'train/cat/a.png'; give the folder that directly holds the class folders",
             id="too deep",
         ),
         pytest.param(
             _mixed,
             RGB,
-            "'images' holds 1 images straight inside and 1 in folders, so that their classes are unclear; "
-            "move the former into folders too, or away",
+            "'images' holds 1 images directly and 1 in subfolders, so their classes are ambiguous; "
+            "move the former into class folders, or remove them",
             id="both straight and by class",
         ),
         pytest.param(
             lambda: [save(f"{number}/a.png") for number in (1, 2, 4)],
             RGB,
-            "the class folders of 'images' are numbers, and '2' is followed by '4'; "
-            "add an empty folder for every class without images, so that the labels come out right",
+            "the class folders of 'images' are numbers, and '2' is followed by '4'; add an empty "
+            "folder for every class without images, so that the labels are correct",
             id="a class left out",
         ),
         pytest.param(
             _no_image,
             RGB,
-            "the image 'images/a.png' is of no format that Pillow knows; mend or remove it",
+            "the image 'images/a.png' has no format that Pillow can read; repair or remove it",
             id="no image inside",
         ),
         pytest.param(
             lambda: save("a.png", np.zeros((4, 6), np.uint16)),
             GREY,
-            "the image 'images/a.png' has pixels of mode I;16, and only eight bits a channel are read; save it as such",
+            "the image 'images/a.png' has pixel mode I;16, and only 8 bits per channel are "
+            "supported; convert it to 8 bits",
             id="sixteen bits",
         ),
         pytest.param(
             lambda: save("a.png"),
             TensorSpec("image", (None, 3, 4, 6), "float32"),
-            "images become samples of shape (height, width, 1 or 3), but the input 'image' takes (3, 4, 6), "
-            "which has channels first; give the samples as arrays in a .npz file",
+            "images become samples of shape (height, width, 1 or 3), but the input 'image' expects "
+            "(3, 4, 6), with channels first; give the samples as arrays in a .npz file",
             id="channels first",
         ),
         pytest.param(
             lambda: save("a.png"),
             TensorSpec("v", (None, 640), "float32"),
-            "images become samples of shape (height, width, 1 or 3), but the input 'v' takes (640,); "
-            "give the samples as arrays in a .npz file",
+            "images become samples of shape (height, width, 1 or 3), but the input 'v' expects "
+            "(640,); give the samples as arrays in a .npz file",
             id="no images taken",
         ),
         pytest.param(
             lambda: save("a.png"),
             TensorSpec("image", (None, None, None, 3), "float32"),
-            "the input 'image' takes images of any size, (?, ?, 3); "
-            "give the height and width they are resized to in the preprocessing",
+            "the input 'image' accepts images of any size, (?, ?, 3); give the height and width to "
+            "resize to in the preprocessing",
             id="any size",
         ),
     ],
@@ -243,7 +244,7 @@ def test_folders_that_do_not_fit(make, spec, message):
 
 def test_a_truncated_image_is_named():
     _truncated()
-    with pytest.raises(SamplesError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); mend or remove"):
+    with pytest.raises(SamplesError, match=r"^the image 'images/a\.png' cannot be decoded \(.+\); repair or remove"):
         opened()
 
 
@@ -254,7 +255,7 @@ def test_a_truncated_image_is_named():
             {"resize": "bilnear"},
             RGB,
             UsageError,
-            "there is no resize method 'bilnear'; did you mean 'bilinear'?",
+            "there is no resampling filter 'bilnear'; did you mean 'bilinear'?",
             id="resize method",
         ),
         pytest.param(
@@ -264,30 +265,30 @@ def test_a_truncated_image_is_named():
             {"colour": "grey"},
             RGB,
             SamplesError,
-            "the colour order 'grey' gives 1 channels, but the input 'image' takes (4, 6, 3); leave it at 'auto'",
+            "the colour order 'grey' gives 1 channels, but the input 'image' expects (4, 6, 3); leave it at 'auto'",
             id="channels",
         ),
         pytest.param(
             {"size": (8, 8)},
             RGB,
             SamplesError,
-            "the preprocessing makes images of 8×8, but the input 'image' takes (4, 6, 3); "
-            "leave the size out to use the model's own",
+            "the preprocessing makes images of 8×8, but the input 'image' expects (4, 6, 3); leave "
+            "the size out to use the model's input size",
             id="size",
         ),
         pytest.param(
             {"scale": 0.5},
             TensorSpec("image", (None, 4, 6, 3), "uint8"),
             SamplesError,
-            "the input 'image' takes uint8, but scale 0.5 and offset 0.0 make fractions of pixels; give whole numbers",
+            "the input 'image' expects uint8, but scale 0.5 and offset 0.0 give fractional values; give whole numbers",
             id="fractions for integers",
         ),
         pytest.param(
             {"scale": 2.0},
             TensorSpec("image", (None, 4, 6, 3), "int8"),
             SamplesError,
-            "sample 0 (counted from 0) of 'images' holds 254 in the input 'image', which takes int8, exact only from "
-            "-128 to 127; bring the values into that range",
+            "sample 0 (counted from 0) of 'images' holds 254 in the input 'image', which expects "
+            "int8, exact for integers from -128 to 127; scale the values to that range",
             id="out of range",
         ),
     ],

@@ -157,7 +157,7 @@ def test_what_a_function_does_beside_is_its_own(name, capfd):
 def test_a_function_that_does_not_return(name, reason):
     with pytest.raises(SamplesError) as refused:
         opened(f"loaders:{name}")
-    assert str(refused.value) == f"the loader 'loaders:{name}' {reason}; call it by itself to see where"
+    assert str(refused.value) == f"the loader 'loaders:{name}' {reason}; call it directly to see where"
 
 
 def test_a_function_that_never_ends():
@@ -198,7 +198,7 @@ def test_a_dataset_of_tensorflow():
     assert opened("loaders:tensors").sha256 == opened("alone.npy").sha256
     with pytest.raises(SamplesError, match="gave other samples on its second pass"):
         opened("loaders:shuffled")
-    with pytest.raises(SamplesError, match=r"gives a dataset that never ends; take \.repeat\(\) away"):
+    with pytest.raises(SamplesError, match=r"gives a dataset that never ends; remove \.repeat\(\)"):
         opened("loaders:endless")
 
 
@@ -207,8 +207,8 @@ def test_another_second_pass_is_refused(function):
     with pytest.raises(SamplesError) as refusal:
         opened(f"loaders:{function}")
     assert str(refusal.value) == (
-        f"the loader 'loaders:{function}' gave other samples on its second pass, and every runtime must be fed the "
-        "same; turn off its shuffling and augmentation, or seed them"
+        f"the loader 'loaders:{function}' gave other samples on its second pass, but every runtime must "
+        "be fed the same; turn off shuffling and augmentation, or seed them"
     )
     assert list(Path("study").iterdir()) == []
 
@@ -228,34 +228,34 @@ def test_another_second_pass_is_refused(function):
         ),
         pytest.param(
             "loadres:arrays",
-            "there is no module 'loadres' for 'loadres:arrays' in '{folder}' or among what is installed; "
-            "did you mean 'loaders'?",
+            "there is no module 'loadres' for 'loadres:arrays' in '{folder}' or among the installed "
+            "packages; did you mean 'loaders'?",
             id="module",
         ),
         pytest.param(
             "broken:arrays",
-            "the module of 'broken:arrays' could not be imported, since it raised ModuleNotFoundError "
-            "(No module named 'not_there_at_all'); mend that first",
+            "the module of 'broken:arrays' could not be imported: it raised ModuleNotFoundError (No "
+            "module named 'not_there_at_all'); fix that first",
             id="a module that misses another",
         ),
         pytest.param(
             "loaders:raising",
-            "the loader 'loaders:raising' raised RuntimeError (no network); call it by itself to see where",
+            "the loader 'loaders:raising' raised RuntimeError (no network); call it directly to see where",
             id="raises",
         ),
         pytest.param(
             "loaders:raising_later",
-            "the loader 'loaders:raising_later' raised RuntimeError (no network); call it by itself to see where",
+            "the loader 'loaders:raising_later' raised RuntimeError (no network); call it directly to see where",
             id="raises while it is read",
         ),
         pytest.param(
             "loaders:endless",
-            "the loader 'loaders:endless' gives a dataset that never ends; take .repeat() away",
+            "the loader 'loaders:endless' gives a dataset that never ends; remove .repeat()",
             id="never ends",
         ),
         pytest.param(
             "loaders:nothing",
-            "the loader 'loaders:nothing' returned nothing; return samples, or (samples, labels)",
+            "the loader 'loaders:nothing' returned None; return samples, or (samples, labels)",
             id="returns nothing",
         ),
         pytest.param(
@@ -263,25 +263,25 @@ def test_another_second_pass_is_refused(function):
         ),
         pytest.param(
             "loaders:triple",
-            "the loader 'loaders:triple' gave a tuple of 3, and (samples, labels) was expected; "
-            "give several inputs as a dict by their names",
+            "the loader 'loaders:triple' gave a tuple of 3 elements, and (samples, labels) was "
+            "expected; give several inputs as a dict by name",
             id="three things",
         ),
         pytest.param(
             "loaders:uneven",
-            "the loader 'loaders:uneven' gave 'image' first as float32 of shape (4, 3, 1) a sample, then as float64 "
-            "of shape (4, 3, 1); make all samples alike",
+            "the loader 'loaders:uneven' first gave 'image' as float32 of shape (4, 3, 1) per "
+            "sample, then as float64 of shape (4, 3, 1); give all samples the same shape and type",
             id="samples that differ",
         ),
         pytest.param(
             "loaders:half_labelled",
-            "the loader 'loaders:half_labelled' gave labels with some samples only; give them with all or none",
+            "the loader 'loaders:half_labelled' gave labels for only some samples; give them for all or for none",
             id="labels now and then",
         ),
         pytest.param(
             "loaders:no_channel",
-            "the input 'image' takes samples of shape (4, 3, 1), but those of 'loaders:no_channel' have the shape "
-            "(4, 3); add the channel dimension with x[..., None]",
+            "the input 'image' expects samples of shape (4, 3, 1), but those of 'loaders:no_channel' "
+            "have shape (4, 3); add the channel dimension with x[..., None]",
             id="no channel",
         ),
         pytest.param(
@@ -291,7 +291,8 @@ def test_another_second_pass_is_refused(function):
         ),
         pytest.param(
             "loaders:too_few_labels",
-            "'loaders:too_few_labels' holds 10 samples of 'image' but 9 of 'labels'; give every input the same samples",
+            "'loaders:too_few_labels' holds 10 samples of 'image' but 9 of 'labels'; give the same "
+            "number of samples for every input",
             id="a label too few",
         ),
     ],
@@ -305,9 +306,9 @@ def test_loaders_that_do_not_fit(text, message, tmp_path):
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        pytest.param("loaders:objects", "the loader 'loaders:objects' gave what is no array (", id="ragged"),
+        pytest.param("loaders:objects", "the loader 'loaders:objects' gave no valid array (", id="ragged"),
         pytest.param(
-            "loaders:changing_labels", "the labels of 'loaders:changing_labels' change their shape (", id="labels"
+            "loaders:changing_labels", "the labels of 'loaders:changing_labels' differ in shape (", id="labels"
         ),
     ],
 )

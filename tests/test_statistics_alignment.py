@@ -55,9 +55,7 @@ def with_one(held, place, value):
 @pytest.mark.parametrize(
     ("held", "reason"),
     [
-        pytest.param(
-            values(1, (7, 2)), "no reference tensor has its 14 elements a sample", id="no tensor of that size"
-        ),
+        pytest.param(values(1, (7, 2)), "no reference tensor has 14 elements per sample", id="no tensor of that size"),
         pytest.param(
             Y + 0.25 * abs(Y).max(),
             f"the nearest reference tensor '{NORM.name}' differs by 0.25 of its maximum",
@@ -72,7 +70,7 @@ def with_one(held, place, value):
         pytest.param(np.zeros((SAMPLES, 0), np.float32), "it has no elements", id="no elements"),
         pytest.param(
             np.repeat(values(9)[:1], SAMPLES, axis=0),
-            "it is the same for every sample, made of weights alone, and the reference has no such tensor",
+            "it is the same for every sample, so weights alone determine it, and the reference has no such tensor",
             id="the same for every sample",
         ),
         pytest.param(
@@ -94,7 +92,7 @@ def test_the_nearest_is_the_nearest():
 
 def test_where_every_reference_is_zero_none_is_near():
     zeros = NamedTensor("m/a/Relu", np.zeros_like(X))
-    reason = "every reference tensor of its 15 elements a sample is 0 everywhere or not finite"
+    reason = "every reference tensor with 15 elements per sample is 0 everywhere or not finite"
     assert only(NamedTensor("node", X), [zeros]).reason == reason
     assert only(NamedTensor("node", np.zeros_like(X)), [zeros]).reference == zeros.name
 
@@ -206,7 +204,7 @@ def test_candidates_are_answered_in_their_order():
 def test_references_that_are_no_floats_are_passed_over():
     shape = NamedTensor("m/a/Shape", np.ones((SAMPLES, 15), np.int32))
     assert only(NamedTensor("node", Y), [shape, *REFERENCES]).reference == NORM.name
-    assert only(NamedTensor("node", Y), [shape]).reason == "no reference tensor has its 15 elements a sample"
+    assert only(NamedTensor("node", Y), [shape]).reason == "no reference tensor has 15 elements per sample"
 
 
 @given(st.permutations(range(12)), st.integers(0, 2**16))
@@ -222,7 +220,7 @@ def test_layers_without_a_tensor_are_listed():
         Alignment("1", "m/relu/Relu", "relu"),
         Alignment("2", None, "pool", "the nearest reference tensor 'm/conv/Conv2D' differs by 0.3 of its maximum"),
     ]
-    reason = "has no tensor of its own in this variant: it is fused into another"
+    reason = "no matching layer: it was merged into another layer by the converter"
     assert layers_without_tensor(alignments, layers_of(names).values()) == tuple(
         Alignment("", None, layer, reason) for layer in ("conv", "norm", "pool")
     )

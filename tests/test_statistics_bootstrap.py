@@ -236,8 +236,8 @@ def test_a_resample_without_a_value_leaves_the_bounds_open():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"confidence": 0.5}, "a one-sided confidence of 0.5 is not between 0.5 and 1; 95 % is 0.95"),
-        ({"resamples": 0}, "a bootstrap needs a resample, and 0 are asked for"),
+        ({"confidence": 0.5}, "the one-sided confidence is 0.5; it must be between 0.5 and 1, for example 0.95"),
+        ({"resamples": 0}, "the bootstrap needs at least one resample, and resamples is 0"),
     ],
 )
 def test_impossible_resampling_is_refused(arguments, message):

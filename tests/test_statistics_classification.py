@@ -162,8 +162,8 @@ def test_one_output_unit_decides_between_two_classes(value, probabilities, best)
 @pytest.mark.parametrize("shape", [(2, 0), (2, 3, 4), ()], ids=["no columns", "three axes", "no axes"])
 def test_as_classes_refuses_what_has_no_classes(shape):
     message = (
-        f"an output of shape {shape} has no classes; a classifier's is (samples, classes), "
-        "or (samples, 1) for two classes"
+        f"an output of shape {shape} has no classes; a classifier's output is (samples, classes), or "
+        "(samples, 1) for two classes"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         as_classes(np.zeros(shape), probabilities=True)
@@ -179,43 +179,44 @@ TWO = np.zeros((2, 3))
             TWO,
             np.zeros((2, 4)),
             None,
-            "the reference has shape (2, 3) and the candidate (2, 4); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 3) and the candidate (2, 4); both must have the same shape, "
+            "because they are compared element by element",
             id="shapes differ",
         ),
         pytest.param(
             np.zeros((2, 1)),
             np.zeros((2, 1)),
             None,
-            "classes are counted in (samples, classes), not in (2, 1); see as_classes",
+            "the outputs have shape (2, 1); counting classes needs (samples, classes) with at least "
+            "two classes, see as_classes",
             id="one column, where everything would be right",
         ),
         pytest.param(
             TWO,
             TWO,
             np.array([0, 3]),
-            "the label 3 names no class; with 3 classes labels go from 0 to 2",
+            "the label 3 is out of range; with 3 classes labels go from 0 to 2",
             id="a label too high",
         ),
         pytest.param(
             TWO,
             TWO,
             np.array([-1, 0]),
-            "the label -1 names no class; with 3 classes labels go from 0 to 2",
+            "the label -1 is out of range; with 3 classes labels go from 0 to 2",
             id="a negative label, which would index from the end",
         ),
         pytest.param(
             TWO,
             TWO,
             np.array([0.0, 1.0]),
-            "the labels are float64 of shape (2,); 2 samples need integers of shape (2,)",
+            "the labels have dtype float64 and shape (2,); 2 samples need integer labels of shape (2,)",
             id="labels that are not integers",
         ),
         pytest.param(
             TWO,
             TWO,
             np.array([[0], [1]]),
-            "the labels are int64 of shape (2, 1); 2 samples need integers of shape (2,)",
+            "the labels have dtype int64 and shape (2, 1); 2 samples need integer labels of shape (2,)",
             id="labels with an axis more, which would broadcast",
         ),
     ],

@@ -58,7 +58,7 @@ def test_the_median_is_that_of_the_standard_library(times):
     ],
 )
 def test_times_that_are_none(times):
-    with pytest.raises(ValueError, match=r"^times must be finite, not negative, and at least one; these are \["):
+    with pytest.raises(ValueError, match=r"^at least one run time is needed, .+; got \["):
         steady_times(times)
 
 
@@ -90,7 +90,7 @@ def test_nothing_is_said_where_float32_was_not_measured():
         pytest.param(cost(fastest=1.0, q1=1.4, q3=1.5), None, id="steady"),
         pytest.param(
             cost(fastest=3.123, q1=7.0, q3=8.0),
-            "unsteady: its fastest run took 3.12 ms, as where the machine does other things too",
+            "unsteady times: the fastest run took 3.12 ms; other load on the machine is likely",
             id="half of the runs took twice as long",
         ),
         pytest.param(cost(fastest=0.0, q1=0.0, q3=0.0), None, id="a clock that is too coarse"),

@@ -53,7 +53,7 @@ def test_decide(loss, margin, decision):
 
 @pytest.mark.parametrize("margin", [-0.5, math.nan, math.inf])
 def test_a_margin_is_a_loss(margin):
-    message = f"a margin of {margin} is no loss that may be allowed; it is a number from 0"
+    message = f"the margin is {margin}; it must be a finite number that is not negative"
     for ask in (decide, missing_samples):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             ask(counted(0, 0, 10), margin)

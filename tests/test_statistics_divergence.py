@@ -189,14 +189,14 @@ def test_what_the_sums_come_to(sums, mean, error):
         pytest.param(
             np.zeros((2, 3)),
             np.zeros((2, 1)),
-            "the reference has shape (2, 3) and the candidate (2, 1); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 3) and the candidate (2, 1); both must have the same shape, "
+            "because they are compared element by element",
             id="shapes differ",
         ),
         pytest.param(
             np.zeros((2, 3, 4)),
             np.zeros((2, 3, 4)),
-            "a divergence is that of rows of (samples, classes), not of (2, 3, 4)",
+            "the divergence needs outputs of shape (samples, classes), not (2, 3, 4)",
             id="three axes",
         ),
     ],

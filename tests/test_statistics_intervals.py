@@ -169,23 +169,23 @@ def test_ten_times_the_samples_narrow_the_interval(table):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        pytest.param(lambda: wilson(0, 0), "an interval needs a sample, and n is 0", id="no samples"),
+        pytest.param(lambda: wilson(0, 0), "an interval needs at least one sample, and n is 0", id="no samples"),
         pytest.param(
-            lambda: wilson(3, 2), "counts are not negative and together at most n = 2: successes = 3", id="too many"
+            lambda: wilson(3, 2), "counts must not be negative or exceed n = 2 together: successes = 3", id="too many"
         ),
         pytest.param(
             lambda: tango(2, 2, n=3),
-            "counts are not negative and together at most n = 3: became_wrong = 2, became_right = 2",
+            "counts must not be negative or exceed n = 3 together: became_wrong = 2, became_right = 2",
             id="more flips than samples",
         ),
         pytest.param(
             lambda: tango(1, 1, n=9, confidence=95),
-            "a confidence of 95 is not between 0 and 1; 95 % is 0.95",
+            "the confidence is 95; it must be between 0 and 1, for example 0.95",
             id="percent for a share",
         ),
         pytest.param(
             lambda: wilson(1, 2, confidence=math.nan),
-            "a confidence of nan is not between 0 and 1; 95 % is 0.95",
+            "the confidence is nan; it must be between 0 and 1, for example 0.95",
             id="NaN",
         ),
     ],

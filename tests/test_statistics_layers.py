@@ -232,7 +232,9 @@ def test_channels_are_summed_on_request():
 
 def test_tensors_of_different_channels_do_not_add():
     three, four = (LayerError.of(*layer(0, shape=(2, width)), channels=True) for width in (3, 4))
-    with pytest.raises(ValueError, match=r"^3 channels and 4 do not add; compare tensors of one shape$"):
+    with pytest.raises(
+        ValueError, match=r"^sums of 3 channels and of 4 cannot be added; compare tensors of the same shape$"
+    ):
         three + four
 
 
@@ -250,12 +252,12 @@ def test_the_tensors_are_left_as_they_were():
         pytest.param(
             np.zeros((2, 3)),
             np.zeros((3, 2)),
-            "the reference has shape (2, 3) and the candidate (3, 2); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 3) and the candidate (3, 2); both must have the same shape, "
+            "because they are compared element by element",
             id="another shape",
         ),
         pytest.param(
-            np.array(["a"]), np.zeros(1), "the baseline holds <U1, and only real numbers can be compared", id="strings"
+            np.array(["a"]), np.zeros(1), "the baseline has dtype <U1; only real numbers can be compared", id="strings"
         ),
     ],
 )

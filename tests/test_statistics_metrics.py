@@ -332,13 +332,13 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             "m:f",
             TWO,
-            "the metric 'm:f' does not say which way is better; write 'm:f:higher' or 'm:f:lower'",
+            "the metric 'm:f' does not state which direction is better; write 'm:f:higher' or 'm:f:lower'",
             id="no way",
         ),
         pytest.param(
             "m:f:up",
             TWO,
-            "the metric 'm:f:up' does not say which way is better; write 'm:f:higher' or",
+            "the metric 'm:f:up' does not state which direction is better; write 'm:f:higher' or",
             id="a strange way",
         ),
         pytest.param(
@@ -356,8 +356,9 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             f"{HERE}:raises:lower",
             TWO,
-            f"the metric '{HERE}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) with labels of "
-            "shape (2,); it is called with the whole set and with samples drawn from it, where a class may be missing",
+            f"the metric '{HERE}:raises' raised KeyError ('no such column') on outputs of shape (2, 2) "
+            "with labels of shape (2,); it is called with the whole set and with resamples of it, in "
+            "which a class may be missing",
             id="raises",
         ),
         pytest.param(
@@ -379,31 +380,32 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
             id="a word",
         ),
         pytest.param(
-            "top1", (*TWO[:2], None), "the metric 'top1' needs labels and the samples have none", id="no labels"
+            "top1", (*TWO[:2], None), "the metric 'top1' needs labels, and the samples have none", id="no labels"
         ),
+        pytest.param("top5", TWO, "the metric 'top5' needs at least ten classes, and there are 2", id="top-5 of 2"),
         pytest.param(
-            "top5", TWO, "the metric 'top5' says something from ten classes on, and there are 2", id="top-5 of 2"
-        ),
-        pytest.param(
-            "mae", TWO, "the metric 'mae' is of labels that are numbers and these are classes; 'top1'", id="mae"
+            "mae", TWO, "the metric 'mae' needs numeric labels, and these labels are classes; use 'top1'", id="mae"
         ),
         pytest.param(
             "auc",
             (*TWO[:2], np.array([1, 1])),
-            "the metric 'auc' needs samples of two classes, and all are of class 1;",
+            "the metric 'auc' needs samples of at least two classes, and all samples are of class 1;",
             id="auc",
         ),
         pytest.param(
-            "mean-iou", TWO, "the metric 'mean-iou' is of outputs (n, height, width, classes) with", id="mean-iou"
+            "mean-iou", TWO, "the metric 'mean-iou' needs outputs (n, height, width, classes) with", id="mean-iou"
         ),
         pytest.param(
             "mean-iou",
             (np.zeros((1, 1, 1, 3)), np.zeros((1, 1, 1, 3)), np.array([[[7]]])),
-            "the label 7 names no class; with 3 classes labels of pixels go from 0 to 2, and 255 is not scored",
+            "the label 7 is out of range; with 3 classes pixel labels go from 0 to 2, and 255 is not scored",
             id="a pixel's label",
         ),
         pytest.param(
-            "top1", (np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int)), "the metric 'top1' needs samples", id="none"
+            "top1",
+            (np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0, int)),
+            "the metric 'top1' needs at least one sample",
+            id="none",
         ),
     ],
 )
@@ -413,7 +415,7 @@ def test_what_cannot_be_judged_is_a_sentence(metric, data, message):
 
 
 def test_a_metric_of_classes_is_refused_for_numbers():
-    message = "the metric 'top1' is of labelled classes and the scored output is not; 'mae' or 'rmse' would fit"
+    message = "the metric 'top1' needs labelled classes, and the scored output has none; use 'mae' or 'rmse'"
     with pytest.raises(UsageError, match=f"^{message}$"):
         loss_of("top1", *regressed(), task="regression")
 

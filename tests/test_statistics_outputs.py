@@ -309,8 +309,8 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             np.zeros((3, 2)),
             LABELS,
             CLASSIFICATION,
-            "the reference has shape (2, 2) and the candidate (3, 2); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 2) and the candidate (3, 2); both must have the same shape, "
+            "because they are compared element by element",
             id="a longer candidate",
         ),
         pytest.param(
@@ -318,7 +318,7 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             OUTPUTS,
             np.zeros(3, int),
             CLASSIFICATION,
-            "there are 3 labels for 2 samples; every sample needs its own",
+            "there are 3 labels for 2 samples; every sample needs one label",
             id="more labels than samples",
         ),
         pytest.param(
@@ -326,7 +326,7 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             OUTPUTS,
             None,
             CLASSIFICATION,
-            "the task 'classification' needs labels, and none were given; without them it is 'similarity'",
+            "the task 'classification' needs labels; without labels the task is 'similarity'",
             id="classification without labels",
         ),
         pytest.param(
@@ -334,7 +334,7 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             OUTPUTS,
             None,
             REGRESSION,
-            "the task 'regression' needs labels, and none were given; without them it is 'similarity'",
+            "the task 'regression' needs labels; without labels the task is 'similarity'",
             id="regression without labels",
         ),
         pytest.param(
@@ -342,7 +342,7 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             OUTPUTS,
             LABELS,
             ALIKE,
-            "labels were given, and 'similarity' has none; name another task, or leave them out",
+            "the task 'similarity' takes no labels; choose another task, or leave the labels out",
             id="similarity with labels",
         ),
         pytest.param(
@@ -350,7 +350,7 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             OUTPUTS,
             LABELS,
             {**CLASSIFICATION, "classes": False},
-            "classes = False contradicts the task 'classification'; only a classification has classes",
+            "classes = False contradicts the task 'classification'; only classification has classes",
             id="classification without classes",
         ),
         pytest.param(
@@ -358,7 +358,7 @@ OUTPUTS, LABELS = np.full((2, 2), 0.5), np.zeros(2, int)
             OUTPUTS,
             OUTPUTS,
             {**REGRESSION, "classes": True},
-            "classes = True contradicts the task 'regression'; only a classification has classes",
+            "classes = True contradicts the task 'regression'; only classification has classes",
             id="regression with classes",
         ),
     ],

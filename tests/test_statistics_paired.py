@@ -85,13 +85,13 @@ def test_one_more_harmful_flip_is_never_good_news(forth, back, n):
 
 @pytest.mark.parametrize("confidence", [0.5, 0.0, 1.0, 95, math.nan])
 def test_a_confidence_of_a_bound_is_above_a_half(confidence):
-    message = f"a one-sided confidence of {confidence} is not between 0.5 and 1; 95 % is 0.95"
+    message = f"the one-sided confidence is {confidence}; it must be between 0.5 and 1, for example 0.95"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         loss_bounds(1, 2, n=10, confidence=confidence)
 
 
 def test_a_bound_needs_a_sample():
-    with pytest.raises(ValueError, match=r"^a bound needs a sample, and n is 0$"):
+    with pytest.raises(ValueError, match=r"^a bound needs at least one sample, and n is 0$"):
         zero_discordance_bound(0, 0.95)
 
 

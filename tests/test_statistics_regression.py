@@ -55,7 +55,7 @@ def test_labels_fit_but_for_axes_of_size_1(outputs, labels):
     ],
 )
 def test_other_labels_are_refused(outputs, labels):
-    message = f"the labels have shape {labels} and the outputs {outputs}; every output needs its own label"
+    message = f"the labels have shape {labels} and the outputs {outputs}; every output element needs one label"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         RegressionSums.of(np.zeros(outputs), np.zeros(outputs), np.zeros(labels))
 

@@ -184,33 +184,33 @@ def test_an_error_that_is_not_finite_is_infinite():
     [
         pytest.param(
             lambda: compared(np.zeros((2, 3)), np.zeros((3, 3))),
-            "the reference has shape (2, 3) and the candidate (3, 3); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 3) and the candidate (3, 3); both must have the same shape, "
+            "because they are compared element by element",
             id="shapes differ",
         ),
         pytest.param(
             lambda: compared(np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(3, np.int64)),
-            "there are 3 labels for 2 samples; every sample needs its own",
+            "there are 3 labels for 2 samples; every sample needs one label",
             id="too many labels",
         ),
         pytest.param(
             lambda: compared(np.zeros((2, 3)), np.zeros((2, 3)), np.array([0, 3])),
-            "the label 3 names no class; with 3 classes labels go from 0 to 2",
+            "the label 3 is out of range; with 3 classes labels go from 0 to 2",
             id="a label too high",
         ),
         pytest.param(
             lambda: compared(np.zeros((2, 1)), np.zeros((2, 1)), np.array([0, -1])),
-            "the label -1 names no class; with 2 classes labels go from 0 to 1",
+            "the label -1 is out of range; with 2 classes labels go from 0 to 1",
             id="a negative label",
         ),
         pytest.param(
             lambda: compared(np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(2)),
-            "the labels are float64 of shape (2,); classes need integers of shape (n,)",
+            "the labels have dtype float64 and shape (2,); classes need integer labels of shape (n,)",
             id="labels that are no classes",
         ),
         pytest.param(
             lambda: compared(np.zeros((2, 3)), np.zeros((2, 3)), np.zeros(2), classes=False, task="regression"),
-            "the labels have shape (2,) and the outputs (2, 3); every output needs its own label",
+            "the labels have shape (2,) and the outputs (2, 3); every output element needs one label",
             id="labels of another shape",
         ),
     ],

@@ -122,6 +122,6 @@ def test_a_sketch_of_a_million_errors_is_small():
 
 @pytest.mark.parametrize("q", [-0.1, 1.1, NAN])
 def test_a_quantile_is_a_share(q):
-    message = f"q is {q}, and a quantile is asked for as a share from 0 to 1"
+    message = f"q is {q}; a quantile needs a share from 0 to 1"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ErrorSketch.of(np.ones(1)).quantile(q)

@@ -108,7 +108,12 @@ def rms_row(conversion, quantization, runtime_part, total, steps, reason=None):
         pytest.param(
             (REFERENCE, REFERENCE + 2, REFERENCE, REFERENCE),
             rms_row(
-                None, None, None, 0.0, (2.0, 2.0, 0.0), "the steps cancel each other: together they change nothing"
+                None,
+                None,
+                None,
+                0.0,
+                (2.0, 2.0, 0.0),
+                "the errors of the steps cancel each other, so the total error is 0",
             ),
             id="steps that cancel exactly",
         ),
@@ -169,20 +174,18 @@ def rms_row(conversion, quantization, runtime_part, total, steps, reason=None):
                 None,
                 None,
                 (None, None, None),
-                "2 elements of the output are NaN or infinite at one of its stages",
+                "2 elements of the output are NaN or infinite at one of the stages",
             ),
             id="one stage that is not finite spoils all",
         ),
         pytest.param(
             (REFERENCE, REFERENCE, REFERENCE, REFERENCE * 1e200),
-            rms_row(
-                None, None, None, None, (None, None, None), "the squares of the errors are greater than float64 holds"
-            ),
+            rms_row(None, None, None, None, (None, None, None), "the squared errors exceed the range of float64"),
             id="float64 outputs whose squares overflow",
         ),
         pytest.param(
             (np.zeros((0, 2)),) * 4,
-            rms_row(None, None, None, None, (None, None, None), "nothing was compared"),
+            rms_row(None, None, None, None, (None, None, None), "the output has no elements to compare"),
             id="no samples",
         ),
     ],
@@ -270,13 +273,13 @@ def test_split_of_points(stages, expected):
     [
         pytest.param(
             (REFERENCE, REFERENCE.T, REFERENCE, REFERENCE),
-            "the reference has shape (1, 2) and the candidate (2, 1); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (1, 2) and the candidate (2, 1); both must have the same shape, "
+            "because they are compared element by element",
             id="another shape",
         ),
         pytest.param(
             (REFERENCE, None, REFERENCE, REFERENCE.astype(str)),
-            "the variant in its runtime holds <U32, and only real numbers can be compared",
+            "the variant in its runtime has dtype <U32; only real numbers can be compared",
             id="strings",
         ),
     ],

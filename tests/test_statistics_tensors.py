@@ -181,27 +181,27 @@ def test_the_largest_error_is_kept_in_any_order():
         pytest.param(
             np.zeros((2, 3)),
             np.zeros((3, 2)),
-            "the reference has shape (2, 3) and the candidate (3, 2); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 3) and the candidate (3, 2); both must have the same shape, "
+            "because they are compared element by element",
             id="transposed",
         ),
         pytest.param(
             np.zeros((2, 1)),
             np.zeros(2),
-            "the reference has shape (2, 1) and the candidate (2,); "
-            "they are compared element by element and must have the same shape",
+            "the reference has shape (2, 1) and the candidate (2,); both must have the same shape, "
+            "because they are compared element by element",
             id="NumPy would broadcast it",
         ),
         pytest.param(
             np.array(["a"]),
             np.array(["a"]),
-            "the reference holds <U1, and only real numbers can be compared",
+            "the reference has dtype <U1; only real numbers can be compared",
             id="strings",
         ),
         pytest.param(
             np.zeros(1),
             np.zeros(1, complex),
-            "the candidate holds complex128, and only real numbers can be compared",
+            "the candidate has dtype complex128; only real numbers can be compared",
             id="complex numbers",
         ),
     ],

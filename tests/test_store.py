@@ -207,22 +207,23 @@ def written(tmp_path: Path, **changed: object) -> Path:
     [
         pytest.param(
             {"schema": SCHEMA + 1},
-            f"'{{file}}' has the schema {SCHEMA + 1} and this quantlab reads {SCHEMA}; run 'quantlab analyze' again",
+            f"'{{file}}' has schema {SCHEMA + 1}, and this quantlab reads schema {SCHEMA}; run 'quantlab analyze' "
+            "again",
             id="of the future",
         ),
         pytest.param(
             {"schema": None},
-            f"'{{file}}' has the schema None and this quantlab reads {SCHEMA}; run 'quantlab analyze' again",
+            f"'{{file}}' has schema None, and this quantlab reads schema {SCHEMA}; run 'quantlab analyze' again",
             id="without a schema",
         ),
         pytest.param(
             {"n": 3},
-            "'{file}' is not a whole study; run 'quantlab analyze' again, which keeps what is done",
+            "'{file}' is not a complete study; run 'quantlab analyze' again, which reuses finished work",
             id="with a field that is not known",
         ),
         pytest.param(
             {"trials": [{"setting": "tfjs-uint8"}]},
-            "'{file}' is not a whole study; run 'quantlab analyze' again, which keeps what is done",
+            "'{file}' is not a complete study; run 'quantlab analyze' again, which reuses finished work",
             id="with half a trial",
         ),
     ],
@@ -240,7 +241,7 @@ def test_a_record_that_is_no_object_is_refused(tmp_path):
         Store(tmp_path).read_study()
     file = tmp_path / "study.json"
     assert str(refused.value) == (
-        f"'{file}' has the schema None and this quantlab reads {SCHEMA}; run 'quantlab analyze' again"
+        f"'{file}' has schema None, and this quantlab reads schema {SCHEMA}; run 'quantlab analyze' again"
     )
 
 
@@ -274,7 +275,7 @@ def test_one_writer_at_a_time_and_the_next_after_it(tmp_path):
         with pytest.raises(StudyError) as refused, other.locked():
             pass
         assert str(refused.value) == (
-            f"another quantlab is working on the study '{store.root}'; wait for it, or choose another --out"
+            f"another quantlab is using the study '{store.root}'; wait for it, or choose another --out"
         )
     with other.locked():
         assert store.root.is_dir()
@@ -296,7 +297,7 @@ def test_a_folder_of_ones_own_stays_as_it_is(tmp_path):
     with pytest.raises(StudyError) as refused, Store(tmp_path).locked():
         pass
     assert str(refused.value) == (
-        f"'{tmp_path}' is not empty and not a study (it holds 'chapter.tex'); choose another --out"
+        f"'{tmp_path}' is not empty and not a study (it contains 'chapter.tex'); choose another folder with --out"
     )
     assert [entry.name for entry in tmp_path.iterdir()] == ["chapter.tex"]
 
@@ -310,8 +311,8 @@ def test_a_study_stopped_at_once_goes_on(tmp_path):
         with pytest.raises(StudyError) as refused:
             Store(tmp_path).refuse_other_model("b" * 64, Path("other.keras"))
     assert str(refused.value) == (
-        f"'{tmp_path}' is a study of another model (SHA-256 aaaaaaaaaaaa…, and 'other.keras' has bbbbbbbbbbbb…); "
-        f"choose another --out"
+        f"'{tmp_path}' is a study of another model (SHA-256 aaaaaaaaaaaa…, and 'other.keras' has "
+        "bbbbbbbbbbbb…); choose another folder with --out"
     )
 
 
@@ -329,5 +330,5 @@ def test_without_a_study_there_is_no_latest(tmp_path):
     with pytest.raises(StudyError) as missing:
         find_latest(tmp_path)
     assert str(missing.value) == (
-        f"there is no study in '{tmp_path}'; make one with 'quantlab analyze', or name its folder"
+        f"there is no study in '{tmp_path}'; create one with 'quantlab analyze', or name its folder"
     )

@@ -282,19 +282,19 @@ def without_its_data(path: Path) -> Path:
         ),
         pytest.param(
             of_two_inputs,
-            "'{path}' has the inputs 'left' (None, 2, 8, 8), 'right' (None, 2, 8, 8) and the model has 'picture' "
-            "(None, 2, 8, 8); give an artifact that was made from this model",
+            "'{path}' has the inputs 'left' (None, 2, 8, 8), 'right' (None, 2, 8, 8), but the model "
+            "has 'picture' (None, 2, 8, 8); give an artifact that was made from this model",
             id="two inputs",
         ),
         pytest.param(
             of_another_size,
-            "the output 'scores' of '{path}' has the shape (None, 2) and the model's has (None, 5); give an artifact "
-            "that was made from this model",
+            "the output 'scores' of '{path}' has the shape (None, 2), but the model's has (None, 5); "
+            "give an artifact that was made from this model",
             id="an output of another size",
         ),
         pytest.param(
             without_its_data,
-            "'{path}' keeps weights in 'mine.bin', and there is no such file in its folder; copy it there too",
+            "'{path}' stores weights in 'mine.bin', which is missing in its folder; copy that file there too",
             id="external data missing",
         ),
     ],

@@ -171,8 +171,8 @@ def test_stopped_while_a_trial_runs(place):
     assert (judged.status, judged.stderr) == (
         2,
         (
-            "quantlab: the last analysis of 'digits.study' was stopped before it was done, and the record is of one "
-            "before; run the same 'quantlab analyze' again, which goes on where it was\n"
+            "quantlab: the last analysis of 'digits.study' was stopped before its end, so the record "
+            "is outdated; run the same 'quantlab analyze' command again to continue it\n"
         ),
     )
     assert quantlab_in_process(*DIGITS, cwd=place).status == 0

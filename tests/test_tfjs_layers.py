@@ -84,39 +84,42 @@ def test_every_file_is_the_official_converters(name, model_files, official, work
     [
         pytest.param(
             "activations",
-            "'{path}' is of Keras 3, and tfjs cannot load that as a layers-model: it does not know the batch_shape of "
-            "'image' (InputLayer), and even if it did, it would run without the negative_slope 0.3 of 'leaky_re_lu' "
-            "(LeakyReLU); use the graph-model, that is the settings tfjs-*",
+            "'{path}' is a Keras 3 model, and tfjs cannot load that as a layers-model: it does not "
+            "read the batch_shape of 'image' (InputLayer), and even if it could, it would ignore the "
+            "negative_slope 0.3 of 'leaky_re_lu' (LeakyReLU); use a graph-model instead, that is, "
+            "the settings tfjs-*",
             id="Keras 3, with a slope that tfjs would not see",
         ),
         pytest.param(
             "keras3_h5",
-            "'{path}' is of Keras 3, and tfjs cannot load that as a layers-model: it does not know the batch_shape of "
-            "'values' (InputLayer); use the graph-model, that is the settings tfjs-*",
+            "'{path}' is a Keras 3 model, and tfjs cannot load that as a layers-model: it does not "
+            "read the batch_shape of 'values' (InputLayer); use a graph-model instead, that is, the "
+            "settings tfjs-*",
             id="Keras 3 in an .h5 file",
         ),
         pytest.param(
             "subclassed",
-            "'{path}' is of Keras 3, and tfjs cannot load that as a layers-model: it does not know its names; use the "
-            "graph-model, that is the settings tfjs-*",
+            "'{path}' is a Keras 3 model, and tfjs cannot load that as a layers-model: it does not "
+            "know its names; use a graph-model instead, that is, the settings tfjs-*",
             id="Keras 3, subclassed",
         ),
         pytest.param(
             "keras2_alien",
-            "'{path}' has the layer 'shifted' (Subtract), which tfjs' layers-models do not have; use the graph-model, "
-            "that is the settings tfjs-*",
+            "'{path}' has the layer 'shifted' (Subtract), which tfjs layers-models do not support; "
+            "use a graph-model instead, that is, the settings tfjs-*",
             id="a layer that tfjs lacks",
         ),
         pytest.param(
             "module",
-            "a layers-model is made of Keras layers, and '{path}' is a SavedModel without any that tf_keras knows; use "
-            "the graph-model, that is the settings tfjs-*, or give the .h5 file of a Keras 2 model",
+            "a layers-model consists of Keras layers, and the SavedModel '{path}' has none that "
+            "tf_keras can read; use a graph-model instead, that is, the settings tfjs-*, or give the "
+            ".h5 file of a Keras 2 model",
             id="no Keras",
         ),
         pytest.param(
             "keras2_subclassed",
-            "the model '{path}' is subclassed, so its layers are Python code and no configuration; use the "
-            "graph-model, that is the settings tfjs-*",
+            "the model '{path}' is subclassed, so its layers are Python code without a "
+            "configuration; use a graph-model instead, that is, the settings tfjs-*",
             id="Keras 2, subclassed",
         ),
     ],
@@ -129,10 +132,10 @@ def test_what_is_no_layers_model(name, reason, workbench, tmp_path):
 
 def test_what_tfjs_runs_otherwise_is_a_note(workbench):
     assert workbench.float32("keras2_otherwise", "tfjs-layers").notes == (
-        "tfjs runs without the threshold 0.5 of 'cut' (ReLU), otherwise than Keras",
+        "tfjs ignores the threshold 0.5 of 'cut' (ReLU), so its results differ from Keras",
         (
-            "tfjs runs without the bilinear interpolation (half-pixel centres) of 'larger' (UpSampling2D), otherwise "
-            "than Keras"
+            "tfjs ignores the bilinear interpolation (half-pixel centres) of 'larger' "
+            "(UpSampling2D), so its results differ from Keras"
         ),
     )
 

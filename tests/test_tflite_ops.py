@@ -142,4 +142,4 @@ def test_what_is_no_tflite_file(read, tmp_path):
     path.write_bytes(b"no flatbuffer")
     with pytest.raises(ArtifactError) as raised:
         read(path)
-    assert str(raised.value) == f"'{path}' does not begin as a TFLite file does; give a .tflite file"
+    assert str(raised.value) == f"'{path}' does not start like a TFLite file; give a .tflite file"

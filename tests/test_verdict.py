@@ -169,49 +169,56 @@ def test_limits(seen, budget, outcome, reason):
         pytest.param(
             {"max_accuracy_loss": "0.5"},
             (
-                "max_accuracy_loss '0.5' has no unit; 0.5pt is 0.5 percentage points, 0.5% is relative "
-                "to what the reference has"
+                "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, or 0.5% for "
+                "a loss relative to the reference"
             ),
             id="no unit",
         ),
         pytest.param(
             {"max_accuracy_loss": "half"},
-            ("max_accuracy_loss 'half' is no loss; write it as 0.5pt (percentage points) or 0.5% (relative)"),
+            (
+                "max_accuracy_loss 'half' is not a valid loss; write for example 0.5pt (percentage "
+                "points) or 0.5% (relative)"
+            ),
             id="no number",
         ),
         pytest.param(
             {"max_accuracy_loss": "-1pt"},
-            ("max_accuracy_loss '-1pt' is negative, and a loss that may be allowed is 0 or more"),
+            ("max_accuracy_loss '-1pt' is negative; the allowed loss must be 0 or more"),
             id="negative",
         ),
-        pytest.param({"max_class_loss": "1%"}, "max_class_loss '1%' must be in points, as 2pt", id="relative class"),
         pytest.param(
-            {"max_size": "5 mm"}, "max_size '5 mm' is no size; write it as 500KB, 2MB or 512KiB", id="no size"
+            {"max_class_loss": "1%"}, "max_class_loss '1%' must be in points, for example 2pt", id="relative class"
+        ),
+        pytest.param(
+            {"max_size": "5 mm"},
+            "max_size '5 mm' is not a valid size; write for example 500KB, 2MB or 512KiB",
+            id="no size",
         ),
         pytest.param(
             {"max_size": "0KB"},
-            ("max_size '0KB' leaves no room for a file; give a size above 0, as 500KB"),
+            ("max_size '0KB' is less than one byte; give a size above 0, for example 500KB"),
             id="no room",
         ),
         pytest.param(
             {"min_agreement": "101%"},
-            ("min_agreement '101%' is no share; write it in percent, as 99%"),
+            ("min_agreement '101%' is not a valid share; write a percentage, for example 99%"),
             id="more than all",
         ),
         pytest.param(
             {"max_size": 5, "confidence": 1.0},
-            ("a confidence of 1 decides nothing; give a share above 0.5 and below 1, as 0.95"),
+            ("a confidence of 1 is out of range; give a share above 0.5 and below 1, such as 0.95"),
             id="certainty",
         ),
         pytest.param(
             {"min_agreement": 0.99},
-            "min_agreement 0.99 is no share in percent; write 99 % as 99%",
+            "min_agreement 0.99 is not a percentage above 1 and up to 100; write 99 % as 99%",
             id="a share that is no percent",
         ),
         pytest.param(
             {},
             (
-                "the budget limits nothing; give at least one of max_accuracy_loss (0.5pt), "
+                "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), "
                 "max_class_loss (2pt), max_size (500KB) and min_agreement (99%)"
             ),
             id="nothing",
@@ -411,14 +418,14 @@ def test_what_cannot_be_judged(seen, asked, error, message):
 
 def test_points_of_what_is_no_share(seen):
     loss = replace(seen().evidence.loss, metric="mae", unit="", direction="lower")
-    with pytest.raises(UsageError, match=r"0.5pt are percentage points and the metric 'mae' is no share; give"):
+    with pytest.raises(UsageError, match=r"^0.5pt means percentage points, and the metric 'mae' is not a share; write"):
         Margin.parse("0.5pt").of(loss)
 
 
 @pytest.mark.parametrize("reference", [0.0, -3.0])
 def test_a_part_of_nothing(seen, reference):
     loss = replace(seen().evidence.loss, metric="mae", unit="", reference=reference)
-    with pytest.raises(UsageError, match=r"is no margin; choose another metric"):
+    with pytest.raises(UsageError, match=r"cannot be taken from the reference's mae of .+; choose another metric"):
         Margin.parse("5%").of(loss)
 
 

@@ -291,19 +291,19 @@ def test_constants_of_a_file(constant, stored, values, tmp_path):
     ("constant", "reason"),
     [
         pytest.param(
-            HandMade("w", data=bytes(16), sparse=True), "it is stored sparse, which quantlab does not read", id="sparse"
+            HandMade("w", data=bytes(16), sparse=True), "it is stored sparse, which quantlab cannot read", id="sparse"
         ),
         pytest.param(
             HandMade("w", "int4", (2,), b"\0", in_blocks=True),
-            "its scales are those of blocks or of a custom scheme, which quantlab does not read",
+            "its scales are per block or of a custom scheme, which quantlab cannot read",
             id="blocks",
         ),
         pytest.param(
             HandMade("w", "complex64", (1,), bytes(8)),
-            "it is stored as complex64, which quantlab does not read",
+            "it is stored as complex64, which quantlab cannot read",
             id="type",
         ),
-        pytest.param(HandMade("w", data=b"half"), "it holds 4 bytes, and float32 [4] takes 16", id="cut short"),
+        pytest.param(HandMade("w", data=b"half"), "it has 4 bytes, but float32 [4] needs 16", id="cut short"),
     ],
 )
 def test_constants_that_cannot_be_read_are_rows(constant, reason, tmp_path):
@@ -358,11 +358,11 @@ def test_one_op_more_leaves_weights_unaligned_instead_of_shifted(tmp_path):
     baseline = adding(tmp_path, ("ADD", [0, 1], [4]), ("ADD", [4, 2], [5]))
     three = adding(tmp_path, ("ADD", [0, 3], [4]), ("ADD", [4, 1], [5]), ("ADD", [5, 2], [6]))
     assert [(row.tensor, row.reason) for row in compare_weights("x", three, baseline)] == [
-        ("a", "the float32 artifact has no 'ADD 2 of 3, input 1'"),
-        ("b", "the float32 artifact has no 'ADD 3 of 3, input 1'"),
-        ("c", "the float32 artifact has no 'ADD 1 of 3, input 1'"),
-        ("a", "folded or removed in this variant"),
-        ("b", "folded or removed in this variant"),
+        ("a", "the float32 artifact contains no 'ADD 2 of 3, input 1'"),
+        ("b", "the float32 artifact contains no 'ADD 3 of 3, input 1'"),
+        ("c", "the float32 artifact contains no 'ADD 1 of 3, input 1'"),
+        ("a", "not in this variant: folded or removed"),
+        ("b", "not in this variant: folded or removed"),
     ]
 
 
@@ -420,13 +420,13 @@ def codes(name, values, scales, *, zeros=None, code_range=(-127, 127), **fields)
         pytest.param(
             floats(1),
             floats(1, 2),
-            {"reason": "its shape is [1] and the float32 artifact's [2]", "counterpart": "w"},
+            {"reason": "its shape is [1], but [2] in the float32 artifact", "counterpart": "w"},
             id="another shape",
         ),
         pytest.param(
             np.array([1], np.int32),
             floats(1),
-            {"reason": "it holds int32 and the float32 artifact's float32", "sqnr_db": None},
+            {"reason": "its values are int32, but float32 in the float32 artifact", "sqnr_db": None},
             id="another kind",
         ),
     ],
@@ -474,10 +474,10 @@ def test_what_only_one_side_has():
     ours = [weight("new", floats(1)), weight("unread", floats(1), keys=()), weight("kept", floats(1))]
     rows = compare_weights("x", ours, [weight("kept", floats(1)), weight("gone", floats(1, 2))])
     assert [(row.tensor, row.counterpart, row.reason, row.size_bytes) for row in rows] == [
-        ("new", None, "the float32 artifact has no 'new'", 4),
-        ("unread", None, "no op reads it, so nothing tells which weight it is", 4),
+        ("new", None, "the float32 artifact contains no 'new'", 4),
+        ("unread", None, "it cannot be identified, because no op reads it", 4),
         ("kept", "kept", None, 4),
-        ("gone", "gone", "folded or removed in this variant", 0),
+        ("gone", "gone", "not in this variant: folded or removed", 0),
     ]
 
 

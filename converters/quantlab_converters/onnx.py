@@ -1,11 +1,11 @@
-"""ONNX files: tf2onnx from the SavedModel, then what onnxruntime's quantization makes of that.
+"""ONNX files: tf2onnx converts the SavedModel, and onnxruntime quantizes the result.
 
-A model that is ONNX already is taken as it is. onnxruntime asks for shapes and folded batch norms before it quantizes
-(its `quantization.preprocess`); float32 goes through the same step, so that all four settings have the same weights
-and differ by their quantization alone. Its symbolic shape inference, which is for transformers, is left out.
+An ONNX model is used directly. onnxruntime recommends inferred shapes and folded batch norms before quantization (its
+`quantization.preprocess`). float32 goes through the same step, so that all four settings have the same weights and
+differ only in quantization. Symbolic shape inference, which is meant for transformers, is skipped.
 
-tf2onnx does not write the same bytes twice: numbers in names, the order of weights, and which name constants of one
-value share go by chance. What is in the files is known by names without numbers (`quantlab.formats.onnx.names`).
+tf2onnx does not write reproducible bytes: numbers in names, the order of weights, and the names of equal constants
+vary. Tensors are therefore identified by names without these numbers (`quantlab.formats.onnx.names`).
 """
 
 import contextlib
@@ -27,14 +27,14 @@ from quantlab_converters.contract import ConversionRequest, Converter, RecipeReq
 __all__ = ["CONVERTER", "OPSET"]
 
 OPSET = 18
-"""Which ONNX that is; onnxruntime has run it since 1.14, and onnxruntime-web as long."""
+"""ONNX opset of converted models; onnxruntime and onnxruntime-web support it since 1.14."""
 
 _OPSET_OF_AXES = 13
-"""Since when QuantizeLinear and DequantizeLinear take several scales."""
+"""First opset in which QuantizeLinear and DequantizeLinear accept one scale per channel."""
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
-    """As `Converter.convert` says."""
+    """See `Converter.convert`."""
     base = request.work / "base"
     for scheme, folder in request.schemes.items():
         yield scheme
@@ -46,7 +46,7 @@ def convert(request: ConversionRequest) -> Iterator[str]:
 
 
 def _make_base(request: ConversionRequest, folder: Path) -> None:
-    """What all settings are made from, as `model.onnx` in a folder that is there when it is whole."""
+    """Write the common base of all settings as `model.onnx`; the folder appears only when it is complete."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     partial = folder.with_name("partial")
@@ -63,11 +63,11 @@ def _make_base(request: ConversionRequest, folder: Path) -> None:
 
 
 def _copy_whole(model_file: Path, target: Path) -> bool:
-    """A copy that holds its own weights, beside it where they are more than 2 GB, which is what is returned.
+    """Write a self-contained copy; weights above 2 GB go to a file beside it. Return whether that was necessary.
 
-    onnxruntime's optimizer would look for external data beside a copy of its own. Files of before IR version 4 list
-    the weights among the inputs, which its quantization takes for inputs; PyTorch's tell the shapes of weights once
-    more, which are wrong when it has turned them.
+    onnxruntime's optimizer would look for external data beside its own copy. Two things are removed from the copy.
+    Files before IR version 4 list weights among the inputs, and quantization would treat them as inputs. PyTorch also
+    lists the shapes of weights, which become wrong when onnxruntime transposes them.
     """
     import onnx
 
@@ -84,19 +84,19 @@ def _copy_whole(model_file: Path, target: Path) -> bool:
         onnx.checker.check_model(str(target))
     except onnx.checker.ValidationError as error:
         raise ConversionError(
-            f"'{model_file.name}' is no valid ONNX ({_one_line(error)}), which quantization needs; export it again"
+            f"'{model_file.name}' is not valid ONNX ({_one_line(error)}), and quantization needs that; export it again"
         ) from error
     return large
 
 
 def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
-    """Call tf2onnx's program in this process, which has imported TensorFlow already."""
+    """Run tf2onnx's program in this process, which has already imported TensorFlow."""
     from tf2onnx import convert
 
     said = io.StringIO()
     root, arguments = logging.getLogger(), sys.argv
     handlers, level = list(root.handlers), root.level
-    root.handlers.clear()  # so that the program sets up its own, which end in `said`
+    root.handlers.clear()  # so that the program installs its own handlers, which write to `said`
     sys.argv = ["tf2onnx.convert", *_tf2onnx_words(saved_model, signature, target)]
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -108,7 +108,7 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
         root.handlers[:] = handlers
         root.setLevel(level)
         print(said.getvalue(), file=sys.stderr)
-    if not target.is_file() or _LACKING.search(said.getvalue()):  # which it only logs
+    if not target.is_file() or _LACKING.search(said.getvalue()):  # unsupported ops are only logged
         raise ConversionError(_explained(said.getvalue()))
 
 
@@ -123,13 +123,13 @@ _LACKING = re.compile(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported")
 
 
 def _explained(log: str) -> str:
-    """The end of tf2onnx's log as a sentence, where it is about ops that it does not know."""
+    """Summarize tf2onnx's log in one sentence."""
     lacking = sorted(set(_LACKING.findall(log)))
     if lacking:
         named = ", ".join(f"{op} (node '{node}')" for node, _, op in (line.rpartition(": ") for line in lacking))
-        return f"tf2onnx has nothing for the op {named}; replace what uses it or leave the onnx settings out"
+        return f"tf2onnx does not support the op {named}; replace what uses it, or leave the onnx settings out"
     lines = [line for line in log.splitlines() if line.strip()]
-    return f"tf2onnx could not convert the model: {lines[-1].strip() if lines else 'it said nothing'}"
+    return f"tf2onnx could not convert the model: {lines[-1].strip() if lines else 'it logged no reason'}"
 
 
 def _check(file: Path) -> None:
@@ -138,7 +138,7 @@ def _check(file: Path) -> None:
     try:
         onnx.checker.check_model(str(file), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(f"what was made is no valid ONNX ({_one_line(error)}); leave this setting out") from error
+        raise ConversionError(f"the result is not valid ONNX ({_one_line(error)}); leave this setting out") from error
 
 
 def _one_line(error: Exception) -> str:
@@ -158,7 +158,7 @@ def _float16(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
     del calibration
     _refuse_other_weights(onnx.load(base).graph)
     model = convert_float_to_float16(onnx.load(base), keep_io_types=True)
-    OnnxModel.graph_topological_sort(model.graph)  # its casts of the inputs stand last
+    OnnxModel.graph_topological_sort(model.graph)  # the converter appends the casts of the inputs at the end
     save_onnx(model, target)
 
 
@@ -166,17 +166,17 @@ _QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLi
 
 
 def _refuse_other_weights(graph: Any) -> None:
-    """Say what onnxruntime's tools would fail at, or leave as it is."""
+    """Refuse models that onnxruntime's tools would fail on, or leave unchanged."""
     for node in graph.node:
         if node.op_type in _QUANTIZED:
             raise ConversionError(
-                f"the model is quantized already ({node.op_type} in the node '{node.name}'); give the float model it "
+                f"the model is already quantized ({node.op_type} in the node '{node.name}'); give the float model it "
                 f"was made from, and this file with --variant NAME=FILE"
             )
     floats = sorted({dtype_name(tensor.data_type) for tensor in graph.initializer} & _FLOATS)
     if floats and "float32" not in floats:
         raise ConversionError(
-            f"the model's weights are {' and '.join(floats)}, and only those in float32 are converted; export it in "
+            f"the model's weights are {' and '.join(floats)}, and only float32 weights can be converted; export it in "
             f"float32, or leave this setting out"
         )
 
@@ -194,7 +194,7 @@ def _refuse_without_range(graph: Any) -> None:
             if wrong:
                 raise ConversionError(
                     f"the weight '{tensor.name}' holds {wrong:,} values that are NaN or infinite, and int8 needs a "
-                    f"range; train again or repair the model"
+                    f"finite range; train again or repair the model"
                 )
 
 
@@ -219,18 +219,18 @@ def _int8(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
     opset = next(entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
     if opset < _OPSET_OF_AXES:
         raise ConversionError(
-            f"the model is of opset {opset}, and one scale a channel needs {_OPSET_OF_AXES} or newer; export it with "
+            f"the model has opset {opset}, and one scale per channel needs {_OPSET_OF_AXES} or newer; export it with "
             f"that, or raise it with onnx.version_converter.convert_version(model, {_OPSET_OF_AXES})"
         )
     if not calibration:
         raise ConversionError(
-            "static quantization is calibrated on samples and none were given; name some with --calibration"
+            "static quantization needs calibration samples, and none were given; give some with --calibration"
         )
     quantize_static(base, target, _Samples(calibration), per_channel=True)
 
 
 class _Samples:
-    """What onnxruntime's calibration asks for samples, one at a time: its `CalibrationDataReader`."""
+    """Reader that gives onnxruntime's calibration one sample at a time; implements `CalibrationDataReader`."""
 
     def __init__(self, calibration: Mapping[str, Path]) -> None:
         self._arrays = {name: np.load(path, mmap_mode="r") for name, path in calibration.items()}
@@ -260,17 +260,17 @@ _COPY = (
     "model = onnx.load({source!r})",
     "weights = {{tensor.name for tensor in model.graph.initializer}}",
     "for told in (model.graph.input, model.graph.value_info):",
-    "    kept = [each for each in told if each.name not in weights]",
+    "    kept = [value for value in told if value.name not in weights]",
     "    del told[:]",
     "    told.extend(kept)",
     "model.ir_version = max(model.ir_version, 4)",
     "onnx.save(model, 'source.onnx')",
 )
-"""What `_copy_whole` does."""
+"""The steps of `_copy_whole`, as program lines."""
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """A Python program, as `_make_base` and the schemes do it."""
+    """A Python program with the steps of `_make_base` and of the scheme."""
     imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process"]
     if request.format is None:
         words = ["-m", "tf2onnx.convert", *_tf2onnx_words(request.source, request.signature, Path("source.onnx"))]
@@ -319,7 +319,7 @@ _LINES: Mapping[str, Callable[[RecipeRequest], tuple[list[str], list[str]]]] = {
     ),
     "int8": _lines_of_int8,
 }
-"""Scheme → imports, and what is done with `float32.onnx`."""
+"""Scheme → its imports, and the program lines that process `float32.onnx`."""
 
 CONVERTER = Converter(
     convert="quantlab_converters.onnx:convert",

@@ -1,4 +1,4 @@
-"""The converters there are; a new one is a file and a line here."""
+"""Registry of the converters; a new one is a file and a line here."""
 
 from collections.abc import Mapping
 
@@ -11,4 +11,4 @@ CONVERTERS: Mapping[str, Converter] = {
     "tflite": tflite.CONVERTER,
     "onnx": onnx.CONVERTER,
 }
-"""Every converter by its format, the first half of its settings' names."""
+"""Converters by format name, the first part of the names of their settings."""

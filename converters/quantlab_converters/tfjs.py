@@ -1,8 +1,8 @@
-"""TensorFlow.js graph-models: one freeze by the official converter, then weights stored again per setting.
+"""TensorFlow.js graph-models: the official converter freezes the graph once; weights are then stored per setting.
 
-The four settings differ only in the weight files and the manifest. Both are made by `tensorflowjs.write_weights`, the
-function the official converter calls (tensorflowjs/write_weights.py and quantization.py of tensorflowjs 4.22), from
-the float32 weights that its own graph conversion wrote; a test holds the bytes together.
+The four settings differ only in weight files and manifest. Both are written by `tensorflowjs.write_weights`, which the
+official converter calls too (tensorflowjs 4.22, tensorflowjs/write_weights.py and quantization.py), from the float32
+weights of its graph conversion. A test compares the bytes with those of the official converter.
 """
 
 import json
@@ -19,8 +19,8 @@ __all__ = ["CONVERTER", "convert"]
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
-    """As `Converter.convert` says."""
-    yield next(iter(request.schemes))  # whose failure the freeze's is
+    """See `Converter.convert`."""
+    yield next(iter(request.schemes))  # a failure to freeze is attributed to the first scheme
     float32 = request.schemes.get("float32", request.work / "float32")
     _freeze(request, float32)
     for scheme, folder in request.schemes.items():
@@ -30,7 +30,7 @@ def convert(request: ConversionRequest) -> Iterator[str]:
 
 
 def _freeze(request: ConversionRequest, folder: Path) -> None:
-    """Freeze and optimize the graph, as `tensorflowjs_converter --input_format=tf_saved_model` does."""
+    """Freeze and optimize the graph like `tensorflowjs_converter --input_format=tf_saved_model`."""
     from tensorflowjs.converters import tf_saved_model_conversion_v2
 
     try:
@@ -41,17 +41,18 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
         if unsupported := re.match(r"Unsupported Ops in the model (?:before|after) optimization\s+(.*)", str(error)):
             gelu = " (the exact GELU: gelu with approximate=True)" if "Erfc" in unsupported[1] else ""
             raise ConversionError(
-                f"tfjs has no op for {unsupported[1]}; replace what uses it{gelu} or leave the tfjs settings out"
+                f"tfjs does not support the op {unsupported[1]}; replace the layer that uses it{gelu}, or leave the "
+                f"tfjs settings out"
             ) from error
         raise
     _sort_attributes(folder / "model.json")
 
 
 def _sort_attributes(model_json: Path) -> None:
-    """Write the topology's keys in order: they come out of a protobuf map in another order each time.
+    """Sort the keys of the topology, whose order varies because they come from a protobuf map.
 
-    What they say is the same, and the same model then gives the same file and the same hash. Signatures keep their
-    order, which tfjs takes for that of a model's inputs.
+    The meaning is unchanged, and the same model then gives the same file and hash. The order of signatures is kept,
+    because tfjs uses it as the order of the model's inputs.
     """
     document = json.loads(model_json.read_text())
     document["modelTopology"] = json.loads(json.dumps(document["modelTopology"], sort_keys=True))
@@ -66,7 +67,7 @@ def _store_again(float32: Path, folder: Path, scheme: str) -> None:
     for group in groups:
         for entry in group:
             refuse_unquantizable(entry["name"], entry["data"], scheme)
-    # True stands for every weight, as `--quantize_uint8=*` does.
+    # True selects every weight, like `--quantize_uint8=*`.
     document["weightsManifest"] = write_weights.write_weights(
         groups, str(folder), write_manifest=False, quantization_dtype_map={scheme: True}
     )
@@ -74,7 +75,7 @@ def _store_again(float32: Path, folder: Path, scheme: str) -> None:
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """One shell command; with oneDNN on, TensorFlow's optimizer makes ops that the converter refuses."""
+    """One shell command; with oneDNN, TensorFlow's optimizer would create ops that the converter refuses."""
     words = ["tensorflowjs_converter", "--input_format=tf_saved_model"]
     if request.signature != "serving_default":
         words.append(f"--signature_name={request.signature}")

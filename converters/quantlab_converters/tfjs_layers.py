@@ -1,8 +1,8 @@
-"""TensorFlow.js layers-models: the configuration and weights of a Keras 2 model, by the official converter's functions.
+"""TensorFlow.js layers-models: configuration and weights of a Keras 2 model, by functions of the official converter.
 
-An `.h5` file is taken as it is, as `tensorflowjs_converter --input_format=keras` does; a SavedModel that `tf_keras`
-wrote (and of a `.keras` file the one that the reference was exported to) is first saved as an `.h5` file, as
-`--input_format=keras_saved_model` does. The four settings differ only in what `write_weights` makes of the weights.
+An `.h5` file is used directly, like `tensorflowjs_converter --input_format=keras`. A SavedModel written by `tf_keras`
+(for a `.keras` file, the one exported from the reference) is first saved as an `.h5` file, like
+`--input_format=keras_saved_model`. The four settings differ only in how `write_weights` stores the weights.
 """
 
 import shlex
@@ -19,8 +19,8 @@ __all__ = ["CONVERTER", "convert"]
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
-    """As `Converter.convert` says."""
-    yield next(iter(request.schemes))  # whose failure one of the model itself is
+    """See `Converter.convert`."""
+    yield next(iter(request.schemes))  # a failure to read the model is attributed to the first scheme
     file = _hdf5(request)
     refuse_unknown_layers(read_keras_config(file).layers, f"'{_given(request)}'")
     for scheme, folder in request.schemes.items():
@@ -33,7 +33,7 @@ def _given(request: ConversionRequest) -> Path:
 
 
 def _hdf5(request: ConversionRequest) -> Path:
-    """The model as an `.h5` file of Keras 2."""
+    """Path of the model as a Keras 2 `.h5` file."""
     model = _given(request)
     if not model.is_dir():
         config = read_keras_config(model)
@@ -52,19 +52,19 @@ def _saved_again(saved_model: Path, file: Path) -> Path:
 
     try:
         model = tf_keras.models.load_model(saved_model, compile=False)
-    except (ValueError, AttributeError, OSError):  # what it says of a SavedModel that Keras has no part in
+    except (ValueError, AttributeError, OSError):  # raised for a SavedModel that Keras did not write
         model = None
     if not isinstance(model, tf_keras.Model):
         raise ConversionError(
-            f"a layers-model is made of Keras layers, and '{saved_model}' is a SavedModel without any that tf_keras "
-            f"knows; use the graph-model, that is the settings tfjs-*, or give the .h5 file of a Keras 2 model"
+            f"a layers-model consists of Keras layers, and the SavedModel '{saved_model}' has none that tf_keras can "
+            f"read; use a graph-model instead, that is, the settings tfjs-*, or give the .h5 file of a Keras 2 model"
         )
     try:
         model.save(file, save_format="h5")
     except NotImplementedError as error:  # a subclassed model has no configuration
         raise ConversionError(
-            f"the model '{saved_model}' is subclassed, so its layers are Python code and no configuration; use the "
-            f"graph-model, that is the settings tfjs-*"
+            f"the model '{saved_model}' is subclassed, so its layers are Python code without a configuration; use a "
+            f"graph-model instead, that is, the settings tfjs-*"
         ) from error
     return file
 
@@ -72,18 +72,18 @@ def _saved_again(saved_model: Path, file: Path) -> Path:
 def _write(file: Path, folder: Path, scheme: str) -> None:
     from tensorflowjs.converters import keras_h5_conversion
 
-    # Read again for each: what is written is changed on the way.
+    # Read the file for each scheme, because write_artifacts modifies the data.
     topology, groups = keras_h5_conversion.h5_merged_saved_model_to_tfjs_format(str(file))
     for group in groups:
         for entry in group:
             refuse_unquantizable(entry["name"], entry["data"], scheme)
-    # True stands for every weight, as `--quantize_uint8=*` does.
+    # True selects every weight, like `--quantize_uint8=*`.
     quantized = {} if scheme == "float32" else {scheme: True}
     keras_h5_conversion.write_artifacts(topology, groups, str(folder), quantized)
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """One shell command."""
+    """One shell command that runs the official converter."""
     model = request.model or request.source
     of_keras = model.suffix in _HDF5
     words = ["tensorflowjs_converter", f"--input_format={'keras' if of_keras else 'keras_saved_model'}"]

@@ -1,4 +1,4 @@
-"""What both formats of tfjs ask of a weight before it is quantized."""
+"""Checks of a weight before quantization, shared by both tfjs formats."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ __all__ = ["refuse_unquantizable"]
 
 
 def refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None:
-    """Refuse what the converter writes invalid JSON for, or where it fails on the minimum of nothing.
+    """Refuse weights for which the official converter writes invalid JSON, or fails on the minimum of an empty array.
 
     Raises:
-        ConversionError: If a float weight is empty, or holds NaN or infinity, and the scheme needs its range.
+        ConversionError: If a float weight is empty or holds NaN or infinity, and the scheme needs its value range.
     """
     if data.dtype.kind != "f" or scheme in {"float32", "float16"}:
         return
@@ -23,6 +23,6 @@ def refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None
     if not np.isfinite(data).all():
         wrong = int(data.size - np.isfinite(data).sum())
         raise ConversionError(
-            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a range; "
+            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a finite range; "
             f"train again or repair the model"
         )

@@ -1,8 +1,8 @@
-"""TFLite files by `tf.lite.TFLiteConverter`, from the SavedModel with its batch closed to one.
+"""TFLite files, made by `tf.lite.TFLiteConverter` from the SavedModel with a fixed batch size of 1.
 
-A file with an open batch is refused by LiteRT.js, and phones run one sample at a time; so the signature is called by
-a function whose inputs have batch 1, and that is what is converted. (From bare concrete functions of a Keras 3 model
-the converter leaves variables unset and writes NaN without a word; from a SavedModel it does not.)
+LiteRT.js refuses files with an open batch size, and phones run one sample at a time. The signature is therefore wrapped
+in a function with batch size 1, which is saved and converted. (Converting concrete functions of a Keras 3 model
+directly leaves variables unset, and the converter silently writes NaN; from a SavedModel this does not happen.)
 """
 
 import re
@@ -19,7 +19,7 @@ __all__ = ["CONVERTER", "convert"]
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
-    """As `Converter.convert` says."""
+    """See `Converter.convert`."""
     saved_model = request.work / "batch-1"
     for scheme, folder in request.schemes.items():
         yield scheme
@@ -29,7 +29,7 @@ def convert(request: ConversionRequest) -> Iterator[str]:
 
 
 def _close_batch(request: ConversionRequest, folder: Path) -> None:
-    """Save the model again with one signature of the same names, for one sample."""
+    """Save the model again with one signature of the same names, for a batch size of 1."""
     import tensorflow as tf
 
     module = tf.Module()
@@ -52,8 +52,8 @@ def _closed_shape(name: str, shape: list[int | None], request: ConversionRequest
     sample = request.sample_shapes.get(name, shape[1:])
     if None in sample:
         raise ConversionError(
-            f"the input '{name}' has the open shape {tuple(shape)}, and a TFLite file needs sizes; "
-            f"give samples, which close it: --data for analyze, --calibration for convert"
+            f"the input '{name}' has the open shape {tuple(shape)}, and a TFLite file needs fixed sizes; "
+            f"give samples, which determine them: --data for analyze, --calibration for convert"
         )
     return [1, *sample]
 
@@ -70,18 +70,19 @@ def _converted(saved_model: Path, scheme: str, request: ConversionRequest) -> by
 
 
 def _explained(error: Exception) -> Exception:
-    """The converter's pages of MLIR as a sentence, where it is about ops that TFLite lacks."""
+    """Summarize the converter's long MLIR message if the cause is an unsupported op."""
     listed = re.findall(r"(?:Custom ops|Flex ops|TF Select ops): ([\w, ]+)", str(error))
     ops = listed or re.findall(r"'tf\.(\w+)' op ", str(error))
     if not ops:
         return error
     return ConversionError(
-        f"TFLite has no op for {', '.join(sorted(set(ops)))}; replace what uses it or leave the tflite settings out"
+        f"TFLite does not support the op {', '.join(sorted(set(ops)))}; replace the layer that uses it, or leave the "
+        f"tflite settings out"
     )
 
 
 def _float32(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
-    del tf, converter, calibration  # the converter's default
+    del tf, converter, calibration  # float32 is the converter's default
 
 
 def _float16(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
@@ -104,14 +105,14 @@ def _int16x8(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:
     _int8(tf, converter, calibration)
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,  # what has no int16 kernel stays float
+        tf.lite.OpsSet.TFLITE_BUILTINS,  # ops without an int16 kernel stay in float
     ]
 
 
 def _representative(calibration: Mapping[str, Path]) -> Callable[[], Iterator[dict[str, Any]]]:
     if not calibration:
         raise ConversionError(
-            "static quantization is calibrated on samples and none were given; name some with --calibration"
+            "static quantization needs calibration samples, and none were given; give some with --calibration"
         )
     arrays = {name: np.load(path, mmap_mode="r") for name, path in calibration.items()}
     count = len(next(iter(arrays.values())))
@@ -133,7 +134,7 @@ _SCHEMES: Mapping[str, Callable[[Any, Any, Mapping[str, Path]], None]] = {
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """A Python program, as `_close_batch` and `_converted` do it."""
+    """A Python program with the steps of `_close_batch` and `_converted`."""
     specs = ", ".join(
         f"{name!r}: tf.TensorSpec({[1, *shape]}, inputs[{name!r}].dtype, name={name!r})"
         for name, shape in request.input_shapes.items()

@@ -1,6 +1,6 @@
-"""Scanned digits, parted for good into what the demo's model was trained on and what it was not.
+"""Scanned digits, with a fixed split into training samples of the demo model and held-out samples.
 
-`digits.npz` beside this module holds them; README.md tells their source and licence.
+`digits.npz` beside this module contains them; README.md states their source and licence.
 
 Each part is `x`, float32 of shape (n, 8, 8, 1) from 0 (paper) to 16 (ink), and `y`, int64 of shape (n,), the digit.
 """
@@ -15,20 +15,20 @@ __all__ = ["samples", "training"]
 
 Array = npt.NDArray[Any]
 
-# Few enough that the model errs on some of the others: quantization must have something to flip.
+# Few enough that the model makes errors on the held-out samples, so that quantization can change some answers.
 _TRAINING_PER_DIGIT = 60
 _SEED = 0
 
 
 def samples() -> tuple[Array, Array]:
-    """The 1,197 samples held out, between 114 and 123 of each digit, in the data set's order."""
+    """The 1,197 held-out samples, between 114 and 123 per digit, in the data set's order."""
     x, y = _everything()
     held_out = np.setdiff1d(np.arange(len(y)), _drawn_for_training(y), assume_unique=True)
     return x[held_out], y[held_out]
 
 
 def training() -> tuple[Array, Array]:
-    """The 600 samples that the model was trained on, 60 of each digit, in the data set's order."""
+    """The 600 training samples, 60 per digit, in the data set's order."""
     x, y = _everything()
     drawn = _drawn_for_training(y)
     return x[drawn], y[drawn]
@@ -40,7 +40,7 @@ def _everything() -> tuple[Array, Array]:
 
 
 def _drawn_for_training(labels: Array) -> Array:
-    """Positions, ascending. Not `quantlab.samples.draw`: if that changed, scored samples would leak in here."""
+    """Ascending positions. `quantlab.samples.draw` is not used: a change of it would move held-out samples in here."""
     random = np.random.Generator(np.random.PCG64(_SEED))
     by_digit = (random.permutation(np.flatnonzero(labels == digit)) for digit in range(10))
     return np.sort(np.concatenate([positions[:_TRAINING_PER_DIGIT] for positions in by_digit]))

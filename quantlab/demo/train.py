@@ -1,7 +1,7 @@
-"""Trains the model of `quantlab demo`: `python -m quantlab.demo.train` writes it anew and prints its accuracy.
+"""Trains the model of `quantlab demo`: `python -m quantlab.demo.train` rewrites it and prints its accuracy.
 
-Seeded, and with deterministic kernels: on the same kind of processor the same versions give the same weights, though
-not the same bytes, since Keras writes the date into the file.
+Training is seeded and uses deterministic kernels. With the same versions on the same kind of processor the weights are
+identical, but not the file, because Keras stores the date in it.
 """
 
 import json
@@ -22,9 +22,9 @@ _BATCH_SIZE = 32
 
 
 def build() -> Any:
-    """The untrained Keras model: `image` (8, 8, 1) from 0 to 16, to `probabilities` of the ten digits.
+    """The untrained Keras model, from `image` (8, 8, 1) with values 0 to 16, to `probabilities` of ten digits.
 
-    A small MobileNet, since its parts (folded batch norms, ReLU6, depthwise kernels) are what quantization is hard on.
+    It is a small MobileNet, because folded batch norms, ReLU6 and depthwise kernels are hard to quantize.
     """
     import keras
 
@@ -51,7 +51,7 @@ def _activated(x: Any, convolution: Any) -> Any:
 
 
 def train() -> Any:
-    """The trained Keras model, never compiled, so that a file of it holds no optimizer."""
+    """The trained Keras model; it is never compiled, so that its file contains no optimizer."""
     import keras
 
     keras.utils.set_random_seed(_SEED)
@@ -67,9 +67,9 @@ def train() -> Any:
 
 
 def leave_out_new_options(path: Path) -> None:
-    """Rewrite a `.keras` file without the options that older versions of Keras do not know, where they say nothing.
+    """Rewrite a `.keras` file without options unknown to older Keras versions, where they have their default values.
 
-    Keras writes every option of a layer, and an older one refuses to open a file with an option that it lacks.
+    Keras writes every option of a layer, and older versions refuse files with unknown options.
     """
     with zipfile.ZipFile(path) as archive:
         members = [(info, archive.read(info)) for info in archive.infolist()]
@@ -87,7 +87,7 @@ _NEW_OPTIONS: Mapping[str, Any] = {
     "renorm_clipping": None,
     "renorm_momentum": 0.99,
 }
-"""Options that came between Keras 3.8 and 3.15, with their defaults."""
+"""Options added between Keras 3.8 and 3.15, with their default values."""
 
 
 def _without_new_options(config: Any) -> Any:
@@ -100,7 +100,7 @@ def _without_new_options(config: Any) -> Any:
 
 
 def main() -> None:
-    """Train, write the model beside this file, and print what README.md must say."""
+    """Train the model, write it beside this file, and print the figures that README.md states."""
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

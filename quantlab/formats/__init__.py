@@ -1,6 +1,6 @@
-"""What is known of each format: a folder each with its descriptor, and `FORMATS`, the registry that names them.
+"""The model formats: one folder with a descriptor for each, and the registry `FORMATS`.
 
-Converters, runtimes and the study read artifacts, so this lies below them.
+Converters, runtimes and the study read artifacts, so this package is a layer below them.
 """
 
 from quantlab.formats.contract import Contents, Format, JavaScriptExecutor, PythonExecutor

@@ -1,4 +1,4 @@
-"""What is known of a format: the contract of this family, from which every other table is derived."""
+"""The contract of a format: everything that quantlab knows about it; tables elsewhere are derived from this."""
 
 import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,101 +19,101 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What an artifact holds, read from its own bytes."""
+    """Contents of an artifact, read from its bytes."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    """Positions count as the artifact itself does; without names of their own they follow the model's sorted names."""
+    """Ports in the artifact's own order; unnamed ports are assigned to the model's names in sorted order."""
     weights: Mapping[str, int]
-    """Bytes of stored weights by stored dtype; integers that are shapes or indices count as `int32` and `int64`."""
+    """Stored data type → bytes of weights; integers that are shapes or indices count as `int32` and `int64`."""
     notes: tuple[str, ...] = ()
-    """What is wrong with it at first sight, as weights that are infinite."""
+    """Problems that are visible without running it, such as infinite weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonExecutor:
-    """What runs a format's artifacts in a Python worker; functions are named as `module:function`.
+    """Runs a format's artifacts in a Python child process. Functions are given as `module:function`.
 
-    The worker imports them, and nothing else does: they may import TensorFlow.
+    Only the child process imports them, so they may import TensorFlow.
     """
 
     load: str
-    """From a job to its `Execution`."""
+    """Function from a job to its `Execution`."""
     library: str
-    """The module that `load` imports, so that its time and memory can be told from a variant's."""
+    """The module that `load` imports; its load time and memory are measured separately from the variant's."""
     packages: tuple[str, ...]
-    """Distributions whose versions the outputs depend on."""
+    """Python packages whose versions affect the outputs."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """What else is always so of where it ran."""
+    """Constant entries of the recorded environment."""
     tap: str
-    """From a job and names of tensors to what reads them, a `TappedExecution`."""
+    """Function from a job and tensor names to a `TappedExecution` that reads these tensors."""
     list_taps: str | None = None
-    """From a job to its tensors; None where `Format.taps` lists them without running anything."""
+    """Function from a job to its tensors; None if `Format.taps` lists them without running anything."""
     isolated: "PythonExecutor | None" = None
-    """The same with each op by itself, fed with what the float32 graph feeds it; None where that cannot be had.
+    """Executor that runs each op alone, with inputs from the float32 graph; None if the format does not support it.
 
-    Its jobs name the float32 artifact among their options.
+    Its jobs name the float32 artifact in their options.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JavaScriptExecutor:
-    """What runs a format's artifacts in Node.js and browsers; the code is the format's file in `runtimes/js`."""
+    """Runs a format's artifacts in Node.js and browsers; the code is in the format's file in `runtimes/js`."""
 
     label: str
-    """The library as people call it."""
+    """Display name of the library."""
     backends: tuple[str, ...]
-    """Those that it runs on, as runtimes name them."""
+    """Backends of runtimes that can execute the format."""
     packages: tuple[str, ...]
-    """npm packages of the bundle whose versions the outputs depend on."""
+    """npm packages of the bundle whose versions affect the outputs."""
     native: str | None = None
-    """The npm package that runs it on kernels of the machine's own, on the backend `native`."""
+    """npm package with native kernels, used for the backend `native`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A member of the family; nothing here imports TensorFlow."""
+    """Descriptor of one format; must not import TensorFlow."""
 
     name: str
     settings: tuple[Setting, ...]
-    """In the order of the table, the float32 baseline among them."""
+    """Settings in table order, including the float32 baseline."""
     targets: tuple[str, ...] = ()
-    """Where it is shipped to."""
+    """Deployment targets of the format."""
     alone: str | None = None
-    """What its files are called where they are run one sample at a time; None where they take batches."""
+    """Display name if the format runs one sample per call, otherwise None."""
     as_model: str | None = None
-    """The kind of model that is an artifact of this format already; None where there is none."""
+    """Kind of model whose file is already an artifact of this format; None if there is none."""
     loaded: str | None = None
-    """What becomes of weights when they are loaded, where that takes back what quantization saves."""
+    """How loading changes the weights, if it undoes the memory savings of quantization; otherwise None."""
     looks: str
-    """What the user gives to bring one, in words: `a .tflite file`."""
+    """What the user can give as an artifact, in words: `a .tflite file`."""
     inspect: Callable[[Path], Contents]
-    """From what `served` names; raises ArtifactError where it is not what it must be."""
+    """Reads the artifact at the path that `served` returns; raises ArtifactError if it is invalid."""
     recognizes: Callable[[Path], bool]
-    """Whether a file or folder looks like one, by its names and first bytes."""
+    """Whether a file or folder has this format, judged by its names and first bytes."""
     served: Callable[[Path], Path] = lambda folder: folder
-    """From the folder a converter wrote into to what is shipped."""
+    """Function from a converter's output folder to the artifact in it."""
     files: Callable[[Path], list[Path]]
-    """From what is served to every file that must be, in order of their names."""
+    """Function from the artifact to all files that must be served, sorted by name."""
     weights: Callable[[Path], Iterator[StoredWeight]]
-    """Every constant of what is served, decoded, in the file's order; nothing is run. Raises as `inspect` does."""
+    """Every constant of the artifact, decoded, in file order; executes nothing. Raises like `inspect`."""
     ops: Callable[[Path, str], tuple[OpRow, ...]] = lambda _, __: ()
-    """From what is served and the setting's name: what each op computes in; none where all compute in one type."""
+    """Function from artifact and setting name to the number type of each op; empty if all ops use the same type."""
     minimum_runtime: Callable[[Path], str | None] = lambda _: None
-    """From what is served to the least version of the format's runtime that runs it, where it tells of one."""
+    """Function from the artifact to the oldest runtime version that can execute it; None if it is not recorded."""
     options: Callable[[Path], ExecutorOptions] = lambda _: ExecutorOptions()
-    """From what is served to what executors must be told beside it."""
+    """Function from the artifact to additional options for executors."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None
-    """Every tensor inside, in order of execution; None where the Python worker lists them, since only it can."""
+    """Every tensor inside, in execution order; None if only the Python child process can list them."""
     write_tapped: Callable[[Path, Path, Collection[str]], tuple[int, ...]] | None = None
-    """Writes a copy of what is served that gives the named taps as further outputs.
+    """Writes a copy of the artifact that returns the named taps as additional outputs.
 
-    It gives each name's place among the copy's outputs, in the order of `taps`, which it needs. None where runtimes
-    read inside the artifact itself.
+    Returns the index of each name among the copy's outputs, in the order of `taps`, which is required. The field is
+    None if runtimes read tensors inside the original artifact.
     """
     python: PythonExecutor
     javascript: JavaScriptExecutor | None = None
-    """None where it runs in Python only."""
+    """None if the format runs only in Python."""
 
     def __post_init__(self) -> None:
         baseline = float32_of(self.name)
@@ -122,15 +122,16 @@ class Format:
 
 
 def files_below(path: Path) -> list[Path]:
-    """Every file of a folder, in order of their names; a file is its own."""
+    """All files in a folder and its subfolders, sorted by name; for a file, the file itself."""
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 def later(name: str) -> Callable[..., Any]:
-    """A function, named as `module:function`, whose module is imported when it is called.
+    """Return a function that imports `module:function` when it is called.
 
-    Descriptors are read by every command, and most open no artifact: what reads one imports NumPy and more. An
-    artifact is foreign bytes, so that whatever reading it raises is an ArtifactError that names the file.
+    Every command reads the descriptors, but most open no artifact and should not import NumPy and other libraries.
+    Artifacts are foreign bytes: whatever exception the function raises is converted to an ArtifactError that names the
+    file.
     """
 
     def call(path: Path, *arguments: Any) -> Any:
@@ -145,6 +146,6 @@ _REMEDY = "it may be damaged or of another format, so convert the model again"
 
 
 def _guarded(values: Iterator[_Value], path: Path) -> Iterator[_Value]:
-    """The same values; what raises in the middle is an error of ours."""
+    """Yield the same values; exceptions of the iterator are converted to an ArtifactError."""
     with reading(path, ArtifactError, _REMEDY):
         yield from values

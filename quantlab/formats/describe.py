@@ -1,4 +1,4 @@
-"""From an artifact on disk to a `Variant`: its bytes counted, its ports matched with the model's, its name checked."""
+"""Builds a `Variant` from an artifact on disk: hash, sizes, ports matched to the model, and a check of its name."""
 
 import hashlib
 import re
@@ -19,21 +19,21 @@ __all__ = ["artifact_sha256", "describe_given", "describe_variant", "download_si
 _BLOCK_BYTES = 1 << 20
 _BEST_BROTLI, _FAST_BROTLI = 11, 9
 _BEST_BROTLI_BYTES = 16_000_000
-"""Weights pass at quality 11 with 0.4 MB a second, at 9 with 30; 9 leaves float16 weights 5 % larger, others 1 %."""
-_GZIP_WINDOW = 31  # zlib's way to ask for a gzip header, which without a name or time is 10 bytes
+"""Largest size compressed at quality 11 (0.4 MB/s); above it 9 (30 MB/s), whose result is 1 to 5 % larger."""
+_GZIP_WINDOW = 31  # tells zlib to write a gzip header; without name and time it has 10 bytes
 
 
 def describe_variant(name: str, format_: Format, path: Path, model: ModelDescription) -> Variant:
     """Describe an artifact of a known format.
 
     Args:
-        name: The setting's, or the user's.
-        format_: Its format.
-        path: What is served: a folder (tfjs) or a file.
-        model: Whose inputs and outputs it must have.
+        name: Name of the setting, or the user's name for the variant.
+        format_: Format of the artifact.
+        path: The artifact: a folder (tfjs) or a file.
+        model: The model whose inputs and outputs it must have.
 
     Raises:
-        ArtifactError: If it is not what its format asks for, or has other inputs or outputs than the model.
+        ArtifactError: If the artifact is invalid, or its inputs or outputs differ from the model's.
     """
     contents = format_.inspect(path)
     files = format_.files(path)
@@ -52,38 +52,36 @@ def describe_variant(name: str, format_: Format, path: Path, model: ModelDescrip
 
 
 def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapping[str, Format] = FORMATS) -> Variant:
-    """Describe an artifact that the user already has; what it holds is compared with what its name claims.
+    """Describe an artifact that the user gave, and compare its contents with the data type in its name.
 
     Raises:
-        ArtifactError: If it is missing or of no known format, or as `describe_variant` says.
+        ArtifactError: If the file is missing or has no known format, or as in `describe_variant`.
     """
     if not path.exists():
-        raise ArtifactError(f"there is no artifact at '{path}', named with --variant {name}={path}")
+        raise ArtifactError(f"there is no artifact at '{path}', which was given as --variant {name}={path}")
     path, format_ = _served(path, formats)
     if format_ is None:
         *looks, last = [known.looks for known in formats.values()]
-        raise ArtifactError(
-            f"'{path}' is none of what --variant takes: {', '.join(looks)} or {last}; give one of these"
-        )
+        raise ArtifactError(f"'{path}' has no format that --variant accepts; give {', '.join(looks)} or {last}")
     variant = describe_variant(name, format_, path.absolute(), model)
     claim = _broken_claim([name, path.name], variant.weights)
     return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))
 
 
 def artifact_sha256(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:
-    """The hash by which a variant is known: of every file of a folder and its relative name, or of one file.
+    """Hash that identifies an artifact: all files of a folder with their relative names, or one file.
 
     Raises:
-        ArtifactError: If there is nothing at the path.
+        ArtifactError: If the path does not exist.
     """
     path, format_ = _served(path, formats)
     if not path.exists():
-        raise ArtifactError(f"there is no artifact at '{path}'; name the file or folder that is about to be shipped")
+        raise ArtifactError(f"there is no artifact at '{path}'; give the file or folder that you want to ship")
     return _sha256(path, format_.files(path) if format_ else files_below(path))
 
 
 def _served(path: Path, formats: Mapping[str, Format]) -> tuple[Path, Format | None]:
-    """What is served of what the user named, which may be a folder as `quantlab convert` leaves it; and its format."""
+    """The artifact at the user's path, which may be an output folder of `quantlab convert`, and its format if known."""
     for format_ in formats.values():
         served = format_.served(path)
         if format_.recognizes(served):
@@ -97,7 +95,7 @@ def _sha256(path: Path, files: Sequence[Path]) -> str:
         name = "" if file == path else file.relative_to(path if path.is_dir() else path.parent).as_posix()
         digest.update(f"{name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
+            hashlib.file_digest(stream, lambda: digest)  # continues the given digest
     return digest.hexdigest()
 
 
@@ -114,10 +112,10 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 
 def download_size_of(variant: Variant, format_: Format) -> DownloadSize:
-    """Compute the Brotli size, half a minute for 16 MB, and the minimum runtime; other threads go on meanwhile.
+    """Compute the brotli size (30 seconds for 16 MB) and the minimum runtime; other threads can run meanwhile.
 
     Raises:
-        ArtifactError: If it is not what its format asks for.
+        ArtifactError: If the artifact is invalid.
     """
     quality = _BEST_BROTLI if variant.size_bytes <= _BEST_BROTLI_BYTES else _FAST_BROTLI
     return DownloadSize(
@@ -133,7 +131,7 @@ def _brotli_bytes(file: Path, quality: int) -> int:
 
 
 def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorSpec]) -> tuple[Port, ...]:
-    """Ports under the model's names: by name where all agree, else by their order among the model's sorted names."""
+    """Assign ports to the model's names: by name if all names match, else in the order of the sorted names."""
     by_name = {port.name: port for port in ports}
     if all(spec.name in by_name for spec in specs):
         matched = [by_name[spec.name] for spec in specs]
@@ -142,10 +140,10 @@ def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorS
         in_place = sorted(ports, key=lambda port: port.position)
         matched = [replace(in_place[order[spec.name]], name=spec.name) for spec in specs]
     elif what == "input" and ports and all(port.name in {spec.name for spec in specs} for port in ports):
-        return tuple(ports)  # freezing removed an input that no output depends on
+        return tuple(ports)  # freezing the graph removed an input that no output depends on
     else:
         raise ArtifactError(
-            f"'{path}' has the {what}s {_listed(ports)} and the model has {_listed(specs)}; "
+            f"'{path}' has the {what}s {_listed(ports)}, but the model has {_listed(specs)}; "
             f"give an artifact that was made from this model"
         )
     for port, spec in zip(matched, specs, strict=True):
@@ -158,13 +156,13 @@ def _listed(named: Sequence[Port] | Sequence[TensorSpec]) -> str:
 
 
 def _check_shape(what: str, path: Path, port: Port, spec: TensorSpec) -> None:
-    """Sizes beyond the batch must be equal where both are known; converters lose some, and lose no rank they keep."""
+    """Compare the known sizes after the batch; converters may drop sizes or the whole shape, but keep the rank."""
     if not port.shape or not spec.shape:
         return
     pairs = zip(port.shape[1:], spec.shape[1:], strict=False)
     if len(port.shape) != len(spec.shape) or any(None not in pair and pair[0] != pair[1] for pair in pairs):
         raise ArtifactError(
-            f"the {what} '{spec.name}' of '{path}' has the shape {port.shape} and the model's has {spec.shape}; "
+            f"the {what} '{spec.name}' of '{path}' has the shape {port.shape}, but the model's has {spec.shape}; "
             f"give an artifact that was made from this model"
         )
 
@@ -176,11 +174,11 @@ _CLAIMS: Mapping[str, str] = {
     "uint8": r"uint_?8",
     "uint16": r"uint_?16",
 }
-_SUBSTANTIAL = 0.05  # of the weights' bytes: biases and norms may keep another dtype
+_SUBSTANTIAL = 0.05  # share of the weights' bytes; biases and norms may keep another data type
 
 
 def _broken_claim(names: Sequence[str], weights: Mapping[str, int]) -> str | None:
-    """A sentence where a name says one dtype and the weights hold another."""
+    """A remark if a name mentions one data type and the weights have another, else None."""
     values = {dtype: size for dtype, size in weights.items() if dtype not in {"int32", "int64", "bool", "string"}}
     total = sum(values.values())
     held = [dtype for dtype, size in sorted(values.items(), key=lambda item: -item[1]) if size >= _SUBSTANTIAL * total]

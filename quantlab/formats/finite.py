@@ -1,4 +1,4 @@
-"""The note on a weight that is not finite, in the same words for every format."""
+"""The remark about weights that are not finite, shared by all formats."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ __all__ = ["note_non_finite"]
 
 
 def note_non_finite(name: str, values: npt.NDArray[Any], dtype: str) -> list[str]:
-    """One note that counts a weight's NaN and infinite values; none where every value is finite.
+    """A remark with the number of NaN and infinite values of a weight; empty if all values are finite.
 
     Args:
-        name: The weight's.
-        values: Of a dtype that NumPy can test, which for bfloat16 is a wider one.
-        dtype: The stored one, for the note.
+        name: Name of the weight.
+        values: Values in a data type that NumPy can test; bfloat16 must be converted first.
+        dtype: The stored data type, for the remark.
     """
     count = int(values.size - np.isfinite(values).sum())
     return [f"weight '{name}' holds {count:,} values that are not finite in {dtype}"] if count else []

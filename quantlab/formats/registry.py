@@ -1,4 +1,4 @@
-"""The formats there are; a new one is a folder and a line here."""
+"""Registry of the formats; a new format is a folder and a line here."""
 
 from collections.abc import Mapping
 
@@ -10,4 +10,4 @@ __all__ = ["FORMATS"]
 FORMATS: Mapping[str, Format] = {
     format_.name: format_ for format_ in (tfjs.FORMAT, tfjs_layers.FORMAT, tflite.FORMAT, onnx.FORMAT)
 }
-"""Every format by its name, in the order of the table."""
+"""Formats by name, in table order."""

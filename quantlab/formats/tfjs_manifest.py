@@ -1,6 +1,6 @@
-"""Reads what both of tfjs' formats share: `model.json` as JSON, and the weight shards that its manifest names.
+"""Reader for the parts that both tfjs formats share: `model.json`, and the weight shards listed in its manifest.
 
-The format is that of tfjs-core's `io/types.ts` (WeightsManifestConfig) and `io/io_utils.ts` (decodeWeights), 4.22.
+The format is defined by tfjs-core 4.22, `io/types.ts` (WeightsManifestConfig) and `io/io_utils.ts` (decodeWeights).
 """
 
 import json
@@ -26,14 +26,14 @@ __all__ = [
     "stored_weights",
 ]
 
-_LENGTH_BYTES = 4  # before each string of a shard
+_LENGTH_BYTES = 4  # length prefix of each string in a shard
 
 
 def read_document(folder: Path) -> dict[str, Any]:
-    """A `model.json`, of either format.
+    """Read the `model.json` of either tfjs format.
 
     Raises:
-        ArtifactError: If it is missing, no JSON, or without a manifest of weights.
+        ArtifactError: If it is missing, not JSON, or has no weights manifest.
     """
     file = folder / "model.json"
     try:
@@ -41,19 +41,19 @@ def read_document(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ArtifactError(f"'{file}' could not be read as JSON ({error}); convert the model again") from error
     if not isinstance(document, dict) or not isinstance(document.get("weightsManifest"), list):
-        raise ArtifactError(f"'{file}' has no weightsManifest, so it is no tfjs model; convert the model again")
+        raise ArtifactError(f"'{file}' has no weightsManifest, so it is not a tfjs model; convert the model again")
     if not isinstance(document.get("modelTopology", {}), dict | None):
-        raise ArtifactError(f"'{file}' has a modelTopology that is no object; convert the model again")
+        raise ArtifactError(f"the modelTopology of '{file}' is not a JSON object; convert the model again")
     return document
 
 
 def is_layers_model(document: Mapping[str, Any]) -> bool:
-    """Whether a `model.json` holds a configuration of Keras and not a graph; old ones do not say their format."""
+    """Whether a `model.json` contains a Keras configuration instead of a graph; old files do not state their format."""
     return document.get("format") == "layers-model" or "node" not in (document.get("modelTopology") or {})
 
 
 def recognizes_layers(path: Path) -> bool:
-    """Whether a folder holds a layers-model; what cannot be read is none, and is left to the other format to refuse."""
+    """Whether a folder contains a layers-model; False if it cannot be read, so that the graph format reports why."""
     try:
         return is_layers_model(read_document(path))
     except ArtifactError:
@@ -61,10 +61,10 @@ def recognizes_layers(path: Path) -> bool:
 
 
 def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArray[Any]]]:
-    """Each weight's manifest entry and its values as stored, not decoded; strings as an array of bytes objects.
+    """Each weight's manifest entry with its stored values, not decoded; strings as an array of bytes objects.
 
     Raises:
-        ArtifactError: If a shard lies outside the folder, is missing, or is not as long as the manifest says.
+        ArtifactError: If a shard is outside the folder, is missing, or has another length than the manifest states.
     """
     for group in read_document(folder)["weightsManifest"]:
         data = b"".join(_shard(folder, path) for path in group["paths"])
@@ -73,20 +73,20 @@ def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArra
             values, end = _read(entry, data, offset)
             if values is None:
                 raise ArtifactError(
-                    f"the shards of '{folder}' hold {len(data):,} bytes and the weight '{entry['name']}' would end at "
-                    f"{end:,}; a shard is cut short, so copy or convert the model again"
+                    f"the shards of '{folder}' have {len(data):,} bytes, but the weight '{entry['name']}' ends at byte "
+                    f"{end:,}; a shard is truncated, so copy or convert the model again"
                 )
             yield entry, values.reshape(entry["shape"])
             offset = end
         if offset != len(data):
             raise ArtifactError(
-                f"the shards of '{folder}' hold {len(data):,} bytes but the manifest accounts for {offset:,}; "
+                f"the shards of '{folder}' have {len(data):,} bytes, but the manifest describes {offset:,}; "
                 f"they belong to another model.json, so copy or convert the model again"
             )
 
 
 def _read(entry: Mapping[str, Any], data: bytes, offset: int) -> tuple[npt.NDArray[Any] | None, int]:
-    """A weight's values in one dimension and where its bytes end; None where that lies beyond the data."""
+    """A weight's values as a vector, and the offset of its end; values are None if the end is beyond the data."""
     count = int(np.prod(entry["shape"], dtype=np.int64))
     if entry["dtype"] == "string":
         return _read_strings(data, offset, count)
@@ -96,7 +96,7 @@ def _read(entry: Mapping[str, Any], data: bytes, offset: int) -> tuple[npt.NDArr
 
 
 def _read_strings(data: bytes, offset: int, count: int) -> tuple[npt.NDArray[Any] | None, int]:
-    """Each is its length in four bytes and as many bytes."""
+    """Read strings, each stored as a four-byte length followed by its bytes."""
     values = np.empty(count, object)
     for place in range(count):
         begin = offset + _LENGTH_BYTES
@@ -110,14 +110,14 @@ def _read_strings(data: bytes, offset: int, count: int) -> tuple[npt.NDArray[Any
 def _shard(folder: Path, name: str) -> bytes:
     file = (folder / name).resolve()
     if not file.is_relative_to(folder.resolve()):
-        raise ArtifactError(f"the shard path '{name}' of '{folder}' leads out of the folder; do not trust this model")
+        raise ArtifactError(f"the shard path '{name}' of '{folder}' points outside the folder; do not trust this model")
     if not file.is_file():
-        raise ArtifactError(f"the shard '{name}' is not in '{folder}'; copy it there or convert the model again")
+        raise ArtifactError(f"the shard '{name}' is missing in '{folder}'; copy it there or convert the model again")
     return file.read_bytes()
 
 
 def contents(folder: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Contents:
-    """The contents of an artifact with these ports: what its shards hold, and which weights are not finite."""
+    """Contents of an artifact with these ports: weight sizes from its shards, and remarks about non-finite weights."""
     weights: dict[str, int] = {}
     notes: list[str] = []
     for entry, values in stored_weights(folder):
@@ -129,9 +129,9 @@ def contents(folder: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) 
 
 
 def decode(entry: Mapping[str, Any], stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A weight's values as tfjs has them after loading: float32, int32 or bool.
+    """Values of a weight as tfjs has them after loading: float32, int32 or bool.
 
-    Affine codes are multiplied and shifted in float64 and then rounded to float32 once, as JavaScript does.
+    Affine codes are decoded in float64 and rounded once to float32, as JavaScript does.
     """
     quantization = entry.get("quantization")
     if quantization is None:
@@ -153,7 +153,7 @@ def _size_bytes(stored: npt.NDArray[Any]) -> int:
 
 
 def stored_weight(entry: Mapping[str, Any], stored: npt.NDArray[Any], channel_axes: tuple[int, ...]) -> StoredWeight:
-    """A weight with its values; axes that it does not have are those of another kernel."""
+    """A weight with its values; `channel_axes` that its shape does not have are ignored."""
     quantization = entry.get("quantization", {})
     affine = "scale" in quantization
     return StoredWeight(

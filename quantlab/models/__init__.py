@@ -1,4 +1,4 @@
-"""Opens a model, whatever wrote it, as the reference that every variant is compared with."""
+"""Opens a model of any supported kind as the reference that every variant is compared with."""
 
 from quantlab.models.files import KerasConfig, ModelFile, ModelOptions, identify, read_keras_config
 from quantlab.models.onnx import open_onnx_session

@@ -1,4 +1,4 @@
-"""What a model's files tell before anything is imported that could open them."""
+"""Identifies a model from its files, without importing the libraries that open it."""
 
 import difflib
 import hashlib
@@ -30,21 +30,21 @@ _REMEDY = "it may be damaged, so copy or save it again"
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How a model is opened, where its file does not tell."""
+    """Options for opening a model, where its file alone is not sufficient."""
 
     signature: str | None = None
-    """Which signature of a SavedModel; `serving_default`, or the only one, unless told."""
+    """Signature of a SavedModel; None selects the only one, or `serving_default`."""
     custom: tuple[str, ...] = ()
-    """Modules that register the model's own layers when they are imported."""
+    """Modules to import before opening, because they register the model's custom layers."""
     unsafe: bool = False
-    """Whether the model may do more than compute, as a Lambda layer does that runs the code in its file."""
+    """Whether the model may do more than compute: execute code of Lambda layers, read or write files, call Python."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Input of an ONNX model → its sizes, batch first, for those that the file leaves open."""
+    """Input name of an ONNX model → its shape, batch first, for shapes that the file leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model's files, and who can open them."""
+    """Path, kind and hash of a model; the kind determines which library opens it."""
 
     path: Path
     kind: Kind
@@ -52,24 +52,24 @@ class ModelFile:
 
 
 def identify(path: Path, options: ModelOptions) -> ModelFile:
-    """Tell by its bytes what a model is, without TensorFlow.
+    """Identify a model from its bytes, without TensorFlow.
 
-    A `.keras` or `.h5` file is opened by the Keras that wrote it: many files of Keras 2 open in `tf_keras` only, and
-    those of Keras 3 in `keras` only.
+    A `.keras` or `.h5` file is assigned to the Keras version that wrote it: many files of Keras 2 open only in
+    `tf_keras`, and those of Keras 3 only in `keras`.
 
     Raises:
-        ModelError: If there is no such model, it is cut short, holds weights only, or has a layer that acts (see
-            `quantlab.models.allowed`) and `options.unsafe` is not set.
+        ModelError: If the file is missing, truncated, or contains only weights; or if a layer does more than compute
+            (see `quantlab.models.allowed`) and `options.unsafe` is False.
     """
     if not path.exists():
         raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
     if path.suffix in {".npz", ".npy"}:
-        raise ModelError(f"'{path}' holds arrays and no model; give it with --data, and first {_ACCEPTED}")
+        raise ModelError(f"'{path}' contains arrays, not a model; give it with --data, and as the model {_ACCEPTED}")
     onnx = path.suffix.lower() == ".onnx" and path.is_file()
     if options.shapes and not onnx:
         raise ModelError(
-            f"--shape is for the open sizes of ONNX models, and '{path}' is none; its samples tell the sizes, so leave "
-            f"--shape out"
+            f"--shape is only for ONNX models with open sizes, and '{path}' is not one; its samples determine the "
+            f"sizes, so leave --shape out"
         )
     if path.is_dir():
         return ModelFile(path, _folder_kind(path), files_sha256(path))
@@ -84,24 +84,24 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class KerasConfig:
-    """What a Keras file says of itself."""
+    """The metadata of a Keras file."""
 
     version: str
-    """Of the Keras that wrote it, as `2.19.0`."""
+    """Version of the Keras that wrote the file, for example `2.19.0`."""
     layers: Any
-    """`class_name` and `config` of the model."""
+    """The model's configuration: its `class_name` and `config`."""
 
     @property
     def of_keras_3(self) -> bool:
-        """Whether Keras 3 wrote it, and `tf_keras` may not open it."""
+        """Whether Keras 3 wrote the file, so that `tf_keras` may be unable to open it."""
         return self.version.startswith("3")
 
 
 def read_keras_config(path: Path) -> KerasConfig:
-    """The configuration in a `.keras` or `.h5` file.
+    """Read the configuration in a `.keras` or `.h5` file.
 
     Raises:
-        ModelError: If it is cut short, or holds weights only.
+        ModelError: If the file is truncated, or contains only weights.
     """
     return _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)
 
@@ -118,10 +118,10 @@ def _folder_kind(path: Path) -> Kind:
         return "SavedModel"
     if (path / "model.json").is_file():
         raise ModelError(
-            f"'{path}' is a model for TensorFlow.js, which is what quantlab makes; "
+            f"'{path}' is already converted for TensorFlow.js; "
             f"give the model it was made from, and this folder with --variant NAME={path}"
         )
-    raise ModelError(f"the folder '{path}' holds no saved_model.pb, so it is no SavedModel; give {_ACCEPTED}")
+    raise ModelError(f"the folder '{path}' has no saved_model.pb, so it is not a SavedModel; give {_ACCEPTED}")
 
 
 def _read_keras_zip(path: Path) -> KerasConfig:
@@ -134,7 +134,7 @@ def _read_keras_zip(path: Path) -> KerasConfig:
             broken = archive.testzip()
     except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
         raise ModelError(
-            f"'{path}' is not a whole .keras file ({error}); it may have been cut short, so copy or save it again"
+            f"'{path}' is not a complete .keras file ({error}); if it was truncated, copy or save it again"
         ) from error
     if broken:
         raise ModelError(f"'{path}' is damaged at '{broken}'; copy or save it again")
@@ -149,7 +149,7 @@ _MOST_GROWTH = 100
 
 
 def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
-    """Look at what an archive says that it holds before anything is unpacked."""
+    """Check the sizes that an archive declares before anything is unpacked."""
     sizes = {member.filename: member.file_size for member in archive.infolist()}
     whole, allowed = sum(sizes.values()), _MOST_GROWTH * path.stat().st_size
     large = max(sizes.get(name, 0) for name in ("metadata.json", "config.json"))
@@ -163,20 +163,19 @@ def _refuse_bomb(path: Path, archive: zipfile.ZipFile) -> None:
 def _read_h5(path: Path) -> KerasConfig:
     if path.suffix == ".tflite":
         raise ModelError(
-            f"'{path}' is a TFLite file, which is what quantlab makes; "
+            f"'{path}' is a TFLite file, so it is already converted; "
             f"give the model it was made from, and this file with --variant NAME={path}"
         )
     said = _ask_h5(path)
     if "error" in said:
         raise ModelError(
-            f"'{path}' could not be read as HDF5; it may be cut short or something else, so save it again or give "
-            f"{_ACCEPTED}"
+            f"'{path}' could not be read as HDF5; if it was truncated, save it again, otherwise give {_ACCEPTED}"
         )
     config, version = said["config"], said["version"]
     if config is None:
         raise ModelError(
-            f"'{path}' holds weights only, and a model needs its layers too; "
-            f"save it whole with model.save('model.keras') and give that"
+            f"'{path}' contains only weights, and a model needs its layers too; "
+            f"save the whole model with model.save('model.keras') and give that file"
         )
     return KerasConfig(str(version), json.loads(config))
 
@@ -186,7 +185,7 @@ _H5_SECONDS = 30
 
 
 def _ask_h5(path: Path) -> dict[str, Any]:
-    """What `quantlab.models.h5_config` says of a file."""
+    """Ask the process `quantlab.models.h5_config` for the attributes of a file."""
     command = [sys.executable, "-P", "-m", "quantlab.models.h5_config", str(path)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(import_path())}
     try:
@@ -202,7 +201,7 @@ def _ask_h5(path: Path) -> dict[str, Any]:
 
 
 def files_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's relative file names and bytes, in order of the names."""
+    """SHA-256 of a file's bytes, or of a folder's relative file names and bytes, sorted by name."""
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if not file.is_file():
@@ -210,12 +209,12 @@ def files_sha256(path: Path) -> str:
         if path.is_dir():
             digest.update(f"{file.relative_to(path).as_posix()}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as stream:
-            hashlib.file_digest(stream, lambda: digest)  # goes on with the digest it is given
+            hashlib.file_digest(stream, lambda: digest)  # continues the given digest
     return digest.hexdigest()
 
 
 def _onnx_sha256(path: Path) -> str:
-    """Of the file, and of those beside it that its weights lie in."""
+    """SHA-256 of the file and of the external files with its weights."""
     files = external_files(path, ModelError)
     if files == [path]:
         return files_sha256(path)

@@ -31,7 +31,7 @@ def refuse_acting_saved_model(folder: Path, signature: str | None) -> None:
         if op is not None:
             raise ModelError(
                 f"the SavedModel '{folder}' runs the op '{op}', which does more than compute: it may read or write "
-                f"files, call Python or use the network; if you trust the model, say so with --unsafe"
+                f"files, call Python or use the network; if you trust the model, allow it with --unsafe"
             )
 
 

@@ -29,14 +29,14 @@ def refuse_acting_layers(path: Path, config: Any) -> None:
         name, action = str(fields.get("name", "?")), _action(kind, fields)
         if action is not None:
             raise ModelError(
-                f"the {kind} layer '{name}' of '{path}' {action}; if you trust the file, say so with --unsafe"
+                f"the {kind} layer '{name}' of '{path}' {action}; if you trust the file, allow it with --unsafe"
             )
 
 
 def _action(kind: str, fields: Mapping[str, Any]) -> str | None:
     """What a layer does beside computing; None where that is nothing."""
     if kind == "Lambda":
-        return "is Python code that runs when the model is opened"
+        return "contains Python code that runs when the model is opened"
     if kind in {"TFOpLambda", "SlicingOpLambda"}:
         function = str(fields.get("function", "__operators__.getitem"))
         return None if is_pure_function(function) else f"calls 'tf.{function}', which is not on the list of mathematics"

@@ -1,4 +1,4 @@
-"""Opens ONNX models: the reference of a model that came as ONNX, and any ONNX file in a session of onnxruntime."""
+"""Opens an ONNX model as the reference, and any ONNX file as a session of onnxruntime."""
 
 import re
 import shutil
@@ -29,20 +29,20 @@ _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(stri
 
 
 def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU provider and one thread.
+    """Open an `onnxruntime.InferenceSession` with the CPU provider and one thread.
 
     Args:
         path: The file.
-        error: What is raised where onnxruntime refuses it; the message names op and node where it lacks one.
+        error: Exception class for a refused file; if an op is not supported, the message names the op and its node.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # only what ends the process
+    options.log_severity_level = 4  # fatal errors only
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as refused:  # onnxruntime's own classes share no other base
+    except Exception as refused:  # onnxruntime's exceptions share no base class of their own
         raise error(_explained(path, " ".join(str(refused).split()))) from refused
 
 
@@ -61,44 +61,44 @@ def _explained(path: Path, text: str) -> str:
         op, version, node = lacking.groups()
         return (
             f"onnxruntime has no kernel for the op {op} (version {version}) of the node '{node}' in '{path.name}'; "
-            f"export the model with another opset, or replace what uses it"
+            f"export the model with another opset, or replace the layer that uses it"
         )
     if unknown := re.search(_UNKNOWN, text) or re.search(_NO_DOMAIN, text):
         domain = f" of the domain '{unknown['domain']}'" if unknown["domain"] else ""
         return (
-            f"onnxruntime knows no op {unknown['op']}{domain}, which the node '{_node(path, unknown['op'])}' of "
-            f"'{path.name}' needs; export the model with ops of ONNX's own or of com.microsoft"
+            f"onnxruntime does not support the op {unknown['op']}{domain} of the node '{_node(path, unknown['op'])}' "
+            f"in '{path.name}'; export the model with standard ONNX ops or ops of com.microsoft"
         )
     if (opset := re.search(_OPSET, text)) or (opset := re.search(_IR, text)):
         what = "opset" if "Opset" in opset[0] else "IR version"
         return (
-            f"'{path.name}' is of {what} {opset[1]}, and this onnxruntime goes to {opset[2]}; export it with that "
+            f"'{path.name}' has {what} {opset[1]}, and this onnxruntime supports up to {opset[2]}; export it with that "
             f"{what} or an older one"
         )
     return f"onnxruntime could not open '{path.name}': {text[:300]}; export it again or see --debug"
 
 
 def _node(path: Path, op: str) -> str:
-    """The name of the first node of an op, or what it gives where it has none."""
+    """Name of the first node with this op, or of its first output if the node has no name."""
     graphs = graphs_of(read_onnx(path, weights=False, error=ModelError).graph)
     return next((node.name or node.output[0] for graph in graphs for node in graph.node if node.op_type == op), "")
 
 
 def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) -> Reference:
-    """An ONNX model as one function from arrays to arrays, batches at once.
+    """Open an ONNX model as a function from batches of arrays to arrays.
 
     Args:
-        file: What `identify` said.
-        options: Of these, `shapes`.
-        shaped: Where the model is written with those shapes, which converters then start from.
+        file: The result of `identify`.
+        options: Only `shapes` is used.
+        shaped: Path to which the model is written with these shapes; converters then start from that file.
 
     Raises:
-        ModelError: If onnxruntime cannot open it, or it takes or gives what no runtime can, or a shape does not fit.
+        ModelError: If onnxruntime cannot open it, an input or output is unsupported, or a shape does not match.
     """
     source = file.path
     if options.shapes:
         source = shaped
-        if not shaped.is_file():  # converters may be reading it
+        if not shaped.is_file():  # do not rewrite it: converters may be reading it
             _write_shaped(file.path, options.shapes, shaped)
     session = open_onnx_session(source, ModelError)
     _refuse_ports(session, file.path)
@@ -116,7 +116,7 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
         feeds = {spec.name: array for spec, array in zip(description.inputs, arrays, strict=True)}
         try:
             return [np.asarray(output) for output in session.run(names, feeds)]
-        except Exception as error:  # as above
+        except Exception as error:  # onnxruntime's exceptions share no base class of their own
             raise ModelError(
                 f"onnxruntime could not run '{file.path}': {' '.join(str(error).split())[:300]}; check the samples' "
                 f"shapes, or export the model again"
@@ -126,7 +126,7 @@ def open_onnx_reference(file: ModelFile, options: ModelOptions, shaped: Path) ->
 
 
 def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Path) -> None:
-    """Write the model with sizes instead of its inputs' open ones, as onnxruntime's `make_dynamic_shape_fixed` does."""
+    """Write the model with fixed input sizes, as onnxruntime's `make_dynamic_shape_fixed` does."""
     from onnxruntime.tools.onnx_model_utils import fix_output_shapes, make_input_shape_fixed
 
     model = read_onnx(path, error=ModelError)
@@ -137,14 +137,14 @@ def _write_shaped(path: Path, shapes: Mapping[str, tuple[int, ...]], target: Pat
         fixed = known[name]
         if not fixed:
             raise ModelError(
-                f"--shape {name}=… cannot be used, since '{path}' does not tell how many dimensions that input has; "
+                f"--shape {name}=… cannot be used, because '{path}' does not state how many dimensions that input has; "
                 f"export it with shapes"
             )
         if len(fixed) != len(sizes) or any(a not in (None, b) for a, b in zip(fixed, sizes, strict=True)):
             told = ",".join("?" if size is None else str(size) for size in fixed)
             raise ModelError(
-                f"--shape {name}={','.join(map(str, sizes))} does not fit the input's own shape {told}; "
-                f"give a size for each ? and keep the others"
+                f"--shape {name}={','.join(map(str, sizes))} does not match the input's shape {told}; "
+                f"give a size for each ? and keep the other sizes"
             )
         make_input_shape_fixed(model.graph, name, list(sizes))
     fix_output_shapes(model)
@@ -159,26 +159,26 @@ def _spec(value: Any, path: Path) -> TensorSpec:
     dtype = _DTYPES.get(value.type, value.type.removeprefix("tensor(").removesuffix(")"))
     if dtype not in _NUMBERS:
         raise ModelError(
-            f"'{value.name}' of '{path}' is {'of strings' if dtype == 'str' else value.type}, and only tensors of "
-            f"numbers that NumPy has can be compared; export the part of the model that takes and gives these"
+            f"'{value.name}' of '{path}' holds {'strings' if dtype == 'str' else value.type}, and only numbers that "
+            f"NumPy has are supported; export the part of the model with numeric inputs and outputs"
         )
     return TensorSpec(value.name, tuple(size if isinstance(size, int) else None for size in value.shape), dtype)
 
 
 def _refuse_ports(session: Any, path: Path) -> None:
-    for what, ports in (("takes no input", session.get_inputs()), ("gives no output", session.get_outputs())):
+    for what, ports in (("has no input", session.get_inputs()), ("has no output", session.get_outputs())):
         if not ports:
             raise ModelError(f"'{path}' {what}, so there is nothing to compare; export the whole model")
     for value in session.get_inputs():
         if value.type.startswith("tensor(") and not value.shape:
             raise ModelError(
-                f"the input '{value.name}' of '{path}' has no dimension, or the file tells none, and the first is the "
-                f"batch; export the model with its inputs' shapes"
+                f"the input '{value.name}' of '{path}' has no known dimensions, and the first must be the batch; "
+                f"export the model with the shapes of its inputs"
             )
 
 
 def _parameters(path: Path) -> int:
-    """Elements of the floats that the file holds."""
+    """Number of elements of the file's float initializers."""
     import onnx
 
     floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.BFLOAT16}

@@ -1,7 +1,7 @@
-"""Opens a model with the library that wrote it, as one function from arrays to arrays.
+"""Opens a model with the library that wrote it, as a function from arrays to arrays.
 
-Keras files are run by their own Keras, and exported to a SavedModel once, from which every converter starts. Inputs
-and outputs carry the names of that SavedModel's signature.
+Keras files run in the Keras version that wrote them. They are exported once to a SavedModel, from which every converter
+starts. Inputs and outputs have the names of that SavedModel's signature.
 """
 
 import shutil
@@ -29,28 +29,28 @@ _DEFAULT_SIGNATURE = "serving_default"
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A model before its signature is known."""
+    """A model that is loaded, before its signature has been read."""
 
     call: Callable[[list[Any]], Any]
-    """From tensors in `input_names`' order to whatever the model returns."""
+    """Function from tensors, in the order of `input_names`, to the model's result of any structure."""
     input_names: tuple[str, ...]
     output_names: Callable[[Any], list[str]]
-    """The signature's names for the flattened result."""
+    """Function from a result to the signature's names for its flattened tensors."""
     parameters: int
     saved_model: Path
     signature: str
 
 
 def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
-    """Open a model and make sure that there is a SavedModel of it, where it is one of TensorFlow.
+    """Open a model, and export it to a SavedModel if it is a Keras model.
 
     Args:
-        file: What `identify` said.
+        file: The result of `identify`.
         options: How to open it.
-        export: Where the SavedModel of a Keras file is written; taken as it is if it is there.
+        export: Folder for the SavedModel of a Keras file; reused if it exists.
 
     Raises:
-        ModelError: If the library that wrote it cannot open it, or it takes or gives what no variant can.
+        ModelError: If its library cannot open it, or an input or output is of a type that no variant supports.
     """
     if file.kind == "SavedModel" and not options.unsafe:
         refuse_acting_saved_model(file.path, options.signature)
@@ -61,8 +61,8 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
     by_name = {spec.name: spec for spec in inputs}
     if set(by_name) != set(opened.input_names):
         raise ModelError(
-            f"'{file.path}' takes {_listed(opened.input_names)} in Keras but {_listed(by_name)} as a SavedModel; "
-            f"export it to a SavedModel with named inputs and give that"
+            f"'{file.path}' has the inputs {_listed(opened.input_names)} in Keras, but {_listed(by_name)} as a "
+            f"SavedModel; export it to a SavedModel with named inputs and give that folder"
         )
     description = ModelDescription(
         path=str(file.path),
@@ -85,8 +85,8 @@ def _refuse_strings(description: ModelDescription) -> None:
     for spec in (*description.inputs, *description.outputs):
         if spec.dtype == "str":
             raise ModelError(
-                f"'{spec.name}' of '{description.path}' is of strings, which neither tfjs in WebAssembly nor LiteRT "
-                f"runs; export the part of the model behind the text processing"
+                f"'{spec.name}' of '{description.path}' holds strings, which neither tfjs in WebAssembly nor LiteRT "
+                f"supports; export the part of the model after the text processing"
             )
 
 
@@ -101,8 +101,8 @@ def _caller(opened: _Opened, description: ModelDescription) -> Callable[[Arrays]
         named = dict(zip(opened.output_names(result), tf.nest.flatten(result), strict=True))
         if set(named) != set(wanted):
             raise ModelError(
-                f"the model gives {_listed(named)} in Keras but {_listed(wanted)} as a SavedModel; "
-                f"export it to a SavedModel with named outputs and give that"
+                f"the model has the outputs {_listed(named)} in Keras, but {_listed(wanted)} as a SavedModel; "
+                f"export it to a SavedModel with named outputs and give that folder"
             )
         return [named[name].numpy() for name in wanted]
 
@@ -130,7 +130,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
 
 
 def _keras3_inputs(model: Any, file: ModelFile) -> Any:
-    """The nested structure of a model's inputs; a subclassed model is called once, as its export asks."""
+    """Structure of a model's inputs; a subclassed model is called once, because exporting requires it."""
     import keras
     import numpy as np
 
@@ -142,13 +142,13 @@ def _keras3_inputs(model: Any, file: ModelFile) -> Any:
     shape = (model.get_build_config() or {}).get("input_shape")
     if not isinstance(shape, (list, tuple)) or not all(isinstance(size, int | None) for size in shape):
         raise ModelError(
-            f"the subclassed model of '{file.path}' does not tell the shape of its input; "
+            f"the subclassed model of '{file.path}' does not record the shape of its input; "
             f"call it once before saving, or save it with model.export('saved_model') and give that folder"
         )
     zeros = np.zeros([1 if size is None else size for size in [1, *shape[1:]]], np.float32)
     try:
         model(zeros, training=False)
-    except Exception as error:  # its call is the user's code
+    except Exception as error:  # the user's code may raise anything
         raise ModelError(
             f"the subclassed model of '{file.path}' could not be called with one float32 tensor of shape {zeros.shape} "
             f"({type(error).__name__}: {_one_line(error)[:300]}); save it with model.export('saved_model') and give "
@@ -167,7 +167,7 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
 
     _refuse_foreign_modules(file, tf_keras.saving.get_registered_object)
     model = _load(file, load)
-    # What tensorflowjs_converter itself does with a Keras file on its way to a graph-model.
+    # The same steps as in tensorflowjs_converter for a Keras file that becomes a graph-model.
     _export(file, export, lambda folder: model.save(folder, include_optimizer=False, save_format="tf"))
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
     names = getattr(model, "input_names", None) or [spec.name for spec in inputs]
@@ -196,14 +196,14 @@ def _refuse_foreign_modules(file: ModelFile, registered: Callable[[str], Any]) -
 def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
     import tensorflow as tf
 
-    del export  # there is one already
+    del export  # the source is already a SavedModel
     loaded = _load(file, lambda: tf.saved_model.load(str(file.path)))
     signature = _choose_signature(file, dict(loaded.signatures), options.signature)
     function = loaded.signatures[signature]
     names = tuple(_signature_names(function))
 
     def call(tensors: list[Any]) -> Any:
-        # Going through `loaded` keeps it alive: the variables die with it.
+        # Access through `loaded` keeps it alive; otherwise its variables would be deleted.
         return loaded.signatures[signature](**dict(zip(names, tensors, strict=True)))
 
     variables = {id(variable): variable for variable in (*getattr(loaded, "variables", ()), *function.variables)}
@@ -235,17 +235,17 @@ def _choose_signature(file: ModelFile, signatures: Mapping[str, Any], asked: str
         return asked
     if not signatures:
         raise ModelError(
-            f"the SavedModel '{file.path}' has no signature to call; "
+            f"the SavedModel '{file.path}' has no signature that can be called; "
             f"save it with tf.saved_model.save(module, folder, signatures=module.call.get_concrete_function(…))"
         )
     raise ModelError(
         f"the SavedModel '{file.path}' has no signature '{asked}'; it has {_listed(signatures)}, "
-        f"of which --signature chooses one"
+        f"so choose one with --signature"
     )
 
 
 def _result_names(result: Any, *, first: int) -> list[str]:
-    """The names that Keras' export gives to a result: a dict's keys, else `output_<n>`."""
+    """Names that Keras assigns to a result when it exports: the keys of a dict, otherwise `output_<n>`."""
     import tensorflow as tf
 
     if isinstance(result, Mapping):
@@ -254,7 +254,7 @@ def _result_names(result: Any, *, first: int) -> list[str]:
 
 
 def _signature_specs(saved_model: Path, signature: str) -> tuple[list[TensorSpec], list[TensorSpec]]:
-    """Inputs and outputs of a signature, each in order of the names, read without loading the variables."""
+    """Inputs and outputs of a signature, each sorted by name; variables are not loaded."""
     from tensorflow.python.tools.saved_model_utils import get_meta_graph_def
 
     definition = get_meta_graph_def(str(saved_model), "serve").signature_def[signature]
@@ -268,14 +268,14 @@ def _specs(tensors: Mapping[str, Any]) -> list[TensorSpec]:
     for name, info in sorted(tensors.items()):
         dtype = tf.dtypes.as_dtype(info.dtype)
         if info.tensor_shape.unknown_rank:
-            raise ModelError(f"'{name}' has no known rank; export the model with a TensorSpec that gives its shape")
+            raise ModelError(f"the rank of '{name}' is unknown; export the model with a TensorSpec that has a shape")
         shape = tuple(None if size.size < 0 else int(size.size) for size in info.tensor_shape.dim)
         specs.append(TensorSpec(name, shape, "str" if dtype == tf.string else dtype.name))
     return specs
 
 
 def _export(file: ModelFile, folder: Path, write: Callable[[str], Any]) -> None:
-    """Make the SavedModel beside its place, unless it is there already: converters may be reading it."""
+    """Write the SavedModel and rename it when complete; an existing one is kept, since converters may be reading it."""
     if folder.is_dir():
         return
     partial = folder.with_name(f"{folder.name}.partial")
@@ -286,7 +286,7 @@ def _export(file: ModelFile, folder: Path, write: Callable[[str], Any]) -> None:
 
 
 def _load(file: ModelFile, load: Callable[[], Any]) -> Any:
-    """Run a step of a library and say in one sentence what it could not do."""
+    """Run one step of a library, and convert its exception to a ModelError of one sentence."""
     try:
         return load()
     except ModelError:

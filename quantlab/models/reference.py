@@ -1,4 +1,4 @@
-"""What an opened model is: the contract of those that open one."""
+"""The contract between the modules that open models and the code that uses an opened model."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ Arrays = Sequence[npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model that can be called, and what converters start from."""
+    """A model that can be called, and the file that converters start from."""
 
     description: ModelDescription
     source: Path
-    """The SavedModel, or the model's own file where it is no TensorFlow one."""
+    """The SavedModel, or the model's own file if it is not a TensorFlow model."""
     call: Callable[[Arrays], list[npt.NDArray[Any]]]
-    """From one batch of each input to one of each output, in the description's order; a `ModelError` may be raised."""
+    """Function from one batch per input to one per output, in the description's order; may raise `ModelError`."""
     format: str | None = None
-    """Of a model that is an artifact already, as `onnx`; None where the source is a SavedModel."""
+    """Format of a model that is already an artifact, for example `onnx`; None if the source is a SavedModel."""

@@ -1,8 +1,8 @@
-"""Opens samples, checks them against the model and writes them as the bytes that every runtime is fed.
+"""Opens samples, checks them against the model, and writes the bytes that every runtime is fed.
 
-A source is what the user names: arrays in files, a folder of images, or a function. `open_samples` is the
-whole way from there: read, check, set the calibration samples aside, draw, write. Labels are held in memory,
-samples pass through it in blocks.
+A source is what the user names: arrays in files, a folder of images, or a function. `open_samples` does all steps:
+read, check, set calibration samples aside, select a subset, write. Labels are held in memory; samples are processed in
+blocks.
 """
 
 from quantlab.samples.labels import check_labels

@@ -1,4 +1,4 @@
-"""Sources of arrays in files: `.npz`, streamed member by member, and `.npy`, mapped."""
+"""Sources for array files: `.npz`, streamed one member at a time, and `.npy`, memory-mapped."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -32,21 +32,21 @@ _HEADERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.
 
 
 class _Member:
-    """An array inside a `.npz` file, read from its beginning in blocks of samples.
+    """An array inside a `.npz` file, read sequentially in blocks of samples.
 
     Raises:
-        ValueError: If the header is none of NumPy's, or the array holds Python objects.
+        ValueError: If the header has an unknown version, or the array holds Python objects.
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
         self._file = archive.open(f"{name}.npy")
         version = np.lib.format.read_magic(self._file)  # type: ignore[no-untyped-call]  # NumPy has no type for it
         if version not in _HEADERS:
-            raise ValueError(f"the array '{name}' has a header of version {version}, and 1 and 2 are known")
+            raise ValueError(f"the array '{name}' has a header of version {version}, and only 1 and 2 are supported")
         self.shape, fortran, self.dtype = _HEADERS[version](self._file)
         if self.dtype.hasobject:
             raise ValueError(f"the array '{name}' holds Python objects, which are never unpickled")
-        # Fortran order lays the samples' values apart, so that only the whole array has samples.
+        # In Fortran order the values of a sample are not contiguous, so the whole array must be read.
         self._columns = self._read(self.shape[::-1]).T if fortran and len(self.shape) > 1 else None
 
     def _read(self, shape: tuple[int, ...]) -> Array:
@@ -55,7 +55,7 @@ class _Member:
         return np.frombuffer(data, dtype=self.dtype, count=count).reshape(shape)
 
     def rows(self, start: int, stop: int) -> Array:
-        """Samples start to stop; the next call must begin at this one's stop."""
+        """Samples start to stop; each call must start where the previous one stopped."""
         if self._columns is not None:
             return self._columns[start:stop]
         return self._read((stop - start, *self.shape[1:]))
@@ -67,14 +67,14 @@ class _Member:
         self._file.close()
 
 
-_NPZ_REMEDY = "it is truncated or not of plain arrays, so write it again with numpy.savez"
+_NPZ_REMEDY = "it is truncated or does not hold plain arrays, so write it again with numpy.savez"
 
 
 def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
-    """Arrays named for the model's inputs, or `x` for a single one; labels in `y` or `labels`.
+    """Open a `.npz` file: arrays are named after the model's inputs, or `x` for a single input; labels `y` or `labels`.
 
     Raises:
-        SamplesError: If the file is broken, holds other names, or its arrays disagree in length.
+        SamplesError: If the file is damaged, contains other names, or its arrays differ in length.
     """
     with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), zipfile.ZipFile(path) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -94,7 +94,7 @@ def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
 def _read_npz(
     path: Path, names: dict[str, str], *, indices: Array, text: str, tensors: Sequence[HeldTensor]
 ) -> Iterator[Block]:
-    """Go once through every input's member side by side, and keep of each block what was asked for."""
+    """Read all members once in parallel, and yield from each block the requested samples."""
     rows, end = block_rows(tensors), int(indices[-1]) + 1
     with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
         archive = stack.enter_context(zipfile.ZipFile(path))
@@ -110,10 +110,10 @@ def _read_npz(
 
 
 def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
-    """One array for the model's one input, mapped; labels in `<stem>.labels.npy` or `<stem>_labels.npy` beside it.
+    """Open a `.npy` file with one array for a single input; labels in `<stem>.labels.npy` or `<stem>_labels.npy`.
 
     Raises:
-        SamplesError: If the file is broken, or the model takes several inputs.
+        SamplesError: If the file is damaged, or the model has several inputs.
     """
     spec = only_input(inputs, text=text, kind="a .npy file")
     with reading(f"'{text}'", SamplesError, "it is truncated or not a plain array, so write it again with numpy.save"):
@@ -126,7 +126,7 @@ def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
 
     def read(indices: Array) -> Iterator[Block]:
         for piece in pieces(indices, block_rows(tensors)):
-            # Mapped anew for each block: pages of a mapping that was read stay in memory as long as it lives.
+            # Map again for each block: pages that were read stay in memory as long as the mapping exists.
             yield {spec.name: mapped(path)[piece]}
 
     return Source(text=text, n=n, tensors=tensors, labels=labels, read=read)

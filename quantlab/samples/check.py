@@ -1,4 +1,4 @@
-"""Whether samples fit the model's inputs, and the exact change of dtype where they may differ."""
+"""Checks that samples match the model's inputs, and converts them to the model's data type without loss."""
 
 import math
 from dataclasses import dataclass
@@ -14,42 +14,42 @@ Shape = tuple[int | None, ...]
 
 
 def check_tensor(spec: TensorSpec, held: HeldTensor, *, text: str) -> None:
-    """Refuse an array whose samples' shape or dtype the input cannot take.
+    """Refuse an array whose shape or data type the input does not accept.
 
-    Values are not looked at: whether integers fit is seen when they are converted.
+    Values are not checked here: whether integers are in range is checked when they are converted.
 
     Raises:
-        SamplesError: With what the input takes, what the source holds, and how to change it.
+        SamplesError: The message says what the input expects, what the source holds, and how to change it.
     """
     dtype = model_dtype(spec)
     if not held.shape:
         raise SamplesError(
-            f"'{text}' holds a lone number for the input '{spec.name}'; "
-            "give samples, one after the other in the first dimension"
+            f"'{text}' holds a single number for the input '{spec.name}'; "
+            "give an array of samples, with the samples along the first dimension"
         )
     if not fits(held.shape[1:], spec.shape[1:]):
         raise SamplesError(
-            f"the input '{spec.name}' takes samples of shape {shown(spec.shape[1:])}, but those of '{text}' have the "
+            f"the input '{spec.name}' expects samples of shape {shown(spec.shape[1:])}, but those of '{text}' have "
             f"shape {shown(held.shape[1:])}; {_shape_remedy(held.shape[1:], spec.shape[1:])}"
         )
     kind = held.dtype.kind
     if kind not in "biuf":
         raise SamplesError(
-            f"the input '{spec.name}' takes {dtype.name}, but '{text}' holds {held.dtype.name}; "
+            f"the input '{spec.name}' expects {dtype.name}, but '{text}' holds {held.dtype.name}; "
             "give numbers or booleans"
         )
     if kind == "f" and dtype.kind != "f":
         raise SamplesError(
-            f"the input '{spec.name}' takes {dtype.name}, but '{text}' holds {held.dtype.name}; "
-            f"if they are whole numbers, store them with .astype('{dtype.name}')"
+            f"the input '{spec.name}' expects {dtype.name}, but '{text}' holds {held.dtype.name}; "
+            f"if the values are integers, store them with .astype('{dtype.name}')"
         )
 
 
 def model_dtype(spec: TensorSpec) -> np.dtype[Any]:
-    """The dtype of an input's bytes on disk, little endian.
+    """Data type of an input's bytes on disk, little-endian.
 
     Raises:
-        SamplesError: If the input takes anything but numbers and booleans that NumPy knows.
+        SamplesError: If the input is not of numbers or booleans that NumPy supports.
     """
     try:
         dtype = np.dtype(spec.dtype)
@@ -57,19 +57,19 @@ def model_dtype(spec: TensorSpec) -> np.dtype[Any]:
         dtype = np.dtype(object)
     if dtype.kind not in "biuf":
         raise SamplesError(
-            f"the input '{spec.name}' takes {spec.dtype}, and samples can only be booleans, integers or floats; "
+            f"the input '{spec.name}' expects {spec.dtype}, and samples can only be booleans, integers or floats; "
             "export the model with such an input"
         )
     return dtype.newbyteorder("<")
 
 
 def fits(shape: Shape, wanted: Shape) -> bool:
-    """Whether a shape is the wanted one, where None in the wanted matches any size."""
+    """Whether a shape equals the wanted one; None in the wanted shape matches any size."""
     return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
 
 
 def shown(shape: Shape) -> str:
-    """A shape for a message.
+    """A shape as text for messages, with `?` for open sizes.
 
     >>> shown((None, 3))
     '(?, 3)'
@@ -82,29 +82,29 @@ def _shape_remedy(shape: Shape, wanted: Shape) -> str:
     if fits((*shape, 1), wanted):
         return "add the channel dimension with x[..., None]"
     if shape[-1:] == (1,) and fits(shape[:-1], wanted):
-        return "take the channel dimension away with x[..., 0]"
+        return "remove the channel dimension with x[..., 0]"
     if len(shape) == 3 and fits((*shape[1:], shape[0]), wanted):
-        return "they have channels first, so move them last with numpy.moveaxis(x, 1, -1)"
+        return "channels come first, so move them to the end with numpy.moveaxis(x, 1, -1)"
     if len(shape) == 3 and fits((shape[-1], *shape[:-1]), wanted):
-        return "they have channels last, so move them first with numpy.moveaxis(x, -1, 1)"
+        return "channels come last, so move them to the front with numpy.moveaxis(x, -1, 1)"
     sizes = [size for size in wanted if size is not None]
     if len(sizes) == len(wanted) and math.prod(sizes) == math.prod(size or 0 for size in shape):
         return (
-            f"the number of values is right, so if their order is, x.reshape(-1, {', '.join(map(str, sizes))}) does it"
+            f"the number of values matches, so if their order does too, use x.reshape(-1, {', '.join(map(str, sizes))})"
         )
-    return "give samples of the shape the model was trained on"
+    return "give samples of the shape that the model was trained on"
 
 
 def to_model_dtype(values: Array, spec: TensorSpec, *, indices: Array, text: str) -> Array:
-    """Samples in the model's dtype, little endian, C order; integers are never changed, floats may be rounded.
+    """Convert samples to the model's data type, little-endian, C order; integers stay exact, floats may be rounded.
 
     Args:
-        values: (k, …) in a dtype that `check_tensor` let pass.
-        indices: (k,) where the samples lie in the source, to name the first offender.
+        values: (k, …) of a data type that `check_tensor` accepts.
+        indices: (k,): positions of the samples in the source, for messages.
 
     Raises:
-        SamplesError: If a sample holds NaN or infinity, or a number that the dtype cannot hold: an integer out
-            of its range (for floats, of the range in which every integer is exact), or a float beyond its largest.
+        SamplesError: If a sample holds NaN or infinity, an integer outside the range of the data type (for floats: the
+            range in which every integer is exact), or a float above its largest value.
     """
     dtype = model_dtype(spec)
     where = _Where(spec.name, text, dtype.name)
@@ -112,7 +112,7 @@ def to_model_dtype(values: Array, spec: TensorSpec, *, indices: Array, text: str
         _refuse_non_finite(values, indices, where)
     else:
         _refuse_out_of_range(values, indices, where=where, dtype=dtype)
-    with np.errstate(over="ignore"):  # what overflows is refused by name below
+    with np.errstate(over="ignore"):  # _refuse_overflow reports overflow with the sample's position
         converted = values.astype(dtype, order="C", copy=False)
     if values.dtype.kind == "f" and dtype.itemsize < values.dtype.itemsize:
         _refuse_overflow(values, converted, indices=indices, where=where)
@@ -121,7 +121,7 @@ def to_model_dtype(values: Array, spec: TensorSpec, *, indices: Array, text: str
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """What every refusal of a value says: where it lies and what it should become."""
+    """Common parts of error messages about a value: input, source and target data type."""
 
     name: str
     text: str
@@ -142,7 +142,9 @@ def _refuse_non_finite(values: Array, indices: Array, where: _Where) -> None:
     if not finite.all():
         at = _first(~finite)
         kind = "NaN" if np.isnan(values[at]) else "infinity"
-        raise where.refusal(kind, int(indices[at[0]]), "; mend or remove it, since it would spoil every score")
+        raise where.refusal(
+            kind, int(indices[at[0]]), "; correct or remove it, since it would make every score invalid"
+        )
 
 
 def _refuse_out_of_range(values: Array, indices: Array, *, where: _Where, dtype: np.dtype[Any]) -> None:
@@ -156,7 +158,7 @@ def _refuse_out_of_range(values: Array, indices: Array, *, where: _Where, dtype:
     raise where.refusal(
         int(values[at]),
         int(indices[at[0]]),
-        f", which takes {where.dtype}, exact only from {low} to {high}; bring the values into that range",
+        f", which expects {where.dtype}, exact for integers from {low} to {high}; scale the values to that range",
     )
 
 
@@ -167,12 +169,12 @@ def _refuse_overflow(values: Array, converted: Array, *, indices: Array, where: 
         raise where.refusal(
             float(values[at]),
             int(indices[at[0]]),
-            f", which takes {where.dtype} and would make infinity of it; scale it",
+            f", which expects {where.dtype}, where it would become infinite; scale the values",
         )
 
 
 def _exact_range(dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The integers that a dtype holds each exactly, from the lowest to the highest."""
+    """Lowest and highest integer of the range in which the data type represents every integer exactly."""
     if dtype.kind == "b":
         return 0, 1
     if dtype.kind == "f":

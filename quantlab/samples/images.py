@@ -1,4 +1,4 @@
-"""A folder of images as a source: by class in folders of their own, or unlabelled straight inside."""
+"""A folder of images as a source: one subfolder per class, or unlabelled images directly in the folder."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -25,44 +25,44 @@ from quantlab.types import Preprocessing, TensorSpec
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 RESIZES = {"nearest": "NEAREST", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "lanczos": "LANCZOS", "area": "BOX"}
-"""Our names → Pillow's `Image.Resampling`."""
+"""Names of resampling filters → names in Pillow's `Image.Resampling`."""
 CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """All that is decided before the first file is opened."""
+    """Decisions made before the first file is opened."""
 
     size: tuple[int, int]
-    """Height and width."""
+    """Height and width in pixels."""
     colour: str
     resize: str
     shape: tuple[int, ...]
-    """Of one sample: (H, W, C), or (H, W) for a model without channels."""
+    """Shape of one sample: (H, W, C), or (H, W) for a model without a channel dimension."""
     table: Array
-    """(256,) what each pixel value becomes."""
+    """(256,): output value for each pixel value."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """The images of a folder in their order."""
+    """The image files of a folder, in order."""
 
     paths: list[Path]
     labels: Array | None
     classes: list[str]
-    """Folder names in the order of their labels; empty if unlabelled."""
+    """Folder names in label order; empty if unlabelled."""
 
 
 def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], preprocessing: Preprocessing) -> Source:
-    """Images in one folder a class, or unlabelled straight inside; each becomes a sample as `preprocessing` says.
+    """Open images in one folder per class, or unlabelled images in the folder itself.
 
-    A class's label is its folder's place among the names: in the order of the numbers where all are numbers,
-    else alphabetical. Empty folders count. Within a class files are ordered by name. Orientation from
-    EXIF is applied; transparency is dropped.
+    Class labels are the positions of the folders, sorted numerically if all names are numbers, otherwise
+    alphabetically; empty folders count. Within a class, files are sorted by name. EXIF orientation is applied, and
+    transparency is dropped.
 
     Raises:
-        SamplesError: If there is no image, the classes are unclear, or the model's input takes no such images.
-        UsageError: If the preprocessing names a resize method or a colour order that there is not.
+        SamplesError: If there are no images, the classes are ambiguous, or the model's input does not accept images.
+        UsageError: If the preprocessing names an unknown resampling filter or colour order.
     """
     spec = only_input(inputs, text=text, kind="a folder of images")
     plan = _plan(spec, preprocessing)
@@ -82,7 +82,7 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
 def _plan(spec: TensorSpec, preprocessing: Preprocessing) -> _Plan:
     if preprocessing.resize not in RESIZES:
         raise UsageError(
-            f"there is no resize method '{preprocessing.resize}'; {nearest(preprocessing.resize, RESIZES)}"
+            f"there is no resampling filter '{preprocessing.resize}'; {nearest(preprocessing.resize, RESIZES)}"
         )
     channels = _channels(spec)
     colour = _colour(spec, preprocessing.colour, channels)
@@ -92,15 +92,15 @@ def _plan(spec: TensorSpec, preprocessing: Preprocessing) -> _Plan:
 
 
 def _channels(spec: TensorSpec) -> int | None:
-    """1 or 3, or None for an input of (height, width) alone."""
+    """1 or 3, or None for an input of shape (height, width)."""
     shape = spec.shape[1:]
     if len(shape) == 2:
         return None
     if len(shape) == 3 and shape[-1] in (1, 3):
         return shape[-1]
-    first = ", which has channels first" if len(shape) == 3 and shape[0] in (1, 3) else ""
+    first = ", with channels first" if len(shape) == 3 and shape[0] in (1, 3) else ""
     raise SamplesError(
-        f"images become samples of shape (height, width, 1 or 3), but the input '{spec.name}' takes "
+        f"images become samples of shape (height, width, 1 or 3), but the input '{spec.name}' expects "
         f"{shown(shape)}{first}; give the samples as arrays in a .npz file"
     )
 
@@ -112,7 +112,7 @@ def _colour(spec: TensorSpec, asked: str, channels: int | None) -> str:
         raise UsageError(f"there is no colour order '{asked}'; {nearest(asked, [*CHANNELS, 'auto'])}")
     if CHANNELS[asked] != (channels or 1):
         raise SamplesError(
-            f"the colour order '{asked}' gives {CHANNELS[asked]} channels, but the input '{spec.name}' takes "
+            f"the colour order '{asked}' gives {CHANNELS[asked]} channels, but the input '{spec.name}' expects "
             f"{shown(spec.shape[1:])}; leave it at 'auto'"
         )
     return asked
@@ -123,27 +123,27 @@ def _size(spec: TensorSpec, asked: tuple[int, int] | None) -> tuple[int, int]:
     height, width = (asked or wanted)[:2]
     if height is None or width is None:
         raise SamplesError(
-            f"the input '{spec.name}' takes images of any size, {shown(spec.shape[1:])}; "
-            "give the height and width they are resized to in the preprocessing"
+            f"the input '{spec.name}' accepts images of any size, {shown(spec.shape[1:])}; "
+            "give the height and width to resize to in the preprocessing"
         )
     if wanted[0] not in (None, height) or wanted[1] not in (None, width):
         raise SamplesError(
-            f"the preprocessing makes images of {height}×{width}, but the input '{spec.name}' takes "
-            f"{shown(spec.shape[1:])}; leave the size out to use the model's own"
+            f"the preprocessing makes images of {height}×{width}, but the input '{spec.name}' expects "
+            f"{shown(spec.shape[1:])}; leave the size out to use the model's input size"
         )
     return height, width
 
 
 def _table(spec: TensorSpec, preprocessing: Preprocessing) -> Array:
-    """What each of the 256 pixel values becomes: computed in float64, then in the model's dtype if that is a float."""
+    """Output value for each of the 256 pixel values, computed in float64, then in the model's data type if float."""
     values = np.arange(256, dtype=np.float64) * preprocessing.scale + preprocessing.offset
     dtype = model_dtype(spec)
     if dtype.kind == "f":
         return values.astype(dtype)
     if (values != np.rint(values)).any():
         raise SamplesError(
-            f"the input '{spec.name}' takes {dtype.name}, but scale {preprocessing.scale!r} and offset "
-            f"{preprocessing.offset!r} make fractions of pixels; give whole numbers"
+            f"the input '{spec.name}' expects {dtype.name}, but scale {preprocessing.scale!r} and offset "
+            f"{preprocessing.offset!r} give fractional values; give whole numbers"
         )
     return values.astype(np.int64)
 
@@ -159,8 +159,8 @@ def _find(folder: Path, text: str) -> _Files:
     count = sum(map(len, by_class))
     if straight and count:
         raise SamplesError(
-            f"'{text}' holds {len(straight):,} images straight inside and {count:,} in folders, so that their classes "
-            "are unclear; move the former into folders too, or away"
+            f"'{text}' holds {len(straight):,} images directly and {count:,} in subfolders, so their classes are "
+            "ambiguous; move the former into class folders, or remove them"
         )
     if straight:
         return _Files(straight, None, [])
@@ -172,11 +172,11 @@ def _find(folder: Path, text: str) -> _Files:
 
 
 def _deeper(folder: Path) -> str:
-    """Where the images of a folder lie that has them too deep, as a remedy."""
+    """Continuation of the message for a folder without images at the expected depth."""
     image = next((path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES), None)
     if image is None:
         return "; give a folder with one folder of images for each class"
-    return f" in folders one deep, but '{image.relative_to(folder)}'; give the folder that holds the class folders"
+    return f" in subfolders, but '{image.relative_to(folder)}'; give the folder that directly holds the class folders"
 
 
 def _numbered(names: Sequence[str]) -> bool:
@@ -190,22 +190,22 @@ def _ordered(folders: list[Path]) -> list[Path]:
 
 
 def _check_numbers(names: Sequence[str], text: str) -> None:
-    """Refuse numbers with gaps: a class left out would silently give all that follow the wrong label."""
+    """Refuse numbers with gaps: a missing class folder would silently shift the labels of all following classes."""
     if not _numbered(names):
         return
     for before, after in pairwise(names):
         if int(after) != int(before) + 1:
             raise SamplesError(
                 f"the class folders of '{text}' are numbers, and '{before}' is followed by '{after}'; "
-                "add an empty folder for every class without images, so that the labels come out right"
+                "add an empty folder for every class without images, so that the labels are correct"
             )
 
 
 def _sample(path: Path, plan: _Plan) -> Array:
-    """One file as (H, W, C) or (H, W) in the plan's dtype.
+    """Decode one file to (H, W, C) or (H, W).
 
     Raises:
-        SamplesError: If the file cannot be decoded, or has more than eight bits a channel.
+        SamplesError: If the file cannot be decoded, or has more than 8 bits per channel.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -213,14 +213,14 @@ def _sample(path: Path, plan: _Plan) -> Array:
         with Image.open(path) as opened:
             if opened.mode[0] in "IF":
                 raise SamplesError(
-                    f"the image '{path}' has pixels of mode {opened.mode}, and only eight bits a channel are read; "
-                    "save it as such"
+                    f"the image '{path}' has pixel mode {opened.mode}, and only 8 bits per channel are supported; "
+                    "convert it to 8 bits"
                 )
             image = ImageOps.exif_transpose(opened).convert("L" if plan.colour == "grey" else "RGB")
     except UnidentifiedImageError as error:
-        raise SamplesError(f"the image '{path}' is of no format that Pillow knows; mend or remove it") from error
+        raise SamplesError(f"the image '{path}' has no format that Pillow can read; repair or remove it") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SamplesError(f"the image '{path}' cannot be decoded ({error}); mend or remove it") from error
+        raise SamplesError(f"the image '{path}' cannot be decoded ({error}); repair or remove it") from error
     height, width = plan.size
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling[RESIZES[plan.resize]])
@@ -231,11 +231,9 @@ def _sample(path: Path, plan: _Plan) -> Array:
 
 def _words(plan: _Plan, preprocessing: Preprocessing, classes: Sequence[str]) -> str:
     height, width = plan.size
-    values = "0–255 as they are"
+    values = "0–255 unchanged"
     if (preprocessing.scale, preprocessing.offset) != (1.0, 0.0):
         sign = "−" if preprocessing.offset < 0 else "+"
         values = f"0–255 × {preprocessing.scale!r} {sign} {abs(preprocessing.offset)!r}"
     order = f"; classes in the order {listed(classes)}" if classes else ""
-    return (
-        f"{plan.colour} {height}×{width}, Pillow's {plan.resize} where a file has another size; values {values}{order}"
-    )
+    return f"{plan.colour} {height}×{width}, Pillow's {plan.resize} for files of another size; values {values}{order}"

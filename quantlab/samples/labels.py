@@ -1,4 +1,4 @@
-"""Labels: what they may look like in a source, and whether they fit the scored output."""
+"""Labels: the accepted forms, and the check that they match the scored output."""
 
 from pathlib import Path
 
@@ -13,21 +13,20 @@ from quantlab.types import TensorSpec
 
 
 def to_labels(raw: Array, *, n: int, text: str) -> Array:
-    """Labels in the form the study keeps: int64 (n,) for classes, floats (n, …) for regression, little endian.
+    """Convert labels to the stored form: int64 (n,) for classes, floats (n, …) for regression, little-endian.
 
-    Classes are integers or booleans (n,) or (n, 1), or one-hot rows of any dtype, at least two wide. All other
-    floats are targets of a regression, whole numbers or not.
+    Class labels are integers or booleans of shape (n,) or (n, 1), or one-hot rows of any data type with at least two
+    columns. All other floats are regression targets, even if they are whole numbers.
 
     Raises:
-        SamplesError: If there is not one label a sample, or they are none of these, or not finite.
+        SamplesError: If the number of labels differs from n, or they have another form, or are not finite.
     """
     count = raw.shape[0] if raw.ndim else 1
     if raw.ndim == 0 or count != n:
-        raise SamplesError(f"'{text}' holds {n:,} samples but {count:,} labels; give one label for each sample")
+        raise SamplesError(f"'{text}' holds {n:,} samples but {count:,} labels; give one label per sample")
     if raw.dtype.kind not in "biuf":
         raise SamplesError(
-            f"the labels of '{text}' are {raw.dtype.name}; give the classes' numbers, counted from 0, "
-            "or floats for a regression"
+            f"the labels of '{text}' are {raw.dtype.name}; give class numbers from 0, or floats for regression"
         )
     if _one_hot(raw):
         return np.asarray(np.argmax(raw, axis=1), dtype="<i8")
@@ -35,8 +34,8 @@ def to_labels(raw: Array, *, n: int, text: str) -> Array:
         return _targets(raw, text)
     if raw.shape not in ((n,), (n, 1)):
         raise SamplesError(
-            f"the labels of '{text}' are {raw.dtype.name} of shape {shown(raw.shape[1:])} a sample, and classes are "
-            "one integer each, or one-hot rows; store targets of a regression as floats"
+            f"the labels of '{text}' are {raw.dtype.name} of shape {shown(raw.shape[1:])} per sample, and class labels "
+            "must be one integer each, or one-hot rows; store regression targets as floats"
         )
     return raw.reshape(n).astype("<i8")
 
@@ -53,20 +52,20 @@ def _targets(raw: Array, text: str) -> Array:
     if not finite.all():
         raise SamplesError(
             f"label {int(np.argmin(finite))} (counted from 0) of '{text}' holds NaN or infinity; "
-            "mend or remove that sample"
+            "correct or remove that sample"
         )
     return np.ascontiguousarray(raw.astype(raw.dtype.newbyteorder("<"), copy=False))
 
 
 def read_labels(path: Path) -> Array:
-    """Labels of a file of their own: a `.npy`, or text with one number a line.
+    """Read labels from a separate file: a `.npy`, or text with one number per line.
 
-    Integers become int64; one that is no integer makes floats of all.
+    Integers become int64; if any value is not an integer, all become floats.
 
     Raises:
-        SamplesError: If the file is missing, is neither, or a line is no number.
+        SamplesError: If the file is missing or of another type, or a line is not a number.
     """
-    with reading(f"the labels in '{path}'", SamplesError, "give a .npy file, or text with one number a line"):
+    with reading(f"the labels in '{path}'", SamplesError, "give a .npy file, or text with one number per line"):
         if path.suffix == ".npy":
             return np.array(mapped(path))
         lines = path.read_text(encoding="utf-8").rstrip().splitlines()
@@ -80,7 +79,7 @@ def _numbers(lines: list[str], path: Path) -> Array:
             values.append(_number(line))
         except ValueError as error:
             raise SamplesError(
-                f"line {number} of '{path}' is '{line.strip()}', and each line must hold one number, without a header"
+                f"line {number} of '{path}' is '{line.strip()}'; each line must hold one number, without a header"
             ) from error
     floats = any(isinstance(value, float) for value in values)
     return np.array(values, dtype=np.float64 if floats else np.int64)
@@ -94,17 +93,17 @@ def _number(text: str) -> int | float:
 
 
 def check_labels(labels: Array, output: TensorSpec) -> None:
-    """Refuse labels that the scored output cannot be compared with; to be called before anything is converted.
+    """Refuse labels that cannot be compared with the scored output; to be called before anything is converted.
 
-    Integers are classes, from 0 to one less than the output's last dimension (an output of width 1 is a binary
-    one and takes 0 and 1; where the width is open nothing is checked). Floats are targets and need the output's shape,
-    where (n,) stands for (n, 1).
+    Integers are classes, from 0 to the output's last dimension − 1; an output of width 1 is a binary classifier with
+    classes 0 and 1. If the width is open, nothing is checked. Floats are regression targets and must have the output's
+    shape, where (n,) matches (n, 1).
 
     Args:
-        labels: As `SampleSet.labels_file` holds them, (n,) int64 or (n, …) floats; at least one.
+        labels: The content of `SampleSet.labels_file`, (n,) int64 or (n, …) floats; at least one.
 
     Raises:
-        SamplesError: With the labels' range or shape and the output's.
+        SamplesError: The message gives the range or shape of labels and output.
     """
     if labels.dtype.kind == "f":
         _check_targets(labels, output)
@@ -116,8 +115,8 @@ def _check_targets(labels: Array, output: TensorSpec) -> None:
     shape = labels.shape[1:] or (1,)
     if not fits(shape, output.shape[1:] or (1,)):
         raise SamplesError(
-            f"labels are {labels.dtype.name} of shape {shown(shape)} a sample but the output '{output.name}' gives "
-            f"{shown(output.shape[1:])}; give targets of that shape, or integers if they are classes"
+            f"the labels are {labels.dtype.name} of shape {shown(shape)} per sample, but the output '{output.name}' "
+            f"has shape {shown(output.shape[1:])}; give targets of that shape, or integers if they are classes"
         )
 
 
@@ -125,6 +124,6 @@ def _check_classes(labels: Array, output: TensorSpec, classes: int) -> None:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise SamplesError(
-            f"labels run from {low} to {high} but the output '{output.name}' has {classes} classes; "
+            f"the labels go from {low} to {high}, but the output '{output.name}' has {classes} classes; "
             f"number the classes from 0 to {classes - 1}"
         )

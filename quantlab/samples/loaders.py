@@ -1,4 +1,4 @@
-"""A user's own `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
+"""A user's `module:function` as a source: arrays, a generator or a tf.data.Dataset, read in two passes."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ from quantlab.user_requests import Element
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Samples with the sample dimension first, by the model's names."""
+    """Samples with the sample dimension first, by input name."""
 
     inputs: Block
     labels: Array | None
@@ -42,7 +42,7 @@ class _Batch:
 
 
 class _Digest:
-    """The hash of a pass; the same however the samples are cut into batches."""
+    """Hash of one pass; it does not depend on how the samples are grouped into batches."""
 
     def __init__(self) -> None:
         self._hashes: dict[str, Any] = {}
@@ -59,27 +59,27 @@ class _Digest:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is kept of the first pass."""
+    """Results of the first pass."""
 
     tensors: tuple[HeldTensor, ...]
     labels: list[Array]
-    """Of each batch; empty if unlabelled."""
+    """Labels of each batch; empty if unlabelled."""
     digest: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
-    """The user's function and what the model wants of it."""
+    """The user's function and the inputs of the model."""
 
     text: str
     inputs: tuple[TensorSpec, ...]
     stall_seconds: float
 
     def batches(self) -> Iterator[_Batch]:
-        """One pass, every batch checked against the model and the first batch.
+        """One pass; every batch is checked against the model and against the first batch.
 
         Raises:
-            SamplesError: If the function raises, or gives what does not fit.
+            SamplesError: If the function raises, or returns samples that do not match.
         """
         first: _Batch | None = None
         with called_loader(self.text, SamplesError, self.stall_seconds) as elements:
@@ -111,31 +111,31 @@ class _Loader:
             like = first.inputs[name]
             if (values.shape[1:], values.dtype) != (like.shape[1:], like.dtype):
                 raise SamplesError(
-                    f"the loader '{self.text}' gave '{name}' first as {like.dtype.name} of shape "
-                    f"{shown(like.shape[1:])} a sample, then as {values.dtype.name} of shape "
-                    f"{shown(values.shape[1:])}; make all samples alike"
+                    f"the loader '{self.text}' first gave '{name}' as {like.dtype.name} of shape "
+                    f"{shown(like.shape[1:])} per sample, then as {values.dtype.name} of shape "
+                    f"{shown(values.shape[1:])}; give all samples the same shape and type"
                 )
         if (batch.labels is None) != (first.labels is None):
             raise SamplesError(
-                f"the loader '{self.text}' gave labels with some samples only; give them with all or none"
+                f"the loader '{self.text}' gave labels for only some samples; give them for all or for none"
             )
         given = batch.inputs if batch.labels is None else {**batch.inputs, "labels": batch.labels}
         held = [_held(name, values) for name, values in given.items()]
-        if any(tensor.n for tensor in held):  # an empty batch is no mistake
+        if any(tensor.n for tensor in held):  # an empty batch is allowed
             sample_count(held, text=self.text)
 
 
 def open_loader(text: str, *, inputs: Sequence[TensorSpec], stall_seconds: float = STALL_SECONDS) -> Source:
-    """What a function without arguments gives: `x`, `(x, y)`, a dict by input (labels under `y` or `labels`),
-    `(dict, y)`, or a generator, iterable or tf.data.Dataset of these, one sample or one batch at a time.
+    """Open a function without arguments that returns samples.
 
-    Which of the two is told from the number of dimensions, compared with the model's input. The function is called
-    twice, here to count, and by `Source.read` to read; nothing but labels is kept in between. The folder
-    quantlab was started in is searched for the module.
+    It may return `x`, `(x, y)`, a dict by input name (labels under `y` or `labels`), `(dict, y)`, or a generator,
+    iterable or tf.data.Dataset of these, with one sample or one batch per element. The number of dimensions, compared
+    with the model's input, distinguishes samples from batches. The function is called twice: here to count, and by
+    `Source.read` to read; only labels are kept in between. The current folder is searched for the module too.
 
     Raises:
-        SamplesError: If the function is not there, raises or never ends, or gives what does not fit; from `read`,
-            if its second pass gives other bytes.
+        SamplesError: If the function does not exist, raises, never ends, or returns samples that do not match; from
+            `read`, if its second pass returns other bytes.
     """
     loader = _Loader(text, tuple(inputs), stall_seconds)
     seen = _first_pass(loader)
@@ -174,16 +174,16 @@ def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Bl
         start = stop
     if digest.value() != seen.digest:
         raise SamplesError(
-            f"the loader '{loader.text}' gave other samples on its second pass, and every runtime must be fed the "
-            "same; turn off its shuffling and augmentation, or seed them"
+            f"the loader '{loader.text}' gave other samples on its second pass, but every runtime must be fed the "
+            "same; turn off shuffling and augmentation, or seed them"
         )
 
 
 def _array(element: Element, name: str) -> Array:
-    """An array of the loader's; good until the next element.
+    """One array of an element; it is valid until the next element.
 
     Raises:
-        SamplesError: If what the loader gave under the name is none.
+        SamplesError: If the loader returned no valid array under this name.
     """
     if name in element.refused:
         raise SamplesError(element.refused[name])
@@ -191,7 +191,7 @@ def _array(element: Element, name: str) -> Array:
 
 
 _MAPPED_BYTES = 1 << 20
-"""A file from here on is mapped, and a smaller one read: an empty array cannot be mapped."""
+"""Files of this size and larger are memory-mapped, smaller ones are read: an empty array cannot be mapped."""
 
 
 def _read(file: str) -> Array:
@@ -200,7 +200,7 @@ def _read(file: str) -> Array:
 
 
 def _single(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
-    """Whether an array is one sample: it has as many dimensions, and is no batch that only lacks its channel."""
+    """Whether an array is one sample: it has the input's rank, and is not a batch without the channel dimension."""
     wanted = spec.shape[1:]
     return len(shape) == len(wanted) and (fits(shape, wanted) or not fits((*shape[1:], 1), wanted))
 
@@ -219,5 +219,5 @@ def _joined(labels: Sequence[Array], *, n: int, text: str) -> Array | None:
     try:
         raw = np.concatenate(labels)
     except ValueError as error:
-        raise SamplesError(f"the labels of '{text}' change their shape ({error}); make all alike") from error
+        raise SamplesError(f"the labels of '{text}' differ in shape ({error}); give all the same shape") from error
     return to_labels(raw, n=n, text=text)

@@ -1,4 +1,4 @@
-"""From what the user names to samples on disk."""
+"""Opens what the user names as samples, and writes them to disk."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from quantlab.samples.write import write_samples
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
 ACCEPTED = "a .npz file, a .npy file, a folder of images, or module:function"
-"""What samples may be given as, for messages and help."""
+"""Accepted kinds of samples, for messages and help texts."""
 
 FILE_LOADERS: Mapping[str, FileLoader] = {".npz": open_npz, ".npy": open_npy}
-"""Suffix of a file → what opens it."""
+"""File suffix → function that opens the file."""
 
 _LOADER = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
@@ -37,20 +37,22 @@ def open_samples(
     options: SampleOptions,
     calibrate: int = 256,
 ) -> tuple[SampleSet, SampleSet | None]:
-    """Read, check and write what is scored and what static quantization is calibrated on.
+    """Read, check and write the samples to score and the calibration samples for static quantization.
 
-    Where no calibration samples are given, `calibrate` samples of the data are set aside as such and never scored
-    (see `split`); calibration samples that are given are all taken. The same arguments and files give the same
-    samples in the same order, and write them only once.
+    Without `calibration`, `calibrate` samples of `data` are set aside for calibration and never scored (see `split`).
+    Calibration samples that are given are all used. The same arguments and files give the same samples in the same
+    order, and they are written only once.
 
     Args:
         data: One of `ACCEPTED`.
-        folder: Gets `data/<hash>/` and `calibration/<hash>/`.
-        calibrate: 0 sets nothing aside, and the second result is None unless `calibration` is given.
+        calibration: Calibration samples, one of `ACCEPTED`; None sets samples of `data` aside.
+        folder: Receives `data/<hash>/` and `calibration/<hash>/`.
+        calibrate: Number of samples to set aside; 0 sets none aside, and then the second result is None unless
+            `calibration` is given.
 
     Raises:
-        SamplesError: If samples are missing, broken, or do not fit the model.
-        UsageError: If options name what there is not, or contradict what is read.
+        SamplesError: If samples are missing or damaged, or do not match the model.
+        UsageError: If an option is invalid, or contradicts the samples.
     """
     _check_preprocessing([data, calibration], options.preprocessing)
     if calibration is None:
@@ -67,10 +69,10 @@ def open_samples(
 
 
 def refuse_missing(*texts: str | None) -> None:
-    """Find out that a file or folder is not there before anything slow begins.
+    """Report a missing file or folder before slow work begins.
 
     Raises:
-        SamplesError: If a text names neither what there is nor a function.
+        SamplesError: If a text names neither an existing path nor a function.
     """
     for text in texts:
         if text is not None and not Path(text).exists() and not _LOADER.fullmatch(text):
@@ -78,13 +80,13 @@ def refuse_missing(*texts: str | None) -> None:
 
 
 def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptions) -> Source:
-    """Find out what a text names, and check names, shapes, dtypes, counts and labels; samples are not yet decoded.
+    """Open a source, and check names, shapes, data types, counts and labels; samples are not decoded yet.
 
-    A loader is run through once, since only that tells how much it gives.
+    A loader is run once, because only this shows how many samples it returns.
 
     Raises:
-        SamplesError: If it is not there, is not one of `ACCEPTED`, is broken or does not fit the model.
-        UsageError: If `options.labels` names labels for a source that has its own.
+        SamplesError: If it does not exist, is not one of `ACCEPTED`, is damaged, or does not match the model.
+        UsageError: If `options.labels` is given for a source that has its own labels.
     """
     path = Path(text)
     loaders = FILE_LOADERS if options.loaders is None else options.loaders
@@ -103,22 +105,20 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
 
 def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> SamplesError:
     if path.exists():
-        return SamplesError(f"'{text}' holds no samples that quantlab reads; give {ACCEPTED}")
+        return SamplesError(f"'{text}' is not a kind of samples that quantlab can read; give {ACCEPTED}")
     if not path.parent.is_dir():
-        return SamplesError(f"there is no '{text}', nor a folder '{path.parent}'; give {ACCEPTED}")
+        return SamplesError(f"there is no '{text}', and no folder '{path.parent}'; give {ACCEPTED}")
     known = [
         entry.name
         for entry in path.parent.iterdir()
         if not entry.name.startswith(".") and (entry.suffix in loaders or (entry.is_dir() and entry.suffix != ".study"))
     ]
-    return SamplesError(f"there is no '{text}', and samples are {ACCEPTED}; {nearest_of_many(path.name, known)}")
+    return SamplesError(f"there is no '{text}'; samples can be {ACCEPTED}; {nearest_of_many(path.name, known)}")
 
 
 def _with_labels(source: Source, labels: str) -> Source:
     if source.labels is not None:
-        raise UsageError(
-            f"'{source.text}' has labels of its own, so that those of '{labels}' contradict them; leave one out"
-        )
+        raise UsageError(f"'{source.text}' already has labels, and '{labels}' gives labels too; leave one of them out")
     return replace(source, labels=to_labels(read_labels(Path(labels)), n=source.n, text=source.text))
 
 
@@ -126,15 +126,15 @@ def _check_preprocessing(texts: Sequence[str | None], preprocessing: Preprocessi
     if preprocessing == Preprocessing() or any(text and Path(text).is_dir() for text in texts):
         return
     raise UsageError(
-        f"a preprocessing is declared, but '{texts[0]}' is no folder of images, and arrays are fed as they are; "
-        "leave it out, or apply it to the arrays"
+        f"preprocessing options are given, but '{texts[0]}' is not a folder of images, and arrays are not "
+        "preprocessed; leave the options out, or apply the preprocessing to the arrays"
     )
 
 
 def _check_apart(data: str, calibration: str) -> None:
-    """Refuse to score what static quantization was calibrated on."""
+    """Refuse to score calibration samples."""
     if data == calibration or Path(data).resolve() == Path(calibration).resolve():
         raise UsageError(
-            f"'{data}' is given both to be scored and for calibration, and what was calibrated on must not be scored; "
-            "leave --calibration out, and a part is set aside for it"
+            f"'{data}' is given both as samples and as calibration samples, but calibration samples must not be "
+            "scored; leave --calibration out, and quantlab sets a part of the samples aside"
         )

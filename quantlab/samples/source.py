@@ -1,4 +1,4 @@
-"""What every kind of source becomes, and what the kinds share: names, blocks, counts."""
+"""The contract of a source of samples, and helpers shared by all kinds: names, blocks, counts."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,88 +15,88 @@ from quantlab.user_functions import STALL_SECONDS
 
 Array = NDArray[Any]
 Block = dict[str, Array]
-"""Consecutive samples by the name of the input, the same number of each."""
+"""Input name → consecutive samples, the same number for each input."""
 
 BLOCK_BYTES = 4 * 2**20
-"""What a block of the source may weigh; 600 MB of images were written fastest so, against 1 and 16 MiB."""
+"""Largest size of a block; with 600 MB of images, 4 MiB was faster than 1 MiB and 16 MiB."""
 
 LABEL_NAMES = ("y", "labels")
 
 
 @dataclass(frozen=True, slots=True)
 class SampleOptions:
-    """How sources are read and how much of them is drawn."""
+    """How sources are read, and how many samples are selected."""
 
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    """For folders of images; arrays are fed as they are."""
+    """Preprocessing for folders of images; arrays are not preprocessed."""
     limit: int | None = None
-    """How many samples are scored at most; None scores all that are not set aside for calibration."""
+    """Largest number of samples to score; None scores all that are not set aside for calibration."""
     seed: int = 0
-    """Of every draw; 0 or more."""
+    """Seed for all random sampling; 0 or more."""
     labels: str | None = None
-    """A `.npy`, or a `.txt` or `.csv` with one number a line, for data that bring no labels of their own."""
+    """A `.npy` file, or a `.txt` or `.csv` file with one number per line, for samples without their own labels."""
     stall_seconds: float = STALL_SECONDS
-    """How long a loader of the user's may say nothing."""
+    """Time limit for each element of a user's loader."""
     loaders: "Mapping[str, FileLoader] | None" = None
-    """What opens a file, by its suffix; None is those of quantlab."""
+    """File suffix → function that opens the file; None uses `FILE_LOADERS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldTensor:
-    """What a source has for an input of the model."""
+    """Name, shape and data type of a source's array for one input of the model."""
 
     name: str
-    """The model's name for it."""
+    """Name of the model's input."""
     shape: tuple[int, ...]
-    """n first; empty for a lone number, which no input takes."""
+    """Shape with n first; empty for a single number, which no input accepts."""
     dtype: np.dtype[Any]
-    """The source's own."""
+    """Data type in the source, before conversion."""
 
     @property
     def n(self) -> int:
-        """How many samples it holds."""
+        """Number of samples."""
         return self.shape[0] if self.shape else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Samples where the user has them, in the source's own dtypes; nothing is decoded until `read`."""
+    """Samples at their original location and in their original data types; nothing is decoded before `read`."""
 
     text: str
-    """As the user wrote it."""
+    """The source as the user wrote it."""
     n: int
-    """At least 1."""
+    """Number of samples, at least 1."""
     tensors: tuple[HeldTensor, ...]
-    """One for each input of the model, in its order."""
+    """One entry per input of the model, in its order."""
     labels: Array | None
-    """int64 (n,) for classes, floats (n, …) for regression, None without labels."""
+    """int64 (n,) for classes, floats (n, …) for regression; None without labels."""
     read: Callable[[Array], Iterator[Block]]
-    """Takes ascending positions; yields their samples in that order, cut into blocks as the source likes."""
+    """Function from ascending positions to their samples in that order, in blocks of any size."""
     preprocessing: str = ""
-    """What is done to files to make tensors of them, in words."""
+    """How files are turned into tensors, in words; empty if nothing is done."""
 
 
 FileLoader = Callable[..., Source]
-"""Called with the file, and by name `text`, as the user wrote it, and `inputs`, those of the model."""
+"""Function that opens a file: called with its path and the keywords `text` (as the user wrote it) and `inputs`."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedArrays:
-    """Which array of a source is which input, and which holds the labels."""
+    """The assignment of a source's arrays to the model's inputs and to labels."""
 
     inputs: dict[str, str]
-    """Input of the model → name in the source."""
+    """Input of the model → array name in the source."""
     labels: str | None
 
 
 def match_names(held: Sequence[str], inputs: Sequence[TensorSpec], *, text: str) -> NamedArrays:
-    """Tell inputs and labels among the arrays of a source.
+    """Find the inputs and the labels among the arrays of a source.
 
-    Arrays that are neither are left alone, unless no labels were found: then one of them may be the labels under
-    another name, and leaving it alone would silently score without labels.
+    Other arrays are ignored if there are labels. Without labels they are refused, because one of them may be the
+    labels under another name, and samples would silently be scored without labels.
 
     Raises:
-        SamplesError: If an input is missing, or an array is not understood and labels are missing.
+        SamplesError: If an input is missing, or there is another array and no labels.
     """
     wanted = [spec.name for spec in inputs]
     named = {name: name for name in wanted}
@@ -106,69 +106,68 @@ def match_names(held: Sequence[str], inputs: Sequence[TensorSpec], *, text: str)
     if missing:
         alone = ", or 'x'" if len(wanted) == 1 else ""
         raise SamplesError(
-            f"'{text}' holds {listed(held) or 'no arrays'}, but the model takes {listed(wanted)}; "
-            f"name the arrays for the model's inputs{alone}, and the labels 'y'"
+            f"'{text}' holds {listed(held) or 'no arrays'}, but the model's inputs are {listed(wanted)}; "
+            f"name the arrays after the model's inputs{alone}, and the labels 'y'"
         )
     rest = [name for name in held if name not in named.values()]
     labels = next((name for name in LABEL_NAMES if name in rest), None)
     if rest and labels is None:
         raise SamplesError(
             f"'{text}' holds {listed(rest)}, which is neither an input of the model ({listed(wanted)}) nor labels; "
-            "name labels 'y', or leave out what is not needed"
+            "name the labels 'y', or leave out arrays that are not needed"
         )
     return NamedArrays(inputs=named, labels=labels)
 
 
 def only_input(inputs: Sequence[TensorSpec], *, text: str, kind: str) -> TensorSpec:
-    """The model's one input, for sources that cannot hold several.
+    """The model's only input, for sources that cannot hold several.
 
     Raises:
-        SamplesError: If the model takes several.
+        SamplesError: If the model has several inputs.
     """
     if len(inputs) != 1:
         raise SamplesError(
-            f"'{text}' is {kind} and feeds one input, but the model takes {listed([spec.name for spec in inputs])}; "
+            f"'{text}' is {kind} for a single input, but the model has the inputs "
+            f"{listed([spec.name for spec in inputs])}; "
             "give a .npz file with an array for each, or a module:function that returns them by name"
         )
     return inputs[0]
 
 
 def sample_bytes(tensors: Iterable[HeldTensor]) -> int:
-    """What one sample weighs, every input together; at least 1, so that it can divide."""
+    """Size of one sample in bytes, over all inputs; at least 1, so that it can be a divisor."""
     return max(1, sum(tensor.dtype.itemsize * math.prod(tensor.shape[1:]) for tensor in tensors))
 
 
 def block_rows(tensors: Iterable[HeldTensor]) -> int:
-    """How many samples make a block."""
+    """Number of samples per block."""
     return max(1, BLOCK_BYTES // sample_bytes(tensors))
 
 
 def raw_bytes(values: Array) -> memoryview:
-    """The values' bytes in C order, as files and hashes take them; empty for none."""
+    """The bytes of an array in C order, for files and hashes; empty for an array without elements."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
 
 
 def pieces(indices: Array, rows: int) -> Iterator[Array]:
-    """The positions cut into consecutive runs of at most `rows`."""
+    """Split positions into consecutive runs of at most `rows`."""
     for start in range(0, len(indices), rows):
         yield indices[start : start + rows]
 
 
 def sample_count(tensors: Sequence[HeldTensor], *, text: str) -> int:
-    """How many samples a source holds, where each of its arrays says a number.
+    """Number of samples in a source, which must be the same for all of its arrays.
 
     Raises:
-        SamplesError: If the arrays disagree, or hold none.
+        SamplesError: If the arrays differ in length, or are empty.
     """
     first = tensors[0]
     for other in tensors[1:]:
         if other.n != first.n:
             raise SamplesError(
                 f"'{text}' holds {first.n:,} samples of '{first.name}' but {other.n:,} of '{other.name}'; "
-                "give every input the same samples"
+                "give the same number of samples for every input"
             )
     if first.n == 0:
-        raise SamplesError(
-            f"'{text}' holds no samples; give at least one, and some hundreds for figures that mean something"
-        )
+        raise SamplesError(f"'{text}' holds no samples; give at least one, and several hundred for meaningful figures")
     return first.n

@@ -1,4 +1,4 @@
-"""Which samples are scored and which calibrate: drawn by seed and label, never cut."""
+"""Selects samples for scoring and for calibration: seeded random samples, stratified by label."""
 
 from dataclasses import dataclass
 
@@ -8,30 +8,30 @@ from quantlab.errors import SamplesError, UsageError
 from quantlab.samples.source import Array, SampleOptions, Source
 
 SCORED, CALIBRATION = 0, 1
-"""Streams of random numbers, so that one draw says nothing about the other."""
+"""Separate streams of random numbers, so that the two selections are independent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Samples of a source that belong together."""
+    """A selection of a source's samples."""
 
     name: str
-    """The folder it is written to: `data`, `calibration`."""
+    """Name of its folder: `data` or `calibration`."""
     indices: Array
-    """Positions in the source, int64, ascending."""
+    """Ascending positions in the source, int64."""
     drawn: str
-    """How they were chosen, in words."""
+    """How they were selected, in words."""
 
 
 def draw(count: int, *, n: int, labels: Array | None, seed: int, stream: int = SCORED) -> Array:
-    """Choose `count` of `n` positions, ascending; the same for the same seed and stream.
+    """Select `count` of `n` positions at random, in ascending order; deterministic for a seed and stream.
 
-    With integer labels each class gets its share, rounded up or down so that the sum is `count` (largest remainder,
-    the lower class first among equals). Without, or with floats, all positions are alike.
+    With integer labels the sample is stratified: each class gets its proportional share, rounded by the largest
+    remainder method so that the sum is `count` (ties go to the lower class). Otherwise positions are equally likely.
 
     Args:
         count: From 0 to n.
-        labels: (n,) integers, or anything else to draw without regard to them.
+        labels: (n,) integers to stratify by; None or floats for no stratification.
     """
     keys = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream,)))).random(n)
     strata = _strata(labels, n)
@@ -48,7 +48,7 @@ def _strata(labels: Array | None, n: int) -> Array:
 
 
 def _shares(count: int, sizes: Array) -> Array:
-    """`count` divided in proportion to sizes by largest remainder, in integers."""
+    """Divide `count` in proportion to `sizes`, in integers, by the largest remainder method."""
     shares, remainders = np.divmod(count * sizes.astype(np.int64), int(sizes.sum()))
     missing = count - int(shares.sum())
     shares[np.argsort(-remainders, kind="stable")[:missing]] += 1
@@ -60,14 +60,14 @@ def _classes(labels: Array | None) -> bool:
 
 
 def split(source: Source, *, options: SampleOptions, calibrate: int) -> tuple[Part, Part | None]:
-    """The part that is scored, and the part of `calibrate` others for static quantization (None for 0).
+    """The part to score, and a separate part of `calibrate` samples for static quantization (None for 0).
 
-    The calibration part does not depend on the limit. Of fewer than 2 × `calibrate` samples it takes a quarter
-    at most, at least one, and says so.
+    The calibration part does not depend on the limit. With fewer than 2 × `calibrate` samples it is limited to a
+    quarter of them, but at least one, and its description says so.
 
     Raises:
-        UsageError: If the limit is under 1 or the seed negative.
-        SamplesError: If one sample would have to be both.
+        UsageError: If the limit is below 1, or the seed is negative.
+        SamplesError: If there is only one sample, which cannot be in both parts.
     """
     _check_options(options)
     everything = np.arange(source.n, dtype=np.int64)
@@ -84,12 +84,12 @@ def split(source: Source, *, options: SampleOptions, calibrate: int) -> tuple[Pa
 def _calibration(source: Source, seed: int, *, calibrate: int, words: str) -> Part:
     if source.n < 2:
         raise SamplesError(
-            f"'{source.text}' holds one sample, which cannot both calibrate and be scored; "
-            "give more, or other samples with --calibration"
+            f"'{source.text}' holds one sample, which cannot be used for both calibration and scoring; "
+            "give more samples, or separate ones with --calibration"
         )
     few = source.n < 2 * calibrate
     count = max(1, source.n // 4) if few else calibrate
-    note = f"; a quarter of the samples, since {calibrate} would be more than half of {source.n}" if few else ""
+    note = f"; a quarter of the samples, because {calibrate} would be more than half of {source.n}" if few else ""
     indices = draw(count, n=source.n, labels=source.labels, seed=seed, stream=CALIBRATION)
     return Part("calibration", indices, words + note)
 
@@ -98,4 +98,4 @@ def _check_options(options: SampleOptions) -> None:
     if options.limit is not None and options.limit < 1:
         raise UsageError(f"the limit is {options.limit}, and at least 1 sample must be scored; give more, or no limit")
     if options.seed < 0:
-        raise UsageError(f"the seed is {options.seed}, and seeds count from 0; give another")
+        raise UsageError(f"the seed is {options.seed}; give 0 or a positive number")

@@ -1,4 +1,4 @@
-"""Samples on disk as every runtime reads them: written beside, hashed on the way, renamed when whole."""
+"""Writes samples to disk for the runtimes: to a temporary folder, hashed while writing, and renamed when complete."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from quantlab.types import SampleSet, TensorSpec
 
 
 class _TensorFile:
-    """A `.npy` file that grows block by block, and the hash of its data."""
+    """A `.npy` file that is written block by block, and the hash of its data."""
 
     def __init__(self, path: Path, spec: TensorSpec, n: int) -> None:
         self._digest = hashlib.sha256()
@@ -29,7 +29,7 @@ class _TensorFile:
         np.lib.format.write_array_header_1_0(self._file, header)  # type: ignore[no-untyped-call]  # NumPy has no type for it
 
     def add(self, values: Array) -> None:
-        # Written, not mapped: a full disk is an error here and would be a signal that kills the process there.
+        # Not memory-mapped: a full disk then raises an error instead of killing the process with a signal.
         data = raw_bytes(values)
         self._digest.update(data)
         self._file.write(data)
@@ -42,7 +42,7 @@ class _TensorFile:
 
 
 class _SetFiles:
-    """The growing files of one part."""
+    """The files of one part while they are written."""
 
     def __init__(self, part: Part, source: Source, *, inputs: Sequence[TensorSpec], folder: Path) -> None:
         self._labels = None if source.labels is None else source.labels[part.indices]
@@ -73,7 +73,7 @@ class _SetFiles:
             file.close()
 
     def finish(self, folder: Path) -> SampleSet:
-        """Add labels and indices, and move all to its place under `folder`, unless the same is there already."""
+        """Add labels and indices, and move everything to its final place under `folder`, unless it exists already."""
         self.close()
         np.save(self.samples.folder / "indices.npy", self.indices.astype("<i8"))
         if self._labels is not None:
@@ -94,18 +94,18 @@ class _SetFiles:
 def write_samples(
     source: Source, parts: Sequence[Part], *, inputs: Sequence[TensorSpec], folder: Path
 ) -> tuple[SampleSet, ...]:
-    """Read a source once and write each part as `folder/<part>/<first 12 digits of its hash>/`.
+    """Read a source once, and write each part to `folder/<part>/<first 12 digits of its hash>/`.
 
-    A set holds one file an input (see `SampleSet.input_file`), `labels.npy` if labelled, and `indices.npy`: int64 (n,),
-    where its samples lie in the source. A set that is there already is left as it is. Nothing is left
-    behind where it fails.
+    A set contains one file per input (see `SampleSet.input_file`), `labels.npy` if labelled, and `indices.npy`: int64
+    (n,), the positions of its samples in the source. A set that exists already is left unchanged. On failure nothing is
+    left behind.
 
     Args:
         parts: Disjoint, each with at least one sample.
 
     Raises:
-        SamplesError: If a sample cannot be fed to the model, the disk is too small, or a loader's second
-            pass gave other samples.
+        SamplesError: If a sample does not match the model, the disk is too small, or a loader's second pass returns
+            other samples.
     """
     folder.mkdir(parents=True, exist_ok=True)
     specs = written_specs(source, inputs)
@@ -123,19 +123,19 @@ def write_samples(
 
 
 def _as_held(source: Source, specs: Sequence[TensorSpec]) -> list[HeldTensor]:
-    """The source's tensors in the dtypes they are written in."""
+    """The source's tensors in the data types in which they are written."""
     return [replace(held, dtype=model_dtype(spec)) for held, spec in zip(source.tensors, specs, strict=True)]
 
 
 def written_specs(source: Source, inputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """The model's inputs with the samples' own sizes, and the batch dimension open."""
+    """The model's inputs with the sizes of the samples and an open batch dimension."""
     return tuple(
         replace(spec, shape=(None, *held.shape[1:])) for spec, held in zip(inputs, source.tensors, strict=True)
     )
 
 
 def _converted(source: Source, indices: Array, specs: Sequence[TensorSpec]) -> Iterator[tuple[Block, Array]]:
-    """The source's blocks in the model's dtypes, each with where its samples lie in the source."""
+    """The source's blocks in the model's data types, with the positions of their samples in the source."""
     start = 0
     for block in source.read(indices):
         stop = start + len(next(iter(block.values())))
@@ -151,8 +151,8 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise SamplesError(
-            f"the samples need {needed / 1e9:.2f} GB in '{folder}', where {free / 1e9:.2f} GB are free; "
-            "make room, choose another folder with --out, or score fewer with --limit"
+            f"the samples need {needed / 1e9:.2f} GB in '{folder}', but only {free / 1e9:.2f} GB are free; "
+            "free some space, choose another folder with --out, or score fewer with --limit"
         )
 
 
@@ -161,5 +161,5 @@ def _move(folder: Path, place: Path) -> None:
     try:
         folder.rename(place)
     except OSError:
-        if not place.is_dir():  # otherwise the same bytes are there already
+        if not place.is_dir():  # an existing folder holds the same bytes
             raise

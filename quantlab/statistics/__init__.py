@@ -1,15 +1,15 @@
-"""Pure functions of outputs, and sums that batches, shards and machines combine with `+`.
+"""Statistics of outputs, layers and weights: pure functions, and sums that combine with `+`.
 
 ```text
-scores    what one output scores: accuracy, agreement, divergence, regression, probabilities
-layers    inside a variant: alignment, errors of layers and weights, the split of the loss
-paired    a candidate against the reference on the same samples: bounds, tests, metrics, evidence
+scores    scores of one output: accuracy, agreement, divergence, regression, probabilities
+layers    comparison inside a variant: alignment, errors of layers and weights, the split of the loss
+paired    candidate against reference on the same samples: bounds, tests, metrics, evidence
 ```
 
-`paired` reads the samples of `scores`; `layers` stands by itself. What they share lies beside them: `sums`, `blocks`,
-`shapes` and `tensors`. Of times, `costs` keeps the quartiles and says when one variant is faster by more than noise.
+`paired` uses the per-sample values of `scores`; `layers` is independent of both. Shared modules are `sums`, `blocks`,
+`shapes` and `tensors`. `costs` computes quartiles of run times and decides whether one variant is faster than another.
 
-Intervals (`wilson`, `tango`) are in shares from −1 to 1; `Scores` are in percent and points.
+Intervals (`wilson`, `tango`) are shares from −1 to 1; `Scores` are in percent and percentage points.
 """
 
 from quantlab.statistics.blocks import blocks

@@ -1,4 +1,4 @@
-"""Samples a few at a time, so that memory does not grow with the calibration set."""
+"""Iteration over samples in blocks, so that memory does not grow with the number of samples."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 __all__ = ["BLOCK_BYTES", "blocks"]
 
 BLOCK_BYTES = 16 * 2**20
-"""What a block of one output takes as float64; what is computed from it takes several times that."""
+"""Size of one block as float64; intermediate results need several times as much memory."""
 
 
 def blocks(outputs: NDArray[Any], *, block_bytes: int = BLOCK_BYTES) -> Iterator[slice]:
-    """Slices over the first axis that cover it in order, each of at most `block_bytes` in float64, or of one sample.
+    """Consecutive slices of the first axis; each covers at most `block_bytes` as float64, and at least one sample.
 
     >>> import numpy as np
     >>> list(blocks(np.zeros((5, 2)), block_bytes=2 * 2 * 8))

@@ -1,4 +1,4 @@
-"""Shapes are compared before anything else: NumPy would broadcast what does not fit, and compare the wrong things."""
+"""Shape check before a comparison: NumPy would broadcast mismatched shapes and compare unrelated elements."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ __all__ = ["check_same_shape"]
 
 
 def check_same_shape(reference: NDArray[Any], candidate: NDArray[Any]) -> None:
-    """Refuse two arrays of different shapes.
+    """Raise an error if two arrays have different shapes.
 
     Raises:
-        ValueError: Names both shapes.
+        ValueError: If the shapes differ; the message names both.
     """
     if reference.shape != candidate.shape:
         raise ValueError(
             f"the reference has shape {reference.shape} and the candidate {candidate.shape}; "
-            "they are compared element by element and must have the same shape"
+            "both must have the same shape, because they are compared element by element"
         )

@@ -1,4 +1,4 @@
-"""What all sums share: they add field by field, so batches, shards and machines combine with `+`."""
+"""Base class of statistics that add field by field, so that batches, shards and machines combine with `+`."""
 
 import operator
 from dataclasses import dataclass, field, fields
@@ -13,10 +13,10 @@ __all__ = ["Sums", "largest", "sum_products"]
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """A statistic in a form that adds; what is derived from it are properties of the whole.
+    """A statistic stored as sums; derived figures are properties.
 
-    Every field of a subclass has a default, and the instance made of defaults is the zero: `sum(parts, TensorError())`.
-    Fields add with `+`, those made by `largest()` keep the greater.
+    Every field of a subclass has a default, and the instance with all defaults is the neutral element:
+    `sum(parts, TensorError())`. Fields are added with `+`; fields made with `largest()` keep the larger value.
     """
 
     def __add__(self, other: Self) -> Self:
@@ -26,21 +26,21 @@ class Sums:
         return kind(*[add(getattr(self, name), getattr(other, name)) for name, add in _additions(kind)])  # type: ignore[arg-type, no-any-return]
 
 
-@cache  # looking fields up takes longer than adding them, and a comparison of layers adds thousands of times
+@cache  # looking fields up takes longer than adding them, and a layer comparison adds thousands of times
 def _additions(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
-    """How each field adds, in the order in which they are given."""
+    """Field name and the function that adds it, in declaration order."""
     return tuple((attribute.name, attribute.metadata.get("add", operator.add)) for attribute in fields(kind))
 
 
 def largest() -> Any:
-    """Make a field of a `Sums` that keeps the greater of two values instead of their sum; 0 to begin with."""
+    """A field of a `Sums` that keeps the larger of two values instead of their sum; initially 0."""
     return field(default=0.0, metadata={"add": max})
 
 
 def sum_products(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Σ one·other of two vectors, the same on every machine.
+    """Σ one·other of two vectors, with the same result on every machine.
 
-    Not `one @ other`: BLAS divides it among threads, so that the last digits depend on how many there are, and where
-    the machine is busy it waits for them, tens of times longer than the sum takes.
+    `one @ other` is not used: BLAS splits the sum over threads, so the last digits depend on their number. On a busy
+    machine it also waits for its threads, which takes tens of times longer than the sum itself.
     """
     return float(np.einsum("i,i->", one, other))

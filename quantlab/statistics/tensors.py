@@ -1,9 +1,9 @@
-"""How far a tensor strays from the reference's: an output, a layer or a weight, of any shape.
+"""Error of one tensor (an output, a layer or a weight, of any shape) against the reference.
 
-The sums are taken twice in this package. `TensorError.of` takes them with NumPy, for outputs and weights: scoring needs
-no Numba, which takes half a second to import and seconds to compile once, and the last digits of scores stay what they
-are. `layers.compiled` takes the same sums for layers in one pass with all else that is asked of them, 5 times as fast,
-and adds in another order, so that the two agree but for rounding; tests of `LayerError` hold them together.
+The same sums are implemented twice. `TensorError.of` uses NumPy, for outputs and weights, because scoring must not
+depend on Numba, which needs half a second to import and seconds to compile. `layers.compiled` computes them for layers
+in one pass with all other figures, about 5 times as fast. It adds in a different order, so the two agree only up to
+rounding; tests of `LayerError` compare them.
 """
 
 import math
@@ -21,22 +21,23 @@ __all__ = ["TensorError", "check_numbers"]
 
 @dataclass(frozen=True, slots=True)
 class TensorError(Sums):
-    """How far a candidate's tensor strays from the reference's; the error is candidate − reference.
+    """Error of a candidate's tensor against the reference: error = candidate − reference.
 
-    The sums run over the elements that are finite on both sides, so that they can be added in any order. The rest is
-    in `non_finite` and `non_finite_reference`, and one such element, even the same infinity or NaN on both sides,
-    spoils every property: the errors are infinite, `sqnr_db` is −∞, `cosine` and `bias` are NaN. So is all of it
-    spoiled where a float64 sum of squares overflows, which float32 values cannot bring about. Of no elements at all
-    every property is NaN: nothing was compared, and 0 would read as perfect.
+    The sums run over pairs that are finite on both sides, so that they can be added in any order. Other elements are
+    counted in `non_finite` and `non_finite_reference`. One such element makes every property invalid, even if both
+    sides hold the same infinity or NaN: errors are infinite, `sqnr_db` is −∞, `cosine` and `bias` are NaN. The same
+    happens if a float64 sum of squares overflows, which float32 values cannot cause. With no elements every property
+    is NaN, because 0 would look like a perfect result.
     """
 
     count: int = 0
-    """Elements compared."""
+    """Number of elements compared."""
     different: int = 0
-    """Elements whose values are not equal; NaN equals nothing, −0 equals 0."""
+    """Number of elements whose values differ; NaN differs from everything, −0 equals 0."""
     non_finite: int = 0
-    """NaN and infinite elements of the candidate."""
+    """Number of NaN and infinite elements in the candidate."""
     non_finite_reference: int = 0
+    """Number of NaN and infinite elements in the reference."""
     sum_error: float = 0.0
     sum_abs_error: float = 0.0
     sum_square_error: float = 0.0
@@ -45,18 +46,18 @@ class TensorError(Sums):
     sum_product: float = 0.0
     """Σ reference · candidate."""
     largest_error: float = largest()
-    """Greatest |error| among the finite pairs."""
+    """Largest |error| among the finite pairs."""
 
     @classmethod
     def of(cls, reference: NDArray[Any], candidate: NDArray[Any]) -> Self:
         """Compare element by element, in float64.
 
         Args:
-            reference: Any shape, zero-size too; floats, integers or booleans.
-            candidate: The same shape; its dtype may be another.
+            reference: Any shape, also with no elements; floats, integers or booleans.
+            candidate: The same shape; the dtype may differ.
 
         Raises:
-            ValueError: If the shapes differ, or one holds something else than real numbers.
+            ValueError: If the shapes differ, or a dtype is not one of real numbers.
         """
         check_same_shape(reference, candidate)
         check_numbers(reference=reference, candidate=candidate)
@@ -74,7 +75,7 @@ class TensorError(Sums):
 
     @classmethod
     def _of_finite(cls, expected: NDArray[np.float64], actual: NDArray[np.float64]) -> Self:
-        # Squares of float64 values may overflow to infinity, which spoils the properties and needs no warning.
+        # Squares of float64 values may overflow to infinity; the properties report that, so NumPy need not warn.
         with np.errstate(over="ignore", invalid="ignore"):
             error = actual - expected
             size = np.abs(error)
@@ -90,29 +91,29 @@ class TensorError(Sums):
 
     @property
     def mean_abs(self) -> float:
-        """Mean |error|."""
+        """Mean absolute error."""
         return math.inf if self._spoiled else _ratio(self.sum_abs_error, self.count)
 
     @property
     def rms(self) -> float:
-        """Root of the mean squared error."""
+        """Root mean square error."""
         return math.inf if self._spoiled else math.sqrt(_ratio(self.sum_square_error, self.count))
 
     @property
     def max_abs(self) -> float:
-        """Greatest |error|."""
+        """Largest absolute error."""
         if self._spoiled:
             return math.inf
         return self.largest_error if self.count else math.nan
 
     @property
     def bias(self) -> float:
-        """Mean error, signed: above zero where the candidate is too large."""
+        """Mean error, candidate − reference; positive if the candidate is too large."""
         return math.nan if self._spoiled else _ratio(self.sum_error, self.count)
 
     @property
     def sqnr_db(self) -> float:
-        """Signal to quantization noise ratio in decibels; ∞ without noise, −∞ for noise on a reference of zeros."""
+        """Signal to quantization noise ratio in decibels; ∞ without error, −∞ for an error on an all-zero reference."""
         if self._spoiled:
             return -math.inf
         if self.count == 0:
@@ -121,17 +122,17 @@ class TensorError(Sums):
             return math.inf
         if self.sum_square_reference == 0:
             return -math.inf
-        # Not the log of the quotient, which leaves float64's range where the two are far apart.
+        # The logarithm of the quotient could leave float64's range if the sums differ by many orders of magnitude.
         return 10 * (math.log10(self.sum_square_reference) - math.log10(self.sum_square_error))
 
     @property
     def cosine(self) -> float:
-        """Cosine of the angle between the two, flattened; NaN where either is all zeros and has no direction."""
+        """Cosine similarity of the flattened tensors; NaN if either is all zeros and so has no direction."""
         if self._spoiled or self.sum_square_reference == 0 or self.sum_square_candidate == 0:
             return math.nan
-        # Two quotients, since the product of the squares may leave float64's range where neither of them does.
+        # Two divisions, because the product of the sums of squares may overflow although neither sum does.
         cosine = self.sum_product / math.sqrt(self.sum_square_reference) / math.sqrt(self.sum_square_candidate)
-        # Beyond ±1 is rounding: |Σxy|² ≤ Σx²·Σy² (Cauchy–Schwarz).
+        # A value beyond ±1 is rounding error: |Σxy|² ≤ Σx²·Σy² (Cauchy–Schwarz).
         return max(-1.0, min(1.0, cosine))
 
     @property
@@ -142,14 +143,14 @@ class TensorError(Sums):
 
 
 def check_numbers(**arrays: NDArray[Any]) -> None:
-    """Refuse complex numbers, times, strings and objects.
+    """Raise an error for arrays of complex numbers, times, strings or objects.
 
     Raises:
-        ValueError: Names the array, by the argument's name, and its dtype.
+        ValueError: If an array does not hold real numbers; the message names the argument and its dtype.
     """
     for name, array in arrays.items():
         if array.dtype.kind in "cmMOSU":
-            raise ValueError(f"the {name} holds {array.dtype}, and only real numbers can be compared")
+            raise ValueError(f"the {name} has dtype {array.dtype}; only real numbers can be compared")
 
 
 def _flat_float64(array: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
-"""Every value that flows through a study: frozen dataclasses, each field explained.
+"""Frozen dataclasses for every value that a study produces or passes on.
 
-Derived numbers are properties, so that they cannot disagree with their sources. A float may be
-infinite or NaN here; JSON gets the strings of `quantlab.store` for those.
+Derived numbers are properties, so that they cannot disagree with the fields they are computed from. A float may be
+infinite or NaN; `quantlab.store` defines how JSON represents these.
 """
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedSetting, AcceptedStudy

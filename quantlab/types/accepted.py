@@ -1,4 +1,4 @@
-"""What was accepted once, so that a later build is compared with it."""
+"""The accepted figures: what `quantlab accept` records, so that a later gate can compare with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ __all__ = ["AcceptedFigures", "AcceptedLoss", "AcceptedSetting", "AcceptedStudy"
 
 @dataclass(frozen=True, slots=True)
 class AcceptedLoss:
-    """What a setting lost in one runtime when it was accepted."""
+    """The loss of one setting in one runtime at the time it was accepted; the fields are those of `Loss`."""
 
     metric: str
     unit: str
@@ -19,36 +19,38 @@ class AcceptedLoss:
     lower: float
     upper: float
     confidence: float
-    """One-sided, of either bound."""
+    """One-sided confidence of each bound, for example 0.95."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedSetting:
-    """A setting that was accepted."""
+    """The artifact and the losses of one setting at the time it was accepted."""
 
     sha256: str
-    """Of the artifact."""
+    """SHA-256 of the artifact."""
     size_bytes: int
-    """Of every file that must be served."""
+    """Size of all files that must be served, in bytes, uncompressed."""
     losses: Mapping[str, AcceptedLoss] = field(default_factory=dict)
-    """By runtime; those without labels have none."""
+    """Runtime name → loss in that runtime; empty if the samples had no labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedStudy:
-    """A study whose settings were accepted."""
+    """The accepted settings of one study."""
 
     model_sha256: str
     samples_sha256: str
     settings: Mapping[str, AcceptedSetting]
+    """Setting name → its accepted figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedFigures:
-    """All that a `quantlab.lock` holds."""
+    """The whole content of a `quantlab.lock` file."""
 
     studies: Mapping[str, AcceptedStudy]
-    """By name."""
+    """Study name → its accepted figures."""
     budget: Mapping[str, str]
-    """What it was accepted under: the keys of `[budget]` that were given, as text."""
+    """The budget at the time of acceptance: the keys of `[budget]` that were set, with their values as text."""
     schema: int = 1
+    """Version of the file's layout."""

@@ -1,4 +1,4 @@
-"""What a variant costs whoever runs it: time and memory, as measured on one machine and named so."""
+"""Time and memory cost of a variant, with the machine on which they were measured."""
 
 from dataclasses import dataclass
 
@@ -10,74 +10,74 @@ class DownloadSize:
     """Slow-to-compute delivery data of an artifact: Brotli size and minimum runtime; kept by the artifact's hash."""
 
     brotli_bytes: int
-    """As `Variant.brotli_bytes`."""
+    """The same as `Variant.brotli_bytes`."""
     minimum_runtime: str | None
-    """As `Variant.minimum_runtime`."""
+    """The same as `Variant.minimum_runtime`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where costs were measured; milliseconds of another machine are other milliseconds, and never a phone's."""
+    """The machine on which costs were measured. Times from different machines, or from a phone, are not comparable."""
 
     cpu: str
-    """The processor's model name, or its architecture where the system does not tell."""
+    """Model name of the processor, or its architecture if the system does not report a name."""
     cores: int
-    """That quantlab may use; a measurement uses one."""
+    """Number of cores that quantlab may use; each measurement uses one."""
     system: str
-    """As `Linux x86_64`."""
+    """Operating system and architecture, for example `Linux x86_64`."""
 
     @property
     def text(self) -> str:
-        """As a sentence's part: `Intel(R) Xeon(R) CPU, 2 cores, Linux x86_64`."""
+        """One-line description, for example `Intel(R) Xeon(R) CPU, 2 cores, Linux x86_64`."""
         return f"{self.cpu}, {self.cores} core{'s' if self.cores != 1 else ''}, {self.system}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one trial costs: measured in a process of its own, on one thread, while nothing else of the study runs.
+    """Cost of one trial, measured in its own process, on one thread, while no other work of the study runs.
 
-    Times and memory are None where they were not measured, and `reason` or `memory_reason` says why.
+    Times and memory that were not measured are None; `reason` or `memory_reason` says why.
     """
 
     setting: str
     runtime: str
     sha256: str
-    """Of the artifact that was measured; empty where there is none."""
+    """SHA-256 of the measured artifact; empty if there is none."""
     machine: Machine
     ran_on: str | None = None
-    """The runtime it really ran on; differs from `runtime` only under `--fallback`."""
+    """The runtime that executed the variant; it differs from `runtime` only with `--fallback`."""
     batch: int = 1
-    """Samples a run."""
+    """Samples per call."""
     load_ms: float | None = None
-    """From files to a variant that can be called; the runtime's library was loaded and started before."""
+    """Time to load the variant, in milliseconds, after the runtime's library has been loaded and started."""
     first_run_ms: float | None = None
-    """The first call, in which libraries do what they put off."""
+    """Time of the first call, in milliseconds. It includes work that libraries postpone until then."""
     runs: int = 0
-    """How many calls the steady times are of; calls to warm up come before and are not counted."""
+    """Number of calls in the steady times; warm-up calls come before and are not counted."""
     steady_median_ms: float | None = None
-    """Of one call on one sample: the model's call and the reading of its outputs."""
+    """Median time of one call with one sample, in milliseconds: the model's call and reading its outputs."""
     steady_fastest_ms: float | None = None
     """Fastest run in milliseconds, the figure least affected by other load."""
     steady_q1_ms: float | None = None
-    """A quarter of the runs took less."""
+    """First quartile of the steady times, in milliseconds."""
     steady_q3_ms: float | None = None
-    """A quarter of the runs took more."""
+    """Third quartile of the steady times, in milliseconds."""
     steady_p95_ms: float | None = None
-    """One run in twenty took more; None also where there are fewer than twenty."""
+    """95th percentile of the steady times, in milliseconds; None with fewer than 20 calls."""
     peak_memory_bytes: int | None = None
-    """The most that the process held at once, up to the last run; in Python without pages of shared libraries."""
+    """Peak memory of the process until the last call, in bytes; for Python without pages of shared libraries."""
     idle_memory_bytes: int | None = None
-    """The same before the variant was loaded: the runtime and its library, in Python all that the process inherited."""
+    """Peak memory before the variant is loaded: runtime and library; for Python everything the process inherited."""
     memory_reason: str | None = None
-    """Why the memory is not known, else None."""
+    """Why memory was not measured, otherwise None."""
     reason: str | None = None
-    """Why nothing was measured, else None."""
+    """Why nothing was measured, otherwise None."""
     notes: tuple[str, ...] = ()
-    """What the reader of the row must know, as `no faster than tfjs-float32`."""
+    """Remarks about this row, for example `no faster than tfjs-float32`."""
 
     @property
     def own_memory_bytes(self) -> int | None:
-        """What loading and running the variant added; 0 where starting the library took more."""
+        """Memory that loading and running the variant added, in bytes; 0 if starting the library needed more."""
         if self.peak_memory_bytes is None or self.idle_memory_bytes is None:
             return None
         return self.peak_memory_bytes - self.idle_memory_bytes
@@ -85,10 +85,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What every trial of a study costs, in the table's order, as `costs.json` keeps it."""
+    """The cost of every trial of a study, in table order; the content of `costs.json`."""
 
     rows: tuple[Cost, ...]
     machine: Machine
     notes: tuple[str, ...] = ()
-    """What the reader must know of all rows."""
+    """Remarks that apply to all rows."""
     schema: int = 1
+    """Version of the file's layout."""

@@ -1,4 +1,4 @@
-"""What only some executors must be told, beside the artifact, its inputs and its outputs."""
+"""Options of single executors, sent to a child process besides the artifact, its inputs and its outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,42 +8,42 @@ __all__ = ["ExecutorOptions", "ExternalFile", "ModelRequest"]
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """The user's model, for a worker that opens it."""
+    """The user's model and how a child process opens it."""
 
     path: str
     signature: str | None
-    """Of a SavedModel; None for its default."""
+    """Name of the SavedModel's signature; None selects its default."""
     custom: tuple[str, ...]
-    """Modules to import first, which register layers."""
+    """Modules to import before opening, because they register custom layers."""
     unsafe: bool
-    """Whether the file may hold Python code that is run."""
+    """Whether Python code stored in the model file may be executed."""
     export: str
-    """Where the SavedModel of a Keras file is written."""
+    """Folder into which a Keras model is exported as a SavedModel."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Input of an ONNX model → its sizes, batch first, for those that the file leaves open."""
+    """Input name of an ONNX model → its shape, batch first, for shapes that the file leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalFile:
-    """A file beside a model that holds some of its weights."""
+    """A file with weights that belongs to a model file."""
 
     path: str
-    """As the model calls it."""
+    """Path as written in the model."""
     file: str
-    """Where it lies."""
+    """Path on disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """Each executor reads its own; the others keep their defaults."""
+    """Options by executor: each executor reads the fields that concern it; the others keep their defaults."""
 
     model: ModelRequest | None = None
-    """For the reference."""
+    """The model to open; only for the reference."""
     saved_model: str = ""
-    """For reading inside the reference: the SavedModel's folder."""
+    """Folder of the SavedModel whose inner tensors are read; only for taps in the reference."""
     signature: str = ""
-    """Of that SavedModel."""
+    """Signature of the SavedModel in `saved_model`."""
     float32_artifact: str = ""
-    """For single ops of a variant: the float32 artifact, whose tensors they are fed."""
+    """Path of the float32 artifact whose tensors are fed to single ops of a variant (isolated SQNR)."""
     external_data: tuple[ExternalFile, ...] = ()
-    """For ONNX: the files of weights beside the model."""
+    """Weight files that belong to an ONNX model."""

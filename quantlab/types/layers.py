@@ -1,11 +1,11 @@
-"""What is known of a variant's inside: its tensors, its weights, its ops, and where its loss comes from."""
+"""Results about the inside of a variant: its tensors, weights and ops, and where its loss comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
-    import numpy.typing as npt  # what only reads types, as the command line, does without NumPy
+    import numpy.typing as npt  # for annotations only: the command line imports this module without NumPy
 
 __all__ = [
     "AGAINST_FLOAT32",
@@ -25,23 +25,25 @@ __all__ = [
 ]
 
 Baseline = Literal["reference", "float32", "python"]
-"""What a tensor is compared with."""
+"""What a tensor is compared with: the reference, the float32 baseline, or the python baseline."""
 
 AGAINST_REFERENCE: Final = "reference"
 AGAINST_FLOAT32: Final = "float32"
-"""The same format's float32 baseline, in Python."""
+"""The float32 artifact of the same format, run in Python."""
 AGAINST_PYTHON: Final = "python"
-"""The same artifact in Python."""
+"""The same artifact, run in Python."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """What the integers of a tensor stand for: scale · (code − zero point)."""
+    """Affine quantization of an integer tensor: value = scale · (code − zero point)."""
 
     scale: float
     zero_point: int
     lowest: int
+    """The smallest code that is used."""
     highest: int
+    """The largest code that is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,223 +51,223 @@ class TapSpec:
     """A tensor inside a variant that can be read while it runs."""
 
     name: str
-    """The artifact's name for it: a graph node for tfjs, a tensor of the file for TFLite."""
+    """Name in the artifact: a graph node for tfjs, a tensor of the file for TFLite and ONNX."""
     shape: tuple[int | None, ...]
-    """With the batch first; None where any size goes; empty where the artifact does not tell."""
+    """Shape with the batch first; None for a dimension of any size; empty if the artifact does not record it."""
     dtype: str
-    """As stored or computed in: `float32`, `int8`, …"""
+    """Data type in which it is stored or computed: `float32`, `int8`, …"""
     op: str
-    """The op that makes it, by the format's own name."""
+    """The op that produces it, in the format's own naming."""
     codes: Codes | None = None
-    """Of an integer tensor, which is read as floats; None for floats."""
+    """Quantization parameters of an integer tensor, which is read as floats; None for float tensors."""
     reason: str | None = None
-    """Why it cannot be read or compared; None where it can."""
+    """Why the tensor cannot be read or compared, otherwise None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Which of the reference's tensors a variant's tensor is, or why none."""
+    """The reference tensor that corresponds to a variant's tensor, or the reason why there is none."""
 
     tensor: str
-    """The artifact's name; empty for a layer of the reference that has no tensor in the variant."""
+    """Tensor name in the artifact; empty for a reference layer without a matching tensor in the variant."""
     reference: str | None
-    """The reference graph's node, or None."""
+    """Node name in the reference's graph, or None."""
     layer: str
-    """The path of the reference's layer, as `conv2d_1`; the tensor's own name where nothing was found."""
+    """Path of the reference's layer, for example `conv2d_1`; the tensor's own name if no layer matches."""
     reason: str | None = None
-    """Why it is not aligned: ambiguous, folded, no float tensor, …; None where it is."""
+    """Why it is not aligned (ambiguous, folded, no float tensor, …), otherwise None."""
 
     @property
     def aligned(self) -> bool:
-        """Whether there is a tensor on both sides."""
+        """Whether the variant and the reference both have the tensor."""
         return self.reference is not None and self.reason is None
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """One tensor of one trial against one baseline; numbers are None where it is not aligned."""
+    """Error of one tensor of one trial against one baseline; figures are None if the tensor is not aligned."""
 
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting, or of the variant that the user gave."""
     runtime: str
-    """Where it was asked to run."""
+    """The runtime that was requested."""
     layer: str
-    """The path of the reference's layer, as `conv2d_1`; the tensor's own name where nothing was found."""
+    """Path of the reference's layer, for example `conv2d_1`; the tensor's own name if no layer matches."""
     tensor: str
-    """The artifact's name for it; empty for a layer of the reference that has no tensor in the variant."""
+    """Tensor name in the artifact; empty for a reference layer without a matching tensor in the variant."""
     baseline: Baseline
-    """What it is compared with: `reference`; `float32`, the same format's float32 variant in Python; or, in another
-    runtime, `python`, the same artifact there (that of float32 is `float32`)."""
+    """The other side of the comparison: `reference`; `float32`, the float32 artifact of the same format in Python; or,
+    for runtimes other than Python, `python`, the same artifact in Python (for float32 artifacts it is `float32`)."""
     aligned: bool
-    """Whether there is a tensor on both sides."""
+    """Whether the variant and the baseline both have the tensor."""
     reason: str | None
-    """Why it is not aligned or was not read, else None."""
+    """Why it is not aligned or was not read, otherwise None."""
     place: int
-    """The tensor's place in the order of execution, from 0."""
+    """Position of the tensor in execution order, from 0."""
     op: str
-    """The op that makes it, by the format's own name."""
+    """The op that produces it, in the format's own naming."""
     dtype: str
-    """As the variant computes it: `float32`, `int8`, …"""
+    """Data type in which the variant computes it: `float32`, `int8`, …"""
     count: int = 0
-    """Elements compared, over all samples."""
+    """Number of elements compared, over all samples."""
     different: int | None = None
-    """Elements whose values are not equal; NaN equals nothing."""
+    """Number of elements whose values differ; NaN differs from everything."""
     mean_abs: float | None = None
-    """Mean |error|; infinite where an element of either side is not finite."""
+    """Mean absolute error; infinite if an element of either side is not finite."""
     max_abs: float | None = None
-    """Greatest |error|; infinite as above."""
+    """Largest absolute error; infinite if an element of either side is not finite."""
     rms: float | None = None
-    """Root of the mean squared error; infinite as above."""
+    """Root mean square (RMS) error; infinite if an element of either side is not finite."""
     relative_rms: float | None = None
-    """RMS of the error over RMS of the baseline."""
+    """RMS of the error divided by RMS of the baseline."""
     relative_rms_growth: float | None = None
-    """What `relative_rms` grew by from the aligned tensor before in order of execution; None for the first, where one
-    of the two is not finite, and for channels."""
+    """Increase of `relative_rms` since the previous aligned tensor in execution order; None for the first tensor, for
+    channels, and if one of the two values is not finite."""
     sqnr_db: float | None = None
-    """10·log₁₀(Σ baseline² / Σ error²): ∞ without noise, −∞ for noise on zeros or anything not finite."""
+    """10·log₁₀(Σ baseline² / Σ error²): ∞ without error, −∞ if the baseline is all 0 or a value is not finite."""
     cosine: float | None = None
-    """Cosine of the angle between the two, flattened; NaN where either is all zeros or not finite."""
+    """Cosine similarity of the flattened tensors; NaN if either is all zeros or has a value that is not finite."""
     bias: float | None = None
-    """Mean error, candidate − baseline; NaN where an element is not finite."""
+    """Mean error, candidate − baseline; NaN if an element is not finite."""
     non_finite: int | None = None
-    """Elements of the candidate that are NaN or infinite."""
+    """Number of the candidate's elements that are NaN or infinite."""
     non_finite_baseline: int | None = None
-    """Elements of the baseline that are NaN or infinite."""
+    """Number of the baseline's elements that are NaN or infinite."""
     minimum: float | None = None
-    """Of the candidate's finite elements."""
+    """Smallest finite element of the candidate."""
     maximum: float | None = None
-    """Of the candidate's finite elements."""
+    """Largest finite element of the candidate."""
     baseline_minimum: float | None = None
-    """Of the baseline's finite elements."""
+    """Smallest finite element of the baseline."""
     baseline_maximum: float | None = None
-    """Of the baseline's finite elements."""
+    """Largest finite element of the baseline."""
     error_quantiles: dict[str, float] | None = None
-    """Of |error|, by percentile: `50`, `90`, `95`, `99`, `99.9`; within 0.4 % of the true value."""
+    """Quantiles of the absolute error by percentile: `50`, `90`, `95`, `99`, `99.9`; accurate to 0.4 %."""
     saturated: float | None = None
-    """Share of an integer activation's codes at either end of its range, where the end stands for 0, as behind a ReLU,
-    only at the other; None for floats."""
+    """Share of an integer activation's codes that are at an end of the code range; the lower end is not counted if it
+    stands for 0, as after a ReLU; None for floats."""
     isolated_sqnr_db: float | None = None
-    """SQNR of the node fed with the inputs it has in the float32 graph; tfjs only."""
+    """SQNR in decibels of the node alone, fed with its inputs from the float32 graph; tfjs only."""
     worst_channel: int | None = None
-    """The last axis' index with the least isolated (else accumulated) SQNR; against the reference only."""
+    """Index along the last axis with the lowest SQNR, isolated if measured, else accumulated; reference rows only."""
     worst_channel_sqnr_db: float | None = None
-    """The SQNR of that channel."""
+    """SQNR of the worst channel, in decibels."""
     channel: int | None = None
-    """The last axis' index that the row is of, where channels were asked for; None for the whole tensor."""
+    """Index along the last axis if the row is about one channel (on request); None for the whole tensor."""
     more: Mapping[str, float] = field(default_factory=dict)
-    """Figures of the statistics in `quantlab.statistics.LAYER_STATISTICS`, by name; empty where there are none."""
+    """Name in `quantlab.statistics.LAYER_STATISTICS` → figure of that statistic; empty if none is registered."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredWeight:
-    """A constant of an artifact, as its bytes say and as the runtime has it: weights, biases, shapes and axes alike."""
+    """A constant of an artifact, as stored and as decoded: weights, biases, and also shapes and axes."""
 
     name: str
-    """The artifact's name for it, which need not be told by any layer: `arith.constant9`."""
+    """Name in the artifact; it may be unrelated to any layer, for example `arith.constant9`."""
     keys: tuple[str, ...]
-    """What it is in any variant of the same format, once for each place that reads it; empty where none does.
+    """Identifiers that are the same in every variant of the format, one for each use of the constant.
 
-    tfjs: its name. TFLite: op, place among the ops of that name that read constants, and input, as
-    `CONV_2D 3 of 6, input 1`. ONNX: the same, where an op and those that do the same on codes have one name, that of
-    the op on floats; a bias is input 2 also where an Add gives it.
+    tfjs: its name. TFLite: the op, its position among ops of that type that read constants, and the input, for example
+    `CONV_2D 3 of 6, input 1`. ONNX: the same, where a float op and its integer counterpart share the name of the float
+    op; a bias counts as input 2 even if a separate Add applies it. Empty if nothing reads the constant.
     """
     shape: tuple[int, ...]
     dtype: str
-    """As stored: `uint8`, `int4`, `float16`, `string`, …"""
+    """Stored data type: `uint8`, `int4`, `float16`, `string`, …"""
     size_bytes: int
-    """0 where the bytes were counted with another weight that shares them."""
+    """Stored size in bytes; 0 if the bytes are shared with a weight that was already counted."""
     stored: "npt.NDArray[Any]"
-    """The codes, one an element (int4 unpacked to int8); strings are bytes objects; empty where there is a reason."""
+    """The codes, one per element (int4 unpacked to int8); strings are bytes objects; empty if `reason` is set."""
     values: "npt.NDArray[Any]"
-    """Decoded: float32 for codes and floats, else as stored."""
+    """Decoded values: float32 for codes and floats, otherwise as stored."""
     scales: tuple[float, ...] = ()
-    """Of affine codes: one, or one for each index of `channel_axis`; empty for floats and plain integers."""
+    """Scales of affine codes: one, or one per index of `channel_axis`; empty for floats and plain integers."""
     zero_points: tuple[int, ...] = ()
-    """TFLite: the code of the value 0, one for each scale."""
+    """TFLite: the code that stands for 0, one for each scale."""
     minimum: float | None = None
-    """tfjs: the value of code 0."""
+    """tfjs: the value that code 0 stands for."""
     code_range: tuple[int, int] | None = None
-    """Lowest and highest code that the converter gives out; None where there are no scales."""
+    """Lowest and highest code that the converter produces; None without scales."""
     channel_axis: int | None = None
-    """The axis that scales differ along; None where there is one scale or none."""
+    """The axis with one scale per index; None with one scale or none."""
     channel_axes: tuple[int, ...] = ()
-    """Axes whose joint index, the last running fastest, is the output channel; empty where no channel is known."""
+    """The axes that together index the output channel, the last varying fastest; empty if the channel is unknown."""
     reason: str | None = None
-    """Why it could not be decoded; None where it could."""
+    """Why it could not be decoded, otherwise None."""
     lasting_name: str | None = None
-    """ONNX: its name without what a conversion or a quantization makes up, by which it is aligned where no key is."""
+    """ONNX: its name without parts that a conversion or a quantizer adds; aligns weights whose keys do not match."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightRow:
-    """One stored weight of a variant against the same format's float32 artifact."""
+    """Error of one stored weight of a variant against the float32 artifact of the same format."""
 
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting, or of the variant that the user gave."""
     tensor: str
-    """The artifact's name for it."""
+    """Name of the weight in the artifact."""
     counterpart: str | None
-    """The float32 artifact's name for it; None where none was found."""
+    """Name of the matching weight in the float32 artifact; None if there is none."""
     reason: str | None
-    """Why it could not be compared, else None."""
+    """Why it could not be compared, otherwise None."""
     shape: tuple[int, ...]
-    """As stored."""
+    """Shape as stored."""
     dtype: str
-    """As stored."""
+    """Data type as stored."""
     size_bytes: int
-    """Of the stored values; 0 where they were counted with another weight that shares them."""
+    """Stored size in bytes; 0 if the bytes are shared with a weight that was already counted."""
     scale: float | None = None
-    """Of affine codes; the largest where there is one a channel."""
+    """Scale of affine codes; the largest one if each channel has its own."""
     scales: int = 0
-    """How many scales there are: 0 for floats, 1 per tensor, else one a channel."""
+    """Number of scales: 0 for floats, 1 for per-tensor quantization, otherwise one per channel."""
     channel_axis: int | None = None
-    """The quantized axis; for tfjs depthwise kernels None, as their channel is input channel × multiplier."""
+    """Axis of per-channel quantization; None for tfjs depthwise kernels (channel = input channel × multiplier)."""
     minimum_or_zero: float | None = None
-    """tfjs: the value of code 0. TFLite: the zero point, of the first channel."""
+    """tfjs: the value that code 0 stands for. TFLite: the zero point of the first channel."""
     different: int | None = None
-    """Decoded values that are not those of the float32 artifact."""
+    """Number of decoded values that differ from the float32 artifact."""
     mean_abs: float | None = None
-    """Mean |error| against the float32 artifact's values."""
+    """Mean absolute error against the float32 artifact."""
     max_abs: float | None = None
-    """Greatest |error|."""
+    """Largest absolute error against the float32 artifact."""
     rms: float | None = None
-    """Root of the mean squared error."""
+    """Root mean square error against the float32 artifact."""
     sqnr_db: float | None = None
-    """Over all values: ∞ without error, −∞ where one is not finite."""
+    """SQNR in decibels over all values: ∞ if there is no error, −∞ if a value is not finite."""
     worst_channel: int | None = None
-    """The channel with the least SQNR, as its index along the channel axes, the last running fastest."""
+    """Channel with the lowest SQNR: the joint index along the channel axes, the last varying fastest."""
     worst_channel_sqnr_db: float | None = None
-    """The SQNR of that channel."""
+    """SQNR of the worst channel, in decibels."""
     zeroed: float | None = None
-    """Share of the float32 values other than 0 that became 0."""
+    """Share of nonzero float32 values that became 0."""
     clipped: float | None = None
-    """Share of values beyond the range that the codes, or float16, span, by more than half a step; else None."""
+    """Share of values more than half a step outside the range of the codes, or of float16; None for other types."""
     outlier_stretch: float | None = None
-    """Range of the values over that of their middle 99.8 %: what outliers make of the scale; None for floats."""
+    """Full value range divided by the range of the middle 99.8 %, a measure of outliers; None for floats."""
     non_finite: int = 0
-    """Stored values that are NaN or infinite."""
+    """Number of stored values that are NaN or infinite."""
     used_by: str = ""
-    """What reads it, as `CONV_2D 3 of 6, input 1`, since names in TFLite and ONNX files tell little; empty for tfjs."""
+    """The ops that read it, for example `CONV_2D 3 of 6, input 1`; empty for tfjs, whose names are descriptive."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpRow:
-    """One op of a TFLite file, and what it computes in."""
+    """One op of a TFLite or ONNX file, and the number type it computes in."""
 
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting, or of the variant that the user gave."""
     place: int
-    """Its place in the order of execution, from 0."""
+    """Position in execution order, from 0."""
     op: str
-    """The builtin's name, as `CONV_2D`, and its version."""
+    """Name of the op, for example `CONV_2D`."""
     version: int
-    """Of the builtin, which decides how old a runtime may be."""
+    """Version of the op, which determines the oldest runtime that can execute it."""
     computes_in: Literal["float", "hybrid", "int8", "uint8", "int16", "other"]
-    """hybrid: float activations and integer weights (dynamic range)."""
+    """Number type of the computation; `hybrid` means float activations with integer weights (dynamic range)."""
     weights: str
-    """Stored dtype of its constant inputs of more than one element; empty where it has none."""
+    """Stored data type of its constant inputs with more than one element; empty if there are none."""
     output: str
-    """The name of its first output."""
+    """Name of its first output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,34 +275,34 @@ class SplitRow:
     """Where the loss of a trial comes from, in one measure; the parts add up to the total."""
 
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting, or of the variant that the user gave."""
     runtime: str
-    """Where it was asked to run."""
+    """The runtime that was requested."""
     measure: Literal["points", "rms"]
-    """`points` of the metric, or `rms` of the output as projections on the whole error, mean(eᵢ·e) / RMS(e)."""
+    """`points`: loss of the metric; `rms`: each step's share of the output's RMS error, mean(eᵢ·e) / RMS(e)."""
     preprocessing: float | None
-    """Always None: no study measures it yet, and the key is kept for one that does."""
+    """Always None: reserved for the preprocessing step, which is not measured yet."""
     conversion: float | None
-    """reference → the format's float32 variant in Python."""
+    """Part of the step from the reference to the float32 artifact of the format, in Python."""
     quantization: float | None
-    """That → the quantized variant in Python."""
+    """Part of the step from the float32 artifact to the quantized variant, both in Python."""
     runtime_part: float | None
-    """That → the same artifact in the other runtime."""
+    """Part of the step from the variant in Python to the same artifact in the trial's runtime."""
     total: float | None
-    """What the parts add up to: the trial's loss, or the RMS of its output's error."""
+    """Sum of the parts: the trial's loss, or the RMS of its output's error."""
     conversion_rms: float | None = None
-    """Plain RMS of the step, only for the measure `rms`."""
+    """RMS error of the conversion step by itself; only for the measure `rms`."""
     quantization_rms: float | None = None
-    """Plain RMS of the step, only for the measure `rms`."""
+    """RMS error of the quantization step by itself; only for the measure `rms`."""
     runtime_rms: float | None = None
-    """Plain RMS of the step, only for the measure `rms`."""
+    """RMS error of the runtime step by itself; only for the measure `rms`."""
     reason: str | None = None
-    """Why parts are None, else None."""
+    """Why parts are None, otherwise None."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialLayers:
-    """What was found inside one trial; kept by itself, so that an added setting costs only itself."""
+    """Layer rows of one trial; cached separately, so that adding a setting recomputes only that setting."""
 
     rows: tuple[LayerRow, ...]
     notes: tuple[str, ...]
@@ -308,16 +310,17 @@ class TrialLayers:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What was found inside the variants of a study, as `inside.json` keeps it."""
+    """Layer comparison of a study; the content of `inside.json`."""
 
     layers: tuple[LayerRow, ...]
     weights: tuple[WeightRow, ...]
     ops: tuple[OpRow, ...]
     split: tuple[SplitRow, ...]
     samples: int
-    """How many samples the layers were compared on; the split is of all that were scored."""
+    """Number of samples used to compare layers; the split uses all scored samples."""
     drawn: str
-    """How they were drawn, in words."""
+    """How these samples were selected, in words."""
     notes: tuple[str, ...] = ()
-    """What the reader must know: tapped runs that answer differently, variants that could not be read inside."""
+    """Remarks, for example: outputs of a tapped run differ from the untapped run, or a variant could not be tapped."""
     schema: int = 1
+    """Version of the file's layout."""

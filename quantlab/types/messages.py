@@ -1,7 +1,7 @@
-"""What a child process says: one JSON object a line on its standard output, whose `type` tells which of these it is.
+"""Messages from a child process: one JSON object per line on standard output; the key `type` names the class.
 
-A request is answered by any number of messages; `Done` or `Failed` is the last. What runs variants says `Ready` when
-the variant is loaded, and after each batch `Progress`.
+A request is answered by any number of messages; the last is `Done` or `Failed`. A process that runs a variant sends
+`Ready` after loading it, and `Progress` after each batch.
 """
 
 from collections.abc import Mapping
@@ -38,84 +38,84 @@ class Ready:
 
     type: ClassVar[str] = "ready"
     ran_on: str
-    """The runtime that really runs it."""
+    """The runtime that actually executes the variant."""
     environment: Mapping[str, str]
-    """Versions and flags that its outputs depend on, beyond what the parent knows."""
+    """Versions and flags that affect the outputs, besides those that the parent already knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The outputs of a batch are written."""
+    """The outputs of one batch have been written."""
 
     type: ClassVar[str] = "progress"
     done: int
-    """Samples so far, counted from the set's first."""
+    """Number of samples done, counted from the first sample of the set."""
     batch: int
-    """Samples of this batch."""
+    """Number of samples in this batch."""
     seconds: float
-    """Inside the model's calls."""
+    """Time inside the model's calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A process that is slow to start has started, and waits to be told to time a variant."""
+    """A process that is slow to start is now ready to time a variant and waits for the request."""
 
     type: ClassVar[str] = "waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """How long a variant took and what memory it held; see `TimingPlan`."""
+    """Run times and memory of a variant; see `TimingPlan`."""
 
     type: ClassVar[str] = "timed"
     load_ms: float
     first_run_ms: float
     runs_ms: tuple[float, ...]
-    """A number a run, the warm-up left out."""
+    """Milliseconds of each call, without the warm-up calls."""
     idle_memory_bytes: int | None
-    """The most that was held before the variant was loaded; None where the host does not tell."""
+    """Peak memory before the variant is loaded; None if the host does not report it."""
     peak_memory_bytes: int | None
-    """The same after the last run."""
+    """Peak memory after the last call; None if the host does not report it."""
     memory_reason: str | None
-    """Why memory is not known, else None."""
+    """Why memory was not measured, otherwise None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A model is open."""
+    """The model has been opened."""
 
     type: ClassVar[str] = "opened"
     description: ModelDescription
     source: str
-    """What converters start from: the exported SavedModel, or the model's own file."""
+    """Path that converters start from: the exported SavedModel, or the model's own file."""
     format: str | None
-    """Of a source that is an artifact already."""
+    """Format of the source if it is already an artifact, otherwise None."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputShape:
-    """What an output of the reference really is."""
+    """Actual shape and data type of one output of the reference."""
 
     shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape for one sample, without the batch dimension."""
     dtype: str
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What the reference gives for a few samples, called twice and one by one."""
+    """The reference's behaviour on a few samples: run twice as a batch, and one sample at a time."""
 
     type: ClassVar[str] = "probed"
     outputs: tuple[OutputShape, ...]
     again: float
-    """How far a second call strays from the first, as a share of the largest value."""
+    """Largest difference between two identical calls, as a share of the largest output value."""
     single: float
-    """How far samples alone stray from the same in a batch."""
+    """Largest difference between running samples one at a time and as a batch, as a share of the largest value."""
 
 
 @dataclass(frozen=True, slots=True)
 class TapList:
-    """Every tensor inside a graph, in order of execution."""
+    """Every tensor inside a graph, in execution order."""
 
     type: ClassVar[str] = "taps"
     taps: tuple[TapSpec, ...]
@@ -123,23 +123,23 @@ class TapList:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Where a tensor of every sample asked for lies in a session's file, C order, little endian."""
+    """Location of one tensor, for all requested samples, in a session's file; C order, little-endian."""
 
     name: str
     offset: int
-    """In bytes."""
+    """Byte offset in the file."""
     shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape for one sample."""
     dtype: str = "float32"
     computed_in: str | None = None
-    """The dtype that the library holds it in, where it tells."""
+    """Data type in which the library holds the tensor, if it reports one."""
     inexact: int = 0
-    """How many values float32 could not hold and were rounded."""
+    """Number of values that float32 cannot represent exactly, and that were rounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A tensor that could not be read."""
+    """A tensor that could not be read, and why."""
 
     name: str
     reason: str
@@ -147,22 +147,22 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Tapped:
-    """The tensors inside a variant for some samples, and its outputs from the same run."""
+    """The tensors inside a variant for some samples, and the model's outputs from the same run."""
 
     type: ClassVar[str] = "tapped"
     start: int
     stop: int
     tensors: tuple[Block, ...]
     outputs: tuple[Block, ...]
-    """The model's own, in the reference's dtypes."""
+    """The model's outputs, in the reference's data types."""
     failed: tuple[Unread, ...]
     seconds: float
-    """Inside the model's calls, with the download from where they ran."""
+    """Time inside the model's calls and copying the results to the host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Converting:
-    """A converter works on a scheme from now on."""
+    """The converter has started on this scheme."""
 
     type: ClassVar[str] = "converting"
     scheme: str
@@ -170,7 +170,7 @@ class Converting:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A scheme's artifact is written."""
+    """The artifact of this scheme has been written."""
 
     type: ClassVar[str] = "converted"
     scheme: str
@@ -179,23 +179,23 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The request was done."""
+    """The request succeeded."""
 
     type: ClassVar[str] = "done"
     ending: bool = False
-    """Whether the process takes no other request."""
+    """Whether the process exits and accepts no further request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The request could not be done."""
+    """The request failed."""
 
     type: ClassVar[str] = "failed"
     reason: str
     missing_op: str | None = None
-    """The op that a backend lacks, where that is why."""
+    """The op that the backend does not support, if that is the cause."""
     expected: bool | None = None
-    """Whether the reason is a sentence of ours, and not what a library raised; None where the child does not tell."""
+    """True if quantlab wrote the reason, False if a library raised it, None if the child does not report it."""
 
 
 Message = (
@@ -219,4 +219,4 @@ MESSAGES: Mapping[str, type[Message]] = {
         Failed,
     )
 }
-"""Every message by its `type`."""
+"""Message classes by their `type`."""

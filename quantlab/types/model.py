@@ -1,4 +1,4 @@
-"""The model: its inputs and outputs, what is known of it, and what converters start from."""
+"""Description of a model: its inputs and outputs, its properties, and the file that converters start from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,45 +8,45 @@ __all__ = ["ModelDescription", "OpenedModel", "TensorSpec"]
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """An input or output of a model by its name."""
+    """One input or output of a model."""
 
     name: str
-    """The name users write: the signature's argument or result, for Keras the layer's."""
+    """Name that users write: the argument or result of the signature; for Keras models the layer's name."""
     shape: tuple[int | None, ...]
-    """With the batch dimension first; None where any size goes."""
+    """Shape with the batch dimension first; None for a dimension of any size."""
     dtype: str
-    """NumPy's name: `float32`, `int64`, `bool`, `str` for strings."""
+    """NumPy's name of the data type, for example `float32`, `int64`, `bool`; `str` for strings."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What is known of a model once it was opened."""
+    """Properties of a model, known after opening it."""
 
     path: str
-    """As the user wrote it."""
+    """Path as the user wrote it."""
     kind: str
     """`Keras 3`, `Keras 2` (opened by tf_keras), `SavedModel` or `ONNX`."""
     sha256: str
-    """Of every byte of the file, or of a folder's files and their relative names."""
+    """SHA-256 of the file's bytes; for a folder, of its files and their relative names."""
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parameters: int | None
-    """Number of weights, trained or not; None where the model does not tell."""
+    """Number of weights, trainable or not; None if the model does not report it."""
     signature: str | None = None
-    """The signature of a SavedModel that is called; None for Keras files."""
+    """Name of the SavedModel signature that is called; None for other kinds."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedModel:
-    """A model that was opened, and what converters start from."""
+    """An opened model and the file that converters start from."""
 
     description: ModelDescription
     source: Path
-    """The SavedModel, or the model's own file where it is no TensorFlow one."""
+    """The SavedModel, or the model's own file if it is not a TensorFlow model."""
     format: str | None = None
-    """Of a model that is an artifact already, as `onnx`; None where the source is a SavedModel."""
+    """Format of a model that is already an artifact, for example `onnx`; None if the source is a SavedModel."""
 
     @property
     def signature(self) -> str:
-        """The signature of that SavedModel."""
+        """The signature to call in the SavedModel."""
         return self.description.signature or "serving_default"

@@ -1,4 +1,4 @@
-"""What a candidate lost against the reference on the same samples, and how sure that is."""
+"""Loss of a candidate against the reference on the same samples, with its statistical uncertainty."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,42 +7,43 @@ from typing import Literal
 __all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "Spread", "WorstSample"]
 
 Direction = Literal["higher", "lower"]
-"""Which way a metric is better."""
+"""Which direction of a metric is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one metric lost from the reference to the candidate; positive is worse, whichever way the metric goes."""
+    """Loss of one metric from the reference to the candidate; positive is worse, for every metric."""
 
     metric: str
-    """Its name in `quantlab.statistics.PAIRED_METRICS`, or `module:function`."""
+    """Metric name from `quantlab.statistics.PAIRED_METRICS`, or `module:function`."""
     direction: Direction
     unit: str
-    """`pt`: points, of a metric that is a share and told in percent; empty: the metric's own unit."""
+    """`pt`: percentage points, for metrics that are shares; empty: the metric's own unit."""
     n: int
-    """Samples it is of."""
+    """Number of samples."""
     reference: float
-    """The metric of the reference, in percent where the unit is `pt`."""
+    """The reference's metric; in percent if the unit is `pt`."""
     candidate: float
+    """The candidate's metric; in percent if the unit is `pt`."""
     loss: float
-    """reference − candidate where higher is better, else candidate − reference; NaN where either is not finite."""
+    """reference − candidate if higher is better, otherwise candidate − reference; NaN if either is not finite."""
     lower: float
-    """One-sided lower bound at `confidence`; −∞ where nothing is known."""
+    """One-sided lower bound at `confidence`; −∞ if nothing is known."""
     upper: float
-    """One-sided upper bound at `confidence`. Both together are the two-sided interval at 2·confidence − 1."""
+    """One-sided upper bound at `confidence`. Both bounds form the two-sided interval at 2·confidence − 1."""
     confidence: float
-    """One-sided, as 0.95."""
+    """One-sided confidence of each bound, for example 0.95."""
     method: str
-    """How the bounds were found: `Tango`, `exact without a flip`, `BCa bootstrap`, `percentile bootstrap`, or
-    `BCa bootstrap of DeLong's components` for areas under curves."""
+    """Method of the bounds: `Tango`, `exact without a flip`, `BCa bootstrap`, `percentile bootstrap`, or
+    `BCa bootstrap of DeLong's components` for the area under the curve."""
     discordant: int | None = None
-    """Samples that flipped either way; None where the metric does not count right and wrong."""
+    """Samples that became wrong plus samples that became right; None for metrics that do not count right answers."""
     p_mcnemar: float | None = None
-    """Two-sided exact McNemar test of the flips; None as above."""
+    """p-value of the two-sided exact McNemar test; None for metrics that do not count right answers."""
 
     @property
     def interval_confidence(self) -> float:
-        """Of the two-sided interval that the two bounds make: 0.90 for bounds at 0.95.
+        """Confidence of the two-sided interval between the bounds: 0.90 if each bound has 0.95.
 
         >>> Loss("top1", "higher", "pt", 1, 0, 0, 0, 0, 0, 0.95, "Tango").interval_confidence
         0.9
@@ -52,91 +53,98 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How a number is spread over samples. What is not finite is counted and spoils mean, percentiles and maximum."""
+    """Distribution of a quantity over samples. Values that are not finite are counted and make statistics None."""
 
     n: int
     infinite: int = 0
     undefined: int = 0
-    """NaN."""
+    """Number of samples whose value is NaN."""
     mean: float | None = None
-    """None where a sample is infinite or undefined, and for no samples."""
+    """Mean; None if a value is infinite or NaN, or there are no samples."""
     standard_error: float | None = None
-    """Of the mean; None where the mean is, and for one sample."""
+    """Standard error of the mean; None if the mean is None, or there is one sample."""
     median: float | None = None
-    """None under 100 samples and where one is undefined, as the percentiles; infinite where it falls on one that is."""
+    """Median; None with fewer than 100 samples or if a value is NaN; infinite if it falls on an infinite value."""
     percentiles: Mapping[str, float] = field(default_factory=dict)
-    """`90`, `95`, `99` and `99.9`; empty where the median is None."""
+    """Percentiles `90`, `95`, `99` and `99.9`; empty if the median is None."""
     maximum: float | None = None
-    """Infinite where one sample is; None where one is undefined, and for no samples."""
+    """Maximum; infinite if a value is infinite; None if a value is NaN, or there are no samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassLoss:
-    """The samples of one class."""
+    """Loss of accuracy on the samples of one class."""
 
     label: int
     n: int
     right_to_wrong: int
+    """Number of samples that became wrong."""
     wrong_to_right: int
+    """Number of samples that became right."""
     loss: float
-    """In points of this class' own samples: (right_to_wrong − wrong_to_right) / n · 100."""
+    """Percentage points of this class's samples: (right_to_wrong − wrong_to_right) / n · 100."""
     lower: float
-    """One-sided bounds by Tango, in points, not corrected for many looks."""
+    """One-sided lower bound (Tango) in percentage points, not corrected for multiple testing."""
     upper: float
+    """One-sided upper bound (Tango) in percentage points, not corrected for multiple testing."""
     confidence: float
     p: float
-    """One-sided exact McNemar test that it loses."""
+    """p-value of the one-sided exact McNemar test that the class loses accuracy."""
     p_holm: float
-    """The same, corrected for as many looks as there are classes (Holm)."""
+    """The p-value after Holm's correction for the number of classes."""
 
     @property
     def loses(self) -> bool:
-        """Whether that it loses is sure at the confidence, after the correction."""
+        """Whether the loss is significant at `confidence` after the correction."""
         return self.p_holm < 1 - self.confidence
 
 
 @dataclass(frozen=True, slots=True)
 class WorstSample:
-    """A sample on which the candidate strays far."""
+    """A sample on which the candidate differs strongly from the reference."""
 
     index: int
-    """From 0, in the order of the samples that were scored."""
+    """Position among the scored samples, from 0."""
     label: int | None
     reference_class: int | None
+    """Top-1 of the reference; None if classes are not compared, or its row contains NaN."""
     candidate_class: int | None
-    """None where no classes are compared, and for a row with NaN, which has no top-1."""
+    """Top-1 of the candidate; None if classes are not compared, or its row contains NaN."""
     divergence: float | None
-    """KL(reference‖candidate) in nats; None where no classes are compared."""
+    """KL(reference‖candidate) in nats; None if classes are not compared."""
     max_abs: float
-    """Greatest difference of an output; infinite where one is not finite."""
+    """Largest absolute difference between the two outputs; infinite if an element is not finite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of one trial beside the reference, from the outputs that are kept."""
+    """Paired statistics of one trial against the reference, computed from the stored outputs."""
 
     setting: str
     runtime: str
     n: int
     loss: Loss | None
-    """Of the metric that decides; None where there are no labels."""
+    """Loss of the metric that decides; None without labels."""
     others: tuple[Loss, ...] = ()
-    """Of the metrics that are told beside it."""
+    """Losses of further metrics, shown for information."""
     right_to_wrong: tuple[int, ...] = ()
-    """Indices of the samples that the reference has right and the candidate wrong."""
+    """Indices of samples that became wrong: correct in the reference, wrong in the candidate."""
     wrong_to_right: tuple[int, ...] = ()
+    """Indices of samples that became right: wrong in the reference, correct in the candidate."""
     same: int | None = None
-    """Samples with the same top-1; None where no classes are compared."""
+    """Number of samples with the same top-1; None if classes are not compared."""
     classes: tuple[ClassLoss, ...] = ()
-    """Every class that has samples, by its label; empty where there are no labelled classes."""
+    """Loss of each class that has samples, in label order; empty without labelled classes."""
     divergence: Spread | None = None
-    """KL(reference‖candidate) in nats."""
+    """Distribution of KL(reference‖candidate) in nats."""
     true_class: Spread | None = None
-    """Fall of the true class's probability, reference − candidate: positive is worse, as in every loss, so that the
-    percentiles and the maximum are of what fell most."""
+    """Distribution of the decrease of the true class's probability, reference − candidate; positive is worse, so the
+    high percentiles and the maximum show the largest decreases."""
     calibration_error: float | None = None
     """Expected calibration error of the candidate, 15 bins of equal width, 0 to 1; None without labelled classes."""
     calibration_error_reference: float | None = None
+    """Expected calibration error of the reference, computed in the same way."""
     worst: tuple[WorstSample, ...] = ()
+    """The samples that differ most from the reference, most different first."""
     non_finite: int = 0
-    """NaN and infinite elements of the candidate's scored output."""
+    """Number of NaN and infinite elements in the candidate's scored output."""

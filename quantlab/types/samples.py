@@ -1,4 +1,4 @@
-"""The samples as every runtime is fed them, and how image files become samples."""
+"""The samples fed to every runtime, and how image files are turned into samples."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,49 +11,49 @@ __all__ = ["Preprocessing", "SampleSet"]
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How an image file becomes a sample; every field is printed in the table's footer."""
+    """How an image file is turned into a sample; every field is shown in the table's footer."""
 
     size: tuple[int, int] | None = None
-    """Height and width in pixels; None takes the model's own, and leaves files of that size alone."""
+    """Height and width in pixels; None uses the model's input size and leaves files of that size unresized."""
     resize: str = "bilinear"
-    """`nearest`, `bilinear`, `bicubic`, `lanczos` or `area`, all of Pillow, with half-pixel centres."""
+    """Resampling filter of Pillow: `nearest`, `bilinear`, `bicubic`, `lanczos` or `area`; half-pixel centres."""
     colour: str = "auto"
-    """`rgb`, `bgr`, `grey`, or `auto`: rgb for three channels, grey for one."""
+    """Channel order: `rgb`, `bgr`, `grey`, or `auto`: rgb for three channels, grey for one."""
     scale: float = 1.0
-    """What 0–255 is multiplied with, in float64, before it becomes the model's dtype."""
+    """Factor for pixel values 0–255, applied in float64 before conversion to the model's data type."""
     offset: float = 0.0
-    """Added after the scale."""
+    """Constant added after scaling."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSet:
-    """Samples as every runtime is fed them: one raw little-endian `.npy` file an input, the same order in each.
+    """Samples fed to every runtime: one raw little-endian `.npy` file per input, all in the same sample order.
 
-    The files are written once, when the set is opened, and only mapped from then on.
+    The files are written once, when the samples are opened, and are memory-mapped afterwards.
     """
 
     folder: Path
-    """Holds `<input>.npy` of shape (n, *sample shape) and the model's dtype, and `labels.npy` if labelled."""
+    """Folder with one `.npy` file per input (see `input_file`), and `labels.npy` if labelled."""
     inputs: tuple[TensorSpec, ...]
-    """As the model names them, with the sample's own sizes; the batch dimension stays None."""
+    """The model's inputs, with the sizes of the samples; the batch dimension is None."""
     n: int
     labelled: bool
     sha256: str
-    """Of the inputs' bytes in order, their names, shapes and dtypes, and of the labels."""
+    """SHA-256 of the inputs' bytes in order, their names, shapes and data types, and the labels."""
     source: str
-    """As the user wrote it."""
+    """The source as the user wrote it."""
     available: int
-    """How many samples the source holds."""
+    """Number of samples in the source, before a subset is taken."""
     drawn: str
-    """How the subset was drawn, in words for the footer: `all`, `stratified, seed 0`, `random, seed 0`."""
+    """How the subset was selected, as shown in the footer: `all`, `stratified, seed 0`, `random, seed 0`."""
     preprocessing: str = ""
-    """What was done to files to make tensors of them, in words; empty where nothing was."""
+    """How files were turned into tensors, in words; empty if nothing was done."""
 
     def input_file(self, name: str) -> Path:
-        """The `.npy` file of the input called `name`, whose characters may be more than a file name can have."""
+        """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""
         return self.folder / f"input-{quote(name, safe='')}.npy"
 
     @property
     def labels_file(self) -> Path:
-        """The `.npy` file of the labels; there only if `labelled`."""
+        """The `.npy` file of the labels; it exists only if `labelled`."""
         return self.folder / "labels.npy"

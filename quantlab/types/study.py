@@ -1,4 +1,4 @@
-"""The study: everything that `study.json` keeps."""
+"""The study: the content of `study.json`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,42 +11,45 @@ from quantlab.types.trial import Trial
 __all__ = ["Study", "Task"]
 
 Task = Literal["classification", "regression", "similarity"]
-"""What the scored output is compared for: labelled classes, labelled numbers, or the reference alone."""
+"""What the scored output is compared with: class labels, numeric labels, or only the reference's output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """All of it, as `study.json` keeps it."""
+    """The result of a study; the content of `study.json`."""
 
     model: ModelDescription
     samples: SampleSet
     calibration: SampleSet | None
-    """What static quantization was calibrated on, and nothing is scored on."""
+    """Calibration samples for static quantization; they are never scored."""
     task: Task
     scored_output: str
+    """Name of the model output that is scored."""
     classes: bool
-    """Whether the scored output's last dimension are classes, so that top-1, agreement and KL mean something."""
+    """Whether the last dimension of the scored output holds classes, so that top-1, agreement and KL apply."""
     probabilities: bool
-    """Whether the reference's scored output is a distribution already; otherwise softmax is applied before KL."""
+    """Whether the reference's scored output already holds probabilities; otherwise softmax is applied before KL."""
     batch_size: int
     seed: int
     reference: Trial
     trials: tuple[Trial, ...]
     warnings: tuple[str, ...] = ()
-    """What is said above the table, most severe first."""
+    """Warnings shown above the table, most severe first."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall time of each phase."""
+    """Phase → wall time in seconds."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    """Package → version."""
     metric: str | None = None
-    """What a budget is judged by where it names no metric; None goes by the task."""
+    """Metric for budgets that name none; None selects the default of the task."""
     created: str = ""
-    """ISO 8601, UTC."""
+    """Time of creation, ISO 8601 in UTC."""
     schema: int = 1
+    """Version of the file's layout."""
 
     parity: Mapping[str, str] = field(default_factory=dict)
-    """Format, or a given variant's name → what the float32 check found, in a clause."""
+    """Format, or name of a variant that the user gave → result of the float32 check, as a clause."""
 
     @property
     def failed(self) -> tuple[Trial, ...]:
-        """The trials that could not be measured."""
+        """Trials that could not be measured."""
         return tuple(trial for trial in self.trials if trial.failure is not None)

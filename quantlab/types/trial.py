@@ -1,4 +1,4 @@
-"""One variant in one runtime: a row of the table, its scores, its times, or why it failed."""
+"""One variant in one runtime: a row of the table, with its scores, its times, or the reason of its failure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from quantlab.types.variant import Variant
 __all__ = ["PYTHON", "REFERENCE", "Failure", "Interval", "KeptOutputs", "Scores", "Timing", "Trial"]
 
 REFERENCE = "reference"
-"""How the reference's row is called, which no variant may be."""
+"""Setting name of the reference's row; no variant may have this name."""
 
 PYTHON = "python"
-"""The runtime of the reference, and of each variant's Python baseline."""
+"""The runtime in which the reference and every python baseline run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Failure:
     """Why something could not be measured."""
 
     reason: str
-    """One sentence or two, with the remedy where there is one."""
+    """One or two sentences, with the remedy if there is one."""
     stage: Literal["conversion", "run", "scoring"]
 
 
@@ -32,76 +32,90 @@ class Interval:
     lower: float
     upper: float
     confidence: float = 0.95
-    """Two-sided: 0.95 leaves 2.5 % on either side."""
+    """Two-sided confidence: 0.95 leaves 2.5 % on each side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Time inside the model's calls, without loading, reading, writing or the first batch."""
+    """Time inside the model's calls; excludes loading, reading, writing and the first batch."""
 
     samples: int
     seconds: float
 
     @property
     def ms_per_sample(self) -> float | None:
-        """Milliseconds; None if nothing beyond the first batch was timed."""
+        """Milliseconds per sample; None if only the first batch ran."""
         return 1000 * self.seconds / self.samples if self.samples else None
 
 
 @dataclass(frozen=True, slots=True)
 class KeptOutputs:
-    """The outputs of one run, whole and on disk; all that need not be run again."""
+    """The complete outputs of one run on disk, reused instead of running again."""
 
     files: Mapping[str, Path]
-    """Output name → `.npy` of shape (n, …)."""
+    """Output name → `.npy` file of shape (n, …)."""
     ran_on: str
+    """The runtime that executed the variant."""
     environment: Mapping[str, str]
     timing: Timing
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What the comparison of a candidate's outputs with the reference's and the labels came to.
+    """Scores of a candidate's output against the reference's output and the labels.
 
-    Shares are in percent, losses in percentage points with positive meaning worse, errors in the output's own unit.
-    None stands where a number does not apply (no labels, fewer than ten classes, the reference itself).
+    Shares are in percent. Losses are in percentage points; positive means worse. Errors are in the output's own unit.
+    A score that does not apply is None: without labels, with fewer than ten classes, or for the reference itself.
     """
 
     n: int
+    """Number of scored samples."""
     top1: float | None = None
+    """Top-1 accuracy, in percent."""
     top1_interval: Interval | None = None
-    """Wilson's, in percent."""
+    """Wilson's 95 % interval, in percent."""
     top5: float | None = None
-    """From ten classes on."""
+    """Top-5 accuracy, in percent; only with at least ten classes."""
     top1_loss_points: float | None = None
-    """reference − candidate."""
+    """Top-1 accuracy of the reference minus that of the candidate, in percentage points."""
     top1_loss_interval: Interval | None = None
-    """Tango's score interval for the paired difference, in points."""
+    """Tango's 95 % score interval of the paired difference, in percentage points."""
     top5_loss_points: float | None = None
+    """Top-5 accuracy of the reference minus that of the candidate, in percentage points."""
     agreement: float | None = None
-    """Share of samples on which candidate and reference have the same top-1."""
+    """Percent of samples on which candidate and reference have the same top-1."""
     agreement_interval: Interval | None = None
+    """Wilson's 95 % interval, in percent."""
     right_to_wrong: int | None = None
+    """Number of samples that became wrong: correct in the reference, wrong in the candidate."""
     wrong_to_right: int | None = None
+    """Number of samples that became right: wrong in the reference, correct in the candidate."""
     mae: float | None = None
+    """Mean absolute error against the labels; only for regression."""
     rmse: float | None = None
+    """Root mean square error against the labels; only for regression."""
     mae_loss: float | None = None
-    """candidate − reference: an error that grows is a loss."""
+    """MAE of the candidate minus that of the reference; a larger error is a loss."""
     rmse_loss: float | None = None
+    """RMSE of the candidate minus that of the reference; a larger error is a loss."""
     max_abs_error: float | None = None
-    """Against the reference's output, over every element."""
+    """Largest absolute difference from the reference's output, over all elements."""
     rms_error: float | None = None
+    """Root mean square difference from the reference's output, over all elements."""
     sqnr_db: float | None = None
+    """Signal to quantization noise ratio against the reference's output, in decibels; ∞ if the outputs are equal."""
     cosine: float | None = None
+    """Cosine similarity of the flattened outputs of candidate and reference."""
     kl_mean: float | None = None
-    """KL(reference‖candidate) in nats, mean over samples; None where one is infinite, see `kl_infinite`."""
+    """Mean of KL(reference‖candidate) over samples, in nats; None if it is infinite or undefined for a sample."""
     kl_standard_error: float | None = None
+    """Standard error of `kl_mean`, in nats; None if `kl_mean` is None, or there is one sample."""
     kl_infinite: int | None = None
-    """Samples where the candidate gives 0 to a class that the reference does not."""
+    """Samples for which the candidate gives probability 0 to a class that has a positive one in the reference."""
     kl_undefined: int | None = None
-    """Samples that are no distribution in candidate or reference: NaN, infinite, negative or all zero."""
+    """Samples whose row is not a distribution in candidate or reference: NaN, infinite, negative or all zero."""
     non_finite: int | None = None
-    """NaN and infinite elements of the candidate's output."""
+    """Number of NaN and infinite elements in the candidate's output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,44 +123,47 @@ class Trial:
     """One variant in one runtime: a row of the table."""
 
     setting: str
-    """The setting's name, that of a user's variant, or `reference`."""
+    """Name of the setting, or of the variant that the user gave, or `reference`."""
     runtime: str
     variant: Variant | None = None
-    """None for the reference, and where conversion failed."""
+    """None for the reference, and if the conversion failed."""
     ran_on: str | None = None
-    """The runtime it really ran on; differs from `runtime` only under `--fallback`."""
+    """The runtime that executed the variant; it differs from `runtime` only with `--fallback`."""
     requested: bool = True
-    """False where it was not asked for and was added as a float32 baseline or a Python baseline."""
+    """False if the trial was added automatically, as a float32 baseline or a python baseline."""
     failure: Failure | None = None
     scores: Scores | None = None
     timing: Timing | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Versions, backend and flags that the outputs depend on."""
+    """Versions, backend and flags that affect the outputs."""
     outputs: Mapping[str, Path] = field(default_factory=dict)
-    """Output name → `.npy` file of every sample."""
+    """Output name → `.npy` file with the outputs of all samples."""
     max_abs_from_python: float | None = None
-    """Largest difference of the scored output from the same artifact's in `python`; None there, or where it failed."""
+    """Largest difference of the scored output from the same artifact in `python`; None in Python and for failures."""
     mean_abs_from_python: float | None = None
-    """Mean difference of the scored output's elements from the same artifact's in `python`; None as above."""
+    """Mean absolute difference of the scored output from the same artifact in `python`; None in Python and for
+    failures."""
     different_from_python: float | None = None
-    """Share of the scored output's elements that are not equal; None as above."""
+    """Share of the scored output's elements that differ from the same artifact in `python`; None in Python and for
+    failures."""
     flips_from_python: int | None = None
-    """Samples whose top-1 is another than in `python`; None also where no classes are compared."""
+    """Number of samples whose top-1 differs from the same artifact in `python`; None in Python, for failures, and if
+    classes are not compared."""
     notes: tuple[str, ...] = ()
 
     @property
     def is_float32(self) -> bool:
-        """Whether its variant is the float32 baseline of its format."""
+        """Whether the variant is the float32 baseline of its format."""
         return self.variant is not None and self.variant.is_float32
 
     @property
     def in_python(self) -> bool:
-        """Whether it is a Python baseline that was measured."""
+        """Whether this is a measured trial in Python."""
         return self.runtime == PYTHON and self.status == "measured"
 
     @property
     def status(self) -> Literal["reference", "measured", "failed"]:
-        """What kind of row this is."""
+        """`reference` for the reference's row, otherwise `measured` or `failed`."""
         if self.failure is not None:
             return "failed"
         return "reference" if self.setting == REFERENCE else "measured"

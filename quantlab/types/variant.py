@@ -1,4 +1,4 @@
-"""The settings, and the variants that are made of them or given."""
+"""The quantization settings, and the variants made from them or given by the user."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,97 +7,97 @@ from pathlib import Path
 __all__ = ["NARROW_DTYPES", "Port", "Setting", "Variant", "float32_of"]
 
 NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"})
-"""What weights are stored in where less than float32 is kept of them."""
+"""Data types of stored weights that hold less than float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to quantize."""
+    """One way to quantize a model in one format."""
 
     name: str
-    """`<format>-<scheme>`, as `tfjs-uint8`."""
+    """`<format>-<scheme>`, for example `tfjs-uint8`."""
     format: str
-    """The key of the converter: `tfjs`, `tfjs-layers`, `tflite`, `onnx`."""
+    """Name of the format: `tfjs`, `tfjs-layers`, `tflite`, `onnx`."""
     scheme: str
-    """As the format's official converter calls it."""
+    """The scheme, in the terms of the format's official converter."""
     description: str
-    """One sentence for `quantlab settings`."""
+    """One sentence, shown by `quantlab settings`."""
     default: bool = True
-    """Whether it is run when no settings are asked for."""
+    """Whether it runs if the user selects no settings."""
     calibrated: bool = False
-    """Whether its converter needs samples (static quantization)."""
+    """Whether the conversion needs calibration samples (static quantization)."""
 
     @property
     def float32(self) -> str:
-        """The name of the same format's float32 baseline."""
+        """Name of the float32 baseline of the same format."""
         return float32_of(self.format)
 
     @property
     def quantized(self) -> bool:
-        """Whether anything is stored or computed in less than float32."""
+        """Whether weights or computations use less than float32."""
         return self.name != self.float32
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """How a variant names an input or output that the model calls `name`."""
+    """The tensor of a variant that belongs to an input or output of the model."""
 
     name: str
-    """The model's name for it."""
+    """Name in the model."""
     tensor: str
-    """The artifact's: a graph node's tensor for tfjs (`image:0`), the tensor's name for TFLite."""
+    """Name in the artifact: for tfjs the tensor of a graph node (`image:0`), for TFLite the tensor's name."""
     position: int
-    """Its place among the artifact's inputs or outputs, from 0."""
+    """Position among the artifact's inputs or outputs, from 0."""
     shape: tuple[int | None, ...]
     dtype: str
-    """What the artifact takes or gives, which for a TFLite file may be `int8` codes."""
+    """Data type in the artifact; for a TFLite file it may be `int8` codes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What a converter made from a setting, or a file that the user already had."""
+    """An artifact that a converter made from a setting, or a file that the user gave."""
 
     name: str
-    """The setting's name, or the one given with `--variant NAME=FILE`."""
+    """Name of the setting, or the name given with `--variant NAME=FILE`."""
     format: str
     path: Path
-    """A folder that holds just what is served (tfjs), or the file (TFLite)."""
+    """The artifact: a folder that holds only the served files (tfjs), or the file (TFLite, ONNX)."""
     sha256: str
-    """Of every file that is served and its relative name."""
+    """SHA-256 of all served files and their relative names."""
     size_bytes: int
-    """Of every file that must be served."""
+    """Total size of all served files, uncompressed."""
     gzip_bytes: int
-    """Each of those files compressed by itself, level 9, no timestamp; summed."""
+    """Total gzip size of the served files, each compressed separately at level 9 without a timestamp."""
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     weights: Mapping[str, int]
-    """Bytes of stored weights by their stored dtype, as `{"float32": 6808, "int8": 22144}`."""
+    """Stored data type → bytes of weights, for example `{"float32": 6808, "int8": 22144}`."""
     brotli_bytes: int | None = None
-    """Each of the served files compressed by itself, summed; quality 11, or 9 where they are more than 16 MB together.
+    """Total brotli size of the served files, each compressed separately; quality 11, or 9 above 16 MB in total.
 
     None in records of an older quantlab."""
     minimum_runtime: str | None = None
-    """The least TFLite version that runs the file, as its converter wrote it; None for tfjs, or where it did not."""
+    """Oldest TFLite version that runs the file, as recorded by its converter; None for tfjs or if not recorded."""
     convert_seconds: float | None = None
-    """Time in the converter; None for a file that was already there."""
+    """Seconds spent in the converter; None for a file that the user gave."""
     given: bool = False
-    """Whether the user brought it with `--variant`."""
+    """Whether the user gave the file with `--variant`."""
     notes: tuple[str, ...] = ()
-    """What the reader of the row must know, as `named float32, holds int8 weights`."""
+    """Remarks about this variant, for example `named float32, holds int8 weights`."""
 
     @property
     def float32(self) -> str:
-        """The name of its format's float32 baseline."""
+        """Name of the float32 baseline of its format."""
         return float32_of(self.format)
 
     @property
     def is_float32(self) -> bool:
-        """Whether it is that baseline; a file that the user brought never is, whatever its name."""
+        """Whether it is that baseline; False for a file that the user gave, whatever its name."""
         return not self.given and self.name == self.float32
 
 
 def float32_of(format_name: str) -> str:
-    """The name of a format's float32 baseline, by the grammar of settings.
+    """The name of a format's float32 baseline, `<format>-float32`.
 
     >>> float32_of("tfjs-layers")
     'tfjs-layers-float32'

@@ -1,4 +1,4 @@
-"""What the user is willing to lose, and what is decided about it."""
+"""The budget that a user sets for a setting, and the verdict about it."""
 
 import math
 import re
@@ -26,61 +26,64 @@ Outcome = Literal["fits", "breaks", "inconclusive"]
 
 _UNITS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 SEVERITY: Mapping[Outcome, int] = {"fits": 0, "inconclusive": 1, "breaks": 2}
-"""Which of several outcomes is that of all."""
+"""Severity order: the most severe outcome wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Margin:
-    """How much a metric may lose, with its unit."""
+    """Largest allowed loss of a metric, with its unit."""
 
     value: float
     unit: Literal["pt", "%"]
-    """`pt`: percentage points; `%`: of what the reference has."""
+    """`pt`: percentage points; `%`: percent of the reference's value."""
 
     @classmethod
     def parse(cls, text: str, *, of: str = "max_accuracy_loss") -> "Margin":
-        """Read `0.5pt` or `0.5%`; a space between is let pass.
+        """Read `0.5pt` or `0.5%`; a space before the unit is allowed.
 
         >>> Margin.parse("0.5pt"), Margin.parse("2 %")
         (Margin(value=0.5, unit='pt'), Margin(value=2.0, unit='%'))
 
         Args:
-            text: What the user wrote.
-            of: What it is for, told in the error.
+            text: The user's input.
+            of: Name of the option, for the error message.
 
         Raises:
-            UsageError: If there is no unit, no number, or the number is negative.
+            UsageError: If the unit or the number is missing, or the number is negative.
         """
         match = re.fullmatch(r"\s*([+-]?\d*\.?\d+)\s*(pt|%)?\s*", str(text))
         if match is None:
-            raise UsageError(f"{of} '{text}' is no loss; write it as 0.5pt (percentage points) or 0.5% (relative)")
+            raise UsageError(
+                f"{of} '{text}' is not a valid loss; write for example 0.5pt (percentage points) or 0.5% (relative)"
+            )
         number, unit = float(match[1]), match[2]
         if unit is None:
             raise UsageError(
-                f"{of} '{text}' has no unit; {number:g}pt is {number:g} percentage points, "
-                f"{number:g}% is relative to what the reference has"
+                f"{of} '{text}' has no unit; write {number:g}pt for {number:g} percentage points, "
+                f"or {number:g}% for a loss relative to the reference"
             )
         if number < 0:
-            raise UsageError(f"{of} '{text}' is negative, and a loss that may be allowed is 0 or more")
+            raise UsageError(f"{of} '{text}' is negative; the allowed loss must be 0 or more")
         return cls(number, "pt" if unit == "pt" else "%")
 
     def of(self, loss: Loss) -> float:
-        """The margin in the unit of a metric's loss.
+        """The margin in the unit of `loss`.
 
         Raises:
-            UsageError: If points are asked of a metric that is no share, or a part of what is not above zero.
+            UsageError: If the margin is in points but the metric is not a share, or if the margin is relative and the
+                reference's value is not above 0.
         """
         if self.unit == "pt" and loss.unit == "pt":
             return self.value
         if self.unit == "pt":
             raise UsageError(
-                f"{self.value:g}pt are percentage points and the metric '{loss.metric}' is no share; "
-                f"give the loss relative to the reference, as {self.value:g}%"
+                f"{self.value:g}pt means percentage points, and the metric '{loss.metric}' is not a share; "
+                f"write the loss relative to the reference, for example {self.value:g}%"
             )
         if not (loss.reference > 0 and math.isfinite(loss.reference)):
             raise UsageError(
-                f"{self.value:g}% of the reference's {loss.metric} of {loss.reference:g} is no margin; "
-                f"{'give points, as 0.5pt' if loss.unit == 'pt' else 'choose another metric'}"
+                f"a loss of {self.value:g}% cannot be taken from the reference's {loss.metric} of {loss.reference:g}; "
+                f"{'write points, for example 0.5pt' if loss.unit == 'pt' else 'choose another metric'}"
             )
         return self.value / 100 * loss.reference
 
@@ -93,57 +96,57 @@ def _margin(value: "Margin | str | float | None", name: str) -> "Margin | None":
 
 
 def _bytes(value: int | str | None) -> int | None:
-    """Read `500KB`, `2 MiB` or a plain number of bytes."""
+    """Read a size such as `500KB`, `2 MiB` or a plain number of bytes."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         size = value
     else:
         match = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)?\s*", str(value))
         if match is None:
-            raise UsageError(f"max_size '{value}' is no size; write it as 500KB, 2MB or 512KiB")
+            raise UsageError(f"max_size '{value}' is not a valid size; write for example 500KB, 2MB or 512KiB")
         size = int(float(match[1]) * _UNITS[match[2] or "B"])
     if size is not None and size < 1:
-        raise UsageError(f"max_size '{value}' leaves no room for a file; give a size above 0, as 500KB")
+        raise UsageError(f"max_size '{value}' is less than one byte; give a size above 0, for example 500KB")
     return size
 
 
 def _percent(value: float | str | None) -> float | None:
-    """Read `99%`."""
+    """Read a share such as `99%`."""
     if value is None or isinstance(value, float):
         if value is not None and not 1 < value <= 100:
-            raise UsageError(f"min_agreement {value:g} is no share in percent; write 99 % as 99%")
+            raise UsageError(f"min_agreement {value:g} is not a percentage above 1 and up to 100; write 99 % as 99%")
         return value
     match = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", str(value))
     if match is None or float(match[1]) > 100:
-        raise UsageError(f"min_agreement '{value}' is no share; write it in percent, as 99%")
+        raise UsageError(f"min_agreement '{value}' is not a valid share; write a percentage, for example 99%")
     return float(match[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What the user is willing to lose, and where.
+    """The losses and sizes that the user allows, and the runtimes they apply to.
 
-    Texts are read when it is made: `Budget(max_accuracy_loss="0.5pt", max_size="500KB", min_agreement="99%")`.
+    Limits may be given as text: `Budget(max_accuracy_loss="0.5pt", max_size="500KB", min_agreement="99%")`.
 
     Raises:
-        UsageError: If a text cannot be read, or the budget contradicts itself.
+        UsageError: If a text cannot be read, or options contradict each other.
     """
 
     max_accuracy_loss: Margin | str | None = None
-    """Of the metric, with its unit: `0.5pt` (points) or `0.5%` (relative to the reference)."""
+    """Largest allowed loss of the metric, with its unit: `0.5pt` (points) or `0.5%` (relative to the reference)."""
     max_class_loss: Margin | str | None = None
-    """Of the accuracy of every single class, in points."""
+    """Largest allowed loss of accuracy of any single class, in points: `2pt`."""
     max_size: int | str | None = None
-    """Largest download size that is allowed, as the target transfers files: `500KB`."""
+    """Largest allowed download size, compressed as the target transfers files: `500KB`."""
     min_agreement: float | str | None = None
-    """Percent of samples on which the variant says what the reference says: `99%`."""
+    """Smallest allowed share of samples on which the variant has the reference's top-1: `99%`."""
     confidence: float = 0.95
-    """One-sided: how sure the bounds are that decide."""
+    """One-sided confidence of the bounds that decide."""
     metric: str | None = None
-    """A name of `PAIRED_METRICS` or `module:function:higher|lower`; None is the study's own."""
+    """A name from `PAIRED_METRICS` or `module:function:higher|lower`; None selects the study's metric."""
     target: str = "any"
-    """`web`, `web-mobile`, `node`, `android` or `any`: the formats, runtimes and size that count."""
+    """Deployment target: `web`, `web-mobile`, `node`, `android` or `any`; selects formats, runtimes and size."""
     runtimes: tuple[str, ...] | None = None
-    """Names and globs of the runtimes that count; None is those of the target."""
+    """Names or glob patterns of the runtimes that count; None selects those of the target."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -159,45 +162,45 @@ class Budget:
 
     def _check(self) -> None:
         if isinstance(self.confidence, bool) or not isinstance(self.confidence, int | float):
-            raise UsageError(f"confidence '{self.confidence}' is no number; write it as 0.95")
+            raise UsageError(f"confidence '{self.confidence}' is not a number; write for example 0.95")
         if not 0.5 < self.confidence < 1:
             raise UsageError(
-                f"a confidence of {self.confidence:g} decides nothing; give a share above 0.5 and below 1, as 0.95"
+                f"a confidence of {self.confidence:g} is out of range; give a share above 0.5 and below 1, such as 0.95"
             )
         if self.class_margin is not None and self.class_margin.unit != "pt":
-            raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, as 2pt")
+            raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, for example 2pt")
         if all(
             limit is None for limit in (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
         ):
             raise UsageError(
-                "the budget limits nothing; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
+                "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
                 "max_size (500KB) and min_agreement (99%)"
             )
 
     @property
     def margin(self) -> Margin | None:
-        """`max_accuracy_loss`, read."""
+        """`max_accuracy_loss` as a `Margin`."""
         return self.max_accuracy_loss if isinstance(self.max_accuracy_loss, Margin) else None
 
     @property
     def class_margin(self) -> Margin | None:
-        """`max_class_loss`, read."""
+        """`max_class_loss` as a `Margin`."""
         return self.max_class_loss if isinstance(self.max_class_loss, Margin) else None
 
     @property
     def size_bytes(self) -> int | None:
-        """`max_size`, read."""
+        """`max_size` in bytes."""
         return self.max_size if isinstance(self.max_size, int) else None
 
     @property
     def agreement(self) -> float | None:
-        """`min_agreement`, read, in percent."""
+        """`min_agreement` in percent."""
         return self.min_agreement if isinstance(self.min_agreement, float) else None
 
 
 @dataclass(frozen=True, slots=True)
 class TrialEvidence:
-    """A trial, and what is known of its outputs; None where it could not be measured."""
+    """A trial with its paired statistics; None if it could not be measured."""
 
     trial: Trial
     evidence: Evidence | None
@@ -205,35 +208,35 @@ class TrialEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is decided about one setting in one runtime."""
+    """The decision about one setting in one runtime."""
 
     setting: str
     runtime: str
     outcome: Outcome
     reason: str
-    """A clause: what decides, with its figures."""
+    """The deciding fact with its figures, as a clause."""
     n: int = 0
     loss: Loss | None = None
     margin: float | None = None
-    """What may be lost, in the loss' unit."""
+    """The allowed loss, in the unit of `loss`."""
     missing: int | None = None
-    """Samples more that would decide; None unless inconclusive, and where no number would."""
+    """Additional samples needed for a decision; None unless inconclusive, or if no number of samples would decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingVerdict:
-    """A setting in every runtime that counts."""
+    """The decisions about one setting, in every runtime that counts."""
 
     setting: str
     quantized: bool
     size_bytes: int | None
-    """Download size as the target transfers files; None where nothing was converted."""
+    """Download size, compressed as the target transfers files; None if the conversion failed."""
     judgements: tuple[Judgement, ...]
-    """At least one."""
+    """One decision per runtime; at least one."""
 
     @property
     def deciding(self) -> Judgement:
-        """The most severe; of those that fit, the one that may lose most."""
+        """The judgement with the most severe outcome; among equals, the one with the highest upper loss bound."""
         return max(
             self.judgements,
             key=lambda judgement: (SEVERITY[judgement.outcome], _upper(judgement), judgement.missing or 0),
@@ -241,17 +244,17 @@ class SettingVerdict:
 
     @property
     def outcome(self) -> Outcome:
-        """One runtime is enough to object."""
+        """The most severe outcome: one runtime that breaks the budget is enough to reject the setting."""
         return self.deciding.outcome
 
     @property
     def reason(self) -> str:
-        """The clause of the judgement that decides."""
+        """Reason of the deciding judgement."""
         return self.deciding.reason
 
     @property
     def upper(self) -> float:
-        """The most that it may lose in any of the runtimes; infinite where that is not known."""
+        """Highest upper loss bound over the runtimes; infinite if unknown."""
         return max(_upper(judgement) for judgement in self.judgements)
 
 
@@ -262,37 +265,37 @@ def _upper(judgement: Judgement) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is decided about a study."""
+    """The decision about a study."""
 
     study: str
-    """Its name: the folder without `.study`."""
+    """Name of the study: its folder name without `.study`."""
     budget: Budget
     settings: tuple[SettingVerdict, ...]
-    """Those that were judged, in the order of the table."""
+    """The settings that were judged, in table order."""
     named: bool
-    """Whether they were asked for by name: then every one must fit, else one quantized setting is enough."""
+    """Whether settings were selected by name: then all of them must fit; otherwise one quantized setting is enough."""
     untested: tuple[str, ...] = ()
-    """What the target has and the study did not run, in words."""
+    """Formats and runtimes of the target that the study did not run, in words."""
     warnings: tuple[str, ...] = ()
-    """Of the study, above everything else: what is decided about a broken conversion means little."""
+    """Warnings of the study, shown first: a decision about a broken conversion is not meaningful."""
 
     @property
     def recommended(self) -> str | None:
-        """The smallest that fits in every runtime that counts, float32 too; None where none does."""
+        """The smallest setting that fits in every runtime that counts, float32 included; None if none fits."""
         fitting = [judged for judged in self.settings if judged.outcome == "fits"]
         best = min(fitting, key=lambda judged: (judged.size_bytes or math.inf, judged.upper), default=None)
         return best.setting if best else None
 
     @property
     def lacks_samples(self) -> bool:
-        """Whether more samples are all that is missing: nothing breaks, and all that counts was run."""
+        """Whether only more samples are needed: no setting breaks the budget, and every runtime that counts was run."""
         counted = [judged for judged in self.settings if self.named or judged.quantized]
         undecided = [judged for judged in counted if judged.outcome == "inconclusive"]
         return bool(counted) and all(judgement.n for judged in undecided for judgement in judged.judgements)
 
     @property
     def outcome(self) -> Outcome:
-        """Of all that count."""
+        """The outcome of the study; see `named` for how the settings' outcomes are combined."""
         outcomes: list[Outcome] = [judged.outcome for judged in self.settings if self.named or judged.quantized]
         if not outcomes:
             return "inconclusive"
@@ -301,14 +304,14 @@ class Verdict:
 
     @property
     def fits(self) -> bool:
-        """Whether it may be shipped."""
+        """Whether the budget is met."""
         return self.outcome == "fits"
 
     def of(self, setting: str) -> SettingVerdict:
-        """What is decided about one setting.
+        """The decision about one setting.
 
         Raises:
-            KeyError: If it was not judged.
+            KeyError: If the setting was not judged.
         """
         for judged in self.settings:
             if judged.setting == setting:
@@ -316,7 +319,7 @@ class Verdict:
         raise KeyError(setting)
 
     def explain(self) -> str:
-        """A line for each setting and a line for all, for a message of `assert verdict.fits, verdict.explain()`."""
+        """One line per setting and one for the study; use as `assert verdict.fits, verdict.explain()`."""
         width = max((len(judged.setting) for judged in self.settings), default=0)
         lines = [f"{judged.setting:{width}}  {judged.outcome.upper():12}  {judged.reason}" for judged in self.settings]
         return "\n".join([*lines, f"{self.study}: {self.outcome}"])
@@ -328,28 +331,28 @@ class Recommendation:
 
     verdict: Verdict
     reasons: Mapping[str, str]
-    """Every other setting that was judged → why it is not chosen, in a clause."""
+    """Other judged settings → why each is not recommended, as a clause."""
     front: tuple[str, ...]
-    """The settings that none is both smaller than and surer to lose less than: what there is to choose among."""
+    """The Pareto front: settings for which no other setting is both smaller and has a lower upper loss bound."""
     size_word: str
-    """What is said behind a size: `gzipped`, `raw`, `on disk`."""
+    """Word shown after a size: `gzipped`, `raw`, `on disk`."""
     share_of_float32: float | None = None
-    """Size of what is chosen over that of its format's float32 variant; None for that itself."""
+    """Size of the recommended setting divided by that of its format's float32 variant; None for the latter itself."""
     losing_classes: Mapping[str, tuple[ClassLoss, ...]] = field(default_factory=dict)
-    """Setting → classes that surely lose (Holm), of the runtime in which most do."""
+    """Setting → classes with a significant loss (after Holm's correction), in the runtime with most such classes."""
     no_faster: str | None = None
-    """Why what is chosen is no faster than float32, in a clause; None where it is, or nothing was timed."""
+    """Why the recommended setting is not faster than float32, as a clause; None if it is, or was not timed."""
     minimum_runtime: str | None = None
-    """The least version of the TFLite runtime that runs what is chosen; None where its format tells none."""
+    """Oldest TFLite runtime version that runs the recommended setting; None if its format records none."""
     reproduce: str | None = None
-    """The command or code that makes what is chosen with the official tools."""
+    """Command or code that produces the recommended setting with the official tools."""
 
     @property
     def setting(self) -> str | None:
-        """What to ship; None where nothing fits."""
+        """The setting to ship; None if nothing fits."""
         return self.verdict.recommended
 
     def explain(self) -> str:
-        """What to ship and why not the others, a line each."""
+        """The recommendation, then the reason against each other setting; one line each."""
         first = f"ship {self.setting}" if self.setting else f"nothing fits: {self.verdict.outcome}"
         return "\n".join([first, *(f"{name}: {reason}" for name, reason in self.reasons.items())])

@@ -86,7 +86,7 @@ class _Called:
             raise QuantlabError(
                 f"the metric '{self._text}' raised {type(error).__name__} ({error}) on outputs of shape "
                 f"{outputs.shape} with labels of shape {labels.shape}; it is called with the whole set and with "
-                f"samples drawn from it, where a class may be missing"
+                f"resamples of it, in which a class may be missing"
             ) from error
         if value.shape != () or value.dtype.kind not in "biuf":
             kind = f"an array of shape {value.shape}" if value.shape else f"'{value.item()}'"
@@ -101,11 +101,11 @@ def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, boo
     try:
         given = function()
         if given is None:
-            raise QuantlabError(f"the loader '{text}' returned nothing; return samples, or (samples, labels)")
+            raise QuantlabError(f"the loader '{text}' returned None; return samples, or (samples, labels)")
         if hasattr(given, "as_numpy_iterator"):
             # TensorFlow says -1 for a dataset that repeats for ever, and -2 where it does not know.
             if hasattr(given, "cardinality") and int(given.cardinality()) == -1:
-                raise QuantlabError(f"the loader '{text}' gives a dataset that never ends; take .repeat() away")
+                raise QuantlabError(f"the loader '{text}' gives a dataset that never ends; remove .repeat()")
             given = given.as_numpy_iterator()
         if isinstance(given, tuple | list | Mapping) or hasattr(given, "__array__") or not isinstance(given, Iterable):
             yield given, True
@@ -116,7 +116,7 @@ def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, boo
         raise
     except (Exception, SystemExit) as error:  # a user's code may raise anything
         raise QuantlabError(
-            f"the loader '{text}' raised {type(error).__name__} ({error}); call it by itself to see where"
+            f"the loader '{text}' raised {type(error).__name__} ({error}); call it directly to see where"
         ) from error
 
 
@@ -127,8 +127,8 @@ def _parts(value: Any, text: str) -> tuple[Any, Any]:
     if len(value) in (1, 2):
         return value[0], value[1] if len(value) == 2 else None
     raise QuantlabError(
-        f"the loader '{text}' gave a tuple of {len(value)}, and (samples, labels) was expected; "
-        "give several inputs as a dict by their names"
+        f"the loader '{text}' gave a tuple of {len(value)} elements, and (samples, labels) was expected; "
+        "give several inputs as a dict by name"
     )
 
 
@@ -136,7 +136,7 @@ def _array(value: Any, text: str) -> Array:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise QuantlabError(f"the loader '{text}' gave what is no array ({error}); give arrays of numbers") from error
+        raise QuantlabError(f"the loader '{text}' gave no valid array ({error}); give arrays of numbers") from error
     if array.dtype.hasobject:
         raise QuantlabError(f"the loader '{text}' gave an array of Python objects; give arrays of numbers")
     return array

@@ -1,7 +1,7 @@
-"""Reads ONNX files: their inputs and outputs, their weights with scales, what each op computes in.
+"""Reader for ONNX files: inputs and outputs, weights with scales, and the number type of each op.
 
-The format is onnx.proto3 (github.com/onnx/onnx); weights beyond 2 GB lie in other files of the same folder, as its
-"External Data" describes.
+The format is onnx.proto3 (github.com/onnx/onnx). Weights may be in other files of the same folder, as its document
+"External Data" describes; above 2 GB they must be.
 """
 
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 __all__ = ["inspect", "list_ops", "list_weights", "options", "recognizes"]
 
 _HALF_LIMIT = 65504.0
-"""The largest float16, to which onnxruntime's converter cuts larger weights without a word; so may others have been."""
+"""Largest float16. onnxruntime's converter silently clips larger weights to it; other exporters may do so too."""
 
 
 def inspect(path: Path) -> Contents:
-    """What an ONNX file holds; raises ArtifactError where it is none, or a weight of it cannot be read."""
+    """Contents of an ONNX file; raises ArtifactError if it is not one, or a weight cannot be read."""
     model = read_onnx(path)
     weights: dict[str, int] = {}
     notes: list[str] = []
@@ -63,16 +63,16 @@ def _wrong(tensor: Any, dtype: str) -> list[str]:
     if notes := note_non_finite(tensor.name, values, dtype):
         return notes
     cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
-    return [f"weight '{tensor.name}' holds {cut:,} values at ±65,504, the end of float16"] if cut else []
+    return [f"weight '{tensor.name}' holds {cut:,} values at ±65,504, the limit of float16"] if cut else []
 
 
 def recognizes(path: Path) -> bool:
-    """Whether it is named as an ONNX file is."""
+    """Whether the file has the ONNX suffix."""
     return path.is_file() and path.suffix.lower() == ".onnx"
 
 
 def options(path: Path) -> ExecutorOptions:
-    """The files of weights beside the model."""
+    """Executor options that list the model's external weight files."""
     return ExecutorOptions(
         external_data=tuple(
             ExternalFile(path=file.relative_to(path.parent).as_posix(), file=str(file.absolute()))
@@ -88,5 +88,5 @@ def list_weights(path: Path) -> Iterator[StoredWeight]:
 
 
 def list_ops(path: Path, setting: str) -> tuple[OpRow, ...]:
-    """What each op of an ONNX file computes in."""
+    """The number type in which each op of an ONNX file computes."""
     return ops_of(read_onnx(path, weights=False), setting)

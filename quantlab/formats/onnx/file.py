@@ -1,4 +1,4 @@
-"""Opens ONNX files: a protobuf of onnx.proto3, and the files beside it that its weights may lie in."""
+"""Opens ONNX files: a protobuf of onnx.proto3, and external files with its weights."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ __all__ = [
 ]
 
 FLOATS = frozenset({"bfloat16", "float16", "float32", "float64"})
-"""The dtypes of weights that are no codes, as `dtype_name` calls them."""
+"""Data types of weights that are not codes, as named by `dtype_name`."""
 
 TWO_GIGABYTES = 2**31 - 1
-"""The bytes that a protobuf holds at most; weights beyond them lie in a file of their own."""
+"""Largest size of a protobuf; models above it must store weights in a separate file."""
 
 
 def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = ArtifactError) -> Any:
-    """An `.onnx` file as an `onnx.ModelProto`.
+    """Read an `.onnx` file as an `onnx.ModelProto`.
 
     Args:
-        path: The file; its external data is read from its own folder and nowhere else.
-        weights: Whether to read the external data too.
-        error: What is raised.
+        path: The file; external data is read only from its folder.
+        weights: Whether to load the external data too.
+        error: Exception class for invalid files.
 
     Raises:
-        error: If the file or its external data is missing, cut short, or no ONNX, or lies outside its folder.
+        error: If the file or its external data is missing, truncated, invalid, or outside the folder.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -48,19 +48,19 @@ def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = 
     except OSError as refused:
         raise error(f"'{path}' could not be read ({refused.strerror}); give an .onnx file") from refused
     except (DecodeError, ValueError) as refused:
-        raise error(f"'{path}' is no whole ONNX file ({refused}); export or copy it again") from refused
+        raise error(f"'{path}' is not a complete ONNX file ({refused}); export or copy it again") from refused
     if not model.graph.node and not model.graph.output:
-        raise error(f"'{path}' holds no graph, so it is no ONNX model; export or copy it again")
+        raise error(f"'{path}' contains no graph, so it is not an ONNX model; export or copy it again")
     for part in _external(path, model, error):
         if not part.file.is_file():
             raise error(
-                f"'{path}' keeps weights in '{part.file.name}', and there is no such file in its folder; copy it there "
+                f"'{path}' stores weights in '{part.file.name}', which is missing in its folder; copy that file there "
                 f"too"
             )
         if part.file.stat().st_size < part.end:
             raise error(
-                f"'{part.file.name}', where '{path}' keeps weights, ends at byte {part.file.stat().st_size:,}, and "
-                f"'{part.tensor}' would end at {part.end:,}; copy it again"
+                f"'{part.file.name}', which holds weights of '{path}', has {part.file.stat().st_size:,} bytes, but "
+                f"'{part.tensor}' ends at byte {part.end:,}; copy it again"
             )
     if weights:
         try:
@@ -74,19 +74,19 @@ def read_onnx(path: Path, *, weights: bool = True, error: type[QuantlabError] = 
 
 
 def external_files(path: Path, error: type[QuantlabError] = ArtifactError) -> list[Path]:
-    """The file and those that its weights lie in, in order of their names; raises as `read_onnx`."""
+    """The file and all files with its external data, sorted by name; raises like `read_onnx`."""
     model = read_onnx(path, weights=False, error=error)
     return sorted({path, *(part.file for part in _external(path, model, error))})
 
 
 @dataclass(frozen=True, slots=True)
 class _External:
-    """Where a tensor's values lie."""
+    """Location of a tensor's values in an external file."""
 
     tensor: str
     file: Path
     end: int
-    """The byte behind them, as far as the file tells their length."""
+    """Offset of the end of the values, if the model states their length."""
 
 
 def _external(path: Path, model: Any, error: type[QuantlabError]) -> Iterator[_External]:
@@ -99,8 +99,8 @@ def _external(path: Path, model: Any, error: type[QuantlabError]) -> Iterator[_E
             location = said["location"]
             if Path(location).is_absolute() or folder not in (folder / location).resolve().parents:
                 raise error(
-                    f"'{path}' asks for weights in '{location}', which is outside its own folder; save it again "
-                    f"with onnx.save(model, 'model.onnx', save_as_external_data=True)"
+                    f"'{path}' refers to weights in '{location}', which is outside its folder; save it again with "
+                    f"onnx.save(model, 'model.onnx', save_as_external_data=True)"
                 )
             sizes = [said.get(key, "") for key in ("offset", "length")]
             end = sum(int(size) for size in sizes if size.isdecimal())
@@ -108,14 +108,14 @@ def _external(path: Path, model: Any, error: type[QuantlabError]) -> Iterator[_E
 
 
 def save_onnx(model: Any, path: Path) -> None:
-    """Write a model, and its weights beside it where they are more than a protobuf holds."""
+    """Write a model; weights go to a separate file if they exceed the size limit of a protobuf."""
     import onnx
 
     onnx.save(model, path, save_as_external_data=model.ByteSize() > TWO_GIGABYTES)
 
 
 def graphs_of(graph: Any) -> Iterator[Any]:
-    """A graph and the bodies of its loops and branches, however deep."""
+    """A graph and, recursively, the subgraphs of its loops and conditions."""
     yield graph
     for node in graph.node:
         for inner in inner_graphs(node):
@@ -123,7 +123,7 @@ def graphs_of(graph: Any) -> Iterator[Any]:
 
 
 def inner_graphs(node: Any) -> Iterator[Any]:
-    """The bodies and branches that a node holds itself."""
+    """The subgraphs that a node contains directly."""
     for held in node.attribute:
         if held.HasField("g"):
             yield held.g
@@ -131,7 +131,7 @@ def inner_graphs(node: Any) -> Iterator[Any]:
 
 
 def readers_of(graph: Any) -> dict[str, list[Any]]:
-    """Tensor → the nodes of one graph that read it, in the file's order; a node that reads it twice stands twice."""
+    """Tensor → the nodes of one graph that read it, in file order; a node appears once per input that reads it."""
     readers: dict[str, list[Any]] = {}
     for node in graph.node:
         for name in node.input:
@@ -148,13 +148,13 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def graph_inputs(model: Any) -> list[Any]:
-    """The inputs that are fed: files of before IR version 4 list the weights among them."""
+    """The model's inputs without weights, which files before IR version 4 list as inputs too."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
 
 
 def shape_of(value: Any) -> tuple[int | None, ...]:
-    """Sizes of a ValueInfoProto, None where one is open; empty where it tells no shape."""
+    """Shape of a ValueInfoProto, with None for open sizes; empty if it has no shape."""
     tensor = value.type.tensor_type
     if not tensor.HasField("shape"):
         return ()
@@ -162,7 +162,7 @@ def shape_of(value: Any) -> tuple[int | None, ...]:
 
 
 def dtype_name(number: int) -> str:
-    """NumPy's name of a TensorProto.DataType, or ONNX's own in lower case where NumPy has none."""
+    """NumPy's name of a TensorProto.DataType, or ONNX's name in lower case if NumPy has none."""
     import onnx
 
     name: str = onnx.TensorProto.DataType.Name(number).lower()
@@ -170,7 +170,7 @@ def dtype_name(number: int) -> str:
 
 
 def attribute(node: Any, name: str, default: Any) -> Any:
-    """The value of a node's attribute, as `onnx.helper` reads it."""
+    """The value of a node's attribute, decoded by `onnx.helper`; `default` if it is not set."""
     import onnx
 
     return next((onnx.helper.get_attribute_value(held) for held in node.attribute if held.name == name), default)

@@ -1,7 +1,7 @@
-"""Which tensors of an ONNX graph lie channels first.
+"""Finds the tensors of an ONNX graph whose layout is channels first.
 
-ONNX's convolutions and poolings take and give (batch, channels, …), where TensorFlow has the channels last. What they
-touch is known to lie so, and so is whatever is computed element by element from it, before and after.
+Convolutions and poolings of ONNX read and write (batch, channels, …), whereas TensorFlow puts channels last. Tensors
+next to such ops are channels first, and so are tensors connected to them through elementwise ops, in both directions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ _SPATIAL = frozenset(
         "QLinearConv", "Resize", "SpaceToDepth", "Upsample",
     }
 )  # fmt: skip
-"""Ops whose first input and first output have channels in the second place."""
+"""Ops whose first input and first output have channels in dimension 1."""
 
 _ELEMENTWISE = frozenset(
     {
@@ -27,15 +27,15 @@ _ELEMENTWISE = frozenset(
         "DynamicQuantizeLinear",
     }
 )  # fmt: skip
-"""Ops whose output lies as their inputs do."""
+"""Ops whose output has the layout of their inputs."""
 
 
 def channels_first(graph: Any, ranks: Mapping[str, int]) -> frozenset[str]:
-    """Names of the tensors with three dimensions or more whose second is known to be the channels.
+    """Names of tensors with at least three dimensions in which dimension 1 is known to hold the channels.
 
     Args:
         graph: A GraphProto.
-        ranks: Tensor → how many dimensions it has, where that is known.
+        ranks: Tensor → number of dimensions, where known.
     """
     known: set[str] = set()
     for node in graph.node:

@@ -1,8 +1,8 @@
-"""Names of an ONNX graph's tensors that are the same in every file made from one model.
+"""Stable names for the tensors of an ONNX graph, equal in every file made from the same model.
 
-tf2onnx numbers what it makes up (`Conv__88:0`, `const_fold_opt__147`, `Conv__88__102:0`), and from one conversion to
-the next it numbers otherwise. So each such number is replaced by its place among those behind the same text, counted
-from the outputs back through each op's inputs in their order, which neither a conversion nor a quantization changes.
+tf2onnx adds numbers to generated names (`Conv__88:0`, `const_fold_opt__147`, `Conv__88__102:0`), and these differ
+between conversions. Each number is therefore replaced by its rank among names with the same preceding text. Names are
+ranked in a traversal from the outputs back through the inputs of each op, whose order conversions and quantizers keep.
 """
 
 import re
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"__(\d+)")
 
 
 def stable_names(graph: Any) -> dict[str, str]:
-    """Tensor or initializer → its stable name, for all that the outputs depend on and for the rest of them as it is.
+    """Tensor or initializer → stable name, for all tensors; those that no output depends on come last.
 
     Args:
         graph: A GraphProto.
@@ -40,7 +40,7 @@ def stable_names(graph: Any) -> dict[str, str]:
 
 
 def nodes_in_order(graph: Any) -> Iterator[Any]:
-    """Every node once, those of branches and bodies before the node that holds them, in the order of stable names."""
+    """Every node once, in the order of stable names; nodes of a subgraph come before the node that contains it."""
     makers = {name: place for place, node in enumerate(graph.node) for name in node.output if name}
     places = (makers[name] for name in _from_the_outputs(graph) if name in makers)
     for place in dict.fromkeys((*places, *range(len(graph.node)))):
@@ -51,12 +51,12 @@ def nodes_in_order(graph: Any) -> Iterator[Any]:
 
 
 def _from_the_outputs(graph: Any) -> Iterator[str]:
-    """Every tensor once: what an op reads before what it makes; then those that no output depends on."""
+    """Every tensor once, an op's inputs before its outputs; then the tensors that no output depends on."""
     makers = {name: node for node in graph.node for name in node.output}
     seen: set[str] = set()
     others = [name for node in graph.node for name in node.output]
     for root in (*(value.name for value in graph.output), *others):
-        waiting = [(root, False)]  # a stack of our own: graphs are deeper than Python's
+        waiting = [(root, False)]  # an explicit stack, because graphs are deeper than Python's recursion limit
         while waiting:
             name, told = waiting.pop()
             if told:

@@ -1,4 +1,4 @@
-"""What each op of an ONNX file computes in, told from what feeds it."""
+"""The number type in which each op of an ONNX file computes, derived from the ops around it."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,7 +15,7 @@ _HYBRID = frozenset(
     {"ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "DynamicQuantizeLSTM"}
 )
 _OF_INTEGERS = frozenset({"QGemm", "QAttention"})
-"""Ops of codes that are not called QLinear…"""
+"""Ops on codes whose names do not start with QLinear."""
 
 _NO_CODES = _HYBRID | {
     "DequantizeLinear",
@@ -28,14 +28,14 @@ _NO_CODES = _HYBRID | {
     "ArgMin",
     "NonZero",
 }
-"""Ops that do not hand on the type of codes that they take."""
+"""Ops whose output does not have the code type of their input."""
 
 
 def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
-    """Every op of the main graph that has activations, in order of execution.
+    """Every op of the main graph that has activations, in execution order.
 
-    An op between DequantizeLinear and QuantizeLinear is one that onnxruntime computes in integers (QDQ format); an op
-    that multiplies integers whose range was found while it runs is hybrid.
+    onnxruntime computes an op between DequantizeLinear and QuantizeLinear in integers (QDQ format). An op on integers
+    whose range is determined at run time is hybrid.
     """
     version = {entry.domain: int(entry.version) for entry in model.opset_import}
     facts = _Facts.of(model)
@@ -55,7 +55,7 @@ def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
 
 
 class _Facts:
-    """What is known of a graph's tensors by name."""
+    """Facts about a graph's tensors, by name."""
 
     def __init__(
         self, constants: Mapping[str, tuple[str, int]], makers: Mapping[str, Any], readers: dict[str, list[Any]]
@@ -73,7 +73,7 @@ class _Facts:
         return cls(constants, makers, readers_of(model.graph))
 
     def computes_in(self, node: Any) -> _Computes:
-        """The type of its activations; hybrid where they are floats and a constant it reads holds codes."""
+        """Number type of the activations; hybrid for float activations with a constant that holds codes."""
         if node.op_type in _CONVERSIONS:
             return "other"
         if node.op_type in _HYBRID:
@@ -89,7 +89,7 @@ class _Facts:
         return "hybrid" if any(self._stores_codes(name) for name in node.input) else "float"
 
     def _codes_read_directly(self, node: Any) -> _Computes | None:
-        """The type of the codes that an op takes as they are; None where it takes floats."""
+        """Code type of an op that reads codes directly; None if it reads floats."""
         if not (node.op_type.startswith("QLinear") or node.op_type in _OF_INTEGERS):
             return _INTEGERS.get(self._stored(node.input[0]) or "") if node.input else None
         activations = [name for name in node.input if name and name not in self.constants]
@@ -97,7 +97,7 @@ class _Facts:
         return next((_INTEGERS[dtype] for dtype in stored if dtype in _INTEGERS), "int8")
 
     def _stored(self, name: str) -> str | None:
-        """The stored type of a tensor of codes, from what made it; None where nothing tells."""
+        """Stored type of a tensor of codes, derived from the op that produced it; None if unknown."""
         seen: set[str] = set()
         while name not in seen:
             seen.add(name)
@@ -107,7 +107,7 @@ class _Facts:
             if maker is None or maker.op_type in _NO_CODES:
                 return None
             if maker.op_type == "DynamicQuantizeLinear" and name == maker.output[1]:
-                return None  # the scale
+                return None  # output 1 is the scale
             if maker.op_type in {"QuantizeLinear", "DynamicQuantizeLinear"}:
                 zero = maker.input[2] if len(maker.input) > 2 else ""
                 return self.constants.get(zero, ("uint8", 0))[0]
@@ -115,11 +115,11 @@ class _Facts:
         return None
 
     def _stores_codes(self, name: str) -> bool:
-        """Whether a tensor comes of constant codes, and not of an activation that was quantized before."""
+        """Whether a dequantized tensor comes from constant codes, and not from a quantized activation."""
         return self._codes(name) is not None and self._makers[name].input[0] in self.constants
 
     def _codes(self, name: str) -> str | None:
-        """The stored type behind a DequantizeLinear; None where a tensor comes from none."""
+        """Stored type of the codes that a DequantizeLinear decodes to this tensor; None for other tensors."""
         maker = self._makers.get(name)
         if maker is None or maker.op_type != "DequantizeLinear":
             return None
@@ -127,7 +127,7 @@ class _Facts:
         return self.constants[zero][0] if zero in self.constants else self._stored(maker.input[0]) or "int8"
 
     def weights(self, node: Any) -> str:
-        """Stored dtype of the first constant of more than one element, also behind a DequantizeLinear."""
+        """Stored data type of the first constant with more than one element, possibly behind a DequantizeLinear."""
         if node.op_type in _CONVERSIONS:
             return ""
         directly = self._codes_read_directly(node) is not None
@@ -146,7 +146,7 @@ _INTEGERS: Mapping[str, _Computes] = {"int8": "int8", "uint8": "uint8", "int16":
 
 
 def _says_type(node: Any) -> str:
-    """The input of an op of codes whose type is that of its output."""
+    """The input that has the same code type as the op's output."""
     if node.op_type == "QLinearConcat":
         return str(node.input[1])
     return str(node.input[0]) if node.input else ""

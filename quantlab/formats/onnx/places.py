@@ -1,8 +1,8 @@
-"""Where an ONNX file computes with a constant: what stays the same when the file is quantized.
+"""Finds where an ONNX file computes with each constant; this stays the same when the file is quantized.
 
-A quantizer and each of its versions name constants as they like, but the ops that compute with them stay, in their
-order from the outputs back. ConvInteger and QLinearConv are a Conv that reads codes; a Gemm may become a MatMul with an
-Add behind it, and so may a Conv, whose bias is then input 2 of the one op all the same.
+Quantizers and their versions name constants differently, but the ops that compute with them stay, in the same order
+counted from the outputs. ConvInteger and QLinearConv count as a Conv that reads codes. A Gemm may become a MatMul
+followed by an Add, and so may a Conv; the bias is input 2 of that one op in all cases.
 """
 
 from collections import Counter
@@ -23,33 +23,32 @@ _FAMILIES: Mapping[str, str] = {
     "DynamicQuantizeLSTM": "LSTM",
     "QAttention": "Attention",
 }
-"""Op → the one that it is on floats; of a QLinear… op it is what its name goes on with."""
+"""Op → its counterpart on floats; for QLinear ops it is the rest of the name."""
 
 _BIASED = frozenset({"Conv", "MatMul"})
 _BIAS = 2
-"""The input of a Conv or a Gemm that is its bias."""
+"""Index of the bias among the inputs of a Conv or a Gemm."""
 
 _BEFORE_A_BIAS = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"})
 _STEPS_BEFORE_A_BIAS = 8
-"""More than any quantizer puts between an op and the Add of its bias."""
+"""Largest number of ops between an op and the Add of its bias; no quantizer inserts more."""
 
 _Read = dict[int, str]
-"""Input of the op on floats → the constant that it is."""
+"""Input index of the op on floats → name of the constant."""
 
 
 def find_places(
     graph: Any, uses: Mapping[str, Sequence[Use]], constants: Collection[str], helpers: Collection[str]
 ) -> dict[str, list[str]]:
-    """Constant → each op that computes with it, its place among those of its family, and the input.
+    """Constant → the ops that compute with it, as `MatMul 3 of 6, input 1`: family, position in the family, and input.
 
-    `MatMul 3 of 6, input 1`: how many there are is part of it, since in a file with one op more, places would shift,
-    and other weights be compared.
+    The number of ops is part of the key: an additional op would shift positions and pair unrelated weights.
 
     Args:
         graph: A GraphProto.
         uses: Tensor → the nodes that read it.
-        constants: All of the file's.
-        helpers: Those of them that are scales and zero points, which have no place.
+        constants: All constants of the file.
+        helpers: Scales and zero points among the constants; they get no place.
     """
     nodes = {_key(node): node for node in nodes_in_order(graph)}
     read = _read(nodes, uses, constants, helpers)
@@ -70,7 +69,7 @@ def find_places(
 
 
 def _key(node: Any) -> str:
-    """By which a node is known: tensors have one maker, and a node's own name may be empty."""
+    """Identifier of a node: its first output, because a node's own name may be empty."""
     return next(filter(None, node.output), "")
 
 
@@ -82,7 +81,7 @@ def _family(node: Any) -> str:
 def _read(
     nodes: Mapping[str, Any], uses: Mapping[str, Sequence[Use]], constants: Collection[str], helpers: Collection[str]
 ) -> dict[str, _Read]:
-    """Node → the weights it computes with; a node that reads constants alone gives one, and computes with none."""
+    """Node → the weights it computes with; nodes that read only constants are left out: they compute no activation."""
     fixed = set(constants)
     for node in nodes.values():
         if all(name in fixed for name in node.input if name):
@@ -97,9 +96,9 @@ def _read(
 
 
 def _bias_behind(node: Any, uses: Mapping[str, Sequence[Use]]) -> Use | None:
-    """Where the Add that comes right behind an op reads what the op made; None where something else comes, or more.
+    """The Add that directly follows an op and may be its bias; None if another op follows, or several ops.
 
-    What an op of integers made is scaled by a Mul first.
+    After an op on integers, a Mul with the scale comes first.
     """
     scaled, name = not node.op_type.endswith("Integer"), _key(node)
     for _ in range(_STEPS_BEFORE_A_BIAS):

@@ -1,9 +1,9 @@
-"""A copy of an ONNX file that gives its inner tensors as further outputs.
+"""Writes a copy of an ONNX file that returns its inner tensors as additional outputs.
 
-The nodes stay as they are. What is read gets nodes of its own: a DequantizeLinear behind codes, a Cast behind half
-floats, and a Transpose behind what lies channels first, so that it is read as TensorFlow has it. What the copy answers
-at its own outputs is compared with the file's whenever it is run: onnxruntime fuses ops only where nobody else reads
-what is between them, and a fused op may round differently.
+Existing nodes stay unchanged. New nodes convert what is read: a DequantizeLinear for codes, a Cast for half floats, and
+a Transpose for channels-first tensors, so that the layout matches TensorFlow. Whenever the copy runs, its original
+outputs are compared with those of the unmodified file: onnxruntime fuses ops only if nothing else reads the tensor
+between them, and a fused op may round differently.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,34 +22,34 @@ __all__ = ["list_taps", "write_tapped"]
 
 _PREFIX = "quantlab/tap/"
 _FLOATS = frozenset({"float32", "float16", "float64"})
-_OF_CONSTANTS = "made of constants: a weight on its way to its op"
+_OF_CONSTANTS = "computed from constants only: a weight before it reaches its op"
 
 
 @dataclass(frozen=True, slots=True)
 class _Tap:
-    """A tensor, and how the copy is to give it."""
+    """A tensor, and how the copy returns it."""
 
     spec: TapSpec
     tensor: str
-    """The file's own name for it."""
+    """Name of the tensor in the file."""
     codes: Any = None
-    """The QuantizeLinear behind it, from whose codes it is read."""
+    """The QuantizeLinear that reads it, from whose output it is decoded; None if it is read directly."""
     channels_first: bool = False
 
 
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
-    """Every tensor that a node of the main graph makes, in order of execution; those that cannot be read say why.
+    """Every tensor that a node of the main graph writes, in execution order; unreadable ones carry a reason.
 
-    Names are stable ones (see `names`). A tensor that only a QuantizeLinear reads is told, and read, as the codes
-    behind it. Shapes are channels last.
+    Names are stable names (see `names`). A tensor that only a QuantizeLinear reads is represented by the codes after
+    it. Shapes are channels last.
     """
     return tuple(tap.spec for tap in _taps(_with_shapes(read_onnx(path))))
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
-    """Write the copy; gives each named tap's place among its outputs, in the order of `list_taps`.
+    """Write the copy, and return the index of each named tap among its outputs, in the order of `list_taps`.
 
-    A name that is none of a readable tap's is passed over.
+    Names without a readable tap are ignored.
 
     Raises:
         ArtifactError: If the file cannot be read.
@@ -74,11 +74,11 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
 
 
 def _with_shapes(model: Any) -> Any:
-    """The model with the shapes of its inner tensors, where ONNX can infer them."""
+    """The model with inferred shapes of its inner tensors, or unchanged if ONNX cannot infer them."""
     import onnx
 
     if model.ByteSize() > TWO_GIGABYTES:
-        return model  # inference goes through a protobuf, which holds no more
+        return model  # inference serializes to a protobuf, which has this size limit
     try:
         return onnx.shape_inference.infer_shapes(model)
     except onnx.shape_inference.InferenceError:
@@ -87,10 +87,10 @@ def _with_shapes(model: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """A graph's tensors by name."""
+    """The tensors of a graph, by name."""
 
     known: Mapping[str, Any]
-    """ValueInfoProto of those whose type is known."""
+    """ValueInfoProto of tensors whose type is known."""
     makers: Mapping[str, Any]
     readers: Mapping[str, Sequence[Any]]
     initializers: Mapping[str, Any]
@@ -112,20 +112,20 @@ class _Graph:
         )
 
     def quantize_behind(self, name: str) -> Any:
-        """The QuantizeLinear that is all that reads a tensor which some node makes, else None."""
+        """The QuantizeLinear that is the only reader of a computed tensor, else None."""
         readers = self.readers.get(name, ())
         alone = len(readers) == 1 and name in self.makers and name not in self.outputs
         return readers[0] if alone and readers[0].op_type == "QuantizeLinear" else None
 
     def told_before(self, node: Any) -> bool:
-        """Whether what a DequantizeLinear gives is told under the name of what was quantized before it."""
+        """Whether a DequantizeLinear's output is already represented by the tensor that was quantized before it."""
         quantize = self.makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
         if quantize is None or quantize.op_type != "QuantizeLinear" or node.output[0] in self.outputs:
             return False
         return self.quantize_behind(quantize.input[0]) is quantize and self.codes(quantize) is not None
 
     def codes(self, quantize: Any) -> Codes | None:
-        """What the codes of a QuantizeLinear mean; None where it has several scales, or they are not constant."""
+        """Quantization parameters of a QuantizeLinear; None with several scales, or if they are not constant."""
         from onnx import numpy_helper
 
         parameters = [self.initializers[name] for name in quantize.input[1:3] if name in self.initializers]
@@ -142,7 +142,7 @@ def _taps(model: Any) -> Iterator[_Tap]:
     graph = _Graph.of(model.graph)
     constant = set(graph.initializers)
     for node in model.graph.node:
-        if all(name in constant for name in node.input if name):  # none at all for a Constant
+        if all(name in constant for name in node.input if name):  # also true for Constant nodes, which have no input
             constant.update(node.output)
             if node.op_type != "Constant":
                 yield from (_Tap(_spec(node, name, graph, _OF_CONSTANTS), name) for name in filter(None, node.output))
@@ -174,7 +174,7 @@ def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
 
 
 def _append(graph: Any, tap: _Tap) -> str:
-    """Add what gives a tap as float32 in TensorFlow's layout; the name of the tensor that does."""
+    """Add nodes that return a tap as float32 in TensorFlow's layout; return the name of the resulting tensor."""
     import onnx
 
     name = tap.tensor

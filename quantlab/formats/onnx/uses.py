@@ -1,6 +1,6 @@
-"""Which node of an ONNX file reads which tensor, as which input, and which inputs mean codes, scales and zero points.
+"""Finds the nodes of an ONNX file that read a tensor, and which inputs hold codes, scales and zero points.
 
-Only the graph is followed. Names are the choice of whoever wrote the file, and differ between versions of onnxruntime.
+Only the graph is used. Names depend on the exporter and differ between versions of onnxruntime.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Where an op reads codes that are constant, and what they mean."""
+    """Inputs of an op that hold constant codes, and their scale and zero point."""
 
     weight: int
     scale: tuple[int, ...]
-    """Inputs whose product it is; empty where the scale comes later, in an op that multiplies."""
+    """Inputs whose product is the scale; empty if a later Mul applies the scale."""
     zero: int | None
     axis: int | None
-    """What several scales lie along; None where the node says so itself."""
+    """Axis along which several scales differ; None if an attribute of the node gives it."""
 
 
 _READERS: Mapping[str, tuple[Slots, ...]] = {
@@ -47,7 +47,7 @@ _READERS: Mapping[str, tuple[Slots, ...]] = {
     "MatMulIntegerToFloat": (Slots(1, (3,), 5, -1),),
     "DynamicQuantizeLSTM": (Slots(1, (8,), 9, -1), Slots(2, (10,), 11, -1)),
 }
-"""Op → where it reads codes (onnx/docs/Operators.md, onnxruntime/docs/ContribOperators.md)."""
+"""Op → its inputs that hold codes (onnx/docs/Operators.md, onnxruntime/docs/ContribOperators.md)."""
 
 _DATA: Mapping[str, Mapping[int, int]] = {
     "QLinearConv": {0: 0, 3: 1, 8: 2},
@@ -56,34 +56,34 @@ _DATA: Mapping[str, Mapping[int, int]] = {
     "QAttention": {slot: slot for slot in (0, 1, 2, 5, 8)},
     **{op: {0: 0} for op in ("QuantizeLinear", "DequantizeLinear")},
 }
-"""Op → its inputs that are neither scales nor zero points, and which input each is of the op on floats."""
+"""Op → inputs that are neither scales nor zero points, each with the input index of the op on floats."""
 
 _FLOAT_INPUTS: Mapping[str, Mapping[int, int]] = {"DynamicQuantizeMatMul": {4: 2}, "MatMulIntegerToFloat": {6: 2}}
-"""Op that is given floats too → those of its inputs that the op on floats has elsewhere."""
+"""Op with float inputs too → those of its inputs that have another index in the op on floats."""
 
 _TURNED = {"Gemm": 1, "QGemm": 3}
-"""Op → the input that its transB is about."""
+"""Op → the input that its attribute transB transposes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A node that reads a tensor, and as which input."""
+    """A node that reads a tensor, and the index of that input."""
 
     node: Any
     slot: int
     gathered: int | None = None
-    """The axis of a Gather that picks among the codes before this node reads them; None where none does."""
+    """Axis of a Gather that selects codes before this node reads them; None without a Gather."""
     turned: tuple[int, ...] | None = None
-    """What Transpose nodes before this node do to the axes; None where there are none."""
+    """Permutation of the axes by Transpose nodes before this node; None without them."""
 
     @property
     def slots(self) -> Slots | None:
-        """Where the node's other inputs are, if it reads codes here."""
+        """The inputs that belong to these codes, if the node reads codes here."""
         return next((slots for slots in _READERS.get(self.node.op_type, ()) if slots.weight == self.slot), None)
 
     @property
     def order(self) -> tuple[int, ...] | None:
-        """How its axes are told where a node reads them otherwise: a Gemm's transB, an LSTM's codes, a Transpose."""
+        """Order in which the node reads the axes: a Gemm's transB, an LSTM's codes, a Transpose; None if unchanged."""
         own = self._own_order()
         if self.turned is None or own is None:
             return own or self.turned
@@ -97,7 +97,7 @@ class Use:
 
 
 def find_uses(model: Any) -> dict[str, list[Use]]:
-    """Tensor → the nodes that read it, codes that a Gather picks among by the node that reads what it picked too."""
+    """Tensor → the nodes that read it. Nodes that read codes selected by a Gather are listed for the codes too."""
     uses: dict[str, list[Use]] = {}
     nodes = [node for graph in graphs_of(model.graph) for node in graph.node]
     for node in nodes:
@@ -111,7 +111,7 @@ def find_uses(model: Any) -> dict[str, list[Use]]:
 
 
 def is_scale_or_zero(use: Use) -> bool:
-    """Whether a node reads a scale or a zero point there."""
+    """Whether this input of the node is a scale or a zero point."""
     op = use.node.op_type
     if op == "QLinearConcat":
         return use.slot < 2 or use.slot % 3 != 2
@@ -121,7 +121,7 @@ def is_scale_or_zero(use: Use) -> bool:
 
 
 def float_input(use: Use) -> int:
-    """Which input it would be of the op on floats."""
+    """The index of this input in the corresponding op on floats."""
     op = use.node.op_type
     if op == "QLinearConcat":
         return (use.slot - 2) // 3
@@ -133,7 +133,7 @@ _RESHAPES = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def beyond_conversions(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]]) -> Iterator[Use]:
-    """The nodes that compute with a tensor: those that read it as it is, and those that read it converted or turned."""
+    """The nodes that compute with a tensor, either directly or after conversions and transpositions."""
     for use in uses:
         if use.slot != 0 or use.node.op_type not in _CONVERSIONS:
             yield use
@@ -143,7 +143,7 @@ def beyond_conversions(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]
 
 
 def beyond_reshapes(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]]) -> Iterator[Use]:
-    """The nodes that compute with a tensor, those too that read it in another shape; their `turned` is not told."""
+    """The nodes that compute with a tensor, also after reshapes; their `turned` is not set."""
     for use in uses:
         if use.slot == 0 and use.node.op_type in _CONVERSIONS | _RESHAPES:
             yield from beyond_reshapes(all_uses.get(use.node.output[0], ()), all_uses)
@@ -152,27 +152,27 @@ def beyond_reshapes(uses: Iterable[Use], all_uses: Mapping[str, Sequence[Use]]) 
 
 
 def _behind_transpose(node: Any, use: Use) -> Use:
-    axes = tuple(map(int, attribute(node, "perm", (1, 0))))  # without perm all axes are reversed; weights have two
+    axes = tuple(map(int, attribute(node, "perm", (1, 0))))  # the default reverses all axes; weights have two
     return replace(use, turned=axes if use.turned is None else tuple(axes[axis] for axis in use.turned))
 
 
 def scale_behind(
     use: Use, all_uses: Mapping[str, Sequence[Use]], makers: Mapping[str, Any], constants: Container[str]
 ) -> str | None:
-    """The constant by which the codes that an op of integers reads are scaled, in a Mul behind the op.
+    """The constant scale that a Mul after an integer op applies to the codes of `use`.
 
-    The Mul may be by the product of this scale and that of the other input, which is known by the QuantizeLinear that
-    made the input; None where nothing is left, or more than one.
+    The Mul may apply the product of this scale and the other input's scale; the latter is known from the QuantizeLinear
+    that produced that input. None if no scale is left, or more than one.
 
     Args:
-        use: Of the codes, by ConvInteger or MatMulInteger.
+        use: Use of the codes by ConvInteger or MatMulInteger.
         all_uses: Tensor → the nodes that read it.
-        makers: Tensor → the node that makes it.
-        constants: Those that may be scales.
+        makers: Tensor → the node that writes it.
+        constants: The constants that may be scales.
     """
     quantize = makers.get(use.node.input[0])
     others = set(quantize.input[1:2]) if quantize is not None and quantize.op_type == "QuantizeLinear" else set()
-    made = [use.node.output[0]]  # grows by what each Mul makes of it
+    made = [use.node.output[0]]  # extended with the output of each Mul
     for name in made:
         for reader in beyond_reshapes(all_uses.get(name, ()), all_uses):
             if reader.node.op_type != "Mul" or reader.node.output[0] in made:
@@ -187,7 +187,7 @@ def scale_behind(
 
 
 def _factors(name: str, makers: Mapping[str, Any]) -> Iterator[str]:
-    """The tensors whose product it is; itself where it is none."""
+    """The tensors whose product this tensor is; the tensor itself if it is not a product."""
     waiting, seen = [name], set[str]()
     while waiting:
         name = waiting.pop()

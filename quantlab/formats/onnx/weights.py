@@ -1,8 +1,8 @@
-"""The constants of an ONNX file, decoded by the scales that its own ops read them with.
+"""Constants of an ONNX file, decoded with the scales of the ops that read them.
 
-value = (code − zero point) · scale, one scale a tensor or one for each index of an axis (onnx/docs/Operators.md,
-DequantizeLinear). A quantized weight is known to be that of the float32 file by the op that computes with it (see
-`places`). Names are what is left where the graph tells nothing: onnxruntime's quantizer appends `_quantized`.
+value = (code − zero point) · scale, with one scale per tensor or one per index of an axis (onnx/docs/Operators.md,
+DequantizeLinear). A quantized weight is matched to the float32 file's weight by the op that computes with it (see
+`places`). If the graph does not identify it, its name does: onnxruntime's quantizer appends `_quantized`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ _CODE_RANGES: Mapping[str, tuple[int, int]] = {
     for bits in (2, 4, 8, 16, 32)
     for name in (f"int{bits}", f"uint{bits}")
 }
-"""Stored integers that may be codes → lowest and highest."""
+"""Integer type that may hold codes → lowest and highest code."""
 
 _OUTPUT_AXES: Mapping[str, int] = {
     "Conv": 0,
@@ -48,12 +48,12 @@ _OUTPUT_AXES: Mapping[str, int] = {
     "MatMul": -1,
     "MatMulInteger": -1,
 }
-"""The output channel's axis in the kernel of an op, its input 1, as it is read."""
+"""Op → output channel axis of its kernel (input 1), in the layout in which the op reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
-    """What a constant's codes mean."""
+    """Quantization parameters of a constant."""
 
     scales: Array
     zeros: Array
@@ -61,16 +61,16 @@ class _Scaled:
 
 
 class _Unread(Exception):
-    """Why codes cannot be decoded."""
+    """Codes cannot be decoded; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A model's constants and nodes by the names of tensors."""
+    """The constants and nodes of a model, by tensor name."""
 
     tensors: Mapping[str, Any]
     floats: frozenset[str]
-    """Those that may be scales."""
+    """Names of constants that may be scales."""
     uses: Mapping[str, Sequence[Use]]
     makers: Mapping[str, Any]
 
@@ -82,12 +82,12 @@ class _File:
         return cls(tensors, floats, find_uses(model), makers)
 
     def scale_behind(self, use: Use) -> str | None:
-        """The scale of codes that an op of integers reads; see `uses`."""
+        """The scale of codes that an integer op reads; see `uses`."""
         return scale_behind(use, self.uses, self.makers, self.floats)
 
 
 def constants(model: Any) -> Iterator[Any]:
-    """Every TensorProto that the file holds: initializers, and what Constant nodes hold, of all its graphs."""
+    """Every TensorProto in the file: initializers and values of Constant nodes, of all graphs."""
     for graph in graphs_of(model.graph):
         yield from graph.initializer
         for node in graph.node:
@@ -97,7 +97,7 @@ def constants(model: Any) -> Iterator[Any]:
 
 
 def _held(node: Any) -> Any:
-    """What a Constant holds; None where it is sparse."""
+    """The value of a Constant node; None if it is sparse."""
     from onnx import numpy_helper
 
     dtypes = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
@@ -108,7 +108,7 @@ def _held(node: Any) -> Any:
 
 
 def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
-    """Give what a branch defines by a name that another has, as both sides of an If may, a name of its own."""
+    """Rename tensors of subgraphs whose names occur elsewhere, as the two branches of an If may use the same names."""
     names = dict(outer)
     defined = [
         *(value.name for value in (*graph.input, *graph.initializer)),
@@ -130,10 +130,10 @@ def _set_apart(graph: Any, taken: set[str], outer: Mapping[str, str]) -> None:
 
 
 def weights_of(model: Any) -> Iterator[StoredWeight]:
-    """Every constant in the file's order, without the scales and zero points that belong to another.
+    """Every constant in file order, except scales and zero points.
 
-    What a Gemm reads transposed is told as it is multiplied, (inputs, outputs): onnxruntime's dynamic quantization
-    makes a MatMul of it, which has it so.
+    A matrix that a Gemm reads transposed is returned as it is multiplied, (inputs, outputs), because onnxruntime's
+    dynamic quantization turns the Gemm into a MatMul with that layout.
     """
     _set_apart(model.graph, set(), {})
     file = _File.of(model)
@@ -156,7 +156,7 @@ def _read(tensor: Any, uses: Sequence[Use], file: _File) -> StoredWeight:
     except _Unread as reason:
         return _unread(tensor, str(reason))
     except (ArithmeticError, LookupError, TypeError, ValueError) as refused:
-        return _unread(tensor, f"it cannot be read ({refused})")
+        return _unread(tensor, f"it could not be decoded ({refused})")
 
 
 def _is_code(tensor: Any) -> bool:
@@ -171,7 +171,7 @@ def _dtype(tensor: Any) -> str:
 
 
 def _unread(tensor: Any, reason: str) -> StoredWeight:
-    """A weight of which only what its head says is known."""
+    """A weight of which only name, type and shape are known."""
     try:
         size = size_bytes(tensor)
     except (KeyError, ValueError):
@@ -186,7 +186,7 @@ def _input(node: Any, slot: int | None) -> str:
 
 
 def _scaled(tensor: Any, uses: Sequence[Use], file: _File) -> _Scaled | None:
-    """What a constant's codes mean, None if they are none; raises `_Unread` where the file does not tell."""
+    """Quantization parameters of a constant, None if it holds no codes; raises `_Unread` if they are not known."""
     reasons = []
     for use in uses:
         if use.slots is not None and _is_code(tensor):
@@ -197,7 +197,7 @@ def _scaled(tensor: Any, uses: Sequence[Use], file: _File) -> _Scaled | None:
     if reasons:
         raise reasons[0]
     if tensor.name.endswith(_CODES) and _dtype(tensor) in _CODE_RANGES:
-        raise _Unread("it is named as codes are, and no op of the file tells their scale")
+        raise _Unread("its name is that of a quantized weight, but no op of the file gives its scale")
     return None
 
 
@@ -216,26 +216,26 @@ def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
     tensors = file.tensors
     names = [_input(use.node, slot) for slot in slots.scale] or [file.scale_behind(use) or ""]
     if any(name not in tensors or _dtype(tensors[name]) not in FLOATS for name in names):
-        raise _Unread("its scale is no constant of the file")
+        raise _Unread("its scale is not a constant of the file")
     zero = _input(use.node, slots.zero)
     if zero and zero not in tensors:
-        raise _Unread("its zero point is no constant of the file")
+        raise _Unread("its zero point is not a constant of the file")
     scales = _array(tensors[names[0]], np.float32)
     for name in names[1:]:
         scales = scales * _array(tensors[name], np.float32)
     blocks = use.node.op_type == "DequantizeLinear" and (attribute(use.node, "block_size", 0) or scales.ndim > 1)
     if scales.size > 1 and (blocks or max(scales.shape) != scales.size):
-        lie = "are those of blocks" if blocks else "lie along several axes"
-        raise _Unread(f"its scales {lie}, which quantlab does not read")
+        lie = "are per block" if blocks else "differ along several axes"
+        raise _Unread(f"its scales {lie}, which quantlab cannot read")
     zeros = _array(tensors[zero], np.int64).reshape(-1) if zero else np.zeros(1, np.int64)
     if zeros.size not in {1, scales.size}:
-        raise _Unread(f"it has {scales.size:,} scales and {zeros.size:,} zero points")
+        raise _Unread(f"it has {scales.size:,} scales but {zeros.size:,} zero points")
     axis = _axis(use, slots, tuple(tensor.dims), scales) if scales.size > 1 else 0
     return _Scaled(scales.reshape(-1), np.broadcast_to(zeros, scales.size), axis)
 
 
 def _axis(use: Use, slots: Slots, shape: tuple[int, ...], scales: Array) -> int:
-    """The axis of the codes that several scales lie along."""
+    """The axis of the codes along which scales differ."""
     axis = int(attribute(use.node, "axis", 1)) if slots.axis is None else slots.axis
     if use.node.op_type == "QGemm" and slots.axis is None:
         axis = 0 if attribute(use.node, "transB", 0) else 1
@@ -246,7 +246,7 @@ def _axis(use: Use, slots: Slots, shape: tuple[int, ...], scales: Array) -> int:
         fitting = [place for place, size in enumerate(shape) if size == scales.size and place != picked]
         axis = fitting[0] if len(fitting) == 1 else len(shape)
     if not -len(shape) <= axis < len(shape) or shape[axis] != scales.size:
-        raise _Unread(f"its {scales.size:,} scales fit no axis of its shape {list(shape)}")
+        raise _Unread(f"its {scales.size:,} scales match no axis of its shape {list(shape)}")
     return axis
 
 
@@ -261,7 +261,7 @@ def _base(name: str) -> str:
 
 
 def size_bytes(tensor: Any) -> int:
-    """Bytes of a constant's values, wherever they lie."""
+    """Size of a constant's values in bytes, including external data."""
     import onnx
 
     count = int(np.prod(tensor.dims, dtype=np.int64))
@@ -307,12 +307,12 @@ def _weight(tensor: Any, scaled: _Scaled | None, uses: Sequence[Use]) -> StoredW
 
 
 def _as_float(stored: Array) -> Array:
-    """Floats as float32, everything else as it is; bfloat16 and the like are no kind of NumPy's own."""
+    """Floats as float32, other types unchanged; kind `V` covers bfloat16 and other types that NumPy does not have."""
     return stored.astype(np.float32) if stored.dtype.kind in "fV" else stored
 
 
 def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] | None:
-    """Lowest and highest code; None where codes are no integers."""
+    """Lowest and highest code; None if codes are not integers."""
     if dtype not in _CODE_RANGES:
         return None
     lowest, highest = _CODE_RANGES[dtype]
@@ -320,7 +320,7 @@ def _code_range(stored: Array, dtype: str, scaled: _Scaled) -> tuple[int, int] |
 
 
 def _channel_axes(stored: Array, axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:
-    """The quantized axis where there are several scales, else the output axis of the first op's kernel."""
+    """The quantized axis if there are several scales, otherwise the output axis of the first op that reads it."""
     if stored.ndim < 2:
         return ()
     if axis is not None:

@@ -1,4 +1,4 @@
-"""Reads tfjs graph-models: what their `model.json` says of inputs, outputs and kernels."""
+"""Reader for tfjs graph-models: inputs, outputs and kernels from `model.json`."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,26 +26,26 @@ _NUMPY_DTYPES = {
     "DT_BOOL": "bool",
     "DT_UINT8": "int32",
 }
-"""What tfjs makes of a graph's dtype: it has float32, int32 and bool only."""
+"""Data type in the graph → data type in tfjs, which has only float32, int32 and bool."""
 
 
 def read_model_json(folder: Path) -> dict[str, Any]:
-    """A graph-model's `model.json`.
+    """Read the `model.json` of a graph-model.
 
     Raises:
-        ArtifactError: If it is missing, no JSON, or another format of tfjs.
+        ArtifactError: If it is missing, not JSON, or not a graph-model.
     """
     document = read_document(folder)
     if is_layers_model(document):
         raise ArtifactError(
-            f"'{folder / 'model.json'}' is a {document.get('format') or 'layers-model'}, where a graph-model is asked "
-            f"for; convert with --output_format=tfjs_graph_model"
+            f"'{folder / 'model.json'}' is a {document.get('format') or 'layers-model'}, and a graph-model is needed; "
+            f"convert with --output_format=tfjs_graph_model"
         )
     return document
 
 
 def inspect(folder: Path) -> Contents:
-    """What a graph-model holds; raises ArtifactError as `read_model_json`, and where shards are missing."""
+    """Contents of a graph-model; raises ArtifactError like `read_model_json`, and if shards are missing."""
     document = read_model_json(folder)
     signature = document.get("signature") or document.get("userDefinedMetadata", {}).get("signature") or {}
     return contents(folder, _ports(signature.get("inputs", {})), _ports(signature.get("outputs", {})))
@@ -68,9 +68,9 @@ def _ports(tensors: Mapping[str, Any]) -> tuple[Port, ...]:
 
 
 def _position(tensor: str, place: int) -> int:
-    """Where the converter lost an output's name (two of one shape), its graph node still counts it.
+    """Position of an output; if the converter lost its name (two outputs of one shape), the node name contains it.
 
-    A signature's results are flattened in order of their names, and `Identity`, `Identity_1`, … number them.
+    A signature's results are flattened in the order of their names and numbered as `Identity`, `Identity_1`, ….
     """
     node = tensor.partition(":")[0]
     if node == "Identity":
@@ -80,11 +80,11 @@ def _position(tensor: str, place: int) -> int:
 
 
 def list_weights(folder: Path) -> Iterator[StoredWeight]:
-    """Every weight of a graph-model, with its channels' axes."""
+    """Every weight of a graph-model, with its channel axes."""
     axes = find_channel_axes(read_model_json(folder)["modelTopology"])
     return (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(folder))
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a folder has the `model.json` of a graph-model."""
+    """Whether a folder contains the `model.json` of a graph-model."""
     return (path / "model.json").is_file() and not recognizes_layers(path)

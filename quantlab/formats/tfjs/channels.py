@@ -1,4 +1,4 @@
-"""Which axes of a tfjs graph-model's kernels are the output channels: told by the op that reads them."""
+"""Output channel axes of the kernels in a tfjs graph-model, derived from the op that reads each kernel."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,20 +10,20 @@ _Node = Mapping[str, Any]
 _KERNELS = {
     "Conv2D": (3,),  # HWIO
     "_FusedConv2D": (3,),
-    "DepthwiseConv2dNative": (2, 3),  # HWIM: an output channel is input channel × multiplier
+    "DepthwiseConv2dNative": (2, 3),  # HWIM: output channel = input channel × multiplier
     "FusedDepthwiseConv2dNative": (2, 3),
     "Conv2DBackpropInput": (2,),  # HWOI
     "Conv3D": (4,),  # DHWIO
     "MatMul": (1,),  # IO
     "_FusedMatMul": (1,),
 }
-"""Axes of the second input of an op, by tfjs-converter's `operations/op_list`."""
+"""Op → axes of its second input that form the output channel; from tfjs-converter's `operations/op_list`."""
 
 
 def find_channel_axes(topology: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Weight → the axes whose joint index is the output channel, for kernels of convolutions and of MatMul.
+    """Weight name → axes that together index the output channel, for kernels of convolutions and of MatMul.
 
-    Kernels that the bodies of loops and conditions are handed count too; where several ops read one, the first tells.
+    Kernels passed to the bodies of loops and conditions are included. If several ops read a kernel, the first decides.
     """
     functions = {
         function["signature"]["name"]: function for function in topology.get("library", {}).get("function", ())
@@ -37,7 +37,7 @@ def find_channel_axes(topology: Mapping[str, Any]) -> dict[str, tuple[int, ...]]
 def _kernels(
     nodes: list[_Node], handed: Mapping[str, str], functions: Mapping[str, Any]
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """The kernels that a graph or function reads; `handed` is argument → weight."""
+    """Names and axes of the kernels that a graph or function reads; `handed` maps its arguments to weights."""
     same = {node["name"]: _name(node["input"][0]) for node in nodes if node["op"] == "Identity" and node.get("input")}
     for node in nodes:
         inputs = [_resolved(_name(tensor), same) for tensor in node.get("input", ())]
@@ -46,13 +46,13 @@ def _kernels(
             yield inputs[1], _axes(node)
         for function in _called(node, functions):
             arguments = [argument["name"] for argument in function["signature"].get("inputArg", ())]
-            # A condition's first input is not handed on; loops and calls hand on all.
+            # A condition does not pass on its first input; loops and calls pass on all inputs.
             given = inputs[-len(arguments) :] if arguments else []
             yield from _kernels(function.get("nodeDef", []), dict(zip(arguments, given, strict=False)), functions)
 
 
 def _name(tensor: str) -> str:
-    """The node of a tensor: `kernel:output:0`, `kernel:0` and `^kernel` all are of `kernel`."""
+    """Node name of a tensor: `kernel` for `kernel:output:0`, `kernel:0` and `^kernel`."""
     return tensor.removeprefix("^").partition(":")[0]
 
 

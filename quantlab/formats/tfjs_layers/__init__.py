@@ -1,4 +1,4 @@
-"""TensorFlow.js layers-models: a `model.json` with Keras' configuration, and shards of weights."""
+"""TensorFlow.js layers-models: a `model.json` with a Keras configuration, and shards of weights."""
 
 from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, files_below, later
 from quantlab.types import Setting
@@ -8,7 +8,7 @@ __all__ = ["FORMAT"]
 FORMAT = Format(
     name="tfjs-layers",
     settings=(
-        Setting("tfjs-layers-float32", "tfjs-layers", "float32", "layers-model, weights as they are", default=False),
+        Setting("tfjs-layers-float32", "tfjs-layers", "float32", "layers-model, weights unchanged", default=False),
         Setting(
             "tfjs-layers-float16",
             "tfjs-layers",

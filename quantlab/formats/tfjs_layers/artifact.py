@@ -1,4 +1,4 @@
-"""Reads tfjs layers-models: the Keras configuration in their `model.json`, and their shards."""
+"""Reader for tfjs layers-models: the Keras configuration in `model.json`, and the weight shards."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,72 +34,74 @@ __all__ = [
 ]
 
 _NUMPY_DTYPES = {"float16": "float32", "float64": "float32", "int64": "int32", "uint8": "int32"}
-"""What tfjs makes of an input's dtype: it has float32, int32 and bool only."""
+"""Data type of an input → data type in tfjs, which has only float32, int32 and bool."""
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:
-    """The model's configuration as Keras takes it: `class_name` and `config`.
+    """The model's configuration in the form that Keras accepts: `class_name` and `config`.
+
+    Keras never receives anything that could contain code.
 
     Raises:
-        ArtifactError: If it is missing or no JSON, of another format of tfjs, or has a layer that tfjs does not have:
-            nothing that could be code of its own is ever handed to Keras.
+        ArtifactError: If the file is missing, not JSON, or not a layers-model; if it contains a layer that tfjs does
+            not have, or names a module other than Keras.
     """
     document = read_document(folder)
     file = folder / "model.json"
     if not is_layers_model(document):
         raise ArtifactError(
-            f"'{file}' is a {document.get('format') or 'graph-model'}, where a layers-model is asked for; "
+            f"'{file}' is a {document.get('format') or 'graph-model'}, and a layers-model is needed; "
             f"convert with --output_format=tfjs_layers_model"
         )
     topology = document.get("modelTopology") or {}
     model = topology.get("model_config", topology)
     if not isinstance(model, dict) or not isinstance(model.get("config"), dict | list):
-        raise ArtifactError(f"'{file}' holds weights without a model's layers; convert a whole model, not its weights")
+        raise ArtifactError(f"'{file}' contains weights but no layers; convert the whole model, not only its weights")
     refuse_unknown_layers(model, f"'{file}'")
     if foreign := foreign_modules(model):
-        raise ArtifactError(f"'{file}' names the module '{foreign[0]}', which is not Keras'; do not trust this model")
+        raise ArtifactError(f"'{file}' names the module '{foreign[0]}', which is not Keras; do not trust this model")
     return model
 
 
 def refuse_unknown_layers(model: Mapping[str, Any], where: str) -> None:
-    """Raise ArtifactError where tfjs could not build a model."""
+    """Raise ArtifactError if the model has a layer that tfjs cannot build."""
     unknown = unknown_layers(model)
     if unknown:
         raise ArtifactError(
-            f"{where} has the layer {unknown[0]}, which tfjs' layers-models do not have; "
-            f"use the graph-model, that is the settings tfjs-*"
+            f"{where} has the layer {unknown[0]}, which tfjs layers-models do not support; "
+            f"use a graph-model instead, that is, the settings tfjs-*"
         )
 
 
 def refuse_keras_3(model: Mapping[str, Any], where: str) -> None:
-    """Raise ArtifactError for any configuration of Keras 3: tfjs loads none as it is written.
+    """Raise ArtifactError for a Keras 3 configuration, which tfjs cannot load unchanged.
 
-    With its names changed back to those of Keras 2 most would load, and some would then compute something else; that
-    is told too, since people do so.
+    Users sometimes rename the keys to those of Keras 2. Most models then load, but some compute different results; the
+    message names those differences.
     """
     named = next((layer for layer in layers_of(model) if "batch_shape" in layer.config), None)
-    why = f"it does not know the batch_shape of {named}" if named else "it does not know its names"
+    why = f"it does not read the batch_shape of {named}" if named else "it does not know its names"
     clauses = run_otherwise_from_keras_3(model)
-    also = f", and even if it did, it would run without {' and '.join(clauses)}" if clauses else ""
+    also = f", and even if it could, it would ignore {' and '.join(clauses)}" if clauses else ""
     raise ArtifactError(
-        f"{where} is of Keras 3, and tfjs cannot load that as a layers-model: {why}{also}; use the graph-model, that "
-        f"is the settings tfjs-*"
+        f"{where} is a Keras 3 model, and tfjs cannot load that as a layers-model: {why}{also}; use a graph-model "
+        f"instead, that is, the settings tfjs-*"
     )
 
 
 def inspect(folder: Path) -> Contents:
-    """What a layers-model holds; raises ArtifactError as `read_configuration`, and where shards are missing."""
+    """Contents of a layers-model; raises ArtifactError like `read_configuration`, and if shards are missing."""
     model = read_configuration(folder)
     try:
         inputs = tuple(_input(layer, place) for place, layer in enumerate(input_layers(model)))
         outputs = tuple(Port(name, name, place, (), "float32") for place, name in enumerate(output_names(model)))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ArtifactError(
-            f"'{folder / 'model.json'}' does not tell its inputs and outputs as Keras 2 does ({error}); "
+            f"'{folder / 'model.json'}' does not list inputs and outputs as Keras 2 does ({error}); "
             f"convert the model again"
         ) from error
     held = contents(folder, inputs, outputs)
-    notes = (f"tfjs runs without {clause}, otherwise than Keras" for clause in run_otherwise(model))
+    notes = (f"tfjs ignores {clause}, so its results differ from Keras" for clause in run_otherwise(model))
     return Contents(held.inputs, held.outputs, held.weights, (*held.notes, *notes))
 
 
@@ -115,7 +117,7 @@ def _input(layer: KerasLayer, place: int) -> Port:
 
 
 def list_weights(folder: Path) -> Iterator[StoredWeight]:
-    """Every weight of a layers-model, with its channels' axes."""
+    """Every weight of a layers-model, with its channel axes."""
     kinds = {layer.name: layer.kind for layer in layers_of(read_configuration(folder))}
     return (
         stored_weight(entry, stored, _channel_axes(entry["name"], stored.ndim, kinds))
@@ -127,15 +129,16 @@ _TRANSPOSED = frozenset({"Conv2DTranspose", "Conv3DTranspose"})
 
 
 def _channel_axes(name: str, rank: int, kinds: Mapping[str, str]) -> tuple[int, ...]:
-    """The axes whose joint index is the output channel; none for weights of which each channel has no own share.
+    """Axes that together index the output channel; empty for weights whose channels cannot be rated separately.
 
-    A batch norm divides a channel by one variance: a share of the whole vector's error says nothing of that channel.
+    For example, batch normalization divides each channel by its own variance, so the error of the whole vector says
+    nothing about one channel.
     """
     *scopes, weight = name.split("/")
     if weight in {"gamma", "moving_variance"} and rank == 1:
         return (0,)
     if weight == "depthwise_kernel" and rank == 4:
-        return (2, 3)  # HWIM: an output channel is input channel × multiplier
+        return (2, 3)  # HWIM: output channel = input channel × multiplier
     if weight not in {"kernel", "pointwise_kernel", "recurrent_kernel"} or rank < 2:
         return ()
     transposed = any(kinds.get(scope) in _TRANSPOSED for scope in scopes)

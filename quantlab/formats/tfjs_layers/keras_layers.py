@@ -1,7 +1,7 @@
-"""Reads a Keras configuration as tfjs' layers-models hold it: layers, inputs, outputs, and what tfjs makes of them.
+"""Reader for the Keras configuration in a tfjs layers-model: layers, inputs, outputs, and what tfjs ignores.
 
-Nothing is built from it here. Which layers tfjs has, and what it reads of their configuration, is that of tfjs-layers
-4.22 (`serialization.registerClass`, and each class' constructor).
+No model is built here. The supported layers and configuration keys are those of tfjs-layers 4.22
+(`serialization.registerClass` and the constructor of each class).
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,18 +32,18 @@ TFJS_LAYERS = frozenset(
     Softmax SpatialDropout1D StackedRNNCells ThresholdedReLU TimeDistributed UpSampling2D ZeroPadding2D
     """.split()  # noqa: SIM905 (seventy quoted names read worse)
 )
-"""Classes that tfjs can build from a configuration. Above all no Lambda, whose configuration is code that runs."""
+"""Classes that tfjs can build from a configuration. Lambda is not among them: its configuration is executable code."""
 
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
 
 
 @dataclass(frozen=True, slots=True)
 class KerasLayer:
-    """A layer of a configuration, however deep it lies."""
+    """A layer in a configuration, at any nesting depth."""
 
     name: str
     kind: str
-    """Its class, as `Conv2D`."""
+    """Class name, for example `Conv2D`."""
     config: Mapping[str, Any]
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class KerasLayer:
 
 
 def layers_of(model: Mapping[str, Any]) -> Iterator[KerasLayer]:
-    """Every layer of a model's configuration in its order, those inside nested models and wrappers after their own."""
+    """All layers of a configuration in order; layers inside nested models and wrappers follow their parent."""
     for member in _members(model):
         layer = _layer(member)
         yield layer
@@ -71,18 +71,18 @@ def _layer(document: Mapping[str, Any]) -> KerasLayer:
 
 
 def _members(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The layers of a model; a Sequential of Keras before 2.2.3 is a list of them."""
+    """The direct layers of a model; a Sequential of Keras before 2.2.3 is a plain list of layers."""
     config = model.get("config", {})
     return list(config if isinstance(config, list) else config.get("layers", ()))
 
 
 def unknown_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
-    """Layers whose class tfjs does not have."""
+    """Layers whose class tfjs does not support."""
     return [layer for layer in layers_of(model) if layer.kind not in TFJS_LAYERS]
 
 
 def foreign_modules(configuration: Any) -> list[str]:
-    """Modules other than Keras' own that a configuration names, however deep: Keras would import them."""
+    """Modules outside Keras that a configuration names, at any depth; Keras would import them."""
     inner = configuration.values() if isinstance(configuration, dict) else configuration
     modules = [foreign for part in inner if isinstance(part, dict | list) for foreign in foreign_modules(part)]
     module = configuration.get("module") if isinstance(configuration, dict) and "class_name" in configuration else None
@@ -91,12 +91,12 @@ def foreign_modules(configuration: Any) -> list[str]:
 
 
 def run_otherwise(model: Mapping[str, Any]) -> list[str]:
-    """What tfjs computes otherwise than Keras, without an error: a clause each, as `threshold of 'relu' (ReLU)`."""
+    """What tfjs silently ignores or computes differently from Keras, as clauses: `the threshold 6 of 'relu' (ReLU)`."""
     return [f"{what} of {layer}" for layer in layers_of(model) for what in _ignored(layer)]
 
 
 def run_otherwise_from_keras_3(model: Mapping[str, Any]) -> list[str]:
-    """As `run_otherwise`, for a configuration of Keras 3, whose hard_sigmoid is another."""
+    """Like `run_otherwise`, for a Keras 3 configuration, whose hard_sigmoid is defined differently."""
     activations = ("activation", "recurrent_activation")
     return [
         *run_otherwise(model),
@@ -109,7 +109,7 @@ def run_otherwise_from_keras_3(model: Mapping[str, Any]) -> list[str]:
 
 
 def _ignored(layer: KerasLayer) -> Iterator[str]:
-    """What tfjs does not read of a layer's configuration, or reads otherwise."""
+    """Parts of a layer's configuration that tfjs does not read, or interprets differently."""
     config = layer.config
     for key in _UNREAD.get(layer.kind, ()):
         if config.get(key):
@@ -119,17 +119,17 @@ def _ignored(layer: KerasLayer) -> Iterator[str]:
 
 
 _UNREAD: Mapping[str, tuple[str, ...]] = {"ReLU": ("negative_slope", "threshold"), "LeakyReLU": ("negative_slope",)}
-"""Keras 3 calls the slope of a LeakyReLU so; tfjs reads the `alpha` of Keras 2, and without one takes 0.3."""
+"""Keras 3 names the slope of LeakyReLU `negative_slope`; tfjs reads `alpha` (Keras 2), and uses 0.3 without it."""
 
 
 def input_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
-    """The layers that stand for a model's inputs, in its order.
+    """The input layers of a model, in order.
 
-    A Sequential may begin without one: its first layer then tells the shape, and Keras calls the input
+    A Sequential may have no input layer; then its first layer defines the shape, and Keras names the input
     `<layer>_input`.
 
     Raises:
-        ValueError: If inputs are a dictionary, which tfjs does not load.
+        ValueError: If the inputs are a dictionary, which tfjs does not load.
     """
     if model.get("class_name") != "Sequential":
         by_name = {layer.name: layer for layer in map(_layer, _members(model))}
@@ -143,10 +143,10 @@ def input_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
 
 
 def output_names(model: Mapping[str, Any]) -> list[str]:
-    """A model's outputs in its order, by the names that Keras gives them: the layer's, and `_1` behind it if again.
+    """Output names of a model, in order, as Keras assigns them: the layer's name, with a suffix `_1`, … if repeated.
 
     Raises:
-        ValueError: If outputs are a dictionary, which tfjs does not load.
+        ValueError: If the outputs are a dictionary, which tfjs does not load.
     """
     if model.get("class_name") == "Sequential":
         return [_layer(_members(model)[-1]).name]
@@ -158,9 +158,9 @@ def output_names(model: Mapping[str, Any]) -> list[str]:
 
 
 def _references(places: Any) -> list[str]:
-    """Layers' names of `[[name, node, tensor], …]`, or of one such alone."""
+    """Layer names from `[[name, node, tensor], …]`, or from a single such triple."""
     if not isinstance(places, list):
-        raise ValueError("its inputs or outputs are no list, and tfjs loads no other")
+        raise ValueError("the inputs or outputs are not a list, and tfjs supports only lists")
     if places and isinstance(places[0], str):
         return [places[0]]
     return [str(place[0]) for place in places]

@@ -8,13 +8,13 @@ __all__ = ["FORMAT"]
 FORMAT = Format(
     name="tflite",
     settings=(
-        Setting("tflite-float32", "tflite", "float32", "TFLite file, weights as they are"),
+        Setting("tflite-float32", "tflite", "float32", "TFLite file, weights unchanged"),
         Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats"),
         Setting(
             "tflite-dynamic",
             "tflite",
             "dynamic",
-            "TFLite file, weights in int8, activations quantized while it runs (dynamic range)",
+            "TFLite file, weights in int8, activations quantized at run time (dynamic range)",
         ),
         Setting(
             "tflite-int8",

@@ -1,4 +1,4 @@
-"""Reads TFLite files: their ports, what they weigh, and the least runtime that they ask for."""
+"""Reader for TFLite files: ports, weight sizes, and the minimum runtime version."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["inspect", "list_ops", "list_weights", "minimum_runtime", "recognizes
 
 
 def inspect(path: Path) -> Contents:
-    """What a TFLite file holds; raises ArtifactError where it is none."""
+    """Contents of a TFLite file; raises ArtifactError if it is not one."""
     model = read_flatbuffer(path)
     graph = model.subgraphs[0]
     inputs, outputs = _signature_names(model)
@@ -37,7 +37,7 @@ def inspect(path: Path) -> Contents:
 
 
 def _constants(model: Any) -> Iterator[tuple[Any, bytes]]:
-    """Every tensor that holds data, and its bytes; a buffer that several tensors share counts once."""
+    """Every tensor with data, and its bytes; a buffer shared by several tensors counts once."""
     seen: set[int] = set()
     for graph in model.subgraphs:
         for tensor in graph.tensors:
@@ -47,7 +47,7 @@ def _constants(model: Any) -> Iterator[tuple[Any, bytes]]:
 
 
 def _signature_names(model: Any) -> tuple[dict[int, str], dict[int, str]]:
-    """Tensor index → the name that the first signature gives it, for inputs and for outputs."""
+    """Tensor index → its name in the first signature, for inputs and for outputs."""
     if not model.signatureDefs:
         return {}, {}
     signature = model.signatureDefs[0]
@@ -69,7 +69,7 @@ def _port(graph: Any, index: int, place: int, names: Mapping[int, str]) -> Port:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a file begins as a TFLite file does."""
+    """Whether a file has the TFLite suffix or file identifier."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -77,13 +77,13 @@ def recognizes(path: Path) -> bool:
 
 
 def minimum_runtime(path: Path) -> str | None:
-    """The least TFLite version that can run the file, as its converter wrote it into the metadata; None without.
+    """Oldest TFLite version that can run the file, from the metadata that its converter wrote; None without it.
 
-    The highest where there are several. It may stem from before quantizing: int16x8 files of TensorFlow 2.19 tell
-    1.6.0, which knows no such convolution.
+    The highest version, if there are several. It may date from before quantization: int16x8 files of TensorFlow 2.19
+    state 1.6.0, which does not support their convolutions.
 
     Raises:
-        ArtifactError: As `read_flatbuffer` says.
+        ArtifactError: As in `read_flatbuffer`.
     """
     model = read_flatbuffer(path)
     entries = [entry for entry in model.metadata or () if text(entry.name) == "min_runtime_version"]
@@ -99,5 +99,5 @@ def list_weights(path: Path) -> Iterator[StoredWeight]:
 
 
 def list_ops(path: Path, setting: str) -> tuple[OpRow, ...]:
-    """What each op of a TFLite file computes in."""
+    """The number type in which each op of a TFLite file computes."""
     return ops_of(read_flatbuffer(path), setting)

@@ -1,4 +1,4 @@
-"""Opens TFLite files: a flatbuffer of schema.fbs (tensorflow/lite/schema, version 3), by its generated classes."""
+"""Opens TFLite files (flatbuffers of tensorflow/lite/schema/schema.fbs, version 3) with the generated classes."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -21,14 +21,14 @@ __all__ = [
     "text",
 ]
 
-_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
+_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every TFLite file
 
 
 def read_flatbuffer(path: Path) -> Any:
     """A `.tflite` file as the object tree of `ai_edge_litert.schema_py_generated.ModelT`.
 
     Raises:
-        ArtifactError: If the file is missing, cut short or something else.
+        ArtifactError: If the file is missing, truncated, or not TFLite.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -37,52 +37,52 @@ def read_flatbuffer(path: Path) -> Any:
     except OSError as error:
         raise ArtifactError(f"'{path}' could not be read ({error.strerror}); convert the model again") from error
     if data[4:8] != _IDENTIFIER:
-        raise ArtifactError(f"'{path}' does not begin as a TFLite file does; give a .tflite file")
+        raise ArtifactError(f"'{path}' does not start like a TFLite file; give a .tflite file")
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
-        model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]  # both must be there
+        model.subgraphs[0].inputs[0], model.subgraphs[0].outputs[0]  # raises if either is missing
         _bring_in_buffers(model, data)
-    except Exception as error:  # flatbuffers raise whatever a wrong offset leads to
-        raise ArtifactError(f"'{path}' is not a whole TFLite file; it may be cut short, so copy it again") from error
+    except Exception as error:  # flatbuffers may raise any exception for a wrong offset
+        raise ArtifactError(f"'{path}' is not a complete TFLite file; if it was truncated, copy it again") from error
     return model
 
 
 def _bring_in_buffers(model: Any, data: bytes) -> None:
-    """Put weights that lie behind the flatbuffer into it, as files over 2 GB and ai_edge_quantizer's have them.
+    """Move weights stored after the flatbuffer into its buffers, as in files above 2 GB and of ai_edge_quantizer.
 
-    Their places count from the beginning of the file, and would point anywhere in a copy of another length.
+    Their offsets count from the start of the file and would be wrong in a copy of another length.
     """
     for buffer in model.buffers:
-        if buffer.offset > 1:  # 1 is the schema's word for one that is still to be placed
+        if buffer.offset > 1:  # the schema reserves 1 for buffers whose offset is not yet assigned
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
 
 
 def tensor_dtype(tensor: Any) -> str:
-    """NumPy's name of a tensor's type; `int4` and other types that NumPy lacks by schema.fbs's name in lower case."""
+    """NumPy's name of a tensor's type; types without one, such as `int4`, have the name of schema.fbs in lower case."""
     return _names("TensorType").get(tensor.type, "unknown").lower()
 
 
 def operator_name(model: Any, operator: Any) -> str:
-    """The builtin's name in schema.fbs, as `CONV_2D`, or `op 999` where it has none; of a custom operator its own."""
+    """Name of the builtin op in schema.fbs, for example `CONV_2D`, or `op 999` if unknown; for custom ops their own."""
     code = model.operatorCodes[operator.opcodeIndex]
-    # Files from before builtins outgrew a byte have the old field only; newer ones fill both.
+    # Old files have only the one-byte field; newer files fill in both.
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     name = _names("BuiltinOperator").get(number, f"op {number}")
     return text(code.customCode) if name == "CUSTOM" else name
 
 
 def operator_version(model: Any, operator: Any) -> int:
-    """Which revision of the operator a runtime must know, from 1."""
+    """Version of the op, from 1."""
     return int(model.operatorCodes[operator.opcodeIndex].version)
 
 
 def constant_tensors(model: Any, graph: Any) -> set[int]:
-    """Indices of the tensors of a subgraph that hold data, or that have no elements and that nothing fills."""
+    """Indices of a subgraph's constants: tensors with data, and tensors without elements that no op writes."""
     operators = graph.operators or ()
     filled = set(indices(graph.inputs))
     for operator in operators:
-        # Intermediates of an LSTM have no data and no shape: they are there to carry scales.
+        # Intermediate tensors of an LSTM have neither data nor shape; they only carry scales.
         filled.update(indices(operator.outputs), indices(operator.intermediates))
     return {
         index
@@ -92,23 +92,23 @@ def constant_tensors(model: Any, graph: Any) -> set[int]:
 
 
 def indices(vector: Any) -> list[int]:
-    """A vector of tensor indices, -1 where an optional one is left out; the generated classes give None for none."""
+    """A vector of tensor indices, with -1 for an omitted input; the generated classes use None for an empty vector."""
     return [] if vector is None else [int(index) for index in vector]
 
 
 def has_data(model: Any, tensor: Any) -> bool:
-    """Whether the file holds a tensor's values."""
+    """Whether the file contains the tensor's values."""
     data = model.buffers[tensor.buffer].data
     return data is not None and len(data) > 0
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
-    """A tensor's sizes; none where the generated classes give None."""
+    """Shape of a tensor; the generated classes use None for a scalar."""
     return tuple(indices(tensor.shape))
 
 
 def text(name: Any) -> str:
-    """A string of the file; the generated classes give bytes, and None where it is left out."""
+    """A string of the file; the generated classes give bytes, or None for a missing string."""
     return name.decode() if isinstance(name, bytes) else str(name or "")
 
 

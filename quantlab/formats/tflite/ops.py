@@ -1,4 +1,4 @@
-"""What each op of a TFLite file computes in, told from the types of its tensors."""
+"""The number type in which each op of a TFLite file computes, derived from the types of its tensors."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -17,7 +17,7 @@ _CODES = frozenset({"int8", "uint8", "int4", "uint4", "int2", "int16"})
 
 
 def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
-    """Every op of every subgraph, the main one first, in order of execution."""
+    """Every op of every subgraph in execution order, the main subgraph first."""
     operators = [(graph, operator) for graph in model.subgraphs for operator in graph.operators or ()]
     constants = {id(graph): sources(model, graph) for graph in model.subgraphs}
     return tuple(
@@ -35,10 +35,10 @@ def ops_of(model: Any, setting: str) -> tuple[OpRow, ...]:
 
 
 def _computes_in(model: Any, graph: Any, operator: Any, constants: Mapping[int, int]) -> _Computes:
-    """The type of its activations, outputs first; hybrid where they are floats and a constant it reads holds codes.
+    """Number type of the activations, outputs first; hybrid for float activations with a constant that holds codes.
 
-    Integers without a scale are indices, shapes or pictures that are yet to be cast, and do not make an op quantized.
-    A conversion of constants has no activations but what it makes; what it reads tells as well.
+    Integers without a scale are indices, shapes or images that are cast later; they do not make an op quantized. A
+    conversion of a constant has only its output as activation, so its inputs are examined too.
     """
     held = [index for index in indices(operator.inputs) if constants.get(index) == index]
     if operator_name(model, operator) in CONVERSIONS:
@@ -61,12 +61,12 @@ def _has_scale(tensor: Any) -> bool:
     quantization = tensor.quantization
     if quantization is None:
         return False
-    in_blocks = quantization.details is not None  # scales that lie in a tensor of their own
+    in_blocks = quantization.details is not None  # scales stored in a separate tensor
     return in_blocks or (quantization.scale is not None and len(quantization.scale) > 0)
 
 
 def _weights(graph: Any, operator: Any, constants: Mapping[int, int]) -> str:
-    """Stored dtype of the first constant of more than one element; shapes, axes and indices are none."""
+    """Stored data type of the first constant that is a weight: several elements, and not a shape, axis or index."""
     for index in indices(operator.inputs):
         tensor = graph.tensors[constants[index]] if index in constants else None
         if tensor is not None and _is_weight(tensor):

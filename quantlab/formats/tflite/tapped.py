@@ -1,8 +1,8 @@
-"""A copy of a TFLite file that gives its inner tensors as further outputs.
+"""Writes a copy of a TFLite file that returns its inner tensors as additional outputs.
 
-The kernels and the shipped operators stay as they are; a DEQUANTIZE behind each integer tensor makes it float, since
-LiteRT.js gives no other. The signature is left out, for it would name fewer outputs than there are. What the copy
-answers at its own outputs is compared with the file's whenever it is run.
+Kernels and operators stay unchanged. A DEQUANTIZE op after each integer tensor converts it to float, because LiteRT.js
+can read only floats. The signature is removed, because it would list too few outputs. Whenever the copy runs, its
+original outputs are compared with those of the unmodified file.
 """
 
 from collections.abc import Collection, Iterator
@@ -27,16 +27,16 @@ _DEQUANTIZE_VERSION = {"int8": 2, "uint8": 1, "int16": 3}
 
 
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
-    """Every tensor that an op of the main graph makes, in order of execution; those that cannot be read say why."""
+    """Every tensor that an op of the main subgraph writes, in execution order; unreadable ones carry a reason."""
     model = read_flatbuffer(path)
     return tuple(_spec(model, tensor, operator) for _, tensor, operator in _made(model))
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
-    """Write the copy; gives each named tap's place among its outputs, in the order of `list_taps`.
+    """Write the copy, and return the index of each named tap among its outputs, in the order of `list_taps`.
 
-    A tensor that is an output already is not listed twice: LiteRT.js fills the second place only. A name that is none
-    of a readable tap's is passed over.
+    A tensor that is already an output is not added again, because LiteRT.js fills only the second of two such outputs.
+    Names without a readable tap are ignored.
 
     Raises:
         ArtifactError: If the file cannot be read.
@@ -66,7 +66,7 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
 
 
 def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:
-    """Index, tensor and operator of what the main graph's operators make."""
+    """Index, tensor and operator for each output of the main subgraph's operators."""
     graph = model.subgraphs[0]
     for operator in graph.operators or ():
         for index in indices(operator.outputs):
@@ -81,9 +81,9 @@ def _spec(model: Any, tensor: Any, operator: Any) -> TapSpec:
     if dtype not in {"float32", *_RANGES}:
         reason = f"not a float tensor: {dtype}"
     elif dtype != "float32" and codes is None:
-        reason = f"integers without one scale: {dtype}"
+        reason = f"integer tensor without a single scale: {dtype}"
     elif all(_is_constant(model, index) for index in indices(operator.inputs) if index >= 0):
-        reason = "made of constants: a weight on its way to its op"
+        reason = "computed from constants only: a weight before it reaches its op"
     return TapSpec(text(tensor.name), shape_of(tensor), dtype, operator_name(model, operator), codes, reason)
 
 
@@ -100,14 +100,14 @@ def _codes(tensor: Any, dtype: str) -> Codes | None:
 
 
 def _append_dequantize(schema: Any, model: Any, index: int, dtype: str) -> int:
-    """Add the op and the float tensor it writes to the main graph; gives that tensor's index."""
+    """Add a DEQUANTIZE op and its float output tensor to the main subgraph; return the tensor's index."""
     graph = model.subgraphs[0]
     source = graph.tensors[index]
     tensor = schema.TensorT()
     tensor.shape, tensor.shapeSignature = source.shape, source.shapeSignature
     tensor.type = schema.TensorType.FLOAT32
     tensor.name = f"quantlab/tap/{text(source.name)}".encode()
-    tensor.buffer = 0  # the empty one, by convention of the format
+    tensor.buffer = 0  # buffer 0 is empty by convention
     graph.tensors.append(tensor)
     operator = schema.OperatorT()
     operator.opcodeIndex = _dequantize_code(schema, model, _DEQUANTIZE_VERSION[dtype])

@@ -1,7 +1,7 @@
-"""Which op reads which constant of a TFLite file: what stays the same when a file is quantized.
+"""Finds the ops that read each constant of a TFLite file; these stay the same when the file is quantized.
 
-Names and numbers of constants do not survive quantization, and ops that convert types come and go; the ops that compute
-with constants stay, in their order.
+Quantization changes names and indices of constants and adds or removes conversion ops. The ops that compute with
+constants stay, in the same order.
 """
 
 from collections import Counter, defaultdict
@@ -14,25 +14,26 @@ from quantlab.formats.tflite.flatbuffer import constant_tensors, indices, operat
 __all__ = ["CONVERSIONS", "Use", "find_uses", "sources"]
 
 CONVERSIONS = frozenset({"DEQUANTIZE", "QUANTIZE"})
-"""Ops that change how a value is stored; a constant behind one is the same constant."""
+"""Ops that only change how a value is stored; the constant before and after them is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A place that reads a constant."""
+    """One op that reads a constant."""
 
     op: str
     slot: int
-    """Which of the op's inputs, from 0."""
+    """Index of the op's input, from 0."""
     key: str
-    """Op, place among the ops of this name in its subgraph that read constants, and slot; see `StoredWeight.keys`.
+    """Op, its position among the ops of this name in its subgraph that read constants, and input; see
+    `StoredWeight.keys`.
 
-    How many there are is part of it: in a file with one op more, places would shift, and other weights be compared.
+    The number of such ops is part of the key: an additional op would shift positions and pair unrelated weights.
     """
 
 
 def sources(model: Any, graph: Any) -> Mapping[int, int]:
-    """Tensor → the constant that it is: itself, or the one that it was converted from (float16 by DEQUANTIZE)."""
+    """Tensor → the constant it holds: itself, or the constant it was converted from (float16 by DEQUANTIZE)."""
     constant_of = {index: index for index in sorted(constant_tensors(model, graph))}
     for operator in graph.operators or ():
         if operator_name(model, operator) in CONVERSIONS and operator.inputs[0] in constant_of:
@@ -41,7 +42,7 @@ def sources(model: Any, graph: Any) -> Mapping[int, int]:
 
 
 def find_uses(model: Any) -> Mapping[tuple[int, int], list[Use]]:
-    """(Subgraph, tensor) of a constant → what reads it, in order of execution."""
+    """(Subgraph, tensor) of a constant → the ops that read it, in execution order."""
     uses: dict[tuple[int, int], list[Use]] = defaultdict(list)
     for place, graph in enumerate(model.subgraphs):
         readers = _readers(model, graph)
@@ -56,7 +57,7 @@ def find_uses(model: Any) -> Mapping[tuple[int, int], list[Use]]:
 
 
 def _readers(model: Any, graph: Any) -> list[tuple[str, dict[int, int]]]:
-    """Each op that computes with constants: its name, and slot → constant."""
+    """Each op that computes with constants: its name, and input index → constant."""
     known = sources(model, graph)
     readers = []
     for operator in graph.operators or ():

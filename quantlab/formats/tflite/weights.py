@@ -1,6 +1,6 @@
-"""The constants of a TFLite file, decoded by the rules of its quantization specification.
+"""Constants of a TFLite file, decoded according to its quantization specification.
 
-value = scale · (code − zero point), one scale a tensor or one for each index of an axis:
+value = scale · (code − zero point), with one scale per tensor or one per index of an axis:
 ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec.
 """
 
@@ -25,7 +25,7 @@ _NUMPY_DTYPES = frozenset(
 )
 
 _PACKED = {"int4": (4, True), "uint4": (4, False), "int2": (2, True)}
-"""Bits of a code, of which the lowest in a byte come first, and whether it is signed."""
+"""Type → bits per code, and whether it is signed; the first code of a byte is in its lowest bits."""
 
 _OUTPUT_AXES = {
     "CONV_2D": 0,  # OHWI
@@ -34,19 +34,19 @@ _OUTPUT_AXES = {
     "TRANSPOSE_CONV": 0,  # OHWI
     "CONV_3D": 4,  # DHWIO
     "CONV_3D_TRANSPOSE": 3,  # DHWOI
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": 0,  # units × inputs, as the next
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": 0,  # units × inputs, like the following ops
     "BIDIRECTIONAL_SEQUENCE_LSTM": 0,
     "UNIDIRECTIONAL_SEQUENCE_RNN": 0,
     "SVDF": 0,
 }
-"""The output channel's axis in the kernels of an op (lite/c/builtin_op_data.h, kernels/*.cc); others have none."""
+"""Op → output channel axis of its kernel (lite/c/builtin_op_data.h, kernels/*.cc); other ops have none."""
 
 
 def weights_of(model: Any) -> Iterator[StoredWeight]:
-    """Every constant of every subgraph, in the file's order.
+    """Every constant of every subgraph, in file order.
 
-    Tensors that share a buffer and agree in all that gives their bytes a meaning are one weight; those that do not
-    agree are several, of which the first counts the bytes.
+    Tensors that share a buffer, type, shape and quantization are one weight. If any of these differ, they are several
+    weights, and only the first counts the bytes.
     """
     uses = find_uses(model)
     counted: set[int] = set()
@@ -59,7 +59,7 @@ def weights_of(model: Any) -> Iterator[StoredWeight]:
 
 
 def _distinct(model: Any) -> list[tuple[Any, list[tuple[int, int]]]]:
-    """Each constant once, and where it stands as (subgraph, tensor)."""
+    """Each distinct constant, with its locations as (subgraph, tensor)."""
     distinct: dict[object, tuple[Any, list[tuple[int, int]]]] = {}
     for place, graph in enumerate(model.subgraphs):
         for index in sorted(constant_tensors(model, graph)):
@@ -70,7 +70,7 @@ def _distinct(model: Any) -> list[tuple[Any, list[tuple[int, int]]]]:
 
 
 def _affine(tensor: Any) -> tuple[tuple[float, ...], tuple[int, ...], int | None]:
-    """Scales, as many zero points, and the axis that several scales lie along."""
+    """Scales, the same number of zero points, and the axis along which scales differ."""
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or not len(quantization.scale):
         return (), (), None
@@ -106,16 +106,16 @@ def _weight(tensor: Any, data: bytes, uses: Sequence[Use], size_bytes: int) -> S
 
 def _unreadable(tensor: Any, dtype: str, shape: tuple[int, ...], size: int) -> str | None:
     if tensor.sparsity is not None:
-        return "it is stored sparse, which quantlab does not read"
+        return "it is stored sparse, which quantlab cannot read"
     if tensor.quantization is not None and tensor.quantization.details is not None:
-        return "its scales are those of blocks or of a custom scheme, which quantlab does not read"
+        return "its scales are per block or of a custom scheme, which quantlab cannot read"
     if dtype == "string":
         return None
     if dtype not in {*_NUMPY_DTYPES, *_PACKED, "bfloat16"}:
-        return f"it is stored as {dtype}, which quantlab does not read"
+        return f"it is stored as {dtype}, which quantlab cannot read"
     bits = _PACKED[dtype][0] if dtype in _PACKED else 8 * _numpy_dtype(dtype).itemsize
     expected = -(-int(np.prod(shape, dtype=np.int64)) * bits // 8)
-    return None if size == expected else f"it holds {size:,} bytes, and {dtype} {list(shape)} takes {expected:,}"
+    return None if size == expected else f"it has {size:,} bytes, but {dtype} {list(shape)} needs {expected:,}"
 
 
 def _numpy_dtype(dtype: str) -> np.dtype[Any]:
@@ -131,7 +131,7 @@ def _stored(data: bytes, dtype: str, shape: tuple[int, ...]) -> Array:
 
 
 def _strings(data: bytes) -> Array:
-    """Strings as lite/string_util.h lays them out: how many, where each begins and the last ends, and their bytes."""
+    """Strings in the layout of lite/string_util.h: count, start offsets and final end offset, then the bytes."""
     count = int.from_bytes(data[:4], "little")
     offsets = np.frombuffer(data, "<i4", count + 1, 4) if count else np.zeros(1, np.int32)
     values = np.empty(count, object)
@@ -140,25 +140,25 @@ def _strings(data: bytes) -> Array:
 
 
 def _unpacked(data: bytes, bits: int, signed: bool, *, count: int) -> Array:
-    """Codes narrower than a byte, one a byte: int8 where they are signed, else uint8."""
+    """Unpack codes narrower than a byte to one per byte: int8 if signed, otherwise uint8."""
     packed = np.frombuffer(data, np.uint8)
     parts = [packed >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)]
     codes: Array = np.stack(parts, axis=-1).reshape(-1)[:count]
     if signed:
-        half = 1 << bits - 1  # in two's complement the highest bit counts −half
+        half = 1 << bits - 1  # in two's complement the highest bit has the value −half
         codes = (codes ^ half).astype(np.int8) - np.int8(half)
     return codes
 
 
 def _as_float(stored: Array, dtype: str) -> Array:
-    """Floats as float32, everything else as it is."""
+    """Floats as float32, all other types unchanged."""
     if dtype == "bfloat16":
-        return (stored.astype(np.uint32) << 16).view(np.float32)  # the upper half of a float32
+        return (stored.astype(np.uint32) << 16).view(np.float32)  # bfloat16 is the upper half of a float32
     return stored.astype(np.float32) if dtype == "float16" else stored
 
 
 def _code_range(stored: Array, dtype: str, zeros: tuple[int, ...]) -> tuple[int, int]:
-    """Lowest and highest code; the specification asks for symmetric weights without the lowest of all."""
+    """Lowest and highest code; the specification excludes the lowest code for symmetric weights."""
     if dtype in _PACKED:
         bits, signed = _PACKED[dtype]
         lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
@@ -169,7 +169,7 @@ def _code_range(stored: Array, dtype: str, zeros: tuple[int, ...]) -> tuple[int,
 
 
 def _channel_axes(shape: tuple[int, ...], axis: int | None, uses: Sequence[Use]) -> tuple[int, ...]:
-    """The quantized axis where there are several scales, else the output axis of the first op's kernel."""
+    """The quantized axis if there are several scales, otherwise the output axis of the first op that reads it."""
     if len(shape) < 2:
         return ()
     if axis is not None:

@@ -1,17 +1,17 @@
-"""What is inside a variant: which tensor is which, how far each strays, its weights, and where the loss comes from.
+"""Comparison inside a variant: alignment of tensors, their errors, stored weights, and the split of the loss.
 
-`align` tells which tensor of the reference a variant's tensor is, `LayerError` sums how far it strays, and `SplitSums`
+`align` finds the reference tensor that corresponds to a variant's tensor, `LayerError` sums its error, and `SplitSums`
 splits the error of the output:
 
 ```text
-LayerError ─┬─ TensorError           the same sums, in one pass with the rest
+LayerError ─┬─ TensorError           the basic sums
             ├─ ErrorSketch           quantiles of |error|
-            ├─ Range                 of either side
-            ├─ ChannelSums           by the last axis, on request
-            └─ LAYER_STATISTICS      what is registered beside these
+            ├─ Range                 value range of both sides
+            ├─ ChannelSums           per channel (last axis), on request
+            └─ LAYER_STATISTICS      registered additional statistics
 ```
 
-Nothing here imports from `scores` or `paired`, and they import nothing from here.
+This package is independent of `scores` and `paired`.
 """
 
 from quantlab.statistics.layers.alignment import ALIGNMENT_TOLERANCE, NamedTensor, align, layers_without_tensor

@@ -1,4 +1,4 @@
-"""Which of the reference's tensors each tensor of a variant is: by value, and by name where values are equal."""
+"""Alignment: finds the reference tensor that equals a variant's tensor; names are used only to break ties."""
 
 import math
 from collections import Counter, defaultdict
@@ -17,45 +17,46 @@ __all__ = ["ALIGNMENT_TOLERANCE", "NamedTensor", "align", "layers_without_tensor
 Array = NDArray[Any]
 
 ALIGNMENT_TOLERANCE = 1e-4
-"""Of the reference's greatest value. Kernels that sum in another order differ by some 1e-6, another tensor by 1e-2."""
+"""Allowed difference, relative to the reference's largest value. A different order of summation changes values by
+about 1e-6; a different tensor differs by about 1e-2."""
 
 _PROBES = 256
-"""Elements that are looked at before all are: they refute nearly every pair, and accept none."""
+"""Number of elements compared first: they rule out nearly every pair, but never accept one."""
 
 
 class NamedTensor(NamedTuple):
-    """What a tensor held for a few samples."""
+    """A tensor with its values for a few samples."""
 
     name: str
-    """The graph's or file's name for it. A TFLite name may be several, of the ops that were fused, joined by `;`."""
+    """Name in the graph or file. A fused TFLite op may have several names, joined by `;`."""
     values: Array
-    """(samples, …)."""
+    """Shape (samples, …)."""
 
 
 def align(
     candidates: Sequence[NamedTensor], references: Sequence[NamedTensor], *, tolerance: float = ALIGNMENT_TOLERANCE
 ) -> tuple[Alignment, ...]:
-    """Find for each tensor of a format's float32 artifact the reference's tensor that it computes.
+    """Find the reference tensor that corresponds to each tensor of a format's float32 artifact.
 
-    A reference tensor matches if it has as many elements, in whatever shape, and each of the candidate's is within
-    `tolerance` times the reference's greatest |value| of its own; NaN and infinities must be the same, in the same
-    places. Of several that match, the one is taken
+    A reference tensor matches if it has the same number of elements, in any shape, and every element differs by at most
+    `tolerance` times the reference's largest |value|; NaN and infinities must be equal and at the same positions. If
+    several match, these rules choose one, in this order:
 
-    1. whose name is the candidate's, else shares the most components with it (`model/dense/BiasAdd` has three);
-    2. that is nearest in value;
-    3. that is the last in order of execution. Equal values are one value on its way through Identity, Reshape, or a
-       ReLU that had nothing to cut: each of them is right.
+    1. the same name, otherwise the most shared name components (`model/dense/BiasAdd` has three);
+    2. the smallest difference in value;
+    3. the last in execution order. Equal tensors are usually one value that passes through Identity, Reshape, or a
+       ReLU without negative inputs, so each of them is correct.
 
-    That fails for a tensor that is one number everywhere, as behind a ReLU that cut everything: it equals tensors that
-    it has nothing to do with. Where step 1 leaves those of more than one layer, it is ambiguous.
+    Rule 3 would be wrong for a constant tensor, such as the output of a ReLU with only negative inputs: it equals
+    unrelated tensors. If rule 1 leaves tensors from more than one layer, a constant tensor is reported as ambiguous.
 
     Args:
-        candidates: Of the artifact.
-        references: Of the reference's graph, for the same samples, in order of execution.
-        tolerance: See above.
+        candidates: Tensors of the artifact.
+        references: Tensors of the reference's graph for the same samples, in execution order.
+        tolerance: Allowed difference, see above.
 
     Returns:
-        One for each candidate, in their order.
+        One alignment per candidate, in the same order.
     """
     layers = layers_of(reference.name for reference in references)
     groups = _by_size(references)
@@ -63,15 +64,15 @@ def align(
 
 
 def layers_without_tensor(alignments: Iterable[Alignment], reference_layers: Iterable[str]) -> tuple[Alignment, ...]:
-    """List each layer of the reference that no aligned tensor stands for, so that the table does not leave it out.
+    """One entry for each reference layer without an aligned tensor, so that the table shows every layer.
 
     Args:
-        alignments: What `align` found.
-        reference_layers: The values of `layers_of`, in order of execution. One that comes again counts once, and the
-            empty one, of nodes outside of every layer, is none.
+        alignments: The result of `align`.
+        reference_layers: The values of `layers_of`, in execution order. Duplicates count once; empty names, which
+            belong to nodes outside every layer, are ignored.
     """
     present = {alignment.layer for alignment in alignments if alignment.aligned}
-    reason = "has no tensor of its own in this variant: it is fused into another"
+    reason = "no matching layer: it was merged into another layer by the converter"
     return tuple(
         Alignment("", None, layer, reason)
         for layer in dict.fromkeys(reference_layers)
@@ -81,25 +82,25 @@ def layers_without_tensor(alignments: Iterable[Alignment], reference_layers: Ite
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The reference's tensors of one size, flattened."""
+    """The reference's tensors with the same number of elements, flattened."""
 
     names: tuple[str, ...]
-    """In order of execution."""
+    """Names in execution order."""
     values: tuple[Array, ...]
     greatest: NDArray[np.float64]
-    """(tensors,), the greatest finite |value| of each."""
+    """(tensors,): largest finite |value| of each tensor."""
     places: NDArray[np.intp]
-    """(probes,), of which elements the probes are."""
+    """(probes,): element indices of the probes."""
     probes: NDArray[np.float64]
-    """(tensors, probes)"""
+    """(tensors, probes): values of the probes."""
 
     def least_differences(self, values: Array) -> NDArray[np.float64]:
-        """(tensors,), what each differs by at least, from the probes alone."""
+        """(tensors,): lower bound of the difference from each tensor, computed from the probes."""
         differences = _differences(values[self.places].astype(np.float64), self.probes).max(axis=1)
         return np.array([_relative(*pair) for pair in zip(differences, self.greatest, strict=True)])
 
     def difference(self, index: int, values: Array) -> float:
-        """The greatest difference from a tensor, as a share of the tensor's greatest value."""
+        """Largest difference from one tensor, relative to that tensor's largest value."""
         return _relative(float(_differences(values, self.values[index]).max()), float(self.greatest[index]))
 
 
@@ -112,7 +113,7 @@ def _by_size(references: Sequence[NamedTensor]) -> dict[int, _Group]:
 
 
 def _group(size: int, members: Sequence[NamedTensor]) -> _Group:
-    # Drawn, since every n-th element could be of the same channel each time.
+    # Random positions: with a fixed stride all probes could fall into the same channel.
     places = np.random.default_rng(0).integers(size, size=min(_PROBES, size))
     values = tuple(member.values.reshape(-1) for member in members)
     return _Group(
@@ -145,7 +146,7 @@ def _unfit(values: Array, groups: Mapping[int, _Group]) -> str | None:
     if not values.size:
         return "it has no elements"
     if values.size not in groups:
-        return f"no reference tensor has its {_sample_size(values)} elements a sample"
+        return f"no reference tensor has {_sample_size(values)} elements per sample"
     return None
 
 
@@ -157,13 +158,13 @@ def _choose(
     if reason := _ambiguity(candidate.values, [group.names[index] for index in best], layers):
         return Alignment(candidate.name, None, candidate.name, reason)
     chosen = group.names[max(best, key=lambda index: (-matches[index], index))]
-    # The graph's outputs stand outside of every layer, and are the value that one of them made.
+    # Graph outputs belong to no layer and equal the value of the layer that produced them.
     named = [layers[group.names[index]] for index in sorted(matches) if layers[group.names[index]]]
     return Alignment(candidate.name, chosen, layers[chosen] or (named[-1] if named else candidate.name))
 
 
 def _likeness(candidate: str, reference: str) -> tuple[bool, int]:
-    """Whether a name is the reference's, and how many components it shares with it; the best of a fused op's names."""
+    """Whether the names are equal, and how many components they share; the best result over a fused op's names."""
     theirs = path_of(reference)
     ours = [path_of(name) for name in candidate.split(";")]
     return max((path == theirs, sum((Counter(path) & Counter(theirs)).values())) for path in ours)
@@ -179,17 +180,17 @@ def _ambiguity(values: Array, names: Sequence[str], layers: Mapping[str, str]) -
 
 def _why_none(values: Array, group: _Group, least: NDArray[np.float64]) -> str:
     if len(values) > 1 and np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True):
-        return "it is the same for every sample, made of weights alone, and the reference has no such tensor"
+        return "it is the same for every sample, so weights alone determine it, and the reference has no such tensor"
     nearest, index = _nearest(values.reshape(-1), group, least)
     if math.isfinite(nearest):
         return f"the nearest reference tensor '{group.names[index]}' differs by {nearest:.2g} of its maximum"
     if not np.isfinite(values).all():
         return "it holds NaN or infinity where no reference tensor does"
-    return f"every reference tensor of its {_sample_size(values)} elements a sample is 0 everywhere or not finite"
+    return f"every reference tensor with {_sample_size(values)} elements per sample is 0 everywhere or not finite"
 
 
 def _nearest(values: Array, group: _Group, least: NDArray[np.float64]) -> tuple[float, int]:
-    """The least difference and whose it is; tensors whose probes alone differ by more are not looked at."""
+    """Smallest difference and index of that tensor; skips tensors whose probes already differ by more."""
     best = (math.inf, -1)
     for index in np.argsort(least, kind="stable"):
         if least[index] >= best[0]:
@@ -199,7 +200,7 @@ def _nearest(values: Array, group: _Group, least: NDArray[np.float64]) -> tuple[
 
 
 def _differences(values: Array, reference: Array) -> Array:
-    """Element by element; 0 for the same infinity or NaN twice, infinite where only one is, or they are others."""
+    """Elementwise |difference|; 0 if both are the same infinity or both NaN, infinite for other non-finite pairs."""
     with np.errstate(invalid="ignore", over="ignore"):
         differences: Array = np.abs(values - reference)
     if np.isfinite(differences.max()):

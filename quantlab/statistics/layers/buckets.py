@@ -1,6 +1,6 @@
-"""Into which buckets a sketch counts: what its loops and what reads it must agree on."""
+"""Bucket size of the error sketch, shared by the compiled loops and the code that reads the counts."""
 
 __all__ = ["DROPPED_BITS"]
 
 DROPPED_BITS = 16
-"""Of the 23 of float32's mantissa: 7 remain, which make 128 buckets an octave."""
+"""Mantissa bits that are dropped, of float32's 23: 7 remain, which gives 128 buckets per power of two."""

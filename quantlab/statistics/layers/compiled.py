@@ -1,10 +1,10 @@
-"""The loops over the elements of two tensors, compiled by Numba when they are first called and kept on disk.
+"""Loops over the elements of two tensors, compiled by Numba on first use and cached on disk.
 
-NumPy makes fifteen passes of what is one here, each of which takes the interpreter's lock again, so that two threads
-wait for each other more than they compute. Sums are taken in columns, which are added up at the end of a block:
-processors add several columns at once without another order of additions, so that results are the same on all of them.
+One loop replaces fifteen NumPy passes, each of which acquires the interpreter lock, so that two threads would mostly
+wait for each other. Sums are kept in columns that are added at the end of a block. The processor can then add several
+columns at once without changing the order of additions, so results are the same on every processor.
 
-`TensorError.of` takes some of these sums too, and says why.
+`TensorError.of` implements some of these sums in NumPy; its module explains why.
 """
 
 import functools
@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 BLOCK = 16_384
-"""Elements taken at a time: what is computed of them stays in the processor's cache."""
+"""Elements per block; intermediate values of one block stay in the processor's cache."""
 
-_BUCKETS = 1 << (31 - DROPPED_BITS)  # of a float32 without its sign
+_BUCKETS = 1 << (31 - DROPPED_BITS)  # for every value of a float32 without its sign bit and the dropped bits
 _COLUMNS = 128
 _UNEQUAL, _ENDS, _ROWS = 6, 7, 13
-"""Of what is added in columns: the row of how many pairs differ, the first of least and greatest values, all."""
+"""Rows of the column sums: first the sums, then the count of unequal pairs, then minima and maxima; total of rows."""
 _SUMS = 6
 
 Array = NDArray[Any]
@@ -46,17 +46,17 @@ _part: Callable[[_Function], _Function] = numba.njit(nogil=True)
 
 
 def _kept(function: _Function) -> _Function:
-    """Compile a function, and keep it beside this file or in the user's cache, if either can be written."""
+    """Compile a function and cache it beside this file or in the user's cache, if one of them is writable."""
     try:
         compiled = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # there is no such place
+    except RuntimeError:  # no cache location is writable
         return _part(function)
 
     @functools.wraps(compiled)
     def call(*arguments: Any) -> Any:
         try:
             return compiled(*arguments)
-        except OSError:  # the disk is full: it was compiled and could not be kept, and is not called yet
+        except OSError:  # disk full: the function is compiled but was not cached; call it again
             return compiled(*arguments)
 
     return call  # type: ignore[return-value]
@@ -70,37 +70,37 @@ _spare = _Spare()
 
 
 def take_buckets() -> NDArray[np.int64]:
-    """(buckets, 2), zeros to count in: those of this thread, since making them anew costs as much as a small tensor."""
+    """(buckets, 2): zeros for counting. One array per thread is reused, because allocation is as slow as a tensor."""
     buckets, _spare.buckets = _spare.buckets, None
     return np.zeros((_BUCKETS, 2), np.int64) if buckets is None else buckets
 
 
 def give_back(buckets: NDArray[np.int64]) -> None:
-    """Keep buckets, zeros again, for the next tensor; those that an exception left full are never given back."""
+    """Keep zeroed buckets for the next tensor; after an exception they may not be zero and must not be returned."""
     _spare.buckets = buckets
 
 
 def read_only(flat: NDArray[Any]) -> NDArray[Any]:
-    """The same without leave to write: another type to Numba, and mapped files have no other."""
+    """A read-only view: Numba treats it as a different type, and memory-mapped files are always read-only."""
     view = flat.view()
     view.flags.writeable = False
     return view
 
 
 class PairTotals(NamedTuple):
-    """What a pair of flat tensors comes to, but for the buckets."""
+    """Sums for a pair of flat tensors, except the bucket counts."""
 
     sums: NDArray[np.float64]
-    """(blocks, 6): Σ error, Σ |error|, Σ error², Σ baseline², Σ candidate², Σ baseline · candidate; finite pairs."""
+    """(blocks, 6): Σ error, Σ |error|, Σ error², Σ baseline², Σ candidate², Σ baseline · candidate, of finite pairs."""
     counts: NDArray[np.int64]
-    """(5,): pairs that differ, finite pairs without an error, elements that are not finite of the candidate and of the
-    baseline, pairs of which either is not."""
+    """(5,): pairs that differ; finite pairs without error; non-finite elements of the candidate, and of the baseline;
+    pairs with a non-finite element."""
     ends: NDArray[np.float64]
-    """(3, 2): least and greatest finite element of baseline, candidate and |error|; of none +∞ and −∞."""
+    """(3, 2): smallest and largest finite element of baseline, candidate and |error|; +∞ and −∞ if there is none."""
     channels: NDArray[np.float64]
-    """(2, width): Σ error² and Σ baseline² of each channel."""
+    """(2, width): Σ error² and Σ baseline² per channel."""
     spoiled: NDArray[np.int64]
-    """(width,): pairs of each channel of which either is not finite."""
+    """(width,): pairs with a non-finite element per channel."""
 
 
 _DIFFERENT, _ZEROS, _NON_FINITE, _NON_FINITE_BASELINE, _NON_FINITE_PAIRS = range(5)
@@ -108,7 +108,7 @@ _DIFFERENT, _ZEROS, _NON_FINITE, _NON_FINITE_BASELINE, _NON_FINITE_PAIRS = range
 
 @_part
 def _add_pair(expected: Any, actual: Any, columns: Array, column: int) -> Any:
-    """Add a pair to a column; gives the size of its error."""
+    """Add one pair to a column and return its |error|."""
     error = actual - expected
     size = abs(error)
     columns[0, column] += error
@@ -129,7 +129,7 @@ def _add_pair(expected: Any, actual: Any, columns: Array, column: int) -> Any:
 
 @_part
 def _add_pairs(baseline: Array, candidate: Array, sizes: Array, columns: Array) -> None:
-    """Add a block to zeroed columns, and leave the sizes of its errors as float32."""
+    """Set the columns to the sums of one block, and write its |errors| as float32 to `sizes`."""
     columns[:_ENDS] = 0.0
     columns[_ENDS::2], columns[_ENDS + 1 :: 2] = np.inf, -np.inf
     whole = baseline.size - baseline.size % _COLUMNS
@@ -156,7 +156,7 @@ def _widen(ends: Array, least: Any, greatest: Any) -> None:
 
 @_part
 def _tally(sizes: Array, buckets: Array) -> None:
-    """Count sizes in their buckets, every other one in another column: what is counted twice in a row need not wait."""
+    """Count |errors| in buckets, alternating between two columns, so that equal buckets do not wait for each other."""
     bits = sizes.view(np.uint32)
     even = bits.size - bits.size % 2
     for place in range(0, even, 2):
@@ -178,7 +178,7 @@ def _sum_channels(baseline: Array, candidate: Array, noise: Array, signal: Array
 
 @_part
 def _add_spoiled(baseline: Array, candidate: Array, sums: Array, totals: PairTotals, buckets: Array) -> None:
-    """Add a block with something that is not finite, or whose squares are not, element by element."""
+    """Add a block with non-finite elements, or non-finite squares, element by element."""
     sums[:] = 0.0
     size = np.empty(1, np.float32)
     for place in range(baseline.size):
@@ -211,7 +211,7 @@ def _add_spoiled(baseline: Array, candidate: Array, sums: Array, totals: PairTot
 def _add_finite(
     baseline: Array, candidate: Array, sizes: Array, columns: Array, totals: PairTotals, buckets: Array
 ) -> None:
-    """Add all but the sums of a block in which everything is finite, squares too."""
+    """Add a block whose elements and squares are all finite, except for its sums."""
     different = int(columns[_UNEQUAL].sum())
     totals.counts[_DIFFERENT] += different
     totals.counts[_ZEROS] += baseline.size - different
@@ -226,11 +226,13 @@ def _add_finite(
 
 @_kept
 def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> PairTotals:
-    """Compare two flat tensors of one dtype, float32 or float64; read-only, so that one compiled function does for all.
+    """Compare two flat tensors of the same dtype, float32 or float64.
+
+    Both must be read-only, so that one compiled function is enough.
 
     Args:
-        width: Channels to be summed by themselves, 0 for none; the size is a multiple of it.
-        buckets: of `take_buckets`: here the sizes of finite errors are counted, to be drained.
+        width: Number of channels to sum separately, 0 for none; the tensor's size must be a multiple of it.
+        buckets: From `take_buckets`; receives the counts of finite |errors|, which `drain` reads.
     """
     block = BLOCK if width == 0 else max(BLOCK - BLOCK % width, width)
     totals = PairTotals(
@@ -249,7 +251,7 @@ def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Pa
         _add_pairs(expected, actual, sizes, columns)
         for which in range(_SUMS):
             sums[which] = columns[which].sum()
-        # A sum of squares is finite only if each of them is.
+        # A sum of squares is finite only if every square is.
         if math.isfinite(sums[3] + sums[4]):
             _add_finite(expected, actual, sizes, columns, totals, buckets)
         else:
@@ -259,7 +261,10 @@ def compare(baseline: Array, candidate: Array, width: int, buckets: Array) -> Pa
 
 @_kept
 def sketch(values: Array, buckets: Array) -> tuple[int, int, Array]:
-    """Count the sizes of a flat float64 tensor in buckets of `take_buckets`; gives zeros, not finite, and both ends."""
+    """Count |values| of a flat float64 tensor in buckets.
+
+    Returns the number of zeros, the number of non-finite values, and the smallest and largest finite |value|.
+    """
     zeros, held = 0, 0
     ends = np.array([np.inf, -np.inf])
     room = np.empty(min(BLOCK, values.size), np.float32)
@@ -278,10 +283,10 @@ def sketch(values: Array, buckets: Array) -> tuple[int, int, Array]:
 
 @_kept
 def drain(buckets: Array, greatest: float, counted: int, zeros: int) -> tuple[int, Array]:
-    """Take out the sizes that were counted, but for the zeros, which the least subnormals share a bucket with.
+    """Read and reset the bucket counts, without zeros, which share the lowest bucket with the smallest subnormals.
 
-    Gives the first bucket that holds anything, and the counts from there to the bucket of the greatest size; the
-    buckets are zeros again.
+    Returns the first nonempty bucket, and the counts from there up to the bucket of the largest value; the buckets are
+    zero afterwards.
     """
     buckets[0, 0] -= zeros
     top: Any = np.array([greatest], np.float32).view(np.uint32)[0] >> DROPPED_BITS
@@ -294,13 +299,13 @@ def drain(buckets: Array, greatest: float, counted: int, zeros: int) -> tuple[in
     for place in range(counts.size):
         counts[place] = buckets[first + place, 0] + buckets[first + place, 1]
         buckets[first + place] = 0
-    buckets[0] = 0  # zeros were counted in both columns and taken out of one
+    buckets[0] = 0  # zeros were counted in both columns but subtracted from one
     return (first if counts.size else 0), counts
 
 
 @_kept
 def count_beyond(values: Array, lowest: float, highest: float) -> tuple[int, int]:
-    """How many elements of a flat tensor lie below one value, and how many above the other; NaN lies nowhere."""
+    """Number of elements below `lowest` and number above `highest`; NaN counts as neither."""
     below, above = 0, 0
     for value in values:
         below += int(np.float64(value) < lowest)

@@ -1,4 +1,4 @@
-"""What a statistic of layers is: sums over a batch of a tensor, and the figure that all batches together come to."""
+"""The interface of a layer statistic: sums over a batch of a tensor, and a figure computed from the added sums."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ __all__ = ["LayerStatistic"]
 
 @dataclass(frozen=True, slots=True)
 class LayerStatistic:
-    """A figure of every layer beside those that `LayerError` has by itself.
+    """An additional figure for every layer, besides those of `LayerError`.
 
-    It is computed for each tensor, baseline and batch, and for each channel where channels were asked for, in the
-    threads that sum; so it reads its arguments and changes nothing.
+    It is computed for each tensor, baseline and batch, and for each channel if channels are requested. It runs in
+    several threads, so it must not modify its arguments.
     """
 
     name: str
-    """Its key in `LayerRow.more`, and the heading of its column. One whose meaning changes takes another name: rows
-    that a study keeps are made anew when the names of its statistics change."""
+    """Key in `LayerRow.more` and column heading. Change the name when the meaning changes: a study recomputes stored
+    rows only when the names of its statistics change."""
     sums: Callable[[NDArray[Any], NDArray[Any]], Sums]
-    """Baseline and candidate, of one shape and of real numbers, NaN and infinities too; perhaps of no elements."""
+    """Sums of (baseline, candidate): real numbers of the same shape, possibly empty, possibly with NaN or infinity."""
     figure: Callable[[Any], float | None]
-    """Of the added sums; None where it says nothing, as of no elements."""
+    """The figure for the added sums; None if it is undefined, for example without elements."""

@@ -1,7 +1,7 @@
-"""How far one tensor inside a variant strays: everything a row of the layer table is made of, in one pass.
+"""Error of one tensor inside a variant: all figures of a row of the layer table, computed in one pass.
 
-The pass is compiled (`compiled.py`): a whole MobileNetV2 holds seven million numbers a sample, and NumPy would go over
-them fifteen times.
+The pass is compiled (`compiled.py`): MobileNetV2 has seven million intermediate values per sample, and NumPy would
+need fifteen passes over them.
 """
 
 import math
@@ -35,13 +35,13 @@ def _no_counts() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelSums(Sums):
-    """Noise and signal of each channel, an index of the last axis; without any where channels were not asked for."""
+    """Sums of squares per channel (index of the last axis); empty if channels were not requested."""
 
     sum_square_error: NDArray[np.float64] = field(default_factory=_no_sums)
-    """(channels,), over pairs that are finite, as in `TensorError`."""
+    """(channels,): over finite pairs, as in `TensorError`."""
     sum_square_baseline: NDArray[np.float64] = field(default_factory=_no_sums)
     non_finite: NDArray[np.int64] = field(default_factory=_no_counts)
-    """(channels,), pairs of which either is NaN or infinite."""
+    """(channels,): pairs with a NaN or infinite element."""
 
     def __add__(self, other: Self) -> Self:
         if type(other) is not type(self):
@@ -49,7 +49,9 @@ class ChannelSums(Sums):
         if not len(self) or not len(other):
             return self if len(self) else other
         if len(self) != len(other):
-            raise ValueError(f"{len(self)} channels and {len(other)} do not add; compare tensors of one shape")
+            raise ValueError(
+                f"sums of {len(self)} channels and of {len(other)} cannot be added; compare tensors of the same shape"
+            )
         return type(self)(
             self.sum_square_error + other.sum_square_error,
             self.sum_square_baseline + other.sum_square_baseline,
@@ -63,14 +65,14 @@ class ChannelSums(Sums):
             np.array_equal(getattr(self, attribute.name), getattr(other, attribute.name)) for attribute in fields(self)
         )
 
-    __hash__ = None  # type: ignore[assignment]  # what holds arrays is not hashed
+    __hash__ = None  # type: ignore[assignment]  # arrays are not hashable
 
     def __len__(self) -> int:
         return len(self.sum_square_error)
 
     @property
     def sqnr_db(self) -> NDArray[np.float64]:
-        """(channels,), each as `TensorError.sqnr_db`: ∞ without noise, −∞ for noise on zeros or anything not finite."""
+        """(channels,): SQNR in decibels; ∞ without error, −∞ for an error on zeros or a non-finite element."""
         with np.errstate(divide="ignore", invalid="ignore"):
             noise, signal = np.log10(self.sum_square_error), np.log10(self.sum_square_baseline)
             decibels = np.where(np.isneginf(noise), math.inf, 10 * (signal - noise))
@@ -79,36 +81,37 @@ class ChannelSums(Sums):
 
     @property
     def worst(self) -> int | None:
-        """The channel of the least SQNR; among equals that of the most noise, then the first; None without channels."""
+        """Channel with the lowest SQNR; ties go to the largest error, then the lowest index; None without channels."""
         if not len(self):
             return None
         return int(np.lexsort((-self.sum_square_error, self.sqnr_db))[0])
 
 
 def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Name by name; the zero has no names."""
+    """Add sums with the same name; keep the others, because the neutral element has no names."""
     return {**one, **other, **{name: one[name] + other[name] for name in one.keys() & other.keys()}}
 
 
 @dataclass(frozen=True, slots=True)
 class LayerError(Sums):
-    """How a candidate's tensor differs from the baseline's, as sums of batches; the error is candidate − baseline."""
+    """Error of a candidate's tensor against a baseline, as sums over batches; error = candidate − baseline."""
 
     error: TensorError = field(default_factory=TensorError)
     sketch: ErrorSketch = field(default_factory=ErrorSketch)
-    """Of |error|; a pair of which either is NaN or infinite counts as an error that is not finite."""
+    """Quantiles of |error|; a pair with a NaN or infinite element counts as a non-finite error."""
     range: Range = field(default_factory=Range)
-    """Of the candidate's finite elements."""
+    """Range of the candidate's finite elements."""
     range_baseline: Range = field(default_factory=Range)
+    """Range of the baseline's finite elements."""
     coded: int = 0
-    """Elements that were codes of an integer tensor."""
+    """Number of elements that are codes of an integer tensor."""
     at_lowest: int = 0
-    """How many of them stand at the lowest code; not counted where that stands for 0, as behind a ReLU, whose zeros it
-    rightly holds."""
+    """Number of codes at the lower end of the range; 0 if that code stands for 0, because a ReLU produces zeros."""
     at_highest: int = 0
+    """Number of codes at the upper end of the range."""
     channels: ChannelSums = field(default_factory=ChannelSums)
     more: Mapping[str, Sums] = field(default_factory=dict, metadata={"add": _added})
-    """Of each statistic in `LAYER_STATISTICS`, by name."""
+    """Name in `LAYER_STATISTICS` → sums of that statistic."""
 
     @classmethod
     def of(
@@ -119,19 +122,19 @@ class LayerError(Sums):
         channels: bool = False,
         codes: Codes | None = None,
     ) -> Self:
-        """Compare a batch element by element, in float64.
+        """Compare one batch element by element, in float64.
 
         Args:
-            baseline: Any shape, zero-size too; real numbers. What is not contiguous is copied first.
-            candidate: The same shape; an integer activation as the floats its codes stand for.
-            channels: Whether to sum each index of the last axis by itself, for 0.2 to 3 ns an element more, most where
-                they are few; a tensor of samples alone, (n,), has no channels.
-            codes: What the candidate's codes stand for, so that those at the ends of the range are counted.
+            baseline: Any shape, also with no elements; real numbers. An array that is not contiguous is copied.
+            candidate: The same shape; for an integer activation, the decoded floats.
+            channels: Whether to sum each index of the last axis separately. This costs 0.2 to 3 ns more per element,
+                most with few channels. A tensor of shape (n,) has no channels.
+            codes: Quantization parameters of an integer activation, to count codes at the ends of the range.
 
         Raises:
-            ValueError: If the shapes differ, or one holds something else than real numbers.
+            ValueError: If the shapes differ, or a dtype is not one of real numbers.
         """
-        from quantlab.statistics.layers import compiled  # which imports Numba
+        from quantlab.statistics.layers import compiled  # imported here because it imports Numba
 
         check_same_shape(baseline, candidate)
         check_numbers(baseline=baseline, candidate=candidate)
@@ -156,13 +159,13 @@ class LayerError(Sums):
 
     @property
     def more_figures(self) -> dict[str, float]:
-        """The figure of each statistic in `LAYER_STATISTICS`, without those that say nothing here."""
+        """Name in `LAYER_STATISTICS` → figure; without statistics that are undefined for this tensor."""
         figures = {name: LAYER_STATISTICS[name].figure(sums) for name, sums in self.more.items()}
         return {name: figure for name, figure in figures.items() if figure is not None}
 
     @property
     def saturated(self) -> float | None:
-        """Share of codes at either end of their range; None for floats."""
+        """Share of codes at an end of the code range; None for floats."""
         return (self.at_lowest + self.at_highest) / self.coded if self.coded else None
 
     @property
@@ -172,7 +175,7 @@ class LayerError(Sums):
 
     @property
     def worst_channel_sqnr_db(self) -> float | None:
-        """The SQNR of that channel; None without channels."""
+        """SQNR of the worst channel in decibels; None without channels."""
         worst = self.channels.worst
         return None if worst is None else float(self.channels.sqnr_db[worst])
 
@@ -185,12 +188,12 @@ _SUMS = (
     "sum_square_candidate",
     "sum_product",
 )
-"""What each block is summed into, in the order of `PairTotals.sums`."""
+"""Fields of `TensorError` in the column order of `PairTotals.sums`."""
 
 
 def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], totals: "PairTotals") -> TensorError:
     different, _, non_finite, non_finite_baseline, _ = totals.counts.tolist()
-    if baseline.dtype.kind in "iu" and candidate.dtype.kind in "iu":  # 64 bits are more than float64 tells apart
+    if baseline.dtype.kind in "iu" and candidate.dtype.kind in "iu":  # float64 cannot distinguish all 64-bit integers
         different = int(np.count_nonzero(np.not_equal(baseline, candidate)))
     return TensorError(
         count=baseline.size,
@@ -203,7 +206,7 @@ def _error_of(baseline: NDArray[Any], candidate: NDArray[Any], totals: "PairTota
 
 
 def _total(blocks: NDArray[np.float64]) -> float:
-    """Exactly rounded; infinite, or NaN, where one is or all together leave float64's range."""
+    """Sum with exact rounding; infinite or NaN if a block is, or if the sum overflows."""
     try:
         return math.fsum(blocks.tolist())
     except (OverflowError, ValueError):
@@ -212,7 +215,7 @@ def _total(blocks: NDArray[np.float64]) -> float:
 
 
 def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both as flat vectors of one dtype: float32 where both are, else float64."""
+    """Both as flat vectors of the same dtype: float32 if both are float32, otherwise float64."""
     from quantlab.statistics.layers.compiled import read_only
 
     both_float32 = baseline.dtype == candidate.dtype == np.float32
@@ -222,12 +225,12 @@ def _flat_pair(baseline: NDArray[Any], candidate: NDArray[Any]) -> tuple[NDArray
 
 
 def _count_saturated(actual: NDArray[Any], codes: Codes | None) -> tuple[int, int]:
-    """Elements at the lowest code and at the highest; none are at a lowest code that stands for 0."""
+    """Number of elements at the lowest and at the highest code; 0 for a lowest code that stands for 0."""
     if codes is None:
         return 0, 0
     from quantlab.statistics.layers.compiled import count_beyond
 
-    # Halfway to the next code stands for rounding to the end: value / scale + zero point, without computing it.
+    # A value beyond the midpoint to the next code rounds to the end of the range; this avoids decoding every code.
     lowest = (codes.lowest + 0.5 - codes.zero_point) * codes.scale
     highest = (codes.highest - 0.5 - codes.zero_point) * codes.scale
     below, above = count_beyond(actual, lowest, highest)

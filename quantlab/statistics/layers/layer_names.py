@@ -1,7 +1,7 @@
-"""Which layer of the reference a node of its graph belongs to, told from the node's name.
+"""Finds the reference's layer from the name of a graph node.
 
-TensorFlow names a node by the scopes it was made in: `StatefulPartitionedCall/model/block/conv2d/BiasAdd` is the op
-`BiasAdd` of the layer `conv2d`, inside `block`, inside `model`, called through a function.
+TensorFlow names a node after the scopes in which it was created: `StatefulPartitionedCall/model/block/conv2d/BiasAdd`
+is the op `BiasAdd` of the layer `conv2d`, inside `block`, inside `model`, called through a function.
 """
 
 import re
@@ -20,14 +20,14 @@ _INNER_SCOPES: Final = frozenset(
         "strided_slice", "while", "zeros",
     }
 )  # fmt: skip
-"""Scopes that ops open within a layer. None is a name that Keras gives to a layer by itself, as `add` would be."""
+"""Scopes that ops open inside a layer. It holds no default name of a Keras layer, such as `add`."""
 
 _KERAS_2_OPS: Final = frozenset({"Conv2D", "FusedBatchNormV3"})
-"""Names that ops of Keras 3, which calls `convolution` and `batchnorm`, never have."""
+"""Op names that only Keras 2 produces; Keras 3 uses `convolution` and `batchnorm`."""
 
 
 def path_of(node_name: str) -> tuple[str, ...]:
-    """Split a node's name, without its output's number and the functions it was called through.
+    """Split a node's name into components, without the output number and the enclosing function calls.
 
     >>> path_of("StatefulPartitionedCall/model/dense/BiasAdd:0")
     ('model', 'dense', 'BiasAdd')
@@ -36,10 +36,10 @@ def path_of(node_name: str) -> tuple[str, ...]:
 
 
 def layer_of(node_name: str) -> str:
-    """Return the path of the layer, from the outermost scope; empty for a node outside of every layer.
+    """Path of the node's layer, from the outermost scope; empty for a node outside every layer.
 
-    The op goes, and the scopes that ops open within a layer. The scope of the model itself stays: only the other
-    names tell that it is one, see `layers_of`.
+    The op and the scopes that ops open inside a layer are removed. The model's own scope is kept, because it can be
+    recognized only by comparison with other names; see `layers_of`.
 
     >>> layer_of("StatefulPartitionedCall/model_1/block_1/batch_normalization_1/batchnorm/add_1")
     'model_1/block_1/batch_normalization_1'
@@ -47,10 +47,10 @@ def layer_of(node_name: str) -> str:
     ''
     """
     *scopes, _ = path_of(node_name) or ("",)
-    if scopes[:1] == ["Func"]:  # what inlining a function leaves behind
+    if scopes[:1] == ["Func"]:  # left over from an inlined function
         return ""
     dropped: set[str] = set()
-    # The outermost scope stays, and a layer named `batchnorm` that holds the scope `batchnorm`.
+    # The outermost scope is kept, and so is a layer named `batchnorm` that contains the scope `batchnorm`.
     while len(scopes) > 1 and (scope := _NUMBER.sub("", scopes[-1])) in _INNER_SCOPES - dropped:
         dropped.add(scope)
         scopes.pop()
@@ -58,12 +58,13 @@ def layer_of(node_name: str) -> str:
 
 
 def layers_of(node_names: Iterable[str]) -> dict[str, str]:
-    """Return each node's layer by the name that the model's summary shows it under, as `block/conv2d`.
+    """Node name → layer path as in the model's summary, for example `block/conv2d`.
 
-    Beside what `layer_of` does, the model's own scope goes where every layer stands in it, unless nothing would
-    remain. And where Keras 3 exported the model, the `_1` that it puts behind every name goes: that is where each name
-    is numbered, whatever has another number is there with `_1` too (a layer that is called again), and no op has a
-    name that only Keras 2 gives.
+    In addition to `layer_of`, the model's own scope is removed if every layer is inside it and something remains.
+
+    Keras 3 appends `_1` to every name when it exports a model; this suffix is removed. Such an export is recognized by
+    three properties: every name has a number; each name with another number (a layer that is called again) also occurs
+    with `_1`; and no op has a name that only Keras 2 produces.
     """
     names = list(node_names)
     paths = {name: layer.split("/") if (layer := layer_of(name)) else [] for name in names}

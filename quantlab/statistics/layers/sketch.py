@@ -1,4 +1,4 @@
-"""Quantiles of |error| from counts that add: whole tensors are never sorted, nor kept."""
+"""Quantiles of |error| from bucket counts that can be added; tensors are neither sorted nor stored."""
 
 import math
 from dataclasses import dataclass, field
@@ -13,32 +13,32 @@ from quantlab.statistics.sums import Sums
 __all__ = ["SKETCH_ACCURACY", "ErrorSketch", "Range"]
 
 SKETCH_ACCURACY = 0.004
-"""How far a quantile may be from the true one, relative to it: half a bucket is 2⁻⁸, and float32 rounds by 2⁻²⁴."""
+"""Largest relative error of a quantile: half a bucket is 2⁻⁸, and rounding to float32 adds 2⁻²⁴."""
 
 _INFINITY = 0xFF << 7
-"""The bucket of what float32 cannot hold: the difference of two float32 values may be twice its greatest."""
+"""Bucket of values beyond float32's range; the difference of two float32 values may be twice its largest value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range(Sums):
-    """The least and the greatest of some finite values; of none +∞ and −∞, which `minimum` and `maximum` hide."""
+    """Smallest and largest of finite values; +∞ and −∞ without values, for which `minimum` and `maximum` are None."""
 
     least: float = field(default=math.inf, metadata={"add": min})
     greatest: float = field(default=-math.inf, metadata={"add": max})
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> Self:
-        """Of any shape and dtype that has an order; all of it finite."""
+        """Range of an array of any shape; all elements must be finite."""
         return cls(float(values.min()), float(values.max())) if values.size else cls()
 
     @property
     def minimum(self) -> float | None:
-        """The least, or None where there was no finite value."""
+        """Smallest value, or None without values."""
         return self.least if self.least <= self.greatest else None
 
     @property
     def maximum(self) -> float | None:
-        """The greatest, or None where there was no finite value."""
+        """Largest value, or None without values."""
         return self.greatest if self.least <= self.greatest else None
 
 
@@ -48,34 +48,34 @@ def _no_counts() -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorSketch(Sums):
-    """How many |errors| fell into each bucket, 128 buckets between a power of two and the next.
+    """Histogram of |errors| with 128 buckets per power of two.
 
-    A quantile is the midpoint of the bucket it falls into, at most `SKETCH_ACCURACY` from the true value; zeros, the
-    least and the greatest are exact. Adding sketches loses nothing: the sum is the sketch of the whole.
+    A quantile is the midpoint of its bucket, within `SKETCH_ACCURACY` of the true value; zeros, the minimum and the
+    maximum are exact. Adding sketches is exact: the sum equals the sketch of all values.
 
     The idea is that of DDSketch (Masson, Rim, Lee: DDSketch: a fast and fully-mergeable quantile sketch with
-    relative-error guarantees, PVLDB 12(12), 2019): buckets whose width grows with their value. Its logarithm is here
-    replaced by the bits of the float32 itself, exponent and first 7 bits of the mantissa, so that finding a bucket is
-    a shift, and no bucket is ever collapsed.
+    relative-error guarantees, PVLDB 12(12), 2019): bucket widths are proportional to the value. Instead of a logarithm,
+    the bucket index is taken from the bits of the float32, exponent and first 7 mantissa bits, so that finding a bucket
+    is a shift and no bucket is ever collapsed.
 
-    Below float32's least normal value, 1.2e-38, buckets stop shrinking and are 2⁻¹³³ wide; above its greatest,
-    3.4e38, there is one bucket, whose quantile is the greatest value. Neither is met by tensors that mean anything.
+    Below the smallest normal float32, 1.2e-38, buckets have a constant width of 2⁻¹³³. Above the largest, 3.4e38, there
+    is a single bucket, whose quantile is the maximum. Neither range occurs in practice.
     """
 
     zeros: int = 0
     non_finite: int = 0
-    """Errors that are NaN or infinite; they rank above every other."""
+    """Errors that are NaN or infinite; they rank above all others."""
     range: Range = field(default_factory=Range)
-    """Of the finite |errors|, zeros too."""
+    """Range of the finite |errors|, including zeros."""
     first: int = 0
-    """The bucket that `counts` begins with: the upper 15 bits of a float32 without its sign."""
+    """Index of the first bucket in `counts`: the upper 15 bits of a float32 without its sign."""
     counts: NDArray[np.int64] = field(default_factory=_no_counts)
-    """Finite errors other than zero, from the first bucket that holds any to the last; empty where none does."""
+    """Counts of finite nonzero errors, from the first nonempty bucket to the last; empty if there are none."""
 
     @staticmethod
     def of(errors: NDArray[Any]) -> "ErrorSketch":
-        """Count errors of any shape, real numbers; their sign is dropped."""
-        from quantlab.statistics.layers import compiled  # which imports Numba
+        """Sketch of an array of errors, of any shape; the sign is ignored."""
+        from quantlab.statistics.layers import compiled  # imported here because it imports Numba
 
         flat = np.ascontiguousarray(errors, np.float64).reshape(-1)
         buckets = compiled.take_buckets()
@@ -86,7 +86,7 @@ class ErrorSketch(Sums):
 
     @staticmethod
     def drained(buckets: NDArray[np.int64], ends: Range, *, finite: int, zeros: int, non_finite: int) -> "ErrorSketch":
-        """Make a sketch of what compiled loops counted; the buckets are of `take_buckets`, and given back."""
+        """Make a sketch from buckets that compiled loops filled, and return the buckets for reuse."""
         from quantlab.statistics.layers import compiled
 
         first, counts = compiled.drain(buckets, max(ends.greatest, 0.0), finite, zeros)
@@ -107,35 +107,35 @@ class ErrorSketch(Sums):
         mine, theirs = ((sketch.zeros, sketch.non_finite, sketch.range, sketch.first) for sketch in (self, other))
         return mine == theirs and np.array_equal(self.counts, other.counts)
 
-    __hash__ = None  # type: ignore[assignment]  # what holds an array is not hashed, and __eq__ says when two are equal
+    __hash__ = None  # type: ignore[assignment]  # arrays are not hashable
 
     @property
     def count(self) -> int:
-        """Errors counted, those that are not finite too."""
+        """Number of errors counted, including non-finite ones."""
         return self.zeros + int(self.counts.sum()) + self.non_finite
 
     def quantile(self, q: float) -> float:
-        """Return the least value that a share of at least `q` of the errors does not exceed (inverted CDF).
+        """The smallest value that at least a share `q` of the errors does not exceed (inverted CDF).
 
-        It is one of the errors, not a point between two of them: `numpy.quantile(…, method="inverted_cdf")`. NaN of
-        no errors; infinite where the quantile falls among those that are not finite.
+        Same definition as `numpy.quantile(…, method="inverted_cdf")`: the result is not interpolated between errors.
+        NaN without errors; infinite if the quantile falls on a non-finite error.
 
         Args:
-            q: From 0, the least error, to 1, the greatest.
+            q: Share from 0 (minimum) to 1 (maximum).
 
         Raises:
-            ValueError: If q is outside of that.
+            ValueError: If q is not in 0…1.
         """
         if not 0 <= q <= 1:
-            raise ValueError(f"q is {q}, and a quantile is asked for as a share from 0 to 1")
+            raise ValueError(f"q is {q}; a quantile needs a share from 0 to 1")
         if not self.count:
             return math.nan
-        # Minus 1 before rounding up, as NumPy does it: where n·q is a hair above an integer, it ranks the same.
+        # Subtract 1 before rounding up, as NumPy does, so that rounding errors in n·q give the same rank.
         rank = max(0, math.ceil(self.count * q - 1))
         return self._ranked(rank)
 
     def _ranked(self, rank: int) -> float:
-        """The error that `rank` others stand before, in ascending order."""
+        """The error at position `rank` in ascending order, from 0."""
         finite = self.count - self.non_finite
         if rank >= finite:
             return math.inf
@@ -161,10 +161,10 @@ def _added(one: ErrorSketch, other: ErrorSketch) -> tuple[int, NDArray[np.int64]
 
 
 def _midpoint(bucket: int) -> float:
-    """Halfway between the least float32 of the bucket and of the next; infinite for the last."""
+    """Midpoint between the lowest float32 of this bucket and of the next; infinite for the last bucket."""
     if bucket >= _INFINITY:
         return math.inf
     edges = (np.array([bucket, bucket + 1], np.uint32) << DROPPED_BITS).view(np.float32).astype(np.float64)
-    # The bucket after the greatest finite one begins where float32's next power of two would.
+    # Above the largest finite float32, use the next power of two as the bucket's upper end.
     upper = edges[1] if np.isfinite(edges[1]) else 2.0**128
     return float((edges[0] + upper) / 2)

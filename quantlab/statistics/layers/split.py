@@ -1,13 +1,13 @@
-"""Where a trial's loss comes from: converting, quantizing, or the runtime; parts that add up to the whole.
+"""Split of a trial's loss into parts for conversion, quantization and runtime, which add up to the total.
 
-A trial is reached in three steps, each of which ends at a stage that was run too:
+The steps connect four stages, each of which was run:
 
 ```text
 reference ─ conversion ─> float32 in python ─ quantization ─> variant in python ─ runtime ─> variant in its runtime
 ```
 
-Where a step is none, its stages are the same: for the float32 setting the variant is the float32 variant, in `python`
-the runtime is python. Give the same value twice, and the part is 0.
+If a trial lacks a step, its two stages are the same: for the float32 setting the variant is the float32 variant, and in
+`python` the runtime is Python. Pass the same value for both, and the part is 0.
 """
 
 import math
@@ -28,32 +28,32 @@ from quantlab.types import SplitRow
 __all__ = ["SplitSums", "StepSums", "split_points"]
 
 _STAGES = ("reference", "float32 variant in python", "variant in python", "variant in its runtime")
-"""In order; each step leads from one to the next."""
-_CANCELLED = "the steps cancel each other: together they change nothing"
+"""The stages in order; each step leads from one to the next."""
+_CANCELLED = "the errors of the steps cancel each other, so the total error is 0"
 
 
 @dataclass(frozen=True, slots=True)
 class StepSums(Sums):
-    """One step's error eᵢ, the stage after it minus the stage before it, over all elements of an output."""
+    """Sums of one step's error eᵢ = stage after − stage before, over all elements of an output."""
 
     sum_square: float = 0.0
     """Σ eᵢ²"""
     sum_product: float = 0.0
-    """Σ eᵢ·e, with e the error of all steps together; 0 where that is missing."""
+    """Σ eᵢ·e, where e is the error of all steps together; 0 if e is not available."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSums(Sums):
-    """What the split of the output's RMS error is made of."""
+    """Sums from which the split of the output's RMS error is computed."""
 
     count: int = 0
-    """Elements of the output."""
+    """Number of elements of the output."""
     non_finite: int = 0
-    """Elements that are NaN or infinite at some stage, the reference too; the sums leave them out."""
+    """Elements that are NaN or infinite at any stage, including the reference; they are excluded from the sums."""
     missing: frozenset[str] = field(default=frozenset(), metadata={"add": operator.or_})
-    """The stages that have no outputs."""
+    """Names of the stages without outputs."""
     sum_square: float = 0.0
-    """Σ e², e the variant in its runtime minus the reference."""
+    """Σ e², where e = variant in its runtime − reference."""
     conversion: StepSums = field(default_factory=StepSums)
     quantization: StepSums = field(default_factory=StepSums)
     runtime: StepSums = field(default_factory=StepSums)
@@ -66,16 +66,16 @@ class SplitSums(Sums):
         candidate_python: NDArray[Any] | None,
         candidate_runtime: NDArray[Any] | None,
     ) -> Self:
-        """Sum a batch of an output, in float64.
+        """Sum one batch of an output, in float64.
 
         Args:
             reference: Any shape, real numbers.
-            float32_python: The same shape, or None for a trial that failed; so the next two.
-            candidate_python: See the module's drawing.
-            candidate_runtime: Likewise.
+            float32_python: Output of the float32 variant in Python, same shape; None if it failed.
+            candidate_python: Output of the variant in Python, likewise.
+            candidate_runtime: Output of the variant in the trial's runtime, likewise.
 
         Raises:
-            ValueError: If the shapes differ, or one holds something else than real numbers.
+            ValueError: If shapes differ, or a dtype is not one of real numbers.
         """
         given = zip(_STAGES, (reference, float32_python, candidate_python, candidate_runtime), strict=True)
         stages = {name: stage for name, stage in given if stage is not None}
@@ -94,13 +94,13 @@ class SplitSums(Sums):
         )
 
     def row(self, setting: str, runtime: str) -> SplitRow:
-        """Split the RMS of the output's error, e = Σ eᵢ.
+        """Split the RMS of the output's error e = Σ eᵢ.
 
-        Part i is the projection of its step's error on the whole, mean(eᵢ·e) / RMS(e): signed, below zero for a step
-        that takes away what another brought. The plain RMS of each step stands beside it; those do not add up.
+        Part i is the projection of its step's error onto the total error, mean(eᵢ·e) / RMS(e). It is negative for a
+        step that reduces the error of another step. The row also holds the RMS of each step, which do not add up.
 
-        Parts are None, with the reason, where a stage that they need is missing, where e is 0 and a step is not (no
-        part of nothing says what cancelled), and all of them, the total too, where a stage holds NaN or infinity.
+        Parts are None, with a reason, if a stage they need is missing, or if e is 0 although a step's error is not.
+        Everything is None, including the total, if any stage contains NaN or infinity.
         """
         if spoiled := self._spoiled():
             return _nothing(setting, runtime, "rms", spoiled)
@@ -128,7 +128,7 @@ class SplitSums(Sums):
         return self.conversion, self.quantization, self.runtime
 
     def _plain(self) -> list[float | None]:
-        """The RMS of each step; None where a stage at its ends is missing."""
+        """RMS error of each step; None if one of its stages is missing."""
         return [
             None if self.missing.intersection(edge) else self._rms(step.sum_square)
             for step, edge in zip(self._steps, pairwise(_STAGES), strict=True)
@@ -142,12 +142,12 @@ class SplitSums(Sums):
 
     def _spoiled(self) -> str | None:
         if not self.count:
-            return "nothing was compared"
+            return "the output has no elements to compare"
         if self.non_finite:
-            return f"{self.non_finite} elements of the output are NaN or infinite at one of its stages"
-        # Only float64 outputs can bring this about.
+            return f"{self.non_finite} elements of the output are NaN or infinite at one of the stages"
+        # Possible only for float64 outputs.
         squares = self.sum_square + sum(step.sum_square for step in self._steps)
-        return None if math.isfinite(squares) else "the squares of the errors are greater than float64 holds"
+        return None if math.isfinite(squares) else "the squared errors exceed the range of float64"
 
     def _rms(self, sum_square: float) -> float:
         return math.sqrt(sum_square / self.count)
@@ -164,15 +164,16 @@ def split_points(
     candidate_python: float | None,
     candidate_runtime: float | None,
 ) -> SplitRow:
-    """Split a trial's loss, in the metric's own unit; the parts are differences from stage to stage.
+    """Split a trial's loss, in the metric's own unit; each part is the difference between two stages.
+
+    If a loss is NaN or infinite, all figures of the row are None.
 
     Args:
-        setting: The row's.
-        runtime: The row's.
-        float32_python: Loss against the reference, above zero where it is worse; None where the trial failed. NaN and
-            infinite ones leave all of the row None. So the next two.
-        candidate_python: See the module's drawing.
-        candidate_runtime: Likewise.
+        setting: Setting of the row.
+        runtime: Runtime of the row.
+        float32_python: Loss of the float32 variant in Python against the reference (positive is worse); None if failed.
+        candidate_python: Loss of the variant in Python, likewise.
+        candidate_runtime: Loss of the variant in the trial's runtime, likewise.
     """
     given = zip(_STAGES, (0.0, float32_python, candidate_python, candidate_runtime), strict=True)
     losses = {name: loss for name, loss in given if loss is not None}
@@ -206,7 +207,7 @@ def _absent(missing: frozenset[str]) -> str | None:
 
 
 def _all_finite(stages: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
-    """Each stage as a vector of the elements that are finite at all of them."""
+    """Each stage as a vector of the elements that are finite at every stage."""
     values = {name: np.asarray(stage, np.float64).reshape(-1) for name, stage in stages.items()}
     finite = np.logical_and.reduce([np.isfinite(stage) for stage in values.values()])
     return values if finite.all() else {name: stage[finite] for name, stage in values.items()}
@@ -215,7 +216,7 @@ def _all_finite(stages: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.floa
 def _difference(values: Mapping[str, NDArray[np.float64]], before: str, after: str) -> NDArray[np.float64] | None:
     if before not in values or after not in values:
         return None
-    with np.errstate(over="ignore"):  # float64 outputs alone can overflow, and `row` says so
+    with np.errstate(over="ignore"):  # only float64 outputs can overflow; `row` reports that
         return values[after] - values[before]
 
 

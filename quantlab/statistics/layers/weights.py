@@ -1,13 +1,13 @@
-"""How far the stored weights of a variant stray from those of the same format's float32 artifact; nothing is run.
+"""Error of a variant's stored weights against the float32 artifact of the same format; nothing is executed.
 
-Rules at the edges, for every figure of a `WeightRow`:
+Rules for the figures of a `WeightRow` in special cases:
 
-- Weights of floats are compared as the runtime has them after decoding. Integers without a scale (shapes, axes,
-  indices), booleans and strings have to be the same: `different` is counted, and the other figures are None.
-- NaN and infinity on either side spoil the errors, as `TensorError` says: infinite, and −∞ dB.
-- All zeros without an error are ∞ dB; an error on all zeros is −∞ dB. A scalar is a tensor of one element.
-- Without elements there is a reason and no figure. What could not be aligned or read is a row with a reason as well,
-  and so is a weight of the float32 artifact that the variant does not have.
+- Float weights are compared after decoding, as the runtime uses them. Integers without a scale (shapes, axes, indices),
+  booleans and strings must be equal: only `different` is counted, and the other figures are None.
+- NaN or infinity on either side makes the errors infinite and the SQNR −∞, as in `TensorError`.
+- All zeros without an error give ∞ dB; an error on all zeros gives −∞ dB. A scalar is a tensor of one element.
+- A weight without elements has a reason and no figures. So has a weight that could not be aligned or read, and a weight
+  of the float32 artifact that the variant does not contain.
 """
 
 import math
@@ -27,32 +27,32 @@ __all__ = ["compare_weights"]
 Array = NDArray[Any]
 
 _CLIPPED_STEPS = 0.5 + 1e-6
-"""Rounding moves a value by half a step, and by exactly that where a symmetric range is nudged onto zero; the rest is
-what float64 makes of it."""
+"""Rounding changes a value by at most half a step, and by exactly half if a symmetric range is shifted onto zero; the
+rest allows for float64 rounding."""
 
 _FLOAT16_LIMIT = 65504 + 16
-"""float16's largest value and half of its last step; what lies beyond becomes infinite (tfjs) or 65504 (TFLite)."""
+"""Largest value of float16 plus half of its last step; larger values become infinite (tfjs) or 65504 (TFLite)."""
 
 _MIDDLE = (0.1, 99.9)
-"""Percentiles that the middle 99.8 % lie between."""
+"""Percentiles that bound the middle 99.8 % of the values."""
 
 _WIDEST_FITTED_BITS = 16
-"""Scales of wider codes (biases) are products of other scales, and no outlier stretches them."""
+"""Widest codes whose scale is fitted to values; wider ones (biases) use a product of other scales."""
 
 
 def compare_weights(
     setting: str, candidates: Iterable[StoredWeight], float32: Iterable[StoredWeight]
 ) -> tuple[WeightRow, ...]:
-    """Make a row of every weight of a variant, and of every float32 weight that the variant has not.
+    """One row for each weight of a variant, and for each float32 weight that the variant does not contain.
 
-    Weights are aligned by their keys; one whose keys the float32 artifact has not is aligned by its lasting name, with
-    what no other has the keys of. Where one stands for several of the float32 artifact, as two constants that became
-    the same codes, it has a row for each, and the first counts the bytes.
+    Weights are aligned by their keys. A weight whose keys do not occur in the float32 artifact is aligned by its
+    `lasting_name`, if that weight of the float32 artifact is not aligned otherwise. A weight that replaces several
+    float32 weights (two constants with the same codes) has one row for each; only the first counts the bytes.
 
     Args:
-        setting: Its name, for the rows.
-        candidates: Of the variant, read once and one at a time.
-        float32: Of the float32 artifact of the same format.
+        setting: Name of the setting, for the rows.
+        candidates: Weights of the variant; read once, one at a time.
+        float32: Weights of the float32 artifact of the same format.
     """
     originals = tuple(float32)
     known = {key: place for place, original in enumerate(originals) for key in original.keys}
@@ -75,7 +75,7 @@ def compare_weights(
 
 
 def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeight]) -> list[WeightRow]:
-    """A row for each weight of the float32 artifact that a weight stands for, or one that says why there is none."""
+    """A row for each float32 weight that a weight replaces, or a single row with the reason why there is none."""
     row = _listed(setting, weight)
     if not originals:
         return [_compared(row, weight, None)]
@@ -84,7 +84,7 @@ def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeigh
 
 
 def _listed(setting: str, weight: StoredWeight) -> WeightRow:
-    """What can be said of a weight by itself."""
+    """The fields of a row that do not depend on the float32 weight."""
     return WeightRow(
         setting=setting,
         tensor=weight.name,
@@ -107,7 +107,7 @@ def _missing(setting: str, original: StoredWeight) -> WeightRow:
         setting=setting,
         tensor=original.name,
         counterpart=original.name,
-        reason="folded or removed in this variant",
+        reason="not in this variant: folded or removed",
         shape=original.shape,
         dtype="",
         size_bytes=0,
@@ -147,23 +147,23 @@ def _compared(row: WeightRow, weight: StoredWeight, original: StoredWeight | Non
 
 
 def _obstacle(weight: StoredWeight, original: StoredWeight | None) -> str | None:
-    """Why the two cannot be compared, the first reason of several."""
+    """The first reason why the two cannot be compared, or None."""
     if weight.reason is not None:
         return weight.reason
     if original is None and not (weight.keys or weight.lasting_name):
-        return "no op reads it, so nothing tells which weight it is"
+        return "it cannot be identified, because no op reads it"
     if original is None:
-        return f"the float32 artifact has no '{weight.lasting_name or weight.keys[0]}'"
+        return f"the float32 artifact contains no '{weight.lasting_name or weight.keys[0]}'"
     if original.reason is not None:
-        return f"the float32 artifact's cannot be read: {original.reason}"
+        return f"the float32 artifact's weight cannot be read: {original.reason}"
     return _mismatch(weight, original)
 
 
 def _mismatch(weight: StoredWeight, original: StoredWeight) -> str | None:
     if weight.shape != original.shape:
-        return f"its shape is {list(weight.shape)} and the float32 artifact's {list(original.shape)}"
+        return f"its shape is {list(weight.shape)}, but {list(original.shape)} in the float32 artifact"
     if (weight.values.dtype.kind == "f") != (original.values.dtype.kind == "f"):
-        return f"it holds {weight.values.dtype} and the float32 artifact's {original.values.dtype}"
+        return f"its values are {weight.values.dtype}, but {original.values.dtype} in the float32 artifact"
     return None if weight.values.size else "it has no elements"
 
 
@@ -173,7 +173,7 @@ def _error(original: Array, candidate: Array) -> TensorError:
 
 
 def _worst_channel(original: Array, candidate: Array, axes: Sequence[int]) -> tuple[int | None, float | None]:
-    """The channel with the least SQNR, None where none has an error, and its decibels, None where there are no axes."""
+    """Channel with the lowest SQNR and its decibels; (None, ∞) without any error, (None, None) without channel axes."""
     if not axes:
         return None, None
     errors = _channel_errors(_by_channel(original, axes), _by_channel(candidate, axes))
@@ -183,13 +183,13 @@ def _worst_channel(original: Array, candidate: Array, axes: Sequence[int]) -> tu
 
 
 def _by_channel(values: Array, axes: Sequence[int]) -> Array:
-    """Two dimensions, the second the joint index of the axes; a view where they are the last."""
+    """Reshape to (rest, channels), where channels is the joint index of the axes; a view if they are the last axes."""
     moved = np.moveaxis(values, axes, range(-len(axes), 0))
     return moved.reshape(-1, math.prod(values.shape[axis] for axis in axes))
 
 
 def _channel_errors(original: Array, candidate: Array) -> list[TensorError]:
-    """Of each column, what SQNR is made of."""
+    """For each column, the sums from which SQNR is computed."""
     squares = np.zeros((3, original.shape[1]))
     non_finite = np.zeros(original.shape[1], np.int64)
     for part in blocks(original):
@@ -211,14 +211,14 @@ def _channel_errors(original: Array, candidate: Array) -> list[TensorError]:
 
 
 def _zeroed(original: Array, candidate: Array) -> float | None:
-    """Share of the values other than 0 that became 0; None where all are 0."""
+    """Share of nonzero values that became 0; None if all values are 0."""
     held = original != 0
     total = int(np.count_nonzero(held))
     return int(np.count_nonzero(held & (candidate == 0))) / total if total else None
 
 
 def _clipped(original: Array, weight: StoredWeight) -> float | None:
-    """Share of the values that lie more than half a step outside of what the codes stand for; NaN lies nowhere."""
+    """Share of values more than half a step outside the range of the codes; NaN is not counted."""
     if weight.dtype == np.dtype(np.float16).name:
         return int(np.count_nonzero(np.abs(original) > _FLOAT16_LIMIT)) / original.size
     if weight.code_range is None:
@@ -233,7 +233,7 @@ def _clipped(original: Array, weight: StoredWeight) -> float | None:
 
 
 def _ends(code_range: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Each end of the range, and which way is out."""
+    """Both ends of the code range, each with the sign of the direction outwards."""
     return (code_range[0], -1), (code_range[1], 1)
 
 
@@ -245,16 +245,16 @@ def _offsets(weight: StoredWeight) -> list[float]:
 
 
 def _by_scale(values: Array, weight: StoredWeight) -> Array:
-    """Two dimensions, a row for each scale."""
+    """Reshape to two dimensions, with one row per scale."""
     rows = values if weight.channel_axis is None else np.moveaxis(values, weight.channel_axis, 0)
     return rows.reshape(len(weight.scales), -1)
 
 
 def _outlier_stretch(original: Array, weight: StoredWeight) -> float | None:
-    """Range over the range of the middle 99.8 %, of the scale where it is the largest.
+    """Full range divided by the range of the middle 99.8 %; the largest ratio over the scales.
 
-    Percentiles are interpolated, so that under a thousand values it comes out near 1. Infinite where a value is not
-    finite, or where the middle is one value and the whole is not; 1 where all values are equal.
+    Percentiles are interpolated, so with fewer than a thousand values the ratio is near 1. Infinite if a value is not
+    finite, or if the middle values are equal and others are not; 1 if all values are equal.
     """
     if weight.code_range is None or 8 * weight.stored.itemsize > _WIDEST_FITTED_BITS:
         return None

@@ -1,14 +1,14 @@
-"""What a candidate lost against the reference on the same samples, and how sure that is.
+"""Loss of a candidate against the reference on the same samples, with its statistical uncertainty.
 
 ```text
-evidence ─┬─ paired_loss      of a PairedMetric: ChangedAnswers (Tango), Totals or WholeSets (BCa bootstrap)
-          ├─ class_losses     each class, corrected by Holm
-          ├─ spread_of        of the divergence, and of the fall of the true class's probability
+evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (Tango), Totals or WholeSets (BCa bootstrap)
+          ├─ class_losses     loss of each class, with Holm's correction
+          ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples
-decide, missing_samples       of a loss and a margin
+decide, missing_samples       decision about a loss and a margin
 ```
 
-It reads `ReferenceSamples` and `CandidateSamples` of `scores`, and imports nothing from `layers`.
+It uses `ReferenceSamples` and `CandidateSamples` of `scores` and does not import `layers`.
 """
 
 from quantlab.statistics.paired.answers import (

@@ -1,4 +1,4 @@
-"""What a right or wrong answer for each of the same samples tells about a loss: changes, bounds, McNemar's test."""
+"""Bounds and McNemar's test for a loss that is computed from right and wrong answers on the same samples."""
 
 import math
 from dataclasses import dataclass
@@ -15,19 +15,20 @@ __all__ = ["ChangedAnswers", "check_one_sided", "loss_bounds", "mcnemar", "mcnem
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChangedAnswers:
-    """On which samples reference and candidate differ in being right."""
+    """Samples on which exactly one of reference and candidate is correct."""
 
     n: int
-    """All samples, changed or not."""
+    """Number of all samples, changed or not."""
     right_reference: int
     right_candidate: int
     became_wrong: NDArray[np.intp]
-    """Indices of the samples that the reference has right and the candidate wrong, in order."""
+    """Ascending indices of the samples that are correct in the reference and wrong in the candidate."""
     became_right: NDArray[np.intp]
+    """Ascending indices of the samples that are wrong in the reference and correct in the candidate."""
 
     @classmethod
     def of(cls, reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]) -> Self:
-        """Compare two vectors (n,) of the same samples."""
+        """Compare two vectors of shape (n,) about the same samples."""
         became_wrong, became_right = changed_answers(reference_right, candidate_right)
         return cls(
             n=len(reference_right),
@@ -39,27 +40,27 @@ class ChangedAnswers:
 
     @property
     def discordant(self) -> int:
-        """Samples that changed either way."""
+        """Number of samples that changed either way."""
         return len(self.became_wrong) + len(self.became_right)
 
     @property
     def p_mcnemar(self) -> float:
-        """Two-sided: see `mcnemar`."""
+        """Two-sided p-value, see `mcnemar`."""
         return mcnemar(len(self.became_wrong), len(self.became_right))
 
     def bounds(self, confidence: float) -> tuple[float, float]:
-        """One-sided bounds of the loss: see `loss_bounds`."""
+        """One-sided bounds of the loss, see `loss_bounds`."""
         return loss_bounds(len(self.became_wrong), len(self.became_right), n=self.n, confidence=confidence)
 
 
 def loss_bounds(became_wrong: int, became_right: int, *, n: int, confidence: float) -> tuple[float, float]:
-    """One-sided lower and upper bound of a loss of right answers, as shares from −1 to 1.
+    """One-sided lower and upper bound of the loss of right answers, as shares from −1 to 1.
 
-    The ends of Tango's two-sided interval at 2·confidence − 1; without a change the exact bound of
-    `zero_discordance_bound` both ways, which is a tenth wider than Tango's.
+    They are the ends of Tango's two-sided interval at 2·confidence − 1. Without a change, the exact bound of
+    `zero_discordance_bound` is used in both directions; it is a tenth wider than Tango's.
 
     Raises:
-        ValueError: If n is not above zero, the counts are negative or together above n, or confidence is not between
+        ValueError: If n is below 1, a count is negative, the counts exceed n together, or confidence is not between
             0.5 and 1.
     """
     check_one_sided(confidence)
@@ -71,36 +72,37 @@ def loss_bounds(became_wrong: int, became_right: int, *, n: int, confidence: flo
 
 
 def zero_discordance_bound(n: int, confidence: float) -> float:
-    """The greatest share of samples that may still change where none of n did: 1 − (1 − confidence)^(1/n).
+    """Upper bound of the share of samples that may change if none of n did: 1 − (1 − confidence)^(1/n).
 
-    The one-sided bound of Clopper and Pearson 1934 at zero, of which the "rule of three", 3/n, is the approximation.
+    This is the one-sided bound of Clopper and Pearson 1934 for zero events; the "rule of three", 3/n, approximates it.
 
     >>> round(100 * zero_discordance_bound(200, 0.95), 2)
     1.49
 
     Raises:
-        ValueError: If n is not above zero.
+        ValueError: If n is below 1.
     """
     if n < 1:
-        raise ValueError(f"a bound needs a sample, and n is {n}")
+        raise ValueError(f"a bound needs at least one sample, and n is {n}")
     return -math.expm1(math.log1p(-confidence) / n)
 
 
 def mcnemar(became_wrong: int, became_right: int) -> float:
-    """Two-sided p of the exact McNemar test that changes either way are equally likely; 1 without a change.
+    """Two-sided p-value of the exact McNemar test that changes in both directions are equally likely; 1 if none.
 
     McNemar 1947, Psychometrika 12:153–157, with the binomial distribution instead of χ²: twice the smaller tail.
     """
-    from scipy.stats import binom  # Slow to import, and most commands need no test.
+    from scipy.stats import binom  # imported here because SciPy is slow to import and few commands need it
 
     fewer = min(became_wrong, became_right)
     return min(1.0, 2 * float(binom.cdf(fewer, became_wrong + became_right, 0.5)))
 
 
 def mcnemar_of_loss(became_wrong: NDArray[Any], became_right: NDArray[Any]) -> NDArray[np.float64]:
-    """One-sided p of the exact McNemar test that more samples became wrong than right, element by element.
+    """One-sided p-values of the exact McNemar test that more samples became wrong than right, element by element.
 
-    The probability that at least as many became wrong where either way is equally likely; 1 without a change.
+    Each is the probability that at least this many of the changed samples became wrong, if both directions are equally
+    likely; 1 without changes.
     """
     from scipy.stats import binom
 
@@ -109,10 +111,10 @@ def mcnemar_of_loss(became_wrong: NDArray[Any], became_right: NDArray[Any]) -> N
 
 
 def check_one_sided(confidence: float) -> None:
-    """Refuse what is no confidence of a one-sided bound.
+    """Raise an error for a confidence that a one-sided bound cannot have.
 
     Raises:
-        ValueError: If it is not between 0.5 and 1; at 0.5 and below a lower bound is above the upper one.
+        ValueError: If it is not between 0.5 and 1; at or below 0.5 the lower bound would exceed the upper one.
     """
     if not 0.5 < confidence < 1:
-        raise ValueError(f"a one-sided confidence of {confidence} is not between 0.5 and 1; 95 % is 0.95")
+        raise ValueError(f"the one-sided confidence is {confidence}; it must be between 0.5 and 1, for example 0.95")

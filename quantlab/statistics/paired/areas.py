@@ -1,4 +1,4 @@
-"""The area under the receiver operating characteristic, and what each sample adds to it."""
+"""Area under the receiver operating characteristic (AUC), as a mean of per-sample contributions."""
 
 from typing import Any
 
@@ -16,29 +16,29 @@ __all__ = ["area_under_curve"]
 _Floats = NDArray[np.float64]
 
 _COLUMNS = 16
-"""Classes that are read at once: a column of a file with rows touches all of its pages."""
+"""Classes read at once: reading one column of a row-major file touches all of its pages."""
 
 
 def area_under_curve(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
-    """AUC of a binary classifier; of more classes each against the rest by its probability, averaged.
+    """AUC of a binary classifier; with more classes, the mean of the one-against-rest AUCs over probabilities.
 
-    Of the classes that have samples, and others beside them. A sample that is no distribution ranks as wrong as it
-    can. What is bounded is the mean of each sample's part in the area (DeLong, DeLong & Clarke-Pearson 1988, Biometrics
-    44:837–845): to rank everything anew in each resample would take n·classes·resamples.
+    Only classes with samples are included. A sample without a valid distribution gets the worst rank. The bounds are
+    those of the mean of the samples' contributions to the area (DeLong, DeLong & Clarke-Pearson 1988, Biometrics
+    44:837–845), because ranking every resample again would cost n·classes·resamples.
 
     Raises:
-        UsageError: If all samples are of one class.
+        UsageError: If all samples belong to one class.
     """
-    from scipy.sparse import csr_matrix  # Slow to import, and most commands need no bootstrap.
+    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
     labels = np.asarray(reference.labels)
     present = np.unique(labels)
     if len(present) < 2:
         raise UsageError(
-            f"the metric 'auc' needs samples of two classes, and all are of class {present[0]}; "
-            "add some, or name another metric"
+            f"the metric 'auc' needs samples of at least two classes, and all samples are of class {present[0]}; "
+            "add samples of other classes, or choose another metric"
         )
-    # The area of class 0 against class 1 is that of class 1 against class 0.
+    # With two classes, the area of class 0 against class 1 equals that of class 1 against class 0.
     judged = np.array([1]) if reference.class_count == 2 else present
     probabilities = reference.probabilities
     sides = np.stack(
@@ -65,7 +65,7 @@ def _parts(
     *,
     probabilities: bool,
 ) -> _Floats:
-    """Numbers (n,) whose mean is the area, and whose spread is that of its estimate."""
+    """(n,): contributions of the samples; their mean is the AUC, and their variance that of the AUC estimate."""
     assert samples is not None  # noqa: S101 (narrows a type that the table has checked)
     whole = as_classes(outputs, probabilities=probabilities)
     parts = np.zeros(len(labels))
@@ -73,7 +73,7 @@ def _parts(
         these = judged[start : start + _COLUMNS]
         scores = whole[:, these].astype(np.float64)
         with np.errstate(invalid="ignore"):
-            # Ranks across samples are of probabilities: a shift of one sample's logits says nothing.
+            # Ranks need probabilities: the logits of different samples may be shifted by different constants.
             scores = scores / samples.normalizer[:, None] if probabilities else scores - samples.normalizer[:, None]
         for place, label in enumerate(these):
             parts += _parts_of_class(scores[:, place], labels == label) / len(judged)
@@ -90,16 +90,16 @@ def _parts_of_class(scores: _Floats, positive: NDArray[np.bool_]) -> _Floats:
 
 
 def _placements(positive: _Floats, negative: _Floats) -> tuple[_Floats, _Floats]:
-    """The share of the other kind that each score is ranked rightly against, ties counting half.
+    """For each score, the share of scores of the other class that it is ranked correctly against; ties count half.
 
-    Only the positive are sorted: of many classes they are few, and the negative are nearly all samples.
+    Only the positive scores are sorted: with many classes they are few, and nearly all samples are negative.
     """
     ordered = np.sort(positive)
     below, up_to = (np.searchsorted(ordered, negative, side) for side in ("left", "right"))
-    # A negative is below a positive if as many positives as lie below that one are all that reach up to it, …
+    # A negative is below a positive if the number of positives up to the negative is at most those below the positive.
     reached = np.cumsum(np.bincount(up_to, minlength=len(ordered) + 1))
     beaten = reached[np.searchsorted(ordered, positive, "left")]
-    # … and not above it if fewer positives lie below it than reach up to that one.
+    # A negative is not above a positive if fewer positives lie below it than up to the positive.
     passed = np.cumsum(np.bincount(below, minlength=len(ordered) + 1))
     not_above = passed[np.searchsorted(ordered, positive, "right") - 1]
     return (beaten + not_above) / 2 / len(negative), 1 - (below + up_to) / 2 / len(positive)

@@ -1,7 +1,8 @@
-"""Paired bootstrap: how far a metric's loss would move on other samples of the same kind.
+"""Paired bootstrap: uncertainty of a metric's loss due to the choice of samples.
 
-Both sides are drawn together, so that what is hard for both does not count as noise. Everything is a function of the
-seed, and indices are drawn a few resamples at a time: memory does not grow with resamples × samples.
+Reference and candidate are resampled together, so that the difficulty of samples that both sides share adds no noise.
+The result depends only on the data and the seed. Indices are drawn for a few resamples at a time, so memory does not
+grow with resamples × samples.
 """
 
 import math
@@ -19,30 +20,30 @@ __all__ = ["Bounds", "Resampling", "Totals", "WholeSets", "bca_interval", "perce
 _Floats = NDArray[np.float64]
 
 _CHUNK_ELEMENTS = 2 * 2**20
-"""Counts that are held at once: 16 MB."""
+"""Number of counts held in memory at once: 16 MB."""
 _JACKKNIFE_GROUPS = 200
 _JACKKNIFE_SAMPLES = 5000
-"""Beyond, a metric that only can be called is not jackknifed, and its interval is a percentile one."""
+"""Largest number of samples for which `WholeSets` uses a jackknife; beyond it, intervals are percentile intervals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """How sure bounds shall be, and how the bootstrap draws."""
+    """Confidence of the bounds, and parameters of the bootstrap."""
 
     confidence: float = 0.95
-    """One-sided; above 0.5."""
+    """One-sided; must be above 0.5."""
     resamples: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_one_sided(self.confidence)
         if self.resamples < 1:
-            raise ValueError(f"a bootstrap needs a resample, and {self.resamples} are asked for")
+            raise ValueError(f"the bootstrap needs at least one resample, and resamples is {self.resamples}")
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """A metric of both sides and the bounds of its loss, all in the metric's own unit."""
+    """A metric of both sides and the bounds of its loss, in the metric's own unit."""
 
     reference: float
     candidate: float
@@ -53,37 +54,37 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Totals:
-    """A metric that is a function of sums over samples, for reference and candidate at once.
+    """A metric that is a function of sums over samples, for reference and candidate together.
 
-    Samples with the same row are one row with a multiplicity, as the cells of a confusion matrix. Leaving out each
-    sample in turn is then an addition, so the jackknife is cheap whatever n is, and bounds are always BCa.
+    Samples with equal rows are stored as one row with a multiplicity, like the cells of a confusion matrix. Leaving out
+    a sample is then a subtraction. The jackknife is therefore cheap for every n, and bounds are always BCa.
     """
 
     rows: Any
-    """SciPy sparse (distinct rows, columns): what one sample adds."""
+    """SciPy sparse matrix (distinct rows, columns): what one sample adds to the sums."""
     multiplicity: NDArray[np.int64]
-    """(distinct rows,): how many samples have that row; together n."""
+    """(distinct rows,): number of samples with that row; the sum is n."""
     value: Callable[[_Floats], tuple[_Floats, _Floats]]
-    """Means (any, columns) → the metric of the reference and of the candidate, (any,) each."""
+    """Function from means (any, columns) to the metric of the reference and of the candidate, (any,) each."""
     unseen: Callable[[float], float]
-    """A share of samples → how much the metric may differ if that share of them were as bad as can be told."""
+    """Function from a share of samples to the largest change of the metric that this share could cause."""
     of: str = ""
-    """What is resampled, where it is not the samples' metric itself; told in the method."""
+    """Suffix of the method's name if something other than the samples' metric is resampled."""
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return int(self.multiplicity.sum())
 
     def bounds(self, sign: int, resampling: Resampling) -> Bounds:
         """BCa bounds of the loss.
 
-        They are never nearer to the loss than what `unseen` gives for the share of samples that may differ though
-        none of n does: a bootstrap of few or no differences would be sure of what it has not seen.
+        A bootstrap of few or no differences would be overconfident. The bounds are therefore at least as far from the
+        loss as `unseen` gives for the share of samples that may differ although none of n does.
 
         Args:
-            sign: 1 where a higher metric is better, −1 where a lower one is.
-            resampling: Its confidence is that of either bound.
+            sign: 1 if a higher metric is better, −1 if a lower one is.
+            resampling: Parameters; the confidence is that of each bound.
         """
         whole = self.multiplicity @ self.rows
         reference, candidate = (float(side[0]) for side in self.value(whole[None] / self.n))
@@ -102,20 +103,20 @@ class Totals:
         return sign * (reference - candidate)
 
     def _resampled(self, resampling: Resampling) -> Iterator[_Floats]:
-        """Sums (some, columns) over samples that are drawn with replacement."""
+        """Sums (some, columns) over samples drawn with replacement."""
         random = np.random.default_rng(resampling.seed)
         distinct, columns = self.rows.shape
         step = max(1, _CHUNK_ELEMENTS // max(distinct, columns))
         for start in range(0, resampling.resamples, step):
             counts = self._counts(random, min(step, resampling.resamples - start))
-            # Sparse times dense is no BLAS: the same sums on every machine, however many cores it has.
+            # A sparse-dense product does not use BLAS, so sums are the same on every machine and number of cores.
             yield np.asarray((self.rows.T @ counts.T).T, np.float64)
 
     def _counts(self, random: np.random.Generator, size: int) -> NDArray[np.int64]:
         """How often each distinct row is drawn: (size, distinct rows)."""
         n, distinct = self.n, len(self.multiplicity)
-        # A multinomial draw costs a binomial for each row, which is slower than an index for each sample unless
-        # many samples share a row.
+        # A multinomial draw needs one binomial per row. That is slower than one index per sample, unless many samples
+        # share a row.
         if 8 * distinct < n:
             return random.multinomial(n, self.multiplicity / n, size=size)
         row_of = np.repeat(np.arange(distinct), self.multiplicity)
@@ -124,7 +125,7 @@ class Totals:
         ).astype(np.int64)
 
     def _left_out(self, whole: _Floats, sign: int) -> _Floats:
-        """The loss without one sample of each distinct row: (distinct rows,); NaN for a single sample."""
+        """The loss without one sample of each distinct row: (distinct rows,); NaN if there is only one sample."""
         distinct, columns = self.rows.shape
         if self.n < 2:
             return np.full(distinct, np.nan)
@@ -139,20 +140,20 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WholeSets:
-    """A metric that can only be called with whole sets, as a user's own function."""
+    """A metric that can only be computed for a whole set of samples, such as a user's function."""
 
     n: int
     reference: Callable[[NDArray[np.intp] | slice], float]
-    """Indices of samples, with repetitions → the metric."""
+    """Function from indices of samples, possibly repeated, to the metric."""
     candidate: Callable[[NDArray[np.intp] | slice], float]
 
     def bounds(self, sign: int, resampling: Resampling) -> Bounds:
-        """BCa bounds of the loss up to 5,000 samples, percentile ones beyond; sign as in `Totals.bounds`.
+        """BCa bounds of the loss up to 5,000 samples, percentile bounds beyond; for `sign` see `Totals.bounds`.
 
-        The jackknife leaves out groups of samples, at most 200 in all (Efron & Tibshirani 1993, An Introduction to
-        the Bootstrap, §11.5): a call with the whole set is what costs. Where the loss is the same on every resample,
-        the bounds are as far off as the share of samples that may differ though none of n does, of the metric's
-        greater value: the scale of an unknown function.
+        The jackknife leaves out groups of samples, at most 200 groups (Efron & Tibshirani 1993, An Introduction to the
+        Bootstrap, §11.5), because each call with the whole set is expensive. If every resample gives the same loss,
+        the distance of the bounds is the share of samples that may differ although none of n does, multiplied by the
+        larger of the two metric values, since the scale of the function is unknown.
         """
         reference, candidate = self.reference(slice(None)), self.candidate(slice(None))
         loss = sign * (reference - candidate)
@@ -181,7 +182,7 @@ class WholeSets:
         return sign * (self.reference(indices) - self.candidate(indices))
 
     def _without_groups(self) -> Iterator[NDArray[np.intp]]:
-        """All samples but every k-th, from each place: groups that do not depend on how samples are sorted."""
+        """Indices of all samples except every k-th, for each offset; independent of how the samples are sorted."""
         groups = min(self.n, _JACKKNIFE_GROUPS)
         everything = np.arange(self.n)
         if groups > 1:
@@ -189,46 +190,46 @@ class WholeSets:
 
 
 def percentile_interval(replicates: _Floats, confidence: float) -> tuple[float, float]:
-    """Quantiles of the replicates with 1 − confidence beyond either; infinite where a replicate is not finite."""
+    """Quantiles at 1 − confidence and confidence; infinite if a replicate is not finite."""
     return _quantiles(replicates, 1 - confidence, confidence)
 
 
 def bca_interval(
     estimate: float, replicates: _Floats, left_out: _Floats, multiplicity: NDArray[np.int64], confidence: float
 ) -> tuple[float, float]:
-    """Bias-corrected and accelerated interval, with 1 − confidence beyond either end.
+    """Bias-corrected and accelerated (BCa) interval, with probability 1 − confidence beyond each end.
 
-    Efron 1987, Journal of the ASA 82:171–185. Where all replicates are equal, so is the interval; where a replicate
-    is not finite nothing is known, and it is infinite. Without an acceleration (fewer than two samples, or all as
-    influential) it is corrected for bias only.
+    Efron 1987, Journal of the ASA 82:171–185. If all replicates are equal, both ends have that value. If a replicate is
+    not finite, the interval is infinite. Without an acceleration (fewer than two samples, or all equally influential)
+    only the bias is corrected.
 
     Args:
-        estimate: Of all samples.
-        replicates: (resamples,).
-        left_out: The estimate without one sample of each kind.
-        multiplicity: How many samples are of that kind.
-        confidence: One-sided, of either end.
+        estimate: The loss of all samples.
+        replicates: (resamples,): the loss of each resample.
+        left_out: The loss without one sample of each distinct row.
+        multiplicity: Number of samples with that row.
+        confidence: One-sided confidence of each end.
     """
-    from scipy.special import ndtr, ndtri  # Slow to import, and most commands need no interval.
+    from scipy.special import ndtr, ndtri  # imported here because SciPy is slow to import and few commands need it
 
     below, equal = np.count_nonzero(replicates < estimate), np.count_nonzero(replicates == estimate)
-    # Half a replicate is the least that a share of so many can tell from 0 and 1.
+    # Half a replicate is the smallest share that can be distinguished from 0 or 1.
     share = np.clip((below + equal / 2) / len(replicates), 0.5 / len(replicates), 1 - 0.5 / len(replicates))
     bias, acceleration = float(ndtri(share)), _acceleration(left_out, multiplicity)
     probabilities = []
     for tail in (1 - confidence, confidence):
         shifted = bias + float(ndtri(tail))
         stretched = 1 - acceleration * shifted
-        # Beyond the pole of the transformation the end is the outermost replicate.
+        # Beyond the pole of the transformation, use the outermost replicate.
         probabilities.append(float(ndtr(bias + shifted / stretched)) if stretched > 0 else float(shifted > 0))
     return _quantiles(replicates, *probabilities)
 
 
 def _acceleration(left_out: _Floats, multiplicity: NDArray[np.int64]) -> float:
-    """Σ d³ / 6(Σ d²)^1.5 of the distances d = mean − estimate without a sample."""
+    """Σ d³ / 6(Σ d²)^1.5, where d = mean of the leave-one-out estimates − one leave-one-out estimate."""
     distances = np.average(left_out, weights=multiplicity) - left_out if len(left_out) else left_out
     squares = float((multiplicity * distances**2).sum())
-    # A NaN is not above 0 either.
+    # NaN is not above 0 either.
     return float((multiplicity * distances**3).sum()) / (6 * squares**1.5) if squares > 0 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The loss of each class, and which of them is sure after as many looks as there are classes."""
+"""Loss of each class, with a correction for testing many classes."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ def class_losses(
     *,
     confidence: float,
 ) -> tuple[ClassLoss, ...]:
-    """Compare every class that has samples, in the order of the labels; all arguments are (n,).
+    """Compare every class that has samples, in label order; all arguments are (n,).
 
-    The bounds are those of `loss_bounds` for one class by itself. The tests are corrected by Holm for all of them, so
-    that in a variant that loses nowhere some class is blamed at most as often as 1 − confidence.
+    The bounds are those of `loss_bounds` for each class separately. The p-values are corrected for all classes (Holm):
+    if the variant loses in no class, the probability that any class is reported is at most 1 − confidence.
     """
     names, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     forth, back = (
@@ -61,14 +61,14 @@ def losing_classes(
     probabilities: bool,
     confidence: float = 0.95,
 ) -> tuple[ClassLoss, ...]:
-    """The classes that surely lose, of mapped outputs that are read in blocks; as `class_losses` tells it.
+    """Classes with a significant loss, see `class_losses`; outputs may be memory-mapped and are read in blocks.
 
     Args:
         reference: (n, classes), or (n, 1) of a binary classifier.
         candidate: The same shape.
         labels: (n,) integers from 0.
-        probabilities: See `as_classes`.
-        confidence: One-sided, after the correction.
+        probabilities: Whether outputs hold probabilities, see `as_classes`.
+        confidence: One-sided, after the correction for the number of classes.
     """
     right = [
         [top1(as_classes(outputs[rows], probabilities=probabilities)) == labels[rows] for rows in blocks(outputs)]
@@ -79,9 +79,10 @@ def losing_classes(
 
 
 def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p-values for as many looks: Holm 1979, Scandinavian Journal of Statistics 6:65–70.
+    """Correct p-values for multiple testing: Holm 1979, Scandinavian Journal of Statistics 6:65–70.
 
-    The smallest times their number, the next times one less and not below the one before, and so on; at most 1.
+    In ascending order, the p-values are multiplied by n, n − 1, …, 1; each result is at least the previous one and at
+    most 1.
 
     >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.06, 0.06]

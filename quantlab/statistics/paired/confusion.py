@@ -1,4 +1,4 @@
-"""Metrics of a confusion matrix that give every class the same weight: macro-F1, and mean IoU of segmentations."""
+"""Metrics of a confusion matrix that weight all classes equally: macro-F1, and mean IoU of segmentations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +17,14 @@ __all__ = ["macro_f1", "mean_iou", "of_rarest"]
 _Floats = NDArray[np.float64]
 
 _VOID = 255
-"""By convention of segmentation data a pixel that belongs to no class and is not scored."""
+"""Label of pixels that belong to no class and are not scored; a convention of segmentation data sets."""
 
 
 def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
-    """F1 = 2·TP / (2·TP + FP + FN) of each class that the labels hold, averaged.
+    """Mean over the labels' classes of F1 = 2·TP / (2·TP + FP + FN).
 
-    As scikit-learn's `f1_score(..., average="macro")` over the classes of the labels; a class that is only predicted
-    has no F1 of its own and costs the others their precision. A row with NaN predicts nothing.
+    This equals scikit-learn's `f1_score(..., average="macro")` restricted to classes that occur in the labels. A class
+    that is only predicted has no F1; it lowers the precision of the others. A row with NaN predicts nothing.
     """
     classes = reference.class_count
     columns = np.stack(
@@ -40,21 +40,21 @@ def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
 
 
 def mean_iou(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
-    """Intersection over union, TP / (TP + FP + FN) over all images, of each class that the labels hold, averaged.
+    """Mean over the labels' classes of the intersection over union, TP / (TP + FP + FN), summed over all images.
 
-    Of outputs (n, height, width, classes) and labels (n, height, width); pixels labelled 255 are not scored where
-    there are at most 255 classes. Images are what is resampled, since pixels of one are alike.
+    Outputs are (n, height, width, classes) and labels (n, height, width). With at most 255 classes, pixels with label
+    255 are not scored. The bootstrap resamples images, because pixels of one image are not independent.
 
     Raises:
-        UsageError: If the outputs and labels are no segmentation, or a label names no class.
+        UsageError: If the outputs and labels are not a segmentation, or a label is out of range.
     """
-    from scipy.sparse import csr_matrix, vstack  # Slow to import, and most commands need no bootstrap.
+    from scipy.sparse import csr_matrix, vstack  # imported here because SciPy is slow to import
 
     outputs, labels = reference.outputs, np.asarray(reference.labels)
     if outputs.ndim != 4 or labels.shape != outputs.shape[:3] or labels.dtype.kind not in "iu":
         raise UsageError(
-            "the metric 'mean-iou' is of outputs (n, height, width, classes) with integer labels (n, height, width), "
-            f"not of {outputs.shape} with {labels.dtype} {labels.shape}; name another metric"
+            "the metric 'mean-iou' needs outputs (n, height, width, classes) with integer labels (n, height, width), "
+            f"not {outputs.shape} with {labels.dtype} {labels.shape}; choose another metric"
         )
     _check_pixels(labels, outputs.shape[3])
     parts = [
@@ -69,27 +69,27 @@ def mean_iou(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
 
 
 def of_rarest(sizes: NDArray[Any], n: int, averaged: int | None = None) -> Callable[[float], float]:
-    """A share of samples → what a macro average may lose if all of that share are of its rarest class: `Totals.unseen`.
+    """`Totals.unseen` of a macro average: its possible loss if a share of samples all belongs to the rarest class.
 
     Args:
-        sizes: Samples of each class that is there.
-        n: Of all classes.
-        averaged: How many classes the average is over; None is as many as there are sizes.
+        sizes: Number of samples of each class that occurs.
+        n: Number of samples of all classes.
+        averaged: Number of classes in the average; None uses the length of `sizes`.
     """
     weight = n / ((averaged or len(sizes)) * int(np.min(sizes)))
     return lambda share: min(1.0, share * weight)
 
 
 def _images_of_classes(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """How many images hold each class that any holds."""
+    """Number of images that contain each class, for classes that occur."""
     sizes = np.array([np.count_nonzero((labels == label).any(axis=(1, 2))) for label in range(classes)])
     return sizes[sizes > 0] if sizes.any() else np.array([len(labels)])
 
 
 def _macro(score: Callable[[_Floats, _Floats, _Floats], _Floats]) -> Callable[[_Floats], tuple[_Floats, _Floats]]:
-    """Average a score of (hits, true, predicted) over the classes that are there: `Totals.value` of five columns each.
+    """`Totals.value` for five columns per class: the mean of score(hits, true, predicted) over classes that occur.
 
-    A resample may lack a class: it is then left out of both sides alike.
+    A class that a resample does not contain is left out of both sides.
     """
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
@@ -108,7 +108,7 @@ def _macro(score: Callable[[_Floats, _Floats, _Floats], _Floats]) -> Callable[[_
 
 
 def _rows_of_cells(cells: NDArray[np.int64], classes: int) -> Any:
-    """What a sample with (label, top-1 of the reference, of the candidate) adds to the five columns of each class."""
+    """Contribution of one sample (label, both top-1 classes) to the five columns of each class, for every cell."""
     from scipy.sparse import csr_matrix
 
     label, top1_r, top1_c = cells.T
@@ -125,7 +125,7 @@ def _rows_of_cells(cells: NDArray[np.int64], classes: int) -> Any:
 
 
 def _rows_of_images(expected: NDArray[Any], actual: NDArray[Any], labels: NDArray[Any]) -> _Floats:
-    """Pixels of each image that are true, hit and predicted: (images, 5 · classes)."""
+    """Number of true, correct and predicted pixels of each class in each image: (images, 5 · classes)."""
     images, classes = len(expected), expected.shape[3]
     scored = labels != _VOID if classes <= _VOID else np.ones(labels.shape, np.bool_)
     image = np.broadcast_to(np.arange(images)[:, None, None], labels.shape)
@@ -150,12 +150,12 @@ def _check_pixels(labels: NDArray[Any], classes: int) -> None:
         outside = (block < 0) | ((block >= classes) & ((block != _VOID) | (classes > _VOID)))
         if outside.any():
             raise UsageError(
-                f"the label {block[outside][0]} names no class; with {classes} classes labels of pixels go from 0 to "
+                f"the label {block[outside][0]} is out of range; with {classes} classes pixel labels go from 0 to "
                 f"{classes - 1}, and {_VOID} is not scored"
             )
 
 
 def _top1(samples: ClassSamples | None) -> NDArray[np.int32]:
-    # Metrics of classes are only asked for where there are some; see `PairedMetric.needs`.
+    # Class metrics are used only if the outputs have classes; see `PairedMetric.needs`.
     assert samples is not None  # noqa: S101 (narrows a type that the table has checked)
     return samples.top1

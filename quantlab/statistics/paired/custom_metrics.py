@@ -14,16 +14,16 @@ __all__ = ["CalledSets", "read_metric"]
 
 
 def read_metric(text: str) -> tuple[str, Direction]:
-    """The function that `module:function:higher` or `module:function:lower` names, and which way is better.
+    """Parse `module:function:higher` or `module:function:lower`: the function, and the better direction.
 
     Raises:
-        UsageError: If the text is not of that form, the module cannot be imported, or has no such function.
+        UsageError: If the text has another form, or the module or the function cannot be loaded.
     """
     module_name, _, rest = text.partition(":")
     name, _, direction = rest.partition(":")
     if direction not in ("higher", "lower") or not module_name or not name:
         raise UsageError(
-            f"the metric '{text}' does not say which way is better; "
+            f"the metric '{text}' does not state which direction is better; "
             f"write '{module_name or 'module'}:{name or 'function'}:higher' or "
             f"'{module_name or 'module'}:{name or 'function'}:lower'"
         )

@@ -1,4 +1,4 @@
-"""Whether a loss fits a margin, and how many samples would tell where these do not."""
+"""Decision whether a loss fits a margin, and the number of samples needed for a decision."""
 
 import math
 from typing import Literal
@@ -11,21 +11,21 @@ __all__ = ["Decision", "decide", "fewest_samples", "missing_samples", "samples_n
 Decision = Literal["fits", "breaks", "inconclusive"]
 
 _NO_DISTANCE = 1e-12
-"""Shares of counts that are equal differ by as much in binary."""
+"""Tolerance for equality: shares computed from equal counts may differ this much due to rounding."""
 
 _POWER = 0.8
-"""How often so many samples decide, if the loss is what it seems: with 95 % it makes the 6.18 = (1.645 + 0.842)²."""
+"""Power of the sample size estimate; with 95 % confidence it gives the factor 6.18 = (1.645 + 0.842)²."""
 
 
 def decide(loss: Loss, margin: float) -> Decision:
-    """Fits where the upper bound is below the margin, breaks where the lower one is above it, else is inconclusive.
+    """Fits if the upper bound is below the margin, breaks if the lower bound is above it, otherwise inconclusive.
 
-    A loss that is not a number breaks. A share also needs `fewest_samples` to fit, however good they look: with fewer,
-    a loss of the whole margin would pass unseen more often than the confidence allows.
+    A loss that is not finite breaks. To fit, a share also needs `fewest_samples`, whatever its bounds: with fewer
+    samples, a loss as large as the margin would remain unseen more often than the confidence allows.
 
     Args:
-        loss: Its bounds are one-sided.
-        margin: What may be lost, in the loss' unit: points for `pt`.
+        loss: Loss with one-sided bounds.
+        margin: Allowed loss, in the unit of `loss`: points for `pt`.
 
     Raises:
         ValueError: If the margin is negative or not finite.
@@ -38,9 +38,9 @@ def decide(loss: Loss, margin: float) -> Decision:
 
 
 def fewest_samples(margin: float, confidence: float) -> float:
-    """The n from which no changed answer excludes a loss of `margin`, a share: ln(1 − confidence) / ln(1 − margin).
+    """Number of samples at which no changed answer excludes a loss of `margin`: ln(1 − confidence) / ln(1 − margin).
 
-    Infinite for a margin of 0, which nothing excludes; 0 for one of 1 or more, which nothing reaches.
+    `margin` is a share. Infinite for a margin of 0, which cannot be excluded; 0 for 1 or more, which cannot be reached.
 
     >>> math.ceil(fewest_samples(0.005, 0.95))
     598
@@ -52,9 +52,9 @@ def fewest_samples(margin: float, confidence: float) -> float:
 
 
 def samples_needed(discordant: float, loss: float, margin: float, confidence: float = 0.95) -> int | None:
-    """How many samples would decide with a power of 80 %: (z_confidence + z_0.8)²·(d − θ²)/(δ − θ)², rounded up.
+    """Samples for a decision with a power of 80 %: (z_confidence + z_0.8)²·(d − θ²)/(δ − θ)², rounded up.
 
-    Never under `fewest_samples`. Where θ is above δ it is the n that would show the breach.
+    The result is at least `fewest_samples`. If θ is above δ, it is the number that would show the violation.
 
     Args:
         discordant: d, the share of samples whose answer changes.
@@ -63,11 +63,11 @@ def samples_needed(discordant: float, loss: float, margin: float, confidence: fl
         confidence: One-sided.
 
     Returns:
-        None where no number would do: the loss is the margin itself, or nothing may be lost and nothing seems to be.
+        None if no number is enough: the loss equals the margin, or both the margin and the loss are 0.
     """
     fewest = fewest_samples(margin, confidence)
     if margin <= 0 < loss:
-        fewest = 0  # A breach of nothing can be shown, though nothing can be shown to fit.
+        fewest = 0  # With a margin of 0 a violation can be shown, but a fit cannot.
     variance = max(0.0, discordant - loss**2)
     needed = _decisive(variance, abs(margin - loss), confidence)
     least = max(fewest, needed)
@@ -75,10 +75,10 @@ def samples_needed(discordant: float, loss: float, margin: float, confidence: fl
 
 
 def missing_samples(loss: Loss, margin: float) -> int | None:
-    """How many samples more would decide what is inconclusive, at least 1; None where no number would.
+    """Additional samples, at least 1, that would decide an inconclusive loss; None if no number would.
 
-    From the changed answers where right and wrong are counted (`samples_needed`); else from how far the bounds are
-    apart, which shrinks with √n.
+    For metrics that count right answers it is computed from the changed answers (`samples_needed`); for others from
+    the width of the bounds, which shrinks with √n.
     """
     _check_margin(margin)
     scale = 100.0 if loss.unit == "pt" else 1.0
@@ -90,7 +90,7 @@ def missing_samples(loss: Loss, margin: float) -> int | None:
 
 
 def _needed_by_width(loss: Loss, margin: float) -> int | None:
-    # The bound that has to move is the one that lies beyond the margin.
+    # The bound that must move is the one beyond the margin.
     width = loss.upper - loss.loss if loss.loss < margin else loss.loss - loss.lower
     deviation = width / _quantile(loss.confidence)
     needed = _decisive(deviation**2 * loss.n, abs(margin - loss.loss), loss.confidence)
@@ -100,18 +100,18 @@ def _needed_by_width(loss: Loss, margin: float) -> int | None:
 
 
 def _decisive(variance: float, distance: float, confidence: float) -> float:
-    """Samples of that variance whose mean is told from one so far away; infinite where there is no distance."""
+    """Number of samples of this variance that can resolve a difference of `distance` from 0; infinite for 0."""
     if distance < _NO_DISTANCE or not math.isfinite(variance) or not math.isfinite(distance):
         return math.inf
     return (_quantile(confidence) + _quantile(_POWER)) ** 2 * variance / distance**2
 
 
 def _quantile(confidence: float) -> float:
-    from scipy.special import ndtri  # Slow to import, and most commands need no quantile.
+    from scipy.special import ndtri  # imported here because SciPy is slow to import and few commands need it
 
     return float(ndtri(confidence))
 
 
 def _check_margin(margin: float) -> None:
     if not math.isfinite(margin) or margin < 0:
-        raise ValueError(f"a margin of {margin} is no loss that may be allowed; it is a number from 0")
+        raise ValueError(f"the margin is {margin}; it must be a finite number that is not negative")

@@ -1,4 +1,4 @@
-"""All that is known of one trial beside the reference, put together."""
+"""Collects all paired statistics of one trial."""
 
 from collections.abc import Sequence
 
@@ -27,18 +27,18 @@ def evidence(
     metrics: Sequence[PairedMetric],
     resampling: Resampling,
 ) -> Evidence:
-    """Put together what is known of one trial.
+    """Compute all paired statistics of one trial.
 
     Args:
-        reference: Read once for all trials.
-        candidate: Read beside it.
-        setting: Told in the result, as the runtime.
-        runtime: As the setting.
-        metrics: The first decides, the others are told beside it: see `default_metrics`. Empty without labels.
-        resampling: How sure bounds shall be, and how a bootstrap draws.
+        reference: The reference's values; computed once for all trials.
+        candidate: The candidate's values, computed against `reference`.
+        setting: Name of the setting, copied to the result.
+        runtime: Name of the runtime, copied to the result.
+        metrics: The first decides, the others are shown for information; see `default_metrics`. Empty without labels.
+        resampling: Confidence of the bounds, and parameters of the bootstrap.
 
     Raises:
-        UsageError: If a metric does not fit what is compared, or a user's function fails.
+        UsageError: If a metric does not apply to the outputs, or a user's function fails.
     """
     losses = [paired_loss(metric, reference, candidate, resampling) for metric in metrics]
     expected, actual = reference.classes, candidate.classes
@@ -65,10 +65,10 @@ def evidence(
 def worst_samples(
     reference: ReferenceSamples, candidate: CandidateSamples, *, number: int = WORST_SAMPLES
 ) -> tuple[WorstSample, ...]:
-    """The samples on which the candidate strays most: by divergence, those that have none first, then by difference."""
+    """Samples with the largest divergence (undefined first), then with the largest difference; most different first."""
     divergence = candidate.divergence
     known = np.zeros(reference.n) if divergence is None else divergence
-    # The last key is the first to sort by; the index makes what is equal come in order.
+    # lexsort uses its last key first; the index keeps equal samples in order.
     order = np.lexsort((np.arange(reference.n), -candidate.max_abs, -known, ~np.isnan(known)))[:number]
     return tuple(_worst(reference, candidate, int(index)) for index in order)
 

@@ -1,7 +1,7 @@
-"""The metrics whose loss can be judged, by name: a new one is a function and a line of the table.
+"""Table of the metrics whose loss can be judged; a new metric is a function and a line of the table.
 
-A metric reads what is known of each sample and says how its loss can be bounded: as answers that changed, as sums
-over samples, or by calling it with whole sets.
+A metric is computed from per-sample values. It returns its result in a form that defines how the loss is bounded:
+changed answers, sums over samples, or a function of whole sets.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,37 +27,37 @@ Needs = Literal["classes", "numbers", "labels"]
 
 @dataclass(frozen=True, slots=True)
 class PairedMetric:
-    """How well an output does against the labels, and how its loss is bounded."""
+    """A metric of outputs against labels, and how its loss is bounded."""
 
     name: str
     direction: Direction
     unit: str
-    """`pt` for shares, which are told in percent; empty for the metric's own unit."""
+    """`pt` for shares, which are shown in percent; empty for the metric's own unit."""
     needs: Needs
-    """Labelled classes, labelled numbers, or labels of any kind."""
+    """Kind of labels: labelled classes, numeric labels, or any labels."""
     compare: Callable[[ReferenceSamples, CandidateSamples], ChangedAnswers | Totals | CalledSets]
-    """Shares from 0 to 1 here, whatever the unit."""
+    """Compares the two sides; shares are in 0…1 here, whatever the unit."""
 
     @property
     def sign(self) -> int:
-        """What reference − candidate is multiplied with to be positive where the candidate is worse."""
+        """Factor that makes reference − candidate positive if the candidate is worse."""
         return 1 if self.direction == "higher" else -1
 
     @property
     def scale(self) -> float:
-        """From shares to percent."""
+        """Factor from shares to percent."""
         return 100.0 if self.unit == "pt" else 1.0
 
 
 def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) -> PairedMetric:
-    """The metric of that name, or the user's function `module:function:higher` or `module:function:lower`.
+    """The metric with this name, or the user's function `module:function:higher` or `module:function:lower`.
 
     Args:
         name: As the user wrote it.
-        metrics: Those that have a name; None is `PAIRED_METRICS`.
+        metrics: Known metrics by name; None uses `PAIRED_METRICS`.
 
     Raises:
-        UsageError: If there is none of that name, or the function cannot be loaded or does not say which way is better.
+        UsageError: If the name is unknown, the function cannot be loaded, or the direction is missing.
     """
     known = PAIRED_METRICS if metrics is None else metrics
     if name in known:
@@ -71,7 +71,7 @@ def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) 
 
 
 def default_metrics(reference: ReferenceSamples) -> tuple[PairedMetric, ...]:
-    """What is judged where nothing is asked for, the metric that decides first; nothing without labels."""
+    """Metrics used if none is selected; the first decides. Empty without labels."""
     if reference.labels is None:
         return ()
     if reference.classes is not None:
@@ -85,10 +85,10 @@ def default_metrics(reference: ReferenceSamples) -> tuple[PairedMetric, ...]:
 def paired_loss(
     metric: PairedMetric, reference: ReferenceSamples, candidate: CandidateSamples, resampling: Resampling
 ) -> Loss:
-    """What the candidate loses, with one-sided bounds either way.
+    """The candidate's loss in one metric, with one-sided bounds.
 
     Raises:
-        UsageError: If the metric does not fit what is compared, or a user's function fails.
+        UsageError: If the metric does not apply to the outputs, or a user's function fails.
     """
     _check_needs(metric, reference)
     compared = metric.compare(reference, candidate)
@@ -125,20 +125,20 @@ def _answer_bounds(answers: ChangedAnswers, resampling: Resampling) -> Bounds:
 def _check_needs(metric: PairedMetric, reference: ReferenceSamples) -> None:
     if reference.labels is None:
         raise UsageError(
-            f"the metric '{metric.name}' needs labels and the samples have none; give a labelled calibration set, "
-            "or judge by agreement"
+            f"the metric '{metric.name}' needs labels, and the samples have none; give labelled samples, "
+            "or limit the agreement with min_agreement instead"
         )
     if not reference.n:
-        raise UsageError(f"the metric '{metric.name}' needs samples, and there are none")
+        raise UsageError(f"the metric '{metric.name}' needs at least one sample, and there are none")
     if metric.needs == "classes" and reference.classes is None:
         raise UsageError(
-            f"the metric '{metric.name}' is of labelled classes and the scored output is not; "
-            f"{_names_for(reference)} would fit"
+            f"the metric '{metric.name}' needs labelled classes, and the scored output has none; "
+            f"use {_names_for(reference)}"
         )
     if metric.needs == "numbers" and reference.errors is None:
         raise UsageError(
-            f"the metric '{metric.name}' is of labels that are numbers and these are classes; "
-            f"{_names_for(reference)} would fit"
+            f"the metric '{metric.name}' needs numeric labels, and these labels are classes; "
+            f"use {_names_for(reference)}"
         )
 
 
@@ -153,8 +153,7 @@ def _top1(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAn
 def _top5(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
     if reference.classes is None or reference.classes.in_top5 is None:
         raise UsageError(
-            f"the metric 'top5' says something from ten classes on, and there are {reference.class_count}; "
-            "judge by 'top1'"
+            f"the metric 'top5' needs at least ten classes, and there are {reference.class_count}; use 'top1'"
         )
     return _answers("in_top5", reference, candidate)
 
@@ -177,11 +176,11 @@ def _mean_error(
     candidate: CandidateSamples,
     of_mean: Callable[[Any], Any],
 ) -> Totals:
-    from scipy.sparse import csr_matrix  # Slow to import, and most commands need no bootstrap.
+    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
     sides = np.stack([getattr(reference.errors, name), getattr(candidate.errors, name)], axis=1)
     differences = np.abs(sides[:, 1] - sides[:, 0]) if np.isfinite(sides).all() else np.array([np.inf])
-    # Samples not seen may differ as much as the one that differs most; where none does, be as wrong as the worst is.
+    # An unseen sample may differ as much as the most different one; if none differs, the largest error is the scale.
     greatest = float(differences.max()) or float(sides.max())
     mean = sides[:, 1].mean()
 
@@ -192,7 +191,7 @@ def _mean_error(
     return Totals(
         rows=csr_matrix(sides),
         multiplicity=np.ones(len(sides), np.int64),
-        # Leaving a sample out of a sum may leave a rounding error below zero, whose root is NaN.
+        # Subtracting a sample from a sum may leave a small negative rounding error, whose square root would be NaN.
         value=lambda means: (of_mean(np.maximum(means[:, 0], 0)), of_mean(np.maximum(means[:, 1], 0))),
         unseen=unseen,
     )
@@ -210,4 +209,4 @@ PAIRED_METRICS = {
         PairedMetric("mean-iou", "higher", "pt", "labels", mean_iou),
     )
 }
-"""The metrics there are, by name."""
+"""Metrics by name."""

@@ -1,4 +1,4 @@
-"""How a number is spread over samples, and how well a confidence tells the share that is right."""
+"""Distribution of a quantity over samples, and the expected calibration error."""
 
 import math
 
@@ -10,16 +10,16 @@ from quantlab.types import Spread
 __all__ = ["PERCENTILES_FROM", "expected_calibration_error", "spread_of"]
 
 PERCENTILES_FROM = 100
-"""With fewer samples the 99th percentile would be the maximum by another name."""
+"""Fewest samples for percentiles; with fewer, the 99th percentile would equal the maximum."""
 
 _PER_MILLE = {"50": 500, "90": 900, "95": 950, "99": 990, "99.9": 999}
 _BINS = 15
 
 
 def spread_of(values: NDArray[np.float64]) -> Spread:
-    """Summarize (n,) numbers of which some may be infinite or NaN.
+    """Summarize numbers of shape (n,), of which some may be infinite or NaN.
 
-    Percentiles are values that occur: the least that at least so many percent do not exceed.
+    A percentile is the smallest value in the data that at least that share of the values does not exceed.
     """
     n = len(values)
     infinite, undefined = int(np.isinf(values).sum()), int(np.isnan(values).sum())
@@ -38,24 +38,24 @@ def spread_of(values: NDArray[np.float64]) -> Spread:
 
 
 def _percentiles(values: NDArray[np.float64]) -> dict[str, float]:
-    # Ranks in whole numbers: 99.9 % of 1,000 is 999, and a hair more in floating point.
+    # Integer ranks: 99.9 % of 1,000 is exactly 999, but slightly more in floating point.
     ranks = [-(-len(values) * share // 1000) - 1 for share in _PER_MILLE.values()]
     return dict(zip(_PER_MILLE, np.partition(values, ranks)[ranks].tolist(), strict=True))
 
 
 def expected_calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """How far the confidence is from the share that is right, from 0 to 1: averaged over samples, in 15 equal bins.
+    """Expected calibration error, 0 to 1: mean gap between confidence and accuracy over 15 bins of equal width.
 
-    Naeini, Cooper & Hauskrecht 2015 (AAAI); bins of equal width, open to the left, as Guo et al. 2017 (ICML). NaN
-    where a sample has no confidence, and for no samples.
+    Naeini, Cooper & Hauskrecht 2015 (AAAI); the bins are open to the left, as in Guo et al. 2017 (ICML). NaN if a
+    sample has no confidence, or there are no samples.
 
     Args:
-        confidence: (n,): the probability of the likeliest class.
+        confidence: (n,): probability of the most likely class.
         right: (n,): whether that class is the true one.
     """
     if not len(confidence) or np.isnan(confidence).any():
         return math.nan
     bins = np.clip(np.ceil(confidence * _BINS).astype(np.intp) - 1, 0, _BINS - 1)
-    # Σ over bins of |Σ confidence − Σ right| / n: their numbers cancel.
+    # Bin sizes cancel: the weighted mean of the gaps is Σ |Σ confidence − Σ right| / n over the bins.
     gaps = np.bincount(bins, weights=confidence - right, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(confidence))

@@ -1,16 +1,16 @@
-"""What one output scores, and what is known of each of its samples.
+"""Scores of one output, and the per-sample values behind them.
 
-`sum_outputs` is the whole of it for one trial's output; below it stand the sums it is made of, each of use by itself:
+`sum_outputs` computes everything for one trial's output. It is built from these sums, which can be used separately:
 
 ```text
-ScoreSums ─┬─ TensorError            how far a tensor of any shape strays
-           ├─ ClassificationSums     top-1, top-5, agreement, and which answers changed
+ScoreSums ─┬─ TensorError            error of a tensor of any shape
+           ├─ ClassificationSums     top-1, top-5, agreement, changed answers
            ├─ DivergenceSums         KL(reference‖candidate)
            └─ RegressionSums         MAE and RMSE against labels
 ```
 
-`ReferenceSamples` and `CandidateSamples` keep the same facts sample by sample, for `paired`, which imports from here.
-Nothing here imports from `paired` or `layers`.
+`ReferenceSamples` and `CandidateSamples` hold the same quantities for every sample, for `paired`. This package does
+not import `paired` or `layers`.
 """
 
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes

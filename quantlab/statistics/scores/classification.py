@@ -1,7 +1,7 @@
-"""Top-1, top-5, agreement and changed answers, of each sample and as counts over samples.
+"""Top-1, top-5, agreement and changed answers, per sample and as counts over samples.
 
-These functions are the only ones that decide what the class of a row is, and what changed; sums, samples and paired
-metrics call them.
+The class of a row and the change of an answer are defined only here; sums, samples and paired metrics call these
+functions.
 """
 
 from dataclasses import dataclass
@@ -26,55 +26,60 @@ __all__ = [
 ]
 
 TOP5_FROM_CLASSES = 10
-"""With fewer classes nearly everything is among the best five, and top-5 says nothing."""
+"""Fewest classes for top-5; with fewer, nearly every class is among the best five and top-5 is uninformative."""
 
 NO_CLASS = -1
-"""The top-1 of a row that holds a NaN."""
+"""The top-1 of a row that contains NaN."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClassificationSums(Sums):
-    """How often reference and candidate name the right class, and the same one.
+    """Counts of correct answers of reference and candidate, and of equal answers.
 
-    The top-1 of a row is the lowest index among equals. A row that holds a NaN has no top-1: it is never right and
-    agrees with nothing, not even with the same NaN in the other. An infinity competes as the number it stands for,
-    and its row is counted in `non_finite_rows`.
+    The top-1 of a row is the index of its largest value, the lowest index among equals. A row that contains NaN has no
+    top-1: it is never correct and never agrees, even if the other row has the same NaN. Infinities are compared like
+    other numbers, and their rows are counted in `non_finite_rows`.
     """
 
     n: int = 0
-    """Samples."""
+    """Number of samples."""
     same: int = 0
-    """Samples on which both have the same top-1."""
+    """Samples with the same top-1 in reference and candidate."""
     non_finite_rows: int = 0
-    """Samples for which the candidate's row holds a NaN or an infinity."""
+    """Samples for which the candidate's row contains NaN or infinity."""
     non_finite_rows_reference: int = 0
+    """Samples for which the reference's row contains NaN or infinity."""
     labelled: int = 0
-    """Samples with a label; the four counts below are out of these."""
+    """Samples with a label; the next four counts refer to these."""
     right_reference: int = 0
     right_candidate: int = 0
     became_wrong: int = 0
-    """The reference right, the candidate wrong."""
+    """Samples that are correct in the reference and wrong in the candidate."""
     became_right: int = 0
+    """Samples that are wrong in the reference and correct in the candidate."""
     ranked: int = 0
-    """Labelled samples with at least `TOP5_FROM_CLASSES` classes; the two counts below are out of these."""
+    """Labelled samples with at least `TOP5_FROM_CLASSES` classes; the next two counts refer to these."""
     top5_reference: int = 0
     top5_candidate: int = 0
 
     @classmethod
     def of(cls, reference: NDArray[Any], candidate: NDArray[Any], labels: NDArray[Any] | None) -> Self:
-        """Count a batch.
+        """Count one batch.
 
         Args:
-            reference: (n, classes), at least two classes: see `as_classes`.
+            reference: (n, classes) with at least two classes; `as_classes` converts other shapes.
             candidate: The same shape.
-            labels: (n,) integers from 0 to classes − 1, or None where only agreement can be told.
+            labels: (n,) integers from 0 to classes − 1; None counts agreement only.
 
         Raises:
-            ValueError: If the shapes differ or are not those, or a label names no class.
+            ValueError: If the shapes differ or are not as described, or a label is out of range.
         """
         check_same_shape(reference, candidate)
         if reference.ndim != 2 or reference.shape[1] < 2:
-            raise ValueError(f"classes are counted in (samples, classes), not in {reference.shape}; see as_classes")
+            raise ValueError(
+                f"the outputs have shape {reference.shape}; counting classes needs (samples, classes) with at least "
+                "two classes, see as_classes"
+            )
         expected, actual = top1(reference), top1(candidate)
         unlabelled = cls(
             n=len(reference),
@@ -111,23 +116,23 @@ class ClassificationSums(Sums):
 
 
 def as_classes(outputs: NDArray[Any], *, probabilities: bool) -> NDArray[Any]:
-    """Give every class a column: the (n,) or (n, 1) of a binary classifier becomes (n, 2) in float64.
+    """Return one column per class: the (n,) or (n, 1) output of a binary classifier becomes (n, 2) in float64.
 
-    A probability p becomes [1 − p, p] and a logit z becomes [0, z], so that class 1 wins where p > 0.5 or z > 0 and
-    class 0 where they are equal. A NaN stays in its row. Two columns or more come back as they are, not copied.
+    A probability p becomes [1 − p, p] and a logit z becomes [0, z]: class 1 wins if p > 0.5 or z > 0, and class 0 wins
+    ties. NaN is preserved. An array with two or more columns is returned unchanged, without a copy.
 
     >>> as_classes(np.array([[0.25], [0.5]]), probabilities=True)
     array([[0.75, 0.25],
            [0.5 , 0.5 ]])
 
     Raises:
-        ValueError: If outputs has three axes or more, or no columns.
+        ValueError: If `outputs` has more than two axes, or no columns.
     """
     if outputs.ndim == 2 and outputs.shape[1] > 1:
         return outputs
     if outputs.ndim not in (1, 2) or (outputs.ndim == 2 and outputs.shape[1] == 0):
         raise ValueError(
-            f"an output of shape {outputs.shape} has no classes; a classifier's is (samples, classes), "
+            f"an output of shape {outputs.shape} has no classes; a classifier's output is (samples, classes), "
             "or (samples, 1) for two classes"
         )
     second = outputs.reshape(-1).astype(np.float64)
@@ -136,19 +141,19 @@ def as_classes(outputs: NDArray[Any], *, probabilities: bool) -> NDArray[Any]:
 
 
 def top1(outputs: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
-    """Index of the greatest value along the last axis, the lowest among equals; `NO_CLASS` where a value is NaN.
+    """Index of the largest value along the last axis, the lowest index among equals; `NO_CLASS` for rows with NaN.
 
-    (n, classes) gives (n,), the pixels of a segmentation (n, height, width, classes) give (n, height, width).
+    (n, classes) gives (n,); a segmentation's (n, height, width, classes) gives (n, height, width).
 
     Args:
-        outputs: Classes last.
-        spoiled: Which rows hold a NaN, where the caller knows it already; else it is looked up, for a pass more.
+        outputs: Class scores along the last axis.
+        spoiled: Which rows contain NaN, if the caller knows; None finds them with one more pass over the data.
     """
     return np.where(_holds_nan(outputs) if spoiled is None else spoiled, NO_CLASS, outputs.argmax(axis=-1))
 
 
 def same_class(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether two vectors of top-1 name the same class; a row without one agrees with nothing."""
+    """Whether two arrays of top-1 name the same class; False for a row that has none."""
     same: NDArray[np.bool_] = np.logical_and(expected == actual, expected != NO_CLASS)
     return same
 
@@ -156,19 +161,19 @@ def same_class(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.bool_
 def changed_answers(
     reference_right: NDArray[np.bool_], candidate_right: NDArray[np.bool_]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which samples became wrong, and which became right: two vectors like the arguments."""
+    """Which samples became wrong and which became right: two arrays of the arguments' shape."""
     return reference_right & ~candidate_right, ~reference_right & candidate_right
 
 
 def in_top5(
     outputs: NDArray[Any], labels: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
-    """Whether fewer than five other classes score at least as high as the true one; never in a row with a NaN.
+    """Whether fewer than five other classes score at least as high as the true class; False for rows with NaN.
 
     Args:
         outputs: (n, classes).
         labels: (n,).
-        spoiled: As in `top1`.
+        spoiled: Which rows contain NaN, as in `top1`.
     """
     true = np.take_along_axis(outputs, labels.astype(np.intp)[:, None], axis=1)
     others = np.count_nonzero(outputs >= true, axis=1) - 1
@@ -176,7 +181,7 @@ def in_top5(
 
 
 def _holds_nan(outputs: NDArray[Any]) -> NDArray[np.bool_]:
-    # The greatest of a row is NaN where any of it is; cheaper than asking each element.
+    # max propagates NaN; this is cheaper than testing every element.
     holds: NDArray[np.bool_] = np.isnan(outputs.max(axis=-1))
     return holds
 
@@ -184,21 +189,22 @@ def _holds_nan(outputs: NDArray[Any]) -> NDArray[np.bool_]:
 def _check_labels(labels: NDArray[Any], n: int, classes: int) -> None:
     if labels.shape != (n,) or labels.dtype.kind not in "biu":
         raise ValueError(
-            f"the labels are {labels.dtype} of shape {labels.shape}; {n} samples need integers of shape ({n},)"
+            f"the labels have dtype {labels.dtype} and shape {labels.shape}; "
+            f"{n} samples need integer labels of shape ({n},)"
         )
     check_classes(labels, classes)
 
 
 def check_classes(labels: NDArray[Any], classes: int) -> None:
-    """Refuse labels (n,) that name no class.
+    """Raise an error if a label of (n,) is outside the range of classes.
 
     Raises:
-        ValueError: Names the first of them.
+        ValueError: If a label is outside; the message names the first one.
     """
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if outside.size:
         raise ValueError(
-            f"the label {labels[outside[0]]} names no class; with {classes} classes labels go from 0 to {classes - 1}"
+            f"the label {labels[outside[0]]} is out of range; with {classes} classes labels go from 0 to {classes - 1}"
         )
 
 

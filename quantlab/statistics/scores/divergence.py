@@ -15,23 +15,23 @@ __all__ = ["DivergenceSums", "kl_per_sample"]
 
 @dataclass(frozen=True, slots=True)
 class DivergenceSums(Sums):
-    """KL(reference‖candidate) in nats, over samples.
+    """Sums of KL(reference‖candidate) over samples, in nats.
 
-    `total` and `total_squares` run over the samples whose divergence is a finite number; the others are in `infinite`
-    and `undefined`, and one of them is enough for the mean and its error to be None.
+    `total` and `total_squares` include only finite divergences; other samples are counted in `infinite` and
+    `undefined`. A single such sample makes the mean and its standard error None.
     """
 
     n: int = 0
     infinite: int = 0
-    """Samples where the candidate gives 0 to a class that the reference does not."""
+    """Samples for which the candidate gives probability 0 to a class that has a positive one in the reference."""
     undefined: int = 0
-    """Samples that are no distribution, in candidate or reference."""
+    """Samples whose row is not a distribution in the candidate or the reference."""
     total: float = 0.0
     total_squares: float = 0.0
 
     @classmethod
     def of(cls, reference: NDArray[Any], candidate: NDArray[Any], *, probabilities: bool) -> Self:
-        """Sum a batch; the arguments are those of `kl_per_sample`."""
+        """Sum one batch; for the arguments see `kl_per_sample`."""
         divergence = kl_per_sample(reference, candidate, probabilities=probabilities)
         finite = divergence[np.isfinite(divergence)]
         return cls(
@@ -44,65 +44,65 @@ class DivergenceSums(Sums):
 
     @property
     def mean(self) -> float | None:
-        """None where a sample is infinite or undefined, and where there is none."""
+        """Mean divergence; None if a sample is infinite or undefined, or there are no samples."""
         return None if self.infinite or self.undefined or not self.n else self.total / self.n
 
     @property
     def standard_error(self) -> float | None:
-        """Of the mean: the samples' standard deviation over √n. None where the mean is, and for a single sample."""
+        """Standard error of the mean, standard deviation / √n; None if the mean is None, or there is one sample."""
         if self.mean is None or self.n < 2:
             return None
-        # Below zero is rounding: a sum of squared deviations is not negative.
+        # A negative value is rounding error: a sum of squared deviations is not negative.
         deviations = max(0.0, self.total_squares - self.total * self.mean)
         return math.sqrt(deviations / (self.n - 1) / self.n)
 
 
 def kl_per_sample(reference: NDArray[Any], candidate: NDArray[Any], *, probabilities: bool) -> NDArray[np.float64]:
-    """KL(reference‖candidate) = Σ p·ln(p/q) of each row, in nats: (n, classes) twice gives (n,) in float64.
+    """KL(reference‖candidate) = Σ p·ln(p/q) of each row, in nats: two arrays (n, classes) give (n,) in float64.
 
-    A class to which the reference gives 0 adds nothing; one to which only the candidate does makes the row infinite.
-    NaN where either row is no distribution.
+    A class with p = 0 adds nothing. A class with q = 0 and p > 0 makes the row infinite. The result is NaN if either
+    row is not a distribution.
 
     Args:
         reference: (n, classes).
         candidate: The same shape.
-        probabilities: Rows are distributions but for rounding and are divided by their sums; one that is not finite,
-            is negative somewhere or zero everywhere is none. Otherwise rows are logits and get a softmax; only one
-            that is not finite is none.
+        probabilities: If True, rows hold probabilities and are divided by their sums to remove rounding error; a row
+            with a negative or non-finite value, or with only zeros, is not a distribution. If False, rows hold logits
+            and softmax is applied; only a row with a non-finite value is not a distribution.
 
     Raises:
         ValueError: If the shapes differ, or are not (n, classes).
     """
     check_same_shape(reference, candidate)
     if reference.ndim != 2 or reference.shape[1] == 0:
-        raise ValueError(f"a divergence is that of rows of (samples, classes), not of {reference.shape}")
+        raise ValueError(f"the divergence needs outputs of shape (samples, classes), not {reference.shape}")
     distribution = _normalized if probabilities else _softmax
-    # What is not finite here is the answer: ln 0, and NaN for what is no distribution.
+    # Results that are not finite are intended: ln 0, and NaN for rows that are not a distribution.
     with np.errstate(divide="ignore", invalid="ignore"):
         p, log_p = distribution(reference)
         _, log_q = distribution(candidate)
         terms = p * (log_p - log_q)
-    # 0·ln(0/q) is 0 by continuity, whatever q is. A row that is NaN keeps terms that are: somewhere p is not 0.
+    # 0·ln(0/q) is 0 by continuity for every q. A NaN row stays NaN, because p is not 0 everywhere in it.
     terms[p == 0] = 0
     divergence: NDArray[np.float64] = terms.sum(axis=1)
-    # Below zero is rounding: the divergence of two distributions is not negative (Gibbs' inequality).
+    # A negative value is rounding error: the divergence is not negative (Gibbs' inequality).
     return np.maximum(divergence, 0.0, out=divergence)
 
 
 def _normalized(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each row over its sum, and the logarithm of that; all NaN for a row that is no distribution."""
+    """Each row divided by its sum, and the logarithm of that; all NaN for a row that is not a distribution."""
     values = rows.astype(np.float64)
     sums = values.sum(axis=1, keepdims=True)
-    # A row of zeros needs no word here: 0/0 is NaN by itself.
+    # A row of zeros needs no extra test: 0/0 is NaN.
     none = ~np.isfinite(sums) | (values.min(axis=1, keepdims=True) < 0)
     values /= np.where(none, np.nan, sums)
     return values, np.log(values)
 
 
 def _softmax(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Softmax of each row, and the logarithm of that, finite where the softmax is too small for float64.
+    """Softmax of each row and its logarithm; the logarithm stays finite where the softmax underflows.
 
-    All NaN for a row that is not finite.
+    All NaN for a row with a non-finite value.
     """
     values = rows.astype(np.float64)
     values[~np.isfinite(values).all(axis=1)] = np.nan

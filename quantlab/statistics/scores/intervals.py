@@ -1,6 +1,6 @@
-"""Confidence intervals for shares and for the difference of two shares measured on the same samples.
+"""Confidence intervals for a share, and for the difference of two shares measured on the same samples.
 
-All are two-sided and in shares, from 0 to 1 or −1 to 1; a table in percent multiplies by 100.
+All intervals are two-sided and given as shares, from 0 to 1 or −1 to 1; tables in percent multiply by 100.
 """
 
 import math
@@ -11,14 +11,14 @@ __all__ = ["tango", "wilson"]
 
 
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for a share, successes / n (Wilson 1927, Journal of the ASA 22:209–212).
+    """Wilson's score interval for the share successes / n (Wilson 1927, Journal of the ASA 22:209–212).
 
-    It stays within 0 and 1, and is not empty where no sample or every sample succeeded.
+    The interval lies within 0 and 1 and has a positive width even if successes is 0 or n.
 
     Raises:
-        ValueError: If n is not above zero, successes are not from 0 to n, or confidence is not between 0 and 1.
+        ValueError: If n is below 1, successes is not in 0…n, or confidence is not between 0 and 1.
     """
-    from scipy.stats import binomtest  # Slow to import, and most commands need no interval.
+    from scipy.stats import binomtest  # imported here because SciPy is slow to import and few commands need it
 
     _check(confidence, n, successes=successes)
     interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
@@ -26,24 +26,24 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
 
 
 def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0.95) -> Interval:
-    """Tango's score interval for a paired difference, (became_wrong − became_right) / n; positive is a loss.
+    """Tango's score interval for the paired difference (became_wrong − became_right) / n; positive is a loss.
 
-    Tango 1998, Statistics in Medicine 17:891–908: the differences that a score test does not reject, with the
-    discordant share estimated under each. It is not empty where nothing changed: ±z²/(n + z²) then.
+    Tango 1998, Statistics in Medicine 17:891–908: the set of differences that a score test does not reject, with the
+    discordant share estimated under each difference. Without a change the interval is ±z²/(n + z²).
 
     Args:
-        became_wrong: Samples that the reference has right and the candidate wrong.
-        became_right: The other way round.
+        became_wrong: Samples that are correct in the reference and wrong in the candidate.
+        became_right: Samples that are wrong in the reference and correct in the candidate.
         n: All samples, changed or not.
-        confidence: Two-sided. Its upper bound is a one-sided bound at (1 + confidence) / 2.
+        confidence: Two-sided; each end is a one-sided bound at (1 + confidence) / 2.
 
     Raises:
-        ValueError: If n is not above zero, the counts are negative or together above n, or confidence is not
-            between 0 and 1.
+        ValueError: If n is below 1, a count is negative, the counts exceed n together, or confidence is not between 0
+            and 1.
     """
     _check(confidence, n, became_wrong=became_wrong, became_right=became_right)
     z = _quantile(confidence)
-    # With the two swapped the difference changes its sign, and lower becomes upper.
+    # Swapping the counts changes the sign of the difference, so its lower bound gives the upper one.
     return Interval(
         _tango_lower(became_wrong, became_right, n, z),
         -_tango_lower(became_right, became_wrong, n, z),
@@ -52,11 +52,11 @@ def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0
 
 
 def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
-    """Find the least difference (forth − back) / n, of changes either way, that the score test at z does not reject."""
-    from scipy.optimize import brentq  # Slow to import, and most commands need no interval.
+    """The smallest difference (forth − back) / n that the score test with quantile z does not reject."""
+    from scipy.optimize import brentq  # imported here because SciPy is slow to import and few commands need it
 
-    # At both ends of the range, and where nothing is discordant, the variance vanishes at the estimate too; the
-    # equation is then linear and solved by hand.
+    # At both ends of the range, and without discordant pairs, the variance is 0 at the estimate; the equation is then
+    # linear and has a closed solution.
     if forth + back == 0:
         return -(z**2) / (n + z**2)
     if forth == n:
@@ -65,7 +65,7 @@ def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
         return -1.0
 
     def excess(difference: float) -> float:
-        # Tango's statistic less z, times its denominator, which is zero at −1. Falls through zero once below the
+        # Tango's statistic minus z, multiplied by its denominator, which is 0 at −1. It has one root below the
         # estimate: it is n + forth − back > 0 at −1, and negative at the estimate.
         variance = _restricted_variance(difference, forth, back, n)
         return forth - back - n * difference - z * math.sqrt(n * max(0.0, variance))
@@ -74,10 +74,10 @@ def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
 
 
 def _restricted_variance(difference: float, forth: int, back: int, n: int) -> float:
-    """Variance of one pair's difference where the true one is `difference` and the rest is most likely.
+    """Variance of one pair's difference, estimated by maximum likelihood under a true difference of `difference`.
 
-    The probability of a change back is the greater root of 2n·q² + b·q + c = 0 (Tango 1998); that of a change forth is
-    greater by the difference.
+    The probability of a change back is the larger root of 2n·q² + b·q + c = 0 (Tango 1998); the probability of a change
+    forth is that plus the difference.
     """
     b = (2 * n - forth + back) * difference - forth - back
     c = -back * difference * (1 - difference)
@@ -87,7 +87,7 @@ def _restricted_variance(difference: float, forth: int, back: int, n: int) -> fl
 
 
 def _quantile(confidence: float) -> float:
-    """Return the normal quantile that leaves (1 − confidence) / 2 above it."""
+    """The normal quantile with probability (1 − confidence) / 2 above it."""
     from scipy.special import ndtri
 
     return -float(ndtri((1 - confidence) / 2))
@@ -95,9 +95,9 @@ def _quantile(confidence: float) -> float:
 
 def _check(confidence: float, n: int, **counts: int) -> None:
     if not 0 < confidence < 1:
-        raise ValueError(f"a confidence of {confidence} is not between 0 and 1; 95 % is 0.95")
+        raise ValueError(f"the confidence is {confidence}; it must be between 0 and 1, for example 0.95")
     if n < 1:
-        raise ValueError(f"an interval needs a sample, and n is {n}")
+        raise ValueError(f"an interval needs at least one sample, and n is {n}")
     if min(counts.values()) < 0 or sum(counts.values()) > n:
         named = ", ".join(f"{name} = {count}" for name, count in counts.items())
-        raise ValueError(f"counts are not negative and together at most n = {n}: {named}")
+        raise ValueError(f"counts must not be negative or exceed n = {n} together: {named}")

@@ -1,4 +1,4 @@
-"""Every score of a trial's output, from sums that batches, shards and machines combine with `+`."""
+"""All scores of one trial's output, computed from sums that combine with `+`."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -21,12 +21,12 @@ __all__ = ["ScoreSums", "reference_scores", "sum_outputs"]
 
 @dataclass(frozen=True, slots=True)
 class ScoreSums(Sums):
-    """Everything a trial's scores are made of. What does not apply to the task stays zero, and its scores None."""
+    """The sums from which a trial's scores are computed; sums that do not apply to the task stay zero."""
 
     n: int = 0
-    """Samples."""
+    """Number of samples."""
     error: TensorError = field(default_factory=TensorError)
-    """Of the output as it is, over every element."""
+    """Error of the raw output, over every element."""
     classification: ClassificationSums = field(default_factory=ClassificationSums)
     divergence: DivergenceSums = field(default_factory=DivergenceSums)
     regression: RegressionSums = field(default_factory=RegressionSums)
@@ -42,22 +42,22 @@ class ScoreSums(Sums):
         probabilities: bool,
         classes: bool,
     ) -> Self:
-        """Sum a batch of the scored output.
+        """Sum one batch of the scored output.
 
         Args:
-            reference: Samples first. Where classes are compared (n, classes), or (n, 1) of a binary classifier.
+            reference: Samples first; (n, classes), or (n, 1) of a binary classifier, if classes are compared.
             candidate: The same shape.
-            labels: For classification (n,) integers from 0; for regression the output's shape, axes of size 1 aside;
-                None for similarity.
-            task: What the output is compared for.
-            probabilities: Whether the reference's output is a distribution already (`looks_like_probabilities` of all
-                of it); otherwise its values are logits. Of no meaning where no classes are compared.
-            classes: Whether the columns are classes, so that top-1, agreement and KL mean something. True for
-                classification, False for regression. For similarity the caller knows what the model is: True for a
-                classifier without labels, False for an image or an embedding.
+            labels: Classification: (n,) integers from 0. Regression: the output's shape, ignoring axes of size 1.
+                Similarity: None.
+            task: What the output is compared with.
+            probabilities: Whether the output holds probabilities (`looks_like_probabilities` of the whole reference);
+                otherwise its values are logits. Ignored if classes are not compared.
+            classes: Whether the columns are classes, so that top-1, agreement and KL apply. True for classification,
+                False for regression. For similarity it depends on the model: True for a classifier without labels,
+                False for an image or an embedding.
 
         Raises:
-            ValueError: If shapes differ, a label names no class, or task, labels and classes contradict each other.
+            ValueError: If shapes differ, a label is out of range, or task, labels and classes contradict each other.
         """
         _check_task(task, labels, classes)
         error = TensorError.of(reference, candidate)
@@ -75,10 +75,10 @@ class ScoreSums(Sums):
         )
 
     def scores(self) -> Scores:
-        """Score the candidate: shares in percent, losses in points, intervals at 95 %; None for what does not apply.
+        """The candidate's scores: shares in percent, losses in points, 95 % intervals; None if a score does not apply.
 
-        Of no samples every score is None. Where an element is not finite the errors of the output are infinite; a
-        divergence that is infinite or undefined for one sample leaves `kl_mean` None and is counted beside it.
+        Without samples every score is None. If an element is not finite, the errors of the output are infinite. If
+        the divergence of a sample is infinite or undefined, `kl_mean` is None and the sample is counted.
         """
         scores = Scores(n=self.n)
         if self.error.count:
@@ -90,7 +90,7 @@ class ScoreSums(Sums):
         return self._with_regression(scores) if self.regression.candidate.count else scores
 
     def reference_scores(self) -> Scores:
-        """Score the reference itself, the same from every trial's sums; what would compare it with itself is None."""
+        """The reference's own scores, identical for every trial; scores that compare with the reference are None."""
         counts, regression = self.classification, self.regression.reference
         scores = Scores(n=self.n, non_finite=self.error.non_finite_reference if self.error.count else None)
         if counts.labelled:
@@ -158,14 +158,14 @@ def sum_outputs(
     probabilities: bool,
     classes: bool,
 ) -> ScoreSums:
-    """Sum a trial's whole output block by block: the arrays may be memory-mapped, and memory is flat in n.
+    """Sum a trial's whole output in blocks; arrays may be memory-mapped, and memory use does not grow with n.
 
-    The arguments and errors are those of `ScoreSums.of`.
+    For the arguments and errors see `ScoreSums.of`.
     """
-    # Blocks are cut by the reference's length: a longer candidate would lose its end and never be noticed.
+    # Blocks follow the reference's length: without this check the end of a longer candidate would be ignored.
     check_same_shape(reference, candidate)
     if labels is not None and len(labels) != len(reference):
-        raise ValueError(f"there are {len(labels)} labels for {len(reference)} samples; every sample needs its own")
+        raise ValueError(f"there are {len(labels)} labels for {len(reference)} samples; every sample needs one label")
     parts = (
         ScoreSums.of(
             reference[rows],
@@ -183,18 +183,18 @@ def sum_outputs(
 def reference_scores(
     reference: NDArray[Any], labels: NDArray[Any] | None, *, task: Task, probabilities: bool, classes: bool
 ) -> Scores:
-    """Score the reference for its own row; where a trial was summed, `ScoreSums.reference_scores` knows it already."""
+    """The reference's own scores; if a trial was already summed, `ScoreSums.reference_scores` is cheaper."""
     sums = sum_outputs(reference, reference, labels, task=task, probabilities=probabilities, classes=classes)
     return sums.reference_scores()
 
 
 def _check_task(task: Task, labels: NDArray[Any] | None, classes: bool) -> None:
     if task == "similarity" and labels is not None:
-        raise ValueError("labels were given, and 'similarity' has none; name another task, or leave them out")
+        raise ValueError("the task 'similarity' takes no labels; choose another task, or leave the labels out")
     if task != "similarity" and labels is None:
-        raise ValueError(f"the task '{task}' needs labels, and none were given; without them it is 'similarity'")
+        raise ValueError(f"the task '{task}' needs labels; without labels the task is 'similarity'")
     if task != "similarity" and classes != (task == "classification"):
-        raise ValueError(f"classes = {classes} contradicts the task '{task}'; only a classification has classes")
+        raise ValueError(f"classes = {classes} contradicts the task '{task}'; only classification has classes")
 
 
 def _percent(count: int, n: int) -> float | None:
@@ -202,10 +202,10 @@ def _percent(count: int, n: int) -> float | None:
 
 
 def _scaled(interval: Interval) -> Interval:
-    """From shares to percent, or points."""
+    """Convert shares to percent or points."""
     return replace(interval, lower=100 * interval.lower, upper=100 * interval.upper)
 
 
 def _growth(candidate: float, reference: float) -> float:
-    """Return candidate − reference; NaN where the reference is infinite, since anything is a gain beside that."""
+    """Difference candidate − reference; NaN for an infinite reference, because any candidate would be a gain."""
     return candidate - reference if math.isfinite(reference) else math.nan

@@ -1,4 +1,4 @@
-"""Errors of reference and candidate against labels that are numbers."""
+"""Errors of reference and candidate against numeric labels."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -13,9 +13,9 @@ __all__ = ["RegressionSums", "labels_shaped"]
 
 @dataclass(frozen=True, slots=True)
 class RegressionSums(Sums):
-    """How far the reference and the candidate are from the truth, each as a `TensorError` with the labels as reference.
+    """Errors of the reference and of the candidate against the labels, each as a `TensorError`.
 
-    `mean_abs` of either is its MAE and `rms` its RMSE; both are infinite where an output or a label is not finite.
+    `mean_abs` is the MAE and `rms` the RMSE; both are infinite if an output or a label is not finite.
     """
 
     reference: TensorError = field(default_factory=TensorError)
@@ -23,29 +23,29 @@ class RegressionSums(Sums):
 
     @classmethod
     def of(cls, reference: NDArray[Any], candidate: NDArray[Any], labels: NDArray[Any]) -> Self:
-        """Sum a batch.
+        """Sum one batch.
 
         Args:
             reference: Any shape, samples first.
             candidate: The same shape.
-            labels: The same shape but for axes of size 1: (n,) fits (n, 1).
+            labels: The same shape, ignoring axes of size 1: (n,) matches (n, 1).
 
         Raises:
-            ValueError: If the shapes differ; they are never broadcast.
+            ValueError: If the shapes differ; arrays are never broadcast.
         """
         truth = labels_shaped(labels, reference.shape)
         return cls(reference=TensorError.of(truth, reference), candidate=TensorError.of(truth, candidate))
 
 
 def labels_shaped(labels: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Labels in the shape of the outputs, which may differ in axes of size 1 alone.
+    """Reshape labels to the shape of the outputs, which may differ only in axes of size 1.
 
     Raises:
-        ValueError: If they do otherwise.
+        ValueError: If the shapes differ otherwise.
     """
     if _without_ones(labels.shape) != _without_ones(shape):
         raise ValueError(
-            f"the labels have shape {labels.shape} and the outputs {shape}; every output needs its own label"
+            f"the labels have shape {labels.shape} and the outputs {shape}; every output element needs one label"
         )
     return labels.reshape(shape)
 

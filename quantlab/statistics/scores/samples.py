@@ -1,7 +1,7 @@
-"""What is known of every sample of an output, in one pass over a mapped file.
+"""Per-sample values of an output, computed in one pass over a memory-mapped file.
 
-The statistics of `evidence` are functions of these vectors: an output of gigabytes is read once for each trial, and
-the reference's own vectors are made once for all trials.
+The statistics of `evidence` are functions of these vectors. A file of gigabytes is therefore read once per trial, and
+the reference's vectors are computed once for all trials.
 """
 
 import math
@@ -22,35 +22,36 @@ from quantlab.types import Task
 __all__ = ["CandidateSamples", "ClassSamples", "ErrorSamples", "ReferenceSamples"]
 
 _BLOCK_BYTES = 2 * 2**20
-"""As float64. A dozen passes go over each block; at this size it stays in the processor's cache between them, which
-is several times as fast as with the blocks of `blocks`' default."""
+"""Block size as float64. A dozen passes go over each block; at this size it stays in the processor's cache, which is
+several times as fast as the default size of `blocks`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassSamples:
-    """What one output says of the class of each sample; every array is (n,).
+    """Class-related values of one output, for each sample; every array is (n,).
 
-    A row that is no distribution, see `kl_per_sample`, has NaN for every probability.
+    For a row that is not a distribution (see `kl_per_sample`), every probability is NaN.
     """
 
     top1: NDArray[np.int32]
-    """The lowest index among equals; −1 for a row that holds a NaN."""
+    """Index of the largest value, the lowest among equals; −1 for a row that contains NaN."""
     confidence: NDArray[np.float64]
-    """The probability of the likeliest class."""
+    """Probability of the most likely class."""
     normalizer: NDArray[np.float64]
-    """What makes probabilities of a row: ln Σ exp of logits, to be subtracted, or the sum of a row, to divide by."""
+    """Constant that turns a row into probabilities: ln Σ exp(logits), to subtract; or the row's sum, to divide by."""
     right: NDArray[np.bool_] | None = None
-    """Whether the top-1 is the label; None without labels, as the next two."""
+    """Whether the top-1 equals the label; None without labels, like the next two fields."""
     true_probability: NDArray[np.float64] | None = None
+    """Probability of the true class."""
     in_top5: NDArray[np.bool_] | None = None
-    """Whether fewer than five other classes score at least as high as the true one; None also under ten classes."""
+    """Whether fewer than five other classes score at least as high as the true class; None below ten classes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorSamples:
-    """How far one output is from labels that are numbers: means over a sample's elements, (n,) each.
+    """Errors of one output against numeric labels, averaged over each sample's elements; arrays are (n,).
 
-    Infinite where an element or a label is not finite.
+    Infinite if an element or a label is not finite.
     """
 
     absolute: NDArray[np.float64]
@@ -59,37 +60,37 @@ class ErrorSamples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceSamples:
-    """The reference's output, and what is known of each of its samples."""
+    """The reference's output and its per-sample values."""
 
     outputs: NDArray[Any]
     labels: NDArray[Any] | None
     task: Task
     probabilities: bool
     classes: ClassSamples | None
-    """None where the columns are no classes."""
+    """None if the columns are not classes."""
     errors: ErrorSamples | None
-    """None where the task is no regression."""
+    """None if the task is not regression."""
 
     @classmethod
     def of(
         cls, outputs: NDArray[Any], labels: NDArray[Any] | None, *, task: Task, probabilities: bool, classes: bool
     ) -> Self:
-        """Read the reference once.
+        """Compute the per-sample values of the reference.
 
         Args:
             outputs: Samples first; may be memory-mapped.
-            labels: For classes (n,) integers from 0; for regression the output's shape, axes of size 1 aside; for the
-                segmentation of images (n, height, width) integers; None for similarity.
-            task: What the output is compared for.
-            probabilities: Whether rows are distributions already; otherwise they are logits.
-            classes: Whether the columns of (n, classes), (n, 1) or (n,) are classes. False for a segmentation.
+            labels: Classes: (n,) integers from 0. Regression: the output's shape, ignoring axes of size 1.
+                Segmentation: (n, height, width) integers. Similarity: None.
+            task: What the output is compared with.
+            probabilities: Whether rows hold probabilities; otherwise they hold logits.
+            classes: Whether the columns of (n, classes), (n, 1) or (n,) are classes; False for a segmentation.
 
         Raises:
-            ValueError: If the labels do not fit the outputs, or a label names no class.
+            ValueError: If the labels do not match the outputs, or a label is out of range.
         """
         outputs = np.asarray(outputs)
         if labels is not None and len(labels) != len(outputs):
-            raise ValueError(f"there are {len(labels)} labels for {len(outputs)} samples; every sample needs its own")
+            raise ValueError(f"there are {len(labels)} labels for {len(outputs)} samples; every sample needs one label")
         if classes and labels is not None:
             _check_labels(labels, max(2, outputs.shape[1] if outputs.ndim > 1 else 0))
         regression = task == "regression" and labels is not None
@@ -104,12 +105,12 @@ class ReferenceSamples:
 
     @property
     def n(self) -> int:
-        """Samples."""
+        """Number of samples."""
         return len(self.outputs)
 
     @property
     def class_count(self) -> int:
-        """Columns of classes: two for a binary classifier, whatever its shape; 0 where there are none."""
+        """Number of classes: two for a binary classifier of any shape; 0 if the columns are not classes."""
         if self.classes is None:
             return 0
         return max(2, self.outputs.shape[1] if self.outputs.ndim > 1 else 0)
@@ -117,24 +118,24 @@ class ReferenceSamples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSamples:
-    """A candidate's output beside the reference's, sample by sample."""
+    """A candidate's output and its per-sample comparison with the reference."""
 
     outputs: NDArray[Any]
     max_abs: NDArray[np.float64]
-    """(n,): greatest difference of an element; infinite where the difference of one is not finite."""
+    """(n,): largest absolute difference of an element; infinite if a difference is not finite."""
     non_finite: int
-    """NaN and infinite elements of the candidate."""
+    """Number of NaN and infinite elements in the candidate."""
     classes: ClassSamples | None
     divergence: NDArray[np.float64] | None
-    """(n,): KL(reference‖candidate) in nats as `kl_per_sample` tells it; None where the columns are no classes."""
+    """(n,): KL(reference‖candidate) in nats, see `kl_per_sample`; None if the columns are not classes."""
     errors: ErrorSamples | None
 
     @classmethod
     def of(cls, reference: ReferenceSamples, outputs: NDArray[Any]) -> Self:
-        """Read a candidate once, beside the reference; both may be memory-mapped.
+        """Compare a candidate with the reference; both may be memory-mapped.
 
         Raises:
-            ValueError: If its shape is not the reference's.
+            ValueError: If the shapes differ.
         """
         outputs = np.asarray(outputs)
         check_same_shape(reference.outputs, outputs)
@@ -159,7 +160,7 @@ class _Compared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """A block of one output as distributions: `weights` over their `sums`, which are NaN for what is none."""
+    """One block as distributions: `weights` / `sums`; `sums` is NaN for a row that is not a distribution."""
 
     values: NDArray[np.float64]
     highest: NDArray[np.float64]
@@ -223,22 +224,22 @@ def _compare(reference: ReferenceSamples, outputs: NDArray[Any], rows: slice) ->
 
 
 def _divergence_of_logits(p: _Rows, q: _Rows, difference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Σ p·(ln p − ln q), with what was computed for other ends already; overwrites `difference`, x − y.
+    """Σ p·(ln p − ln q) from values that are already computed; overwrites `difference`, the logits x − y.
 
-    A second implementation of what `kl_per_sample` does with logits, for speed alone: that would compute exponentials
-    and logarithms of every class again, and reading a candidate would take 1.5 to 2 times as long. The two round
-    differently (a test holds them together), and `Scores` keep the other's digits, so neither replaces the other.
+    This is a second, faster implementation of `kl_per_sample` for logits, which would compute all exponentials and
+    logarithms again and make reading a candidate 1.5 to 2 times slower. The two round differently (a test compares
+    them). `Scores` use `kl_per_sample`, so that its digits do not change.
 
-    ln p − ln q is (x − max x) − (y − max y) + ln (Σq / Σp): a shift of all logits is gone before anything is summed.
+    ln p − ln q = (x − max x) − (y − max y) + ln (Σq / Σp): a constant shift of all logits is removed before summing.
     """
     difference -= (p.highest - q.highest)[:, None]
     divergence: NDArray[np.float64] = np.einsum("ij,ij->i", p.weights, difference) / p.sums + np.log(q.sums / p.sums)
-    # Below zero is rounding (Gibbs' inequality); NaN stays.
+    # A negative value is rounding error (Gibbs' inequality); NaN is kept.
     return np.maximum(divergence, 0.0, out=divergence)
 
 
 def _greatest(difference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Greatest absolute value of each row; infinite where one is not finite, 0 for a row without elements."""
+    """Largest absolute value of each row; infinite if one is not finite, 0 for a row without elements."""
     greatest = np.maximum(difference.max(axis=1, initial=0.0), -difference.min(axis=1, initial=0.0))
     return np.where(np.isnan(greatest), np.inf, greatest)
 
@@ -267,12 +268,12 @@ def _read_errors(outputs: NDArray[Any], labels: NDArray[Any] | None) -> ErrorSam
 
 
 def _flat(block: NDArray[Any]) -> NDArray[Any]:
-    # Not reshape(n, -1), which cannot tell the size of no samples.
+    # reshape(n, -1) cannot determine the second size if n is 0.
     return block.reshape(len(block), math.prod(block.shape[1:]))
 
 
 def _small_blocks(outputs: NDArray[Any]) -> list[slice]:
-    # Of no samples one empty block, so that what is made of it has its fields and dtypes.
+    # Without samples, one empty block still yields results with all fields and dtypes.
     return list(blocks(outputs, block_bytes=_BLOCK_BYTES)) or [slice(0, 0)]
 
 
@@ -280,7 +281,7 @@ _Vectors = TypeVar("_Vectors", ClassSamples, ErrorSamples, _Compared)
 
 
 def _joined(parts: Sequence[_Vectors]) -> _Vectors:
-    """Concatenate dataclasses of arrays field by field, and of such dataclasses."""
+    """Concatenate dataclasses of arrays field by field, including nested dataclasses."""
     joined: dict[str, Any] = {}
     for name in (attribute.name for attribute in fields(parts[0])):
         column = [getattr(part, name) for part in parts]
@@ -293,5 +294,7 @@ def _joined(parts: Sequence[_Vectors]) -> _Vectors:
 
 def _check_labels(labels: NDArray[Any], classes: int) -> None:
     if labels.ndim != 1 or labels.dtype.kind not in "biu":
-        raise ValueError(f"the labels are {labels.dtype} of shape {labels.shape}; classes need integers of shape (n,)")
+        raise ValueError(
+            f"the labels have dtype {labels.dtype} and shape {labels.shape}; classes need integer labels of shape (n,)"
+        )
     check_classes(labels, classes)
