@@ -90,6 +90,7 @@ def label_by_picture(x, y):
     return {picture.tobytes(): label for picture, label in zip(x, y, strict=True)}
 
 
+@pytest.mark.starts_children
 def test_samples_are_what_a_loader_may_return():
     source = open_source(LOADER, inputs=[TensorSpec("image", (None, 8, 8, 1), "float32")], options=SampleOptions())
     assert source.n == 1197
