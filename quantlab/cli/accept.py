@@ -24,11 +24,12 @@ def accept(
     *,
     setting: SettingNames = None,
     budget: BudgetOptions,
-    lock: Annotated[Path, typer.Option(help="The file to write.")] = Path("quantlab.lock"),
+    lock: Annotated[Path, typer.Option(help="File to write.")] = Path("quantlab.lock"),
 ) -> int:
-    """Accept figures and hashes, for a later gate to compare.
+    """Write figures and hashes that a later gate compares with.
 
-    With settings named these are accepted whatever they lose; with none, those that fit.
+    The command runs nothing. It accepts the settings that fit the budget; settings named with --setting are accepted
+    whatever they lose.
     """
     from quantlab.gate import accepted_figures, write_lock
     from quantlab_reports import RENDERINGS

@@ -21,8 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Tells which quantization setting of a Keras or TensorFlow model you may ship to TensorFlow.js or LiteRT.",
-    epilog="Exit status: 0 all was measured, 2 something could not be run. --debug anywhere shows tracebacks.",
+    help="Compares quantized variants of a Keras, TensorFlow or ONNX model and recommends which one to ship.",
+    epilog="Exit status: 0 success, 2 something could not be run. Add --debug to any command to print tracebacks.",
 )
 
 

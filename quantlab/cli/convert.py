@@ -16,27 +16,29 @@ __all__ = ["convert"]
 @spread
 def convert(
     model: Model,
-    out: Annotated[Path, typer.Option(help="Gets a folder for each setting.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to: one folder for each setting.")],
     *,
     settings: Annotated[
         str | None,
         typer.Option(
-            help="Settings to make: names and globs, comma-separated; 'all'. [default: all that need no samples]"
+            help="Settings to make: comma-separated names and globs, or 'all'. [default: all that need no samples]"
         ),
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(help="Samples for static quantization: .npz, .npy, a folder of images, module:function."),
+        typer.Option(
+            help="Calibration samples for static quantization: .npz, .npy, a folder of images, or module:function."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Calibrate on this many samples, drawn. [default: 256]")
+        int | None, typer.Option(min=1, help="Calibrate on at most N samples: a random sample. [default: 256]")
     ] = None,
     seed: Seed = 0,
     opening: ModelGroup,
     config: Config = None,
     time_limit: TimeLimit = 600.0,
 ) -> int:
-    """Make the artifacts alone, ready to serve."""
+    """Convert a model to artifacts that are ready to serve; run and score nothing."""
     from quantlab.cli.progress import shown
     from quantlab.study import AnalyzeOptions
     from quantlab.study import convert as run

@@ -12,13 +12,15 @@ __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="The study's folder. [default: quantlab-demo.study]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the study. [default: quantlab-demo.study]")
+    ] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
 ) -> int:
-    """Do the whole job on an embedded example.
+    """Analyze a built-in example: a small convolutional model and images of digits.
 
-    It is of scanned digits and a small convolutional model, which needs no files of yours.
+    The example needs no files of yours.
     """
     from quantlab.demo import LOADER, MODEL
 

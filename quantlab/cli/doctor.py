@@ -11,10 +11,13 @@ __all__ = ["doctor"]
 
 def doctor(
     build: Annotated[
-        str | None, typer.Option("--build", help="Make what is not shipped: node-native, with your C++ compiler.")
+        str | None,
+        typer.Option(
+            "--build", help="Build a runtime that is not part of the package: node-native. Needs a C++ compiler."
+        ),
     ] = None,
 ) -> int:
-    """Say what works on this machine, and what mends what does not."""
+    """Check what quantlab needs on this machine, and say how to fix what is missing."""
     from quantlab.cli.checks import build_runtime, examine, report
 
     if build is not None:

@@ -29,19 +29,21 @@ def gate(
     *,
     setting: SettingNames = None,
     budget: BudgetOptions,
-    lock: Annotated[Path | None, typer.Option(help="Compare with what was accepted in this quantlab.lock.")] = None,
+    lock: Annotated[Path | None, typer.Option(help="Compare with the accepted figures in this file.")] = None,
     artifact: Annotated[
-        Path | None, typer.Option(help="First verify that this file or folder is what was judged, and judge that.")
+        Path | None,
+        typer.Option(help="Verify that this file or folder is an artifact of the study, and judge only its settings."),
     ] = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
-    undecided: Annotated[str, typer.Option(help="What too few samples do: fail or warn.")] = "fail",
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write every figure as JSON.")] = None,
+    undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail",
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to a JSON file.")] = None,
 ) -> int:
-    """Pass or fail a build by what a study measured.
+    """Pass or fail a build by the figures of a study.
 
-    Nothing is run again. With settings named, each must fit; with none, one quantized setting is enough.
+    The command runs nothing. Every setting named with --setting must fit; without names, one quantized setting that
+    fits is enough.
     """
     from quantlab.gate import changed_artifacts, compare_with_lock, read_lock
     from quantlab_reports.views.verdict import verdict_table

@@ -34,24 +34,33 @@ __all__ = [
 
 Model = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="A .keras, .h5 or .hdf5 file, or a SavedModel folder.", show_default=False),
+    typer.Argument(
+        metavar="MODEL", help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder.", show_default=False
+    ),
 ]
 Settings = Annotated[
     str | None,
     typer.Option(
-        help="Settings to measure: names and globs, comma-separated; 'all'. [default: see 'quantlab settings']"
+        help="Settings to measure: comma-separated names and globs, or 'all'. [default: see 'quantlab settings']"
     ),
 ]
 Runtimes = Annotated[
     str | None,
-    typer.Option(help="Where to run them: names and globs, comma-separated. [default: python,node-wasm]"),
+    typer.Option(help="Runtimes to use: comma-separated names and globs, or 'all'. [default: python,node-wasm]"),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of every draw.")]
-TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
-Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
-Format = Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed for all random sampling.")]
+TimeLimit = Annotated[
+    float, typer.Option(min=1, help="Stop a converter or runtime that reports nothing for N seconds.")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="Configuration file. [default: quantlab.toml in the current folder, if it exists]")
+]
+Format = Annotated[str, typer.Option(help="Output format: terminal, markdown, csv, latex or json.")]
 StudyFolder = Annotated[
-    Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
+    Path | None,
+    typer.Argument(
+        help="Folder of the study. [default: the latest study in the current folder or below]", show_default=False
+    ),
 ]
 
 
@@ -59,20 +68,21 @@ StudyFolder = Annotated[
 class ModelGroup:
     """How a model is opened."""
 
-    signature: Annotated[str | None, typer.Option(help="The signature of a SavedModel. [default: serving_default]")] = (
-        None
-    )
+    signature: Annotated[str | None, typer.Option(help="Signature of a SavedModel. [default: serving_default]")] = None
     shape: Annotated[
         list[str] | None,
         typer.Option(
-            "--shape", help="INPUT=1,3,224,224: sizes that an ONNX model leaves open, batch first. Repeatable."
+            "--shape", help="Shape of an ONNX input with open sizes, batch first: INPUT=1,3,224,224. Repeatable."
         ),
     ] = None
     custom: Annotated[
-        list[str] | None, typer.Option(help="A module that registers the model's own layers. Repeatable.")
+        list[str] | None, typer.Option(help="Module to import first, which registers custom layers. Repeatable.")
     ] = None
     unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run the code of Lambda layers: only for files you trust.")
+        bool,
+        typer.Option(
+            "--unsafe", help="Allow Lambda layers, which run code from the model file. Use it only for files you trust."
+        ),
     ] = False
 
     @property
@@ -87,13 +97,21 @@ class ModelGroup:
 class ImageOptions:
     """How image files become samples."""
 
-    size: Annotated[str | None, typer.Option(help="Images: HEIGHTxWIDTH. [default: the model's]")] = None
-    resize: Annotated[str | None, typer.Option(help="Images: nearest, bilinear, bicubic, lanczos or area.")] = None
-    colour: Annotated[str | None, typer.Option(help="Images: rgb, bgr or grey. [default: by the model's channels]")] = (
+    size: Annotated[
+        str | None,
+        typer.Option(help="Images: size to resize to, HEIGHTxWIDTH. [default: the size of the model's input]"),
+    ] = None
+    resize: Annotated[
+        str | None, typer.Option(help="Images: resize method: nearest, bilinear, bicubic, lanczos or area.")
+    ] = None
+    colour: Annotated[
+        str | None,
+        typer.Option(help="Images: colour order, rgb, bgr or grey. [default: from the number of input channels]"),
+    ] = None
+    scale: Annotated[float | None, typer.Option(help="Images: factor for pixel values from 0 to 255. [default: 1]")] = (
         None
     )
-    scale: Annotated[float | None, typer.Option(help="Images: what 0–255 is multiplied with. [default: 1]")] = None
-    offset: Annotated[float | None, typer.Option(help="Images: added after the scale. [default: 0]")] = None
+    offset: Annotated[float | None, typer.Option(help="Images: number added after scaling. [default: 0]")] = None
     config: Config = None
 
     def preprocessing(self, data: str) -> "Preprocessing":
@@ -107,19 +125,18 @@ class ImageOptions:
 class InsideOptions:
     """What is looked at inside the variants, and whether costs are measured."""
 
-    no_layers: Annotated[bool, typer.Option("--no-layers", help="Do not look inside the variants.")] = False
-    layer_samples: Annotated[str, typer.Option(help="Compare layers on this many of the scored samples, or 'all'.")] = (
+    no_layers: Annotated[bool, typer.Option("--no-layers", help="Do not compare layers, weights and ops.")] = False
+    layer_samples: Annotated[str, typer.Option(help="Compare layers on at most N of the scored samples, or 'all'.")] = (
         "256"
     )
     taps: Annotated[
-        str | None, typer.Option(help="Compare only these layers or tensors: names and globs, comma-separated.")
+        str | None, typer.Option(help="Compare only these layers or tensors: comma-separated names and globs.")
     ] = None
     channels: Annotated[
-        str | None, typer.Option(help="Compare these layers or tensors channel by channel too; names and globs.")
+        str | None,
+        typer.Option(help="Also compare each channel of these layers or tensors: comma-separated names and globs."),
     ] = None
-    no_costs: Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, milliseconds and memory.")] = (
-        False
-    )
+    no_costs: Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, run time and memory.")] = False
 
     @property
     def options(self) -> dict[str, Any]:

@@ -18,9 +18,10 @@ def recommend(
     budget: BudgetOptions,
     format: Format = "terminal",  # noqa: A002 (the option's name)
 ) -> int:
-    """Say which setting to ship, why, and how to make it.
+    """Recommend which setting to ship, with the reasons and the command that makes it.
 
-    It is the smallest that fits in every runtime that counts. Nothing is run again.
+    The recommendation is the smallest setting that fits the budget in every runtime that counts. The command runs
+    nothing.
     """
     from quantlab.gate import recommend as choose
     from quantlab.store import find_latest

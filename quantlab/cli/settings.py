@@ -11,7 +11,7 @@ __all__ = ["settings"]
 
 
 def settings() -> int:
-    """List the settings and the runtimes there are."""
+    """List all settings and runtimes."""
     from quantlab.registries import REAL
 
     print(_text(REAL))
