@@ -66,7 +66,7 @@ def test_standard_output_carries_the_table_alone(place):
     assert (done.status, shown.status, shown.stderr) == (0, 0, "")
     assert done.stdout == shown.stdout
     assert done.stdout.startswith("Model  digits.keras (Keras 3)\n")
-    assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
+    assert done.last == "Study saved in 'digits.study'. To print all figures: quantlab show digits.study --wide"
     assert all(": kept (" in line or "read digits.npz" in line for line in done.stderr.splitlines()[:-1])
 
 
@@ -129,7 +129,7 @@ def test_show_in_a_language_that_is_not_english(place):
     """The table has signs that only UTF-8 holds; a machine without a locale must print them too."""
     done = run_quantlab("show", "--wide", cwd=place, env={"LC_ALL": "C", "LANG": "C"})
     assert done.status == 0
-    assert "✓ float parity" in done.stdout
+    assert "✓ float32 check" in done.stdout
 
 
 # Mistakes of ours, and readers that go
@@ -203,7 +203,7 @@ def test_interrupted_while_it_runs_nothing(place):
         out, err = process.communicate(timeout=600)
     assert (out, err.splitlines()[-1:], process.returncode) == (
         "",
-        ["quantlab: stopped; the same command goes on where it was"],
+        ["quantlab: stopped; run the same command again to continue"],
         130,
     )
 
@@ -215,7 +215,7 @@ def test_a_failed_trial_is_status_2_and_the_table_is_printed_all_the_same(place)
     done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": "/nowhere/node"})
     assert done.status == 2
     assert done.stdout.count("failed: Node.js at '/nowhere/node' does not start") == 2
-    assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
+    assert done.last == "Study saved in 'digits.study'. To print all figures: quantlab show digits.study --wide"
     assert quantlab_in_process("show", cwd=place).status == 0
     assert quantlab_in_process(*DIGITS, cwd=place).status == 0
 
@@ -254,7 +254,7 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
         "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
         "or leave these runtimes out with --runtimes"
     )
-    assert lines[-1] == "4 of 15 need mending"
+    assert lines[-1] == "4 of 15 checks failed"
 
 
 def test_a_library_that_ends_the_process_takes_no_other_with_it(tmp_path, monkeypatch):
@@ -354,4 +354,4 @@ def test_a_study_may_lie_anywhere(place):
     shutil.copytree(place / "digits.study", place / target)
     done = quantlab_in_process(*DIGITS, "--out", target, cwd=place)
     assert done.status == 0
-    assert done.last == f"Study kept in '{target}'; 'quantlab show {target} --wide' has all figures."
+    assert done.last == f"Study saved in '{target}'. To print all figures: quantlab show {target} --wide"

@@ -49,22 +49,22 @@ def gate(capsys, *arguments):
             0,
             0,
             "digits  tfjs-uint8  FITS  loses at most 0.03 pt, allowed 0.50\n"
-            "FITS: 1 of 1; one quantized setting is enough\n",
+            "FITS: 1 of 1 setting; one quantized setting that fits is enough\n",
             id="fits",
         ),
         pytest.param(
             10_000,
             200,
             1,
-            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1\n",
+            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1 setting\n",
             id="breaks",
         ),
         pytest.param(
             200,
             0,
             3,
-            "digits  tfjs-uint8  INCONCLUSIVE  loses at most 1.49 pt, allowed 0.50; 200 samples; about 398 more "
-            "decide (598 in all)\nINCONCLUSIVE: 1 of 1\n",
+            "digits  tfjs-uint8  INCONCLUSIVE  too few samples: 200 of at least 598; "
+            "loses at most 1.49 pt, allowed 0.50\nINCONCLUSIVE: 1 of 1 setting\n",
             id="too few samples",
         ),
     ],
@@ -77,7 +77,7 @@ def test_exit_statuses(n, lost, status, printed, tmp_path, capsys):
 def test_undecided_warn_lets_pass(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", 200)
     status, _, warned = gate(capsys, folder, *MARGIN, "--undecided", "warn")
-    assert (status, warned) == (0, "warning: too few samples to know, which --undecided warn lets pass\n")
+    assert (status, warned) == (0, "warning: too few samples to decide; --undecided warn lets this pass\n")
 
 
 def test_named_settings_must_all_fit(tmp_path, capsys):
@@ -85,7 +85,7 @@ def test_named_settings_must_all_fit(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", tfjs_uint16=broken)
     assert gate(capsys, folder, *MARGIN)[0] == 0
     status, printed, _ = gate(capsys, folder, *MARGIN, "--setting", "tfjs-uint8", "--setting", "tfjs-uint16")
-    assert (status, printed.splitlines()[-1]) == (1, "BREAKS: 1 of 2")
+    assert (status, printed.splitlines()[-1]) == (1, "BREAKS: 1 of 2 settings")
 
 
 def test_all_nan_breaks(tmp_path, capsys):
@@ -106,7 +106,7 @@ def test_several_studies_of_a_policy(tmp_path, capsys):
         (
             "one  tfjs-uint8  FITS    loses at most 0.03 pt, allowed 0.50\n"
             "two  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\n"
-            "one: FITS: 1 of 1\ntwo: BREAKS: 1 of 1\n"
+            "one: FITS: 1 of 1 setting\ntwo: BREAKS: 1 of 1 setting\n"
         ),
         "",
     )
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_written(tmp_path, capsys):
 def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", lost=10)
     assert run(["accept", str(folder), *MARGIN]) == 0
-    assert capsys.readouterr().err == "Accepted in 'quantlab.lock': tfjs-uint8\n"
+    assert capsys.readouterr().err == "Accepted figures written to 'quantlab.lock': tfjs-uint8\n"
     lock = json.loads(Path("quantlab.lock").read_text())
     assert (lock["schema"], lock["budget"]) == (1, {"max_accuracy_loss": "0.5pt"})
     accepted = lock["studies"]["digits"]["settings"]["tfjs-uint8"]["losses"]["python"]
@@ -190,7 +190,10 @@ def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
     study_of(folder, lost=40)
     assert gate(capsys, folder, "--lock", "quantlab.lock") == (
         1,
-        "digits  tfjs-uint8  BREAKS  loses at least 0.30 pt, accepted with at most 0.17 pt\nBREAKS: 1 of 1\n",
+        (
+            "digits  tfjs-uint8  BREAKS  loses at least 0.30 pt; the accepted loss is at most 0.17 pt\n"
+            "BREAKS: 1 of 1 setting\n"
+        ),
         "",
     )
 
@@ -224,17 +227,17 @@ def test_what_is_recommended_is_judged_with_the_lock(tmp_path, capsys):
     study_of(folder, lost=30)
     capsys.readouterr()
     assert gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock", "--markdown", "out.md")[0] == 1
-    assert "Nothing that was judged fits" in Path("out.md").read_text()
+    assert "No judged setting fits" in Path("out.md").read_text()
 
 
 def test_a_broken_conversion_is_said_above_the_verdict(tmp_path, capsys):
     labels = LABELS[:1000]
-    warning = "float parity broken: tfjs, in float32 and before any quantization, strays from the model"
+    warning = "float32 check failed: tfjs differs from the model in float32, before any quantization"
     candidates = {("tfjs-uint8", "python"): answers(labels)}
     write_study(tmp_path / "digits.study", labels, answers(labels), candidates, warnings=(warning,))
     _, printed, _ = gate(capsys, tmp_path / "digits.study", *MARGIN, "--markdown", "out.md")
     assert printed.splitlines()[0] == f"! digits: {warning}"
-    assert "float parity broken" in Path("out.md").read_text()
+    assert "float32 check failed" in Path("out.md").read_text()
     assert run(["recommend", str(tmp_path / "digits.study"), *MARGIN]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"! {warning}"
 
@@ -297,8 +300,8 @@ def test_other_artifacts_and_samples_than_accepted_are_said(tmp_path, capsys):
     status, _, said = gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock")
     assert status == 0
     assert said == (
-        "! digits tfjs-uint8 is another artifact than was accepted: SHA-256 74666a732d75…, accepted 111111111111…\n"
-        "! digits is scored on other samples than when it was accepted\n"
+        "! digits: the artifact of tfjs-uint8 is not the accepted one: SHA-256 74666a732d75…, accepted 111111111111…\n"
+        "! digits: the scored samples are not those of the accepted figures\n"
     )
 
 
@@ -514,7 +517,7 @@ def test_recommend(place, capsys, monkeypatch):
     assert lines[0].startswith("Ship tfjs-uint8: ")
     assert lines[-1].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-1].split("model/")[1])
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "0.01pt", "--target", "web"]) == 3
-    assert capsys.readouterr().out.startswith("Nothing fits yet: at least ")
+    assert capsys.readouterr().out.startswith("No setting fits yet: too few samples, at least ")
 
 
 def test_the_api_reads_well_in_pytest(tmp_path):

@@ -21,7 +21,7 @@ from quantlab.errors import QuantlabError
 
 __all__ = ["run"]
 
-_STOPPED_SENTENCE = "quantlab: stopped; the same command goes on where it was"
+_STOPPED_SENTENCE = "quantlab: stopped; run the same command again to continue"
 """After Ctrl-C, of which newer typers make the exit status 130 and older ones an exception."""
 
 

@@ -42,7 +42,10 @@ def accept(
         raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
     print(RENDERINGS["terminal"](verdict_table([decided.verdict for decided in judged])))
-    print(f"Accepted in '{lock}': {', '.join(name for accepted in names for name in accepted)}", file=sys.stderr)
+    print(
+        f"Accepted figures written to '{lock}': {', '.join(name for accepted in names for name in accepted)}",
+        file=sys.stderr,
+    )
     return OK
 
 

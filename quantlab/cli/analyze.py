@@ -130,5 +130,5 @@ def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions") -> int:
         study = run(model, data=data, options=options, progress=progress)
     print(RENDERINGS["terminal"](trial_table(study, wide=False)))
     folder = options.out or Path(f"{model.stem}.study")
-    print(f"Study kept in '{folder}'; 'quantlab show {folder} --wide' has all figures.", file=sys.stderr)
+    print(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide", file=sys.stderr)
     return COULD_NOT_RUN if study.failed else OK

@@ -54,7 +54,7 @@ def _programs(formats: Mapping[str, Format]) -> list[Check]:
             for label, format_ in _bundled(formats).items()
         ),
         replace(_check("node-native", lambda: str(find_addon())), optional=True),
-        replace(_check("Chromium, for chromium-*", functools.partial(_browser, formats)), optional=True),
+        replace(_check("Chromium (for chromium-*)", functools.partial(_browser, formats)), optional=True),
     ]
 
 
@@ -103,7 +103,7 @@ def build_runtime(name: str) -> str:
     """
     if name not in _BUILDERS:
         raise UsageError(f"there is nothing to build for '{name}'; --build takes {', '.join(_BUILDERS)}")
-    return f"{name} is built: {_BUILDERS[name]()}\n"
+    return f"built {name}: {_BUILDERS[name]()}\n"
 
 
 _BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
@@ -175,7 +175,9 @@ def report(checks: list[Check]) -> str:
     width = max(len(check.name) for check in checks)
     lines = [f"{_mark(check)} {check.name:{width}}  {check.detail}" for check in checks]
     broken = sum(not check.works and not check.optional for check in checks)
-    return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
+    return "\n".join(
+        [*lines, "", f"{broken} of {len(checks)} checks failed" if broken else "All required checks passed."]
+    )
 
 
 def _mark(check: Check) -> str:

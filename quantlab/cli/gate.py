@@ -96,7 +96,7 @@ def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
     if "inconclusive" not in outcomes:
         return OK
     if undecided == "warn" and all(verdict.lacks_samples for verdict in verdicts if verdict.outcome == "inconclusive"):
-        print("warning: too few samples to know, which --undecided warn lets pass", file=sys.stderr)
+        print("warning: too few samples to decide; --undecided warn lets this pass", file=sys.stderr)
         return OK
     return INCONCLUSIVE
 

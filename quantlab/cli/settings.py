@@ -34,12 +34,12 @@ def _text(registries: "Registries") -> str:
     ]
     return "\n".join(
         [
-            tabulate(settings, headers=("", "setting", "what it is"), tablefmt="simple"),
+            tabulate(settings, headers=("", "setting", "description"), tablefmt="simple"),
             "",
-            tabulate(runtimes, headers=("", "runtime", "what it is", "runs"), tablefmt="simple"),
+            tabulate(runtimes, headers=("", "runtime", "description", "formats"), tablefmt="simple"),
             "",
-            "* used when none are named; of an ONNX model every onnx setting is.",
-            "Choose with names and globs: --settings 'tfjs-*',tflite-dynamic",
+            "* used by default. For an ONNX model, every onnx setting is used by default.",
+            "Choose by comma-separated names and globs: --settings 'tfjs-*',tflite-dynamic",
         ]
     )
 

@@ -200,8 +200,8 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
     return replace(
         judgement,
         outcome="breaks",
-        reason=f"loses at least {rounded_down(loss.lower, accepted.upper)}{unit}, "
-        f"accepted with at most {rounded_up(accepted.upper)}{unit}",
+        reason=f"loses at least {rounded_down(loss.lower, accepted.upper)}{unit}; "
+        f"the accepted loss is at most {rounded_up(accepted.upper)}{unit}",
         missing=None,
     )
 
@@ -213,23 +213,23 @@ def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
         return []
     hashes = {row.trial.setting: row.trial.variant.sha256 for row in judged.trials if row.trial.variant}
     changes = [
-        f"{judged.verdict.study} {name} is another artifact than was accepted: SHA-256 {hashes[name][:12]}…, "
+        f"{judged.verdict.study}: the artifact of {name} is not the accepted one: SHA-256 {hashes[name][:12]}…, "
         f"accepted {figures.sha256[:12]}…"
         for name, figures in accepted.settings.items()
         if name in hashes and hashes[name] != figures.sha256
     ]
     ran = {(row.trial.setting, row.trial.runtime) for row in judged.trials if row.evidence}
     changes += [
-        f"{judged.verdict.study} {name} was accepted in {runtime}, where it was not measured now"
+        f"{judged.verdict.study}: {name} was accepted in {runtime}, but this study did not measure it there"
         for name, figures in accepted.settings.items()
         for runtime in figures.losses
         if (name, runtime) not in ran
     ]
     changes += [
-        f"{judged.verdict.study} {setting.setting} is not in the lock, so that nothing was compared with it"
+        f"{judged.verdict.study}: {setting.setting} has no accepted figures, so nothing was compared with it"
         for setting in judged.verdict.settings
         if setting.setting not in accepted.settings
     ]
     if accepted.samples_sha256 != judged.study.samples.sha256:
-        changes.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")
+        changes.append(f"{judged.verdict.study}: the scored samples are not those of the accepted figures")
     return changes

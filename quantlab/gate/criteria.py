@@ -54,13 +54,21 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     if outcome == "breaks":
         return Finding("breaks", f"{at_least(loss, margin)}, {allowed(margin)}")
     missing = missing_samples(loss, margin)
-    return Finding("inconclusive", f"{at_most(loss, margin)}, {allowed(margin)}; {_more(loss.n, missing)}", missing)
+    return Finding(
+        "inconclusive",
+        _undecided(f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else "", loss.n, missing),
+        missing,
+    )
 
 
-def _more(n: int, missing: int | None) -> str:
+def _undecided(clause: str, n: int, missing: int | None, *, of: str = "") -> str:
+    """Why a limit is not decided: too few samples, or a limit that no number of samples decides."""
     if missing is None:
-        return "no number of samples decides at this limit; allow more"
-    return f"{n:,} samples; about {missing:,} more decide ({n + missing:,} in all)"
+        return "; ".join(filter(None, [clause, _UNDECIDABLE]))
+    return "; ".join(filter(None, [f"too few samples{of}: {n:,} of at least {n + missing:,}", clause]))
+
+
+_UNDECIDABLE = "more samples cannot decide this, so relax the limit"
 
 
 def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -79,8 +87,8 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
         worst = max(broken, key=lambda lost: lost.lower)
         return Finding(
             "breaks",
-            f"class {worst.label} loses {worst.loss:.1f} pt, at least {rounded_down(worst.lower, margin)} "
-            f"({_changed(worst)}), {allowed(margin)}",
+            f"class {worst.label} loses at least {rounded_down(worst.lower, margin)} pt, {allowed(margin)} "
+            f"(measured {worst.loss:.1f} pt: {_changed(worst)})",
         )
     worst = max(classes, key=lambda lost: lost.upper)
     clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
@@ -89,17 +97,13 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
         return Finding("fits", clause)
     worst = max(undecided, key=lambda lost: lost.upper)
     missing = _missing_of_class(worst, margin)
-    more = "no number of samples decides" if missing is None else f"about {missing:,} more of that class decide"
-    return Finding(
-        "inconclusive",
-        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_changed(worst)}), "
-        f"{allowed(margin)}; {more}",
-        missing,
-    )
+    clause = f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
+    told = _undecided(f"{clause} ({_changed(worst)})", worst.n, missing, of=f" of class {worst.label}")
+    return Finding("inconclusive", told, missing)
 
 
 def _changed(loss: ClassLoss) -> str:
-    return f"of {loss.n:,} samples {loss.right_to_wrong} lost and {loss.wrong_to_right} gained"
+    return f"{loss.right_to_wrong:,} of {loss.n:,} samples became wrong, {loss.wrong_to_right:,} became right"
 
 
 def _class_fits(loss: ClassLoss, margin: float) -> bool:
@@ -125,14 +129,16 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
     lower, upper = 100 * interval.lower, 100 * interval.upper
     if upper < budget.agreement:
         return Finding(
-            "breaks", f"agrees on at most {rounded_up(upper, budget.agreement)} %, asked for {budget.agreement:g}"
+            "breaks",
+            f"same top-1 on at most {rounded_up(upper, budget.agreement)} % of the samples, "
+            f"required {budget.agreement:g} %",
         )
-    agrees = f"agrees on at least {rounded_down(lower)} %, asked for {budget.agreement:g}"
+    agrees = f"same top-1 on at least {rounded_down(lower)} % of the samples, required {budget.agreement:g} %"
     enough = evidence.n >= fewest_samples(1 - budget.agreement / 100, budget.confidence)
     if lower >= budget.agreement and enough:
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
-    return Finding("inconclusive", f"{agrees}; {_more(evidence.n, missing)}", missing)
+    return Finding("inconclusive", _undecided(agrees, evidence.n, missing), missing)
 
 
 def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:

@@ -47,7 +47,7 @@ def _reason(setting: SettingVerdict, chosen: SettingVerdict | None) -> str:
     if not setting.size_bytes or not chosen.size_bytes:
         return "fits"
     larger = 100 * (setting.size_bytes / chosen.size_bytes - 1)
-    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, as large, and no surer"
+    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, has the same size, and does not lose less"
 
 
 def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, ...]:

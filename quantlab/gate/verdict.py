@@ -179,14 +179,16 @@ def _judge_setting(
             else Judgement(name, runtime, "inconclusive", f"was not run in {runtime}")
             for runtime in counting
         )
-        or (Judgement(name, "", "inconclusive", "was run in none of the runtimes that count"),),
+        or (Judgement(name, "", "inconclusive", "was not run in any runtime that counts"),),
     )
 
 
 def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgement:
     findings = [finding for criterion in CRITERIA if (finding := criterion(given, budget, target)) is not None]
     most_severe = max(
-        findings, key=lambda finding: SEVERITY[finding.outcome], default=Finding("inconclusive", "nothing was judged")
+        findings,
+        key=lambda finding: SEVERITY[finding.outcome],
+        default=Finding("inconclusive", "no limit of the budget applies"),
     )
     loss = given.evidence.loss if given.evidence else None
     missing = [finding.missing for finding in findings if finding.outcome == "inconclusive"]

@@ -106,13 +106,13 @@ def _figures(judgement: Judgement) -> list[str]:
         f"lower: {_number(loss.lower)}{unit}",
         f"upper: {_number(loss.upper)}{unit}",
         f"margin: {'none' if judgement.margin is None else _number(judgement.margin) + unit}",
-        f"confidence: {loss.confidence:g} one-sided, of either bound ({loss.method})",
+        f"confidence: {loss.confidence:g}, one-sided, for each bound ({loss.method})",
         f"n: {loss.n}",
     ]
     if loss.p_mcnemar is not None:
-        lines.append(f"p of McNemar: {_number(loss.p_mcnemar)}")
+        lines.append(f"McNemar p-value: {_number(loss.p_mcnemar)}")
     if judgement.missing is not None:
-        lines.append(f"missing: {judgement.missing}")
+        lines.append(f"missing samples: {judgement.missing}")
     return lines
 
 

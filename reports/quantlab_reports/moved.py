@@ -41,13 +41,13 @@ def _calibration(evidence: Evidence) -> str:
 
 
 MOVED_COLUMNS = (
-    Column("KL, mean ± error", _of_divergence(_mean)),
-    Column("median", _of_divergence(lambda spread: _figure(spread.median))),
-    Column("90 / 95 / 99 / 99.9 %", _of_divergence(_percentiles)),
-    Column("maximum", _of_divergence(lambda spread: _figure(spread.maximum))),
-    Column("infinite", _of_divergence(lambda spread: f"{spread.infinite:,}")),
-    Column("true class falls by, 90 / 95 / 99 / 99.9 %", _of_true_class(_percentiles)),
-    Column("maximum", _of_true_class(lambda spread: _figure(spread.maximum))),
-    Column("calibration error", _calibration),
+    Column("KL, mean ± standard error", _of_divergence(_mean)),
+    Column("KL, median", _of_divergence(lambda spread: _figure(spread.median))),
+    Column("KL, percentiles 90 / 95 / 99 / 99.9", _of_divergence(_percentiles)),
+    Column("KL, maximum", _of_divergence(lambda spread: _figure(spread.maximum))),
+    Column("KL, infinite", _of_divergence(lambda spread: f"{spread.infinite:,}")),
+    Column("drop of the true class's probability, percentiles 90 / 95 / 99 / 99.9", _of_true_class(_percentiles)),
+    Column("its maximum", _of_true_class(lambda spread: _figure(spread.maximum))),
+    Column("calibration error, model → variant", _calibration),
 )
 """Of a trial's evidence. Percentiles are left out under 100 samples, and where one is infinite or undefined."""

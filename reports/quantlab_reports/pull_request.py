@@ -86,7 +86,11 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
 def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str) -> str:
     """Leaves sections out from the last on where a comment would get too long."""
     for kept in range(len(sections), -1, -1):
-        left_out = "" if kept == len(sections) else "Not all fits into a comment: see the JSON file for the rest."
+        left_out = (
+            ""
+            if kept == len(sections)
+            else "This comment is too long for GitHub and was shortened; the JSON file has the rest."
+        )
         text = "\n\n".join(part for part in (*told, *sections[:kept], left_out, footer) if part)
         if len(text) <= _COMMENT_LENGTH:
             break
@@ -116,7 +120,7 @@ def _heading(verdicts: Sequence[Verdict]) -> str:
     words = {
         "fits": "fits the budget" if same == 1 else "fit the budget",
         "breaks": "breaks the budget" if same == 1 else "break the budget",
-        "inconclusive": "has too few samples to know" if same == 1 else "have too few samples to know",
+        "inconclusive": "has too few samples to decide" if same == 1 else "have too few samples to decide",
     }[outcome]
     if len(verdicts) == 1:
         return f"### {_GLYPHS[outcome]} {as_text(verdicts[0].study) or 'The study'} {words}"
@@ -127,14 +131,14 @@ def _heading(verdicts: Sequence[Verdict]) -> str:
 def _summary(verdict: Verdict, *, several: bool) -> str:
     named = f"**{as_text(verdict.study)}**: " if several else ""
     smallest = (
-        f"The smallest that fits in every runtime that counts is **{as_text(verdict.recommended)}**"
+        f"Smallest setting that fits in every runtime that counts: **{as_text(verdict.recommended)}**"
         f"{_size_in_words(verdict)}."
         if verdict.recommended
-        else "Nothing that was judged fits in every runtime that counts."
+        else "No judged setting fits in every runtime that counts."
     )
-    rule = "Every setting named must fit." if verdict.named else "One quantized setting that fits is enough."
+    rule = "Every named setting must fit." if verdict.named else "One quantized setting that fits is enough."
     warned = "".join(f"⚠️ {as_text(text)}\n\n" for text in verdict.warnings)
-    return f"{warned}{named}{smallest} Allowed: {_allowed_in_words(verdict.budget)}. {rule}"
+    return f"{warned}{named}{smallest} Budget: {_allowed_in_words(verdict.budget)}. {rule}"
 
 
 def _size_in_words(verdict: Verdict) -> str:
@@ -149,10 +153,10 @@ def _size_word(budget: Budget) -> str:
 
 def _allowed_in_words(budget: Budget) -> str:
     parts = [
-        f"a loss of {budget.margin}" if budget.margin else "",
-        f"{budget.class_margin} in any class" if budget.class_margin else "",
-        f"{size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
-        f"agreement from {budget.agreement:g} % on" if budget.agreement is not None else "",
+        f"a loss of at most {budget.margin}" if budget.margin else "",
+        f"a loss of at most {budget.class_margin} in any class" if budget.class_margin else "",
+        f"a size of at most {size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
+        f"the same top-1 on at least {budget.agreement:g} % of the samples" if budget.agreement is not None else "",
     ]
     where = "" if budget.target == "any" else f", for the target {as_text(budget.target)}"
     return ", ".join(part for part in parts if part) + where
@@ -208,7 +212,7 @@ _COLUMNS = (
     Column("size", lambda row: EMPTY if row.setting.size_bytes is None else size(row.setting.size_bytes)),
     Column("loss", _loss_cell),
     Column("allowed", _margin_cell),
-    Column("flips −/+", _flips_cell),
+    Column("became wrong / right", _flips_cell),
     Column("verdict", lambda row: unbroken(f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"), numeric=False),
 )
 """Of a `Row`; texts are Markdown."""
@@ -241,7 +245,7 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
 _CLASS_COLUMNS = (
     Column("class", lambda lost: str(lost.label)),
     Column("samples", lambda lost: f"{lost.n:,}"),
-    Column("flips −/+", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
+    Column("became wrong / right", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
     Column("loss", lambda lost: f"{fixed(lost.loss, 2)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
     Column("p (Holm)", lambda lost: number(lost.p_holm, 2)),
 )
@@ -258,11 +262,11 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
         for lost in classes[:_CLASSES_SHOWN]
     ]
     beyond = [
-        f"{len(classes) - _CLASSES_SHOWN} more classes of {_name(row, several=several)} lose."
+        f"{_name(row, several=several)}: {len(classes) - _CLASSES_SHOWN} more classes lose accuracy."
         for row, classes in losing
         if len(classes) > _CLASSES_SHOWN
     ]
-    title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
+    title = "**Classes that lose accuracy** (significant after Holm's correction for the number of classes)"
     return "\n\n".join([title, _details_table(_CLASS_COLUMNS, details), *beyond])
 
 
@@ -294,15 +298,15 @@ def _moved(rows: Sequence[Row], *, several: bool) -> str:
         for row in rows
         if row.setting.quantized and row.evidence and row.evidence.divergence is not None
     ]
-    told = "How far predictions moved: divergence, the true class's probability, calibration before and after"
+    told = "Changes of the predictions: KL divergence, probability of the true class, calibration error"
     return _folded(told, _details_table(MOVED_COLUMNS, details))
 
 
 _SAMPLE_COLUMNS = (
     Column("sample", lambda sample: str(sample.index)),
     Column("label", lambda sample: _class(sample.label)),
-    Column("model says", lambda sample: _class(sample.reference_class)),
-    Column("variant says", lambda sample: _class(sample.candidate_class)),
+    Column("model's top-1", lambda sample: _class(sample.reference_class)),
+    Column("variant's top-1", lambda sample: _class(sample.candidate_class)),
     Column("KL, nats", lambda sample: EMPTY if sample.divergence is None else _nearest(sample.divergence)),
     Column("largest difference", lambda sample: _nearest(sample.max_abs)),
 )
@@ -324,7 +328,7 @@ def _worst(rows: Sequence[Row], *, several: bool) -> str:
         if row.setting.quantized and row.evidence
         for sample in row.evidence.worst[:_WORST_SHOWN]
     ]
-    told = f"The samples on which each variant strays most: {_WORST_SHOWN} each, by index from 0"
+    told = f"Samples with the largest changes: {_WORST_SHOWN} for each variant, by index from 0"
     return _folded(told, _details_table(_SAMPLE_COLUMNS, details))
 
 
@@ -339,7 +343,7 @@ def _footer(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
     losses = [row.first.loss for row in rows if row.first.loss]
     lines = [*_sample_counts(verdicts), *_confidence_in_words(losses)]
     words = {word for verdict in verdicts if (word := _size_word(verdict.budget))}
-    lines += [f"Size is {' or '.join(sorted(words))}."] if words else []
+    lines += [f"Sizes are {' or '.join(sorted(words))}."] if words else []
     untested = {text: None for verdict in verdicts for text in verdict.untested}
     lines += [f"Not tested: {as_text(', '.join(untested))}."] if untested else []
     return f"<sub>{' '.join(lines)}</sub>" if lines else ""
@@ -360,9 +364,9 @@ def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
         return []
     sure = {f"{100 * loss.confidence:g} %": f"{100 * loss.interval_confidence:g} %" for loss in losses}
     one, two = " or ".join(sure), " or ".join(sure.values())
-    lines = [f"The bound that decides is one-sided at {one}; the interval shown is the matching two-sided {two}."]
+    lines = [f"The verdict uses one-sided {one} bounds; the table shows the matching two-sided {two} interval."]
     metrics = {f"{as_text(loss.metric)} ({'points' if loss.unit == 'pt' else 'its own unit'})" for loss in losses}
-    lines.append(f"loss: what {' or '.join(sorted(metrics))} lost against the model; positive is worse.")
+    lines.append(f"loss: how much worse the variant is than the model in {' or '.join(sorted(metrics))}.")
     if any(loss.discordant is not None for loss in losses):
-        lines.append("flips −/+: samples that went from right to wrong, and from wrong to right.")
+        lines.append("became wrong / right: samples whose top-1 went from right to wrong, and from wrong to right.")
     return lines

@@ -59,7 +59,7 @@ def _sha256(trial: Trial) -> str:
 
 
 def _unmeasured(trial: Trial, costs: Costs) -> Cost:
-    reason = "its costs were not measured; run 'quantlab analyze' again without --no-costs"
+    reason = "the study has no costs; run 'quantlab analyze' again without --no-costs"
     return Cost(trial.setting, trial.runtime, _sha256(trial), costs.machine, reason=reason)
 
 
@@ -130,14 +130,14 @@ COSTS = RowView(
         Column("gzip KB", scaled("gzip_bytes", 1e3)),
         Column("brotli KB", scaled("brotli_bytes", 1e3)),
         Column("load ms", figure("load_ms")),
-        Column("first ms", figure("first_run_ms")),
+        Column("first run ms", figure("first_run_ms")),
         Column("median ms", figure("steady_median_ms")),
         Column("p95 ms", figure("steady_p95_ms")),
-        Column("× float32", figure("median_to_float32", 2)),
+        Column("time / float32", figure("median_to_float32", 2)),
         Column("runs", lambda row: f"{row.runs:,}" if row.runs else EMPTY),
         Column("peak MB", scaled("peak_memory_bytes", 1e6)),
-        Column("its own", scaled("own_memory_bytes", 1e6)),
-        Column("TFLite from", lambda row: row.minimum_runtime or EMPTY, numeric=False),
+        Column("added MB", scaled("own_memory_bytes", 1e6)),
+        Column("TFLite version", lambda row: row.minimum_runtime or EMPTY, numeric=False),
         Column(NOTES, _notes, numeric=False),
     ),
 )
@@ -152,8 +152,9 @@ def cost_table(study: Study, costs: Costs, selection: Selection) -> Table:
 
 def _reading(machine: str) -> list[str]:
     return [
-        f"Measured on {machine}: milliseconds of this machine, which never rank a phone",
-        "One sample a run, on one thread, in a process of its own and alone; load and first run were measured once",
-        "load: without the import of the runtime's library, which was done before",
-        "peak MB: of the whole process, in python with all libraries of quantlab; its own: what the variant added",
+        f"Measured on {machine}; do not use these times to compare phones",
+        "Each run takes one sample, on one thread, in a separate process, while nothing else of the study runs",
+        "load and first run: measured once; the load time excludes the import of the runtime's library",
+        "median and p95: of all later runs; time / float32: median relative to the float32 variant of the format",
+        "peak MB: memory of the whole process, in python with all libraries; added MB: memory added by this model",
     ]

@@ -48,14 +48,14 @@ LAYERS = RowView(
         Column("op", text("op"), numeric=False),
         Column("channel", lambda row: EMPTY if row.channel is None else str(row.channel)),
         Column("values", lambda row: f"{row.count:,}" if row.aligned else EMPTY),
-        Column("different", lambda row: share(row.different, row.count)),
-        Column("mean abs", figure("mean_abs")),
-        Column("max abs", figure("max_abs")),
+        Column("different values", lambda row: share(row.different, row.count)),
+        Column("mean abs error", figure("mean_abs")),
+        Column("max abs error", figure("max_abs")),
         Column("SQNR dB", decibels_of("sqnr_db")),
-        Column("adds", _growth),
-        Column("isolated dB", decibels_of("isolated_sqnr_db")),
-        Column("worst channel dB", decibels_of("worst_channel_sqnr_db")),
-        Column("not aligned because", text("reason"), numeric=False),
+        Column("error growth", _growth),
+        Column("isolated SQNR dB", decibels_of("isolated_sqnr_db")),
+        Column("worst channel SQNR dB", decibels_of("worst_channel_sqnr_db")),
+        Column("no matching layer", text("reason"), numeric=False),
     ),
     shown=lambda row: row.baseline == AGAINST_REFERENCE,
 )
@@ -66,7 +66,7 @@ def layer_table(inside: Inside, selection: Selection) -> Table:
     shown = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
     below = [
         *_findings(shown),
-        f"On {inside.samples:,} samples, {inside.drawn}; compared with the reference's tensors of the same value",
+        f"Compared on {inside.samples:,} samples, {inside.drawn}, with the matching tensors of the reference",
         *(f"! {note}" for note in inside.notes),
     ]
     return replace(LAYERS, columns=_columns(inside)).table(inside.layers, selection, below)
@@ -94,9 +94,11 @@ def _findings(rows: Sequence[Any]) -> list[str]:
     findings = []
     if loud is not None:
         told = f"{loud.layer} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
-        findings.append(f"First tensor under {_THRESHOLD_DB:g} dB: {told}")
+        findings.append(f"First tensor with an SQNR below {_THRESHOLD_DB:g} dB: {told}")
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
         points = 100 * most.relative_rms_growth
-        findings.append(f"Adds most: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error")
+        findings.append(
+            f"Largest error growth: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error"
+        )
     return findings

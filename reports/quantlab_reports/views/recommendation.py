@@ -101,10 +101,10 @@ def _lines(chosen: Recommendation) -> list[_Line]:
     untested = chosen.verdict.untested
     told = {
         "Not chosen": [f"{name:{width}}  {reason}" for name, reason in chosen.reasons.items()],
-        "To choose from": [_front(chosen)] if len(chosen.front) > 1 else [],
-        "Classes": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
+        "Pareto front": [_front(chosen)] if len(chosen.front) > 1 else [],
+        "Class losses": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
         "Speed": [chosen.no_faster] if chosen.no_faster else [],
-        "Needs": [f"TFLite {chosen.minimum_runtime} or newer"] if chosen.minimum_runtime else [],
+        "Requires": [f"TFLite {chosen.minimum_runtime} or newer"] if chosen.minimum_runtime else [],
         "Not tested": [", ".join(untested)] if untested else [],
     }
     return [line for label, texts in told.items() for line in _labelled(label, texts)]
@@ -127,7 +127,7 @@ def _ship(chosen: Recommendation, setting: SettingVerdict) -> str:
 
 
 def _change(share: float) -> str:
-    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} %)"
+    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} % against float32)"
 
 
 def _loss(setting: SettingVerdict) -> str:
@@ -136,7 +136,7 @@ def _loss(setting: SettingVerdict) -> str:
         return deciding.reason
     loss = deciding.loss
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
-    sure = f"({100 * loss.confidence:g} %, n = {loss.n:,})"
+    sure = f"({100 * loss.confidence:g} % confidence, n = {loss.n:,})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
     bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
     most = f"loses at most {bound}{unit} of {loss.reference:.4g}"
@@ -155,9 +155,9 @@ def _nothing(verdict: Verdict) -> str:
         if judgement.missing
     ]
     if not undecided:
-        return "Nothing fits"
+        return "No setting fits the budget"
     more, total = (min(counts) for counts in zip(*undecided, strict=True))
-    return f"Nothing fits yet: at least {total:,} samples are needed to know, {more:,} more than there are"
+    return f"No setting fits yet: too few samples, at least {total:,} are needed ({more:,} more)"
 
 
 def _front(chosen: Recommendation) -> str:
@@ -174,8 +174,8 @@ def _point(setting: SettingVerdict) -> str:
 
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
     texts = [
-        f"class {lost.label} {lost.loss:.1f} pt ({lost.right_to_wrong} lost, {lost.wrong_to_right} gained of "
-        f"{lost.n:,}; p = {number(lost.p_holm, 2)}, Holm)"
+        f"class {lost.label} loses {lost.loss:.1f} pt ({lost.right_to_wrong:,} of {lost.n:,} samples became wrong, "
+        f"{lost.wrong_to_right:,} became right; p = {number(lost.p_holm, 2)} by Holm)"
         for lost in classes
     ]
-    return f"{name} loses {', '.join(texts)}"
+    return f"{name}: {'; '.join(texts)}"

@@ -77,7 +77,7 @@ def _row(trial: Trial, in_python: bool, layers: Sequence[LayerRow]) -> RuntimeRo
 def _reason(trial: Trial, in_python: bool) -> str | None:
     if trial.failure is not None:
         return trial.failure.reason
-    return None if in_python else "it was not measured in python, which it would be compared with"
+    return None if in_python else "no python baseline: the setting was not measured in python"
 
 
 def _against_python(trial: Trial, layers: Sequence[LayerRow]) -> Iterator[LayerRow]:
@@ -111,13 +111,13 @@ RUNTIMES = RowView(
         Column("setting", text("setting"), numeric=False),
         Column("runtime", text("runtime"), numeric=False),
         Column("largest difference", figure("max_abs", 2)),
-        Column("mean", figure("mean_abs", 2)),
+        Column("mean difference", figure("mean_abs", 2)),
         Column("different values", lambda row: share(row.different, 1)),
         Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{row.agreement:.2f} %"),
-        Column("flips", count("flips")),
-        Column("first that differs", lambda row: row.first_different or EMPTY, numeric=False),
-        Column("first beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
-        Column("not compared because", text("reason"), numeric=False),
+        Column("different top-1", count("flips")),
+        Column("first different layer", lambda row: row.first_different or EMPTY, numeric=False),
+        Column("first layer beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
+        Column("why not compared", text("reason"), numeric=False),
     ),
 )
 """How `quantlab show runtimes` shows them."""
@@ -144,11 +144,11 @@ def _sentence(rows: Sequence[RuntimeRow]) -> str:
     *names, last = (row.runtime for row in rows)
     listed = f"{', '.join(names)} and {last}" if names else last
     if first.flips is not None:
-        told = f"{'flip' if others else 'flips'} {first.flips:,} of {first.n:,} against python"
+        told = f"{'change' if others else 'changes'} the top-1 of {first.flips:,} of {first.n:,} samples against python"
     elif first.max_abs == 0:
-        told = f"{'give' if others else 'gives'} what python gives"
+        told = f"{'give' if others else 'gives'} the same values as python"
     else:
-        told = f"{'are' if others else 'is'} within {number(first.max_abs, 2)} of python"
+        told = f"{'differ' if others else 'differs'} from python by at most {number(first.max_abs, 2)}"
     return f"{first.setting}: {listed} {told}{_where(first)}"
 
 
@@ -156,14 +156,14 @@ def _where(row: RuntimeRow) -> str:
     if not row.compared:
         return ""
     if row.first_beyond_half is not None:
-        return f"; the first tensor beyond half precision is {row.first_beyond_half}"
+        return f"; first tensor beyond half precision: {row.first_beyond_half}"
     if row.first_different is None:
-        return f"; all {row.compared} tensors inside are equal"
-    return f"; no tensor is beyond half precision, and the first that differs at all is {row.first_different}"
+        return f"; all {row.compared} inner tensors are equal"
+    return f"; no tensor is beyond half precision; first different tensor: {row.first_different}"
 
 
 def _footer(inside: Inside | None) -> list[str]:
     if inside is None:
-        return ["Tensors inside were not compared; run 'quantlab analyze' again without --no-layers"]
+        return ["Inner tensors were not compared; run 'quantlab analyze' again without --no-layers"]
     plural = "" if inside.samples == 1 else "s"
-    return [f"Tensors inside were compared on {inside.samples:,} sample{plural}"]
+    return [f"Inner tensors were compared on {inside.samples:,} sample{plural}"]

@@ -110,7 +110,7 @@ def _metric_columns(study: Study) -> list[Column]:
         return [
             Column("top-1 %", _of("top1", 2)),
             Column("loss, points [95 %]", _with_interval("top1_loss_points", "top1_loss_interval", 2)),
-            Column("flips −/+", _flips),
+            Column("became wrong / right", _flips),
         ]
     similar = [Column("SQNR dB", _of("sqnr_db", 1)), Column("max error", _tiny("max_abs_error"))]
     if study.classes:
@@ -152,7 +152,7 @@ def wide(study: Study) -> list[Column]:
         Column("KB", _kilobytes("size_bytes")),
         Column("gzip KB", _kilobytes("gzip_bytes")),
         Column("brotli KB", _kilobytes("brotli_bytes")),
-        Column("of float32", lambda group: _ratio(group, study)),
+        Column("size / float32", lambda group: _ratio(group, study)),
     ]
     if labelled:
         columns += [
@@ -167,8 +167,8 @@ def wide(study: Study) -> list[Column]:
         columns += [
             Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
             Column("KL mean", _tiny("kl_mean")),
-            Column("±", _tiny("kl_standard_error")),
-            Column("KL ∞", _count("kl_infinite")),
+            Column("KL std. error", _tiny("kl_standard_error")),
+            Column("KL infinite", _count("kl_infinite")),
         ]
     return [
         *columns,
@@ -177,7 +177,7 @@ def wide(study: Study) -> list[Column]:
         Column("SQNR dB", _of("sqnr_db", 1)),
         Column("cosine", _of("cosine", 6)),
         Column("non-finite", _count("non_finite")),
-        Column("from python", lambda group: number(group.first.max_abs_from_python, 2)),
+        Column("difference from python", lambda group: number(group.first.max_abs_from_python, 2)),
         Column("ms/sample", lambda group: _milliseconds(group.first)),
         _NOTES,
     ]

@@ -128,11 +128,15 @@ def kl_reason(scores: Scores) -> str | None:
     reasons = []
     if scores.kl_infinite:
         reasons.append(
-            f"the candidate gives 0 to a class that the reference does not in {scores.kl_infinite:,} samples"
+            f"the variant gives probability 0 to a class to which the reference does not ({_samples(scores.kl_infinite)})"
         )
     if scores.kl_undefined:
-        reasons.append(f"the output is no distribution in {scores.kl_undefined:,} samples")
+        reasons.append(f"the output is not a probability distribution ({_samples(scores.kl_undefined)})")
     return "; ".join(reasons) or None
+
+
+def _samples(n: int) -> str:
+    return f"{n:,} sample{'' if n == 1 else 's'}"
 
 
 KEYS: tuple[str, ...] = (

@@ -70,8 +70,8 @@ def heading(study: Study) -> list[str]:
 
 def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
     if calibration.source == samples.source:
-        return f"{calibration.n:,} others for calibration"
-    return f"calibrated on {calibration.n:,} of {calibration.source}"
+        return f"{calibration.n:,} other samples for calibration"
+    return f"calibrated on {calibration.n:,} samples of {calibration.source}"
 
 
 def _checks(study: Study) -> list[str]:
@@ -82,8 +82,8 @@ def _checks(study: Study) -> list[str]:
 
 def _float32_mark(name: str, verdict: str, detail: str) -> str:
     if verdict == "ok":
-        return f"✓ float parity {name}: largest difference {number(float(detail), 2)}"
-    return f"✗ float parity {name} {verdict}: {detail}"
+        return f"✓ float32 check {name}: largest difference {number(float(detail), 2)}"
+    return f"✗ float32 check {name} {'failed' if verdict == 'broken' else verdict}: {detail}"
 
 
 def _agreement_with_python(study: Study, runtime: str) -> str | None:
@@ -100,27 +100,27 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
     if not study.classes:
         return f"· {runtime} against python: {apart}"
     if moved:
-        flipped = ", ".join(
-            f"{trial.setting} {trial.flips_from_python}" for trial in compared if trial.flips_from_python
+        changed = ", ".join(
+            f"{trial.flips_from_python:,} ({trial.setting})" for trial in compared if trial.flips_from_python
         )
-        return f"✗ {runtime} ≠ python: another top-1 in {flipped} of {study.samples.n:,} samples; {apart}"
+        return f"✗ {runtime} ≠ python: different top-1 on {changed} of {study.samples.n:,} samples; {apart}"
     return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
 
 
 def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
     """What stands below the table: where the figures come from and how to read them."""
     samples = study.samples
-    drawn = f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}"
+    drawn = f"n = {samples.n:,} samples of {samples.source}, {samples.drawn}; SHA-256 {samples.sha256[:12]}"
     names = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
     alone = [called for name in names if name in formats and (called := formats[name].alone)]
     single = f" ({' and '.join(alone)} files: 1)" if alone and study.batch_size > 1 else ""
-    lines = [f"{drawn}; batches of {study.batch_size}{single}"]
+    lines = [f"{drawn}; batch size {study.batch_size}{single}"]
     if samples.preprocessing:
         lines.append(f"Preprocessing: {samples.preprocessing}")
     lines.extend(_reading(study))
     lines.append(
-        "ms/sample: inside the model's calls on this machine, two processes at a time with one thread each; "
-        "it ranks no phone"
+        "ms/sample: time in the model's calls on this machine, two processes at a time with one thread each; "
+        "do not use these times to compare phones"
     )
     lines.append("Versions: " + ", ".join(f"{name} {text}" for name, text in study.versions.items() if text))
     return lines
@@ -128,14 +128,18 @@ def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
 
 def _reading(study: Study) -> list[str]:
     if study.task == "regression":
-        return ["loss = candidate − reference, in the output's unit; positive is worse"]
+        return ["loss = variant − reference, in the unit of the output; positive is worse"]
     if study.task == "similarity":
-        return ["No labels: outputs are compared with the reference's alone"]
+        return ["No labels: variants are compared with the reference only"]
     scores = study.reference.scores
     interval = scores.top1_interval if scores else None
     spread = (
-        f"; the reference's top-1 lies in [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)" if interval else ""
+        f"; 95 % interval of the reference's top-1: [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)"
+        if interval
+        else ""
     )
-    kl = "probabilities, renormalized" if study.probabilities else "softmax of the output"
-    loss = f"loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval{spread}"
-    return [f"{loss}; flips −/+: right→wrong/wrong→right; KL of {kl}"]
+    kl = "the renormalized probabilities" if study.probabilities else "the softmax of the output"
+    return [
+        f"loss = reference − variant, in percentage points of top-1; positive is worse; 95 % interval by Tango{spread}",
+        f"became wrong / right: samples whose top-1 went right → wrong / wrong → right; KL divergence of {kl}",
+    ]

@@ -80,6 +80,6 @@ _COLUMNS = (
 def _summary(verdict: Verdict, *, several: bool) -> str:
     counted = [setting for setting in verdict.settings if verdict.named or setting.quantized]
     same = sum(setting.outcome == verdict.outcome for setting in counted)
-    one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting is enough"
+    one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting that fits is enough"
     prefix = f"{verdict.study}: " if several else ""
-    return f"{prefix}{verdict.outcome.upper()}: {same} of {len(counted)}{one}"
+    return f"{prefix}{verdict.outcome.upper()}: {same} of {len(counted)} setting{'' if len(counted) == 1 else 's'}{one}"
