@@ -76,6 +76,6 @@ class UsageError(QuantlabError):
 def __getattr__(name: str) -> type[QuantlabError]:
     """Names of an older quantlab, for one version."""
     if name == "CalibrationError":
-        warnings.warn("CalibrationError is called SamplesError now", DeprecationWarning, stacklevel=2)
+        warnings.warn("CalibrationError is deprecated; use SamplesError", DeprecationWarning, stacklevel=2)
         return SamplesError
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

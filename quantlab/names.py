@@ -18,24 +18,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("tfjs-int8", ["tfjs-uint8", "tflite-int8", "tfjs-float16"])
     "did you mean 'tfjs-uint8' or 'tflite-int8'?"
     >>> nearest("zeal", ["a", "b"]), nearest("zeal", [])
-    ('there are a, b', 'there is nothing else')
+    ('choose from a, b', 'there are none')
     """
     known = list(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=_LIKE)[:2]
     if close:
         return "did you mean " + " or ".join(f"'{match}'" for match in close) + "?"
-    return "there are " + ", ".join(known) if known else "there is nothing else"
+    return "choose from " + ", ".join(known) if known else "there are none"
 
 
 def nearest_of_many(name: str, known: Iterable[str]) -> str:
     """The same for names that people chose, as of files, of which there may be any number; sorted, ten are told.
 
     >>> nearest_of_many("zeal", ["b", "a"])
-    "there is 'a', 'b'"
+    "choose from 'a', 'b'"
     """
     known = sorted(known)
     hint = nearest(name, known)
-    return hint if hint.endswith("?") or not known else f"there is {listed(known)}"
+    return hint if hint.endswith("?") or not known else f"choose from {listed(known)}"
 
 
 def choose(
@@ -57,7 +57,7 @@ def choose(
     """
     patterns = [part.strip() for text in asked for part in text.split(",") if part.strip()]
     if not patterns:
-        raise UsageError(f"no {kind} was named; {nearest('', known)}")
+        raise UsageError(f"no {kind} is named; {nearest('', known)}")
     chosen: set[str] = set()
     for pattern in patterns:
         matching = [name for name in known if pattern == "all" or matches(name, pattern)]

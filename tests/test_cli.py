@@ -154,8 +154,8 @@ def test_a_mistake_of_ours_is_one_sentence_too(place):
     done = quantlab_in_process("show", cwd=place)
     assert (done.stdout, done.status) == ("", 2)
     assert done.stderr == (
-        "quantlab: this should not have happened (OverflowError: integer division result too large for a float); "
-        "run it again with --debug and report what it prints\n"
+        "quantlab: internal error (OverflowError: integer division result too large for a float); "
+        "run the command again with --debug and report its output\n"
     )
 
 

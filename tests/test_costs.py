@@ -235,5 +235,5 @@ def test_the_command_prints_every_format(place, capsys):
         assert "tflite-dynamic" in capsys.readouterr().out
     assert run(["show", "costs", str(folder), "--sort", "speed"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: there is no order 'speed'; there are size, gzip, brotli, load, first, median, p95, memory\n"
+        "quantlab: there is no order 'speed'; choose from size, gzip, brotli, load, first, median, p95, memory\n"
     )

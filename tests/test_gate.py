@@ -206,8 +206,8 @@ def test_a_lock_of_another_metric(tmp_path, capsys):
         2,
         "",
         (
-            "quantlab: tfjs-uint8 was accepted by 'top1' and is judged by 'macro-f1'; leave --metric out, or accept it "
-            "again with 'quantlab accept'\n"
+            "quantlab: tfjs-uint8 was accepted with the metric 'top1' and is judged by 'macro-f1'; leave --metric out, "
+            "or accept it again with 'quantlab accept'\n"
         ),
     )
 
@@ -216,7 +216,7 @@ def test_two_studies_of_one_name_are_not_accepted(tmp_path, capsys):
     one, two = (study_of(tmp_path / name / "x.study") for name in ("a", "b"))
     assert run(["accept", str(one), str(two), *MARGIN]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: two studies are called 'x', and a lock knows them by name; rename a folder\n"
+        "quantlab: two studies have the name 'x', and accepted figures are stored by name; rename one of the folders\n"
     )
 
 
@@ -255,19 +255,19 @@ def changed(lock, **values):
     [
         pytest.param(
             {"model_sha256": "b" * 64},
-            "the lock was accepted for another model of 'digits': SHA-256 bbbbbbbbbbbb…, and the study's is "
-            "aaaaaaaaaaaa…; look at the new figures and accept them with 'quantlab accept'",
+            "the accepted figures of 'digits' belong to another model: SHA-256 bbbbbbbbbbbb…, and the model of the "
+            "study has aaaaaaaaaaaa…; check the new figures and accept them with 'quantlab accept'",
             id="another model",
         ),
         pytest.param(
             {"schema": 9},
-            "the lock 'quantlab.lock' has the schema 9 and this quantlab reads 1; write it again with "
+            "the accepted figures 'quantlab.lock' have the schema 9, and this quantlab reads 1; write them again with "
             "'quantlab accept'",
             id="another schema",
         ),
         pytest.param(
             {"studies": {}},
-            "the lock knows nothing of the study 'digits', only of none; accept it with 'quantlab accept'",
+            "there are no accepted figures for the study 'digits' (accepted: none); write them with 'quantlab accept'",
             id="another study",
         ),
     ],
@@ -285,7 +285,10 @@ def test_a_lock_that_is_not_there(tmp_path, capsys):
     assert gate(capsys, folder, *MARGIN, "--lock", "other.lock") == (
         2,
         "",
-        "quantlab: there is no lock 'other.lock'; write one with 'quantlab accept --lock other.lock'\n",
+        (
+            "quantlab: there is no file of accepted figures 'other.lock'; write it with 'quantlab accept --lock "
+            "other.lock'\n"
+        ),
     )
 
 
@@ -309,8 +312,8 @@ def test_what_does_not_fit_is_accepted_only_by_name(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", lost=200)
     assert run(["accept", str(folder), *MARGIN]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: nothing of 'digits' fits, so that nothing is accepted; name what you accept all the same with "
-        "--setting\n"
+        "quantlab: no setting of 'digits' fits the budget, so none is accepted; to accept a setting anyway, name it "
+        "with --setting\n"
     )
     assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint8"]) == 0
 
@@ -347,7 +350,10 @@ def test_an_artifact_of_two_studies(tmp_path, capsys):
     one, two = study_of(tmp_path / "one.study"), study_of(tmp_path / "two.study")
     assert gate(capsys, one, two, *MARGIN, "--artifact", tmp_path)[::2] == (
         2,
-        f"quantlab: --artifact is of one study and '{one}' and '{two}' are asked for; name that study\n",
+        (
+            f"quantlab: --artifact needs exactly one study, and '{one}' and '{two}' are named; name the study of the "
+            "artifact\n"
+        ),
     )
 
 
@@ -370,7 +376,7 @@ def test_outputs_that_are_gone(tmp_path, capsys):
     shutil.rmtree(folder / "outputs" / "tfjs-uint8")
     status, _, error = gate(capsys, folder, *MARGIN)
     assert status == 2
-    assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
+    assert error.endswith("run 'quantlab analyze' again, which runs only what is missing\n")
 
 
 def test_an_output_file_that_is_empty(tmp_path, capsys):
@@ -378,7 +384,7 @@ def test_an_output_file_that_is_empty(tmp_path, capsys):
     (folder / "outputs" / "tfjs-uint8" / "python" / "key" / "output_0.npy").write_bytes(b"")
     status, _, error = gate(capsys, folder, *MARGIN)
     assert status == 2
-    assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
+    assert error.endswith("run 'quantlab analyze' again, which runs only what is missing\n")
 
 
 def test_a_figure_in_the_lock_that_is_none(tmp_path, capsys):
@@ -392,7 +398,10 @@ def test_a_figure_in_the_lock_that_is_none(tmp_path, capsys):
         assert gate(capsys, folder, *MARGIN, "--lock", "broken.lock") == (
             2,
             "",
-            "quantlab: the lock 'broken.lock' is not whole; write it again with 'quantlab accept'\n",
+            (
+                "quantlab: the accepted figures 'broken.lock' are incomplete or damaged; write them again with "
+                "'quantlab accept'\n"
+            ),
         )
 
 
@@ -400,8 +409,8 @@ def test_what_gave_nan_is_never_accepted(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", tfjs_uint16=np.full((10_000, 10), np.nan, np.float32))
     assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint16"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: 'tfjs-uint16' cannot be accepted: 100,000 output values are NaN or infinite in python; accept "
-        "settings that answer\n"
+        "quantlab: 'tfjs-uint16' cannot be accepted: 100,000 output values are NaN or infinite in python; accept only "
+        "settings with finite outputs\n"
     )
 
 
@@ -419,8 +428,8 @@ def test_one_class_only(tmp_path, capsys):
     assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
         2,
         (
-            "quantlab: all 1,000 samples are of class 3, which tells nothing of the others; analyze samples of every "
-            "class\n"
+            "quantlab: all 1,000 samples are of class 3, so nothing is known about the other classes; analyze samples "
+            "of every class\n"
         ),
     )
 
@@ -433,8 +442,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
     assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
         2,
         (
-            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give labelled samples, "
-            "or judge by min_agreement\n"
+            "quantlab: the budget limits the loss to 0.5pt, and the samples have no labels; give samples with labels, "
+            "or use min_agreement instead\n"
         ),
     )
     assert gate(capsys, tmp_path / "digits.study", "--min-agreement", "99%")[0] == 0
@@ -445,7 +454,7 @@ def test_a_loss_without_labels(tmp_path, capsys):
     [
         pytest.param(
             "max_acuracy_loss = '0.5pt'",
-            "'max_acuracy_loss' is no key of [budget]; did you mean 'max_accuracy_loss' or 'max_class_loss'?",
+            "[budget] has no key 'max_acuracy_loss'; did you mean 'max_accuracy_loss' or 'max_class_loss'?",
             id="a key that there is not",
         ),
         pytest.param(
@@ -461,7 +470,7 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nruntimes = 3",
-            'runtimes = 3 must be a list of names, as runtimes = ["…"]',
+            'runtimes is 3 and must be a list of names: runtimes = ["…"]',
             id="no list",
         ),
         pytest.param(
@@ -472,8 +481,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nmetric = 'recall'",
-            "there is no metric 'recall'; there are top1, top5, macro-f1, auc, mae, rmse, mean-iou; one of your own is "
-            "'module:function:higher' or '…:lower'",
+            "there is no metric 'recall'; choose from top1, top5, macro-f1, auc, mae, rmse, mean-iou; one of your own "
+            "is 'module:function:higher' or '…:lower'",
             id="a metric that there is not",
         ),
     ],

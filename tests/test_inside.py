@@ -161,7 +161,7 @@ def test_an_order_that_there_is_not(study, capsys):
     folder, _, _ = study
     assert run(["show", "layers", str(folder), "--sort", "loudness"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: there is no order 'loudness'; there are place, sqnr, max, mean, isolated, growth\n"
+        "quantlab: there is no order 'loudness'; choose from place, sqnr, max, mean, isolated, growth\n"
     )
 
 
@@ -182,7 +182,9 @@ def test_the_first_rows_are_those_that_are_shown(study, capsys):
         pytest.param(
             ["layers", "--setting", "tfjs-uint9"], "there is no setting 'tfjs-uint9'; did you mean", id="none"
         ),
-        pytest.param(["layers", "--runtime", "nod"], "there is no runtime 'nod'; there are python, node-wasm", id="no"),
+        pytest.param(
+            ["layers", "--runtime", "nod"], "there is no runtime 'nod'; choose from python, node-wasm", id="no"
+        ),
         pytest.param(
             ["weights", "--runtime", "python"], "what is stored is the same in every runtime; leave", id="all"
         ),

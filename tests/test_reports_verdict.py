@@ -163,7 +163,7 @@ def test_every_report_is_text_that_can_be_written(name: str, verdicts: list[Verd
 
 @pytest.mark.parametrize("render", [render_pull_request, render_verdicts])
 def test_evidence_of_another_number_of_studies_is_refused(render: Any) -> None:
-    with pytest.raises(ValueError, match="1 verdicts and the evidence of 2 studies; give one for each"):
+    with pytest.raises(ValueError, match="there are 1 verdicts and the evidence of 2 studies; give one for each"):
         render([EVERYTHING], evidence=[[], []])
 
 

@@ -309,7 +309,7 @@ def test_named_settings_must_all_fit_and_of_the_others_one(seen):
     assert decide(trials, HALF_A_POINT).outcome == "fits"
     assert decide(trials, HALF_A_POINT, settings=("tfjs-uint*",)).outcome == "breaks"
     assert decide(trials[:1] + trials[2:], HALF_A_POINT).outcome == "breaks"  # float32 is no quantized setting
-    with pytest.raises(UsageError, match=r"^tfjs-float32 is all that is judged, and nothing of it is quantized; name"):
+    with pytest.raises(UsageError, match=r"^no judged setting is quantized \(judged: tfjs-float32\); analyze"):
         decide(trials[2:], HALF_A_POINT)
     assert decide(trials[2:], HALF_A_POINT, settings=("tfjs-float32",)).fits
 
@@ -363,15 +363,15 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
         pytest.param(
             {"budget": {"target": "phone"}},
             UsageError,
-            ("there is no target 'phone'; there are web, web-mobile, node, android, any"),
+            ("there is no target 'phone'; choose from web, web-mobile, node, android, any"),
             id="a target that there is not",
         ),
         pytest.param(
             {"budget": {"target": "android"}},
             UsageError,
             (
-                "the target 'android' takes tflite, onnx and the study has tfjs-uint8; analyze settings of "
-                "that format, or choose another --target"
+                "the target 'android' needs the format tflite, onnx, and the study has tfjs-uint8; analyze settings of "
+                "such a format, or choose another --target"
             ),
             id="a target of another format",
         ),
@@ -379,7 +379,7 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"target": "android"}, "settings": ("tfjs-uint8",)},
             UsageError,
             (
-                "the setting 'tfjs-uint8' and the target 'android' contradict each other: it takes "
+                "the setting 'tfjs-uint8' does not run on the target 'android', which needs the format "
                 "tflite, onnx; leave one of them out"
             ),
             id="a contradiction",
@@ -388,9 +388,9 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"target": "node"}},
             UsageError,
             (
-                "the target 'node' counts node-wasm, node-cpu, node-native "
-                "and the study ran in python; run 'quantlab analyze' "
-                "again with --runtimes, or name those that count with --runtimes here"
+                "the target 'node' needs one of the runtimes node-wasm, node-cpu, node-native, and the study ran in "
+                "python; run 'quantlab analyze' again with --runtimes, or name the runtimes that count with --runtimes "
+                "here"
             ),
             id="a target that was not run",
         ),
@@ -398,15 +398,15 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"runtimes": ("node-wasm",)}},
             UsageError,
             (
-                "the study has no trial in the runtime 'node-wasm' that counts; there are python, or run "
-                "'quantlab analyze' again with --runtimes python,node-wasm"
+                "the study has no trial in the runtime 'node-wasm'; run 'quantlab analyze' again with "
+                "--runtimes python,node-wasm, or name a runtime of the study: choose from python"
             ),
             id="a runtime that was not run",
         ),
         pytest.param(
             {"n": 9},
             StudyError,
-            ("nothing follows from 9 samples; score at least 10, and more the less may be lost"),
+            ("9 samples are too few for a verdict; score at least 10, and more for a smaller allowed loss"),
             id="too few samples",
         ),
     ],

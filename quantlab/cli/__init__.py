@@ -83,14 +83,13 @@ def _failed(error: Exception, *, debug: bool) -> int:
         return COULD_NOT_RUN
     if isinstance(error, OSError):
         print(
-            f"quantlab: {error.strerror or error}{_at(error)}; mend that and run the same command again, "
-            f"which goes on where it was",
+            f"quantlab: {error.strerror or error}{_at(error)}; fix this and run the same command again to continue",
             file=sys.stderr,
         )
         return COULD_NOT_RUN
     print(
-        f"quantlab: this should not have happened ({type(error).__name__}: {error}); "
-        f"run it again with --debug and report what it prints",
+        f"quantlab: internal error ({type(error).__name__}: {error}); "
+        f"run the command again with --debug and report its output",
         file=sys.stderr,
     )
     return COULD_NOT_RUN

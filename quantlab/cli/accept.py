@@ -39,7 +39,7 @@ def accept(
     judged = [judged_of(folder, asked) for folder in folders_of(asked)]
     names = [_accepted(decided) for decided in judged]
     if lock.is_dir():
-        raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
+        raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
     print(RENDERINGS["terminal"](verdict_table([decided.verdict for decided in judged])))
     print(
@@ -54,9 +54,11 @@ def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
     for row in judged.trials:
         trial, evidence = row.trial, row.evidence
         if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
-            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output values are NaN or infinite"
+            values = f"value{' is' if evidence and evidence.non_finite == 1 else 's are'} NaN or infinite"
+            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output {values}"
             raise StudyError(
-                f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; accept settings that answer"
+                f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; "
+                f"accept only settings with finite outputs"
             )
 
 
@@ -70,7 +72,7 @@ def _accepted(judged: "Judged") -> list[str]:
     _refuse_unaccountable(judged, names)
     if not names:
         raise StudyError(
-            f"nothing of '{verdict.study}' fits, so that nothing is accepted; name what you accept all the same "
-            f"with --setting"
+            f"no setting of '{verdict.study}' fits the budget, so none is accepted; to accept a setting anyway, "
+            f"name it with --setting"
         )
     return names

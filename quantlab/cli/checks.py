@@ -102,7 +102,7 @@ def build_runtime(name: str) -> str:
         RuntimeUnavailable: If it cannot be built here.
     """
     if name not in _BUILDERS:
-        raise UsageError(f"there is nothing to build for '{name}'; --build takes {', '.join(_BUILDERS)}")
+        raise UsageError(f"'{name}' cannot be built; --build takes {', '.join(_BUILDERS)}")
     return f"built {name}: {_BUILDERS[name]()}\n"
 
 
@@ -143,12 +143,10 @@ def _installed(package: str, failure: str | None) -> str:
     try:
         installed = version(package)
     except PackageNotFoundError as error:
-        raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
+        raise QuantlabError(f"not installed; run 'pip install {package}'") from error
     if failure is not None:
         reason = failure.splitlines()[0][:200]
-        raise QuantlabError(
-            f"{installed} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it"
-        )
+        raise QuantlabError(f"{installed} cannot be imported ({reason}); run 'pip install --force-reinstall quantlab'")
     return installed
 
 

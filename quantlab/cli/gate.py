@@ -54,7 +54,9 @@ def gate(
     asked = _policy(budget, study, setting, accepted)
     folders = folders_of(asked)
     if artifact is not None and len(folders) > 1:
-        raise UsageError(f"--artifact is of one study and {listed(folders)} are asked for; name that study")
+        raise UsageError(
+            f"--artifact needs exactly one study, and {listed(folders)} are named; name the study of the artifact"
+        )
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     print(render(verdict_table(verdicts, evidence=[decided.trials for decided in judged])))
@@ -70,7 +72,7 @@ def _undecided(text: str) -> "Undecided":
         return "fail"
     if text == "warn":
         return "warn"
-    raise UsageError(f"--undecided {text} is neither 'fail' nor 'warn'")
+    raise UsageError(f"--undecided is '{text}' and must be 'fail' or 'warn'")
 
 
 def _policy(
@@ -128,7 +130,7 @@ def _append(path: Path, text: str) -> None:
             file.write(f"{text}\n")
     except OSError as error:
         raise QuantlabError(
-            f"'{path}', which GITHUB_STEP_SUMMARY names, cannot be written ({error.strerror}); unset it"
+            f"'{path}' from GITHUB_STEP_SUMMARY cannot be written ({error.strerror}); unset this variable"
         ) from error
 
 

@@ -26,7 +26,7 @@ def variants_of(texts: Sequence[str]) -> dict[str, Path]:
     Raises:
         UsageError: If one is not of this form, or a name is given twice.
     """
-    form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each row a name of its own")
+    form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each variant a different name")
     return {name: Path(file) for name, file in _pairs(form, [text.partition("=") for text in texts])}
 
 
@@ -37,12 +37,13 @@ def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
         UsageError: If one is not of this form, or an input is given twice.
     """
     shapes = {}
-    form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give each input one shape")
+    form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give one shape for each input")
     for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may hold the sign
         sizes = [part.strip() for part in text.split(",")]
         if not all(size.isdecimal() and int(size) > 0 for size in sizes):
             raise UsageError(
-                f"--shape {name}={text} has a size that is no number from 1; write --shape {name}=1,3,224,224"
+                f"--shape {name}={text} has a size that is not a positive integer; "
+                f"write for example --shape {name}=1,3,224,224"
             )
         shapes[name] = tuple(map(int, sizes))
     return shapes
@@ -53,8 +54,11 @@ def _pairs(form: _Form, parts: Sequence[tuple[str, str, str]]) -> Iterator[tuple
     for name, equals, value in parts:
         if not (equals and name and value):
             text = f"{name}{equals}{value}"
-            raise UsageError(f"{form.option} {text} is not {form.form}; write for example {form.option} {form.example}")
+            raise UsageError(
+                f"{form.option} {text} does not have the form {form.form}; "
+                f"write for example {form.option} {form.example}"
+            )
         if name in seen:
-            raise UsageError(f"{form.option} {name}=… is given twice; {form.remedy}")
+            raise UsageError(f"{form.option} names '{name}' twice; {form.remedy}")
         seen.add(name)
         yield name, value

@@ -154,7 +154,7 @@ def _layer_samples(text: str) -> int | None:
     if text == "all":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--layer-samples {text} is neither a number from 1 nor 'all'")
+        raise UsageError(f"--layer-samples is '{text}' and must be a positive integer or 'all'")
     return int(text)
 
 

@@ -43,7 +43,7 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
     known = [*(field.name for field in fields(Budget)), "settings", "studies"]
     for key, value in table.items():
         if key not in known:
-            raise UsageError(f"'{key}' is no key of [budget]; {nearest(key, known)}")
+            raise UsageError(f"[budget] has no key '{key}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in table.items()}
@@ -62,12 +62,12 @@ def _checked(key: str, value: Any) -> Any:
     if key in _LISTS:
         texts = value.split(",") if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(name, str) for name in texts):
-            raise UsageError(f'{key} = {value!r} must be a list of names, as {key} = ["…"]')
+            raise UsageError(f'{key} is {value!r} and must be a list of names: {key} = ["…"]')
         return tuple(name.strip() for name in texts)
     if key in _TEXTS and not isinstance(value, str):
-        raise UsageError(f"{key} = {value!r} must be text in quotes")
+        raise UsageError(f"{key} is {value!r} and must be text in quotes")
     if isinstance(value, bool | dict | list):
-        raise UsageError(f"{key} = {value!r} must be text or a number")
+        raise UsageError(f"{key} is {value!r} and must be text or a number")
     if key == "confidence":
         return _number(value)
     return str(value) if isinstance(value, int | float) and key != "max_size" else value

@@ -30,7 +30,10 @@ def recommend(
     render = rendering_of(format)
     asked = budget.read([study] if study else None)
     if len(asked.studies) > 1:
-        raise UsageError(f"a recommendation is of one study and the policy names {listed(asked.studies)}; name it")
+        raise UsageError(
+            f"a recommendation needs exactly one study, and the policy names {listed(asked.studies)}; "
+            f"name one on the command line"
+        )
     folder = asked.studies[0] if asked.studies else find_latest(Path())
     chosen = choose(folder, asked.budget)
     print(render(recommendation_table(chosen)))

@@ -46,7 +46,10 @@ def accepted_figures(
     names = [gathered.verdict.study for gathered in judged]
     for name in names:
         if names.count(name) > 1:
-            raise StudyError(f"two studies are called '{name}', and a lock knows them by name; rename a folder")
+            raise StudyError(
+                f"two studies have the name '{name}', and accepted figures are stored by name; "
+                f"rename one of the folders"
+            )
     return AcceptedFigures(
         studies={
             gathered.verdict.study: AcceptedStudy(
@@ -113,29 +116,33 @@ def read_lock(path: Path) -> AcceptedFigures:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudyError(f"there is no lock '{path}'; write one with 'quantlab accept --lock {path}'") from None
+        raise StudyError(
+            f"there is no file of accepted figures '{path}'; write it with 'quantlab accept --lock {path}'"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(
-            f"the lock '{path}' cannot be read ({error}); write it again with 'quantlab accept'"
+            f"the accepted figures '{path}' cannot be read ({error}); write them again with 'quantlab accept'"
         ) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != LOCK_SCHEMA:
         raise StudyError(
-            f"the lock '{path}' has the schema {schema} and this quantlab reads {LOCK_SCHEMA}; "
-            f"write it again with 'quantlab accept'"
+            f"the accepted figures '{path}' have the schema {schema}, and this quantlab reads {LOCK_SCHEMA}; "
+            f"write them again with 'quantlab accept'"
         )
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(float, lambda value, _: _number(value))
     try:
         return converter.structure(document, AcceptedFigures)
     except (cattrs.BaseValidationError, ValueError) as error:
-        raise StudyError(f"the lock '{path}' is not whole; write it again with 'quantlab accept'") from error
+        raise StudyError(
+            f"the accepted figures '{path}' are incomplete or damaged; write them again with 'quantlab accept'"
+        ) from error
 
 
 def _number(value: object) -> float:
     """A number, or a string that `json_number` wrote; NaN would switch the comparison off."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or math.isnan(float(value)):
-        raise ValueError(f"{value!r} is no figure that was accepted")
+        raise ValueError(f"an accepted figure is {value!r} and must be a number")
     return float(value)
 
 
@@ -162,14 +169,14 @@ def _study_of(judged: Judged, lock: AcceptedFigures) -> AcceptedStudy:
     name = judged.verdict.study
     if name not in lock.studies:
         raise StudyError(
-            f"the lock knows nothing of the study '{name}', only of {', '.join(lock.studies) or 'none'}; "
-            f"accept it with 'quantlab accept'"
+            f"there are no accepted figures for the study '{name}' (accepted: {', '.join(lock.studies) or 'none'}); "
+            f"write them with 'quantlab accept'"
         )
     accepted = lock.studies[name]
     if accepted.model_sha256 != judged.study.model.sha256:
         raise StudyError(
-            f"the lock was accepted for another model of '{name}': SHA-256 {accepted.model_sha256[:12]}…, and the "
-            f"study's is {judged.study.model.sha256[:12]}…; look at the new figures and accept them with "
+            f"the accepted figures of '{name}' belong to another model: SHA-256 {accepted.model_sha256[:12]}…, and the "
+            f"model of the study has {judged.study.model.sha256[:12]}…; check the new figures and accept them with "
             f"'quantlab accept'"
         )
     return accepted
@@ -191,7 +198,7 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
     loss = judgement.loss
     if loss is not None and loss.metric != accepted.metric:
         raise StudyError(
-            f"{judgement.setting} was accepted by '{accepted.metric}' and is judged by '{loss.metric}'; "
+            f"{judgement.setting} was accepted with the metric '{accepted.metric}' and is judged by '{loss.metric}'; "
             f"leave --metric out, or accept it again with 'quantlab accept'"
         )
     if loss is None or not loss.lower > accepted.upper:

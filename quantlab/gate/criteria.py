@@ -44,8 +44,8 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     loss = given.evidence.loss
     if loss is None:
         raise UsageError(
-            f"the budget allows a loss of {budget.margin} and the samples have no labels; give labelled samples, "
-            f"or judge by min_agreement"
+            f"the budget limits the loss to {budget.margin}, and the samples have no labels; give samples with labels, "
+            f"or use min_agreement instead"
         )
     margin = budget.margin.of(loss)
     outcome = decide(loss, margin)
@@ -79,8 +79,8 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
     classes, margin = given.evidence.classes, budget.class_margin.value
     if not classes:
         raise UsageError(
-            f"the budget allows a class to lose {budget.class_margin} and there are no labelled classes; "
-            f"give labels, or leave max_class_loss out"
+            f"the budget limits the loss of each class to {budget.class_margin}, and there are no labelled classes; "
+            f"give labels of classes, or leave max_class_loss out"
         )
     broken = [lost for lost in classes if lost.loses and lost.lower > margin]
     if broken:
@@ -122,9 +122,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
         return None
     evidence = given.evidence
     if evidence.same is None:
-        raise UsageError(
-            "the budget asks for min_agreement and the scored output is no classes; leave min_agreement out"
-        )
+        raise UsageError("the budget sets min_agreement, and the scored output has no classes; leave min_agreement out")
     interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
     lower, upper = 100 * interval.lower, 100 * interval.upper
     if upper < budget.agreement:

@@ -214,7 +214,9 @@ def _reference(study: Study) -> ReferenceSamples:
             classes=study.classes,
         )
     except ValueError as error:
-        raise StudyError(f"the reference's outputs cannot be judged: {error}; run 'quantlab analyze' again") from error
+        raise StudyError(
+            f"the outputs of the reference cannot be judged: {error}; run 'quantlab analyze' again"
+        ) from error
 
 
 def _evidence(
@@ -229,8 +231,8 @@ def _evidence(
     outputs = _mapped(trial.outputs[study.scored_output])
     if outputs.shape != reference.outputs.shape:
         raise StudyError(
-            f"{trial.setting} in {trial.runtime} kept outputs of shape {outputs.shape} and the reference "
-            f"{reference.outputs.shape}; run 'quantlab analyze' again"
+            f"the outputs of {trial.setting} in {trial.runtime} have the shape {outputs.shape}, and those of the "
+            f"reference {reference.outputs.shape}; run 'quantlab analyze' again"
         )
     return evidence(
         reference,
@@ -247,6 +249,7 @@ def _mapped(path: Path) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = mapped(path)
     except (OSError, ValueError, EOFError) as error:  # the last of an empty file
         raise StudyError(
-            f"'{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
+            f"the file '{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which runs only "
+            f"what is missing"
         ) from error
     return array

@@ -38,7 +38,7 @@ def settings_of_artifact(
     if not matching:
         judged = ", ".join(f"{name} {sha256}" for name, sha256 in known.items()) or "nothing"
         raise ArtifactError(
-            f"'{path}' is not what was judged: its SHA-256 is {actual}, and the study has {judged}; "
-            f"ship the judged artifact, or analyze this one with --variant NAME={path}"
+            f"'{path}' is not an artifact of the study: its SHA-256 is {actual}, and the study has {judged}; "
+            f"ship an artifact of the study, or analyze this one with --variant NAME={path}"
         )
     return matching

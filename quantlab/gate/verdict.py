@@ -98,8 +98,8 @@ def _judged(
     if not of_target:
         formats = ", ".join(target.formats or ())
         raise UsageError(
-            f"the target '{target.name}' takes {formats} and the study has {', '.join(by_setting)}; "
-            f"analyze settings of that format, or choose another --target"
+            f"the target '{target.name}' needs the format {formats}, and the study has {', '.join(by_setting)}; "
+            f"analyze settings of such a format, or choose another --target"
         )
     return of_target
 
@@ -110,7 +110,7 @@ def _refuse_other_formats(chosen: Iterable[str], terms: _Terms) -> None:
         setting = terms.known.get(name)
         if setting is not None and target.formats is not None and setting.format not in target.formats:
             raise UsageError(
-                f"the setting '{name}' and the target '{target.name}' contradict each other: it takes "
+                f"the setting '{name}' does not run on the target '{target.name}', which needs the format "
                 f"{', '.join(target.formats)}; leave one of them out"
             )
 
@@ -121,15 +121,16 @@ def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target:
         for pattern in budget.runtimes:
             if not fnmatch.filter(ran, pattern):
                 raise UsageError(
-                    f"the study has no trial in the runtime '{pattern}' that counts; {nearest(pattern, ran)}, or run "
-                    f"'quantlab analyze' again with --runtimes {','.join((*ran, pattern))}"
+                    f"the study has no trial in the runtime '{pattern}'; run 'quantlab analyze' again with "
+                    f"--runtimes {','.join((*ran, pattern))}, or name a runtime of the study: {nearest(pattern, ran)}"
                 )
     counting = budget.runtimes or target.runtimes
     chosen = tuple(name for name in ran if any(fnmatch.fnmatchcase(name, pattern) for pattern in counting))
     if not chosen:
         raise UsageError(
-            f"the target '{target.name}' counts {', '.join(target.runtimes)} and the study ran in {', '.join(ran)}; "
-            f"run 'quantlab analyze' again with --runtimes, or name those that count with --runtimes here"
+            f"the target '{target.name}' needs one of the runtimes {', '.join(target.runtimes)}, and the study ran in "
+            f"{', '.join(ran)}; run 'quantlab analyze' again with --runtimes, or name the runtimes that count with "
+            f"--runtimes here"
         )
     return chosen
 
@@ -141,20 +142,21 @@ def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
             continue
         if evidence.n < _FEWEST:
             raise StudyError(
-                f"nothing follows from {evidence.n} samples; score at least {_FEWEST}, and more the less may be lost"
+                f"{evidence.n} samples are too few for a verdict; score at least {_FEWEST}, "
+                f"and more for a smaller allowed loss"
             )
         if len(evidence.classes) == 1:
             raise StudyError(
-                f"all {evidence.n:,} samples are of class {evidence.classes[0].label}, which tells nothing of the "
-                f"others; analyze samples of every class"
+                f"all {evidence.n:,} samples are of class {evidence.classes[0].label}, so nothing is known about the "
+                f"other classes; analyze samples of every class"
             )
 
 
 def _refuse_nothing_quantized(verdicts: Sequence[SettingVerdict]) -> None:
     if not any(verdict.quantized for verdict in verdicts):
         raise UsageError(
-            f"{', '.join(verdict.setting for verdict in verdicts)} is all that is judged, and nothing of it is "
-            f"quantized; name it with --setting, or analyze a quantized setting"
+            f"no judged setting is quantized (judged: {', '.join(verdict.setting for verdict in verdicts)}); "
+            f"analyze a quantized setting, or name one of these with --setting"
         )
 
 

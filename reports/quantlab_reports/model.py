@@ -97,7 +97,7 @@ class RowView:
         chosen = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
         if selection.sort is not None:
             if selection.sort not in self.sorts:
-                raise UsageError(f"there is no order '{selection.sort}'; there are {', '.join(self.sorts)}")
+                raise UsageError(f"there is no order '{selection.sort}'; choose from {', '.join(self.sorts)}")
             chosen.sort(key=self.sorts[selection.sort])
         return chosen
 
@@ -111,7 +111,9 @@ def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:
     if asked is None or not rows:
         return rows
     if not hasattr(rows[0], field):
-        raise UsageError(f"what is stored is the same in every {field}; leave --{field} out")
+        raise UsageError(
+            f"this view has no column '{field}', because its rows are the same for every {field}; leave --{field} out"
+        )
     wanted = choose(field, [asked], list(dict.fromkeys(getattr(row, field) for row in rows)))
     return [row for row in rows if getattr(row, field) in wanted]
 

@@ -141,7 +141,9 @@ def with_evidence(
         ValueError: If there is evidence, of another number of studies.
     """
     if evidence and len(evidence) != len(verdicts):
-        raise ValueError(f"{len(verdicts)} verdicts and the evidence of {len(evidence)} studies; give one for each")
+        raise ValueError(
+            f"there are {len(verdicts)} verdicts and the evidence of {len(evidence)} studies; give one for each"
+        )
     return list(zip(verdicts, evidence or [()] * len(verdicts), strict=True))
 
 
