@@ -18,6 +18,7 @@ from pathlib import Path
 from api_page import api_page
 from cli_page import cli_page
 from docstrings import after_first_line, cell, class_body, documented, first_line, one_line
+from glossary_page import glossary_page
 from structure import with_structure
 
 from quantlab import errors, settings
@@ -100,6 +101,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
     "cli.md": cli_page,
     "errors.md": errors_page,
+    "glossary.md": glossary_page,
     "json.md": json_page,
     "settings.md": settings_page,
 }

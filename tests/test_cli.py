@@ -20,7 +20,7 @@ from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views.trial_records import KEYS, rows
 
-COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "doctor", "demo")
+COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "glossary", "doctor", "demo")
 
 
 # Help
@@ -57,6 +57,38 @@ def test_settings_lists_every_setting_and_runtime(tmp_path):
         assert told[member.name].startswith("*") is member.default
 
 
+def test_settings_for_programs(tmp_path):
+    done = quantlab_in_process("settings", "--json", cwd=tmp_path)
+    listed = json.loads(done.stdout)
+    assert [row["setting"] for row in listed["settings"]] == list(SETTINGS)
+    assert [row["runtime"] for row in listed["runtimes"]] == list(RUNTIMES)
+    assert [row["setting"] for row in listed["settings"] if row["default"]] == [
+        setting.name for setting in SETTINGS.values() if setting.default
+    ]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ""])
+def test_help_has_a_short_name(command, tmp_path):
+    words = [command] if command else []
+    short, long = (quantlab_in_process(*words, option, cwd=tmp_path) for option in ("-h", "--help"))
+    assert short == long
+    assert "-h, --help" in short.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_prints_json(command, tmp_path):
+    """The gate's option names a file, as it always did; its `--format json` prints."""
+    shown = quantlab_in_process(command, "--help", cwd=tmp_path).stdout
+    assert ("--json <path>" if command == "gate" else "--json ") in shown
+
+
+def test_completion_is_there_for_a_shell(tmp_path):
+    assert "--install-completion" in quantlab_in_process("--help", cwd=tmp_path).stdout
+    script = run_quantlab(cwd=tmp_path, env={"_QUANTLAB_COMPLETE": "source_bash"})
+    assert (script.status, script.stderr) == (0, "")
+    assert "complete -o default -F _quantlab_completion quantlab" in script.stdout
+
+
 # What goes where
 
 
@@ -91,6 +123,10 @@ def test_show_for_programs(place):
         ("tflite-dynamic", "python", "measured"),
         ("tflite-dynamic", "node-wasm", "measured"),
     ]
+    assert (
+        quantlab_in_process("show", "--json", cwd=place).stdout
+        == json.dumps(as_json, indent=1, ensure_ascii=False) + "\n"
+    )
     as_csv = list(csv.reader(io.StringIO(quantlab_in_process("show", "--format", "csv", cwd=place).stdout)))
     assert as_csv[0] == list(KEYS)
     assert [row[:2] for row in as_csv[1:]] == [[row["setting"], row["runtime"]] for row in as_json]

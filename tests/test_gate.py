@@ -49,14 +49,15 @@ def gate(capsys, *arguments):
             0,
             0,
             "digits  tfjs-uint8  FITS  loses at most 0.03 pt, allowed 0.50\n"
-            "FITS: 1 of 1 setting; one quantized setting that fits is enough\n",
+            "FITS: 1 of 1 setting; one quantized setting that fits is enough\nTerms: quantlab glossary\n",
             id="fits",
         ),
         pytest.param(
             10_000,
             200,
             1,
-            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1 setting\n",
+            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1 setting\n"
+            "Terms: quantlab glossary\n",
             id="breaks",
         ),
         pytest.param(
@@ -64,7 +65,7 @@ def gate(capsys, *arguments):
             0,
             3,
             "digits  tfjs-uint8  INCONCLUSIVE  too few samples: 200 of at least 598; "
-            "loses at most 1.49 pt, allowed 0.50\nINCONCLUSIVE: 1 of 1 setting\n",
+            "loses at most 1.49 pt, allowed 0.50\nINCONCLUSIVE: 1 of 1 setting\nTerms: quantlab glossary\n",
             id="too few samples",
         ),
     ],
@@ -85,7 +86,7 @@ def test_named_settings_must_all_fit(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", tfjs_uint16=broken)
     assert gate(capsys, folder, *MARGIN)[0] == 0
     status, printed, _ = gate(capsys, folder, *MARGIN, "--setting", "tfjs-uint8", "--setting", "tfjs-uint16")
-    assert (status, printed.splitlines()[-1]) == (1, "BREAKS: 1 of 2 settings")
+    assert (status, printed.splitlines()[-2]) == (1, "BREAKS: 1 of 2 settings")
 
 
 def test_all_nan_breaks(tmp_path, capsys):
@@ -106,7 +107,7 @@ def test_several_studies_of_a_policy(tmp_path, capsys):
         (
             "one  tfjs-uint8  FITS    loses at most 0.03 pt, allowed 0.50\n"
             "two  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\n"
-            "one: FITS: 1 of 1 setting\ntwo: BREAKS: 1 of 1 setting\n"
+            "one: FITS: 1 of 1 setting\ntwo: BREAKS: 1 of 1 setting\nTerms: quantlab glossary\n"
         ),
         "",
     )
@@ -134,8 +135,14 @@ def test_rows_for_programs(tmp_path, capsys):
     (row,) = json.loads(gate(capsys, folder, *MARGIN, "--format", "json")[1])
     assert (row["study"], row["setting"], row["verdict"], row["right_to_wrong"]) == ("digits", "tfjs-uint8", "fits", 10)
     run(["recommend", str(folder), *MARGIN, "--format", "json"])
-    (row,) = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    (row,) = json.loads(printed)
     assert (row["study"], row["setting"], row["recommended"]) == ("digits", "tfjs-uint8", True)
+    run(["recommend", str(folder), *MARGIN, "--json"])
+    assert capsys.readouterr().out == printed
+    run(["accept", str(folder), *MARGIN, "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["study"], row["setting"], row["verdict"]) == ("digits", "tfjs-uint8", "fits")
 
 
 @pytest.mark.parametrize("command", ["gate", "recommend"])
@@ -192,7 +199,7 @@ def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
         1,
         (
             "digits  tfjs-uint8  BREAKS  loses at least 0.30 pt; the accepted loss is at most 0.17 pt\n"
-            "BREAKS: 1 of 1 setting\n"
+            "BREAKS: 1 of 1 setting\nTerms: quantlab glossary\n"
         ),
         "",
     )
@@ -330,7 +337,7 @@ def test_one_byte_in_a_shard_is_refused_with_both_hashes(place, capsys):
     loose = ("--max-accuracy-loss", "5pt")
     status, printed, _ = gate(capsys, folder, *loose, "--artifact", shipped)
     assert status == 0
-    assert [line.split()[1] for line in printed.splitlines()[:-1]] == ["tfjs-uint8"]
+    assert [line.split()[1] for line in printed.splitlines()[:-2]] == ["tfjs-uint8"]
     (shard,) = shipped.glob("*.bin")
     shard.write_bytes(shard.read_bytes()[:-1] + bytes([shard.read_bytes()[-1] ^ 1]))
     status, printed, error = gate(capsys, folder, *loose, "--artifact", shipped)
@@ -524,7 +531,8 @@ def test_recommend(place, capsys, monkeypatch):
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "5pt", "--target", "web"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Ship tfjs-uint8: ")
-    assert lines[-1].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-1].split("model/")[1])
+    assert lines[-2:] == ["", "Terms: quantlab glossary"]
+    assert lines[-3].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-3].split("model/")[1])
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "0.01pt", "--target", "web"]) == 3
     assert capsys.readouterr().out.startswith("No setting fits yet: too few samples, at least ")
 

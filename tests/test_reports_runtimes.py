@@ -65,7 +65,7 @@ def test_a_trial_that_failed_has_its_reason_and_no_sentence(tmp_path):
     text = RENDERINGS["markdown"](runtime_table(a_study(tmp_path, trials=trials), None, Selection()))
     assert "no WebGPU adapter" in text
     assert "against python" not in text
-    assert text.endswith("Inner tensors were not compared; run 'quantlab analyze' again without --no-layers")
+    assert "\n- Inner tensors were not compared; run 'quantlab analyze' again without --no-layers\n" in text
 
 
 def test_without_python_there_is_nothing_to_compare_with(tmp_path):

@@ -23,6 +23,7 @@ from study_fixtures import a_failure, a_trial
 from typer.main import get_command
 
 from quantlab.cli.app import app
+from quantlab.glossary import HINT
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -179,6 +180,7 @@ def the_choice(verdict: Verdict, **changed: Any) -> Recommendation:
 
 
 COMMAND = "tensorflowjs_converter '--quantize_uint8=*' saved_model out"
+TERMS = "- Terms: [docs/glossary.md](docs/glossary.md#glossary)"
 PROGRAM = "import tensorflow as tf\n\nprint(tf.__version__)\n"
 CHOICES = [
     pytest.param(the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND), id="a command makes it"),
@@ -220,7 +222,8 @@ def test_a_verdict_in_a_terminal() -> None:
         f"d       tflite-dynamic  INCONCLUSIVE  {undecided().reason}\n"
         "d       tflite-int8     BREAKS        loses at least 1.13 pt, allowed 0.50\n"
         "digits: BREAKS: 2 of 4 settings\n"
-        "d: INCONCLUSIVE: 1 of 2 settings"
+        "d: INCONCLUSIVE: 1 of 2 settings\n"
+        "Terms: quantlab glossary"
     )
 
 
@@ -231,7 +234,7 @@ def test_a_verdict_in_markdown() -> None:
         ["study", "setting", "verdict", "reason"],
         ["digits", "tfjs-uint8", "FITS", "loses at most 0.45 pt, allowed 0.50"],
     ]
-    assert lines[5:] == ["", "- FITS: 1 of 1 setting; one quantized setting that fits is enough"]
+    assert lines[5:] == ["", "- FITS: 1 of 1 setting; one quantized setting that fits is enough", TERMS]
 
 
 def test_rows_of_a_verdict_are_the_judgements_of_the_document() -> None:
@@ -263,15 +266,15 @@ def test_a_recommendation_in_a_terminal() -> None:
         "Speed           it is no faster\n"
         "Requires        TFLite 1.14.0 or newer\n"
         "Not tested      chromium-webgl, a phone's GPU\n"
-        f"Reproduce       {COMMAND}"
+        f"Reproduce with this command:\n\n{COMMAND}\n\nTerms: quantlab glossary"
     )
 
 
 def test_a_program_is_printed_as_it_is() -> None:
     table = recommendation_table(the_choice(EVERYTHING, reproduce=PROGRAM))
     program = PROGRAM.rstrip("\n")
-    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}")
-    assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```")
+    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}\n\n{HINT}")
+    assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```\n\n{TERMS}")
     assert json.loads(RENDERINGS["json"](table))[0]["reproduce"] == PROGRAM
 
 
@@ -693,7 +696,7 @@ def test_what_is_said_around_the_table() -> None:
         "n = 1,000 samples. The verdict uses one-sided 95 % bounds; the table shows the matching two-sided 90 % "
         "interval. loss: how much worse the variant is than the model in top1 (points). became wrong / right: samples "
         "whose top-1 went from right to wrong, and from wrong to right. Sizes are gzipped. Not tested: chromium-webgl, "
-        "a phone's GPU.\n"
+        "a phone's GPU. Terms: quantlab glossary.\n"
     )
 
 

@@ -9,6 +9,7 @@ import typer
 
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of
 from quantlab.cli.exit_status import OK
+from quantlab.cli.options import AsJson, rendering_of
 from quantlab.cli.spread import spread
 from quantlab.errors import StudyError, UsageError
 
@@ -25,6 +26,7 @@ def accept(
     setting: SettingNames = None,
     budget: BudgetOptions,
     lock: Annotated[Path, typer.Option(help="File to write.")] = Path("quantlab.lock"),
+    as_json: AsJson = False,
 ) -> int:
     """Write figures and hashes that a later gate compares with.
 
@@ -32,7 +34,6 @@ def accept(
     whatever they lose.
     """
     from quantlab.gate import accepted_figures, write_lock
-    from quantlab_reports import RENDERINGS
     from quantlab_reports.views.verdict import verdict_table
 
     asked = budget.read(study, setting)
@@ -41,7 +42,8 @@ def accept(
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
-    print(RENDERINGS["terminal"](verdict_table([decided.verdict for decided in judged])))
+    render = rendering_of("terminal", as_json=as_json)
+    print(render(verdict_table([decided.verdict for decided in judged])))
     print(
         f"Accepted figures written to '{lock}': {', '.join(name for accepted in names for name in accepted)}",
         file=sys.stderr,

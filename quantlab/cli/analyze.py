@@ -10,6 +10,7 @@ import typer
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.named import variants_of
 from quantlab.cli.options import (
+    AsJson,
     ImageOptions,
     InsideOptions,
     Model,
@@ -18,6 +19,7 @@ from quantlab.cli.options import (
     Seed,
     Settings,
     TimeLimit,
+    rendering_of,
     words,
 )
 from quantlab.cli.spread import spread
@@ -86,8 +88,9 @@ def analyze(
     image: ImageOptions,
     inside: InsideOptions,
     time_limit: TimeLimit = 600.0,
+    as_json: AsJson = False,
 ) -> int:
-    """Convert a model, run every variant, and print a table of the results."""
+    """Convert a model, run every variant and print the results."""
     begin_early(model, out)
     from quantlab.study import AnalyzeOptions
 
@@ -109,7 +112,7 @@ def analyze(
         time_limit=time_limit,
         **inside.options,
     )
-    return analyze_and_print(model, data, options)
+    return analyze_and_print(model, data, options, as_json=as_json)
 
 
 def begin_early(model: Path, out: Path | None) -> None:
@@ -120,15 +123,15 @@ def begin_early(model: Path, out: Path | None) -> None:
         warm_up_workers(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
 
 
-def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions") -> int:
-    """The study's table, and an exit status."""
+def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_json: bool) -> int:
+    """Analyze a model, print the study's table, and return an exit status."""
     from quantlab.cli.progress import shown
     from quantlab.study import analyze as run
-    from quantlab_reports import RENDERINGS, trial_table
+    from quantlab_reports import trial_table
 
     with shown() as progress:
         study = run(model, data=data, options=options, progress=progress)
-    print(RENDERINGS["terminal"](trial_table(study, wide=False)))
+    print(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
     folder = options.out or Path(f"{model.stem}.study")
     print(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide", file=sys.stderr)
     return COULD_NOT_RUN if study.failed else OK

@@ -10,6 +10,7 @@ from quantlab.cli.convert import convert
 from quantlab.cli.demo import demo
 from quantlab.cli.doctor import doctor
 from quantlab.cli.gate import gate
+from quantlab.cli.glossary import glossary
 from quantlab.cli.recommend import recommend
 from quantlab.cli.settings import settings
 from quantlab.cli.show import show
@@ -18,11 +19,12 @@ __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Compares quantized variants of a Keras, TensorFlow or ONNX model and recommends which one to ship.",
-    epilog="Exit status: 0 success, 2 something could not be run. Add --debug to any command to print tracebacks.",
+    epilog="Exit status: 0 success, 1 the budget is broken, 2 something could not be run, 3 too few samples to decide. "
+    "Add --debug to any command to print tracebacks.",
 )
 
 
@@ -43,5 +45,5 @@ def _program(
     pass
 
 
-for command in (analyze, convert, show, recommend, gate, accept, settings, doctor, demo):
+for command in (analyze, convert, show, recommend, gate, accept, settings, glossary, doctor, demo):
     app.command()(command)

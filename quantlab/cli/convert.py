@@ -1,14 +1,18 @@
 """`quantlab convert`: the artifacts alone."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantlab.cli.config import read_preprocessing
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import Config, Model, ModelGroup, Seed, TimeLimit, words
+from quantlab.cli.options import AsJson, Config, Model, ModelGroup, Seed, TimeLimit, words
 from quantlab.cli.spread import spread
+
+if TYPE_CHECKING:
+    from quantlab.types import Failure
 
 __all__ = ["convert"]
 
@@ -37,8 +41,12 @@ def convert(
     opening: ModelGroup,
     config: Config = None,
     time_limit: TimeLimit = 600.0,
+    as_json: AsJson = False,
 ) -> int:
-    """Convert a model to artifacts that are ready to serve; run and score nothing."""
+    """Convert a model to artifacts that are ready to serve.
+
+    The command runs and scores nothing.
+    """
     from quantlab.cli.progress import shown
     from quantlab.study import AnalyzeOptions
     from quantlab.study import convert as run
@@ -55,6 +63,16 @@ def convert(
     )
     with shown() as progress:
         made = run(model, out=out, options=options, progress=progress)
-    for name, result in made.items():
-        print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
+    if as_json:
+        print(json.dumps([_row(name, result) for name, result in made.items()], indent=1, ensure_ascii=False))
+    else:
+        for name, result in made.items():
+            print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
     return COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else OK
+
+
+def _row(name: str, result: "Path | Failure") -> dict[str, str | None]:
+    """A setting's artifact, or why there is none, for programs."""
+    if isinstance(result, Path):
+        return {"setting": name, "path": str(result), "reason": None}
+    return {"setting": name, "path": None, "reason": result.reason}

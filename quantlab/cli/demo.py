@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.analyze import analyze_and_print, begin_early
-from quantlab.cli.options import Runtimes, Settings, words
+from quantlab.cli.options import AsJson, Runtimes, Settings, words
 
 __all__ = ["demo"]
 
@@ -17,10 +17,11 @@ def demo(
     ] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
+    as_json: AsJson = False,
 ) -> int:
-    """Analyze a built-in example: a small convolutional model and images of digits.
+    """Analyze a built-in example that needs no files of yours.
 
-    The example needs no files of yours.
+    It is a small convolutional model with images of digits.
     """
     from quantlab.demo import LOADER, MODEL
 
@@ -28,4 +29,4 @@ def demo(
     from quantlab.study import AnalyzeOptions
 
     options = AnalyzeOptions(out=out or Path("quantlab-demo.study"), settings=words(settings), runtimes=words(runtimes))
-    return analyze_and_print(MODEL, LOADER, options)
+    return analyze_and_print(MODEL, LOADER, options, as_json=as_json)

@@ -1,10 +1,14 @@
 """`quantlab doctor`: what works on this machine."""
 
+import json
+import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN
+from quantlab.cli.options import AsJson
 
 __all__ = ["doctor"]
 
@@ -16,12 +20,13 @@ def doctor(
             "--build", help="Build a runtime that is not part of the package: node-native. Needs a C++ compiler."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
-    """Check what quantlab needs on this machine, and say how to fix what is missing."""
+    """Check what quantlab needs, and say how to fix what is missing."""
     from quantlab.cli.checks import build_runtime, examine, report
 
     if build is not None:
-        print(build_runtime(build))
+        print(build_runtime(build), file=sys.stderr if as_json else sys.stdout)
     checks = examine()
-    print(report(checks))
+    print(json.dumps([asdict(check) for check in checks], indent=1, ensure_ascii=False) if as_json else report(checks))
     return 0 if all(check.works or check.optional for check in checks) else COULD_NOT_RUN

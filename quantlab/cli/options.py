@@ -1,7 +1,10 @@
 """Options of more than one command, and the groups that they come in."""
 
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +17,10 @@ from quantlab.errors import UsageError
 if TYPE_CHECKING:
     from quantlab.models import ModelOptions
     from quantlab.types import Preprocessing
-    from quantlab_reports import Table
+    from quantlab_reports import Reports, Table
 
 __all__ = [
+    "AsJson",
     "Config",
     "Format",
     "ImageOptions",
@@ -29,6 +33,8 @@ __all__ = [
     "StudyFolder",
     "TimeLimit",
     "rendering_of",
+    "reports_for_terminal",
+    "terminal_width",
     "words",
 ]
 
@@ -56,6 +62,7 @@ Config = Annotated[
     Path | None, typer.Option(help="Configuration file. [default: quantlab.toml in the current folder, if it exists]")
 ]
 Format = Annotated[str, typer.Option(help="Output format: terminal, markdown, csv, latex or json.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 StudyFolder = Annotated[
     Path | None,
     typer.Argument(
@@ -163,12 +170,27 @@ def words(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(text.split(","))
 
 
-def rendering_of(name: str) -> "Callable[[Table], str]":
-    """The rendering that `--format` names.
+def rendering_of(name: str, *, as_json: bool = False) -> "Callable[[Table], str]":
+    """The rendering that `--format` names, or JSON.
 
     Raises:
         UsageError: If there is none of that name.
     """
-    from quantlab_reports import Reports
+    reports = reports_for_terminal()
+    return reports.rendering("json") if as_json else reports.rendering(name)
 
-    return Reports().rendering(name)
+
+def reports_for_terminal() -> "Reports":
+    """All views and renderings; text fits the terminal if standard output is one, else it is as wide as needed."""
+    from quantlab_reports import RENDERINGS, Reports
+    from quantlab_reports.renderings import terminal
+
+    width = terminal_width()
+    if width is None:
+        return Reports()
+    return Reports(renderings={**RENDERINGS, "terminal": partial(terminal.render, width=width)})
+
+
+def terminal_width() -> int | None:
+    """Characters in a line of the terminal that standard output is; None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

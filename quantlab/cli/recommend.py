@@ -4,7 +4,7 @@ from pathlib import Path
 
 from quantlab.cli.budget import BudgetOptions, listed
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
-from quantlab.cli.options import Format, StudyFolder, rendering_of
+from quantlab.cli.options import AsJson, Format, StudyFolder, rendering_of
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
@@ -17,8 +17,9 @@ def recommend(
     *,
     budget: BudgetOptions,
     format: Format = "terminal",  # noqa: A002 (the option's name)
+    as_json: AsJson = False,
 ) -> int:
-    """Recommend which setting to ship, with the reasons and the command that makes it.
+    """Recommend a setting to ship, and say why and how to make it.
 
     The recommendation is the smallest setting that fits the budget in every runtime that counts. The command runs
     nothing.
@@ -27,7 +28,7 @@ def recommend(
     from quantlab.store import find_latest
     from quantlab_reports.views.recommendation import recommendation_table
 
-    render = rendering_of(format)
+    render = rendering_of(format, as_json=as_json)
     asked = budget.read([study] if study else None)
     if len(asked.studies) > 1:
         raise UsageError(

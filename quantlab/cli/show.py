@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import Format, StudyFolder
+from quantlab.cli.options import AsJson, Format, StudyFolder, reports_for_terminal
 
 __all__ = ["show"]
 
@@ -35,6 +35,7 @@ def show(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Other views: only the first N rows.")] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Print a table of a study that 'quantlab analyze' made.
 
@@ -42,9 +43,10 @@ def show(
     split (which step causes the loss).
     """
     from quantlab.store import Store, find_latest
-    from quantlab_reports import Reports, Selection
+    from quantlab_reports import Selection
 
-    reports = Reports()
+    reports = reports_for_terminal()
+    format = "json" if as_json else format  # noqa: A001 (the option's name)
     reports.rendering(format)  # names first: they cost nothing
     if what not in reports.views and study is None:
         what, study = next(iter(reports.views)), Path(what)

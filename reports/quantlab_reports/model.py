@@ -43,7 +43,7 @@ class Table:
     below: tuple[str, ...] = ()
     """Lines behind it: where the figures come from, and how to read them."""
     code: tuple[str, ...] = ()
-    """Lines of a program at the very end, which are copied and so printed as they are."""
+    """Lines of a command or program below all others; they are for copying, so no rendering changes them."""
     headed: bool = True
     """Whether plain text needs headings; without them its rows read as sentences."""
 

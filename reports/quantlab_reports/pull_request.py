@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
 from typing import Any
 
 from quantlab.gate import TARGETS, rounded_down, rounded_up, size
+from quantlab.glossary import HINT
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -346,6 +347,7 @@ def _footer(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
     lines += [f"Sizes are {' or '.join(sorted(words))}."] if words else []
     untested = {text: None for verdict in verdicts for text in verdict.untested}
     lines += [f"Not tested: {as_text(', '.join(untested))}."] if untested else []
+    lines += [f"{HINT}."] if lines else []
     return f"<sub>{' '.join(lines)}</sub>" if lines else ""
 
 

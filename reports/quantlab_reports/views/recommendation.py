@@ -83,17 +83,17 @@ def recommendation_table(chosen: Recommendation) -> Table:
     """For people what to ship in a sentence, and below it all else in lines with labels."""
     verdict = chosen.verdict
     setting = verdict.of(chosen.setting) if chosen.setting else None
-    recipe = (chosen.reproduce or "").rstrip().split("\n")
-    program = recipe if len(recipe) > 1 else []
+    recipe = (chosen.reproduce or "").rstrip().splitlines()
+    how = "Reproduce in Python:" if len(recipe) > 1 else "Reproduce with this command:"
     table = table_of(
         _COLUMNS,
-        [*_lines(chosen), *([] if program else _labelled("Reproduce", filter(None, recipe)))],
+        _lines(chosen),
         keys=[field.name for field in fields(RecommendationRow)],
         records=[plain(row) for row in recommendation_rows(chosen)],
         above=[*(f"! {text}" for text in verdict.warnings), _ship(chosen, setting) if setting else _nothing(verdict)],
-        below=["Reproduce in Python:"] if program else [],
+        below=[how] if recipe else [],
     )
-    return replace(table, code=tuple(program), headed=False)
+    return replace(table, code=tuple(recipe), headed=False)
 
 
 def _lines(chosen: Recommendation) -> list[_Line]:
