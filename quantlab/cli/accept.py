@@ -1,4 +1,4 @@
-"""`quantlab accept`: figures and hashes for a later gate to compare; nothing is run."""
+"""`quantlab accept`: writes figures and hashes that a later gate compares with; runs nothing."""
 
 import sys
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def accept(
 
 
 def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
-    """What failed or gave NaN has no loss that a later one could be compared with."""
+    """Refuse settings that failed or gave NaN: a later loss could not be compared with theirs."""
     for row in judged.trials:
         trial, evidence = row.trial, row.evidence
         if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):

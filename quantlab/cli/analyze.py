@@ -1,4 +1,4 @@
-"""`quantlab analyze`: the whole job."""
+"""`quantlab analyze`: converts, runs, scores and prints."""
 
 import os
 import sys
@@ -116,7 +116,7 @@ def analyze(
 
 
 def begin_early(model: Path, out: Path | None) -> None:
-    """Let TensorFlow be imported for the children of a new study while this program imports what it needs itself."""
+    """Start importing TensorFlow for the children of a new study while this process imports its own modules."""
     if model.exists() and model.suffix != ".onnx" and not (out or Path(f"{model.stem}.study")).exists():
         from quantlab.processes.preload import warm_up_workers
 

@@ -1,4 +1,4 @@
-"""The commands: one module each, which parses its options, makes one call of the Python API, and prints."""
+"""The commands. Each is one module that parses options, makes one call of the Python API and prints."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _program(
-    version: Annotated[  # its callback does all there is to do
+    version: Annotated[  # its callback prints and exits
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

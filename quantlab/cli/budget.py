@@ -1,4 +1,4 @@
-"""The options that say what may be lost, and what the commands that decide share."""
+"""The options of a budget, and functions that `gate`, `accept` and `recommend` share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -30,7 +30,7 @@ SettingNames = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class BudgetOptions:
-    """What may be lost, and where: keys of `[budget]`, which go before those of a policy file."""
+    """Options that override the keys of `[budget]` in a policy file."""
 
     policy: Annotated[
         Path | None,
@@ -70,32 +70,32 @@ class BudgetOptions:
     ] = None
 
     def read(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> Policy:
-        """The policy; raises UsageError as `read_policy`."""
+        """Return the policy; raises UsageError like `read_policy`."""
         return read_policy(self.policy, self.given(studies, settings))
 
     def given(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> dict[str, Any]:
-        """Keys of `[budget]` by their names; None stands for an option that was not given."""
+        """Return the keys of `[budget]` by name; None is an option that was not given."""
         keys = asdict(self)
         del keys["policy"]
         return {**keys, "settings": settings, "studies": [str(folder) for folder in studies] if studies else None}
 
 
 def folders_of(policy: Policy) -> Sequence[Path]:
-    """The studies of a policy, else the latest here."""
+    """Return the studies of a policy, or the latest study in the current folder."""
     from quantlab.store import find_latest
 
     return policy.studies or (find_latest(Path()),)
 
 
 def listed(folders: Sequence[Path]) -> str:
-    """Folders in a sentence."""
+    """Return folders as a part of a sentence."""
     return " and ".join(f"'{folder}'" for folder in folders)
 
 
 def judged_of(
     folder: Path, policy: Policy, artifact: Path | None = None, accepted: "AcceptedFigures | None" = None
 ) -> "Judged":
-    """A study judged by a policy, or by what was accepted; of an artifact that is about to be shipped only that."""
+    """Judge a study by a policy, or by accepted figures; with an artifact, judge only the settings with its bytes."""
     from quantlab.gate import gather, name_of, settings_of_artifact
     from quantlab.store import Store
 

@@ -1,4 +1,4 @@
-"""`quantlab.toml`, and options that go before it."""
+"""Reads `quantlab.toml`. Command-line options override its keys."""
 
 import tomllib
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data: str | None) -> Preprocessing:
-    """The preprocessing of `[preprocessing]` in a quantlab.toml, each key replaced by the option that was given.
+    """Return the preprocessing from `[preprocessing]` of a quantlab.toml; options override its keys.
 
-    The one in the current folder counts for folders of images only, since arrays are fed as they are; one that is named
-    with --config counts always.
+    The quantlab.toml of the current folder applies only to folders of images, because arrays are fed unchanged. A file
+    named with --config always applies.
 
     Raises:
-        UsageError: If the file is missing or broken, or a key or value is not as it must be.
+        UsageError: If the file is missing or broken, or a key or value is invalid.
     """
     given = {key: value for key, value in declared.items() if value is not None}
     table = {**read_table("preprocessing", config), **given}
@@ -54,10 +54,10 @@ def _refuse_kind(key: str, value: Any) -> None:
 
 
 def read_table(name: str, config: Path | None) -> dict[str, Any]:
-    """One table of a quantlab.toml; empty where the file is not there and was not named, or has no such table.
+    """Return one table of a quantlab.toml; empty if the default file does not exist, or the file lacks the table.
 
     Raises:
-        UsageError: If a file that is named is missing, it is no TOML, or holds a table that quantlab does not know.
+        UsageError: If a named file is missing, the file is not valid TOML, or it has an unknown table.
     """
     path = config or _DEFAULT
     if config is None and not path.is_file():
@@ -78,7 +78,7 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
 
 
 def _size(value: Any) -> tuple[int, int]:
-    """`"224x224"`, `224` or `[224, 224]`: height and width in pixels."""
+    """Read `"224x224"`, `224` or `[224, 224]` as height and width in pixels."""
     parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value, value]
     try:
         sizes = [int(part) for part in parts if not isinstance(part, bool | float)]

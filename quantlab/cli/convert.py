@@ -1,4 +1,4 @@
-"""`quantlab convert`: the artifacts alone."""
+"""`quantlab convert`: makes artifacts and measures nothing."""
 
 import json
 from pathlib import Path
@@ -72,7 +72,7 @@ def convert(
 
 
 def _row(name: str, result: "Path | Failure") -> dict[str, str | None]:
-    """A setting's artifact, or why there is none, for programs."""
+    """Return the result of one setting for `--json`."""
     if isinstance(result, Path):
         return {"setting": name, "path": str(result), "reason": None}
     return {"setting": name, "path": None, "reason": result.reason}

@@ -1,4 +1,4 @@
-"""`quantlab demo`: the whole job on an embedded example."""
+"""`quantlab demo`: analyzes a built-in example."""
 
 from pathlib import Path
 from typing import Annotated

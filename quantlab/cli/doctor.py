@@ -1,4 +1,4 @@
-"""`quantlab doctor`: what works on this machine."""
+"""`quantlab doctor`: checks this machine."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`quantlab gate`: pass or fail a build by what a study measured; nothing is run."""
+"""`quantlab gate`: passes or fails a build by the figures of a study; runs nothing."""
 
 import os
 import sys
@@ -81,7 +81,7 @@ def _policy(
     settings: Sequence[str] | None,
     accepted: "AcceptedFigures | None",
 ) -> Policy:
-    """What was accepted is the policy where nothing else is asked for."""
+    """Read the policy; without one, the budget of the accepted figures applies."""
     try:
         return budget.read(studies, settings)
     except UsageError:

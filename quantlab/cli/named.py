@@ -1,4 +1,4 @@
-"""Options of the form NAME=VALUE, each of which may be repeated."""
+"""Repeatable options of the form NAME=VALUE."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ __all__ = ["shapes_of", "variants_of"]
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How an option is written."""
+    """The form of an option, for messages."""
 
     option: str
     form: str
     example: str
     remedy: str
-    """Where a name is given twice."""
+    """What to do if a name is given twice."""
 
 
 def variants_of(texts: Sequence[str]) -> dict[str, Path]:
-    """The files of `--variant NAME=FILE`.
+    """Read `--variant NAME=FILE` as names and files.
 
     Raises:
-        UsageError: If one is not of this form, or a name is given twice.
+        UsageError: If an option does not have this form, or a name is given twice.
     """
     form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each variant a different name")
     return {name: Path(file) for name, file in _pairs(form, [text.partition("=") for text in texts])}
 
 
 def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The sizes of `--shape INPUT=1,3,224,224`.
+    """Read `--shape INPUT=1,3,224,224` as inputs and sizes.
 
     Raises:
-        UsageError: If one is not of this form, or an input is given twice.
+        UsageError: If an option does not have this form, or an input is given twice.
     """
     shapes = {}
     form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give one shape for each input")
-    for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may hold the sign
+    for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may contain '='
         sizes = [part.strip() for part in text.split(",")]
         if not all(size.isdecimal() and int(size) > 0 for size in sizes):
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Options of more than one command, and the groups that they come in."""
+"""Options of more than one command, alone or in groups."""
 
 import shutil
 import sys
@@ -73,7 +73,7 @@ StudyFolder = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ModelGroup:
-    """How a model is opened."""
+    """Options that say how to open a model."""
 
     signature: Annotated[str | None, typer.Option(help="Signature of a SavedModel. [default: serving_default]")] = None
     shape: Annotated[
@@ -94,7 +94,7 @@ class ModelGroup:
 
     @property
     def options(self) -> "ModelOptions":
-        """As the Python API takes them; raises UsageError where a shape is not written as it must be."""
+        """Return the options for the Python API; raises UsageError for an invalid shape."""
         from quantlab.models import ModelOptions
 
         return ModelOptions(self.signature, tuple(self.custom or ()), self.unsafe, shapes_of(self.shape or []))
@@ -102,7 +102,7 @@ class ModelGroup:
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """How image files become samples."""
+    """Options that say how image files become samples."""
 
     size: Annotated[
         str | None,
@@ -122,7 +122,7 @@ class ImageOptions:
     config: Config = None
 
     def preprocessing(self, data: str) -> "Preprocessing":
-        """With what a quantlab.toml says; raises UsageError as `read_preprocessing`."""
+        """Return the options merged with quantlab.toml; raises UsageError like `read_preprocessing`."""
         declared = asdict(self)
         del declared["config"]
         return read_preprocessing(self.config, declared, data=data)
@@ -130,7 +130,7 @@ class ImageOptions:
 
 @dataclass(frozen=True, slots=True)
 class InsideOptions:
-    """What is looked at inside the variants, and whether costs are measured."""
+    """Options that say what to compare inside the variants, and whether to measure costs."""
 
     no_layers: Annotated[bool, typer.Option("--no-layers", help="Do not compare layers, weights and ops.")] = False
     layer_samples: Annotated[str, typer.Option(help="Compare layers on at most N of the scored samples, or 'all'.")] = (
@@ -147,7 +147,7 @@ class InsideOptions:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Fields of `AnalyzeOptions`; raises UsageError for a number of samples that is none."""
+        """Return fields of `AnalyzeOptions`; raises UsageError for an invalid number of samples."""
         return {
             "layers": not self.no_layers,
             "layer_samples": _layer_samples(self.layer_samples),
@@ -166,22 +166,22 @@ def _layer_samples(text: str) -> int | None:
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """The parts of a comma-separated option."""
+    """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(text.split(","))
 
 
 def rendering_of(name: str, *, as_json: bool = False) -> "Callable[[Table], str]":
-    """The rendering that `--format` names, or JSON.
+    """Return the rendering that `--format` names, or JSON for `--json`.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If the name is unknown.
     """
     reports = reports_for_terminal()
     return reports.rendering("json") if as_json else reports.rendering(name)
 
 
 def reports_for_terminal() -> "Reports":
-    """All views and renderings; text fits the terminal if standard output is one, else it is as wide as needed."""
+    """Return all views and renderings; tables fit the terminal if standard output is one."""
     from quantlab_reports import RENDERINGS, Reports
     from quantlab_reports.renderings import terminal
 
@@ -192,5 +192,5 @@ def reports_for_terminal() -> "Reports":
 
 
 def terminal_width() -> int | None:
-    """Characters in a line of the terminal that standard output is; None if it is none."""
+    """Return the width of the terminal in characters; None if standard output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,4 +1,4 @@
-"""What must hold for a build to pass: `[budget]` of a policy file, and options that go before it."""
+"""Reads what a build must keep: `[budget]` of a policy file, overridden by options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,26 +18,26 @@ _TEXTS = ("metric", "target")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A budget, and what it is asked of."""
+    """A budget, and the settings and studies that it applies to."""
 
     budget: Budget
     settings: tuple[str, ...] | None
-    """Those that must fit; None is any quantized one."""
+    """The settings that must fit; None means that any quantized setting is enough."""
     studies: tuple[Path, ...]
-    """Empty is the latest."""
+    """Empty means the latest study."""
     texts: Mapping[str, str]
-    """The limits as they were written, for a lock."""
+    """The limits as text, for the file of accepted figures."""
 
 
 def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
-    """The `[budget]` of a policy file, each key replaced by the option that was given.
+    """Return `[budget]` of a policy file; options override its keys.
 
     Args:
-        policy: The file; None is the quantlab.toml of the current folder, if there is one.
-        given: Keys of `[budget]` by their names; None stands for an option that was not given.
+        policy: The file; None means quantlab.toml in the current folder, if it exists.
+        given: Keys of `[budget]` by name; None is an option that was not given.
 
     Raises:
-        UsageError: If the file is missing or broken, a key or value is not as it must be, or nothing is limited.
+        UsageError: If the file is missing or broken, a key or value is invalid, or the budget has no limit.
     """
     table = {**read_table("budget", policy), **{key: value for key, value in given.items() if value is not None}}
     known = [*(field.name for field in fields(Budget)), "settings", "studies"]
@@ -51,7 +51,7 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
 
 
 def _number(value: Any) -> Any:
-    """A number, also as the text that a lock holds; what is none is left for the budget to refuse."""
+    """Read a number or its text; any other value is returned, and the budget refuses it."""
     try:
         return float(value)
     except (TypeError, ValueError):

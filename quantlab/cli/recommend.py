@@ -1,4 +1,4 @@
-"""`quantlab recommend`: which setting to ship; nothing is run."""
+"""`quantlab recommend`: recommends a setting to ship; runs nothing."""
 
 from pathlib import Path
 

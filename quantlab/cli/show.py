@@ -1,4 +1,4 @@
-"""`quantlab show`: what a study knows, again."""
+"""`quantlab show`: prints a view of a study."""
 
 from pathlib import Path
 from typing import Annotated
@@ -47,11 +47,11 @@ def show(
 
     reports = reports_for_terminal()
     format = "json" if as_json else format  # noqa: A001 (the option's name)
-    reports.rendering(format)  # names first: they cost nothing
+    reports.rendering(format)  # check names first, because this takes no time
     if what not in reports.views and study is None:
         what, study = next(iter(reports.views)), Path(what)
     reports.view(what)
     store = Store(study or find_latest(Path()))
-    store.read_study()  # whose absence or fault is told before a view's
+    store.read_study()  # reports a missing or broken study before a missing view
     print(reports.show(store, what, format, Selection(setting, runtime, sort, top, wide)))
     return OK
