@@ -1,4 +1,4 @@
-"""`quantlab.lock`: figures and hashes that were accepted, written, read, and compared with what is there now."""
+"""Accepted figures (`quantlab.lock`): written, read, and compared with a study."""
 
 import json
 import math
@@ -27,21 +27,21 @@ from quantlab.types import (
 __all__ = ["LOCK_SCHEMA", "accepted_figures", "changed_artifacts", "compare_with_lock", "read_lock", "write_lock"]
 
 LOCK_SCHEMA = 1
-"""Of `quantlab.lock`; one of another is refused."""
+"""Version of `quantlab.lock`; a file of another version is refused."""
 
 
 def accepted_figures(
     judged: Sequence[Judged], settings: Sequence[Sequence[str]], budget: Mapping[str, str]
 ) -> AcceptedFigures:
-    """The lock of some settings of some studies.
+    """Collect the accepted figures of some settings of some studies.
 
     Args:
-        judged: A study each.
-        settings: Of each study, those that are accepted.
-        budget: What they were judged by, as text.
+        judged: The judged studies.
+        settings: For each study, the accepted settings.
+        budget: The limits of the budget, as text.
 
     Raises:
-        StudyError: If two studies have one name.
+        StudyError: If two studies have the same name.
     """
     names = [gathered.verdict.study for gathered in judged]
     for name in names:
@@ -93,7 +93,7 @@ def _accepted_loss(loss: Loss) -> AcceptedLoss:
 
 
 def write_lock(path: Path, lock: AcceptedFigures) -> None:
-    """Write it whole or not at all, as JSON that reads well in a review.
+    """Write accepted figures atomically, as indented JSON that can be reviewed.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -108,10 +108,10 @@ def _plain(value: object) -> object:
 
 
 def read_lock(path: Path) -> AcceptedFigures:
-    """What was accepted.
+    """Read accepted figures.
 
     Raises:
-        StudyError: If there is none, it is broken, or of another schema.
+        StudyError: If the file is missing, damaged or of another version.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -140,19 +140,19 @@ def read_lock(path: Path) -> AcceptedFigures:
 
 
 def _number(value: object) -> float:
-    """A number, or a string that `json_number` wrote; NaN would switch the comparison off."""
+    """Read a number, or a string that `json_number` wrote. NaN is refused: no loss compares as larger than NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or math.isnan(float(value)):
         raise ValueError(f"an accepted figure is {value!r} and must be a number")
     return float(value)
 
 
 def compare_with_lock(judged: Judged, lock: AcceptedFigures) -> Verdict:
-    """The verdict, with what was accepted as one more limit: a loss that is surely larger than it was breaks.
+    """Return the verdict with the accepted losses as an additional limit.
 
-    Surely larger: its lower bound is above the accepted upper one.
+    A setting breaks if the lower bound of its loss is above the accepted upper bound.
 
     Raises:
-        StudyError: If the lock does not know the study, or was made of another model or judged by another metric.
+        StudyError: If there are no accepted figures for the study, or they belong to another model or metric.
     """
     accepted = _study_of(judged, lock)
     verdict = judged.verdict
@@ -214,7 +214,7 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
 
 
 def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
-    """A sentence for each accepted setting whose artifact, or the samples it is scored on, are others now."""
+    """Return a sentence for each difference from the accepted figures: artifacts, runtimes, settings, samples."""
     accepted = lock.studies.get(judged.verdict.study)
     if accepted is None:
         return []

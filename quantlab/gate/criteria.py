@@ -1,4 +1,4 @@
-"""The limits of a budget, one function each: what it finds out about one trial, or None where it has no say."""
+"""The limits of a budget, one function each. A function judges one trial, or returns None if it does not apply."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["CRITERIA", "Finding"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one limit says of one trial."""
+    """The result of one limit for one trial."""
 
     outcome: Outcome
     clause: str
@@ -62,7 +62,7 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
 
 
 def _undecided(clause: str, n: int, missing: int | None, *, of: str = "") -> str:
-    """Why a limit is not decided: too few samples, or a limit that no number of samples decides."""
+    """Say why a limit is undecided: too few samples, or a limit that no number of samples can decide."""
     if missing is None:
         return "; ".join(filter(None, [clause, _UNDECIDABLE]))
     return "; ".join(filter(None, [f"too few samples{of}: {n:,} of at least {n + missing:,}", clause]))
@@ -72,7 +72,11 @@ _UNDECIDABLE = "more samples cannot decide this, so relax the limit"
 
 
 def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
-    """Breaks if a class that surely loses (Holm, over all classes) loses more; fits if each is sure to lose less."""
+    """Judge `max_class_loss`.
+
+    It breaks if a class loses significantly (Holm, over all classes) and its lower bound is above the margin.
+    It fits if the upper bound of every class is below the margin.
+    """
     del target
     if budget.class_margin is None or given.evidence is None:
         return None
@@ -140,7 +144,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
 
 
 def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:
-    """As for a loss: of the share that disagrees, with the floor as the margin."""
+    """Like the loss criterion, for the share of samples that disagree."""
     disagrees = 1 - (evidence.same or 0) / evidence.n
     needed = samples_needed(disagrees, disagrees, 1 - floor / 100, confidence)
     return None if needed is None else max(1, needed - evidence.n)
@@ -162,4 +166,4 @@ CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = 
     _agreement,
     _size,
 )
-"""In the order in which they are told: the first of the most severe gives the reason."""
+"""In order of priority: among equally severe results, the first gives the reason."""

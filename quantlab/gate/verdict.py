@@ -1,4 +1,4 @@
-"""The verdict: every setting in every runtime that counts, against every limit of the budget."""
+"""The verdict: judges every setting in every runtime that counts by every limit of the budget."""
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,23 +24,23 @@ def decide(
     settings: Sequence[str] | None = None,
     registries: Registries = REAL,
 ) -> Verdict:
-    """Decide about every setting, and recommend the smallest that fits in every runtime that counts.
+    """Judge every setting, and recommend the smallest that fits in every runtime that counts.
 
-    A setting *fits* where each limit is kept: a loss whose one-sided upper bound is below the margin, with at least
-    the samples that could show it. It *breaks* where one limit is surely not kept, where it failed, and where an
-    output is not finite. Else it is *inconclusive*, with the samples that would decide.
+    A setting *fits* if every limit is kept: the one-sided upper bound of its loss is below the margin, and there are
+    enough samples to show this. It *breaks* if a limit is exceeded with the given confidence, if a trial failed, or if
+    an output is not finite. Otherwise it is *inconclusive*, with the number of samples that would decide.
 
     Args:
-        trials: Of one study, with what is known of their outputs.
-        budget: What may be lost, and where.
-        study: Its name, told in the verdict.
-        settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
-        registries: The formats, runtimes and converters there are.
+        trials: The trials of one study, with their evidence.
+        budget: The limits, and the target and runtimes that count.
+        study: The name of the study, for the verdict.
+        settings: Names and globs of the settings that must fit; None means that any quantized setting is enough.
+        registries: All formats, runtimes and converters.
 
     Raises:
-        UsageError: If a setting, runtime or target is none of the study's, or a limit cannot be judged, as a loss of
-            accuracy without labels.
-        StudyError: If there are too few samples or a single class, from which nothing follows.
+        UsageError: If a setting, runtime or target is unknown in the study, or a limit cannot be judged, for example a
+            loss of accuracy without labels.
+        StudyError: If there are too few samples, or samples of only one class.
     """
     known = [row for row in trials if row.trial.requested]
     target = target_of(budget, registries)
@@ -61,17 +61,17 @@ def decide(
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What settings are judged by."""
+    """What all settings are judged by."""
 
     budget: Budget
     target: Target
     runtimes: Sequence[str]
-    """Those that count."""
+    """The runtimes that count."""
     known: Mapping[str, Setting]
-    """Every setting there is."""
+    """All settings by name."""
 
     def format_of(self, name: str, given: Sequence[TrialEvidence]) -> str:
-        """A setting's format; empty where neither a variant nor the setting is known."""
+        """Return the format of a setting; empty if neither a variant nor the setting is known."""
         variant = next((row.trial.variant for row in given if row.trial.variant), None)
         if variant is not None:
             return variant.format
@@ -167,7 +167,7 @@ def _judge_setting(
     variant = next((row.trial.variant for row in given if row.trial.variant), None)
     by_runtime = {row.trial.runtime: row for row in given}
     own = terms.format_of(name, given)
-    # A runtime that runs no file of the format has no say about it.
+    # A runtime that runs no file of this format does not count for it.
     same_format = {row.trial.runtime for row in known if terms.format_of(row.trial.setting, [row]) == own}
     counting = [runtime for runtime in terms.runtimes if runtime in same_format]
     setting = terms.known.get(name)
@@ -202,7 +202,7 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         n=given.evidence.n if given.evidence else 0,
         loss=loss,
         margin=budget.margin.of(loss) if budget.margin and loss else None,
-        # The limit that needs most decides how many; one that no number decides leaves none to tell.
+        # The limit that needs most samples counts; if no number of samples can decide one limit, there is no number.
         missing=max((samples or 0 for samples in missing), default=0) or None
         if most_severe.outcome == "inconclusive" and None not in missing
         else None,

@@ -1,4 +1,4 @@
-"""Verdicts as GitHub's Markdown, fit for a comment on a pull request."""
+"""Renders verdicts as Markdown for a comment on a pull request on GitHub."""
 
 import math
 from collections.abc import Sequence
@@ -29,51 +29,51 @@ __all__ = ["render_pull_request"]
 
 _GLYPHS: dict[Outcome, str] = {"fits": "✅", "breaks": "❌", "inconclusive": "❓"}
 _WORST_SHOWN = 5
-"""Of each setting; all that are kept are in the study."""
+"""Samples shown for each setting; the study has more."""
 _CLASSES_SHOWN = 10
-"""Of each setting."""
+"""Classes shown for each setting."""
 _REASON_LENGTH = 400
-"""Characters of a reason, which may hold the end of a log; the JSON has it whole."""
+"""Longest reason in characters: it may contain the end of a log, which the JSON file has in full."""
 _COMMENT_LENGTH = 65_000
-"""Of the 65,536 characters that GitHub takes for a comment."""
+"""Longest comment in characters; GitHub allows 65,536."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A setting, and the runtimes in which it has the same figures."""
+    """A setting and the runtimes in which it has the same figures."""
 
     study: Verdict
     setting: SettingVerdict
     judgements: tuple[Judgement, ...]
     evidence: Evidence | None
-    """Of the first of them."""
+    """Evidence of the first of these runtimes."""
 
     @property
     def first(self) -> Judgement:
-        """What is shown."""
+        """The judgement whose figures the row shows."""
         return self.judgements[0]
 
     @property
     def runtimes(self) -> str:
-        """All of them."""
+        """All runtimes as text."""
         return as_text(", ".join(judgement.runtime for judgement in self.judgements)) or EMPTY
 
     @property
     def losing_classes(self) -> list[ClassLoss]:
-        """Those that surely lose, the surest first."""
+        """Classes that lose significantly, smallest p-value first."""
         classes = self.evidence.classes if self.evidence else ()
         return sorted((lost for lost in classes if lost.loses), key=lambda lost: lost.p_holm)
 
 
 def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
-    """The outcome in words, a table, the reasons, the classes that lose, the worst samples, and how to read it.
+    """Render outcome, table, reasons, classes that lose, worst samples and explanations.
 
     Args:
         verdicts: One for each study.
-        evidence: The trials of each study, in the same order; empty leaves classes and samples out.
+        evidence: The trials of each study, in the same order; without them, classes and samples are left out.
 
     Raises:
-        ValueError: If there is evidence, of another number of studies.
+        ValueError: If the numbers of verdicts and of studies with evidence differ.
     """
     rows = [row for verdict, trials in with_evidence(verdicts, evidence) for row in _rows(verdict, trials)]
     several = len(verdicts) > 1
@@ -85,7 +85,7 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
 
 
 def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str) -> str:
-    """Leaves sections out from the last on where a comment would get too long."""
+    """Join the parts; if the comment is too long, leave out sections, beginning with the last."""
     for kept in range(len(sections), -1, -1):
         left_out = (
             ""
@@ -99,7 +99,7 @@ def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str)
 
 
 def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
-    """Runtimes in which a setting has the same figures, as they are shown, share a row."""
+    """Make the rows; runtimes in which a setting shows the same figures share a row."""
     rows: list[Row] = []
     for setting in verdict.settings:
         groups: dict[tuple[str, ...], list[Judgement]] = {}
@@ -180,7 +180,7 @@ def _loss_cell(row: Row) -> str:
 
 
 def _outward(value: float, rounding: str, margin: float | None = None) -> str:
-    """Three digits, rounded the way that flatters least; more where they would else reach or pass the margin.
+    """Round to three digits in the pessimistic direction, with more digits if the result would cross the margin.
 
     >>> _outward(0.012341, ROUND_CEILING), _outward(0.49961, ROUND_CEILING, 0.5), _outward(-0.0001, ROUND_FLOOR)
     ('0.0124', '0.4997', '−0.0001')
@@ -216,7 +216,7 @@ _COLUMNS = (
     Column("became wrong / right", _flips_cell),
     Column("verdict", lambda row: unbroken(f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"), numeric=False),
 )
-"""Of a `Row`; texts are Markdown."""
+"""Columns of a `Row`; texts are Markdown."""
 
 
 # Below the table
@@ -232,7 +232,7 @@ def _reason(judgement: Judgement) -> str:
 
 
 def _reasons(rows: Sequence[Row], *, several: bool) -> str:
-    """What does not fit first; runtimes are named where a setting has a row for each."""
+    """List the reasons, most severe first; runtimes are named if a setting has several rows."""
     order: list[Outcome] = ["breaks", "inconclusive", "fits"]
     alike: dict[tuple[Outcome, str], list[str]] = {}
     for row in sorted(rows, key=lambda row: order.index(row.first.outcome)):
@@ -250,7 +250,7 @@ _CLASS_COLUMNS = (
     Column("loss", lambda lost: f"{fixed(lost.loss, 2)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
     Column("p (Holm)", lambda lost: number(lost.p_holm, 2)),
 )
-"""Of a `ClassLoss`."""
+"""Columns of a `ClassLoss`."""
 
 
 def _classes(rows: Sequence[Row], *, several: bool) -> str:
@@ -273,7 +273,7 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Detail:
-    """A class, a sample or the evidence of a row, and how the row is named in Markdown."""
+    """A class, a sample or the evidence of a row, with the row's setting and runtime as Markdown."""
 
     setting: str
     runtime: str
@@ -281,7 +281,7 @@ class _Detail:
 
 
 def _details_table(columns: Sequence[Column], details: Sequence[_Detail]) -> str:
-    """Whose details they are, and columns of their values."""
+    """Render details: columns of setting and runtime, then columns of the values."""
     names = (
         Column("setting", lambda detail: detail.setting, numeric=False),
         Column("runtime", lambda detail: detail.runtime, numeric=False),
@@ -311,7 +311,7 @@ _SAMPLE_COLUMNS = (
     Column("KL, nats", lambda sample: EMPTY if sample.divergence is None else _nearest(sample.divergence)),
     Column("largest difference", lambda sample: _nearest(sample.max_abs)),
 )
-"""Of a `WorstSample`."""
+"""Columns of a `WorstSample`."""
 
 
 def _class(label: int | None) -> str:

@@ -1,4 +1,4 @@
-"""A table without what stands above and below it, in one of tabulate's styles."""
+"""Prints the grid of a table, without the lines above and below it."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ __all__ = ["HEADING_PADDING", "grid"]
 
 
 def grid(table: Table, style: str, *, widths: Sequence[int] | None = None) -> str:
-    """The table alone in one of tabulate's styles, its cells taken as they are.
+    """Return the headings and cells of a table; cells are not changed.
 
     Args:
         table: What to print.
-        style: A name of tabulate's.
-        widths: The width of each column, to which headings and text are folded; None folds nothing.
+        style: A table format of tabulate.
+        widths: The width of each column; headings and text are folded to it. None folds nothing.
     """
     cells = table.cells if table.cells else None
     # Figures fit already, and folding would strip the spaces that align them.

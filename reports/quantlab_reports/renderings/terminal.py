@@ -1,4 +1,4 @@
-"""A table as plain text, for a terminal; it goes to files as it is."""
+"""Renders a table as plain text, for terminals and files."""
 
 from quantlab.glossary import HINT
 from quantlab_reports.model import Table

@@ -1,6 +1,6 @@
-"""Which setting to ship, why not the others, what was not tested, and how to make it.
+"""The view of a recommendation: which setting to ship, why not the others, what was not tested, how to make it.
 
-JSON and CSV have a row for each setting that was judged, with the fields of `RecommendationRow` as their keys.
+JSON and CSV have a row for each judged setting, with the fields of `RecommendationRow` as keys.
 """
 
 import math
@@ -19,36 +19,36 @@ _LABEL_WIDTH = 14
 
 @dataclass(frozen=True, slots=True)
 class RecommendationRow:
-    """A setting that was judged, and whether it is the one to ship."""
+    """A judged setting, and whether it is recommended."""
 
     study: str
-    """The study's name."""
+    """Name of the study."""
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting or of a given variant."""
     recommended: bool
-    """Whether it is the one to ship."""
+    """Whether this setting is recommended."""
     verdict: Outcome
     """`fits`, `inconclusive` or `breaks`."""
     reason: str
-    """Why it is not the one to ship; of the one that is, the clause that decides."""
+    """Why it is not recommended; for the recommended setting, the deciding figure."""
     size_bytes: int | None
-    """What the target transfers of it; null where nothing was converted."""
+    """Size as the target transfers it; null if the conversion failed."""
     upper: float
-    """The most that it may lose in any runtime that counts, in the metric's unit; infinite where that is not known."""
+    """Largest upper bound of the loss in any runtime that counts, in the unit of the metric; infinite if unknown."""
     on_front: bool
-    """Whether no other setting is both smaller and surer to lose less."""
+    """Whether the setting is on the Pareto front of size and upper bound of the loss."""
     share_of_float32: float | None
-    """Of the one to ship: `size_bytes` over that of the same format's float32; null of others."""
+    """Recommended setting only: `size_bytes` divided by that of the format's float32 variant; otherwise null."""
     minimum_runtime: str | None
-    """Of the one to ship: as `Variant.minimum_runtime`; null of others."""
+    """Recommended setting only: oldest TFLite version that can run it; otherwise null."""
     no_faster: str | None
-    """Of the one to ship: a sentence where it is no faster than float32 was on this machine; null of others."""
+    """Recommended setting only: a note if it is not faster than float32 on this machine; otherwise null."""
     reproduce: str | None
-    """Of the one to ship: the command or program that makes it; null of others."""
+    """Recommended setting only: the command or program that makes it; otherwise null."""
 
 
 def recommendation_rows(chosen: Recommendation) -> list[RecommendationRow]:
-    """A row for each setting, in the order of the study."""
+    """Return a row for each setting, in the order of the study."""
     return [_row(chosen, setting) for setting in chosen.verdict.settings]
 
 
@@ -72,15 +72,15 @@ def _row(chosen: Recommendation, setting: SettingVerdict) -> RecommendationRow:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What is said about something."""
+    """One line of text with a label."""
 
     label: str
-    """Empty where the line before is about the same."""
+    """Empty if it is the label of the line before."""
     text: str
 
 
 def recommendation_table(chosen: Recommendation) -> Table:
-    """For people what to ship in a sentence, and below it all else in lines with labels."""
+    """Return the recommendation as a sentence, with labelled lines below."""
     verdict = chosen.verdict
     setting = verdict.of(chosen.setting) if chosen.setting else None
     recipe = (chosen.reproduce or "").rstrip().splitlines()

@@ -1,6 +1,6 @@
-"""Where the loss of every trial comes from.
+"""The view of the split: which step causes the loss of every trial.
 
-JSON and CSV rows have the fields of `quantlab.types.SplitRow` as their keys.
+JSON and CSV rows have the fields of `quantlab.types.SplitRow` as keys.
 """
 
 from quantlab.types import Inside, SplitRow
@@ -41,5 +41,5 @@ SPLIT = RowView(
 
 
 def split_table(inside: Inside, selection: Selection) -> Table:
-    """The split of a study."""
+    """Return the table of the split."""
     return SPLIT.table(inside.split, selection, _BELOW)

@@ -1,4 +1,4 @@
-"""The trials of a study: which rows merge, and what stands above and below the table."""
+"""The view of trials: rows, and the lines above and below the table."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,15 +14,14 @@ __all__ = ["footer", "heading", "trial_table"]
 
 
 def trial_table(study: Study, *, wide: bool, formats: Mapping[str, Format] = FORMATS) -> Table:
-    """A study's table; narrow, runtimes that have the same figures share a row.
+    """Return the table of trials. In the narrow table, runtimes with the same figures share a row.
 
-    A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same one
-    or two.
+    Columns without any value are left out. The column of runtimes is left out if all rows ran in the same one or two.
 
     Args:
-        study: What was measured.
-        wide: Whether every figure is shown, one row a trial.
-        formats: The formats there are, of which some run one sample a call.
+        study: The results.
+        wide: Whether to show all figures, one row for each trial.
+        formats: All formats; some run one sample for each call.
     """
     columns = wide_columns(study) if wide else narrow(study)
     groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if wide else _merged(study, columns)
@@ -39,7 +38,7 @@ def trial_table(study: Study, *, wide: bool, formats: Mapping[str, Format] = FOR
 
 
 def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
-    """Trials of one setting whose cells are the same, times and runtimes aside."""
+    """Group trials of one setting whose cells are equal, except for times and runtimes."""
     compared = [column for column in columns if column.heading != "runtime" and not column.heading.startswith("ms/")]
     groups: dict[tuple[str, ...], list[Trial]] = {}
     for trial in (study.reference, *study.trials):
@@ -49,7 +48,7 @@ def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
 
 
 def _many_runtimes(groups: Sequence[Group]) -> bool:
-    """Whether rows must name where they ran."""
+    """Whether rows must name their runtimes."""
     trials = [group for group in groups if group.first.setting != REFERENCE]
     places = {tuple(trial.runtime for trial in group.trials) for group in trials}
     all_places = {trial.runtime for group in groups for trial in group.trials}
@@ -58,7 +57,7 @@ def _many_runtimes(groups: Sequence[Group]) -> bool:
 
 
 def heading(study: Study) -> list[str]:
-    """What stands above the table, warnings first."""
+    """Return the lines above the table, warnings first."""
     lines = [f"! {text}" for text in study.warnings]
     samples = study.samples
     aside = f"; {_calibration(study.calibration, samples)}" if study.calibration else ""
@@ -108,7 +107,7 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
 
 
 def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
-    """What stands below the table: where the figures come from and how to read them."""
+    """Return the lines below the table: where the figures come from, and how to read them."""
     samples = study.samples
     drawn = f"n = {samples.n:,} samples of {samples.source}, {samples.drawn}; SHA-256 {samples.sha256[:12]}"
     names = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)

@@ -1,6 +1,6 @@
-"""Every stored weight of every variant, compared with its float32.
+"""The view of weights: every stored weight of every variant, compared with float32.
 
-JSON and CSV rows have the fields of `quantlab.types.WeightRow` as their keys.
+JSON and CSV rows have the fields of `quantlab.types.WeightRow` as keys.
 """
 
 import math
@@ -42,5 +42,5 @@ WEIGHTS = RowView(
 
 
 def weight_table(inside: Inside, selection: Selection) -> Table:
-    """The weights of a study."""
+    """Return the table of weights."""
     return WEIGHTS.table(inside.weights, selection, [f"! {note}" for note in inside.notes])
