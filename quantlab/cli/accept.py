@@ -26,7 +26,7 @@ def accept(
     setting: SettingNames = None,
     budget: BudgetOptions,
     lock: Annotated[Path, typer.Option(help="File to write.")] = Path("quantlab.lock"),
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Write figures and hashes that a later gate compares with.
 
@@ -42,7 +42,7 @@ def accept(
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
-    render = rendering_of("terminal", as_json=as_json)
+    render = rendering_of("terminal", as_json=json)
     print(render(verdict_table([decided.verdict for decided in judged])))
     print(
         f"Accepted figures written to '{lock}': {', '.join(name for accepted in names for name in accepted)}",

@@ -88,7 +88,7 @@ def analyze(
     image: ImageOptions,
     inside: InsideOptions,
     time_limit: TimeLimit = 600.0,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Convert a model, run every variant and print the results."""
     begin_early(model, out)
@@ -112,7 +112,7 @@ def analyze(
         time_limit=time_limit,
         **inside.options,
     )
-    return analyze_and_print(model, data, options, as_json=as_json)
+    return analyze_and_print(model, data, options, as_json=json)
 
 
 def begin_early(model: Path, out: Path | None) -> None:

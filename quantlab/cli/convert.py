@@ -1,6 +1,5 @@
 """`quantlab convert`: makes artifacts and measures nothing."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from quantlab.cli.config import read_preprocessing
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import AsJson, Config, Model, ModelGroup, Seed, TimeLimit, words
+from quantlab.cli.options import AsJson, Config, Model, ModelGroup, Seed, TimeLimit, print_json, words
 from quantlab.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def convert(
     opening: ModelGroup,
     config: Config = None,
     time_limit: TimeLimit = 600.0,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Convert a model to artifacts that are ready to serve.
 
@@ -63,8 +62,8 @@ def convert(
     )
     with shown() as progress:
         made = run(model, out=out, options=options, progress=progress)
-    if as_json:
-        print(json.dumps([_row(name, result) for name, result in made.items()], indent=1, ensure_ascii=False))
+    if json:
+        print_json([_row(name, result) for name, result in made.items()])
     else:
         for name, result in made.items():
             print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")

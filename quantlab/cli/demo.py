@@ -17,7 +17,7 @@ def demo(
     ] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Analyze a built-in example that needs no files of yours.
 
@@ -29,4 +29,4 @@ def demo(
     from quantlab.study import AnalyzeOptions
 
     options = AnalyzeOptions(out=out or Path("quantlab-demo.study"), settings=words(settings), runtimes=words(runtimes))
-    return analyze_and_print(MODEL, LOADER, options, as_json=as_json)
+    return analyze_and_print(MODEL, LOADER, options, as_json=json)

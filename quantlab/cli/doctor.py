@@ -1,6 +1,5 @@
 """`quantlab doctor`: checks this machine."""
 
-import json
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -8,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN
-from quantlab.cli.options import AsJson
+from quantlab.cli.options import AsJson, print_json
 
 __all__ = ["doctor"]
 
@@ -20,13 +19,16 @@ def doctor(
             "--build", help="Build a runtime that is not part of the package: node-native. Needs a C++ compiler."
         ),
     ] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Check what quantlab needs, and say how to fix what is missing."""
     from quantlab.cli.checks import build_runtime, examine, report
 
     if build is not None:
-        print(build_runtime(build), file=sys.stderr if as_json else sys.stdout)
+        print(build_runtime(build), file=sys.stderr if json else sys.stdout)
     checks = examine()
-    print(json.dumps([asdict(check) for check in checks], indent=1, ensure_ascii=False) if as_json else report(checks))
+    if json:
+        print_json([asdict(check) for check in checks])
+    else:
+        print(report(checks))
     return 0 if all(check.works or check.optional for check in checks) else COULD_NOT_RUN

@@ -1,12 +1,11 @@
 """`quantlab glossary`: what the terms in tables mean."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import AsJson, rendering_of, terminal_width
+from quantlab.cli.options import AsJson, print_json, rendering_of, terminal_width
 from quantlab.errors import UsageError
 
 __all__ = ["glossary"]
@@ -16,15 +15,15 @@ def glossary(
     term: Annotated[
         str | None, typer.Argument(help="Term or column heading to explain. [default: all terms]", show_default=False)
     ] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Explain the terms that tables and reports use."""
     from quantlab_reports.model import Column, table_of
     from quantlab_reports.renderings.fitting import wrapped
 
     entries = _entries(term)
-    if as_json:
-        print(json.dumps(entries, indent=1, ensure_ascii=False))
+    if json:
+        print_json(entries)
         return OK
     if term is not None:
         width = terminal_width()

@@ -1,5 +1,6 @@
 """Options of more than one command, alone or in groups."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ __all__ = [
     "Settings",
     "StudyFolder",
     "TimeLimit",
+    "print_json",
     "rendering_of",
     "reports_for_terminal",
     "terminal_width",
@@ -168,6 +170,11 @@ def _layer_samples(text: str) -> int | None:
 def words(text: str | None) -> tuple[str, ...] | None:
     """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(text.split(","))
+
+
+def print_json(value: Any) -> None:
+    """Print plain values as indented JSON."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def rendering_of(name: str, *, as_json: bool = False) -> "Callable[[Table], str]":

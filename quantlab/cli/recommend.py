@@ -17,7 +17,7 @@ def recommend(
     *,
     budget: BudgetOptions,
     format: Format = "terminal",  # noqa: A002 (the option's name)
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Recommend a setting to ship, and say why and how to make it.
 
@@ -28,7 +28,7 @@ def recommend(
     from quantlab.store import find_latest
     from quantlab_reports.views.recommendation import recommendation_table
 
-    render = rendering_of(format, as_json=as_json)
+    render = rendering_of(format, as_json=json)
     asked = budget.read([study] if study else None)
     if len(asked.studies) > 1:
         raise UsageError(

@@ -1,10 +1,9 @@
 """`quantlab settings`: all settings and runtimes."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import AsJson, rendering_of
+from quantlab.cli.options import AsJson, print_json, rendering_of
 
 if TYPE_CHECKING:
     from quantlab.registries import Registries
@@ -13,12 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["settings"]
 
 
-def settings(as_json: AsJson = False) -> int:
+def settings(json: AsJson = False) -> int:
     """List all settings and runtimes."""
     from quantlab.registries import REAL
 
-    if as_json:
-        print(json.dumps({"settings": _settings(REAL), "runtimes": _runtimes(REAL)}, indent=1, ensure_ascii=False))
+    if json:
+        print_json({"settings": _settings(REAL), "runtimes": _runtimes(REAL)})
         return OK
     print(_text(REAL))
     return OK

@@ -35,7 +35,7 @@ def show(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Other views: only the first N rows.")] = None,
-    as_json: AsJson = False,
+    json: AsJson = False,
 ) -> int:
     """Print a table of a study that 'quantlab analyze' made.
 
@@ -46,7 +46,7 @@ def show(
     from quantlab_reports import Selection
 
     reports = reports_for_terminal()
-    format = "json" if as_json else format  # noqa: A001 (the option's name)
+    format = "json" if json else format  # noqa: A001 (the option's name)
     reports.rendering(format)  # check names first, because this takes no time
     if what not in reports.views and study is None:
         what, study = next(iter(reports.views)), Path(what)

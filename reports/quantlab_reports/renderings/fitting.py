@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from quantlab_reports.model import NOTES, Table
-from quantlab_reports.renderings.grid import HEADING_PADDING
+from quantlab_reports.renderings.grid import HEADING_PADDING, bound, unbound
 
 __all__ = ["Part", "parts_of", "wrapped"]
 
@@ -14,7 +14,10 @@ _GAP = 2
 _NOTE_WIDTH = 60
 """Notes are sentences, which read badly in longer lines."""
 _LEAST_TEXT = 12
-"""Text is not folded narrower than this."""
+"""Text is not folded narrower than this, nor within a word of up to the next."""
+_LONGEST_WORD = 20
+_COMFORTABLE_TEXT = 30
+"""In a divided table, text is not folded narrower than this if the number of parts stays the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +41,22 @@ def parts_of(table: Table, width: int | None) -> list[Part]:
     if width is None:
         return [Part(table, tuple(natural))]
     least = [min(_least(table, place), natural[place]) for place in range(len(table.headings))]
+    roomy = [
+        least[place] if table.numeric[place] else min(natural[place], max(least[place], _COMFORTABLE_TEXT))
+        for place in range(len(least))
+    ]
+    fewest, roomiest = list(_divided(table, least, width)), list(_divided(table, roomy, width))
+    divided = roomiest if len(roomiest) == len(fewest) > 1 else fewest
     return [
         Part(
             _columns(table, places), tuple(_shrunk([natural[at] for at in places], [least[at] for at in places], width))
         )
-        for places in _divided(table, least, width)
+        for places in divided
     ]
 
 
 def wrapped(line: str, width: int | None, indent: int = 2) -> list[str]:
-    """A line as lines that fit, all but the first indented; words and names stay whole.
+    """Wrap a line, and indent all lines but the first; words, names and figures with units stay whole.
 
     >>> wrapped("one two three", 8)
     ['one two', '  three']
@@ -55,9 +64,10 @@ def wrapped(line: str, width: int | None, indent: int = 2) -> list[str]:
     if width is None or len(line) <= width:
         return [line]
     indent = indent if indent <= width // 2 else 4
-    return textwrap.wrap(
-        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    ) or [line]
+    lines = textwrap.wrap(
+        bound(line), width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    return [unbound(part) for part in lines] or [line]
 
 
 def _natural(table: Table, place: int) -> int:
@@ -67,11 +77,14 @@ def _natural(table: Table, place: int) -> int:
 
 def _least(table: Table, place: int) -> int:
     """Figures are never folded, headings and text are; a row's name stays whole unless it is very long."""
-    word = max(map(len, table.headings[place].split()), default=0) + HEADING_PADDING
-    cells = max((len(row[place]) for row in table.cells), default=0)
+    cells = [row[place] for row in table.cells]
+    heading = max(map(len, bound(table.headings[place]).split(" ")), default=0) + HEADING_PADDING
+    longest = max(map(len, cells), default=0)
     if table.numeric[place]:
-        return max(word, cells)
-    return max(word, min(cells, 2 * _LEAST_TEXT) if place == 0 else _LEAST_TEXT)
+        return max(heading, longest)
+    word = max((len(word) for cell in cells for word in bound(cell).split(" ")), default=0)
+    text = longest if place == 0 else max(word, _LEAST_TEXT)
+    return max(heading, min(text, _LONGEST_WORD))
 
 
 def _total(widths: Sequence[int]) -> int:
@@ -90,9 +103,8 @@ def _shrunk(widths: list[int], least: Sequence[int], width: int) -> list[int]:
 
 def _divided(table: Table, least: Sequence[int], width: int) -> Iterator[list[int]]:
     """Places of the columns of each part; the names at the left of a row are repeated in every part."""
-    names = [place for place in range(len(least)) if not any(table.numeric[: place + 1])]
-    if len(names) == len(least) or _total([least[place] for place in names]) > width // 2:
-        names = [0]
+    text = [place for place in range(len(least)) if not any(table.numeric[: place + 1])]
+    names = [place for place in text if place == 0 or _total(least[: place + 1]) <= width // 2]
     part = list(names)
     for place in (place for place in range(len(least)) if place not in names):
         if len(part) > len(names) and _total([least[at] for at in (*part, place)]) > width:
