@@ -66,7 +66,7 @@ def _reason(row: _Row) -> str:
     outcomes = {judgement.outcome for judgement in row.setting.judgements}
     deciding = row.setting.deciding
     named = deciding.runtime in deciding.reason
-    return deciding.reason if len(outcomes) == 1 or named else f"in {deciding.runtime} {deciding.reason}"
+    return deciding.reason if len(outcomes) == 1 or named else f"in {deciding.runtime}: {deciding.reason}"
 
 
 _COLUMNS = (
