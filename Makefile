@@ -1,22 +1,25 @@
 # The two commands of the README are `make demo` and `make test`; each sets up all it needs in .venv.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test quick lint docs check format lock lowest newest clean
+.PHONY: help demo test quick lint docs check format lock lowest newest clean
 
-demo: .venv/installed
+help: ## List the targets and what each does
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 11
+
+demo: .venv/installed ## Set up .venv and analyze the embedded example
 	$(BIN)/quantlab demo
 
 # A file is one worker's, since its fixtures are; conftest.py has the order, in which no long one is last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: .venv/developing
+test: .venv/developing ## Set up .venv and run the tests, in Python and in JavaScript
 	$(BIN)/python -m tests.run_node_tests --beside $(PYTEST) --durations=25
 
-quick: .venv/developing
+quick: .venv/developing ## Run the tests that start no worker, Node.js or browser
 	$(PYTEST) --quick
 
-lint: .venv/developing
+lint: .venv/developing ## Check format, style, types, layers and the generated docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -24,17 +27,18 @@ lint: .venv/developing
 	$(BIN)/python -m tests.run_node_tests --types
 	$(BIN)/python docs/generate.py --check
 
-check: lint test
+check: lint test ## Run lint, then test
 
-docs: .venv/developing
+docs: .venv/developing ## Write the generated pages of docs/
 	$(BIN)/python docs/generate.py
 
-format: .venv/developing
+format: .venv/developing ## Format the code and mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 # Constraints for builds alone are known to pip from 25.3 on, so the pip of the lock is installed first.
 .venv/pip: requirements.lock
+	@$(PYTHON) supported_platforms.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --upgrade pip
 	touch $@
@@ -54,16 +58,16 @@ LOCKED := --constraint requirements.lock --build-constraint requirements-build.l
 	$(BIN)/python -m pip install --quiet $(LOCKED) --editable '.[dev]'
 	touch $@ .venv/installed
 
-lock:
+lock: ## Write requirements.lock anew, with the newest versions in the ranges of pyproject.toml
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	.venv-lock/bin/python -m tests.locked_versions
 
 # The ends of the ranges in pyproject.toml, each installed into an environment of its own and tested there.
-lowest: .venv-lowest/developing
+lowest: .venv-lowest/developing ## Run the tests with the low end of every range
 	.venv-lowest/bin/python -m pytest -n 2 --dist loadfile
 
-newest: .venv-newest/developing
+newest: .venv-newest/developing ## Run the tests with the newest versions in the ranges
 	.venv-newest/bin/python -m pytest -n 2 --dist loadfile
 
 .venv-lowest/developing: $(SOURCES) tests/version_ends.py
@@ -82,5 +86,5 @@ newest: .venv-newest/developing
 	.venv-newest/bin/python -m pip check
 	touch $@
 
-clean:
+clean: ## Remove environments and what was built
 	rm -rf .venv .venv-lock .venv-lowest .venv-newest build dist quantlab/runtimes/js/dist quantlab/runtimes/js/node_modules

@@ -8,8 +8,11 @@ the wheel. A stamp beside it holds a hash of all it was made from, and only when
 
 import hashlib
 import os
+import platform
+import runpy
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +36,16 @@ class JavaScriptBuildHook(BuildHookInterface):  # type: ignore[type-arg]  # hatc
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  # hatchling's signature
         """Bundle unless that was done from the same sources already."""
         if self.target_name == "wheel":
+            refuse_unsupported(Path(self.root))
             bundle(Path(self.root))
+
+
+def refuse_unsupported(root: Path) -> None:
+    """End at once, with one sentence, where the dependencies could not be installed."""
+    reason_of = runpy.run_path(str(root / "supported_platforms.py"))["unsupported_reason"]
+    reason = reason_of(sys.version_info, platform.system(), platform.machine())
+    if reason:
+        sys.exit(reason)
 
 
 def bundle(root: Path) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,6 @@ __all__ = [
     "no_process_left",
     "onnx_contents",
     "refuse_absent",
-    "run_job",
     "settings_of",
 ]
 
@@ -149,11 +148,11 @@ class Workbench:
 
     def _convert(self, name: str, format_name: str, schemes: list[str]) -> dict[str, Variant]:
         folder, made = self.shared / "variants" / format_name / name, {}
-        for each in convert(format_name, self.request(name, schemes, folder)):
-            assert each.reason is None
-            path, description = FORMATS[format_name].served(each.folder), self.opened(name).description
-            made[each.scheme] = describe_variant(
-                f"{format_name}-{each.scheme}", FORMATS[format_name], path, description
+        for conversion in convert(format_name, self.request(name, schemes, folder)):
+            assert conversion.reason is None
+            path, description = FORMATS[format_name].served(conversion.folder), self.opened(name).description
+            made[conversion.scheme] = describe_variant(
+                f"{format_name}-{conversion.scheme}", FORMATS[format_name], path, description
             )
         return made
 
@@ -223,8 +222,10 @@ def onnx_contents(path: Path) -> dict[str, tuple[bytes, tuple[float, ...]]]:
 
     Constants of one value are left out, since it is by chance too whether those that are equal are one.
     """
-    weights = [each for each in FORMATS["onnx"].weights(path) if each.stored.size > 1]
-    return {key: (each.stored.tobytes(), each.scales) for each in weights for key in each.keys or (each.name,)}
+    weights = [weight for weight in FORMATS["onnx"].weights(path) if weight.stored.size > 1]
+    return {
+        key: (weight.stored.tobytes(), weight.scales) for weight in weights for key in weight.keys or (weight.name,)
+    }
 
 
 def _check_failures(format_name: str, workbench: Workbench, folder: Path) -> None:
@@ -235,10 +236,10 @@ def _check_failures(format_name: str, workbench: Workbench, folder: Path) -> Non
         format_name, replace(workbench.request(model_for(format_name, "conv"), schemes, folder), calibration={})
     )
     reason = "static quantization is calibrated on samples and none were given; name some with --calibration"
-    assert {each.scheme: each.reason for each in conversions} == {
+    assert {conversion.scheme: conversion.reason for conversion in conversions} == {
         scheme: reason if scheme in calibrated else None for scheme in schemes
     }
-    assert [each.scheme for each in conversions if each.seconds is None] == calibrated
+    assert [conversion.scheme for conversion in conversions if conversion.seconds is None] == calibrated
 
 
 def _check_stalls(format_name: str, workbench: Workbench, folder: Path) -> None:
@@ -247,7 +248,7 @@ def _check_stalls(format_name: str, workbench: Workbench, folder: Path) -> None:
     conversions = convert(
         format_name, workbench.request(model_for(format_name, "conv"), schemes, folder), stall_seconds=0.0005
     )
-    assert [(each.scheme, each.reason) for each in conversions] == [
+    assert [(conversion.scheme, conversion.reason) for conversion in conversions] == [
         (scheme, f"while it converted, {_STALLED.format(0.0005)}") for scheme in schemes
     ]
     assert child_processes() == before
@@ -263,21 +264,6 @@ def refuse_absent(runtime: Runtime, format_name: str | None = None) -> None:
         pytest.skip(str(error))
 
 
-def run_job(
-    runtime: Runtime,
-    workbench: Workbench,
-    variant: Variant,
-    samples: SampleSet,
-    outputs: Mapping[str, Path],
-    *,
-    start: int = 0,
-    batch_size: int = BATCH,
-) -> Generator[Message, None, None]:
-    """Run a variant over samples from `start` on, into output files that are there."""
-    job = job_of(runtime, variant, samples, outputs, start=start, batch_size=batch_size)
-    return protocol.run(runtime, job, workbench.pool)
-
-
 def job_of(
     runtime: Runtime,
     variant: Variant,
@@ -287,7 +273,7 @@ def job_of(
     start: int = 0,
     batch_size: int = BATCH,
 ) -> Job:
-    """What `run_job` runs."""
+    """A job over samples from `start` on, into output files that are there."""
     ports = {port.name: port for port in variant.outputs}
     return Job(
         format=variant.format,
@@ -326,11 +312,12 @@ def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name
     variant, samples = workbench.float32(name, format_name), workbench.samples(name)
     expected = dict(zip(names_in_library_order(workbench, name), workbench.models[name].outputs, strict=True))
     whole = _empty_outputs(folder / "whole", expected)
-    messages = list(run_job(runtime, workbench, variant, samples, whole))
+    messages = list(protocol.run(runtime, job_of(runtime, variant, samples, whole), workbench.pool))
     _check_messages(runtime, messages)
     _check_outputs(runtime, whole, expected, first=0)
     resumed = _empty_outputs(folder / "resumed", expected)
-    *_, last = run_job(runtime, workbench, variant, samples, resumed, start=4)
+    rest = job_of(runtime, variant, samples, resumed, start=4)
+    *_, last = protocol.run(runtime, rest, workbench.pool)
     assert last == Done()
     _check_outputs(runtime, resumed, expected, first=4)
     assert all(not np.load(path)[:4].any() for path in resumed.values())
@@ -339,7 +326,7 @@ def check_runtime(runtime: Runtime, workbench: Workbench, format_name: str, name
 def names_in_library_order(workbench: Workbench, name: str) -> list[str]:
     """The outputs' names by their numbers, `output_10` last: the order in which Keras returns them."""
     names = [spec.name for spec in workbench.opened(name).description.outputs]
-    return sorted(names, key=lambda each: int(each.removeprefix("output_")))
+    return sorted(names, key=lambda output: int(output.removeprefix("output_")))
 
 
 def _empty_outputs(folder: Path, expected: Mapping[str, npt.NDArray[Any]]) -> dict[str, Path]:
@@ -381,18 +368,18 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     outputs = _empty_outputs(folder, {name: np.resize(array, (samples.n, 3)) for name, array in expected.items()})
     end_lasting_children()  # so that the child that is killed is the newest, and one that is to stall must start
     with no_process_left(), ChildPool(folder / "shop", stall_seconds=300) as pool:
-        bench = replace(workbench, pool=pool)
-        messages = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
+        slow = job_of(runtime, variant, samples, outputs, batch_size=1)
+        messages = protocol.run(runtime, slow, pool)
         assert type(next(messages)) is Ready
         kill_newest()
         with pytest.raises(ChildDied, match=KILLED):
             list(messages)
-        again = run_job(runtime, bench, variant, samples, outputs, batch_size=1)
+        again = protocol.run(runtime, slow, pool)
         assert [type(next(again)), type(next(again))] == [Ready, Progress]
         again.close()  # as a listener that has enough
         pool.stall_seconds = 0.0005  # a fork is ready in some milliseconds
         with pytest.raises(ChildStalled) as stalled:
-            list(run_job(runtime, bench, variant, samples, outputs))
+            list(protocol.run(runtime, job_of(runtime, variant, samples, outputs), pool))
     assert str(stalled.value) == _STALLED.format(0.0005)
 
 
@@ -432,12 +419,12 @@ def child_processes() -> set[int]:
 
     Not the fork servers and idle lasting children, which outlive what they are asked for.
     """
-    found = living_children()
+    children = living_children()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # a process that ended while we looked
             parent = status.read_text().rpartition(")")[2].split()[1]
-            found |= {int(status.parent.name)} if int(parent) == os.getpid() else set()
-    return found - fork_servers() - idle_children()
+            children |= {int(status.parent.name)} if int(parent) == os.getpid() else set()
+    return children - fork_servers() - idle_children()
 
 
 def evaluate_graph(folder: Path, samples: npt.NDArray[Any], fetched: Sequence[str]) -> list[npt.NDArray[Any]]:
@@ -452,7 +439,7 @@ def evaluate_graph(folder: Path, samples: npt.NDArray[Any], fetched: Sequence[st
     document = json.loads((folder / "model.json").read_text())
     graph = json_format.ParseDict(document["modelTopology"], graph_pb2.GraphDef(), ignore_unknown_fields=True)
     weights = read_weights.read_weights(document["weightsManifest"], str(folder), flatten=True)
-    values = {each["name"]: each["data"] for each in weights}
+    values = {weight["name"]: weight["data"] for weight in weights}
     rules = _graph_rules()
     waiting = [node for node in graph.node if node.op != "Const"]
     while waiting:

@@ -42,7 +42,7 @@ def official(saved_models, tmp_path_factory):
 def test_every_file_is_the_official_converters(name, saved_models, official, tmp_path):
     schemes = {scheme: tmp_path / scheme for scheme in FLAGS}
     request = ConversionRequest(saved_models[name], "serving_default", schemes, {}, {}, tmp_path / "work")
-    assert [each.reason for each in convert("tfjs", request)] == [None] * len(schemes)
+    assert [conversion.reason for conversion in convert("tfjs", request)] == [None] * len(schemes)
     for scheme, ours in schemes.items():
         theirs = official[name, scheme]
         assert sorted(file.name for file in ours.iterdir()) == sorted(file.name for file in theirs.iterdir())
@@ -55,6 +55,6 @@ def test_every_file_is_the_official_converters(name, saved_models, official, tmp
 def test_the_models_have_what_could_differ(official):
     """Several shards, weights that are not quantized, and a tensor whose values are all alike."""
     manifest = json.loads((official["sharded", "uint8"] / "model.json").read_text())["weightsManifest"][0]
-    assert {each["dtype"] for each in manifest["weights"]} == {"float32", "int32", "bool"}
-    assert any(each.get("quantization", {}).get("scale") == 1.0 for each in manifest["weights"])
+    assert {weight["dtype"] for weight in manifest["weights"]} == {"float32", "int32", "bool"}
+    assert any(weight.get("quantization", {}).get("scale") == 1.0 for weight in manifest["weights"])
     assert len(list(official["sharded", "float32"].glob("*.bin"))) == 2

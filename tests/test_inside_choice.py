@@ -107,6 +107,17 @@ def test_what_an_earlier_call_found_is_not_shown_as_if_it_were_of_this_one(digit
     assert "run 'quantlab analyze' again without --no-layers" in capsys.readouterr().err
 
 
+def test_rows_of_another_batch_size_are_not_taken_for_those_that_are_asked_for(digits):
+    """Kernels sum in another order, and a batch of one sample aligns tensors by that sample alone."""
+    one_tap = replace(digits, taps=("probabilities",))
+    kept = []
+    for options in (one_tap, one_tap, replace(one_tap, batch_size=1)):
+        inside(options)
+        kept.append(set((digits.out / "inside" / "tfjs-uint8" / "python").iterdir()))
+    assert kept[0] == kept[1]
+    assert len(kept[2] - kept[1]) == 1
+
+
 # Models whose inside is not plain
 
 
@@ -202,18 +213,18 @@ TAP = TapSpec("tap", (None, 3), "float32", "Conv2D")
 KNOWN = KnownTensors((TAP,), {"tap": "tap"}, {"tap": Alignment("tap", "node", "layer")}, TapChoice(None, ()))
 
 
-def compare(folder, session, *, runtime="python", batches=1, twins=None, isolated=None):
+def compare(folder, session, *, runtime="python", batches=1, baselines=None, isolated=None):
     """A trial's sums over batches of two samples, beside a reference and a float32 variant that hold ones."""
     np.save(folder / "out.npy", ones(2 * batches, 3))
     variant = a_variant(folder, "tfjs-uint8")
     trial = Trial("tfjs-uint8", runtime, variant, outputs={"out": folder / "out.npy"})
-    sums = TrialSums(trial, KNOWN, session, isolated, "out", is_float32=False, has_twin=runtime != "python")
-    sessions = {"tfjs-float32": Holds(ones(2, 3)), **(twins or {})}
+    sums = TrialSums(trial, KNOWN, session, isolated, "out", is_float32=False, has_python_baseline=runtime != "python")
+    sessions = {"tfjs-float32": Holds(ones(2, 3)), **(baselines or {})}
     with Batches(
         reference=Holds(ones(2, 3), "node"),
-        twins=sessions,
+        baselines=sessions,
         trials=[sums],
-        originals=["tfjs-float32"],
+        float32=["tfjs-float32"],
         scored_output="out",
         indices=np.arange(2 * batches),
     ) as all_of_it:
@@ -224,7 +235,7 @@ def compare(folder, session, *, runtime="python", batches=1, twins=None, isolate
 
 def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare(tmp_path):
     """As many elements in another order would pass for noise."""
-    sums = compare(tmp_path, Holds(ones(2, 3, 1)), runtime="node-wasm", twins={"tfjs-uint8": Holds(ones(2, 3))})
+    sums = compare(tmp_path, Holds(ones(2, 3, 1)), runtime="node-wasm", baselines={"tfjs-uint8": Holds(ones(2, 3))})
     (row,) = sums.rows()
     assert row.reason == (
         "its shape is (3, 1) a sample in tfjs-uint8 in node-wasm and (3,) in tfjs-float32 in python, "
@@ -243,7 +254,7 @@ def test_a_session_that_dies_half_way_leaves_no_figures(tmp_path):
 
 
 def test_a_float32_variant_that_dies_half_way_leaves_no_figures(tmp_path):
-    sums = compare(tmp_path, Holds(ones(2, 3)), batches=2, twins={"tfjs-float32": Holds(ones(2, 3), dies_at=2)})
+    sums = compare(tmp_path, Holds(ones(2, 3)), batches=2, baselines={"tfjs-float32": Holds(ones(2, 3), dies_at=2)})
     (row,) = sums.rows()
     assert (row.count, row.reason) == (0, "could not read inside tfjs-float32 in python: it is gone")
 
@@ -255,7 +266,7 @@ def test_the_same_artifact_in_python_may_die_alone(tmp_path):
         Holds(ones(2, 3)),
         runtime="node-wasm",
         batches=3,
-        twins={"tfjs-uint8": Holds(2 * ones(2, 3), dies_at=2)},
+        baselines={"tfjs-uint8": Holds(2 * ones(2, 3), dies_at=2)},
     )
     assert [(row.baseline, row.count) for row in sums.rows()] == [("reference", 18), ("float32", 18)]
     assert sums.all_notes() == ("could not read inside tfjs-uint8 in python: it is gone",)
@@ -267,7 +278,7 @@ def test_every_baseline_of_every_batch_is_summed(tmp_path):
         Holds(3 * ones(2, 3)),
         runtime="node-wasm",
         batches=3,
-        twins={"tfjs-uint8": Holds(2 * ones(2, 3)), "tfjs-float32": Holds(3 * ones(2, 3))},
+        baselines={"tfjs-uint8": Holds(2 * ones(2, 3)), "tfjs-float32": Holds(3 * ones(2, 3))},
     )
     summed = [(row.baseline, row.count, row.different, row.mean_abs) for row in sums.rows()]
     assert summed == [("reference", 18, 18, 2.0), ("float32", 18, 0, 0.0), ("python", 18, 18, 1.0)]
@@ -304,14 +315,16 @@ def test_a_reference_that_dies_keeps_nobody_waiting(tmp_path):
 
     np.save(tmp_path / "out.npy", ones(2, 3))
     slow, trial = Slow(ones(2, 3)), Trial("tfjs-uint8", "node-wasm", outputs={"out": tmp_path / "out.npy"})
-    trials = [TrialSums(trial, KNOWN, slow, None, "out", is_float32=False, has_twin=False) for _ in range(20)]
+    trials = [
+        TrialSums(trial, KNOWN, slow, None, "out", is_float32=False, has_python_baseline=False) for _ in range(20)
+    ]
     dead = Holds(ones(2, 3), dies_at=0)
     dead.lane = Lane("lane 0")
     batches = Batches(
         reference=dead,
-        twins={"tfjs-float32": Holds(ones(2, 3))},
+        baselines={"tfjs-float32": Holds(ones(2, 3))},
         trials=trials,
-        originals=["tfjs-float32"] * len(trials),
+        float32=["tfjs-float32"] * len(trials),
         scored_output="out",
         indices=np.arange(2),
     )

@@ -880,6 +880,7 @@ def test_the_action_and_the_example_pass_a_linter(tmp_path: Path) -> None:
         pytest.skip("needs zizmor to lint the action; install it with 'pip install zizmor'")
     (tmp_path / ".github" / "workflows").mkdir(parents=True)
     shutil.copy(ROOT / "docs" / "examples" / "quantlab.yml", tmp_path / ".github" / "workflows")
+    shutil.copy(ROOT / ".github" / "workflows" / "ci.yml", tmp_path / ".github" / "workflows")
     shutil.copy(ROOT / "action.yml", tmp_path)
     command = [linter, "--offline", "--no-progress", "--persona=pedantic", "--strict-collection", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -54,12 +54,12 @@ def place(monkeypatch) -> Iterator[Path]:
 
 def processes_below(folder: Path, told: str = "cmdline") -> list[str]:
     """Of the processes that have the folder in their command line, or in their `environ`, what that says."""
-    found = []
-    for each in Path("/proc").glob(f"[0-9]*/{told}"):
+    texts = []
+    for file in Path("/proc").glob(f"[0-9]*/{told}"):
         with contextlib.suppress(OSError):
-            text = each.read_bytes().decode(errors="replace")
-            found += [text] if str(folder) in text else []
-    return found
+            text = file.read_bytes().decode(errors="replace")
+            texts += [text] if str(folder) in text else []
+    return texts
 
 
 def browser(place: Path, kind: str) -> int:
@@ -259,12 +259,14 @@ def test_memory_stays_flat(place, workbench, tmp_path):
 def hand_made(folder: Path, nodes: list[dict], weights: dict[str, np.ndarray]) -> Path:
     """A graph-model from `x` to the last of its nodes."""
     folder.mkdir(parents=True)
-    (folder / "weights.bin").write_bytes(b"".join(each.tobytes() for each in weights.values()))
+    (folder / "weights.bin").write_bytes(b"".join(array.tobytes() for array in weights.values()))
     constants = [
-        {"name": name, "op": "Const", "attr": {"dtype": {"type": _types(each)}}} for name, each in weights.items()
+        {"name": name, "op": "Const", "attr": {"dtype": {"type": _types(array)}}} for name, array in weights.items()
     ]
     placeholder = {"name": "x", "op": "Placeholder", "attr": {"dtype": {"type": "DT_FLOAT"}}}
-    manifest = [{"name": name, "shape": list(each.shape), "dtype": each.dtype.name} for name, each in weights.items()]
+    manifest = [
+        {"name": name, "shape": list(array.shape), "dtype": array.dtype.name} for name, array in weights.items()
+    ]
     document = {
         "format": "graph-model",
         "modelTopology": {"node": [placeholder, *constants, *nodes], "versions": {}},
@@ -562,8 +564,8 @@ def test_only_what_draws_depends_on_the_graphics_card():
     refuse_absent(RUNTIMES["chromium-wasm"])
     drawn = {
         name
-        for name, each in RUNTIMES.items()
-        if name[:9] == "chromium-" and "graphics" in each.environment(FORMATS["tfjs"])
+        for name, runtime in RUNTIMES.items()
+        if name[:9] == "chromium-" and "graphics" in runtime.environment(FORMATS["tfjs"])
     }
     assert drawn == {"chromium-webgl", "chromium-webgl16", "chromium-webgpu"}
 
@@ -620,7 +622,7 @@ def fashion(data_folder, tmp_path_factory):
     )
     study = analyze(folder / "fashion_dscnn.keras", data=str(folder / "test.npz"), options=options)
     costs = Store(options.out).read_costs()
-    return {(each.setting, each.runtime): each for each in study.trials}, costs, study.scored_output
+    return {(trial.setting, trial.runtime): trial for trial in study.trials}, costs, study.scored_output
 
 
 def values(trial, output):
@@ -629,7 +631,7 @@ def values(trial, output):
 
 def test_a_real_model_in_a_browser(fashion):
     trials, _, output = fashion
-    assert {each.failure for each in trials.values()} == {None}
+    assert {trial.failure for trial in trials.values()} == {None}
     python = values(trials["tfjs-float32", "python"], output)
     for name, most in (("wasm", 1e-5), ("webgl", 1e-4), ("webgpu", 1e-4), ("webgl16", 5e-2)):
         assert np.abs(values(trials["tfjs-float32", f"chromium-{name}"], output) - python).max() <= most

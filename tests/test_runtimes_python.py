@@ -30,7 +30,7 @@ PLACES = [
         marks=[pytest.mark.needs_addon] if runtime.backend == "native" else [],
     )
     for runtime in RUNTIMES.values()
-    for format_name in (name for name, each in FORMATS.items() if runtime.runs(each))
+    for format_name in (name for name, format_ in FORMATS.items() if runtime.runs(format_))
 ]
 
 

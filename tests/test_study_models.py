@@ -70,6 +70,9 @@ def test_a_model_that_looks_at_its_neighbours_is_reported(own_models, tmp_path):
     values = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     study = own(own_models, tmp_path, "crowd", {"values": values})
     assert study.warnings[0].startswith("the model gives other outputs for a sample alone than in a batch (by up to ")
+    assert study.warnings[0].endswith(
+        "; remove statistics over the batch, because TFLite and ONNX files run one sample at a time"
+    )
     assert study.warnings[1].startswith(
         "float32 check failed: tflite differs from the model in float32, before any quantization: "
     )

@@ -62,7 +62,7 @@ def assert_alike_at_once(sessions):
     with ThreadPoolExecutor(4) as pool:
         read = list(pool.map(lambda session: session.read(0, 3).taps.keys(), sessions * 4))
     assert len(read[0]) > 10
-    assert all(each == read[0] for each in read)
+    assert all(names == read[0] for names in read)
 
 
 def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
@@ -72,7 +72,7 @@ def test_two_workers_do_for_any_number_of_sessions(workbench, tmp_path):
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
         # The same graph under three names, as that of three variants.
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
-        sessions = [in_python(each, names, tmp_path / f"{len(each.artifact)}.bin", pool) for each in jobs]
+        sessions = [in_python(renamed, names, tmp_path / f"{len(renamed.artifact)}.bin", pool) for renamed in jobs]
         assert_alike_at_once(sessions)
         assert pool.started == 2
 
@@ -108,13 +108,13 @@ def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_pat
         session = in_python(job, names, tmp_path / "taps.bin", pool)
         session.read(0, 1)
         lane = pool.lane(f"{job.format} {job.artifact}")
-        found = []
+        raised = []
 
         def read():
             try:
                 session.read(0, 1)
             except Exception as error:  # noqa: BLE001  # whatever it is, the thread must end
-                found.append(error)
+                raised.append(error)
 
         with lane.lock:
             waiting = threading.Thread(target=read)
@@ -122,7 +122,7 @@ def test_whoever_waits_for_a_lane_is_told_when_the_study_ends(workbench, tmp_pat
             pool.close()
         waiting.join(60)
         assert not waiting.is_alive()
-        assert found
+        assert raised
 
 
 def in_node(job, names, file, pool):
@@ -136,7 +136,7 @@ def test_two_node_processes_do_for_any_number_of_sessions(workbench, tmp_path):
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
         workers = pool.started
         jobs = [replace(job, artifact=job.artifact + "/" * place) for place in range(3)]
-        sessions = [in_node(each, names, tmp_path / f"{len(each.artifact)}.bin", pool) for each in jobs]
+        sessions = [in_node(renamed, names, tmp_path / f"{len(renamed.artifact)}.bin", pool) for renamed in jobs]
         assert_alike_at_once(sessions)
         assert pool.started - workers == 2
 
@@ -147,7 +147,9 @@ def test_a_session_whose_shared_process_died_goes_on_in_one_of_its_own(workbench
     with CountedPool(tmp_path / "shop", stall_seconds=300) as pool:
         names = [tap.name for tap in graph_taps(job, pool) if tap.reason is None]
         first, second = (in_node(job, names, tmp_path / f"{place}.bin", pool) for place in range(2))
-        before = [{name: np.array(value) for name, value in each.read(0, 3).taps.items()} for each in (first, second)]
+        before = [
+            {name: np.array(value) for name, value in session.read(0, 3).taps.items()} for session in (first, second)
+        ]
         started = pool.started
         send, sent = Child.send, []
 

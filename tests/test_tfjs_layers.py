@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contracts import convert, names_in_library_order, run_job
+from contracts import convert, job_of, names_in_library_order
 from official import converted_officially
 
 from quantlab import analyze
 from quantlab.formats import FORMATS
-from quantlab.runtimes import RUNTIMES, create_output
+from quantlab.runtimes import RUNTIMES, create_output, protocol
 from quantlab.store import Store
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types.messages import Done, Failed
@@ -32,9 +32,9 @@ SAVED = ["keras2_keras"]
 @pytest.fixture(scope="module")
 def model_files(request, workbench):
     """The user's file of each model, and the SavedModel that the reference makes of it."""
-    found = {name: workbench.models[name].path for name in ("keras2_conv", "keras2_recurrent", "keras2_keras")}
+    files = {name: workbench.models[name].path for name in ("keras2_conv", "keras2_recurrent", "keras2_keras")}
     published = request.getfixturevalue("data_folder") / "mlperf-tiny"
-    return found | {name: published / f"{name}.h5" for name in ("pretrainedResnet", "vww_96")}
+    return files | {name: published / f"{name}.h5" for name in ("pretrainedResnet", "vww_96")}
 
 
 def converted_from(name, model_files, workbench):
@@ -67,7 +67,7 @@ def asked(path, schemes, folder, saved_model=None):
 def test_every_file_is_the_official_converters(name, model_files, official, workbench, tmp_path):
     saved = workbench.opened(name).source if name in SAVED else None
     request = asked(model_files[name], FLAGS, tmp_path, saved)
-    assert [each.reason for each in convert("tfjs-layers", request)] == [None] * len(FLAGS)
+    assert [conversion.reason for conversion in convert("tfjs-layers", request)] == [None] * len(FLAGS)
     for scheme, ours in request.schemes.items():
         theirs = official[name, scheme]
         assert sorted(file.name for file in ours.iterdir()) == sorted(file.name for file in theirs.iterdir())
@@ -144,7 +144,8 @@ def test_models_without_an_input_layer_and_cells_of_other_names(name, runtime, w
     (expected,) = workbench.models[name].outputs
     (output,) = [port.name for port in variant.outputs]
     create_output(tmp_path / "o.npy", n=len(expected), shape=expected.shape[1:], dtype="float32")
-    *_, last = run_job(RUNTIMES[runtime], workbench, variant, samples, {output: tmp_path / "o.npy"})
+    job = job_of(RUNTIMES[runtime], variant, samples, {output: tmp_path / "o.npy"})
+    *_, last = protocol.run(RUNTIMES[runtime], job, workbench.pool)
     assert last == Done()
     np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-5, atol=1e-6)
 
@@ -187,7 +188,8 @@ def test_a_layers_model_that_contradicts_itself(change, sentence, workbench, tmp
     outputs = {"output_0": tmp_path / "o.npy"}
     create_output(tmp_path / "o.npy", n=7, shape=(5,), dtype="float32")
     samples = workbench.samples("keras2_conv")
-    *_, last = run_job(RUNTIMES["python"], workbench, replace(variant, path=path), samples, outputs)
+    job = job_of(RUNTIMES["python"], replace(variant, path=path), samples, outputs)
+    *_, last = protocol.run(RUNTIMES["python"], job, workbench.pool)
     assert isinstance(last, Failed)
     assert sentence in last.reason
     assert last.expected

@@ -66,7 +66,7 @@ def check_runtime_dies_timed(runtime: Runtime, workbench: Workbench, format_name
 
 def _timed_job(runtime: Runtime, workbench: Workbench, name: str, variant: Variant) -> Job:
     names = names_in_library_order(workbench, name)
-    shapes = {each: array.shape[1:] for each, array in zip(names, workbench.models[name].outputs, strict=True)}
+    shapes = {output: array.shape[1:] for output, array in zip(names, workbench.models[name].outputs, strict=True)}
     outputs = tuple(
         TensorFile(port.name, "", 0, tuple(shapes[port.name]), "float32", port.tensor, port.position)
         for port in variant.outputs

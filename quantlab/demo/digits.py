@@ -1,8 +1,11 @@
-"""Scikit-learn's scanned digits, parted for good into what the demo's model was trained on and what it was not.
+"""Scanned digits, parted for good into what the demo's model was trained on and what it was not.
+
+`digits.npz` beside this module holds them; README.md tells their source and licence.
 
 Each part is `x`, float32 of shape (n, 8, 8, 1) from 0 (paper) to 16 (ink), and `y`, int64 of shape (n,), the digit.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,10 +35,8 @@ def training() -> tuple[Array, Array]:
 
 
 def _everything() -> tuple[Array, Array]:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    return digits.images[..., None].astype(np.float32), digits.target.astype(np.int64)
+    with np.load(Path(__file__).with_name("digits.npz")) as digits:
+        return digits["x"][..., np.newaxis].astype(np.float32), digits["y"].astype(np.int64)
 
 
 def _drawn_for_training(labels: Array) -> Array:

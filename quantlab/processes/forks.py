@@ -179,8 +179,8 @@ def _server(environment: Mapping[str, str]) -> _ForkServer | None:
             return None
         ended = _superfluous()
         _servers[key] = server
-    for each in ended:
-        each.close()
+    for superfluous in ended:
+        superfluous.close()
     return server
 
 

@@ -49,16 +49,16 @@ def find_browser() -> tuple[str, str]:
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeUnavailable(f"the browser at '{program}' does not start ({error}); {_REMEDY}") from error
-    found = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.stdout)
-    if found is None:
+    match = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.stdout)
+    if match is None:
         said = answer.stdout.strip()[:100]
         raise RuntimeUnavailable(f"'{program}' is neither Chromium nor Chrome, since it says '{said}'; {_REMEDY}")
-    if int(found[2]) < _OLDEST:
+    if int(match[2]) < _OLDEST:
         raise RuntimeUnavailable(
-            f"the browser at '{program}' is of version {found[1]}, and {_OLDEST} is the oldest "
+            f"the browser at '{program}' is of version {match[1]}, and {_OLDEST} is the oldest "
             f"that runs these pages; {_REMEDY}"
         )
-    return program, found[1]
+    return program, match[1]
 
 
 def _sandboxed() -> bool:
@@ -88,16 +88,16 @@ def graphics_cards(root: Path) -> str:
 
     With none a software renderer draws, which is a part of the browser and has its version.
     """
-    found = []
+    cards = []
     for card in sorted((root / "sys/class/drm").glob("renderD*")):
         with contextlib.suppress(OSError):  # not every driver tells
             if os.access(root / "dev/dri" / card.name, os.R_OK | os.W_OK):
-                vendor, device = ((card / "device" / each).read_text().strip() for each in ("vendor", "device"))
-                found.append(f"{vendor}:{device} {(card / 'device' / 'driver').resolve().name}")
+                vendor, device = ((card / "device" / fact).read_text().strip() for fact in ("vendor", "device"))
+                cards.append(f"{vendor}:{device} {(card / 'device' / 'driver').resolve().name}")
     nvidia = root / "proc/driver/nvidia/version"
     with contextlib.suppress(OSError):
-        found.append(nvidia.read_text().splitlines()[0])
-    return ", ".join(found) or "none"
+        cards.append(nvidia.read_text().splitlines()[0])
+    return ", ".join(cards) or "none"
 
 
 _START_SECONDS = 30.0
@@ -166,11 +166,11 @@ def untimed(environment: Mapping[str, str]) -> str | None:
     >>> untimed({"renderer": "ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)"})
     'no times: a software renderer drew it (SwiftShader)'
     """
-    found = _SOFTWARE.search(environment.get("renderer", ""))
-    if found is None:
+    match = _SOFTWARE.search(environment.get("renderer", ""))
+    if match is None:
         return None
     # WebGPU writes it otherwise than WebGL, and the same words let their rows share one.
-    name = "SwiftShader" if found[0].lower() == "swiftshader" else found[0]
+    name = "SwiftShader" if match[0].lower() == "swiftshader" else match[0]
     return f"no times: a software renderer drew it ({name})"
 
 

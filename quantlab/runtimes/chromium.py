@@ -232,7 +232,7 @@ async def _show(browser: Browser, address: str, host: _Host, talk: _Talk, second
 
 async def _graphics(devtools: CDPSession) -> set[int]:
     processes = (await devtools.send("SystemInfo.getProcessInfo"))["processInfo"]
-    return {each["id"] for each in processes if each["type"] == "GPU"}
+    return {process["id"] for process in processes if process["type"] == "GPU"}
 
 
 async def _open(devtools: CDPSession, address: str, talk: _Talk) -> str:

@@ -134,14 +134,14 @@ def _place() -> Path:
 @functools.cache
 def _tensorflow() -> tuple[Path, str]:
     """Its folder and version, without importing it."""
-    found = importlib.util.find_spec("tensorflow")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("tensorflow")
+    if spec is None or not spec.submodule_search_locations:
         raise RuntimeUnavailable("node-native needs TensorFlow, and there is none; 'pip install tensorflow' gets it")
     try:
         installed = version("tensorflow")
     except PackageNotFoundError:
         installed = "unknown"
-    return Path(found.submodule_search_locations[0]).resolve(), installed
+    return Path(spec.submodule_search_locations[0]).resolve(), installed
 
 
 def tfjs_node_version() -> str:

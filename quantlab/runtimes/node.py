@@ -45,8 +45,8 @@ def find_node() -> tuple[str, str]:
         answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeUnavailable(f"Node.js at '{program}' does not start ({error}); {remedy}") from error
-    found = re.match(r"v(\d+)\.(\d+)\.", answer.stdout)
-    if found is None or (int(found[1]), int(found[2])) < _OLDEST:
+    match = re.match(r"v(\d+)\.(\d+)\.", answer.stdout)
+    if match is None or (int(match[1]), int(match[2])) < _OLDEST:
         raise RuntimeUnavailable(f"'{program}' is Node.js {answer.stdout.strip()}, and 20.11 is the oldest; {remedy}")
     return program, answer.stdout.strip().removeprefix("v")
 

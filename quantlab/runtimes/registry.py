@@ -80,7 +80,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             "tfjs on TensorFlow's kernels ('quantlab doctor' builds it), ONNX in onnxruntime-node",
             default=False,
         ),
-        *(_chromium(*each) for each in _CHROMIUM),
+        *(_chromium(*facts) for facts in _CHROMIUM),
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

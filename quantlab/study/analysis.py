@@ -1,4 +1,4 @@
-"""One command from a model and a calibration set to the table."""
+"""One command from a model and samples to the table."""
 
 import itertools
 import time
@@ -27,13 +27,13 @@ from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
 from quantlab.study.warnings import (
-    broken_parity,
+    failed_float32_checks,
+    float32_checks,
     near_chance,
-    parity_by_format,
     unstable_reference,
     with_straying_tensors,
 )
-from quantlab.study.work import Ran, Work
+from quantlab.study.work import Work, WorkResult
 from quantlab.types import PYTHON, REFERENCE, Study, Trial
 from quantlab_converters import preloaded
 
@@ -52,7 +52,7 @@ def analyze(
 
     Args:
         model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
-        data: The calibration set: a `.npz`, a `.npy`, a folder of images, or `module:function`.
+        data: The samples: a `.npz`, a `.npy`, a folder of images, or `module:function`.
         options: Everything else.
         progress: Hears what happens; nothing is printed.
         registries: The formats, runtimes and converters there are.
@@ -115,43 +115,43 @@ class _Analysis:
         work = Work(context, model, samples, calibration, self.plan, scoring, self.add_seconds)
         with context.store.unfinished():
             with self._timed("convert and run"):
-                ran = work.run()
+                result = work.run()
             with self._timed("compare"):
-                study = self._study(work, ran)
+                study = self._study(work, result)
             context.store.write_study(study)  # before looking inside, which must not cost the table
         if context.options.layers:
             with self._timed("look inside"):
-                study = self._look_inside(work, study, ran)
+                study = self._look_inside(work, study, result)
         else:
             context.store.forget_inside()  # what an earlier call left is of other trials
         if context.options.costs:  # last, since nothing else may work meanwhile
             with self._timed("measure costs"):
-                feed = SessionInputs(context, samples, ran.probe.outputs, batch_size_for(context, model))
-                context.store.write(context.store.root / "costs.json", measure_costs(feed, study.trials))
+                inputs = SessionInputs(context, samples, result.probe.outputs, batch_size_for(context, model))
+                context.store.write(context.store.root / "costs.json", measure_costs(inputs, study.trials))
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
         return context.store.read_study()  # whose paths stay true in another working folder
 
     def _warm_up_converters(self) -> None:
         """Let TensorFlow be imported for the converters while another process imports it to open the model."""
-        made = [setting for members in self.plan.by_format.values() for setting in members]
-        if any(self.context.registries.takes(setting, self.context.file.kind) for setting in made):
+        settings = [setting for members in self.plan.by_format.values() for setting in members]
+        if any(self.context.registries.takes(setting, self.context.file.kind) for setting in settings):
             warm_up(
                 python_environment(onednn=False), preloaded(artifact_format(self.context.file, self.context.registries))
             )
 
-    def _look_inside(self, work: Work, study: Study, ran: Ran) -> Study:
-        layers = work.layers(ran.probe, study.trials)
+    def _look_inside(self, work: Work, study: Study, result: WorkResult) -> Study:
+        layers = work.layers(result, study.trials)
         try:
-            found = look_inside(layers, study)
+            inside = look_inside(layers, study)
         except UsageError:  # a name that there is not: asked for, so that its absence must be told
             raise
         except Exception as error:  # noqa: BLE001 (a graph that cannot be read inside has its table all the same)
             self.context.store.forget_inside()
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
-        self.context.store.write_inside(found)
-        return replace(study, warnings=with_straying_tensors(study, found))
+        self.context.store.write_inside(inside)
+        return replace(study, warnings=with_straying_tensors(study, inside))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -162,11 +162,11 @@ class _Analysis:
     def add_seconds(self, phase: str, seconds: float) -> None:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
-    def _study(self, work: Work, ran: Ran) -> Study:
-        comparison, kept, scoring = ran.comparison, ran.reference, work.scoring
-        trials = comparison.with_python(ran.trials)
+    def _study(self, work: Work, result: WorkResult) -> Study:
+        comparison, kept, scoring = result.comparison, result.reference, work.scoring
+        trials = comparison.with_python(result.trials)
         scores = comparison.of_reference()
-        parity = parity_by_format(trials, self.context.registries.settings)
+        checks = float32_checks(trials, self.context.registries.settings)
         return Study(
             model=work.model.description,
             samples=work.samples,
@@ -187,10 +187,10 @@ class _Analysis:
                 outputs=kept.files,
             ),
             trials=trials,
-            parity=parity,
+            parity=checks,
             warnings=(
-                *unstable_reference(ran.probe),
-                *broken_parity(parity, trials, scoring.output.name).values(),
+                *unstable_reference(result.probe, self.context.registries.formats),
+                *failed_float32_checks(checks, trials, scoring.output.name).values(),
                 *self.warnings,
                 *near_chance(scoring, scores),
             ),
@@ -202,8 +202,8 @@ class _Analysis:
 
 def _versions(registries: Registries) -> dict[str, str]:
     """Of whatever decides about artifacts and outputs, our own first."""
-    executors = (each.python.packages for each in registries.formats.values())
-    converters = (each.packages for each in registries.converters.values())
+    executors = (format_.python.packages for format_ in registries.formats.values())
+    converters = (converter.packages for converter in registries.converters.values())
     used = dict.fromkeys(itertools.chain(_LIBRARIES, *executors, *converters))
     return {name: version(name) for name in used}
 

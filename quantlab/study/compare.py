@@ -67,9 +67,9 @@ class Comparison:
             _mapped(self.reference), _mapped(candidate), self.scoring.labels, probabilities=self.probabilities
         )
         return tuple(
-            f"class {each.label} loses {each.loss:.1f} points ({each.right_to_wrong} lost, {each.wrong_to_right} "
-            f"gained of {each.n:,}; p = {each.p_holm:.1g}, Holm)"
-            for each in sorted(losing, key=lambda each: each.p_holm)[:_NAMED_CLASSES]
+            f"class {class_loss.label} loses {class_loss.loss:.1f} points ({class_loss.right_to_wrong} lost, "
+            f"{class_loss.wrong_to_right} gained of {class_loss.n:,}; p = {class_loss.p_holm:.1g}, Holm)"
+            for class_loss in sorted(losing, key=lambda class_loss: class_loss.p_holm)[:_NAMED_CLASSES]
         )
 
     def with_python(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:

@@ -75,7 +75,7 @@ def _code_sha256(module: str) -> str:
         file, package = folder / f"{place}.py", folder / place / "__init__.py"
         files = sorted(package.parent.rglob("*.py")) if package.is_file() else [file]
         if files[0].is_file():
-            return hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()
+            return hashlib.sha256(b"".join(source.read_bytes() for source in files)).hexdigest()
     return ""
 
 
@@ -103,8 +103,8 @@ def model_options(context: Context) -> ExecutorOptions:
 
 def artifact_format(file: ModelFile, registries: Registries) -> str | None:
     """The format of a model that is an artifact already; None for one that TensorFlow opens."""
-    found = registries.format_of_model(file.kind)
-    return found.name if found else None
+    format_ = registries.format_of_model(file.kind)
+    return format_.name if format_ else None
 
 
 def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries: Registries) -> ChildPool:

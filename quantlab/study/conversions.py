@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
-from quantlab_converters import ConversionRequest, convert_settings
+from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
 __all__ = ["ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
 
@@ -108,25 +109,32 @@ def _convert_missing(
     )
     waiting = [f"convert {setting.name}" for setting in missing.values()]
     context.progress.begin(waiting.pop(0))
-    for conversion in convert_settings(
+    for converted in convert_settings(
         context.registries.converters[format_name],
         request,
         log=context.store.work / f"convert-{format_name}.log",
         pool=context.pool,
     ):
-        setting = missing[conversion.scheme]
-        format_ = context.registries.formats[format_name]
-        made = _described(format_, model, setting, conversion.folder, conversion.reason)
-        if made.variant is not None:
-            variant = replace(made.variant, convert_seconds=conversion.seconds)
-            context.store.write(folders[setting.scheme] / "variant.json", variant)
-            made = replace(made, variant=variant)
-        else:
-            shutil.rmtree(folders[setting.scheme], ignore_errors=True)
-        context.progress.end(f"convert {setting.name}", made.failure.reason if made.failure else "done")
+        setting = missing[converted.scheme]
+        conversion = _kept(context, model, setting, converted, folders[setting.scheme])
+        context.progress.end(f"convert {setting.name}", conversion.failure.reason if conversion.failure else "done")
         if waiting:
             context.progress.begin(waiting.pop(0))
-        yield made
+        yield conversion
+
+
+def _kept(
+    context: Context, model: OpenedModel, setting: Setting, converted: Conversion, folder: Path
+) -> ConversionResult:
+    """What a converter made, described and kept in its folder; of a failed one nothing is left there."""
+    format_ = context.registries.formats[setting.format]
+    conversion = _described(format_, model, setting, converted.folder, converted.reason)
+    if conversion.variant is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return conversion
+    variant = replace(conversion.variant, convert_seconds=converted.seconds)
+    context.store.write(folder / "variant.json", variant)
+    return replace(conversion, variant=variant)
 
 
 def _described(
@@ -171,7 +179,7 @@ def convert(
         For each setting its folder, or why it could not be made.
 
     Raises:
-        QuantlabError: If the model or the calibration set cannot be opened, or a folder is there already.
+        QuantlabError: If the model or the calibration samples cannot be opened, or a folder is there already.
     """
     options = options or AnalyzeOptions()
     _settings(options, None, registries)  # names first: they cost nothing
@@ -181,14 +189,20 @@ def convert(
     for setting in settings:
         if (target / setting.name).exists():
             raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
+    with _temporary_store(target) as store, store.locked(), pool_for(file, store.work, options, registries) as pool:
+        context = Context(store, pool, options, progress or Silent(), file, registries)
+        # All first: the converter makes the others of a format from the float32 one where it lies.
+        conversions = list(_all_variants(context, settings))
+        return {conversion.setting: _moved(conversion, target) for conversion in conversions}
+
+
+@contextmanager
+def _temporary_store(target: Path) -> Iterator[Store]:
+    """A store inside a folder, removed at the end; so is the folder, if it is new and nothing was put into it."""
     new = not target.exists()
     store = Store(target / ".quantlab")
     try:
-        with store.locked(), pool_for(file, store.work, options, registries) as pool:
-            context = Context(store, pool, options, progress or Silent(), file, registries)
-            # All first: the converter makes the others of a format from the float32 one where it lies.
-            variants = list(_all_variants(context, settings))
-            return {made.setting: _moved(made, target) for made in variants}
+        yield store
     finally:
         shutil.rmtree(store.root, ignore_errors=True)
         if new and target.is_dir() and not any(target.iterdir()):
@@ -198,9 +212,9 @@ def convert(
 def settings_for(asked: Sequence[str] | None, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
     """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
     settings = select_settings(asked, registries.settings)
-    if asked is not None or kind is None or any(registries.takes(each, kind) for each in settings):
+    if asked is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
-    return tuple(each for each in registries.settings.values() if registries.takes(each, kind))
+    return tuple(setting for setting in registries.settings.values() if registries.takes(setting, kind))
 
 
 def _settings(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
@@ -223,11 +237,11 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
         yield from make_variants(context, model, members, samples=calibration, calibration=calibration)
 
 
-def _moved(made: ConversionResult, target: Path) -> Path | Failure:
-    if made.variant is None:
-        return made.failure or Failure("it was not made", "conversion")
-    source = made.variant.path if made.variant.path.is_dir() else made.variant.path.parent
-    folder = target / made.setting
+def _moved(conversion: ConversionResult, target: Path) -> Path | Failure:
+    if conversion.variant is None:
+        return conversion.failure or Failure("it was not made", "conversion")
+    source = conversion.variant.path if conversion.variant.path.is_dir() else conversion.variant.path.parent
+    folder = target / conversion.setting
     folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(source, folder)
     return folder

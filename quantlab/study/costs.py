@@ -30,7 +30,7 @@ TRIAL_SECONDS = 1.5
 """What a trial takes about: its process' start, warm-up and runs."""
 
 
-def measure_costs(feed: SessionInputs, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
+def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
     """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
 
     Some processes start side by side and wait for their turn, and nothing else runs while a variant is timed.
@@ -38,20 +38,20 @@ def measure_costs(feed: SessionInputs, trials: Sequence[Trial], plan: TimingPlan
     A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
     """
     machine = this_machine()
-    timings = [_Timing(feed, trial, machine, plan or TimingPlan()) for trial in trials]
+    timings = [_Timing(inputs, trial, machine, plan or TimingPlan()) for trial in trials]
     rows: list[Cost] = []
-    feed.context.progress.work(PHASE, 0)
+    inputs.context.progress.work(PHASE, 0)
     for first in range(0, len(timings), _WAITING):
         some = timings[first : first + _WAITING]
-        rows += [time() for time in side_by_side(_Timing.prepare, some, stop=feed.context.pool.close)]
+        rows += [time() for time in side_by_side(_Timing.prepare, some, stop=inputs.context.pool.close)]
     return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
 
 
 def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
-    """With what its times tell, and a comparison with its format's float32 variant in the same runtime."""
+    """With what its times tell, and a comparison with its format's float32 baseline in the same runtime."""
     name = trial.variant.float32 if trial.variant else None
-    original = next((each for each in rows if each.setting == name and each.ran_on == row.ran_on), None)
-    compared = speed_note(row, original) if original is not None and original is not row else None
+    baseline = next((other for other in rows if other.setting == name and other.ran_on == row.ran_on), None)
+    compared = speed_note(row, baseline) if baseline is not None and baseline is not row else None
     return replace(row, notes=tuple(note for note in (*row.notes, compared, steady_note(row)) if note))
 
 
@@ -59,7 +59,7 @@ def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
 class _Timing:
     """One trial to be timed: its process may start beside another's, but nothing runs while its variant is timed."""
 
-    feed: SessionInputs
+    inputs: SessionInputs
     trial: Trial
     machine: Machine
     plan: TimingPlan
@@ -71,11 +71,11 @@ class _Timing:
     @property
     def _runtime(self) -> Runtime:
         """Where the trial really ran."""
-        return self.feed.context.registries.runtimes[str(self.trial.ran_on)]
+        return self.inputs.context.registries.runtimes[str(self.trial.ran_on)]
 
     @property
     def _progress(self) -> Progress:
-        return self.feed.context.progress
+        return self.inputs.context.progress
 
     def prepare(self) -> Callable[[], Cost]:
         """Start a process where one is needed, and let it wait; gives what then measures the trial's row."""
@@ -86,7 +86,7 @@ class _Timing:
             return partial(self._skipped, replace(row, reason=f"the trial failed: {reason}"))
         if (untimed := self._runtime.untimed(trial.environment)) is not None:
             return partial(self._skipped, replace(row, reason=untimed))
-        kept = self.feed.context.store.read(self._file(variant), Cost)
+        kept = self.inputs.context.store.read(self._file(variant), Cost)
         if kept is not None:
             return partial(self._kept, kept)
         self._progress.begin(self._step)
@@ -108,7 +108,7 @@ class _Timing:
 
     def _started(self, variant: Variant) -> Generator[Message, None, None]:
         """What a process of its own will say; it has started, and waits until it is asked."""
-        messages = protocol.time(self._runtime, self._job(variant), self.plan, self.feed.context.pool)
+        messages = protocol.time(self._runtime, self._job(variant), self.plan, self.inputs.context.pool)
         next(messages)
         return messages
 
@@ -118,7 +118,7 @@ class _Timing:
             cost = _filled(row, _timed(messages))
         except QuantlabError as error:
             return self._failed(row, error)
-        self.feed.context.store.write(self._file(variant), cost)
+        self.inputs.context.store.write(self._file(variant), cost)
         self._progress.work(PHASE, 1)
         self._progress.end(self._step, "done")
         return cost
@@ -131,7 +131,7 @@ class _Timing:
 
     def _job(self, variant: Variant) -> Job:
         """The first sample alone."""
-        job = self.feed.variant_job(variant, variant.path, self.feed.format(variant.format).options(variant.path))
+        job = self.inputs.variant_job(variant, variant.path, self.inputs.format(variant.format).options(variant.path))
         return replace(job, batch_size=1, stop=1)
 
     def _file(self, variant: Variant) -> Path:
@@ -140,12 +140,12 @@ class _Timing:
                 "artifact": variant.sha256,
                 "runtime": self.trial.ran_on,
                 "environment": dict(self.trial.environment),
-                "samples": self.feed.samples.sha256,
+                "samples": self.inputs.samples.sha256,
                 "machine": asdict(self.machine),
                 "plan": asdict(self.plan),
             }
         )
-        return self.feed.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
+        return self.inputs.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
 
 
 def _timed(messages: Generator[Message, None, None]) -> Timed:
@@ -189,7 +189,7 @@ def _cores() -> int:
 
 def _cpu() -> str:
     with contextlib.suppress(OSError):
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-        if found:
-            return found[1].strip()
+        match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        if match:
+            return match[1].strip()
     return platform.processor() or platform.machine()

@@ -38,10 +38,10 @@ def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
 
 def _hashes(samples: SampleSet) -> set[bytes]:
     arrays = [mapped(samples.input_file(spec.name)) for spec in samples.inputs]
-    found = set()
+    hashes = set()
     for index in range(samples.n):
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:
             digest.update(np.ascontiguousarray(array[index]).data)
-        found.add(digest.digest())
-    return found
+        hashes.add(digest.digest())
+    return hashes

@@ -22,7 +22,7 @@ class Plan:
     asked: frozenset[str]
     """Names of settings and given variants that were asked for."""
     by_format: Mapping[str, tuple[Setting, ...]]
-    """Settings to convert, by format: those asked for and, for parity, the float32 of each format."""
+    """Settings to convert, by format: those asked for, and for the float32 check the float32 baseline of each."""
     runtimes: tuple[Runtime, ...]
     given: tuple[str, ...]
     registries: Registries
@@ -34,13 +34,13 @@ class Plan:
         converted = sum(len(self._runtimes(setting.name, setting.format)) for setting in settings)
         return converted + len(self.given) * len(self.runtimes)
 
-    def places(self, made: ConversionResult) -> list[PlannedRun]:
+    def planned_runs(self, conversion: ConversionResult) -> list[PlannedRun]:
         """Where a variant runs; of a failed one only its setting tells the format."""
-        setting = self.registries.settings.get(made.setting)
-        known = made.variant.format if made.variant else setting.format if setting else None
-        runtimes = self._runtimes(made.setting, known) if known else self.runtimes
+        setting = self.registries.settings.get(conversion.setting)
+        known = conversion.variant.format if conversion.variant else setting.format if setting else None
+        runtimes = self._runtimes(conversion.setting, known) if known else self.runtimes
         return [
-            PlannedRun(runtime, requested=made.setting in self.asked and runtime in self.runtimes)
+            PlannedRun(runtime, requested=conversion.setting in self.asked and runtime in self.runtimes)
             for runtime in runtimes
         ]
 
@@ -63,7 +63,7 @@ def _select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) 
 
 
 def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Registries = REAL) -> Plan:
-    """Settings, runtimes and given variants, and the float32 variants that parity needs.
+    """Settings, runtimes and given variants, and the float32 baselines that the float32 check needs.
 
     Args:
         options: What was asked for.

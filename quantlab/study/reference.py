@@ -16,7 +16,7 @@ from quantlab.types.messages import Probed
 __all__ = ["STRAY_LIMIT", "Probe", "batch_size_for", "probe", "run_reference"]
 
 STRAY_LIMIT = 1e-3
-"""Share of the largest output by which two answers to the same sample may differ: 60 dB, as for float parity."""
+"""Share of the largest output by which two answers to the same sample may differ: 60 dB, as in the float32 check."""
 
 _PROBE_SAMPLES = 64
 

@@ -71,13 +71,13 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
         return kept
     context.progress.begin(run.step, samples.n)
     try:
-        made = _run_rest(context, run, samples, folder)
+        outputs = _run_rest(context, run, samples, folder)
     except BaseException as error:
         context.progress.skip("run", samples.n)
         context.progress.end(run.step, str(error) or type(error).__name__)
         raise
     context.progress.end(run.step, "done")
-    return made
+    return outputs
 
 
 def _key(run: Run, samples: SampleSet) -> str:
@@ -100,22 +100,7 @@ def _output_name(spec: TensorSpec) -> str:
 def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> KeptOutputs:
     partial = folder.with_name(f"{folder.name}.partial")
     progress = _resume(partial, run, samples)
-    job = Job(
-        format=run.format.name if run.format else "",
-        artifact=run.artifact,
-        backend="",
-        batch_size=run.batch_size,
-        start=progress.done,
-        stop=samples.n,
-        inputs=input_files(samples, run.variant),
-        outputs=tuple(
-            tensor_file(partial / _output_name(spec), spec, _port(run.variant, spec), place)
-            for place, spec in enumerate(run.outputs)
-        ),
-        options=run.options,
-        python=run.format.python if run.format else REFERENCE,
-        javascript=run.format.javascript if run.format else None,
-    )
+    job = _job(run, samples, partial, progress.done)
     context.progress.advance(run.step, progress.done)
     context.progress.skip("run", progress.done)
 
@@ -144,6 +129,26 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
     )
     context.store.write(folder / "outputs.json", kept)
     return kept
+
+
+def _job(run: Run, samples: SampleSet, folder: Path, start: int) -> Job:
+    """The samples from `start` on, into the output files of a folder."""
+    return Job(
+        format=run.format.name if run.format else "",
+        artifact=run.artifact,
+        backend="",
+        batch_size=run.batch_size,
+        start=start,
+        stop=samples.n,
+        inputs=input_files(samples, run.variant),
+        outputs=tuple(
+            tensor_file(folder / _output_name(spec), spec, _port(run.variant, spec), place)
+            for place, spec in enumerate(run.outputs)
+        ),
+        options=run.options,
+        python=run.format.python if run.format else REFERENCE,
+        javascript=run.format.javascript if run.format else None,
+    )
 
 
 def _port(variant: Variant | None, spec: TensorSpec) -> Port | None:

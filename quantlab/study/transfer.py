@@ -13,20 +13,20 @@ __all__ = ["with_download_size"]
 _SLOW_BYTES = 1_000_000  # from which on compressing takes seconds, and whoever waits should know why
 
 
-def with_download_size(context: Context, made: ConversionResult) -> ConversionResult:
+def with_download_size(context: Context, conversion: ConversionResult) -> ConversionResult:
     """A variant with its size in brotli and its least runtime; a failed one as it is."""
-    variant = made.variant
+    variant = conversion.variant
     if variant is None:
-        return made
+        return conversion
     record = context.store.root / "transfer" / f"{key_of({'artifact': variant.sha256})}.json"
-    found = context.store.read(record, DownloadSize)
-    if found is None:
+    size = context.store.read(record, DownloadSize)
+    if size is None:
         step = f"compress {variant.name}"
         if variant.size_bytes >= _SLOW_BYTES:
             context.progress.begin(step)
-        found = download_size_of(variant, context.registries.formats[variant.format])
-        context.store.write(record, found)
+        size = download_size_of(variant, context.registries.formats[variant.format])
+        context.store.write(record, size)
         if variant.size_bytes >= _SLOW_BYTES:
             context.progress.end(step, "done")
-    variant = replace(variant, brotli_bytes=found.brotli_bytes, minimum_runtime=found.minimum_runtime)
-    return replace(made, variant=variant)
+    variant = replace(variant, brotli_bytes=size.brotli_bytes, minimum_runtime=size.minimum_runtime)
+    return replace(conversion, variant=variant)

@@ -26,7 +26,7 @@ class PlannedRun:
 class RunResult:
     """What a trial came to, before it is scored."""
 
-    made: ConversionResult
+    conversion: ConversionResult
     runtime: str
     requested: bool
     kept: KeptOutputs | None = None
@@ -37,9 +37,9 @@ class RunResult:
     def trial(self, comparison: Comparison) -> Trial:
         """The row, with its scores."""
         row = Trial(
-            setting=self.made.setting,
+            setting=self.conversion.setting,
             runtime=self.runtime,
-            variant=self.made.variant,
+            variant=self.conversion.variant,
             requested=self.requested,
             failure=self.failure,
             notes=self._notes(),
@@ -49,7 +49,7 @@ class RunResult:
         return self._scored(row, self.kept, comparison)
 
     def _notes(self) -> tuple[str, ...]:
-        notes = list(self.made.variant.notes) if self.made.variant else []
+        notes = list(self.conversion.variant.notes) if self.conversion.variant else []
         if not self.requested:
             notes.append("added automatically as the float32 baseline")
         if self.kept is not None and self.kept.ran_on != self.runtime:
@@ -64,34 +64,34 @@ class RunResult:
 
     def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
         timing = kept.timing if self._untimed() is None else None
-        measured = replace(row, ran_on=kept.ran_on, timing=timing, environment=kept.environment, outputs=kept.files)
+        trial = replace(row, ran_on=kept.ran_on, timing=timing, environment=kept.environment, outputs=kept.files)
         try:
             candidate = kept.files[comparison.scoring.output.name]
-            return replace(
-                measured, scores=comparison.of(candidate), notes=(*measured.notes, *comparison.notes(candidate))
-            )
+            return replace(trial, scores=comparison.of(candidate), notes=(*trial.notes, *comparison.notes(candidate)))
         except ValueError as error:
-            return replace(measured, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
+            return replace(trial, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
 
 
 def run_trial(
     context: Context,
-    made: ConversionResult,
-    place: PlannedRun,
+    conversion: ConversionResult,
+    planned: PlannedRun,
     *,
     samples: SampleSet,
     outputs: Sequence[TensorSpec],
     batch_size: int,
 ) -> RunResult:
     """Run a variant somewhere; a failure of either is the result, not an exception."""
-    if made.variant is None:
-        return RunResult(made, place.runtime.name, place.requested, failure=made.failure)
+    if conversion.variant is None:
+        return RunResult(conversion, planned.runtime.name, planned.requested, failure=conversion.failure)
     try:
-        kept = _run(context, made.variant, place.runtime, samples=samples, outputs=outputs, batch_size=batch_size)
+        kept = _run(
+            context, conversion.variant, planned.runtime, samples=samples, outputs=outputs, batch_size=batch_size
+        )
     except QuantlabError as error:
-        return RunResult(made, place.runtime.name, place.requested, failure=Failure(str(error), "run"))
+        return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(str(error), "run"))
     ran_on = context.registries.runtimes[kept.ran_on]
-    return RunResult(made, place.runtime.name, place.requested, kept, ran_on)
+    return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on)
 
 
 def _run(

@@ -1,57 +1,69 @@
-"""What is said above the table: answers that differ, parity that is broken, accuracy near chance."""
+"""What is said above the table: answers that differ, float32 checks that failed, accuracy near chance."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from quantlab.formats import Format
 from quantlab.study.reference import STRAY_LIMIT, Probe
 from quantlab.study.task import Scoring
 from quantlab.types import AGAINST_REFERENCE, NARROW_DTYPES, PYTHON, Inside, Scores, Setting, Study, Trial, float32_of
 
 __all__ = [
-    "PARITY_SQNR_DB",
-    "broken_parity",
+    "FLOAT32_SQNR_DB",
+    "failed_float32_checks",
+    "float32_checks",
     "near_chance",
-    "parity_by_format",
     "unstable_reference",
     "with_straying_tensors",
 ]
 
-PARITY_SQNR_DB = 60.0
+FLOAT32_SQNR_DB = 60.0
 """A float32 artifact whose scored output has less signal to noise than this is a broken conversion."""
 
 _NAMED_WEIGHTS = 3
 
 
-def unstable_reference(probe: Probe) -> list[str]:
-    """A model that answers the same samples differently cannot be compared with."""
-    found = []
+def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]:
+    """A model that answers the same samples differently cannot be compared with.
+
+    Args:
+        probe: What a few samples told.
+        formats: Those that may be run; what runs one sample at a time is named as the reason to mend the model.
+    """
+    sentences = []
     if probe.again > STRAY_LIMIT:
-        found.append(
+        sentences.append(
             f"the model is not repeatable: a second call on the same samples gives other outputs (by up to "
             f"{100 * probe.again:.2g} % of the largest output); turn off random ops such as dropout, because they "
             f"change every figure below"
         )
     if probe.single > STRAY_LIMIT:
-        found.append(
+        sentences.append(
             f"the model gives other outputs for a sample alone than in a batch (by up to {100 * probe.single:.2g} % of "
-            f"the largest output); remove statistics over the batch, because TFLite files run one sample at a time"
+            f"the largest output); remove statistics over the batch{_since_alone(formats)}"
         )
-    return found
+    return sentences
 
 
-def parity_by_format(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
-    """Format (or given float32 variant) → how its float32 artifact in Python compares with the reference."""
-    found = {}
+def _since_alone(formats: Mapping[str, Format]) -> str:
+    """Which formats' files see no batch, as the rest of a sentence; empty where all take batches."""
+    names = [format_.alone for format_ in formats.values() if format_.alone is not None]
+    return f", because {' and '.join(names)} files run one sample at a time" if names else ""
+
+
+def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
+    """Format (or given float32 variant) → what the float32 check of its artifact in Python found, in a clause."""
+    checks = {}
     for trial in trials:
         if trial.runtime != PYTHON:
             continue
         setting = settings.get(trial.setting)
         if setting is not None and not setting.quantized:
-            found[setting.format] = _parity(trial)
+            checks[setting.format] = _float32_check(trial)
         elif setting is None and trial.variant is not None and _all_float32(trial):
-            found[trial.setting] = _parity(trial)
-    return found
+            checks[trial.setting] = _float32_check(trial)
+    return checks
 
 
 def _all_float32(trial: Trial) -> bool:
@@ -63,7 +75,7 @@ def _all_float32(trial: Trial) -> bool:
     return named or not NARROW_DTYPES & set(variant.weights)
 
 
-def _parity(trial: Trial) -> str:
+def _float32_check(trial: Trial) -> str:
     scores = trial.scores
     if trial.failure is not None or scores is None:
         return "unknown: the float32 variant could not be measured in Python"
@@ -78,24 +90,24 @@ def _broken(scores: Scores) -> str | None:
     if scores.agreement is not None and scores.agreement < 100:
         flipped = scores.n - round(scores.agreement * scores.n / 100)
         reasons.append(f"{flipped:,} of {scores.n:,} predictions change")
-    if scores.sqnr_db is not None and scores.sqnr_db < PARITY_SQNR_DB:
-        reasons.append(f"the SQNR of the output is {scores.sqnr_db:.1f} dB, below {PARITY_SQNR_DB:g}")
+    if scores.sqnr_db is not None and scores.sqnr_db < FLOAT32_SQNR_DB:
+        reasons.append(f"the SQNR of the output is {scores.sqnr_db:.1f} dB, below {FLOAT32_SQNR_DB:g}")
     return " and ".join(reasons) or None
 
 
-def broken_parity(parity: Mapping[str, str], trials: Sequence[Trial], output: str) -> dict[str, str]:
+def failed_float32_checks(checks: Mapping[str, str], trials: Sequence[Trial], output: str) -> dict[str, str]:
     """Format, or a given variant's name → the sentence that stands above everything else."""
     claims = {
         trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
     }
     return {
-        name: _parity_sentence(name, text, claims.get(name), output)
-        for name, text in parity.items()
+        name: _failed_check(name, text, claims.get(name), output)
+        for name, text in checks.items()
         if text.startswith("broken: ")
     }
 
 
-def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> str:
+def _failed_check(name: str, text: str, claim: str | None, output: str) -> str:
     strays = f"{text.removeprefix('broken: ')} (output '{output}')"
     if claim is not None:
         return f"float32 check failed: {name}, {claim}, differs from the model: {strays}; it is not a float32 file"
@@ -106,13 +118,13 @@ def _parity_sentence(name: str, text: str, claim: str | None, output: str) -> st
 
 
 def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
-    """The study's warnings, each sentence of `broken_parity` with its tensors.
+    """The study's warnings, each sentence of `failed_float32_checks` with its tensors.
 
     They are the first tensor that strays, and the weights that stray most.
     """
     settings = {row.setting for row in inside.weights}
     tensors = {}
-    for name, sentence in broken_parity(study.parity, study.trials, study.scored_output).items():
+    for name, sentence in failed_float32_checks(study.parity, study.trials, study.scored_output).items():
         setting = name if name in settings else float32_of(name)
         tensors[sentence] = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]
     return tuple("; ".join([warning, *tensors.get(warning, ())]) for warning in study.warnings)
@@ -121,7 +133,7 @@ def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
 def _first_straying(setting: str, inside: Inside) -> list[str]:
     for row in inside.layers:
         here = (row.setting, row.runtime, row.baseline, row.channel) == (setting, PYTHON, AGAINST_REFERENCE, None)
-        if here and row.sqnr_db is not None and row.sqnr_db < PARITY_SQNR_DB:
+        if here and row.sqnr_db is not None and row.sqnr_db < FLOAT32_SQNR_DB:
             return [f"first tensor that differs: '{row.tensor}' of {row.layer} ({row.sqnr_db:.1f} dB)"]
     return []
 
@@ -130,7 +142,7 @@ def _straying_weights(setting: str, inside: Inside) -> list[str]:
     strays = [
         row
         for row in inside.weights
-        if row.setting == setting and row.sqnr_db is not None and row.sqnr_db < PARITY_SQNR_DB
+        if row.setting == setting and row.sqnr_db is not None and row.sqnr_db < FLOAT32_SQNR_DB
     ]
     worst = sorted(strays, key=lambda row: row.sqnr_db or 0)[:_NAMED_WEIGHTS]
     if not worst:

@@ -35,7 +35,7 @@ from quantlab.study.trial import PlannedRun, run_trial
 from quantlab.study.warnings import unstable_reference
 from quantlab.types import PYTHON, KeptOutputs, OpenedModel, SampleSet, Setting, Trial
 
-__all__ = ["Ran", "Work"]
+__all__ = ["Work", "WorkResult"]
 
 _INSIDE_RUNS = 6
 """What looking inside one sample of one trial takes about, in runs of the reference, and then some."""
@@ -47,8 +47,8 @@ _AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of it."""
+class WorkResult:
+    """The reference's outputs and the scored trials."""
 
     reference: KeptOutputs
     probe: Probe
@@ -64,8 +64,8 @@ class _Pending:
     quick: bool
     """Whether it runs in Python, which is quickest."""
     number: int
-    made: ConversionResult = field(compare=False)
-    place: PlannedRun = field(compare=False)
+    conversion: ConversionResult = field(compare=False)
+    planned: PlannedRun = field(compare=False)
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class Work:
     _trials: list[Future[Trial]] = field(default_factory=list)
     _pending: "PriorityQueue[_Pending]" = field(default_factory=PriorityQueue)
 
-    def run(self) -> Ran:
+    def run(self) -> WorkResult:
         """The reference's outputs, and each trial's."""
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="quantlab")
         try:
@@ -99,30 +99,40 @@ class Work:
         finally:
             pool.shutdown(wait=True)
 
-    def layers(self, probed: Probe, trials: Sequence[Trial]) -> LayerStudy:
+    def layers(self, result: WorkResult, trials: Sequence[Trial]) -> LayerStudy:
         """The comparison of the trials' layers."""
         drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
-        feed = SessionInputs(self.context, drawn.samples, probed.outputs, batch_size_for(self.context, self.model))
+        inputs = SessionInputs(
+            self.context, drawn.samples, result.probe.outputs, batch_size_for(self.context, self.model)
+        )
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
-        return LayerStudy(feed, self.model, drawn.indices, self.scoring.output.name, trials, choice)
+        return LayerStudy(
+            inputs,
+            self.model,
+            drawn.indices,
+            self.scoring.output.name,
+            trials,
+            choice,
+            reference_environment=result.reference.environment,
+        )
 
-    def _run(self, pool: ThreadPoolExecutor) -> Ran:
+    def _run(self, pool: ThreadPoolExecutor) -> WorkResult:
         context = self.context
         reference = pool.submit(self._reference)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
         probed, kept = reference.result()
-        ran = Ran(kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), ())
+        result = WorkResult(kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), ())
         for name, path in context.options.variants.items():
             self._start_trials(
                 pool,
                 with_download_size(context, given_variant(name, path, self.model, context.registries.formats)),
-                ran,
+                result,
             )
         while waiting:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for made in (made for future in done for made in future.result()):
-                self._start_trials(pool, made, ran)
-        return replace(ran, trials=self._in_order([trial.result() for trial in self._trials]))
+            for conversion in (conversion for future in done for conversion in future.result()):
+                self._start_trials(pool, conversion, result)
+        return replace(result, trials=self._in_order([trial.result() for trial in self._trials]))
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {
@@ -139,7 +149,7 @@ class Work:
     def _reference(self) -> tuple[Probe, KeptOutputs]:
         context = self.context
         probed = probe(context, self.model, self.samples)
-        for text in unstable_reference(probed):
+        for text in unstable_reference(probed, context.registries.formats):
             context.progress.warn(text)
         runs = 1 + self.plan.trial_count
         context.progress.plan("run", runs * self.samples.n)
@@ -165,34 +175,34 @@ class Work:
 
     def _make(self, settings: Sequence[Setting]) -> list[ConversionResult]:
         began = time.perf_counter()
-        made = []
-        for each in make_variants(
+        conversions = []
+        for conversion in make_variants(
             self.context, self.model, settings, samples=self.samples, calibration=self.calibration
         ):
-            made.append(with_download_size(self.context, each))
+            conversions.append(with_download_size(self.context, conversion))
             if self._stopped:
                 break
         self.add_seconds(f"convert {settings[0].format}", time.perf_counter() - began)
-        return made
+        return conversions
 
-    def _start_trials(self, pool: ThreadPoolExecutor, made: ConversionResult, ran: Ran) -> None:
-        for place in self.plan.places(made):
-            quick = place.runtime.name == PYTHON
-            self._pending.put(_Pending(quick, len(self._trials), made, place))
-            self._trials.append(pool.submit(self._next_trial, ran))
+    def _start_trials(self, pool: ThreadPoolExecutor, conversion: ConversionResult, result: WorkResult) -> None:
+        for planned in self.plan.planned_runs(conversion):
+            quick = planned.runtime.name == PYTHON
+            self._pending.put(_Pending(quick, len(self._trials), conversion, planned))
+            self._trials.append(pool.submit(self._next_trial, result))
 
-    def _next_trial(self, ran: Ran) -> Trial:
+    def _next_trial(self, result: WorkResult) -> Trial:
         """The first of those that are pending: quick ones fill up the end, where else a core is idle."""
         pending = self._pending.get_nowait()
-        return self._trial(pending.made, pending.place, ran)
+        return self._trial(pending.conversion, pending.planned, result)
 
-    def _trial(self, made: ConversionResult, place: PlannedRun, ran: Ran) -> Trial:
-        measured = run_trial(
+    def _trial(self, conversion: ConversionResult, planned: PlannedRun, result: WorkResult) -> Trial:
+        run_result = run_trial(
             self.context,
-            made,
-            place,
+            conversion,
+            planned,
             samples=self.samples,
-            outputs=ran.probe.outputs,
+            outputs=result.probe.outputs,
             batch_size=batch_size_for(self.context, self.model),
         )
-        return measured.trial(ran.comparison)
+        return run_result.trial(result.comparison)

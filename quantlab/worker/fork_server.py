@@ -161,8 +161,8 @@ class _Server:
             control.close()
             return
         finally:
-            for each in standard:
-                os.close(each)
+            for stream in standard:
+                os.close(stream)
         self.forks[pid] = _Fork(pid, descriptor, control, request["temporary"])
         self.selector.register(descriptor, selectors.EVENT_READ)
         self.selector.register(control, selectors.EVENT_READ)
@@ -198,8 +198,8 @@ class _Server:
             for place, descriptor in enumerate(standard):
                 os.dup2(descriptor, place)
             self.selector.close()
-            for each in (control, self.owner, *(fork.control for fork in self.forks.values())):
-                each.close()
+            for channel in (control, self.owner, *(fork.control for fork in self.forks.values())):
+                channel.close()
             for descriptor in (*standard, *(fork.descriptor for fork in self.forks.values())):
                 os.close(descriptor)
             _settle(request)

@@ -182,17 +182,17 @@ def tap_reference(job: Job, taps: Sequence[str]) -> TappedExecution:
     """The reference's graph; the job's inputs and outputs go by the signature's names."""
     function = _frozen(job.options)
     by_argument = {tensor.name.split(":")[0]: tensor.name for tensor in function.inputs}
-    names = sorted(each.name for each in job.outputs)
+    names = sorted(file.name for file in job.outputs)
     results = {name: tensor.name for name, tensor in zip(names, function.outputs, strict=True)}
     return _tapped(
-        function, [by_argument[each.name] for each in job.inputs], [results[each.name] for each in job.outputs], taps
+        function, [by_argument[file.name] for file in job.inputs], [results[file.name] for file in job.outputs], taps
     )
 
 
 def tap_tfjs(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A graph-model as it is, its nodes read beside its outputs."""
     function = _imported(graph_def(Path(job.artifact)))
-    return _tapped(function, [each.tensor for each in job.inputs], [each.tensor for each in job.outputs], taps)
+    return _tapped(function, [file.tensor for file in job.inputs], [file.tensor for file in job.outputs], taps)
 
 
 def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
@@ -203,8 +203,8 @@ def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
     graph = _isolated(graph_def(Path(job.options.float32_artifact)), graph_def(Path(job.artifact)))
     return _tapped(
         _imported(graph),
-        [each.tensor for each in job.inputs],
-        [each.tensor for each in job.outputs],
+        [file.tensor for file in job.inputs],
+        [file.tensor for file in job.outputs],
         [f"{_ALONE}/{name}" for name in taps],
     )
 
@@ -232,15 +232,15 @@ def _constant_names(graph: Any) -> set[str]:
     """Nodes that depend on nothing that is fed; the list is in no particular order, so until nothing changes."""
     constants: set[str] = set()
     while True:
-        found = {
+        more = {
             node.name
             for node in graph.node
             if node.name not in constants
             and (node.op == "Const" or (node.input and all(_node_of(source) in constants for source in node.input)))
         }
-        if not found:
+        if not more:
             return constants
-        constants |= found
+        constants |= more
 
 
 def _node_of(source: str) -> str:

@@ -28,10 +28,10 @@ def load(job: Job) -> Execution:
 
     interpreter = Interpreter(model_path=job.artifact, num_threads=1)
     inputs = interpreter.get_input_details()
-    if sorted(each.position for each in job.inputs) != list(range(len(inputs))):
+    if sorted(file.position for file in job.inputs) != list(range(len(inputs))):
         raise TrialError(f"'{Path(job.artifact).name}' has {len(inputs)} inputs and the samples {len(job.inputs)}")
-    outputs = [interpreter.get_output_details()[each.position] for each in job.outputs]
-    ordered = [inputs[each.position] for each in job.inputs]
+    outputs = [interpreter.get_output_details()[file.position] for file in job.outputs]
+    ordered = [inputs[file.position] for file in job.inputs]
     _close_shapes(interpreter, ordered, job.inputs)
     interpreter.allocate_tensors()
 

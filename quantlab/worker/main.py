@@ -104,7 +104,7 @@ class _Worker:
 
 def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit: Emit) -> None:
     inputs = _map_inputs(job)
-    outputs = [_map(each, job.stop, "r+") for each in job.outputs]
+    outputs = [_map(file, job.stop, "r+") for file in job.outputs]
     for start in range(job.start, job.stop, job.batch_size):
         stop = min(start + job.batch_size, job.stop)
         batch = _slices(inputs, start, stop)
@@ -126,7 +126,7 @@ def _map(file: TensorFile, n: int, mode: Any) -> Array:
 
 
 def _map_inputs(job: Job) -> list[Array]:
-    return [_map(each, job.stop, "r") for each in job.inputs]
+    return [_map(file, job.stop, "r") for file in job.inputs]
 
 
 def _slices(arrays: Sequence[Array], start: int, stop: int) -> list[Array]:

@@ -26,15 +26,15 @@ Array = npt.NDArray[Any]
 def load(job: Job) -> Execution:
     """Load an `.onnx` file, whose inputs take what the samples are, as in JavaScript."""
     session = open_onnx_session(Path(job.artifact), TrialError)
-    taken = {each.name: each for each in session.get_inputs()}
-    if set(taken) != {each.tensor for each in job.inputs}:
+    taken = {argument.name: argument for argument in session.get_inputs()}
+    if set(taken) != {file.tensor for file in job.inputs}:
         raise TrialError(
             f"'{Path(job.artifact).name}' takes {_listed(taken)}, and the samples are "
-            f"{_listed(each.tensor for each in job.inputs)}; give a file that was made from this model"
+            f"{_listed(file.tensor for file in job.inputs)}; give a file that was made from this model"
         )
     for file in job.inputs:
         _refuse_dtype(file, taken[file.tensor])
-    names = [each.tensor for each in job.outputs]
+    names = [file.tensor for file in job.outputs]
 
     def call(batches: Sequence[Array]) -> list[Array]:
         rows: list[list[Array]] = [[] for _ in names]
@@ -57,7 +57,7 @@ def _together(rows: Sequence[Array]) -> Array:
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A tapped copy of the file (see `quantlab.formats.onnx.tapped`): its outputs beyond the model's own."""
     session = open_onnx_session(Path(job.artifact), TrialError)
-    outputs = [each.name for each in session.get_outputs()]
+    outputs = [output.name for output in session.get_outputs()]
     extra = tuple(
         TensorFile(name, "", 0, (), "float32", outputs[position], position)
         for name, position in zip(taps, tapped_positions(job), strict=True)
@@ -89,7 +89,7 @@ def _refuse_dtype(file: TensorFile, taken: Any) -> None:
 
 def _run(session: Any, names: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
     try:
-        found: list[Array] = session.run(names, feeds)
+        outputs: list[Array] = session.run(names, feeds)
     except Exception as error:  # onnxruntime's own classes share no other base
         raise TrialError(f"onnxruntime could not run the file: {' '.join(str(error).split())[:300]}") from error
-    return found
+    return outputs

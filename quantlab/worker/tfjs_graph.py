@@ -30,8 +30,8 @@ def load(job: Job) -> Execution:
     graph = graph_def(Path(job.artifact))
     wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
     names = {node.name for node in graph.node}
-    inputs = [_tensor(wrapped.graph, each.tensor, names) for each in job.inputs]
-    outputs = [_tensor(wrapped.graph, each.tensor, names) for each in job.outputs]
+    inputs = [_tensor(wrapped.graph, file.tensor, names) for file in job.inputs]
+    outputs = [_tensor(wrapped.graph, file.tensor, names) for file in job.outputs]
     function = wrapped.prune(inputs, outputs)
 
     def call(batches: Sequence[Array]) -> list[Array]:

@@ -27,7 +27,7 @@ Array = npt.NDArray[Any]
 def load(job: Job) -> Execution:
     """Load a layers-model's folder."""
     model = _rebuilt(Path(job.artifact))
-    outputs = [_at(model.outputs, each.position, "output") for each in job.outputs]
+    outputs = [_at(model.outputs, file.position, "output") for file in job.outputs]
     return Execution(_caller(model, outputs, job), {"kernels": "TensorFlow, by tf_keras"})
 
 
@@ -37,7 +37,7 @@ def _caller(model: Any, outputs: Sequence[Any], job: Job) -> Callable[[Sequence[
     import tf_keras
 
     whole = tf_keras.Model(model.inputs, list(outputs))
-    inputs = [_at(model.inputs, each.position, "input") for each in job.inputs]
+    inputs = [_at(model.inputs, file.position, "input") for file in job.inputs]
     function = tf.function(lambda tensors: whole(tensors, training=False), reduce_retracing=True)
 
     def call(batches: Sequence[Array]) -> list[Array]:
@@ -144,7 +144,7 @@ def _spec(name: str, layer: Any, outputs: Any) -> TapSpec:
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     """A layers-model whose layers' outputs are read beside its own."""
     model = _rebuilt(Path(job.artifact))
-    outputs = [_at(model.outputs, each.position, "output") for each in job.outputs]
+    outputs = [_at(model.outputs, file.position, "output") for file in job.outputs]
     known = {name: given for name, _, given in _calls(model)}
     call = _caller(model, [*outputs, *(known[name] for name in taps)], job)
 

@@ -34,5 +34,5 @@ class _Noting:
 def note_from_now_on() -> None:
     """Note if this process imports TensorFlow; does nothing where that is noted already, or nobody asks for it."""
     file = os.environ.get(VARIABLE)
-    if file and not any(isinstance(each, _Noting) for each in sys.meta_path):
+    if file and not any(isinstance(finder, _Noting) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Noting(file))

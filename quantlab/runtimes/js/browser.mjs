@@ -73,8 +73,7 @@ async function readTensor(file, position, target) {
   const answer = await fetch(file, { headers: { Range: `bytes=${position}-${position + target.length - 1}` } });
   const bytes = new Uint8Array(await answer.arrayBuffer());
   if (answer.status !== 206 || bytes.length !== target.length) {
-    throw new JobError(`the samples in '${file}' end before byte ${position + target.length}; open the calibration `
-      + 'set again');
+    throw new JobError(`the samples in '${file}' end before byte ${position + target.length}; open the samples again`);
   }
   target.set(bytes);
 }

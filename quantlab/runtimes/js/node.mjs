@@ -95,8 +95,8 @@ function fillFrom(descriptor, file, position, target) {
   for (let filled = 0; filled < target.length;) {
     const read = fs.readSync(descriptor, target, filled, target.length - filled, position + filled);
     if (read === 0) {
-      throw new JobError(`the samples in '${file}' end before byte ${position + target.length}; open the calibration `
-        + 'set again');
+      throw new JobError(`the samples in '${file}' end before byte ${position + target.length}; open the samples `
+        + 'again');
     }
     filled += read;
   }

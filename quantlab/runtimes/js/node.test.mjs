@@ -285,7 +285,7 @@ for (const { name, files, fields, reason } of [
     name: 'samples that end early',
     files: { 'zebra.npy': npy(new Float32Array(3)) },
     fields: {},
-    reason: "the samples in 'zebra.npy' end before byte 152; open the calibration set again",
+    reason: "the samples in 'zebra.npy' end before byte 152; open the samples again",
   },
 ]) {
   test(`fails on ${name}, and exits with 0`, options, async (context) => {

@@ -1,6 +1,6 @@
 """One batch of all trials: every child reads it, then every tensor is summed, so that one trial alone fills two cores.
 
-A study of one trial has four children to ask, the reference's, the float32 variant's, its own and that of its nodes by
+A study of one trial has four children to ask, the reference's, the float32 baseline's, its own and that of its nodes by
 themselves, and some hundred tensors to sum. Each lane has a thread that waits for it, children of their own share two,
 and two threads sum.
 """
@@ -37,11 +37,11 @@ class Batches:
     """All sessions of a comparison. A context manager: left by Ctrl-C it waits for nobody, by an error for no queue."""
 
     reference: Session
-    twins: Mapping[str, Session]
+    baselines: Mapping[str, Session]
     """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
     trials: Sequence[TrialSums]
-    originals: Sequence[str]
-    """Of each trial, the setting that is float32 in its format."""
+    float32: Sequence[str]
+    """Of each trial, the setting that is the float32 baseline of its format."""
     scored_output: str
     indices: Array
     """Where the layer samples stand among those that are scored."""
@@ -63,38 +63,38 @@ class Batches:
         """
         steps = [
             step
-            for each, baselines in zip(self.trials, self._take(part), strict=True)
+            for sums, baselines in zip(self.trials, self._take(part), strict=True)
             if baselines is not None
-            for step in each.steps(baselines)
+            for step in sums.steps(baselines)
         ]
         list(self._pool("sums", _AT_ONCE).map(call, steps))
 
     def _take(self, part: Part) -> list[Baselines | None]:
         """Give each trial what it held, and tell what it is compared with; None where it cannot be."""
         expected = self._pool_of(self.reference).submit(self.reference.read, *part)
-        twins = {name: self._read(session, part) for name, session in self.twins.items()}
+        awaited = {name: self._read(session, part) for name, session in self.baselines.items()}
         own, alone = [], []
-        for each in self.trials:
-            own.append(self._own(each, twins, part))
-            alone.append(self._read(each.isolated, part) if each.isolated and each.unreadable is None else None)
+        for sums in self.trials:
+            own.append(self._own(sums, awaited, part))
+            alone.append(self._read(sums.isolated, part) if sums.isolated and sums.unreadable is None else None)
         reference = expected.result()
-        in_python = {name: each.result() for name, each in twins.items()}
-        for each, reading, isolated in zip(self.trials, own, alone, strict=True):
+        in_python = {name: reading.result() for name, reading in awaited.items()}
+        for sums, reading, isolated in zip(self.trials, own, alone, strict=True):
             if reading is not None:
-                measured = mapped(each.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
-                each.take(reading.result(), isolated.result() if isolated else None, measured)
+                measured = mapped(sums.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
+                sums.take(reading.result(), isolated.result() if isolated else None, measured)
         return [
-            _baselines(each, reference, in_python, original=original) if each.unreadable is None else None
-            for each, original in zip(self.trials, self.originals, strict=True)
+            _baselines(sums, reference, in_python, float32=name) if sums.unreadable is None else None
+            for sums, name in zip(self.trials, self.float32, strict=True)
         ]
 
-    def _own(self, each: TrialSums, twins: Mapping[str, Awaited], part: Part) -> Awaited | None:
+    def _own(self, sums: TrialSums, baselines: Mapping[str, Awaited], part: Part) -> Awaited | None:
         """A trial's own reading: one that others wait for too, or one more."""
-        if each.unreadable is not None:
+        if sums.unreadable is not None:
             return None
-        if each.trial.runtime == PYTHON and each.trial.setting in twins:
-            return twins[each.trial.setting]
-        return self._read(each.session, part)
+        if sums.trial.runtime == PYTHON and sums.trial.setting in baselines:
+            return baselines[sums.trial.setting]
+        return self._read(sums.session, part)
 
     def _read(self, session: Session, part: Part) -> Awaited:
         return self._pool_of(session).submit(_reading, session, part)
@@ -110,16 +110,17 @@ class Batches:
 
 
 def _baselines(
-    each: TrialSums, reference: Reading, in_python: Mapping[str, Reading | str], *, original: str
+    sums: TrialSums, reference: Reading, in_python: Mapping[str, Reading | str], *, float32: str
 ) -> Baselines | None:
-    float32, twin = in_python[original], in_python.get(each.trial.setting) if each.has_twin else None
-    if isinstance(float32, str):
-        each.give_up(f"could not read inside {original} in python: {float32}")
+    float32_baseline = in_python[float32]
+    python_baseline = in_python.get(sums.trial.setting) if sums.has_python_baseline else None
+    if isinstance(float32_baseline, str):
+        sums.give_up(f"could not read inside {float32} in python: {float32_baseline}")
         return None
-    if isinstance(twin, str):
-        each.lose_twin(f"could not read inside {each.trial.setting} in python: {twin}")
-        twin = None
-    return Baselines(reference, float32, twin)
+    if isinstance(python_baseline, str):
+        sums.lose_python_baseline(f"could not read inside {sums.trial.setting} in python: {python_baseline}")
+        python_baseline = None
+    return Baselines(reference, float32_baseline, python_baseline)
 
 
 def _reading(session: Session, part: Part) -> Reading | str:

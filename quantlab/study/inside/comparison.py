@@ -39,8 +39,6 @@ from quantlab.study.inside.sessions import (
 from quantlab.study.inside.sums import KnownTensors, TrialSums
 from quantlab.study.side_by_side import side_by_side
 from quantlab.types import (
-    AGAINST_FLOAT32,
-    AGAINST_PYTHON,
     PYTHON,
     Alignment,
     OpenedModel,
@@ -62,7 +60,7 @@ _BATCH_BYTES = 64 << 20  # of one variant's tensors; with all variants open some
 
 @dataclass(frozen=True, slots=True)
 class _Aligned:
-    """The float32 variant of a format, open in Python, and what each of its tensors is."""
+    """The float32 baseline of a format, open in Python, and what each of its tensors is."""
 
     opened: TappedVariant
     alignments: Sequence[Alignment]
@@ -74,62 +72,69 @@ class _Aligned:
 class LayerStudy:
     """The comparison of all trials' tensors; `run` gives each trial's rows."""
 
-    feed: SessionInputs
+    inputs: SessionInputs
     model: OpenedModel
     indices: Array
-    """Where the feed's samples stand among those that are scored."""
+    """Where the samples of `inputs` stand among those that are scored."""
     scored_output: str
     trials: Sequence[Trial]
     choice: TapChoice
+    reference_environment: Mapping[str, str]
+    """Versions and flags that the reference's tensors depend on."""
     _float32: dict[str, TappedVariant] = field(default_factory=dict)
     _alignments: dict[str, dict[str, Alignment]] = field(default_factory=dict)
-    """Format → tensor of its float32 variant → what it is."""
+    """Format → tensor of its float32 baseline → what it is."""
     _layers: dict[str, tuple[Alignment, ...]] = field(default_factory=dict)
     """Format → layers of the reference that have no tensor in it."""
     _unopened: dict[str, str] = field(default_factory=dict)
-    """Format → why its float32 variant could not be read inside."""
+    """Format → why its float32 baseline could not be read inside."""
     _listed: dict[str, tuple[TapSpec, ...]] = field(default_factory=dict)
     """Setting → every tensor of its variant."""
 
     def run(self) -> list[TrialLayers]:
-        """The rows of every measured trial whose format has a float32 variant, kept ones where nothing changed.
+        """The rows of every measured trial whose format has a float32 baseline, kept ones where nothing changed.
 
         Raises:
             UsageError: If a tap was named that there is not.
         """
-        measured = [trial for trial in self.trials if trial.status == "measured" and self._original(trial) is not None]
-        found = {self._key(trial): self._kept(trial) for trial in measured}
-        missing = [trial for trial in measured if found[self._key(trial)] is None]
-        self.feed.context.progress.skip(PHASE, self.feed.samples.n * (len(self.trials) - len(missing)))
+        measured = [
+            trial for trial in self.trials if trial.status == "measured" and self._float32_baseline(trial) is not None
+        ]
+        by_key = {self._key(trial): self._kept(trial) for trial in measured}
+        missing = [trial for trial in measured if by_key[self._key(trial)] is None]
+        self.inputs.context.progress.skip(PHASE, self.inputs.samples.n * (len(self.trials) - len(missing)))
         if missing:
             for trial, layers, whole in self._compare(missing):
-                found[self._key(trial)] = layers
+                by_key[self._key(trial)] = layers
                 if whole:
-                    self.feed.context.store.write(self._file(trial), layers)
-        return [kept for trial in measured if (kept := found[self._key(trial)]) is not None]
+                    self.inputs.context.store.write(self._file(trial), layers)
+        return [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
 
-    def _original(self, trial: Trial) -> Variant | None:
-        """The float32 variant of a trial's format, as it was measured in Python."""
-        original = self._original_trial(trial)
-        return original.variant if original else None
+    def _float32_baseline(self, trial: Trial) -> Variant | None:
+        """The float32 baseline of a trial's format, as it was measured in Python."""
+        baseline = self._float32_trial(trial)
+        return baseline.variant if baseline else None
 
-    def _original_trial(self, trial: Trial) -> Trial | None:
+    def _float32_trial(self, trial: Trial) -> Trial | None:
         name = trial.variant.float32 if trial.variant else None
         return next((other for other in self.trials if other.setting == name and other.in_python), None)
 
     def _key(self, trial: Trial) -> str:
-        original = self._original_trial(trial)
+        """The hash of all that a trial's rows depend on; its Python baseline runs where the float32 baseline did."""
+        baseline = self._float32_trial(trial)
         return key_of(
             {
                 "setting": trial.setting,
                 "runtime": trial.runtime,
                 "artifact": trial.variant.sha256 if trial.variant else None,
-                AGAINST_FLOAT32: original.variant.sha256 if original and original.variant else None,
                 "environment": dict(trial.environment),
-                AGAINST_PYTHON: dict(original.environment) if original else None,
+                "float32 artifact": baseline.variant.sha256 if baseline and baseline.variant else None,
+                "float32 environment": dict(baseline.environment) if baseline else None,
+                "reference environment": dict(self.reference_environment),
+                "batch_size": self.inputs.batch_size,
                 "output": self.scored_output,
-                "samples": self.feed.samples.sha256,
-                "n": self.feed.samples.n,
+                "samples": self.inputs.samples.sha256,
+                "n": self.inputs.samples.n,
                 "taps": self.choice.taps,
                 "channels": self.choice.channels,
                 "rows": _ROWS,
@@ -138,96 +143,102 @@ class LayerStudy:
         )
 
     def _file(self, trial: Trial) -> Any:
-        return self.feed.context.store.root / "inside" / trial.setting / trial.runtime / f"{self._key(trial)}.json"
+        return self.inputs.context.store.root / "inside" / trial.setting / trial.runtime / f"{self._key(trial)}.json"
 
     def _kept(self, trial: Trial) -> TrialLayers | None:
-        return self.feed.context.store.read(self._file(trial), TrialLayers)
+        return self.inputs.context.store.read(self._file(trial), TrialLayers)
 
     def _compare(self, trials: Sequence[Trial]) -> list[tuple[Trial, TrialLayers, bool]]:
         """Each trial's rows, and whether they are all there are to be had."""
         step = f"look inside {len(trials)} trials"
-        self.feed.context.progress.work(PHASE, 0)
-        self.feed.context.progress.begin(step, self.feed.samples.n)
+        self.inputs.context.progress.work(PHASE, 0)
+        self.inputs.context.progress.begin(step, self.inputs.samples.n)
         threading.Thread(target=_load_loops, daemon=True).start()  # while children open what is to be aligned
         first, reference_names = self._align(trials)
         opened = self._open_all(trials)
-        sums = [each for each in opened if isinstance(each, TrialSums)]
-        self.choice.refuse_unknown([*reference_names, *(name for each in sums for name in _known_names(each))])
+        sums = [outcome for outcome in opened if isinstance(outcome, TrialSums)]
+        self.choice.refuse_unknown(
+            [*reference_names, *(name for trial_sums in sums for name in _known_names(trial_sums))]
+        )
         self._sum(step, sums, first)
-        self.feed.context.progress.skip(PHASE, self.feed.samples.n * (len(opened) - len(sums)))
-        self.feed.context.progress.end(step, "done")
+        self.inputs.context.progress.skip(PHASE, self.inputs.samples.n * (len(opened) - len(sums)))
+        self.inputs.context.progress.end(step, "done")
         return [
-            (trial, self._finish(each), each.unreadable is None)
-            if isinstance(each, TrialSums)
-            else (trial, TrialLayers((), (each,)), False)
-            for trial, each in zip(trials, opened, strict=True)
+            (trial, self._finish(outcome), outcome.unreadable is None)
+            if isinstance(outcome, TrialSums)
+            else (trial, TrialLayers((), (outcome,)), False)
+            for trial, outcome in zip(trials, opened, strict=True)
         ]
 
     def _sum(self, step: str, sums: Sequence[TrialSums], sample_bytes: int) -> None:
         """Read all samples a batch at a time, and add them to each trial's sums."""
         needed = {
             alignment.reference
-            for each in sums
-            for tap in each.tensors.wanted
-            if (alignment := each.tensors.alignment(tap)) and alignment.reference
+            for trial_sums in sums
+            for tap in trial_sums.tensors.wanted
+            if (alignment := trial_sums.tensors.alignment(tap)) and alignment.reference
         }
-        size = max(1, min(self.feed.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
+        size = max(1, min(self.inputs.batch_size, _BATCH_BYTES // max(sample_bytes, 1)))
         with Batches(
-            reference=open_reference(self.feed, self.model, sorted(needed)).session,
-            twins=self._twins(sums),
+            reference=open_reference(self.inputs, self.model, sorted(needed)).session,
+            baselines=self._baselines(sums),
             trials=sums,
-            originals=[self._format(each.trial) for each in sums],
+            float32=[self._baseline_name(trial_sums.trial) for trial_sums in sums],
             scored_output=self.scored_output,
             indices=self.indices,
         ) as batches:
-            for start in range(0, self.feed.samples.n, size):
-                part = (start, min(start + size, self.feed.samples.n))
+            for start in range(0, self.inputs.samples.n, size):
+                part = (start, min(start + size, self.inputs.samples.n))
                 batches.add(part)
-                self.feed.context.progress.advance(step, part[1] - part[0])
-                self.feed.context.progress.work(PHASE, (part[1] - part[0]) * len(sums))
+                self.inputs.context.progress.advance(step, part[1] - part[0])
+                self.inputs.context.progress.work(PHASE, (part[1] - part[0]) * len(sums))
 
-    def _twins(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
+    def _baselines(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
         """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
-        found = {name: opened.session for name, opened in self._float32.items()}
-        in_python = {each.trial.setting: each.session for each in sums if each.trial.runtime == PYTHON}
-        for each in sums:
-            name, variant = each.trial.setting, each.trial.variant
-            if not each.has_twin or name in found or variant is None:
+        sessions = {name: opened.session for name, opened in self._float32.items()}
+        in_python = {
+            trial_sums.trial.setting: trial_sums.session for trial_sums in sums if trial_sums.trial.runtime == PYTHON
+        }
+        for trial_sums in sums:
+            name, variant = trial_sums.trial.setting, trial_sums.trial.variant
+            if not trial_sums.has_python_baseline or name in sessions or variant is None:
                 continue
-            found[name] = in_python.get(name) or open_variant(self.feed, variant, PYTHON, each.tensors.wanted)
-        return found
+            sessions[name] = in_python.get(name) or open_variant(
+                self.inputs, variant, PYTHON, trial_sums.tensors.wanted
+            )
+        return sessions
 
-    def _format(self, trial: Trial) -> str:
-        original = self._original(trial)
-        return original.name if original else ""
+    def _baseline_name(self, trial: Trial) -> str:
+        baseline = self._float32_baseline(trial)
+        return baseline.name if baseline else ""
 
     def _align(self, trials: Sequence[Trial]) -> tuple[int, list[str]]:
-        """Align each format's float32 variant by value; gives the bytes of one sample's tensors, and known names."""
-        whole = open_reference(self.feed, self.model, None)
-        stop = min(_ALIGN_SAMPLES, self.feed.samples.n) if self.feed.batch_size > 1 else 1
+        """Align each format's float32 baseline by value; gives the bytes of one sample's tensors, and known names."""
+        whole = open_reference(self.inputs, self.model, None)
+        stop = min(_ALIGN_SAMPLES, self.inputs.samples.n) if self.inputs.batch_size > 1 else 1
         references = _named(whole.taps, whole.session.read(0, stop).taps)
-        layers = layers_of([each.name for each in references])
-        originals = {each.name: each for trial in trials if (each := self._original(trial))}
+        layers = layers_of([tensor.name for tensor in references])
+        baselines = {variant.name: variant for trial in trials if (variant := self._float32_baseline(trial))}
         aligned = side_by_side(
-            lambda original: self._align_format(original, references, stop),
-            [*originals.values()],
-            stop=self.feed.context.pool.close,
+            lambda baseline: self._align_format(baseline, references, stop),
+            [*baselines.values()],
+            stop=self.inputs.context.pool.close,
         )
-        for name, found in zip(originals, aligned, strict=True):
-            if isinstance(found, str):
-                self._unopened[name] = f"{name} could not be read inside in python: {found}"
+        for name, outcome in zip(baselines, aligned, strict=True):
+            if isinstance(outcome, str):
+                self._unopened[name] = f"{name} could not be read inside in python: {outcome}"
                 continue
-            self._float32[name] = found.opened
-            self._alignments[name] = {each.tensor: each for each in found.alignments}
-            self._layers[name] = layers_without_tensor(found.alignments, layers.values())
-        largest = max((found.sample_bytes for found in aligned if isinstance(found, _Aligned)), default=1)
+            self._float32[name] = outcome.opened
+            self._alignments[name] = {alignment.tensor: alignment for alignment in outcome.alignments}
+            self._layers[name] = layers_without_tensor(outcome.alignments, layers.values())
+        largest = max((outcome.sample_bytes for outcome in aligned if isinstance(outcome, _Aligned)), default=1)
         return largest, [*layers.values(), *layers]
 
-    def _align_format(self, original: Variant, references: Sequence[NamedTensor], stop: int) -> _Aligned | str:
-        """A format's float32 variant, open in Python, or why it cannot be read."""
+    def _align_format(self, baseline: Variant, references: Sequence[NamedTensor], stop: int) -> _Aligned | str:
+        """A format's float32 baseline, open in Python, or why it cannot be read."""
         try:
-            taps = self._taps(original)
-            opened = TappedVariant(taps, open_variant(self.feed, original, PYTHON, taps))
+            taps = self._taps(baseline)
+            opened = TappedVariant(taps, open_variant(self.inputs, baseline, PYTHON, taps))
             values = opened.session.read(0, stop).taps
         except QuantlabError as error:
             return describe(error)
@@ -237,7 +248,7 @@ class LayerStudy:
     def _taps(self, variant: Variant) -> tuple[TapSpec, ...]:
         """Every tensor of a variant; listed once for all runtimes."""
         if variant.name not in self._listed:
-            self._listed[variant.name] = list_variant_taps(self.feed, variant)
+            self._listed[variant.name] = list_variant_taps(self.inputs, variant)
         return self._listed[variant.name]
 
     def _open_all(self, trials: Sequence[Trial]) -> list[TrialSums | str]:
@@ -248,48 +259,48 @@ class LayerStudy:
         opened = side_by_side(
             lambda group: [(trial, self._open(trial)) for trial in group],
             [*groups.values()],
-            stop=self.feed.context.pool.close,
+            stop=self.inputs.context.pool.close,
         )
-        by_trial = {id(trial): each for group in opened for trial, each in group}
+        by_trial = {id(trial): outcome for group in opened for trial, outcome in group}
         return [by_trial[id(trial)] for trial in trials]
 
     def _open(self, trial: Trial) -> TrialSums | str:
         """A trial that is open for reading inside, or why it cannot be."""
-        variant, original = trial.variant, self._original(trial)
-        if variant is None or original is None:
+        variant, baseline = trial.variant, self._float32_baseline(trial)
+        if variant is None or baseline is None:
             raise ValueError(f"{trial.setting} has no variant to look inside of")
-        if original.name in self._unopened:
-            return f"{trial.setting} in {trial.runtime}: {self._unopened[original.name]}"
+        if baseline.name in self._unopened:
+            return f"{trial.setting} in {trial.runtime}: {self._unopened[baseline.name]}"
         try:
-            return self._opened(trial, variant, original)
+            return self._opened(trial, variant, baseline)
         except QuantlabError as error:
             return f"could not read inside {trial.setting} in {trial.runtime}: {describe(error)}"
 
-    def _opened(self, trial: Trial, variant: Variant, original: Variant) -> TrialSums:
+    def _opened(self, trial: Trial, variant: Variant, baseline: Variant) -> TrialSums:
         taps = self._taps(variant)
-        names = carry_over(taps, self._float32[original.name].taps)
-        tensors = KnownTensors(taps, names, self._alignments[original.name], self.choice)
-        is_float32 = trial.setting == original.name and trial.runtime == PYTHON
-        single = self.feed.format(variant.format).python.isolated is not None
+        names = carry_over(taps, self._float32[baseline.name].taps)
+        tensors = KnownTensors(taps, names, self._alignments[baseline.name], self.choice)
+        is_float32 = trial.setting == baseline.name and trial.runtime == PYTHON
+        single = self.inputs.format(variant.format).python.isolated is not None
         alone = single and trial.runtime == PYTHON and not is_float32 and not variant.given
         return TrialSums(
             trial,
             tensors,
-            # The float32 variant is open already; opening it again would write its tapped copy anew under the first.
-            session=self._float32[original.name].session
+            # The float32 baseline is open already; opening it again would write its tapped copy anew under the first.
+            session=self._float32[baseline.name].session
             if is_float32
-            else open_variant(self.feed, variant, str(trial.ran_on), tensors.wanted),
-            isolated=open_isolated(self.feed, variant, original, tensors.wanted) if alone else None,
+            else open_variant(self.inputs, variant, str(trial.ran_on), tensors.wanted),
+            isolated=open_isolated(self.inputs, variant, baseline, tensors.wanted) if alone else None,
             scored_output=self.scored_output,
             is_float32=is_float32,
-            has_twin=trial.runtime != PYTHON and trial.setting != original.name,
+            has_python_baseline=trial.runtime != PYTHON and trial.setting != baseline.name,
         )
 
-    def _finish(self, each: TrialSums) -> TrialLayers:
-        last = len(each.tensors.taps)
-        fused = [*self._layers[self._format(each.trial)], *each.tensors.missing_layers()]
-        missing = [unaligned_row(each.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
-        return TrialLayers((*each.rows(), *missing), each.all_notes())
+    def _finish(self, sums: TrialSums) -> TrialLayers:
+        last = len(sums.tensors.taps)
+        fused = [*self._layers[self._baseline_name(sums.trial)], *sums.tensors.missing_layers()]
+        missing = [unaligned_row(sums.trial, None, layer, last) for layer in fused if self.choice.wants(layer.layer)]
+        return TrialLayers((*sums.rows(), *missing), sums.all_notes())
 
 
 def _load_loops() -> None:

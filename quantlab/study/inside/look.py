@@ -20,18 +20,18 @@ Array = npt.NDArray[Any]
 
 def look_inside(layers: LayerStudy, study: Study) -> Inside:
     """Everything that `quantlab show layers|weights|ops|split` shows."""
-    found = layers.run()
-    variants, formats = _variants(study), layers.feed.context.registries.formats
+    compared = layers.run()
+    variants, formats = _variants(study), layers.inputs.context.registries.formats
     weights, weight_notes = _weights(variants, formats)
     ops, op_notes = _ops(variants, formats)
     return Inside(
-        layers=tuple(row for each in found for row in each.rows),
+        layers=tuple(row for trial in compared for row in trial.rows),
         weights=weights,
         ops=ops,
         split=tuple(_split(study)),
-        samples=layers.feed.samples.n,
-        drawn=layers.feed.samples.drawn,
-        notes=(*(note for each in found for note in each.notes), *weight_notes, *op_notes),
+        samples=layers.inputs.samples.n,
+        drawn=layers.inputs.samples.drawn,
+        notes=(*(note for trial in compared for note in trial.notes), *weight_notes, *op_notes),
     )
 
 
@@ -43,10 +43,10 @@ def _weights(variants: Mapping[str, Variant], formats: Mapping[str, Format]) -> 
     rows: list[WeightRow] = []
     notes = []
     for name, variant in variants.items():
-        original = variants.get(variant.float32, variant)
+        baseline = variants.get(variant.float32, variant)
         read = formats[variant.format].weights
         try:
-            rows += compare_weights(name, read(variant.path), read(original.path))
+            rows += compare_weights(name, read(variant.path), read(baseline.path))
         except QuantlabError as error:
             notes.append(f"the weights of {name} could not be read: {error}")
     return tuple(rows), notes
@@ -108,9 +108,9 @@ def _loss(trial: Trial | None) -> float | None:
 
 def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
     reference = mapped(study.reference.outputs[study.scored_output])
-    found = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
+    outputs = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
     parts = (
-        SplitSums.of(reference[rows], *(None if each is None else each[rows] for each in found))
+        SplitSums.of(reference[rows], *(None if output is None else output[rows] for output in outputs))
         for rows in blocks(reference)
     )
     return sum(parts, SplitSums()).row(setting, runtime)

@@ -15,20 +15,20 @@ _CODECS = {"QUANTIZE", "DEQUANTIZE"}
 
 
 def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str, str]:
-    """Tensor of a variant → tensor of the same format's float32 variant: by name, else by place among equal ops.
+    """Tensor of a variant → tensor of the same format's float32 baseline: by name, else by place among equal ops.
 
     A TFLite converter renames some activations from file to file, but leaves the ops in their order; those that only
     quantize and dequantize are passed over.
     """
     known = {tap.name for tap in float32}
-    found = {tap.name: tap.name for tap in taps if tap.name in known}
+    names = {tap.name: tap.name for tap in taps if tap.name in known}
     ours = [tap for tap in taps if tap.op not in _CODECS]
     theirs = [tap for tap in float32 if tap.op not in _CODECS]
     if [tap.op for tap in ours] == [tap.op for tap in theirs]:
         for tap, other in zip(ours, theirs, strict=True):
             if tap.shape == other.shape:
-                found.setdefault(tap.name, other.name)
-    return found
+                names.setdefault(tap.name, other.name)
+    return names
 
 
 def unaligned_row(trial: Trial, tap: TapSpec | None, alignment: Alignment, place: int) -> LayerRow:

@@ -52,7 +52,7 @@ class SessionInputs:
         )
 
     def _output(self, variant: Variant | None, spec: TensorSpec, place: int) -> TensorFile:
-        port = next((each for each in variant.outputs if each.name == spec.name), None) if variant else None
+        port = next((output for output in variant.outputs if output.name == spec.name), None) if variant else None
         return TensorFile(
             name=spec.name,
             file="",
@@ -82,24 +82,24 @@ def _readable(taps: Sequence[TapSpec]) -> tuple[str, ...]:
     return tuple(tap.name for tap in taps if tap.reason is None)
 
 
-def open_reference(feed: SessionInputs, model: OpenedModel, names: Sequence[str] | None) -> TappedVariant:
+def open_reference(inputs: SessionInputs, model: OpenedModel, names: Sequence[str] | None) -> TappedVariant:
     """The reference's own graph; all that can be read, or only some names."""
     name = "reference" if names is None else "reference-aligned"
     if model.format is not None:
-        format_ = feed.format(model.format)
+        format_ = inputs.format(model.format)
         taps = _among(format_.taps(model.source) if format_.taps else (), names)
-        artifact, tapped = _tapped(feed, format_, model.source, name, _readable(taps))
-        job = feed.job(str(artifact), None, format_.options(artifact), format_.python)
+        artifact, tapped = _tapped(inputs, format_, model.source, name, _readable(taps))
+        job = inputs.job(str(artifact), None, format_.options(artifact), format_.python)
     else:
         where = ExecutorOptions(saved_model=str(model.source.absolute()), signature=str(model.signature))
-        job = feed.job("", None, where, REFERENCE)
-        taps = _among(graph_taps(job, feed.context.pool), names)
-        tapped = Taps(str(feed.file(name)), _readable(taps))
-    return TappedVariant(taps, _open(feed, feed.context.registries.python, replace(job, taps=tapped)))
+        job = inputs.job("", None, where, REFERENCE)
+        taps = _among(graph_taps(job, inputs.context.pool), names)
+        tapped = Taps(str(inputs.file(name)), _readable(taps))
+    return TappedVariant(taps, _open(inputs, inputs.context.registries.python, replace(job, taps=tapped)))
 
 
-def _open(feed: SessionInputs, runtime: Runtime, job: Job) -> Session:
-    return open_session(runtime, job, feed.context.pool)
+def _open(inputs: SessionInputs, runtime: Runtime, job: Job) -> Session:
+    return open_session(runtime, job, inputs.context.pool)
 
 
 def _among(taps: Sequence[TapSpec], names: Sequence[str] | None) -> tuple[TapSpec, ...]:
@@ -107,25 +107,25 @@ def _among(taps: Sequence[TapSpec], names: Sequence[str] | None) -> tuple[TapSpe
     return tuple(tap for tap in taps if wanted is None or tap.name in wanted)
 
 
-def list_variant_taps(feed: SessionInputs, variant: Variant) -> tuple[TapSpec, ...]:
+def list_variant_taps(inputs: SessionInputs, variant: Variant) -> tuple[TapSpec, ...]:
     """Every tensor of a variant, in order of execution."""
-    listed = feed.format(variant.format).taps
+    listed = inputs.format(variant.format).taps
     if listed is not None:
         return listed(variant.path)
-    return graph_taps(feed.variant_job(variant, variant.path, ExecutorOptions()), feed.context.pool)
+    return graph_taps(inputs.variant_job(variant, variant.path, ExecutorOptions()), inputs.context.pool)
 
 
-def open_variant(feed: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
+def open_variant(inputs: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
     """A variant as shipped, for reading what can be read of it; where its format needs one, a tapped copy."""
-    format_ = feed.format(variant.format)
-    artifact, tapped = _tapped(feed, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
-    job = feed.variant_job(variant, artifact, format_.options(artifact))
-    return _open(feed, feed.context.registries.runtimes[runtime], replace(job, taps=tapped))
+    format_ = inputs.format(variant.format)
+    artifact, tapped = _tapped(inputs, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
+    job = inputs.variant_job(variant, artifact, format_.options(artifact))
+    return _open(inputs, inputs.context.registries.runtimes[runtime], replace(job, taps=tapped))
 
 
-def _tapped(feed: SessionInputs, format_: Format, path: Path, name: str, taps: tuple[str, ...]) -> tuple[Path, Taps]:
+def _tapped(inputs: SessionInputs, format_: Format, path: Path, name: str, taps: tuple[str, ...]) -> tuple[Path, Taps]:
     """The artifact to open for reading those taps, and what is to be read of it."""
-    file = feed.file(name)
+    file = inputs.file(name)
     write = format_.write_tapped
     if write is None:
         return path.absolute(), Taps(str(file), taps)
@@ -133,18 +133,18 @@ def _tapped(feed: SessionInputs, format_: Format, path: Path, name: str, taps: t
     return copy, Taps(str(file), taps, tuple(write(path, copy, taps)))
 
 
-def open_isolated(feed: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
+def open_isolated(inputs: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
     """Each op of a variant by itself, fed with what the float32 graph feeds it.
 
     Raises:
         ValueError: If the format has no such thing.
     """
-    executor = feed.format(variant.format).python.isolated
+    executor = inputs.format(variant.format).python.isolated
     if executor is None:
         raise ValueError(f"nothing runs single ops of the format '{variant.format}'")
     where = ExecutorOptions(float32_artifact=str(float32.path.absolute()))
-    job = feed.job(str(variant.path.absolute()), variant, where, executor)
-    weighted = {tap.name for tap in graph_taps(job, feed.context.pool)}
+    job = inputs.job(str(variant.path.absolute()), variant, where, executor)
+    weighted = {tap.name for tap in graph_taps(job, inputs.context.pool)}
     names = tuple(name for name in _readable(taps) if name in weighted)
-    tapped = Taps(str(feed.file(f"{variant.name}-isolated")), names)
-    return _open(feed, feed.context.registries.python, replace(job, taps=tapped))
+    tapped = Taps(str(inputs.file(f"{variant.name}-isolated")), names)
+    return _open(inputs, inputs.context.registries.python, replace(job, taps=tapped))

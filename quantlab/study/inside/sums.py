@@ -1,4 +1,4 @@
-"""One trial while its tensors are summed, batch by batch, against the reference's and the float32 variant's."""
+"""One trial while its tensors are summed, batch by batch, against the reference's and the float32 baseline's."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -39,9 +39,9 @@ class KnownTensors:
     taps: tuple[TapSpec, ...]
     """In order of execution."""
     names: Mapping[str, str]
-    """Its tensor → the float32 variant's."""
+    """Its tensor → the float32 baseline's."""
     alignments: Mapping[str, Alignment]
-    """Of the float32 variant's tensors."""
+    """Of the float32 baseline's tensors."""
     choice: TapChoice
 
     def alignment(self, tap: TapSpec) -> Alignment | None:
@@ -54,9 +54,9 @@ class KnownTensors:
         return tuple(tap for tap in self.taps if self.choice.wants(*self._names_of(tap)))
 
     def missing_layers(self) -> tuple[Alignment, ...]:
-        """The layers that have a tensor in the float32 variant, and none here that is known to be theirs."""
-        here = {each.layer for tap in self.taps if (each := self.alignment(tap)) is not None}
-        there = dict.fromkeys(each.layer for each in self.alignments.values() if each.aligned)
+        """The layers that have a tensor in the float32 baseline, and none here that is known to be theirs."""
+        here = {alignment.layer for tap in self.taps if (alignment := self.alignment(tap)) is not None}
+        there = dict.fromkeys(alignment.layer for alignment in self.alignments.values() if alignment.aligned)
         return tuple(Alignment("", None, layer, _FUSED) for layer in there if layer not in here)
 
     def by_channel(self, tap: TapSpec) -> bool:
@@ -90,8 +90,8 @@ class TrialSums:
     """The same nodes, each by itself; graphs with loops have no such nodes."""
     scored_output: str
     is_float32: bool
-    """Whether it is its own second baseline."""
-    has_twin: bool
+    """Whether it is the float32 baseline of its format itself."""
+    has_python_baseline: bool
     """Whether it is also compared with the same artifact in Python."""
     sums: dict[tuple[Baseline, str], LayerError] = field(default_factory=dict)
     channel_sums: dict[tuple[Baseline, str], list[LayerError]] = field(default_factory=dict)
@@ -129,11 +129,11 @@ class TrialSums:
     def steps(self, baselines: Baselines) -> list[Callable[[], None]]:
         """What is left to do for the samples taken last, a step a tensor; threads may do them at once, in any order.
 
-        Notes which tensors have no error of their own, which the float32 variant's names tell.
+        Notes which tensors have no error of their own, which the float32 baseline's names tell.
         """
         if self._reading is None:
             return []
-        taps, original = self._reading.taps, baselines.float32
+        taps, float32 = self._reading.taps, baselines.float32
         # By name: of two tensors of one name, as a file of the user's may have, there is one reading.
         wanted = {tap.name: tap for tap in self.tensors.wanted if tap.name in taps}
         steps: list[Callable[[], None]] = [
@@ -141,11 +141,11 @@ class TrialSums:
         ]
         if self._alone is None:
             return steps
-        self.weightless |= original.taps.keys() - self._alone.taps.keys() - self._alone.failed.keys()
+        self.weightless |= float32.taps.keys() - self._alone.taps.keys() - self._alone.failed.keys()
         return steps + [
-            partial(self._add_isolated, name, original.taps[name], value)
+            partial(self._add_isolated, name, float32.taps[name], value)
             for name, value in self._alone.taps.items()
-            if name in original.taps
+            if name in float32.taps
         ]
 
     def give_up(self, reason: str) -> None:
@@ -153,9 +153,9 @@ class TrialSums:
         self.unreadable, self._reading, self._alone = reason, None, None
         self.sums, self.channel_sums, self.isolated_sums, self.weightless = {}, {}, {}, set()
 
-    def lose_twin(self, reason: str) -> None:
+    def lose_python_baseline(self, reason: str) -> None:
         """Compare with the same artifact in Python no more, and with what was compared so far neither."""
-        self.has_twin = False
+        self.has_python_baseline = False
         self.notes.append(reason)
         self.sums = {key: sums for key, sums in self.sums.items() if key[0] != AGAINST_PYTHON}
         self.channel_sums = {key: sums for key, sums in self.channel_sums.items() if key[0] != AGAINST_PYTHON}
@@ -164,31 +164,31 @@ class TrialSums:
         alignment = self.tensors.alignment(tap)
         if alignment is None or not alignment.aligned or alignment.reference is None:
             return
-        original = baselines.float32.taps[alignment.tensor]
-        if reason := self._other_shape(value, original):
+        float32 = baselines.float32.taps[alignment.tensor]
+        if reason := self._other_shape(value, float32):
             self.failed[tap.name] = reason
             return
         # The reference's layout may be another, as where a Reshape was folded away: it was aligned by its values.
         expected = baselines.reference.taps[alignment.reference].reshape(value.shape)
         self._sum((AGAINST_REFERENCE, tap.name), expected, value, tap)
         if not self.is_float32:
-            self._sum((AGAINST_FLOAT32, tap.name), original, value, tap)
-        twin = baselines.python.taps.get(tap.name) if self.has_twin and baselines.python else None
+            self._sum((AGAINST_FLOAT32, tap.name), float32, value, tap)
+        in_python = baselines.python.taps.get(tap.name) if self.has_python_baseline and baselines.python else None
         # One of another shape than float32's has its reason in its own row.
-        if twin is not None and twin.shape == value.shape:
-            self._sum((AGAINST_PYTHON, tap.name), twin, value, tap)
+        if in_python is not None and in_python.shape == value.shape:
+            self._sum((AGAINST_PYTHON, tap.name), in_python, value, tap)
 
     @property
     def _float32(self) -> str:
         """The name of its format's float32 baseline."""
         return self.trial.variant.float32 if self.trial.variant else ""
 
-    def _other_shape(self, value: Array, original: Array) -> str | None:
-        if value.shape == original.shape:
+    def _other_shape(self, value: Array, float32: Array) -> str | None:
+        if value.shape == float32.shape:
             return None
         return (
             f"its shape is {value.shape[1:]} a sample in {self.trial.setting} in {self.trial.runtime} and "
-            f"{original.shape[1:]} in {self._float32} in {PYTHON}, which do not compare"
+            f"{float32.shape[1:]} in {self._float32} in {PYTHON}, which do not compare"
         )
 
     def _sum(self, key: tuple[Baseline, str], baseline: Array, value: Array, tap: TapSpec) -> None:
@@ -202,8 +202,8 @@ class TrialSums:
             known = self.channel_sums.get(key)
             self.channel_sums[key] = [one + other for one, other in zip(known, parts, strict=True)] if known else parts
 
-    def _add_isolated(self, name: str, original: Array, value: Array) -> None:
-        error = LayerError.of(original, value, channels=True)
+    def _add_isolated(self, name: str, float32: Array, value: Array) -> None:
+        error = LayerError.of(float32, value, channels=True)
         self.isolated_sums[name] = self.isolated_sums[name] + error if name in self.isolated_sums else error
 
     def _add_drift(self, reading: Reading, measured: Array) -> None:
