@@ -96,7 +96,7 @@ def test_a_format_that_takes_one_sample_a_call_is_told_below_the_table(toy_study
     reports = Reports(formats={**WITH_TOY.formats, "toy": alone})
     below = reports.show(toy_study, "table", "terminal", Selection())
     assert "; batch size 32 (toy files: 1)\n" in below
-    assert "; batches of 32\n" in Reports(formats=WITH_TOY.formats).show(toy_study, "table", "terminal", Selection())
+    assert "; batch size 32\n" in Reports(formats=WITH_TOY.formats).show(toy_study, "table", "terminal", Selection())
 
 
 @pytest.mark.parametrize("rendering", [*RENDERINGS, "words"])
