@@ -20,6 +20,7 @@ from api_page import api_page
 from blocks import BLOCKS, with_blocks
 from cli_page import cli_page
 from docstrings import after_first_line, cell, class_body, documented, first_line, one_line
+from glossary_page import glossary_page
 
 from quantlab import errors
 from quantlab_reports import VIEWS, verdict_document
@@ -80,6 +81,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "api.md": api_page,
     "cli.md": cli_page,
     "errors.md": errors_page,
+    "glossary.md": glossary_page,
     "json.md": json_page,
     "settings.md": settings_page,
 }

@@ -1,20 +1,20 @@
-"""All that quantlab raises on purpose.
+"""The exceptions that quantlab raises.
 
 ```text
-QuantlabError            anything from outside that is not as it must be; the command line exits with 2
-├── ModelError           a model that cannot be opened, or that quantlab cannot run
-├── SamplesError         samples that cannot be read, or that do not fit the model
-├── ConversionError      a converter that refused, crashed or ran out of time
-├── ArtifactError        a file to be measured that is not what its format asks for
-├── RuntimeUnavailable   a runtime that this machine lacks; the message says how to get it
-├── TrialError           a runtime that could not run a variant
-│   └── MissingOp        its backend lacks an op; --fallback runs it on another
-├── StudyError           a study folder that is missing, broken, locked or another model's
-└── UsageError           an option that names nothing there is, or options that contradict each other
+QuantlabError            the base class: invalid input or a failing program; the command line exits with 2
+├── ModelError           the model cannot be opened, or quantlab cannot run it
+├── SamplesError         the samples cannot be read, or do not fit the model
+├── ConversionError      a converter refused the model, crashed or ran out of time
+├── ArtifactError        a file to be measured is not valid in its format
+├── RuntimeUnavailable   this machine lacks a runtime; the message says how to install it
+├── TrialError           a runtime could not run a variant
+│   └── MissingOp        the backend lacks an op; --fallback uses another backend
+├── StudyError           a study folder is missing, broken, in use or of another model
+└── UsageError           an option has an unknown value, or options contradict each other
 ```
 
-A message is one sentence or two: what happened, what was expected, what to do, with the values in it.
-A mistake in a *call* (an argument no user of the command line can give) is a plain `ValueError`.
+A message has one or two sentences: what happened, what was expected and what to do, with the values.
+A wrong argument in a Python call, which the command line cannot pass, raises a plain `ValueError`.
 """
 
 import warnings
@@ -34,48 +34,48 @@ __all__ = [
 
 
 class QuantlabError(Exception):
-    """Something outside quantlab is not as it must be; the message says what to do."""
+    """Invalid input or a failing program; the message says what to do."""
 
 
 class ModelError(QuantlabError):
-    """A model that cannot be opened, or that quantlab cannot run."""
+    """The model cannot be opened, or quantlab cannot run it."""
 
 
 class SamplesError(QuantlabError):
-    """Samples that cannot be read, or that do not fit the model."""
+    """The samples cannot be read, or do not fit the model."""
 
 
 class ConversionError(QuantlabError):
-    """A converter that refused, crashed or ran out of time."""
+    """A converter refused the model, crashed or ran out of time."""
 
 
 class ArtifactError(QuantlabError):
-    """A file to be measured that is not what its format asks for."""
+    """A file to be measured is not valid in its format."""
 
 
 class RuntimeUnavailable(QuantlabError):
-    """A runtime that this machine lacks; the message says how to get it."""
+    """A runtime is not installed on this machine; the message says how to install it."""
 
 
 class TrialError(QuantlabError):
-    """A runtime that could not run a variant."""
+    """A runtime could not run a variant."""
 
 
 class MissingOp(TrialError):
-    """A backend that lacks an op of the variant, which a slower backend may have."""
+    """The backend lacks an op of the variant; a slower backend may have it."""
 
 
 class StudyError(QuantlabError):
-    """A study folder that is missing, broken, locked or another model's."""
+    """A study folder is missing, broken, in use or of another model."""
 
 
 class UsageError(QuantlabError):
-    """An option that names nothing there is, or options that contradict each other."""
+    """An option has an unknown value, or options contradict each other."""
 
 
 def __getattr__(name: str) -> type[QuantlabError]:
-    """Names of an older quantlab, for one version."""
+    """Return names of an older quantlab, for one version."""
     if name == "CalibrationError":
-        warnings.warn("CalibrationError is called SamplesError now", DeprecationWarning, stacklevel=2)
+        warnings.warn("CalibrationError is deprecated; use SamplesError", DeprecationWarning, stacklevel=2)
         return SamplesError
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""Names that people write: what may have been meant, which are chosen by globs, and how several stand in a sentence."""
+"""Names that users type: hints for unknown names, choosing by globs, and lists of names in messages."""
 
 import difflib
 import fnmatch
@@ -13,41 +13,41 @@ _LIKE = 0.6  # difflib's own default
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: what may have been meant, else what there is.
+    """Return the end of a message about an unknown name: similar names, or all known names.
 
     >>> nearest("tfjs-int8", ["tfjs-uint8", "tflite-int8", "tfjs-float16"])
     "did you mean 'tfjs-uint8' or 'tflite-int8'?"
     >>> nearest("zeal", ["a", "b"]), nearest("zeal", [])
-    ('there are a, b', 'there is nothing else')
+    ('choose from a, b', 'there are none')
     """
     known = list(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=_LIKE)[:2]
     if close:
         return "did you mean " + " or ".join(f"'{match}'" for match in close) + "?"
-    return "there are " + ", ".join(known) if known else "there is nothing else"
+    return "choose from " + ", ".join(known) if known else "there are none"
 
 
 def nearest_of_many(name: str, known: Iterable[str]) -> str:
-    """The same for names that people chose, as of files, of which there may be any number; sorted, ten are told.
+    """Like `nearest`, for names that users chose, for example of files: at most ten, sorted.
 
     >>> nearest_of_many("zeal", ["b", "a"])
-    "there is 'a', 'b'"
+    "choose from 'a', 'b'"
     """
     known = sorted(known)
     hint = nearest(name, known)
-    return hint if hint.endswith("?") or not known else f"there is {listed(known)}"
+    return hint if hint.endswith("?") or not known else f"choose from {listed(known)}"
 
 
 def choose(
     kind: str, asked: Sequence[str], known: Sequence[str], *, matches: Callable[[str, str], bool] = fnmatch.fnmatchcase
 ) -> tuple[str, ...]:
-    """The names of `known`, in its order, that any of `asked` names or matches as a glob; `all` is every one.
+    """Return the names of `known`, in its order, that a name or glob in `asked` matches; `all` matches every name.
 
     Args:
-        kind: What they are names of, for a message.
-        asked: Names and globs, several of which may stand in one with commas between.
-        known: The names there are.
-        matches: Whether a name is meant by a glob.
+        kind: What the names stand for, for messages.
+        asked: Names and globs; each text may hold several, separated by commas.
+        known: All existing names.
+        matches: Whether a name matches a glob.
 
     >>> choose("setting", ["b*", "a"], ["a", "b1", "b2", "c"])
     ('a', 'b1', 'b2')
@@ -57,7 +57,7 @@ def choose(
     """
     patterns = [part.strip() for text in asked for part in text.split(",") if part.strip()]
     if not patterns:
-        raise UsageError(f"no {kind} was named; {nearest('', known)}")
+        raise UsageError(f"no {kind} is named; {nearest('', known)}")
     chosen: set[str] = set()
     for pattern in patterns:
         matching = [name for name in known if pattern == "all" or matches(name, pattern)]
@@ -68,7 +68,7 @@ def choose(
 
 
 def listed(names: Sequence[str], *, most: int = _MOST) -> str:
-    """Quoted names for a message; beyond `most` only their number is told.
+    """Quote names for a message; beyond `most`, only count them.
 
     >>> listed(["a", "b", "c"], most=2)
     "'a', 'b' and 1 more"

@@ -1,4 +1,4 @@
-"""How long work says where it is, to whoever wants to show it."""
+"""How a study reports its progress, and a forecast of the time left."""
 
 import time
 from collections.abc import Callable
@@ -9,36 +9,36 @@ __all__ = ["Forecast", "Progress", "Silent"]
 
 
 class Progress(Protocol):
-    """Hears what a study does. Threads may call it at once."""
+    """Receives the progress of a study. Several threads may call it at the same time."""
 
     def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
-        """A phase will take so many units of work, kept ones included, and about so long a unit.
+        """Announce a phase: its units of work, including kept ones, and the expected seconds for each unit.
 
-        The units are samples of all trials (`run`, `look inside`) or trials (`time`). Without seconds the phase tells
-        by itself how long a unit takes, once a part of it is done.
+        Units are samples over all trials (`run`, `look inside`) or trials (`time`). Without seconds, the forecast
+        measures the time for each unit once a part of the phase is done.
         """
 
     def begin(self, step: str, samples: int = 0) -> None:
-        """A step starts: opening, a conversion, or a trial of so many samples."""
+        """Report that a step starts: opening the model, a conversion, or a trial with this number of samples."""
 
     def advance(self, step: str, samples: int) -> None:
-        """So many more samples of a step are done."""
+        """Report more finished samples of a step."""
 
     def work(self, phase: str, units: int) -> None:
-        """So many more units of a phase are done; 0 starts its clock."""
+        """Report more finished units of a phase; 0 starts the clock of the phase."""
 
     def skip(self, phase: str, units: int) -> None:
-        """So many units of a phase need no work: they are kept from before, or cannot be done."""
+        """Report units of a phase that need no work: they are kept from an earlier run, or cannot be done."""
 
     def end(self, step: str, outcome: str) -> None:
-        """A step is over; `outcome` is `done`, `kept`, or why it failed."""
+        """Report that a step ended; `outcome` is `done`, `kept` or the reason of the failure."""
 
     def warn(self, text: str) -> None:
-        """Something the user should know at once."""
+        """Report something that the user should know at once."""
 
 
 class Silent:
-    """Shows nothing."""
+    """Ignores all progress."""
 
     def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
         """Do nothing."""
@@ -63,7 +63,7 @@ class Silent:
 
 
 _TELLING_SHARE = 0.25
-"""Of a phase: before that much is done its pace says nothing, since the slowest parts come first."""
+"""Share of a phase before which its speed is not used: the slowest trials run first."""
 
 
 @dataclass(slots=True)
@@ -76,28 +76,28 @@ class _Phase:
 
 @dataclass(slots=True)
 class Forecast:
-    """How long all phases may still take, from what the parts that are done took."""
+    """Estimates the time left for all phases from the time that finished units took."""
 
     now: Callable[[], float] = time.monotonic
     _phases: dict[str, _Phase] = field(default_factory=dict)
 
     def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
-        """As `Progress.plan`."""
+        """See `Progress.plan`."""
         self._phases[phase] = _Phase(units, unit_seconds)
 
     def work(self, phase: str, units: int) -> None:
-        """As `Progress.work`."""
+        """See `Progress.work`."""
         if (known := self._phases.get(phase)) is not None:
             known.began = self.now() if known.began is None else known.began
             known.done += units
 
     def skip(self, phase: str, units: int) -> None:
-        """As `Progress.skip`: what took no time must not make the rest look fast."""
+        """See `Progress.skip`. Skipped units took no time, so they must not count as fast ones."""
         if (known := self._phases.get(phase)) is not None:
             known.units -= units
 
     def seconds_left(self) -> float | None:
-        """The sum over all phases; None where none is planned, or one has not shown yet how long it takes.
+        """Return the seconds left over all phases; None if no phase is planned or the speed of one is unknown.
 
         >>> clock = iter([0.0, 10.0])
         >>> forecast = Forecast(lambda: next(clock))
@@ -125,6 +125,6 @@ class Forecast:
 
     @property
     def share_done(self) -> float:
-        """Of the units of all phases, each phase counting alike; 1 where nothing was planned."""
+        """Share of finished units; every phase has the same weight. 1 if no phase is planned."""
         shares = [min(phase.done / phase.units, 1.0) for phase in self._phases.values() if phase.units]
         return sum(shares) / len(shares) if shares else 1.0

@@ -265,7 +265,7 @@ def a_study(folder: Path, **changed: Any) -> Study:
             scores=Scores(n=1000, top1=97.4, top1_interval=Interval(96.2, 98.2), top5=99.9, non_finite=0),
         ),
         trials=(
-            a_trial(folder, "tfjs-float32", requested=False, notes=("not asked for: parity needs it",)),
+            a_trial(folder, "tfjs-float32", requested=False, notes=("added automatically as the float32 baseline",)),
             a_trial(folder),
             a_trial(folder, runtime="node-wasm", max_abs_from_python=2.4e-7, flips_from_python=0),
             a_trial(folder, "tflite-dynamic"),

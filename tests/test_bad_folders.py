@@ -129,7 +129,7 @@ def test_no_room_for_samples(place):
     before = snapshot(place / "digits.study")
     limited = ["prlimit", f"--fsize={100_000}"]
     done = run_quantlab(*ANALYZE.split(" "), "--data", "digits.npz", cwd=place, before=limited)
-    refused(done, "File too large; mend that and run the same command again, which goes on where it was")
+    refused(done, "File too large; fix this and run the same command again to continue")
     assert snapshot(place / "digits.study") == before
 
 

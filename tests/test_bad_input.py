@@ -262,7 +262,7 @@ NAMES = [
     Case(
         "a glob that matches no setting",
         f"{UNKNOWN} --settings tfjs-*,coreml-*",
-        "there is no setting 'coreml-*'; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        "there is no setting 'coreml-*'; choose from tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
         f"{LAYERS}, tflite-float32, "
         "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
         "onnx-int8",
@@ -270,7 +270,7 @@ NAMES = [
     Case(
         "no setting at all",
         f"{UNKNOWN} --settings ,",
-        "no setting was named; there are tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        "no setting is named; choose from tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
         f"{LAYERS}, tflite-float32, "
         "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
         "onnx-int8",
@@ -313,12 +313,12 @@ NAMES = [
     Case(
         "a variant without a file",
         f"{UNKNOWN} --variant mine",
-        "--variant mine is not NAME=FILE; write for example --variant mine=model.tflite",
+        "--variant mine does not have the form NAME=FILE; write for example --variant mine=model.tflite",
     ),
     Case(
         "two variants of one name",
         f"{UNKNOWN} --variant mine=a.tflite --variant mine=b.tflite",
-        "--variant mine=… is given twice; give each row a name of its own",
+        "--variant names 'mine' twice; give each variant a different name",
     ),
     Case(
         "a variant with a setting's name",
@@ -339,13 +339,13 @@ NAMES = [
     Case(
         "an unknown key in quantlab.toml",
         UNKNOWN,
-        "'colour_order' is no key of [preprocessing]; did you mean 'colour'?",
+        "[preprocessing] has no key 'colour_order'; did you mean 'colour'?",
         lambda place: (place / "quantlab.toml").write_text('[preprocessing]\ncolour_order = "bgr"\n'),
     ),
     Case(
         "a quantlab.toml that is not there",
         f"{UNKNOWN} --config nowhere.toml",
-        "there is no file 'nowhere.toml' to read [preprocessing] from; name one that is there",
+        "there is no file 'nowhere.toml' to read [preprocessing] from; name an existing TOML file",
     ),
     Case(
         "calibration samples that are not there",

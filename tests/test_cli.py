@@ -20,7 +20,7 @@ from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views.trial_records import KEYS, rows
 
-COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "doctor", "demo")
+COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "glossary", "doctor", "demo")
 
 
 # Help
@@ -57,6 +57,38 @@ def test_settings_lists_every_setting_and_runtime(tmp_path):
         assert told[member.name].startswith("*") is member.default
 
 
+def test_settings_for_programs(tmp_path):
+    done = quantlab_in_process("settings", "--json", cwd=tmp_path)
+    listed = json.loads(done.stdout)
+    assert [row["setting"] for row in listed["settings"]] == list(SETTINGS)
+    assert [row["runtime"] for row in listed["runtimes"]] == list(RUNTIMES)
+    assert [row["setting"] for row in listed["settings"] if row["default"]] == [
+        setting.name for setting in SETTINGS.values() if setting.default
+    ]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ""])
+def test_help_has_a_short_name(command, tmp_path):
+    words = [command] if command else []
+    short, long = (quantlab_in_process(*words, option, cwd=tmp_path) for option in ("-h", "--help"))
+    assert short == long
+    assert "-h, --help" in short.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_prints_json(command, tmp_path):
+    """The gate's option names a file, as it always did; its `--format json` prints."""
+    shown = quantlab_in_process(command, "--help", cwd=tmp_path).stdout
+    assert ("--json <path>" if command == "gate" else "--json ") in shown
+
+
+def test_completion_is_there_for_a_shell(tmp_path):
+    assert "--install-completion" in quantlab_in_process("--help", cwd=tmp_path).stdout
+    script = run_quantlab(cwd=tmp_path, env={"_QUANTLAB_COMPLETE": "source_bash"})
+    assert (script.status, script.stderr) == (0, "")
+    assert "complete -o default -F _quantlab_completion quantlab" in script.stdout
+
+
 # What goes where
 
 
@@ -66,7 +98,7 @@ def test_standard_output_carries_the_table_alone(place):
     assert (done.status, shown.status, shown.stderr) == (0, 0, "")
     assert done.stdout == shown.stdout
     assert done.stdout.startswith("Model  digits.keras (Keras 3)\n")
-    assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
+    assert done.last == "Study saved in 'digits.study'. To print all figures: quantlab show digits.study --wide"
     assert all(": kept (" in line or "read digits.npz" in line for line in done.stderr.splitlines()[:-1])
 
 
@@ -91,6 +123,10 @@ def test_show_for_programs(place):
         ("tflite-dynamic", "python", "measured"),
         ("tflite-dynamic", "node-wasm", "measured"),
     ]
+    assert (
+        quantlab_in_process("show", "--json", cwd=place).stdout
+        == json.dumps(as_json, indent=1, ensure_ascii=False) + "\n"
+    )
     as_csv = list(csv.reader(io.StringIO(quantlab_in_process("show", "--format", "csv", cwd=place).stdout)))
     assert as_csv[0] == list(KEYS)
     assert [row[:2] for row in as_csv[1:]] == [[row["setting"], row["runtime"]] for row in as_json]
@@ -129,7 +165,7 @@ def test_show_in_a_language_that_is_not_english(place):
     """The table has signs that only UTF-8 holds; a machine without a locale must print them too."""
     done = run_quantlab("show", "--wide", cwd=place, env={"LC_ALL": "C", "LANG": "C"})
     assert done.status == 0
-    assert "✓ float parity" in done.stdout
+    assert "✓ float32 check" in done.stdout
 
 
 # Mistakes of ours, and readers that go
@@ -154,8 +190,8 @@ def test_a_mistake_of_ours_is_one_sentence_too(place):
     done = quantlab_in_process("show", cwd=place)
     assert (done.stdout, done.status) == ("", 2)
     assert done.stderr == (
-        "quantlab: this should not have happened (OverflowError: integer division result too large for a float); "
-        "run it again with --debug and report what it prints\n"
+        "quantlab: internal error (OverflowError: integer division result too large for a float); "
+        "run the command again with --debug and report its output\n"
     )
 
 
@@ -203,7 +239,7 @@ def test_interrupted_while_it_runs_nothing(place):
         out, err = process.communicate(timeout=600)
     assert (out, err.splitlines()[-1:], process.returncode) == (
         "",
-        ["quantlab: stopped; the same command goes on where it was"],
+        ["quantlab: stopped; run the same command again to continue"],
         130,
     )
 
@@ -215,7 +251,7 @@ def test_a_failed_trial_is_status_2_and_the_table_is_printed_all_the_same(place)
     done = quantlab_in_process(*DIGITS, cwd=place, env={"QUANTLAB_NODE": "/nowhere/node"})
     assert done.status == 2
     assert done.stdout.count("failed: Node.js at '/nowhere/node' does not start") == 2
-    assert done.last == "Study kept in 'digits.study'; 'quantlab show digits.study --wide' has all figures."
+    assert done.last == "Study saved in 'digits.study'. To print all figures: quantlab show digits.study --wide"
     assert quantlab_in_process("show", cwd=place).status == 0
     assert quantlab_in_process(*DIGITS, cwd=place).status == 0
 
@@ -254,7 +290,7 @@ def test_doctor_says_what_is_broken_and_what_mends_it(tmp_path):
         "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
         "or leave these runtimes out with --runtimes"
     )
-    assert lines[-1] == "4 of 15 need mending"
+    assert lines[-1] == "4 of 15 checks failed"
 
 
 def test_a_library_that_ends_the_process_takes_no_other_with_it(tmp_path, monkeypatch):
@@ -354,4 +390,4 @@ def test_a_study_may_lie_anywhere(place):
     shutil.copytree(place / "digits.study", place / target)
     done = quantlab_in_process(*DIGITS, "--out", target, cwd=place)
     assert done.status == 0
-    assert done.last == f"Study kept in '{target}'; 'quantlab show {target} --wide' has all figures."
+    assert done.last == f"Study saved in '{target}'. To print all figures: quantlab show {target} --wide"

@@ -56,9 +56,7 @@ def test_a_table_that_there_is_not_is_refused(tmp_path):
     toml(tmp_path, "[preprocesing]\nscale = 1\n")
     with pytest.raises(UsageError) as refusal:
         read_preprocessing(None, NOTHING)
-    assert str(refusal.value) == (
-        "[preprocesing] is no table of 'quantlab.toml' that quantlab knows; did you mean 'preprocessing'?"
-    )
+    assert str(refusal.value) == ("'quantlab.toml' has the unknown table [preprocesing]; did you mean 'preprocessing'?")
 
 
 def test_arrays_are_left_alone_by_the_file_in_this_folder_but_not_by_one_that_is_named(tmp_path):
@@ -80,47 +78,55 @@ def test_ways_to_write_a_size(value, size, tmp_path):
     ("text", "message"),
     [
         pytest.param(
-            '[preprocessing]\nsize = "big"\n', "the size 'big' is not HEIGHTxWIDTH in pixels, as 224x224", id="no size"
+            '[preprocessing]\nsize = "big"\n',
+            "the size is 'big' and must be HEIGHTxWIDTH in pixels; write for example 224x224",
+            id="no size",
         ),
         pytest.param(
             "[preprocessing]\nsize = [1, 2, 3]\n",
-            "the size [1, 2, 3] is not HEIGHTxWIDTH in pixels, as 224x224",
+            "the size is [1, 2, 3] and must be HEIGHTxWIDTH in pixels; write for example 224x224",
             id="three sizes",
         ),
         pytest.param(
-            "[preprocessing]\nsize = 0\n", "the size 0 is not HEIGHTxWIDTH in pixels, as 224x224", id="no pixels"
+            "[preprocessing]\nsize = 0\n",
+            "the size is 0 and must be HEIGHTxWIDTH in pixels; write for example 224x224",
+            id="no pixels",
         ),
         pytest.param(
             "[preprocessing]\nsize = 22.5\n",
-            "the size 22.5 is not HEIGHTxWIDTH in pixels, as 224x224",
+            "the size is 22.5 and must be HEIGHTxWIDTH in pixels; write for example 224x224",
             id="half a pixel",
         ),
         pytest.param(
             "[preprocessing]\nsize = true\n",
-            "the size True is not HEIGHTxWIDTH in pixels, as 224x224",
+            "the size is True and must be HEIGHTxWIDTH in pixels; write for example 224x224",
             id="truth for a size",
         ),
         pytest.param(
             "[preprocessing]\ncolor = 'bgr'\n",
-            "'color' is no key of [preprocessing]; did you mean 'colour'?",
+            "[preprocessing] has no key 'color'; did you mean 'colour'?",
             id="a key that there is not",
         ),
         pytest.param(
-            "[preprocessing]\nscale = '1/255'\n", "scale = '1/255' must be a number, as 0.5", id="text for a number"
+            "[preprocessing]\nscale = '1/255'\n",
+            "scale is '1/255' and must be a number, for example 0.5",
+            id="text for a number",
         ),
         pytest.param(
-            "[preprocessing]\nscale = true\n", "scale = True must be a number, as 0.5", id="truth for a number"
+            "[preprocessing]\nscale = true\n",
+            "scale is True and must be a number, for example 0.5",
+            id="truth for a number",
         ),
-        pytest.param("[preprocessing]\nresize = 3\n", "resize = 3 must be text in quotes", id="a number for text"),
+        pytest.param("[preprocessing]\nresize = 3\n", "resize is 3 and must be text in quotes", id="a number for text"),
         pytest.param(
             "preprocessing = 3\n",
-            "preprocessing in 'quantlab.toml' is no table; write [preprocessing] and its keys below",
+            "'preprocessing' in 'quantlab.toml' is not a table; write [preprocessing] on a line and its keys below",
             id="no table",
         ),
         pytest.param(
             "[preprocessing\n",
-            "'quantlab.toml' cannot be read as TOML (Expected ']' at the end of a table declaration (at line 1, column "
-            "15)); mend it, or name another",
+            "'quantlab.toml' is not a valid TOML file (Expected ']' at the end of a table declaration (at line 1, "
+            "column 15)); correct it, or name another file",
             id="no TOML",
         ),
     ],
@@ -135,5 +141,5 @@ def test_a_file_that_is_named_and_not_there_is_refused(tmp_path):
     with pytest.raises(UsageError) as refused:
         read_preprocessing(tmp_path / "nowhere.toml", NOTHING)
     assert str(refused.value) == (
-        f"there is no file '{tmp_path}/nowhere.toml' to read [preprocessing] from; name one that is there"
+        f"there is no file '{tmp_path}/nowhere.toml' to read [preprocessing] from; name an existing TOML file"
     )

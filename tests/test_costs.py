@@ -185,7 +185,7 @@ def table(tmp_path):
 def test_what_people_are_shown(table):
     shown = table()
     sizes, unknown = ["20.0", "7.4", "6.9"], ["–"] * 8
-    unmeasured = "not measured: its costs were not measured; run 'quantlab analyze' again without --no-costs"
+    unmeasured = "not measured: the study has no costs; run 'quantlab analyze' again without --no-costs"
     assert [list(row) for row in shown.cells] == [
         ["tfjs-float32", "python", *sizes, "12.5", "30", "1.6", "2", "1", "400", "95.0", "30.0", ""],
         ["tfjs-uint8", "python", *sizes, "12.5", "30", "1.5", "2", "0.94", "400", "95.0", "30.0", *NO_FASTER],
@@ -194,7 +194,7 @@ def test_what_people_are_shown(table):
         ["mine", "python", *sizes, *unknown, unmeasured],
     ]
     assert shown.below[0] == (
-        "Measured on a processor, 2 cores, Linux x86_64: milliseconds of this machine, which never rank a phone"
+        "Measured on a processor, 2 cores, Linux x86_64; do not use these times to compare phones"
     )
 
 
@@ -235,5 +235,5 @@ def test_the_command_prints_every_format(place, capsys):
         assert "tflite-dynamic" in capsys.readouterr().out
     assert run(["show", "costs", str(folder), "--sort", "speed"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: there is no order 'speed'; there are size, gzip, brotli, load, first, median, p95, memory\n"
+        "quantlab: there is no order 'speed'; choose from size, gzip, brotli, load, first, median, p95, memory\n"
     )

@@ -49,22 +49,23 @@ def gate(capsys, *arguments):
             0,
             0,
             "digits  tfjs-uint8  FITS  loses at most 0.03 pt, allowed 0.50\n"
-            "FITS: 1 of 1; one quantized setting is enough\n",
+            "FITS: 1 of 1 setting; one quantized setting that fits is enough\nTerms: quantlab glossary\n",
             id="fits",
         ),
         pytest.param(
             10_000,
             200,
             1,
-            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1\n",
+            "digits  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\nBREAKS: 1 of 1 setting\n"
+            "Terms: quantlab glossary\n",
             id="breaks",
         ),
         pytest.param(
             200,
             0,
             3,
-            "digits  tfjs-uint8  INCONCLUSIVE  loses at most 1.49 pt, allowed 0.50; 200 samples; about 398 more "
-            "decide (598 in all)\nINCONCLUSIVE: 1 of 1\n",
+            "digits  tfjs-uint8  INCONCLUSIVE  too few samples: 200 of at least 598; "
+            "loses at most 1.49 pt, allowed 0.50\nINCONCLUSIVE: 1 of 1 setting\nTerms: quantlab glossary\n",
             id="too few samples",
         ),
     ],
@@ -77,7 +78,7 @@ def test_exit_statuses(n, lost, status, printed, tmp_path, capsys):
 def test_undecided_warn_lets_pass(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", 200)
     status, _, warned = gate(capsys, folder, *MARGIN, "--undecided", "warn")
-    assert (status, warned) == (0, "warning: too few samples to know, which --undecided warn lets pass\n")
+    assert (status, warned) == (0, "warning: too few samples to decide; --undecided warn lets this pass\n")
 
 
 def test_named_settings_must_all_fit(tmp_path, capsys):
@@ -85,7 +86,7 @@ def test_named_settings_must_all_fit(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", tfjs_uint16=broken)
     assert gate(capsys, folder, *MARGIN)[0] == 0
     status, printed, _ = gate(capsys, folder, *MARGIN, "--setting", "tfjs-uint8", "--setting", "tfjs-uint16")
-    assert (status, printed.splitlines()[-1]) == (1, "BREAKS: 1 of 2")
+    assert (status, printed.splitlines()[-2]) == (1, "BREAKS: 1 of 2 settings")
 
 
 def test_all_nan_breaks(tmp_path, capsys):
@@ -106,7 +107,7 @@ def test_several_studies_of_a_policy(tmp_path, capsys):
         (
             "one  tfjs-uint8  FITS    loses at most 0.03 pt, allowed 0.50\n"
             "two  tfjs-uint8  BREAKS  loses at least 1.78 pt, allowed 0.50\n"
-            "one: FITS: 1 of 1\ntwo: BREAKS: 1 of 1\n"
+            "one: FITS: 1 of 1 setting\ntwo: BREAKS: 1 of 1 setting\nTerms: quantlab glossary\n"
         ),
         "",
     )
@@ -134,8 +135,14 @@ def test_rows_for_programs(tmp_path, capsys):
     (row,) = json.loads(gate(capsys, folder, *MARGIN, "--format", "json")[1])
     assert (row["study"], row["setting"], row["verdict"], row["right_to_wrong"]) == ("digits", "tfjs-uint8", "fits", 10)
     run(["recommend", str(folder), *MARGIN, "--format", "json"])
-    (row,) = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    (row,) = json.loads(printed)
     assert (row["study"], row["setting"], row["recommended"]) == ("digits", "tfjs-uint8", True)
+    run(["recommend", str(folder), *MARGIN, "--json"])
+    assert capsys.readouterr().out == printed
+    run(["accept", str(folder), *MARGIN, "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["study"], row["setting"], row["verdict"]) == ("digits", "tfjs-uint8", "fits")
 
 
 @pytest.mark.parametrize("command", ["gate", "recommend"])
@@ -180,7 +187,7 @@ def test_a_file_that_cannot_be_written(tmp_path, capsys):
 def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", lost=10)
     assert run(["accept", str(folder), *MARGIN]) == 0
-    assert capsys.readouterr().err == "Accepted in 'quantlab.lock': tfjs-uint8\n"
+    assert capsys.readouterr().err == "Accepted figures written to 'quantlab.lock': tfjs-uint8\n"
     lock = json.loads(Path("quantlab.lock").read_text())
     assert (lock["schema"], lock["budget"]) == (1, {"max_accuracy_loss": "0.5pt"})
     accepted = lock["studies"]["digits"]["settings"]["tfjs-uint8"]["losses"]["python"]
@@ -190,7 +197,10 @@ def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
     study_of(folder, lost=40)
     assert gate(capsys, folder, "--lock", "quantlab.lock") == (
         1,
-        "digits  tfjs-uint8  BREAKS  loses at least 0.30 pt, accepted with at most 0.17 pt\nBREAKS: 1 of 1\n",
+        (
+            "digits  tfjs-uint8  BREAKS  loses at least 0.30 pt; the accepted loss is at most 0.17 pt\n"
+            "BREAKS: 1 of 1 setting\nTerms: quantlab glossary\n"
+        ),
         "",
     )
 
@@ -203,8 +213,8 @@ def test_a_lock_of_another_metric(tmp_path, capsys):
         2,
         "",
         (
-            "quantlab: tfjs-uint8 was accepted by 'top1' and is judged by 'macro-f1'; leave --metric out, or accept it "
-            "again with 'quantlab accept'\n"
+            "quantlab: tfjs-uint8 was accepted with the metric 'top1' and is judged by 'macro-f1'; leave --metric out, "
+            "or accept it again with 'quantlab accept'\n"
         ),
     )
 
@@ -213,7 +223,7 @@ def test_two_studies_of_one_name_are_not_accepted(tmp_path, capsys):
     one, two = (study_of(tmp_path / name / "x.study") for name in ("a", "b"))
     assert run(["accept", str(one), str(two), *MARGIN]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: two studies are called 'x', and a lock knows them by name; rename a folder\n"
+        "quantlab: two studies have the name 'x', and accepted figures are stored by name; rename one of the folders\n"
     )
 
 
@@ -224,17 +234,17 @@ def test_what_is_recommended_is_judged_with_the_lock(tmp_path, capsys):
     study_of(folder, lost=30)
     capsys.readouterr()
     assert gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock", "--markdown", "out.md")[0] == 1
-    assert "Nothing that was judged fits" in Path("out.md").read_text()
+    assert "No judged setting fits" in Path("out.md").read_text()
 
 
 def test_a_broken_conversion_is_said_above_the_verdict(tmp_path, capsys):
     labels = LABELS[:1000]
-    warning = "float parity broken: tfjs, in float32 and before any quantization, strays from the model"
+    warning = "float32 check failed: tfjs differs from the model in float32, before any quantization"
     candidates = {("tfjs-uint8", "python"): answers(labels)}
     write_study(tmp_path / "digits.study", labels, answers(labels), candidates, warnings=(warning,))
     _, printed, _ = gate(capsys, tmp_path / "digits.study", *MARGIN, "--markdown", "out.md")
     assert printed.splitlines()[0] == f"! digits: {warning}"
-    assert "float parity broken" in Path("out.md").read_text()
+    assert "float32 check failed" in Path("out.md").read_text()
     assert run(["recommend", str(tmp_path / "digits.study"), *MARGIN]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"! {warning}"
 
@@ -252,19 +262,19 @@ def changed(lock, **values):
     [
         pytest.param(
             {"model_sha256": "b" * 64},
-            "the lock was accepted for another model of 'digits': SHA-256 bbbbbbbbbbbb…, and the study's is "
-            "aaaaaaaaaaaa…; look at the new figures and accept them with 'quantlab accept'",
+            "the accepted figures of 'digits' belong to another model: SHA-256 bbbbbbbbbbbb…, and the model of the "
+            "study has aaaaaaaaaaaa…; check the new figures and accept them with 'quantlab accept'",
             id="another model",
         ),
         pytest.param(
             {"schema": 9},
-            "the lock 'quantlab.lock' has the schema 9 and this quantlab reads 1; write it again with "
+            "the accepted figures 'quantlab.lock' have the schema 9, and this quantlab reads 1; write them again with "
             "'quantlab accept'",
             id="another schema",
         ),
         pytest.param(
             {"studies": {}},
-            "the lock knows nothing of the study 'digits', only of none; accept it with 'quantlab accept'",
+            "there are no accepted figures for the study 'digits' (accepted: none); write them with 'quantlab accept'",
             id="another study",
         ),
     ],
@@ -282,7 +292,10 @@ def test_a_lock_that_is_not_there(tmp_path, capsys):
     assert gate(capsys, folder, *MARGIN, "--lock", "other.lock") == (
         2,
         "",
-        "quantlab: there is no lock 'other.lock'; write one with 'quantlab accept --lock other.lock'\n",
+        (
+            "quantlab: there is no file of accepted figures 'other.lock'; write it with 'quantlab accept --lock "
+            "other.lock'\n"
+        ),
     )
 
 
@@ -297,8 +310,8 @@ def test_other_artifacts_and_samples_than_accepted_are_said(tmp_path, capsys):
     status, _, said = gate(capsys, folder, *MARGIN, "--lock", "quantlab.lock")
     assert status == 0
     assert said == (
-        "! digits tfjs-uint8 is another artifact than was accepted: SHA-256 74666a732d75…, accepted 111111111111…\n"
-        "! digits is scored on other samples than when it was accepted\n"
+        "! digits: the artifact of tfjs-uint8 is not the accepted one: SHA-256 74666a732d75…, accepted 111111111111…\n"
+        "! digits: the scored samples are not those of the accepted figures\n"
     )
 
 
@@ -306,8 +319,8 @@ def test_what_does_not_fit_is_accepted_only_by_name(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", lost=200)
     assert run(["accept", str(folder), *MARGIN]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: nothing of 'digits' fits, so that nothing is accepted; name what you accept all the same with "
-        "--setting\n"
+        "quantlab: no setting of 'digits' fits the budget, so none is accepted; to accept a setting anyway, name it "
+        "with --setting\n"
     )
     assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint8"]) == 0
 
@@ -324,7 +337,7 @@ def test_one_byte_in_a_shard_is_refused_with_both_hashes(place, capsys):
     loose = ("--max-accuracy-loss", "5pt")
     status, printed, _ = gate(capsys, folder, *loose, "--artifact", shipped)
     assert status == 0
-    assert [line.split()[1] for line in printed.splitlines()[:-1]] == ["tfjs-uint8"]
+    assert [line.split()[1] for line in printed.splitlines()[:-2]] == ["tfjs-uint8"]
     (shard,) = shipped.glob("*.bin")
     shard.write_bytes(shard.read_bytes()[:-1] + bytes([shard.read_bytes()[-1] ^ 1]))
     status, printed, error = gate(capsys, folder, *loose, "--artifact", shipped)
@@ -344,7 +357,10 @@ def test_an_artifact_of_two_studies(tmp_path, capsys):
     one, two = study_of(tmp_path / "one.study"), study_of(tmp_path / "two.study")
     assert gate(capsys, one, two, *MARGIN, "--artifact", tmp_path)[::2] == (
         2,
-        f"quantlab: --artifact is of one study and '{one}' and '{two}' are asked for; name that study\n",
+        (
+            f"quantlab: --artifact needs exactly one study, and '{one}' and '{two}' are named; name the study of the "
+            "artifact\n"
+        ),
     )
 
 
@@ -367,7 +383,7 @@ def test_outputs_that_are_gone(tmp_path, capsys):
     shutil.rmtree(folder / "outputs" / "tfjs-uint8")
     status, _, error = gate(capsys, folder, *MARGIN)
     assert status == 2
-    assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
+    assert error.endswith("run 'quantlab analyze' again, which runs only what is missing\n")
 
 
 def test_an_output_file_that_is_empty(tmp_path, capsys):
@@ -375,7 +391,7 @@ def test_an_output_file_that_is_empty(tmp_path, capsys):
     (folder / "outputs" / "tfjs-uint8" / "python" / "key" / "output_0.npy").write_bytes(b"")
     status, _, error = gate(capsys, folder, *MARGIN)
     assert status == 2
-    assert error.endswith("run 'quantlab analyze' again, which keeps what is done\n")
+    assert error.endswith("run 'quantlab analyze' again, which runs only what is missing\n")
 
 
 def test_a_figure_in_the_lock_that_is_none(tmp_path, capsys):
@@ -389,7 +405,10 @@ def test_a_figure_in_the_lock_that_is_none(tmp_path, capsys):
         assert gate(capsys, folder, *MARGIN, "--lock", "broken.lock") == (
             2,
             "",
-            "quantlab: the lock 'broken.lock' is not whole; write it again with 'quantlab accept'\n",
+            (
+                "quantlab: the accepted figures 'broken.lock' are incomplete or damaged; write them again with "
+                "'quantlab accept'\n"
+            ),
         )
 
 
@@ -397,8 +416,8 @@ def test_what_gave_nan_is_never_accepted(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", tfjs_uint16=np.full((10_000, 10), np.nan, np.float32))
     assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint16"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: 'tfjs-uint16' cannot be accepted: 100,000 output values are NaN or infinite in python; accept "
-        "settings that answer\n"
+        "quantlab: 'tfjs-uint16' cannot be accepted: 100,000 output values are NaN or infinite in python; accept only "
+        "settings with finite outputs\n"
     )
 
 
@@ -416,8 +435,8 @@ def test_one_class_only(tmp_path, capsys):
     assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
         2,
         (
-            "quantlab: all 1,000 samples are of class 3, which tells nothing of the others; analyze samples of every "
-            "class\n"
+            "quantlab: all 1,000 samples are of class 3, so nothing is known about the other classes; analyze samples "
+            "of every class\n"
         ),
     )
 
@@ -430,8 +449,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
     assert gate(capsys, tmp_path / "digits.study", *MARGIN)[::2] == (
         2,
         (
-            "quantlab: the budget allows a loss of 0.5pt and the samples have no labels; give labelled samples, "
-            "or judge by min_agreement\n"
+            "quantlab: the budget limits the loss to 0.5pt, and the samples have no labels; give samples with labels, "
+            "or use min_agreement instead\n"
         ),
     )
     assert gate(capsys, tmp_path / "digits.study", "--min-agreement", "99%")[0] == 0
@@ -442,7 +461,7 @@ def test_a_loss_without_labels(tmp_path, capsys):
     [
         pytest.param(
             "max_acuracy_loss = '0.5pt'",
-            "'max_acuracy_loss' is no key of [budget]; did you mean 'max_accuracy_loss' or 'max_class_loss'?",
+            "[budget] has no key 'max_acuracy_loss'; did you mean 'max_accuracy_loss' or 'max_class_loss'?",
             id="a key that there is not",
         ),
         pytest.param(
@@ -458,7 +477,7 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nruntimes = 3",
-            'runtimes = 3 must be a list of names, as runtimes = ["…"]',
+            'runtimes is 3 and must be a list of names: runtimes = ["…"]',
             id="no list",
         ),
         pytest.param(
@@ -469,8 +488,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nmetric = 'recall'",
-            "there is no metric 'recall'; there are top1, top5, macro-f1, auc, mae, rmse, mean-iou; one of your own is "
-            "'module:function:higher' or '…:lower'",
+            "there is no metric 'recall'; choose from top1, top5, macro-f1, auc, mae, rmse, mean-iou; one of your own "
+            "is 'module:function:higher' or '…:lower'",
             id="a metric that there is not",
         ),
     ],
@@ -513,9 +532,10 @@ def test_recommend(place, capsys, monkeypatch):
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "5pt", "--target", "web"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Ship tfjs-uint8: ")
-    assert lines[-1].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-1].split("model/")[1])
+    assert lines[-2:] == ["", "Terms: quantlab glossary"]
+    assert lines[-3].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-3].split("model/")[1])
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "0.01pt", "--target", "web"]) == 3
-    assert capsys.readouterr().out.startswith("Nothing fits yet: at least ")
+    assert capsys.readouterr().out.startswith("No setting fits yet: too few samples, at least ")
 
 
 def test_the_api_reads_well_in_pytest(tmp_path):

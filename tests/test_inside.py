@@ -152,8 +152,8 @@ def test_runtimes_part_where_their_tensors_do(study, capsys):
     assert row["first_different"] == next(f"{tensor.layer} ({tensor.op})" for tensor in tensors if tensor.different)
     assert run(["show", "runtimes", str(folder), "--setting", "tfjs-uint8"]) == 0
     assert (
-        "tfjs-uint8: node-wasm flips 0 of 150 against python; no tensor is beyond half precision, and the first that "
-        f"differs at all is {row['first_different']}\n"
+        "tfjs-uint8: node-wasm changes the top-1 of 0 of 150 samples against python; no tensor is beyond half "
+        f"precision; first different tensor: {row['first_different']}\n"
     ) in capsys.readouterr().out
 
 
@@ -161,7 +161,7 @@ def test_an_order_that_there_is_not(study, capsys):
     folder, _, _ = study
     assert run(["show", "layers", str(folder), "--sort", "loudness"]) == 2
     assert capsys.readouterr().err == (
-        "quantlab: there is no order 'loudness'; there are place, sqnr, max, mean, isolated, growth\n"
+        "quantlab: there is no order 'loudness'; choose from place, sqnr, max, mean, isolated, growth\n"
     )
 
 
@@ -182,9 +182,11 @@ def test_the_first_rows_are_those_that_are_shown(study, capsys):
         pytest.param(
             ["layers", "--setting", "tfjs-uint9"], "there is no setting 'tfjs-uint9'; did you mean", id="none"
         ),
-        pytest.param(["layers", "--runtime", "nod"], "there is no runtime 'nod'; there are python, node-wasm", id="no"),
         pytest.param(
-            ["weights", "--runtime", "python"], "what is stored is the same in every runtime; leave", id="all"
+            ["layers", "--runtime", "nod"], "there is no runtime 'nod'; choose from python, node-wasm", id="no"
+        ),
+        pytest.param(
+            ["weights", "--runtime", "python"], "this view has no column 'runtime', because its rows are", id="all"
         ),
     ],
 )

@@ -311,4 +311,4 @@ def test_sizes_that_are_open_are_those_of_the_data(tmp_path):
     options = ("--runtimes", "python", "--no-layers", "--no-costs")
     done = quantlab_in_process("analyze", "model.onnx", "--data", "data.npz", *options, cwd=tmp_path)
     assert done.status == 0, done.stderr
-    assert "✓ float parity onnx" in done.stdout
+    assert "✓ float32 check onnx" in done.stdout

@@ -95,8 +95,8 @@ def test_a_format_that_takes_one_sample_a_call_is_told_below_the_table(toy_study
     alone = replace(toy_format.FORMAT, alone="toy")
     reports = Reports(formats={**WITH_TOY.formats, "toy": alone})
     below = reports.show(toy_study, "table", "terminal", Selection())
-    assert "; batches of 32 (toy files: 1)\n" in below
-    assert "; batches of 32\n" in Reports(formats=WITH_TOY.formats).show(toy_study, "table", "terminal", Selection())
+    assert "; batch size 32 (toy files: 1)\n" in below
+    assert "; batch size 32\n" in Reports(formats=WITH_TOY.formats).show(toy_study, "table", "terminal", Selection())
 
 
 @pytest.mark.parametrize("rendering", [*RENDERINGS, "words"])
@@ -150,7 +150,9 @@ def test_a_format_counts_for_the_targets_that_it_names(toy_study):
     registries = replace(WITH_TOY, formats={**WITH_TOY.formats, "toy": shipped})
     budget = replace(BUDGET, target="android")
     assert judge(toy_study.root, budget, registries=registries).fits
-    with pytest.raises(UsageError, match="the target 'android' takes tflite, onnx and the study has toy-int8"):
+    with pytest.raises(
+        UsageError, match="the target 'android' needs the format tflite, onnx, and the study has toy-int8"
+    ):
         judge(toy_study.root, budget, registries=WITH_TOY)
 
 

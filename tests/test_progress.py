@@ -1,6 +1,7 @@
 """How long a study may still take: every phase counts, and none tells before it can."""
 
 import io
+import re
 import sys
 
 import pytest
@@ -114,6 +115,15 @@ def test_lines_elsewhere(monkeypatch):
     ]
     assert lines[0].endswith(" s, 67 % done, about 0 s left)")
     assert lines[3:] == ["warning: a [name] in brackets"]
+
+
+def test_bars_without_colours(monkeypatch):
+    """NO_COLOR leaves bold and cursor movements, and takes colours alone."""
+    assert re.search("\x1b\\[[0-9;]*3[0-9]", told(monkeypatch, Terminal()))
+    monkeypatch.setenv("NO_COLOR", "1")
+    drawn = told(monkeypatch, Terminal())
+    assert not re.search("\x1b\\[[0-9;]*3[0-9]", drawn)
+    assert "warning: a [name] in brackets" in drawn
 
 
 def test_bars_in_a_terminal(monkeypatch):

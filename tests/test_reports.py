@@ -151,7 +151,7 @@ def test_a_narrow_row_in_full():
         "gzip KB": "7.4",
         "top-1 %": "97.30",
         "loss, points [95 %]": "0.10 [−0.30, 0.60]",
-        "flips −/+": "2/1",
+        "became wrong / right": "2/1",
         "ms/sample python · node-wasm": "0.100 · 12.3",
     }
 
@@ -175,22 +175,22 @@ def test_a_wide_row_in_full():
         "KB": "20.0",
         "gzip KB": "7.4",
         "brotli KB": "6.9",
-        "of float32": "0.25",
+        "size / float32": "0.25",
         "top-1 % [95 %]": "97.30 [96.10, 98.10]",
         "loss, points [95 %]": "0.10 [−0.30, 0.60]",
-        "flips −/+": "2/1",
+        "became wrong / right": "2/1",
         "top-5 %": "99.90",
         "top-5 loss": "0.00",
         "same top-1 % [95 %]": "99.80 [99.30, 99.90]",
         "KL mean": "0.00012",
-        "±": "1e−5",
-        "KL ∞": "0",
+        "KL std. error": "1e−5",
+        "KL infinite": "0",
         "max error": "0.012",
         "RMS error": "0.00045",
         "SQNR dB": "48.3",
         "cosine": "0.999991",
         "non-finite": "0",
-        "from python": "2.4e−7",
+        "difference from python": "2.4e−7",
         "ms/sample": "0.100",
         "notes": "a note",
     }
@@ -220,7 +220,7 @@ def test_a_conversion_that_failed_has_no_size():
     [
         pytest.param(
             of(measured()),
-            ["setting", "gzip KB", "top-1 %", "loss, points [95 %]", "flips −/+", "ms/sample python"],
+            ["setting", "gzip KB", "top-1 %", "loss, points [95 %]", "became wrong / right", "ms/sample python"],
             id="labelled classes",
         ),
         pytest.param(
@@ -241,7 +241,15 @@ def test_a_conversion_that_failed_has_no_size():
         pytest.param(of(), ["setting", "top-1 %", "ms/sample python"], id="columns that are empty are left out"),
         pytest.param(
             of(measured(notes=("a note",))),
-            ["setting", "gzip KB", "top-1 %", "loss, points [95 %]", "flips −/+", "ms/sample python", "notes"],
+            [
+                "setting",
+                "gzip KB",
+                "top-1 %",
+                "loss, points [95 %]",
+                "became wrong / right",
+                "ms/sample python",
+                "notes",
+            ],
             id="notes where there are some",
         ),
     ],
@@ -319,27 +327,27 @@ def test_milliseconds(timing, text):
 
 
 def test_warnings_come_first():
-    study = of(measured(), warnings=("the model answers differently", "float parity broken"))
+    study = of(measured(), warnings=("the model answers differently", "float32 check failed"))
     assert heading(study) == [
         "! the model answers differently",
-        "! float parity broken",
+        "! float32 check failed",
         "Model  my_model.keras (Keras 3)",
-        "Data   1,000 of 1,256 samples, stratified, seed 0; 256 others for calibration",
-        "✓ float parity tfjs: largest difference 1.2e−6",
+        "Data   1,000 of 1,256 samples, stratified, seed 0; 256 other samples for calibration",
+        "✓ float32 check tfjs: largest difference 1.2e−6",
     ]
 
 
 @pytest.mark.parametrize(
     ("parity", "mark"),
     [
-        ("ok: 1.2e-06", "✓ float parity tfjs: largest difference 1.2e−6"),
+        ("ok: 1.2e-06", "✓ float32 check tfjs: largest difference 1.2e−6"),
         (
-            "broken: 3 of 1,000 predictions flip and its output has an SQNR of 4.0 dB, under 60",
-            "✗ float parity tfjs broken: 3 of 1,000 predictions flip and its output has an SQNR of 4.0 dB, under 60",
+            "broken: 3 of 1,000 predictions change and the SQNR of the output is 4.0 dB, below 60",
+            "✗ float32 check tfjs failed: 3 of 1,000 predictions change and the SQNR of the output is 4.0 dB, below 60",
         ),
         (
             "unknown: the float32 variant could not be measured in Python",
-            "✗ float parity tfjs unknown: the float32 variant could not be measured in Python",
+            "✗ float32 check tfjs unknown: the float32 variant could not be measured in Python",
         ),
     ],
 )
@@ -361,7 +369,7 @@ def in_node(setting: str, largest: float | None, flips: int | None) -> Any:
         ),
         pytest.param(
             [in_node("tfjs-uint8", 0.0, 0), in_node("tflite-int8", 0.25, 7)],
-            "✗ node-wasm ≠ python: another top-1 in tflite-int8 7 of 1,000 samples; largest difference 0.25",
+            "✗ node-wasm ≠ python: different top-1 on 7 (tflite-int8) of 1,000 samples; largest difference 0.25",
             id="one setting differs",
         ),
     ],
@@ -380,13 +388,14 @@ def test_without_classes_differences_are_told_and_not_judged():
 
 
 def test_the_footer_of_labelled_classes():
-    loss = "loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval"
+    loss = "loss = reference − variant, in percentage points of top-1; positive is worse; 95 % interval by Tango"
     assert "\n".join(footer(STUDY)) == (
-        "n = 1,000 of x.npz, stratified, seed 0; samples SHA-256 dddddddddddd; batches of 32 (TFLite files: 1)\n"
-        f"{loss}; the reference's top-1 lies in [96.20, 98.20] (Wilson); flips −/+: right→wrong/wrong→right; "
-        "KL of probabilities, renormalized\n"
-        "ms/sample: inside the model's calls on this machine, two processes at a time with one thread each; "
-        "it ranks no phone\n"
+        "n = 1,000 samples of x.npz, stratified, seed 0; SHA-256 dddddddddddd; batch size 32 (TFLite files: 1)\n"
+        f"{loss}; 95 % interval of the reference's top-1: [96.20, 98.20] (Wilson)\n"
+        "became wrong / right: samples whose top-1 went right → wrong / wrong → right; KL divergence of the "
+        "renormalized probabilities\n"
+        "ms/sample: time in the model's calls on this machine, two processes at a time with one thread each; "
+        "do not use these times to compare phones\n"
         "Versions: quantlab 0.1.0, tensorflow 2.19.0"
     )
 
@@ -395,9 +404,9 @@ def test_the_footer_of_labelled_classes():
     ("study", "line"),
     [
         (replace(STUDY, samples=replace(STUDY.samples, preprocessing="grey 8×8")), "Preprocessing: grey 8×8"),
-        (replace(STUDY, probabilities=False), "KL of softmax of the output"),
-        (REGRESSION, "loss = candidate − reference, in the output's unit; positive is worse"),
-        (SIMILARITY, "No labels: outputs are compared with the reference's alone"),
+        (replace(STUDY, probabilities=False), "KL divergence of the softmax of the output"),
+        (REGRESSION, "loss = variant − reference, in the unit of the output; positive is worse"),
+        (SIMILARITY, "No labels: variants are compared with the reference only"),
     ],
     ids=["of images", "of logits", "of a regression", "without labels"],
 )
@@ -535,16 +544,18 @@ def test_numbers_that_json_lacks_are_strings():
         pytest.param({}, None, id="there is one"),
         pytest.param(
             {"kl_mean": None, "kl_infinite": 12},
-            "the candidate gives 0 to a class that the reference does not in 12 samples",
+            "the variant gives probability 0 to a class to which the reference does not (12 samples)",
             id="infinite",
         ),
         pytest.param(
-            {"kl_mean": None, "kl_undefined": 1500}, "the output is no distribution in 1,500 samples", id="undefined"
+            {"kl_mean": None, "kl_undefined": 1500},
+            "the output is not a probability distribution (1,500 samples)",
+            id="undefined",
         ),
         pytest.param(
             {"kl_mean": None, "kl_infinite": 1, "kl_undefined": 2},
-            "the candidate gives 0 to a class that the reference does not in 1 samples; the output is no distribution "
-            "in 2 samples",
+            "the variant gives probability 0 to a class to which the reference does not (1 sample); the output is not "
+            "a probability distribution (2 samples)",
             id="both",
         ),
     ],

@@ -16,23 +16,28 @@ ROW = RuntimeRow("tfjs-uint8", "chromium-webgl16", 10_000, 2e-3, 1e-5, 0.9, 99.8
     [
         pytest.param(
             {"first_beyond_half": "conv (_FusedConv2D)"},
-            "flips 12 of 10,000 against python; the first tensor beyond half precision is conv (_FusedConv2D)",
+            "changes the top-1 of 12 of 10,000 samples against python; first tensor beyond half precision: "
+            "conv (_FusedConv2D)",
             id="beyond half precision",
         ),
         pytest.param(
             {},
-            "flips 12 of 10,000 against python; no tensor is beyond half precision, and the first that differs at all "
-            "is stem (Conv2D)",
+            "changes the top-1 of 12 of 10,000 samples against python; no tensor is beyond half precision; first "
+            "different tensor: stem (Conv2D)",
             id="within it",
         ),
         pytest.param(
             {"first_different": None, "flips": 0},
-            "flips 0 of 10,000 against python; all 30 tensors inside are equal",
+            "changes the top-1 of 0 of 10,000 samples against python; all 30 inner tensors are equal",
             id="equal",
         ),
-        pytest.param({"compared": 0}, "flips 12 of 10,000 against python", id="not looked inside"),
-        pytest.param({"flips": None, "compared": 0}, "is within 0.002 of python", id="no classes"),
-        pytest.param({"flips": None, "compared": 0, "max_abs": 0.0}, "gives what python gives", id="the same values"),
+        pytest.param(
+            {"compared": 0}, "changes the top-1 of 12 of 10,000 samples against python", id="not looked inside"
+        ),
+        pytest.param({"flips": None, "compared": 0}, "differs from python by at most 0.002", id="no classes"),
+        pytest.param(
+            {"flips": None, "compared": 0, "max_abs": 0.0}, "gives the same values as python", id="the same values"
+        ),
     ],
 )
 def test_sentences(changed, said):
@@ -44,12 +49,15 @@ def test_runtimes_of_which_the_same_is_said_share_a_sentence():
     places = ("node-wasm", "chromium-wasm", "chromium-webgl16", "chromium-webgpu")
     rows = [replace(alike, runtime=place, flips=12 if place.endswith("16") else 0) for place in places]
     assert sentences([*rows, replace(alike, setting="tfjs-uint16")]) == [
-        "tfjs-uint8: node-wasm, chromium-wasm and chromium-webgpu flip 0 of 10,000 against python",
-        "tfjs-uint8: chromium-webgl16 flips 12 of 10,000 against python",
-        "tfjs-uint16: chromium-webgl16 flips 0 of 10,000 against python",
+        (
+            "tfjs-uint8: node-wasm, chromium-wasm and chromium-webgpu change the top-1 of 0 of 10,000 samples against "
+            "python"
+        ),
+        "tfjs-uint8: chromium-webgl16 changes the top-1 of 12 of 10,000 samples against python",
+        "tfjs-uint16: chromium-webgl16 changes the top-1 of 0 of 10,000 samples against python",
     ]
     within = [replace(alike, runtime=place, flips=None) for place in places[:2]]
-    assert sentences(within) == ["tfjs-uint8: node-wasm and chromium-wasm are within 0.002 of python"]
+    assert sentences(within) == ["tfjs-uint8: node-wasm and chromium-wasm differ from python by at most 0.002"]
 
 
 def test_a_trial_that_failed_has_its_reason_and_no_sentence(tmp_path):
@@ -57,9 +65,9 @@ def test_a_trial_that_failed_has_its_reason_and_no_sentence(tmp_path):
     text = RENDERINGS["markdown"](runtime_table(a_study(tmp_path, trials=trials), None, Selection()))
     assert "no WebGPU adapter" in text
     assert "against python" not in text
-    assert text.endswith("Tensors inside were not compared; run 'quantlab analyze' again without --no-layers")
+    assert "\n- Inner tensors were not compared; run 'quantlab analyze' again without --no-layers\n" in text
 
 
 def test_without_python_there_is_nothing_to_compare_with(tmp_path):
     (row,) = runtime_rows(a_study(tmp_path, trials=(a_trial(tmp_path, runtime="node-wasm"),)), None)
-    assert row.reason == "it was not measured in python, which it would be compared with"
+    assert row.reason == "no python baseline: the setting was not measured in python"

@@ -23,6 +23,7 @@ from study_fixtures import a_failure, a_trial
 from typer.main import get_command
 
 from quantlab.cli.app import app
+from quantlab.glossary import HINT
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -73,7 +74,7 @@ def breaking(setting: str = "tflite-int8", runtime: str = "python", **changed: A
 
 
 def undecided(setting: str = "tflite-dynamic", runtime: str = "python", **changed: Any) -> Judgement:
-    reason = "loses at most 0.61 pt, allowed 0.50; 1,000 samples; about 1,040 more decide (2,040 in all)"
+    reason = "too few samples: 1,000 of at least 2,040; loses at most 0.61 pt, allowed 0.50"
     known = Judgement(setting, runtime, "inconclusive", reason, 1000, loss(upper=0.6011), 0.5, 1040)
     return replace(known, **changed)
 
@@ -163,7 +164,7 @@ def test_every_report_is_text_that_can_be_written(name: str, verdicts: list[Verd
 
 @pytest.mark.parametrize("render", [render_pull_request, render_verdicts])
 def test_evidence_of_another_number_of_studies_is_refused(render: Any) -> None:
-    with pytest.raises(ValueError, match="1 verdicts and the evidence of 2 studies; give one for each"):
+    with pytest.raises(ValueError, match="there are 1 verdicts and the evidence of 2 studies; give one for each"):
         render([EVERYTHING], evidence=[[], []])
 
 
@@ -179,6 +180,7 @@ def the_choice(verdict: Verdict, **changed: Any) -> Recommendation:
 
 
 COMMAND = "tensorflowjs_converter '--quantize_uint8=*' saved_model out"
+TERMS = "- Terms: [docs/glossary.md](docs/glossary.md#glossary)"
 PROGRAM = "import tensorflow as tf\n\nprint(tf.__version__)\n"
 CHOICES = [
     pytest.param(the_choice(EVERYTHING, share_of_float32=0.266, reproduce=COMMAND), id="a command makes it"),
@@ -219,8 +221,9 @@ def test_a_verdict_in_a_terminal() -> None:
         "digits  tfjs-float16    BREAKS        failed in node-wasm: it hangs\n"
         f"d       tflite-dynamic  INCONCLUSIVE  {undecided().reason}\n"
         "d       tflite-int8     BREAKS        loses at least 1.13 pt, allowed 0.50\n"
-        "digits: BREAKS: 2 of 4\n"
-        "d: INCONCLUSIVE: 1 of 2"
+        "digits: BREAKS: 2 of 4 settings\n"
+        "d: INCONCLUSIVE: 1 of 2 settings\n"
+        "Terms: quantlab glossary"
     )
 
 
@@ -231,7 +234,7 @@ def test_a_verdict_in_markdown() -> None:
         ["study", "setting", "verdict", "reason"],
         ["digits", "tfjs-uint8", "FITS", "loses at most 0.45 pt, allowed 0.50"],
     ]
-    assert lines[5:] == ["", "- FITS: 1 of 1; one quantized setting is enough"]
+    assert lines[5:] == ["", "- FITS: 1 of 1 setting; one quantized setting that fits is enough", TERMS]
 
 
 def test_rows_of_a_verdict_are_the_judgements_of_the_document() -> None:
@@ -252,25 +255,26 @@ def test_a_recommendation_in_a_terminal() -> None:
         reproduce=COMMAND,
     )
     assert RENDERINGS["terminal"](recommendation_table(choice)) == (
-        "Ship tfjs-uint8: 7.4 KB gzipped (−73 %), loses at most 0.45 pt of 97.4 (95 %, n = 1,000) in python and "
-        "node-wasm\n"
+        "Ship tfjs-uint8: 7.4 KB gzipped (−73 % against float32), loses at most 0.45 pt of 97.4 (95 % confidence, "
+        "n = 1,000) in python and node-wasm\n"
         f"Not chosen      tflite-dynamic  {undecided().reason}\n"
         "                tflite-int8     loses at least 1.13 pt, allowed 0.50\n"
         "                tfjs-float16    failed in node-wasm: it hangs\n"
-        "To choose from  tfjs-uint8 7.4 KB, at most 0.45 pt · tfjs-float16 7.4 KB, at most ∞\n"
-        "Classes         tflite-int8 loses class 6 21.0 pt (24 lost, 3 gained of 100; p = 0.01, Holm)\n"
+        "Pareto front    tfjs-uint8 7.4 KB, at most 0.45 pt · tfjs-float16 7.4 KB, at most ∞\n"
+        "Class losses    tflite-int8: class 6 loses 21.0 pt (24 of 100 samples became wrong, 3 became right; "
+        "p = 0.01 by Holm)\n"
         "Speed           it is no faster\n"
-        "Needs           TFLite 1.14.0 or newer\n"
+        "Requires        TFLite 1.14.0 or newer\n"
         "Not tested      chromium-webgl, a phone's GPU\n"
-        f"Reproduce       {COMMAND}"
+        f"Reproduce with this command:\n\n{COMMAND}\n\nTerms: quantlab glossary"
     )
 
 
 def test_a_program_is_printed_as_it_is() -> None:
     table = recommendation_table(the_choice(EVERYTHING, reproduce=PROGRAM))
     program = PROGRAM.rstrip("\n")
-    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}")
-    assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```")
+    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}\n\n{HINT}")
+    assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```\n\n{TERMS}")
     assert json.loads(RENDERINGS["json"](table))[0]["reproduce"] == PROGRAM
 
 
@@ -364,8 +368,8 @@ def test_a_failure_has_the_clause_and_the_figures() -> None:
     assert result.message == "loses at least 1.13 pt, allowed 0.50"
     assert result.text == (
         "loses at least 1.13 pt, allowed 0.50\nmetric: top1\nreference: 97.4\ncandidate: 95.4\nloss: 2 pt\n"
-        "lower: 1.1312 pt\nupper: 2.9488 pt\nmargin: 0.5 pt\nconfidence: 0.95 one-sided, of either bound (Tango)\n"
-        "n: 1000\np of McNemar: 1e-05"
+        "lower: 1.1312 pt\nupper: 2.9488 pt\nmargin: 0.5 pt\nconfidence: 0.95, one-sided, for each bound (Tango)\n"
+        "n: 1000\nMcNemar p-value: 1e-05"
     )
 
 
@@ -373,7 +377,7 @@ def test_what_is_skipped_says_what_it_is() -> None:
     (suite,) = JUnitXml.fromstring(render_junit([EVERYTHING]))
     skipped = [result.message for case in suite for result in case.result]
     assert skipped[-1] == "breaks: failed in node-wasm: it hangs"
-    assert skipped[0].startswith("inconclusive: loses at most 0.61 pt")
+    assert skipped[0].startswith("inconclusive: too few samples: 1,000 of at least 2,040")
 
 
 def test_junit_counts_are_those_of_its_cases() -> None:
@@ -613,7 +617,7 @@ def page(*verdicts: Verdict, evidence: Sequence[Sequence[TrialEvidence]] = ()) -
 def test_the_table_as_it_renders() -> None:
     assert page(EVERYTHING).tables == [
         [
-            ["setting", "runtime", "size", "loss", "allowed", "flips −/+", "verdict"],
+            ["setting", "runtime", "size", "loss", "allowed", "became wrong / right", "verdict"],
             ["tfjs-uint8", "python, node-wasm", "7.4 KB", "0.10 [−0.26, 0.45] pt", "0.5 pt", "2/1", "✅ fits"],
             [
                 "tflite-dynamic",
@@ -671,7 +675,7 @@ def test_runtimes_with_other_figures_have_rows_of_their_own() -> None:
     [
         pytest.param([EVERYTHING], "### ✅ digits fits the budget", id="one fits"),
         pytest.param([NAMED], "### ❌ digits breaks the budget", id="one breaks"),
-        pytest.param([WAITING], "### ❓ digits has too few samples to know", id="one is not decided"),
+        pytest.param([WAITING], "### ❓ digits has too few samples to decide", id="one is not decided"),
         pytest.param([EVERYTHING, EVERYTHING], "### ✅ All 2 studies fit the budget", id="all fit"),
         pytest.param([EVERYTHING, NAMED, WAITING], "### ❌ 1 of 3 studies breaks the budget", id="one of three breaks"),
         pytest.param([NAMED, EVERYTHING, NAMED], "### ❌ 2 of 3 studies break the budget", id="two of three break"),
@@ -684,13 +688,15 @@ def test_headings(verdicts: list[Verdict], heading: str) -> None:
 def test_what_is_said_around_the_table() -> None:
     text = page(EVERYTHING).text
     assert (
-        "The smallest that fits in every runtime that counts is tfjs-uint8, 7.4 KB gzipped. Allowed: a loss of 0.5pt. "
+        "Smallest setting that fits in every runtime that counts: tfjs-uint8, 7.4 KB gzipped. Budget: "
+        "a loss of at most 0.5pt. "
         "One quantized setting that fits is enough." in text
     )
     assert text.endswith(
-        "n = 1,000 samples. The bound that decides is one-sided at 95 %; the interval shown is the matching two-sided "
-        "90 %. loss: what top1 (points) lost against the model; positive is worse. flips −/+: samples that went from "
-        "right to wrong, and from wrong to right. Size is gzipped. Not tested: chromium-webgl, a phone's GPU.\n"
+        "n = 1,000 samples. The verdict uses one-sided 95 % bounds; the table shows the matching two-sided 90 % "
+        "interval. loss: how much worse the variant is than the model in top1 (points). became wrong / right: samples "
+        "whose top-1 went from right to wrong, and from wrong to right. Sizes are gzipped. Not tested: chromium-webgl, "
+        "a phone's GPU. Terms: quantlab glossary.\n"
     )
 
 
@@ -708,7 +714,7 @@ def test_classes_that_lose_are_named_with_what_became_wrong_and_right() -> None:
     verdict = a_verdict(judged(breaking()), judged(fitting()))
     _, classes, _ = page(verdict, evidence=evidence_for(verdict)).tables
     assert classes == [
-        ["setting", "runtime", "class", "samples", "flips −/+", "loss", "p (Holm)"],
+        ["setting", "runtime", "class", "samples", "became wrong / right", "loss", "p (Holm)"],
         ["tflite-int8", "python", "6", "100", "24/3", "21.00 [13.56, 31.43] pt", "0.00025"],
         ["tfjs-uint8", "python", "6", "100", "24/3", "21.00 [13.56, 31.43] pt", "0.00025"],
     ]
@@ -725,7 +731,7 @@ def test_more_classes_than_are_read_are_counted() -> None:
     known = known_of(fitting(), classes=tuple(replace(lost, label=label) for label in range(12)), worst=())
     shown = page(a_verdict(judged(fitting())), evidence=[[known]])
     assert len(shown.tables[1]) == 11
-    assert "2 more classes of tfjs-uint8 lose." in shown.text
+    assert "tfjs-uint8: 2 more classes lose accuracy." in shown.text
 
 
 def test_the_worst_samples_are_folded_away() -> None:
@@ -733,7 +739,7 @@ def test_the_worst_samples_are_folded_away() -> None:
     shown = page(verdict, evidence=evidence_for(verdict))
     assert shown.tags.count("details") == shown.tags.count("summary") == 1
     worst = shown.tables[-1]
-    assert worst[0] == ["setting", "runtime", "sample", "label", "model says", "KL, nats", "largest difference"]
+    assert worst[0] == ["setting", "runtime", "sample", "label", "model's top-1", "KL, nats", "largest difference"]
     assert [row[2] for row in worst[1:]] == ["100", "101", "102", "103", "104"]
     assert worst[1] == ["tfjs-uint8", "python", "100", "4", "4", "∞", "0.302"]
 
@@ -769,10 +775,10 @@ def test_a_comment_stays_within_what_github_takes() -> None:
     ]
     text = render_pull_request(many)
     assert len(text) <= 65_000
-    assert "Not all fits into a comment: see the JSON file for the rest." in text
+    assert "This comment is too long for GitHub and was shortened; the JSON file has the rest." in text
     assert text.count("❌ breaks") == 0
     assert text.count("❌\u00a0breaks") == 150
-    assert "Not all fits" not in render_pull_request([EVERYTHING], evidence=evidence_for(EVERYTHING))
+    assert "This comment is too long" not in render_pull_request([EVERYTHING], evidence=evidence_for(EVERYTHING))
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -405,7 +405,7 @@ def test_arrays_that_do_not_fit(arrays, inputs, message):
         pytest.param(
             "qqq",
             "there is no 'qqq'; samples can be a .npz file, a .npy file, a folder of images, or "
-            "module:function; there is 'broken.npz', 'empty.npy', 'test.npz'",
+            "module:function; choose from 'broken.npz', 'empty.npy', 'test.npz'",
             id="nothing like it",
         ),
         pytest.param(

@@ -221,7 +221,7 @@ def test_another_second_pass_is_refused(function):
         ),
         pytest.param(
             "loaders:constant",
-            "the module 'loaders' has no function 'constant'; there is 'Dataset', 'alone', 'arrays', 'batches', "
+            "the module 'loaders' has no function 'constant'; choose from 'Dataset', 'alone', 'arrays', 'batches', "
             "'by_name', 'by_name_and_labels', 'changing_labels', 'counted', 'crashing', 'dataset' "
             "and 24 more",
             id="what is no function",

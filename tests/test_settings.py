@@ -80,10 +80,10 @@ def test_choosing(asked, expected):
             ["tfjs-unit8"], "there is no setting 'tfjs-unit8'; did you mean 'tfjs-uint8' or 'tfjs-uint16'?", id="a typo"
         ),
         pytest.param(
-            ["tfjs-uint8", "xyz*"], f"there is no setting 'xyz*'; there are {', '.join(ALL)}", id="far from any"
+            ["tfjs-uint8", "xyz*"], f"there is no setting 'xyz*'; choose from {', '.join(ALL)}", id="far from any"
         ),
-        pytest.param([], f"no setting was named; there are {', '.join(ALL)}", id="none"),
-        pytest.param([" ,"], f"no setting was named; there are {', '.join(ALL)}", id="commas alone"),
+        pytest.param([], f"no setting is named; choose from {', '.join(ALL)}", id="none"),
+        pytest.param([" ,"], f"no setting is named; choose from {', '.join(ALL)}", id="commas alone"),
         pytest.param(["TFJS-uint8"], "there is no setting 'TFJS-uint8'; did you mean 'tfjs-uint8'?", id="case"),
     ],
 )
@@ -97,8 +97,8 @@ def test_what_is_not_there_is_refused(asked, message):
     ("name", "known", "end"),
     [
         ("node-wsam", ["python", "node-wasm", "node-cpu"], "did you mean 'node-wasm'?"),
-        ("zzz", ["python", "node-wasm"], "there are python, node-wasm"),
-        ("", [], "there is nothing else"),
+        ("zzz", ["python", "node-wasm"], "choose from python, node-wasm"),
+        ("", [], "there are none"),
     ],
 )
 def test_nearest(name, known, end):

@@ -120,7 +120,7 @@ def test_a_moved_study_is_shown_and_goes_on(place):
 def test_a_quantized_setting_brings_its_float32_along(settings, runtimes, rows, place):
     study, _ = again(place, settings=settings, runtimes=runtimes)
     assert [(trial.setting, trial.runtime, trial.requested) for trial in study.trials] == rows
-    assert [trial.notes == ("not asked for: parity needs it",) for trial in study.trials] == [
+    assert [trial.notes == ("added automatically as the float32 baseline",) for trial in study.trials] == [
         not asked for *_, asked in rows
     ]
     assert list(study.parity) == [rows[0][0].partition("-")[0]]

@@ -35,9 +35,9 @@ def test_a_reference_near_chance_is_said_to_be(place):
     assert top1 < 15
     chance = 100 * np.bincount(np.load(study.samples.labels_file)).max() / study.samples.n
     assert study.warnings[0] == (
-        f"the model itself is right on {top1:.1f} % of the samples, and guessing reaches {chance:.1f} %; most likely "
-        f"the samples are not preprocessed as in training (scale 0–255 or 0–1, mean, colour order), or the labels are "
-        f"in another order"
+        f"the model itself is right on {top1:.1f} % of the samples, and guessing is right on {chance:.1f} %; "
+        f"check that the samples are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that "
+        f"the labels have the order of the outputs"
     )
 
 
@@ -60,20 +60,22 @@ def test_a_model_that_throws_dice_is_reported_before_anything_else(own_models, t
     values = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
     study = own(own_models, tmp_path, "noisy", {"values": values})
     assert study.warnings[0].startswith(
-        "the model answers the same samples differently when it is called again (by up to "
+        "the model is not repeatable: a second call on the same samples gives other outputs (by up to "
     )
-    assert study.warnings[0].endswith("; turn off random ops such as dropout, or every figure below holds chance")
+    assert study.warnings[0].endswith("; turn off random ops such as dropout, because they change every figure below")
     assert heading(study)[0] == f"! {study.warnings[0]}"
 
 
 def test_a_model_that_looks_at_its_neighbours_is_reported(own_models, tmp_path):
     values = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     study = own(own_models, tmp_path, "crowd", {"values": values})
-    assert study.warnings[0].startswith("the model answers a sample differently alone and in a batch (by up to ")
+    assert study.warnings[0].startswith("the model gives other outputs for a sample alone than in a batch (by up to ")
     assert study.warnings[0].endswith(
-        "; look for statistics over the batch, since TFLite and ONNX files are run one sample at a time"
+        "; remove statistics over the batch, because TFLite and ONNX files run one sample at a time"
     )
-    assert study.warnings[1].startswith("float parity broken: tflite, in float32 and before any quantization, strays")
+    assert study.warnings[1].startswith(
+        "float32 check failed: tflite differs from the model in float32, before any quantization: "
+    )
 
 
 @pytest.mark.parametrize(("signature", "factor"), [("doubled", 2), ("tripled", 3)])

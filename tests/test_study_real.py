@@ -99,14 +99,14 @@ def test_a_given_file_that_is_not_the_model_breaks_parity(data_folder, tmp_path)
     sqnr = row(study, "published").scores.sqnr_db
     assert sqnr < 60 < row(study, "tflite-float32").scores.sqnr_db
     (warning,) = study.warnings
-    tensors = warning.partition("losses are not quantization's; ")[2]
+    tensors = warning.partition("are not caused by quantization; ")[2]
     assert warning == (
-        f"float parity broken: published, in float32 and before any quantization, strays from the model: its output "
-        f"has an SQNR of {sqnr:.1f} dB, under 60 (output '{study.scored_output}'); its conversion is broken, so its "
-        f"losses are not quantization's; {tensors}"
+        f"float32 check failed: published differs from the model in float32, before any quantization: the SQNR of the "
+        f"output is {sqnr:.1f} dB, below 60 (output '{study.scored_output}'); the conversion is wrong, so losses of "
+        f"published are not caused by quantization; {tensors}"
     )
     assert re.fullmatch(
-        r"the first tensor that strays is '.+' of activation_2 \(5\d\.\d dB\); of its weights 8 stray, most of all "
+        r"first tensor that differs: '.+' of activation_2 \(5\d\.\d dB\); weights that differ: 8, most of all "
         r"'functional_1/dense_5/BiasAdd/ReadVariableOp/resource' \(31\.7 dB\), .+",
         tensors,
     )

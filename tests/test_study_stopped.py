@@ -152,7 +152,7 @@ def interrupted(place: Path, ready: Path, **env: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-STOPPED = "quantlab: stopped; the same command goes on where it was"
+STOPPED = "quantlab: stopped; run the same command again to continue"
 
 
 def test_stopped_while_a_trial_runs(place):

@@ -59,7 +59,7 @@ def seen(tmp_path, labels):
             200,
             (0, 0),
             "inconclusive",
-            ("loses at most 1.49 pt, allowed 0.50; 200 samples; about 398 more decide (598 in all)"),
+            "too few samples: 200 of at least 598; loses at most 1.49 pt, allowed 0.50",
             398,
             id="no flip in 200",
         ),
@@ -67,7 +67,7 @@ def seen(tmp_path, labels):
             597,
             (0, 0),
             "inconclusive",
-            ("loses at most 0.51 pt, allowed 0.50; 597 samples; about 1 more decide (598 in all)"),
+            "too few samples: 597 of at least 598; loses at most 0.51 pt, allowed 0.50",
             1,
             id="one sample short",
         ),
@@ -82,7 +82,7 @@ def seen(tmp_path, labels):
             10_000,
             (50, 0),
             "inconclusive",
-            ("loses at most 0.64 pt, allowed 0.50; no number of samples decides at this limit; allow more"),
+            ("loses at most 0.64 pt, allowed 0.50; more samples cannot decide this, so relax the limit"),
             None,
             id="the margin itself",
         ),
@@ -127,7 +127,8 @@ def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
     lost = range(6, 6 + 10 * 25, 10)  # 25 samples, each of class 6
     verdict = decide([seen(lost=lost)], Budget(max_accuracy_loss="0.5pt", max_class_loss="1pt"))
     assert verdict.of("tfjs-uint8").reason == (
-        "class 6 loses 2.5 pt, at least 1.80 (of 1,000 samples 25 lost and 0 gained), allowed 1.00"
+        "class 6 loses at least 1.80 pt, allowed 1.00 "
+        "(measured 2.5 pt: 25 of 1,000 samples became wrong, 0 became right)"
     )
 
 
@@ -139,14 +140,22 @@ def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
             {"max_class_loss": "0.5pt"},
             "inconclusive",
             (
-                "class 0 loses at most 0.61 pt (of 1,000 samples 2 lost and 0 gained), allowed 0.50; "
-                "about 372 more of that class decide"
+                "too few samples of class 0: 1,000 of at least 1,372; class 0 loses at most 0.61 pt, allowed 0.50 "
+                "(2 of 1,000 samples became wrong, 0 became right)"
             ),
             id="classes of too few samples",
         ),
-        pytest.param({"min_agreement": "99%"}, "fits", "agrees on at least 99.71 %, asked for 99", id="agreement"),
         pytest.param(
-            {"min_agreement": "99.9%"}, "breaks", "agrees on at most 99.87 %, asked for 99.9", id="less agreement"
+            {"min_agreement": "99%"},
+            "fits",
+            "same top-1 on at least 99.71 % of the samples, required 99 %",
+            id="agreement",
+        ),
+        pytest.param(
+            {"min_agreement": "99.9%"},
+            "breaks",
+            "same top-1 on at most 99.87 % of the samples, required 99.9 %",
+            id="less agreement",
         ),
         pytest.param({"max_size": "10KB"}, "fits", "10.0 KB gzipped, allowed 10.0 KB", id="size"),
         pytest.param({"max_size": "9KB"}, "breaks", "10.0 KB gzipped, allowed 9.0 KB", id="too large"),
@@ -307,7 +316,7 @@ def test_named_settings_must_all_fit_and_of_the_others_one(seen):
     assert decide(trials, HALF_A_POINT).outcome == "fits"
     assert decide(trials, HALF_A_POINT, settings=("tfjs-uint*",)).outcome == "breaks"
     assert decide(trials[:1] + trials[2:], HALF_A_POINT).outcome == "breaks"  # float32 is no quantized setting
-    with pytest.raises(UsageError, match=r"^tfjs-float32 is all that is judged, and nothing of it is quantized; name"):
+    with pytest.raises(UsageError, match=r"^no judged setting is quantized \(judged: tfjs-float32\); analyze"):
         decide(trials[2:], HALF_A_POINT)
     assert decide(trials[2:], HALF_A_POINT, settings=("tfjs-float32",)).fits
 
@@ -322,7 +331,7 @@ def test_no_number_of_samples_shows_that_a_share_loses_nothing(seen):
     """Even a gain: with fewer than ln 0.05 / ln(1 − margin) samples nothing passes, and for 0 that is no number."""
     (judged,) = decide([seen(gained=60)], Budget(max_accuracy_loss="0pt")).of("tfjs-uint8").judgements
     assert (judged.outcome, judged.missing) == ("inconclusive", None)
-    assert judged.reason.endswith("no number of samples decides at this limit; allow more")
+    assert judged.reason.endswith("more samples cannot decide this, so relax the limit")
 
 
 def test_what_was_not_run_is_not_a_lack_of_samples(seen):
@@ -361,15 +370,15 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
         pytest.param(
             {"budget": {"target": "phone"}},
             UsageError,
-            ("there is no target 'phone'; there are web, web-mobile, node, android, any"),
+            ("there is no target 'phone'; choose from web, web-mobile, node, android, any"),
             id="a target that there is not",
         ),
         pytest.param(
             {"budget": {"target": "android"}},
             UsageError,
             (
-                "the target 'android' takes tflite, onnx and the study has tfjs-uint8; analyze settings of "
-                "that format, or choose another --target"
+                "the target 'android' needs the format tflite, onnx, and the study has tfjs-uint8; analyze settings of "
+                "such a format, or choose another --target"
             ),
             id="a target of another format",
         ),
@@ -377,7 +386,7 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"target": "android"}, "settings": ("tfjs-uint8",)},
             UsageError,
             (
-                "the setting 'tfjs-uint8' and the target 'android' contradict each other: it takes "
+                "the setting 'tfjs-uint8' does not run on the target 'android', which needs the format "
                 "tflite, onnx; leave one of them out"
             ),
             id="a contradiction",
@@ -386,9 +395,9 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"target": "node"}},
             UsageError,
             (
-                "the target 'node' counts node-wasm, node-cpu, node-native "
-                "and the study ran in python; run 'quantlab analyze' "
-                "again with --runtimes, or name those that count with --runtimes here"
+                "the target 'node' needs one of the runtimes node-wasm, node-cpu, node-native, and the study ran in "
+                "python; run 'quantlab analyze' again with --runtimes, or name the runtimes that count with --runtimes "
+                "here"
             ),
             id="a target that was not run",
         ),
@@ -396,15 +405,15 @@ def test_the_reader_of_a_failed_assertion_is_told(seen):
             {"budget": {"runtimes": ("node-wasm",)}},
             UsageError,
             (
-                "the study has no trial in the runtime 'node-wasm' that counts; there are python, or run "
-                "'quantlab analyze' again with --runtimes python,node-wasm"
+                "the study has no trial in the runtime 'node-wasm'; run 'quantlab analyze' again with "
+                "--runtimes python,node-wasm, or name a runtime of the study: choose from python"
             ),
             id="a runtime that was not run",
         ),
         pytest.param(
             {"n": 9},
             StudyError,
-            ("nothing follows from 9 samples; score at least 10, and more the less may be lost"),
+            ("9 samples are too few for a verdict; score at least 10, and more for a smaller allowed loss"),
             id="too few samples",
         ),
     ],

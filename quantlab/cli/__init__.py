@@ -1,14 +1,14 @@
-"""The command line: parses, calls, prints, chooses the exit status.
+"""The command line: it parses options, calls the Python API, prints the result and sets the exit status.
 
 | exit status | means |
 |---|---|
-| 0 | every trial was measured; for `gate`, what must fit fits |
-| 1 | `gate`, `recommend`: something, or everything, breaks the budget |
-| 2 | something could not be run: the message, or the rows of the table, say what and what to do |
-| 3 | `gate`, `recommend`: too few samples to know; the message says how many decide |
-| 130 | stopped with Ctrl-C; the same command goes on where it was |
+| 0 | success: every trial was measured; for `gate`, the budget is kept; for `recommend`, a setting fits |
+| 1 | `gate`: the budget is broken; `recommend`: every setting breaks the budget |
+| 2 | something could not be run; the message or the rows of the table say why and what to do |
+| 3 | `gate`, `recommend`: too few samples to decide; the message says how many are needed |
+| 130 | stopped with Ctrl-C; the same command continues the work |
 
-Standard output carries the result and nothing else; progress, warnings and errors go to standard error.
+Standard output carries only the result; progress, warnings and errors go to standard error.
 """
 
 import os
@@ -21,15 +21,15 @@ from quantlab.errors import QuantlabError
 
 __all__ = ["run"]
 
-_STOPPED_SENTENCE = "quantlab: stopped; the same command goes on where it was"
-"""After Ctrl-C, of which newer typers make the exit status 130 and older ones an exception."""
+_STOPPED_SENTENCE = "quantlab: stopped; run the same command again to continue"
+"""Printed after Ctrl-C. Newer versions of typer return the exit status 130, older ones raise an exception."""
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit status; `--debug` anywhere shows tracebacks."""
+    """Run one command and return its exit status; `--debug` anywhere prints tracebacks."""
     try:
         return _run(arguments)
-    except KeyboardInterrupt:  # before typer is imported, which answers later ones
+    except KeyboardInterrupt:  # typer handles Ctrl-C itself, but only once it is imported
         print(_STOPPED_SENTENCE, file=sys.stderr)
         return STOPPED
 
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     from quantlab.cli.app import app
 
-    # For what a user's own loader may import; our children are told by themselves.
+    # A user's loader may import TensorFlow in this process; children set their own environment.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
@@ -45,14 +45,14 @@ def _run(arguments: Sequence[str]) -> int:
     words = [word for word in arguments if word != "--debug"]
     try:
         result = app(args=words, prog_name="quantlab", standalone_mode=False)
-        sys.stdout.flush()  # a reader that has gone must be noticed here, not when Python ends
+        sys.stdout.flush()  # a closed pipe must raise here, not when Python exits
     except BrokenPipeError:
         return _reader_gone()
     except SystemExit as leaving:
-        if isinstance(leaving.__context__, BrokenPipeError):  # which typer answers with status 1
+        if isinstance(leaving.__context__, BrokenPipeError):  # typer would exit with 1
             return _reader_gone()
         raise
-    except Exception as error:  # noqa: BLE001 (the last place that can make a sentence of it)
+    except Exception as error:  # noqa: BLE001 (the last place that can turn it into a message)
         return _failed(error, debug=debug)
     if result == STOPPED:
         print(_STOPPED_SENTENCE, file=sys.stderr)
@@ -60,7 +60,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _reader_gone() -> int:
-    # Python would complain once more when it flushes at exit; `sys.stdout` may be a wrapper of typer's by now.
+    # Python flushes at exit and would print a second error; `sys.stdout` may be a wrapper of typer by now.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return OK
 
@@ -68,7 +68,7 @@ def _reader_gone() -> int:
 def _failed(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
-    if type(error).__name__ == "Abort":  # typer carries a click of its own, whose classes are not click's
+    if type(error).__name__ == "Abort":  # typer bundles its own click, whose classes cannot be imported
         print(_STOPPED_SENTENCE, file=sys.stderr)
         return STOPPED
     if type(error).__name__ == "NoArgsIsHelpError":
@@ -83,21 +83,20 @@ def _failed(error: Exception, *, debug: bool) -> int:
         return COULD_NOT_RUN
     if isinstance(error, OSError):
         print(
-            f"quantlab: {error.strerror or error}{_at(error)}; mend that and run the same command again, "
-            f"which goes on where it was",
+            f"quantlab: {error.strerror or error}{_at(error)}; fix this and run the same command again to continue",
             file=sys.stderr,
         )
         return COULD_NOT_RUN
     print(
-        f"quantlab: this should not have happened ({type(error).__name__}: {error}); "
-        f"run it again with --debug and report what it prints",
+        f"quantlab: internal error ({type(error).__name__}: {error}); "
+        f"run the command again with --debug and report its output",
         file=sys.stderr,
     )
     return COULD_NOT_RUN
 
 
 def _clause(text: str) -> str:
-    """Typer's "No such command 'a'. Did you mean 'b'?" as ours."""
+    """Rewrite typer's "No such command 'a'. Did you mean 'b'?" in the form of our messages."""
     first, _, rest = text.rstrip(".").partition(". Did you mean ")
     return first[:1].lower() + first[1:] + (f" (did you mean {rest.rstrip('?')}?)" if rest else "")
 

@@ -1,4 +1,4 @@
-"""`quantlab accept`: figures and hashes for a later gate to compare; nothing is run."""
+"""`quantlab accept`: writes figures and hashes that a later gate compares with; runs nothing."""
 
 import sys
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import typer
 
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of
 from quantlab.cli.exit_status import OK
+from quantlab.cli.options import AsJson, rendering_of
 from quantlab.cli.spread import spread
 from quantlab.errors import StudyError, UsageError
 
@@ -24,35 +25,42 @@ def accept(
     *,
     setting: SettingNames = None,
     budget: BudgetOptions,
-    lock: Annotated[Path, typer.Option(help="The file to write.")] = Path("quantlab.lock"),
+    lock: Annotated[Path, typer.Option(help="File to write.")] = Path("quantlab.lock"),
+    json: AsJson = False,
 ) -> int:
-    """Accept figures and hashes, for a later gate to compare.
+    """Write figures and hashes that a later gate compares with.
 
-    With settings named these are accepted whatever they lose; with none, those that fit.
+    The command runs nothing. It accepts the settings that fit the budget; settings named with --setting are accepted
+    whatever they lose.
     """
     from quantlab.gate import accepted_figures, write_lock
-    from quantlab_reports import RENDERINGS
     from quantlab_reports.views.verdict import verdict_table
 
     asked = budget.read(study, setting)
     judged = [judged_of(folder, asked) for folder in folders_of(asked)]
     names = [_accepted(decided) for decided in judged]
     if lock.is_dir():
-        raise UsageError(f"'{lock}' is a folder; name the file to write with --lock")
+        raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
-    print(RENDERINGS["terminal"](verdict_table([decided.verdict for decided in judged])))
-    print(f"Accepted in '{lock}': {', '.join(name for accepted in names for name in accepted)}", file=sys.stderr)
+    render = rendering_of("terminal", as_json=json)
+    print(render(verdict_table([decided.verdict for decided in judged])))
+    print(
+        f"Accepted figures written to '{lock}': {', '.join(name for accepted in names for name in accepted)}",
+        file=sys.stderr,
+    )
     return OK
 
 
 def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
-    """What failed or gave NaN has no loss that a later one could be compared with."""
+    """Refuse settings that failed or gave NaN: a later loss could not be compared with theirs."""
     for row in judged.trials:
         trial, evidence = row.trial, row.evidence
         if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
-            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output values are NaN or infinite"
+            values = f"value{' is' if evidence and evidence.non_finite == 1 else 's are'} NaN or infinite"
+            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output {values}"
             raise StudyError(
-                f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; accept settings that answer"
+                f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; "
+                f"accept only settings with finite outputs"
             )
 
 
@@ -66,7 +74,7 @@ def _accepted(judged: "Judged") -> list[str]:
     _refuse_unaccountable(judged, names)
     if not names:
         raise StudyError(
-            f"nothing of '{verdict.study}' fits, so that nothing is accepted; name what you accept all the same "
-            f"with --setting"
+            f"no setting of '{verdict.study}' fits the budget, so none is accepted; to accept a setting anyway, "
+            f"name it with --setting"
         )
     return names

@@ -1,4 +1,4 @@
-"""`quantlab analyze`: the whole job."""
+"""`quantlab analyze`: converts, runs, scores and prints."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ import typer
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.named import variants_of
 from quantlab.cli.options import (
+    AsJson,
     ImageOptions,
     InsideOptions,
     Model,
@@ -18,6 +19,7 @@ from quantlab.cli.options import (
     Seed,
     Settings,
     TimeLimit,
+    rendering_of,
     words,
 )
 from quantlab.cli.spread import spread
@@ -31,45 +33,64 @@ __all__ = ["analyze", "analyze_and_print", "begin_early"]
 @spread
 def analyze(
     model: Model,
-    data: Annotated[str, typer.Option(help="The samples: .npz, .npy, a folder of images, module:function.")],
+    data: Annotated[str, typer.Option(help="Samples to score: .npz, .npy, a folder of images, or module:function.")],
     *,
     calibration: Annotated[
         str | None,
         typer.Option(
-            help="Samples for static quantization, as --data. [default: 256 of the data, which are not scored]"
+            help="Calibration samples for static quantization, in a form that --data takes. "
+            "[default: 256 samples of --data, which are then not scored]"
         ),
     ] = None,
-    labels: Annotated[str | None, typer.Option(help="A .npy, .txt or .csv of labels, for data without.")] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")
+    ] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
     out: Annotated[
-        Path | None, typer.Option(help="The study's folder. [default: <model>.study in this folder]")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the study. [default: <model>.study in the current folder]"),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Score at most this many samples, drawn, never cut.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Score at most N samples: a random sample, stratified by label.")
+    ] = None,
     seed: Seed = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a call, where the artifact leaves it open.")] = 32,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Samples per call, for artifacts that accept any batch size.")
+    ] = 32,
     metric: Annotated[
-        str, typer.Option(help="auto (by the labels), similarity, or what gate judges: top1, macro-f1, mae, …")
+        str,
+        typer.Option(
+            help="Metric to report: auto (chosen from the labels), similarity (no labels), "
+            "or a metric of 'quantlab gate': top1, macro-f1, mae and others."
+        ),
     ] = "auto",
     score_output: Annotated[
-        str | None, typer.Option(help="The output that is scored, where there are several.")
+        str | None, typer.Option(help="Name of the output to score. Required if the model has several outputs.")
     ] = None,
     variant: Annotated[
         list[str] | None,
-        typer.Option("--variant", help="NAME=FILE: measure a .tflite, .onnx or tfjs folder that you have. Repeatable."),
+        typer.Option(
+            "--variant",
+            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file or a tfjs folder. "
+            "Repeatable.",
+        ),
     ] = None,
     fallback: Annotated[
         bool,
         typer.Option(
-            "--fallback", help="Run in plain JavaScript (node-cpu, chromium-cpu) what a backend lacks an op for."
+            "--fallback",
+            help="If a JavaScript backend lacks an op, run the variant on the plain JavaScript backend instead "
+            "(node-cpu or chromium-cpu).",
         ),
     ] = False,
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
     time_limit: TimeLimit = 600.0,
+    json: AsJson = False,
 ) -> int:
-    """Convert a model, run every variant, and print the table."""
+    """Convert a model, run every variant and print the results."""
     begin_early(model, out)
     from quantlab.study import AnalyzeOptions
 
@@ -91,26 +112,26 @@ def analyze(
         time_limit=time_limit,
         **inside.options,
     )
-    return analyze_and_print(model, data, options)
+    return analyze_and_print(model, data, options, as_json=json)
 
 
 def begin_early(model: Path, out: Path | None) -> None:
-    """Let TensorFlow be imported for the children of a new study while this program imports what it needs itself."""
+    """Start importing TensorFlow for the children of a new study while this process imports its own modules."""
     if model.exists() and model.suffix != ".onnx" and not (out or Path(f"{model.stem}.study")).exists():
         from quantlab.processes.preload import warm_up_workers
 
         warm_up_workers(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
 
 
-def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions") -> int:
-    """The study's table, and an exit status."""
+def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_json: bool) -> int:
+    """Analyze a model, print the study's table, and return an exit status."""
     from quantlab.cli.progress import shown
     from quantlab.study import analyze as run
-    from quantlab_reports import RENDERINGS, trial_table
+    from quantlab_reports import trial_table
 
     with shown() as progress:
         study = run(model, data=data, options=options, progress=progress)
-    print(RENDERINGS["terminal"](trial_table(study, wide=False)))
+    print(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
     folder = options.out or Path(f"{model.stem}.study")
-    print(f"Study kept in '{folder}'; 'quantlab show {folder} --wide' has all figures.", file=sys.stderr)
+    print(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide", file=sys.stderr)
     return COULD_NOT_RUN if study.failed else OK

@@ -1,4 +1,4 @@
-"""The commands: one module each, which parses its options, makes one call of the Python API, and prints."""
+"""The commands. Each is one module that parses options, makes one call of the Python API and prints."""
 
 from typing import Annotated
 
@@ -10,6 +10,7 @@ from quantlab.cli.convert import convert
 from quantlab.cli.demo import demo
 from quantlab.cli.doctor import doctor
 from quantlab.cli.gate import gate
+from quantlab.cli.glossary import glossary
 from quantlab.cli.recommend import recommend
 from quantlab.cli.settings import settings
 from quantlab.cli.show import show
@@ -18,11 +19,12 @@ __all__ = ["app"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Tells which quantization setting of a Keras or TensorFlow model you may ship to TensorFlow.js or LiteRT.",
-    epilog="Exit status: 0 all was measured, 2 something could not be run. --debug anywhere shows tracebacks.",
+    help="Compares quantized variants of a Keras, TensorFlow or ONNX model and recommends which one to ship.",
+    epilog="Exit status: 0 success, 1 the budget is broken, 2 something could not be run, 3 too few samples to decide. "
+    "Add --debug to any command to print tracebacks.",
 )
 
 
@@ -36,12 +38,12 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _program(
-    version: Annotated[  # its callback does all there is to do
+    version: Annotated[  # its callback prints and exits
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass
 
 
-for command in (analyze, convert, show, recommend, gate, accept, settings, doctor, demo):
+for command in (analyze, convert, show, recommend, gate, accept, settings, glossary, doctor, demo):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""The options that say what may be lost, and what the commands that decide share."""
+"""The options of a budget, and functions that `gate`, `accept` and `recommend` share."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,70 +17,85 @@ __all__ = ["BudgetOptions", "SettingNames", "Studies", "folders_of", "judged_of"
 
 Studies = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[STUDY]...", help="[default: the policy's, else the latest here]", show_default=False),
+    typer.Argument(
+        metavar="[STUDY]...",
+        help="Folders of studies. [default: those of the policy, else the latest study in the current folder]",
+        show_default=False,
+    ),
 ]
 SettingNames = Annotated[
-    list[str] | None, typer.Option("--setting", help="One that must fit, a name or glob. Repeatable.")
+    list[str] | None, typer.Option("--setting", help="Setting that must fit: a name or glob. Repeatable.")
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetOptions:
-    """What may be lost, and where: keys of `[budget]`, which go before those of a policy file."""
+    """Options that override the keys of `[budget]` in a policy file."""
 
     policy: Annotated[
-        Path | None, typer.Option(help="A TOML file with [budget]. [default: the quantlab.toml in this folder, if any]")
+        Path | None,
+        typer.Option(
+            help="TOML file with a [budget] table. [default: quantlab.toml in the current folder, if it exists]"
+        ),
     ] = None
     max_accuracy_loss: Annotated[
-        str | None, typer.Option(help="What the metric may lose: 0.5pt (points) or 0.5% (of the reference's).")
+        str | None,
+        typer.Option(help="Largest allowed loss of the metric: 0.5pt (percentage points) or 0.5% (relative)."),
     ] = None
-    max_class_loss: Annotated[str | None, typer.Option(help="What any single class may lose, in points: 2pt.")] = None
-    max_size: Annotated[str | None, typer.Option(help="What the target may transfer: 500KB, 2MiB.")] = None
+    max_class_loss: Annotated[
+        str | None, typer.Option(help="Largest allowed loss of any class, in percentage points: 2pt.")
+    ] = None
+    max_size: Annotated[
+        str | None, typer.Option(help="Largest allowed size, as the target transfers it: 500KB, 2MiB.")
+    ] = None
     min_agreement: Annotated[
-        str | None, typer.Option(help="Samples on which a variant says what the model says: 99%.")
+        str | None, typer.Option(help="Smallest allowed share of samples with the same top-1 as the model: 99%.")
     ] = None
-    confidence: Annotated[float | None, typer.Option(help="One-sided, of the bounds that decide. [default: 0.95]")] = (
-        None
-    )
+    confidence: Annotated[
+        float | None, typer.Option(help="One-sided confidence of the bounds that decide. [default: 0.95]")
+    ] = None
     metric: Annotated[
         str | None,
         typer.Option(
-            help="top1, top5, macro-f1, auc, mae, rmse, mean-iou, or module:function:higher|lower. "
-            "[default: the study's]"
+            help="Metric to judge by: top1, top5, macro-f1, auc, mae, rmse, mean-iou, "
+            "or module:function:higher|lower. [default: the metric of the study]"
         ),
     ] = None
-    target: Annotated[str | None, typer.Option(help="web, web-mobile, node, android or any. [default: any]")] = None
+    target: Annotated[
+        str | None, typer.Option(help="Where the model will run: web, web-mobile, node, android or any. [default: any]")
+    ] = None
     runtimes: Annotated[
-        str | None, typer.Option(help="Runtimes that count, names and globs, comma-separated. [default: the target's]")
+        str | None,
+        typer.Option(help="Runtimes that count: comma-separated names and globs. [default: those of the target]"),
     ] = None
 
     def read(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> Policy:
-        """The policy; raises UsageError as `read_policy`."""
+        """Return the policy; raises UsageError like `read_policy`."""
         return read_policy(self.policy, self.given(studies, settings))
 
     def given(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> dict[str, Any]:
-        """Keys of `[budget]` by their names; None stands for an option that was not given."""
+        """Return the keys of `[budget]` by name; None is an option that was not given."""
         keys = asdict(self)
         del keys["policy"]
         return {**keys, "settings": settings, "studies": [str(folder) for folder in studies] if studies else None}
 
 
 def folders_of(policy: Policy) -> Sequence[Path]:
-    """The studies of a policy, else the latest here."""
+    """Return the studies of a policy, or the latest study in the current folder."""
     from quantlab.store import find_latest
 
     return policy.studies or (find_latest(Path()),)
 
 
 def listed(folders: Sequence[Path]) -> str:
-    """Folders in a sentence."""
+    """Return folders as a part of a sentence."""
     return " and ".join(f"'{folder}'" for folder in folders)
 
 
 def judged_of(
     folder: Path, policy: Policy, artifact: Path | None = None, accepted: "AcceptedFigures | None" = None
 ) -> "Judged":
-    """A study judged by a policy, or by what was accepted; of an artifact that is about to be shipped only that."""
+    """Judge a study by a policy, or by accepted figures; with an artifact, judge only the settings with its bytes."""
     from quantlab.gate import gather, name_of, settings_of_artifact
     from quantlab.store import Store
 

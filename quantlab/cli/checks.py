@@ -1,4 +1,4 @@
-"""What works on this machine, tried rather than looked up."""
+"""Checks of this machine. Each check runs what it checks instead of only looking for it."""
 
 import functools
 import json
@@ -22,18 +22,18 @@ __all__ = ["Check", "build_runtime", "examine", "failures_of", "report"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that is needed."""
+    """One requirement of quantlab, and whether it works."""
 
     name: str
     works: bool
     detail: str
-    """What there is, or what is wrong and the command that mends it."""
+    """What was found, or what is wrong and the command that fixes it."""
     optional: bool = False
-    """Whether only runtimes that are not used by default need it."""
+    """Whether only runtimes need it that are not used by default."""
 
 
 def examine(formats: Mapping[str, Format] = FORMATS) -> list[Check]:
-    """Try everything that a study needs; some seconds, since TensorFlow is imported."""
+    """Run all checks. This takes some seconds, because TensorFlow is imported."""
     with ThreadPoolExecutor(len(_LIBRARIES)) as pool:
         failures = [pool.submit(failures_of, modules) for modules in _LIBRARIES]
         python = _check("Python", lambda: ".".join(str(part) for part in sys.version_info[:3]))
@@ -54,7 +54,7 @@ def _programs(formats: Mapping[str, Format]) -> list[Check]:
             for label, format_ in _bundled(formats).items()
         ),
         replace(_check("node-native", lambda: str(find_addon())), optional=True),
-        replace(_check("Chromium, for chromium-*", functools.partial(_browser, formats)), optional=True),
+        replace(_check("Chromium (for chromium-*)", functools.partial(_browser, formats)), optional=True),
     ]
 
 
@@ -68,7 +68,7 @@ _LIBRARIES: tuple[Mapping[str, str], ...] = (
     },
     {"ai_edge_litert.interpreter": "ai-edge-litert", "onnxruntime": "onnxruntime", "numba": "numba"},
 )
-"""Module → the distribution that has it; those of one group are imported one after the other by one process."""
+"""Module → distribution. One process imports the modules of a group one after the other."""
 
 _SAYS = "quantlab doctor: "
 
@@ -84,7 +84,7 @@ for name in sys.argv[1:]:
         error = f"{{type(raised).__name__}}: {{str(raised).strip()}}"
     print("\\n{_SAYS}" + json.dumps([name, error]), flush=True)
 """
-"""What that process does; what libraries print beside is passed over. It tells the first cause of a failure."""
+"""The program of that process. It reports the first cause of a failure; other output of libraries is ignored."""
 
 
 def _check(name: str, find: Callable[[], str]) -> Check:
@@ -95,22 +95,25 @@ def _check(name: str, find: Callable[[], str]) -> Check:
 
 
 def build_runtime(name: str) -> str:
-    """Build a runtime that is not shipped ready; a sentence of where it is.
+    """Build a runtime that is not part of the package, and return a sentence that says where it is.
 
     Raises:
-        UsageError: If there is no such runtime, or nothing to build of it.
+        UsageError: If the runtime is unknown or cannot be built.
         RuntimeUnavailable: If it cannot be built here.
     """
     if name not in _BUILDERS:
-        raise UsageError(f"there is nothing to build for '{name}'; --build takes {', '.join(_BUILDERS)}")
-    return f"{name} is built: {_BUILDERS[name]()}\n"
+        raise UsageError(f"'{name}' cannot be built; --build takes {', '.join(_BUILDERS)}")
+    return f"built {name}: {_BUILDERS[name]()}\n"
 
 
 _BUILDERS: Mapping[str, Callable[[], Path]] = {"node-native": build_addon}
 
 
 def failures_of(modules: Iterable[str]) -> dict[str, str]:
-    """The modules that cannot be imported, with the reason; one that ends the process does not take others with it."""
+    """Return the modules that cannot be imported, with reasons.
+
+    A module that ends the importing process is reported, and a new process imports the others.
+    """
     failed: dict[str, str] = {}
     rest = list(modules)
     while rest:
@@ -132,7 +135,7 @@ def failures_of(modules: Iterable[str]) -> dict[str, str]:
 
 
 def _said(output: str) -> Iterator[tuple[str, str | None]]:
-    """Module, and why it cannot be imported, in the lines that are ours."""
+    """Read our lines of the output: a module, and why it cannot be imported."""
     for line in output.splitlines():
         if line.startswith(_SAYS):
             name, error = json.loads(line.removeprefix(_SAYS))
@@ -143,17 +146,15 @@ def _installed(package: str, failure: str | None) -> str:
     try:
         installed = version(package)
     except PackageNotFoundError as error:
-        raise QuantlabError(f"not installed; 'pip install {package}' mends it") from error
+        raise QuantlabError(f"not installed; run 'pip install {package}'") from error
     if failure is not None:
         reason = failure.splitlines()[0][:200]
-        raise QuantlabError(
-            f"{installed} does not import ({reason}); 'pip install --force-reinstall quantlab' mends it"
-        )
+        raise QuantlabError(f"{installed} cannot be imported ({reason}); run 'pip install --force-reinstall quantlab'")
     return installed
 
 
 def _bundled(formats: Mapping[str, Format]) -> dict[str, Format]:
-    """Library of the bundle → the first format that it runs."""
+    """JavaScript library → first format that it runs."""
     bundled: dict[str, Format] = {}
     for format_ in formats.values():
         if format_.javascript is not None:
@@ -171,11 +172,13 @@ def _browser(formats: Mapping[str, Format]) -> str:
 
 
 def report(checks: list[Check]) -> str:
-    """A line a check."""
+    """Return one line for each check, and a summary."""
     width = max(len(check.name) for check in checks)
     lines = [f"{_mark(check)} {check.name:{width}}  {check.detail}" for check in checks]
     broken = sum(not check.works and not check.optional for check in checks)
-    return "\n".join([*lines, "", f"{broken} of {len(checks)} need mending" if broken else "All works."])
+    return "\n".join(
+        [*lines, "", f"{broken} of {len(checks)} checks failed" if broken else "All required checks passed."]
+    )
 
 
 def _mark(check: Check) -> str:

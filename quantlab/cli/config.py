@@ -1,4 +1,4 @@
-"""`quantlab.toml`, and options that go before it."""
+"""Reads `quantlab.toml`. Command-line options override its keys."""
 
 import tomllib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ __all__ = ["read_preprocessing", "read_table"]
 
 _DEFAULT = Path("quantlab.toml")
 _TABLES = ("preprocessing", "budget")
-_TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, as 0.5")
+_TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, for example 0.5")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "resize": _TEXT,
     "colour": _TEXT,
@@ -24,20 +24,20 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data: str | None) -> Preprocessing:
-    """The preprocessing of `[preprocessing]` in a quantlab.toml, each key replaced by the option that was given.
+    """Return the preprocessing from `[preprocessing]` of a quantlab.toml; options override its keys.
 
-    The one in the current folder counts for folders of images only, since arrays are fed as they are; one that is named
-    with --config counts always.
+    The quantlab.toml of the current folder applies only to folders of images, because arrays are fed unchanged. A file
+    named with --config always applies.
 
     Raises:
-        UsageError: If the file is missing or broken, or a key or value is not as it must be.
+        UsageError: If the file is missing or broken, or a key or value is invalid.
     """
     given = {key: value for key, value in declared.items() if value is not None}
     table = {**read_table("preprocessing", config), **given}
     known = [field.name for field in fields(Preprocessing)]
     for key, value in table.items():
         if key not in known:
-            raise UsageError(f"'{key}' is no key of [preprocessing]; {nearest(key, known)}")
+            raise UsageError(f"[preprocessing] has no key '{key}'; {nearest(key, known)}")
         if key in _KINDS:
             _refuse_kind(key, value)
     applies = config is not None or (data is not None and Path(data).is_dir())
@@ -50,40 +50,40 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
 def _refuse_kind(key: str, value: Any) -> None:
     kinds, words = _KINDS[key]
     if not isinstance(value, kinds) or isinstance(value, bool):
-        raise UsageError(f"{key} = {value!r} must be {words}")
+        raise UsageError(f"{key} is {value!r} and must be {words}")
 
 
 def read_table(name: str, config: Path | None) -> dict[str, Any]:
-    """One table of a quantlab.toml; empty where the file is not there and was not named, or has no such table.
+    """Return one table of a quantlab.toml; empty if the default file does not exist, or the file lacks the table.
 
     Raises:
-        UsageError: If a file that is named is missing, it is no TOML, or holds a table that quantlab does not know.
+        UsageError: If a named file is missing, the file is not valid TOML, or it has an unknown table.
     """
     path = config or _DEFAULT
     if config is None and not path.is_file():
         return {}
     if not path.exists():
-        raise UsageError(f"there is no file '{path}' to read [{name}] from; name one that is there")
+        raise UsageError(f"there is no file '{path}' to read [{name}] from; name an existing TOML file")
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"'{path}' cannot be read as TOML ({error}); mend it, or name another") from error
+        raise UsageError(f"'{path}' is not a valid TOML file ({error}); correct it, or name another file") from error
     for key in document:
         if key not in _TABLES:
-            raise UsageError(f"[{key}] is no table of '{path}' that quantlab knows; {nearest(key, _TABLES)}")
+            raise UsageError(f"'{path}' has the unknown table [{key}]; {nearest(key, _TABLES)}")
     table = document.get(name, {})
     if not isinstance(table, dict):
-        raise UsageError(f"{name} in '{path}' is no table; write [{name}] and its keys below")
+        raise UsageError(f"'{name}' in '{path}' is not a table; write [{name}] on a line and its keys below")
     return table
 
 
 def _size(value: Any) -> tuple[int, int]:
-    """`"224x224"`, `224` or `[224, 224]`: height and width in pixels."""
+    """Read `"224x224"`, `224` or `[224, 224]` as height and width in pixels."""
     parts = value.lower().split("x") if isinstance(value, str) else value if isinstance(value, list) else [value, value]
     try:
         sizes = [int(part) for part in parts if not isinstance(part, bool | float)]
     except (TypeError, ValueError):
         sizes = []
     if len(sizes) != 2 or min(sizes) < 1:
-        raise UsageError(f"the size {value!r} is not HEIGHTxWIDTH in pixels, as 224x224")
+        raise UsageError(f"the size is {value!r} and must be HEIGHTxWIDTH in pixels; write for example 224x224")
     return sizes[0], sizes[1]

@@ -1,14 +1,17 @@
-"""`quantlab convert`: the artifacts alone."""
+"""`quantlab convert`: makes artifacts and measures nothing."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantlab.cli.config import read_preprocessing
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import Config, Model, ModelGroup, Seed, TimeLimit, words
+from quantlab.cli.options import AsJson, Config, Model, ModelGroup, Seed, TimeLimit, print_json, words
 from quantlab.cli.spread import spread
+
+if TYPE_CHECKING:
+    from quantlab.types import Failure
 
 __all__ = ["convert"]
 
@@ -16,27 +19,33 @@ __all__ = ["convert"]
 @spread
 def convert(
     model: Model,
-    out: Annotated[Path, typer.Option(help="Gets a folder for each setting.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to: one folder for each setting.")],
     *,
     settings: Annotated[
         str | None,
         typer.Option(
-            help="Settings to make: names and globs, comma-separated; 'all'. [default: all that need no samples]"
+            help="Settings to make: comma-separated names and globs, or 'all'. [default: all that need no samples]"
         ),
     ] = None,
     calibration: Annotated[
         str | None,
-        typer.Option(help="Samples for static quantization: .npz, .npy, a folder of images, module:function."),
+        typer.Option(
+            help="Calibration samples for static quantization: .npz, .npy, a folder of images, or module:function."
+        ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Calibrate on this many samples, drawn. [default: 256]")
+        int | None, typer.Option(min=1, help="Calibrate on at most N samples: a random sample. [default: 256]")
     ] = None,
     seed: Seed = 0,
     opening: ModelGroup,
     config: Config = None,
     time_limit: TimeLimit = 600.0,
+    json: AsJson = False,
 ) -> int:
-    """Make the artifacts alone, ready to serve."""
+    """Convert a model to artifacts that are ready to serve.
+
+    The command runs and scores nothing.
+    """
     from quantlab.cli.progress import shown
     from quantlab.study import AnalyzeOptions
     from quantlab.study import convert as run
@@ -53,6 +62,16 @@ def convert(
     )
     with shown() as progress:
         made = run(model, out=out, options=options, progress=progress)
-    for name, result in made.items():
-        print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
+    if json:
+        print_json([_row(name, result) for name, result in made.items()])
+    else:
+        for name, result in made.items():
+            print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
     return COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else OK
+
+
+def _row(name: str, result: "Path | Failure") -> dict[str, str | None]:
+    """Return the result of one setting for `--json`."""
+    if isinstance(result, Path):
+        return {"setting": name, "path": str(result), "reason": None}
+    return {"setting": name, "path": None, "reason": result.reason}

@@ -1,4 +1,4 @@
-"""`quantlab demo`: the whole job on an embedded example."""
+"""`quantlab demo`: analyzes a built-in example."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,19 +6,22 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.analyze import analyze_and_print, begin_early
-from quantlab.cli.options import Runtimes, Settings, words
+from quantlab.cli.options import AsJson, Runtimes, Settings, words
 
 __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path | None, typer.Option(help="The study's folder. [default: quantlab-demo.study]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the study. [default: quantlab-demo.study]")
+    ] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
+    json: AsJson = False,
 ) -> int:
-    """Do the whole job on an embedded example.
+    """Analyze a built-in example that needs no files of yours.
 
-    It is of scanned digits and a small convolutional model, which needs no files of yours.
+    It is a small convolutional model with images of digits.
     """
     from quantlab.demo import LOADER, MODEL
 
@@ -26,4 +29,4 @@ def demo(
     from quantlab.study import AnalyzeOptions
 
     options = AnalyzeOptions(out=out or Path("quantlab-demo.study"), settings=words(settings), runtimes=words(runtimes))
-    return analyze_and_print(MODEL, LOADER, options)
+    return analyze_and_print(MODEL, LOADER, options, as_json=json)

@@ -1,24 +1,34 @@
-"""`quantlab doctor`: what works on this machine."""
+"""`quantlab doctor`: checks this machine."""
 
+import sys
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN
+from quantlab.cli.options import AsJson, print_json
 
 __all__ = ["doctor"]
 
 
 def doctor(
     build: Annotated[
-        str | None, typer.Option("--build", help="Make what is not shipped: node-native, with your C++ compiler.")
+        str | None,
+        typer.Option(
+            "--build", help="Build a runtime that is not part of the package: node-native. Needs a C++ compiler."
+        ),
     ] = None,
+    json: AsJson = False,
 ) -> int:
-    """Say what works on this machine, and what mends what does not."""
+    """Check what quantlab needs, and say how to fix what is missing."""
     from quantlab.cli.checks import build_runtime, examine, report
 
     if build is not None:
-        print(build_runtime(build))
+        print(build_runtime(build), file=sys.stderr if json else sys.stdout)
     checks = examine()
-    print(report(checks))
+    if json:
+        print_json([asdict(check) for check in checks])
+    else:
+        print(report(checks))
     return 0 if all(check.works or check.optional for check in checks) else COULD_NOT_RUN

@@ -1,4 +1,4 @@
-"""The exit statuses, for every command."""
+"""The exit statuses of all commands."""
 
 __all__ = ["BREAKS", "COULD_NOT_RUN", "INCONCLUSIVE", "OK", "STOPPED"]
 

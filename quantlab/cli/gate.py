@@ -1,4 +1,4 @@
-"""`quantlab gate`: pass or fail a build by what a study measured; nothing is run."""
+"""`quantlab gate`: passes or fails a build by the figures of a study; runs nothing."""
 
 import os
 import sys
@@ -29,19 +29,21 @@ def gate(
     *,
     setting: SettingNames = None,
     budget: BudgetOptions,
-    lock: Annotated[Path | None, typer.Option(help="Compare with what was accepted in this quantlab.lock.")] = None,
+    lock: Annotated[Path | None, typer.Option(help="Compare with the accepted figures in this file.")] = None,
     artifact: Annotated[
-        Path | None, typer.Option(help="First verify that this file or folder is what was judged, and judge that.")
+        Path | None,
+        typer.Option(help="Verify that this file or folder is an artifact of the study, and judge only its settings."),
     ] = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
-    undecided: Annotated[str, typer.Option(help="What too few samples do: fail or warn.")] = "fail",
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a pull request.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write every figure as JSON.")] = None,
+    undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail",
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all figures to a JSON file.")] = None,
 ) -> int:
-    """Pass or fail a build by what a study measured.
+    """Pass or fail a build by the figures of a study.
 
-    Nothing is run again. With settings named, each must fit; with none, one quantized setting is enough.
+    The command runs nothing. Every setting named with --setting must fit; without names, one quantized setting that
+    fits is enough.
     """
     from quantlab.gate import changed_artifacts, compare_with_lock, read_lock
     from quantlab_reports.views.verdict import verdict_table
@@ -52,7 +54,9 @@ def gate(
     asked = _policy(budget, study, setting, accepted)
     folders = folders_of(asked)
     if artifact is not None and len(folders) > 1:
-        raise UsageError(f"--artifact is of one study and {listed(folders)} are asked for; name that study")
+        raise UsageError(
+            f"--artifact needs exactly one study, and {listed(folders)} are named; name the study of the artifact"
+        )
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     print(render(verdict_table(verdicts, evidence=[decided.trials for decided in judged])))
@@ -68,7 +72,7 @@ def _undecided(text: str) -> "Undecided":
         return "fail"
     if text == "warn":
         return "warn"
-    raise UsageError(f"--undecided {text} is neither 'fail' nor 'warn'")
+    raise UsageError(f"--undecided is '{text}' and must be 'fail' or 'warn'")
 
 
 def _policy(
@@ -77,7 +81,7 @@ def _policy(
     settings: Sequence[str] | None,
     accepted: "AcceptedFigures | None",
 ) -> Policy:
-    """What was accepted is the policy where nothing else is asked for."""
+    """Read the policy; without one, the budget of the accepted figures applies."""
     try:
         return budget.read(studies, settings)
     except UsageError:
@@ -94,7 +98,7 @@ def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
     if "inconclusive" not in outcomes:
         return OK
     if undecided == "warn" and all(verdict.lacks_samples for verdict in verdicts if verdict.outcome == "inconclusive"):
-        print("warning: too few samples to know, which --undecided warn lets pass", file=sys.stderr)
+        print("warning: too few samples to decide; --undecided warn lets this pass", file=sys.stderr)
         return OK
     return INCONCLUSIVE
 
@@ -126,7 +130,7 @@ def _append(path: Path, text: str) -> None:
             file.write(f"{text}\n")
     except OSError as error:
         raise QuantlabError(
-            f"'{path}', which GITHUB_STEP_SUMMARY names, cannot be written ({error.strerror}); unset it"
+            f"'{path}' from GITHUB_STEP_SUMMARY cannot be written ({error.strerror}); unset this variable"
         ) from error
 
 

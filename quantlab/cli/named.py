@@ -1,4 +1,4 @@
-"""Options of the form NAME=VALUE, each of which may be repeated."""
+"""Repeatable options of the form NAME=VALUE."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,38 +11,39 @@ __all__ = ["shapes_of", "variants_of"]
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How an option is written."""
+    """The form of an option, for messages."""
 
     option: str
     form: str
     example: str
     remedy: str
-    """Where a name is given twice."""
+    """What to do if a name is given twice."""
 
 
 def variants_of(texts: Sequence[str]) -> dict[str, Path]:
-    """The files of `--variant NAME=FILE`.
+    """Read `--variant NAME=FILE` as names and files.
 
     Raises:
-        UsageError: If one is not of this form, or a name is given twice.
+        UsageError: If an option does not have this form, or a name is given twice.
     """
-    form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each row a name of its own")
+    form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each variant a different name")
     return {name: Path(file) for name, file in _pairs(form, [text.partition("=") for text in texts])}
 
 
 def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """The sizes of `--shape INPUT=1,3,224,224`.
+    """Read `--shape INPUT=1,3,224,224` as inputs and sizes.
 
     Raises:
-        UsageError: If one is not of this form, or an input is given twice.
+        UsageError: If an option does not have this form, or an input is given twice.
     """
     shapes = {}
-    form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give each input one shape")
-    for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may hold the sign
+    form = _Form("--shape", "INPUT=SIZES", "image=1,3,224,224", "give one shape for each input")
+    for name, text in _pairs(form, [text.rpartition("=") for text in texts]):  # names of inputs may contain '='
         sizes = [part.strip() for part in text.split(",")]
         if not all(size.isdecimal() and int(size) > 0 for size in sizes):
             raise UsageError(
-                f"--shape {name}={text} has a size that is no number from 1; write --shape {name}=1,3,224,224"
+                f"--shape {name}={text} has a size that is not a positive integer; "
+                f"write for example --shape {name}=1,3,224,224"
             )
         shapes[name] = tuple(map(int, sizes))
     return shapes
@@ -53,8 +54,11 @@ def _pairs(form: _Form, parts: Sequence[tuple[str, str, str]]) -> Iterator[tuple
     for name, equals, value in parts:
         if not (equals and name and value):
             text = f"{name}{equals}{value}"
-            raise UsageError(f"{form.option} {text} is not {form.form}; write for example {form.option} {form.example}")
+            raise UsageError(
+                f"{form.option} {text} does not have the form {form.form}; "
+                f"write for example {form.option} {form.example}"
+            )
         if name in seen:
-            raise UsageError(f"{form.option} {name}=… is given twice; {form.remedy}")
+            raise UsageError(f"{form.option} names '{name}' twice; {form.remedy}")
         seen.add(name)
         yield name, value

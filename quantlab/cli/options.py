@@ -1,7 +1,11 @@
-"""Options of more than one command, and the groups that they come in."""
+"""Options of more than one command, alone or in groups."""
 
+import json
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +18,10 @@ from quantlab.errors import UsageError
 if TYPE_CHECKING:
     from quantlab.models import ModelOptions
     from quantlab.types import Preprocessing
-    from quantlab_reports import Table
+    from quantlab_reports import Reports, Table
 
 __all__ = [
+    "AsJson",
     "Config",
     "Format",
     "ImageOptions",
@@ -28,56 +33,70 @@ __all__ = [
     "Settings",
     "StudyFolder",
     "TimeLimit",
+    "print_json",
     "rendering_of",
+    "reports_for_terminal",
+    "terminal_width",
     "words",
 ]
 
 Model = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="A .keras, .h5 or .hdf5 file, or a SavedModel folder.", show_default=False),
+    typer.Argument(
+        metavar="MODEL", help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder.", show_default=False
+    ),
 ]
 Settings = Annotated[
     str | None,
     typer.Option(
-        help="Settings to measure: names and globs, comma-separated; 'all'. [default: see 'quantlab settings']"
+        help="Settings to measure: comma-separated names and globs, or 'all'. [default: see 'quantlab settings']"
     ),
 ]
 Runtimes = Annotated[
     str | None,
-    typer.Option(help="Where to run them: names and globs, comma-separated. [default: python,node-wasm]"),
+    typer.Option(help="Runtimes to use: comma-separated names and globs, or 'all'. [default: python,node-wasm]"),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Of every draw.")]
-TimeLimit = Annotated[float, typer.Option(min=1, help="Seconds that a converter or runtime may say nothing.")]
-Config = Annotated[Path | None, typer.Option(help="A quantlab.toml. [default: the one in this folder, if any]")]
-Format = Annotated[str, typer.Option(help="terminal, markdown, csv, latex or json.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed for all random sampling.")]
+TimeLimit = Annotated[
+    float, typer.Option(min=1, help="Stop a converter or runtime that reports nothing for N seconds.")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="Configuration file. [default: quantlab.toml in the current folder, if it exists]")
+]
+Format = Annotated[str, typer.Option(help="Output format: terminal, markdown, csv, latex or json.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 StudyFolder = Annotated[
-    Path | None, typer.Argument(help="[default: the latest at or below this folder]", show_default=False)
+    Path | None,
+    typer.Argument(
+        help="Folder of the study. [default: the latest study in the current folder or below]", show_default=False
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelGroup:
-    """How a model is opened."""
+    """Options that say how to open a model."""
 
-    signature: Annotated[str | None, typer.Option(help="The signature of a SavedModel. [default: serving_default]")] = (
-        None
-    )
+    signature: Annotated[str | None, typer.Option(help="Signature of a SavedModel. [default: serving_default]")] = None
     shape: Annotated[
         list[str] | None,
         typer.Option(
-            "--shape", help="INPUT=1,3,224,224: sizes that an ONNX model leaves open, batch first. Repeatable."
+            "--shape", help="Shape of an ONNX input with open sizes, batch first: INPUT=1,3,224,224. Repeatable."
         ),
     ] = None
     custom: Annotated[
-        list[str] | None, typer.Option(help="A module that registers the model's own layers. Repeatable.")
+        list[str] | None, typer.Option(help="Module to import first, which registers custom layers. Repeatable.")
     ] = None
     unsafe: Annotated[
-        bool, typer.Option("--unsafe", help="Run the code of Lambda layers: only for files you trust.")
+        bool,
+        typer.Option(
+            "--unsafe", help="Allow Lambda layers, which run code from the model file. Use it only for files you trust."
+        ),
     ] = False
 
     @property
     def options(self) -> "ModelOptions":
-        """As the Python API takes them; raises UsageError where a shape is not written as it must be."""
+        """Return the options for the Python API; raises UsageError for an invalid shape."""
         from quantlab.models import ModelOptions
 
         return ModelOptions(self.signature, tuple(self.custom or ()), self.unsafe, shapes_of(self.shape or []))
@@ -85,19 +104,27 @@ class ModelGroup:
 
 @dataclass(frozen=True, slots=True)
 class ImageOptions:
-    """How image files become samples."""
+    """Options that say how image files become samples."""
 
-    size: Annotated[str | None, typer.Option(help="Images: HEIGHTxWIDTH. [default: the model's]")] = None
-    resize: Annotated[str | None, typer.Option(help="Images: nearest, bilinear, bicubic, lanczos or area.")] = None
-    colour: Annotated[str | None, typer.Option(help="Images: rgb, bgr or grey. [default: by the model's channels]")] = (
+    size: Annotated[
+        str | None,
+        typer.Option(help="Images: size to resize to, HEIGHTxWIDTH. [default: the size of the model's input]"),
+    ] = None
+    resize: Annotated[
+        str | None, typer.Option(help="Images: resize method: nearest, bilinear, bicubic, lanczos or area.")
+    ] = None
+    colour: Annotated[
+        str | None,
+        typer.Option(help="Images: colour order, rgb, bgr or grey. [default: from the number of input channels]"),
+    ] = None
+    scale: Annotated[float | None, typer.Option(help="Images: factor for pixel values from 0 to 255. [default: 1]")] = (
         None
     )
-    scale: Annotated[float | None, typer.Option(help="Images: what 0–255 is multiplied with. [default: 1]")] = None
-    offset: Annotated[float | None, typer.Option(help="Images: added after the scale. [default: 0]")] = None
+    offset: Annotated[float | None, typer.Option(help="Images: number added after scaling. [default: 0]")] = None
     config: Config = None
 
     def preprocessing(self, data: str) -> "Preprocessing":
-        """With what a quantlab.toml says; raises UsageError as `read_preprocessing`."""
+        """Return the options merged with quantlab.toml; raises UsageError like `read_preprocessing`."""
         declared = asdict(self)
         del declared["config"]
         return read_preprocessing(self.config, declared, data=data)
@@ -105,25 +132,24 @@ class ImageOptions:
 
 @dataclass(frozen=True, slots=True)
 class InsideOptions:
-    """What is looked at inside the variants, and whether costs are measured."""
+    """Options that say what to compare inside the variants, and whether to measure costs."""
 
-    no_layers: Annotated[bool, typer.Option("--no-layers", help="Do not look inside the variants.")] = False
-    layer_samples: Annotated[str, typer.Option(help="Compare layers on this many of the scored samples, or 'all'.")] = (
+    no_layers: Annotated[bool, typer.Option("--no-layers", help="Do not compare layers, weights and ops.")] = False
+    layer_samples: Annotated[str, typer.Option(help="Compare layers on at most N of the scored samples, or 'all'.")] = (
         "256"
     )
     taps: Annotated[
-        str | None, typer.Option(help="Compare only these layers or tensors: names and globs, comma-separated.")
+        str | None, typer.Option(help="Compare only these layers or tensors: comma-separated names and globs.")
     ] = None
     channels: Annotated[
-        str | None, typer.Option(help="Compare these layers or tensors channel by channel too; names and globs.")
+        str | None,
+        typer.Option(help="Also compare each channel of these layers or tensors: comma-separated names and globs."),
     ] = None
-    no_costs: Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, milliseconds and memory.")] = (
-        False
-    )
+    no_costs: Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, run time and memory.")] = False
 
     @property
     def options(self) -> dict[str, Any]:
-        """Fields of `AnalyzeOptions`; raises UsageError for a number of samples that is none."""
+        """Return fields of `AnalyzeOptions`; raises UsageError for an invalid number of samples."""
         return {
             "layers": not self.no_layers,
             "layer_samples": _layer_samples(self.layer_samples),
@@ -137,21 +163,41 @@ def _layer_samples(text: str) -> int | None:
     if text == "all":
         return None
     if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--layer-samples {text} is neither a number from 1 nor 'all'")
+        raise UsageError(f"--layer-samples is '{text}' and must be a positive integer or 'all'")
     return int(text)
 
 
 def words(text: str | None) -> tuple[str, ...] | None:
-    """The parts of a comma-separated option."""
+    """Split a comma-separated option; None stays None."""
     return None if text is None else tuple(text.split(","))
 
 
-def rendering_of(name: str) -> "Callable[[Table], str]":
-    """The rendering that `--format` names.
+def print_json(value: Any) -> None:
+    """Print plain values as indented JSON."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def rendering_of(name: str, *, as_json: bool = False) -> "Callable[[Table], str]":
+    """Return the rendering that `--format` names, or JSON for `--json`.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If the name is unknown.
     """
-    from quantlab_reports import Reports
+    reports = reports_for_terminal()
+    return reports.rendering("json") if as_json else reports.rendering(name)
 
-    return Reports().rendering(name)
+
+def reports_for_terminal() -> "Reports":
+    """Return all views and renderings; tables fit the terminal if standard output is one."""
+    from quantlab_reports import RENDERINGS, Reports
+    from quantlab_reports.renderings import terminal
+
+    width = terminal_width()
+    if width is None:
+        return Reports()
+    return Reports(renderings={**RENDERINGS, "terminal": partial(terminal.render, width=width)})
+
+
+def terminal_width() -> int | None:
+    """Return the width of the terminal in characters; None if standard output is not a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,4 +1,4 @@
-"""What must hold for a build to pass: `[budget]` of a policy file, and options that go before it."""
+"""Reads what a build must keep: `[budget]` of a policy file, overridden by options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -18,32 +18,32 @@ _TEXTS = ("metric", "target")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A budget, and what it is asked of."""
+    """A budget, and the settings and studies that it applies to."""
 
     budget: Budget
     settings: tuple[str, ...] | None
-    """Those that must fit; None is any quantized one."""
+    """The settings that must fit; None means that any quantized setting is enough."""
     studies: tuple[Path, ...]
-    """Empty is the latest."""
+    """Empty means the latest study."""
     texts: Mapping[str, str]
-    """The limits as they were written, for a lock."""
+    """The limits as text, for the file of accepted figures."""
 
 
 def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
-    """The `[budget]` of a policy file, each key replaced by the option that was given.
+    """Return `[budget]` of a policy file; options override its keys.
 
     Args:
-        policy: The file; None is the quantlab.toml of the current folder, if there is one.
-        given: Keys of `[budget]` by their names; None stands for an option that was not given.
+        policy: The file; None means quantlab.toml in the current folder, if it exists.
+        given: Keys of `[budget]` by name; None is an option that was not given.
 
     Raises:
-        UsageError: If the file is missing or broken, a key or value is not as it must be, or nothing is limited.
+        UsageError: If the file is missing or broken, a key or value is invalid, or the budget has no limit.
     """
     table = {**read_table("budget", policy), **{key: value for key, value in given.items() if value is not None}}
     known = [*(field.name for field in fields(Budget)), "settings", "studies"]
     for key, value in table.items():
         if key not in known:
-            raise UsageError(f"'{key}' is no key of [budget]; {nearest(key, known)}")
+            raise UsageError(f"[budget] has no key '{key}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in table.items()}
@@ -51,7 +51,7 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
 
 
 def _number(value: Any) -> Any:
-    """A number, also as the text that a lock holds; what is none is left for the budget to refuse."""
+    """Read a number or its text; any other value is returned, and the budget refuses it."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -62,12 +62,12 @@ def _checked(key: str, value: Any) -> Any:
     if key in _LISTS:
         texts = value.split(",") if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(name, str) for name in texts):
-            raise UsageError(f'{key} = {value!r} must be a list of names, as {key} = ["…"]')
+            raise UsageError(f'{key} is {value!r} and must be a list of names: {key} = ["…"]')
         return tuple(name.strip() for name in texts)
     if key in _TEXTS and not isinstance(value, str):
-        raise UsageError(f"{key} = {value!r} must be text in quotes")
+        raise UsageError(f"{key} is {value!r} and must be text in quotes")
     if isinstance(value, bool | dict | list):
-        raise UsageError(f"{key} = {value!r} must be text or a number")
+        raise UsageError(f"{key} is {value!r} and must be text or a number")
     if key == "confidence":
         return _number(value)
     return str(value) if isinstance(value, int | float) and key != "max_size" else value

@@ -1,4 +1,4 @@
-"""Progress on standard error: bars in a terminal, a line a step elsewhere."""
+"""Progress on standard error: bars in a terminal, otherwise one line for each step."""
 
 import sys
 import threading
@@ -34,13 +34,13 @@ def shown() -> Iterator[Progress]:
 
 
 def _left(forecast: Forecast) -> str:
-    """How far all phases are, and how long they may still take, where that can be told."""
+    """Return the share done and the time left; empty while the time left is unknown."""
     seconds = forecast.seconds_left()
     return "" if seconds is None else f"{100 * forecast.share_done:.0f} % done, about {seconds:.0f} s left"
 
 
 class _Lines:
-    """A line when a step ends, with the time it took."""
+    """Prints one line when a step ends, with the time that it took."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -83,7 +83,7 @@ class _Lines:
 
 
 class _Bars:
-    """One bar for all of the work, and one for each step under way."""
+    """Shows one bar for all work and one for each running step."""
 
     def __init__(self, bars: Any) -> None:
         self._bars = bars

@@ -1,10 +1,10 @@
-"""`quantlab recommend`: which setting to ship; nothing is run."""
+"""`quantlab recommend`: recommends a setting to ship; runs nothing."""
 
 from pathlib import Path
 
 from quantlab.cli.budget import BudgetOptions, listed
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
-from quantlab.cli.options import Format, StudyFolder, rendering_of
+from quantlab.cli.options import AsJson, Format, StudyFolder, rendering_of
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
@@ -17,19 +17,24 @@ def recommend(
     *,
     budget: BudgetOptions,
     format: Format = "terminal",  # noqa: A002 (the option's name)
+    json: AsJson = False,
 ) -> int:
-    """Say which setting to ship, why, and how to make it.
+    """Recommend a setting to ship, and say why and how to make it.
 
-    It is the smallest that fits in every runtime that counts. Nothing is run again.
+    The recommendation is the smallest setting that fits the budget in every runtime that counts. The command runs
+    nothing.
     """
     from quantlab.gate import recommend as choose
     from quantlab.store import find_latest
     from quantlab_reports.views.recommendation import recommendation_table
 
-    render = rendering_of(format)
+    render = rendering_of(format, as_json=json)
     asked = budget.read([study] if study else None)
     if len(asked.studies) > 1:
-        raise UsageError(f"a recommendation is of one study and the policy names {listed(asked.studies)}; name it")
+        raise UsageError(
+            f"a recommendation needs exactly one study, and the policy names {listed(asked.studies)}; "
+            f"name one on the command line"
+        )
     folder = asked.studies[0] if asked.studies else find_latest(Path())
     chosen = choose(folder, asked.budget)
     print(render(recommendation_table(chosen)))

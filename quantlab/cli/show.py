@@ -1,4 +1,4 @@
-"""`quantlab show`: what a study knows, again."""
+"""`quantlab show`: prints a view of a study."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quantlab.cli.exit_status import OK
-from quantlab.cli.options import Format, StudyFolder
+from quantlab.cli.options import AsJson, Format, StudyFolder, reports_for_terminal
 
 __all__ = ["show"]
 
@@ -16,37 +16,42 @@ def show(
         str,
         typer.Argument(
             metavar="[WHAT]",
-            help="table, costs, runtimes, layers, weights, ops or split; a study's folder is the table's.",
+            help="View: table, costs, runtimes, layers, weights, ops or split. For a folder: the table of that study.",
         ),
     ] = "table",
     study: StudyFolder = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
-    wide: Annotated[bool, typer.Option("--wide", help="All figures, one row a trial.")] = False,
-    setting: Annotated[str | None, typer.Option(help="Not the table: only this setting or given variant.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Not the table: only this runtime.")] = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="View 'table': print all figures, one row for each trial.")
+    ] = False,
+    setting: Annotated[str | None, typer.Option(help="Other views: only this setting or given variant.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Other views: only this runtime.")] = None,
     sort: Annotated[
         str | None,
         typer.Option(
-            help="Layers: place, sqnr, max, mean, isolated, growth; weights: sqnr, channel, max, bytes; "
-            "costs: size, gzip, brotli, load, first, median, p95, memory; runtimes: max, mean, flips."
+            help="Order of the rows. Layers: place, sqnr, max, mean, isolated, growth. "
+            "Weights: sqnr, channel, max, bytes. Ops: place. Split: total. Runtimes: max, mean, flips. "
+            "Costs: size, gzip, brotli, load, first, median, p95, memory."
         ),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Not the table: only the first so many rows.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Other views: only the first N rows.")] = None,
+    json: AsJson = False,
 ) -> int:
-    """Print a study's table again, or what else it knows.
+    """Print a table of a study that 'quantlab analyze' made.
 
-    Nothing is run: costs, differences between runtimes, layers, weights, ops and the split of the loss were found by
-    analyze.
+    The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), layers, weights, ops and
+    split (which step causes the loss).
     """
     from quantlab.store import Store, find_latest
-    from quantlab_reports import Reports, Selection
+    from quantlab_reports import Selection
 
-    reports = Reports()
-    reports.rendering(format)  # names first: they cost nothing
+    reports = reports_for_terminal()
+    format = "json" if json else format  # noqa: A001 (the option's name)
+    reports.rendering(format)  # check names first, because this takes no time
     if what not in reports.views and study is None:
         what, study = next(iter(reports.views)), Path(what)
     reports.view(what)
     store = Store(study or find_latest(Path()))
-    store.read_study()  # whose absence or fault is told before a view's
+    store.read_study()  # reports a missing or broken study before a missing view
     print(reports.show(store, what, format, Selection(setting, runtime, sort, top, wide)))
     return OK

@@ -1,4 +1,4 @@
-"""Options that several commands take, written out once: a dataclass stands for them in a command's signature."""
+"""Lets a dataclass stand for a group of options in the signature of several commands."""
 
 import dataclasses
 import functools
@@ -11,9 +11,9 @@ __all__ = ["spread"]
 
 
 def spread(command: Callable[..., int]) -> Callable[..., int]:
-    """Let a command be called with each field of its parameters that are dataclasses.
+    """Replace each parameter that is a dataclass by one parameter for each of its fields.
 
-    A field is a parameter of its own, with its annotation and default, in the place of the dataclass.
+    A field keeps its annotation and default. The command still receives the dataclass.
     """
     hints = typing.get_type_hints(command, include_extras=True)
     parameters = inspect.signature(command).parameters

@@ -1,10 +1,10 @@
-"""Decides what may be shipped, and says why, from the outputs that a study kept; nothing is run.
+"""Decides which settings may be shipped, from the outputs that a study stored; runs nothing.
 
 ```text
 judge ─┬─ targets      the formats, runtimes and size that count
-       ├─ criteria     one function a limit of the budget: measured, finite, loss, classes, agreement, size
+       ├─ criteria     one function for each limit of a budget: measured, finite, loss, classes, agreement, size
        └─ recommended  the smallest setting that fits in every runtime that counts
-recommend              that, with a reason for each other setting, and the front of size and loss
+recommend              the same, with a reason for every other setting, and the Pareto front of size and loss
 accepted_figures       figures that a later gate compares with
 ```
 """

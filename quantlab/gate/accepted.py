@@ -1,4 +1,4 @@
-"""`quantlab.lock`: figures and hashes that were accepted, written, read, and compared with what is there now."""
+"""Accepted figures (`quantlab.lock`): written, read, and compared with a study."""
 
 import json
 import math
@@ -27,26 +27,29 @@ from quantlab.types import (
 __all__ = ["LOCK_SCHEMA", "accepted_figures", "changed_artifacts", "compare_with_lock", "read_lock", "write_lock"]
 
 LOCK_SCHEMA = 1
-"""Of `quantlab.lock`; one of another is refused."""
+"""Version of `quantlab.lock`; a file of another version is refused."""
 
 
 def accepted_figures(
     judged: Sequence[Judged], settings: Sequence[Sequence[str]], budget: Mapping[str, str]
 ) -> AcceptedFigures:
-    """The lock of some settings of some studies.
+    """Collect the accepted figures of some settings of some studies.
 
     Args:
-        judged: A study each.
-        settings: Of each study, those that are accepted.
-        budget: What they were judged by, as text.
+        judged: The judged studies.
+        settings: For each study, the accepted settings.
+        budget: The limits of the budget, as text.
 
     Raises:
-        StudyError: If two studies have one name.
+        StudyError: If two studies have the same name.
     """
     names = [gathered.verdict.study for gathered in judged]
     for name in names:
         if names.count(name) > 1:
-            raise StudyError(f"two studies are called '{name}', and a lock knows them by name; rename a folder")
+            raise StudyError(
+                f"two studies have the name '{name}', and accepted figures are stored by name; "
+                f"rename one of the folders"
+            )
     return AcceptedFigures(
         studies={
             gathered.verdict.study: AcceptedStudy(
@@ -90,7 +93,7 @@ def _accepted_loss(loss: Loss) -> AcceptedLoss:
 
 
 def write_lock(path: Path, lock: AcceptedFigures) -> None:
-    """Write it whole or not at all, as JSON that reads well in a review.
+    """Write accepted figures atomically, as indented JSON that can be reviewed.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -105,47 +108,51 @@ def _plain(value: object) -> object:
 
 
 def read_lock(path: Path) -> AcceptedFigures:
-    """What was accepted.
+    """Read accepted figures.
 
     Raises:
-        StudyError: If there is none, it is broken, or of another schema.
+        StudyError: If the file is missing, damaged or of another version.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise StudyError(f"there is no lock '{path}'; write one with 'quantlab accept --lock {path}'") from None
+        raise StudyError(
+            f"there is no file of accepted figures '{path}'; write it with 'quantlab accept --lock {path}'"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudyError(
-            f"the lock '{path}' cannot be read ({error}); write it again with 'quantlab accept'"
+            f"the accepted figures '{path}' cannot be read ({error}); write them again with 'quantlab accept'"
         ) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != LOCK_SCHEMA:
         raise StudyError(
-            f"the lock '{path}' has the schema {schema} and this quantlab reads {LOCK_SCHEMA}; "
-            f"write it again with 'quantlab accept'"
+            f"the accepted figures '{path}' have the schema {schema}, and this quantlab reads {LOCK_SCHEMA}; "
+            f"write them again with 'quantlab accept'"
         )
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(float, lambda value, _: _number(value))
     try:
         return converter.structure(document, AcceptedFigures)
     except (cattrs.BaseValidationError, ValueError) as error:
-        raise StudyError(f"the lock '{path}' is not whole; write it again with 'quantlab accept'") from error
+        raise StudyError(
+            f"the accepted figures '{path}' are incomplete or damaged; write them again with 'quantlab accept'"
+        ) from error
 
 
 def _number(value: object) -> float:
-    """A number, or a string that `json_number` wrote; NaN would switch the comparison off."""
+    """Read a number, or a string that `json_number` wrote. NaN is refused: no loss compares as larger than NaN."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or math.isnan(float(value)):
-        raise ValueError(f"{value!r} is no figure that was accepted")
+        raise ValueError(f"an accepted figure is {value!r} and must be a number")
     return float(value)
 
 
 def compare_with_lock(judged: Judged, lock: AcceptedFigures) -> Verdict:
-    """The verdict, with what was accepted as one more limit: a loss that is surely larger than it was breaks.
+    """Return the verdict with the accepted losses as an additional limit.
 
-    Surely larger: its lower bound is above the accepted upper one.
+    A setting breaks if the lower bound of its loss is above the accepted upper bound.
 
     Raises:
-        StudyError: If the lock does not know the study, or was made of another model or judged by another metric.
+        StudyError: If there are no accepted figures for the study, or they belong to another model or metric.
     """
     accepted = _study_of(judged, lock)
     verdict = judged.verdict
@@ -162,14 +169,14 @@ def _study_of(judged: Judged, lock: AcceptedFigures) -> AcceptedStudy:
     name = judged.verdict.study
     if name not in lock.studies:
         raise StudyError(
-            f"the lock knows nothing of the study '{name}', only of {', '.join(lock.studies) or 'none'}; "
-            f"accept it with 'quantlab accept'"
+            f"there are no accepted figures for the study '{name}' (accepted: {', '.join(lock.studies) or 'none'}); "
+            f"write them with 'quantlab accept'"
         )
     accepted = lock.studies[name]
     if accepted.model_sha256 != judged.study.model.sha256:
         raise StudyError(
-            f"the lock was accepted for another model of '{name}': SHA-256 {accepted.model_sha256[:12]}…, and the "
-            f"study's is {judged.study.model.sha256[:12]}…; look at the new figures and accept them with "
+            f"the accepted figures of '{name}' belong to another model: SHA-256 {accepted.model_sha256[:12]}…, and the "
+            f"model of the study has {judged.study.model.sha256[:12]}…; check the new figures and accept them with "
             f"'quantlab accept'"
         )
     return accepted
@@ -191,7 +198,7 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
     loss = judgement.loss
     if loss is not None and loss.metric != accepted.metric:
         raise StudyError(
-            f"{judgement.setting} was accepted by '{accepted.metric}' and is judged by '{loss.metric}'; "
+            f"{judgement.setting} was accepted with the metric '{accepted.metric}' and is judged by '{loss.metric}'; "
             f"leave --metric out, or accept it again with 'quantlab accept'"
         )
     if loss is None or not loss.lower > accepted.upper:
@@ -200,36 +207,36 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
     return replace(
         judgement,
         outcome="breaks",
-        reason=f"loses at least {rounded_down(loss.lower, accepted.upper)}{unit}, "
-        f"accepted with at most {rounded_up(accepted.upper)}{unit}",
+        reason=f"loses at least {rounded_down(loss.lower, accepted.upper)}{unit}; "
+        f"the accepted loss is at most {rounded_up(accepted.upper)}{unit}",
         missing=None,
     )
 
 
 def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
-    """A sentence for each accepted setting whose artifact, or the samples it is scored on, are others now."""
+    """Return a sentence for each difference from the accepted figures: artifacts, runtimes, settings, samples."""
     accepted = lock.studies.get(judged.verdict.study)
     if accepted is None:
         return []
     hashes = {row.trial.setting: row.trial.variant.sha256 for row in judged.trials if row.trial.variant}
     changes = [
-        f"{judged.verdict.study} {name} is another artifact than was accepted: SHA-256 {hashes[name][:12]}…, "
+        f"{judged.verdict.study}: the artifact of {name} is not the accepted one: SHA-256 {hashes[name][:12]}…, "
         f"accepted {figures.sha256[:12]}…"
         for name, figures in accepted.settings.items()
         if name in hashes and hashes[name] != figures.sha256
     ]
     ran = {(row.trial.setting, row.trial.runtime) for row in judged.trials if row.evidence}
     changes += [
-        f"{judged.verdict.study} {name} was accepted in {runtime}, where it was not measured now"
+        f"{judged.verdict.study}: {name} was accepted in {runtime}, but this study did not measure it there"
         for name, figures in accepted.settings.items()
         for runtime in figures.losses
         if (name, runtime) not in ran
     ]
     changes += [
-        f"{judged.verdict.study} {setting.setting} is not in the lock, so that nothing was compared with it"
+        f"{judged.verdict.study}: {setting.setting} has no accepted figures, so nothing was compared with it"
         for setting in judged.verdict.settings
         if setting.setting not in accepted.settings
     ]
     if accepted.samples_sha256 != judged.study.samples.sha256:
-        changes.append(f"{judged.verdict.study} is scored on other samples than when it was accepted")
+        changes.append(f"{judged.verdict.study}: the scored samples are not those of the accepted figures")
     return changes

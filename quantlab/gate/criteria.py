@@ -1,4 +1,4 @@
-"""The limits of a budget, one function each: what it finds out about one trial, or None where it has no say."""
+"""The limits of a budget, one function each. A function judges one trial, or returns None if it does not apply."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["CRITERIA", "Finding"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one limit says of one trial."""
+    """The result of one limit for one trial."""
 
     outcome: Outcome
     clause: str
@@ -44,8 +44,8 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     loss = given.evidence.loss
     if loss is None:
         raise UsageError(
-            f"the budget allows a loss of {budget.margin} and the samples have no labels; give labelled samples, "
-            f"or judge by min_agreement"
+            f"the budget limits the loss to {budget.margin}, and the samples have no labels; give samples with labels, "
+            f"or use min_agreement instead"
         )
     margin = budget.margin.of(loss)
     outcome = decide(loss, margin)
@@ -54,33 +54,45 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     if outcome == "breaks":
         return Finding("breaks", f"{at_least(loss, margin)}, {allowed(margin)}")
     missing = missing_samples(loss, margin)
-    return Finding("inconclusive", f"{at_most(loss, margin)}, {allowed(margin)}; {_more(loss.n, missing)}", missing)
+    return Finding(
+        "inconclusive",
+        _undecided(f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else "", loss.n, missing),
+        missing,
+    )
 
 
-def _more(n: int, missing: int | None) -> str:
+def _undecided(clause: str, n: int, missing: int | None, *, of: str = "") -> str:
+    """Say why a limit is undecided: too few samples, or a limit that no number of samples can decide."""
     if missing is None:
-        return "no number of samples decides at this limit; allow more"
-    return f"{n:,} samples; about {missing:,} more decide ({n + missing:,} in all)"
+        return "; ".join(filter(None, [clause, _UNDECIDABLE]))
+    return "; ".join(filter(None, [f"too few samples{of}: {n:,} of at least {n + missing:,}", clause]))
+
+
+_UNDECIDABLE = "more samples cannot decide this, so relax the limit"
 
 
 def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
-    """Breaks if a class that surely loses (Holm, over all classes) loses more; fits if each is sure to lose less."""
+    """Judge `max_class_loss`.
+
+    It breaks if a class loses significantly (Holm, over all classes) and its lower bound is above the margin.
+    It fits if the upper bound of every class is below the margin.
+    """
     del target
     if budget.class_margin is None or given.evidence is None:
         return None
     classes, margin = given.evidence.classes, budget.class_margin.value
     if not classes:
         raise UsageError(
-            f"the budget allows a class to lose {budget.class_margin} and there are no labelled classes; "
-            f"give labels, or leave max_class_loss out"
+            f"the budget limits the loss of each class to {budget.class_margin}, and there are no labelled classes; "
+            f"give labels of classes, or leave max_class_loss out"
         )
     broken = [lost for lost in classes if lost.loses and lost.lower > margin]
     if broken:
         worst = max(broken, key=lambda lost: lost.lower)
         return Finding(
             "breaks",
-            f"class {worst.label} loses {worst.loss:.1f} pt, at least {rounded_down(worst.lower, margin)} "
-            f"({_changed(worst)}), {allowed(margin)}",
+            f"class {worst.label} loses at least {rounded_down(worst.lower, margin)} pt, {allowed(margin)} "
+            f"(measured {worst.loss:.1f} pt: {_changed(worst)})",
         )
     worst = max(classes, key=lambda lost: lost.upper)
     clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
@@ -89,17 +101,13 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
         return Finding("fits", clause)
     worst = max(undecided, key=lambda lost: lost.upper)
     missing = _missing_of_class(worst, margin)
-    more = "no number of samples decides" if missing is None else f"about {missing:,} more of that class decide"
-    return Finding(
-        "inconclusive",
-        f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt ({_changed(worst)}), "
-        f"{allowed(margin)}; {more}",
-        missing,
-    )
+    clause = f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
+    told = _undecided(f"{clause} ({_changed(worst)})", worst.n, missing, of=f" of class {worst.label}")
+    return Finding("inconclusive", told, missing)
 
 
 def _changed(loss: ClassLoss) -> str:
-    return f"of {loss.n:,} samples {loss.right_to_wrong} lost and {loss.wrong_to_right} gained"
+    return f"{loss.right_to_wrong:,} of {loss.n:,} samples became wrong, {loss.wrong_to_right:,} became right"
 
 
 def _class_fits(loss: ClassLoss, margin: float) -> bool:
@@ -118,25 +126,25 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
         return None
     evidence = given.evidence
     if evidence.same is None:
-        raise UsageError(
-            "the budget asks for min_agreement and the scored output is no classes; leave min_agreement out"
-        )
+        raise UsageError("the budget sets min_agreement, and the scored output has no classes; leave min_agreement out")
     interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
     lower, upper = 100 * interval.lower, 100 * interval.upper
     if upper < budget.agreement:
         return Finding(
-            "breaks", f"agrees on at most {rounded_up(upper, budget.agreement)} %, asked for {budget.agreement:g}"
+            "breaks",
+            f"same top-1 on at most {rounded_up(upper, budget.agreement)} % of the samples, "
+            f"required {budget.agreement:g} %",
         )
-    agrees = f"agrees on at least {rounded_down(lower)} %, asked for {budget.agreement:g}"
+    agrees = f"same top-1 on at least {rounded_down(lower)} % of the samples, required {budget.agreement:g} %"
     enough = evidence.n >= fewest_samples(1 - budget.agreement / 100, budget.confidence)
     if lower >= budget.agreement and enough:
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
-    return Finding("inconclusive", f"{agrees}; {_more(evidence.n, missing)}", missing)
+    return Finding("inconclusive", _undecided(agrees, evidence.n, missing), missing)
 
 
 def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:
-    """As for a loss: of the share that disagrees, with the floor as the margin."""
+    """Like the loss criterion, for the share of samples that disagree."""
     disagrees = 1 - (evidence.same or 0) / evidence.n
     needed = samples_needed(disagrees, disagrees, 1 - floor / 100, confidence)
     return None if needed is None else max(1, needed - evidence.n)
@@ -158,4 +166,4 @@ CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = 
     _agreement,
     _size,
 )
-"""In the order in which they are told: the first of the most severe gives the reason."""
+"""In order of priority: among equally severe results, the first gives the reason."""

@@ -1,4 +1,4 @@
-"""Figures as words, rounded so that none looks better than it is."""
+"""Figures as text, rounded so that no figure looks better than it is."""
 
 import math
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _MOST_DECIMALS = 12
 
 
 def rounded_up(value: float, below: float = math.inf, *, decimals: int = 2) -> str:
-    """A bound from above, rounded up; with more decimals where it would else reach a margin it is below.
+    """Round an upper bound up, with more decimals if it would otherwise reach a margin that it is below.
 
     >>> rounded_up(0.1312), rounded_up(0.4981, below=0.5), rounded_up(0.5012, below=0.5)
     ('0.14', '0.499', '0.51')
@@ -20,7 +20,7 @@ def rounded_up(value: float, below: float = math.inf, *, decimals: int = 2) -> s
 
 
 def rounded_down(value: float, above: float = -math.inf, *, decimals: int = 2) -> str:
-    """A bound from below, rounded down; with more decimals where it would else reach a margin it is above.
+    """Round a lower bound down, with more decimals if it would otherwise reach a margin that it is above.
 
     >>> rounded_down(0.1392), rounded_down(0.5042, above=0.5)
     ('0.13', '0.504')
@@ -29,7 +29,7 @@ def rounded_down(value: float, above: float = -math.inf, *, decimals: int = 2) -
 
 
 def decimals_of(loss: Loss) -> int:
-    """Two for points; for a metric's own unit as many as show two digits of the smallest bound, at most twelve."""
+    """Return 2 for points; for other units, enough decimals for two digits of the smallest bound, at most 12."""
     sizes = [abs(bound) for bound in (loss.lower, loss.upper) if math.isfinite(bound) and bound]
     if loss.unit == "pt" or not sizes:
         return 2
@@ -40,7 +40,7 @@ def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[fl
     if not math.isfinite(value):
         return "∞" if value == math.inf else "−∞" if value == -math.inf else "NaN"
     for digits in range(decimals, decimals + 5):
-        # A share of a billionth is what decimal fractions lose in binary, and must not become a step up.
+        # Binary fractions miss decimals by about 1e-9; this error must not round a bound up by a whole step.
         shown = towards(round(value * 10**digits, 9)) / 10**digits
         if honest(shown):
             return f"{shown:.{digits}f}".replace("-", "−")
@@ -48,19 +48,19 @@ def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[fl
 
 
 def at_most(loss: Loss, margin: float) -> str:
-    """`loses at most 0.14 pt`, or what is gained where even the upper bound is below zero."""
+    """Return `loses at most 0.14 pt`, or `gains at least …` if the upper bound is below zero."""
     if loss.upper < 0:
         return f"gains at least {rounded_down(-loss.upper, decimals=decimals_of(loss))}{_unit(loss)}"
     return f"loses at most {rounded_up(loss.upper, margin, decimals=decimals_of(loss))}{_unit(loss)}"
 
 
 def at_least(loss: Loss, margin: float) -> str:
-    """`loses at least 0.61 pt`."""
+    """Return `loses at least 0.61 pt`."""
     return f"loses at least {rounded_down(loss.lower, margin, decimals=decimals_of(loss))}{_unit(loss)}"
 
 
 def allowed(margin: float) -> str:
-    """`allowed 0.50`; a margin of less than a hundredth keeps its digits."""
+    """Return `allowed 0.50`, with more digits if the margin has more than two decimals."""
     return f"allowed {margin:.2f}" if round(margin, 2) == round(margin, 6) else f"allowed {margin:.4g}"
 
 
@@ -69,7 +69,7 @@ def _unit(loss: Loss) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """Bytes as a reader says them, in powers of 1,000.
+    """Return bytes as B, KB or MB, in powers of 1,000.
 
     >>> size(19012), size(345), size(3_456_789)
     ('19.0 KB', '345 B', '3.46 MB')

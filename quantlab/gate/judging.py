@@ -1,4 +1,4 @@
-"""What may be shipped of a study, from the outputs it kept; nothing is run."""
+"""Judges the settings of a study from its stored outputs; runs nothing."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict, and all that it was made of."""
+    """A verdict, with the study and the evidence behind it."""
 
     study: Study
     verdict: Verdict
@@ -50,7 +50,7 @@ def judge(
     settings: Sequence[str] | None = None,
     registries: Registries = REAL,
 ) -> Verdict:
-    """Decide whether the settings of a study keep a budget, from its stored outputs.
+    """Judge whether the settings of a study keep a budget, from its stored outputs.
 
     >>> import quantlab
     >>> verdict = quantlab.judge("model.study", quantlab.Budget(max_accuracy_loss="0.5pt"))  # doctest: +SKIP
@@ -58,13 +58,13 @@ def judge(
 
     Args:
         study: A study, or its folder.
-        budget: What may be lost, and where.
-        settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
-        registries: The formats, runtimes and converters there are.
+        budget: The limits, and the target and runtimes that count.
+        settings: Names and globs of the settings that must fit; None means that any quantized setting is enough.
+        registries: All formats, runtimes and converters.
 
     Raises:
-        UsageError: If a name is none of the study's, or a limit cannot be judged, as a loss without labels.
-        StudyError: If there is no study, it is not whole, or too small to follow anything from.
+        UsageError: If a name is unknown in the study, or a limit cannot be judged, for example a loss without labels.
+        StudyError: If the study is missing or incomplete, or has too few samples.
     """
     if isinstance(study, Study):
         return gather(study, budget, settings=settings, registries=registries).verdict
@@ -75,7 +75,7 @@ def judge(
 
 
 def name_of(folder: Path) -> str:
-    """How a study is called: its folder without `.study`."""
+    """Return the name of a study: its folder without `.study`."""
     return folder.resolve().name.removesuffix(".study")
 
 
@@ -87,7 +87,7 @@ def gather(
     name: str = "",
     registries: Registries = REAL,
 ) -> Judged:
-    """The verdict with its evidence; see `judge`."""
+    """Return the verdict with its evidence; see `judge`."""
     reference = _reference(study)
     metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
     resampling = Resampling(confidence=budget.confidence, seed=study.seed)
@@ -103,18 +103,18 @@ def gather(
 
 
 def recommend(study: str | Path, budget: Budget, *, registries: Registries = REAL) -> Recommendation:
-    """Choose the smallest setting that keeps a budget in every runtime that counts, from a study's stored outputs.
+    """Recommend the smallest setting that keeps a budget in every runtime that counts, from stored outputs.
 
     Args:
-        study: The study's folder.
-        budget: What may be lost, and where.
+        study: The folder of the study.
+        budget: The limits, and the target and runtimes that count.
 
     Returns:
-        With a reason for each other setting, and the command or code that makes what is chosen.
+        The recommendation, a reason for every other setting, and the command or code that makes the artifact.
 
     Raises:
-        UsageError: As `judge`.
-        StudyError: As `judge`.
+        UsageError: See `judge`.
+        StudyError: See `judge`.
     """
     store = Store(Path(study))
     store.refuse_running()
@@ -130,7 +130,7 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
 
 
 def _no_faster(store: Store, study: Study, recommendation: Recommendation, formats: Mapping[str, Format]) -> str | None:
-    """From the costs that were measured of the very artifact, in the runtimes that count."""
+    """Say if the recommended artifact was measured to be no faster than float32, in the runtimes that count."""
     if recommendation.setting is None or not (store.root / "costs.json").is_file():
         return None
     counting = {judgement.runtime for judgement in recommendation.verdict.of(recommendation.setting).judgements}
@@ -159,7 +159,7 @@ def _minimum_runtime(study: Study, name: str | None) -> str | None:
 
 
 def recipe(store: Store, study: Study, name: str | None, registries: Registries = REAL) -> str | None:
-    """The command or program that makes a setting's artifact with the official tools; None for a given variant."""
+    """Return the command or program that makes an artifact with the official tools; None for a given variant."""
     setting = registries.settings.get(name or "")
     opened = next(
         (
@@ -188,7 +188,7 @@ def recipe(store: Store, study: Study, name: str | None, registries: Registries 
 
 
 def _as_written(path: Path) -> Path:
-    """Relative where it lies below the current folder."""
+    """Return a relative path if it is below the current folder."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -214,7 +214,9 @@ def _reference(study: Study) -> ReferenceSamples:
             classes=study.classes,
         )
     except ValueError as error:
-        raise StudyError(f"the reference's outputs cannot be judged: {error}; run 'quantlab analyze' again") from error
+        raise StudyError(
+            f"the outputs of the reference cannot be judged: {error}; run 'quantlab analyze' again"
+        ) from error
 
 
 def _evidence(
@@ -229,8 +231,8 @@ def _evidence(
     outputs = _mapped(trial.outputs[study.scored_output])
     if outputs.shape != reference.outputs.shape:
         raise StudyError(
-            f"{trial.setting} in {trial.runtime} kept outputs of shape {outputs.shape} and the reference "
-            f"{reference.outputs.shape}; run 'quantlab analyze' again"
+            f"the outputs of {trial.setting} in {trial.runtime} have the shape {outputs.shape}, and those of the "
+            f"reference {reference.outputs.shape}; run 'quantlab analyze' again"
         )
     return evidence(
         reference,
@@ -245,8 +247,9 @@ def _evidence(
 def _mapped(path: Path) -> npt.NDArray[Any]:
     try:
         array: npt.NDArray[Any] = mapped(path)
-    except (OSError, ValueError, EOFError) as error:  # the last of an empty file
+    except (OSError, ValueError, EOFError) as error:  # EOFError comes from an empty file
         raise StudyError(
-            f"'{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which keeps what is done"
+            f"the file '{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which runs only "
+            f"what is missing"
         ) from error
     return array

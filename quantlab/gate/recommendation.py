@@ -1,4 +1,4 @@
-"""Which setting to ship: the smallest that fits everywhere it counts, and a reason for each that is not it."""
+"""Chooses the setting to ship, and gives a reason for every other setting."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +14,17 @@ __all__ = ["choose"]
 def choose(
     trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "", registries: Registries = REAL
 ) -> Recommendation:
-    """Choose among the settings of a study.
+    """Choose the setting to ship among those of a study.
 
     Args:
-        trials: As `decide` takes them.
-        budget: What may be lost, and where.
-        study: Its name.
-        registries: The formats, runtimes and converters there are.
+        trials: The trials of the study, with their evidence.
+        budget: The limits, and the target and runtimes that count.
+        study: The name of the study.
+        registries: All formats, runtimes and converters.
 
     Raises:
-        UsageError: As `decide`.
-        StudyError: As `decide`.
+        UsageError: See `decide`.
+        StudyError: See `decide`.
     """
     given = tuple(trials)
     verdict = decide(given, budget, study=study, registries=registries)
@@ -47,13 +47,13 @@ def _reason(setting: SettingVerdict, chosen: SettingVerdict | None) -> str:
     if not setting.size_bytes or not chosen.size_bytes:
         return "fits"
     larger = 100 * (setting.size_bytes / chosen.size_bytes - 1)
-    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, as large, and no surer"
+    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, has the same size, and does not lose less"
 
 
 def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, ...]:
-    """Those that no other is at most as large as and loses at most as much as, in the order of their sizes.
+    """Return the Pareto front of size and upper bound of the loss, ordered by size.
 
-    What failed or is not finite has no place on it; of two that are equal the first stays.
+    Failed settings and settings with non-finite outputs are excluded; of two equal settings, the first is kept.
     """
     known = [
         setting
@@ -71,7 +71,7 @@ def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, 
 def _share(
     given: Sequence[TrialEvidence], chosen: SettingVerdict | None, settings: Sequence[SettingVerdict]
 ) -> float | None:
-    """Of the same format's float32, by what the target transfers."""
+    """Return the size of a setting relative to the float32 variant of its format, as the target transfers files."""
     if chosen is None or not chosen.quantized:
         return None
     float32 = next(

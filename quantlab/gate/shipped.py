@@ -1,4 +1,4 @@
-"""Whether what is about to be shipped is what was judged."""
+"""Verifies that an artifact to be shipped is one that the study measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +15,16 @@ __all__ = ["settings_of_artifact"]
 def settings_of_artifact(
     path: Path, study: Study, settings: Sequence[str] | None, *, registries: Registries = REAL
 ) -> tuple[str, ...]:
-    """The settings of a study whose variant has the very bytes of an artifact.
+    """Return the settings of a study whose variant has exactly the bytes of an artifact.
 
     Args:
-        path: A file, or a folder that holds nothing but what is served.
-        study: What was judged.
-        settings: Which of them may be meant, names and globs; None is every one.
-        registries: The formats there are, which tell what of a folder is served.
+        path: A file, or a folder that holds only files to be served.
+        study: The judged study.
+        settings: Names and globs of the settings to compare with; None means all.
+        registries: All formats; a format says which files of a folder are served.
 
     Raises:
-        ArtifactError: If there is no such artifact, or it is none of them; with its hash and theirs.
+        ArtifactError: If the artifact does not exist, or has other bytes; the message has all hashes.
     """
     names = list(dict.fromkeys(trial.setting for trial in study.trials))
     meant = names if settings is None else choose("setting of this study", settings, names)
@@ -38,7 +38,7 @@ def settings_of_artifact(
     if not matching:
         judged = ", ".join(f"{name} {sha256}" for name, sha256 in known.items()) or "nothing"
         raise ArtifactError(
-            f"'{path}' is not what was judged: its SHA-256 is {actual}, and the study has {judged}; "
-            f"ship the judged artifact, or analyze this one with --variant NAME={path}"
+            f"'{path}' is not an artifact of the study: its SHA-256 is {actual}, and the study has {judged}; "
+            f"ship an artifact of the study, or analyze this one with --variant NAME={path}"
         )
     return matching

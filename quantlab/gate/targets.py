@@ -1,4 +1,4 @@
-"""Where a model is shipped to, and what counts there."""
+"""Targets: where a model will be used, and which formats, runtimes and sizes count there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,36 +16,36 @@ Transfer = Literal["size_bytes", "gzip_bytes"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place to ship to."""
+    """Where a model will be used."""
 
     name: str
     formats: tuple[str, ...] | None
-    """None is every format."""
+    """Formats that run on the target; None means every format."""
     runtimes: tuple[str, ...]
-    """Names and globs, of those that stand for the target."""
+    """Names and globs of the runtimes that represent the target."""
     transfer: Transfer
-    """What it transfers: compressed for the web, raw for what lies in a package."""
+    """The size that counts: compressed for the web, raw for files in a package."""
     size_word: str
-    """What is said behind a size."""
+    """The word after a size in messages."""
     beyond: tuple[str, ...]
-    """What no runtime here stands for, in words."""
+    """Environments of the target that no runtime represents, in words."""
     any_of: bool = False
-    """Whether one of its runtimes is enough, so that the others are not missed."""
+    """Whether one of its runtimes is enough, so that the others do not count as not tested."""
 
     def size_of(self, variant: Variant) -> int:
-        """Bytes that the target transfers."""
+        """Return the bytes that the target transfers."""
         return variant.gzip_bytes if self.transfer == "gzip_bytes" else variant.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What is known of a target, whatever formats and runtimes there are."""
+    """The properties of a target that do not depend on formats and runtimes."""
 
     transfer: Transfer
     size_word: str
     beyond: tuple[str, ...] = ()
     any_of: bool = False
-    """Whether one runtime that stands for it is enough, so that the others are not missed."""
+    """See `Target.any_of`."""
 
 
 _PLACES: Mapping[str, _Place] = {
@@ -57,7 +57,7 @@ _PLACES: Mapping[str, _Place] = {
 
 
 def targets_of(registries: Registries) -> dict[str, Target]:
-    """Every target by its name; formats and runtimes say themselves what they are shipped to and stand for."""
+    """Return all targets by name. Formats and runtimes declare which targets they belong to."""
     targets = {
         name: Target(
             name,
@@ -74,14 +74,14 @@ def targets_of(registries: Registries) -> dict[str, Target]:
 
 
 TARGETS: Mapping[str, Target] = targets_of(REAL)
-"""Every target by its name, of the real formats and runtimes."""
+"""All targets by name, for the built-in formats and runtimes."""
 
 
 def target_of(budget: Budget, registries: Registries = REAL) -> Target:
-    """The target that a budget names.
+    """Return the target that a budget names.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If the target is unknown.
     """
     known = targets_of(registries)
     if budget.target not in known:

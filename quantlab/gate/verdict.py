@@ -1,4 +1,4 @@
-"""The verdict: every setting in every runtime that counts, against every limit of the budget."""
+"""The verdict: judges every setting in every runtime that counts by every limit of the budget."""
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,23 +24,23 @@ def decide(
     settings: Sequence[str] | None = None,
     registries: Registries = REAL,
 ) -> Verdict:
-    """Decide about every setting, and recommend the smallest that fits in every runtime that counts.
+    """Judge every setting, and recommend the smallest that fits in every runtime that counts.
 
-    A setting *fits* where each limit is kept: a loss whose one-sided upper bound is below the margin, with at least
-    the samples that could show it. It *breaks* where one limit is surely not kept, where it failed, and where an
-    output is not finite. Else it is *inconclusive*, with the samples that would decide.
+    A setting *fits* if every limit is kept: the one-sided upper bound of its loss is below the margin, and there are
+    enough samples to show this. It *breaks* if a limit is exceeded with the given confidence, if a trial failed, or if
+    an output is not finite. Otherwise it is *inconclusive*, with the number of samples that would decide.
 
     Args:
-        trials: Of one study, with what is known of their outputs.
-        budget: What may be lost, and where.
-        study: Its name, told in the verdict.
-        settings: Those that must fit, names and globs; None is all, of which one quantized one is enough.
-        registries: The formats, runtimes and converters there are.
+        trials: The trials of one study, with their evidence.
+        budget: The limits, and the target and runtimes that count.
+        study: The name of the study, for the verdict.
+        settings: Names and globs of the settings that must fit; None means that any quantized setting is enough.
+        registries: All formats, runtimes and converters.
 
     Raises:
-        UsageError: If a setting, runtime or target is none of the study's, or a limit cannot be judged, as a loss of
-            accuracy without labels.
-        StudyError: If there are too few samples or a single class, from which nothing follows.
+        UsageError: If a setting, runtime or target is unknown in the study, or a limit cannot be judged, for example a
+            loss of accuracy without labels.
+        StudyError: If there are too few samples, or samples of only one class.
     """
     known = [row for row in trials if row.trial.requested]
     target = target_of(budget, registries)
@@ -61,17 +61,17 @@ def decide(
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What settings are judged by."""
+    """What all settings are judged by."""
 
     budget: Budget
     target: Target
     runtimes: Sequence[str]
-    """Those that count."""
+    """The runtimes that count."""
     known: Mapping[str, Setting]
-    """Every setting there is."""
+    """All settings by name."""
 
     def format_of(self, name: str, given: Sequence[TrialEvidence]) -> str:
-        """A setting's format; empty where neither a variant nor the setting is known."""
+        """Return the format of a setting; empty if neither a variant nor the setting is known."""
         variant = next((row.trial.variant for row in given if row.trial.variant), None)
         if variant is not None:
             return variant.format
@@ -98,8 +98,8 @@ def _judged(
     if not of_target:
         formats = ", ".join(target.formats or ())
         raise UsageError(
-            f"the target '{target.name}' takes {formats} and the study has {', '.join(by_setting)}; "
-            f"analyze settings of that format, or choose another --target"
+            f"the target '{target.name}' needs the format {formats}, and the study has {', '.join(by_setting)}; "
+            f"analyze settings of such a format, or choose another --target"
         )
     return of_target
 
@@ -110,7 +110,7 @@ def _refuse_other_formats(chosen: Iterable[str], terms: _Terms) -> None:
         setting = terms.known.get(name)
         if setting is not None and target.formats is not None and setting.format not in target.formats:
             raise UsageError(
-                f"the setting '{name}' and the target '{target.name}' contradict each other: it takes "
+                f"the setting '{name}' does not run on the target '{target.name}', which needs the format "
                 f"{', '.join(target.formats)}; leave one of them out"
             )
 
@@ -121,15 +121,16 @@ def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target:
         for pattern in budget.runtimes:
             if not fnmatch.filter(ran, pattern):
                 raise UsageError(
-                    f"the study has no trial in the runtime '{pattern}' that counts; {nearest(pattern, ran)}, or run "
-                    f"'quantlab analyze' again with --runtimes {','.join((*ran, pattern))}"
+                    f"the study has no trial in the runtime '{pattern}'; run 'quantlab analyze' again with "
+                    f"--runtimes {','.join((*ran, pattern))}, or name a runtime of the study: {nearest(pattern, ran)}"
                 )
     counting = budget.runtimes or target.runtimes
     chosen = tuple(name for name in ran if any(fnmatch.fnmatchcase(name, pattern) for pattern in counting))
     if not chosen:
         raise UsageError(
-            f"the target '{target.name}' counts {', '.join(target.runtimes)} and the study ran in {', '.join(ran)}; "
-            f"run 'quantlab analyze' again with --runtimes, or name those that count with --runtimes here"
+            f"the target '{target.name}' needs one of the runtimes {', '.join(target.runtimes)}, and the study ran in "
+            f"{', '.join(ran)}; run 'quantlab analyze' again with --runtimes, or name the runtimes that count with "
+            f"--runtimes here"
         )
     return chosen
 
@@ -141,20 +142,21 @@ def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
             continue
         if evidence.n < _FEWEST:
             raise StudyError(
-                f"nothing follows from {evidence.n} samples; score at least {_FEWEST}, and more the less may be lost"
+                f"{evidence.n} samples are too few for a verdict; score at least {_FEWEST}, "
+                f"and more for a smaller allowed loss"
             )
         if len(evidence.classes) == 1:
             raise StudyError(
-                f"all {evidence.n:,} samples are of class {evidence.classes[0].label}, which tells nothing of the "
-                f"others; analyze samples of every class"
+                f"all {evidence.n:,} samples are of class {evidence.classes[0].label}, so nothing is known about the "
+                f"other classes; analyze samples of every class"
             )
 
 
 def _refuse_nothing_quantized(verdicts: Sequence[SettingVerdict]) -> None:
     if not any(verdict.quantized for verdict in verdicts):
         raise UsageError(
-            f"{', '.join(verdict.setting for verdict in verdicts)} is all that is judged, and nothing of it is "
-            f"quantized; name it with --setting, or analyze a quantized setting"
+            f"no judged setting is quantized (judged: {', '.join(verdict.setting for verdict in verdicts)}); "
+            f"analyze a quantized setting, or name one of these with --setting"
         )
 
 
@@ -165,7 +167,7 @@ def _judge_setting(
     variant = next((row.trial.variant for row in given if row.trial.variant), None)
     by_runtime = {row.trial.runtime: row for row in given}
     own = terms.format_of(name, given)
-    # A runtime that runs no file of the format has no say about it.
+    # A runtime that runs no file of this format does not count for it.
     same_format = {row.trial.runtime for row in known if terms.format_of(row.trial.setting, [row]) == own}
     counting = [runtime for runtime in terms.runtimes if runtime in same_format]
     setting = terms.known.get(name)
@@ -179,14 +181,16 @@ def _judge_setting(
             else Judgement(name, runtime, "inconclusive", f"was not run in {runtime}")
             for runtime in counting
         )
-        or (Judgement(name, "", "inconclusive", "was run in none of the runtimes that count"),),
+        or (Judgement(name, "", "inconclusive", "was not run in any runtime that counts"),),
     )
 
 
 def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgement:
     findings = [finding for criterion in CRITERIA if (finding := criterion(given, budget, target)) is not None]
     most_severe = max(
-        findings, key=lambda finding: SEVERITY[finding.outcome], default=Finding("inconclusive", "nothing was judged")
+        findings,
+        key=lambda finding: SEVERITY[finding.outcome],
+        default=Finding("inconclusive", "no limit of the budget applies"),
     )
     loss = given.evidence.loss if given.evidence else None
     missing = [finding.missing for finding in findings if finding.outcome == "inconclusive"]
@@ -198,7 +202,7 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         n=given.evidence.n if given.evidence else 0,
         loss=loss,
         margin=budget.margin.of(loss) if budget.margin and loss else None,
-        # The limit that needs most decides how many; one that no number decides leaves none to tell.
+        # The limit that needs most samples counts; if no number of samples can decide one limit, there is no number.
         missing=max((samples or 0 for samples in missing), default=0) or None
         if most_severe.outcome == "inconclusive" and None not in missing
         else None,

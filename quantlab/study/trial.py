@@ -51,7 +51,7 @@ class RunResult:
     def _notes(self) -> tuple[str, ...]:
         notes = list(self.conversion.variant.notes) if self.conversion.variant else []
         if not self.requested:
-            notes.append("not asked for: parity needs it")
+            notes.append("added automatically as the float32 baseline")
         if self.kept is not None and self.kept.ran_on != self.runtime:
             notes.append(f"ran on {self.kept.ran_on}")
         if self.kept is not None and self.ran_on is not None:

@@ -34,14 +34,14 @@ def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]
     sentences = []
     if probe.again > STRAY_LIMIT:
         sentences.append(
-            f"the model answers the same samples differently when it is called again (by up to "
-            f"{100 * probe.again:.2g} % of its largest output); turn off random ops such as dropout, or every figure "
-            f"below holds chance"
+            f"the model is not repeatable: a second call on the same samples gives other outputs (by up to "
+            f"{100 * probe.again:.2g} % of the largest output); turn off random ops such as dropout, because they "
+            f"change every figure below"
         )
     if probe.single > STRAY_LIMIT:
         sentences.append(
-            f"the model answers a sample differently alone and in a batch (by up to {100 * probe.single:.2g} % of its "
-            f"largest output); look for statistics over the batch{_since_alone(formats)}"
+            f"the model gives other outputs for a sample alone than in a batch (by up to {100 * probe.single:.2g} % of "
+            f"the largest output); remove statistics over the batch{_since_alone(formats)}"
         )
     return sentences
 
@@ -49,7 +49,7 @@ def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]
 def _since_alone(formats: Mapping[str, Format]) -> str:
     """Which formats' files see no batch, as the rest of a sentence; empty where all take batches."""
     names = [format_.alone for format_ in formats.values() if format_.alone is not None]
-    return f", since {' and '.join(names)} files are run one sample at a time" if names else ""
+    return f", because {' and '.join(names)} files run one sample at a time" if names else ""
 
 
 def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
@@ -89,9 +89,9 @@ def _broken(scores: Scores) -> str | None:
         reasons.append(f"{scores.non_finite:,} output values are NaN or infinite")
     if scores.agreement is not None and scores.agreement < 100:
         flipped = scores.n - round(scores.agreement * scores.n / 100)
-        reasons.append(f"{flipped:,} of {scores.n:,} predictions flip")
+        reasons.append(f"{flipped:,} of {scores.n:,} predictions change")
     if scores.sqnr_db is not None and scores.sqnr_db < FLOAT32_SQNR_DB:
-        reasons.append(f"its output has an SQNR of {scores.sqnr_db:.1f} dB, under {FLOAT32_SQNR_DB:g}")
+        reasons.append(f"the SQNR of the output is {scores.sqnr_db:.1f} dB, below {FLOAT32_SQNR_DB:g}")
     return " and ".join(reasons) or None
 
 
@@ -110,10 +110,10 @@ def failed_float32_checks(checks: Mapping[str, str], trials: Sequence[Trial], ou
 def _failed_check(name: str, text: str, claim: str | None, output: str) -> str:
     strays = f"{text.removeprefix('broken: ')} (output '{output}')"
     if claim is not None:
-        return f"float parity broken: {name}, {claim}, and strays from the model: {strays}; it is no float32 file"
+        return f"float32 check failed: {name}, {claim}, differs from the model: {strays}; it is not a float32 file"
     return (
-        f"float parity broken: {name}, in float32 and before any quantization, strays from the model: {strays}; "
-        f"its conversion is broken, so its losses are not quantization's"
+        f"float32 check failed: {name} differs from the model in float32, before any quantization: {strays}; the "
+        f"conversion is wrong, so losses of {name} are not caused by quantization"
     )
 
 
@@ -134,7 +134,7 @@ def _first_straying(setting: str, inside: Inside) -> list[str]:
     for row in inside.layers:
         here = (row.setting, row.runtime, row.baseline, row.channel) == (setting, PYTHON, AGAINST_REFERENCE, None)
         if here and row.sqnr_db is not None and row.sqnr_db < FLOAT32_SQNR_DB:
-            return [f"the first tensor that strays is '{row.tensor}' of {row.layer} ({row.sqnr_db:.1f} dB)"]
+            return [f"first tensor that differs: '{row.tensor}' of {row.layer} ({row.sqnr_db:.1f} dB)"]
     return []
 
 
@@ -148,7 +148,7 @@ def _straying_weights(setting: str, inside: Inside) -> list[str]:
     if not worst:
         return []
     named = ", ".join(f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst)
-    return [f"of its weights {len(strays)} stray, most of all {named}"]
+    return [f"weights that differ: {len(strays)}, most of all {named}"]
 
 
 def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
@@ -158,14 +158,14 @@ def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
     counts = np.bincount(np.asarray(scoring.labels).reshape(-1))
     if np.count_nonzero(counts) == 1:
         only = f"all {scores.n:,} samples are of class {int(counts.argmax())}"
-        return [f"{only}, so that nothing is known of the others; give samples of every class"]
+        return [f"{only}, so nothing is known about the other classes; give samples of every class"]
     classes = max(int(scoring.output.shape[-1] or 0), 2, len(counts))
     chance = 100 * max(float(counts.max()) / scores.n, 1 / classes)
     if scores.top1_interval.lower > chance:
         return []
     text = (
-        f"the model itself is right on {scores.top1:.1f} % of the samples, and guessing reaches {chance:.1f} %; most "
-        f"likely the samples are not preprocessed as in training (scale 0–255 or 0–1, mean, colour order), or the "
-        f"labels are in another order"
+        f"the model itself is right on {scores.top1:.1f} % of the samples, and guessing is right on {chance:.1f} %; "
+        f"check that the samples are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that "
+        f"the labels have the order of the outputs"
     )
     return [text]

@@ -1,4 +1,4 @@
-"""Shows what a study found: views make tables of it, renderings write them (`model.py`)."""
+"""Shows the results of a study: views turn them into tables, renderings turn tables into text (`model.py`)."""
 
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.renderings.registry import RENDERINGS

@@ -1,19 +1,19 @@
-"""How figures are written in tables: few digits, a true minus, ∞ and NaN in words, a dash where there is none."""
+"""Formats figures for tables: few digits, a true minus sign, ∞ and NaN, and a dash for a missing figure."""
 
 import math
 
 __all__ = ["EMPTY", "bar", "decibels", "fixed", "number", "percent", "share", "special", "true_minus"]
 
 EMPTY = "–"
-"""What stands where a figure does not apply."""
+"""Text for a figure that does not apply."""
 
-_QUIET_DB, _LOUD_DB = 60.0, 0.0  # between which a bar goes from nothing to full
+_QUIET_DB, _LOUD_DB = 60.0, 0.0  # a bar is empty at the first and full at the second
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 6
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many significant digits.
+    """Format a number with significant digits.
 
     >>> number(0.00012345), number(None), number(-math.inf), number(12.0)
     ('0.000123', '–', '−∞', '12')
@@ -25,7 +25,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, digits: int) -> str:
-    """A number with so many digits behind the point.
+    """Format a number with fixed decimals.
 
     >>> fixed(-1234.5, 2), fixed(-0.001, 2), fixed(None, 1)
     ('−1,234.50', '0.00', '–')
@@ -37,7 +37,7 @@ def fixed(value: float | None, digits: int) -> str:
 
 
 def special(value: float | None) -> str | None:
-    """What is no finite number, in words; None for one that is."""
+    """Return text for a missing or non-finite number; None for a finite number."""
     if value is None:
         return EMPTY
     if math.isnan(value):
@@ -48,7 +48,7 @@ def special(value: float | None) -> str | None:
 
 
 def true_minus(text: str) -> str:
-    """A number as Python writes it, with the sign for people, and no zero before a small exponent.
+    """Replace the hyphen by a minus sign and remove zeros before an exponent.
 
     >>> true_minus("-8e-07"), true_minus("+0.5")
     ('−8e−7', '+0.5')
@@ -57,13 +57,13 @@ def true_minus(text: str) -> str:
 
 
 def decibels(value: float | None) -> str:
-    """SQNR with one digit, and a bar that is the longer the more noise there is."""
+    """Format an SQNR with one decimal and a bar; a longer bar means more noise."""
     text = fixed(value, 1)
     return text if value is None or math.isnan(value) else f"{text} {bar(value):{_BAR_CELLS}}"
 
 
 def bar(sqnr_db: float) -> str:
-    """Noise as a bar: nothing from 60 dB on, full at 0 dB and below.
+    """Draw noise as a bar: empty at 60 dB and above, full at 0 dB and below.
 
     >>> bar(60.0), bar(0.0), len(bar(30.0))
     ('', '██████', 3)
@@ -75,10 +75,10 @@ def bar(sqnr_db: float) -> str:
 
 
 def share(part: int | None, of: int) -> str:
-    """A count as percent of another."""
+    """Format a count as a percentage of another."""
     return EMPTY if part is None or not of else f"{fixed(100 * part / of, 1)} %"
 
 
 def percent(value: float | None) -> str:
-    """A share as percent, in two digits."""
+    """Format a share as a percentage with two digits."""
     return EMPTY if value is None else f"{number(100 * value, 2)} %"

@@ -1,14 +1,14 @@
-"""Verdicts as a JUnit file: a testsuite for each study, a testcase for each setting in each runtime.
+"""Renders verdicts as a JUnit file: a testsuite for each study, a testcase for each setting in each runtime.
 
-| outcome | is |
+| outcome | testcase |
 |---|---|
-| fits | a testcase that passed, its figures in `system-out` |
+| fits | passed, with its figures in `system-out` |
 | breaks | a `failure` of type `breaks` |
 | failed to run | an `error` of type `failed` |
-| inconclusive | a `failure` of type `inconclusive`; `skipped` where the undecided only warn |
+| inconclusive | a `failure` of type `inconclusive`; `skipped` if undecided settings only warn |
 
-The file is red only where the gate is: of a study that passes, as where one quantized setting is enough and another
-one breaks, what does not fit is `skipped`. No time is told, since nothing is run.
+The file fails only if the gate fails. In a study that passes, for example because one quantized setting is enough,
+settings that do not fit are `skipped`. There are no times, because nothing is run.
 """
 
 import math
@@ -25,15 +25,15 @@ __all__ = ["Undecided", "render_junit"]
 Undecided = Literal["fail", "warn"]
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even as a reference: control characters, and halves of surrogate pairs."""
+"""Characters that XML 1.0 forbids even as references: control characters and halves of surrogate pairs."""
 
 
 def render_junit(verdicts: Sequence[Verdict], *, undecided: Undecided = "fail") -> str:
-    """XML that CI systems read.
+    """Render verdicts as XML for CI systems.
 
     Args:
         verdicts: One for each study.
-        undecided: `fail` or `warn`: what an inconclusive verdict does to the build.
+        undecided: What an inconclusive verdict does to the build: `fail` or `warn`.
     """
     root = ET.Element("testsuites", name="quantlab")
     for verdict in verdicts:
@@ -89,7 +89,7 @@ def _passes(verdict: Verdict, undecided: str) -> bool:
 
 
 def _failed(judgement: Judgement) -> bool:
-    """Only what failed breaks without a single sample."""
+    """Whether the trial failed: only a failed trial breaks without any sample."""
     return judgement.outcome == "breaks" and not judgement.n
 
 
@@ -106,18 +106,18 @@ def _figures(judgement: Judgement) -> list[str]:
         f"lower: {_number(loss.lower)}{unit}",
         f"upper: {_number(loss.upper)}{unit}",
         f"margin: {'none' if judgement.margin is None else _number(judgement.margin) + unit}",
-        f"confidence: {loss.confidence:g} one-sided, of either bound ({loss.method})",
+        f"confidence: {loss.confidence:g}, one-sided, for each bound ({loss.method})",
         f"n: {loss.n}",
     ]
     if loss.p_mcnemar is not None:
-        lines.append(f"p of McNemar: {_number(loss.p_mcnemar)}")
+        lines.append(f"McNemar p-value: {_number(loss.p_mcnemar)}")
     if judgement.missing is not None:
-        lines.append(f"missing: {judgement.missing}")
+        lines.append(f"missing samples: {judgement.missing}")
     return lines
 
 
 def _number(value: float) -> str:
-    """Six digits; what is no finite number in the words of the other reports.
+    """Format a number with six digits; non-finite numbers as in the JSON reports.
 
     >>> _number(0.1435572), _number(-float("inf")), _number(float("nan"))
     ('0.143557', '-Infinity', 'NaN')

@@ -1,4 +1,4 @@
-"""Tables and texts for a comment on GitHub."""
+"""Tables and text for a comment on GitHub."""
 
 import re
 
@@ -8,11 +8,11 @@ __all__ = ["as_text", "comment_table", "unbroken"]
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-"""What turns the direction of text, has no width, or is half of a pair and cannot be written."""
+"""Characters that change the direction of text, have no width, or are halves of surrogate pairs."""
 
 
 def comment_table(table: Table) -> str:
-    """A table of GitHub's whose cells are Markdown already; nothing where it has no rows."""
+    """Render a table whose cells are Markdown already; empty if it has no rows."""
     if not table.cells:
         return ""
     lines = [
@@ -27,14 +27,14 @@ def comment_table(table: Table) -> str:
 
 
 def unbroken(cell: str) -> str:
-    """With spaces at which no line is broken: a figure stays beside its unit, and its interval whole."""
+    """Use no-break spaces, so that a figure stays with its unit and interval."""
     return cell.replace(" ", "\u00a0")
 
 
 def as_text(text: str) -> str:
-    r"""Names and reasons are text, not markup, and stay on their line.
+    r"""Escape names and reasons, so that they are text on one line and not markup.
 
-    A zero-width space parts what GitHub would link or notify after the Markdown is read: `@name` and `#12`.
+    A zero-width space stops GitHub from linking `@name` and `#12`, which it does after reading the Markdown.
 
     >>> as_text("a|b <b> *c*")
     'a&#124;b &lt;b&gt; \\*c\\*'

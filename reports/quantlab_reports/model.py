@@ -1,6 +1,6 @@
-"""The one table model: a view gives columns and rows, a rendering prints them, and neither knows the other.
+"""The table model: a view makes columns and rows, a rendering prints them, and neither knows the other.
 
-For people a table holds text, for programs the same rows as plain values under stable keys.
+A table holds text for people, and the same rows as plain values with stable keys for programs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ from quantlab_reports.figures import EMPTY
 __all__ = ["NOTES", "Column", "RowView", "Selection", "Table", "filled", "plain", "table_of"]
 
 NOTES = "notes"
-"""The heading of a column of sentences, which are wrapped where a table is narrow."""
+"""The heading of a column of sentences, which text renderings wrap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What stands above a column, and the text of its cell for a row."""
+    """A heading, and a function that makes the text of a cell from a row."""
 
     heading: str
     cell: Callable[[Any], str]
@@ -29,54 +29,54 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a view gives."""
+    """The result of a view."""
 
     headings: tuple[str, ...]
     numeric: tuple[bool, ...]
-    """Whether a column is of figures, which stand at the right."""
+    """Whether a column holds figures, which are aligned to the right."""
     cells: tuple[tuple[str, ...], ...]
     keys: tuple[str, ...]
     records: tuple[Mapping[str, Any], ...]
-    """The rows as plain values that JSON has, each with all keys; they may be more than the text shows."""
+    """The rows as plain JSON values, each with all keys; there may be more rows than in the text."""
     above: tuple[str, ...] = ()
-    """Lines before the table, warnings first."""
+    """Lines above the table, warnings first."""
     below: tuple[str, ...] = ()
-    """Lines behind it: where the figures come from, and how to read them."""
+    """Lines below the table: where the figures come from, and how to read them."""
     code: tuple[str, ...] = ()
-    """Lines of a program at the very end, which are copied and so printed as they are."""
+    """Lines of a command or program below all others; they are for copying, so no rendering changes them."""
     headed: bool = True
-    """Whether plain text needs headings; without them its rows read as sentences."""
+    """Whether plain text prints headings; without headings, rows read as sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows are shown, in which order, and how much of each."""
+    """Which rows and columns of a view to show, and in which order."""
 
     setting: str | None = None
     runtime: str | None = None
     sort: str | None = None
-    """A key of the view's `sorts`; None is the view's own order."""
+    """A key of the view's `sorts`; None keeps the order of the view."""
     top: int | None = None
     wide: bool = False
-    """Whether people are shown every figure; of the trials alone."""
+    """Whether to show all figures; only for the view of trials."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """A view whose rows are values of one dataclass."""
+    """A view whose rows are instances of one dataclass."""
 
     kind: type
-    """Its fields are the keys for programs."""
+    """The dataclass; its fields are the keys for programs."""
     columns: tuple[Column, ...]
     sorts: Mapping[str, Callable[[Any], Any]]
     shown: Callable[[Any], bool] = lambda _: True
-    """Which rows people are shown; programs get all."""
+    """Whether the text shows a row; programs get all rows."""
 
     def table(self, rows: Sequence[Any], selection: Selection, below: Sequence[str] = ()) -> Table:
-        """The first of the selected rows.
+        """Return the table of the selected rows.
 
         Raises:
-            UsageError: As `select`.
+            UsageError: See `select`.
         """
         chosen = self.select(rows, selection)
         keys = tuple(field.name for field in fields(self.kind))
@@ -89,29 +89,31 @@ class RowView:
         )
 
     def select(self, rows: Sequence[Any], selection: Selection) -> list[Any]:
-        """The rows of a setting and runtime, in the order that is asked for; not yet only the first.
+        """Filter rows by setting and runtime, and sort them; `top` is not applied yet.
 
         Raises:
-            UsageError: If the order is none of the view's, or a setting or runtime none of the rows'.
+            UsageError: If the order, setting or runtime is unknown.
         """
         chosen = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
         if selection.sort is not None:
             if selection.sort not in self.sorts:
-                raise UsageError(f"there is no order '{selection.sort}'; there are {', '.join(self.sorts)}")
+                raise UsageError(f"there is no order '{selection.sort}'; choose from {', '.join(self.sorts)}")
             chosen.sort(key=self.sorts[selection.sort])
         return chosen
 
 
 def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:
-    """Those of a setting or runtime, by name or glob.
+    """Filter rows by a setting or runtime, given as a name or glob.
 
     Raises:
-        UsageError: If it names none of them, or the rows are of no runtime.
+        UsageError: If no row matches, or the rows have no such field.
     """
     if asked is None or not rows:
         return rows
     if not hasattr(rows[0], field):
-        raise UsageError(f"what is stored is the same in every {field}; leave --{field} out")
+        raise UsageError(
+            f"this view has no column '{field}', because its rows are the same for every {field}; leave --{field} out"
+        )
     wanted = choose(field, [asked], list(dict.fromkeys(getattr(row, field) for row in rows)))
     return [row for row in rows if getattr(row, field) in wanted]
 
@@ -125,7 +127,7 @@ def table_of(
     above: Sequence[str] = (),
     below: Sequence[str] = (),
 ) -> Table:
-    """A table of rows; a column that is empty in every row is left out, none where there are no rows."""
+    """Make a table of rows. Columns without any value are left out, unless there are no rows."""
     cells = [[column.cell(row) for column in columns] for row in rows]
     kept = [place for place in range(len(columns)) if not rows or filled(line[place] for line in cells)]
     return Table(
@@ -140,12 +142,12 @@ def table_of(
 
 
 def filled(cells: Any) -> bool:
-    """Whether any of a column's cells says something."""
+    """Whether any cell of a column has a value."""
     return any(cell.strip() not in {"", EMPTY} for cell in cells)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it."""
+    """Convert a value to plain JSON values."""
     if is_dataclass(value) and not isinstance(value, type):
         return {key: plain(item) for key, item in asdict(value).items()}
     if isinstance(value, float):
@@ -153,5 +155,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()  # a file's name may hold bytes that are no text
+        return value.encode(errors="replace").decode()  # a file name may contain bytes that are not valid text
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""How far predictions moved: divergence, the true class's probability, calibration before and after."""
+"""Columns about changed predictions: KL divergence, probability of the true class, calibration error."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ __all__ = ["MOVED_COLUMNS"]
 
 
 def _of_divergence(text: Callable[[Spread], str]) -> Callable[[Evidence], str]:
-    """Of KL(reference‖candidate) in nats; none where no classes are compared."""
+    """Column of KL(reference‖variant) in nats; empty if there are no classes."""
     return lambda evidence: EMPTY if evidence.divergence is None else text(evidence.divergence)
 
 
 def _of_true_class(text: Callable[[Spread], str]) -> Callable[[Evidence], str]:
-    """Of what the true class's probability fell by, from 0 to 1."""
+    """Column of the decrease of the true class's probability, from 0 to 1."""
     return lambda evidence: EMPTY if evidence.true_class is None else text(evidence.true_class)
 
 
@@ -34,20 +34,20 @@ def _figure(value: float | None) -> str:
 
 
 def _calibration(evidence: Evidence) -> str:
-    """Expected calibration error of the model → the variant."""
+    """Expected calibration error of the model and of the variant."""
     if evidence.calibration_error is None:
         return EMPTY
     return f"{_figure(evidence.calibration_error_reference)} → {_figure(evidence.calibration_error)}"
 
 
 MOVED_COLUMNS = (
-    Column("KL, mean ± error", _of_divergence(_mean)),
-    Column("median", _of_divergence(lambda spread: _figure(spread.median))),
-    Column("90 / 95 / 99 / 99.9 %", _of_divergence(_percentiles)),
-    Column("maximum", _of_divergence(lambda spread: _figure(spread.maximum))),
-    Column("infinite", _of_divergence(lambda spread: f"{spread.infinite:,}")),
-    Column("true class falls by, 90 / 95 / 99 / 99.9 %", _of_true_class(_percentiles)),
-    Column("maximum", _of_true_class(lambda spread: _figure(spread.maximum))),
-    Column("calibration error", _calibration),
+    Column("KL, mean ± standard error", _of_divergence(_mean)),
+    Column("KL, median", _of_divergence(lambda spread: _figure(spread.median))),
+    Column("KL, percentiles 90 / 95 / 99 / 99.9", _of_divergence(_percentiles)),
+    Column("KL, maximum", _of_divergence(lambda spread: _figure(spread.maximum))),
+    Column("KL, infinite", _of_divergence(lambda spread: f"{spread.infinite:,}")),
+    Column("drop of the true class's probability, percentiles 90 / 95 / 99 / 99.9", _of_true_class(_percentiles)),
+    Column("its maximum", _of_true_class(lambda spread: _figure(spread.maximum))),
+    Column("calibration error, model → variant", _calibration),
 )
-"""Of a trial's evidence. Percentiles are left out under 100 samples, and where one is infinite or undefined."""
+"""Columns of the evidence of a trial. Percentiles need 100 samples, all of them finite."""

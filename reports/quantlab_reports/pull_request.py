@@ -1,4 +1,4 @@
-"""Verdicts as GitHub's Markdown, fit for a comment on a pull request."""
+"""Renders verdicts as Markdown for a comment on a pull request on GitHub."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
 from typing import Any
 
 from quantlab.gate import TARGETS, rounded_down, rounded_up, size
+from quantlab.glossary import HINT
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -28,51 +29,51 @@ __all__ = ["render_pull_request"]
 
 _GLYPHS: dict[Outcome, str] = {"fits": "✅", "breaks": "❌", "inconclusive": "❓"}
 _WORST_SHOWN = 5
-"""Of each setting; all that are kept are in the study."""
+"""Samples shown for each setting; the study has more."""
 _CLASSES_SHOWN = 10
-"""Of each setting."""
+"""Classes shown for each setting."""
 _REASON_LENGTH = 400
-"""Characters of a reason, which may hold the end of a log; the JSON has it whole."""
+"""Longest reason in characters: it may contain the end of a log, which the JSON file has in full."""
 _COMMENT_LENGTH = 65_000
-"""Of the 65,536 characters that GitHub takes for a comment."""
+"""Longest comment in characters; GitHub allows 65,536."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A setting, and the runtimes in which it has the same figures."""
+    """A setting and the runtimes in which it has the same figures."""
 
     study: Verdict
     setting: SettingVerdict
     judgements: tuple[Judgement, ...]
     evidence: Evidence | None
-    """Of the first of them."""
+    """Evidence of the first of these runtimes."""
 
     @property
     def first(self) -> Judgement:
-        """What is shown."""
+        """The judgement whose figures the row shows."""
         return self.judgements[0]
 
     @property
     def runtimes(self) -> str:
-        """All of them."""
+        """All runtimes as text."""
         return as_text(", ".join(judgement.runtime for judgement in self.judgements)) or EMPTY
 
     @property
     def losing_classes(self) -> list[ClassLoss]:
-        """Those that surely lose, the surest first."""
+        """Classes that lose significantly, smallest p-value first."""
         classes = self.evidence.classes if self.evidence else ()
         return sorted((lost for lost in classes if lost.loses), key=lambda lost: lost.p_holm)
 
 
 def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
-    """The outcome in words, a table, the reasons, the classes that lose, the worst samples, and how to read it.
+    """Render outcome, table, reasons, classes that lose, worst samples and explanations.
 
     Args:
         verdicts: One for each study.
-        evidence: The trials of each study, in the same order; empty leaves classes and samples out.
+        evidence: The trials of each study, in the same order; without them, classes and samples are left out.
 
     Raises:
-        ValueError: If there is evidence, of another number of studies.
+        ValueError: If the numbers of verdicts and of studies with evidence differ.
     """
     rows = [row for verdict, trials in with_evidence(verdicts, evidence) for row in _rows(verdict, trials)]
     several = len(verdicts) > 1
@@ -84,9 +85,13 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
 
 
 def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str) -> str:
-    """Leaves sections out from the last on where a comment would get too long."""
+    """Join the parts; if the comment is too long, leave out sections, beginning with the last."""
     for kept in range(len(sections), -1, -1):
-        left_out = "" if kept == len(sections) else "Not all fits into a comment: see the JSON file for the rest."
+        left_out = (
+            ""
+            if kept == len(sections)
+            else "This comment is too long for GitHub and was shortened; the JSON file has the rest."
+        )
         text = "\n\n".join(part for part in (*told, *sections[:kept], left_out, footer) if part)
         if len(text) <= _COMMENT_LENGTH:
             break
@@ -94,7 +99,7 @@ def _within_a_comment(told: Sequence[str], sections: Sequence[str], footer: str)
 
 
 def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
-    """Runtimes in which a setting has the same figures, as they are shown, share a row."""
+    """Make the rows; runtimes in which a setting shows the same figures share a row."""
     rows: list[Row] = []
     for setting in verdict.settings:
         groups: dict[tuple[str, ...], list[Judgement]] = {}
@@ -116,7 +121,7 @@ def _heading(verdicts: Sequence[Verdict]) -> str:
     words = {
         "fits": "fits the budget" if same == 1 else "fit the budget",
         "breaks": "breaks the budget" if same == 1 else "break the budget",
-        "inconclusive": "has too few samples to know" if same == 1 else "have too few samples to know",
+        "inconclusive": "has too few samples to decide" if same == 1 else "have too few samples to decide",
     }[outcome]
     if len(verdicts) == 1:
         return f"### {_GLYPHS[outcome]} {as_text(verdicts[0].study) or 'The study'} {words}"
@@ -127,14 +132,14 @@ def _heading(verdicts: Sequence[Verdict]) -> str:
 def _summary(verdict: Verdict, *, several: bool) -> str:
     named = f"**{as_text(verdict.study)}**: " if several else ""
     smallest = (
-        f"The smallest that fits in every runtime that counts is **{as_text(verdict.recommended)}**"
+        f"Smallest setting that fits in every runtime that counts: **{as_text(verdict.recommended)}**"
         f"{_size_in_words(verdict)}."
         if verdict.recommended
-        else "Nothing that was judged fits in every runtime that counts."
+        else "No judged setting fits in every runtime that counts."
     )
-    rule = "Every setting named must fit." if verdict.named else "One quantized setting that fits is enough."
+    rule = "Every named setting must fit." if verdict.named else "One quantized setting that fits is enough."
     warned = "".join(f"⚠️ {as_text(text)}\n\n" for text in verdict.warnings)
-    return f"{warned}{named}{smallest} Allowed: {_allowed_in_words(verdict.budget)}. {rule}"
+    return f"{warned}{named}{smallest} Budget: {_allowed_in_words(verdict.budget)}. {rule}"
 
 
 def _size_in_words(verdict: Verdict) -> str:
@@ -149,10 +154,10 @@ def _size_word(budget: Budget) -> str:
 
 def _allowed_in_words(budget: Budget) -> str:
     parts = [
-        f"a loss of {budget.margin}" if budget.margin else "",
-        f"{budget.class_margin} in any class" if budget.class_margin else "",
-        f"{size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
-        f"agreement from {budget.agreement:g} % on" if budget.agreement is not None else "",
+        f"a loss of at most {budget.margin}" if budget.margin else "",
+        f"a loss of at most {budget.class_margin} in any class" if budget.class_margin else "",
+        f"a size of at most {size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
+        f"the same top-1 on at least {budget.agreement:g} % of the samples" if budget.agreement is not None else "",
     ]
     where = "" if budget.target == "any" else f", for the target {as_text(budget.target)}"
     return ", ".join(part for part in parts if part) + where
@@ -175,7 +180,7 @@ def _loss_cell(row: Row) -> str:
 
 
 def _outward(value: float, rounding: str, margin: float | None = None) -> str:
-    """Three digits, rounded the way that flatters least; more where they would else reach or pass the margin.
+    """Round to three digits in the pessimistic direction, with more digits if the result would cross the margin.
 
     >>> _outward(0.012341, ROUND_CEILING), _outward(0.49961, ROUND_CEILING, 0.5), _outward(-0.0001, ROUND_FLOOR)
     ('0.0124', '0.4997', '−0.0001')
@@ -208,10 +213,10 @@ _COLUMNS = (
     Column("size", lambda row: EMPTY if row.setting.size_bytes is None else size(row.setting.size_bytes)),
     Column("loss", _loss_cell),
     Column("allowed", _margin_cell),
-    Column("flips −/+", _flips_cell),
+    Column("became wrong / right", _flips_cell),
     Column("verdict", lambda row: unbroken(f"{_GLYPHS[row.first.outcome]} {row.first.outcome}"), numeric=False),
 )
-"""Of a `Row`; texts are Markdown."""
+"""Columns of a `Row`; texts are Markdown."""
 
 
 # Below the table
@@ -227,7 +232,7 @@ def _reason(judgement: Judgement) -> str:
 
 
 def _reasons(rows: Sequence[Row], *, several: bool) -> str:
-    """What does not fit first; runtimes are named where a setting has a row for each."""
+    """List the reasons, most severe first; runtimes are named if a setting has several rows."""
     order: list[Outcome] = ["breaks", "inconclusive", "fits"]
     alike: dict[tuple[Outcome, str], list[str]] = {}
     for row in sorted(rows, key=lambda row: order.index(row.first.outcome)):
@@ -241,11 +246,11 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
 _CLASS_COLUMNS = (
     Column("class", lambda lost: str(lost.label)),
     Column("samples", lambda lost: f"{lost.n:,}"),
-    Column("flips −/+", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
+    Column("became wrong / right", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
     Column("loss", lambda lost: f"{fixed(lost.loss, 2)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
     Column("p (Holm)", lambda lost: number(lost.p_holm, 2)),
 )
-"""Of a `ClassLoss`."""
+"""Columns of a `ClassLoss`."""
 
 
 def _classes(rows: Sequence[Row], *, several: bool) -> str:
@@ -258,17 +263,17 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
         for lost in classes[:_CLASSES_SHOWN]
     ]
     beyond = [
-        f"{len(classes) - _CLASSES_SHOWN} more classes of {_name(row, several=several)} lose."
+        f"{_name(row, several=several)}: {len(classes) - _CLASSES_SHOWN} more classes lose accuracy."
         for row, classes in losing
         if len(classes) > _CLASSES_SHOWN
     ]
-    title = "**Classes that lose** (surely so, corrected for as many looks as there are classes)"
+    title = "**Classes that lose accuracy** (significant after Holm's correction for the number of classes)"
     return "\n\n".join([title, _details_table(_CLASS_COLUMNS, details), *beyond])
 
 
 @dataclass(frozen=True, slots=True)
 class _Detail:
-    """A class, a sample or the evidence of a row, and how the row is named in Markdown."""
+    """A class, a sample or the evidence of a row, with the row's setting and runtime as Markdown."""
 
     setting: str
     runtime: str
@@ -276,7 +281,7 @@ class _Detail:
 
 
 def _details_table(columns: Sequence[Column], details: Sequence[_Detail]) -> str:
-    """Whose details they are, and columns of their values."""
+    """Render details: columns of setting and runtime, then columns of the values."""
     names = (
         Column("setting", lambda detail: detail.setting, numeric=False),
         Column("runtime", lambda detail: detail.runtime, numeric=False),
@@ -294,19 +299,19 @@ def _moved(rows: Sequence[Row], *, several: bool) -> str:
         for row in rows
         if row.setting.quantized and row.evidence and row.evidence.divergence is not None
     ]
-    told = "How far predictions moved: divergence, the true class's probability, calibration before and after"
+    told = "Changes of the predictions: KL divergence, probability of the true class, calibration error"
     return _folded(told, _details_table(MOVED_COLUMNS, details))
 
 
 _SAMPLE_COLUMNS = (
     Column("sample", lambda sample: str(sample.index)),
     Column("label", lambda sample: _class(sample.label)),
-    Column("model says", lambda sample: _class(sample.reference_class)),
-    Column("variant says", lambda sample: _class(sample.candidate_class)),
+    Column("model's top-1", lambda sample: _class(sample.reference_class)),
+    Column("variant's top-1", lambda sample: _class(sample.candidate_class)),
     Column("KL, nats", lambda sample: EMPTY if sample.divergence is None else _nearest(sample.divergence)),
     Column("largest difference", lambda sample: _nearest(sample.max_abs)),
 )
-"""Of a `WorstSample`."""
+"""Columns of a `WorstSample`."""
 
 
 def _class(label: int | None) -> str:
@@ -324,7 +329,7 @@ def _worst(rows: Sequence[Row], *, several: bool) -> str:
         if row.setting.quantized and row.evidence
         for sample in row.evidence.worst[:_WORST_SHOWN]
     ]
-    told = f"The samples on which each variant strays most: {_WORST_SHOWN} each, by index from 0"
+    told = f"Samples with the largest changes: {_WORST_SHOWN} for each variant, by index from 0"
     return _folded(told, _details_table(_SAMPLE_COLUMNS, details))
 
 
@@ -339,9 +344,10 @@ def _footer(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:
     losses = [row.first.loss for row in rows if row.first.loss]
     lines = [*_sample_counts(verdicts), *_confidence_in_words(losses)]
     words = {word for verdict in verdicts if (word := _size_word(verdict.budget))}
-    lines += [f"Size is {' or '.join(sorted(words))}."] if words else []
+    lines += [f"Sizes are {' or '.join(sorted(words))}."] if words else []
     untested = {text: None for verdict in verdicts for text in verdict.untested}
     lines += [f"Not tested: {as_text(', '.join(untested))}."] if untested else []
+    lines += [f"{HINT}."] if lines else []
     return f"<sub>{' '.join(lines)}</sub>" if lines else ""
 
 
@@ -360,9 +366,9 @@ def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
         return []
     sure = {f"{100 * loss.confidence:g} %": f"{100 * loss.interval_confidence:g} %" for loss in losses}
     one, two = " or ".join(sure), " or ".join(sure.values())
-    lines = [f"The bound that decides is one-sided at {one}; the interval shown is the matching two-sided {two}."]
+    lines = [f"The verdict uses one-sided {one} bounds; the table shows the matching two-sided {two} interval."]
     metrics = {f"{as_text(loss.metric)} ({'points' if loss.unit == 'pt' else 'its own unit'})" for loss in losses}
-    lines.append(f"loss: what {' or '.join(sorted(metrics))} lost against the model; positive is worse.")
+    lines.append(f"loss: how much worse the variant is than the model in {' or '.join(sorted(metrics))}.")
     if any(loss.discordant is not None for loss in losses):
-        lines.append("flips −/+: samples that went from right to wrong, and from wrong to right.")
+        lines.append("became wrong / right: samples whose top-1 went from right to wrong, and from wrong to right.")
     return lines

@@ -1,4 +1,4 @@
-"""What a study is shown with: the views and renderings there are, or those that a caller hands in."""
+"""The views and renderings that show a study: the built-in ones, or those of a caller."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,38 +16,38 @@ __all__ = ["Reports"]
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Members by name, each family in the order of its registry."""
+    """Views, renderings and formats by name, in the order of their registries."""
 
     views: Mapping[str, View] = field(default_factory=lambda: VIEWS)
     renderings: Mapping[str, Callable[[Table], str]] = field(default_factory=lambda: RENDERINGS)
     formats: Mapping[str, Format] = field(default_factory=lambda: FORMATS)
-    """Those that variants of a study may be of."""
+    """The formats that variants of a study may have."""
 
     def show(self, store: Store, view: str, rendering: str, selection: Selection) -> str:
-        """A view of a study as text, without a newline at its end.
+        """Return a view of a study as text, without a final newline.
 
         Raises:
-            UsageError: If there is no view or rendering of that name, or as `RowView`.
-            StudyError: As `Store`.
+            UsageError: If the view or rendering is unknown, or the selection is invalid.
+            StudyError: If the study cannot be read.
         """
         render = self.rendering(rendering)
         return render(self.view(view).table(store, selection, self.formats))
 
     def view(self, name: str) -> View:
-        """The view of a name.
+        """Return a view by name.
 
         Raises:
-            UsageError: If there is none.
+            UsageError: If the name is unknown.
         """
         if name not in self.views:
             raise UsageError(f"there is no view '{name}'; {nearest(name, self.views)}")
         return self.views[name]
 
     def rendering(self, name: str) -> Callable[[Table], str]:
-        """The rendering of a name.
+        """Return a rendering by name.
 
         Raises:
-            UsageError: If there is none.
+            UsageError: If the name is unknown.
         """
         if name not in self.renderings:
             raise UsageError(f"there is no format '{name}'; {nearest(name, self.renderings)}")

@@ -2,67 +2,67 @@
 
 | key | is |
 |---|---|
-| `schema` | 1; keys are added within it, and never change their meaning |
-| `outcome` | the most severe of all studies: `fits`, `inconclusive` or `breaks` |
-| `studies` | a list, one entry each |
+| `schema` | 1; new keys may be added, and existing keys keep their meaning |
+| `outcome` | the most severe outcome of all studies: `fits`, `inconclusive` or `breaks` |
+| `studies` | a list with one entry for each study |
 
 Of a study:
 
 | key | is |
 |---|---|
 | `name` | the study's name |
-| `outcome` | of all its settings that count |
-| `named` | whether settings were asked for by name: then every one must fit, else one quantized setting is enough |
-| `recommended` | the smallest setting that fits in every runtime that counts, else null |
-| `budget` | what was allowed, see below; null is not asked for |
-| `warnings` | of the study, the most severe first: a broken float32 check says that its losses are not quantization's |
-| `untested` | what the target has and the study did not run, in words |
-| `judgements` | a list, one entry for each setting and runtime, in the order of the table |
+| `outcome` | outcome over all settings that count |
+| `named` | whether settings were named: then each must fit, otherwise one quantized setting is enough |
+| `recommended` | the smallest setting that fits in every runtime that counts; null if none fits |
+| `budget` | the limits, see below; null means no limit |
+| `warnings` | warnings of the study, most severe first, for example a failed float32 check |
+| `untested` | environments of the target that the study did not run, in words |
+| `judgements` | a list with one entry for each setting and runtime, in the order of the table |
 
 Of a budget:
 
 | key | is |
 |---|---|
-| `max_accuracy_loss`, `max_class_loss` | text with its unit, as `0.5pt` |
+| `max_accuracy_loss`, `max_class_loss` | text with a unit, for example `0.5pt` |
 | `max_size` | bytes |
 | `min_agreement` | percent |
-| `confidence` | one-sided, as 0.95 |
-| `metric` | null is the study's own |
+| `confidence` | one-sided, for example 0.95 |
+| `metric` | null means the metric of the study |
 | `target` | `web`, `web-mobile`, `node`, `android` or `any` |
-| `runtimes` | those that count; null is the target's |
+| `runtimes` | the runtimes that count; null means those of the target |
 
 Of a judgement:
 
 | key | is |
 |---|---|
-| `setting` | the setting's name, or that of a given variant |
-| `runtime` | where it ran; empty where it ran in none that counts |
+| `setting` | name of the setting or of a given variant |
+| `runtime` | where it ran; empty if it ran in no runtime that counts |
 | `verdict` | `fits`, `inconclusive` or `breaks` |
-| `reason` | a clause: what decides |
-| `metric` | what the loss is of; null, as all down to `p_mcnemar`, where no loss was measured |
-| `unit` | `pt`: percentage points of a metric told in percent; empty: the metric's own unit |
-| `reference`, `candidate` | the metric of either |
-| `loss` | positive is worse, whichever way the metric goes |
+| `reason` | the deciding figure, as text |
+| `metric` | metric of the loss; null if no loss was measured, like all keys down to `p_mcnemar` |
+| `unit` | `pt`: percentage points; empty: the unit of the metric |
+| `reference`, `candidate` | the metric of the reference and of the variant |
+| `loss` | loss of the metric; positive is always worse |
 | `lower`, `upper` | one-sided bounds of the loss |
-| `confidence` | of each bound |
-| `interval_confidence` | of the two-sided interval that both bounds make |
-| `method` | how the bounds were found |
-| `p_mcnemar` | two-sided exact McNemar test; null where the metric does not count right and wrong |
-| `margin` | what may be lost, in the loss' unit; null where the budget does not limit the loss |
-| `n` | samples judged; 0 where it failed or was not run |
-| `missing` | samples more that would decide; null where it is decided, or no number would |
-| `right_to_wrong`, `wrong_to_right` | samples that lost or gained in the metric; null as `p_mcnemar` |
-| `right_to_wrong_indices`, `wrong_to_right_indices` | which lost or gained the right top-1, from 0; null without |
-| `size_bytes` | what the target transfers of the setting; null where nothing was converted |
-| `others` | losses of further metrics; null without evidence, as all below |
-| `classes` | every class: became wrong and right, loss, bounds, p of a one-sided exact McNemar test, also by Holm |
-| `divergence` | KL(reference‖candidate) in nats: mean and its error, median, percentiles, maximum, infinite ones |
-| `true_class` | the same of what the true class's probability fell by, reference − candidate |
+| `confidence` | confidence of each bound |
+| `interval_confidence` | confidence of the two-sided interval between the bounds |
+| `method` | method of the bounds |
+| `p_mcnemar` | p-value of the two-sided exact McNemar test; null if the metric has no right and wrong |
+| `margin` | largest allowed loss, in the unit of the loss; null if the budget does not limit the loss |
+| `n` | judged samples; 0 if the trial failed or was not run |
+| `missing` | additional samples that would decide; null if decided, or if no number can decide |
+| `right_to_wrong`, `wrong_to_right` | samples that became wrong and right in the metric; null like `p_mcnemar` |
+| `right_to_wrong_indices`, `wrong_to_right_indices` | indices from 0 of samples whose top-1 changed; or null |
+| `size_bytes` | size as the target transfers it; null if the conversion failed |
+| `others` | losses of other metrics; null without evidence, like all keys below |
+| `classes` | for each class: samples, became wrong and right, loss, bounds, one-sided McNemar p-value, also by Holm |
+| `divergence` | KL(reference‖candidate) in nats: mean, standard error, median, percentiles, maximum, infinite samples |
+| `true_class` | the same for the decrease of the true class's probability, reference − candidate |
 | `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
-| `worst` | the samples on which the variant strays most, by index from 0 among those that were scored |
-| `non_finite` | NaN and infinite elements of the output |
+| `worst` | samples with the largest changes, by index from 0 among the scored samples |
+| `non_finite` | number of NaN and infinite elements of the output |
 
-A float that JSON does not have is one of the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
+A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 """
 
 import json
@@ -97,7 +97,7 @@ __all__ = [
 ]
 
 VERDICT_SCHEMA = 1
-"""Of the document."""
+"""Version of the document."""
 
 _OF_LOSS = (
     "metric",
@@ -115,14 +115,14 @@ _OF_LOSS = (
 
 
 def render_verdicts(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
-    """All that was decided, and by which figures.
+    """Render all verdicts with their figures.
 
     Args:
         verdicts: One for each study.
-        evidence: The trials of each study, in the same order; empty leaves out which became wrong or right.
+        evidence: The trials of each study, in the same order; without them, no samples are listed.
 
     Raises:
-        ValueError: If there is evidence, of another number of studies.
+        ValueError: If the numbers of verdicts and of studies with evidence differ.
     """
     document = {
         "schema": VERDICT_SCHEMA,
@@ -135,23 +135,25 @@ def render_verdicts(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[
 def with_evidence(
     verdicts: Sequence[Verdict], evidence: Sequence[Sequence[TrialEvidence]]
 ) -> list[tuple[Verdict, Sequence[TrialEvidence]]]:
-    """Each verdict with its study's trials; studies have settings of the same names, so they are told by place.
+    """Pair each verdict with the trials of its study, by position, because studies share names of settings.
 
     Raises:
-        ValueError: If there is evidence, of another number of studies.
+        ValueError: If the numbers of verdicts and of studies with evidence differ.
     """
     if evidence and len(evidence) != len(verdicts):
-        raise ValueError(f"{len(verdicts)} verdicts and the evidence of {len(evidence)} studies; give one for each")
+        raise ValueError(
+            f"there are {len(verdicts)} verdicts and the evidence of {len(evidence)} studies; give one for each"
+        )
     return list(zip(verdicts, evidence or [()] * len(verdicts), strict=True))
 
 
 def most_severe(verdicts: Sequence[Verdict]) -> Outcome:
-    """One study is enough to object; no study is inconclusive."""
+    """Return the most severe outcome of all studies; inconclusive without any study."""
     return max((verdict.outcome for verdict in verdicts), key=SEVERITY.__getitem__, default="inconclusive")
 
 
 def flips_of(loss: Loss | None) -> tuple[int, int] | None:
-    """Samples that lost and that gained, from their sum and difference; None where the metric counts none.
+    """Return samples that became wrong and right, from their sum and difference; None if the metric has none.
 
     >>> flips_of(Loss("top1", "higher", "pt", 200, 97.5, 97.0, 0.5, 0, 1, 0.95, "Tango", discordant=3))
     (2, 1)
@@ -163,7 +165,7 @@ def flips_of(loss: Loss | None) -> tuple[int, int] | None:
 
 
 def evidence_of(judgement: Judgement, trials: Sequence[TrialEvidence]) -> Evidence | None:
-    """What is known of the trial that was judged; None where nothing is."""
+    """Return the evidence of a judged trial; None if there is none."""
     for known in trials:
         if (known.trial.setting, known.trial.runtime) == (judgement.setting, judgement.runtime):
             return known.evidence
@@ -184,7 +186,7 @@ def _study(verdict: Verdict, trials: Sequence[TrialEvidence]) -> dict[str, Any]:
 
 
 def judgements_of(verdict: Verdict, trials: Sequence[TrialEvidence] = ()) -> list[dict[str, Any]]:
-    """What is decided about each setting in each runtime, under the keys of a judgement."""
+    """Return the judgements of all settings and runtimes as plain values."""
     return [
         _judgement(judgement, setting, evidence_of(judgement, trials))
         for setting in verdict.settings
@@ -231,7 +233,7 @@ _BESIDE = (
 
 
 def _beside(evidence: Evidence | None) -> dict[str, Any]:
-    """What is told beside the loss that decides; null without evidence."""
+    """Return the figures besides the deciding loss; null without evidence."""
     told = asdict(evidence) if evidence else {}
     return {key: told.get(key) for key in _BESIDE}
 
@@ -239,4 +241,4 @@ def _beside(evidence: Evidence | None) -> dict[str, Any]:
 _UNKNOWN = Judgement("", "", "inconclusive", "")
 
 JUDGEMENT_KEYS = tuple(_judgement(_UNKNOWN, SettingVerdict("", True, None, (_UNKNOWN,)), None))
-"""Every key of a judgement, in order."""
+"""All keys of a judgement, in order."""

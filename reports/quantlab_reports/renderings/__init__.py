@@ -1,1 +1,1 @@
-"""How tables are written: one file a rendering, each of which writes any table."""
+"""Renderings: one file each, and each renders any table."""

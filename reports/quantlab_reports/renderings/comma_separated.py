@@ -1,4 +1,4 @@
-"""A table's rows as comma-separated values, for spreadsheets and pandas; nested values as JSON in their cell."""
+"""Renders a table as comma-separated values, for spreadsheets and pandas; nested values are JSON in a cell."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ __all__ = ["render"]
 
 
 def render(table: Table) -> str:
-    """All rows under their keys; what does not apply is empty."""
+    """Return all rows with a header of keys; missing values are empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, table.keys, lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""A table's rows as a JSON list of objects."""
+"""Renders a table as a JSON list of objects."""
 
 import json
 
@@ -8,5 +8,5 @@ __all__ = ["render"]
 
 
 def render(table: Table) -> str:
-    """All rows, each with every key."""
+    """Return all rows; each row has all keys."""
     return json.dumps(list(table.records), indent=1, ensure_ascii=False, allow_nan=False)

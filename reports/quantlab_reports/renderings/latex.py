@@ -1,4 +1,4 @@
-"""A table in LaTeX, for `booktabs`."""
+"""Renders a table in LaTeX, with `booktabs`."""
 
 from quantlab_reports.model import Table
 from quantlab_reports.renderings.grid import grid
@@ -6,13 +6,13 @@ from quantlab_reports.renderings.grid import grid
 __all__ = ["render"]
 
 _SIGNS = {"−": "$-$", "∞": r"$\infty$", "·": r"$\cdot$", "±": r"$\pm$", "→": r"$\to$", "≠": r"$\neq$", "×": r"$\times$"}
-"""What LaTeX's standard fonts lack."""
+"""Characters that the standard fonts of LaTeX lack."""
 
 
 def render(table: Table) -> str:
-    """The tabular, below what stands above it as a comment; a paper has its own caption.
+    """Return a tabular. The lines above the table become comments, because a paper has its own caption.
 
-    tabulate escapes what LaTeX would read as commands.
+    tabulate escapes the special characters of LaTeX.
     """
     tabular = grid(table, "latex_booktabs")
     for sign, command in _SIGNS.items():

@@ -1,4 +1,4 @@
-"""The renderings there are; a new one is a file and a line here."""
+"""All renderings. A new rendering is a file and a line here."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,4 +14,4 @@ RENDERINGS: Mapping[str, Callable[[Table], str]] = {
     "latex": latex.render,
     "json": json_list.render,
 }
-"""From a table to text without a newline at its end, by the name that `--format` takes."""
+"""Name for `--format` → function from a table to text without a final newline."""

@@ -1,24 +1,35 @@
-"""A table as plain text, for a terminal; it goes to files as it is."""
+"""Renders a table as plain text, for terminals and files."""
 
+from quantlab.glossary import HINT
 from quantlab_reports.model import Table
+from quantlab_reports.renderings.fitting import parts_of, wrapped
 from quantlab_reports.renderings.grid import grid
 
 __all__ = ["render"]
 
-_NOTE_WIDTH = 60
 
+def render(table: Table, *, width: int | None = None) -> str:
+    """The lines above a table, the table, the lines below, and where its terms are explained.
 
-def render(table: Table) -> str:
-    """What stands above it, the table, and what stands below; rows without headings are lines among those."""
+    Rows without headings are lines among those above and below.
+
+    Args:
+        table: What to print.
+        width: Of the terminal, in characters; None prints as wide as needed.
+    """
+    above = [part for line in table.above for part in wrapped(line, width)]
+    below = [part for line in table.below for part in wrapped(line, width)]
     if table.headed:
-        above = [*table.above, ""] if table.above else []
-        lines = [*above, grid(table, "simple", wrap=_NOTE_WIDTH), "", *table.below]
+        grids = "\n\n".join(grid(part.table, "simple", widths=part.widths) for part in parts_of(table, width))
+        lines = [*above, *([""] if above else []), grids, "", *below]
     else:
-        lines = [*table.above, *_lines(table), *table.below]
-    code = ["", *table.code] if table.code else []
-    return "\n".join([*lines, *code]).rstrip("\n")
+        lines = [*above, *_lines(table, width), *below]
+    code = ["", *table.code, ""] if table.code else []
+    return "\n".join([*lines, *code, HINT])
 
 
-def _lines(table: Table) -> list[str]:
+def _lines(table: Table, width: int | None) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table.cells, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table.cells]
+    indent = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table.cells]
+    return [part for line in lines for part in wrapped(line, width, indent)]

@@ -1,1 +1,1 @@
-"""What can be shown of a study: one file a view."""
+"""Views of a study: one file each."""

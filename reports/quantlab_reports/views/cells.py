@@ -1,4 +1,4 @@
-"""Cells and orders of rows, by the names of their fields."""
+"""Functions that make cells and sort keys from the fields of rows."""
 
 import math
 from collections.abc import Callable
@@ -10,22 +10,22 @@ __all__ = ["count", "decibels_of", "figure", "largest_first", "scaled", "smalles
 
 
 def text(field: str) -> Callable[[Any], str]:
-    """A field as it is."""
+    """Return a cell function for a field without formatting."""
     return lambda row: str(getattr(row, field) or "")
 
 
 def figure(field: str, digits: int = 3) -> Callable[[Any], str]:
-    """A field that is a number, with so many significant digits."""
+    """Return a cell function for a number with significant digits."""
     return lambda row: number(getattr(row, field), digits)
 
 
 def count(field: str) -> Callable[[Any], str]:
-    """A field that counts."""
+    """Return a cell function for a count."""
     return lambda row: fixed(getattr(row, field), 0)
 
 
 def scaled(field: str, unit: float) -> Callable[[Any], str]:
-    """A field in a larger unit, as bytes in megabytes, with one digit behind the point."""
+    """Return a cell function for a field in a larger unit, with one decimal."""
 
     def cell(row: Any) -> str:
         value = getattr(row, field)
@@ -35,12 +35,12 @@ def scaled(field: str, unit: float) -> Callable[[Any], str]:
 
 
 def decibels_of(field: str) -> Callable[[Any], str]:
-    """A field in decibels."""
+    """Return a cell function for a field in decibels."""
     return lambda row: decibels(getattr(row, field))
 
 
 def worst_first(field: str) -> Callable[[Any], float]:
-    """An order by SQNR: NaN first, what was not measured last."""
+    """Return a sort key for an SQNR: NaN first, missing values last."""
 
     def key(row: Any) -> float:
         value = getattr(row, field)
@@ -50,7 +50,7 @@ def worst_first(field: str) -> Callable[[Any], float]:
 
 
 def largest_first(field: str) -> Callable[[Any], float]:
-    """An order by size: NaN first, what was not measured last."""
+    """Return a sort key, largest first: NaN first, missing values last."""
 
     def key(row: Any) -> float:
         value = getattr(row, field)
@@ -60,7 +60,7 @@ def largest_first(field: str) -> Callable[[Any], float]:
 
 
 def smallest_first(field: str) -> Callable[[Any], tuple[bool, float]]:
-    """An order by size from the other end: what was not measured comes last, and never counts as nothing."""
+    """Return a sort key, smallest first: missing values last."""
 
     def key(row: Any) -> tuple[bool, float]:
         value = getattr(row, field)

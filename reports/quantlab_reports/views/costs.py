@@ -1,6 +1,6 @@
-"""What every trial costs, as rows: sizes, load time, milliseconds, memory.
+"""The view of costs: sizes, load time, run time and memory of every trial.
 
-JSON and CSV rows have the fields of `CostRow` as their keys. Null stands where nothing was measured, and `reason` or
+JSON and CSV rows have the fields of `CostRow` as keys. A value is null if it was not measured, and `reason` or
 `memory_reason` says why.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["COSTS", "CostRow", "cost_rows", "cost_table"]
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """One trial: what its variant weighs, and what running it takes on the machine that is named."""
+    """The costs of one trial: sizes of its variant, and time and memory on one machine."""
 
     setting: str
     runtime: str
@@ -25,7 +25,7 @@ class CostRow:
     gzip_bytes: int | None
     brotli_bytes: int | None
     minimum_runtime: str | None
-    """As `Variant.minimum_runtime`."""
+    """Oldest TFLite version that can run the file, as its converter wrote it; null if unknown."""
     load_ms: float | None
     first_run_ms: float | None
     steady_median_ms: float | None
@@ -36,7 +36,7 @@ class CostRow:
     runs: int
     batch: int
     median_to_float32: float | None
-    """`steady_median_ms` over that of the same format's float32 variant in the same runtime."""
+    """`steady_median_ms` divided by that of the format's float32 variant in the same runtime."""
     peak_memory_bytes: int | None
     idle_memory_bytes: int | None
     own_memory_bytes: int | None
@@ -47,7 +47,7 @@ class CostRow:
 
 
 def cost_rows(study: Study, costs: Costs) -> list[CostRow]:
-    """A row for every trial of the study; one whose artifact's costs were not measured says so."""
+    """Return a row for every trial; a trial without measured costs has a reason."""
     known = {(cost.setting, cost.runtime, cost.sha256): cost for cost in costs.rows}
     paired = [(trial, known.get((trial.setting, trial.runtime, _sha256(trial)))) for trial in study.trials]
     medians = _float32_medians(paired)
@@ -59,12 +59,12 @@ def _sha256(trial: Trial) -> str:
 
 
 def _unmeasured(trial: Trial, costs: Costs) -> Cost:
-    reason = "its costs were not measured; run 'quantlab analyze' again without --no-costs"
+    reason = "the study has no costs; run 'quantlab analyze' again without --no-costs"
     return Cost(trial.setting, trial.runtime, _sha256(trial), costs.machine, reason=reason)
 
 
 Medians = Mapping[tuple[str, str | None], float | None]
-"""Format and where it ran → the median of its float32 variant."""
+"""Format and runtime → median time of the float32 variant."""
 
 
 def _float32_medians(paired: Sequence[tuple[Trial, Cost | None]]) -> Medians:
@@ -130,30 +130,31 @@ COSTS = RowView(
         Column("gzip KB", scaled("gzip_bytes", 1e3)),
         Column("brotli KB", scaled("brotli_bytes", 1e3)),
         Column("load ms", figure("load_ms")),
-        Column("first ms", figure("first_run_ms")),
+        Column("first run ms", figure("first_run_ms")),
         Column("median ms", figure("steady_median_ms")),
         Column("p95 ms", figure("steady_p95_ms")),
-        Column("× float32", figure("median_to_float32", 2)),
+        Column("time / float32", figure("median_to_float32", 2)),
         Column("runs", lambda row: f"{row.runs:,}" if row.runs else EMPTY),
         Column("peak MB", scaled("peak_memory_bytes", 1e6)),
-        Column("its own", scaled("own_memory_bytes", 1e6)),
-        Column("TFLite from", lambda row: row.minimum_runtime or EMPTY, numeric=False),
+        Column("added MB", scaled("own_memory_bytes", 1e6)),
+        Column("TFLite version", lambda row: row.minimum_runtime or EMPTY, numeric=False),
         Column(NOTES, _notes, numeric=False),
     ),
 )
-"""How `quantlab show costs` shows them."""
+"""The view of `quantlab show costs`."""
 
 
 def cost_table(study: Study, costs: Costs, selection: Selection) -> Table:
-    """The costs of a study, with how to read them below."""
+    """Return the table of costs, with explanations below."""
     below = [*(f"! {note}" for note in costs.notes), *_reading(costs.machine.text)]
     return COSTS.table(cost_rows(study, costs), selection, below)
 
 
 def _reading(machine: str) -> list[str]:
     return [
-        f"Measured on {machine}: milliseconds of this machine, which never rank a phone",
-        "One sample a run, on one thread, in a process of its own and alone; load and first run were measured once",
-        "load: without the import of the runtime's library, which was done before",
-        "peak MB: of the whole process, in python with all libraries of quantlab; its own: what the variant added",
+        f"Measured on {machine}; do not use these times to compare phones",
+        "Each run takes one sample, on one thread, in a separate process, while nothing else of the study runs",
+        "load and first run: measured once; the load time excludes the import of the runtime's library",
+        "median and p95: of all later runs; time / float32: median relative to the float32 variant of the format",
+        "peak MB: memory of the whole process, in python with all libraries; added MB: memory added by this model",
     ]

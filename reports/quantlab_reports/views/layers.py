@@ -1,7 +1,7 @@
-"""Every tensor inside every variant, compared with the reference's.
+"""The view of layers: every tensor of every variant, compared with the reference.
 
-JSON and CSV rows have the fields of `quantlab.types.LayerRow` as their keys; `tensor` with an empty name is a layer of
-the reference that has no tensor in the variant.
+JSON and CSV rows have the fields of `quantlab.types.LayerRow` as keys. An empty `tensor` means that a layer of the
+reference has no matching tensor in the variant.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,16 +16,16 @@ from quantlab_reports.views.cells import decibels_of, figure, largest_first, tex
 __all__ = ["LAYERS", "layer_table"]
 
 _THRESHOLD_DB = 40.0
-"""Noise of 1 % of the signal."""
+"""The noise is 1 % of the signal."""
 
 
 def _isolated_first(row: LayerRow) -> float:
-    """By the worst channel: of the isolated error where there is one, else of the error as it flows."""
+    """Sort by the worst channel, of the isolated error if it was measured, otherwise of the accumulated error."""
     return worst_first("worst_channel_sqnr_db")(row)
 
 
 def _growth(row: LayerRow) -> str:
-    """What relative RMS grew by, in points: signed, since noise can shrink on its way."""
+    """Format the growth of the relative RMS error in percentage points; errors can also shrink."""
     if row.relative_rms_growth is None:
         return EMPTY
     return f"{true_minus(f'{100 * row.relative_rms_growth:+.2g}')} pt"
@@ -48,32 +48,32 @@ LAYERS = RowView(
         Column("op", text("op"), numeric=False),
         Column("channel", lambda row: EMPTY if row.channel is None else str(row.channel)),
         Column("values", lambda row: f"{row.count:,}" if row.aligned else EMPTY),
-        Column("different", lambda row: share(row.different, row.count)),
-        Column("mean abs", figure("mean_abs")),
-        Column("max abs", figure("max_abs")),
+        Column("different values", lambda row: share(row.different, row.count)),
+        Column("mean abs error", figure("mean_abs")),
+        Column("max abs error", figure("max_abs")),
         Column("SQNR dB", decibels_of("sqnr_db")),
-        Column("adds", _growth),
-        Column("isolated dB", decibels_of("isolated_sqnr_db")),
-        Column("worst channel dB", decibels_of("worst_channel_sqnr_db")),
-        Column("not aligned because", text("reason"), numeric=False),
+        Column("error growth", _growth),
+        Column("isolated SQNR dB", decibels_of("isolated_sqnr_db")),
+        Column("worst channel SQNR dB", decibels_of("worst_channel_sqnr_db")),
+        Column("no matching layer", text("reason"), numeric=False),
     ),
     shown=lambda row: row.baseline == AGAINST_REFERENCE,
 )
 
 
 def layer_table(inside: Inside, selection: Selection) -> Table:
-    """The layers of a study; of one trial's also where they go wrong."""
+    """Return the table of layers; for a single trial, with findings below."""
     shown = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
     below = [
         *_findings(shown),
-        f"On {inside.samples:,} samples, {inside.drawn}; compared with the reference's tensors of the same value",
+        f"Compared on {inside.samples:,} samples, {inside.drawn}, with the matching tensors of the reference",
         *(f"! {note}" for note in inside.notes),
     ]
     return replace(LAYERS, columns=_columns(inside)).table(inside.layers, selection, below)
 
 
 def _columns(inside: Inside) -> tuple[Column, ...]:
-    """Those of every study, and one for each registered statistic that the rows have; the reason stays last."""
+    """Return the columns, including those of registered statistics; the reason stays last."""
     names = dict.fromkeys(name for row in inside.layers for name in row.more)
     return (*LAYERS.columns[:-1], *(Column(name, _more(name)) for name in names), LAYERS.columns[-1])
 
@@ -83,7 +83,7 @@ def _more(name: str) -> Callable[[LayerRow], str]:
 
 
 def _findings(rows: Sequence[Any]) -> list[str]:
-    """Of one trial's layers: where infinities begin, where the noise passes a threshold, and which layer adds most."""
+    """Find, for one trial, the first non-finite tensor, the first noisy tensor and the largest error growth."""
     if len({(row.setting, row.runtime) for row in rows}) != 1:
         return []
     measured = sorted((row for row in rows if row.aligned and row.channel is None), key=lambda row: row.place)
@@ -94,9 +94,11 @@ def _findings(rows: Sequence[Any]) -> list[str]:
     findings = []
     if loud is not None:
         told = f"{loud.layer} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
-        findings.append(f"First tensor under {_THRESHOLD_DB:g} dB: {told}")
+        findings.append(f"First tensor with an SQNR below {_THRESHOLD_DB:g} dB: {told}")
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
         points = 100 * most.relative_rms_growth
-        findings.append(f"Adds most: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error")
+        findings.append(
+            f"Largest error growth: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error"
+        )
     return findings

@@ -1,6 +1,6 @@
-"""What each op of every variant computes in.
+"""The view of ops: the number type in which each op of every variant computes.
 
-JSON and CSV rows have the fields of `quantlab.types.OpRow` as their keys.
+JSON and CSV rows have the fields of `quantlab.types.OpRow` as keys.
 """
 
 from quantlab.types import Inside, OpRow
@@ -25,5 +25,5 @@ OPS = RowView(
 
 
 def op_table(inside: Inside, selection: Selection) -> Table:
-    """The ops of a study."""
+    """Return the table of ops."""
     return OPS.table(inside.ops, selection, [f"! {note}" for note in inside.notes])

@@ -1,6 +1,6 @@
-"""Which setting to ship, why not the others, what was not tested, and how to make it.
+"""The view of a recommendation: which setting to ship, why not the others, what was not tested, how to make it.
 
-JSON and CSV have a row for each setting that was judged, with the fields of `RecommendationRow` as their keys.
+JSON and CSV have a row for each judged setting, with the fields of `RecommendationRow` as keys.
 """
 
 import math
@@ -19,36 +19,36 @@ _LABEL_WIDTH = 14
 
 @dataclass(frozen=True, slots=True)
 class RecommendationRow:
-    """A setting that was judged, and whether it is the one to ship."""
+    """A judged setting, and whether it is recommended."""
 
     study: str
-    """The study's name."""
+    """Name of the study."""
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting or of a given variant."""
     recommended: bool
-    """Whether it is the one to ship."""
+    """Whether this setting is recommended."""
     verdict: Outcome
     """`fits`, `inconclusive` or `breaks`."""
     reason: str
-    """Why it is not the one to ship; of the one that is, the clause that decides."""
+    """Why it is not recommended; for the recommended setting, the deciding figure."""
     size_bytes: int | None
-    """What the target transfers of it; null where nothing was converted."""
+    """Size as the target transfers it; null if the conversion failed."""
     upper: float
-    """The most that it may lose in any runtime that counts, in the metric's unit; infinite where that is not known."""
+    """Largest upper bound of the loss in any runtime that counts, in the unit of the metric; infinite if unknown."""
     on_front: bool
-    """Whether no other setting is both smaller and surer to lose less."""
+    """Whether the setting is on the Pareto front of size and upper bound of the loss."""
     share_of_float32: float | None
-    """Of the one to ship: `size_bytes` over that of the same format's float32; null of others."""
+    """Recommended setting only: `size_bytes` divided by that of the format's float32 variant; otherwise null."""
     minimum_runtime: str | None
-    """Of the one to ship: as `Variant.minimum_runtime`; null of others."""
+    """Recommended setting only: oldest TFLite version that can run it; otherwise null."""
     no_faster: str | None
-    """Of the one to ship: a sentence where it is no faster than float32 was on this machine; null of others."""
+    """Recommended setting only: a note if it is not faster than float32 on this machine; otherwise null."""
     reproduce: str | None
-    """Of the one to ship: the command or program that makes it; null of others."""
+    """Recommended setting only: the command or program that makes it; otherwise null."""
 
 
 def recommendation_rows(chosen: Recommendation) -> list[RecommendationRow]:
-    """A row for each setting, in the order of the study."""
+    """Return a row for each setting, in the order of the study."""
     return [_row(chosen, setting) for setting in chosen.verdict.settings]
 
 
@@ -72,28 +72,28 @@ def _row(chosen: Recommendation, setting: SettingVerdict) -> RecommendationRow:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What is said about something."""
+    """One line of text with a label."""
 
     label: str
-    """Empty where the line before is about the same."""
+    """Empty if it is the label of the line before."""
     text: str
 
 
 def recommendation_table(chosen: Recommendation) -> Table:
-    """For people what to ship in a sentence, and below it all else in lines with labels."""
+    """Return the recommendation as a sentence, with labelled lines below."""
     verdict = chosen.verdict
     setting = verdict.of(chosen.setting) if chosen.setting else None
-    recipe = (chosen.reproduce or "").rstrip().split("\n")
-    program = recipe if len(recipe) > 1 else []
+    recipe = (chosen.reproduce or "").rstrip().splitlines()
+    how = "Reproduce in Python:" if len(recipe) > 1 else "Reproduce with this command:"
     table = table_of(
         _COLUMNS,
-        [*_lines(chosen), *([] if program else _labelled("Reproduce", filter(None, recipe)))],
+        _lines(chosen),
         keys=[field.name for field in fields(RecommendationRow)],
         records=[plain(row) for row in recommendation_rows(chosen)],
         above=[*(f"! {text}" for text in verdict.warnings), _ship(chosen, setting) if setting else _nothing(verdict)],
-        below=["Reproduce in Python:"] if program else [],
+        below=[how] if recipe else [],
     )
-    return replace(table, code=tuple(program), headed=False)
+    return replace(table, code=tuple(recipe), headed=False)
 
 
 def _lines(chosen: Recommendation) -> list[_Line]:
@@ -101,10 +101,10 @@ def _lines(chosen: Recommendation) -> list[_Line]:
     untested = chosen.verdict.untested
     told = {
         "Not chosen": [f"{name:{width}}  {reason}" for name, reason in chosen.reasons.items()],
-        "To choose from": [_front(chosen)] if len(chosen.front) > 1 else [],
-        "Classes": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
+        "Pareto front": [_front(chosen)] if len(chosen.front) > 1 else [],
+        "Class losses": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
         "Speed": [chosen.no_faster] if chosen.no_faster else [],
-        "Needs": [f"TFLite {chosen.minimum_runtime} or newer"] if chosen.minimum_runtime else [],
+        "Requires": [f"TFLite {chosen.minimum_runtime} or newer"] if chosen.minimum_runtime else [],
         "Not tested": [", ".join(untested)] if untested else [],
     }
     return [line for label, texts in told.items() for line in _labelled(label, texts)]
@@ -127,7 +127,7 @@ def _ship(chosen: Recommendation, setting: SettingVerdict) -> str:
 
 
 def _change(share: float) -> str:
-    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} %)"
+    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} % against float32)"
 
 
 def _loss(setting: SettingVerdict) -> str:
@@ -136,7 +136,7 @@ def _loss(setting: SettingVerdict) -> str:
         return deciding.reason
     loss = deciding.loss
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
-    sure = f"({100 * loss.confidence:g} %, n = {loss.n:,})"
+    sure = f"({100 * loss.confidence:g} % confidence, n = {loss.n:,})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
     bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
     most = f"loses at most {bound}{unit} of {loss.reference:.4g}"
@@ -155,9 +155,9 @@ def _nothing(verdict: Verdict) -> str:
         if judgement.missing
     ]
     if not undecided:
-        return "Nothing fits"
+        return "No setting fits the budget"
     more, total = (min(counts) for counts in zip(*undecided, strict=True))
-    return f"Nothing fits yet: at least {total:,} samples are needed to know, {more:,} more than there are"
+    return f"No setting fits yet: too few samples, at least {total:,} are needed ({more:,} more)"
 
 
 def _front(chosen: Recommendation) -> str:
@@ -174,8 +174,8 @@ def _point(setting: SettingVerdict) -> str:
 
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
     texts = [
-        f"class {lost.label} {lost.loss:.1f} pt ({lost.right_to_wrong} lost, {lost.wrong_to_right} gained of "
-        f"{lost.n:,}; p = {number(lost.p_holm, 2)}, Holm)"
+        f"class {lost.label} loses {lost.loss:.1f} pt ({lost.right_to_wrong:,} of {lost.n:,} samples became wrong, "
+        f"{lost.wrong_to_right:,} became right; p = {number(lost.p_holm, 2)} by Holm)"
         for lost in classes
     ]
-    return f"{name} loses {', '.join(texts)}"
+    return f"{name}: {'; '.join(texts)}"

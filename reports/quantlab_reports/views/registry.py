@@ -1,4 +1,4 @@
-"""The views there are; a new one is a file and a line here."""
+"""All views. A new view is a file and a line here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ __all__ = ["VIEWS", "View"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A member of the family: what it reads of a study on disk, and the table it makes of that."""
+    """A view: a function that reads a study and makes a table."""
 
     table: Callable[[Store, Selection, Mapping[str, Format]], Table]
-    """From a study, what is asked for of it, and the formats there are, to a table.
+    """Makes a table from a stored study, a selection and the formats.
 
-    Raises as `Store` and `RowView` do.
+    It raises the errors of `Store` and `RowView`.
     """
     sorts: tuple[str, ...] = ()
-    """The orders that may be asked for."""
+    """Names for `--sort`."""
     kind: type | None = None
-    """The dataclass whose fields are the keys of its JSON and CSV; None where they are listed elsewhere."""
+    """The dataclass whose fields are the keys of JSON and CSV; None if the keys are listed elsewhere."""
 
 
 VIEWS: Mapping[str, View] = {
@@ -57,4 +57,4 @@ VIEWS: Mapping[str, View] = {
         lambda store, selection, _: split_table(store.read_inside(), selection), tuple(SPLIT.sorts), SPLIT.kind
     ),
 }
-"""What `quantlab show` shows, by name."""
+"""All views of `quantlab show` by name."""

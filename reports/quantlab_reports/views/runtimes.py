@@ -1,6 +1,6 @@
-"""How far each runtime is from Python on the same artifact, and where it parts.
+"""The view of runtimes: how each runtime differs from Python on the same artifact, and from which layer on.
 
-JSON and CSV rows have the fields of `RuntimeRow` as their keys.
+JSON and CSV rows have the fields of `RuntimeRow` as keys.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,41 +14,41 @@ from quantlab_reports.views.cells import count, figure, largest_first, text
 __all__ = ["RUNTIMES", "RuntimeRow", "runtime_rows", "runtime_table", "sentences"]
 
 HALF_PRECISION = 2.0**-11
-"""Half the distance of two neighbouring half floats over their size: what storing in them may change."""
+"""Relative rounding error of float16: half the distance between neighbouring values."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeRow:
-    """One artifact in one runtime, against the same artifact in Python."""
+    """One artifact in one runtime, compared with the same artifact in Python."""
 
     setting: str
-    """The setting's name, or that of a given variant."""
+    """Name of the setting or of a given variant."""
     runtime: str
-    """Where it was asked to run."""
+    """The requested runtime."""
     n: int
-    """Samples whose outputs were compared."""
+    """Number of compared samples."""
     max_abs: float | None
-    """Largest difference of the scored output's elements; null where one of the two was not measured."""
+    """Largest absolute difference of the scored output; null if one side was not measured."""
     mean_abs: float | None
-    """Mean difference of the scored output's elements."""
+    """Mean absolute difference of the scored output."""
     different: float | None
-    """Share of the scored output's elements that are not equal."""
+    """Share of elements of the scored output that are not exactly equal."""
     agreement: float | None
-    """Percent of samples with the same top-1 as in Python; null where no classes are compared."""
+    """Percentage of samples with the same top-1 as in Python; null without classes."""
     flips: int | None
-    """Samples with another top-1 than in Python."""
+    """Number of samples with a different top-1 than in Python."""
     first_different: str | None
-    """The first layer, in order of execution, whose tensor is not equal to Python's; null where all are."""
+    """First layer, in order of execution, that is not exactly equal to Python; null if all are equal."""
     first_beyond_half: str | None
-    """The first whose greatest difference is beyond half precision: 2⁻¹¹ of the tensor's greatest value."""
+    """First layer whose largest difference exceeds half precision: 2⁻¹¹ of the tensor's largest value."""
     compared: int
-    """Tensors that were compared; 0 where the study did not look inside."""
+    """Number of compared tensors; 0 if the study did not compare layers."""
     reason: str | None
-    """Why there is nothing to compare, else null."""
+    """Why nothing was compared; otherwise null."""
 
 
 def runtime_rows(study: Study, inside: Inside | None) -> list[RuntimeRow]:
-    """A row for every trial elsewhere than in Python."""
+    """Return a row for every trial outside Python."""
     measured = {trial.setting for trial in study.trials if trial.in_python}
     layers = inside.layers if inside is not None else ()
     return [_row(trial, trial.setting in measured, layers) for trial in study.trials if trial.runtime != PYTHON]
@@ -77,7 +77,7 @@ def _row(trial: Trial, in_python: bool, layers: Sequence[LayerRow]) -> RuntimeRo
 def _reason(trial: Trial, in_python: bool) -> str | None:
     if trial.failure is not None:
         return trial.failure.reason
-    return None if in_python else "it was not measured in python, which it would be compared with"
+    return None if in_python else "no python baseline: the setting was not measured in python"
 
 
 def _against_python(trial: Trial, layers: Sequence[LayerRow]) -> Iterator[LayerRow]:
@@ -111,20 +111,20 @@ RUNTIMES = RowView(
         Column("setting", text("setting"), numeric=False),
         Column("runtime", text("runtime"), numeric=False),
         Column("largest difference", figure("max_abs", 2)),
-        Column("mean", figure("mean_abs", 2)),
+        Column("mean difference", figure("mean_abs", 2)),
         Column("different values", lambda row: share(row.different, 1)),
         Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{row.agreement:.2f} %"),
-        Column("flips", count("flips")),
-        Column("first that differs", lambda row: row.first_different or EMPTY, numeric=False),
-        Column("first beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
-        Column("not compared because", text("reason"), numeric=False),
+        Column("different top-1", count("flips")),
+        Column("first different layer", lambda row: row.first_different or EMPTY, numeric=False),
+        Column("first layer beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
+        Column("why not compared", text("reason"), numeric=False),
     ),
 )
-"""How `quantlab show runtimes` shows them."""
+"""The view of `quantlab show runtimes`."""
 
 
 def runtime_table(study: Study, inside: Inside | None, selection: Selection) -> Table:
-    """The rows, with the answer in sentences below."""
+    """Return the table, with conclusions in sentences below."""
     rows = runtime_rows(study, inside)
     told = [row for row in RUNTIMES.select(rows, selection)[: selection.top] if row.reason is None]
     notes = [f"! {note}" for note in inside.notes] if inside is not None else []
@@ -132,7 +132,7 @@ def runtime_table(study: Study, inside: Inside | None, selection: Selection) -> 
 
 
 def sentences(rows: Sequence[RuntimeRow]) -> list[str]:
-    """What rows come to, in words; runtimes of which the same is to be said share a sentence."""
+    """Summarize rows in sentences; runtimes with the same result share a sentence."""
     alike: dict[str, list[RuntimeRow]] = {}
     for row in rows:
         alike.setdefault(_sentence([replace(row, runtime="")]), []).append(row)
@@ -144,11 +144,11 @@ def _sentence(rows: Sequence[RuntimeRow]) -> str:
     *names, last = (row.runtime for row in rows)
     listed = f"{', '.join(names)} and {last}" if names else last
     if first.flips is not None:
-        told = f"{'flip' if others else 'flips'} {first.flips:,} of {first.n:,} against python"
+        told = f"{'change' if others else 'changes'} the top-1 of {first.flips:,} of {first.n:,} samples against python"
     elif first.max_abs == 0:
-        told = f"{'give' if others else 'gives'} what python gives"
+        told = f"{'give' if others else 'gives'} the same values as python"
     else:
-        told = f"{'are' if others else 'is'} within {number(first.max_abs, 2)} of python"
+        told = f"{'differ' if others else 'differs'} from python by at most {number(first.max_abs, 2)}"
     return f"{first.setting}: {listed} {told}{_where(first)}"
 
 
@@ -156,14 +156,14 @@ def _where(row: RuntimeRow) -> str:
     if not row.compared:
         return ""
     if row.first_beyond_half is not None:
-        return f"; the first tensor beyond half precision is {row.first_beyond_half}"
+        return f"; first tensor beyond half precision: {row.first_beyond_half}"
     if row.first_different is None:
-        return f"; all {row.compared} tensors inside are equal"
-    return f"; no tensor is beyond half precision, and the first that differs at all is {row.first_different}"
+        return f"; all {row.compared} inner tensors are equal"
+    return f"; no tensor is beyond half precision; first different tensor: {row.first_different}"
 
 
 def _footer(inside: Inside | None) -> list[str]:
     if inside is None:
-        return ["Tensors inside were not compared; run 'quantlab analyze' again without --no-layers"]
+        return ["Inner tensors were not compared; run 'quantlab analyze' again without --no-layers"]
     plural = "" if inside.samples == 1 else "s"
-    return [f"Tensors inside were compared on {inside.samples:,} sample{plural}"]
+    return [f"Inner tensors were compared on {inside.samples:,} sample{plural}"]

@@ -1,6 +1,6 @@
-"""Where the loss of every trial comes from.
+"""The view of the split: which step causes the loss of every trial.
 
-JSON and CSV rows have the fields of `quantlab.types.SplitRow` as their keys.
+JSON and CSV rows have the fields of `quantlab.types.SplitRow` as keys.
 """
 
 from quantlab.types import Inside, SplitRow
@@ -10,7 +10,10 @@ from quantlab_reports.views.cells import figure, largest_first, text
 
 __all__ = ["SPLIT", "split_table"]
 
-_BELOW = ("points: of the metric, positive is worse; rms: projections on the whole error; parts add up to the total",)
+_BELOW = (
+    "points: loss of the metric in points, positive is worse; rms: each step's share of the total error",
+    "The steps add up to the total",
+)
 
 
 def _steps(row: SplitRow) -> str:
@@ -25,18 +28,18 @@ SPLIT = RowView(
     columns=(
         Column("setting", text("setting"), numeric=False),
         Column("runtime", text("runtime"), numeric=False),
-        Column("in", text("measure"), numeric=False),
+        Column("measure", text("measure"), numeric=False),
         Column("preprocessing", figure("preprocessing")),
         Column("conversion", figure("conversion")),
         Column("quantization", figure("quantization")),
-        Column("runtime's part", figure("runtime_part")),
-        Column("= total", figure("total")),
-        Column("steps' RMS", _steps),
-        Column("missing because", text("reason"), numeric=False),
+        Column("runtime step", figure("runtime_part")),
+        Column("total", figure("total")),
+        Column("RMS of each step", _steps),
+        Column("why missing", text("reason"), numeric=False),
     ),
 )
 
 
 def split_table(inside: Inside, selection: Selection) -> Table:
-    """The split of a study."""
+    """Return the table of the split."""
     return SPLIT.table(inside.split, selection, _BELOW)

@@ -1,4 +1,4 @@
-"""The columns of the table, narrow and wide, as data: a heading and what stands under it."""
+"""The columns of the table of trials, narrow and wide."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from quantlab_reports.model import NOTES, Column
 __all__ = ["FEW_RUNTIMES", "Group", "narrow", "wide"]
 
 FEW_RUNTIMES = 2
-"""So many fit into a heading; where there are more, every row names its own."""
+"""Most runtimes that a heading names; with more runtimes, every row names its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Trials of one setting that have the same figures, in whichever runtimes."""
+    """Trials of one setting that have the same figures in several runtimes."""
 
     trials: tuple[Trial, ...]
 
     @property
     def first(self) -> Trial:
-        """Any of them, where they do not differ."""
+        """The trial that represents the group."""
         return self.trials[0]
 
     @property
     def scores(self) -> Scores | None:
-        """Their figures; None where they failed."""
+        """The figures of the group; None if the trials failed."""
         return self.first.scores
 
 
@@ -85,13 +85,13 @@ def _milliseconds_in(runtimes: Sequence[str]) -> Callable[[Group], str]:
 
 
 def _milliseconds_of_its_own(group: Group) -> str:
-    """In the order in which the row names its runtimes."""
+    """Format times in the order in which the row names its runtimes."""
     cells = [_milliseconds(trial) for trial in group.trials]
     return " · ".join(cells) if set(cells) != {EMPTY} else EMPTY
 
 
 def _times(study: Study) -> Column:
-    """In two runtimes the heading names them; the names of more would be wider than the table."""
+    """Return the column of times; its heading names up to two runtimes."""
     runtimes = list(dict.fromkeys(trial.runtime for trial in (study.reference, *study.trials)))
     if len(runtimes) > FEW_RUNTIMES:
         return Column("ms/sample", _milliseconds_of_its_own)
@@ -110,7 +110,7 @@ def _metric_columns(study: Study) -> list[Column]:
         return [
             Column("top-1 %", _of("top1", 2)),
             Column("loss, points [95 %]", _with_interval("top1_loss_points", "top1_loss_interval", 2)),
-            Column("flips −/+", _flips),
+            Column("became wrong / right", _flips),
         ]
     similar = [Column("SQNR dB", _of("sqnr_db", 1)), Column("max error", _tiny("max_abs_error"))]
     if study.classes:
@@ -132,7 +132,7 @@ _NOTES = Column(NOTES, _notes, numeric=False)
 
 
 def narrow(study: Study) -> list[Column]:
-    """What decides: size, the metric, its loss, time."""
+    """Return the main columns: size, metric, loss, time."""
     return [
         *_name_columns(),
         Column("runtime", lambda group: ", ".join(trial.runtime for trial in group.trials), numeric=False),
@@ -144,7 +144,7 @@ def narrow(study: Study) -> list[Column]:
 
 
 def wide(study: Study) -> list[Column]:
-    """Everything that applies to the task, one row a trial."""
+    """Return all columns that apply to the task."""
     labelled = study.task == "classification"
     columns = [
         *_name_columns(),
@@ -152,7 +152,7 @@ def wide(study: Study) -> list[Column]:
         Column("KB", _kilobytes("size_bytes")),
         Column("gzip KB", _kilobytes("gzip_bytes")),
         Column("brotli KB", _kilobytes("brotli_bytes")),
-        Column("of float32", lambda group: _ratio(group, study)),
+        Column("size / float32", lambda group: _ratio(group, study)),
     ]
     if labelled:
         columns += [
@@ -167,8 +167,8 @@ def wide(study: Study) -> list[Column]:
         columns += [
             Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
             Column("KL mean", _tiny("kl_mean")),
-            Column("±", _tiny("kl_standard_error")),
-            Column("KL ∞", _count("kl_infinite")),
+            Column("KL std. error", _tiny("kl_standard_error")),
+            Column("KL infinite", _count("kl_infinite")),
         ]
     return [
         *columns,
@@ -177,7 +177,7 @@ def wide(study: Study) -> list[Column]:
         Column("SQNR dB", _of("sqnr_db", 1)),
         Column("cosine", _of("cosine", 6)),
         Column("non-finite", _count("non_finite")),
-        Column("from python", lambda group: number(group.first.max_abs_from_python, 2)),
+        Column("difference from python", lambda group: number(group.first.max_abs_from_python, 2)),
         Column("ms/sample", lambda group: _milliseconds(group.first)),
         _NOTES,
     ]

@@ -1,39 +1,39 @@
-"""A study as rows of plain values with stable keys: what `--format json` and `--format csv` give.
+"""A study as rows of plain values with stable keys, for `--format json` and `--format csv`.
 
 | key | is |
 |---|---|
-| `setting` | the setting's name, that of a given variant, or `reference` |
-| `runtime` | where it was asked to run |
-| `ran_on` | where it ran; another runtime only under `--fallback`; null if it did not |
+| `setting` | name of the setting or of a given variant, or `reference` |
+| `runtime` | the requested runtime |
+| `ran_on` | the runtime that ran it; differs only with `--fallback`; null if it did not run |
 | `status` | `reference`, `measured` or `failed` |
-| `reason` | why it failed, else null |
-| `requested` | false where it was brought along because the float32 check needs it |
-| `size_bytes` | every file that must be served |
-| `gzip_bytes` | each of those files by itself, gzip level 9 without a timestamp, summed |
-| `brotli_bytes` | the same in brotli, quality 11, or 9 where they are more than 16 MB together; null in studies of an older quantlab |
-| `ratio_to_float32` | `size_bytes` over that of the same format's float32 variant |
-| `n` | samples scored |
-| `top1`, `top1_lower`, `top1_upper` | percent, with Wilson's 95 % interval; the lowest index wins among equals |
-| `top1_loss_points`, `…_lower`, `…_upper` | reference − candidate in percentage points, positive is worse; Tango's 95 % interval |
-| `top5`, `top5_loss_points` | percent and points, from ten classes on |
-| `agreement`, `agreement_lower`, `agreement_upper` | percent of samples with the reference's top-1; Wilson's 95 % interval |
-| `right_to_wrong`, `wrong_to_right` | samples that lost or gained the right class |
-| `mae`, `rmse`, `mae_loss`, `rmse_loss` | of a regression against its labels; losses are candidate − reference |
-| `max_abs_error`, `rms_error`, `sqnr_db`, `cosine` | of the scored output against the reference's |
-| `kl_mean`, `kl_standard_error` | KL(reference‖candidate) in nats; null where a sample's is infinite or undefined |
-| `kl_infinite`, `kl_undefined` | samples where it is infinite (the candidate gives 0 to a class that the reference does not), or where a side is no distribution |
-| `kl_reason` | why `kl_mean` is null, else null |
-| `non_finite` | NaN and infinite elements of the output |
-| `max_abs_from_python`, `flips_from_python` | largest difference, and samples with another top-1, from the same artifact in `python` |
-| `ms_per_sample` | inside the model's calls, without the first batch; two processes at a time, one thread each |
-| `convert_seconds` | in the converter; null for a given variant |
-| `minimum_runtime` | the least TFLite version that runs the file, as its converter wrote it; null for tfjs, or where it did not |
+| `reason` | why it failed; otherwise null |
+| `requested` | false if it was added automatically as the float32 baseline |
+| `size_bytes` | bytes of all files that must be served |
+| `gzip_bytes` | the same after gzip at level 9, each file by itself, without timestamps |
+| `brotli_bytes` | the same after brotli at quality 11, or 9 for more than 16 MB in total; null in studies of an older quantlab |
+| `ratio_to_float32` | `size_bytes` divided by that of the format's float32 variant |
+| `n` | number of scored samples |
+| `top1`, `top1_lower`, `top1_upper` | percentage with Wilson's 95 % interval; of equal scores, the lowest index counts |
+| `top1_loss_points`, `…_lower`, `…_upper` | reference − variant in percentage points, positive is worse; Tango's 95 % interval |
+| `top5`, `top5_loss_points` | percentage and percentage points; only with ten or more classes |
+| `agreement`, `agreement_lower`, `agreement_upper` | percentage of samples with the same top-1 as the reference; Wilson's 95 % interval |
+| `right_to_wrong`, `wrong_to_right` | number of samples that became wrong and right |
+| `mae`, `rmse`, `mae_loss`, `rmse_loss` | regressions: errors against the labels; losses are variant − reference |
+| `max_abs_error`, `rms_error`, `sqnr_db`, `cosine` | the scored output compared with that of the reference |
+| `kl_mean`, `kl_standard_error` | KL(reference‖variant) in nats; null if it is infinite or undefined for a sample |
+| `kl_infinite`, `kl_undefined` | samples with an infinite KL (the variant gives probability 0 to a class to which the reference does not), and samples without a probability distribution |
+| `kl_reason` | why `kl_mean` is null; otherwise null |
+| `non_finite` | number of NaN and infinite elements of the output |
+| `max_abs_from_python`, `flips_from_python` | largest difference, and samples with a different top-1, compared with the same artifact in `python` |
+| `ms_per_sample` | time in the model's calls without the first batch; two processes at a time, one thread each |
+| `convert_seconds` | time of the conversion; null for a given variant |
+| `minimum_runtime` | oldest TFLite version that can run the file, as its converter wrote it; null if unknown |
 | `weights` | bytes of stored weights by stored dtype |
-| `sha256` | of the artifact |
+| `sha256` | SHA-256 of the artifact |
 | `environment` | versions and flags that the outputs depend on |
-| `notes` | what the reader of the row must know |
+| `notes` | notes about the row |
 
-A number that does not apply is null. A float that JSON does not have is one of the strings `"NaN"`, `"Infinity"` and
+A number that does not apply is null. A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` and
 `"-Infinity"`.
 """
 
@@ -49,7 +49,7 @@ Row = dict[str, Any]
 
 
 def rows(study: Study) -> list[Row]:
-    """The reference's row, then each trial's, in the table's order."""
+    """Return the row of the reference and a row for each trial, in the order of the table."""
     float32 = {
         trial.variant.format: trial.variant.size_bytes
         for trial in study.trials
@@ -124,15 +124,19 @@ def _bounds(name: str, interval: Interval | None) -> Row:
 
 
 def kl_reason(scores: Scores) -> str | None:
-    """Why there is no mean KL, or None where there is one or none was to be had."""
+    """Return why there is no mean KL; None if there is one, or if KL does not apply."""
     reasons = []
     if scores.kl_infinite:
         reasons.append(
-            f"the candidate gives 0 to a class that the reference does not in {scores.kl_infinite:,} samples"
+            f"the variant gives probability 0 to a class to which the reference does not ({_samples(scores.kl_infinite)})"
         )
     if scores.kl_undefined:
-        reasons.append(f"the output is no distribution in {scores.kl_undefined:,} samples")
+        reasons.append(f"the output is not a probability distribution ({_samples(scores.kl_undefined)})")
     return "; ".join(reasons) or None
+
+
+def _samples(n: int) -> str:
+    return f"{n:,} sample{'' if n == 1 else 's'}"
 
 
 KEYS: tuple[str, ...] = (
@@ -158,4 +162,4 @@ KEYS: tuple[str, ...] = (
     "environment",
     "notes",
 )
-"""Every key of a row, in order; keys are added, and never change their meaning within a schema."""
+"""All keys of a row, in order. New keys may be added; existing keys keep their meaning within a schema."""

@@ -1,4 +1,4 @@
-"""The trials of a study: which rows merge, and what stands above and below the table."""
+"""The view of trials: rows, and the lines above and below the table."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,15 +14,14 @@ __all__ = ["footer", "heading", "trial_table"]
 
 
 def trial_table(study: Study, *, wide: bool, formats: Mapping[str, Format] = FORMATS) -> Table:
-    """A study's table; narrow, runtimes that have the same figures share a row.
+    """Return the table of trials. In the narrow table, runtimes with the same figures share a row.
 
-    A column that is empty in every row is left out, and the runtimes' column where all rows ran in the same one
-    or two.
+    Columns without any value are left out. The column of runtimes is left out if all rows ran in the same one or two.
 
     Args:
-        study: What was measured.
-        wide: Whether every figure is shown, one row a trial.
-        formats: The formats there are, of which some run one sample a call.
+        study: The results.
+        wide: Whether to show all figures, one row for each trial.
+        formats: All formats; some run one sample for each call.
     """
     columns = wide_columns(study) if wide else narrow(study)
     groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if wide else _merged(study, columns)
@@ -39,7 +38,7 @@ def trial_table(study: Study, *, wide: bool, formats: Mapping[str, Format] = FOR
 
 
 def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
-    """Trials of one setting whose cells are the same, times and runtimes aside."""
+    """Group trials of one setting whose cells are equal, except for times and runtimes."""
     compared = [column for column in columns if column.heading != "runtime" and not column.heading.startswith("ms/")]
     groups: dict[tuple[str, ...], list[Trial]] = {}
     for trial in (study.reference, *study.trials):
@@ -49,7 +48,7 @@ def _merged(study: Study, columns: Sequence[Column]) -> list[Group]:
 
 
 def _many_runtimes(groups: Sequence[Group]) -> bool:
-    """Whether rows must name where they ran."""
+    """Whether rows must name their runtimes."""
     trials = [group for group in groups if group.first.setting != REFERENCE]
     places = {tuple(trial.runtime for trial in group.trials) for group in trials}
     all_places = {trial.runtime for group in groups for trial in group.trials}
@@ -58,7 +57,7 @@ def _many_runtimes(groups: Sequence[Group]) -> bool:
 
 
 def heading(study: Study) -> list[str]:
-    """What stands above the table, warnings first."""
+    """Return the lines above the table, warnings first."""
     lines = [f"! {text}" for text in study.warnings]
     samples = study.samples
     aside = f"; {_calibration(study.calibration, samples)}" if study.calibration else ""
@@ -70,8 +69,8 @@ def heading(study: Study) -> list[str]:
 
 def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
     if calibration.source == samples.source:
-        return f"{calibration.n:,} others for calibration"
-    return f"calibrated on {calibration.n:,} of {calibration.source}"
+        return f"{calibration.n:,} other samples for calibration"
+    return f"calibrated on {calibration.n:,} samples of {calibration.source}"
 
 
 def _checks(study: Study) -> list[str]:
@@ -82,8 +81,8 @@ def _checks(study: Study) -> list[str]:
 
 def _float32_mark(name: str, verdict: str, detail: str) -> str:
     if verdict == "ok":
-        return f"✓ float parity {name}: largest difference {number(float(detail), 2)}"
-    return f"✗ float parity {name} {verdict}: {detail}"
+        return f"✓ float32 check {name}: largest difference {number(float(detail), 2)}"
+    return f"✗ float32 check {name} {'failed' if verdict == 'broken' else verdict}: {detail}"
 
 
 def _agreement_with_python(study: Study, runtime: str) -> str | None:
@@ -100,27 +99,27 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
     if not study.classes:
         return f"· {runtime} against python: {apart}"
     if moved:
-        flipped = ", ".join(
-            f"{trial.setting} {trial.flips_from_python}" for trial in compared if trial.flips_from_python
+        changed = ", ".join(
+            f"{trial.flips_from_python:,} ({trial.setting})" for trial in compared if trial.flips_from_python
         )
-        return f"✗ {runtime} ≠ python: another top-1 in {flipped} of {study.samples.n:,} samples; {apart}"
+        return f"✗ {runtime} ≠ python: different top-1 on {changed} of {study.samples.n:,} samples; {apart}"
     return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
 
 
 def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
-    """What stands below the table: where the figures come from and how to read them."""
+    """Return the lines below the table: where the figures come from, and how to read them."""
     samples = study.samples
-    drawn = f"n = {samples.n:,} of {samples.source}, {samples.drawn}; samples SHA-256 {samples.sha256[:12]}"
+    drawn = f"n = {samples.n:,} samples of {samples.source}, {samples.drawn}; SHA-256 {samples.sha256[:12]}"
     names = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
     alone = [called for name in names if name in formats and (called := formats[name].alone)]
     single = f" ({' and '.join(alone)} files: 1)" if alone and study.batch_size > 1 else ""
-    lines = [f"{drawn}; batches of {study.batch_size}{single}"]
+    lines = [f"{drawn}; batch size {study.batch_size}{single}"]
     if samples.preprocessing:
         lines.append(f"Preprocessing: {samples.preprocessing}")
     lines.extend(_reading(study))
     lines.append(
-        "ms/sample: inside the model's calls on this machine, two processes at a time with one thread each; "
-        "it ranks no phone"
+        "ms/sample: time in the model's calls on this machine, two processes at a time with one thread each; "
+        "do not use these times to compare phones"
     )
     lines.append("Versions: " + ", ".join(f"{name} {text}" for name, text in study.versions.items() if text))
     return lines
@@ -128,14 +127,18 @@ def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
 
 def _reading(study: Study) -> list[str]:
     if study.task == "regression":
-        return ["loss = candidate − reference, in the output's unit; positive is worse"]
+        return ["loss = variant − reference, in the unit of the output; positive is worse"]
     if study.task == "similarity":
-        return ["No labels: outputs are compared with the reference's alone"]
+        return ["No labels: variants are compared with the reference only"]
     scores = study.reference.scores
     interval = scores.top1_interval if scores else None
     spread = (
-        f"; the reference's top-1 lies in [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)" if interval else ""
+        f"; 95 % interval of the reference's top-1: [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)"
+        if interval
+        else ""
     )
-    kl = "probabilities, renormalized" if study.probabilities else "softmax of the output"
-    loss = f"loss = reference − candidate in points of top-1, positive is worse, with Tango's 95 % interval{spread}"
-    return [f"{loss}; flips −/+: right→wrong/wrong→right; KL of {kl}"]
+    kl = "the renormalized probabilities" if study.probabilities else "the softmax of the output"
+    return [
+        f"loss = reference − variant, in percentage points of top-1; positive is worse; 95 % interval by Tango{spread}",
+        f"became wrong / right: samples whose top-1 went right → wrong / wrong → right; KL divergence of {kl}",
+    ]

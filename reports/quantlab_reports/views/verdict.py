@@ -1,4 +1,4 @@
-"""What is decided about studies: a row for each setting, with the clause that decides.
+"""The view of verdicts: a row for each setting, with the deciding figure.
 
 JSON and CSV have a row for each setting and runtime: `study`, and the keys of a judgement in `verdict_document`.
 """
@@ -14,7 +14,7 @@ from quantlab_reports.verdict_document import JUDGEMENT_KEYS, judgements_of, wit
 __all__ = ["KEYS", "verdict_table"]
 
 KEYS = ("study", *JUDGEMENT_KEYS)
-"""Every key of a row, in order."""
+"""All keys of a row, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,20 @@ class _Row:
 
 
 def verdict_table(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> Table:
-    """A row for each setting, and below a line for each study.
+    """Return a row for each setting, with a line for each study below.
 
     ```text
     fashion  tfjs-uint8   FITS    loses at most 0.15 pt, allowed 0.50
-    fashion  tflite-int8  BREAKS  class 6 loses 2.2 pt, at least 1.35 (…), allowed 1.00
-    BREAKS: 1 of 2
+    fashion  tflite-int8  BREAKS  class 6 loses at least 1.35 pt, allowed 1.00 (…)
+    BREAKS: 1 of 2 settings
     ```
 
     Args:
         verdicts: One for each study.
-        evidence: The trials of each study, in the same order, for programs alone.
+        evidence: The trials of each study, in the same order; only programs get them.
 
     Raises:
-        ValueError: If there is evidence, of another number of studies.
+        ValueError: If the numbers of verdicts and of studies with evidence differ.
     """
     table = table_of(
         _COLUMNS,
@@ -62,11 +62,11 @@ def _record(verdict: Verdict, judgement: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(row: _Row) -> str:
-    """The clause that decides; with its runtime where the others say otherwise."""
+    """Return the deciding reason; with its runtime if runtimes have different outcomes."""
     outcomes = {judgement.outcome for judgement in row.setting.judgements}
     deciding = row.setting.deciding
     named = deciding.runtime in deciding.reason
-    return deciding.reason if len(outcomes) == 1 or named else f"in {deciding.runtime} {deciding.reason}"
+    return deciding.reason if len(outcomes) == 1 or named else f"in {deciding.runtime}: {deciding.reason}"
 
 
 _COLUMNS = (
@@ -80,6 +80,6 @@ _COLUMNS = (
 def _summary(verdict: Verdict, *, several: bool) -> str:
     counted = [setting for setting in verdict.settings if verdict.named or setting.quantized]
     same = sum(setting.outcome == verdict.outcome for setting in counted)
-    one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting is enough"
+    one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting that fits is enough"
     prefix = f"{verdict.study}: " if several else ""
-    return f"{prefix}{verdict.outcome.upper()}: {same} of {len(counted)}{one}"
+    return f"{prefix}{verdict.outcome.upper()}: {same} of {len(counted)} setting{'' if len(counted) == 1 else 's'}{one}"

@@ -1,6 +1,6 @@
-"""Every stored weight of every variant, compared with its float32.
+"""The view of weights: every stored weight of every variant, compared with float32.
 
-JSON and CSV rows have the fields of `quantlab.types.WeightRow` as their keys.
+JSON and CSV rows have the fields of `quantlab.types.WeightRow` as keys.
 """
 
 import math
@@ -25,22 +25,22 @@ WEIGHTS = RowView(
         Column("setting", text("setting"), numeric=False),
         Column("weight", text("tensor"), numeric=False),
         Column("shape", lambda row: "×".join(str(size) for size in row.shape) or "scalar", numeric=False),
-        Column("stored", text("dtype"), numeric=False),
+        Column("stored as", text("dtype"), numeric=False),
         Column("bytes", lambda row: f"{row.size_bytes:,}"),
         Column("scales", lambda row: str(row.scales or EMPTY)),
-        Column("different", lambda row: share(row.different, math.prod(row.shape))),
-        Column("mean abs", figure("mean_abs")),
-        Column("max abs", figure("max_abs")),
+        Column("different values", lambda row: share(row.different, math.prod(row.shape))),
+        Column("mean abs error", figure("mean_abs")),
+        Column("max abs error", figure("max_abs")),
         Column("SQNR dB", decibels_of("sqnr_db")),
-        Column("worst channel dB", decibels_of("worst_channel_sqnr_db")),
-        Column("to zero", lambda row: percent(row.zeroed)),
+        Column("worst channel SQNR dB", decibels_of("worst_channel_sqnr_db")),
+        Column("became zero", lambda row: percent(row.zeroed)),
         Column("clipped", lambda row: percent(row.clipped)),
-        Column("stretch", figure("outlier_stretch")),
-        Column("not compared because", text("reason"), numeric=False),
+        Column("outlier stretch", figure("outlier_stretch")),
+        Column("why not compared", text("reason"), numeric=False),
     ),
 )
 
 
 def weight_table(inside: Inside, selection: Selection) -> Table:
-    """The weights of a study."""
+    """Return the table of weights."""
     return WEIGHTS.table(inside.weights, selection, [f"! {note}" for note in inside.notes])

@@ -1,0 +1,206 @@
+"""The terms that tables, reports and messages print, each explained in one or two sentences."""
+
+from collections.abc import Mapping
+
+__all__ = ["GLOSSARY", "HINT", "PAGE", "SYNONYMS", "anchor_of", "explained"]
+
+HINT = "Terms: quantlab glossary"
+"""The last line below a table in a terminal."""
+
+PAGE = "docs/glossary.md"
+"""The generated page that has every term as a heading."""
+
+GLOSSARY: Mapping[str, str] = {
+    "accepted figures": "Losses and hashes that 'quantlab accept' writes to quantlab.lock. "
+    "A later 'quantlab gate --lock' fails if a setting loses more than was accepted.",
+    "accuracy loss": "How much worse the metric of a variant is than that of the reference on the same samples. "
+    "A positive loss is worse; a negative loss is a gain.",
+    "added memory": "Memory that loading and running a variant adds to the process, in megabytes. "
+    "It excludes what the runtime and its libraries already used.",
+    "agreement": "Percentage of samples with the same top-1 as the reference. "
+    "It needs no labels, and it does not say which answer is right.",
+    "artifact": "The files that a converter writes and that are shipped: a .tflite or .onnx file, or a tfjs folder.",
+    "became wrong / right": "Samples whose top-1 was right in the reference and is wrong in the variant, and the "
+    "reverse. A small loss can hide many changes in both directions.",
+    "became zero": "Percentage of the nonzero float32 weights that are 0 after quantization.",
+    "brotli": "Size of the shipped files after brotli compression, each file by itself.",
+    "budget": "The limits that a setting must keep: loss of the metric, loss of each class, size and agreement. "
+    "They are options, or keys of [budget] in quantlab.toml.",
+    "calibration error": "Expected calibration error: the difference between the confidence and the accuracy of the "
+    "predictions, in 15 bins of confidence. It is between 0 and 1, and 0 is best.",
+    "calibration samples": "Samples from which static quantization takes the ranges of activations. "
+    "They are never scored.",
+    "channel": "One index of the last axis of a tensor, or one output channel of a weight.",
+    "class loss": "Accuracy loss on the samples of one class, in percentage points.",
+    "clipped": "Percentage of weights outside the range of the codes, or of float16, by more than half a step.",
+    "computes in": "Number type that an op computes in. 'hybrid' means float activations with integer weights.",
+    "confidence": "Probability that a bound holds. Verdicts use one-sided bounds, by default at 95 %.",
+    "conversion": "The step from the reference to the float32 baseline of a format. "
+    "Its error is not caused by quantization.",
+    "cosine": "Cosine similarity of the output of a variant and that of the reference, over all samples. "
+    "1 means the same direction.",
+    "different top-1": "Samples whose top-1 in one runtime is not the one that Python gives for the same artifact.",
+    "different values": "Percentage of the elements of a tensor that are not exactly equal to the baseline.",
+    "download size": "Bytes of the shipped files after gzip and after brotli, each file compressed by itself.",
+    "error growth": "Change of the relative RMS error from the layer before, in percentage points. "
+    "The layer with the largest growth adds most of the error.",
+    "fallback": "With --fallback, a slower backend runs a variant if the requested backend lacks an op. "
+    "The row says where the variant ran.",
+    "first different layer": "First layer, in order of execution, whose tensor is not exactly equal to that in Python.",
+    "first run": "Time of the first call after loading, in milliseconds. It includes work that libraries do only once.",
+    "float32 baseline": "The variant of a format without quantization. "
+    "It separates errors of the conversion from errors of quantization.",
+    "float32 check": "Tests whether the float32 artifact of a format gives the same outputs as the model. "
+    "If it fails, the conversion is wrong, and losses of this format are not caused by quantization.",
+    "format": "Kind of artifact: tfjs, tfjs-layers, tflite or onnx.",
+    "gzip": "Size of the shipped files after gzip compression at level 9, each file by itself.",
+    "half precision": "The accuracy of float16: an element may differ by 2⁻¹¹ of the largest value of the tensor. "
+    "A larger difference cannot be explained by float16 storage alone.",
+    "Holm's correction": "Corrects p-values for the number of classes that are tested. "
+    "Without it, some classes would appear to lose by chance.",
+    "interval": "Range that contains the true value with the given confidence, usually 95 %. "
+    "Losses of top-1 use Tango's method, shares use Wilson's, and other metrics use a bootstrap.",
+    "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
+    "It shows the error of this op without errors of earlier layers; only tfjs has it.",
+    "KL divergence": "How far the class probabilities of a variant are from those of the reference, in nats. "
+    "0 means equal, and it is infinite if the variant gives probability 0 to a possible class.",
+    "KL infinite": "Samples in which the variant gives probability 0 to a class to which the reference does not.",
+    "KL std. error": "Standard error of the mean KL divergence over the samples.",
+    "largest difference": "Largest absolute difference between two outputs, over all elements and samples.",
+    "layer": "A layer of the reference. Its row compares the matching tensor of a variant with that of the reference.",
+    "load time": "Time from the files to a model that can be called, in milliseconds. "
+    "It excludes the import of the runtime's library.",
+    "MAE": "Mean absolute error against the labels, in the unit of the output. Smaller is better.",
+    "max abs error": "Largest absolute error of an element of a tensor.",
+    "max error": "Largest absolute difference between the output of a variant and that of the reference.",
+    "McNemar's test": "Tests whether more samples became wrong than became right. "
+    "A small p-value means that the difference is unlikely to be chance.",
+    "mean abs error": "Mean absolute error of the elements of a tensor.",
+    "mean difference": "Mean absolute difference between the outputs of two runtimes.",
+    "median": "Median time of one call with one sample, in milliseconds, after the first run and a warm-up.",
+    "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, or a function of yours.",
+    "ms/sample": "Time in the model's calls for one sample on this machine, in milliseconds. "
+    "Do not use it to compare phones.",
+    "n": "Number of samples that a figure is based on.",
+    "non-finite": "Number of output elements that are NaN or infinite. One is enough to break a budget.",
+    "notes": "What to know about a row, for example why it failed or where it ran.",
+    "op": "Operation of a graph, by the name that its format uses, for example CONV_2D.",
+    "outlier stretch": "Range of all weights of a tensor divided by the range of their middle 99.8 %. "
+    "A large value means that few outliers waste most of the codes.",
+    "p95": "95th percentile of the time of a call with one sample, in milliseconds: one run in twenty takes longer.",
+    "Pareto front": "Settings for which no other setting is both smaller and has a lower bound on its loss.",
+    "peak memory": "Most memory that the whole process used, in megabytes.",
+    "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
+    "python baseline": "The same artifact run in Python. Other runtimes are compared with it.",
+    "quantization": "The step from the float32 baseline to the quantized variant, in Python.",
+    "recommendation": "The smallest setting that fits the budget in every runtime that counts.",
+    "reference": "The model that you gave, run in Python. All variants are compared with it.",
+    "RMS error": "Root mean square of the difference between the output of a variant and that of the reference.",
+    "RMS of each step": "RMS of the output error that conversion, quantization and runtime each cause.",
+    "RMSE": "Root mean square error against the labels, in the unit of the output. Smaller is better.",
+    "runs": "Number of timed calls. Warm-up calls are not counted.",
+    "runtime": "Where a variant runs: <host>-<backend>, for example node-wasm, or python.",
+    "runtime step": "The step from Python to another runtime, with the same artifact.",
+    "samples": "What every runtime is fed and what is scored. A smaller set is a random sample, stratified by label.",
+    "scales": "Number of scales of a quantized weight: 1 for the whole tensor, or one for each channel.",
+    "setting": "One way to quantize: <format>-<scheme>, for example tfjs-uint8.",
+    "severity": "Order of outcomes: breaks, inconclusive, fits. The most severe outcome of a setting wins.",
+    "size": "Bytes of all files of an artifact that must be shipped, before compression.",
+    "size / float32": "Size of a variant divided by that of the float32 variant of its format.",
+    "split": "Divides the loss of a trial into the steps conversion, quantization and runtime. "
+    "The steps add up to the total.",
+    "SQNR": "Signal to quantization noise ratio in decibels: 20 dB more means an error that is ten times smaller. "
+    "It is infinite without error and −∞ if a value is not finite.",
+    "stored as": "Number type that a weight is stored as, for example uint8 or float16.",
+    "study": "Folder with the results of 'quantlab analyze' for one model and one set of samples.",
+    "tap": "A tensor inside a variant that is read while the variant runs.",
+    "target": "Where the model will be used: web, web-mobile, node, android or any. "
+    "It decides which formats, runtimes and sizes count.",
+    "TFLite version": "Oldest TFLite version that can run the file, as its converter wrote it.",
+    "time / float32": "Median time divided by that of the float32 variant of the format in the same runtime. "
+    "A value below 1 is faster.",
+    "top-1": "Percentage of samples whose class with the highest score is the label.",
+    "top-5": "Percentage of samples whose label is among the five classes with the highest scores.",
+    "total": "Sum of all steps of a split: the loss of the trial, or the RMS of the error of its output.",
+    "trial": "One variant in one runtime: one row of the table.",
+    "variant": "The artifact that a setting makes from the model, or a file given with --variant.",
+    "verdict": "Whether a setting keeps the budget: FITS, BREAKS or INCONCLUSIVE (too few samples to decide).",
+    "weight": "A constant of an artifact: a kernel, a bias or another stored tensor.",
+    "worst channel": "The channel of a tensor with the lowest SQNR. "
+    "A good SQNR of the whole tensor can hide one bad channel.",
+}
+"""Term → explanation, in alphabetical order without regard to case."""
+
+SYNONYMS: Mapping[str, str] = {
+    "added MB": "added memory",
+    "allowed": "budget",
+    "brotli KB": "brotli",
+    "bytes": "size",
+    "class": "class loss",
+    "different": "different values",
+    "difference from python": "largest difference",
+    "flips": "became wrong / right",
+    "float parity": "float32 check",
+    "first layer beyond half precision": "half precision",
+    "first run ms": "first run",
+    "gzip KB": "gzip",
+    "isolated SQNR dB": "isolated SQNR",
+    "KB": "size",
+    "KL mean": "KL divergence",
+    "load ms": "load time",
+    "lock": "accepted figures",
+    "loss": "accuracy loss",
+    "loss, points [95 %]": "accuracy loss",
+    "MAE loss": "accuracy loss",
+    "measure": "split",
+    "median ms": "median",
+    "no matching layer": "layer",
+    "output": "op",
+    "p (Holm)": "Holm's correction",
+    "p95 ms": "p95",
+    "peak MB": "peak memory",
+    "points": "percentage point",
+    "preprocessing": "split",
+    "pt": "percentage point",
+    "RMSE loss": "accuracy loss",
+    "same top-1": "agreement",
+    "same top-1 % [95 %]": "agreement",
+    "shape": "weight",
+    "SQNR dB": "SQNR",
+    "top-1 %": "top-1",
+    "top-1 % [95 %]": "top-1",
+    "top-5 %": "top-5",
+    "top-5 loss": "accuracy loss",
+    "values": "different values",
+    "version": "op",
+    "weights": "weight",
+    "why missing": "split",
+    "why not compared": "notes",
+    "worst channel SQNR dB": "worst channel",
+}
+"""Headings of columns and other words → the term that explains them."""
+
+
+def explained(name: str) -> tuple[str, str] | None:
+    """The term that a name stands for, and its explanation; None if there is none.
+
+    >>> explained("Top-1 %")
+    ('top-1', 'Percentage of samples whose class with the highest score is the label.')
+    >>> explained("flavour") is None
+    True
+    """
+    terms = {term.casefold(): term for term in GLOSSARY}
+    synonyms = {synonym.casefold(): term for synonym, term in SYNONYMS.items()}
+    known = name.strip().casefold()
+    term = terms.get(known) or synonyms.get(known)
+    return None if term is None else (term, GLOSSARY[term])
+
+
+def anchor_of(term: str) -> str:
+    """The name of a term's heading in the page, as GitHub makes it.
+
+    >>> anchor_of("became wrong / right"), anchor_of("top-1"), anchor_of("KL std. error")
+    ('became-wrong--right', 'top-1', 'kl-std-error')
+    """
+    kept = "".join(letter for letter in term.lower() if letter.isalnum() or letter in "-_ ")
+    return kept.replace(" ", "-")
