@@ -150,7 +150,9 @@ def test_a_format_counts_for_the_targets_that_it_names(toy_study):
     registries = replace(WITH_TOY, formats={**WITH_TOY.formats, "toy": shipped})
     budget = replace(BUDGET, target="android")
     assert judge(toy_study.root, budget, registries=registries).fits
-    with pytest.raises(UsageError, match="the target 'android' needs the format tflite, onnx, and the study has toy-int8"):
+    with pytest.raises(
+        UsageError, match="the target 'android' needs the format tflite, onnx, and the study has toy-int8"
+    ):
         judge(toy_study.root, budget, registries=WITH_TOY)
 
 
