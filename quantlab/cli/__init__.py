@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Sequence
 
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK, STOPPED
+from quantlab.cli.output import open_closed_streams
 from quantlab.errors import QuantlabError
 
 __all__ = ["run"]
@@ -35,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    open_closed_streams()
     from quantlab.cli.app import app
 
     # A user's loader may import TensorFlow in this process; children set their own environment.

@@ -1,5 +1,6 @@
 """`quantlab gate`: passes or fails a build by the figures of a study; runs nothing."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import typer
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of, listed
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import Format, rendering_of
+from quantlab.cli.output import print_result
 from quantlab.cli.policy import Policy, read_policy
 from quantlab.cli.spread import spread
 from quantlab.errors import QuantlabError, UsageError
@@ -38,7 +40,9 @@ def gate(
     undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail",
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to a JSON file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write all figures to a JSON file; - prints them instead of the table.")
+    ] = None,
 ) -> int:
     """Pass or fail a build by the figures of a study.
 
@@ -46,6 +50,7 @@ def gate(
     fits is enough.
     """
     from quantlab.gate import changed_artifacts, compare_with_lock, read_lock
+    from quantlab_reports.verdict_document import render_verdicts
     from quantlab_reports.views.verdict import verdict_table
 
     render = rendering_of(format)
@@ -59,12 +64,25 @@ def gate(
         )
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
-    print(render(verdict_table(verdicts, evidence=[decided.trials for decided in judged])))
+    evidence = [decided.trials for decided in judged]
+    # Files first, and the status whatever happens to the text: a build relies on both, and on no reader.
+    _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
+    if json == _STANDARD_OUTPUT:
+        print_result(render_verdicts(verdicts, evidence=evidence).rstrip())
+    else:
+        print_result(render(verdict_table(verdicts, evidence=evidence)))
     if accepted is not None:
         for text in (text for decided in judged for text in changed_artifacts(decided, accepted)):
-            print(f"! {text}", file=sys.stderr)
-    _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
+            _warn(f"! {text}")
     return _status(verdicts, allowed)
+
+
+_STANDARD_OUTPUT = Path("-")
+
+
+def _warn(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody may read this either
+        print(text, file=sys.stderr)
 
 
 def _undecided(text: str) -> "Undecided":
@@ -98,7 +116,7 @@ def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
     if "inconclusive" not in outcomes:
         return OK
     if undecided == "warn" and all(verdict.lacks_samples for verdict in verdicts if verdict.outcome == "inconclusive"):
-        print("warning: too few samples to decide; --undecided warn lets this pass", file=sys.stderr)
+        _warn("warning: too few samples to decide; --undecided warn lets this pass")
         return OK
     return INCONCLUSIVE
 
@@ -113,7 +131,7 @@ def _write_reports(
     evidence = [decided.trials for decided in judged]
     if path := files["junit"]:
         _write(path, render_junit(verdicts, undecided=undecided))
-    if path := files["json"]:
+    if (path := files["json"]) and path != _STANDARD_OUTPUT:
         _write(path, render_verdicts(verdicts, evidence=evidence))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if files["markdown"] or summary:
