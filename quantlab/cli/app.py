@@ -14,6 +14,7 @@ from quantlab.cli.glossary import glossary
 from quantlab.cli.recommend import recommend
 from quantlab.cli.settings import settings
 from quantlab.cli.show import show
+from quantlab.cli.verify import verify
 
 __all__ = ["app"]
 
@@ -45,5 +46,5 @@ def _program(
     pass
 
 
-for command in (analyze, convert, show, recommend, gate, accept, settings, glossary, doctor, demo):
+for command in (analyze, convert, show, recommend, gate, accept, verify, settings, glossary, doctor, demo):
     app.command()(command)

@@ -9,7 +9,7 @@ from quantlab.samples.labels import check_labels
 from quantlab.samples.opening import ACCEPTED, open_samples, open_source, refuse_missing
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
-from quantlab.samples.write import write_samples
+from quantlab.samples.write import samples_sha256, write_samples
 
 __all__ = [
     "ACCEPTED",
@@ -21,6 +21,7 @@ __all__ = [
     "open_samples",
     "open_source",
     "refuse_missing",
+    "samples_sha256",
     "split",
     "write_samples",
 ]

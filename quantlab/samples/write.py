@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.errors import SamplesError
+from quantlab.npy import mapped
 from quantlab.samples.check import model_dtype, to_model_dtype
 from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
 from quantlab.samples.subset import Part
@@ -80,15 +81,40 @@ class _SetFiles:
             np.save(self.samples.labels_file, self._labels)
         sha256 = self._sha256()
         place = folder / sha256[:12]
-        _move(self.samples.folder, place)
-        return replace(self.samples, folder=place, sha256=sha256)
+        final = replace(self.samples, folder=place, sha256=sha256)
+        _move(self.samples.folder, final)
+        return final
 
     def _sha256(self) -> str:
-        about: list[object] = [file.identity() for file in self._files.values()]
-        if self._labels is not None:
-            data = hashlib.sha256(raw_bytes(self._labels)).hexdigest()
-            about.append(["labels", self._labels.dtype.str, self._labels.shape, data])
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        return _set_sha256([file.identity() for file in self._files.values()], self._labels)
+
+
+def _set_sha256(tensors: Sequence[object], labels: Array | None) -> str:
+    about = list(tensors)
+    if labels is not None:
+        about.append(["labels", labels.dtype.str, labels.shape, hashlib.sha256(raw_bytes(labels)).hexdigest()])
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def samples_sha256(samples: SampleSet) -> str:
+    """Compute the hash of a stored set from its files; `SampleSet.sha256` is what it was when they were written.
+
+    Raises:
+        OSError: If a file is missing.
+        ValueError: If a file is not a `.npy` file.
+    """
+    tensors: list[object] = []
+    for spec in samples.inputs:
+        values = mapped(samples.input_file(spec.name))
+        digest = hashlib.sha256()
+        for rows in range(0, len(values), _HASHED_ROWS):
+            digest.update(raw_bytes(np.asarray(values[rows : rows + _HASHED_ROWS])))
+        tensors.append([spec.name, spec.dtype, list(values.shape), digest.hexdigest()])
+    return _set_sha256(tensors, np.array(mapped(samples.labels_file)) if samples.labelled else None)
+
+
+_HASHED_ROWS = 256
+"""Samples that are hashed at once, so that memory does not grow with their number."""
 
 
 def write_samples(
@@ -156,10 +182,21 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _move(folder: Path, place: Path) -> None:
+def _move(folder: Path, samples: SampleSet) -> None:
+    """Move a set to its final place, unless the same bytes are there already; a damaged set is replaced."""
+    place = samples.folder
     place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir() and not _intact(samples):
+        shutil.rmtree(place)
     try:
         folder.rename(place)
     except OSError:
-        if not place.is_dir():  # an existing folder holds the same bytes
+        if not place.is_dir():
             raise
+
+
+def _intact(samples: SampleSet) -> bool:
+    try:
+        return samples_sha256(samples) == samples.sha256
+    except (OSError, ValueError):
+        return False

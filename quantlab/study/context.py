@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.errors import ModelError
-from quantlab.models import ModelFile
+from quantlab.models import ModelFile, files_sha256
 from quantlab.processes import ChildDied, ChildPool
 from quantlab.processes.preload import WORKERS, WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress
@@ -20,6 +20,7 @@ from quantlab.runtimes import Job, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import Open
 from quantlab.store import Store, key_of
+from quantlab.study.integrity import intact_model
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import OpenedModel
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
@@ -130,15 +131,22 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     kept = context.store.read(record, OpenedModel)
     # A model that is its own source may have been moved since, and another lie where it was.
     own = kept is not None and kept.source.is_relative_to(folder.absolute())
-    if kept is not None and (own or kept.source == context.file.path.absolute()) and kept.source.exists():
-        return kept
+    if kept is not None and (own or kept.source == context.file.path.absolute()):
+        state = intact_model(kept)
+        if state in {"intact", "no hash"}:
+            return kept
+        if own:  # a model of the user's own is never removed
+            if state == "damaged":
+                context.progress.warn(f"'{kept.source}' is damaged, so it is exported again")
+            shutil.rmtree(kept.source, ignore_errors=True)
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
     meanwhile()
     job = Job("", "", "", 1, 0, 0, (), (), model_options(context), python.REFERENCE)
     with naming(step):
         said = answer(python.HOST, Open(job), Opened, context.pool, error=ModelError)
-    opened = OpenedModel(said.description, Path(said.source).absolute(), said.format)
+    source = Path(said.source).absolute()
+    opened = OpenedModel(said.description, source, said.format, files_sha256(source))
     context.store.write(record, opened)
     context.progress.end(step, "done")
     return opened

@@ -15,6 +15,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.settings import select_settings
 from quantlab.store import Store, key_of
 from quantlab.study.context import Context, model_identity, open_model, pool_for
+from quantlab.study.integrity import intact_variant
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
@@ -47,7 +48,10 @@ def make_variants(
             continue
         folder = _folder(context, setting, samples, calibration)
         kept = context.store.read(folder / "variant.json", Variant)
-        if kept is not None and kept.path.exists():
+        state = None if kept is None else intact_variant(kept, context.registries)
+        if state == "damaged":
+            context.progress.warn(f"the artifact of {setting.name} is damaged, so it is converted again")
+        if kept is not None and state == "intact":
             context.progress.end(f"convert {setting.name}", "kept")
             yield ConversionResult(setting.name, kept)
         else:

@@ -13,10 +13,12 @@ import numpy as np
 
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.formats import Format
+from quantlab.models import files_sha256
 from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
 from quantlab.study.context import Context
+from quantlab.study.integrity import intact_outputs
 from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Failed, Message, Ready
@@ -63,7 +65,10 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
     """
     folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
     kept = context.store.read(folder / "outputs.json", KeptOutputs)
-    if kept is not None and all(path.is_file() for path in kept.files.values()):
+    state = None if kept is None else intact_outputs(kept)
+    if state == "damaged":
+        context.progress.warn(f"the outputs of {run.name} in {run.runtime.name} are damaged, so it runs again")
+    if kept is not None and state in {"intact", "no hash"}:
         context.progress.begin(run.step, samples.n)
         context.progress.advance(run.step, samples.n)
         context.progress.skip("run", samples.n)
@@ -121,11 +126,13 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
     shutil.rmtree(folder, ignore_errors=True)
     (partial / _PROGRESS).unlink()
     partial.rename(folder)
+    files = {spec.name: folder / _output_name(spec) for spec in run.outputs}
     kept = KeptOutputs(
-        files={spec.name: folder / _output_name(spec) for spec in run.outputs},
+        files=files,
         ran_on=ready.ran_on,
         environment={**run.environment, **ready.environment},
         timing=Timing(progress.timed, progress.seconds),
+        sha256={name: files_sha256(path) for name, path in files.items()},
     )
     context.store.write(folder / "outputs.json", kept)
     return kept

@@ -45,6 +45,8 @@ class OpenedModel:
     """The SavedModel, or the model's own file if it is not a TensorFlow model."""
     format: str | None = None
     """Format of a model that is already an artifact, for example `onnx`; None if the source is a SavedModel."""
+    sha256: str = ""
+    """SHA-256 of all files of the source; empty in records of an older quantlab."""
 
     @property
     def signature(self) -> str:

@@ -58,6 +58,8 @@ class KeptOutputs:
     """The runtime that executed the variant."""
     environment: Mapping[str, str]
     timing: Timing
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Output name → SHA-256 of its file; empty in records of an older quantlab."""
 
 
 @dataclass(frozen=True, slots=True)

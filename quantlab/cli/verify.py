@@ -1,0 +1,57 @@
+"""`quantlab verify`: checks that the files of a study are what was written."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantlab.cli.exit_status import COULD_NOT_RUN, OK
+from quantlab.cli.options import AsJson, print_json, rendering_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from quantlab.study.integrity import Checked
+
+__all__ = ["verify"]
+
+
+def verify(
+    study: Annotated[Path, typer.Argument(help="Folder of the study.")],
+    *,
+    json: AsJson = False,
+) -> int:
+    """Check the stored artifacts, outputs and samples of a study against their hashes.
+
+    The command runs and changes nothing. The exit status is 2 if a file is damaged or missing.
+    """
+    from quantlab.study import verify as verify_study
+
+    checked = verify_study(study)
+    if json:
+        print_json([{"kind": row.kind, "name": row.name, "path": str(row.path), "state": row.state} for row in checked])
+    else:
+        print(_text(checked, study))
+    return COULD_NOT_RUN if _broken(checked) else OK
+
+
+def _broken(checked: "Sequence[Checked]") -> "list[Checked]":
+    return [row for row in checked if row.state in {"damaged", "missing"}]
+
+
+def _text(checked: "Sequence[Checked]", study: Path) -> str:
+    from quantlab_reports.model import Column, table_of
+
+    columns = [
+        Column("kind", lambda row: row.kind, numeric=False),
+        Column("name", lambda row: row.name, numeric=False),
+        Column("state", lambda row: row.state, numeric=False),
+    ]
+    broken = _broken(checked)
+    end = (
+        f"{len(broken)} of {len(checked)} are damaged or missing; run the same 'quantlab analyze' again with "
+        f"--out {study}, which makes them again"
+        if broken
+        else f"All {len(checked)} are as they were written."
+    )
+    return rendering_of("terminal")(table_of(columns, checked, below=(end,)))

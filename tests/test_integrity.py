@@ -1,0 +1,135 @@
+"""Kept work is checked when it is used: what is damaged is named, made again, and the same as before."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from toy_format.study import Host, with_hosts, write_model, write_samples
+
+from quantlab.cli import run
+from quantlab.errors import StudyError
+from quantlab.progress import Silent
+from quantlab.study import AnalyzeOptions, analyze, verify
+
+pytestmark = pytest.mark.starts_children
+
+REGISTRIES = with_hosts(Host("attic").runtime())
+
+
+class Heard(Silent):
+    """The warnings of a study."""
+
+    def __init__(self):
+        super().__init__()
+        self.warnings = []
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    write_model(folder / "one_dense.onnx")
+    write_samples(folder / "samples.npz")
+    return folder
+
+
+def analyzed(place, out):
+    heard = Heard()
+    options = AnalyzeOptions(settings=("toy-int8",), runtimes=("python", "attic"), out=out, layers=False, costs=False)
+    data = str(place / "samples.npz")
+    study = analyze(place / "one_dense.onnx", data=data, options=options, registries=REGISTRIES, progress=heard)
+    return study, heard.warnings
+
+
+@pytest.fixture
+def kept(place, tmp_path):
+    """A study, copied from one that was made once."""
+    made = place / "toy.study"
+    if not made.exists():
+        analyzed(place, made)
+    shutil.copytree(made, tmp_path / "toy.study")
+    return tmp_path / "toy.study"
+
+
+def only(folder, pattern):
+    (path,) = folder.glob(pattern)
+    return path
+
+
+DAMAGES = {
+    "an output": "outputs/toy-int8/attic/*/y.npy",
+    "an output of the reference": "outputs/reference/python/*/y.npy",
+    "an artifact": "variants/toy-int8/*/artifact/model.toy",
+    "the float32 artifact": "variants/toy-float32/*/artifact/model.toy",
+    "samples": "samples/data/*/input-x.npy",
+    "labels": "samples/data/*/labels.npy",
+    "calibration samples": "samples/calibration/*/input-x.npy",
+}
+
+
+def zeroed(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-40] + bytes(40) if content[-40:] != bytes(40) else content[:-1] + b"\1")
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+@pytest.mark.parametrize("damage", [zeroed, truncated, Path.unlink])
+@pytest.mark.parametrize("what", DAMAGES)
+def test_what_is_damaged_is_made_again(what, damage, place, kept):
+    path = only(kept, DAMAGES[what])
+    good = path.read_bytes()
+    damage(path)
+    assert [row.state for row in verify(kept, registries=REGISTRIES)].count("intact") < len(
+        verify(kept, registries=REGISTRIES)
+    )
+    _, warnings = analyzed(place, kept)
+    assert path.read_bytes() == good
+    assert {row.state for row in verify(kept, registries=REGISTRIES)} == {"intact"}
+    if damage is not Path.unlink and "samples" not in what and "labels" not in what:
+        assert [text for text in warnings if "damaged" in text] != []
+
+
+def test_nothing_is_said_of_what_is_whole(place, kept):
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.npy")}
+    _, warnings = analyzed(place, kept)
+    assert warnings == []
+    assert {path: path.stat().st_mtime_ns for path in before if "samples" not in path.parts} == {
+        path: at for path, at in before.items() if "samples" not in path.parts
+    }
+
+
+def test_outputs_of_an_older_quantlab_are_taken_as_they_are(place, kept):
+    """They have no hash."""
+    record = only(kept, "outputs/toy-int8/attic/*/outputs.json")
+    text = record.read_text()
+    start = text.index('"sha256"')
+    record.write_text(text[:start].rstrip().rstrip(",") + "\n}\n")
+    _, warnings = analyzed(place, kept)
+    assert warnings == []
+    states = {row.name: row.state for row in verify(kept, registries=REGISTRIES)}
+    assert states["toy-int8 in attic"] == "no hash"
+
+
+def test_the_command(place, capsys, monkeypatch, kept):
+    monkeypatch.chdir(kept.parent)
+    study, _ = analyzed(place, kept)
+    assert study.trials
+    path = only(kept, DAMAGES["an output"])
+    truncated(path)
+    assert run(["verify", "toy.study"]) == 2
+    said = capsys.readouterr().out
+    assert "toy-int8 in attic" in said
+    assert re.search(
+        r"[12] of \d+ are damaged or missing; run the same 'quantlab analyze' again", " ".join(said.split())
+    )
+
+
+def test_no_study(tmp_path):
+    with pytest.raises(StudyError, match="finished study"):
+        verify(tmp_path)
