@@ -274,8 +274,8 @@ def changed(lock, **values):
         ),
         pytest.param(
             {"studies": {}},
-            "there are no accepted figures for the study 'digits' (accepted: none); write them with 'quantlab accept'",
-            id="another study",
+            "the accepted figures 'quantlab.lock' name no setting; write them again with 'quantlab accept'",
+            id="no study",
         ),
     ],
 )

@@ -132,17 +132,20 @@ def read_lock(path: Path) -> AcceptedFigures:
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(float, lambda value, _: _number(value))
     try:
-        return converter.structure(document, AcceptedFigures)
+        accepted = converter.structure(document, AcceptedFigures)
     except (cattrs.BaseValidationError, ValueError) as error:
         raise StudyError(
             f"the accepted figures '{path}' are incomplete or damaged; write them again with 'quantlab accept'"
         ) from error
+    if not accepted.studies or not all(study.settings for study in accepted.studies.values()):
+        raise StudyError(f"the accepted figures '{path}' name no setting; write them again with 'quantlab accept'")
+    return accepted
 
 
 def _number(value: object) -> float:
-    """Read a number, or a string that `json_number` wrote. NaN is refused: no loss compares as larger than NaN."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or math.isnan(float(value)):
-        raise ValueError(f"an accepted figure is {value!r} and must be a number")
+    """Read a number. NaN and infinity are refused: no loss compares as larger than they."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or not math.isfinite(float(value)):
+        raise ValueError(f"an accepted figure is {value!r} and must be a finite number")
     return float(value)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from quantlab.errors import StudyError
 from quantlab.formats import Format
+from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.recommendation import choose
 from quantlab.gate.verdict import decide
 from quantlab.npy import mapped
@@ -88,6 +89,7 @@ def gather(
     registries: Registries = REAL,
 ) -> Judged:
     """Return the verdict with its evidence; see `judge`."""
+    refuse_implausible(study)
     reference = _reference(study)
     metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
     resampling = Resampling(confidence=budget.confidence, seed=study.seed)
@@ -204,7 +206,13 @@ def _metrics(
 
 def _reference(study: Study) -> ReferenceSamples:
     labels = _mapped(study.samples.labels_file) if study.samples.labelled and study.task != "similarity" else None
-    outputs = _mapped(study.reference.outputs[study.scored_output])
+    outputs = _mapped(_scored_file(study))
+    spoiled = int(outputs.size - np.isfinite(outputs).sum()) if outputs.dtype.kind == "f" else 0
+    if spoiled:
+        raise StudyError(
+            f"{spoiled:,} output values of the model itself are NaN or infinite on these samples, so nothing can be "
+            f"judged against it; correct the model or the samples, and run 'quantlab analyze' again"
+        )
     try:
         return ReferenceSamples.of(
             outputs,
@@ -217,6 +225,15 @@ def _reference(study: Study) -> ReferenceSamples:
         raise StudyError(
             f"the outputs of the reference cannot be judged: {error}; run 'quantlab analyze' again"
         ) from error
+
+
+def _scored_file(study: Study) -> Path:
+    file = study.reference.outputs.get(study.scored_output)
+    if file is None:
+        raise StudyError(
+            f"the study has no outputs of the model for '{study.scored_output}'; run 'quantlab analyze' again"
+        )
+    return file
 
 
 def _evidence(

@@ -29,6 +29,10 @@ SEVERITY: Mapping[Outcome, int] = {"fits": 0, "inconclusive": 1, "breaks": 2}
 """Severity order: the most severe outcome wins."""
 
 
+_LARGEST = 100.0
+"""Largest margin, in percentage points or percent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Margin:
     """Largest allowed loss of a metric, with its unit."""
@@ -64,6 +68,8 @@ class Margin:
             )
         if number < 0:
             raise UsageError(f"{of} '{text}' is negative; the allowed loss must be 0 or more")
+        if number > _LARGEST:
+            raise UsageError(f"{of} '{text}' is more than 100, so nothing could break it; allow a smaller loss")
         return cls(number, "pt" if unit == "pt" else "%")
 
     def of(self, loss: Loss) -> float:
