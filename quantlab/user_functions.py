@@ -5,8 +5,9 @@ quantlab's own process, and nothing on standard output.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
+from quantlab.npy import mapped
 from quantlab.processes import Child, ChildDied, ChildStalled, Document, PythonModule, python_environment, tagged
 from quantlab.processes.preload import WORKERS
 from quantlab.user_modules import look_in_current_folder
 from quantlab.user_requests import Call, Element, Import, Next, Number, Request
 
-__all__ = ["STALL_SECONDS", "CalledMetric", "called_loader"]
+__all__ = ["STALL_SECONDS", "CalledMetric", "Given", "called_loader"]
 
 Array = npt.NDArray[Any]
 
@@ -83,11 +85,24 @@ class _Called:
         self._stack.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a loader gave at once."""
+
+    arrays: Mapping[str, Array]
+    """By name; the name is empty for bare samples. Valid until the next element."""
+    labels: Array | None
+    whole: bool
+    """Whether it is all there is, and so surely no single sample."""
+    refused: Mapping[str, str]
+    """Name → why that is no array."""
+
+
 @contextmanager
 def called_loader(
     text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS
-) -> Iterator[Iterator[Element]]:
-    """One pass of a loader: what it gives at once, one after the other; files are good until the next one.
+) -> Iterator[Iterator[Given]]:
+    """One pass of a loader: what it gives at once, one after the other.
 
     Args:
         text: `module:function`; the folder quantlab was started in is searched for the module too.
@@ -104,9 +119,26 @@ def called_loader(
         called.close()
 
 
-def _elements(called: _Called) -> Iterator[Element]:
+def _elements(called: _Called) -> Iterator[Given]:
     while (answer := called.ask(Next())) is not None:
-        yield Element(**{key: value for key, value in answer.items() if key != "type"})
+        element = Element(**{key: value for key, value in answer.items() if key != "type"})
+        arrays = {name: _read(file) for name, file in element.arrays.items()}
+        labels = None if element.labels is None else _read(element.labels)
+        if element.count is None:
+            yield Given(arrays, labels, element.whole, element.refused)
+            continue
+        for place in range(element.count):
+            own = {name: array[place] for name, array in arrays.items()}
+            yield Given(own, None if labels is None else np.asarray(labels[place]), element.whole, element.refused)
+
+
+_MAPPED_BYTES = 1 << 20
+"""Files of this size and larger are memory-mapped, smaller ones are read: an empty array cannot be mapped."""
+
+
+def _read(file: str) -> Array:
+    path = Path(file)
+    return mapped(path) if path.stat().st_size >= _MAPPED_BYTES else np.asarray(np.load(path))
 
 
 class CalledMetric:

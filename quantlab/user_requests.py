@@ -44,13 +44,18 @@ REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Import,
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What a loader gave at once: arrays as `.npy` files in the folder, until the next request."""
+    """What a loader gave at once, or several such that are alike: arrays as `.npy` files in the folder.
+
+    The files are removed at the next request.
+    """
 
     type: ClassVar[str] = "element"
     arrays: Mapping[str, str]
     """Name → file; the name is empty for bare samples."""
     whole: bool
     """Whether it is all there is, and so surely no single sample."""
+    count: int | None = None
+    """How many elements the arrays hold, along a dimension before all others; None for one, without that dimension."""
     labels: str | None = None
     """The file of the labels that came beside the samples."""
     refused: Mapping[str, str] = field(default_factory=dict)

@@ -150,4 +150,4 @@ def test_a_compiler_that_is_none(compiler, sentence, tmp_path, monkeypatch):
 def test_there_is_nothing_else_to_build(tmp_path):
     done = quantlab_in_process("doctor", "--build", "node-wasm", cwd=tmp_path)
     assert done.status == 2
-    assert "there is nothing to build for 'node-wasm'; --build takes node-native" in done.stderr
+    assert "'node-wasm' cannot be built; --build takes node-native" in done.stderr

@@ -3,13 +3,11 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from quantlab.errors import SamplesError
-from quantlab.npy import mapped
 from quantlab.samples.check import check_tensor, fits, shown
 from quantlab.samples.labels import to_labels
 from quantlab.samples.source import (
@@ -25,8 +23,7 @@ from quantlab.samples.source import (
     sample_count,
 )
 from quantlab.types import TensorSpec
-from quantlab.user_functions import STALL_SECONDS, called_loader
-from quantlab.user_requests import Element
+from quantlab.user_functions import STALL_SECONDS, Given, called_loader
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,8 @@ class _Loader:
         """
         first: _Batch | None = None
         with called_loader(self.text, SamplesError, self.stall_seconds) as elements:
-            for element in elements:
-                batch = self._batch(element)
+            for given in elements:
+                batch = self._batch(given)
                 if first is None:
                     first = batch
                     for spec in self.inputs:
@@ -92,17 +89,17 @@ class _Loader:
                 self._check_like(batch, first)
                 yield batch
 
-    def _batch(self, element: Element) -> _Batch:
-        labels = element.labels
-        if "" in {*element.arrays, *element.refused}:
+    def _batch(self, given: Given) -> _Batch:
+        labels = given.labels
+        if "" in {*given.arrays, *given.refused}:
             only = only_input(self.inputs, text=self.text, kind="a loader of bare arrays").name
-            arrays = {only: _array(element, "")}
+            arrays = {only: _array(given, "")}
         else:
-            names = match_names([*element.arrays, *element.refused], self.inputs, text=self.text)
-            arrays = {name: _array(element, held) for name, held in names.inputs.items()}
-            labels = element.arrays.get(names.labels or "") if labels is None else labels
-        batch = _Batch(arrays, None if labels is None else _read(labels))
-        if not element.whole and all(_single(spec, arrays[spec.name].shape) for spec in self.inputs):
+            names = match_names([*given.arrays, *given.refused], self.inputs, text=self.text)
+            arrays = {name: _array(given, held) for name, held in names.inputs.items()}
+            labels = given.arrays.get(names.labels or "") if labels is None else labels
+        batch = _Batch(arrays, labels)
+        if not given.whole and all(_single(spec, arrays[spec.name].shape) for spec in self.inputs):
             batch = _Batch({name: values[None] for name, values in arrays.items()}, _one(batch.labels))
         return batch
 
@@ -179,24 +176,15 @@ def _second_pass(loader: _Loader, indices: Array, *, seen: _Seen) -> Iterator[Bl
         )
 
 
-def _array(element: Element, name: str) -> Array:
+def _array(given: Given, name: str) -> Array:
     """One array of an element; it is valid until the next element.
 
     Raises:
         SamplesError: If the loader returned no valid array under this name.
     """
-    if name in element.refused:
-        raise SamplesError(element.refused[name])
-    return _read(element.arrays[name])
-
-
-_MAPPED_BYTES = 1 << 20
-"""Files of this size and larger are memory-mapped, smaller ones are read: an empty array cannot be mapped."""
-
-
-def _read(file: str) -> Array:
-    path = Path(file)
-    return mapped(path) if path.stat().st_size >= _MAPPED_BYTES else np.asarray(np.load(path))
+    if name in given.refused:
+        raise SamplesError(given.refused[name])
+    return np.asarray(given.arrays[name])
 
 
 def _single(spec: TensorSpec, shape: tuple[int, ...]) -> bool:

@@ -4,7 +4,9 @@ The function may print, fork, leave or never end: that is this process' end, and
 `quantlab.user_requests` for what is asked. Its module is looked for in the folder that quantlab was started in too.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,31 @@ __all__: list[str] = []
 Array = npt.NDArray[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """One element as arrays."""
+
+    arrays: Mapping[str, Array]
+    labels: Array | None
+    whole: bool
+    refused: Mapping[str, str]
+
+    @property
+    def kind(self) -> object:
+        """Equal for elements that can lie in one file."""
+        shapes = {name: (array.shape, array.dtype.str) for name, array in self.arrays.items()}
+        labels = None if self.labels is None else (self.labels.shape, self.labels.dtype.str)
+        return shapes, labels, dict(self.refused)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+_GROUP_BYTES, _GROUP_SECONDS, _GROUP_ELEMENTS = 4 << 20, 0.2, 1024
+"""Elements are handed over in groups: one file and one message each would cost more than most loaders."""
+
+
 class _Called:
     """The function, once it is imported, and what it has yet to yield."""
 
@@ -28,9 +55,13 @@ class _Called:
         self._text = ""
         self._folder = Path()
         self._function: Callable[..., Any] | None = None
-        self._elements: Iterator[tuple[Any, bool]] | None = None
+        self._elements: Iterator[_Given] | None = None
+        self._held: _Given | None = None
+        """Taken from the loader, and unlike the group that was handed over last."""
+        self._error: QuantlabError | None = None
+        """Raised by the loader after the group that was handed over last."""
         self._files: list[Path] = []
-        """Of the last element."""
+        """Of the last group."""
         self._written_files = 0
 
     def handle(self, document: Document, emit: Emit) -> None:
@@ -49,25 +80,58 @@ class _Called:
             file.unlink()
         self._files.clear()
         if self._elements is None:
-            self._elements = _elements(self._text, self._function)
-        following = next(self._elements, None)
-        if following is not None:
-            emit(tagged(self._written(*following)))
+            self._elements = (
+                _given(value, whole, self._text) for value, whole in _elements(self._text, self._function)
+            )
+        group = self._group(self._elements)
+        if group:
+            emit(tagged(self._written(group)))
 
-    def _written(self, value: Any, whole: bool) -> Element:
-        samples, labels = _parts(value, self._text)
-        named = samples if isinstance(samples, Mapping) else {"": samples}
-        files: dict[str, str] = {}
-        refused: dict[str, str] = {}
-        for name, given in named.items():
+    def _group(self, elements: Iterator[_Given]) -> list[_Given]:
+        """The next elements that are alike; empty at the end.
+
+        Raises:
+            QuantlabError: If the loader failed, once what it gave before is handed over.
+        """
+        if self._error is not None:
+            raise self._error
+        group = [self._held] if self._held else []
+        self._held, began = None, time.monotonic()
+        size_bytes = sum(given.size_bytes for given in group)
+        while len(group) < _GROUP_ELEMENTS and size_bytes < _GROUP_BYTES:
             try:
-                files[str(name)] = self._file(given)
+                given = next(elements, None)
             except QuantlabError as error:
-                refused[str(name)] = str(error)
-        return Element(files, whole, None if labels is None else self._file(labels), refused)
+                if not group:
+                    raise
+                self._error = error
+                break
+            if given is None or (group and given.kind != group[0].kind):
+                self._held = given
+                break
+            group.append(given)
+            size_bytes += given.size_bytes
+            if given.whole or time.monotonic() - began > _GROUP_SECONDS:
+                break
+        return group
 
-    def _file(self, value: Any) -> str:
-        array, file = _array(value, self._text), self._folder / f"{self._written_files}.npy"
+    def _written(self, group: list[_Given]) -> Element:
+        first = group[0]
+        if len(group) == 1:
+            arrays, labels = dict(first.arrays), first.labels
+        else:
+            arrays = {name: np.stack([given.arrays[name] for given in group]) for name in first.arrays}
+            labels = None if first.labels is None else np.stack([np.asarray(given.labels) for given in group])
+        return Element(
+            {name: self._file(array) for name, array in arrays.items()},
+            first.whole,
+            None if len(group) == 1 else len(group),
+            None if labels is None else self._file(labels),
+            first.refused,
+        )
+
+    def _file(self, array: Array) -> str:
+        file = self._folder / f"{self._written_files}.npy"
         self._written_files += 1
         self._files.append(file)
         np.save(file, array, allow_pickle=False)
@@ -118,6 +182,19 @@ def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, boo
         raise QuantlabError(
             f"the loader '{text}' raised {type(error).__name__} ({error}); call it directly to see where"
         ) from error
+
+
+def _given(value: Any, whole: bool, text: str) -> _Given:
+    samples, labels = _parts(value, text)
+    named = samples if isinstance(samples, Mapping) else {"": samples}
+    arrays: dict[str, Array] = {}
+    refused: dict[str, str] = {}
+    for name, given in named.items():
+        try:
+            arrays[str(name)] = _array(given, text)
+        except QuantlabError as error:
+            refused[str(name)] = str(error)
+    return _Given(arrays, None if labels is None else _array(labels, text), whole, refused)
 
 
 def _parts(value: Any, text: str) -> tuple[Any, Any]:
