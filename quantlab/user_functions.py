@@ -16,9 +16,17 @@ import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.npy import mapped
-from quantlab.processes import Child, ChildDied, ChildStalled, Document, PythonModule, python_environment, tagged
-from quantlab.processes.preload import WORKERS
-from quantlab.user_modules import look_in_current_folder
+from quantlab.processes import (
+    Child,
+    ChildDied,
+    ChildStalled,
+    Document,
+    PythonModule,
+    onednn,
+    python_environment,
+    tagged,
+)
+from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.user_requests import Call, Element, Import, Next, Number, Request
 
 __all__ = ["STALL_SECONDS", "CalledMetric", "Given", "called_loader"]
@@ -34,15 +42,15 @@ class _Called:
 
     def __init__(self, text: str, what: str, error: type[QuantlabError], stall_seconds: float) -> None:
         self._text, self._what, self._error, self._stall_seconds = text, what, error, stall_seconds
+        self._remedy = "raise --time-limit" if what == "loader" else "make it faster"
         self._stack = ExitStack()
         self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="quantlab-user-")))
         try:
-            look_in_current_folder(first=False)  # so that the process' own path is told apart from ours
             self._child = self._stack.enter_context(
                 Child(
-                    PythonModule("quantlab.worker.user", WORKERS),
+                    PythonModule("quantlab.worker.user", WORKERS_WITHOUT_TENSORFLOW),
                     log=self.folder / "user.log",
-                    environment=python_environment(onednn=True),
+                    environment=python_environment(onednn=onednn()),
                 )
             )
             self.ask(Import(text, str(self.folder)))
@@ -66,7 +74,7 @@ class _Called:
         except ChildStalled as error:
             raise self._error(
                 f"the {self._what} '{self._text}' did not answer for {self._stall_seconds:g} seconds and was ended; "
-                f"if it only needs longer, raise --time-limit"
+                f"if it only needs longer, {self._remedy}"
             ) from error
         except ChildDied as error:
             raise self._error(
@@ -128,8 +136,8 @@ def _elements(called: _Called) -> Iterator[Given]:
             yield Given(arrays, labels, element.whole, element.refused)
             continue
         for place in range(element.count):
-            own = {name: array[place] for name, array in arrays.items()}
-            yield Given(own, None if labels is None else np.asarray(labels[place]), element.whole, element.refused)
+            own = {name: array[place, ...] for name, array in arrays.items()}
+            yield Given(own, None if labels is None else labels[place, ...], element.whole, element.refused)
 
 
 _MAPPED_BYTES = 1 << 20

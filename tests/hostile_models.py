@@ -1,6 +1,7 @@
 """Models that act: they write a file, read one or call Python when they are opened or called; made in a fork."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,19 @@ def saved_model(folder: Path, kind: str, target: Path) -> None:
 
     model = Model()
     tf.saved_model.save(model, str(folder), signatures=model.call.get_concrete_function())
+
+
+def hide(source: Path, folder: Path) -> None:
+    """The same SavedModel with a node that does nothing for each function, by the function's name."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    shutil.copytree(source, folder)
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((folder / "saved_model.pb").read_bytes())
+    for graph in model.meta_graphs:
+        for function in graph.graph_def.library.function:
+            graph.graph_def.node.add(name=function.signature.name, op="NoOp")
+    (folder / "saved_model.pb").write_bytes(model.SerializeToString())
 
 
 def initializes(folder: Path, target: Path) -> None:
@@ -86,6 +100,7 @@ def _make(request: Document, _: Emit) -> None:
     target = folder / "victim"
     for kind in (WRITES, READS, CALLS, FINE):
         saved_model(folder / kind, kind, target)
+    hide(folder / WRITES, folder / "hides")
     initializes(folder / "initializes", target)
     keras_file(folder / "writes.h5", "io.write_file", {"contents": "owned"})
     keras_file(folder / "fine.h5", "math.multiply", {"y": 2.0})

@@ -43,6 +43,7 @@ ACTS = "which does more than compute: it may read or write files, call Python or
     [
         pytest.param("writes", "WriteFile", id="its signature writes a file"),
         pytest.param("reads", "ReadFile", id="its signature reads a file"),
+        pytest.param("hides", "WriteFile", id="nodes that are named as its functions"),
         pytest.param("calls", "PyFunc", id="its signature calls Python"),
         pytest.param("initializes", "InitializeTableFromTextFileV2", id="it reads a file when it is loaded"),
     ],
@@ -111,6 +112,16 @@ def layer(kind, **fields):
             layer("TensorFlowOpLayer", node_def=json.dumps({"op": "WriteFile"})),
             "runs the op 'WriteFile', which is not on the list of mathematics",
             id="an op of Keras 2.3",
+        ),
+        pytest.param(
+            layer("StringLookup", vocabulary="/etc/passwd"),
+            "reads the file '/etc/passwd' for its vocabulary",
+            id="a file of words",
+        ),
+        pytest.param(
+            layer("TFOpLambda", function="random.fixed_unigram_candidate_sampler"),
+            "calls 'tf.random.fixed_unigram_candidate_sampler', which is not on the list of mathematics",
+            id="a function that reads a file",
         ),
         pytest.param(
             layer("TensorFlowOpLayer", node_def="{"),
@@ -183,7 +194,14 @@ def test_functions_of_tensorflow(name, pure):
 
 @pytest.mark.parametrize(
     ("op", "acts"),
-    [("ReadFile", True), ("CacheDataset", True), ("DebugIdentity", True), ("Abort", True), ("Relu6", False)],
+    [
+        ("ReadFile", True),
+        ("ImmutableConst", True),
+        ("CacheDataset", True),
+        ("DebugIdentity", True),
+        ("Abort", True),
+        ("Relu6", False),
+    ],
 )
 def test_ops_that_are_not_marked_as_stateful(op, acts):
     assert acts_unmarked(op) == acts

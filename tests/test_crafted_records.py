@@ -43,6 +43,12 @@ def objects(study):
     return study
 
 
+def changed_outputs(study):
+    file = study.trials[0].outputs["output_0"]
+    (file.parent / "outputs.json").write_text(json.dumps({"sha256": {"output_0": "0" * 64}}))
+    return study
+
+
 def spoiled_reference(study):
     file = study.reference.outputs["output_0"]
     values = np.load(file)
@@ -87,6 +93,21 @@ CANNOT = "the record of the study cannot be true: "
             complex_outputs,
             f"{CANNOT}the outputs of tfjs-uint8 in python have the data type complex64, which no runtime gives",
             id="complex outputs",
+        ),
+        pytest.param(
+            lambda study: first(study, outputs=study.reference.outputs),
+            f"{CANNOT}the outputs of tfjs-uint8 in python are the file of the model's own outputs",
+            id="the reference's own outputs",
+        ),
+        pytest.param(
+            lambda study: of_variant(study, sha256="f" * 64),
+            f"{CANNOT}the rows of tfjs-uint8 have different artifacts",
+            id="an artifact for each row",
+        ),
+        pytest.param(
+            changed_outputs,
+            f"{CANNOT}the outputs of tfjs-uint8 in python are not those that were written",
+            id="outputs that were changed",
         ),
         pytest.param(objects, f"{CANNOT}the outputs of tfjs-uint8 in python have the data type ", id="structures"),
         pytest.param(

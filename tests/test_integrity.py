@@ -95,6 +95,29 @@ def test_what_is_damaged_is_made_again(what, damage, place, kept):
         assert [text for text in warnings if "damaged" in text] != []
 
 
+@pytest.mark.parametrize(
+    "progress",
+    [
+        pytest.param('{"done": 150, "timed": 0, "seconds": 0.0}', id="all of it"),
+        pytest.param('{"done": 50, "timed": 0, "seconds": 0.0}', id="a part"),
+        pytest.param('{"done": 9000, "timed": 0, "seconds": 0.0}', id="more than there is"),
+        pytest.param("null", id="nothing"),
+        pytest.param("[1]", id="a list"),
+    ],
+)
+@pytest.mark.parametrize("damage", [lambda _: None, truncated, Path.unlink])
+def test_an_interrupted_run_is_checked(damage, progress, place, kept):
+    path = only(kept, DAMAGES["an output"])
+    good, folder = path.read_bytes(), path.parent
+    partial = folder.with_name(f"{folder.name}.partial")
+    folder.rename(partial)
+    (partial / "outputs.json").unlink()
+    damage(partial / path.name)
+    (partial / "progress.json").write_text(f"{progress:120}\n")
+    analyzed(place, kept)
+    assert path.read_bytes() == good
+
+
 def test_nothing_is_said_of_what_is_whole(place, kept):
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.npy")}
     _, warnings = analyzed(place, kept)

@@ -35,6 +35,11 @@ MODULE = """
 
     def arrays(): return X, Y
     def alone(): return X
+    def one_buffer():
+        buffer = np.empty_like(X[0])
+        for x, y in zip(X, Y):
+            buffer[:] = x
+            yield buffer, y
     def counted():
         with open("calls", "a") as file:
             file.write("called ")
@@ -135,6 +140,10 @@ def test_samples_without_labels():
 ENDED = "ended its process instead of returning"
 
 
+def test_a_loader_may_fill_one_buffer_over_and_over():
+    np.testing.assert_array_equal(np.load(opened("loaders:one_buffer").input_file("image")), PIXELS)
+
+
 @pytest.mark.parametrize("name", ["printing", "forking"])
 def test_what_a_function_does_beside_is_its_own(name, capfd):
     np.testing.assert_array_equal(np.load(opened(f"loaders:{name}").input_file("image")), PIXELS)
@@ -223,7 +232,7 @@ def test_another_second_pass_is_refused(function):
             "loaders:constant",
             "the module 'loaders' has no function 'constant'; choose from 'Dataset', 'alone', 'arrays', 'batches', "
             "'by_name', 'by_name_and_labels', 'changing_labels', 'counted', 'crashing', 'dataset' "
-            "and 24 more",
+            "and 25 more",
             id="what is no function",
         ),
         pytest.param(

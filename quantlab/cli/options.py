@@ -13,6 +13,7 @@ import typer
 
 from quantlab.cli.config import read_preprocessing
 from quantlab.cli.named import shapes_of
+from quantlab.cli.output import print_result
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def words(text: str | None) -> tuple[str, ...] | None:
 
 def print_json(value: Any) -> None:
     """Print plain values as indented JSON."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    print_result(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def rendering_of(name: str, *, as_json: bool = False) -> "Callable[[Table], str]":

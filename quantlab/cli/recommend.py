@@ -5,6 +5,7 @@ from pathlib import Path
 from quantlab.cli.budget import BudgetOptions, listed
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import AsJson, Format, StudyFolder, rendering_of
+from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
@@ -37,7 +38,7 @@ def recommend(
         )
     folder = asked.studies[0] if asked.studies else find_latest(Path())
     chosen = choose(folder, asked.budget)
-    print(render(recommendation_table(chosen)))
+    print_result(render(recommendation_table(chosen)))
     if chosen.setting is not None:
         return OK
     return BREAKS if chosen.verdict.outcome == "breaks" else INCONCLUSIVE

@@ -7,6 +7,7 @@ import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import AsJson, print_json, rendering_of
+from quantlab.cli.output import print_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +32,16 @@ def verify(
     if json:
         print_json([{"kind": row.kind, "name": row.name, "path": str(row.path), "state": row.state} for row in checked])
     else:
-        print(_text(checked, study))
+        print_result(_text(checked, study))
     return COULD_NOT_RUN if _broken(checked) else OK
 
 
 def _broken(checked: "Sequence[Checked]") -> "list[Checked]":
     return [row for row in checked if row.state in {"damaged", "missing"}]
+
+
+def _whole(checked: "Sequence[Checked]") -> int:
+    return sum(row.state == "intact" for row in checked)
 
 
 def _text(checked: "Sequence[Checked]", study: Path) -> str:
@@ -52,6 +57,8 @@ def _text(checked: "Sequence[Checked]", study: Path) -> str:
         f"{len(broken)} of {len(checked)} are damaged or missing; run the same 'quantlab analyze' again with "
         f"--out {study}, which makes them again"
         if broken
-        else f"All {len(checked)} are as they were written."
+        else f"{_whole(checked)} of {len(checked)} are as they were written."
     )
+    if any(row.state == "no hash" for row in checked):
+        end += " The others were written by an older quantlab, which stored no hash: they cannot be checked."
     return rendering_of("terminal")(table_of(columns, checked, below=(end,)))

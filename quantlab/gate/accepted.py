@@ -204,6 +204,11 @@ def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
             f"{judgement.setting} was accepted with the metric '{accepted.metric}' and is judged by '{loss.metric}'; "
             f"leave --metric out, or accept it again with 'quantlab accept'"
         )
+    if loss is None and judgement.outcome == "fits":
+        raise StudyError(
+            f"{judgement.setting} was accepted with a loss of '{accepted.metric}', and the samples of this study have "
+            f"no labels; give labelled samples, or accept it again with 'quantlab accept'"
+        )
     if loss is None or not loss.lower > accepted.upper:
         return judgement
     unit = " pt" if loss.unit == "pt" else ""

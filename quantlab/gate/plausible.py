@@ -1,13 +1,13 @@
 """Refuses a study's record that cannot be true: no such record may pass a gate, whoever wrote it."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from quantlab.errors import StudyError
+from quantlab.models import files_sha256
 from quantlab.npy import mapped
 from quantlab.types import Study, Trial, Variant
 
@@ -32,9 +32,12 @@ def _problems(study: Study) -> Iterator[str]:
     yield from (f"it has {n} rows of {setting} in {runtime}" for (setting, runtime), n in rows.items() if n > 1)
     if study.samples.n < 1:
         yield f"it has {study.samples.n} samples"
-    for trial in study.trials:
-        if trial.failure is None:
-            yield from _problems_of(trial, study)
+    measured = [trial for trial in study.trials if trial.failure is None]
+    artifacts: dict[str, str] = {}
+    for trial in measured:
+        yield from _problems_of(trial, study)
+        if trial.variant and artifacts.setdefault(trial.setting, trial.variant.sha256) != trial.variant.sha256:
+            yield f"the rows of {trial.setting} have different artifacts"
 
 
 def _problems_of(trial: Trial, study: Study) -> Iterator[str]:
@@ -46,8 +49,32 @@ def _problems_of(trial: Trial, study: Study) -> Iterator[str]:
     file = trial.outputs.get(study.scored_output)
     if file is None:
         yield f"{name} has no file for the scored output '{study.scored_output}'"
-    elif file.is_file() and (dtype := _dtype(file)) is not None and dtype.kind not in _NUMBERS:
-        yield f"the outputs of {name} have the data type {dtype}, which no runtime gives"
+        return
+    if file == study.reference.outputs.get(study.scored_output):
+        yield f"the outputs of {name} are the file of the model's own outputs"
+    yield from _problems_of_file(file, study, name)
+
+
+def _problems_of_file(file: Path, study: Study, name: str) -> Iterator[str]:
+    try:
+        array = mapped(file)
+    except (OSError, ValueError, EOFError):  # reported where it is used
+        return
+    if array.dtype.kind not in _NUMBERS:
+        yield f"the outputs of {name} have the data type {array.dtype}, which no runtime gives"
+    elif len(array) != study.samples.n:
+        yield f"the outputs of {name} are of {len(array):,} samples, and the study has {study.samples.n:,}"
+    elif _is_changed(file, study.scored_output):
+        yield f"the outputs of {name} are not those that were written"
+
+
+def _is_changed(file: Path, output: str) -> bool:
+    """Whether a file has another hash than the record beside it; older records have none."""
+    try:
+        stored = json.loads((file.parent / "outputs.json").read_bytes()).get("sha256", {}).get(output)
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return False
+    return stored is not None and files_sha256(file) != stored
 
 
 def _impossible_sizes(variant: Variant) -> Iterator[str]:
@@ -55,11 +82,3 @@ def _impossible_sizes(variant: Variant) -> Iterator[str]:
     for name, size in sizes.items():
         if size is not None and not (math.isfinite(size) and size > 0):
             yield f"the artifact of {variant.name} has {name} = {size}"
-
-
-def _dtype(file: Path) -> np.dtype[np.generic] | None:
-    """The data type of a file; None if it cannot be read, which is reported where it is used."""
-    try:
-        return mapped(file).dtype
-    except (OSError, ValueError, EOFError):
-        return None

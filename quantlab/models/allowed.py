@@ -42,7 +42,9 @@ _FUNCTIONS = frozenset(
 )
 """Of `tf` itself."""
 
-_ACTING_FUNCTIONS = re.compile(r"(^|\.)(print_tensor|py_func|get_session|set_session|clear_session|save|load)$")
+_ACTING_FUNCTIONS = re.compile(
+    r"(^|\.)(print_tensor|py_func|get_session|set_session|clear_session|save|load|fixed_unigram_candidate_sampler)$"
+)
 
 
 def is_pure_function(name: str) -> bool:
@@ -85,7 +87,7 @@ STATEFUL_OPS = frozenset(
 _UNMARKED = re.compile(
     r"""
     ^(Abort|Copy|CopyHost|CopyOp|CopyToMesh|CopyToMeshGrad|MatchingFiles|PyFuncStateless|ReadFile
-      |InitializeTableFromTextFile|TfLiteSubgraphExecute)$
+      |InitializeTableFromTextFile|TfLiteSubgraphExecute|ImmutableConst|DecodeProtoV2|EncodeProto)$
     |Dataset|^Debug|^Reader|^Snapshot|^Save|^Restore|^XlaCustomCall
     """,
     re.VERBOSE,

@@ -26,8 +26,8 @@ def refuse_acting_saved_model(folder: Path, signature: str | None) -> None:
         ModelError: If it reaches an op that acts; the message names the op and `--unsafe`. Also if the folder's
             `saved_model.pb` cannot be read.
     """
-    for graph, functions in _run_when_used(folder, signature):
-        op = acting_op(graph.graph_def, functions)
+    for graph, nodes, functions in _run_when_used(folder, signature):
+        op = acting_op(graph.graph_def, nodes, functions)
         if op is not None:
             raise ModelError(
                 f"the SavedModel '{folder}' runs the op '{op}', which does more than compute: it may read or write "
@@ -42,7 +42,7 @@ def refuse_acting_graph(graph: Any, name: str, error: type[QuantlabError]) -> No
         error: If a node, or a function that it calls, acts. No option allows that: no runtime for such files has these
             ops.
     """
-    op = acting_op(graph, [*(node.name for node in graph.node)])
+    op = acting_op(graph, [node.name for node in graph.node])
     if op is not None:
         raise error(
             f"'{name}' runs the op '{op}', which does more than compute: it may read or write files, call Python or "
@@ -50,28 +50,31 @@ def refuse_acting_graph(graph: Any, name: str, error: type[QuantlabError]) -> No
         )
 
 
-def acting_op(graph: Any, started: Iterable[str]) -> str | None:
+def acting_op(graph: Any, nodes: Iterable[str], functions: Iterable[str] = ()) -> str | None:
     """The first op that acts among what some nodes and functions of a GraphDef reach; None where none does.
+
+    A node and a function may have the same name, and are told apart.
 
     Args:
         graph: A GraphDef.
-        started: Names of nodes of the graph, and of functions of its library.
+        nodes: Names of nodes of the graph.
+        functions: Names of functions of its library.
     """
-    nodes = {node.name: node for node in graph.node}
+    by_name = {node.name: node for node in graph.node}
     library = {function.signature.name: function.node_def for function in graph.library.function}
-    seen: set[str] = set()
-    waiting = list(started)
+    seen: set[tuple[str, bool]] = set()
+    waiting = [*((name, False) for name in nodes), *((name, True) for name in functions)]
     while waiting:
-        name = waiting.pop()
-        if name in seen:
+        name, is_function = waiting.pop()
+        if (name, is_function) in seen:
             continue
-        seen.add(name)
-        for node in [nodes[name]] if name in nodes else library.get(name, ()):
+        seen.add((name, is_function))
+        for node in library.get(name, ()) if is_function else [by_name[name]] if name in by_name else ():
             if node.op not in library and _acts(node.op):
                 return str(node.op)
-            waiting += _called(node)
-            if name in nodes:
-                waiting += (source.lstrip("^").split(":")[0] for source in node.input)
+            waiting += ((function, True) for function in _called(node))
+            if not is_function:
+                waiting += ((source.lstrip("^").split(":")[0], False) for source in node.input)
     return None
 
 
@@ -94,15 +97,33 @@ def _acts(op: str) -> bool:
     return (definition.is_stateful and op not in STATEFUL_OPS) or acts_unmarked(op)
 
 
-def _run_when_used(folder: Path, signature: str | None) -> Iterator[tuple[Any, list[str]]]:
-    """Each graph of a SavedModel, with the nodes and functions that are run."""
+def _run_when_used(folder: Path, signature: str | None) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """Each graph of a SavedModel, with the nodes and the functions that are run."""
     for graph in _read(folder).meta_graphs:
         signatures = graph.signature_def
         asked = [signature] if signature is not None and signature in signatures else [*signatures]
         # An initializer's signature is among them, by a name that begins with two underscores.
         asked += [name for name in signatures if name.startswith("__saved_model_")]
-        tensors = [info for name in asked for info in signatures[name].outputs.values()]
-        yield graph, [*(info.name.split(":")[0] for info in tensors), *_functions(graph.object_graph_def, signature)]
+        tensors = [name for key in asked for info in signatures[key].outputs.values() for name in _tensors(info)]
+        nodes = [name.split(":")[0] for name in (*tensors, *_initializers(graph))]
+        yield graph, nodes, [*_functions(graph.object_graph_def, signature)]
+
+
+def _tensors(info: Any) -> Iterator[str]:
+    """Names of the tensors of an output, whatever its encoding."""
+    if info.name:
+        yield info.name
+    sparse = info.coo_sparse
+    yield from filter(None, (sparse.values_tensor_name, sparse.indices_tensor_name, sparse.dense_shape_tensor_name))
+    for part in info.composite_tensor.components:
+        yield from _tensors(part)
+
+
+def _initializers(graph: Any) -> Iterator[str]:
+    """Nodes that loading runs in a SavedModel of TensorFlow 1; what restores its variables is left out."""
+    for key in ("saved_model_main_op", "legacy_init_op"):
+        if key in graph.collection_def:
+            yield from graph.collection_def[key].node_list.value
 
 
 def _functions(objects: Any, signature: str | None) -> Iterator[str]:
@@ -111,6 +132,8 @@ def _functions(objects: Any, signature: str | None) -> Iterator[str]:
         node = objects.nodes[index]
         if node.WhichOneof("kind") == "resource":
             yield from _functions_below(objects, index)
+        for saveable in node.saveable_objects.values():
+            yield from _functions_of(objects.nodes[saveable.restore_function])
         if node.WhichOneof("kind") == "user_object" and node.user_object.identifier == "signature_map":
             for child in node.children:
                 if signature in (None, child.local_name):

@@ -37,6 +37,8 @@ def _action(kind: str, fields: Mapping[str, Any]) -> str | None:
     """What a layer does beside computing; None where that is nothing."""
     if kind == "Lambda":
         return "contains Python code that runs when the model is opened"
+    if isinstance(fields.get("vocabulary"), str):
+        return f"reads the file '{fields['vocabulary']}' for its vocabulary"
     if kind in {"TFOpLambda", "SlicingOpLambda"}:
         function = str(fields.get("function", "__operators__.getitem"))
         return None if is_pure_function(function) else f"calls 'tf.{function}', which is not on the list of mathematics"

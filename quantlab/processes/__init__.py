@@ -8,7 +8,7 @@ already, where that is possible (`PythonModule`).
 
 from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children
 from quantlab.processes.documents import Document, tagged, untagged
-from quantlab.processes.environment import import_path, python_environment
+from quantlab.processes.environment import import_path, onednn, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
 from quantlab.processes.messages import messages_of
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
@@ -35,6 +35,7 @@ __all__ = [
     "import_path",
     "living_children",
     "messages_of",
+    "onednn",
     "python_environment",
     "serve",
     "tagged",

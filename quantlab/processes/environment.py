@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.user_modules import folders_of_users
 
-__all__ = ["import_path", "python_environment"]
+__all__ = ["import_path", "onednn", "python_environment"]
 
 _PROGRAM = {"", str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)}
 """What Python may have put first on its path for a program that starts now."""
@@ -45,3 +45,11 @@ def import_path() -> list[str]:
         if folder in path:  # once: the same folder may stand there for another reason, as that of an editable install
             path.remove(folder)
     return path
+
+
+def onednn() -> bool:
+    """Whether processes that run TensorFlow's kernels have oneDNN on: yes, unless TF_ENABLE_ONEDNN_OPTS=0 says no.
+
+    It holds for a whole process, and another order of sums in its kernels gives other last digits.
+    """
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"

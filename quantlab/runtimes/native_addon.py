@@ -18,21 +18,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
+from quantlab.processes import onednn
 
-__all__ = ["addon_environment", "build_addon", "find_addon", "onednn", "tfjs_node_version"]
+__all__ = ["addon_environment", "build_addon", "find_addon", "tfjs_node_version"]
 
 _JS = Path(__file__).parent / "js"
 _SOURCES = _JS / "dist" / "native"
 _LIBRARIES = ("libtensorflow_cc.so.2", "libtensorflow_framework.so.2")
 _TIME_LIMIT_SECONDS = 600
-
-
-def onednn() -> bool:
-    """Whether processes that run TensorFlow's kernels have oneDNN on: yes, unless TF_ENABLE_ONEDNN_OPTS=0 says no.
-
-    It holds for a whole process, and another order of sums in its kernels gives other last digits.
-    """
-    return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"
 
 
 def find_addon() -> Path:

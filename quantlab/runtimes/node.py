@@ -12,11 +12,11 @@ from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import Format, JavaScriptExecutor
-from quantlab.processes import Child, ChildPool
+from quantlab.processes import Child, ChildPool, onednn
 from quantlab.runtimes.bundle import DIST, bundle_environment, bundle_stamp
 from quantlab.runtimes.contract import Host
 from quantlab.runtimes.exchange import Job
-from quantlab.runtimes.native_addon import addon_environment, find_addon, onednn, tfjs_node_version
+from quantlab.runtimes.native_addon import addon_environment, find_addon, tfjs_node_version
 from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node, onnxruntime_node_environment
 
 __all__ = ["BUNDLE", "HOST", "environment", "environment_native", "find_node"]

@@ -8,10 +8,9 @@ import platform
 from importlib.metadata import version
 
 from quantlab.formats import Format, PythonExecutor
-from quantlab.processes import Child, ChildPool, PythonModule, python_environment
+from quantlab.processes import Child, ChildPool, PythonModule, onednn, python_environment
 from quantlab.runtimes.contract import Host
 from quantlab.runtimes.exchange import Job
-from quantlab.runtimes.native_addon import onednn
 
 __all__ = ["HOST", "REFERENCE", "environment", "environment_of", "reference_environment"]
 

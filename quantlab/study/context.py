@@ -116,6 +116,13 @@ def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries:
     return ChildPool(folder, options.time_limit, preload)
 
 
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -> OpenedModel:
     """The model's description and SavedModel, from the store or from a worker that opens it.
 
@@ -138,7 +145,7 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
         if own:  # a model of the user's own is never removed
             if state == "damaged":
                 context.progress.warn(f"'{kept.source}' is damaged, so it is exported again")
-            shutil.rmtree(kept.source, ignore_errors=True)
+            _remove(kept.source)
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
     meanwhile()

@@ -14,6 +14,7 @@ import numpy as np
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.formats import Format
 from quantlab.models import files_sha256
+from quantlab.npy import mapped
 from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
@@ -186,9 +187,14 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
     """
     try:
         left = json.loads((folder / _PROGRESS).read_text())
-        return _Progress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
-    except (OSError, ValueError, KeyError):
-        shutil.rmtree(folder, ignore_errors=True)
+        done = int(left["done"])
+        if 0 <= done <= samples.n and _whole(folder, run, samples.n):
+            # At least one batch is left, so that a process says once more what it runs on.
+            done = min(done, max(0, samples.n - run.batch_size))
+            return _Progress(done, int(left["timed"]), float(left["seconds"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
         for spec in run.outputs:
@@ -202,6 +208,20 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
         ) from error
     (folder / _PROGRESS).write_bytes(_Progress().line())
     return _Progress()
+
+
+def _whole(folder: Path, run: Run, n: int) -> bool:
+    """Whether the output files of an interrupted run have the shape and the data type that they were made with.
+
+    Raises:
+        OSError: If one is missing.
+        ValueError: If one is no `.npy` file, or was cut short.
+    """
+    for spec in run.outputs:
+        array = mapped(folder / _output_name(spec))
+        if (array.shape, array.dtype.name) != ((n, *(int(size or 0) for size in spec.shape[1:])), spec.dtype):
+            return False
+    return True
 
 
 def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:

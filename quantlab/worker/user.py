@@ -191,10 +191,15 @@ def _given(value: Any, whole: bool, text: str) -> _Given:
     refused: dict[str, str] = {}
     for name, given in named.items():
         try:
-            arrays[str(name)] = _array(given, text)
+            arrays[str(name)] = _kept(_array(given, text), whole)
         except QuantlabError as error:
             refused[str(name)] = str(error)
-    return _Given(arrays, None if labels is None else _array(labels, text), whole, refused)
+    return _Given(arrays, None if labels is None else _kept(_array(labels, text), whole), whole, refused)
+
+
+def _kept(array: Array, whole: bool) -> Array:
+    """An array that stays as it is when the loader goes on: it may fill one buffer over and over."""
+    return array if whole else array.copy()
 
 
 def _parts(value: Any, text: str) -> tuple[Any, Any]:
