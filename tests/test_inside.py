@@ -216,11 +216,13 @@ def test_a_study_that_was_not_looked_into(tmp_path, capsys):
 
 
 def test_a_reference_that_cannot_be_read_inside_has_its_table(tmp_path, capsys):
-    """Outputs and variants are kept, and the SavedModel that its tensors are read from is broken."""
+    """Outputs and variants are kept; the SavedModel is broken, and its record of an older quantlab has no hash."""
     asked = {"settings": ("tfjs-float32",), "runtimes": ("python",), "out": tmp_path / "s.study"}
     first = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layers=False, costs=False))
     (graph,) = (tmp_path / "s.study" / "model").glob("*/saved_model/saved_model.pb")
     graph.write_bytes(graph.read_bytes()[:100])
+    record = graph.parents[1] / "opened.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": ""}))
     heard = Heard()
     again = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layer_samples=8, costs=False), progress=heard)
     assert [text.split(": ")[0] for text in heard.warnings] == ["nothing could be read inside the variants"]

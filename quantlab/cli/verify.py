@@ -22,7 +22,7 @@ def verify(
     *,
     json: AsJson = False,
 ) -> int:
-    """Check the stored artifacts, outputs and samples of a study against their hashes.
+    """Check the files of a study against their hashes.
 
     The command runs and changes nothing. The exit status is 2 if a file is damaged or missing.
     """
