@@ -52,13 +52,13 @@ def samples(path: Path) -> object:
 def artifact(name: str) -> Callable[[Path], object]:
     format_ = FORMATS[name]
 
-    def read(path: Path) -> object:
+    def read_all(path: Path) -> object:
         served = path.parent if path.name != f"model.{name}" and path.suffix not in {".tflite", ".onnx"} else path
-        found = [format_.inspect(served), format_.files(served), list(format_.weights(served))]
-        found += [format_.ops(served, "given"), format_.options(served), format_.minimum_runtime(served)]
-        return [*found, format_.taps(served) if format_.taps else ()]
+        parts = [format_.inspect(served), format_.files(served), list(format_.weights(served))]
+        parts += [format_.ops(served, "given"), format_.options(served), format_.minimum_runtime(served)]
+        return [*parts, format_.taps(served) if format_.taps else ()]
 
-    return read
+    return read_all
 
 
 def npz(folder: Path) -> Path:
@@ -193,7 +193,7 @@ READERS = {
 def surprise(reader: Reader, folder: Path, seed: int, count: int) -> list[str]:
     """What malformed files did that none may: raise what is not ours, or take more memory than allowed."""
     file = reader.make(folder)
-    good, found = file.read_bytes(), []
+    good, problems = file.read_bytes(), []
     reader.read(file)  # a good one is read, and what it imports is imported
     for number, bad in mutated(good, seed, count):
         file.write_bytes(bad)
@@ -202,14 +202,14 @@ def surprise(reader: Reader, folder: Path, seed: int, count: int) -> list[str]:
             reader.read(file)
         except QuantlabError as error:
             if str(file.name) not in str(error) and str(folder) not in str(error):
-                found.append(f"{number}: names no file: {error}")
+                problems.append(f"{number}: names no file: {error}")
         except BaseException as error:  # noqa: BLE001 (whatever it is, it is what we look for)
-            found.append(f"{number}: {type(error).__name__}: {str(error)[:150]}")
+            problems.append(f"{number}: {type(error).__name__}: {str(error)[:150]}")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         if peak > 4 * len(bad) + 64e6:
-            found.append(f"{number}: {peak / 1e6:.0f} MB for {len(bad):,} bytes")
-    return found
+            problems.append(f"{number}: {peak / 1e6:.0f} MB for {len(bad):,} bytes")
+    return problems
 
 
 @pytest.mark.parametrize("name", READERS)
