@@ -57,8 +57,9 @@ def _text(checked: "Sequence[Checked]", study: Path) -> str:
         f"{len(broken)} of {len(checked)} are damaged or missing; run the same 'quantlab analyze' again with "
         f"--out {study}, which makes them again"
         if broken
-        else f"{_whole(checked)} of {len(checked)} are as they were written."
+        else f"{_whole(checked)} of {len(checked)} are as they were written"
     )
-    if any(row.state == "no hash" for row in checked):
-        end += " The others were written by an older quantlab, which stored no hash: they cannot be checked."
+    unknown = sum(row.state == "no hash" for row in checked)
+    if unknown:
+        end += f". {unknown} cannot be checked, because an older quantlab wrote them without a hash"
     return rendering_of("terminal")(table_of(columns, checked, below=(end,)))

@@ -85,7 +85,10 @@ def _checked(store: Store, study: Study, registries: Registries) -> Iterator[Che
     if study.calibration is not None:
         yield Checked("samples", "calibration", study.calibration.folder, _intact_samples(study.calibration))
     for record in sorted((store.root / "model").glob("*/opened.json")):
-        if (opened := store.read(record, OpenedModel)) is not None:
+        opened = store.read(record, OpenedModel)
+        if opened is None:
+            yield Checked("model", record.parent.name, record, "damaged")
+        else:
             yield Checked("model", opened.description.path, opened.source, intact_model(opened))
     seen: set[str] = set()
     for trial in (study.reference, *study.trials):

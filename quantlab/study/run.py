@@ -188,9 +188,10 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
     try:
         left = json.loads((folder / _PROGRESS).read_text())
         done = int(left["done"])
-        if 0 <= done <= samples.n and _whole(folder, run, samples.n):
-            # At least one batch is left, so that a process says once more what it runs on.
-            done = min(done, max(0, samples.n - run.batch_size))
+        if done == samples.n:  # the last batch once more, so that a process says what it runs on
+            done = (samples.n - 1) // run.batch_size * run.batch_size
+        # Only where a batch begins: in other batches, sums may have other last digits.
+        if 0 <= done < samples.n and done % run.batch_size == 0 and _whole(folder, run, samples.n):
             return _Progress(done, int(left["timed"]), float(left["seconds"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass
