@@ -82,7 +82,7 @@ FOLDERS = [
     Case(
         "artifacts where others are",
         "convert digits.keras --settings tfjs-uint8 --out web",
-        "'web/tfjs-uint8' is there already; choose another --out, or remove it",
+        "'web/tfjs-uint8' already exists; choose another --out, or remove it",
         lambda place: (place / "web" / "tfjs-uint8").mkdir(parents=True),
     ),
 ]

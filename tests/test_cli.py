@@ -372,7 +372,7 @@ def test_convert_leaves_what_is_there(converted):
         "convert", "digits.keras", "--settings", "tflite-dynamic,tfjs-uint8", "--out", "web/models", cwd=place
     )
     assert (again.stderr, again.stdout, again.status) == (
-        "quantlab: 'web/models/tfjs-uint8' is there already; choose another --out, or remove it\n",
+        "quantlab: 'web/models/tfjs-uint8' already exists; choose another --out, or remove it\n",
         "",
         2,
     )

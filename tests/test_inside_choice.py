@@ -239,7 +239,7 @@ def test_shapes_that_differ_between_runtimes_are_no_tensor_to_compare(tmp_path):
     (row,) = sums.rows()
     assert row.reason == (
         "its shape is (3, 1) a sample in tfjs-uint8 in node-wasm and (3,) in tfjs-float32 in python, "
-        "which do not compare"
+        "so they cannot be compared"
     )
     assert (row.aligned, row.count, row.sqnr_db) == (False, 0, None)
 

@@ -116,7 +116,7 @@ def test_of_several_outputs_one_is_chosen(ports, own_models):
     with pytest.raises(UsageError) as refused:
         own(own_models, folder, "ports", arrays)
     assert str(refused.value) == (
-        f"'{own_models / 'ports'}' has the outputs 'price', 'spam'; choose the one that is scored with --score-output"
+        f"'{own_models / 'ports'}' has the outputs 'price', 'spam'; choose the scored output with --score-output"
     )
 
 

@@ -48,21 +48,20 @@ def analyze(
     progress: Progress | None = None,
     registries: Registries = REAL,
 ) -> Study:
-    """Convert a model, run every variant where it will run, and compare each with the model.
+    """Convert a model, run every variant in the chosen runtimes, and compare each with the model.
 
     Args:
         model: A `.keras`, `.h5` or `.hdf5` file, a SavedModel folder, or an `.onnx` file.
         data: The samples: a `.npz`, a `.npy`, a folder of images, or `module:function`.
         options: Everything else.
-        progress: Hears what happens; nothing is printed.
-        registries: The formats, runtimes and converters there are.
+        progress: Receives events; nothing is printed.
+        registries: The known formats, runtimes and converters.
 
     Returns:
-        The study as its folder keeps it in `study.json`. A trial that could not be measured is in it, with its
-        failure.
+        The study as stored in `study.json`. It includes the trials that could not be measured, with their failures.
 
     Raises:
-        QuantlabError: If nothing can be measured: the model, the data or an option is not as it must be.
+        QuantlabError: If nothing can be measured because the model, the data or an option is invalid.
     """
     options = options or AnalyzeOptions()
     make_plan(options, None, registries)  # names first: they cost nothing
@@ -80,10 +79,10 @@ def analyze(
 
 
 def load_study(folder: str | Path) -> Study:
-    """The study that `analyze` left in a folder; nothing is run.
+    """Read the study that `analyze` wrote to a folder; nothing is run.
 
     Raises:
-        StudyError: If there is none, it is broken, or of another schema.
+        StudyError: If there is none, it cannot be read, or it has another schema.
     """
     return Store(Path(folder)).read_study()
 
@@ -118,22 +117,22 @@ class _Analysis:
                 result = work.run()
             with self._timed("compare"):
                 study = self._study(work, result)
-            context.store.write_study(study)  # before looking inside, which must not cost the table
+            context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
         if context.options.layers:
             with self._timed("look inside"):
                 study = self._look_inside(work, study, result)
         else:
-            context.store.forget_inside()  # what an earlier call left is of other trials
-        if context.options.costs:  # last, since nothing else may work meanwhile
+            context.store.forget_inside()  # rows of an earlier call belong to other trials
+        if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
                 inputs = SessionInputs(context, samples, result.probe.outputs, batch_size_for(context, model))
                 context.store.write(context.store.root / "costs.json", measure_costs(inputs, study.trials))
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
-        return context.store.read_study()  # whose paths stay true in another working folder
+        return context.store.read_study()  # with absolute paths, valid in any working folder
 
     def _warm_up_converters(self) -> None:
-        """Let TensorFlow be imported for the converters while another process imports it to open the model."""
+        """Start importing TensorFlow for the converters while another process imports it to open the model."""
         settings = [setting for members in self.plan.by_format.values() for setting in members]
         if any(self.context.registries.takes(setting, self.context.file.kind) for setting in settings):
             warm_up(
@@ -144,9 +143,9 @@ class _Analysis:
         layers = work.layers(result, study.trials)
         try:
             inside = look_inside(layers, study)
-        except UsageError:  # a name that there is not: asked for, so that its absence must be told
+        except UsageError:  # an unknown tap name is an error of the user
             raise
-        except Exception as error:  # noqa: BLE001 (a graph that cannot be read inside has its table all the same)
+        except Exception as error:  # noqa: BLE001 (the table must be written even if layers cannot be read)
             self.context.store.forget_inside()
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
@@ -201,7 +200,7 @@ class _Analysis:
 
 
 def _versions(registries: Registries) -> dict[str, str]:
-    """Of whatever decides about artifacts and outputs, our own first."""
+    """Versions of the packages that affect artifacts and outputs, quantlab first."""
     executors = (format_.python.packages for format_ in registries.formats.values())
     converters = (converter.packages for converter in registries.converters.values())
     used = dict.fromkeys(itertools.chain(_LIBRARIES, *executors, *converters))
@@ -209,4 +208,4 @@ def _versions(registries: Registries) -> dict[str, str]:
 
 
 _LIBRARIES = ("quantlab", "numpy", "keras")
-"""What is used whatever the format."""
+"""Packages that are used for every format."""

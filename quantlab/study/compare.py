@@ -29,7 +29,7 @@ class Comparison:
 
     @classmethod
     def open(cls, scoring: Scoring, kept: KeptOutputs) -> "Comparison":
-        """Decide from all of the reference's outputs what they are; a candidate's never decide that."""
+        """Decide from the reference's outputs alone whether they are classes and probabilities."""
         path = kept.files[scoring.output.name]
         outputs = _mapped(path)
         probabilities = outputs.ndim == 2 and outputs.dtype.kind == "f" and looks_like_probabilities(outputs)
@@ -60,7 +60,7 @@ class Comparison:
         ).scores()
 
     def notes(self, candidate: Path) -> tuple[str, ...]:
-        """What the reader of the row must know: the classes that surely lose, though the total may not."""
+        """Notes for the row: classes with a significant loss of accuracy, even if the total has none."""
         if self.scoring.task != "classification" or self.scoring.labels is None:
             return ()
         losing = losing_classes(
@@ -73,7 +73,7 @@ class Comparison:
         )
 
     def with_python(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-        """Each trial with how far its output is from the same artifact's in `python`."""
+        """The trials, with the difference between each output and that of the same artifact in `python`."""
         name = self.scoring.output.name
         in_python = {trial.setting: trial.outputs[name] for trial in trials if trial.in_python}
         return tuple(

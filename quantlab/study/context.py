@@ -1,4 +1,4 @@
-"""What every step of one study shares, and how the model is opened."""
+"""The context that all steps of a study share, and how the model is opened."""
 
 import hashlib
 import shutil
@@ -39,11 +39,11 @@ __all__ = [
 
 @contextmanager
 def naming(step: str) -> Iterator[None]:
-    """Add to a ChildDied which step of the study failed: one that it cannot do without."""
+    """Name the failed step in a ChildDied; used for steps without which the study cannot continue."""
     try:
         yield
     except ChildDied as error:
-        raise ChildDied(f"could not {step}, which the same command tries again: {error}") from error
+        raise ChildDied(f"could not {step} (run the same command again to retry): {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Context:
 
 
 def model_identity(context: Context) -> dict[str, Any]:
-    """What a model's answers depend on: its file, the signature that is called, the code of its own layers."""
+    """What a model's outputs depend on: its file, its signature, the code of its custom layers."""
     options = context.options.model
     return {
         "model": context.file.sha256,
@@ -70,7 +70,7 @@ def model_identity(context: Context) -> dict[str, Any]:
 
 
 def _code_sha256(module: str) -> str:
-    """Of a module's file, or of every Python file of a package, without importing it; empty where there is none."""
+    """Hash of a module's file, or of all Python files of a package, without importing it; empty if not found."""
     place = Path(*module.split("."))
     for folder in (Path.cwd(), *map(Path, sys.path)):
         file, package = folder / f"{place}.py", folder / place / "__init__.py"
@@ -87,7 +87,7 @@ def _model_key(context: Context) -> str:
 
 
 def model_options(context: Context) -> ExecutorOptions:
-    """The model as a job of the reference names it."""
+    """The executor options with which a job opens the model as the reference."""
     options = context.options.model
     export = context.store.model_folder(_model_key(context)) / "saved_model"
     return ExecutorOptions(
@@ -103,14 +103,14 @@ def model_options(context: Context) -> ExecutorOptions:
 
 
 def artifact_format(file: ModelFile, registries: Registries) -> str | None:
-    """The format of a model that is an artifact already; None for one that TensorFlow opens."""
+    """The format of a model that already is an artifact; None for one that TensorFlow opens."""
     format_ = registries.format_of_model(file.kind)
     return format_.name if format_ else None
 
 
 def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries: Registries) -> ChildPool:
-    """The children of a study of this model, whose folder we hold; those of an artifact have no use for TensorFlow."""
-    # Whose program and fork server were killed at once could remove nothing.
+    """The child pool for a study of this model; the caller holds the lock of the folder."""
+    # Left over if a program and its fork server were killed at the same time.
     shutil.rmtree(folder / "temporary", ignore_errors=True)
     preload = WORKERS_WITHOUT_TENSORFLOW if artifact_format(file, registries) and not options.variants else WORKERS
     return ChildPool(folder, options.time_limit, preload)
@@ -128,7 +128,7 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
 
     Args:
         context: The study's.
-        meanwhile: Called where a worker must open it, before that is waited for.
+        meanwhile: Called just before a worker opens the model; not called if the store has the result.
 
     Raises:
         ModelError: If it cannot be opened.
@@ -136,13 +136,13 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     folder = context.store.model_folder(_model_key(context))
     record = folder / "opened.json"
     kept = context.store.read(record, OpenedModel)
-    # A model that is its own source may have been moved since, and another lie where it was.
+    # If the source is the user's own file, another model may be at its path by now.
     own = kept is not None and kept.source.is_relative_to(folder.absolute())
     if kept is not None and (own or kept.source == context.file.path.absolute()):
         state = intact_model(kept)
         if state in {"intact", "no hash"}:
             return kept
-        if own:  # a model of the user's own is never removed
+        if own:  # never remove a file of the user
             if state == "damaged":
                 context.progress.warn(f"'{kept.source}' is damaged, so it is exported again")
             _remove(kept.source)

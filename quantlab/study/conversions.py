@@ -1,4 +1,4 @@
-"""Variants from settings: found in the store, or made by the format's converter."""
+"""Variants from settings: read from the store, or made by the format's converter."""
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ __all__ = ["ConversionResult", "convert", "given_variant", "make_variants", "set
 
 @dataclass(frozen=True, slots=True)
 class ConversionResult:
-    """What became of a setting: a variant, or the reason why there is none."""
+    """The result of converting a setting: a variant, or the reason why there is none."""
 
     setting: str
     variant: Variant | None
@@ -40,7 +40,7 @@ def make_variants(
     samples: SampleSet | None,
     calibration: SampleSet | None,
 ) -> Iterator[ConversionResult]:
-    """The variants of settings of one format, those that are kept first, the others as they are converted."""
+    """Yield the variants of one format's settings: stored ones first, the others as they are converted."""
     missing: dict[str, Setting] = {}
     for setting in settings:
         if (refused := _refused(context, setting)) is not None:
@@ -61,7 +61,7 @@ def make_variants(
 
 
 def _refused(context: Context, setting: Setting) -> ConversionResult | None:
-    """A failure, where no converter of the format takes such a model."""
+    """A failure if no converter of the format accepts this kind of model, else None."""
     file = context.file
     if context.registries.takes(setting, file.kind):
         return None
@@ -73,7 +73,7 @@ def _refused(context: Context, setting: Setting) -> ConversionResult | None:
 
 
 def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
-    """Named by the hash of all that the artifact depends on."""
+    """The variant's folder, named by the hash of everything that the artifact depends on."""
     depends = {
         **model_identity(context),
         "versions": {name: version(name) for name in context.registries.converters[setting.format].packages},
@@ -130,7 +130,7 @@ def _convert_missing(
 def _kept(
     context: Context, model: OpenedModel, setting: Setting, converted: Conversion, folder: Path
 ) -> ConversionResult:
-    """What a converter made, described and kept in its folder; of a failed one nothing is left there."""
+    """Describe a conversion and store it in its folder; a failed conversion leaves no files there."""
     format_ = context.registries.formats[setting.format]
     conversion = _described(format_, model, setting, converted.folder, converted.reason)
     if conversion.variant is None:
@@ -154,7 +154,7 @@ def _described(
 
 
 def given_variant(name: str, path: Path, model: OpenedModel, formats: Mapping[str, Format]) -> ConversionResult:
-    """A variant that the user brought with `--variant NAME=FILE`."""
+    """A variant that the user gave with `--variant NAME=FILE`."""
     try:
         return ConversionResult(name, describe_given(name, path, model.description, formats))
     except QuantlabError as error:
@@ -169,21 +169,21 @@ def convert(
     progress: Progress | None = None,
     registries: Registries = REAL,
 ) -> dict[str, Path | Failure]:
-    """Make the artifacts alone, ready to serve, as `out/<setting>/…`.
+    """Convert only: write the artifacts, ready to serve, to `out/<setting>/…`.
 
     Args:
-        model: As `analyze` takes it.
-        out: A folder; the settings' folders in it must not be there yet.
-        options: Of these, `settings`, `model`, `calibration`, `seed`, `limit`, `preprocessing` and `time_limit` matter;
+        model: As for `analyze`.
+        out: The output folder; it must not contain folders of the settings yet.
+        options: Only `settings`, `model`, `calibration`, `seed`, `limit`, `preprocessing` and `time_limit` are used;
             static quantization is calibrated on `calibration`.
-        progress: Hears what happens.
-        registries: The formats, runtimes and converters there are.
+        progress: Receives events.
+        registries: The known formats, runtimes and converters.
 
     Returns:
-        For each setting its folder, or why it could not be made.
+        For each setting, its folder or the reason why it could not be converted.
 
     Raises:
-        QuantlabError: If the model or the calibration samples cannot be opened, or a folder is there already.
+        QuantlabError: If the model or the calibration samples cannot be opened, or an output folder exists.
     """
     options = options or AnalyzeOptions()
     _settings(options, None, registries)  # names first: they cost nothing
@@ -192,17 +192,17 @@ def convert(
     target = Path(out)
     for setting in settings:
         if (target / setting.name).exists():
-            raise StudyError(f"'{target / setting.name}' is there already; choose another --out, or remove it")
+            raise StudyError(f"'{target / setting.name}' already exists; choose another --out, or remove it")
     with _temporary_store(target) as store, store.locked(), pool_for(file, store.work, options, registries) as pool:
         context = Context(store, pool, options, progress or Silent(), file, registries)
-        # All first: the converter makes the others of a format from the float32 one where it lies.
+        # Convert all before moving any: a converter reads the float32 artifact in place to make the others.
         conversions = list(_all_variants(context, settings))
         return {conversion.setting: _moved(conversion, target) for conversion in conversions}
 
 
 @contextmanager
 def _temporary_store(target: Path) -> Iterator[Store]:
-    """A store inside a folder, removed at the end; so is the folder, if it is new and nothing was put into it."""
+    """A temporary store inside a folder; at the end the folder is removed, too, if it is new and empty."""
     new = not target.exists()
     store = Store(target / ".quantlab")
     try:
@@ -214,7 +214,7 @@ def _temporary_store(target: Path) -> Iterator[Store]:
 
 
 def settings_for(asked: Sequence[str] | None, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
-    """Those asked for; else the default ones, and for a model that these cannot be made from all that can."""
+    """The requested settings; without a request the default ones, or all that can be made from this kind of model."""
     settings = select_settings(asked, registries.settings)
     if asked is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
@@ -222,7 +222,7 @@ def settings_for(asked: Sequence[str] | None, kind: str | None, registries: Regi
 
 
 def _settings(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
-    """As `settings_for`; without names or samples those that can be made without samples."""
+    """Like `settings_for`, but without names and samples only the settings that need no samples."""
     settings = settings_for(options.settings, kind, registries)
     if options.settings is None and options.calibration is None:
         return tuple(setting for setting in settings if not setting.calibrated)
@@ -243,7 +243,7 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
 
 def _moved(conversion: ConversionResult, target: Path) -> Path | Failure:
     if conversion.variant is None:
-        return conversion.failure or Failure("it was not made", "conversion")
+        return conversion.failure or Failure("it was not converted", "conversion")
     source = conversion.variant.path if conversion.variant.path.is_dir() else conversion.variant.path.parent
     folder = target / conversion.setting
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What every trial costs: measured one after the other, each in a process of its own, and kept."""
+"""Measures what each trial costs: one trial at a time, each in its own process; results are stored."""
 
 import contextlib
 import os
@@ -24,18 +24,18 @@ __all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
 PHASE = "time"
 
 _WAITING = 4
-"""So many processes are started before the first of them is asked to load its variant."""
+"""Number of processes that are started before the first of them loads its variant."""
 
 TRIAL_SECONDS = 1.5
-"""What a trial takes about: its process' start, warm-up and runs."""
+"""Estimated time per trial: start of the process, warm-up and runs."""
 
 
 def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
-    """A row for every trial, kept ones where nothing changed; nothing else of the study may run meanwhile.
+    """A row for every trial, from the store if nothing changed; nothing else of the study may run at the same time.
 
-    Some processes start side by side and wait for their turn, and nothing else runs while a variant is timed.
+    Several processes start at the same time and then wait. Nothing else runs while a variant is timed.
 
-    A variant that cannot be timed, and one that could not be run in the first place, is a row with its reason.
+    A variant that could not be timed or run has a row with the reason.
     """
     machine = this_machine()
     timings = [_Timing(inputs, trial, machine, plan or TimingPlan()) for trial in trials]
@@ -48,7 +48,7 @@ def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], plan: TimingPl
 
 
 def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
-    """With what its times tell, and a comparison with its format's float32 baseline in the same runtime."""
+    """The row with notes on its times, and compared with the float32 baseline in the same runtime."""
     name = trial.variant.float32 if trial.variant else None
     baseline = next((other for other in rows if other.setting == name and other.ran_on == row.ran_on), None)
     compared = speed_note(row, baseline) if baseline is not None and baseline is not row else None
@@ -57,7 +57,7 @@ def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
-    """One trial to be timed: its process may start beside another's, but nothing runs while its variant is timed."""
+    """One trial to be timed. Its process may start at any time, but nothing else runs while its variant is timed."""
 
     inputs: SessionInputs
     trial: Trial
@@ -78,7 +78,7 @@ class _Timing:
         return self.inputs.context.progress
 
     def prepare(self) -> Callable[[], Cost]:
-        """Start a process where one is needed, and let it wait; gives what then measures the trial's row."""
+        """Start a process that waits, if one is needed; return the function that measures the trial's row."""
         trial, variant = self.trial, self.trial.variant
         row = Cost(trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on)
         if variant is None or trial.ran_on is None or trial.failure is not None:
@@ -107,13 +107,13 @@ class _Timing:
         return row
 
     def _started(self, variant: Variant) -> Generator[Message, None, None]:
-        """What a process of its own will say; it has started, and waits until it is asked."""
+        """Messages of a new process that has started and waits until it is told to measure."""
         messages = protocol.time(self._runtime, self._job(variant), self.plan, self.inputs.context.pool)
         next(messages)
         return messages
 
     def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None]) -> Cost:
-        self._progress.begin(self._step)  # once more: what counts is its own turn
+        self._progress.begin(self._step)  # announced again, because its own turn begins now
         try:
             cost = _filled(row, _timed(messages))
         except QuantlabError as error:
@@ -124,13 +124,13 @@ class _Timing:
         return cost
 
     def _failed(self, row: Cost, error: QuantlabError) -> Cost:
-        """A row that is not kept: the next call tries again, as with trials."""
+        """A row with the failure; it is not stored, so the next call tries again."""
         self._progress.skip(PHASE, 1)
         self._progress.end(self._step, str(error))
         return replace(row, reason=str(error))
 
     def _job(self, variant: Variant) -> Job:
-        """The first sample alone."""
+        """The job that is timed: the first sample only."""
         job = self.inputs.variant_job(variant, variant.path, self.inputs.format(variant.format).options(variant.path))
         return replace(job, batch_size=1, stop=1)
 
@@ -149,14 +149,14 @@ class _Timing:
 
 
 def _timed(messages: Generator[Message, None, None]) -> Timed:
-    """What a child says that a variant took."""
+    """The times that a child measured."""
     with contextlib.closing(messages):
         for message in messages:
             if isinstance(message, Failed):
                 raise TrialError(message.reason)
             if isinstance(message, Timed):
                 return message
-    raise TrialError("the process ended without saying how long it took")
+    raise TrialError("the process ended without reporting times")
 
 
 def _filled(row: Cost, said: Timed) -> Cost:
@@ -178,12 +178,12 @@ def _filled(row: Cost, said: Timed) -> Cost:
 
 
 def this_machine() -> Machine:
-    """What milliseconds depend on and a reader can name."""
+    """The machine on which times are measured, as shown in reports."""
     return Machine(_cpu(), _cores(), f"{platform.system()} {platform.machine()}")
 
 
 def _cores() -> int:
-    """Those that this process may use, where the system tells."""
+    """Number of cores that this process may use, if the system reports it, else of all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

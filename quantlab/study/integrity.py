@@ -1,4 +1,4 @@
-"""Checks that what a study keeps on disk is what was written: artifacts, outputs, samples and the exported model."""
+"""Checks that the stored artifacts, outputs, samples and exported model of a study are unchanged."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ State = Literal["intact", "damaged", "missing", "no hash"]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One thing that a study keeps, and its state."""
+    """One stored part of a study, and its state."""
 
     kind: str
     """`samples`, `artifact`, `outputs` or `model`."""
@@ -70,7 +70,7 @@ def _intact_samples(samples: SampleSet) -> State:
 
 
 def verify(folder: str | Path, *, registries: Registries = REAL) -> tuple[Checked, ...]:
-    """Check everything that a study keeps; nothing is run and nothing is changed.
+    """Check all stored files of a study; nothing is run and nothing is changed.
 
     Raises:
         StudyError: If there is no study in the folder, or its record cannot be read.

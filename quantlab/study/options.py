@@ -1,4 +1,4 @@
-"""What is asked of a study."""
+"""The options of a study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,45 +12,45 @@ __all__ = ["AnalyzeOptions"]
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeOptions:
-    """Everything `analyze` can be told beyond the model and the data."""
+    """All options of `analyze` except the model and the data."""
 
     calibration: str | None = None
-    """Samples for static quantization; without it a part of the data is set aside."""
+    """Samples for static quantization; None sets a part of the data aside."""
     labels: str | None = None
-    """A file of labels, for data without labels of their own."""
+    """A file of labels, for data that contain none."""
     settings: tuple[str, ...] | None = None
-    """Names and globs; None is every setting that runs by default."""
+    """Names and globs; None means all default settings."""
     runtimes: tuple[str, ...] | None = None
-    """Names and globs; None is `python` and `node-wasm`."""
+    """Names and globs; None means all default runtimes."""
     variants: Mapping[str, Path] = field(default_factory=dict)
-    """Artifacts that are there already, by the name of their row."""
+    """Row name → existing artifact."""
     out: Path | None = None
-    """The study's folder; None is `<model>.study` in the current one."""
+    """The study's folder; None means `<model>.study` in the current folder."""
     limit: int | None = None
-    """How many samples are scored at most."""
+    """Maximum number of samples that are scored; None means all."""
     seed: int = 0
     batch_size: int = 32
-    """Samples a call, where the artifact leaves it open."""
+    """Samples per call, if the artifact does not fix the batch size."""
     metric: str = "auto"
-    """`auto`, `similarity`, or one that a loss is judged by: `top1`, `macro-f1`, `mae`, …"""
+    """`auto`, `similarity`, or a metric with a loss that can be judged: `top1`, `macro-f1`, `mae`, …"""
     score_output: str | None = None
-    """Which output is scored; needed where the model has several."""
+    """Name of the scored output; required if the model has several outputs."""
     fallback: bool = False
-    """Whether a backend that lacks an op is replaced by a slower one, which the row then says."""
+    """Whether to use a slower backend if one lacks an op; the row names the backend that was used."""
     model: ModelOptions = field(default_factory=ModelOptions)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     layers: bool = True
-    """Whether to look inside the variants: layers, weights, ops, and the split of the loss."""
+    """Whether to compare layers, weights and ops, and to split the loss by conversion step."""
     layer_samples: int | None = 256
-    """On how many of the scored samples layers are compared, drawn as all subsets are; None is all."""
+    """Number of scored samples on which layers are compared: a stratified random sample; None means all."""
     taps: tuple[str, ...] | None = None
-    """Layers and tensors that are compared, names and globs; None is all."""
+    """Names and globs of the layers and tensors that are compared; None means all."""
     channels: tuple[str, ...] = ()
-    """Layers and tensors that are compared channel by channel too, names and globs."""
+    """Names and globs of the layers and tensors that are also compared channel by channel."""
     costs: bool = True
-    """Whether to measure what each variant costs: load time, milliseconds, memory; a few seconds a trial."""
+    """Whether to measure load time, run time and memory of each variant; takes a few seconds per trial."""
     time_limit: float = 600.0
-    """Seconds that a converter or runtime may say nothing before it is ended."""
+    """Seconds without a message after which a converter or runtime is ended."""
 
     def __post_init__(self) -> None:
         for name in ("settings", "runtimes", "taps", "channels"):

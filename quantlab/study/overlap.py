@@ -1,4 +1,4 @@
-"""Whether samples that static quantization was calibrated on are scored after all."""
+"""Checks whether calibration samples are also among the scored samples."""
 
 import hashlib
 
@@ -14,26 +14,26 @@ _REFUSED_SHARE = 0.5
 
 
 def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
-    """A warning where some calibration samples are also scored, byte by byte the same.
+    """Return a warning if some calibration samples are also scored. Samples are compared byte by byte.
 
-    A few equal samples in two sets are common (blank pictures); when it is half of them, the sets are the same.
+    A few equal samples are common (blank images). If half of them are equal, the sets are treated as the same.
 
     Raises:
         SamplesError: If half of the calibration samples or more are scored.
     """
     if calibration.source == samples.source:
-        return []  # set aside from one source: apart by construction
+        return []  # split from one source, so they cannot overlap
     scored = _hashes(samples)
     common = len(scored & _hashes(calibration))
     which = f"{common:,} of the {calibration.n:,} samples of '{calibration.source}'"
     if common >= _REFUSED_SHARE * calibration.n:
         raise SamplesError(
-            f"{which} are also in '{samples.source}', and what was calibrated on must not be scored; "
-            f"leave --calibration out, and a part is set aside for it"
+            f"{which} are also in '{samples.source}', and calibration samples must not be scored; "
+            f"leave --calibration out, and quantlab sets a part of the samples aside"
         )
     if not common:
         return []
-    return [f"{which} are also scored, which flatters static quantization; remove them from either"]
+    return [f"{which} are also scored, so static quantization looks better than it is; remove them from one of the two"]
 
 
 def _hashes(samples: SampleSet) -> set[bytes]:

@@ -1,4 +1,4 @@
-"""Which trials there will be."""
+"""Plans the trials of a study: which settings run in which runtimes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ __all__ = ["Plan", "make_plan"]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The rows to come."""
+    """The planned trials."""
 
     asked: frozenset[str]
-    """Names of settings and given variants that were asked for."""
+    """Names of the requested settings and given variants."""
     by_format: Mapping[str, tuple[Setting, ...]]
-    """Settings to convert, by format: those asked for, and for the float32 check the float32 baseline of each."""
+    """Format → settings to convert: the requested ones, and the float32 baseline of each for the float32 check."""
     runtimes: tuple[Runtime, ...]
     given: tuple[str, ...]
     registries: Registries
 
     @property
     def trial_count(self) -> int:
-        """How many trials there are at most; a given variant's format is not known yet."""
+        """Maximum number of trials; fewer run if a runtime does not support a given variant's format."""
         settings = [setting for members in self.by_format.values() for setting in members]
         converted = sum(len(self._runtimes(setting.name, setting.format)) for setting in settings)
         return converted + len(self.given) * len(self.runtimes)
 
     def planned_runs(self, conversion: ConversionResult) -> list[PlannedRun]:
-        """Where a variant runs; of a failed one only its setting tells the format."""
+        """The runs of a variant; if its conversion failed, the format is taken from the setting."""
         setting = self.registries.settings.get(conversion.setting)
         known = conversion.variant.format if conversion.variant else setting.format if setting else None
         runtimes = self._runtimes(conversion.setting, known) if known else self.runtimes
@@ -56,7 +56,7 @@ class Plan:
 
 
 def _select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -> tuple[Runtime, ...]:
-    """The runtimes that names and globs choose; without any, those that are used by default."""
+    """The runtimes that match names and globs; None selects the default ones."""
     if asked is None:
         return tuple(runtime for runtime in known.values() if runtime.default)
     return tuple(known[name] for name in choose("runtime", asked, list(known)))
@@ -66,12 +66,12 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
     """Settings, runtimes and given variants, and the float32 baselines that the float32 check needs.
 
     Args:
-        options: What was asked for.
-        kind: Of the model, which chooses the settings where none are asked for; None while it is not known.
-        registries: What there is to choose from.
+        options: The options of the study.
+        kind: Kind of the model; it decides the default settings. None if it is not known yet.
+        registries: The known formats, runtimes and converters.
 
     Raises:
-        UsageError: If a setting or runtime is unknown, or a given variant has a setting's name or one no folder has.
+        UsageError: If a setting or runtime is unknown, or a given variant has a setting's or an invalid name.
     """
     settings = settings_for(options.settings, kind, registries)
     for name in options.variants:

@@ -1,4 +1,4 @@
-"""The reference: asked whether it always answers alike, then run over all samples."""
+"""The reference: checked for repeatable outputs, then run on all samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from quantlab.types.messages import Probed
 __all__ = ["STRAY_LIMIT", "Probe", "batch_size_for", "probe", "run_reference"]
 
 STRAY_LIMIT = 1e-3
-"""Share of the largest output by which two answers to the same sample may differ: 60 dB, as in the float32 check."""
+"""Allowed difference of two outputs for the same sample, as a share of the largest: 60 dB, as in the float32 check."""
 
 _PROBE_SAMPLES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a few samples tell about the reference."""
+    """Results of running the reference on a few samples."""
 
     outputs: tuple[TensorSpec, ...]
-    """With the sizes and dtypes it really gave."""
+    """With the shapes and dtypes that were observed."""
     again: float
-    """How far a second call strays from the first, as a share of the largest value."""
+    """Largest difference between two equal calls, as a share of the largest value."""
     single: float
-    """How far samples alone stray from the same in a batch."""
+    """The same between a batch and single samples."""
 
 
 def batch_size_for(context: Context, model: OpenedModel) -> int:
-    """The batch size asked for, or the one that the model was exported with.
+    """The requested batch size, or 1 if the model was exported with batches of 1.
 
     Raises:
-        ModelError: If it was exported with one other than 1.
+        ModelError: If the model was exported with another fixed batch size.
     """
     fixed = {spec.shape[0] for spec in model.description.inputs if spec.shape and spec.shape[0] is not None}
     if not fixed:
@@ -51,10 +51,10 @@ def batch_size_for(context: Context, model: OpenedModel) -> int:
 
 
 def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
-    """Call the reference on a few samples twice, and one by one; kept, as everything is.
+    """Call the reference twice on a few samples, and once per sample; the result is stored.
 
     Raises:
-        ModelError: If it fails, or its outputs cannot be told apart by sample.
+        ModelError: If it fails, or the first dimension of its outputs is not the batch.
     """
     batch = batch_size_for(context, model)
     key = key_of({"samples": samples.sha256, **model_identity(context), "batch": batch, **_environment(context, model)})

@@ -1,4 +1,4 @@
-"""Runs one variant in one runtime, or finds that it was run: outputs are kept by the hash of all they depend on."""
+"""Runs one variant in one runtime, or reads stored outputs, named by the hash of everything they depend on."""
 
 import contextlib
 import json
@@ -28,41 +28,41 @@ from quantlab.types.messages import Progress as ProgressMessage
 __all__ = ["Run", "bytes_needed", "run_kept"]
 
 _PROGRESS = "progress.json"
-"""How far a run got. It is written over in place after each batch: to rename a new file takes longer than a batch."""
+"""The progress of a run, overwritten in place after each batch; renaming a new file would take longer than a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One variant (or the reference, where there is none) in one runtime."""
+    """One variant in one runtime, or the reference if `variant` is None."""
 
     name: str
-    """The row's: a setting, a given variant, or `reference`."""
+    """Name of the row: a setting, a given variant, or `reference`."""
     runtime: Runtime
     variant: Variant | None
     format: Format | None
-    """The variant's."""
+    """Format of the variant; None for the reference."""
     artifact: str
     sha256: str
-    """Of the artifact; for the reference of all that its answers depend on."""
+    """Hash of the artifact; for the reference, of everything that its outputs depend on."""
     environment: Mapping[str, str]
     """Versions and flags that the outputs depend on."""
     outputs: Sequence[TensorSpec]
-    """Of the reference, with the sizes that it gave."""
+    """The outputs of the reference, with the shapes that were observed."""
     batch_size: int
     options: ExecutorOptions
 
     @property
     def step(self) -> str:
-        """How progress names it."""
+        """The name of the step in progress events."""
         return f"run {self.name} in {self.runtime.name}"
 
 
 def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
-    """The outputs of a run: kept ones if it was run before, the rest of them if it was begun, else all.
+    """Return the outputs of a run: stored ones, or the completed ones of an interrupted run, or new ones.
 
     Raises:
-        TrialError: If the runtime says that it cannot, as for an op that its backend lacks.
-        QuantlabError: If the runtime dies or hangs; what it wrote stays for the next time.
+        TrialError: If the runtime reports a failure, for example a missing op.
+        QuantlabError: If the runtime dies or hangs; its outputs so far are kept for the next call.
     """
     folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
     kept = context.store.read(folder / "outputs.json", KeptOutputs)
@@ -140,7 +140,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
 
 
 def _job(run: Run, samples: SampleSet, folder: Path, start: int) -> Job:
-    """The samples from `start` on, into the output files of a folder."""
+    """A job for the samples from `start` on that writes the output files of a folder."""
     return Job(
         format=run.format.name if run.format else "",
         artifact=run.artifact,
@@ -165,32 +165,32 @@ def _port(variant: Variant | None, spec: TensorSpec) -> Port | None:
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """How far a run got, over all the processes that worked on it."""
+    """Progress of a run, over all processes that worked on it."""
 
     done: int = 0
     timed: int = 0
     seconds: float = 0.0
     warm: bool = False
-    """Whether this process has had its first batch, whose time is not counted."""
+    """Whether this process has completed its first batch, which is not timed."""
 
     def line(self) -> bytes:
-        """As `progress.json` holds it, always of one length, so that nothing of a longer one is left behind it."""
+        """The content of `progress.json`, always of the same length, so that it overwrites the previous content."""
         text = json.dumps({"done": self.done, "timed": self.timed, "seconds": self.seconds})
         return f"{text:120}\n".encode()
 
 
 def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
-    """What a killed run left, or empty files.
+    """The progress of an interrupted run, or new output files.
 
     Raises:
-        StudyError: If they have no room.
+        StudyError: If there is not enough disk space.
     """
     try:
         left = json.loads((folder / _PROGRESS).read_text())
         done = int(left["done"])
-        if done == samples.n:  # the last batch once more, so that a process says what it runs on
+        if done == samples.n:  # run the last batch again, so that a process reports its environment
             done = (samples.n - 1) // run.batch_size * run.batch_size
-        # Only where a batch begins: in other batches, sums may have other last digits.
+        # Continue only at the start of a batch: with other batches, the last digits of sums may differ.
         if 0 <= done < samples.n and done % run.batch_size == 0 and _whole(folder, run, samples.n):
             return _Progress(done, int(left["timed"]), float(left["seconds"]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -212,11 +212,11 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
 
 
 def _whole(folder: Path, run: Run, n: int) -> bool:
-    """Whether the output files of an interrupted run have the shape and the data type that they were made with.
+    """Whether the output files of an interrupted run still have their shapes and dtypes.
 
     Raises:
         OSError: If one is missing.
-        ValueError: If one is no `.npy` file, or was cut short.
+        ValueError: If one is not a `.npy` file or is truncated.
     """
     for spec in run.outputs:
         array = mapped(folder / _output_name(spec))
@@ -242,7 +242,7 @@ def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]
 
 
 def bytes_needed(outputs: Iterable[TensorSpec], n: int) -> int:
-    """What the outputs of one run take on disk."""
+    """Bytes that the outputs of one run need on disk."""
     return sum(
         n * int(np.prod([size or 0 for size in spec.shape[1:]], dtype=np.int64)) * np.dtype(spec.dtype).itemsize
         for spec in outputs

@@ -1,4 +1,4 @@
-"""The study's samples: what is scored, and what static quantization is calibrated on."""
+"""The samples of a study: scored samples and calibration samples."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from quantlab.types import OpenedModel, SampleSet
 __all__ = ["CALIBRATION_SAMPLES", "calibration_alone", "draw_samples"]
 
 CALIBRATION_SAMPLES = 256
-"""Set aside for static quantization where it is given none of its own; what the official guides suggest is 100–500."""
+"""Number of calibration samples set aside if none are given; the official guides suggest 100–500."""
 
 
 def _options(context: Context) -> SampleOptions:
@@ -27,12 +27,12 @@ def _options(context: Context) -> SampleOptions:
 def draw_samples(context: Context, model: OpenedModel, data: str) -> tuple[SampleSet, SampleSet | None]:
     """The scored samples and the calibration samples.
 
-    The part for calibration is set aside whether or not a setting asks for it now: a setting added later must not
-    change what the others were scored on.
+    Calibration samples are always set aside, even if no setting needs them, so that a setting added later does not
+    change the scored samples.
 
     Raises:
         SamplesError: If samples are missing, broken, or do not fit the model.
-        UsageError: If options name what there is not.
+        UsageError: If an option names something that does not exist.
     """
     step = f"read {data}"
     context.progress.begin(step)
@@ -49,10 +49,10 @@ def draw_samples(context: Context, model: OpenedModel, data: str) -> tuple[Sampl
 
 
 def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:
-    """Calibration samples where nothing is scored: `limit` of the set given, or `CALIBRATION_SAMPLES`."""
+    """Calibration samples if nothing is scored: at most `limit`, by default `CALIBRATION_SAMPLES`."""
     data = context.options.calibration
     if data is None:
-        raise UsageError("static quantization needs samples; name them with --calibration")
+        raise UsageError("static quantization needs samples; give them with --calibration")
     options = replace(_options(context), limit=context.options.limit or CALIBRATION_SAMPLES)
     samples, _ = open_samples(
         data,

@@ -1,4 +1,4 @@
-"""Does the same with several things, two at a time: while a child works on one, we work on another."""
+"""Processes items two at a time, so that this process works on one while a child works on another."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,19 +10,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AT_ONCE = 2
-"""Threads: most of the work is done by children, and machines of a CI have two cores."""
+"""Number of threads; children do most of the work, and CI machines have two cores."""
 
 
 def side_by_side(
     work: Callable[[Item], Result], items: Sequence[Item], *, stop: Callable[[], None] = lambda: None
 ) -> list[Result]:
-    """What `work` gives for each item, in their order.
+    """Return the result of `work` for each item, in order.
 
     Args:
-        work: Called in threads; what it raises for one item ends the others that have not begun.
-        items: What it is called with.
-        stop: Called on Ctrl-C and the like, and must end what `work` may wait for: threads are waited for even then,
-            so that nothing goes on when this has been left.
+        work: Called in threads. If it raises, items that have not started are skipped.
+        items: The arguments, one per call.
+        stop: Called on Ctrl-C and other interruptions. It must end whatever `work` waits for, because all threads are
+            joined before this function returns.
 
     >>> side_by_side(len, ["a", "bc"])
     [1, 2]

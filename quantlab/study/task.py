@@ -1,4 +1,4 @@
-"""What is scored, and how: one output, and the task that labels and metric make of it."""
+"""Decides which output is scored, and as which task, from the labels and the metric."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 __all__ = ["Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric", "task_by_metric"]
 
 _TASKS: Mapping[str, Task | None] = {"classes": "classification", "numbers": "regression", "labels": None}
-"""What a metric needs → the task that it stands for; None goes by the labels."""
+"""What a metric needs → its task; None means that the labels decide."""
 
 
 def task_by_metric(metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> dict[str, Task | None]:
-    """Metric → what it compares; None, as for `auto`, goes by the labels."""
+    """Metric → its task; None, as for `auto`, means that the labels decide."""
     judged = {name: _TASKS[metric.needs] for name, metric in metrics.items()}
     return {"auto": None, **judged, "similarity": "similarity"}
 
@@ -43,10 +43,10 @@ def choose_scoring(
     *,
     metrics: Mapping[str, PairedMetric] = PAIRED_METRICS,
 ) -> Scoring:
-    """Decide what is scored before anything slow begins; `asked` names the output.
+    """Decide what is scored, before anything slow starts; `asked` is the name of the output, if given.
 
     Raises:
-        UsageError: If the output names nothing, or the metric needs labels that are not there.
+        UsageError: If the output does not exist, or the metric needs labels and there are none.
         SamplesError: If the labels do not fit the output.
     """
     output = _scored_output(model, asked)
@@ -57,7 +57,7 @@ def choose_scoring(
     if labels is None:
         raise UsageError(
             f"the metric '{metric}' needs labels and '{samples.source}' has none; add them (y in a .npz, or --labels "
-            f"FILE), or compare with the reference alone by --metric similarity"
+            f"FILE), or compare with the reference only, with --metric similarity"
         )
     labels = _fitting(labels, task, metric)
     check_labels(labels, output)
@@ -65,7 +65,7 @@ def choose_scoring(
 
 
 def _fitting(labels: npt.NDArray[Any], task: Task, metric: str) -> npt.NDArray[Any]:
-    """Labels as the task takes them: integers are numbers too, but numbers are no classes."""
+    """Labels as the task needs them: integers are valid numbers, but floats are not valid classes."""
     if task == "regression" and labels.dtype.kind in "iu":
         return labels.astype(np.float64)
     if task == "classification" and labels.dtype.kind == "f":
@@ -82,17 +82,17 @@ def _scored_output(model: ModelDescription, asked: str | None) -> TensorSpec:
         return model.outputs[0]
     listed = ", ".join(f"'{name}'" for name in by_name)
     if asked is None:
-        raise UsageError(f"'{model.path}' has the outputs {listed}; choose the one that is scored with --score-output")
+        raise UsageError(f"'{model.path}' has the outputs {listed}; choose the scored output with --score-output")
     if asked not in by_name:
         raise UsageError(f"there is no output '{asked}'; {nearest(asked, by_name)}")
     return by_name[asked]
 
 
 def refuse_unknown_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> None:
-    """Check a metric's name before anything is opened.
+    """Refuse an unknown metric, before anything is opened.
 
     Raises:
-        UsageError: If there is none of that name.
+        UsageError: If there is no metric of this name.
     """
     known = task_by_metric(metrics)
     if metric not in known:
@@ -103,10 +103,10 @@ def _task(task: Task | None, metric: str, labels: npt.NDArray[Any] | None) -> Ta
     if task is not None:
         return task
     if labels is None:
-        return "similarity" if metric == "auto" else "classification"  # which is refused for want of labels
+        return "similarity" if metric == "auto" else "classification"  # refused later, because labels are missing
     return "classification" if labels.dtype.kind in "iu" else "regression"
 
 
 def judged_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> str | None:
-    """The metric that was asked for, where it is one that a loss of can be judged."""
+    """The requested metric if its loss can be judged, else None."""
     return metric if metric in metrics else None

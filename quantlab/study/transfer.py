@@ -1,4 +1,4 @@
-"""What takes long to find about an artifact's way to its users: found while the next is converted, and kept."""
+"""Slow-to-compute delivery data: Brotli size and minimum runtime. Computed during the next conversion, and stored."""
 
 from dataclasses import replace
 
@@ -10,11 +10,11 @@ from quantlab.types import DownloadSize
 
 __all__ = ["with_download_size"]
 
-_SLOW_BYTES = 1_000_000  # from which on compressing takes seconds, and whoever waits should know why
+_SLOW_BYTES = 1_000_000  # above this size compression takes seconds, so progress is shown
 
 
 def with_download_size(context: Context, conversion: ConversionResult) -> ConversionResult:
-    """A variant with its size in brotli and its least runtime; a failed one as it is."""
+    """The variant with its Brotli size and minimum runtime version; a failed conversion is returned unchanged."""
     variant = conversion.variant
     if variant is None:
         return conversion

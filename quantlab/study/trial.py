@@ -1,4 +1,4 @@
-"""One trial: whatever happens to it is its own row."""
+"""Runs one trial; a failure affects only its row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ __all__ = ["PlannedRun", "RunResult", "run_trial"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """Where a variant is run, and whether that was asked for."""
+    """A runtime in which a variant will run, and whether the user requested it."""
 
     runtime: Runtime
     requested: bool
@@ -24,14 +24,14 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a trial came to, before it is scored."""
+    """Result of a run, before it is scored."""
 
     conversion: ConversionResult
     runtime: str
     requested: bool
     kept: KeptOutputs | None = None
     ran_on: Runtime | None = None
-    """Where it really ran; None where it did not."""
+    """The runtime that was used, which differs after a fallback; None if it did not run."""
     failure: Failure | None = None
 
     def trial(self, comparison: Comparison) -> Trial:
@@ -59,7 +59,7 @@ class RunResult:
         return tuple(notes)
 
     def _untimed(self) -> str | None:
-        """Why the row shows no times, if it does not."""
+        """Why the row shows no times, or None if it does."""
         return self.ran_on.untimed(self.kept.environment) if self.kept and self.ran_on else None
 
     def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
@@ -81,7 +81,7 @@ def run_trial(
     outputs: Sequence[TensorSpec],
     batch_size: int,
 ) -> RunResult:
-    """Run a variant somewhere; a failure of either is the result, not an exception."""
+    """Run a variant in a runtime; failures of conversion and run are part of the result and not raised."""
     if conversion.variant is None:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=conversion.failure)
     try:

@@ -1,4 +1,4 @@
-"""What is said above the table: answers that differ, float32 checks that failed, accuracy near chance."""
+"""Warnings above the table: unstable outputs, failed float32 checks, accuracy near chance."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,17 +19,17 @@ __all__ = [
 ]
 
 FLOAT32_SQNR_DB = 60.0
-"""A float32 artifact whose scored output has less signal to noise than this is a broken conversion."""
+"""Minimum SQNR in dB of a float32 artifact's scored output; below it the conversion is wrong."""
 
 _NAMED_WEIGHTS = 3
 
 
 def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]:
-    """A model that answers the same samples differently cannot be compared with.
+    """Warn if the model gives different outputs for the same samples.
 
     Args:
-        probe: What a few samples told.
-        formats: Those that may be run; what runs one sample at a time is named as the reason to mend the model.
+        probe: Results of the reference on a few samples.
+        formats: The known formats; those that run one sample per call are named in the warning.
     """
     sentences = []
     if probe.again > STRAY_LIMIT:
@@ -47,13 +47,13 @@ def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]
 
 
 def _since_alone(formats: Mapping[str, Format]) -> str:
-    """Which formats' files see no batch, as the rest of a sentence; empty where all take batches."""
+    """The end of the sentence that names formats without batches; empty if all take batches."""
     names = [format_.alone for format_ in formats.values() if format_.alone is not None]
     return f", because {' and '.join(names)} files run one sample at a time" if names else ""
 
 
 def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
-    """Format (or given float32 variant) → what the float32 check of its artifact in Python found, in a clause."""
+    """Format (or given float32 variant) → result of the float32 check of its artifact in Python, in a clause."""
     checks = {}
     for trial in trials:
         if trial.runtime != PYTHON:
@@ -67,7 +67,7 @@ def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> 
 
 
 def _all_float32(trial: Trial) -> bool:
-    """Whether a given variant holds nothing but float32, or its name says so."""
+    """Whether a given variant contains only float32, or is named float32."""
     variant = trial.variant
     if variant is None:
         return False
@@ -83,7 +83,7 @@ def _float32_check(trial: Trial) -> str:
 
 
 def _broken(scores: Scores) -> str | None:
-    """Why float32 is not float32, or None."""
+    """Why the float32 check failed, or None if it passed."""
     reasons = []
     if scores.non_finite:
         reasons.append(f"{scores.non_finite:,} output values are NaN or infinite")
@@ -96,7 +96,7 @@ def _broken(scores: Scores) -> str | None:
 
 
 def failed_float32_checks(checks: Mapping[str, str], trials: Sequence[Trial], output: str) -> dict[str, str]:
-    """Format, or a given variant's name → the sentence that stands above everything else."""
+    """Format (or given variant) → the warning about its failed float32 check."""
     claims = {
         trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
     }
@@ -118,9 +118,9 @@ def _failed_check(name: str, text: str, claim: str | None, output: str) -> str:
 
 
 def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
-    """The study's warnings, each sentence of `failed_float32_checks` with its tensors.
+    """The study's warnings; those of `failed_float32_checks` also name tensors that differ.
 
-    They are the first tensor that strays, and the weights that stray most.
+    They name the first tensor that differs, and the weights that differ most.
     """
     settings = {row.setting for row in inside.weights}
     tensors = {}
@@ -152,7 +152,7 @@ def _straying_weights(setting: str, inside: Inside) -> list[str]:
 
 
 def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
-    """A labelled reference that is hardly better than guessing; most often the samples are not as in training."""
+    """Warn if the reference is not better than guessing, often because of preprocessing other than in training."""
     if scoring.task != "classification" or scoring.labels is None or scores.top1_interval is None:
         return []
     counts = np.bincount(np.asarray(scoring.labels).reshape(-1))

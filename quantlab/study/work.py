@@ -1,12 +1,12 @@
-"""Everything of a study that may happen at once: conversions, the sizes of what they made, and trials.
+"""The steps of a study that run at the same time: conversions, download sizes and trials.
 
-Two threads feed two cores: conversions and trials run in single-threaded child processes, so a thread of ours mostly
-waits. A trial may start as soon as its variant and the reference's outputs are there, those that take longest
-first, and is scored by the same thread.
+Two threads keep two cores busy: conversions and trials run in single-threaded child processes, for which the threads
+wait. A trial can start as soon as its variant and the reference's outputs exist; the slowest trials start first. The
+thread that runs a trial also scores it.
 
-Layers are compared after all that. To compare those of a format while another was converted changed the last bits of
-what they are compared with: TensorFlow fuses the reference's nodes by which of them are read, and which are depends on
-the trials that are compared together. Then a study's figures would depend on what happened to be done first.
+Layers are compared after all of that. TensorFlow fuses the reference's nodes depending on which of them are read, and
+this depends on the trials that are compared together. If formats were compared as they are converted, the last bits of
+the figures would depend on the order of events.
 """
 
 import time
@@ -38,12 +38,12 @@ from quantlab.types import PYTHON, KeptOutputs, OpenedModel, SampleSet, Setting,
 __all__ = ["Work", "WorkResult"]
 
 _INSIDE_RUNS = 6
-"""What looking inside one sample of one trial takes about, in runs of the reference, and then some."""
+"""Estimated time of the layer comparison per sample and trial, in runs of the reference."""
 
 _INSIDE_SECONDS = 0.001
 
 _AT_ONCE = 2
-"""Children working at a time, one thread each."""
+"""Number of children that work at the same time, one thread each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class WorkResult:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Pending:
-    """A trial that has not begun; those that take longest come first."""
+    """A trial that has not started; the slowest are sorted first."""
 
     quick: bool
-    """Whether it runs in Python, which is quickest."""
+    """Whether it runs in Python, the fastest runtime."""
     number: int
     conversion: ConversionResult = field(compare=False)
     planned: PlannedRun = field(compare=False)
@@ -70,7 +70,7 @@ class _Pending:
 
 @dataclass(slots=True)
 class Work:
-    """The conversions and trials of one call of `analyze`, in the order in which they can be done."""
+    """The conversions and trials of one call of `analyze`."""
 
     context: Context
     model: OpenedModel
@@ -79,21 +79,21 @@ class Work:
     plan: Plan
     scoring: Scoring
     add_seconds: Callable[[str, float], None]
-    """Told how long parts took that go on beside others."""
+    """Called with the name and the seconds of steps that run at the same time as others."""
     _stopped: bool = False
-    """Set when the study fails or is stopped: then nothing more is begun."""
+    """Set when the study fails or is stopped; then nothing new is started."""
     _trials: list[Future[Trial]] = field(default_factory=list)
     _pending: "PriorityQueue[_Pending]" = field(default_factory=PriorityQueue)
 
     def run(self) -> WorkResult:
-        """The reference's outputs, and each trial's."""
+        """Run the reference and all trials."""
         pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="quantlab")
         try:
             return self._run(pool)
         except BaseException:
             self._stopped = True
             pool.shutdown(wait=False, cancel_futures=True)
-            # Threads that listen to children would keep us waiting, and take up what is still to do.
+            # Threads that wait for children would block, or start the next step.
             self.context.pool.close()
             raise
         finally:
@@ -143,7 +143,7 @@ class Work:
         return tuple(sorted(trials, key=lambda trial: (order[trial.setting], runtimes.index(trial.runtime))))
 
     def _scored(self, probed: Probe) -> Any:
-        """The scored output with the sizes that it really has."""
+        """The scored output with the shape that was observed."""
         return next(spec for spec in probed.outputs if spec.name == self.scoring.output.name)
 
     def _reference(self) -> tuple[Probe, KeptOutputs]:
@@ -163,7 +163,7 @@ class Work:
         return probed, kept
 
     def _plan_the_rest(self, reference: KeptOutputs) -> None:
-        """Say about how long it takes to read inside the trials, and to time them."""
+        """Estimate the time for comparing layers and for measuring costs."""
         options, trials = self.context.options, self.plan.trial_count
         if options.layers:
             count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
@@ -192,7 +192,7 @@ class Work:
             self._trials.append(pool.submit(self._next_trial, result))
 
     def _next_trial(self, result: WorkResult) -> Trial:
-        """The first of those that are pending: quick ones fill up the end, where else a core is idle."""
+        """Run the first pending trial; fast ones come last, so that no core is idle at the end."""
         pending = self._pending.get_nowait()
         return self._trial(pending.conversion, pending.planned, result)
 

@@ -1,4 +1,4 @@
-"""What is inside the variants of a study: layers, weights, ops, and the split of the loss."""
+"""Compares the inside of variants: layers, weights, ops, and the split of the loss."""
 
 from quantlab.study.inside.comparison import PHASE, LayerStudy
 from quantlab.study.inside.look import look_inside

@@ -1,8 +1,8 @@
-"""One batch of all trials: every child reads it, then every tensor is summed, so that one trial alone fills two cores.
+"""One batch of all trials: every child reads it, then all tensors are summed; even one trial keeps two cores busy.
 
-A study of one trial has four children to ask, the reference's, the float32 baseline's, its own and that of its nodes by
-themselves, and some hundred tensors to sum. Each lane has a thread that waits for it, children of their own share two,
-and two threads sum.
+A study of one trial has four children (for the reference, the float32 baseline, the trial, and its single nodes) and
+about a hundred tensors. Each lane has a thread that waits for it, children outside of lanes share two threads, and two
+threads sum.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,24 +27,24 @@ Array = npt.NDArray[Any]
 Part = tuple[int, int]
 """Start and stop among the layer samples."""
 Awaited = Future[Reading | str]
-"""What a session held, or why it cannot be read."""
+"""What a session read, or why it could not."""
 
 _AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
-    """All sessions of a comparison. A context manager: left by Ctrl-C it waits for nobody, by an error for no queue."""
+    """All sessions of a comparison. On exit, queued work is dropped; after Ctrl-C running threads are not awaited."""
 
     reference: Session
     baselines: Mapping[str, Session]
-    """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
+    """Setting → its session in Python, for variants that others are compared with; read once per batch."""
     trials: Sequence[TrialSums]
     float32: Sequence[str]
-    """Of each trial, the setting that is the float32 baseline of its format."""
+    """For each trial, the setting that is the float32 baseline of its format."""
     scored_output: str
     indices: Array
-    """Where the layer samples stand among those that are scored."""
+    """Indices of the layer samples among the scored samples."""
     _pools: dict[str, ThreadPoolExecutor] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -56,10 +56,10 @@ class Batches:
             pool.shutdown(wait=not interrupted, cancel_futures=True)
 
     def add(self, part: Part) -> None:
-        """Read some samples in every child, and add them to every trial's sums.
+        """Read samples `part` in every child, and add them to every trial's sums.
 
         Raises:
-            QuantlabError: If the reference cannot be read; what goes wrong elsewhere is the trial's own.
+            QuantlabError: If the reference cannot be read. Failures of a variant are stored in its trial.
         """
         steps = [
             step
@@ -70,7 +70,7 @@ class Batches:
         list(self._pool("sums", _AT_ONCE).map(call, steps))
 
     def _take(self, part: Part) -> list[Baselines | None]:
-        """Give each trial what it held, and tell what it is compared with; None where it cannot be."""
+        """Pass each trial its reading, and return its baselines; None if it cannot be compared."""
         expected = self._pool_of(self.reference).submit(self.reference.read, *part)
         awaited = {name: self._read(session, part) for name, session in self.baselines.items()}
         own, alone = [], []
@@ -89,7 +89,7 @@ class Batches:
         ]
 
     def _own(self, sums: TrialSums, baselines: Mapping[str, Awaited], part: Part) -> Awaited | None:
-        """A trial's own reading: one that others wait for too, or one more."""
+        """The reading of a trial itself; shared if it is also a baseline of others."""
         if sums.unreadable is not None:
             return None
         if sums.trial.runtime == PYTHON and sums.trial.setting in baselines:
@@ -100,7 +100,7 @@ class Batches:
         return self._pool_of(session).submit(_reading, session, part)
 
     def _pool_of(self, session: Session) -> ThreadPoolExecutor:
-        """A thread for each lane: one that waits for another's lane would leave its own worker idle."""
+        """One thread per lane: with shared threads, a worker could be idle while they wait for another lane."""
         return self._pool(session.lane.kind, 1) if session.lane else self._pool("processes", _AT_ONCE)
 
     def _pool(self, name: str, threads: int) -> ThreadPoolExecutor:

@@ -1,4 +1,4 @@
-"""Which tensors are compared, and which of them channel by channel, by the names of layers and tensors."""
+"""Chooses the tensors that are compared, and those compared per channel, by the names of layers and tensors."""
 
 import fnmatch
 from collections.abc import Iterable, Sequence
@@ -12,14 +12,14 @@ __all__ = ["TapChoice"]
 
 @dataclass(frozen=True, slots=True)
 class TapChoice:
-    """What `--taps` and `--channels` name: layers or tensors, as globs too."""
+    """The values of `--taps` and `--channels`: names and globs of layers and tensors."""
 
     taps: tuple[str, ...] | None
-    """None is every tensor."""
+    """None means every tensor."""
     channels: tuple[str, ...]
 
     def wants(self, *names: str) -> bool:
-        """Whether a tensor is compared that goes by these names: its own, its layer's, the reference's."""
+        """Whether a tensor with these names (its own, its layer's, the reference's) is compared."""
         return self.taps is None or _any_matches((*self.taps, *self.channels), names)
 
     def by_channel(self, *names: str) -> bool:
@@ -27,10 +27,10 @@ class TapChoice:
         return _any_matches(self.channels, names)
 
     def refuse_unknown(self, known: Iterable[str]) -> None:
-        """Check every name against those of the layers and tensors that there are.
+        """Refuse names that match no layer and no tensor.
 
         Raises:
-            UsageError: If one names nothing, with the nearest names.
+            UsageError: If a name matches nothing; the message lists similar names.
         """
         names = [name for name in dict.fromkeys(known) if name]
         for pattern in (*(self.taps or ()), *self.channels):
@@ -42,5 +42,5 @@ class TapChoice:
 
 
 def _any_matches(patterns: Sequence[str], names: Sequence[str]) -> bool:
-    # A name may hold brackets, which are a glob's too: hence equality first.
+    # A name may contain brackets, which are special in globs, so equality is checked first.
     return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names if name)

@@ -1,7 +1,7 @@
-"""Every tensor of every trial against the reference's, a batch at a time.
+"""Compares every tensor of every trial with the reference, one batch at a time.
 
-All variants are open at once and read the same batch, so that the reference and each format's float32 graph run once a
-batch. What a batch held lies in one file a session, which the next batch overwrites.
+All variants are open at the same time and read the same batch, so that the reference and each format's float32 graph
+run once per batch. Each session writes the tensors of a batch to one file, which the next batch overwrites.
 """
 
 import contextlib
@@ -55,17 +55,17 @@ PHASE = "look inside"
 Array = npt.NDArray[Any]
 
 _ALIGN_SAMPLES = 8
-_BATCH_BYTES = 64 << 20  # of one variant's tensors; with all variants open some of it lies in memory many times
+_BATCH_BYTES = 64 << 20  # tensors of one variant; with all variants open, several such batches are in memory
 
 
 @dataclass(frozen=True, slots=True)
 class _Aligned:
-    """The float32 baseline of a format, open in Python, and what each of its tensors is."""
+    """The float32 baseline of a format, open in Python, and the alignment of its tensors."""
 
     opened: TappedVariant
     alignments: Sequence[Alignment]
     sample_bytes: int
-    """Of one sample's tensors."""
+    """Bytes of all tensors of one sample."""
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class LayerStudy:
     inputs: SessionInputs
     model: OpenedModel
     indices: Array
-    """Where the samples of `inputs` stand among those that are scored."""
+    """Indices of the samples of `inputs` among the scored samples."""
     scored_output: str
     trials: Sequence[Trial]
     choice: TapChoice
@@ -83,19 +83,19 @@ class LayerStudy:
     """Versions and flags that the reference's tensors depend on."""
     _float32: dict[str, TappedVariant] = field(default_factory=dict)
     _alignments: dict[str, dict[str, Alignment]] = field(default_factory=dict)
-    """Format → tensor of its float32 baseline → what it is."""
+    """Format → tensor of its float32 baseline → its alignment."""
     _layers: dict[str, tuple[Alignment, ...]] = field(default_factory=dict)
-    """Format → layers of the reference that have no tensor in it."""
+    """Format → layers of the reference without a tensor in it."""
     _unopened: dict[str, str] = field(default_factory=dict)
-    """Format → why its float32 baseline could not be read inside."""
+    """Format → why the tensors of its float32 baseline could not be read."""
     _listed: dict[str, tuple[TapSpec, ...]] = field(default_factory=dict)
     """Setting → every tensor of its variant."""
 
     def run(self) -> list[TrialLayers]:
-        """The rows of every measured trial whose format has a float32 baseline, kept ones where nothing changed.
+        """The rows of every measured trial whose format has a float32 baseline, from the store if nothing changed.
 
         Raises:
-            UsageError: If a tap was named that there is not.
+            UsageError: If a requested tap does not exist.
         """
         measured = [
             trial for trial in self.trials if trial.status == "measured" and self._float32_baseline(trial) is not None
@@ -120,7 +120,7 @@ class LayerStudy:
         return next((other for other in self.trials if other.setting == name and other.in_python), None)
 
     def _key(self, trial: Trial) -> str:
-        """The hash of all that a trial's rows depend on; its Python baseline runs where the float32 baseline did."""
+        """Hash of all that a trial's rows depend on. Its Python baseline has the float32 baseline's environment."""
         baseline = self._float32_trial(trial)
         return key_of(
             {
@@ -149,11 +149,11 @@ class LayerStudy:
         return self.inputs.context.store.read(self._file(trial), TrialLayers)
 
     def _compare(self, trials: Sequence[Trial]) -> list[tuple[Trial, TrialLayers, bool]]:
-        """Each trial's rows, and whether they are all there are to be had."""
+        """Each trial's rows, and whether they are complete, so that they may be stored."""
         step = f"look inside {len(trials)} trials"
         self.inputs.context.progress.work(PHASE, 0)
         self.inputs.context.progress.begin(step, self.inputs.samples.n)
-        threading.Thread(target=_load_loops, daemon=True).start()  # while children open what is to be aligned
+        threading.Thread(target=_load_loops, daemon=True).start()  # at the same time as children open the variants
         first, reference_names = self._align(trials)
         opened = self._open_all(trials)
         sums = [outcome for outcome in opened if isinstance(outcome, TrialSums)]
@@ -194,7 +194,7 @@ class LayerStudy:
                 self.inputs.context.progress.work(PHASE, (part[1] - part[0]) * len(sums))
 
     def _baselines(self, sums: Sequence[TrialSums]) -> dict[str, Session]:
-        """Setting → its session in Python, for those that others are compared with; each is read once a batch."""
+        """Setting → its session in Python, for variants that others are compared with; read once per batch."""
         sessions = {name: opened.session for name, opened in self._float32.items()}
         in_python = {
             trial_sums.trial.setting: trial_sums.session for trial_sums in sums if trial_sums.trial.runtime == PYTHON
@@ -213,7 +213,7 @@ class LayerStudy:
         return baseline.name if baseline else ""
 
     def _align(self, trials: Sequence[Trial]) -> tuple[int, list[str]]:
-        """Align each format's float32 baseline by value; gives the bytes of one sample's tensors, and known names."""
+        """Align each format's float32 baseline by value; return the bytes per sample, and the known names."""
         whole = open_reference(self.inputs, self.model, None)
         stop = min(_ALIGN_SAMPLES, self.inputs.samples.n) if self.inputs.batch_size > 1 else 1
         references = _named(whole.taps, whole.session.read(0, stop).taps)
@@ -235,7 +235,7 @@ class LayerStudy:
         return largest, [*layers.values(), *layers]
 
     def _align_format(self, baseline: Variant, references: Sequence[NamedTensor], stop: int) -> _Aligned | str:
-        """A format's float32 baseline, open in Python, or why it cannot be read."""
+        """Open a format's float32 baseline in Python and align it, or return why it cannot be read."""
         try:
             taps = self._taps(baseline)
             opened = TappedVariant(taps, open_variant(self.inputs, baseline, PYTHON, taps))
@@ -252,7 +252,7 @@ class LayerStudy:
         return self._listed[variant.name]
 
     def _open_all(self, trials: Sequence[Trial]) -> list[TrialSums | str]:
-        """Each trial, open for reading inside, or why it cannot be; those of one variant one after the other."""
+        """Open each trial for reading tensors, or return why it cannot be opened; trials of one variant in sequence."""
         groups: dict[str, list[Trial]] = {}
         for trial in trials:
             groups.setdefault(trial.setting, []).append(trial)
@@ -265,10 +265,10 @@ class LayerStudy:
         return [by_trial[id(trial)] for trial in trials]
 
     def _open(self, trial: Trial) -> TrialSums | str:
-        """A trial that is open for reading inside, or why it cannot be."""
+        """Open a trial for reading tensors, or return why it cannot be opened."""
         variant, baseline = trial.variant, self._float32_baseline(trial)
         if variant is None or baseline is None:
-            raise ValueError(f"{trial.setting} has no variant to look inside of")
+            raise ValueError(f"{trial.setting} has no variant whose tensors could be read")
         if baseline.name in self._unopened:
             return f"{trial.setting} in {trial.runtime}: {self._unopened[baseline.name]}"
         try:
@@ -286,7 +286,7 @@ class LayerStudy:
         return TrialSums(
             trial,
             tensors,
-            # The float32 baseline is open already; opening it again would write its tapped copy anew under the first.
+            # The float32 baseline is already open; opening it again would overwrite the tapped copy that is in use.
             session=self._float32[baseline.name].session
             if is_float32
             else open_variant(self.inputs, variant, str(trial.ran_on), tensors.wanted),
@@ -306,7 +306,7 @@ class LayerStudy:
 def _load_loops() -> None:
     """Import the compiled loops, which takes half a second, before the first batch waits for them."""
     nothing = np.zeros((1, 1), np.float32)
-    with contextlib.suppress(Exception):  # the first batch will tell
+    with contextlib.suppress(Exception):  # the first batch will report the error
         LayerError.of(nothing, nothing, channels=True)
 
 
@@ -319,4 +319,4 @@ def _named(taps: Sequence[TapSpec], values: Mapping[str, Array]) -> list[NamedTe
 
 
 _ROWS = 6
-"""Raised when the rows change, so that kept ones of an older quantlab are made anew."""
+"""Incremented when the rows change, so that rows stored by an older quantlab are computed again."""

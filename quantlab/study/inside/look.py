@@ -1,4 +1,4 @@
-"""What is inside the variants of a study: layers, weights, ops, and the split of the loss."""
+"""Collects layers, weights, ops, and the split of the loss of all variants of a study."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def _points(setting: str, runtime: str, stages: _Stages) -> SplitRow:
 
 
 def _loss(trial: Trial | None) -> float | None:
-    """In points of top-1, or in the unit of MAE for a regression."""
+    """Loss in percentage points of top-1 accuracy, or for a regression in the unit of the MAE."""
     if trial is None or trial.scores is None:
         return None
     return trial.scores.mae_loss if trial.scores.top1_loss_points is None else trial.scores.top1_loss_points

@@ -1,4 +1,4 @@
-"""From tensors and sums to rows: which tensor of a variant stands for which of the reference, and how far it strays."""
+"""Makes the rows of the layer comparison: which tensors correspond, and by how much they differ."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,14 @@ from quantlab.types import AGAINST_REFERENCE, Alignment, Baseline, LayerRow, Tap
 __all__ = ["QUANTILES", "carry_over", "channel_rows", "measured_row", "unaligned_row", "with_growth", "with_isolated"]
 
 QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
-"""Percent of the elements whose |error| is at most the value told."""
+"""Percentiles of |error| that each row lists."""
 _CODECS = {"QUANTIZE", "DEQUANTIZE"}
 
 
 def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str, str]:
-    """Tensor of a variant → tensor of the same format's float32 baseline: by name, else by place among equal ops.
+    """Tensor of a variant → tensor of the same format's float32 baseline: by name, else by order among equal ops.
 
-    A TFLite converter renames some activations from file to file, but leaves the ops in their order; those that only
-    quantize and dequantize are passed over.
+    Converters may rename activations, but keep the order of ops. Ops that only quantize or dequantize are skipped.
     """
     known = {tap.name for tap in float32}
     names = {tap.name: tap.name for tap in taps if tap.name in known}
@@ -32,7 +31,7 @@ def carry_over(taps: Sequence[TapSpec], float32: Sequence[TapSpec]) -> dict[str,
 
 
 def unaligned_row(trial: Trial, tap: TapSpec | None, alignment: Alignment, place: int) -> LayerRow:
-    """A tensor that is compared with nothing, with its reason; or a layer without a tensor."""
+    """The row of a tensor that is not compared, with the reason; or of a layer without a tensor."""
     return LayerRow(
         setting=trial.setting,
         runtime=trial.runtime,
@@ -50,7 +49,7 @@ def unaligned_row(trial: Trial, tap: TapSpec | None, alignment: Alignment, place
 def measured_row(
     trial: Trial, tap: TapSpec, alignment: Alignment, baseline: Baseline, *, place: int, error: LayerError
 ) -> LayerRow:
-    """A tensor and how far it strays from its baseline."""
+    """The row of a tensor with its error against a baseline."""
     row = LayerRow(
         setting=trial.setting,
         runtime=trial.runtime,
@@ -67,7 +66,7 @@ def measured_row(
 
 
 def channel_rows(row: LayerRow, errors: Sequence[LayerError]) -> list[LayerRow]:
-    """A row for each channel of a tensor, in their order."""
+    """One row for each channel of a tensor, in order."""
     return [replace(_with_error(row, error), channel=channel) for channel, error in enumerate(errors)]
 
 
@@ -99,9 +98,9 @@ def _with_error(row: LayerRow, error: LayerError) -> LayerRow:
 
 
 def with_growth(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
-    """The rows of one trial, each tensor's with what its relative RMS error grew by from the tensor before.
+    """The rows of one trial with the growth of the relative RMS error from the previous tensor.
 
-    Before is the last aligned tensor in order of execution, with the same baseline; the first has none.
+    The previous tensor is the last aligned one in order of execution with the same baseline; the first has no growth.
     """
     before: dict[Baseline, float | None] = {}
     grown = []
@@ -122,13 +121,13 @@ def _difference(before: float | None, after: float | None) -> float | None:
 
 
 def _relative(error: LayerError) -> float:
-    """RMS of the error over RMS of the baseline: infinite for an error on zeros, 0 without any."""
+    """RMS of the error / RMS of the baseline; infinite if only the baseline is zero, 0 if there is no error."""
     sqnr = error.error.sqnr_db
     return math.nan if math.isnan(sqnr) else 10 ** (-sqnr / 20)
 
 
 def with_isolated(row: LayerRow, isolated: Mapping[str, LayerError]) -> LayerRow:
-    """The row with the error that its node makes by itself; its worst channel is then that of this error."""
+    """The row with the isolated error of its node; the worst channel is then that of the isolated error."""
     error = isolated.get(row.tensor)
     if error is None:
         return row

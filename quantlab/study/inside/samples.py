@@ -1,4 +1,4 @@
-"""The samples that layers are compared on: drawn from those that are scored, never cut."""
+"""The samples on which layers are compared: a random sample of the scored samples."""
 
 import shutil
 from dataclasses import dataclass, replace
@@ -15,21 +15,21 @@ from quantlab.types import SampleSet
 
 __all__ = ["LayerSamples", "draw_layer_samples"]
 
-_STREAM = 2  # of the seed's draws: those of scored and calibration samples have 0 and 1
+_STREAM = 2  # index of this random stream of the seed; scored and calibration samples use 0 and 1
 _BLOCK_SAMPLES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSamples:
-    """A drawn part of the scored samples."""
+    """A random sample of the scored samples."""
 
     samples: SampleSet
     indices: npt.NDArray[Any]
-    """(n,), where each stands among the scored samples, ascending."""
+    """(n,), indices among the scored samples, ascending."""
 
 
 def draw_layer_samples(context: Context, samples: SampleSet, count: int | None) -> LayerSamples:
-    """So many of the scored samples, stratified by label; None, or more than there are, is all of them."""
+    """Draw `count` scored samples, stratified by label; None or more than there are means all of them."""
     if count is None or count >= samples.n:
         return LayerSamples(samples, np.arange(samples.n))
     labels = mapped(samples.labels_file) if samples.labelled else None

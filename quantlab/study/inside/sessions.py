@@ -1,4 +1,4 @@
-"""Opens variants for reading inside: which tensors each has, and the session that reads them."""
+"""Opens variants for reading their tensors: lists the tensors, and starts the session that reads them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,26 +18,26 @@ __all__ = ["SessionInputs", "TappedVariant", "list_variant_taps", "open_isolated
 
 @dataclass(frozen=True, slots=True)
 class SessionInputs:
-    """What every session of a study is fed, and the outputs it gives."""
+    """The inputs and outputs that all sessions of a study share."""
 
     context: Context
     samples: SampleSet
     outputs: tuple[TensorSpec, ...]
     batch_size: int
-    """What is asked for, or the 1 that the model was exported with."""
+    """The requested batch size, or 1 if the model was exported with 1."""
 
     def format(self, name: str) -> Format:
-        """What is known of a format."""
+        """The descriptor of a format."""
         return self.context.registries.formats[name]
 
     def variant_job(self, variant: Variant, artifact: Path, options: ExecutorOptions) -> Job:
-        """All samples of a variant, or of a copy of it, for a child that waits to be told which."""
+        """A job over all samples of a variant or its tapped copy; the child waits for ranges."""
         format_ = self.format(variant.format)
         job = self.job(str(artifact.absolute()), variant, options, format_.python)
         return replace(job, format=format_.name, javascript=format_.javascript)
 
     def job(self, artifact: str, variant: Variant | None, options: ExecutorOptions, executor: PythonExecutor) -> Job:
-        """The same of what only Python workers run."""
+        """The same for an executor that only Python workers have."""
         return Job(
             format="",
             artifact=artifact,
@@ -64,7 +64,7 @@ class SessionInputs:
         )
 
     def file(self, name: str) -> Path:
-        """Where a session's child writes a batch."""
+        """The file to which a session's child writes a batch."""
         folder = self.context.store.work / "taps"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{name}.bin"
@@ -72,7 +72,7 @@ class SessionInputs:
 
 @dataclass(frozen=True, slots=True)
 class TappedVariant:
-    """A graph in a runtime, its tensors in order of execution, and how to read those that can be read."""
+    """A graph in a runtime, its tensors in order of execution, and the session that reads them."""
 
     taps: tuple[TapSpec, ...]
     session: Session
@@ -83,7 +83,7 @@ def _readable(taps: Sequence[TapSpec]) -> tuple[str, ...]:
 
 
 def open_reference(inputs: SessionInputs, model: OpenedModel, names: Sequence[str] | None) -> TappedVariant:
-    """The reference's own graph; all that can be read, or only some names."""
+    """Open the reference's graph for reading all readable tensors, or only those in `names`."""
     name = "reference" if names is None else "reference-aligned"
     if model.format is not None:
         format_ = inputs.format(model.format)
@@ -116,7 +116,7 @@ def list_variant_taps(inputs: SessionInputs, variant: Variant) -> tuple[TapSpec,
 
 
 def open_variant(inputs: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
-    """A variant as shipped, for reading what can be read of it; where its format needs one, a tapped copy."""
+    """Open a variant (or, if its format needs one, a tapped copy) for reading its readable tensors."""
     format_ = inputs.format(variant.format)
     artifact, tapped = _tapped(inputs, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
     job = inputs.variant_job(variant, artifact, format_.options(artifact))
@@ -124,7 +124,7 @@ def open_variant(inputs: SessionInputs, variant: Variant, runtime: str, taps: Se
 
 
 def _tapped(inputs: SessionInputs, format_: Format, path: Path, name: str, taps: tuple[str, ...]) -> tuple[Path, Taps]:
-    """The artifact to open for reading those taps, and what is to be read of it."""
+    """The artifact to open for these taps, and the taps to read from it."""
     file = inputs.file(name)
     write = format_.write_tapped
     if write is None:
@@ -134,14 +134,14 @@ def _tapped(inputs: SessionInputs, format_: Format, path: Path, name: str, taps:
 
 
 def open_isolated(inputs: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
-    """Each op of a variant by itself, fed with what the float32 graph feeds it.
+    """Open the single ops of a variant, each with the inputs that the float32 graph gives it.
 
     Raises:
-        ValueError: If the format has no such thing.
+        ValueError: If the format cannot run single ops.
     """
     executor = inputs.format(variant.format).python.isolated
     if executor is None:
-        raise ValueError(f"nothing runs single ops of the format '{variant.format}'")
+        raise ValueError(f"single ops cannot be run in the format '{variant.format}'")
     where = ExecutorOptions(float32_artifact=str(float32.path.absolute()))
     job = inputs.job(str(variant.path.absolute()), variant, where, executor)
     weighted = {tap.name for tap in graph_taps(job, inputs.context.pool)}

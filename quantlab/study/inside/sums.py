@@ -1,4 +1,4 @@
-"""One trial while its tensors are summed, batch by batch, against the reference's and the float32 baseline's."""
+"""Sums the errors of one trial's tensors, batch by batch, against the reference and the float32 baseline."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -29,38 +29,38 @@ __all__ = ["Baselines", "KnownTensors", "TrialSums"]
 
 Array = npt.NDArray[Any]
 
-_FUSED = "has a tensor in the float32 variant and none here that is known to be its own: it is fused into another"
+_FUSED = "merged into another layer by the converter: only the float32 variant has a tensor of this layer"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownTensors:
-    """What the tensors of a variant are, and which of them were asked for."""
+    """The alignment of a variant's tensors, and which of them were requested."""
 
     taps: tuple[TapSpec, ...]
     """In order of execution."""
     names: Mapping[str, str]
-    """Its tensor → the float32 baseline's."""
+    """Tensor of the variant → tensor of the float32 baseline."""
     alignments: Mapping[str, Alignment]
-    """Of the float32 baseline's tensors."""
+    """Tensor of the float32 baseline → its alignment."""
     choice: TapChoice
 
     def alignment(self, tap: TapSpec) -> Alignment | None:
-        """What stands for the tensor in the reference."""
+        """The alignment of a tensor with the reference, or None."""
         return self.alignments.get(self.names.get(tap.name, ""))
 
     @property
     def wanted(self) -> tuple[TapSpec, ...]:
-        """Those that were asked for."""
+        """The requested tensors."""
         return tuple(tap for tap in self.taps if self.choice.wants(*self._names_of(tap)))
 
     def missing_layers(self) -> tuple[Alignment, ...]:
-        """The layers that have a tensor in the float32 baseline, and none here that is known to be theirs."""
+        """Layers with a tensor in the float32 baseline but without a corresponding tensor in this variant."""
         here = {alignment.layer for tap in self.taps if (alignment := self.alignment(tap)) is not None}
         there = dict.fromkeys(alignment.layer for alignment in self.alignments.values() if alignment.aligned)
         return tuple(Alignment("", None, layer, _FUSED) for layer in there if layer not in here)
 
     def by_channel(self, tap: TapSpec) -> bool:
-        """Whether each of its channels gets a row too."""
+        """Whether each channel of the tensor gets a row, too."""
         return self.choice.by_channel(*self._names_of(tap))
 
     def _names_of(self, tap: TapSpec) -> tuple[str, ...]:
@@ -70,51 +70,51 @@ class KnownTensors:
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """What a trial's tensors are compared with, for some samples."""
+    """The readings that a trial's tensors are compared with, for one batch."""
 
     reference: Reading
     float32: Reading
-    """Of the same format, in Python."""
+    """The float32 baseline of the same format, in Python."""
     python: Reading | None
-    """The same artifact there; None where that is the trial itself, or could not be read."""
+    """The same artifact in Python; None if the trial itself runs in Python, or if it could not be read."""
 
 
 @dataclass(slots=True)
 class TrialSums:
-    """What is known so far of one trial's tensors."""
+    """The sums of one trial so far."""
 
     trial: Trial
     tensors: KnownTensors
     session: Session
     isolated: Session | None
-    """The same nodes, each by itself; graphs with loops have no such nodes."""
+    """The same nodes run in isolation; None for graphs with loops."""
     scored_output: str
     is_float32: bool
-    """Whether it is the float32 baseline of its format itself."""
+    """Whether the trial is the float32 baseline of its format."""
     has_python_baseline: bool
-    """Whether it is also compared with the same artifact in Python."""
+    """Whether the trial is also compared with the same artifact in Python."""
     sums: dict[tuple[Baseline, str], LayerError] = field(default_factory=dict)
     channel_sums: dict[tuple[Baseline, str], list[LayerError]] = field(default_factory=dict)
     isolated_sums: dict[str, LayerError] = field(default_factory=dict)
     weightless: set[str] = field(default_factory=set)
-    """Tensors whose node makes no error by itself, for want of weights."""
+    """Tensors whose node has no weights and therefore no isolated error."""
     failed: dict[str, str] = field(default_factory=dict)
     """Tensor → why it could not be read."""
     notes: list[str] = field(default_factory=list)
     unreadable: str | None = None
-    """Why nothing more is read, else None."""
+    """Why reading stopped, else None."""
     largest_drift: float = 0.0
-    """Of the tapped run's scored output from the measured run's."""
+    """Largest difference between the scored outputs of the tapped run and of the measured run."""
     _reading: Reading | None = None
     _alone: Reading | None = None
 
     def take(self, reading: Reading | str, alone: Reading | str | None, measured: Array) -> None:
-        """Take what was read of some samples, for `steps` to add; what went wrong in it is the trial's own.
+        """Store the reading of a batch, which `steps` will add; failures are recorded in the trial.
 
         Args:
-            reading: What the trial held, or why it could not be read.
-            alone: What its nodes by themselves made of the float32 graph's tensors, or why not.
-            measured: (samples, …), the scored output as the trial gave it when it was measured.
+            reading: The trial's tensors, or why they could not be read.
+            alone: The tensors of its nodes run in isolation, or why they could not be read.
+            measured: (samples, …), the scored output of the measured run.
         """
         if isinstance(reading, str):
             self.give_up(f"could not read inside {self.trial.setting} in {self.trial.runtime}: {reading}")
@@ -127,14 +127,14 @@ class TrialSums:
         self._add_drift(reading, measured)
 
     def steps(self, baselines: Baselines) -> list[Callable[[], None]]:
-        """What is left to do for the samples taken last, a step a tensor; threads may do them at once, in any order.
+        """The steps that add the last batch, one per tensor; threads may run them at the same time, in any order.
 
-        Notes which tensors have no error of their own, which the float32 baseline's names tell.
+        Also records which tensors have no isolated error, by the names of the float32 baseline.
         """
         if self._reading is None:
             return []
         taps, float32 = self._reading.taps, baselines.float32
-        # By name: of two tensors of one name, as a file of the user's may have, there is one reading.
+        # Keyed by name: if a user's file has two tensors of one name, there is only one reading.
         wanted = {tap.name: tap for tap in self.tensors.wanted if tap.name in taps}
         steps: list[Callable[[], None]] = [
             partial(self._add_tap, tap, taps[name], baselines) for name, tap in wanted.items()
@@ -149,12 +149,12 @@ class TrialSums:
         ]
 
     def give_up(self, reason: str) -> None:
-        """Read nothing more: sums over a part of the samples are no statistic of all."""
+        """Stop reading and drop the sums, because sums over a part of the samples are no statistic of all samples."""
         self.unreadable, self._reading, self._alone = reason, None, None
         self.sums, self.channel_sums, self.isolated_sums, self.weightless = {}, {}, {}, set()
 
     def lose_python_baseline(self, reason: str) -> None:
-        """Compare with the same artifact in Python no more, and with what was compared so far neither."""
+        """Stop comparing with the same artifact in Python, and drop the sums of that comparison."""
         self.has_python_baseline = False
         self.notes.append(reason)
         self.sums = {key: sums for key, sums in self.sums.items() if key[0] != AGAINST_PYTHON}
@@ -168,19 +168,19 @@ class TrialSums:
         if reason := self._other_shape(value, float32):
             self.failed[tap.name] = reason
             return
-        # The reference's layout may be another, as where a Reshape was folded away: it was aligned by its values.
+        # Aligned by value, so the reference may have another shape, for example if a Reshape was folded away.
         expected = baselines.reference.taps[alignment.reference].reshape(value.shape)
         self._sum((AGAINST_REFERENCE, tap.name), expected, value, tap)
         if not self.is_float32:
             self._sum((AGAINST_FLOAT32, tap.name), float32, value, tap)
         in_python = baselines.python.taps.get(tap.name) if self.has_python_baseline and baselines.python else None
-        # One of another shape than float32's has its reason in its own row.
+        # A tensor with another shape than in float32 has its reason in its own row.
         if in_python is not None and in_python.shape == value.shape:
             self._sum((AGAINST_PYTHON, tap.name), in_python, value, tap)
 
     @property
     def _float32(self) -> str:
-        """The name of its format's float32 baseline."""
+        """Name of the float32 baseline of the trial's format."""
         return self.trial.variant.float32 if self.trial.variant else ""
 
     def _other_shape(self, value: Array, float32: Array) -> str | None:
@@ -188,7 +188,7 @@ class TrialSums:
             return None
         return (
             f"its shape is {value.shape[1:]} a sample in {self.trial.setting} in {self.trial.runtime} and "
-            f"{float32.shape[1:]} in {self._float32} in {PYTHON}, which do not compare"
+            f"{float32.shape[1:]} in {self._float32} in {PYTHON}, so they cannot be compared"
         )
 
     def _sum(self, key: tuple[Baseline, str], baseline: Array, value: Array, tap: TapSpec) -> None:
@@ -207,21 +207,21 @@ class TrialSums:
         self.isolated_sums[name] = self.isolated_sums[name] + error if name in self.isolated_sums else error
 
     def _add_drift(self, reading: Reading, measured: Array) -> None:
-        """How far the tapped run's answer is from the measured run's: kernels can differ when tensors are kept."""
+        """Update `largest_drift`: kernels may compute differently when intermediate tensors are kept."""
         answered = reading.outputs[self.scored_output].astype(np.float64)
         same = (answered == measured) | (np.isnan(answered) & np.isnan(measured))
         with np.errstate(invalid="ignore"):
             drift = np.where(same, 0, np.abs(answered - measured))
-        drift[np.isnan(drift)] = np.inf  # a NaN on one side alone is as far as can be
+        drift[np.isnan(drift)] = np.inf  # NaN on one side only is an infinite difference
         self.largest_drift = max(self.largest_drift, float(drift.max(initial=0.0)))
 
     def rows(self) -> tuple[LayerRow, ...]:
-        """A row for each tensor and baseline that were asked for, in order of execution, without missing layers."""
+        """One row for each requested tensor and baseline, in order of execution; missing layers have none."""
         places = {tap.name: place for place, tap in enumerate(self.tensors.taps)}
         return with_growth([row for tap in self.tensors.wanted for row in self._rows(tap, places[tap.name])])
 
     def all_notes(self) -> tuple[str, ...]:
-        """What the reader must know of the reading itself."""
+        """Notes about reading the tensors: failures and drift."""
         where = f"{self.trial.setting} in {self.trial.runtime}"
         drift = f"{where} answers differently while its tensors are read, by up to {self.largest_drift:.2g}"
         return (
@@ -234,7 +234,7 @@ class TrialSums:
         alignment = self.tensors.alignment(tap)
         reason = tap.reason or self.failed.get(tap.name)
         if alignment is None:
-            reason = reason or "the float32 variant has no tensor of this name, nor an op in this place"
+            reason = reason or "the float32 variant has no tensor of this name and no op at this position"
         elif (AGAINST_REFERENCE, tap.name) not in self.sums:
             reason = reason or alignment.reason or self.unreadable or "it could not be read"
         if alignment is None or reason is not None:
