@@ -88,12 +88,14 @@ def test_a_runtime_that(body, reason, place):
     [
         pytest.param(
             "echo v18.20.1",
-            "'{node}' is Node.js v18.20.1, and 20.11 is the oldest; set QUANTLAB_NODE to a Node.js of 20.11 or newer",
+            "'{node}' is Node.js v18.20.1, and version 20.11 or newer is required; "
+            "set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="too old",
         ),
         pytest.param(
             "echo hello",
-            "'{node}' is Node.js hello, and 20.11 is the oldest; set QUANTLAB_NODE to a Node.js of 20.11 or newer",
+            "'{node}' is Node.js hello, and version 20.11 or newer is required; "
+            "set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="something else",
         ),
         pytest.param(
@@ -123,7 +125,7 @@ CHROME_REMEDY = (
     [
         pytest.param(
             "echo Chromium 60.0.3112.78",
-            f"the browser at '{{chrome}}' is of version 60.0.3112.78, and 113 is the oldest that runs these pages; "
+            f"the browser at '{{chrome}}' has version 60.0.3112.78, and version 113 or newer is required; "
             f"{CHROME_REMEDY}",
             id="too old",
         ),

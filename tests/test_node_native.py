@@ -134,7 +134,7 @@ def test_without_its_addon_it_says_how_to_get_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("compiler", "sentence"),
     [
-        pytest.param("/nowhere/g++", "did not come to an end ([Errno 2]", id="none"),
+        pytest.param("/nowhere/g++", "did not finish ([Errno 2]", id="none"),
         pytest.param("false", "'false' could not compile node-native's addon", id="one that fails"),
     ],
 )

@@ -109,10 +109,10 @@ def long_job(runtime_name, workbench, folder, *, n=50_000, batch_size=1) -> Job:
 
 
 CRASHED = (
-    "the page crashed in the browser, as it does where memory runs out; "
+    "the page crashed in the browser, probably because memory ran out; "
     "run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
 )
-GONE = "the browser ended in the middle of its work, which may be the system that ran out of memory"
+GONE = "the browser ended during its work, perhaps because the system ran out of memory"
 LOST = (
     "the browser took the WebGL context away, as it does where graphics memory runs out or its graphics process "
     "ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
@@ -385,13 +385,12 @@ except RuntimeUnavailable as error:
         ),
         pytest.param(
             "#!/bin/sh\necho Chromium 112.0.5615.138 built on Debian 11.6",
-            f"the browser at '{{program}}' is of version 112.0.5615.138, and 113 is the oldest that runs these pages; "
-            f"{REMEDY}",
+            f"the browser at '{{program}}' has version 112.0.5615.138, and version 113 or newer is required; {REMEDY}",
             id="an old one",
         ),
         pytest.param(
             "#!/bin/sh\necho Mozilla Firefox 128.3.0esr",
-            f"'{{program}}' is neither Chromium nor Chrome, since it says 'Mozilla Firefox 128.3.0esr'; {REMEDY}",
+            f"'{{program}}' is neither Chromium nor Chrome: it reports 'Mozilla Firefox 128.3.0esr'; {REMEDY}",
             id="another browser",
         ),
         pytest.param(
@@ -510,7 +509,7 @@ def test_a_browser_that_does_not_come_up_is_a_reason(tmp_path):
     with another_browser(tmp_path / "my-chrome", f"{SAYS_ITS_VERSION}\nexit 127"):
         last = last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path)
     assert isinstance(last, Failed)
-    assert last.reason.startswith("the browser could not be started or left its work: ")
+    assert last.reason.startswith("the browser could not be started or stopped working: ")
 
 
 NO_PORT_LEFT = """
@@ -540,8 +539,8 @@ def test_no_port_to_be_had_is_a_reason(place, workbench, tmp_path):
         said = child.stdout.read()
     assert json.loads(said) == {
         "type": "failed",
-        "reason": "no port on 127.0.0.1 could be had for the page (Address already in use); close programs that "
-        "hold many",
+        "reason": "no port on 127.0.0.1 is available for the page (Address already in use); close programs that "
+        "use many ports",
     }
 
 

@@ -283,8 +283,8 @@ def test_onnxruntime_node_is_found_as_node_would(elsewhere, monkeypatch):
         ),
         pytest.param(
             '{"version": "1.21.9"}',
-            "the onnxruntime-node in '{here}/node_modules/onnxruntime-node' is of version 1.21.9, and 1.22 is the "
-            "oldest that quantlab runs; {remedy}",
+            "the onnxruntime-node in '{here}/node_modules/onnxruntime-node' has version 1.21.9, and quantlab needs "
+            "version 1.22 or newer; {remedy}",
             id="an old one",
         ),
         pytest.param(

@@ -116,13 +116,13 @@ NODE_RUNTIMES = [name for name in RUNTIMES if name.startswith("node-")]
         ),
         pytest.param(
             "#!/bin/sh\necho v20.10.0",
-            "'{program}' is Node.js v20.10.0, and 20.11 is the oldest; "
+            "'{program}' is Node.js v20.10.0, and version 20.11 or newer is required; "
             "set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="an old Node",
         ),
         pytest.param(
             "#!/bin/sh\necho 'Python 3.11.7'",
-            "'{program}' is Node.js Python 3.11.7, and 20.11 is the oldest; "
+            "'{program}' is Node.js Python 3.11.7, and version 20.11 or newer is required; "
             "set QUANTLAB_NODE to a Node.js of 20.11 or newer",
             id="another program",
         ),

@@ -1,4 +1,4 @@
-"""Runs variants where they really run: `RUNTIMES` names every runtime there is."""
+"""Runs variants in Python, Node.js and browsers: `RUNTIMES` is the registry of all runtimes."""
 
 from quantlab.runtimes.contract import Host, Runtime
 from quantlab.runtimes.exchange import Job, Taps, TimingPlan, create_output, input_files, tensor_file

@@ -1,6 +1,6 @@
-"""The runtimes in Chromium: browsers that are driven from a process of their own, and nothing of them left behind.
+"""The runtimes in Chromium. A separate process drives the browser and removes all of its files afterwards.
 
-A browser that has run a variant runs the next one too, in a fresh profile.
+A browser that has run a variant also runs the next one, in a new profile.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ __all__ = ["HOST", "environment", "environment_drawn", "find_browser", "graphics
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OLDEST = 113
-"""The first with WebGPU, and with `--headless=new`."""
+"""The oldest supported version: the first with WebGPU and `--headless=new`."""
 
 _REMEDY = (
     "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
@@ -37,7 +37,7 @@ _REMEDY = (
 
 @functools.cache
 def find_browser() -> tuple[str, str]:
-    """The browser to use, and its version: `QUANTLAB_CHROME`, else the first of the usual names on PATH.
+    """Return the browser and its version: `QUANTLAB_CHROME`, or the first of the usual names on PATH.
 
     Raises:
         RuntimeUnavailable: If there is none, it does not start, or it is older than version 113.
@@ -52,11 +52,10 @@ def find_browser() -> tuple[str, str]:
     match = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.stdout)
     if match is None:
         said = answer.stdout.strip()[:100]
-        raise RuntimeUnavailable(f"'{program}' is neither Chromium nor Chrome, since it says '{said}'; {_REMEDY}")
+        raise RuntimeUnavailable(f"'{program}' is neither Chromium nor Chrome: it reports '{said}'; {_REMEDY}")
     if int(match[2]) < _OLDEST:
         raise RuntimeUnavailable(
-            f"the browser at '{program}' is of version {match[1]}, and {_OLDEST} is the oldest "
-            f"that runs these pages; {_REMEDY}"
+            f"the browser at '{program}' has version {match[1]}, and version {_OLDEST} or newer is required; {_REMEDY}"
         )
     return program, match[1]
 
@@ -75,22 +74,22 @@ def environment(format_: Format) -> dict[str, str]:
 
 
 def environment_drawn(format_: Format) -> dict[str, str]:
-    """The same for WebGL and WebGPU: their outputs depend on the graphics cards too.
+    """The same for WebGL and WebGPU, whose outputs also depend on the graphics cards.
 
-    Which of them draws, and with what driver, only a browser that runs can tell (`renderer` of a trial's environment):
-    a new driver of the same card is not noticed here.
+    Only a running browser can report which card and driver it uses (`renderer` in a trial's environment). A new driver
+    of the same card is therefore not noticed here.
     """
     return {**environment(format_), "graphics": graphics_cards(Path("/"))}
 
 
 def graphics_cards(root: Path) -> str:
-    """The cards that a browser may use here, as the system below a root folder tells: `0x8086:0x5917 i915`, or `none`.
+    """The graphics cards listed in sysfs below `root`, for example `0x8086:0x5917 i915`, or `none`.
 
-    With none a software renderer draws, which is a part of the browser and has its version.
+    Without a card, the browser's own software renderer is used; its version is that of the browser.
     """
     cards = []
     for card in sorted((root / "sys/class/drm").glob("renderD*")):
-        with contextlib.suppress(OSError):  # not every driver tells
+        with contextlib.suppress(OSError):  # not every driver reports it
             if os.access(root / "dev/dri" / card.name, os.R_OK | os.W_OK):
                 vendor, device = ((card / "device" / fact).read_text().strip() for fact in ("vendor", "device"))
                 cards.append(f"{vendor}:{device} {(card / 'device' / 'driver').resolve().name}")
@@ -101,18 +100,18 @@ def graphics_cards(root: Path) -> str:
 
 
 _START_SECONDS = 30.0
-"""For a browser to start, and for a page to ask for its job: a machine that is busy with other studies takes a few."""
+"""Time limit for a browser to start, and for a page to ask for its job; a busy machine needs a few seconds."""
 
 
 def _kind(job: Job) -> str:
-    """WebGPU needs a browser that is started with other flags."""
+    """Name of the kind of child; WebGPU needs a browser that is started with other flags."""
     return f"chromium {find_browser()[0]}{' webgpu' if job.backend == 'webgpu' else ''}"
 
 
 def _start(_: Job, pool: ChildPool) -> Child:
-    """A process that starts a browser for the first job it is sent."""
+    """Start the process that starts a browser when it gets its first job."""
     folder, (program, _version) = _own_folder(), find_browser()
-    # The browser and then the page, or the driver would be ended before it can tell: it is silent meanwhile.
+    # Twice, for the browser and the page: the driver sends nothing meanwhile and must not be ended before it reports.
     seconds = min(_START_SECONDS, pool.stall_seconds / 4)
     settings = [program, f"{seconds:g}", *([] if _sandboxed() else ["--no-sandbox"])]
     return Child(
@@ -125,17 +124,17 @@ def _start(_: Job, pool: ChildPool) -> Child:
 
 
 _LONGEST = 35
-"""Characters of the folder for temporary files: with what follows, a socket's name may have 107."""
+"""Maximum length of the temporary folder's path, because the path of a socket in it may have only 107 characters."""
 
 
 def _own_folder() -> Path:
-    """A folder for all that a browser writes; not in the pool, since the name of its socket must be short."""
+    """A folder for all files of a browser; not in the pool's folder, because the path of its socket must be short."""
     usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="quantlab-chromium-", dir=usual if len(usual) <= _LONGEST else "/tmp"))  # noqa: S108  # mkdtemp makes it ours alone
+    return Path(tempfile.mkdtemp(prefix="quantlab-chromium-", dir=usual if len(usual) <= _LONGEST else "/tmp"))  # noqa: S108  # mkdtemp makes it private
 
 
 def _variables(folder: Path) -> dict[str, str]:
-    """So that whatever a browser, its crash reporter and Playwright leave lies in the folder."""
+    """Variables that make the browser, its crash reporter and Playwright write only to the folder."""
     return {
         "TMPDIR": str(folder),
         "XDG_CONFIG_HOME": str(folder / "config"),
@@ -150,34 +149,34 @@ HOST = Host(
     _kind,
     _start,
     opens_many=False,
-    starts_ahead=False,  # a browser goes on working for seconds after its start
+    starts_ahead=False,  # a browser keeps working for seconds after its start
 )
-"""A browser, driven from a process of its own: it has one page at a time."""
+"""A browser, driven by a separate process; it has one page at a time."""
 
 
 _SOFTWARE = re.compile(r"swiftshader|llvmpipe|softpipe|software|basic render", re.IGNORECASE)
-"""In the names of renderers that are no graphics card."""
+"""Matches the names of software renderers."""
 
 
 def untimed(environment: Mapping[str, str]) -> str | None:
-    """Why a trial's times mean nothing: it ran on WebGL or WebGPU, and a processor played the graphics card.
+    """Why times are not shown: WebGL or WebGPU used a software renderer, not a graphics card. None otherwise.
 
     >>> untimed({"renderer": "ANGLE (Intel, Mesa Intel(R) UHD Graphics 620 (KBL GT2), OpenGL 4.6)"})
     >>> untimed({"renderer": "ANGLE (Google, Vulkan 1.3.0 (SwiftShader Device (Subzero)), SwiftShader driver)"})
-    'no times: a software renderer drew it (SwiftShader)'
+    'no times: a software renderer was used (SwiftShader)'
     """
     match = _SOFTWARE.search(environment.get("renderer", ""))
     if match is None:
         return None
-    # WebGPU writes it otherwise than WebGL, and the same words let their rows share one.
+    # WebGPU and WebGL write this name differently; equal texts let their rows share one note.
     name = "SwiftShader" if match[0].lower() == "swiftshader" else match[0]
-    return f"no times: a software renderer drew it ({name})"
+    return f"no times: a software renderer was used ({name})"
 
 
 def notes(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """What the reader of a row must know of the arithmetic: half floats, emulated or for want of float32."""
+    """Notes on a row's arithmetic: half floats, emulated or because float32 is not supported."""
     if environment.get("webgl_half_float_textures") == "forced":
         return ("stores tensors in half floats as phones do, but computes in this machine's arithmetic, not a phone's",)
     if environment.get("webgl_render_float32") == "no":
-        return ("this browser's WebGL renders no float32, so that tensors are stored in half floats",)
+        return ("this browser's WebGL does not support float32, so tensors are stored in half floats",)
     return ()

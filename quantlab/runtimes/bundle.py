@@ -1,4 +1,4 @@
-"""The JavaScript that Node.js and browsers run, with its libraries in it; made when the package is built."""
+"""The bundled JavaScript, with its libraries, for Node.js and browsers; made when the package is built."""
 
 import functools
 import json
@@ -14,10 +14,10 @@ DIST = Path(__file__).parent / "js" / "dist"
 
 @functools.cache
 def bundle_stamp() -> str:
-    """A part of the hash of all sources.
+    """The first digits of the hash of all JavaScript sources.
 
     Raises:
-        RuntimeUnavailable: If nothing is bundled here.
+        RuntimeUnavailable: If there is no bundle in this checkout.
     """
     if not (DIST / "node.cjs").is_file():
         raise RuntimeUnavailable(
@@ -34,10 +34,10 @@ def _versions() -> dict[str, str]:
 
 
 def bundle_environment(executor: JavaScriptExecutor | None) -> dict[str, str]:
-    """Versions of the libraries that run a format, and a part of the hash of all sources.
+    """Versions of the libraries that run a format, and the stamp of the bundle.
 
     Raises:
-        RuntimeUnavailable: If nothing is bundled here.
+        RuntimeUnavailable: If there is no bundle in this checkout.
     """
     names = [name for name in (executor.packages if executor else ()) if name in _versions()]
     return {**{name: _versions()[name] for name in names}, "bundle": bundle_stamp()}

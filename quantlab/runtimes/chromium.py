@@ -1,15 +1,15 @@
 """The program that runs jobs in Chromium: `python -m quantlab.runtimes.chromium BROWSER SECONDS [--no-sandbox]`.
 
-It reads requests on standard input (see `quantlab.runtimes.requests`). It starts the browser for the first one, through
-Playwright, and keeps it; SECONDS is how long the browser may take to start, and a page to load. Each job has a server
-of its own for its page, and a browser context of its own: a fresh profile, and a fresh process for the page. What the
-page says is passed on as JSON lines. A job that is read inside is the last one: the requests that follow are for its
-page, which has the variant open.
+It reads requests on standard input (see `quantlab.runtimes.requests`). It starts the browser with Playwright at the
+first request, and keeps it. SECONDS is the time limit for the browser to start and for a page to load. Each job has its
+own server for its page and its own browser context, that is, a new profile and a new process for the page. Messages of
+the page are passed on as JSON lines. A job with taps is the last one: the requests that follow are for its page, which
+has the variant open.
 
-After a job that failed, and where a part of the browser was lost, this process ends; where the job was done all the
-same, `done` says so (`ending` is true). The browser's temporary files lie in TMPDIR, a folder of its own. When standard
-input closes, the parent is gone, and so are the browser, its folder and this process; for a job that is read inside it
-is the end of the requests.
+This process ends after a job that failed, or if a part of the browser crashed; if the job was done nevertheless,
+`ending` of its `done` is true. The browser's temporary files are in TMPDIR, which no other process uses. When standard
+input closes, the parent is gone: the browser, its folder and this process end. For a job with taps, it is the end of
+the requests.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from quantlab.runtimes.page_server import Parent, Served, start_server
 from quantlab.runtimes.requests import Request, Tap, request_document, request_from
 
 _CLOSE_SECONDS = 10.0
-"""For a browser to close a page that has done its work."""
+"""Time limit for a browser to close a page after its job."""
 
 _FLAGS = (
     "--disable-quic",
@@ -42,19 +42,19 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # No name means anything but our own server's number: nothing is asked of any network.
+    # No host name resolves, so that the browser contacts no network, only the server on 127.0.0.1.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    # Where there is no graphics card, WebGL runs in software, and the row says so.
+    # Without a graphics card, WebGL uses software rendering, and the row says so.
     "--enable-unsafe-swiftshader",
 )
 _WEBGPU = ("--enable-unsafe-webgpu",)
 _SOFTWARE_WEBGPU = (*_WEBGPU, "--use-webgpu-adapter=swiftshader")
 
 _CRASHED = (
-    "the page crashed in the browser, as it does where memory runs out; "
+    "the page crashed in the browser, probably because memory ran out; "
     "run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
 )
-_GONE = "the browser ended in the middle of its work, which may be the system that ran out of memory"
+_GONE = "the browser ended during its work, perhaps because the system ran out of memory"
 _NOT_STARTED = (
     "the browser did not start within {:g} seconds; close programs that keep this machine busy, or name another "
     "browser with QUANTLAB_CHROME"
@@ -71,22 +71,22 @@ _NO_SANDBOX = (
 
 
 Requests = queue.Queue[Document | None]
-"""What the parent asks of a page beside its job, None where it asks no more."""
+"""Further requests for a page; None marks the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Settings:
-    """Of the browser."""
+    """Settings of the browser."""
 
     program: str
     seconds: float
-    """For it to start, and for a page to load."""
+    """Time limit for its start, and for a page to load."""
     sandbox: bool
 
 
 @dataclass(slots=True)
 class _Talk:
-    """Between the page of a job and the parent."""
+    """Passes messages from the page of a job to the parent."""
 
     channel: BinaryIO
     loop: asyncio.AbstractEventLoop
@@ -94,13 +94,13 @@ class _Talk:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     last: Document | None = None
-    """`done` or `failed`: the parent hears it when all that the job opened is closed."""
+    """`done` or `failed`; sent to the parent after everything that the job opened is closed."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def say(self, message: Document) -> None:
-        """Pass a message on, and what is meant for the log to the log; after the last message nothing follows.
+        """Pass a message to the parent, or a log message to the log; nothing is passed on after the last message.
 
-        What was read inside a variant is the end of a request, and not of the page's work.
+        The reply to a request for taps ends the request, but not the work of the page.
         """
         if message["type"] == "log":
             print(message["text"], file=sys.stderr)
@@ -121,21 +121,21 @@ class _Talk:
         self.channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
 
     def hear_opened(self) -> None:
-        """Note that the page has loaded."""
+        """Record that the page has loaded."""
         self.loop.call_soon_threadsafe(self.opened.set)
 
     def fail(self, reason: str) -> None:
-        """Say why there is nothing more to come."""
+        """Send a failure as the last message."""
         self.say({"type": "failed", "reason": reason})
 
     @property
     def done(self) -> bool:
-        """Whether the job was done."""
+        """Whether the job succeeded."""
         return self.last is not None and self.last["type"] == "done"
 
     def end(self, *, kept: bool) -> None:
-        """Pass the last message on, and with `done` whether this process takes no other job."""
-        assert self.last is not None  # noqa: S101 (whatever ends a job leaves one)
+        """Send the last message; `done` also says whether this process ends."""
+        assert self.last is not None  # noqa: S101 (every job ends with a last message)
         self._write({**self.last, **({"ending": True} if self.done and not kept else {})})
 
 
@@ -145,7 +145,7 @@ def _end_all(folder: Path) -> NoReturn:
 
 
 def _listen(take: Callable[[Request, Requests], None], folder: Path) -> None:
-    """Hand on each request with the queue of those that follow it, until standard input closes."""
+    """Call `take` with each request and the queue of the requests that follow it, until standard input closes."""
     requests = (request_from(json.loads(line)) for line in sys.stdin.buffer)
     for request in requests:
         following: Requests = queue.Queue()
@@ -165,7 +165,7 @@ async def _launch(chromium: BrowserType, settings: _Settings, extra: tuple[str, 
         args=[*_FLAGS, *extra],
         chromium_sandbox=settings.sandbox,
         timeout=settings.seconds * 1000,
-        # The parent decides when we end; nobody else's Ctrl-C does.
+        # Only the parent ends this process, so Ctrl-C is ignored.
         handle_sigint=False,
         handle_sigterm=False,
         handle_sighup=False,
@@ -173,7 +173,7 @@ async def _launch(chromium: BrowserType, settings: _Settings, extra: tuple[str, 
 
 
 async def _launch_for(chromium: BrowserType, settings: _Settings, backend: str, address: str) -> Browser:
-    """A browser that has what a backend needs; WebGPU in software where no card has it."""
+    """Start a browser with the flags of a backend; WebGPU uses software rendering if no card supports it."""
     if backend != "webgpu":
         return await _launch(chromium, settings, ())
     browser = await _launch(chromium, settings, _WEBGPU)
@@ -188,17 +188,17 @@ async def _launch_for(chromium: BrowserType, settings: _Settings, backend: str, 
 
 @dataclass(slots=True)
 class _Host:
-    """The browser, once it runs, and the job that it has now."""
+    """The browser, once it runs, and its current job."""
 
     folder: Path
     settings: _Settings
     browser: Browser | None = None
     graphics: set[int] = field(default_factory=set)
-    """Its graphics processes. It replaces one that ends, but does not draw as before then."""
+    """Ids of its graphics processes. The browser replaces one that ends, but then renders differently."""
     talk: _Talk | None = None
 
     async def started(self, backend: str, address: str) -> Browser:
-        """The browser, which the first job starts."""
+        """Return the browser; the first job starts it."""
         if self.browser is None:
             playwright = await async_playwright().start()
             self.browser = await _launch_for(playwright.chromium, self.settings, backend, address)
@@ -212,18 +212,18 @@ class _Host:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a browser that runs."""
+        """Whether the browser runs."""
         return self.browser is not None and self.browser.is_connected()
 
 
 async def _show(browser: Browser, address: str, host: _Host, talk: _Talk, seconds: float) -> bool:
-    """Open the page, wait for its last message and close it; whether the browser is as it was before."""
+    """Open the page, wait for its last message and close it; return whether the browser is intact afterwards."""
     try:
         async with asyncio.timeout(seconds):
             devtools = await browser.new_browser_cdp_session()
             context = await _open(devtools, address, talk)
             await talk.opened.wait()
-            host.graphics |= await _graphics(devtools)  # not before: a browser that has just started has none
+            host.graphics |= await _graphics(devtools)  # not earlier: a browser that has just started has none
     except TimeoutError:
         talk.fail(_NOT_LOADED.format(seconds))
     await talk.ended.wait()
@@ -236,9 +236,9 @@ async def _graphics(devtools: CDPSession) -> set[int]:
 
 
 async def _open(devtools: CDPSession, address: str, talk: _Talk) -> str:
-    """Open the page in a context of its own, whose name is returned, and fail where it crashes.
+    """Open the page in its own context and return the context's id; a crash of the page fails the job.
 
-    Not as a page of Playwright's, which would have the browser keep the bytes of every batch for its inspector.
+    This does not use Playwright's pages, for which the browser would keep the bytes of every batch for its inspector.
     """
     ours: set[str] = set()
     crashed: set[str] = set()
@@ -256,12 +256,12 @@ async def _open(devtools: CDPSession, address: str, talk: _Talk) -> str:
     context = (await devtools.send("Target.createBrowserContext", {"disposeOnDetach": True}))["browserContextId"]
     page = await devtools.send("Target.createTarget", {"url": address, "browserContextId": context})
     ours.add(page["targetId"])
-    check()  # it may have crashed before we had its name
+    check()  # it may have crashed before its id was known
     return str(context)
 
 
 async def _close(devtools: CDPSession, context: str) -> bool:
-    """Close a context with its page and all that this has stored; whether the browser did so in time."""
+    """Close a context with its page and its data; return whether the browser did so in time."""
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await devtools.send("Target.disposeBrowserContext", {"browserContextId": context})
@@ -271,7 +271,7 @@ async def _close(devtools: CDPSession, context: str) -> bool:
 
 
 def _why(error: Error, seconds: float) -> str:
-    """What Playwright says when a browser does not start in time or at all, without the log that it adds."""
+    """Playwright's error as a sentence, without its log, for a browser that does not start (in time)."""
     if isinstance(error, PlaywrightTimeoutError):
         return _NOT_STARTED.format(seconds)
     text = str(error)
@@ -279,24 +279,26 @@ def _why(error: Error, seconds: float) -> str:
         return _NO_SANDBOX
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "ERROR" in line or "error while loading" in line]
-    return f"the browser could not be started or left its work: {lines[0]}" + (f" ({errors[-1]})" if errors else "")
+    return f"the browser could not be started or stopped working: {lines[0]}" + (f" ({errors[-1]})" if errors else "")
 
 
 async def _run(request: Request, host: _Host, talk: _Talk) -> bool:
-    """Work on a job until its last message, and close all that it opened; whether the browser can have another."""
+    """Run a job until its last message, and close what it opened; return whether the browser can take another."""
     backend, seconds = request.job.backend, host.settings.seconds
     kinds = ("renderer", "gpu-process") if backend.startswith("webg") else ("renderer",)
 
     def memory() -> Document:
         peak = peak_memory_bytes(host.folder, kinds)
-        told = {"reason": "this system does not tell how much memory the browser's processes held at most"}
+        told = {"reason": "this system does not report the peak memory of the browser's processes"}
         return {"bytes": peak, **({} if peak is not None else told)}
 
     try:
         parent = Parent(talk.hear_opened, talk.say, talk.requests.get, memory)
         address, stop = start_server(Served.of(request, DIST), parent)
     except OSError as error:
-        talk.fail(f"no port on 127.0.0.1 could be had for the page ({error.strerror}); close programs that hold many")
+        talk.fail(
+            f"no port on 127.0.0.1 is available for the page ({error.strerror}); close programs that use many ports"
+        )
         return False
     try:
         whole = await _show(await host.started(backend, address), address, host, talk, seconds)
@@ -330,14 +332,14 @@ async def _serve(channel: BinaryIO, folder: Path, settings: _Settings) -> NoRetu
 
 
 def main() -> None:
-    """Answer the requests on standard input, and end with the browser when they end."""
+    """Answer the requests on standard input; at their end, close the browser and exit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("seconds", type=float)
     parser.add_argument("--no-sandbox", dest="sandbox", action="store_false")
     settings = _Settings(**vars(parser.parse_args()))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # whatever prints from here on prints to the log
+    os.dup2(2, 1)  # from here on, all prints go to the log
     asyncio.run(_serve(channel, Path(os.environ["TMPDIR"]), settings))
 
 

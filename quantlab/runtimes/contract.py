@@ -1,4 +1,4 @@
-"""What every runtime is: the contract of this family. `quantlab.runtimes.protocol` does with it all that is done."""
+"""The contract of runtimes. `quantlab.runtimes.protocol` is the code that uses it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,46 +12,46 @@ __all__ = ["Host", "Runtime"]
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A program that runs variants: how a child of it is started, and what such a child may be used for."""
+    """A program that runs variants: how its children are started, and what a child may be used for."""
 
     kind: Callable[[Job], str]
-    """Names the children that can work on a job: one of the same name, started for another job, will do."""
+    """Name of the kind of child that can run a job; a child of the same kind can run any such job."""
     start: Callable[[Job, ChildPool], Child]
-    """Starts a child that answers requests about jobs of this kind (see `quantlab.runtimes.requests`).
+    """Starts a child that answers requests for jobs of this kind (see `quantlab.runtimes.requests`).
 
     Raises RuntimeUnavailable or ChildDied.
     """
     lasting: bool = True
-    """Whether a child that is done with its job may serve other studies of this program."""
+    """Whether a child may serve other studies of this program after its job."""
     opens_many: bool = True
-    """Whether a child keeps several variants open for reading inside, and answers for each in turn."""
+    """Whether a child can keep several variants with taps open at the same time."""
     starts_ahead: bool = True
-    """Whether a child may be started while another variant is timed, because it does nothing until it is asked."""
+    """Whether a child may be started while another variant is timed, because it is idle until its first request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A member of the family: where a variant runs, by which program, on which backend."""
+    """A runtime: where a variant runs, by which program, on which backend."""
 
     name: str
-    """`<host>-<backend>`, as `node-wasm`."""
+    """`<host>-<backend>`, for example `node-wasm`."""
     description: str
     runs: Callable[[Format], bool]
-    """Whether it runs a format; a variant of another is not a trial here."""
+    """Whether it runs a format; there are no trials for other formats."""
     environment: Callable[[Format], dict[str, str]]
     """Format → versions and flags that its outputs depend on, without running anything slow.
 
-    Raises RuntimeUnavailable, with the way out, where this machine lacks it.
+    Raises RuntimeUnavailable, which says what to do, if it is missing on this machine.
     """
     host: Host
     notes: Callable[[Mapping[str, str]], tuple[str, ...]] = lambda _: ()
-    """From where a trial ran to what the reader of its row must know."""
+    """Environment of a trial → notes for its row."""
     untimed: Callable[[Mapping[str, str]], str | None] = lambda _: None
-    """From where a trial ran to why its times mean nothing and are not shown, else None."""
+    """Environment of a trial → why its times are meaningless and not shown, else None."""
     backend: str = ""
     default: bool = True
-    """Whether it is used when no runtimes are asked for."""
+    """Whether it is used if the user names no runtimes."""
     targets: tuple[str, ...] = ()
-    """What it stands for where artifacts are shipped to."""
+    """The targets, that is, the places of use, for which it is measured."""
     fallback: str | None = None
-    """Where `--fallback` runs what this backend lacks an op for."""
+    """The runtime that `--fallback` uses if this one lacks an op."""

@@ -1,7 +1,8 @@
-"""A job: all that a child must know to run one variant over the samples, and the tensors that lie beside it.
+"""A job: everything that a child needs to run one variant on the samples, and the files with the tensors.
 
-What crosses to a child is JSON; tensors never are. Samples lie in `.npy` files that the child maps or reads by offset
-in batches, outputs are written into `.npy` files of known shape, in place, so that neither side holds them whole.
+Jobs are sent to a child as JSON without tensors. Samples are in `.npy` files, which the child maps or reads in batches
+by offset. The child writes outputs into existing `.npy` files of known shape. So neither side holds whole arrays in
+memory.
 """
 
 import math
@@ -36,60 +37,61 @@ class TensorFile:
     """The model's name for it."""
     file: str
     offset: int
-    """Where the data begin, in bytes."""
+    """Position of the data in the file, in bytes."""
     shape: tuple[int, ...]
-    """Of one sample."""
+    """Shape of one sample."""
     dtype: str
     tensor: str
     """The artifact's name for it."""
     position: int
-    """Its place among the artifact's inputs or outputs."""
+    """Its index among the artifact's inputs or outputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """The tensors inside a variant that are asked for."""
+    """The requested tensors inside a variant."""
 
     file: str
-    """Where their values go, a batch over the one before; no other session has the same."""
+    """File for their values; each batch overwrites the previous one. Each session has its own file."""
     names: tuple[str, ...]
-    """As the artifact calls them, or as they are to be called where they are outputs of a copy."""
+    """Their names in the artifact, or, for outputs of a tapped copy, the names to report."""
     positions: tuple[int, ...] | None = None
-    """Of a copy that gives them as further outputs: the place of each among these; None where it is no copy."""
+    """For a tapped copy, their indices among its outputs; None if the artifact itself is opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that a child needs to run one variant over the samples."""
+    """Everything that a child needs to run one variant on the samples."""
 
     format: str
-    """By which JavaScript knows what runs it; empty for the reference."""
+    """Format, by which JavaScript chooses the executor; empty for the reference."""
     artifact: str
     """The variant's folder or file; empty for the reference."""
     backend: str
-    """`wasm`, `cpu`; empty where the format has one only."""
+    """`wasm` or `cpu`, for example; empty if the format has only one."""
     batch_size: int
     start: int
-    """The first sample still to be run."""
+    """Index of the first sample to run."""
     stop: int
-    """One past the last."""
+    """Index after the last sample."""
     inputs: tuple[TensorFile, ...]
     outputs: tuple[TensorFile, ...]
     options: ExecutorOptions
     python: PythonExecutor
-    """What runs it in a Python worker."""
+    """Executor for a Python worker."""
     javascript: JavaScriptExecutor | None = None
-    """What runs it in Node.js and browsers; None where nothing does."""
+    """Executor for Node.js and browsers; None if there is none."""
     taps: Taps | None = None
-    """What is read inside it; None where it is only run or timed."""
+    """Tensors to read inside it; None if it is only run or timed."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimingPlan:
-    """How long a variant is timed, on the job's first batch over and over.
+    """How long a variant is timed, by running the job's first batch repeatedly.
 
-    The first run stands by itself. Then runs are warm-ups for `warm_up_seconds`, and those after it are counted: until
-    `seconds` are over and there are `enough_runs`, but for `most_seconds` at most, and never fewer than `least_runs`.
+    The first run is reported separately. Runs during the next `warm_up_seconds` are not counted. Then runs are counted
+    until `seconds` have passed and there are `enough_runs`, but for `most_seconds` at most, and never fewer than
+    `least_runs`.
     """
 
     warm_up_seconds: float = 0.2
@@ -101,12 +103,12 @@ class TimingPlan:
 
 
 def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> None:
-    """Make a `.npy` file of n samples that a child writes into; until then they are zero.
+    """Create a `.npy` file of n samples, filled with zeros, into which a child will write.
 
-    Its room is taken at once: a disk that is full must be an error here, not a signal to a child that maps the file.
+    The disk space is allocated now: a full disk must be an error here, not a signal in a child that maps the file.
 
     Raises:
-        OSError: If the disk has no room.
+        OSError: If there is not enough disk space.
     """
     whole = np.dtype(dtype)
     header = {"descr": whole.str, "fortran_order": False, "shape": (n, *shape)}
@@ -118,7 +120,7 @@ def create_output(path: Path, *, n: int, shape: Sequence[int], dtype: str) -> No
 
 
 def tensor_file(path: Path, spec: TensorSpec, port: Port | None, position: int) -> TensorFile:
-    """Describe a `.npy` file to a child; without a port the artifact's names are the model's own."""
+    """Describe a `.npy` file for a child; without a port, the artifact uses the model's names."""
     array = mapped(path)
     return TensorFile(
         name=spec.name,

@@ -1,8 +1,9 @@
-"""The addon through which `node-native` calls TensorFlow's kernels: tfjs-node's own sources, compiled where it is used.
+"""The addon with which `node-native` calls TensorFlow's kernels: tfjs-node's sources, compiled on the user's machine.
 
-tfjs-node's install downloads a library of TensorFlow's and fails behind a firewall; the wheel of TensorFlow that
-quantlab needs anyway has that library and its headers, so that a compiler is all it takes. What is compiled lies in the
-user's cache, by the versions and the place of what it was linked with, and never in an installed package.
+The installation of tfjs-node downloads a library of TensorFlow and fails behind a firewall. The wheel of TensorFlow,
+which quantlab needs anyway, has that library and its headers, so only a compiler is needed. The compiled addon is
+stored in the user's cache, in a folder named by the versions and the path of the linked library, and never in an
+installed package.
 """
 
 import functools
@@ -29,10 +30,10 @@ _TIME_LIMIT_SECONDS = 600
 
 
 def find_addon() -> Path:
-    """The compiled addon.
+    """Return the path of the compiled addon.
 
     Raises:
-        RuntimeUnavailable: If it was not built, or only for other versions than are installed.
+        RuntimeUnavailable: If it was not built for the installed versions.
     """
     addon = _place()
     if not addon.is_file():
@@ -44,7 +45,7 @@ def find_addon() -> Path:
 
 
 def addon_environment() -> dict[str, str]:
-    """Variables for a Node process that loads the addon: one thread, as the Python worker has, and the same kernels."""
+    """Variables for a Node process that loads the addon: one thread and the same kernels as in the Python worker."""
     return {
         "QUANTLAB_NATIVE_ADDON": str(find_addon()),
         "TF_ENABLE_ONEDNN_OPTS": "1" if onednn() else "0",
@@ -57,7 +58,7 @@ def addon_environment() -> dict[str, str]:
 
 
 def build_addon() -> Path:
-    """Compile the addon into the user's cache, and say where; one that is there already is made anew.
+    """Compile the addon into the user's cache and return its path; an existing one is replaced.
 
     Raises:
         RuntimeUnavailable: If TensorFlow's libraries, our sources or a compiler are missing, or the compiler fails.
@@ -77,7 +78,7 @@ def build_addon() -> Path:
     with tempfile.TemporaryDirectory(dir=addon.parent) as folder_of_ours:
         made = Path(folder_of_ours) / addon.name
         _compile(folder, made)
-        made.rename(addon)  # whole or not at all: another process may be loading the old one
+        made.rename(addon)  # atomically, because another process may be loading the old one
     return addon
 
 
@@ -103,7 +104,7 @@ def _compile(tensorflow: Path, target: Path) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RuntimeUnavailable(
-            f"the compiler '{compiler}' did not come to an end ({error}); name another with CXX"
+            f"the compiler '{compiler}' did not finish ({error}); name another with CXX"
         ) from error
     if done.returncode:
         last = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[-300:])
@@ -113,9 +114,9 @@ def _compile(tensorflow: Path, target: Path) -> None:
 
 
 def _place() -> Path:
-    """Where the addon for what is installed lies, or would."""
+    """Path of the addon for the installed versions, whether or not it exists."""
     folder, tensorflow = _tensorflow()
-    # Linked with this folder's library, and made of these sources: of another install's it must not be taken for one.
+    # It is linked with the library in this folder and made from these sources; other installations need their own.
     digest = hashlib.sha256(str(folder).encode())
     for source in sorted(_SOURCES.glob("*")):
         digest.update(source.read_bytes())
@@ -126,10 +127,10 @@ def _place() -> Path:
 
 @functools.cache
 def _tensorflow() -> tuple[Path, str]:
-    """Its folder and version, without importing it."""
+    """Folder and version of TensorFlow, without importing it."""
     spec = importlib.util.find_spec("tensorflow")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeUnavailable("node-native needs TensorFlow, and there is none; 'pip install tensorflow' gets it")
+        raise RuntimeUnavailable("node-native needs TensorFlow; install it with 'pip install tensorflow'")
     try:
         installed = version("tensorflow")
     except PackageNotFoundError:
@@ -138,6 +139,6 @@ def _tensorflow() -> tuple[Path, str]:
 
 
 def tfjs_node_version() -> str:
-    """The version of tfjs-node that is bundled."""
+    """The bundled version of tfjs-node."""
     package = json.loads((_JS / "package.json").read_text())
     return str(package["dependencies"]["@tensorflow/tfjs-node"])

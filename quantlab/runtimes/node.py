@@ -1,4 +1,4 @@
-"""The runtimes in Node.js: our own bundle, no npm and no Node of the user's needed."""
+"""The runtimes in Node.js, which use quantlab's own bundle; neither npm nor a Node.js of the user is needed."""
 
 import functools
 import json
@@ -22,14 +22,14 @@ from quantlab.runtimes.onnxruntime_node import find_onnxruntime_node, onnxruntim
 __all__ = ["BUNDLE", "HOST", "environment", "environment_native", "find_node"]
 
 BUNDLE = DIST / "node.cjs"
-"""The JavaScript that runs, tfjs, LiteRT.js and ONNX Runtime in it; made when the package is built."""
+"""The bundled JavaScript with tfjs, LiteRT.js and ONNX Runtime; made when the package is built."""
 
 _OLDEST = (20, 11)
 
 
 @functools.cache
 def find_node() -> tuple[str, str]:
-    """The Node.js program to use, and its version: `QUANTLAB_NODE`, else the one of the PyPI package.
+    """Return the Node.js program and its version: `QUANTLAB_NODE`, or the one of the PyPI package.
 
     Raises:
         RuntimeUnavailable: If there is none, it does not start, or it is older than 20.11.
@@ -47,7 +47,9 @@ def find_node() -> tuple[str, str]:
         raise RuntimeUnavailable(f"Node.js at '{program}' does not start ({error}); {remedy}") from error
     match = re.match(r"v(\d+)\.(\d+)\.", answer.stdout)
     if match is None or (int(match[1]), int(match[2])) < _OLDEST:
-        raise RuntimeUnavailable(f"'{program}' is Node.js {answer.stdout.strip()}, and 20.11 is the oldest; {remedy}")
+        raise RuntimeUnavailable(
+            f"'{program}' is Node.js {answer.stdout.strip()}, and version 20.11 or newer is required; {remedy}"
+        )
     return program, answer.stdout.strip().removeprefix("v")
 
 
@@ -70,15 +72,15 @@ def environment(format_: Format) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Native:
-    """A library that calls this machine's own kernels, which is not bundled."""
+    """A library that is not bundled and calls native kernels of this machine."""
 
     versions: Callable[[JavaScriptExecutor], dict[str, str]]
-    """Executor → versions and flags that its outputs depend on, beside those of Node.js.
+    """Executor → versions and flags that its outputs depend on, in addition to those of Node.js.
 
-    Raises RuntimeUnavailable, with the way out, where it is missing.
+    Raises RuntimeUnavailable, which says what to do, if it is missing.
     """
     variables: Callable[[], dict[str, str]]
-    """For the environment of a Node process that loads it; raises as `versions`."""
+    """Environment variables of a Node process that loads it; raises like `versions`."""
 
 
 def _tensorflow_versions(executor: JavaScriptExecutor) -> dict[str, str]:
@@ -100,18 +102,18 @@ _NATIVE: Mapping[str | None, _Native] = {
     "@tensorflow/tfjs-node": _Native(_tensorflow_versions, addon_environment),
     "onnxruntime-node": _Native(_onnxruntime_versions, onnxruntime_node_environment),
 }
-"""npm package → how it is found, for the formats that name it."""
+"""npm package → how it is located, for the formats that need it."""
 
 
 def environment_native(format_: Format) -> dict[str, str]:
-    """The same on kernels of this machine's own: TensorFlow's, or ONNX Runtime's where the user has it installed.
+    """The same for native kernels: TensorFlow's, or ONNX Runtime's if the user has installed it.
 
     Raises:
-        RuntimeUnavailable: If TensorFlow's addon is not built, or onnxruntime-node not installed, too.
+        RuntimeUnavailable: Also if TensorFlow's addon is not built, or onnxruntime-node is not installed.
     """
     executor, (_, version) = format_.javascript, find_node()
     if executor is None or executor.native is None:
-        raise RuntimeUnavailable(f"nothing runs the format '{format_.name}' on node-native; leave one of them out")
+        raise RuntimeUnavailable(f"node-native cannot run the format '{format_.name}'; leave one of them out")
     return {"node": version, **_NATIVE[executor.native].versions(executor)}
 
 
@@ -122,7 +124,7 @@ def _variables(job: Job) -> dict[str, str]:
 
 
 def _kind(job: Job) -> str:
-    """A process has one backend of tfjs, and loads the libraries that its variables name."""
+    """Name of the kind of child: a process has one backend of tfjs, and loads the libraries that its variables name."""
     return f"node {find_node()[0]} {job.backend} {json.dumps(_variables(job), sort_keys=True)}"
 
 
@@ -132,4 +134,4 @@ def _start(job: Job, pool: ChildPool) -> Child:
 
 
 HOST = Host(_kind, _start)
-"""A Node process: it runs one variant after the other, or reads inside several."""
+"""A Node process: it runs variants in sequence, or reads the tensors of several."""

@@ -1,6 +1,6 @@
-"""The onnxruntime-node through which `node-native` runs ONNX files: one that the user has, found as Node.js would.
+"""Locates the user's onnxruntime-node, with which `node-native` runs ONNX files, by the rules of Node.js.
 
-It is not bundled: with the libraries for every system it has 290 MB.
+It is not bundled, because with the libraries for all systems it is 290 MB large.
 """
 
 import json
@@ -15,11 +15,11 @@ __all__ = ["find_onnxruntime_node", "onnxruntime_node_environment"]
 
 _NAME = "onnxruntime-node"
 _OLDEST = (1, 22)
-"""The first that says what inputs and outputs a file has."""
+"""The oldest supported version: the first that reports the inputs and outputs of a file."""
 
 
 def find_onnxruntime_node() -> tuple[Path, str]:
-    """Its folder and version: that of the first `node_modules` from the working folder upwards, else of NODE_PATH.
+    """Return its folder and version: from the first `node_modules` in the working folder or above, else from NODE_PATH.
 
     Raises:
         RuntimeUnavailable: If there is none, or the first is older than 1.22 or cannot be read.
@@ -37,7 +37,7 @@ def find_onnxruntime_node() -> tuple[Path, str]:
     numbers = re.match(r"(\d+)\.(\d+)\.", version)
     if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST:
         raise RuntimeUnavailable(
-            f"the {_NAME} in '{folder}' is of version {version}, and 1.22 is the oldest that quantlab runs; {remedy}"
+            f"the {_NAME} in '{folder}' has version {version}, and quantlab needs version 1.22 or newer; {remedy}"
         )
     return folder, version
 
@@ -59,5 +59,5 @@ def _version(manifest: Path) -> str | None:
 
 
 def onnxruntime_node_environment() -> dict[str, str]:
-    """Variables for a Node process that loads it."""
+    """Environment variables of a Node process that loads it."""
     return {"QUANTLAB_ONNXRUNTIME_NODE": str(find_onnxruntime_node()[0])}

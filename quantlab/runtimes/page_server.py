@@ -1,20 +1,20 @@
-"""The server that a page in a browser gets one job from: on loopback, for whoever knows its token, and nothing else.
+"""The server from which a page in a browser gets one job. It listens on loopback and requires a token.
 
-A page asks for what it is made of, the job, the artifact's files, ranges of its inputs' bytes, and what is to be done
-next; it sends its outputs' bytes and its messages. All stand below `/<token>/`:
+A page requests its own files, the job, the artifact's files, ranges of the inputs' bytes, and the next request of the
+parent. It sends the bytes of its outputs, and messages. All paths are below `/<token>/`:
 
-- `GET .`, `browser.js`, `litert/…`: what is bundled, by exact name; `blank` is an empty page;
-- `GET job`: what is asked of a job, with names in place of paths (`artifact`, `input/0`, `output/0`, `scratch`);
-- `GET artifact`, `artifact/<file>`: the variant's file, or one in its folder; `external/<n>`: the n-th of those that
-  its job's `options` name as external data;
+- `GET .`, `browser.js`, `litert/…`: bundled files, by exact name; `blank` is an empty page;
+- `GET job`: the request with its job, with names instead of paths (`artifact`, `input/0`, `output/0`, `scratch`);
+- `GET artifact`, `artifact/<file>`: the variant's file, or a file in its folder; `external/<n>`: the n-th file of
+external data in the job's `options`;
 - `GET input/<n>` with a range: bytes of the job's input n;
 - `POST output/<n>?at=<byte>`: bytes into the job's output n, within the file's size; `POST scratch?at=<byte>` as well,
   into the file for taps, which grows;
 - `POST message`: a JSON object for the parent, or for its log (`type` is `log`, with `text`);
-- `GET request`: what the parent asks next of the same job, 204 when it asks no more;
-- `GET memory`: what the browser held in memory at most.
+- `GET request`: the parent's next request for the same job; 204 if there is none;
+- `GET memory`: the browser's peak memory.
 
-Whatever else is asked for is answered with 404 and nothing, the wrong token too.
+The answer to everything else, including a wrong token, is 404 without content.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ __all__ = ["Parent", "Served", "start_server"]
 _LARGEST_MESSAGE_BYTES = 64 << 20
 
 _STOP_SECONDS = 5.0
-"""For a thread to end whose connection is closed; one that waits for the parent's next request does not."""
+"""Time limit for threads to end after their connections are closed; one that waits for the parent may not end."""
 
 _TYPES: Mapping[str, str] = {
     ".html": "text/html; charset=utf-8",
@@ -51,11 +51,11 @@ _TYPES: Mapping[str, str] = {
 }
 
 _HEADERS: Mapping[str, str] = {
-    # Isolated from all other pages: exact clocks, and memory that is its own.
+    # Isolated from all other pages, for exact clocks and its own memory.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # The page runs what is bundled, WebAssembly included, and speaks to this server alone.
+    # The page may run only bundled code and WebAssembly, and may contact only this server.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -68,33 +68,33 @@ _HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """What the page may have from the process that serves it; called from several threads."""
+    """Callbacks of the process that serves the page; called from several threads."""
 
     opened: Callable[[], None]
-    """Told when the page asks for its job: it is loaded, and so are its modules."""
+    """Called when the page asks for its job, that is, when it and its modules have loaded."""
     say: Callable[[dict[str, Any]], None]
-    """Takes a message of the page."""
+    """Called with each message of the page."""
     ask: Callable[[], Mapping[str, Any] | None]
-    """Waits for the parent's next request; None when there are no more."""
+    """Waits for and returns the parent's next request; None at the end."""
     memory: Callable[[], Mapping[str, Any]]
-    """`bytes`, null where not told, then with `reason`."""
+    """Returns peak memory as `bytes`, or null with a `reason`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What is asked of a job, and its files by the names that a page has for them."""
+    """A request with its job, and the job's files by the names that the page uses."""
 
     asked: Document
-    """With those names in it."""
+    """The request, with these names instead of paths."""
     whole: Mapping[str, Path]
-    """Those that are read at once: what is bundled, and external data."""
+    """Files that are sent whole: bundled files and external data."""
     artifact: Path
     readable: Mapping[str, Path]
     writable: Mapping[str, Path]
 
     @classmethod
     def of(cls, request: Request, dist: Path) -> "Served":
-        """A request about a job, and the folder of what is bundled."""
+        """Make it from a request and the folder of bundled files."""
         job = request.job
         external = {f"external/{place}": Path(data.file) for place, data in enumerate(job.options.external_data)}
         options = replace(
@@ -113,7 +113,7 @@ class Served:
         return cls(asked, {**_bundled(dist), **external}, Path(job.artifact), readable, writable)
 
     def find(self, name: str) -> Path | None:
-        """The file that a name means, where a page may read it whole."""
+        """The file with this name, if a page may read it whole, else None."""
         if name in self.whole:
             return self.whole[name] if self.whole[name].is_file() else None
         if name == "artifact" and self.artifact.is_file():
@@ -121,7 +121,7 @@ class Served:
         return self._in_artifact(name.removeprefix("artifact/")) if name.startswith("artifact/") else None
 
     def _in_artifact(self, name: str) -> Path | None:
-        """A file that lies in the variant's folder, wherever links lead."""
+        """A file in the variant's folder, else None; links out of the folder are refused."""
         if "\0" in name or "\\" in name or any(part in {"", ".", ".."} for part in name.split("/")):
             return None
         try:
@@ -132,7 +132,7 @@ class Served:
 
 
 def _named(kind: str, tensors: Sequence[TensorFile]) -> tuple[tuple[TensorFile, ...], dict[str, Path]]:
-    """Tensors whose files have the page's names, and the files of these names."""
+    """The tensors with the page's names as files, and a map from these names to the files."""
     named = tuple(replace(tensor, file=f"{kind}/{place}") for place, tensor in enumerate(tensors))
     return named, {name.file: Path(tensor.file) for name, tensor in zip(named, tensors, strict=True) if tensor.file}
 
@@ -155,12 +155,12 @@ class _Server(ThreadingHTTPServer):
         self.host = f"127.0.0.1:{self.server_address[1]}"
 
     def server_bind(self) -> None:
-        """Bind without asking who the machine is, as the HTTP server would: a name server may be slow, or away."""
+        """Bind without looking up the machine's name, as the base class does; a name server may be slow or absent."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread of its own, which `stop` knows."""
+        """Answer a connection in a new thread, which `stop` will join."""
         arguments = (request, client_address)
         thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
         self._answering[request] = thread
@@ -172,38 +172,38 @@ class _Server(ThreadingHTTPServer):
         self._answering.pop(request, None)
 
     def stop(self) -> None:
-        """Listen no more, close the connections that a page keeps open, and wait for the threads that answered them."""
+        """Stop listening, close open connections, and wait for their threads."""
         self.shutdown()
         self.server_close()
         for connection, thread in list(self._answering.items()):
-            with contextlib.suppress(OSError):  # it was closed meanwhile
+            with contextlib.suppress(OSError):  # it is already closed
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join(_STOP_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Leave a page that went away in the middle without a word."""
+        """Ignore pages that disconnect during a request."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Refused(Exception):  # it is an answer
-    """What a request is answered with instead."""
+class _Refused(Exception):  # it becomes an HTTP answer
+    """Raised to answer a request with an error status."""
 
     status: int
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # An answer's body would wait for the page to confirm its head, which a system does after 40 ms.
+    # Otherwise the body of an answer waits up to 40 ms until the page acknowledges the header.
     disable_nagle_algorithm = True
     server: _Server
     _SIMPLE: ClassVar[tuple[str, ...]] = ("job", "request", "memory", "blank")
 
     def do_GET(self) -> None:  # the library's name
-        """Answer what a page asks for."""
+        """Answer a GET request of the page."""
         self._guarded(self._get)
 
     def do_POST(self) -> None:  # the library's name
-        """Take what a page sends."""
+        """Answer a POST request of the page."""
         self._guarded(self._post)
 
     def _guarded(self, answer: Callable[[str], None]) -> None:
@@ -211,11 +211,11 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 answer(self._name())
             except _Refused as refused:
-                self.close_connection = True  # what it sent was not read
+                self.close_connection = True  # its body was not read
                 self._answer(b"", status=refused.status)
 
     def _name(self) -> str:
-        """What stands behind the token; only the page's own server has both its token and its name."""
+        """The path after the token; requests with another token or host name are refused."""
         _, token, *names = urlsplit(self.path).path.split("/")
         known = hmac.compare_digest(token.encode(), self.server.token.encode())
         if not known or not names or self.headers.get("Host") != self.server.host:
@@ -277,8 +277,8 @@ class _Handler(BaseHTTPRequestHandler):
             message = None
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise _Refused(400)
-        # Answered first, since the last message ends the browser; and passed on before the next one, which a page sends
-        # once this one is answered, perhaps on another connection and so to another thread.
+        # Answered first, because the last message ends the browser. Passed on before the next message, which a page
+        # sends after this answer, perhaps on another connection and so to another thread.
         with self.server.one_message:
             self._answer(b"", status=204)
             self.server.parent.say(message)
@@ -312,26 +312,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
-        """Refuse what is no request of a page without a word, where the library would explain itself."""
+        """Answer invalid requests without the error text of the library."""
         self.close_connection = True
-        self.request_version = self.protocol_version  # a line that could not be read has none
+        self.request_version = self.protocol_version  # not set if the request line is invalid
         self._answer(b"", status=404)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  # the library's names
-        """Keep the log for what goes wrong."""
+        """Log nothing for normal requests."""
 
 
 def _write_at(file: Path, position: int, data: bytes, *, grows: bool) -> None:
-    """Write bytes where they belong.
+    """Write bytes at a position.
 
     Raises:
-        ValueError: If they would reach behind the end of a file that does not grow.
+        ValueError: If they would go beyond the end of a file that must not grow.
     """
     descriptor = os.open(file, os.O_RDWR | (os.O_CREAT if grows else 0), 0o666)
     try:
         if not grows and position + len(data) > os.fstat(descriptor).st_size:
             raise ValueError(f"{position + len(data)} bytes do not fit into '{file}'")
-        # A disk that fills up takes the first part and tells only the second write.
+        # If the disk fills up, the first write is partial and only the second one raises.
         view = memoryview(data)
         while view:
             written = os.pwrite(descriptor, view, position)
@@ -341,12 +341,12 @@ def _write_at(file: Path, position: int, data: bytes, *, grows: bool) -> None:
 
 
 def start_server(served: Served, parent: Parent) -> tuple[str, Callable[[], None]]:
-    """Serve a job from now on, on a port that the system chooses; the page's address, and what stops it.
+    """Start serving a job on a free port; return the page's address and a function that stops the server.
 
-    Once it is stopped, its port is free and its threads are gone.
+    After that function returns, the port is free and the threads have ended.
 
     Raises:
-        OSError: If there is no port on loopback to be had.
+        OSError: If no port on loopback is available.
     """
     server = _Server(served, parent)
     serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

@@ -1,7 +1,7 @@
-"""How variants are run and timed: one protocol over the children of whatever host a runtime has.
+"""Runs and times variants: one protocol for the children of all hosts.
 
-A child answers one request after the other. It is kept for the next job of its kind only after `Done`: after `Failed`,
-or where the listener stops in the middle, nobody can tell what the job has left in it, and it is ended.
+A child answers requests in sequence. It is kept for the next job of its kind only after `Done`. After `Failed`, or if
+the caller stops reading, its state is unknown, so it is ended.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ _Kind = TypeVar("_Kind")
 
 
 def run(runtime: Runtime, job: Job, pool: ChildPool) -> Generator[Message, None, None]:
-    """Run a job in a child of the runtime's host: gives `Ready`, `Progress` after each batch, `Done` or `Failed`.
+    """Run a job in a child of the runtime's host; yield `Ready`, `Progress` after each batch, then `Done` or `Failed`.
 
     Raises:
-        ChildDied: If the child ends before it says so; the next call starts another.
-        ChildStalled: If it says nothing for too long.
+        ChildDied: If the child ends before the last message; the next call starts another.
+        ChildStalled: If it sends nothing for too long.
     """
     return ask(runtime.host, Run(replace(job, backend=runtime.backend)), pool)
 
@@ -35,28 +35,29 @@ def time(runtime: Runtime, job: Job, plan: TimingPlan, pool: ChildPool) -> Gener
     """Time a job's variant in a child that has done nothing before and is ended after: another's memory and caches
     are not this variant's.
 
-    The first message is `Waiting`: what is timed begins when the next is asked for, so that one child may start while
-    another waits. Then come `Ready`, now and then `Progress`, `Timed`, and `Done` or `Failed`. Nothing is written.
+    The first message is `Waiting`. Timing begins when the next message is requested, so that one child can start while
+    another waits. Then come `Ready`, sometimes `Progress`, `Timed`, and `Done` or `Failed`. Nothing is written.
 
     Raises:
-        ChildDied: If the child ends before that.
-        ChildStalled: If it says nothing for too long.
+        ChildDied: If the child ends before the last message.
+        ChildStalled: If it sends nothing for too long.
     """
     job = replace(job, backend=runtime.backend)
     if not runtime.host.starts_ahead:
         yield Waiting()
     with pool.keep(runtime.host.start(job, pool)) as child:
         if runtime.host.starts_ahead:
-            for _ in ask_child(child, Wait(job), pool):  # a failure is passed over: the next request has the same
+            for _ in ask_child(child, Wait(job), pool):  # a failure is ignored: the next request fails, too
                 pass
             yield Waiting()
         yield from ask_child(child, Time(job, plan), pool)
 
 
 def ask(host: Host, request: Request, pool: ChildPool, *, lane: Lane | None = None) -> Generator[Message, None, None]:
-    """Put a request to an idle child, or to a new one, and give on what it answers.
+    """Send a request to an idle or new child, and yield its answers.
 
-    In a lane, whose lock the caller holds, the same child answers as long as it lives: what was opened in it is open.
+    In a lane, whose lock the caller holds, the same child answers as long as it lives, so that opened variants stay
+    open.
     """
     kind = host.kind(request.job)
     own = f"{lane.kind} of {kind}" if lane else kind
@@ -75,7 +76,7 @@ def ask(host: Host, request: Request, pool: ChildPool, *, lane: Lane | None = No
 
 
 def ask_child(child: Child, request: Request, pool: ChildPool) -> Generator[Message, None, None]:
-    """Put a request to a certain child, and give on what it answers."""
+    """Send a request to a given child, and yield its answers."""
     child.send(request_document(request))
     yield from messages_of(child, pool.stall_seconds)
 
@@ -89,14 +90,14 @@ def answer(
     error: type[QuantlabError] = TrialError,
     lane: Lane | None = None,
 ) -> _Kind:
-    """The message of a kind among those that answer a request; heard to the end, so that the child is free then.
+    """Send a request and return the answer of the given kind; reads all answers, so that the child is free again.
 
-    In a lane others wait until then.
+    In a lane, others wait until then.
 
     Raises:
         error: If the request failed.
     """
-    # Closed before the lock opens: the next in the lane must find the child given back.
+    # Closed before the lock is released: the child must be given back before the next in the lane takes it.
     with (
         lane.lock if lane else contextlib.nullcontext(),
         contextlib.closing(ask(host, request, pool, lane=lane)) as messages,
@@ -105,7 +106,7 @@ def answer(
 
 
 def answered(messages: Iterable[Message], kind: type[_Kind], error: type[QuantlabError]) -> _Kind:
-    """The message of a kind among those up to the end of a request.
+    """Return the message of the given kind from the answers to a request.
 
     Raises:
         error: If the request failed, or ended without such a message.
@@ -117,5 +118,5 @@ def answered(messages: Iterable[Message], kind: type[_Kind], error: type[Quantla
         if isinstance(message, kind):
             answer = message
     if answer is None:
-        raise error(f"the process answered without saying '{kind.__name__}'")
+        raise error(f"the process answered without the message '{kind.__name__}'")
     return answer

@@ -1,7 +1,7 @@
-"""The runtime `python`, and the reference, which runs in the same worker process.
+"""The runtime `python`, and the reference, which runs in the same kind of worker.
 
-A worker uses one thread, so that two of them fill two cores, and keeps oneDNN on, as inference wants it, unless
-TF_ENABLE_ONEDNN_OPTS=0 says otherwise.
+A worker uses one thread, so that two workers keep two cores busy. oneDNN is on, because it makes inference faster,
+unless TF_ENABLE_ONEDNN_OPTS=0 is set.
 """
 
 import platform
@@ -21,7 +21,7 @@ REFERENCE = PythonExecutor(
     tap="quantlab.worker.graph_taps:tap_reference",
     list_taps="quantlab.worker.graph_taps:list_reference_taps",
 )
-"""What runs the reference, and reads inside its graph."""
+"""Executor that runs the reference and reads the tensors of its graph."""
 
 
 def environment(format_: Format) -> dict[str, str]:
@@ -30,14 +30,14 @@ def environment(format_: Format) -> dict[str, str]:
 
 
 def environment_of(executor: PythonExecutor, *more: str) -> dict[str, str]:
-    """The same for an executor; of more packages the versions too."""
+    """The same for an executor, with the versions of further packages."""
     chosen = {"onednn": "on" if onednn() else "off"} if "tensorflow" in executor.packages else {}
     versions = {name: version(name) for name in (*executor.packages, *more)}
     return {**versions, **executor.facts, **chosen, "threads": "1", **_machine()}
 
 
 def reference_environment(kind: str) -> dict[str, str]:
-    """The same for the reference of a kind of model that TensorFlow opens."""
+    """The same for a reference that TensorFlow opens."""
     library = {"Keras 3": "keras", "Keras 2": "tf_keras"}.get(kind)
     return environment_of(REFERENCE, *([library] if library else []))
 
@@ -59,6 +59,6 @@ def _start(_: Job, pool: ChildPool) -> Child:
 HOST = Host(
     kind=lambda _: "python",
     start=_start,
-    lasting=False,  # a user's modules, once imported, stay
+    lasting=False,  # imported modules of a user stay in the process
 )
-"""The worker in Python, which the reference runs in too."""
+"""The Python worker, which also runs the reference."""

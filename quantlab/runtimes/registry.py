@@ -1,4 +1,4 @@
-"""The runtimes there are; a new one is a file and its lines here."""
+"""The registry of runtimes; a new one is a file and an entry here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from quantlab.runtimes.contract import Runtime
 
 
 def _on(backend: str) -> Callable[[Format], bool]:
-    """Whether a format has JavaScript that runs it on a backend."""
+    """A function that says whether JavaScript can run a format on a backend."""
     return lambda format_: format_.javascript is not None and backend in format_.javascript.backends
 
 

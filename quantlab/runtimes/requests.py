@@ -1,7 +1,7 @@
-"""What a child is asked: one JSON object a line on its standard input, whose `request` tells which of these it is.
+"""Requests to a child: one JSON object per line on its standard input; `request` names the class.
 
-Every child of every runtime understands `Wait`, `Run`, `Time` and `Tap`; the others are for the Python worker, where
-the reference is. See `quantlab.types.messages` for the answers.
+Children of all runtimes understand `Wait`, `Run`, `Time` and `Tap`. The other requests are for the Python worker, which
+has the reference. The answers are in `quantlab.types.messages`.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Load the library that the job needs, and nothing else."""
+    """Load the libraries that the job needs, and nothing else."""
 
     request: ClassVar[str] = "wait"
     job: Job
@@ -44,7 +44,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """Time the variant on the job's first batch; only in a child that has done nothing before but wait."""
+    """Time the variant on the job's first batch; only for a child whose only earlier request was `Wait`."""
 
     request: ClassVar[str] = "time"
     job: Job
@@ -53,7 +53,7 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Run some samples, and write the tensors that the job's `taps` name.
+    """Run some samples, and write the tensors named in the job's `taps`.
 
     The variant stays open for the next request with the same `taps.file`.
     """
@@ -62,12 +62,12 @@ class Tap:
     job: Job
     start: int
     stop: int
-    """One past the last sample."""
+    """Index after the last sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Open the model that the job's options name, and export what converters start from."""
+    """Open the model named in the job's options, and export the file or folder that converters read."""
 
     request: ClassVar[str] = "open"
     job: Job
@@ -75,7 +75,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Call the reference on the job's samples twice, and on some of them one by one."""
+    """Call the reference on the job's samples twice, and once for each of some single samples."""
 
     request: ClassVar[str] = "probe"
     job: Job
@@ -101,9 +101,9 @@ def request_document(request: Request) -> Document:
 
 
 def request_from(document: Mapping[str, object]) -> Request:
-    """The request that a child was sent.
+    """The request in a JSON object.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not a request.
     """
     return untagged(document, REQUESTS, "request")

@@ -1,7 +1,7 @@
-"""Reading inside variants while they run, a batch at a time: one session a variant and runtime.
+"""Reads tensors inside variants, one batch at a time: one session per variant and runtime.
 
-A session's child writes the tensors of a batch into one file, which the parent maps, and overwrites it for the next:
-neither memory nor disk grows with the samples.
+A session's child writes the tensors of a batch to one file, which the parent maps and the next batch overwrites. So
+neither memory nor disk usage grows with the number of samples.
 """
 
 import math
@@ -30,14 +30,14 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one batch held, mapped from the session's file: valid until the session's next batch."""
+    """The tensors of one batch, mapped from the session's file; valid until the session reads the next batch."""
 
     outputs: Mapping[str, Array]
-    """Output's name → (samples, …)."""
+    """Output name → (samples, …)."""
     taps: Mapping[str, Array]
-    """Tap's name → (samples, …)."""
+    """Tap name → (samples, …)."""
     failed: Mapping[str, str]
-    """Tap's name → why it could not be read."""
+    """Tap name → why it could not be read."""
 
 
 def graph_taps(job: Job, pool: ChildPool) -> tuple[TapSpec, ...]:
@@ -46,38 +46,39 @@ def graph_taps(job: Job, pool: ChildPool) -> tuple[TapSpec, ...]:
 
 
 def _lane(job: Job, pool: ChildPool, of: str) -> Lane:
-    """Each graph is opened in one child: in whichever is idle, all would be in every child before long."""
+    """The lane of a graph, so that one child opens it; otherwise every child would soon have opened all graphs."""
     return pool.lane(f"{job.format} {job.artifact}", of=of)
 
 
 @dataclass(slots=True)
 class _Scratch:
-    """A session's file, mapped again only where its size changed: a new map faults on every page of every batch."""
+    """A session's file, mapped again only if its size changed; a new map would cost a page fault per page and batch."""
 
     file: Path
     mapped: npt.NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))
 
     def whole(self) -> npt.NDArray[np.uint8]:
-        """All its bytes, as the last batch left them."""
+        """All bytes of the file after the last batch."""
         if self.file.stat().st_size != self.mapped.size:
-            # As a plain array: to cut a tensor out of a memmap takes three times as long.
+            # As a plain array, because slicing a memmap takes three times as long.
             self.mapped = np.memmap(self.file, np.uint8, "r").view(np.ndarray)
         return self.mapped
 
 
 @dataclass(slots=True)
 class Session:
-    """A variant (or the reference's graph) that is open for reading inside.
+    """A variant (or the reference's graph) that is open for reading its tensors.
 
-    Where its host's children open many, it shares one with others; where it fails there, it gets a child of its own.
+    If a child of its host can open several variants, sessions share it. If a session fails there, it gets its own
+    child.
     """
 
     host: Host
     job: Job
-    """With `taps`."""
+    """The job, with `taps`."""
     pool: ChildPool
     lane: Lane | None
-    """Whom it waits for: sessions of one lane are read one after the other. None with a child of its own."""
+    """Its lane: sessions of one lane are read in sequence. None if it has its own child."""
     scratch: _Scratch
     own: Child | None = None
 
@@ -92,8 +93,8 @@ class Session:
             try:
                 return self._reading(answer(self.host, request, Tapped, self.pool, lane=self.lane))
             except ChildStalled:
-                raise  # it would stall once more
-            except (ChildDied, TrialError):  # another variant's, perhaps, which has used up or spoiled what they share
+                raise  # it would stall again
+            except (ChildDied, TrialError):  # perhaps the fault of another variant in the shared child
                 self.lane = None
         if self.own is None:
             self.own = self.pool.keep(self.host.start(self.job, self.pool))
@@ -115,7 +116,7 @@ def _values(whole: npt.NDArray[np.uint8], block: Block, samples: int) -> Array:
 
 
 def open_session(runtime: Runtime, job: Job, pool: ChildPool) -> Session:
-    """Open a variant for reading what the job's `taps` name; their file is the session's own.
+    """Open a variant for reading the tensors named in the job's `taps`; no other session may have their file.
 
     Raises:
         ValueError: If the job has no taps.
