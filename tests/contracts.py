@@ -383,8 +383,8 @@ def check_runtime_survives(runtime: Runtime, workbench: Workbench, format_name: 
     assert str(stalled.value) == _STALLED.format(0.0005)
 
 
-_STALLED = "the process said nothing for {} seconds and was ended; if it only needs longer, raise --time-limit"
-KILLED = r"^the process was ended by SIGKILL, which may be the system that ran out of memory(; its log ends with: .+)?$"
+_STALLED = "the process sent nothing for {} seconds and was ended; if it only needs more time, raise --time-limit"
+KILLED = r"^the process was ended by SIGKILL, perhaps because the system ran out of memory(; its log ends with: .+)?$"
 
 
 def _many(samples: SampleSet, folder: Path, n: int = 50_000) -> SampleSet:

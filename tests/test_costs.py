@@ -65,7 +65,7 @@ def test_an_added_setting_costs_only_its_own_measuring(place):
 def test_a_measurement_that_fails_is_a_reason_and_the_next_call_tries_again(place):
     """The trials are kept, so that only timing meets the time limit."""
     folder, heard = measured(place, runtimes=("python",), time_limit=0.01)
-    reason = "the process said nothing for 0.01 seconds and was ended; if it only needs longer, raise --time-limit"
+    reason = "the process sent nothing for 0.01 seconds and was ended; if it only needs more time, raise --time-limit"
     assert set(heard.values()) == {reason}
     for row in Store(folder).read_costs().rows:
         assert (row.reason, row.runs, row.notes) == (reason, 0, ())

@@ -35,27 +35,27 @@ RUNTIMES = [
     ),
     pytest.param(
         "kill -KILL $$",
-        "the process was ended by SIGKILL, which may be the system that ran out of memory",
+        "the process was ended by SIGKILL, perhaps because the system ran out of memory",
         id="is killed",
     ),
     pytest.param(
         "sleep 1000",
-        "the process said nothing for 2 seconds and was ended; if it only needs longer, raise --time-limit",
+        "the process sent nothing for 2 seconds and was ended; if it only needs more time, raise --time-limit",
         id="hangs",
     ),
     pytest.param(
         "sleep 1000 & sleep 1000 & wait",
-        "the process said nothing for 2 seconds and was ended; if it only needs longer, raise --time-limit",
+        "the process sent nothing for 2 seconds and was ended; if it only needs more time, raise --time-limit",
         id="hangs with children of its own",
     ),
     pytest.param(
         "echo 'Segmentation fault'; sleep 1000",
-        "the process was ended, since it said 'Segmentation fault' where a message was expected",
+        "the process was ended because it sent 'Segmentation fault' where a message was expected",
         id="talks rubbish",
     ),
     pytest.param(
         "echo '[1]'",
-        "the process was ended, since it said '[1]' where a message was expected",
+        "the process was ended because it sent '[1]' where a message was expected",
         id="talks JSON that is no message",
     ),
 ]

@@ -64,7 +64,7 @@ class TestServers:
                 assert server_of(other) in fork_servers() - {server}
             assert child.alive
             assert obituary(child, "import os; os._exit(3)") == (
-                "the process ended: the fork server ended too, so that its exit status is not known"
+                "the process ended: the fork server ended too, so its exit status is not known"
             )
 
     def test_one_without_room_for_descriptors_goes_on(self, start_fork):

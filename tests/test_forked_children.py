@@ -128,7 +128,7 @@ class TestEnding:
             ),
             pytest.param(
                 "import os; os.kill(os.getpid(), 9)",
-                "the process was ended by SIGKILL, which may be the system that ran out of memory",
+                "the process was ended by SIGKILL, perhaps because the system ran out of memory",
                 id="is killed",
             ),
             pytest.param(

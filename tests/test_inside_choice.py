@@ -183,7 +183,7 @@ def test_a_loop_is_said_and_the_rest_goes_on(odd, capsys):
         assert {row.layer for row in rows if row.aligned} == {"first", "last"}
         assert all(row.reason for row in rows if not row.aligned)
     reasons = {row.reason for row in record.layers if row.setting == "tfjs-float16" and row.op == "Tanh"}
-    assert reasons == {"control flow, whose tensors cannot be read one by one"}
+    assert reasons == {"inside a loop or branch, where tensors cannot be read"}
     (note,) = record.notes
     assert note.startswith("no isolated errors of tfjs-float16 in python: ")
     capsys.readouterr()

@@ -72,22 +72,22 @@ def python_child(log, program):
         pytest.param("import os; os.abort()", "the process was ended by SIGABRT", id="aborts"),
         pytest.param(
             "import os; os.kill(os.getpid(), 9)",
-            "the process was ended by SIGKILL, which may be the system that ran out of memory",
+            "the process was ended by SIGKILL, perhaps because the system ran out of memory",
             id="is killed",
         ),
         pytest.param(
             "print('[1, 2]')",
-            "the process was ended, since it said '[1, 2]' where a message was expected",
+            "the process was ended because it sent '[1, 2]' where a message was expected",
             id="answers with a list",
         ),
         pytest.param(
             "print('Loading', flush=True); import time; time.sleep(600)",
-            "the process was ended, since it said 'Loading' where a message was expected",
+            "the process was ended because it sent 'Loading' where a message was expected",
             id="lets a library print",
         ),
         pytest.param(
             """print('{"done": 1}')""",
-            """the process was ended, since it said '{"done": 1}' where a message was expected""",
+            """the process was ended because it sent '{"done": 1}' where a message was expected""",
             id="leaves out what kind of message it is",
         ),
     ],
@@ -125,7 +125,7 @@ time.sleep(600)
             child.receive(0.2)
         assert not child.alive
     assert str(stalled.value) == (
-        "the process said nothing for 0.2 seconds and was ended; if it only needs longer, raise --time-limit"
+        "the process sent nothing for 0.2 seconds and was ended; if it only needs more time, raise --time-limit"
     )
     assert _is_gone(int(noted.read_text()))
 

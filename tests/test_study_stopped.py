@@ -123,8 +123,8 @@ def test_a_study_that_loses_what_it_needs_says_so_and_goes_on(lost, step, what, 
     with pytest.raises(ChildDied) as died:
         analyze("digits.keras", data="digits.npz", options=options, progress=Losing(step))
     assert re.fullmatch(
-        f"could not {what} (run the same command again to retry): the process was ended by SIGKILL, which may be the "
-        "system that ran out of memory(; its log ends with: .+)?",
+        rf"could not {what} \(run the same command again to retry\): the process was ended by SIGKILL, perhaps because "
+        "the system ran out of memory(; its log ends with: .+)?",
         str(died.value),
     )
     study, heard = again(place)

@@ -211,12 +211,12 @@ def test_constants_of_64_bits_are_stored_in_32(tmp_path):
     [
         pytest.param(
             lambda document: document["weightsManifest"][0]["weights"][0].update(name="elsewhere"),
-            "the manifest has the weight 'elsewhere' and the graph no such constant",
+            "the manifest has the weight 'elsewhere' and the graph does not",
             id="a weight without its node",
         ),
         pytest.param(
             lambda document: document.update(modelInitializer={"node": []}),
-            "the model initializes lookup tables, which quantlab does not run; export it without them",
+            "the model initializes lookup tables, which quantlab does not support; export it without them",
             id="lookup tables",
         ),
     ],

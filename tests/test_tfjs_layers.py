@@ -181,7 +181,7 @@ def forget_layer(document):
     ("change", "sentence"),
     [
         pytest.param(rename_weight, "the manifest has the weight 'nowhere/kernel' and the layers no such", id="a name"),
-        pytest.param(reshape_weight, "and its layer asks for", id="a shape"),
+        pytest.param(reshape_weight, "and its layer needs", id="a shape"),
         pytest.param(forget_layer, "tf_keras could not build the model that model.json describes", id="a layer"),
     ],
 )

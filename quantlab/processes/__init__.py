@@ -1,9 +1,9 @@
-"""Child processes that answer in JSON lines: with a log, a time limit, and none left behind.
+"""Child processes that answer in JSON lines. Each has a log and a time limit, and none is left behind.
 
-Converters and runtimes can abort, hang or eat memory; in a process of their own that costs one row. The parent
-uses `Child`; a child written in Python calls `serve`. Standard output of a child carries messages only: whatever
-libraries print goes to its log. A child that is a Python module is a fork of a process that has imported TensorFlow
-already, where that is possible (`PythonModule`).
+Converters and runtimes can abort, hang or use up memory; in their own process this affects only one row. The parent
+uses `Child`; a child written in Python calls `serve`. Standard output of a child carries only messages; everything that
+libraries print goes to its log. If possible, a child that is a Python module (`PythonModule`) is forked from a process
+that has already imported TensorFlow.
 """
 
 from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children

@@ -24,15 +24,15 @@ __all__ = ["Child", "ChildDied", "ChildStalled", "living_children"]
 _LOG_TAIL_BYTES = 4000
 
 _SHORT_BYTES = 4096
-"""Of a line that an empty pipe takes at once; it takes 64 KB on Linux, and 16 KB on macOS."""
+"""Length of a line that certainly fits into an empty pipe; pipes hold 64 KB on Linux, and 16 KB on macOS."""
 
 
 class ChildDied(QuantlabError):
-    """The child ended without saying that it was done, or could not be started."""
+    """The child could not be started, or ended before its last message."""
 
 
 class ChildStalled(QuantlabError):
-    """The child said nothing for longer than it may."""
+    """The child sent nothing for longer than the time limit."""
 
 
 _children: "weakref.WeakSet[Child]" = weakref.WeakSet()
@@ -40,7 +40,7 @@ _children_lock = threading.Lock()
 
 
 def _forget() -> None:
-    """In a fork of this program: another thread may have held the lock, and is not there to open it."""
+    """In a fork of this program: replace the lock, which a thread may have held that the fork does not have."""
     global _children_lock  # noqa: PLW0603 (a lock can only be replaced)
     _children_lock = threading.Lock()
     _children.clear()
@@ -50,7 +50,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def living_children() -> set[int]:
-    """The process ids of this program's children that run now, forked ones too, the oldest first."""
+    """The process ids of this program's running children, including forked ones, oldest first."""
     with _children_lock:
         children = list(_children)
     return {pid for child in children if child.alive and (pid := child.pid) is not None}
@@ -59,16 +59,16 @@ def living_children() -> set[int]:
 class Child:
     """A process that reads JSON lines and answers in JSON lines.
 
-    Use it as a context manager: leaving it, by whatever way, ends the process and all that it started.
+    Use it as a context manager: leaving it in any way ends the process and everything that it started.
 
     Args:
-        program: A command, or a Python module, which is a fork of this program's fork server where that is possible.
-        log: Where its standard error goes, appended.
-        environment: Variables beside those of this program.
-        after: Called whenever it was ended, for what it started outside its process group, and left behind.
-        temporary: A folder; in it the child gets one of its own as TMPDIR, which is removed with it.
-        own_log: Whether it may serve several tasks or studies: then it writes into a file without a name, and what it
-            wrote is appended to `log`, which may be another by then, when it is given back or ended.
+        program: A command, or a Python module, which is forked from this program's fork server if possible.
+        log: The file to which its standard error is appended.
+        environment: Variables in addition to those of this program.
+        after: Called after it was ended, to clean up what it started outside of its process group.
+        temporary: A folder in which the child gets a private folder as TMPDIR, which is removed at its end.
+        own_log: Whether it may serve several jobs or studies. Then it writes to a file without a name, which is
+            appended to the current `log` when the child is given back or ended.
 
     Raises:
         ChildDied: If the system refuses to start it.
@@ -88,17 +88,17 @@ class Child:
         self._own_log: IO[bytes] | None = None
         self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
         self._copied = 0
-        self._log_start: int | None = None  # where its own last words begin; None where it has printed none
+        self._log_start: int | None = None  # where its own output begins in the log; None if it has printed nothing
         self._stopped = False
         self._outbox: queue.Queue[bytes] | None = None
-        """Where lines wait that may be too long for the pipe; None as long as none was."""
+        """Queue of lines that may be too long for the pipe; None until there is one."""
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         try:
             if own_log:
                 self._own_log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
             self._process = self._start(program, environment)
             threading.Thread(target=self._read, daemon=True).start()
-        except (OSError, RuntimeError) as error:  # a thread that cannot be had is a RuntimeError
+        except (OSError, RuntimeError) as error:  # a thread that cannot be started raises RuntimeError
             if hasattr(self, "_process"):
                 self._process.end()
             self._tidy()
@@ -113,7 +113,7 @@ class Child:
             return start(program, Surroundings(variables, self._own_log.fileno(), self._temporary))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as stderr:
-            self._log_start = stderr.tell()  # what stands before are the last words of others
+            self._log_start = stderr.tell()  # earlier lines of the log are from other processes
             return start(program, Surroundings(variables, stderr.fileno(), self._temporary))
 
     def _read(self) -> None:
@@ -135,20 +135,20 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Its process id; None as long as a fork server has not answered."""
+        """Its process id; None until the fork server has answered."""
         return self._process.pid
 
     def send(self, document: Mapping[str, Any]) -> None:
-        """Write one request; a child that is gone, was closed or never reads is noticed by the next `receive`.
+        """Send one request. If the child is gone, closed or does not read, the next `receive` reports it.
 
         Raises:
-            ChildDied: If the system refuses the thread that a long request needs.
+            ChildDied: If a long request needs a thread and the system refuses it.
         """
         line = json.dumps(document, allow_nan=False).encode() + b"\n"
         if self._outbox is None and len(line) <= _SHORT_BYTES:
             self._write(line)
             return
-        if self._outbox is None:  # from now on: a child that never reads must stall, and not keep us
+        if self._outbox is None:  # from now on in a thread: a child that never reads must not block this process
             self._outbox = queue.Queue()
             try:
                 threading.Thread(target=self._write_all, args=(self._outbox,), daemon=True).start()
@@ -161,7 +161,7 @@ class Child:
             self._write(lines.get())
 
     def _write(self, line: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):  # writing into what is closed is a ValueError
+        with contextlib.suppress(OSError, ValueError):  # writing to a closed file raises ValueError
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
@@ -170,15 +170,15 @@ class Child:
 
         Raises:
             ChildStalled: If none comes in time; the process is ended.
-            ChildDied: If the process ended, or says what is no message; then it is ended.
+            ChildDied: If the process ended or sent an invalid message; in the latter case it is ended.
         """
         try:
             line = self._lines.get(timeout=stall_seconds)
         except queue.Empty:
             self.close()
             raise ChildStalled(
-                f"the process said nothing for {stall_seconds:g} seconds and was ended; "
-                f"if it only needs longer, raise --time-limit"
+                f"the process sent nothing for {stall_seconds:g} seconds and was ended; "
+                f"if it only needs more time, raise --time-limit"
             ) from None
         if line is None:
             raise ChildDied(self._obituary())
@@ -192,7 +192,7 @@ class Child:
         if not isinstance(message, dict) or "type" not in message:
             self.close()
             said = line[:200].decode(errors="replace").strip()
-            raise ChildDied(f"the process was ended, since it said '{said}' where a message was expected")
+            raise ChildDied(f"the process was ended because it sent '{said}' where a message was expected")
         return message
 
     def messages(self, stall_seconds: float) -> Iterator[Document]:
@@ -204,7 +204,7 @@ class Child:
                 return
 
     def _obituary(self) -> str:
-        self._lines.put(None)  # whoever asks again hears the same
+        self._lines.put(None)  # a further call reports the same
         if self._stopped:
             return "the process was ended by SIGKILL, since its work was stopped"
         how = self._process.ending()
@@ -213,24 +213,24 @@ class Child:
         return f"the process {how}" + (f"; its log ends with: {last}" if last else "")
 
     def close(self) -> None:
-        """End the process and its group; does nothing where it has ended already."""
+        """End the process and its group; does nothing if it has already ended."""
         self._stopped |= self.alive
         self._process.end()
         if self._outbox is not None:
-            self._outbox.put(b"")  # the thread that writes sees that the child is gone
+            self._outbox.put(b"")  # the writing thread notices that the child is gone
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         self.copy_log()
         self._tidy()
 
     def end_of_request(self) -> None:
-        """Log what it printed for a request that is done: that says nothing of the next one, which may end it."""
+        """Copy the output of a finished request to the log; it must not be quoted as the cause of a later failure."""
         if self._own_log is not None:
             self.copy_log()
             self._log_start = None
 
     def copy_log(self) -> None:
-        """Append to the log what a child with a log of its own has printed since this was done last."""
+        """Append to the log what a child with its own log has printed since the last call."""
         if self._own_log is None:
             return
         printed = os.pread(self._own_log.fileno(), os.fstat(self._own_log.fileno()).st_size, self._copied)
@@ -255,12 +255,12 @@ def _not_started(error: OSError | RuntimeError) -> str:
 
 
 def describe_refusal(error: OSError | RuntimeError) -> str:
-    """Why the system did not start a process or a thread, without Python's numbers."""
+    """Why the system did not start a process or a thread, without the error number."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def last_line(log: Path, *, since: int) -> str:
-    """The last line after a position of a log that says something, at most 300 characters; else empty."""
+    """The last non-empty line of a log after a position, at most 300 characters; empty if there is none."""
     if not log.exists():
         return ""
     with log.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Dataclasses as JSON objects that cross to another process, and back: one place for both directions.
+"""Converts dataclasses to JSON objects for other processes, and back.
 
-An object has a `type` (or what the caller calls it) that names its class; other keys are its fields. Tuples are lists,
-paths are absolute texts. Nothing is guessed: an object with a missing or an unknown key is refused.
+An object has a `type` (or another key given by the caller) that names its class; the other keys are its fields. Tuples
+become lists, and paths become absolute paths as strings. An object with a missing or an unknown key is refused.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def _converter() -> cattrs.Converter:
 
 
 def tagged(value: Any, key: str = "type") -> Document:
-    """A dataclass as a JSON object; its class has the tag in a class variable of that name.
+    """Convert a dataclass to a JSON object; its class has the tag in a class variable named `key`.
 
     >>> from quantlab.types.messages import Done
     >>> tagged(Done())
@@ -38,15 +38,15 @@ def tagged(value: Any, key: str = "type") -> Document:
 
 
 def untagged(document: Mapping[str, Any], kinds: Mapping[str, type[_Kind]], key: str = "type") -> _Kind:
-    """The dataclass that an object stands for.
+    """Convert a JSON object to a dataclass.
 
     Args:
         document: The object.
-        kinds: Classes by their tags.
-        key: Where the object has its tag.
+        kinds: Tag → class.
+        key: The key that holds the tag.
 
     Raises:
-        ValueError: If the object is none of these.
+        ValueError: If the object does not match any of these classes.
 
     >>> from quantlab.types.messages import MESSAGES
     >>> untagged({"type": "failed", "reason": "no room"}, MESSAGES)
@@ -60,4 +60,4 @@ def untagged(document: Mapping[str, Any], kinds: Mapping[str, type[_Kind]], key:
         return _converter().structure(fields, kind)
     except cattrs.BaseValidationError as error:
         reasons = "; ".join(cattrs.transform_error(error))
-        raise ValueError(f"a '{document[key]}' that is not as it must be ({reasons})") from error
+        raise ValueError(f"an invalid '{document[key]}' ({reasons})") from error

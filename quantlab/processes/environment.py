@@ -1,4 +1,4 @@
-"""The surroundings of children that are Python programs: variables, and where modules are looked for."""
+"""The environment variables and the import path of Python children."""
 
 import os
 import sys
@@ -9,17 +9,17 @@ from quantlab.user_modules import folders_of_users
 __all__ = ["import_path", "onednn", "python_environment"]
 
 _PROGRAM = {"", str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)}
-"""What Python may have put first on its path for a program that starts now."""
+"""Folders that Python may put first on `sys.path` at the start of a program."""
 
 _FIRST = frozenset(sys.path[:1]) & _PROGRAM
-"""What it has put there, if anything; a loader may put more before it later."""
+"""The folder that Python has put there, if any; recorded now, because a loader may insert others later."""
 
 
 def python_environment(*, onednn: bool) -> dict[str, str]:
-    """Variables for a child that imports TensorFlow: quiet, on the CPU, our packages importable.
+    """Variables for a child that imports TensorFlow: no log output, CPU only, quantlab's packages importable.
 
-    Grappler with oneDNN on emits ops that the tfjs converter refuses, and inference is faster with it: hence a choice
-    that only a process of its own can make.
+    With oneDNN, Grappler emits ops that the tfjs converter refuses, but inference is faster. The choice holds for a
+    whole process.
     """
     return {
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -34,22 +34,22 @@ def python_environment(*, onednn: bool) -> dict[str, str]:
 
 
 def import_path() -> list[str]:
-    """Where a child looks for modules: where we do, without the folder that Python put first for our program.
+    """The import path of a child: that of this program without the folder that Python put first for the program.
 
-    That is the current folder, or the program's. A `keras.py` that lies there would be taken for the library. Folders
-    that were added for a user's module are left out for the same reason, and since children that look elsewhere need
-    another fork server; modules of `--custom` are looked for in the current folder alone.
+    This folder is the current one, or that of the program's file; a `keras.py` there would hide the library. Folders
+    that were added for a user's module are left out for the same reason, and because each import path needs its own
+    fork server. Modules of `--custom` are searched for in the current folder.
     """
     path = [folder for folder in sys.path if folder]
     for folder in _FIRST | folders_of_users():
-        if folder in path:  # once: the same folder may stand there for another reason, as that of an editable install
+        if folder in path:  # once: it may also be there for another reason, such as an editable install
             path.remove(folder)
     return path
 
 
 def onednn() -> bool:
-    """Whether processes that run TensorFlow's kernels have oneDNN on: yes, unless TF_ENABLE_ONEDNN_OPTS=0 says no.
+    """Whether processes that run TensorFlow's kernels use oneDNN: yes, unless TF_ENABLE_ONEDNN_OPTS=0 is set.
 
-    It holds for a whole process, and another order of sums in its kernels gives other last digits.
+    It holds for a whole process. Its kernels add in another order, so the last digits of outputs differ.
     """
     return os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0"

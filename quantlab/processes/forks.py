@@ -1,8 +1,8 @@
-"""The fork servers of a program, and the children that they fork (see `quantlab.worker.fork_server`).
+"""The fork servers of this program, and the children that they fork (see `quantlab.worker.fork_server`).
 
-There is one server for each set of variables that libraries read while they are imported, oneDNN's switch among them.
-A server belongs to the program that started it: it ends with it, whatever ends it, and all its children too. One that
-was killed is started again for the next child; children that it had forked live on.
+There is one server for each set of variables that libraries read at import, such as oneDNN's switch. A server ends
+together with the program that started it, and so do its children. If a server is killed, a new one is started for the
+next child; existing children continue.
 """
 
 import atexit
@@ -33,40 +33,42 @@ _READ_AT_IMPORT = (
     *("CUDA_", "DNNL_", "GLIBC_", "HOME", "KERAS_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "OMP_", "ONEDNN_"),
     *("OPENBLAS_", "PYTHON", "TFDF_", "TF_", "XLA_"),
 )
-"""How the variables begin that libraries, Python or the loader read once."""
+"""Prefixes of variables that libraries, Python or the loader read only once."""
 
 _READ_LATER = {"TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_CPP_MIN_LOG_LEVEL", "OMP_NUM_THREADS"}
-"""Those of them that TensorFlow reads before its first op, and so in the child, and what each server has alike."""
+"""Exceptions: variables that TensorFlow reads only before its first op, that is, in the child, or that all servers
+share.
+"""
 
 _MOST_SERVERS = 4
-"""Each holds some 300 MB; a program that changes its variables over and over is given the memory back.
+"""Maximum number of servers. Each holds about 300 MB, and a program may change its variables repeatedly.
 
-There are more only while all are at work."""
+There are more only while all have children."""
 
 _ENDING_SECONDS = 10.0
-"""How long a killed process may take to be gone; a server that is importing answers only after."""
+"""Time limit for a killed process to disappear; a server answers only after its current import."""
 
 _SLICE_SECONDS = 0.05
 
 
 @dataclass(slots=True, eq=False)
 class _ForkServer:
-    """A server, and this program's end of the socket pair."""
+    """A fork server, and this program's end of the socket pair."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
     log: IO[bytes]
-    """A file without a name; children may quote it when the server is gone."""
+    """A file without a name; messages quote it if the server has ended."""
     children: "weakref.WeakSet[Forked]" = field(default_factory=weakref.WeakSet)
     hung_up: bool = False
-    """Whether it has closed a socket that it keeps as long as it lives: the system may tell of its end later."""
+    """Whether it has closed its socket, which means that it has ended even if the system does not report it yet."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def start(cls, environment: Mapping[str, str]) -> "_ForkServer":
         ours, theirs = socket.socketpair()
         log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the server)
-        # One thread: OpenBLAS' own would be missing in every fork. Children get what they were meant to have.
+        # One thread, because forks would lack the threads of OpenBLAS. Children get their intended value.
         quiet = {**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(import_path())}
         try:
             process = subprocess.Popen(
@@ -92,11 +94,11 @@ class _ForkServer:
 
     @property
     def busy(self) -> bool:
-        """Whether a child of it lives, which would end with it."""
+        """Whether it has a living child, which would end with it."""
         return any(child.alive for child in list(self.children))
 
     def ask(self, request: Mapping[str, Any], descriptors: Sequence[int] = ()) -> bool:
-        """Send a request; False where the server is gone."""
+        """Send a request; return False if the server is gone."""
         document = json.dumps(request).encode()
         head = len(document).to_bytes(4, "big")
         with self.lock:
@@ -109,29 +111,29 @@ class _ForkServer:
         return True
 
     def last_words(self) -> str:
-        """The last line that it printed, else empty."""
+        """The last line that it printed, or an empty text."""
         size = os.fstat(self.log.fileno()).st_size
         lines = os.pread(self.log.fileno(), size, 0).decode(errors="replace").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
 
     def close(self) -> None:
-        """End it, and with it its children."""
+        """End the server and its children."""
         self.channel.close()
         try:
-            self.process.wait(0.2)  # it ends its children first, unless it is importing something
+            self.process.wait(0.2)  # it ends its children first, unless it is in an import
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
 _servers: dict[tuple[tuple[str, str], ...], _ForkServer] = {}
-"""By the variables that they were started with, the last used at the end."""
+"""Servers by their variables, most recently used last."""
 
 _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """In a fork of this program: the servers are the other's, and so may be the thread that held the lock."""
+    """In a fork of this program: forget the servers, which belong to the parent, and replace the lock."""
     global _lock  # noqa: PLW0603 (a lock can only be replaced)
     _lock = threading.Lock()
     for server in _servers.values():
@@ -144,9 +146,9 @@ os.register_at_fork(after_in_child=_forget)
 
 @cache
 def _possible() -> bool:
-    """Whether children may be forks: on Linux, where processes can be waited for by descriptor.
+    """Whether children can be forked: on Linux, if processes can be waited for by descriptor.
 
-    macOS' own libraries do not bear forking. `QUANTLAB_FORK=0` forbids it.
+    The system libraries of macOS do not support forking. `QUANTLAB_FORK=0` turns it off.
     """
     if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
         return False
@@ -164,7 +166,7 @@ def _key(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _server(environment: Mapping[str, str]) -> _ForkServer | None:
-    """The server for these variables, started where there is none that lives; None where it cannot be."""
+    """Return the server for these variables, or start one; None if that fails."""
     if os.environ.get("QUANTLAB_FORK") == "0" or not _possible():
         return None
     key = _key(environment)
@@ -185,7 +187,7 @@ def _server(environment: Mapping[str, str]) -> _ForkServer | None:
 
 
 def _superfluous() -> list[_ForkServer]:
-    """Take out the servers that are dead, and the longest unused where there would be too many; not one at work."""
+    """Remove dead servers and, if there are too many, the least recently used without children."""
     ended = [key for key, server in _servers.items() if not server.alive]
     idle = [key for key, server in _servers.items() if key not in ended and not server.busy]
     excess = len(_servers) - len(ended) + 1 - _MOST_SERVERS
@@ -193,15 +195,15 @@ def _superfluous() -> list[_ForkServer]:
 
 
 def warm_up(environment: Mapping[str, str], preload: Preload) -> None:
-    """Let the server for these variables import modules, while this program does something else."""
+    """Start importing modules in the server for these variables, without waiting."""
     server = _server({**os.environ, **environment})
     if server is not None:
         server.ask({"preload": asdict(preload)})
 
 
 def fork(module: str, preload: Preload, surroundings: Surroundings) -> "Forked | None":
-    """A child that runs a module; None where children cannot be forks, and must be started as new processes."""
-    for _ in range(2):  # a server that was killed is started again
+    """Fork a child that runs a module; None if forking is impossible and a new process must be started."""
+    for _ in range(2):  # if the server was killed, try again with a new one
         server = _server(surroundings.environment)
         if server is None:
             return None
@@ -228,17 +230,17 @@ def end_fork_servers() -> None:
         server.close()
 
 
-atexit.register(end_fork_servers)  # one that is importing would notice only later that we are gone
+atexit.register(end_fork_servers)  # a server in an import would notice the end of this program only later
 
 
 def fork_servers() -> set[int]:
-    """The process ids of this program's fork servers that live."""
+    """The process ids of this program's living fork servers."""
     with _lock:
         return {server.process.pid for server in _servers.values() if server.alive}
 
 
 class Forked:
-    """A child that a fork server makes as soon as it has imported what the child needs."""
+    """A child that a fork server makes as soon as it has imported the modules that the child needs."""
 
     def __init__(self, server: _ForkServer, control: socket.socket, stdin: BinaryIO, stdout: BinaryIO) -> None:
         self._server, self._control = server, control
@@ -254,7 +256,7 @@ class Forked:
 
     @classmethod
     def ask(cls, server: _ForkServer, request: Mapping[str, Any], log: int) -> "Forked | None":
-        """Ask a server for a child; None where it is gone."""
+        """Request a child from a server; None if the server is gone."""
         their_stdin, our_stdin = os.pipe()
         our_stdout, their_stdout = os.pipe()
         ours, theirs = socket.socketpair()
@@ -270,32 +272,32 @@ class Forked:
         return None
 
     def close(self) -> None:
-        """Give back what this program holds of the child."""
+        """Close this program's descriptors of the child."""
         for stream in (self.stdin, self.stdout, self._control):
             with contextlib.suppress(OSError):
                 stream.close()
 
     @property
     def pid(self) -> int | None:
-        """Its number; None as long as the server has not answered, and where it could not be started."""
+        """Its process id; None until the server has answered, or if it could not be started."""
         with self._lock:
             self._listen(0)
             return self._pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, or is about to."""
+        """Whether it runs, or will start."""
         with self._lock:
             self._listen(0)
             if self._status is not None or self._refusal is not None:
                 return False
-            # The system first: a server that is importing tells only later that a child has ended.
+            # Ask the system first: a server in an import reports the end of a child only later.
             if self._descriptor is not None:
                 return not _ready(self._descriptor, 0)
             return not (self._server_gone or self._let_go)
 
     def ending(self) -> str:
-        """How it ended; waits for that."""
+        """Wait for its end, and return how it ended."""
         self._wait_for_news()
         if self._status is not None:
             return ending_of(self._status)
@@ -304,13 +306,13 @@ class Forked:
         if self.alive:
             return "closed its standard output"
         if not self._server_gone:
-            return "ended, and the fork server is too busy to say how"
+            return "ended, and the fork server is too busy to report how"
         said = self._server.last_words()
-        when = "before it" if self.pid is None else "too, so that its exit status is not known"
+        when = "before it" if self.pid is None else "too, so its exit status is not known"
         return f"ended: the fork server ended {when}" + (f"; its log ends with: {said}" if said else "")
 
     def _wait_for_news(self) -> None:
-        """Wait until the server has told how it ended, or is gone itself."""
+        """Wait until the server has reported how it ended, or has ended itself."""
         until = time.monotonic() + _ENDING_SECONDS
         while (self._status, self._refusal) == (None, None) and time.monotonic() < until:
             with self._lock:
@@ -326,7 +328,7 @@ class Forked:
                 return
             self._let_go = True
             if self._pid is not None and (not self._server_gone or self.alive):
-                # The server keeps a dead child's number taken until we hang up, so it is nobody else's.
+                # The server keeps a dead child's id reserved until the socket is closed, so it is not reused.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._pid, signal.SIGKILL)
             with contextlib.suppress(OSError):
@@ -339,14 +341,14 @@ class Forked:
             _ready(self._descriptor, _ENDING_SECONDS)
             return
         while not self._server_gone and time.monotonic() < until:
-            # A server that is importing has not looked at the request yet: it will see that nobody waits, and not fork.
+            # A server in an import has not read the request yet: it will see the closed socket, and not fork.
             if not _ready(self._control.fileno(), _SLICE_SECONDS):
                 return
             with self._lock:
                 self._listen(0)
 
     def _listen(self, seconds: float) -> None:
-        """Take in what the child and the server say of it; after its end there is nothing more to hear."""
+        """Read messages of the child and of the server about it; there are none after its end."""
         while not self._server_gone and _ready(self._control.fileno(), seconds):
             try:
                 part = self._control.recv(4096)
@@ -364,7 +366,7 @@ class Forked:
     def _take(self, message: Mapping[str, Any]) -> None:
         if "pid" in message:
             self._pid = int(message["pid"])
-            if self._let_go:  # the number may mean another process by now
+            if self._let_go:  # the id may belong to another process by now
                 return
             with contextlib.suppress(OSError):
                 self._descriptor = os.pidfd_open(self._pid)
@@ -379,7 +381,7 @@ class Forked:
 
 
 def _ready(descriptor: int, seconds: float) -> bool:
-    """Whether a descriptor can be read, waiting for that at most so long."""
+    """Whether a descriptor becomes readable within `seconds`."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(1000 * seconds))

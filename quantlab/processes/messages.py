@@ -1,4 +1,4 @@
-"""What a child said, as dataclasses: the boundary at which documents become messages."""
+"""Converts the documents of a child to messages."""
 
 from collections.abc import Iterator
 
@@ -10,16 +10,16 @@ __all__ = ["messages_of"]
 
 
 def messages_of(child: Child, stall_seconds: float) -> Iterator[Message]:
-    """The messages that answer a request, up to and including `Done` or `Failed`.
+    """Yield the answers to a request, up to and including `Done` or `Failed`.
 
     Raises:
         ChildStalled: If none comes in time; the process is ended.
-        ChildDied: If the process ended, or says what is no message; then it is ended.
+        ChildDied: If the process ended or sent an invalid message; in the latter case it is ended.
     """
     for document in child.messages(stall_seconds):
         try:
             message = untagged(document, MESSAGES)
         except ValueError as error:
             child.close()
-            raise ChildDied(f"the process was ended, since it said {error} where a message was expected") from error
+            raise ChildDied(f"the process was ended because it sent {error} where a message was expected") from error
         yield message

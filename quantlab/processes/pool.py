@@ -1,4 +1,4 @@
-"""The children of a study, and those of a program that outlive one."""
+"""The children of a study, and the children of a program that serve several studies."""
 
 import atexit
 import contextlib
@@ -18,17 +18,17 @@ from quantlab.processes.process import Preload
 __all__ = ["ChildPool", "Lane", "end_lasting_children", "idle_children"]
 
 _MOST_IDLE = 2
-"""Lasting children of one kind that are kept idle: as many as work at a time."""
+"""Maximum number of idle lasting children per kind: as many as work at the same time."""
 
 _lasting: dict[str, list[Child]] = {}
-"""Kind → children of this program that wait for the next job of any study."""
+"""Kind → idle children of this program that wait for the next job of any study."""
 
 _lasting_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One child that several come back to, one at a time: what each has opened in it is still there."""
+    """One child shared by several users, one at a time, in which their opened graphs stay open."""
 
     kind: str
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -36,18 +36,18 @@ class Lane:
 
 @dataclass(slots=True)
 class ChildPool:
-    """The children of a study: idle ones are kept for the next job, and all are ended at the end.
+    """The children of a study: idle ones are kept for the next job, and all are ended with the pool.
 
-    A child that nothing of a study sticks to can be given back as a lasting one: then it serves the next study of this
-    program too. Threads may share a pool. Use it as a context manager.
+    A child that keeps no state of a study can be given back as a lasting one; then it also serves the next study of
+    this program. Threads may share a pool. Use it as a context manager.
     """
 
     folder: Path
-    """For job documents and logs, and in `temporary` the folders of children; of one pool at a time."""
+    """Folder for jobs and logs, and, in `temporary`, for folders of children; used by one pool at a time."""
     stall_seconds: float
-    """How long a child may say nothing."""
+    """Maximum seconds without a message of a child."""
     preload: Preload = WORKERS
-    """What workers in Python find imported."""
+    """Modules that are already imported in Python workers."""
     _idle: dict[str, list[Child]] = field(default_factory=dict)
     _all: list[Child] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,14 +56,14 @@ class ChildPool:
     _dealt: dict[tuple[str, str], Lane] = field(default_factory=dict)
 
     def lane(self, graph: str, *, of: str = "workers") -> Lane:
-        """Return the lane assigned to `graph` among the two of a kind of children; new graphs take turns."""
+        """Return the lane assigned to `graph`, one of two per kind of children; new graphs are assigned round-robin."""
         with self._lock:
             lanes = self._lanes.setdefault(of, (Lane(f"{of}, lane 0"), Lane(f"{of}, lane 1")))
             before = sum(kind == of for kind, _ in self._dealt)
             return self._dealt.setdefault((of, graph), lanes[before % len(lanes)])
 
     def take(self, kinds: Collection[str], start: Callable[[], Child]) -> Child:
-        """An idle child of the first of some kinds that has one, or a new one."""
+        """Take an idle child of the first of `kinds` that has one, or start a new one."""
         with self._lock:
             for kind in kinds:
                 idle = self._idle.setdefault(kind, [])
@@ -78,30 +78,30 @@ class ChildPool:
         return self.keep(lasting)
 
     def give_back(self, kind: str, child: Child) -> None:
-        """Let the next job of this kind have a child that has answered its last message."""
+        """Return a child that has sent its last message, for the next job of this kind."""
         child.end_of_request()
         with self._lock:
             self._idle.setdefault(kind, []).append(child)
 
     def give_back_lasting(self, kind: str, child: Child) -> None:
-        """The same for a child that may serve another study: one that was started with a log of its own."""
+        """The same for a child that may serve another study, that is, one that was started with its own log."""
         child.end_of_request()
         with self._lock:
-            if child not in self._all:  # closed meanwhile
+            if child not in self._all:  # the pool was closed in the meantime
                 return
             self._all.remove(child)
         _keep_lasting(kind, child)
 
     def keep(self, child: Child) -> Child:
-        """End a child when the study ends, whatever happens."""
+        """Register a child, which is ended with the study in any case."""
         with self._lock:
             self._all.append(child)
-            if self._closed:  # it was started while another thread stopped the study
+            if self._closed:  # started while another thread stopped the study
                 child.close()
         return child
 
     def __enter__(self) -> Self:
-        # Of children of a program that was killed together with its fork server: nobody was left to remove them.
+        # Folders of children of a program that was killed together with its fork server.
         shutil.rmtree(self.folder / "temporary", ignore_errors=True)
         return self
 
@@ -109,7 +109,7 @@ class ChildPool:
         self.close()
 
     def close(self) -> None:
-        """End every child; jobs under way in other threads see theirs die."""
+        """End every child; running jobs in other threads fail with ChildDied."""
         with self._lock:
             self._closed = True
             for child in self._all:
@@ -139,24 +139,24 @@ def _keep_lasting(kind: str, child: Child) -> None:
 
 
 def idle_children() -> set[int]:
-    """The process ids of lasting children that wait for a job, and that no study owns."""
+    """The process ids of idle lasting children, which no study uses."""
     with _lasting_lock:
         children = [child for idle in _lasting.values() for child in idle]
     return {pid for child in children if (pid := child.pid) is not None}
 
 
 def end_lasting_children() -> None:
-    """End the idle children that no study owns; the next job starts another."""
+    """End the idle lasting children; the next job starts a new one."""
     with _lasting_lock:
         children = [child for idle in _lasting.values() for child in idle]
         _lasting.clear()
     for child in children:
-        with contextlib.suppress(Exception):  # one that cannot be ended must not keep the others
+        with contextlib.suppress(Exception):  # one that cannot be ended must not prevent the end of others
             child.close()
 
 
 def _forget() -> None:
-    """In a fork of this program: the children are the other's, and so may be the thread that held the lock."""
+    """In a fork of this program: forget the children, which belong to the parent, and replace the lock."""
     global _lasting_lock  # noqa: PLW0603 (a lock can only be replaced)
     _lasting_lock = threading.Lock()
     _lasting.clear()

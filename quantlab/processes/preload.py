@@ -1,6 +1,6 @@
-"""What fork servers import for children: slow modules that every child of a kind needs.
+"""The slow modules that fork servers import for all children of a kind.
 
-Modules that start threads are left out (see `quantlab.worker.fork_server`), as onnxruntime.
+Modules that start threads, such as onnxruntime, are left out (see `quantlab.worker.fork_server`).
 """
 
 from quantlab.processes.environment import python_environment
@@ -10,36 +10,36 @@ from quantlab.processes.process import Preload
 __all__ = ["CONVERTERS", "CONVERTERS_WITHOUT_TENSORFLOW", "WORKERS", "WORKERS_WITHOUT_TENSORFLOW", "warm_up_workers"]
 
 _WORKER = ("reference", "tapping", "timing", "graph_taps", "litert", "onnx_runtime", "tfjs_graph", "tfjs_layers")
-"""What `quantlab.worker.main` imports, and what executors are in; not itself, since a child runs it anew."""
+"""Modules that `quantlab.worker.main` imports, and those of executors; not itself, because the child runs it."""
 
 WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", *(f"quantlab.worker.{name}" for name in _WORKER)))
-"""For workers that run artifacts which TensorFlow has no part in."""
+"""For workers that run artifacts without TensorFlow."""
 
 WORKERS = Preload(
     (
         *("tensorflow", "keras", "tf_keras", "ai_edge_litert.interpreter", "h5py"),
         *WORKERS_WITHOUT_TENSORFLOW.modules,
     ),
-    # A third of the time that the others take. Keras has wrappers for scikit-learn and takes frames of pandas,
-    # TensorFlow Lite converts functions of JAX; nothing of that is done here.
+    # They take a third of the time of all other imports, and are not used here: Keras imports scikit-learn and pandas
+    # for wrappers and data frames, and TensorFlow Lite imports JAX to convert its functions.
     without=("jax", "pandas", "sklearn"),
 )
-"""For workers that open models of TensorFlow and run its artifacts."""
+"""For workers that open TensorFlow models and run their artifacts."""
 
 CONVERTERS_WITHOUT_TENSORFLOW = Preload(("quantlab_converters.registry",))
-"""For the conversion of a model that is an artifact already."""
+"""For the conversion of a model that already is an artifact."""
 
 CONVERTERS = Preload(
     (*CONVERTERS_WITHOUT_TENSORFLOW.modules, "tensorflow", "keras", "tf_keras", "tensorflowjs"),
-    without=("sklearn",),  # tensorflowjs does not do without the others
+    without=("sklearn",),  # tensorflowjs needs the other two
 )
-"""For the conversion of a model of TensorFlow."""
+"""For the conversion of a TensorFlow model."""
 
 
 def warm_up_workers(*, onednn: bool) -> None:
-    """Let the fork server of workers import TensorFlow, with oneDNN as asked.
+    """Start importing TensorFlow in the fork server of workers, with or without oneDNN.
 
-    That of converters is better started when this program has imported what it needs itself: a model is opened first,
-    and three processes that import at once on two cores would keep that waiting.
+    The server of converters should be started only after this program's own imports: the model is opened first, and
+    three processes that import at the same time on two cores would delay that.
     """
     warm_up(python_environment(onednn=onednn), WORKERS)

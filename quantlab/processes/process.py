@@ -1,4 +1,4 @@
-"""What a started process is, whichever way it was started."""
+"""The interface of a started process, however it was started."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,22 +21,22 @@ class Process(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """Its number; None as long as it has none, or where it could not be started."""
+        """Its process id; None if it has none yet, or if it could not be started."""
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, or is about to."""
+        """Whether it runs, or will start."""
 
     def ending(self) -> str:
-        """How it ended, as what follows 'the process …'; waits for its end."""
+        """Wait for its end, and return how it ended, as the text after 'the process'."""
 
     def end(self) -> None:
-        """End it and its process group, and wait until it is gone; nothing happens where it has ended."""
+        """End it and its process group, and wait until it is gone; does nothing if it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preload:
-    """What a fork server imports before it forks: slow, and the same for every child."""
+    """Slow modules that a fork server imports before it forks, because every child needs them."""
 
     modules: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -45,11 +45,11 @@ class Preload:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a process is started in."""
+    """The environment in which a process is started."""
 
     environment: Mapping[str, str]
-    """All of it."""
+    """All variables of the process."""
     log: int
-    """The descriptor that becomes its standard error."""
+    """Descriptor that becomes its standard error."""
     temporary: Path | None
-    """A folder of its own for temporary files: made by whoever starts it, and removed when it has ended."""
+    """Its private folder for temporary files, created by the code that starts it, and removed at its end; or None."""

@@ -1,4 +1,4 @@
-"""The child's side of `Child`: requests on standard input, messages on what was standard output."""
+"""The child's side of `Child`: requests on standard input, messages on the original standard output."""
 
 import importlib
 import json
@@ -20,22 +20,21 @@ Emit = Callable[[Document], None]
 def serve(handle: Callable[[Document, Emit], None]) -> None:
     """Answer requests on standard input until it closes; the child's side of `Child`.
 
-    Each request ends with a `done` message, or with `failed` where `handle` raised. When standard input closes, the
-    parent is gone, and so is this process, in the middle of whatever it does. A fork that `handle` made and that comes
-    back here ends without a word.
+    Each request ends with a `done` message, or with `failed` if `handle` raised. When standard input closes, the parent
+    is gone, and this process ends at once. A fork made in `handle` that returns here ends without a message.
     """
     channel, own = os.fdopen(os.dup(1), "wb", buffering=0), os.getpid()
-    os.dup2(2, 1)  # whatever prints from here on, in Python or in C, prints to the log
+    os.dup2(2, 1)  # from here on, all prints of Python and C code go to the log
 
     def emit(message: Document) -> None:
         if os.getpid() != own:
-            os._exit(0)  # two voices would answer each request twice
+            os._exit(0)  # two processes would answer each request twice
         channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
 
     for request in _requests():
         try:
             handle(request, emit)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a library raises is this request's failure)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever it is, only this request fails)
             traceback.print_exc()
             emit({"type": "failed", "reason": describe(error), "expected": isinstance(error, QuantlabError)})
         else:
@@ -43,11 +42,11 @@ def serve(handle: Callable[[Document, Emit], None]) -> None:
 
 
 def _requests() -> Iterator[Document]:
-    """Requests in order; a thread of its own reads, since it must see the end of the input while we work."""
+    """Yield requests in order; a separate thread reads, so that the end of the input is noticed during work."""
     waiting: queue.Queue[Document] = queue.Queue()
 
     def read() -> None:
-        # Not sys.stdin, whose lock this thread would hold when Python ends and closes it: a fatal error (SIGABRT).
+        # Not sys.stdin: this thread would hold its lock when Python exits and closes it, a fatal error (SIGABRT).
         for line in os.fdopen(os.dup(0), "rb"):
             waiting.put(json.loads(line))
         os._exit(0)
@@ -58,7 +57,7 @@ def _requests() -> Iterator[Document]:
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one line: our own message as it is, anything else with its type before it."""
+    """An exception as one line: the message of a QuantlabError unchanged, others with their type first."""
     text = " ".join(str(error).split())
     if isinstance(error, QuantlabError):
         return text
@@ -66,12 +65,12 @@ def describe(error: BaseException) -> str:
 
 
 def import_modules(names: Sequence[str]) -> None:
-    """Import the modules that register a model's own layers; the current folder is the last place to look.
+    """Import the modules that register custom layers; the current folder is searched last.
 
-    Where a module forks, the fork ends here: it would do all that follows a second time, into the same files.
+    If a module forks, the fork ends here; otherwise it would repeat all that follows, with the same files.
 
     Raises:
-        QuantlabError: If one cannot be imported.
+        QuantlabError: If a module cannot be imported.
     """
     look_in_current_folder(first=False)
     own = os.getpid()

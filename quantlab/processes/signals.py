@@ -1,4 +1,4 @@
-"""Exit statuses in words."""
+"""Describes exit statuses in words."""
 
 import signal
 
@@ -6,7 +6,7 @@ __all__ = ["ending_of"]
 
 
 def ending_of(status: int) -> str:
-    """How a process ended, by its exit status, or by the negative number of the signal that ended it.
+    """Describe how a process ended from its exit status, or the negative number of the signal that ended it.
 
     >>> ending_of(3), ending_of(-6)
     ('exited with status 3', 'was ended by SIGABRT')
@@ -14,5 +14,5 @@ def ending_of(status: int) -> str:
     if status >= 0:
         return f"exited with status {status}"
     name = signal.Signals(-status).name
-    memory = ", which may be the system that ran out of memory" if name == "SIGKILL" else ""
+    memory = ", perhaps because the system ran out of memory" if name == "SIGKILL" else ""
     return f"was ended by {name}{memory}"

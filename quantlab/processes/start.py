@@ -1,4 +1,4 @@
-"""Starts programs: as new processes, or Python modules as forks of a process that has imported what they need."""
+"""Starts programs as new processes, or Python modules as forks of a process with the needed imports."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ __all__ = ["PythonModule", "start"]
 
 @dataclass(frozen=True, slots=True)
 class PythonModule:
-    """A module that a child runs as `python -m` does, without looking into the current folder first."""
+    """A module that a child runs like `python -m`, but without searching the current folder first."""
 
     name: str
     preload: Preload = field(default_factory=Preload)
@@ -53,7 +53,7 @@ class _Spawned:
             stdout=subprocess.PIPE,
             stderr=surroundings.log,
             env=dict(surroundings.environment),
-            start_new_session=True,  # so that Ctrl-C reaches us alone, and we end the child's whole group
+            start_new_session=True,  # so that Ctrl-C reaches only this process, which then ends the child's whole group
         )
         self._ended = False
         self.stdin = cast("BinaryIO", self._process.stdin)
@@ -71,7 +71,7 @@ class _Spawned:
         return ending_of(self._process.wait())
 
     def end(self) -> None:
-        if self._ended:  # its number may mean another by now
+        if self._ended:  # its id may belong to another process by now
             return
         self._ended = True
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,1 +1,1 @@
-"""What runs in child processes only; nothing of quantlab imports it, the programs in it are started by their name."""
+"""Programs that run only in child processes. They are started by module name; no other package imports them."""

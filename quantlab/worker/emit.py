@@ -1,4 +1,4 @@
-"""How what runs in a worker says something."""
+"""The type of the function with which worker code sends messages."""
 
 from collections.abc import Callable
 

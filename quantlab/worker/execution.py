@@ -1,4 +1,4 @@
-"""What an executor in the Python worker gives back: the contract of that family."""
+"""The contract of executors in the Python worker: what their `load` returns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,6 @@ class Execution:
     """A loaded artifact that can be called."""
 
     call: Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]]
-    """From one batch of each of the job's inputs to one of each of its outputs, both in the job's order."""
+    """Takes one batch of each input and returns one batch of each output, both in the job's order."""
     environment: dict[str, str]
-    """What it runs on, beyond what the parent knows."""
+    """Versions and flags that the parent does not know yet."""

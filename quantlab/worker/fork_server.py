@@ -1,25 +1,27 @@
-"""The fork server: imports slow libraries once, and answers each request with a child that is a fork of itself.
+"""The fork server: imports slow libraries once, and answers each request by forking a child from itself.
 
 `python -P -m quantlab.worker.fork_server DESCRIPTOR` is started by `quantlab.processes.forks`, which holds the other
-end of the Unix socket pair that the descriptor names. A socket pair has no name: nobody else can connect, no path can
+end of the Unix socket pair with this descriptor. A socket pair has no name: no other process can connect, no path can
 be too long, and no file is left.
 
 A request is the length of a JSON document (4 bytes, big endian) and the document:
 
-- `preload`: `modules` that this process imports before it forks; one that cannot be imported is left to the child,
-  which fails on it as it would alone. They find nothing of what `without` names, and do without: libraries that are
-  slow to import, and that no child needs. A child may import them all the same.
-- `module`, `environment`, `folder`, `import_path`: what the child runs as `python -m` would, and in which surroundings.
-- `temporary`: a folder of the child's own, made before it and removed when it has ended; or null.
+- `preload`: `modules` that this process imports before it forks. A module that cannot be imported is skipped; the child
+will report the error. Libraries named in `without` are hidden from these modules, because they are slow to import and
+no child needs them. A child can still import them.
+- `module`, `environment`, `folder`, `import_path`: the module that the child runs like `python -m`, its variables, its
+working folder and its `sys.path`.
+- `temporary`: a private folder of the child, created before it starts and removed after it ends; or null.
 
-With the first bytes come four descriptors: a control socket, and the child's standard input, output and error. A
-request without a `module` only preloads, and comes with none. On the control socket the child says `{"pid": …}` once it
-leads a session of its own, and this process `{"status": …}` when the child has ended: its exit status, or the negative
-number of the signal that ended it; `{"error": …}` if there is no child. The dead child stays a zombie, so that its
-number means nobody else, until the owner shuts its end of the control socket; then its process group is ended too.
+The first bytes carry four descriptors: a control socket, and the child's standard input, output and error. A request
+without a `module` only preloads, and carries none. On the control socket, the child sends `{"pid": …}` once it leads
+its own session. When the child has ended, this process sends `{"status": …}`, which is its exit status or the negative
+number of the signal that ended it, or `{"error": …}` if the child could not be made. A dead child stays a zombie, so
+that its process id is not reused, until the owner closes its end of the control socket; then its process group is
+ended, too.
 
-This process stays without threads and runs no op of any library: a fork copies only the thread that forks, and locks
-that another thread holds would stay locked in the child. It ends when its owner does, with all children.
+This process has no threads and runs no op of any library: a fork copies only one thread, and locks held by other
+threads would stay locked in the child. It ends with its owner, and all children with it.
 """
 
 import contextlib
@@ -52,7 +54,7 @@ _LOOK_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class _Fork:
-    """A child that lives, or is dead and not yet let go by the owner."""
+    """A child that lives, or is dead and not yet released by the owner."""
 
     pid: int
     descriptor: int
@@ -69,7 +71,7 @@ class _Server:
     preloaded: set[str] = field(default_factory=set)
 
     def run(self) -> None:
-        """Answer until the owner is gone, then end all children."""
+        """Answer requests until the owner is gone, then end all children."""
         self.selector.register(self.owner, selectors.EVENT_READ)
         while self._answer():
             pass
@@ -80,8 +82,8 @@ class _Server:
             self._let_go(fork)
 
     def _answer(self) -> bool:
-        """Handle what has happened; False where the owner is gone."""
-        # By number: one event may have closed what the next is about.
+        """Handle pending events; return False if the owner is gone."""
+        # By number, because one event may close the descriptor of the next.
         for descriptor in [key.fd for key, _ in self.selector.select()]:
             if descriptor == self.owner.fileno():
                 if not self._take_request():
@@ -118,16 +120,16 @@ class _Server:
                 self.preloaded.add(name)
                 try:
                     importlib.import_module(name)
-                except BaseException:  # noqa: BLE001 (a broken library may raise anything; the child will tell of it)
+                except BaseException:  # noqa: BLE001 (a broken library may raise anything; the child will report it)
                     traceback.print_exc()
 
     @contextlib.contextmanager
     def _ending_with_the_owner(self) -> Iterator[None]:
-        """Look for the owner every so often in the middle of an import, which may take long on a busy machine."""
+        """Check regularly during an import whether the owner lives; imports may take long on a busy machine."""
 
         def look(*_: object) -> None:
             poll = select.poll()
-            poll.register(self.owner, 0)  # only whether the other end is closed
+            poll.register(self.owner, 0)  # only checks whether the other end is closed
             if poll.poll(0):
                 self._end_all()
                 os._exit(0)
@@ -148,9 +150,9 @@ class _Server:
             if _hung_up(control):
                 control.close()
                 return
-            if len(descriptors) < _DESCRIPTORS:  # the system passes on those that this process has room for
+            if len(descriptors) < _DESCRIPTORS:  # only as many as fit into this process
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            if request["temporary"] is not None:  # made here, so that none is made for a child that nobody waits for
+            if request["temporary"] is not None:  # created here, so that it exists only if someone waits for the child
                 Path(request["temporary"]).mkdir(parents=True)
             pid = _fork_quietly()
             if pid == 0:
@@ -168,15 +170,15 @@ class _Server:
         self.selector.register(control, selectors.EVENT_READ)
 
     def _report(self, fork: _Fork) -> None:
-        """Say how a child ended, and keep its number taken."""
+        """Report how a child ended; its process id stays reserved."""
         self.selector.unregister(fork.descriptor)
         ended = os.waitid(os.P_PID, fork.pid, os.WEXITED | os.WNOWAIT)
         status = 0 if ended is None else ended.si_status
         _say(fork.control, {"status": status if ended and ended.si_code == os.CLD_EXITED else -status})
 
     def _let_go(self, fork: _Fork) -> None:
-        """The owner is done with a child: end it and what it started, and remove what it left."""
-        for end in (os.killpg, os.kill):  # the child leads a group only once it has had its first moment
+        """Release a child: end it and its process group, and remove its temporary folder."""
+        for end in (os.killpg, os.kill):  # the child leads a group only after its first instructions
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 end(fork.pid, signal.SIGKILL)
         os.waitpid(fork.pid, 0)
@@ -190,7 +192,7 @@ class _Server:
             shutil.rmtree(fork.temporary, ignore_errors=True)
 
     def _become(self, request: dict[str, Any], standard: list[int], control: socket.socket) -> None:
-        """The child's side: run the module, and never come back."""
+        """The child's side: run the module; never returns."""
         status = 1
         try:
             os.setsid()
@@ -206,16 +208,16 @@ class _Server:
             status = _run_module(request["module"])
         except OSError as error:
             _say(control, {"error": f"{error.strerror}"})
-            traceback.print_exc()  # into the child's log, once nobody listens to the control socket
+            traceback.print_exc()  # to the child's log, if the control socket is closed
         finally:
             os._exit(status)
 
 
 @contextlib.contextmanager
 def _keeping_all() -> Iterator[None]:
-    """Turn garbage collection off while modules are imported: it takes a quarter of the time, and finds little.
+    """Turn garbage collection off during imports, because it takes a quarter of the time and frees little.
 
-    What they are is frozen: a child's collector never looks at it, and so does not copy the pages it lies in.
+    Afterwards all objects are frozen: a child's collector ignores them, and so does not copy their memory pages.
     """
     gc.disable()
     try:
@@ -227,7 +229,7 @@ def _keeping_all() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _absent(names: list[str]) -> Iterator[None]:
-    """Make imports of these libraries fail, unless they are imported already."""
+    """Make imports of these libraries fail, unless they are already imported."""
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None means that it cannot be imported
     try:
@@ -239,13 +241,13 @@ def _absent(names: list[str]) -> Iterator[None]:
 
 def _fork_quietly() -> int:
     with warnings.catch_warnings():
-        # Python 3.12 warns of any thread, Python's or not; this process has none of Python's (see the module's text).
+        # Python 3.12 also warns about threads of C libraries; this process has no Python threads (see above).
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
 
 def _watch(pid: int) -> int:
-    """A descriptor that tells when a child ends; without one the child is ended, since nobody would see it."""
+    """Return a descriptor that signals the end of a child; if there is none, the child is ended."""
     try:
         return os.pidfd_open(pid)
     except OSError:
@@ -255,12 +257,12 @@ def _watch(pid: int) -> int:
 
 
 def _settle(request: dict[str, Any]) -> None:
-    """Take on the surroundings that the owner asked for, before the first op of any library."""
+    """Set the environment, folder and import path of the request, before the first op of any library."""
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     sys.path[:] = request["import_path"]
-    tempfile.tempdir = None  # found anew, from the child's own TMPDIR
+    tempfile.tempdir = None  # determined again, from the child's own TMPDIR
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
@@ -269,9 +271,9 @@ def _settle(request: dict[str, Any]) -> None:
 
 
 def _run_module(module: str) -> int:
-    """Its exit status; what it raises is printed, as Python does."""
+    """Run a module and return its exit status; exceptions are printed as Python does."""
     sys.argv = [module]
-    with contextlib.suppress(OSError):  # what `ps -o comm` and `top` show
+    with contextlib.suppress(OSError):  # the name that `ps -o comm` and `top` show
         Path("/proc/self/comm").write_text(module.rpartition(".")[2][:15])
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
@@ -282,9 +284,9 @@ def _run_module(module: str) -> int:
     except KeyboardInterrupt:
         traceback.print_exc()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGINT)  # as Python ends
+        signal.raise_signal(signal.SIGINT)  # as at the end of Python
         return 1
-    except BaseException:  # noqa: BLE001 (nothing may come back into the server's loop)
+    except BaseException:  # noqa: BLE001 (nothing may return to the server's loop)
         traceback.print_exc()
         return 1
     finally:
@@ -295,7 +297,7 @@ def _run_module(module: str) -> int:
 
 
 def _hung_up(control: socket.socket) -> bool:
-    """Whether the owner wants the child no more."""
+    """Whether the owner has closed the control socket."""
     try:
         return control.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -325,4 +327,4 @@ def _receive(owner: socket.socket, count: int) -> bytes:
 
 if __name__ == "__main__":
     _Server(socket.socket(fileno=int(sys.argv[1]))).run()
-    os._exit(0)  # to take down what TensorFlow has set up takes longer than the owner should wait
+    os._exit(0)  # skips TensorFlow's shutdown, for which the owner should not wait

@@ -1,7 +1,7 @@
-"""Taps of what runs as a TensorFlow graph: the reference's own graph, tfjs graph-models, and their nodes by themselves.
+"""Taps of TensorFlow graphs: of the reference, of tfjs graph-models, and of their nodes run in isolation.
 
-The reference's graph is its SavedModel's signature, frozen and inlined but not optimized: every layer is still there,
-also those inside nested and subclassed models, under node names that carry the layers' paths.
+The reference's graph is the signature of its SavedModel, frozen and inlined but not optimized. It still has every
+layer, including those of nested and subclassed models; the names of nodes contain the paths of the layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,9 +48,9 @@ def _frozen(options: ExecutorOptions) -> Any:
     return _freeze(options.saved_model, options.signature)
 
 
-@cache  # it takes seconds, and is wanted for the list, for the alignment and for the comparison
+@cache  # takes seconds, and is needed for the list, the alignment and the comparison
 def _freeze(saved_model: str, signature: str) -> Any:
-    """The signature as a WrappedFunction without variables, calls inlined."""
+    """The signature as a WrappedFunction without variables and with calls inlined."""
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
@@ -61,19 +61,19 @@ def _freeze(saved_model: str, signature: str) -> Any:
 
 
 def list_reference_taps(job: Job) -> list[TapSpec]:
-    """Every tensor that a node of the reference's graph makes from its inputs, in order of execution."""
+    """List all tensors of the reference's graph that depend on its inputs, in order of execution."""
     return _listed(_frozen(job.options).graph, _wanted)
 
 
 def list_tfjs_taps(job: Job) -> list[TapSpec]:
-    """The same of a graph-model."""
+    """List the same tensors of a graph-model."""
     return _listed(_imported(graph_def(Path(job.artifact))).graph, _wanted)
 
 
 def list_isolated_taps(job: Job) -> list[TapSpec]:
-    """Of a graph-model only the nodes with weights of their own.
+    """List only the nodes of a graph-model that have weights.
 
-    Any other makes of equal inputs what the float32 graph's node makes of them, so that its error by itself is none.
+    Other nodes give the same outputs for the same inputs as in the float32 graph, so their isolated error is zero.
     """
     return _listed(_imported(graph_def(Path(job.artifact))).graph, _weighted)
 
@@ -93,7 +93,7 @@ def _wanted(operation: Any) -> bool:
 
 
 def _weighted(operation: Any) -> bool:
-    """Whether float weights enter the node itself, or a part of it where it was taken apart."""
+    """Whether float weights are inputs of the node, or of one of the parts that it was split into."""
     return _wanted(operation) and _takes_weights(operation, operation.name)
 
 
@@ -106,7 +106,7 @@ def _takes_weights(operation: Any, owner: str) -> bool:
 
 
 def _constant(operation: Any) -> bool:
-    """Whether nothing that is fed reaches the node: a weight on its way to its op."""
+    """Whether the node depends on no input, like a weight on its way to its op."""
     seen, waiting = set(), [operation]
     while waiting:
         current = waiting.pop()
@@ -120,10 +120,11 @@ def _constant(operation: Any) -> bool:
 
 
 def _depths(operations: Sequence[Any]) -> dict[str, int]:
-    """How many loops and branches each operation is inside of.
+    """Count the loops and branches around each operation.
 
-    The list is in order of execution but for NextIteration, which goes back to a loop's Merge and is passed over. A
-    loop's own Merge and Switch, unlike a branch's, neither leave nor enter anything: its Enter and Exit do.
+    The list is in order of execution, except NextIteration, which goes back to a loop's Merge and is skipped. A branch
+    is entered by Switch and left by Merge. A loop is entered by Enter and left by Exit; its own Switch and Merge do not
+    count.
     """
     depths: dict[str, int] = {}
     for operation in operations:
@@ -142,7 +143,7 @@ def _spec(tensor: Any, operation: Any, depth: int) -> TapSpec:
     dtype = tensor.dtype.name if tensor.dtype.name != "string" else "str"
     reason = None
     if depth or operation.type in _CONTROL_FLOW:
-        reason = "control flow, whose tensors cannot be read one by one"
+        reason = "inside a loop or branch, where tensors cannot be read"
     elif not tensor.dtype.is_floating:
         reason = f"not a float tensor: {dtype}"
     return TapSpec(tensor.name.removesuffix(":0"), shape, dtype, operation.type, reason=reason)
@@ -167,7 +168,7 @@ def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: 
             tf.constant(batch.astype(feed.dtype.as_numpy_dtype, copy=False))
             for batch, feed in zip(batches, feeds, strict=True)
         ]
-        # Not `.numpy()`, which copies: a view of TensorFlow's own memory does to be written to a file.
+        # Not `.numpy()`, which copies: a view of TensorFlow's memory is enough for writing to a file.
         values = [np.asarray(value) for value in pruned(*fed)]
         return values[: len(outputs)], values[len(outputs) :]
 
@@ -179,7 +180,7 @@ def _port(name: str) -> str:
 
 
 def tap_reference(job: Job, taps: Sequence[str]) -> TappedExecution:
-    """The reference's graph; the job's inputs and outputs go by the signature's names."""
+    """Open the reference's graph; the names of the job's inputs and outputs are those of the signature."""
     function = _frozen(job.options)
     by_argument = {tensor.name.split(":")[0]: tensor.name for tensor in function.inputs}
     names = sorted(file.name for file in job.outputs)
@@ -190,15 +191,15 @@ def tap_reference(job: Job, taps: Sequence[str]) -> TappedExecution:
 
 
 def tap_tfjs(job: Job, taps: Sequence[str]) -> TappedExecution:
-    """A graph-model as it is, its nodes read beside its outputs."""
+    """Open a graph-model unchanged, with the tensors of nodes as additional outputs."""
     function = _imported(graph_def(Path(job.artifact)))
     return _tapped(function, [file.tensor for file in job.inputs], [file.tensor for file in job.outputs], taps)
 
 
 def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
-    """Each node of a graph-model by itself: with its own weights, fed with what the float32 graph feeds it.
+    """Open the nodes of a graph-model in isolation: with their own weights and the inputs from the float32 graph.
 
-    The outputs are those of the float32 graph, whose folder the job's options name.
+    The outputs are those of the float32 graph; its folder is in the job's options.
     """
     graph = _isolated(graph_def(Path(job.options.float32_artifact)), graph_def(Path(job.artifact)))
     return _tapped(
@@ -213,7 +214,7 @@ _ALONE, _OWN = "alone", "own"
 
 
 def _isolated(float32: Any, quantized: Any) -> Any:
-    """One graph: float32 as it is, and each quantized node again under `alone/`, on its own weights."""
+    """One graph with the float32 graph and, under `alone/`, a copy of each quantized node with its own weights."""
     from tensorflow.core.framework import graph_pb2
 
     whole = graph_pb2.GraphDef()
@@ -229,7 +230,7 @@ def _isolated(float32: Any, quantized: Any) -> Any:
 
 
 def _constant_names(graph: Any) -> set[str]:
-    """Nodes that depend on nothing that is fed; the list is in no particular order, so until nothing changes."""
+    """Nodes that depend on no input. The list has no particular order, so it is repeated until nothing changes."""
     constants: set[str] = set()
     while True:
         more = {
@@ -248,9 +249,7 @@ def _node_of(source: str) -> str:
 
 
 def _redirect(name: str, constants: set[str]) -> Any:
-    """Where a node by itself reads: weights from its own graph, parts of the same fused op from its copy, the rest
-    from float32.
-    """
+    """The inputs of an isolated node: weights of its own graph, its own parts, all else from float32."""
 
     def redirect(source: str) -> str:
         node = _node_of(source)

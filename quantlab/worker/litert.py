@@ -1,4 +1,4 @@
-"""Runs a TFLite file with LiteRT, one sample at a time as phones do, on one thread of XNNPACK."""
+"""Runs a TFLite file with LiteRT, one sample per call as on phones, on one thread of XNNPACK."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,8 +21,8 @@ Array = npt.NDArray[Any]
 def load(job: Job) -> Execution:
     """Load a `.tflite` file.
 
-    Float samples become the codes of an input in int8 or uint8 by the file's own scale and zero point, and codes of
-    an output become floats again; that is what an application does with such a file.
+    For int8 or uint8 inputs, float samples are quantized with the file's scale and zero point, and outputs are
+    dequantized. Applications do the same with such files.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -49,7 +49,7 @@ def load(job: Job) -> Execution:
 
 
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
-    """A tapped copy of the file (see `quantlab.formats.tflite.tapped`): its outputs beyond the model's own."""
+    """Open a tapped copy of the file (see `quantlab.formats.tflite.tapped`), which has additional outputs."""
     extra = tuple(
         TensorFile(name, "", 0, (), "float32", name, position)
         for name, position in zip(taps, tapped_positions(job), strict=True)
@@ -64,7 +64,7 @@ def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
 
 
 def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile]) -> None:
-    """Give an input whose file leaves sizes open those of the samples."""
+    """Resize inputs with open sizes to the shape of the samples."""
     for detail, file in zip(details, files, strict=True):
         wanted = [1, *file.shape]
         if list(detail["shape"]) == wanted:
@@ -80,7 +80,7 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
 
 
 def _encode(values: Array, detail: Any) -> Array:
-    """A float sample as the codes that an integer input takes, by TFLite's AffineQuantize: half away from zero."""
+    """Quantize a float sample for an integer input like TFLite's AffineQuantize, rounding half away from zero."""
     dtype = np.dtype(detail["dtype"])
     if values.dtype == dtype:
         return values

@@ -1,6 +1,6 @@
 """The process that runs variants in Python: `python -m quantlab.worker.main`.
 
-It answers one request after another, so that TensorFlow is imported once: `quantlab.runtimes.requests` lists them.
+It answers requests in sequence, so that TensorFlow is imported only once. `quantlab.runtimes.requests` lists them.
 """
 
 import importlib
@@ -28,11 +28,11 @@ __all__: list[str] = []
 
 Array = npt.NDArray[Any]
 
-_SINGLES = 8  # samples that the probe runs one by one
+_SINGLES = 8  # samples that the probe runs one per call
 
 
 class _Worker:
-    """Keeps what is open for reading inside between requests."""
+    """Keeps variants with taps open between requests."""
 
     def __init__(self) -> None:
         self._tapped: dict[str, tuple[list[Array], TappedExecution]] = {}
@@ -89,7 +89,7 @@ class _Worker:
     def _tap(self, request: Tap, emit: Emit) -> None:
         job, start, stop = request.job, request.start, request.stop
         if job.taps is None:
-            raise ValueError("what is read inside a variant is named by the job's taps")
+            raise ValueError("a request for taps needs a job that names its taps")
         if job.taps.file not in self._tapped:
             self._tapped[job.taps.file] = (_map_inputs(job), resolve_name(job.python.tap)(job, job.taps.names))
         inputs, execution = self._tapped[job.taps.file]
@@ -138,12 +138,12 @@ def _check_batch(outputs: Sequence[Array], job: Job) -> None:
         if output.ndim == 0 or len(output) != job.stop - job.start:
             raise TrialError(
                 f"the model answers a batch of {job.stop - job.start} with an output of shape {output.shape}, "
-                f"so its answers cannot be told apart by sample; export it with the batch as the first dimension"
+                f"so outputs of single samples cannot be identified; export it with the batch as the first dimension"
             )
 
 
 def _difference(one: Array, other: Array) -> float:
-    """The largest difference as a share of the largest value; 1 where either is not finite in a place of its own."""
+    """Largest difference as a share of the largest value; 1 if only one array is not finite at some position."""
     one, other = one.astype(np.float64), other.astype(np.float64)
     if not np.array_equal(np.isfinite(one), np.isfinite(other)):
         return 1.0

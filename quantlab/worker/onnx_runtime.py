@@ -1,7 +1,7 @@
-"""Runs an ONNX file with onnxruntime on its CPU provider, one sample at a time and on one thread.
+"""Runs an ONNX file with onnxruntime on its CPU provider, one sample per call and on one thread.
 
-Dynamic quantization finds one range for all that is in a batch, so that a sample's answer would depend on its
-neighbours; applications send one at a time.
+Dynamic quantization computes one range per batch, so outputs would depend on the other samples in the batch.
+Applications usually send one sample.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 
 
 def load(job: Job) -> Execution:
-    """Load an `.onnx` file, whose inputs take what the samples are, as in JavaScript."""
+    """Load an `.onnx` file; as in JavaScript, its inputs must have the dtypes of the samples."""
     session = open_onnx_session(Path(job.artifact), TrialError)
     taken = {argument.name: argument for argument in session.get_inputs()}
     if set(taken) != {file.tensor for file in job.inputs}:
@@ -48,14 +48,14 @@ def load(job: Job) -> Execution:
 
 
 def _together(rows: Sequence[Array]) -> Array:
-    """Single samples as a batch; without a dimension where they have none for it, of objects where shapes differ."""
+    """Join single outputs to a batch: scalars are stacked, and different shapes give an object array."""
     if any(row.shape != rows[0].shape for row in rows):
         return np.empty((), object)
     return np.concatenate(rows) if rows[0].shape[:1] == (1,) else np.empty((), rows[0].dtype)
 
 
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
-    """A tapped copy of the file (see `quantlab.formats.onnx.tapped`): its outputs beyond the model's own."""
+    """Open a tapped copy of the file (see `quantlab.formats.onnx.tapped`), which has additional outputs."""
     session = open_onnx_session(Path(job.artifact), TrialError)
     outputs = [output.name for output in session.get_outputs()]
     extra = tuple(
@@ -90,6 +90,6 @@ def _refuse_dtype(file: TensorFile, taken: Any) -> None:
 def _run(session: Any, names: Sequence[str], feeds: dict[str, Array]) -> list[Array]:
     try:
         outputs: list[Array] = session.run(names, feeds)
-    except Exception as error:  # onnxruntime's own classes share no other base
+    except Exception as error:  # onnxruntime's exceptions have no other common base class
         raise TrialError(f"onnxruntime could not run the file: {' '.join(str(error).split())[:300]}") from error
     return outputs

@@ -1,4 +1,4 @@
-"""Runs the reference: the user's own model, opened once for all requests of a worker."""
+"""Runs the reference: the user's model, opened once for all requests to a worker."""
 
 from pathlib import Path
 
@@ -11,23 +11,23 @@ from quantlab.worker.execution import Execution
 __all__ = ["load", "open_once"]
 
 _opened: list[tuple[ModelRequest, Reference]] = []
-"""The last model, and what asked for it; none before the first."""
+"""The last opened model with its request; empty before the first."""
 
 
 def load(job: Job) -> Execution:
-    """The model that the job's options name."""
+    """Load the model named in the job's options."""
     return Execution(open_once(job).call, {})
 
 
 def open_once(job: Job) -> Reference:
-    """The model that the job's options name, open for calls.
+    """Open the model named in the job's options, or return the open one.
 
     Raises:
         ValueError: If they name none.
     """
     model = job.options.model
     if model is None:
-        raise ValueError("the reference is run by a job whose options name a model")
+        raise ValueError("the options of a job for the reference must name a model")
     if not _opened or _opened[0][0] != model:
         _opened.clear()
         import_modules(model.custom)

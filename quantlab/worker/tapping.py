@@ -1,4 +1,4 @@
-"""Reading the tensors inside a variant: what a tapped artifact is in the Python worker."""
+"""Reads the tensors inside a variant in the Python worker."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,25 +19,25 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class TappedExecution:
-    """A loaded artifact whose inner tensors can be read."""
+    """A loaded artifact with taps."""
 
     call: Callable[[Sequence[Array]], tuple[list[Array], list[Array]]]
-    """From one batch of each input to the outputs in the job's order, and the taps in the request's."""
+    """Takes one batch of each input; returns outputs in the job's order and taps in the request's order."""
 
 
 def tapped_positions(job: Job) -> tuple[int, ...]:
-    """Where the taps of a tapped copy are among its outputs, in their order.
+    """Indices of the taps of a tapped copy among its outputs, in order.
 
     Raises:
-        ValueError: If the job does not tell.
+        ValueError: If the job has none.
     """
     if job.taps is None or job.taps.positions is None:
-        raise ValueError("a tapped copy is read by a job that tells where its taps are")
+        raise ValueError("the job of a tapped copy must give the positions of its taps")
     return job.taps.positions
 
 
 class Scratch:
-    """The file that a session's tensors of a batch are written into, one behind the other, as float32.
+    """The file of a session, to which the tensors of a batch are written one after another, as float32.
 
     A tensor whose first dimension is not the batch is listed in `failed` instead.
     """
@@ -54,7 +54,7 @@ class Scratch:
         self._stream.close()
 
     def write(self, tensors: Iterable[tuple[str, Array]]) -> tuple[Block, ...]:
-        """Write tensors by their names, and say where each lies."""
+        """Write named tensors, and return the position of each in the file."""
         return tuple(block for name, value in tensors if (block := self._written(name, value)))
 
     def _written(self, name: str, value: Array) -> Block | None:

@@ -1,9 +1,9 @@
 """Runs a tfjs graph-model in Python from its own `model.json` and shards, as a TensorFlow function.
 
-The topology is a GraphDef in JSON; the weights go into its Const nodes. TensorFlow has every op but three that the
-converter makes up: `FusedDepthwiseConv2dNative` (its kernel gives wrong values or refuses, depending on oneDNN),
-`Prelu`, and a fused op whose activation is Prelu. Those are taken apart into what they were fused from; the last part
-keeps the node's name, so that whoever reads it reads the same value.
+The topology is a GraphDef in JSON; the weights are inserted into its Const nodes. TensorFlow can run every op except
+three that the converter creates: `FusedDepthwiseConv2dNative` (its kernel gives wrong values or fails, depending on
+oneDNN), `Prelu`, and fused ops with the activation Prelu. They are split into their original ops. The last part keeps
+the node's name, so that the name still means the same value.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -53,18 +53,18 @@ def _tensor(graph: Any, name: str, known: set[str]) -> Any:
 
 
 def graph_def(folder: Path) -> Any:
-    """The GraphDef of a graph-model with its weights in it, in ops that TensorFlow runs.
+    """The GraphDef of a graph-model with its weights, in ops that TensorFlow can run.
 
     Raises:
         ArtifactError: As `stored_weights` says.
-        TrialError: If the model needs tables to be initialized first, or holds an op that does more than compute.
+        TrialError: If the model needs initialized tables, or has an op with side effects.
     """
     from google.protobuf import json_format
     from tensorflow.core.framework import graph_pb2
 
     document = read_model_json(folder)
     if document.get("modelInitializer"):
-        raise TrialError("the model initializes lookup tables, which quantlab does not run; export it without them")
+        raise TrialError("the model initializes lookup tables, which quantlab does not support; export it without them")
     graph = json_format.ParseDict(document["modelTopology"], graph_pb2.GraphDef(), ignore_unknown_fields=True)
     refuse_acting_graph(graph, folder.name, TrialError)
     _fill_constants(graph, folder)
@@ -82,8 +82,8 @@ def _fill_constants(graph: Any, folder: Path) -> None:
     for entry, stored in stored_weights(folder):
         node = constants.get(entry["name"])
         if node is None:
-            raise TrialError(f"the manifest has the weight '{entry['name']}' and the graph no such constant")
-        # int64 constants are stored as int32; the node still says what the graph computes in.
+            raise TrialError(f"the manifest has the weight '{entry['name']}' and the graph does not")
+        # int64 constants are stored as int32; the node has the original dtype.
         dtype = tf.dtypes.as_dtype(node.attr["dtype"].type)
         values = decode(entry, stored).astype(dtype.as_numpy_dtype)
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values, dtype, entry["shape"]))
@@ -100,7 +100,7 @@ def _rank(node: Any) -> int:
 
 
 def _take_apart(node: Any, vectors: Set[str]) -> list[Any]:
-    """The node itself, or the ops it was fused from, the last under its name; `vectors` are constants of one axis."""
+    """Return the node, or the ops it was fused from, the last with its name; `vectors` are constants with one axis."""
     fused = [op.decode() for op in node.attr["fused_ops"].list.s] if "fused_ops" in node.attr else []
     if node.op == "Prelu":
         return _prelu(node.name, node.input[0], node.input[1], _float32())
@@ -109,10 +109,10 @@ def _take_apart(node: Any, vectors: Set[str]) -> list[Any]:
     if "Prelu" in fused:
         return _unfused(node, {"_FusedConv2D": "Conv2D", "_FusedMatMul": "MatMul"}[node.op], fused)
     if node.op == "_FusedMatMul" and "BiasAdd" in fused and node.input[2] not in vectors:
-        # Grappler fuses any addition, and TensorFlow's kernel takes a vector only.
+        # Grappler fuses any addition, but TensorFlow's kernel accepts only a vector.
         return _unfused(node, "MatMul", ["AddV2" if step == "BiasAdd" else step for step in fused])
     if node.op == "_FusedConv2D" and "TArgs" not in node.attr:
-        # Files of older converters do not say of what type the bias is, and TensorFlow asks for it now.
+        # Files of older converters lack the dtype of the bias, which TensorFlow now requires.
         node.attr["TArgs"].list.type.extend([node.attr["T"].type] * len(node.input[2:]))
     return [node]
 
@@ -125,7 +125,7 @@ _KEPT_ATTRIBUTES = {
 
 
 def _unfused(node: Any, op: str, fused: Sequence[str]) -> list[Any]:
-    fused = [step for step in fused if step != "NoOp"]  # the converter's word for no bias
+    fused = [step for step in fused if step != "NoOp"]  # in the converter's files this means no bias
     steps = [op, *fused]
     names = [part_name(node.name, step) for step in steps[:-1]] + [node.name]
     parts = [
@@ -151,17 +151,17 @@ _PART = "/quantlab_part_"
 
 
 def part_name(node: str, step: str) -> str:
-    """The name of a step inside a node that was taken apart; the last step has the node's own."""
+    """The name of a part of a node that was split; the last part has the node's name."""
     return f"{node}{_PART}{step}"
 
 
 def part_owner(name: str) -> str | None:
-    """The node that a step belongs to, or None for a node of the artifact itself."""
+    """The node that a part belongs to, or None for a node of the artifact itself."""
     return name.split(_PART, 1)[0] if _PART in name else None
 
 
 def _float32() -> Any:
-    """The type that a Prelu's attributes do not tell; tfjs has no other."""
+    """The dtype of a Prelu, which its attributes lack; tfjs supports only this one."""
     from tensorflow.core.framework import attr_value_pb2, types_pb2
 
     return attr_value_pb2.AttrValue(type=types_pb2.DT_FLOAT)

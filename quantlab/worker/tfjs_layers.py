@@ -1,7 +1,7 @@
-"""Runs a tfjs layers-model in Python: rebuilt by tf_keras from its own `model.json`, with its own shards' weights.
+"""Runs a tfjs layers-model in Python: tf_keras rebuilds it from its `model.json` and the weights in its shards.
 
-A weight's name in the manifest is that of the Keras model it was saved from. tfjs drops the name of a cell within a
-recurrent layer, which changes from one session to the next, where it does not find a name as it is; so does this.
+The manifest has the weight names of the Keras model that was saved. The name of a cell in a recurrent layer changes
+between sessions; if tfjs does not find a name, it drops the cell's name. This module does the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ def load(job: Job) -> Execution:
 
 
 def _caller(model: Any, outputs: Sequence[Any], job: Job) -> Callable[[Sequence[Array]], list[Array]]:
-    """What computes some tensors of the model, from one batch of each of the job's inputs."""
+    """A function that computes `outputs` from one batch of each of the job's inputs."""
     import tensorflow as tf
     import tf_keras
 
@@ -61,23 +61,23 @@ def _rebuilt(folder: Path) -> Any:
     configuration = read_configuration(folder)
     try:
         model = tf_keras.models.model_from_config(configuration)
-    except Exception as error:  # whatever tf_keras makes of a configuration
+    except Exception as error:  # tf_keras may raise anything for an invalid configuration
         text = " ".join(str(error).split())[:300]
         raise TrialError(
             f"tf_keras could not build the model that model.json describes ({type(error).__name__}: {text}); "
             f"convert the model again"
         ) from error
     if not model.inputs:
-        raise TrialError("the layers-model does not tell the shape of its input; save the model after it was built")
+        raise TrialError("the layers-model lacks the shape of its input; build the model before it is saved")
     _set_weights(model, {entry["name"]: decode(entry, stored) for entry, stored in stored_weights(folder)})
     return model
 
 
 def _set_weights(model: Any, values: dict[str, Array]) -> None:
-    """Give every weight of the model its values.
+    """Set all weights of the model.
 
     Raises:
-        TrialError: If a weight has none, or another shape, or a value has no weight.
+        TrialError: If a weight has no value or one of another shape, or a value has no weight.
     """
     exact = {_name(weight): weight for weight in model.weights}
     short = {_without_cell(name): weight for name, weight in exact.items()}
@@ -87,10 +87,10 @@ def _set_weights(model: Any, values: dict[str, Array]) -> None:
             (known[key] for known, key in ((exact, name), (short, _without_cell(name))) if key in known), None
         )
         if weight is None or id(weight) not in left:
-            raise TrialError(f"the manifest has the weight '{name}' and the layers no such; convert the model again")
+            raise TrialError(f"the manifest has the weight '{name}' and the layers do not; convert the model again")
         if tuple(weight.shape) != value.shape:
             raise TrialError(
-                f"the weight '{name}' has the shape {value.shape} and its layer asks for {tuple(weight.shape)}; "
+                f"the weight '{name}' has the shape {value.shape} and its layer needs {tuple(weight.shape)}; "
                 f"convert the model again"
             )
         weight.assign(np.asarray(value, weight.dtype.as_numpy_dtype))
@@ -111,18 +111,18 @@ def _without_cell(name: str) -> str:
 
 
 def list_taps(job: Job) -> list[TapSpec]:
-    """The output of every layer, in the order of the configuration; of one that is called again, one for each call."""
+    """List the outputs of all layers, in the order of the configuration; a layer called twice has two."""
     return [_spec(name, layer, outputs) for name, layer, outputs in _calls(_rebuilt(Path(job.artifact)))]
 
 
 def _calls(model: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Each call of a layer in the model by the tap's name, `dense` and then `dense:1`; and what it gives."""
+    """Tap name → output of a call of a layer in the model; names are `dense`, `dense:1` and so on."""
     import tf_keras
 
     for layer in model.layers:
         if isinstance(layer, tf_keras.layers.InputLayer):
             continue
-        # A nested model may have been called on its own as well, which is no part of this one.
+        # A nested model may also have been called outside of this model; such calls are ignored.
         own = [
             node
             for place, node in enumerate(layer._inbound_nodes)
@@ -135,14 +135,16 @@ def _calls(model: Any) -> Iterator[tuple[str, Any, Any]]:
 def _spec(name: str, layer: Any, outputs: Any) -> TapSpec:
     kind = type(layer).__name__
     if isinstance(outputs, list | tuple | dict):
-        return TapSpec(name, (), "float32", kind, reason="a layer of several outputs, which are not read apart")
+        return TapSpec(
+            name, (), "float32", kind, reason="a layer with several outputs, which cannot be read separately"
+        )
     dtype = outputs.dtype.name
     reason = None if outputs.dtype.is_floating else f"not a float tensor: {dtype}"
     return TapSpec(name, tuple(outputs.shape), dtype, kind, reason=reason)
 
 
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
-    """A layers-model whose layers' outputs are read beside its own."""
+    """Open a layers-model with the outputs of its layers as additional outputs."""
     model = _rebuilt(Path(job.artifact))
     outputs = [_at(model.outputs, file.position, "output") for file in job.outputs]
     known = {name: given for name, _, given in _calls(model)}

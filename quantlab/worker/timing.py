@@ -1,4 +1,4 @@
-"""Times one variant in a Python worker that has done nothing else, and reads how much memory that took."""
+"""Times one variant in a Python worker that has done nothing else, and measures its memory."""
 
 import contextlib
 import importlib
@@ -22,11 +22,11 @@ __all__ = ["MemoryCount", "peak_memory", "time_variant"]
 Array = npt.NDArray[Any]
 
 _HEARTBEAT_SECONDS = 1.0
-_UNTOLD = "this system does not tell how much memory a process held at most"
+_UNTOLD = "this system does not report the peak memory of a process"
 
 
 def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit) -> None:
-    """Load a variant and run it as planned; says `ready`, now and then `progress`, and `timed`."""
+    """Load a variant and run it as planned; sends `ready`, sometimes `progress`, and `timed`."""
     importlib.import_module(job.python.library)
     load = resolve_name(job.python.load)
     memory = MemoryCount()
@@ -57,7 +57,7 @@ def _seconds(call: Callable[[Sequence[Array]], Any], batch: Sequence[Array]) -> 
 
 
 def _alive(run: Callable[[], float], emit: Emit, batch: int) -> Iterator[float]:
-    """Seconds of one run after the other; whoever waits hears of them now and then."""
+    """Yield the seconds of consecutive runs; sends progress regularly, so that the parent does not time out."""
     said = time.monotonic()
     for done in itertools.count(1):
         seconds = run()
@@ -68,7 +68,7 @@ def _alive(run: Callable[[], float], emit: Emit, batch: int) -> Iterator[float]:
 
 
 def _steady(clock: Iterator[float], plan: TimingPlan) -> Iterator[float]:
-    """The runs that count."""
+    """The seconds of the runs that are counted."""
     warm = 0.0
     for _ in range(plan.most_runs):
         if warm >= plan.warm_up_seconds:
@@ -85,29 +85,29 @@ def _steady(clock: Iterator[float], plan: TimingPlan) -> Iterator[float]:
 
 
 class MemoryCount:
-    """Counts the memory that a process comes to hold from now on.
+    """Measures the memory that a process adds from now on.
 
-    A forked process begins with what the process that it is a fork of held, its peak too: so the peak is set back to
-    what is held now (proc(5), `clear_refs`). Pages of shared libraries are left out: the kernel does not hand them to
-    a fork, which reads them in again bit by bit, and they are no part of a model.
+    A forked process starts with the memory and the peak of its parent, so the peak is reset to the current memory
+    (proc(5), `clear_refs`). Pages of shared libraries are subtracted: a fork loads them gradually, and they are not
+    part of a model.
     """
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.idle_bytes: int | None = None
-        """Held now."""
+        """Memory at the start; None if the system does not report it."""
         if sys.platform == "linux":
             try:
                 Path("/proc/self/clear_refs").write_text("5")
             except OSError:
-                self.reason = "this system does not let a process count its memory anew"
+                self.reason = "this system does not let a process reset its peak memory"
                 return
         self.idle_bytes = self.peak_bytes()
         if self.idle_bytes is None:
             self.reason = _UNTOLD
 
     def peak_bytes(self) -> int | None:
-        """The most that was held at once since; None where the system does not tell."""
+        """The peak since the start; None if the system does not report it."""
         if self.reason is not None:
             return None
         peak = peak_memory()
@@ -115,7 +115,7 @@ class MemoryCount:
 
 
 def _library_bytes() -> int:
-    """How much of this process' memory are pages of shared libraries; 0 where that is not told."""
+    """Bytes of shared libraries in this process's memory; 0 if the system does not report it."""
     if sys.platform != "linux":
         return 0
     held, of_library = 0, False
@@ -130,9 +130,9 @@ def _library_bytes() -> int:
 
 
 def peak_memory() -> int | None:
-    """The most bytes that this process has held in memory at once; None where the system does not tell.
+    """Peak memory of this process in bytes; None if the system does not report it.
 
-    On Linux not from getrusage, which begins with what the parent held when it started us.
+    On Linux this does not use getrusage, whose value starts with the memory of the parent.
     """
     if sys.platform == "linux":
         lines = Path("/proc/self/status").read_text().splitlines()

@@ -1,7 +1,8 @@
 """The process that calls a user's own function: `python -m quantlab.worker.user`.
 
-The function may print, fork, leave or never end: that is this process' end, and a sentence in the other. See
-`quantlab.user_requests` for what is asked. Its module is looked for in the folder that quantlab was started in too.
+The function may print, fork, exit or never return. At worst this process ends, and its parent reports that in a
+sentence. The requests are in `quantlab.user_requests`. The module is also searched for in the folder where quantlab was
+started.
 """
 
 import time
@@ -25,7 +26,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """One element as arrays."""
+    """One element of a loader, as arrays."""
 
     arrays: Mapping[str, Array]
     labels: Array | None
@@ -34,7 +35,7 @@ class _Given:
 
     @property
     def kind(self) -> object:
-        """Equal for elements that can lie in one file."""
+        """Shapes and dtypes; elements of equal kind can be in one file."""
         shapes = {name: (array.shape, array.dtype.str) for name, array in self.arrays.items()}
         labels = None if self.labels is None else (self.labels.shape, self.labels.dtype.str)
         return shapes, labels, dict(self.refused)
@@ -45,11 +46,11 @@ class _Given:
 
 
 _GROUP_BYTES, _GROUP_SECONDS, _GROUP_ELEMENTS = 4 << 20, 0.2, 1024
-"""Elements are handed over in groups: one file and one message each would cost more than most loaders."""
+"""Elements are sent in groups, because one file and one message per element would cost more than most loaders."""
 
 
 class _Called:
-    """The function, once it is imported, and what it has yet to yield."""
+    """The imported function, and the elements that it has not yielded yet."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -57,11 +58,11 @@ class _Called:
         self._function: Callable[..., Any] | None = None
         self._elements: Iterator[_Given] | None = None
         self._held: _Given | None = None
-        """Taken from the loader, and unlike the group that was handed over last."""
+        """Element taken from the loader whose kind differs from the last group."""
         self._error: QuantlabError | None = None
-        """Raised by the loader after the group that was handed over last."""
+        """Error raised by the loader after the last group."""
         self._files: list[Path] = []
-        """Of the last group."""
+        """Files of the last group."""
         self._written_files = 0
 
     def handle(self, document: Document, emit: Emit) -> None:
@@ -76,7 +77,7 @@ class _Called:
 
     def _next(self, emit: Emit) -> None:
         assert self._function is not None  # noqa: S101 (it was imported before)
-        for file in self._files:  # the other side may still have it mapped, and keeps what it has
+        for file in self._files:  # the parent may still have it mapped, and keeps its contents
             file.unlink()
         self._files.clear()
         if self._elements is None:
@@ -88,10 +89,10 @@ class _Called:
             emit(tagged(self._written(group)))
 
     def _group(self, elements: Iterator[_Given]) -> list[_Given]:
-        """The next elements that are alike; empty at the end.
+        """The next elements of equal kind; empty at the end.
 
         Raises:
-            QuantlabError: If the loader failed, once what it gave before is handed over.
+            QuantlabError: If the loader failed; raised after all earlier elements are sent.
         """
         if self._error is not None:
             raise self._error
@@ -161,13 +162,13 @@ class _Called:
 
 
 def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, bool]]:
-    """What the function returns, or each thing it yields, and whether that is all; its errors become ours."""
+    """Yield what the function returns or yields, and whether that is all; its errors become QuantlabErrors."""
     try:
         given = function()
         if given is None:
             raise QuantlabError(f"the loader '{text}' returned None; return samples, or (samples, labels)")
         if hasattr(given, "as_numpy_iterator"):
-            # TensorFlow says -1 for a dataset that repeats for ever, and -2 where it does not know.
+            # TensorFlow uses -1 for a dataset that repeats forever, and -2 for an unknown size.
             if hasattr(given, "cardinality") and int(given.cardinality()) == -1:
                 raise QuantlabError(f"the loader '{text}' gives a dataset that never ends; remove .repeat()")
             given = given.as_numpy_iterator()
@@ -198,12 +199,12 @@ def _given(value: Any, whole: bool, text: str) -> _Given:
 
 
 def _kept(array: Array, whole: bool) -> Array:
-    """An array that stays as it is when the loader goes on: it may fill one buffer over and over."""
+    """An array that does not change when the loader continues, since a loader may reuse one buffer."""
     return array if whole else array.copy()
 
 
 def _parts(value: Any, text: str) -> tuple[Any, Any]:
-    """Samples and labels; None for the latter where the loader gave none of their own."""
+    """Samples and labels; labels are None if the loader gave none."""
     if not isinstance(value, tuple):
         return value, None
     if len(value) in (1, 2):

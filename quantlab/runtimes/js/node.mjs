@@ -243,7 +243,7 @@ function peakMemory() {
   if (process.platform !== 'linux') return { bytes: process.resourceUsage().maxRSS * 1024 };
   const found = /^VmHWM:\s+(\d+) kB$/m.exec(fs.readFileSync('/proc/self/status', 'utf8'));
   if (found) return { bytes: Number(found[1]) * 1024 };
-  return { bytes: null, reason: 'this system does not tell how much memory a process held at most' };
+  return { bytes: null, reason: 'this system does not report the peak memory of a process' };
 }
 
 /** @param {string} file */
