@@ -61,7 +61,8 @@ GLOSSARY: Mapping[str, str] = {
     "interval": "Range that contains the true value with the given confidence, usually 95 %. "
     "Losses of top-1 use Tango's method, shares use Wilson's, and other metrics use a bootstrap.",
     "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
-    "It shows the error of this op without errors of earlier layers; only tfjs has it.",
+    "It shows the error of this op without errors of earlier layers; graph-models, TFLite and ONNX files have it, in "
+    "Python.",
     "KL divergence": "How far the class probabilities of a variant are from those of the reference, in nats. "
     "0 means equal, and it is infinite if the variant gives probability 0 to a possible class.",
     "KL infinite": "Samples in which the variant gives probability 0 to a class to which the reference does not.",

@@ -210,7 +210,8 @@ def test_rows_of_any_width(width):
     [
         pytest.param([[1, 1, 1]], [[1, 1.1, 1.01]], 1, 20, id="the noisiest"),
         pytest.param([[1, 100]], [[1.1, 101]], 0, 20, id="noise is measured by the channel's own signal"),
-        pytest.param([[1, 0, 0]], [[2, 0.1, 0.2]], 2, -INF, id="noise on zeros, the most of it"),
+        pytest.param([[1, 0, 0]], [[2, 0.1, 0.2]], 0, 0, id="not noise on zeros, which have no signal"),
+        pytest.param([[0, 0]], [[0.1, 0.2]], 1, -INF, id="noise on zeros alone, the most of it"),
         pytest.param([[1, 2]], [[1, 2]], 0, INF, id="no noise at all: the first"),
         pytest.param([[1, 1]], [[9, NAN]], 1, -INF, id="one NaN is worse than any noise"),
         pytest.param([[INF, 1]], [[INF, 9]], 0, -INF, id="so is an infinity, though both have it"),

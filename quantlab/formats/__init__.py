@@ -4,7 +4,13 @@ Converters, runtimes and the study read artifacts, so this package is a layer be
 """
 
 from quantlab.formats.contract import Contents, Format, JavaScriptExecutor, PythonExecutor
-from quantlab.formats.describe import artifact_sha256, describe_given, describe_variant, download_size_of
+from quantlab.formats.describe import (
+    artifact_sha256,
+    describe_given,
+    describe_variant,
+    download_size_of,
+    note_unquantized,
+)
 from quantlab.formats.registry import FORMATS
 
 __all__ = [
@@ -17,4 +23,5 @@ __all__ = [
     "describe_given",
     "describe_variant",
     "download_size_of",
+    "note_unquantized",
 ]

@@ -49,8 +49,14 @@ class PythonExecutor:
     """Function from a job and tensor names to a `TappedExecution` that reads these tensors."""
     list_taps: str | None = None
     """Function from a job to its tensors; None if `Format.taps` lists them without running anything."""
+    stands_in: bool = False
+    """Whether it runs the artifact with another library than the one that it is made for, which may read it otherwise.
+
+    Then a trial in Python is checked on a few samples in a JavaScript runtime.
+    """
     isolated: "PythonExecutor | None" = None
-    """Executor that runs each op alone, with inputs from the float32 graph; None if the format does not support it.
+    """Executor that runs each op alone, with inputs from the float32 graph; None if the format does not support it, or
+    writes a file that does (`Format.write_isolated`).
 
     Its jobs name the float32 artifact in their options.
     """
@@ -110,6 +116,13 @@ class Format:
 
     Returns the index of each name among the copy's outputs, in the order of `taps`, which is required. The field is
     None if runtimes read tensors inside the original artifact.
+    """
+    write_isolated: Callable[[Path, Path, Path, Mapping[str, str], Collection[str]], tuple[int, ...]] | None = None
+    """Writes an artifact that runs each op of a variant alone, with inputs from the float32 graph.
+
+    Arguments: the float32 artifact, the variant, the file to write, tap of the variant → tap of the float32 artifact,
+    and the names of the taps to return. Returns the same as `write_tapped`, whose executor runs it. None if the format
+    has `PythonExecutor.isolated`, or does not support it.
     """
     python: PythonExecutor
     javascript: JavaScriptExecutor | None = None

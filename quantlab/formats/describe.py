@@ -12,9 +12,9 @@ import brotli
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Format, files_below
 from quantlab.formats.registry import FORMATS
-from quantlab.types import DownloadSize, ModelDescription, Port, TensorSpec, Variant
+from quantlab.types import NARROW_DTYPES, DownloadSize, ModelDescription, Port, TensorSpec, Variant
 
-__all__ = ["artifact_sha256", "describe_given", "describe_variant", "download_size_of"]
+__all__ = ["artifact_sha256", "describe_given", "describe_variant", "download_size_of", "note_unquantized"]
 
 _BLOCK_BYTES = 1 << 20
 _BEST_BROTLI, _FAST_BROTLI = 11, 9
@@ -49,6 +49,27 @@ def describe_variant(name: str, format_: Format, path: Path, model: ModelDescrip
         weights=contents.weights,
         notes=contents.notes,
     )
+
+
+def note_unquantized(weights: Mapping[str, int]) -> tuple[str, ...]:
+    """A note if most weights of a quantized artifact are still float32, otherwise nothing.
+
+    >>> note_unquantized({"float32": 4000, "int8": 500, "int64": 16})
+    ('1,000 of 1,500 weights stay float32',)
+
+    Args:
+        weights: Stored data type → bytes; integers that are shapes, indices or biases do not count.
+    """
+    kept = weights.get("float32", 0) // 4
+    narrow = sum(int(weights.get(dtype, 0) / _item_bytes(dtype)) for dtype in NARROW_DTYPES)
+    if kept <= narrow:
+        return ()
+    return (f"{kept:,} of {kept + narrow:,} weights stay float32",)
+
+
+def _item_bytes(dtype: str) -> float:
+    """Bytes of one value; the number in the name is its bits."""
+    return int(re.sub(r"\D", "", dtype)) / 8
 
 
 def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapping[str, Format] = FORMATS) -> Variant:

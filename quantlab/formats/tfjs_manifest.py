@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
-from quantlab.formats.finite import note_non_finite
+from quantlab.formats.finite import note_float_limits
 from quantlab.types import Port, StoredWeight
 
 __all__ = [
@@ -124,7 +124,7 @@ def contents(folder: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) 
         dtype = _stored_dtype(entry, values)
         weights[dtype] = weights.get(dtype, 0) + _size_bytes(values)
         if values.dtype.kind == "f":
-            notes += note_non_finite(entry["name"], values, values.dtype.name)
+            notes += note_float_limits(entry["name"], values, values.dtype.name)
     return Contents(inputs=inputs, outputs=outputs, weights=weights, notes=tuple(notes))
 
 

@@ -23,7 +23,16 @@ from quantlab.runtimes.bundle import bundle_environment
 from quantlab.runtimes.contract import Host
 from quantlab.runtimes.exchange import Job
 
-__all__ = ["HOST", "environment", "environment_drawn", "find_browser", "graphics_cards", "notes", "untimed"]
+__all__ = [
+    "HOST",
+    "environment",
+    "environment_drawn",
+    "find_browser",
+    "graphics_cards",
+    "notes",
+    "stores_half",
+    "untimed",
+]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OLDEST = 113
@@ -171,6 +180,11 @@ def untimed(environment: Mapping[str, str]) -> str | None:
     # WebGPU and WebGL write this name differently; equal texts let their rows share one note.
     name = "SwiftShader" if match[0].lower() == "swiftshader" else match[0]
     return f"no times: a software renderer was used ({name})"
+
+
+def stores_half(environment: Mapping[str, str]) -> bool:
+    """Whether the browser stored tensors in half floats."""
+    return bool(notes(environment))
 
 
 def notes(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ class Runtime:
     """Environment of a trial → notes for its row."""
     untimed: Callable[[Mapping[str, str]], str | None] = lambda _: None
     """Environment of a trial → why its times are meaningless and not shown, else None."""
+    half: Callable[[Mapping[str, str]], bool] = lambda _: False
+    """Environment of a trial → whether tensors were stored in half floats."""
     backend: str = ""
     default: bool = True
     """Whether it is used if the user names no runtimes."""

@@ -35,6 +35,7 @@ def _chromium(backend: str, description: str, *targets: str) -> Runtime:
         host=browser.HOST,
         notes=browser.notes,
         untimed=browser.untimed,
+        half=browser.stores_half,
         backend=backend,
         default=False,
         targets=targets,

@@ -38,8 +38,10 @@ from quantlab.statistics.layers import (
     align,
     compare_weights,
     layer_of,
+    layers_by_tensor,
     layers_of,
     layers_without_tensor,
+    share_on_grid,
     split_points,
 )
 from quantlab.statistics.paired import (
@@ -149,6 +151,7 @@ __all__ = [
     "holm",
     "kl_per_sample",
     "layer_of",
+    "layers_by_tensor",
     "layers_of",
     "layers_without_tensor",
     "looks_like_probabilities",
@@ -162,6 +165,7 @@ __all__ = [
     "percentile_interval",
     "reference_scores",
     "samples_needed",
+    "share_on_grid",
     "speed_note",
     "split_points",
     "spread_of",

@@ -18,8 +18,10 @@ from quantlab.samples import refuse_missing
 from quantlab.store import Store
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
+from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
 from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.inside.source import warn_of_collapses
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.overlap import refuse_overlap
 from quantlab.study.plan import Plan, make_plan
@@ -150,7 +152,10 @@ class _Analysis:
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
         self.context.store.write_inside(inside)
-        return replace(study, warnings=with_straying_tensors(study, inside))
+        causes = warn_of_collapses(study, inside.sources)
+        halves = warn_of_half_floats(study.trials, inside, self.context.registries)
+        causes = (*causes, *halves, *inside.quantized_before)
+        return replace(study, warnings=(*with_straying_tensors(study, inside), *causes))
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import QuantlabError, StudyError
-from quantlab.formats import Format, describe_given, describe_variant
+from quantlab.formats import Format, describe_given, describe_variant, note_unquantized
 from quantlab.models import identify
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
@@ -147,7 +147,10 @@ def _described(
     if reason is None:
         path = format_.served(folder)
         try:
-            return ConversionResult(setting.name, describe_variant(setting.name, format_, path, model.description))
+            variant = describe_variant(setting.name, format_, path, model.description)
+            if setting.quantized:
+                variant = replace(variant, notes=(*variant.notes, *note_unquantized(variant.weights)))
+            return ConversionResult(setting.name, variant)
         except QuantlabError as error:
             reason = str(error)
     return ConversionResult(setting.name, None, Failure(reason, "conversion"))

@@ -4,12 +4,15 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+import numpy.typing as npt
 
 from quantlab.errors import MissingOp, StudyError, TrialError
 from quantlab.formats import Format
@@ -25,7 +28,7 @@ from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Failed, Message, Ready
 from quantlab.types.messages import Progress as ProgressMessage
 
-__all__ = ["Run", "bytes_needed", "run_kept"]
+__all__ = ["Run", "bytes_needed", "run_first", "run_kept"]
 
 _PROGRESS = "progress.json"
 """The progress of a run, overwritten in place after each batch; renaming a new file would take longer than a batch."""
@@ -84,6 +87,21 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
         raise
     context.progress.end(run.step, "done")
     return outputs
+
+
+def run_first(context: Context, run: Run, samples: SampleSet, count: int) -> dict[str, npt.NDArray[Any]]:
+    """The outputs of a run on the first samples, by name, each (count, …); nothing is stored.
+
+    Raises:
+        TrialError: If the runtime reports a failure, for example a missing op.
+        QuantlabError: If the runtime is not installed, dies or hangs.
+    """
+    with tempfile.TemporaryDirectory(dir=context.store.work) as folder:
+        _create_outputs(Path(folder), run, count)
+        job = replace(_job(run, samples, Path(folder), 0), stop=count)
+        for message in protocol.run(run.runtime, job, context.pool):
+            _heard(message, _Progress(), lambda _: None)
+        return {spec.name: np.load(Path(folder) / _output_name(spec)) for spec in run.outputs}
 
 
 def _key(run: Run, samples: SampleSet) -> str:
@@ -198,9 +216,7 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
-        for spec in run.outputs:
-            sizes = [int(size or 0) for size in spec.shape[1:]]
-            create_output(folder / _output_name(spec), n=samples.n, shape=sizes, dtype=spec.dtype)
+        _create_outputs(folder, run, samples.n)
     except OSError as error:
         megabytes = bytes_needed(run.outputs, samples.n) / 1e6
         raise StudyError(
@@ -209,6 +225,13 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
         ) from error
     (folder / _PROGRESS).write_bytes(_Progress().line())
     return _Progress()
+
+
+def _create_outputs(folder: Path, run: Run, n: int) -> None:
+    """Create the output files of n samples; raises OSError if there is not enough disk space."""
+    for spec in run.outputs:
+        sizes = [int(size or 0) for size in spec.shape[1:]]
+        create_output(folder / _output_name(spec), n=n, shape=sizes, dtype=spec.dtype)
 
 
 def _whole(folder: Path, run: Run, n: int) -> bool:

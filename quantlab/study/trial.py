@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.errors import MissingOp, QuantlabError
+from quantlab.formats import Format
 from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.conversions import ConversionResult
 from quantlab.study.run import Run, run_kept
-from quantlab.types import Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
+from quantlab.study.stand_in import check_stand_in
+from quantlab.types import PYTHON, Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
 
 __all__ = ["PlannedRun", "RunResult", "run_trial"]
 
@@ -33,6 +35,8 @@ class RunResult:
     ran_on: Runtime | None = None
     """The runtime that was used, which differs after a fallback; None if it did not run."""
     failure: Failure | None = None
+    note: str | None = None
+    """A remark about this run, for its row."""
 
     def trial(self, comparison: Comparison) -> Trial:
         """The row, with its scores."""
@@ -55,7 +59,7 @@ class RunResult:
         if self.kept is not None and self.kept.ran_on != self.runtime:
             notes.append(f"ran on {self.kept.ran_on}")
         if self.kept is not None and self.ran_on is not None:
-            notes += [*self.ran_on.notes(self.kept.environment), *filter(None, [self._untimed()])]
+            notes += [*self.ran_on.notes(self.kept.environment), *filter(None, [self._untimed(), self.note])]
         return tuple(notes)
 
     def _untimed(self) -> str | None:
@@ -91,7 +95,29 @@ def run_trial(
     except QuantlabError as error:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(str(error), "run"))
     ran_on = context.registries.runtimes[kept.ran_on]
-    return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on)
+    format_, reason, note = context.registries.formats[conversion.variant.format], None, None
+    if planned.runtime.name == PYTHON and format_.python.stands_in:
+        run = _run_of(format_, conversion.variant, planned.runtime, outputs, batch_size)
+        reason, note = check_stand_in(context, run, kept, samples)
+    if reason is not None:
+        return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(reason, "run"))
+    return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on, note=note)
+
+
+def _run_of(format_: Format, variant: Variant, runtime: Runtime, outputs: Sequence[TensorSpec], batch_size: int) -> Run:
+    """A variant in a runtime; raises RuntimeUnavailable if the runtime is not installed."""
+    return Run(
+        name=variant.name,
+        runtime=runtime,
+        variant=variant,
+        format=format_,
+        artifact=str(variant.path.absolute()),
+        sha256=variant.sha256,
+        environment=runtime.environment(format_),
+        outputs=outputs,
+        batch_size=batch_size,
+        options=format_.options(variant.path),
+    )
 
 
 def _run(
@@ -104,20 +130,8 @@ def _run(
     batch_size: int,
 ) -> KeptOutputs:
     registries, format_ = context.registries, context.registries.formats[variant.format]
-    run = Run(
-        name=variant.name,
-        runtime=runtime,
-        variant=variant,
-        format=format_,
-        artifact=str(variant.path.absolute()),
-        sha256=variant.sha256,
-        environment=runtime.environment(format_),
-        outputs=outputs,
-        batch_size=batch_size,
-        options=format_.options(variant.path),
-    )
     try:
-        return run_kept(context, run, samples)
+        return run_kept(context, _run_of(format_, variant, runtime, outputs, batch_size), samples)
     except MissingOp as error:
         other = registries.runtimes.get(runtime.fallback or "")
         if other is None or not other.runs(format_):

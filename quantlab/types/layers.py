@@ -17,6 +17,7 @@ __all__ = [
     "Inside",
     "LayerRow",
     "OpRow",
+    "Source",
     "SplitRow",
     "StoredWeight",
     "TapSpec",
@@ -62,6 +63,8 @@ class TapSpec:
     """Quantization parameters of an integer tensor, which is read as floats; None for float tensors."""
     reason: str | None = None
     """Why the tensor cannot be read or compared, otherwise None."""
+    scope: str = ""
+    """A name that tells the layer if the tensor's own does not, such as that of a weight of its op; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,8 @@ class LayerRow:
     relative_rms: float | None = None
     """RMS of the error divided by RMS of the baseline."""
     relative_rms_growth: float | None = None
-    """Increase of `relative_rms` since the previous aligned tensor in execution order; None for the first tensor, for
-    channels, and if one of the two values is not finite."""
+    """Increase of `relative_rms` since the previous aligned tensor in execution order, for the first tensor since 0;
+    None for channels, and if one of the two values is not finite."""
     sqnr_db: float | None = None
     """10·log₁₀(Σ baseline² / Σ error²): ∞ without error, −∞ if the baseline is all 0 or a value is not finite."""
     cosine: float | None = None
@@ -147,9 +150,10 @@ class LayerRow:
     """Share of an integer activation's codes that are at an end of the code range; the lower end is not counted if it
     stands for 0, as after a ReLU; None for floats."""
     isolated_sqnr_db: float | None = None
-    """SQNR in decibels of the node alone, fed with its inputs from the float32 graph; tfjs only."""
+    """SQNR in decibels of the op alone, with inputs from the float32 graph, in Python; None in layers-models."""
     worst_channel: int | None = None
-    """Index along the last axis with the lowest SQNR, isolated if measured, else accumulated; reference rows only."""
+    """Index along the last axis with the lowest SQNR, isolated if measured, else accumulated; reference rows only.
+    Channels that are 0 in the baseline count only if all are."""
     worst_channel_sqnr_db: float | None = None
     """SQNR of the worst channel, in decibels."""
     channel: int | None = None
@@ -194,6 +198,8 @@ class StoredWeight:
     """The axes that together index the output channel, the last varying fastest; empty if the channel is unknown."""
     reason: str | None = None
     """Why it could not be decoded, otherwise None."""
+    feeds: str = ""
+    """Name of the tap that the first op reading it writes, which tells its layer; empty if nothing reads it."""
     lasting_name: str | None = None
     """ONNX: its name without parts that a conversion or a quantizer adds; aligns weights whose keys do not match."""
 
@@ -234,6 +240,11 @@ class WeightRow:
     """Root mean square error against the float32 artifact."""
     sqnr_db: float | None = None
     """SQNR in decibels over all values: ∞ if there is no error, −∞ if a value is not finite."""
+    channels: int = 0
+    """Number of channels: the product of the sizes of the channel axes; 0 if they are unknown."""
+    channel_spread: float | None = None
+    """Largest |value| of the largest channel divided by that of the smallest channel that is not 0, in the float32
+    artifact; None if the channels are unknown, all 0, or not finite."""
     worst_channel: int | None = None
     """Channel with the lowest SQNR: the joint index along the channel axes, the last varying fastest."""
     worst_channel_sqnr_db: float | None = None
@@ -246,8 +257,12 @@ class WeightRow:
     """Full value range divided by the range of the middle 99.8 %, a measure of outliers; None for floats."""
     non_finite: int = 0
     """Number of stored values that are NaN or infinite."""
+    largest: float | None = None
+    """Largest finite |value| as decoded; None for weights that are no numbers, cannot be read, or have no elements."""
     used_by: str = ""
     """The ops that read it, for example `CONV_2D 3 of 6, input 1`; empty for tfjs, whose names are descriptive."""
+    layer: str = ""
+    """Path of the reference's layer whose op reads it, for example `conv2d_1`; empty if no layer matches that op."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +316,41 @@ class SplitRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The op of a quantized variant that causes most of its error, by the error it makes alone, in Python.
+
+    It is the first op in execution order that destroys a channel, that is, leaves it an isolated SQNR under 3 dB. If no
+    op does, it is the one whose worst channel has the lowest isolated SQNR. For a tensor without channels the SQNR of
+    the whole tensor counts.
+    """
+
+    setting: str
+    """Name of the setting."""
+    layer: str
+    """Path of the reference's layer."""
+    op: str
+    """The op, in the format's own naming."""
+    tensor: str
+    """Name of the tensor that it writes."""
+    sqnr_db: float
+    """Isolated SQNR of the worst channel, or of the whole tensor, in decibels."""
+    channel: int | None
+    """The worst channel, an index along the last axis; None for a tensor without channels."""
+    weight: str = ""
+    """Name of the layer's weight with the lowest SQNR of the worst channel; empty if none has an error."""
+    weight_channels: int = 0
+    """Number of channels of this weight; 0 if they are unknown."""
+    weight_scales: int = 0
+    """Number of scales of this weight: 1 for per-tensor quantization, 0 for floats."""
+    weight_spread: float | None = None
+    """Largest |value| of this weight's largest channel, divided by that of its smallest channel that is not 0."""
+    weight_channel: int | None = None
+    """The worst channel of this weight: the joint index along its channel axes."""
+    weight_sqnr_db: float | None = None
+    """SQNR of this weight's worst channel, in decibels."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialLayers:
     """Layer rows of one trial; cached separately, so that adding a setting recomputes only that setting."""
 
@@ -320,6 +370,10 @@ class Inside:
     """Number of samples used to compare layers; the split uses all scored samples."""
     drawn: str
     """How these samples were selected, in words."""
+    sources: tuple[Source, ...] = ()
+    """For each quantized variant that was compared, the op that causes most of its error."""
+    quantized_before: tuple[str, ...] = ()
+    """A sentence for each float32 artifact whose weights an earlier quantization rounded."""
     notes: tuple[str, ...] = ()
     """Remarks, for example: outputs of a tapped run differ from the untapped run, or a variant could not be tapped."""
     schema: int = 1

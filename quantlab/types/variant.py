@@ -26,6 +26,8 @@ class Setting:
     """Whether it runs if the user selects no settings."""
     calibrated: bool = False
     """Whether the conversion needs calibration samples (static quantization)."""
+    half: bool = False
+    """Whether it stores or computes half floats, so that hardware may compute in them."""
 
     @property
     def float32(self) -> str:

@@ -21,6 +21,7 @@ FORMAT = Format(
             "float16",
             "ONNX file, computes in half floats; inputs and outputs are float32",
             default=False,
+            half=True,
         ),
         Setting(
             "onnx-dynamic",
@@ -51,6 +52,7 @@ FORMAT = Format(
     options=later("quantlab.formats.onnx.artifact:options"),
     taps=later("quantlab.formats.onnx.tapped:list_taps"),
     write_tapped=later("quantlab.formats.onnx.tapped:write_tapped"),
+    write_isolated=later("quantlab.formats.onnx.isolated:write_isolated"),
     python=PythonExecutor(
         load="quantlab.worker.onnx_runtime:load",
         library="onnxruntime",

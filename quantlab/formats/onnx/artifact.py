@@ -12,7 +12,7 @@ import numpy as np
 
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
-from quantlab.formats.finite import note_non_finite
+from quantlab.formats.finite import note_float_limits
 from quantlab.formats.onnx.file import FLOATS, dtype_name, external_files, graph_inputs, read_onnx, shape_of
 from quantlab.formats.onnx.ops import ops_of
 from quantlab.formats.onnx.weights import constants, size_bytes, weights_of
@@ -20,9 +20,6 @@ from quantlab.types import OpRow, Port, StoredWeight
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 __all__ = ["inspect", "list_ops", "list_weights", "options", "recognizes"]
-
-_HALF_LIMIT = 65504.0
-"""Largest float16. onnxruntime's converter silently clips larger weights to it; other exporters may do so too."""
 
 
 def inspect(path: Path) -> Contents:
@@ -60,10 +57,7 @@ def _wrong(tensor: Any, dtype: str) -> list[str]:
         return []
     if dtype == "bfloat16":
         values = values.astype(np.float32)
-    if notes := note_non_finite(tensor.name, values, dtype):
-        return notes
-    cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
-    return [f"weight '{tensor.name}' holds {cut:,} values at ±65,504, the limit of float16"] if cut else []
+    return note_float_limits(tensor.name, values, dtype)
 
 
 def recognizes(path: Path) -> bool:

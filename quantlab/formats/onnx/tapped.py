@@ -18,7 +18,7 @@ from quantlab.formats.onnx.layout import channels_first
 from quantlab.formats.onnx.names import stable_names
 from quantlab.types import Codes, TapSpec
 
-__all__ = ["list_taps", "write_tapped"]
+__all__ = ["Tap", "append_tap", "list_taps", "taps_of", "with_shapes", "write_tapped"]
 
 _PREFIX = "quantlab/tap/"
 _FLOATS = frozenset({"float32", "float16", "float64"})
@@ -26,8 +26,8 @@ _OF_CONSTANTS = "computed from constants only: a weight before it reaches its op
 
 
 @dataclass(frozen=True, slots=True)
-class _Tap:
-    """A tensor, and how the copy returns it."""
+class Tap:
+    """A tensor, and how a copy returns it."""
 
     spec: TapSpec
     tensor: str
@@ -43,7 +43,7 @@ def list_taps(path: Path) -> tuple[TapSpec, ...]:
     Names are stable names (see `names`). A tensor that only a QuantizeLinear reads is represented by the codes after
     it. Shapes are channels last.
     """
-    return tuple(tap.spec for tap in _taps(_with_shapes(read_onnx(path))))
+    return tuple(tap.spec for tap in taps_of(with_shapes(read_onnx(path))))
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
@@ -56,14 +56,14 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
     """
     import onnx
 
-    model = _with_shapes(read_onnx(path))
+    model = with_shapes(read_onnx(path))
     graph = model.graph
     outputs = [value.name for value in graph.output]
     positions = []
-    for tap in list(_taps(model)):  # before nodes are added
+    for tap in list(taps_of(model)):  # before nodes are added
         if tap.spec.reason is not None or tap.spec.name not in names:
             continue
-        name = _append(graph, tap)
+        name = append_tap(graph, tap)
         if name not in outputs:
             outputs.append(name)
             graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
@@ -73,7 +73,7 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
     return tuple(positions)
 
 
-def _with_shapes(model: Any) -> Any:
+def with_shapes(model: Any) -> Any:
     """The model with inferred shapes of its inner tensors, or unchanged if ONNX cannot infer them."""
     import onnx
 
@@ -138,19 +138,20 @@ class _Graph:
         return Codes(float(scale.reshape(-1)[0]), int(zero.reshape(-1)[0]), int(limits.min), int(limits.max))
 
 
-def _taps(model: Any) -> Iterator[_Tap]:
+def taps_of(model: Any) -> Iterator[Tap]:
+    """Every tensor that `list_taps` lists, for a model with inferred shapes, with the way to return it."""
     graph = _Graph.of(model.graph)
     constant = set(graph.initializers)
     for node in model.graph.node:
         if all(name in constant for name in node.input if name):  # also true for Constant nodes, which have no input
             constant.update(node.output)
             if node.op_type != "Constant":
-                yield from (_Tap(_spec(node, name, graph, _OF_CONSTANTS), name) for name in filter(None, node.output))
+                yield from (Tap(_spec(node, name, graph, _OF_CONSTANTS), name) for name in filter(None, node.output))
         elif not graph.told_before(node):
             yield from (_tap(node, name, graph) for name in filter(None, node.output))
 
 
-def _tap(node: Any, name: str, graph: _Graph) -> _Tap:
+def _tap(node: Any, name: str, graph: _Graph) -> Tap:
     spec = _spec(node, name, graph, None)
     quantize = graph.quantize_behind(name)
     if quantize is not None and (codes := graph.codes(quantize)) is not None:
@@ -160,7 +161,7 @@ def _tap(node: Any, name: str, graph: _Graph) -> _Tap:
     turned = name in graph.channels_first and len(spec.shape) > 2
     if turned:
         spec = replace(spec, shape=(spec.shape[0], *spec.shape[2:], spec.shape[1]))
-    return _Tap(spec, name, quantize, turned)
+    return Tap(spec, name, quantize, turned)
 
 
 def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
@@ -169,11 +170,21 @@ def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
     if reason is None and dtype not in _FLOATS:
         reason = "its type cannot be inferred" if dtype == "undefined" else f"not a float tensor: {dtype}"
     return TapSpec(
-        graph.stable.get(name, name), shape_of(value) if value is not None else (), dtype, node.op_type, None, reason
+        graph.stable.get(name, name),
+        shape_of(value) if value is not None else (),
+        dtype,
+        node.op_type,
+        reason=reason,
+        scope="" if "/" in name else _scope(node, graph),
     )
 
 
-def _append(graph: Any, tap: _Tap) -> str:
+def _scope(node: Any, graph: _Graph) -> str:
+    """The name of the first weight of a node that has scopes; exporters keep it where they name the node anew."""
+    return next((name for name in node.input if name in graph.initializers and "/" in name), "")
+
+
+def append_tap(graph: Any, tap: Tap) -> str:
     """Add nodes that return a tap as float32 in TensorFlow's layout; return the name of the resulting tensor."""
     import onnx
 

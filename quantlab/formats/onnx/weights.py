@@ -147,7 +147,12 @@ def weights_of(model: Any) -> Iterator[StoredWeight]:
         coded = _is_code(tensor) and any(use.slots for use in uses)
         known = stable.get(name, name)
         lasting = _base(known) if coded and _base(name) not in file.tensors else known
-        yield replace(_read(tensor, uses, file), keys=tuple(places.get(name, ())), lasting_name=lasting)
+        yield replace(
+            _read(tensor, uses, file),
+            keys=tuple(places.get(name, ())),
+            lasting_name=lasting,
+            feeds=next((stable.get(o, o) for use in beyond_conversions(uses, file.uses) for o in use.node.output), ""),
+        )
 
 
 def _read(tensor: Any, uses: Sequence[Use], file: _File) -> StoredWeight:

@@ -1,12 +1,13 @@
 """Reader for tfjs graph-models: inputs, outputs and kernels from `model.json`."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
-from quantlab.formats.tfjs.channels import find_channel_axes
+from quantlab.formats.tfjs.channels import find_channel_axes, find_readers
 from quantlab.formats.tfjs_manifest import (
     contents,
     is_layers_model,
@@ -81,8 +82,12 @@ def _position(tensor: str, place: int) -> int:
 
 def list_weights(folder: Path) -> Iterator[StoredWeight]:
     """Every weight of a graph-model, with its channel axes."""
-    axes = find_channel_axes(read_model_json(folder)["modelTopology"])
-    return (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(folder))
+    topology = read_model_json(folder)["modelTopology"]
+    axes, readers = find_channel_axes(topology), find_readers(topology)
+    return (
+        replace(stored_weight(entry, stored, axes.get(entry["name"], ())), feeds=readers.get(entry["name"], ""))
+        for entry, stored in stored_weights(folder)
+    )
 
 
 def recognizes(path: Path) -> bool:

@@ -34,11 +34,27 @@ def find_channel_axes(topology: Mapping[str, Any]) -> dict[str, tuple[int, ...]]
     return kernels
 
 
+def find_readers(topology: Mapping[str, Any]) -> dict[str, str]:
+    """Weight name → name of the first node of the main graph that computes with it."""
+    nodes = topology["node"]
+    same, readers = _same(nodes), dict[str, str]()
+    for node in nodes:
+        if node["op"] != "Identity":
+            for tensor in node.get("input", ()):
+                readers.setdefault(_resolved(_name(tensor), same), node["name"])
+    return readers
+
+
+def _same(nodes: list[_Node]) -> dict[str, str]:
+    """Node that only passes a tensor on → the node that it reads."""
+    return {node["name"]: _name(node["input"][0]) for node in nodes if node["op"] == "Identity" and node.get("input")}
+
+
 def _kernels(
     nodes: list[_Node], handed: Mapping[str, str], functions: Mapping[str, Any]
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names and axes of the kernels that a graph or function reads; `handed` maps its arguments to weights."""
-    same = {node["name"]: _name(node["input"][0]) for node in nodes if node["op"] == "Identity" and node.get("input")}
+    same = _same(nodes)
     for node in nodes:
         inputs = [_resolved(_name(tensor), same) for tensor in node.get("input", ())]
         inputs = [handed.get(name, name) for name in inputs]

@@ -15,6 +15,7 @@ FORMAT = Format(
             "float16",
             "layers-model, weights stored as half floats",
             default=False,
+            half=True,
         ),
         Setting(
             "tfjs-layers-uint8",
@@ -43,6 +44,7 @@ FORMAT = Format(
         packages=("tensorflow", "tf_keras"),
         tap="quantlab.worker.tfjs_layers:tap",
         list_taps="quantlab.worker.tfjs_layers:list_taps",
+        stands_in=True,
     ),
     javascript=JavaScriptExecutor(
         label="tfjs",

@@ -9,7 +9,7 @@ FORMAT = Format(
     name="tflite",
     settings=(
         Setting("tflite-float32", "tflite", "float32", "TFLite file, weights unchanged"),
-        Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats"),
+        Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats", half=True),
         Setting(
             "tflite-dynamic",
             "tflite",
@@ -44,6 +44,7 @@ FORMAT = Format(
     minimum_runtime=later("quantlab.formats.tflite.artifact:minimum_runtime"),
     taps=later("quantlab.formats.tflite.tapped:list_taps"),
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
+    write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
     python=PythonExecutor(
         load="quantlab.worker.litert:load",
         library="ai_edge_litert.interpreter",

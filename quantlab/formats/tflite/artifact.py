@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.formats.contract import Contents
-from quantlab.formats.finite import note_non_finite
+from quantlab.formats.finite import note_float_limits
 from quantlab.formats.tflite.flatbuffer import has_data, read_flatbuffer, tensor_dtype, text
 from quantlab.formats.tflite.ops import ops_of
 from quantlab.formats.tflite.weights import weights_of
@@ -27,7 +27,7 @@ def inspect(path: Path) -> Contents:
         dtype = tensor_dtype(tensor)
         weights[dtype] = weights.get(dtype, 0) + len(data)
         if dtype in {"float16", "float32"}:
-            notes += note_non_finite(text(tensor.name), np.frombuffer(data, dtype), dtype)
+            notes += note_float_limits(text(tensor.name), np.frombuffer(data, dtype), dtype)
     return Contents(
         inputs=tuple(_port(graph, index, place, inputs) for place, index in enumerate(graph.inputs)),
         outputs=tuple(_port(graph, index, place, outputs) for place, index in enumerate(graph.outputs)),

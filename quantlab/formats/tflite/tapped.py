@@ -7,7 +7,7 @@ original outputs are compared with those of the unmodified file.
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from quantlab.formats.tflite.flatbuffer import (
     has_data,
@@ -20,16 +20,36 @@ from quantlab.formats.tflite.flatbuffer import (
 )
 from quantlab.types import Codes, TapSpec
 
-__all__ = ["list_taps", "write_tapped"]
+__all__ = [
+    "TappedTensor",
+    "append_conversion",
+    "list_taps",
+    "tapped_tensors",
+    "write_flatbuffer",
+    "write_tapped",
+]
 
 _RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 _DEQUANTIZE_VERSION = {"int8": 2, "uint8": 1, "int16": 3}
+_QUANTIZE_VERSION = {"int8": 1, "uint8": 1, "int16": 2}
+"""Versions of the conversions by the type of the codes, from tensorflow/lite/tools/versioning/op_version.cc."""
+
+
+class TappedTensor(NamedTuple):
+    """A tensor of the main subgraph, and its index among the tensors there."""
+
+    spec: TapSpec
+    place: int
 
 
 def list_taps(path: Path) -> tuple[TapSpec, ...]:
     """Every tensor that an op of the main subgraph writes, in execution order; unreadable ones carry a reason."""
-    model = read_flatbuffer(path)
-    return tuple(_spec(model, tensor, operator) for _, tensor, operator in _made(model))
+    return tuple(tap.spec for tap in tapped_tensors(read_flatbuffer(path)))
+
+
+def tapped_tensors(model: Any) -> list[TappedTensor]:
+    """The same, with the tensors' indices."""
+    return [TappedTensor(_spec(model, tensor, operator), index) for index, tensor, operator in _made(model)]
 
 
 def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int, ...]:
@@ -41,28 +61,31 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
     Raises:
         ArtifactError: If the file cannot be read.
     """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
     model = read_flatbuffer(path)
     graph = model.subgraphs[0]
     positions, outputs = [], [int(index) for index in graph.outputs]
-    for index, tensor, operator in list(_made(model)):
-        spec = _spec(model, tensor, operator)
+    for spec, index in tapped_tensors(model):
         if spec.reason is not None or spec.name not in names:
             continue
         if index in outputs:
             positions.append(outputs.index(index))
         else:
             positions.append(len(outputs))
-            outputs.append(index if spec.codes is None else _append_dequantize(schema, model, index, spec.dtype))
+            outputs.append(index if spec.codes is None else append_conversion(model, index))
     graph.outputs = outputs
+    write_flatbuffer(model, target)
+    return tuple(positions)
+
+
+def write_flatbuffer(model: Any, target: Path) -> None:
+    """Write a model whose outputs were changed; its signatures, which would list too few, are removed."""
+    import flatbuffers
+
     model.signatureDefs = []
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(bytes(builder.Output()))
-    return tuple(positions)
 
 
 def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:
@@ -99,27 +122,43 @@ def _codes(tensor: Any, dtype: str) -> Codes | None:
     return Codes(float(quantization.scale[0]), int(quantization.zeroPoint[0]), lowest, highest)
 
 
-def _append_dequantize(schema: Any, model: Any, index: int, dtype: str) -> int:
-    """Add a DEQUANTIZE op and its float output tensor to the main subgraph; return the tensor's index."""
+def append_conversion(model: Any, index: int, like: int | None = None) -> int:
+    """Add an op that converts a tensor of the main subgraph, and return the index of the tensor that it writes.
+
+    Args:
+        model: The model, which is changed.
+        index: The tensor to convert: codes that become floats, or floats that become codes.
+        like: The tensor whose type, scale and zero point the codes get; None to convert codes to floats.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
     graph = model.subgraphs[0]
-    source = graph.tensors[index]
+    source, pattern = graph.tensors[index], None if like is None else graph.tensors[like]
+    dtype = tensor_dtype(source if pattern is None else pattern)
     tensor = schema.TensorT()
     tensor.shape, tensor.shapeSignature = source.shape, source.shapeSignature
-    tensor.type = schema.TensorType.FLOAT32
-    tensor.name = f"quantlab/tap/{text(source.name)}".encode()
+    tensor.type = schema.TensorType.FLOAT32 if pattern is None else pattern.type
+    tensor.quantization = None if pattern is None else pattern.quantization
+    tensor.name = f"quantlab/{'tap' if pattern is None else 'codes'}/{text(source.name)}".encode()
     tensor.buffer = 0  # buffer 0 is empty by convention
     graph.tensors.append(tensor)
     operator = schema.OperatorT()
-    operator.opcodeIndex = _dequantize_code(schema, model, _DEQUANTIZE_VERSION[dtype])
     operator.inputs, operator.outputs = [index], [len(graph.tensors) - 1]
-    operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
-    operator.builtinOptions = schema.DequantizeOptionsT()
+    if pattern is None:
+        operator.opcodeIndex = _opcode(model, schema.BuiltinOperator.DEQUANTIZE, _DEQUANTIZE_VERSION[dtype])
+        operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
+        operator.builtinOptions = schema.DequantizeOptionsT()
+    else:
+        operator.opcodeIndex = _opcode(model, schema.BuiltinOperator.QUANTIZE, _QUANTIZE_VERSION[dtype])
+        operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
+        operator.builtinOptions = schema.QuantizeOptionsT()
     graph.operators.append(operator)
     return len(graph.tensors) - 1
 
 
-def _dequantize_code(schema: Any, model: Any, version: int) -> int:
-    number = schema.BuiltinOperator.DEQUANTIZE
+def _opcode(model: Any, number: int, version: int) -> int:
+    from ai_edge_litert import schema_py_generated as schema
+
     for place, code in enumerate(model.operatorCodes):
         if code.builtinCode == number and code.version >= version:
             return place

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quantlab.formats.tflite.flatbuffer import constant_tensors, indices, operator_name
+from quantlab.formats.tflite.flatbuffer import constant_tensors, indices, operator_name, text
 
 __all__ = ["CONVERSIONS", "Use", "find_uses", "sources"]
 
@@ -30,6 +30,8 @@ class Use:
 
     The number of such ops is part of the key: an additional op would shift positions and pair unrelated weights.
     """
+    output: str
+    """Name of the op's first output."""
 
 
 def sources(model: Any, graph: Any) -> Mapping[int, int]:
@@ -46,23 +48,24 @@ def find_uses(model: Any) -> Mapping[tuple[int, int], list[Use]]:
     uses: dict[tuple[int, int], list[Use]] = defaultdict(list)
     for place, graph in enumerate(model.subgraphs):
         readers = _readers(model, graph)
-        total = Counter(op for op, _ in readers)
+        total = Counter(op for op, _, _ in readers)
         begun: Counter[str] = Counter()
-        for op, read in readers:
+        for op, output, read in readers:
             begun[op] += 1
             name = f"{op} {begun[op]} of {total[op]}" + (f" of subgraph {place}" if place else "")
             for slot, tensor in read.items():
-                uses[place, tensor].append(Use(op, slot, f"{name}, input {slot}"))
+                uses[place, tensor].append(Use(op, slot, f"{name}, input {slot}", output))
     return uses
 
 
-def _readers(model: Any, graph: Any) -> list[tuple[str, dict[int, int]]]:
-    """Each op that computes with constants: its name, and input index → constant."""
+def _readers(model: Any, graph: Any) -> list[tuple[str, str, dict[int, int]]]:
+    """Each op that computes with constants: its name, its first output, and input index → constant."""
     known = sources(model, graph)
     readers = []
     for operator in graph.operators or ():
         name = operator_name(model, operator)
         read = {slot: known[index] for slot, index in enumerate(indices(operator.inputs)) if index in known}
         if read and name not in CONVERSIONS:
-            readers.append((name, read))
+            outputs = [text(graph.tensors[index].name) for index in indices(operator.outputs) if index >= 0]
+            readers.append((name, next(iter(outputs), ""), read))
     return readers

@@ -101,6 +101,7 @@ def _weight(tensor: Any, data: bytes, uses: Sequence[Use], size_bytes: int) -> S
         channel_axis=axis,
         channel_axes=_channel_axes(shape, axis, uses),
         reason=reason,
+        feeds=uses[0].output if uses else "",
     )
 
 

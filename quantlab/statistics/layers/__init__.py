@@ -14,8 +14,15 @@ LayerError ─┬─ TensorError           the basic sums
 This package is independent of `scores` and `paired`.
 """
 
-from quantlab.statistics.layers.alignment import ALIGNMENT_TOLERANCE, NamedTensor, align, layers_without_tensor
+from quantlab.statistics.layers.alignment import (
+    ALIGNMENT_TOLERANCE,
+    NamedTensor,
+    align,
+    layers_by_tensor,
+    layers_without_tensor,
+)
 from quantlab.statistics.layers.contract import LayerStatistic
+from quantlab.statistics.layers.grid import share_on_grid
 from quantlab.statistics.layers.layer_error import ChannelSums, LayerError
 from quantlab.statistics.layers.layer_names import layer_of, layers_of
 from quantlab.statistics.layers.registry import LAYER_STATISTICS
@@ -38,7 +45,9 @@ __all__ = [
     "align",
     "compare_weights",
     "layer_of",
+    "layers_by_tensor",
     "layers_of",
     "layers_without_tensor",
+    "share_on_grid",
     "split_points",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from quantlab.statistics.layers.layer_names import layers_of, path_of
 from quantlab.types import Alignment
 
-__all__ = ["ALIGNMENT_TOLERANCE", "NamedTensor", "align", "layers_without_tensor"]
+__all__ = ["ALIGNMENT_TOLERANCE", "NamedTensor", "align", "layers_by_tensor", "layers_without_tensor"]
 
 Array = NDArray[Any]
 
@@ -31,6 +31,8 @@ class NamedTensor(NamedTuple):
     """Name in the graph or file. A fused TFLite op may have several names, joined by `;`."""
     values: Array
     """Shape (samples, …)."""
+    scope: str = ""
+    """A name that tells the layer if `name` does not (`TapSpec.scope`)."""
 
 
 def align(
@@ -58,9 +60,16 @@ def align(
     Returns:
         One alignment per candidate, in the same order.
     """
-    layers = layers_of(reference.name for reference in references)
+    layers = layers_by_tensor(references)
     groups = _by_size(references)
     return tuple(_align_one(candidate, groups, layers, tolerance) for candidate in candidates)
+
+
+def layers_by_tensor(references: Sequence[NamedTensor]) -> dict[str, str]:
+    """Name of each tensor of the reference's graph → path of its layer; empty for a tensor outside every layer."""
+    told = {reference.name: reference.scope or reference.name for reference in references}
+    layers = layers_of(told.values())
+    return {name: layers[text] for name, text in told.items()}
 
 
 def layers_without_tensor(alignments: Iterable[Alignment], reference_layers: Iterable[str]) -> tuple[Alignment, ...]:
@@ -68,8 +77,8 @@ def layers_without_tensor(alignments: Iterable[Alignment], reference_layers: Ite
 
     Args:
         alignments: The result of `align`.
-        reference_layers: The values of `layers_of`, in execution order. Duplicates count once; empty names, which
-            belong to nodes outside every layer, are ignored.
+        reference_layers: The values of `layers_by_tensor`, in execution order. Duplicates count once; empty names,
+            which belong to nodes outside every layer, are ignored.
     """
     present = {alignment.layer for alignment in alignments if alignment.aligned}
     reason = "no matching layer: it was merged into another layer by the converter"

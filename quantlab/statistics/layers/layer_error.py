@@ -81,10 +81,15 @@ class ChannelSums(Sums):
 
     @property
     def worst(self) -> int | None:
-        """Channel with the lowest SQNR; ties go to the largest error, then the lowest index; None without channels."""
+        """Channel with the lowest SQNR; ties go to the largest error, then the lowest index; None without channels.
+
+        A channel that is 0 in the baseline has no signal that could be compared with its error. It counts only if it
+        holds NaN or infinity, or if every channel is 0.
+        """
         if not len(self):
             return None
-        return int(np.lexsort((-self.sum_square_error, self.sqnr_db))[0])
+        silent = (self.sum_square_baseline == 0) & (self.non_finite == 0)
+        return int(np.lexsort((-self.sum_square_error, self.sqnr_db, silent))[0])
 
 
 def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

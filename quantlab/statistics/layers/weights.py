@@ -11,7 +11,7 @@ Rules for the figures of a `WeightRow` in special cases:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,10 @@ _WIDEST_FITTED_BITS = 16
 
 
 def compare_weights(
-    setting: str, candidates: Iterable[StoredWeight], float32: Iterable[StoredWeight]
+    setting: str,
+    candidates: Iterable[StoredWeight],
+    float32: Iterable[StoredWeight],
+    layers: Mapping[str, str] | None = None,
 ) -> tuple[WeightRow, ...]:
     """One row for each weight of a variant, and for each float32 weight that the variant does not contain.
 
@@ -53,8 +56,10 @@ def compare_weights(
         setting: Name of the setting, for the rows.
         candidates: Weights of the variant; read once, one at a time.
         float32: Weights of the float32 artifact of the same format.
+        layers: Tap of the float32 artifact → path of the reference's layer; without it rows name no layer.
     """
     originals = tuple(float32)
+    layer_of = {original.name: (layers or {}).get(original.feeds, "") for original in originals}
     known = {key: place for place, original in enumerate(originals) for key in original.keys}
     named = {original.lasting_name: place for place, original in enumerate(originals) if original.lasting_name}
     rows: list[list[WeightRow]] = []
@@ -71,7 +76,8 @@ def compare_weights(
             met.add(place)
             rows[row] = _aligned(setting, weight, [originals[place]])
     left = [original for place, original in enumerate(originals) if place not in met]
-    return (*(row for group in rows for row in group), *(_missing(setting, original) for original in left))
+    made = (*(row for group in rows for row in group), *(_missing(setting, original) for original in left))
+    return tuple(replace(row, layer=layer_of.get(row.counterpart or "", "")) for row in made)
 
 
 def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeight]) -> list[WeightRow]:
@@ -98,6 +104,7 @@ def _listed(setting: str, weight: StoredWeight) -> WeightRow:
         channel_axis=weight.channel_axis,
         minimum_or_zero=weight.minimum if weight.minimum is not None else next(map(float, weight.zero_points), None),
         non_finite=_non_finite(weight.values),
+        largest=_largest(weight.values),
         used_by=_used_by(weight),
     )
 
@@ -123,6 +130,14 @@ def _non_finite(values: Array) -> int:
     return values.size - int(np.count_nonzero(np.isfinite(values))) if values.dtype.kind == "f" else 0
 
 
+def _largest(values: Array) -> float | None:
+    """The largest finite |value|; None without numbers."""
+    if values.dtype.kind not in "fiu" or not values.size:
+        return None
+    ends = [float(np.max(side, where=np.isfinite(side), initial=0)) for side in (values, -values.astype(np.float64))]
+    return max(ends)
+
+
 def _compared(row: WeightRow, weight: StoredWeight, original: StoredWeight | None) -> WeightRow:
     row = replace(row, counterpart=original.name if original else None, reason=_obstacle(weight, original))
     if original is None or row.reason is not None:
@@ -138,6 +153,8 @@ def _compared(row: WeightRow, weight: StoredWeight, original: StoredWeight | Non
         max_abs=error.max_abs,
         rms=error.rms,
         sqnr_db=error.sqnr_db,
+        channels=math.prod(weight.shape[axis] for axis in weight.channel_axes) if weight.channel_axes else 0,
+        channel_spread=_channel_spread(original.values, weight.channel_axes),
         worst_channel=worst,
         worst_channel_sqnr_db=worst_sqnr_db,
         zeroed=_zeroed(original.values, weight.values),
@@ -180,6 +197,15 @@ def _worst_channel(original: Array, candidate: Array, axes: Sequence[int]) -> tu
     decibels = [error.sqnr_db for error in errors]
     worst = min(range(len(decibels)), key=decibels.__getitem__)
     return (None if decibels[worst] == math.inf else worst), decibels[worst]
+
+
+def _channel_spread(values: Array, axes: Sequence[int]) -> float | None:
+    """Ratio of the largest |value| of the largest channel to that of the smallest one that is not 0, or None."""
+    if not axes:
+        return None
+    largest = np.abs(_by_channel(values, axes)).max(axis=0, initial=0)
+    largest = largest[largest != 0]
+    return float(largest.max() / largest.min()) if largest.size and np.isfinite(largest).all() else None
 
 
 def _by_channel(values: Array, axes: Sequence[int]) -> Array:

@@ -21,7 +21,7 @@ from quantlab.statistics import (
     LayerError,
     NamedTensor,
     align,
-    layers_of,
+    layers_by_tensor,
     layers_without_tensor,
 )
 from quantlab.store import key_of
@@ -35,6 +35,7 @@ from quantlab.study.inside.sessions import (
     open_isolated,
     open_reference,
     open_variant,
+    runs_ops_alone,
 )
 from quantlab.study.inside.sums import KnownTensors, TrialSums
 from quantlab.study.side_by_side import side_by_side
@@ -217,7 +218,7 @@ class LayerStudy:
         whole = open_reference(self.inputs, self.model, None)
         stop = min(_ALIGN_SAMPLES, self.inputs.samples.n) if self.inputs.batch_size > 1 else 1
         references = _named(whole.taps, whole.session.read(0, stop).taps)
-        layers = layers_of([tensor.name for tensor in references])
+        layers = layers_by_tensor(references)
         baselines = {variant.name: variant for trial in trials if (variant := self._float32_baseline(trial))}
         aligned = side_by_side(
             lambda baseline: self._align_format(baseline, references, stop),
@@ -281,20 +282,29 @@ class LayerStudy:
         names = carry_over(taps, self._float32[baseline.name].taps)
         tensors = KnownTensors(taps, names, self._alignments[baseline.name], self.choice)
         is_float32 = trial.setting == baseline.name and trial.runtime == PYTHON
-        single = self.inputs.format(variant.format).python.isolated is not None
-        alone = single and trial.runtime == PYTHON and not is_float32 and not variant.given
-        return TrialSums(
+        sums = TrialSums(
             trial,
             tensors,
             # The float32 baseline is already open; opening it again would overwrite the tapped copy that is in use.
             session=self._float32[baseline.name].session
             if is_float32
             else open_variant(self.inputs, variant, str(trial.ran_on), tensors.wanted),
-            isolated=open_isolated(self.inputs, variant, baseline, tensors.wanted) if alone else None,
+            isolated=None,
             scored_output=self.scored_output,
             is_float32=is_float32,
             has_python_baseline=trial.runtime != PYTHON and trial.setting != baseline.name,
         )
+        alone = runs_ops_alone(self.inputs.format(variant.format)) and not variant.given
+        if alone and trial.runtime == PYTHON and not is_float32:
+            self._open_alone(sums, variant, baseline)
+        return sums
+
+    def _open_alone(self, sums: TrialSums, variant: Variant, baseline: Variant) -> None:
+        """Open the variant's ops for running alone; a trial without isolated errors says why."""
+        try:
+            sums.isolated = open_isolated(self.inputs, variant, baseline, sums.tensors.wanted, sums.tensors.names)
+        except QuantlabError as error:
+            sums.lose_isolated(describe(error))
 
     def _finish(self, sums: TrialSums) -> TrialLayers:
         last = len(sums.tensors.taps)
@@ -315,8 +325,8 @@ def _known_names(sums: TrialSums) -> list[str]:
 
 
 def _named(taps: Sequence[TapSpec], values: Mapping[str, Array]) -> list[NamedTensor]:
-    return [NamedTensor(tap.name, values[tap.name]) for tap in taps if tap.name in values]
+    return [NamedTensor(tap.name, values[tap.name], tap.scope) for tap in taps if tap.name in values]
 
 
-_ROWS = 6
+_ROWS = 7
 """Incremented when the rows change, so that rows stored by an older quantlab are computed again."""

@@ -1,6 +1,6 @@
 """Collects layers, weights, ops, and the split of the loss of all variants of a study."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,15 @@ import numpy.typing as npt
 from quantlab.errors import QuantlabError
 from quantlab.formats import Format
 from quantlab.npy import mapped
-from quantlab.statistics import SplitSums, blocks, compare_weights, split_points
+from quantlab.statistics import SplitSums, blocks, compare_weights, share_on_grid, split_points
 from quantlab.study.inside.comparison import LayerStudy
-from quantlab.types import PYTHON, Inside, OpRow, SplitRow, Study, Trial, Variant, WeightRow
+from quantlab.study.inside.source import find_sources
+from quantlab.types import PYTHON, Inside, LayerRow, OpRow, SplitRow, Study, Trial, Variant, WeightRow
 
 __all__ = ["look_inside"]
+
+_MOST = 0.9
+"""The share of values from which weights count as quantized before."""
 
 Array = npt.NDArray[Any]
 
@@ -22,11 +26,14 @@ def look_inside(layers: LayerStudy, study: Study) -> Inside:
     """Everything that `quantlab show layers|weights|ops|split` shows."""
     compared = layers.run()
     variants, formats = _variants(study), layers.inputs.context.registries.formats
-    weights, weight_notes = _weights(variants, formats)
+    rows = tuple(row for trial in compared for row in trial.rows)
+    weights, weight_notes = _weights(variants, formats, rows)
     ops, op_notes = _ops(variants, formats)
     return Inside(
-        layers=tuple(row for trial in compared for row in trial.rows),
+        layers=rows,
         weights=weights,
+        sources=find_sources(rows, weights),
+        quantized_before=_quantized_before(variants.values(), formats),
         ops=ops,
         split=tuple(_split(study)),
         samples=layers.inputs.samples.n,
@@ -39,17 +46,43 @@ def _variants(study: Study) -> dict[str, Variant]:
     return {trial.setting: trial.variant for trial in study.trials if trial.variant is not None}
 
 
-def _weights(variants: Mapping[str, Variant], formats: Mapping[str, Format]) -> tuple[tuple[WeightRow, ...], list[str]]:
+def _weights(
+    variants: Mapping[str, Variant], formats: Mapping[str, Format], layers: Sequence[LayerRow]
+) -> tuple[tuple[WeightRow, ...], list[str]]:
     rows: list[WeightRow] = []
     notes = []
     for name, variant in variants.items():
         baseline = variants.get(variant.float32, variant)
         read = formats[variant.format].weights
         try:
-            rows += compare_weights(name, read(variant.path), read(baseline.path))
+            rows += compare_weights(name, read(variant.path), read(baseline.path), _layers(baseline.name, layers))
         except QuantlabError as error:
             notes.append(f"the weights of {name} could not be read: {error}")
     return tuple(rows), notes
+
+
+def _quantized_before(variants: Iterable[Variant], formats: Mapping[str, Format]) -> tuple[str, ...]:
+    """A sentence for each float32 artifact whose kernels hold the values that an earlier quantization left."""
+    sentences = []
+    for variant in variants:
+        if not variant.is_float32:
+            continue
+        try:
+            share, shared = share_on_grid(formats[variant.format].weights(variant.path))
+        except QuantlabError:  # the weights' own note says why
+            continue
+        grid = "tensor" if shared else "channel"
+        if share >= _MOST:
+            sentences.append(
+                f"the weights of {variant.name} were quantized before: {100 * share:.0f} % of the kernels' values lie "
+                f"on at most 256 equal steps per {grid}, so 8 bits with one scale per {grid} cost nothing more"
+            )
+    return tuple(sentences)
+
+
+def _layers(setting: str, rows: Sequence[LayerRow]) -> dict[str, str]:
+    """Tensor of a float32 artifact → the layer that it belongs to."""
+    return {row.tensor: row.layer for row in rows if row.setting == setting and row.aligned}
 
 
 def _ops(variants: Mapping[str, Variant], formats: Mapping[str, Format]) -> tuple[tuple[OpRow, ...], list[str]]:

@@ -7,7 +7,16 @@ from dataclasses import replace
 from quantlab.statistics import LayerError
 from quantlab.types import AGAINST_REFERENCE, Alignment, Baseline, LayerRow, TapSpec, Trial
 
-__all__ = ["QUANTILES", "carry_over", "channel_rows", "measured_row", "unaligned_row", "with_growth", "with_isolated"]
+__all__ = [
+    "QUANTILES",
+    "carry_over",
+    "channel_rows",
+    "measured_row",
+    "unaligned_row",
+    "with_growth",
+    "with_isolated",
+    "without_own_error",
+]
 
 QUANTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
 """Percentiles of |error| that each row lists."""
@@ -100,7 +109,8 @@ def _with_error(row: LayerRow, error: LayerError) -> LayerRow:
 def with_growth(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
     """The rows of one trial with the growth of the relative RMS error from the previous tensor.
 
-    The previous tensor is the last aligned one in order of execution with the same baseline; the first has no growth.
+    The previous tensor is the last aligned one in order of execution with the same baseline; the first adds all of its
+    own error.
     """
     before: dict[Baseline, float | None] = {}
     grown = []
@@ -108,7 +118,7 @@ def with_growth(rows: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
         if not row.aligned or row.channel is not None:
             grown.append(row)
             continue
-        growth = _difference(before.get(row.baseline), row.relative_rms)
+        growth = _difference(before.get(row.baseline, 0.0), row.relative_rms)
         before[row.baseline] = row.relative_rms
         grown.append(replace(row, relative_rms_growth=growth))
     return tuple(grown)
@@ -137,3 +147,8 @@ def with_isolated(row: LayerRow, isolated: Mapping[str, LayerError]) -> LayerRow
         worst_channel=error.worst_channel,
         worst_channel_sqnr_db=error.worst_channel_sqnr_db,
     )
+
+
+def without_own_error(row: LayerRow) -> LayerRow:
+    """The row of an op without weights, which makes no error alone: neither the whole tensor nor a channel has one."""
+    return replace(row, isolated_sqnr_db=math.inf, worst_channel=None, worst_channel_sqnr_db=math.inf)

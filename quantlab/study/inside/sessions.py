@@ -1,6 +1,6 @@
 """Opens variants for reading their tensors: lists the tensors, and starts the session that reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,15 @@ from quantlab.study.context import Context
 from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
 from quantlab.types.executor_options import ExecutorOptions
 
-__all__ = ["SessionInputs", "TappedVariant", "list_variant_taps", "open_isolated", "open_reference", "open_variant"]
+__all__ = [
+    "SessionInputs",
+    "TappedVariant",
+    "list_variant_taps",
+    "open_isolated",
+    "open_reference",
+    "open_variant",
+    "runs_ops_alone",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +141,51 @@ def _tapped(inputs: SessionInputs, format_: Format, path: Path, name: str, taps:
     return copy, Taps(str(file), taps, tuple(write(path, copy, taps)))
 
 
-def open_isolated(inputs: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec]) -> Session:
-    """Open the single ops of a variant, each with the inputs that the float32 graph gives it.
+def runs_ops_alone(format_: Format) -> bool:
+    """Whether single ops of the format's artifacts can run, in Python."""
+    return format_.python.isolated is not None or format_.write_isolated is not None
+
+
+def open_isolated(
+    inputs: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec], names: Mapping[str, str]
+) -> Session:
+    """Open a variant so that each op runs alone, with its inputs taken from the float32 graph.
+
+    Args:
+        inputs: What every session is fed.
+        variant: The variant whose ops run.
+        float32: The float32 baseline of the same format.
+        taps: Tensors of the variant to read.
+        names: Tensor of the variant → tensor of the float32 baseline.
 
     Raises:
-        ValueError: If the format cannot run single ops.
+        ValueError: If the format does not support it (`runs_ops_alone`).
+        QuantlabError: If the ops of this variant cannot run alone.
     """
-    executor = inputs.format(variant.format).python.isolated
+    format_ = inputs.format(variant.format)
+    if format_.write_isolated is not None:
+        return _open_written(inputs, variant, float32, [tap for tap in taps if tap.name in names], names)
+    executor = format_.python.isolated
     if executor is None:
         raise ValueError(f"single ops cannot be run in the format '{variant.format}'")
     where = ExecutorOptions(float32_artifact=str(float32.path.absolute()))
     job = inputs.job(str(variant.path.absolute()), variant, where, executor)
     weighted = {tap.name for tap in graph_taps(job, inputs.context.pool)}
-    names = tuple(name for name in _readable(taps) if name in weighted)
-    tapped = Taps(str(inputs.file(f"{variant.name}-isolated")), names)
+    readable = tuple(name for name in _readable(taps) if name in weighted)
+    tapped = Taps(str(inputs.file(f"{variant.name}-isolated")), readable)
+    return _open(inputs, inputs.context.registries.python, replace(job, taps=tapped))
+
+
+def _open_written(
+    inputs: SessionInputs, variant: Variant, float32: Variant, taps: Sequence[TapSpec], names: Mapping[str, str]
+) -> Session:
+    """Open the file that the format writes for it, as an artifact whose outputs are those of the float32 baseline."""
+    format_, readable = inputs.format(variant.format), _readable(taps)
+    if format_.write_isolated is None:
+        raise ValueError(f"the format '{variant.format}' writes no file of single ops")
+    file = inputs.file(f"{variant.name}-isolated")
+    copy = file.with_suffix(variant.path.suffix).absolute()
+    positions = format_.write_isolated(float32.path, variant.path, copy, names, readable)
+    job = inputs.variant_job(float32, copy, format_.options(copy))
+    tapped = Taps(str(file), readable, tuple(positions))
     return _open(inputs, inputs.context.registries.python, replace(job, taps=tapped))

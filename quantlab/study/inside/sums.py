@@ -1,8 +1,7 @@
 """Sums the errors of one trial's tensors, batch by batch, against the reference and the float32 baseline."""
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,14 @@ import numpy.typing as npt
 from quantlab.runtimes.taps import Reading, Session
 from quantlab.statistics import LayerError
 from quantlab.study.inside.choice import TapChoice
-from quantlab.study.inside.rows import channel_rows, measured_row, unaligned_row, with_growth, with_isolated
+from quantlab.study.inside.rows import (
+    channel_rows,
+    measured_row,
+    unaligned_row,
+    with_growth,
+    with_isolated,
+    without_own_error,
+)
 from quantlab.types import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -121,8 +127,7 @@ class TrialSums:
             return
         self._reading, self._alone = reading, None if isinstance(alone, str) else alone
         if isinstance(alone, str):
-            self.notes.append(f"no isolated errors of {self.trial.setting} in {self.trial.runtime}: {alone}")
-            self.isolated, self.isolated_sums, self.weightless = None, {}, set()
+            self.lose_isolated(alone)
         self.failed.update(reading.failed)
         self._add_drift(reading, measured)
 
@@ -141,17 +146,24 @@ class TrialSums:
         ]
         if self._alone is None:
             return steps
-        self.weightless |= float32.taps.keys() - self._alone.taps.keys() - self._alone.failed.keys()
+        alone, names = self._alone, self.tensors.names
+        known = [name for name in wanted if names.get(name) in float32.taps]
+        self.weightless |= {name for name in known if name not in alone.taps and name not in alone.failed}
         return steps + [
-            partial(self._add_isolated, name, float32.taps[name], value)
-            for name, value in self._alone.taps.items()
-            if name in float32.taps
+            partial(self._add_isolated, name, float32.taps[names[name]], alone.taps[name])
+            for name in known
+            if name in alone.taps
         ]
 
     def give_up(self, reason: str) -> None:
         """Stop reading and drop the sums, because sums over a part of the samples are no statistic of all samples."""
         self.unreadable, self._reading, self._alone = reason, None, None
         self.sums, self.channel_sums, self.isolated_sums, self.weightless = {}, {}, {}, set()
+
+    def lose_isolated(self, reason: str) -> None:
+        """Give no isolated errors, because sums over a part of the samples are no statistic of all."""
+        self.notes.append(f"no isolated errors of {self.trial.setting} in {self.trial.runtime}: {reason}")
+        self.isolated, self.isolated_sums, self.weightless = None, {}, set()
 
     def lose_python_baseline(self, reason: str) -> None:
         """Stop comparing with the same artifact in Python, and drop the sums of that comparison."""
@@ -245,6 +257,7 @@ class TrialSums:
         for key in ((baseline, tap.name) for baseline in baselines):
             if key in self.sums:
                 row = measured_row(self.trial, tap, alignment, key[0], place=place, error=self.sums[key])
-                alone = replace(row, isolated_sqnr_db=math.inf) if tap.name in self.weightless else row
-                rows += [with_isolated(alone, self.isolated_sums), *channel_rows(row, self.channel_sums.get(key, ()))]
+                weightless = tap.name in self.weightless
+                alone = without_own_error(row) if weightless else with_isolated(row, self.isolated_sums)
+                rows += [alone, *channel_rows(row, self.channel_sums.get(key, ()))]
         return rows

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from quantlab.types import AGAINST_REFERENCE, Inside, LayerRow
+from quantlab.types import AGAINST_REFERENCE, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, share, true_minus
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
@@ -65,7 +65,7 @@ def layer_table(inside: Inside, selection: Selection) -> Table:
     """Return the table of layers; for a single trial, with findings below."""
     shown = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
     below = [
-        *_findings(shown),
+        *_findings(shown, inside.sources),
         f"Compared on {inside.samples:,} samples, {inside.drawn}, with the matching tensors of the reference",
         *(f"! {note}" for note in inside.notes),
     ]
@@ -82,8 +82,8 @@ def _more(name: str) -> Callable[[LayerRow], str]:
     return lambda row: number(row.more.get(name))
 
 
-def _findings(rows: Sequence[Any]) -> list[str]:
-    """Find, for one trial, the first non-finite tensor, the first noisy tensor and the largest error growth."""
+def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
+    """Find, for one trial, the first non-finite tensor, the first noisy one, the largest own error and growth."""
     if len({(row.setting, row.runtime) for row in rows}) != 1:
         return []
     measured = sorted((row for row in rows if row.aligned and row.channel is None), key=lambda row: row.place)
@@ -95,6 +95,7 @@ def _findings(rows: Sequence[Any]) -> list[str]:
     if loud is not None:
         told = f"{loud.layer} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
         findings.append(f"First tensor with an SQNR below {_THRESHOLD_DB:g} dB: {told}")
+    findings += [_source(source) for source in sources if source.setting == rows[0].setting]
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
         points = 100 * most.relative_rms_growth
@@ -102,3 +103,9 @@ def _findings(rows: Sequence[Any]) -> list[str]:
             f"Largest error growth: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error"
         )
     return findings
+
+
+def _source(source: Source) -> str:
+    """The op that causes most of the error, by its own error in Python."""
+    channel = "" if source.channel is None else f" in channel {source.channel}"
+    return f"Source of the error: {source.layer} ({source.op}), isolated SQNR {fixed(source.sqnr_db, 1)} dB{channel}"

@@ -23,6 +23,7 @@ WEIGHTS = RowView(
     },
     columns=(
         Column("setting", text("setting"), numeric=False),
+        Column("layer", text("layer"), numeric=False),
         Column("weight", text("tensor"), numeric=False),
         Column("shape", lambda row: "×".join(str(size) for size in row.shape) or "scalar", numeric=False),
         Column("stored as", text("dtype"), numeric=False),

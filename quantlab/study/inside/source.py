@@ -1,0 +1,141 @@
+"""Names the op and the weight that cause the loss of a variant, by the error that each op makes alone."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from quantlab.types import AGAINST_REFERENCE, PYTHON, LayerRow, Source, Study, Trial, WeightRow
+
+__all__ = ["find_sources", "warn_of_collapses"]
+
+_COLLAPSE_POINTS = 5.0
+_COLLAPSE_AGREEMENT = 90.0
+_COLLAPSE_DB = 10.0
+"""What counts as a collapse: at least so many points lost, fewer than so many percent of the predictions unchanged, or
+an output with a lower SQNR; for the first two, the end of the interval that is nearer to no loss."""
+_DESTROYED_DB = 3.0
+"""Below this, the error of a channel has at least half the power of its signal."""
+_BLAMED_DB = 10.0
+"""A weight whose worst channel is this much better than that of its op's output is not what ruins the output."""
+
+
+def find_sources(layers: Iterable[LayerRow], weights: Sequence[WeightRow]) -> tuple[Source, ...]:
+    """For each setting with isolated errors, the op that causes most of the error (see `Source`), in row order.
+
+    Args:
+        layers: Rows of all trials; those without an isolated error are ignored.
+        weights: Rows of all weights.
+    """
+    worst: dict[str, LayerRow] = {}
+    for row in layers:
+        if row.isolated_sqnr_db is None or row.channel is not None or row.baseline != AGAINST_REFERENCE:
+            continue
+        if row.setting not in worst or _is_worse(row, worst[row.setting]):
+            worst[row.setting] = row
+    return tuple(_source(row, weights) for row in worst.values() if _own_sqnr_db(row) != math.inf)
+
+
+def _is_worse(row: LayerRow, known: LayerRow) -> bool:
+    """Whether an op is rather the source than another; the earlier of two that both destroy a channel."""
+    if max(_own_sqnr_db(row), _own_sqnr_db(known)) < _DESTROYED_DB:
+        return row.place < known.place
+    return _own_sqnr_db(row) < _own_sqnr_db(known)
+
+
+def _own_sqnr_db(row: LayerRow) -> float:
+    """The isolated SQNR of the worst channel; NaN counts as the worst."""
+    value = row.isolated_sqnr_db if row.worst_channel is None else row.worst_channel_sqnr_db
+    return math.inf if value is None else -math.inf if math.isnan(value) else value
+
+
+def _source(row: LayerRow, weights: Sequence[WeightRow]) -> Source:
+    source = Source(row.setting, row.layer, row.op, row.tensor, _own_sqnr_db(row), row.worst_channel)
+    own = [weight for weight in weights if (weight.setting, weight.layer) == (row.setting, row.layer)]
+    erring = [weight for weight in own if weight.worst_channel is not None and weight.worst_channel_sqnr_db is not None]
+    if not erring:
+        return source
+    weight = min(erring, key=lambda weight: weight.worst_channel_sqnr_db or 0.0)
+    return replace(
+        source,
+        weight=weight.tensor,
+        weight_channels=weight.channels,
+        weight_scales=weight.scales,
+        weight_spread=weight.channel_spread,
+        weight_channel=weight.worst_channel,
+        weight_sqnr_db=weight.worst_channel_sqnr_db,
+    )
+
+
+def warn_of_collapses(study: Study, sources: Iterable[Source]) -> tuple[str, ...]:
+    """A sentence for each variant that lost most of what the model can do: how much, what causes it, what to use."""
+    measured = {trial.setting: trial for trial in study.trials if trial.runtime == PYTHON and trial.scores is not None}
+    sentences = []
+    for source in sources:
+        trial = measured.get(source.setting)
+        loss = _collapse(trial) if trial is not None else None
+        if loss is not None:
+            sentences.append(f"{source.setting} {loss}: {_cause(source)}{_instead(measured)}")
+    return tuple(sentences)
+
+
+def _collapse(trial: Trial) -> str | None:
+    """How much a variant lost, as a clause; None if it did not collapse, or differs from the model in float32 too."""
+    scores = trial.scores
+    if scores is None or trial.variant is None or trial.variant.is_float32 or trial.variant.given:
+        return None
+    if scores.top1_loss_points is not None and scores.top1_loss_interval is not None:
+        lost = scores.top1_loss_interval.lower >= _COLLAPSE_POINTS
+        return f"loses {scores.top1_loss_points:.1f} points of top-1" if lost else None
+    if scores.agreement is not None and scores.agreement_interval is not None:
+        changed = scores.agreement_interval.upper < _COLLAPSE_AGREEMENT
+        return f"changes {100 - scores.agreement:.1f} % of the predictions" if changed else None
+    if scores.sqnr_db is not None and scores.sqnr_db < _COLLAPSE_DB:
+        return f"leaves an SQNR of {_decibels(scores.sqnr_db)} in the output"
+    return None
+
+
+def _cause(source: Source) -> str:
+    """The op and the weight, with their decibels."""
+    place = "its output" if source.channel is None else f"channel {source.channel} of its output"
+    text = (
+        f"the cause is layer {source.layer} ({source.op}): with exact inputs, {place} has an SQNR of "
+        f"{_decibels(source.sqnr_db)}"
+    )
+    weight_sqnr_db = source.weight_sqnr_db
+    if not source.weight or weight_sqnr_db is None:
+        return text
+    if weight_sqnr_db > source.sqnr_db + _BLAMED_DB:
+        return (
+            f"{text}; its weight '{source.weight}' has at least {_decibels(weight_sqnr_db)} in every channel, so the "
+            f"cause is the rounding of activations"
+        )
+    weight = (
+        f"its weight '{source.weight}' has an SQNR of {_decibels(weight_sqnr_db)} in channel {source.weight_channel}"
+    )
+    if source.weight_scales != 1 or source.weight_channels < 2 or source.weight_spread is None:
+        return f"{text}; {weight}"
+    return (
+        f"{text}; {weight}, because it has one scale for {source.weight_channels} channels whose largest values differ "
+        f"{source.weight_spread:,.0f}-fold"
+    )
+
+
+def _decibels(value: float) -> str:
+    """Decibels with a decimal and a true minus sign."""
+    return f"{value:.1f} dB".replace("-", "−").replace("inf", "∞")
+
+
+def _instead(measured: dict[str, Trial]) -> str:
+    """The smallest quantized variant of the study that did not collapse."""
+    kept = [
+        trial.variant
+        for trial in measured.values()
+        if trial.variant is not None
+        and not (trial.variant.is_float32 or trial.variant.given)
+        and _collapse(trial) is None
+        and not (trial.scores is not None and trial.scores.non_finite)
+    ]
+    if not kept:
+        return "; no quantized variant of this study does better, so try settings with more bits (quantlab settings)"
+    best = min(kept, key=lambda variant: variant.gzip_bytes)
+    return f"; the smallest variant here that does not collapse is {best.name} ({best.gzip_bytes / 1000:,.1f} KB gzip)"
