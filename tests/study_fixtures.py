@@ -376,7 +376,37 @@ def _twice(folder: Path) -> None:
     tf.saved_model.save(module, str(folder / "twice"), signatures={"doubled": doubled, "tripled": tripled})
 
 
-MAKERS = (_attention, _noisy, _crowd, _ports, _twice)
+def _silent(folder: Path) -> None:
+    """Keras 3 with the logarithm of what may be 0, and a ReLU in which TensorFlow turns the NaN of that into 0."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    loudness = keras.Input((16,), name="loudness")
+    values = keras.ops.log(loudness)
+    values = keras.ops.subtract(values, keras.ops.mean(values, 1, keepdims=True))
+    values = keras.layers.Dense(8, activation="relu", name="heard")(values)
+    scores = keras.layers.Dense(3, activation="softmax", name="word")(values)
+    keras.Model(loudness, scores, name="listener").save(folder / "silent.keras")
+
+
+def _spoiled_norm(folder: Path) -> None:
+    """Keras 3 and 2 with a batch norm in which one moving variance is NaN."""
+    import keras
+    import tf_keras
+
+    for library, name in ((keras, "spoiled_norm.keras"), (tf_keras, "spoiled_norm.h5")):
+        library.utils.set_random_seed(0)
+        values = library.Input((16,), name="values")
+        norm = library.layers.BatchNormalization(name="norm")
+        hidden = norm(library.layers.Dense(8, activation="relu", name="first")(values))
+        model = library.Model(values, library.layers.Dense(4, activation="softmax", name="last")(hidden))
+        weights = norm.get_weights()
+        weights[3][2] = np.nan
+        norm.set_weights(weights)
+        model.save(folder / name)
+
+
+MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm)
 
 
 def _make_own_models(request: Document, _emit: Emit) -> None:

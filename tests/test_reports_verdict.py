@@ -451,6 +451,7 @@ def test_a_study_in_full() -> None:
                     "metric": None,
                     "target": "web",
                     "runtimes": None,
+                    "leave_out_non_finite": False,
                 },
                 "warnings": [],
                 "untested": ["chromium-webgl"],
@@ -485,6 +486,7 @@ def test_a_study_in_full() -> None:
                         "calibration_error": None,
                         "calibration_error_reference": None,
                         "non_finite": 0,
+                        "left_out": 0,
                     }
                 ],
             }

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from quantlab.errors import SamplesError, UsageError
-from quantlab.samples import SampleOptions, open_samples
-from quantlab.types import Preprocessing, TensorSpec
+from quantlab.samples import SampleOptions, names_of, open_samples
+from quantlab.types import Preprocessing, SampleNames, TensorSpec
 
 RGB = TensorSpec("image", (None, 4, 6, 3), "float32")
 GREY = TensorSpec("image", (None, 4, 6, 1), "float32")
@@ -72,6 +72,15 @@ def test_the_order_of_classes(names, order):
     np.testing.assert_array_equal(np.load(samples.labels_file), [0, 1, 2])
     np.testing.assert_array_equal(tensor(samples)[:, 0, 0, 0], [0, 1, 2])
     assert samples.preprocessing.endswith("classes in the order " + ", ".join(f"'{name}'" for name in order))
+
+
+def test_the_files_of_samples_are_known():
+    for value, file in enumerate(("dog/2.png", "dog/1.png", "cat/9.png")):
+        save(file, np.full((4, 6, 3), value, np.uint8))
+    samples = opened()
+    assert names_of(samples, np.array([0, 2])) == SampleNames("images", (0, 2), ("cat/9.png", "dog/2.png"))
+    Path("images/dog/1.png").rename("images/dog/0.png")  # the bytes are the same
+    assert names_of(opened(), np.arange(3)).files == ("cat/9.png", "dog/0.png", "dog/2.png")
 
 
 def test_an_empty_class_keeps_its_label():

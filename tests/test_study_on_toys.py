@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_format
-from toy_format.study import CLASSES, Child, Host, with_hosts, write_model, write_samples
+from onnx_models import node, port, write
+from toy_format.study import CLASSES, INPUTS, Child, Host, kernel_and_bias, with_hosts, write_model, write_samples
 
 from quantlab.errors import MissingOp, RuntimeUnavailable, UsageError
 from quantlab.gate import judge
@@ -255,3 +256,48 @@ def test_a_baseline_that_failed_is_not_taken_for_quantized(study):
         "toy-float32": False,
         "toy-int8": True,
     }
+
+
+# A model that is NaN inside, which may be meant
+
+
+def write_selecting_model(path: Path) -> None:
+    """Log(x), or x where that is NaN; then the dense layer of the toy model."""
+    weights = dict(zip(("kernel", "bias"), kernel_and_bias(), strict=True))
+    write(
+        path,
+        [
+            node("Log", ["x"], "log"),
+            node("IsNaN", ["log"], "negative"),
+            node("Where", ["negative", "x", "log"], "known"),
+            node("Gemm", ["known", "kernel", "bias"], "dense"),
+            node("Softmax", ["dense"], "y", axis=1),
+        ],
+        ([port("x", ["n", INPUTS])], [port("y", ["n", CLASSES])]),
+        {name: array.astype(np.float32) for name, array in weights.items()},
+    )
+
+
+def spoil_first(values):
+    values[0] = np.nan
+    return values
+
+
+def test_nan_in_a_branch_that_is_not_taken_excuses_no_variant(tmp_path):
+    write_selecting_model(tmp_path / "selecting.onnx")
+    x = np.random.default_rng(0).uniform(0.1, 1, (200, INPUTS)).astype(np.float32)
+    x[::BATCH] *= -1  # the model is NaN inside where the runtime spoils what it answers
+    np.savez(tmp_path / "samples.npz", x=x)
+    np.savez(tmp_path / "others.npz", x=x + 1)
+    only = {"settings": ("toy-int8",), "runtimes": ("attic",), "layers": False, "costs": False}
+    study = analyze(
+        tmp_path / "selecting.onnx",
+        data=str(tmp_path / "samples.npz"),
+        options=AnalyzeOptions(
+            **only, batch_size=BATCH, calibration=str(tmp_path / "others.npz"), out=tmp_path / "a.study"
+        ),
+        registries=with_hosts(Host("attic", after=spoil_first).runtime()),
+    )
+    assert study.non_finite == ()
+    scores = trial_in(study, "attic").scores
+    assert (scores.n, scores.left_out, scores.non_finite) == (200, None, 200 // BATCH * CLASSES)

@@ -101,9 +101,9 @@ def test_a_given_file_that_is_not_the_model_breaks_parity(data_folder, tmp_path)
     (warning,) = study.warnings
     tensors = warning.partition("are not caused by quantization; ")[2]
     assert warning == (
-        f"float32 check failed: published differs from the model in float32, before any quantization: the SQNR of the "
-        f"output is {sqnr:.1f} dB, below 60 (output '{study.scored_output}'); the conversion is wrong, so losses of "
-        f"published are not caused by quantization; {tensors}"
+        f"float32 check failed: the file 'published' differs from this model (another training run, or another "
+        f"conversion): the SQNR of the output is {sqnr:.1f} dB, below 60 (output '{study.scored_output}'); so losses "
+        f"of published are not caused by quantization; {tensors}"
     )
     assert re.fullmatch(
         r"first tensor that differs: '.+' of activation_2 \(5\d\.\d dB\); weights that differ: 8, most of all "

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import Child, ChildPool, Preload, PythonModule, messages_of, python_environment, tagged
@@ -29,6 +30,8 @@ class Conversion:
     """None where it failed."""
     reason: str | None = None
     """Why it failed; None where it did not."""
+    end: Literal["refused", "raised", "died"] | None = None
+    """How it failed: quantlab wrote the reason, a library raised it, or the process ended without one; else None."""
 
 
 def convert_settings(
@@ -84,7 +87,7 @@ def _attempt(pool: ChildPool, log: Path, converter: Converter, request: Conversi
             else:
                 child.close()
     except QuantlabError as error:
-        yield Conversion(at, request.schemes[at], reason=f"while it converted, {error}")
+        yield Conversion(at, request.schemes[at], reason=f"while it converted, {error}", end="died")
 
 
 def _start(pool: ChildPool, log: Path, request: ConversionRequest) -> Child:
@@ -101,4 +104,5 @@ def _result(message: Message, at: str, folders: Mapping[str, Path]) -> Iterable[
     if isinstance(message, Converted):
         yield Conversion(message.scheme, folders[message.scheme], seconds=message.seconds)
     if isinstance(message, Failed):
-        yield Conversion(at, folders[at], reason=message.reason)
+        end: Literal["refused", "raised"] = "refused" if message.expected else "raised"
+        yield Conversion(at, folders[at], reason=message.reason, end=end)

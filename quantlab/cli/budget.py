@@ -68,6 +68,13 @@ class BudgetOptions:
         str | None,
         typer.Option(help="Runtimes that count: comma-separated names and globs. [default: those of the target]"),
     ] = None
+    leave_out_non_finite: Annotated[
+        bool | None,
+        typer.Option(
+            "--leave-out-non-finite",
+            help="Judge without samples on which the model itself is NaN or infinite; otherwise they are an error.",
+        ),
+    ] = None
 
     def read(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> Policy:
         """Return the policy; raises UsageError like `read_policy`."""

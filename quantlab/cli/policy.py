@@ -14,6 +14,8 @@ __all__ = ["Policy", "read_policy"]
 
 _LISTS = ("runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
+_FLAGS = ("leave_out_non_finite",)
+_TRUTHS = {True: True, False: False, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,14 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
             raise UsageError(f"[budget] has no key '{key}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
-    texts = {key: ",".join(value) if isinstance(value, tuple) else str(value) for key, value in table.items()}
+    texts = {key: _text(value) for key, value in table.items()}
     return Policy(Budget(**table), settings, tuple(Path(folder) for folder in studies), texts)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _number(value: Any) -> Any:
@@ -66,6 +74,10 @@ def _checked(key: str, value: Any) -> Any:
         return tuple(name.strip() for name in texts)
     if key in _TEXTS and not isinstance(value, str):
         raise UsageError(f"{key} is {value!r} and must be text in quotes")
+    if key in _FLAGS:
+        if not isinstance(value, bool | str) or value not in _TRUTHS:
+            raise UsageError(f"{key} is {value!r} and must be true or false")
+        return _TRUTHS[value]
     if isinstance(value, bool | dict | list):
         raise UsageError(f"{key} is {value!r} and must be text or a number")
     if key == "confidence":

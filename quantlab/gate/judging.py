@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from quantlab.errors import StudyError
 from quantlab.formats import Format
+from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.recommendation import choose
 from quantlab.gate.verdict import decide
@@ -90,18 +91,20 @@ def gather(
 ) -> Judged:
     """Return the verdict with its evidence; see `judge`."""
     refuse_implausible(study)
-    reference = _reference(study)
+    samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
+    reference = _reference(study, samples)
     metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
     resampling = Resampling(confidence=budget.confidence, seed=study.seed)
 
     def look(trial: Trial) -> TrialEvidence:
-        return TrialEvidence(trial, _evidence(study, trial, reference, metrics, resampling))
+        evidence = _evidence(study, trial, samples, reference=reference, metrics=metrics, resampling=resampling)
+        return TrialEvidence(trial, evidence)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         trials = tuple(pool.map(look, study.trials))
     name = name or Path(study.model.path).stem
     verdict = decide(trials, budget, study=name, settings=settings, registries=registries)
-    return Judged(study, replace(verdict, warnings=study.warnings), trials)
+    return Judged(study, replace(verdict, warnings=(*samples.warning(), *study.warnings)), trials)
 
 
 def recommend(study: str | Path, budget: Budget, *, registries: Registries = REAL) -> Recommendation:
@@ -124,7 +127,7 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
     recommendation = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
     return replace(
         recommendation,
-        verdict=replace(recommendation.verdict, warnings=judged.study.warnings),
+        verdict=replace(recommendation.verdict, warnings=judged.verdict.warnings),
         no_faster=_no_faster(store, judged.study, recommendation, registries.formats),
         minimum_runtime=_minimum_runtime(judged.study, recommendation.setting),
         reproduce=recipe(store, judged.study, recommendation.setting, registries),
@@ -204,18 +207,12 @@ def _metrics(
     return (chosen, *(metric for metric in defaults if metric.name != chosen.name))
 
 
-def _reference(study: Study) -> ReferenceSamples:
+def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
     labels = _mapped(study.samples.labels_file) if study.samples.labelled and study.task != "similarity" else None
-    outputs = _mapped(_scored_file(study))
-    spoiled = int(outputs.size - np.isfinite(outputs).sum()) if outputs.dtype.kind == "f" else 0
-    if spoiled:
-        raise StudyError(
-            f"{spoiled:,} output values of the model itself are NaN or infinite on these samples, so nothing can be "
-            f"judged against it; correct the model or the samples, and run 'quantlab analyze' again"
-        )
     try:
+        labels = None if labels is None else samples.rows(labels)
         return ReferenceSamples.of(
-            outputs,
+            samples.rows(_mapped(_scored_file(study))),
             labels.astype(np.float64) if labels is not None and study.task == "regression" else labels,
             task=study.task,
             probabilities=study.probabilities,
@@ -239,6 +236,8 @@ def _scored_file(study: Study) -> Path:
 def _evidence(
     study: Study,
     trial: Trial,
+    samples: JudgedSamples,
+    *,
     reference: ReferenceSamples,
     metrics: Sequence[PairedMetric],
     resampling: Resampling,
@@ -246,19 +245,21 @@ def _evidence(
     if trial.failure is not None:
         return None
     outputs = _mapped(trial.outputs[study.scored_output])
-    if outputs.shape != reference.outputs.shape:
+    expected = (len(samples.finite), *reference.outputs.shape[1:])
+    if outputs.shape != expected:
         raise StudyError(
             f"the outputs of {trial.setting} in {trial.runtime} have the shape {outputs.shape}, and those of the "
-            f"reference {reference.outputs.shape}; run 'quantlab analyze' again"
+            f"reference {expected}; run 'quantlab analyze' again"
         )
-    return evidence(
+    compared = evidence(
         reference,
-        CandidateSamples.of(reference, outputs),
+        CandidateSamples.of(reference, samples.rows(outputs)),
         setting=trial.setting,
         runtime=trial.runtime,
         metrics=metrics,
         resampling=resampling,
     )
+    return samples.numbered(compared)
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

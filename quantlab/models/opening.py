@@ -5,7 +5,7 @@ starts. Inputs and outputs have the names of that SavedModel's signature.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class _Opened:
     parameters: int
     saved_model: Path
     signature: str
+    variables: Callable[[], Iterable[Any]]
+    """Function that returns the variables, of Keras or of TensorFlow."""
 
 
 def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
@@ -74,7 +76,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         signature=opened.signature if file.kind == "SavedModel" else None,
     )
     _refuse_strings(description)
-    return Reference(description, opened.saved_model, _caller(opened, description))
+    return Reference(description, opened.saved_model, _caller(opened, description), lambda: _weights(opened))
 
 
 def _listed(names: Any) -> str:
@@ -109,6 +111,14 @@ def _caller(opened: _Opened, description: ModelDescription) -> Callable[[Arrays]
     return call
 
 
+def _weights(opened: _Opened) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Names and values of numeric variables; Keras 3 has the layer's path apart from the name."""
+    for variable in opened.variables():
+        name, values = getattr(variable, "path", variable.name), np.asarray(variable.numpy())
+        if values.dtype.kind in "biuf":
+            yield name.removesuffix(":0"), values
+
+
 def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opened:
     import keras
 
@@ -126,6 +136,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         parameters=int(model.count_params()),
         saved_model=export,
         signature=_DEFAULT_SIGNATURE,
+        variables=lambda: model.variables,
     )
 
 
@@ -179,6 +190,7 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         parameters=int(model.count_params()),
         saved_model=export,
         signature=_DEFAULT_SIGNATURE,
+        variables=lambda: model.variables,
     )
 
 
@@ -214,6 +226,7 @@ def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _
         parameters=sum(int(np.prod(variable.shape)) for variable in variables.values()),
         saved_model=file.path,
         signature=signature,
+        variables=variables.values,
     )
 
 

@@ -1,6 +1,6 @@
 """The contract between the modules that open models and the code that uses an opened model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,5 +23,8 @@ class Reference:
     """The SavedModel, or the model's own file if it is not a TensorFlow model."""
     call: Callable[[Arrays], list[npt.NDArray[Any]]]
     """Function from one batch per input to one per output, in the description's order; may raise `ModelError`."""
+    weights: Callable[[], Iterable[tuple[str, npt.NDArray[Any]]]] = tuple
+    """Function that returns every variable with its name, as the library names it; nothing for a model whose `format`
+    lists its own weights."""
     format: str | None = None
     """Format of a model that is already an artifact, for example `onnx`; None if the source is a SavedModel."""

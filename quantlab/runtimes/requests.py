@@ -14,6 +14,7 @@ from quantlab.runtimes.exchange import Job, TimingPlan
 __all__ = [
     "REQUESTS",
     "ListTaps",
+    "NonFiniteWeights",
     "Open",
     "Probe",
     "Request",
@@ -89,9 +90,19 @@ class ListTaps:
     job: Job
 
 
-Request = Run | Wait | Time | Tap | Open | Probe | ListTaps
+@dataclass(frozen=True, slots=True)
+class NonFiniteWeights:
+    """List the reference's variables that hold NaN or infinity."""
 
-REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Run, Wait, Time, Tap, Open, Probe, ListTaps)}
+    request: ClassVar[str] = "non-finite-weights"
+    job: Job
+
+
+Request = Run | Wait | Time | Tap | Open | Probe | ListTaps | NonFiniteWeights
+
+REQUESTS: Mapping[str, type[Request]] = {
+    kind.request: kind for kind in (Run, Wait, Time, Tap, Open, Probe, ListTaps, NonFiniteWeights)
+}
 """Every request by its name."""
 
 

@@ -7,6 +7,7 @@ blocks.
 
 from quantlab.samples.labels import check_labels
 from quantlab.samples.opening import ACCEPTED, open_samples, open_source, refuse_missing
+from quantlab.samples.origins import names_of, told
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
 from quantlab.samples.write import samples_sha256, write_samples
@@ -18,10 +19,12 @@ __all__ = [
     "Source",
     "check_labels",
     "draw",
+    "names_of",
     "open_samples",
     "open_source",
     "refuse_missing",
     "samples_sha256",
     "split",
+    "told",
     "write_samples",
 ]

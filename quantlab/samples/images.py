@@ -76,7 +76,15 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
                 yield {spec.name: np.stack(list(samples))}
 
     words = _words(plan, preprocessing, files.classes)
-    return Source(text=text, n=len(files.paths), tensors=tensors, labels=files.labels, read=read, preprocessing=words)
+    return Source(
+        text=text,
+        n=len(files.paths),
+        tensors=tensors,
+        labels=files.labels,
+        read=read,
+        preprocessing=words,
+        files=tuple(path.relative_to(folder).as_posix() for path in files.paths),
+    )
 
 
 def _plan(spec: TensorSpec, preprocessing: Preprocessing) -> _Plan:

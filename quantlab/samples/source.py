@@ -74,6 +74,8 @@ class Source:
     """Function from ascending positions to their samples in that order, in blocks of any size."""
     preprocessing: str = ""
     """How files are turned into tensors, in words; empty if nothing is done."""
+    files: tuple[str, ...] = ()
+    """Name of each sample's file below the source, in its order; empty if samples are no files."""
 
 
 FileLoader = Callable[..., Source]

@@ -14,6 +14,7 @@ import numpy as np
 from quantlab.errors import SamplesError
 from quantlab.npy import mapped
 from quantlab.samples.check import model_dtype, to_model_dtype
+from quantlab.samples.origins import FILES, INDICES
 from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
 from quantlab.samples.subset import Part
 from quantlab.types import SampleSet, TensorSpec
@@ -48,6 +49,7 @@ class _SetFiles:
     def __init__(self, part: Part, source: Source, *, inputs: Sequence[TensorSpec], folder: Path) -> None:
         self._labels = None if source.labels is None else source.labels[part.indices]
         self.indices = part.indices
+        self._names = [source.files[index] for index in part.indices] if source.files else []
         self.samples = SampleSet(
             folder=folder,
             inputs=tuple(inputs),
@@ -76,7 +78,10 @@ class _SetFiles:
     def finish(self, folder: Path) -> SampleSet:
         """Add labels and indices, and move everything to its final place under `folder`, unless it exists already."""
         self.close()
-        np.save(self.samples.folder / "indices.npy", self.indices.astype("<i8"))
+        np.save(self.samples.folder / INDICES, self.indices.astype("<i8"))
+        if self._names:
+            # A file name may hold bytes that are no text; JSON's escapes keep them.
+            (self.samples.folder / FILES).write_text(json.dumps(self._names), encoding="utf-8")
         if self._labels is not None:
             np.save(self.samples.labels_file, self._labels)
         sha256 = self._sha256()
@@ -122,9 +127,9 @@ def write_samples(
 ) -> tuple[SampleSet, ...]:
     """Read a source once, and write each part to `folder/<part>/<first 12 digits of its hash>/`.
 
-    A set contains one file per input (see `SampleSet.input_file`), `labels.npy` if labelled, and `indices.npy`: int64
-    (n,), the positions of its samples in the source. A set that exists already is left unchanged. On failure nothing is
-    left behind.
+    A set contains one file per input (see `SampleSet.input_file`), `labels.npy` if labelled, `indices.npy`: int64
+    (n,), the positions of its samples in the source, and for image files `files.json` with their names. The samples of
+    a set that exists already are left unchanged. On failure nothing is left behind.
 
     Args:
         parts: Disjoint, each with at least one sample.
@@ -183,7 +188,10 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _move(folder: Path, samples: SampleSet) -> None:
-    """Move a set to its final place, unless the same bytes are there already; a damaged set is replaced."""
+    """Move a set to its final place, unless the same bytes are there already; a damaged set is replaced.
+
+    Of equal bytes, positions and file names are those of the last source: files may have been renamed since.
+    """
     place = samples.folder
     place.parent.mkdir(parents=True, exist_ok=True)
     if place.is_dir() and not _intact(samples):
@@ -193,6 +201,16 @@ def _move(folder: Path, samples: SampleSet) -> None:
     except OSError:
         if not place.is_dir():
             raise
+        for name in (INDICES, FILES):
+            _renew(folder / name, place / name)
+
+
+def _renew(file: Path, kept: Path) -> None:
+    """Replace a kept file by another, unless they are equal; without another, remove it."""
+    if not file.exists():
+        kept.unlink(missing_ok=True)
+    elif not kept.exists() or file.read_bytes() != kept.read_bytes():
+        file.replace(kept)
 
 
 def _intact(samples: SampleSet) -> bool:

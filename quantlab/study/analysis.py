@@ -22,6 +22,7 @@ from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.inside.source import warn_of_collapses
+from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.overlap import refuse_overlap
 from quantlab.study.plan import Plan, make_plan
@@ -120,11 +121,12 @@ class _Analysis:
             with self._timed("compare"):
                 study = self._study(work, result)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
-        if context.options.layers:
+        if context.options.layers and result.comparison.finite.any():
             with self._timed("look inside"):
                 study = self._look_inside(work, study, result)
         else:
-            context.store.forget_inside()  # rows of an earlier call belong to other trials
+            # Rows of an earlier call belong to other trials, and a model that is never finite has nothing to compare.
+            context.store.forget_inside()
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
                 inputs = SessionInputs(context, samples, result.probe.outputs, batch_size_for(context, model))
@@ -192,11 +194,14 @@ class _Analysis:
             ),
             trials=trials,
             parity=checks,
+            non_finite=result.non_finite,
             warnings=(
+                *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
                 *unstable_reference(result.probe, self.context.registries.formats),
                 *failed_float32_checks(checks, trials, scoring.output.name).values(),
+                *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *self.warnings,
-                *near_chance(scoring, scores),
+                *near_chance(replace(scoring, labels=comparison.labels), scores),
             ),
             versions=_versions(self.context.registries),
             metric=judged_metric(self.context.options.metric, self.context.registries.metrics),

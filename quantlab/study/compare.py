@@ -1,16 +1,25 @@
 """Scores from stored outputs: each trial against the reference, each runtime against Python."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from quantlab.npy import mapped
-from quantlab.statistics import looks_like_probabilities, losing_classes, reference_scores, sum_outputs
+from quantlab.npy import mapped, selected
+from quantlab.statistics import (
+    blocks,
+    count_equal_places,
+    looks_like_probabilities,
+    losing_classes,
+    reference_scores,
+    scored_samples,
+    sum_outputs,
+)
 from quantlab.study.task import Scoring
-from quantlab.types import PYTHON, KeptOutputs, Scores, Trial
+from quantlab.types import PYTHON, KeptOutputs, NonFinite, Scores, Trial
 
 __all__ = ["Comparison"]
 
@@ -26,45 +35,76 @@ class Comparison:
     reference: Path
     classes: bool
     probabilities: bool
+    finite: npt.NDArray[np.bool_]
+    """(n,): whether the reference is finite; samples where it is not are left out of every score."""
 
     @classmethod
-    def open(cls, scoring: Scoring, kept: KeptOutputs) -> "Comparison":
-        """Decide from the reference's outputs alone whether they are classes and probabilities."""
+    def open(cls, scoring: Scoring, kept: KeptOutputs, non_finite: Iterable[NonFinite] = ()) -> "Comparison":
+        """Decide from the reference's outputs alone whether they are classes and probabilities.
+
+        Args:
+            scoring: What is scored.
+            kept: The reference's outputs.
+            non_finite: Where the reference is known to be NaN inside.
+        """
         path = kept.files[scoring.output.name]
-        outputs = _mapped(path)
+        finite = scored_samples(_mapped(path), non_finite)
+        outputs = _scored(path, finite)
         probabilities = outputs.ndim == 2 and outputs.dtype.kind == "f" and looks_like_probabilities(outputs)
         similar = probabilities and outputs.shape[1] > 1
-        return cls(
-            scoring, path, scoring.task == "classification" or (scoring.task == "similarity" and similar), probabilities
-        )
+        classes = scoring.task == "classification" or (scoring.task == "similarity" and similar)
+        return cls(scoring, path, classes, probabilities, finite)
+
+    @property
+    def labels(self) -> npt.NDArray[Any] | None:
+        """The labels of the scored samples; None without labels."""
+        labels = self.scoring.labels
+        return labels if labels is None or self.left_out == 0 else np.asarray(labels)[self.finite]
+
+    @property
+    def left_out(self) -> int:
+        """Number of samples that no score includes."""
+        return len(self.finite) - int(np.count_nonzero(self.finite))
 
     def of_reference(self) -> Scores:
         """The reference's own scores."""
-        return reference_scores(
-            _mapped(self.reference),
-            self.scoring.labels,
+        scores = reference_scores(
+            _scored(self.reference, self.finite),
+            self.labels,
             task=self.scoring.task,
             probabilities=self.probabilities,
             classes=self.classes,
         )
+        if not self.left_out:
+            return scores
+        outputs = _mapped(self.reference)
+        non_finite = sum(int(np.count_nonzero(~np.isfinite(outputs[rows]))) for rows in blocks(outputs))
+        return replace(scores, non_finite=non_finite, left_out=self.left_out)
 
     def of(self, candidate: Path) -> Scores:
         """A candidate's scores against the reference."""
-        return sum_outputs(
-            _mapped(self.reference),
-            _mapped(candidate),
-            self.scoring.labels,
+        scores = sum_outputs(
+            _scored(self.reference, self.finite),
+            _scored(candidate, self.finite),
+            self.labels,
             task=self.scoring.task,
             probabilities=self.probabilities,
             classes=self.classes,
         ).scores()
+        if not self.left_out:
+            return scores
+        equal = count_equal_places(_mapped(self.reference), _mapped(candidate), self.finite)
+        return replace(scores, left_out=self.left_out, left_out_equal=equal)
 
     def notes(self, candidate: Path) -> tuple[str, ...]:
         """Notes for the row: classes with a significant loss of accuracy, even if the total has none."""
-        if self.scoring.task != "classification" or self.scoring.labels is None:
+        if self.scoring.task != "classification" or self.labels is None or not self.finite.any():
             return ()
         losing = losing_classes(
-            _mapped(self.reference), _mapped(candidate), self.scoring.labels, probabilities=self.probabilities
+            _scored(self.reference, self.finite),
+            _scored(candidate, self.finite),
+            self.labels,
+            probabilities=self.probabilities,
         )
         return tuple(
             f"class {class_loss.label} loses {class_loss.loss:.1f} points ({class_loss.right_to_wrong} lost, "
@@ -85,8 +125,8 @@ class Comparison:
 
     def _from_python(self, trial: Trial, in_python: Path) -> Trial:
         sums = sum_outputs(
-            _mapped(in_python),
-            _mapped(trial.outputs[self.scoring.output.name]),
+            _scored(in_python, self.finite),
+            _scored(trial.outputs[self.scoring.output.name], self.finite),
             None,
             task="similarity",
             probabilities=self.probabilities,
@@ -100,6 +140,11 @@ class Comparison:
             different_from_python=sums.error.different / sums.error.count if sums.error.count else None,
             flips_from_python=flips,
         )
+
+
+def _scored(path: Path, finite: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    """The samples of an output that are scored: all, where the reference is finite everywhere."""
+    return _mapped(path) if finite.all() else selected(_mapped(path), finite)
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

@@ -16,6 +16,8 @@ from quantlab.settings import select_settings
 from quantlab.store import Store, key_of
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.integrity import intact_variant
+from quantlab.study.non_finite import FiniteCheck
+from quantlab.study.non_finite_words import explained_failure
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
@@ -121,10 +123,23 @@ def _convert_missing(
     ):
         setting = missing[converted.scheme]
         conversion = _kept(context, model, setting, converted, folders[setting.scheme])
+        if setting.calibrated and calibration is not None and converted.end in {"died", "raised"}:
+            conversion = _explained(context, model, calibration, conversion, died=converted.end == "died")
         context.progress.end(f"convert {setting.name}", conversion.failure.reason if conversion.failure else "done")
         if waiting:
             context.progress.begin(waiting.pop(0))
         yield conversion
+
+
+def _explained(
+    context: Context, model: OpenedModel, calibration: SampleSet, conversion: ConversionResult, *, died: bool
+) -> ConversionResult:
+    """A failed conversion with its real reason, if calibration samples make the model infinite inside."""
+    finding = FiniteCheck(context, model).of_calibration(calibration)
+    if finding is None or conversion.failure is None:
+        return conversion
+    reason = explained_failure(finding, conversion.failure.reason, died=died)
+    return replace(conversion, failure=replace(conversion.failure, reason=reason))
 
 
 def _kept(

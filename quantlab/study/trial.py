@@ -9,6 +9,7 @@ from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.conversions import ConversionResult
+from quantlab.study.non_finite_words import left_out_note
 from quantlab.study.run import Run, run_kept
 from quantlab.study.stand_in import check_stand_in
 from quantlab.types import PYTHON, Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
@@ -71,7 +72,8 @@ class RunResult:
         trial = replace(row, ran_on=kept.ran_on, timing=timing, environment=kept.environment, outputs=kept.files)
         try:
             candidate = kept.files[comparison.scoring.output.name]
-            return replace(trial, scores=comparison.of(candidate), notes=(*trial.notes, *comparison.notes(candidate)))
+            scored = replace(trial, scores=comparison.of(candidate))
+            return replace(scored, notes=(*trial.notes, *comparison.notes(candidate), *left_out_note(scored)))
         except ValueError as error:
             return replace(trial, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
 

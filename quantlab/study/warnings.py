@@ -79,6 +79,8 @@ def _float32_check(trial: Trial) -> str:
     scores = trial.scores
     if trial.failure is not None or scores is None:
         return "unknown: the float32 variant could not be measured in Python"
+    if scores.n == 0 and scores.left_out:
+        return "unknown: the model itself is NaN or infinite on every sample"
     return f"broken: {reason}" if (reason := _broken(scores)) else f"ok: {scores.max_abs_error:.2g}"
 
 
@@ -100,17 +102,23 @@ def failed_float32_checks(checks: Mapping[str, str], trials: Sequence[Trial], ou
     claims = {
         trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
     }
+    given = {trial.setting for trial in trials if trial.variant is not None and trial.variant.given}
     return {
-        name: _failed_check(name, text, claims.get(name), output)
+        name: _failed_check(text, output, name=name, claim=claims.get(name), given=name in given)
         for name, text in checks.items()
         if text.startswith("broken: ")
     }
 
 
-def _failed_check(name: str, text: str, claim: str | None, output: str) -> str:
+def _failed_check(text: str, output: str, *, name: str, claim: str | None, given: bool) -> str:
     strays = f"{text.removeprefix('broken: ')} (output '{output}')"
     if claim is not None:
         return f"float32 check failed: {name}, {claim}, differs from the model: {strays}; it is not a float32 file"
+    if given:
+        return (
+            f"float32 check failed: the file '{name}' differs from this model (another training run, or another "
+            f"conversion): {strays}; so losses of {name} are not caused by quantization"
+        )
     return (
         f"float32 check failed: {name} differs from the model in float32, before any quantization: {strays}; the "
         f"conversion is wrong, so losses of {name} are not caused by quantization"

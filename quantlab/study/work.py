@@ -26,14 +26,16 @@ from quantlab.study.inside.comparison import PHASE as INSIDE_PHASE
 from quantlab.study.inside.comparison import LayerStudy
 from quantlab.study.inside.samples import draw_layer_samples
 from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.non_finite import FiniteCheck, spoiled_by_variants, suspect_calibration
+from quantlab.study.non_finite_words import output_warning
 from quantlab.study.plan import Plan
 from quantlab.study.reference import Probe, batch_size_for, probe, run_reference
 from quantlab.study.run import bytes_needed
 from quantlab.study.task import Scoring
 from quantlab.study.transfer import with_download_size
-from quantlab.study.trial import PlannedRun, run_trial
+from quantlab.study.trial import PlannedRun, RunResult, run_trial
 from quantlab.study.warnings import unstable_reference
-from quantlab.types import PYTHON, KeptOutputs, OpenedModel, SampleSet, Setting, Trial
+from quantlab.types import PYTHON, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 
 __all__ = ["Work", "WorkResult"]
 
@@ -55,6 +57,8 @@ class WorkResult:
     comparison: Comparison
     trials: tuple[Trial, ...]
     """Scored, in the order of the settings and runtimes."""
+    non_finite: tuple[NonFinite, ...] = ()
+    """Where the reference itself is NaN or infinite."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,7 +86,7 @@ class Work:
     """Called with the name and the seconds of steps that run at the same time as others."""
     _stopped: bool = False
     """Set when the study fails or is stopped; then nothing new is started."""
-    _trials: list[Future[Trial]] = field(default_factory=list)
+    _trials: list[Future[tuple[RunResult, Trial]]] = field(default_factory=list)
     _pending: "PriorityQueue[_Pending]" = field(default_factory=PriorityQueue)
 
     def run(self) -> WorkResult:
@@ -101,7 +105,9 @@ class Work:
 
     def layers(self, result: WorkResult, trials: Sequence[Trial]) -> LayerStudy:
         """The comparison of the trials' layers."""
-        drawn = draw_layer_samples(self.context, self.samples, self.context.options.layer_samples)
+        drawn = draw_layer_samples(
+            self.context, self.samples, self.context.options.layer_samples, result.comparison.finite
+        )
         inputs = SessionInputs(
             self.context, drawn.samples, result.probe.outputs, batch_size_for(self.context, self.model)
         )
@@ -120,8 +126,10 @@ class Work:
         context = self.context
         reference = pool.submit(self._reference)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
-        probed, kept = reference.result()
-        result = WorkResult(kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), ())
+        probed, kept, non_finite = reference.result()
+        result = WorkResult(
+            kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite
+        )
         for name, path in context.options.variants.items():
             self._start_trials(
                 pool,
@@ -132,7 +140,29 @@ class Work:
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for conversion in (conversion for future in done for conversion in future.result()):
                 self._start_trials(pool, conversion, result)
-        return replace(result, trials=self._in_order([trial.result() for trial in self._trials]))
+        finished = [trial.result() for trial in self._trials]
+        result = replace(result, trials=self._in_order([trial for _, trial in finished]))
+        return self._checked_inside(result, [run_result for run_result, _ in finished])
+
+    def _checked_inside(self, result: WorkResult, done: Sequence[RunResult]) -> WorkResult:
+        """The result, scored again without the samples on which the reference turns out to be NaN inside."""
+        known, comparison = result.non_finite, result.comparison
+        if any(finding.weights for finding in known):
+            return result
+        check = FiniteCheck(self.context, self.model)
+        spoiled, fine = spoiled_by_variants(result.trials, self.scoring.output.name, comparison.finite)
+        suspect = spoiled.any() or suspect_calibration(result.trials, known, self.context.registries.settings)
+        calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
+        of_calibration = check.of_calibration(self.calibration) if suspect and calibrated and self.calibration else None
+        inside = None
+        if spoiled.any() or of_calibration is not None:
+            inside = check.of_inside(self.samples, self.calibration if of_calibration else None, spoiled, fine)
+        known = (*known, *filter(None, [inside, of_calibration]))
+        if inside is None:
+            return replace(result, non_finite=known)
+        comparison = Comparison.open(comparison.scoring, result.reference, known)
+        trials = self._in_order([run_result.trial(comparison) for run_result in done])
+        return replace(result, non_finite=known, comparison=comparison, trials=trials)
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {
@@ -146,7 +176,7 @@ class Work:
         """The scored output with the shape that was observed."""
         return next(spec for spec in probed.outputs if spec.name == self.scoring.output.name)
 
-    def _reference(self) -> tuple[Probe, KeptOutputs]:
+    def _reference(self) -> tuple[Probe, KeptOutputs, tuple[NonFinite, ...]]:
         context = self.context
         probed = probe(context, self.model, self.samples)
         for text in unstable_reference(probed, context.registries.formats):
@@ -160,7 +190,10 @@ class Work:
         kept = run_reference(context, self.model, self.samples, probed.outputs)
         self.add_seconds("run the reference", time.perf_counter() - began)
         self._plan_the_rest(kept)
-        return probed, kept
+        non_finite = FiniteCheck(context, self.model).of_outputs(self.samples, kept)
+        for finding in non_finite:
+            context.progress.warn(output_warning(finding, self.scoring.output.name))
+        return probed, kept, non_finite
 
     def _plan_the_rest(self, reference: KeptOutputs) -> None:
         """Estimate the time for comparing layers and for measuring costs."""
@@ -191,12 +224,13 @@ class Work:
             self._pending.put(_Pending(quick, len(self._trials), conversion, planned))
             self._trials.append(pool.submit(self._next_trial, result))
 
-    def _next_trial(self, result: WorkResult) -> Trial:
+    def _next_trial(self, result: WorkResult) -> tuple[RunResult, Trial]:
         """Run the first pending trial; fast ones come last, so that no core is idle at the end."""
         pending = self._pending.get_nowait()
         return self._trial(pending.conversion, pending.planned, result)
 
-    def _trial(self, conversion: ConversionResult, planned: PlannedRun, result: WorkResult) -> Trial:
+    def _trial(self, conversion: ConversionResult, planned: PlannedRun, result: WorkResult) -> tuple[RunResult, Trial]:
+        """What became of a trial, and its row."""
         run_result = run_trial(
             self.context,
             conversion,
@@ -205,4 +239,4 @@ class Work:
             outputs=result.probe.outputs,
             batch_size=batch_size_for(self.context, self.model),
         )
-        return run_result.trial(result.comparison)
+        return run_result, run_result.trial(result.comparison)

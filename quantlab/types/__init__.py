@@ -6,6 +6,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedSetting, AcceptedStudy
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
+from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.layers import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -45,6 +46,7 @@ __all__ = [
     "AGAINST_FLOAT32",
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
+    "NAMED_SAMPLES",
     "NARROW_DTYPES",
     "PYTHON",
     "REFERENCE",
@@ -73,12 +75,14 @@ __all__ = [
     "Machine",
     "Margin",
     "ModelDescription",
+    "NonFinite",
     "OpRow",
     "OpenedModel",
     "Outcome",
     "Port",
     "Preprocessing",
     "Recommendation",
+    "SampleNames",
     "SampleSet",
     "Scores",
     "Setting",

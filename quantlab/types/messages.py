@@ -24,6 +24,7 @@ __all__ = [
     "Probed",
     "Progress",
     "Ready",
+    "SpoiledWeights",
     "TapList",
     "Tapped",
     "Timed",
@@ -114,6 +115,14 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoiledWeights:
+    """The reference's variables that hold NaN or infinity, see `spoiled_weights`."""
+
+    type: ClassVar[str] = "spoiled-weights"
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TapList:
     """Every tensor inside a graph, in execution order."""
 
@@ -199,7 +208,19 @@ class Failed:
 
 
 Message = (
-    Ready | Progress | Waiting | Timed | Opened | Probed | TapList | Tapped | Converting | Converted | Done | Failed
+    Ready
+    | Progress
+    | Waiting
+    | Timed
+    | Opened
+    | Probed
+    | SpoiledWeights
+    | TapList
+    | Tapped
+    | Converting
+    | Converted
+    | Done
+    | Failed
 )
 
 MESSAGES: Mapping[str, type[Message]] = {
@@ -211,6 +232,7 @@ MESSAGES: Mapping[str, type[Message]] = {
         Timed,
         Opened,
         Probed,
+        SpoiledWeights,
         TapList,
         Tapped,
         Converting,

@@ -147,4 +147,6 @@ class Evidence:
     worst: tuple[WorstSample, ...] = ()
     """The samples that differ most from the reference, most different first."""
     non_finite: int = 0
-    """Number of NaN and infinite elements in the candidate's scored output."""
+    """Number of NaN and infinite elements in the candidate's scored output, on judged samples."""
+    left_out: int = 0
+    """Samples that are not judged, because the model itself is NaN or infinite there."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quantlab.types.finite import NonFinite
 from quantlab.types.model import ModelDescription
 from quantlab.types.samples import SampleSet
 from quantlab.types.trial import Trial
@@ -48,6 +49,8 @@ class Study:
 
     parity: Mapping[str, str] = field(default_factory=dict)
     """Format, or name of a variant that the user gave → result of the float32 check, as a clause."""
+    non_finite: tuple[NonFinite, ...] = ()
+    """Where the reference itself is NaN or infinite, on scored and on calibration samples, in outputs or inside."""
 
     @property
     def failed(self) -> tuple[Trial, ...]:

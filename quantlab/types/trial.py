@@ -71,7 +71,7 @@ class Scores:
     """
 
     n: int
-    """Number of scored samples."""
+    """Number of scored samples; samples in `left_out` are not scored."""
     top1: float | None = None
     """Top-1 accuracy, in percent."""
     top1_interval: Interval | None = None
@@ -117,7 +117,12 @@ class Scores:
     kl_undefined: int | None = None
     """Samples whose row is not a distribution in candidate or reference: NaN, infinite, negative or all zero."""
     non_finite: int | None = None
-    """Number of NaN and infinite elements in the candidate's output."""
+    """Number of NaN and infinite elements in the candidate's output, on scored samples; for the reference on all."""
+    left_out: int | None = None
+    """Samples that no score includes, because the reference is NaN or infinite there; None if there are none."""
+    left_out_equal: int | None = None
+    """Of these, samples on which the outputs of candidate and reference are NaN or infinite in the same places; None
+    for the reference."""
 
 
 @dataclass(frozen=True, slots=True)

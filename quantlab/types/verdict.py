@@ -153,6 +153,8 @@ class Budget:
     """Deployment target: `web`, `web-mobile`, `node`, `android` or `any`; selects formats, runtimes and size."""
     runtimes: tuple[str, ...] | None = None
     """Names or glob patterns of the runtimes that count; None selects those of the target."""
+    leave_out_non_finite: bool = False
+    """Whether to judge without samples on which the model itself is NaN or infinite; otherwise they are refused."""
 
     def __post_init__(self) -> None:
         for name, value in (

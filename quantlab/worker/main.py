@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import TrialError
+from quantlab.formats.finite import spoiled_weights
 from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
 from quantlab.runtimes.exchange import Job, TensorFile
-from quantlab.runtimes.requests import ListTaps, Open, Probe, Run, Tap, Time, Wait, request_from
-from quantlab.types.messages import Opened, OutputShape, Probed, Progress, Ready, TapList, Tapped
+from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Wait, request_from
+from quantlab.types.messages import Opened, OutputShape, Probed, Progress, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.emit import Emit
 from quantlab.worker.reference import open_once
 from quantlab.worker.tapping import Scratch, TappedExecution
@@ -47,6 +48,7 @@ class _Worker:
             Time: self._time,
             ListTaps: self._list_taps,
             Tap: self._tap,
+            NonFiniteWeights: self._non_finite_weights,
         }
         handlers[type(request)](request, lambda message: emit_document(tagged(message)))
 
@@ -85,6 +87,9 @@ class _Worker:
 
     def _list_taps(self, request: ListTaps, emit: Emit) -> None:
         emit(TapList(tuple(resolve_name(str(request.job.python.list_taps))(request.job))))
+
+    def _non_finite_weights(self, request: NonFiniteWeights, emit: Emit) -> None:
+        emit(SpoiledWeights(tuple(spoiled_weights(open_once(request.job).weights()))))
 
     def _tap(self, request: Tap, emit: Emit) -> None:
         job, start, stop = request.job, request.start, request.stop

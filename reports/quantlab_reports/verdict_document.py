@@ -30,6 +30,7 @@ Of a budget:
 | `metric` | null means the metric of the study |
 | `target` | `web`, `web-mobile`, `node`, `android` or `any` |
 | `runtimes` | the runtimes that count; null means those of the target |
+| `leave_out_non_finite` | whether samples on which the model itself is NaN or infinite may be left out |
 
 Of a judgement:
 
@@ -60,7 +61,8 @@ Of a judgement:
 | `true_class` | the same for the decrease of the true class's probability, reference − candidate |
 | `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
 | `worst` | samples with the largest changes, by index from 0 among the scored samples |
-| `non_finite` | number of NaN and infinite elements of the output |
+| `non_finite` | number of NaN and infinite elements of the output on judged samples |
+| `left_out` | samples that are not judged, because the model itself is NaN or infinite there |
 
 A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 """
@@ -229,6 +231,7 @@ _BESIDE = (
     "calibration_error_reference",
     "worst",
     "non_finite",
+    "left_out",
 )
 
 

@@ -15,6 +15,7 @@ not import `paired` or `layers`.
 
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
 from quantlab.statistics.scores.divergence import DivergenceSums, kl_per_sample
+from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import tango, wilson
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
 from quantlab.statistics.scores.probabilities import ProbabilitySums, looks_like_probabilities
@@ -33,9 +34,13 @@ __all__ = [
     "RegressionSums",
     "ScoreSums",
     "as_classes",
+    "count_equal_places",
+    "finite_samples",
     "kl_per_sample",
     "looks_like_probabilities",
+    "ranges_of",
     "reference_scores",
+    "scored_samples",
     "sum_outputs",
     "tango",
     "wilson",

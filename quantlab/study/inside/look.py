@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.formats import Format
 from quantlab.npy import mapped
-from quantlab.statistics import SplitSums, blocks, compare_weights, share_on_grid, split_points
+from quantlab.statistics import SplitSums, blocks, compare_weights, scored_samples, share_on_grid, split_points
 from quantlab.study.inside.comparison import LayerStudy
 from quantlab.study.inside.source import find_sources
 from quantlab.types import PYTHON, Inside, LayerRow, OpRow, SplitRow, Study, Trial, Variant, WeightRow
@@ -142,11 +143,20 @@ def _loss(trial: Trial | None) -> float | None:
 def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
     reference = mapped(study.reference.outputs[study.scored_output])
     outputs = [_outputs(study, trial) for trial in (stages.float32, stages.in_python, stages.here)]
+    scored = scored_samples(reference, study.non_finite)
     parts = (
-        SplitSums.of(reference[rows], *(None if output is None else output[rows] for output in outputs))
+        SplitSums.of(
+            _cut(reference, rows, scored),
+            *(None if output is None else _cut(output, rows, scored) for output in outputs),
+        )
         for rows in blocks(reference)
     )
     return sum(parts, SplitSums()).row(setting, runtime)
+
+
+def _cut(output: Array, rows: slice, scored: npt.NDArray[np.bool_]) -> Array:
+    """The scored samples of a block."""
+    return output[rows] if scored[rows].all() else output[rows][scored[rows]]
 
 
 def _outputs(study: Study, trial: Trial | None) -> Array | None:

@@ -28,16 +28,28 @@ class LayerSamples:
     """(n,), indices among the scored samples, ascending."""
 
 
-def draw_layer_samples(context: Context, samples: SampleSet, count: int | None) -> LayerSamples:
-    """Draw `count` scored samples, stratified by label; None or more than there are means all of them."""
-    if count is None or count >= samples.n:
-        return LayerSamples(samples, np.arange(samples.n))
-    labels = mapped(samples.labels_file) if samples.labelled else None
-    indices = draw(count, n=samples.n, labels=labels, seed=context.options.seed, stream=_STREAM)
-    key = key_of({"samples": samples.sha256, "count": count, "seed": context.options.seed})
+def draw_layer_samples(
+    context: Context, samples: SampleSet, count: int | None, finite: npt.NDArray[np.bool_]
+) -> LayerSamples:
+    """Draw `count` scored samples, stratified by label; None or more than there are means all of them.
+
+    Args:
+        context: The study's.
+        samples: What is scored.
+        count: How many to draw.
+        finite: (n,), whether the reference is finite on a sample; layers are not compared on others.
+    """
+    places = np.flatnonzero(finite)
+    count = len(places) if count is None else min(count, len(places))
+    if count == samples.n:
+        return LayerSamples(samples, places)
+    labels = np.asarray(mapped(samples.labels_file))[places] if samples.labelled else None
+    indices = places[draw(count, n=len(places), labels=labels, seed=context.options.seed, stream=_STREAM)]
+    left_out = {} if len(places) == samples.n else {"left out": np.flatnonzero(~finite).tolist()}
+    key = key_of({"samples": samples.sha256, "count": count, "seed": context.options.seed, **left_out})
     folder = context.store.root / "samples" / "layers" / key
     kind = "stratified" if "stratified" in samples.drawn or samples.labelled else "random"
-    drawn = f"{kind}, seed {context.options.seed}"
+    drawn = f"{kind}, seed {context.options.seed}" if count < len(places) else "all on which the model is finite"
     part = replace(samples, folder=folder, n=count, labelled=False, sha256=f"{samples.sha256}/{key}", drawn=drawn)
     if not folder.exists():
         _write(samples, part, indices)

@@ -90,9 +90,18 @@ def _readable(taps: Sequence[TapSpec]) -> tuple[str, ...]:
     return tuple(tap.name for tap in taps if tap.reason is None)
 
 
-def open_reference(inputs: SessionInputs, model: OpenedModel, names: Sequence[str] | None) -> TappedVariant:
-    """Open the reference's graph for reading all readable tensors, or only those in `names`."""
-    name = "reference" if names is None else "reference-aligned"
+def open_reference(
+    inputs: SessionInputs, model: OpenedModel, names: Sequence[str] | None, *, name: str = ""
+) -> TappedVariant:
+    """Open the reference's graph for reading all readable tensors, or only those in `names`.
+
+    Args:
+        inputs: What it is fed.
+        model: The reference.
+        names: Tensors to read; None is all.
+        name: Of the session's file, which no session with other samples may have; empty for layer samples.
+    """
+    name = name or ("reference" if names is None else "reference-aligned")
     if model.format is not None:
         format_ = inputs.format(model.format)
         taps = _among(format_.taps(model.source) if format_.taps else (), names)

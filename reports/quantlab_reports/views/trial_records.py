@@ -12,7 +12,7 @@
 | `gzip_bytes` | the same after gzip at level 9, each file by itself, without timestamps |
 | `brotli_bytes` | the same after brotli at quality 11, or 9 for more than 16 MB in total; null in studies of an older quantlab |
 | `ratio_to_float32` | `size_bytes` divided by that of the format's float32 variant |
-| `n` | number of scored samples |
+| `n` | number of scored samples, without `left_out` |
 | `top1`, `top1_lower`, `top1_upper` | percentage with Wilson's 95 % interval; of equal scores, the lowest index counts |
 | `top1_loss_points`, `…_lower`, `…_upper` | reference − variant in percentage points, positive is worse; Tango's 95 % interval |
 | `top5`, `top5_loss_points` | percentage and percentage points; only with ten or more classes |
@@ -23,7 +23,12 @@
 | `kl_mean`, `kl_standard_error` | KL(reference‖variant) in nats; null if it is infinite or undefined for a sample |
 | `kl_infinite`, `kl_undefined` | samples with an infinite KL (the variant gives probability 0 to a class to which the reference does not), and samples without a probability distribution |
 | `kl_reason` | why `kl_mean` is null; otherwise null |
-| `non_finite` | number of NaN and infinite elements of the output |
+| `non_finite` | number of NaN and infinite elements of the output on scored samples; of the reference, on all samples |
+| `left_out` | samples that no score includes, because the model itself is NaN or infinite there |
+| `left_out_equal` | of these, samples on which the outputs of model and variant are NaN or infinite in the same places; null for the reference |
+| `left_out_indices`, `left_out_files` | reference only: their positions in the source from 0, and their files; at most 1,000 |
+| `left_out_weights` | reference only: weights of the model with NaN or infinity, as `<name>: <bad values> of <values> NaN`, or `infinite` |
+| `left_out_tensor`, `left_out_layer` | reference only: the first tensor in the model that is not finite there, and its layer |
 | `max_abs_from_python`, `flips_from_python` | largest difference, and samples with a different top-1, compared with the same artifact in `python` |
 | `ms_per_sample` | time in the model's calls without the first batch; two processes at a time, one thread each |
 | `convert_seconds` | time of the conversion; null for a given variant |
@@ -72,8 +77,9 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "gzip_bytes": variant.gzip_bytes if variant else None,
         "brotli_bytes": variant.brotli_bytes if variant else None,
         "ratio_to_float32": variant.size_bytes / base if variant and base else None,
-        "n": study.samples.n if trial.scores else None,
+        "n": trial.scores.n if trial.scores else None,
         **_scores(trial.scores or Scores(n=0)),
+        **_left_out(trial, study),
         "max_abs_from_python": trial.max_abs_from_python,
         "flips_from_python": trial.flips_from_python,
         "ms_per_sample": trial.timing.ms_per_sample if trial.timing else None,
@@ -116,6 +122,39 @@ def _scores(scores: Scores) -> Row:
     }
 
 
+def _left_out(trial: Trial, study: Study) -> Row:
+    scores = trial.scores
+    known = [
+        finding
+        for finding in study.non_finite
+        if trial.setting == REFERENCE and finding.among == "scored" and finding.output in {"", study.scored_output}
+    ]
+    indices = sorted(index for finding in known for index in finding.names.indices)
+    files = sorted(file for finding in known for file in finding.names.files)
+    weights = dict.fromkeys(weight for finding in known for weight in finding.weights)
+    first = next((finding for finding in known if finding.first_tensor), None)
+    return {
+        "left_out": (scores.left_out or 0) if scores else None,
+        "left_out_equal": scores.left_out_equal if scores else None,
+        "left_out_indices": indices or None,
+        "left_out_files": files or None,
+        "left_out_weights": list(weights) or None,
+        "left_out_tensor": first.first_tensor if first else None,
+        "left_out_layer": (first.first_layer or None) if first else None,
+    }
+
+
+_LEFT_OUT_KEYS = (
+    "left_out",
+    "left_out_equal",
+    "left_out_indices",
+    "left_out_files",
+    "left_out_weights",
+    "left_out_tensor",
+    "left_out_layer",
+)
+
+
 def _bounds(name: str, interval: Interval | None) -> Row:
     return {
         f"{name}_lower": interval.lower if interval else None,
@@ -152,6 +191,7 @@ KEYS: tuple[str, ...] = (
     "ratio_to_float32",
     "n",
     *_scores(Scores(n=0)),
+    *_LEFT_OUT_KEYS,
     "max_abs_from_python",
     "flips_from_python",
     "ms_per_sample",

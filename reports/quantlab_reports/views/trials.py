@@ -102,14 +102,14 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
         changed = ", ".join(
             f"{trial.flips_from_python:,} ({trial.setting})" for trial in compared if trial.flips_from_python
         )
-        return f"✗ {runtime} ≠ python: different top-1 on {changed} of {study.samples.n:,} samples; {apart}"
+        return f"✗ {runtime} ≠ python: different top-1 on {changed} of {_scored(study):,} samples; {apart}"
     return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
 
 
 def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
     """Return the lines below the table: where the figures come from, and how to read them."""
     samples = study.samples
-    drawn = f"n = {samples.n:,} samples of {samples.source}, {samples.drawn}; SHA-256 {samples.sha256[:12]}"
+    drawn = f"n = {_left_out(study)}samples of {samples.source}, {samples.drawn}; SHA-256 {samples.sha256[:12]}"
     names = dict.fromkeys(trial.variant.format for trial in study.trials if trial.variant)
     alone = [called for name in names if name in formats and (called := formats[name].alone)]
     single = f" ({' and '.join(alone)} files: 1)" if alone and study.batch_size > 1 else ""
@@ -123,6 +123,20 @@ def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
     )
     lines.append("Versions: " + ", ".join(f"{name} {text}" for name, text in study.versions.items() if text))
     return lines
+
+
+def _scored(study: Study) -> int:
+    return study.reference.scores.n if study.reference.scores else study.samples.n
+
+
+def _left_out(study: Study) -> str:
+    """How many samples the scores are of, as the beginning of a phrase."""
+    left_out = study.samples.n - _scored(study)
+    if not left_out:
+        return f"{study.samples.n:,} "
+    return (
+        f"{_scored(study):,} ({left_out:,} left out: the model itself is NaN or infinite there) of {study.samples.n:,} "
+    )
 
 
 def _reading(study: Study) -> list[str]:

@@ -1,0 +1,72 @@
+"""Which samples of the user's source are meant: positions in it, and names of files where samples are files."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.npy import mapped
+from quantlab.types import NAMED_SAMPLES, SampleNames, SampleSet
+
+__all__ = ["FILES", "INDICES", "names_of", "told"]
+
+INDICES = "indices.npy"
+"""File of a sample set with the position of each of its samples in the source, int64 (n,)."""
+FILES = "files.json"
+"""File of a sample set with the name of each sample's file below the source; only if samples are files."""
+
+_TOLD = 5
+
+
+def names_of(samples: SampleSet, rows: npt.NDArray[Any]) -> SampleNames:
+    """Return the names of some samples of a set; of more than `NAMED_SAMPLES`, those of the first.
+
+    If the set does not record where its samples come from, positions in the set stand for them.
+
+    Args:
+        samples: A written set.
+        rows: Ascending positions in the set.
+    """
+    first = rows[:NAMED_SAMPLES]
+    try:
+        indices = np.asarray(mapped(samples.folder / INDICES))[first]
+    except (OSError, ValueError, IndexError):
+        indices = first
+    return SampleNames(samples.source, tuple(int(index) for index in indices), _files(samples, first))
+
+
+def _files(samples: SampleSet, rows: npt.NDArray[Any]) -> tuple[str, ...]:
+    try:
+        files = json.loads((samples.folder / FILES).read_text(encoding="utf-8"))
+        # A name that is no valid text could not be written to a record.
+        return tuple(str(files[row]).encode(errors="replace").decode() for row in rows)
+    except (OSError, ValueError, LookupError, TypeError):
+        return ()
+
+
+def told(names: SampleNames, count: int) -> str:
+    """Name up to five samples in a sentence.
+
+    >>> told(SampleNames("x.npz", (0, 80)), 2), told(SampleNames("x.npz", (7,)), 1)
+    ("samples 0 and 80 of 'x.npz', counted from 0", "sample 7 of 'x.npz', counted from 0")
+    >>> told(SampleNames("shots", (3, 4), ("a/1.png", "b/2.png")), 2)
+    "'a/1.png' and 'b/2.png' in 'shots'"
+
+    Args:
+        names: The samples.
+        count: How many there are; more than are named are only counted.
+    """
+    if names.files:
+        files = [f"'{file}'" for file in names.files]
+        return f"{_joined(files, count)} in '{names.source}'"
+    indices = _joined([str(index) for index in names.indices], count)
+    return f"{'sample' if count == 1 else 'samples'} {indices} of '{names.source}', counted from 0"
+
+
+def _joined(texts: Sequence[str], count: int) -> str:
+    shown = list(texts[:_TOLD])
+    if count > len(shown):
+        shown.append(f"{count - len(shown):,} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
