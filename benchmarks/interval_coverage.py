@@ -7,7 +7,8 @@ test does not reject it, which is a formula (a test holds that formula and `tang
 
 Printed for a grid of n and discordance: the least and greatest coverage over losses from none to all of the
 discordance, and the passing rate at several margins. `--every` adds the worst n between 200 and 3,000 where all flips
-go one way: what is discrete is worst there, and a grid can step over it.
+go one way: what is discrete is worst there, and a grid can step over it. `--docs` prints the tables of
+`docs/guides/deciding.md` alone.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from scipy.stats import binom
 from tabulate import tabulate
 
 from quantlab.statistics import fewest_samples, zero_discordance_bound
+from quantlab.statistics.paired.decision import ENOUGH_CHANGES
 
 SAMPLES = (200, 300, 400, 500, 597, 598, 700, 800, 1000, 1500, 2000, 3000, 5000, 7000, 10_000)
 DISCORDANCE = (0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1)
@@ -36,14 +38,18 @@ Counts = NDArray[np.int64]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", action="store_true", help="also every n from 200 to 3,000, for flips of one kind")
-    every = parser.parse_args().every
+    parser.add_argument("--docs", action="store_true", help="print the tables of the guide alone")
+    asked = parser.parse_args()
+    if asked.docs:
+        print(docs_tables())
+        return
     print("Coverage of the 95 % interval in %, least–greatest over true losses; * where n·d ≥ 10")
     print_table(lambda n, d: coverage_cell(n, d, [coverage(n, d, share * d) for share in LOSS_OF_DISCORDANCE]))
     for margin in MARGINS:
         print(f"\nPassing rate in % where the loss is the margin, {100 * margin:g} pt; + where d ≥ 2·margin")
         print_table(lambda n, d, margin=margin: passing_cell(d, margin, passing_rate(n, d, margin)))
     print("\n" + tabulate(summary(), ("over the grid", "found", "asked")))
-    if every:
+    if asked.every:
         print("\n" + tabulate(worst_of_every_n(), ("d, all flips harmful", "least coverage %", "n", "passing %", "n")))
 
 
@@ -78,20 +84,26 @@ def coverage(n: int, discordant: float, loss: float) -> float:
     return float(probability[np.abs(score(b, c, n, loss)) <= ndtri((1 + CONFIDENCE) / 2)].sum())
 
 
-def passes(b: Counts, c: Counts, n: int, margin: float) -> NDArray[np.bool_]:
-    """What `decide` says of the loss of these tables, without looking for its bounds."""
-    if n < fewest_samples(margin, CONFIDENCE):
-        return np.zeros(np.broadcast_shapes(b.shape, c.shape), np.bool_)
+def below_margin(b: Counts, c: Counts, n: int, margin: float) -> NDArray[np.bool_]:
+    """Whether the upper bound of the loss of these tables is below the margin, without looking for the bound."""
     flipless = zero_discordance_bound(n, CONFIDENCE) < margin
     return np.where(b + c == 0, flipless, score(b, c, n, margin) < -ndtri(CONFIDENCE))
 
 
-def passing_rate(n: int, discordant: float, margin: float) -> float:
+def passes(b: Counts, c: Counts, n: int, margin: float) -> NDArray[np.bool_]:
+    """What `decide` says of the loss of these tables: the bound, and enough samples or changes to rely on it."""
+    enough = n >= fewest_samples(margin, CONFIDENCE)
+    return below_margin(b, c, n, margin) & (enough | (b + c >= ENOUGH_CHANGES))
+
+
+def passing_rate(
+    n: int, discordant: float, margin: float, rule: Callable[[Counts, Counts, int, float], NDArray[np.bool_]] = passes
+) -> float:
     """How often the gate passes where the true loss is the margin; NaN where so few flips cannot make it."""
     if discordant < margin:
         return math.nan
     b, c, probability = tables(n, discordant, margin)
-    return float(probability[passes(b, c, n, margin)].sum())
+    return float(probability[rule(b, c, n, margin)].sum())
 
 
 def coverage_cell(n: int, d: float, coverages: list[float]) -> str:
@@ -105,6 +117,28 @@ def passing_cell(d: float, margin: float, rate: float) -> str:
 def print_table(cell: Callable[[int, float], str]) -> None:
     rows = [(n, *(cell(n, d) for d in DISCORDANCE)) for n in SAMPLES]
     print(tabulate(rows, ("n", *(f"d = {100 * d:g} %" for d in DISCORDANCE)), disable_numparse=True))
+
+
+DOCS_MARGIN = 0.005
+DOCS_SAMPLES = (50, 100, 200, 355, 450, 598, 1000, 1212, 2000)
+DOCS_DISCORDANCE = (0.005, 0.01, 0.015, 0.02, 0.05, 0.1)
+
+
+def docs_tables() -> str:
+    """How often no loss of the margin is passed: by the bound alone, and by what the gate adds to it; in Markdown."""
+    return "\n\n".join(docs_table(heading, rule) for heading, rule in DOCS_RULES.items())
+
+
+def docs_table(heading: str, rule: Callable[[Counts, Counts, int, float], NDArray[np.bool_]]) -> str:
+    rows = [
+        (f"{n:,}", *(f"{100 * (1 - passing_rate(n, d, DOCS_MARGIN, rule)):.1f}" for d in DOCS_DISCORDANCE))
+        for n in DOCS_SAMPLES
+    ]
+    headings = (heading, *(f"{100 * d:g} % changed" for d in DOCS_DISCORDANCE))
+    return tabulate(rows, headings, tablefmt="github", disable_numparse=True)
+
+
+DOCS_RULES = {"samples (bound alone)": below_margin, "samples (with the rule)": passes}
 
 
 def summary() -> Iterable[tuple[str, str, str]]:

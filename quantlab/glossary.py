@@ -94,7 +94,8 @@ GLOSSARY: Mapping[str, str] = {
     "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
     "python baseline": "The same artifact run in Python. Other runtimes are compared with it.",
     "quantization": "The step from the float32 baseline to the quantized variant, in Python.",
-    "recommendation": "The smallest setting that fits the budget in every runtime that counts.",
+    "recommendation": "The smallest setting that fits the budget in every runtime that counts. Between settings whose "
+    "sizes differ by less than 5 %, it is the one with the lowest upper bound of the loss.",
     "reference": "The model that you gave, run in Python. All variants are compared with it.",
     "RMS error": "Root mean square of the difference between the output of a variant and that of the reference.",
     "RMS of each step": "RMS of the output error that conversion, quantization and runtime each cause.",

@@ -1,12 +1,13 @@
-"""Names that users type: hints for unknown names, choosing by globs, and lists of names in messages."""
+"""Names that users type: hints for unknown names, choosing by globs, lists of names, and the name of a study."""
 
 import difflib
 import fnmatch
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["choose", "listed", "nearest", "nearest_of_many"]
+__all__ = ["choose", "listed", "nearest", "nearest_of_many", "study_folder"]
 
 _MOST = 10
 _LIKE = 0.6  # difflib's own default
@@ -75,3 +76,17 @@ def listed(names: Sequence[str], *, most: int = _MOST) -> str:
     """
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def study_folder(model: Path) -> Path:
+    """Return the default folder of a model's study, in the current folder: the model's name without its suffix.
+
+    A SavedModel for TensorFlow Serving lies in a folder whose name is its version, so the name of the model is that of
+    the folder above.
+
+    >>> str(study_folder(Path("models/digits.keras"))), str(study_folder(Path("serving/kws/1")))
+    ('digits.study', 'kws-1.study')
+    """
+    whole = model.absolute()
+    versioned = whole.name.isdecimal() and whole.parent.name
+    return Path(f"{whole.parent.name}-{whole.name}.study" if versioned else f"{whole.stem}.study")

@@ -11,11 +11,13 @@ __all__ = ["Forecast", "Progress", "Silent"]
 class Progress(Protocol):
     """Receives the progress of a study. Several threads may call it at the same time."""
 
-    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
         """Announce a phase: its units of work, including kept ones, and the expected seconds for each unit.
 
-        Units are samples over all trials (`run`, `look inside`) or trials (`time`). Without seconds, the forecast
-        measures the time for each unit once a part of the phase is done.
+        Units are settings (`convert`), samples over all trials (`run`, `look inside`) or trials (`time`). Without
+        seconds, the forecast measures the time for each unit once a part of the phase is done. `beside` names a phase
+        that goes on at the same time: of the two, the longer one counts. A phase may be announced again, with other
+        figures, before it begins.
         """
 
     def begin(self, step: str, samples: int = 0) -> None:
@@ -40,7 +42,7 @@ class Progress(Protocol):
 class Silent:
     """Ignores all progress."""
 
-    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
         """Do nothing."""
 
     def begin(self, step: str, samples: int = 0) -> None:
@@ -70,6 +72,8 @@ _TELLING_SHARE = 0.25
 class _Phase:
     units: int
     unit_seconds: float | None
+    group: str
+    """Phases of the same group go on at the same time."""
     began: float | None = None
     done: int = 0
 
@@ -81,9 +85,9 @@ class Forecast:
     now: Callable[[], float] = time.monotonic
     _phases: dict[str, _Phase] = field(default_factory=dict)
 
-    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
         """See `Progress.plan`."""
-        self._phases[phase] = _Phase(units, unit_seconds)
+        self._phases[phase] = _Phase(units, unit_seconds, beside or phase)
 
     def work(self, phase: str, units: int) -> None:
         """See `Progress.work`."""
@@ -108,23 +112,27 @@ class Forecast:
         """
         if not self._phases:
             return None
-        now = None
-        total = 0.0
+        now = self.now()
+        groups: dict[str, float] = {}
         for phase in self._phases.values():
-            left = max(phase.units - phase.done, 0)
-            if not left:
-                continue
-            if phase.began is not None and phase.done >= _TELLING_SHARE * phase.units and phase.done:
-                now = self.now() if now is None else now
-                total += (now - phase.began) * left / phase.done
-            elif phase.unit_seconds is not None:
-                total += phase.unit_seconds * left
-            else:
+            left = _seconds_left(phase, now)
+            if left is None:
                 return None
-        return total
+            groups[phase.group] = max(left, groups.get(phase.group, 0.0))
+        return sum(groups.values())
 
     @property
     def share_done(self) -> float:
         """Share of finished units; every phase has the same weight. 1 if no phase is planned."""
         shares = [min(phase.done / phase.units, 1.0) for phase in self._phases.values() if phase.units]
         return sum(shares) / len(shares) if shares else 1.0
+
+
+def _seconds_left(phase: _Phase, now: float) -> float | None:
+    """Return the seconds left of one phase; None if its speed is unknown."""
+    left = max(phase.units - phase.done, 0)
+    if not left:
+        return 0.0
+    if phase.began is not None and phase.done >= _TELLING_SHARE * phase.units and phase.done:
+        return (now - phase.began) * left / phase.done
+    return None if phase.unit_seconds is None else phase.unit_seconds * left

@@ -68,14 +68,25 @@ class Heard:
     ended: dict[str, str] = field(default_factory=dict)
     samples: Counter[str] = field(default_factory=Counter)
     planned: dict[str, int] = field(default_factory=dict)
+    worked: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
     warnings: list[str] = field(default_factory=list)
 
-    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:  # noqa: ARG002 (unused here)
+    def plan(
+        self,
+        phase: str,
+        units: int,
+        unit_seconds: float | None = None,  # noqa: ARG002 (unused here)
+        *,
+        beside: str | None = None,  # noqa: ARG002 (unused here)
+    ) -> None:
         self.planned[phase] = units
 
-    def work(self, phase: str, units: int) -> None: ...
+    def work(self, phase: str, units: int) -> None:
+        self.worked[phase] += units
 
-    def skip(self, phase: str, units: int) -> None: ...
+    def skip(self, phase: str, units: int) -> None:
+        self.skipped[phase] += units
 
     def begin(self, step: str, samples: int = 0) -> None: ...
 

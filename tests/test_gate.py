@@ -75,6 +75,40 @@ def test_exit_statuses(n, lost, status, printed, tmp_path, capsys):
     assert gate(capsys, folder, *MARGIN) == (status, printed, "")
 
 
+@pytest.mark.parametrize(
+    ("gained", "reason"),
+    [
+        pytest.param(3, "too few samples: 300 of at least 598", id="three better: its bound is a gain"),
+        pytest.param(
+            0, "too few samples: 300 of at least 598; loses at most 1.00 pt, allowed 0.50", id="nothing changed"
+        ),
+    ],
+)
+def test_too_few_samples_are_said_alike_in_every_report(gained, reason, tmp_path, capsys):
+    """And none of them says that a setting gains and is undecided."""
+    labels = LABELS[:300]
+    outputs = {("tfjs-uint8", "python"): answers(labels)}
+    write_study(tmp_path / "digits.study", labels, answers(labels, flipped(300, range(gained))), outputs)
+    written = {"--json": "verdict.json", "--junit": "verdict.xml", "--markdown": "verdict.md"}
+    files = [word for option, name in written.items() for word in (option, name)]
+    status, printed, _ = gate(capsys, "digits.study", *MARGIN, *files)
+    assert (status, printed.splitlines()[0]) == (3, f"digits  tfjs-uint8  INCONCLUSIVE  {reason}")
+    texts = {name: Path(name).read_text() for name in written.values()}
+    (judgement,) = json.loads(texts["verdict.json"])["studies"][0]["judgements"]
+    assert (judgement["reason"], judgement["missing"]) == (reason, 298)
+    assert f'message="{reason}"' in texts["verdict.xml"]
+    for form in ("csv", "markdown", "latex", "json"):
+        texts[form] = gate(capsys, "digits.study", *MARGIN, "--format", form)[1]
+    for text in texts.values():
+        assert reason in text
+        assert "gains" not in text
+    assert run(["recommend", "digits.study", *MARGIN]) == 3
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "No setting fits yet: too few samples, at least 598 are needed (298 more)",
+        f"Not chosen      tfjs-uint8  inconclusive: {reason}",
+    ]
+
+
 def test_undecided_warn_lets_pass(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study", 200)
     status, _, warned = gate(capsys, folder, *MARGIN, "--undecided", "warn")
@@ -532,8 +566,12 @@ def test_recommend(place, capsys, monkeypatch):
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "5pt", "--target", "web"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Ship tfjs-uint8: ")
-    assert lines[-2:] == ["", "Terms: quantlab glossary"]
-    assert lines[-3].endswith("'--quantize_uint8=*' digits.study/model/" + lines[-3].split("model/")[1])
+    assert lines[-4:-1] == ["Terms: quantlab glossary", "Reproduce with this command:", ""]
+    (saved_model,) = Path("digits.study", "model").glob("*/saved_model")
+    assert lines[-1] == (
+        "folder=$(mktemp -d tfjs-uint8-XXXXXX) && TF_ENABLE_ONEDNN_OPTS=0 tensorflowjs_converter "
+        f'--input_format=tf_saved_model \'--quantize_uint8=*\' {saved_model} "$folder" && echo "$folder"'
+    )
     assert run(["recommend", "digits.study", "--max-accuracy-loss", "0.01pt", "--target", "web"]) == 3
     assert capsys.readouterr().out.startswith("No setting fits yet: too few samples, at least ")
 

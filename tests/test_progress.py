@@ -69,6 +69,39 @@ def test_nothing_left_is_no_second_left(forecast):
     assert forecast.share_done == 1
 
 
+@pytest.mark.parametrize(
+    ("converted", "left"),
+    [
+        pytest.param(2, 10 / 2 * 6, id="conversions take longer than runs"),
+        pytest.param(6, 10 / 50 * 50, id="runs take longer than conversions"),
+    ],
+)
+def test_of_phases_beside_each_other_the_longer_one_counts(forecast, clock, converted, left):
+    forecast.plan("convert", 8, beside="run")
+    for phase, units in (("convert", converted), ("run", 50)):
+        forecast.work(phase, 0)
+        clock.seconds += 10
+        forecast.work(phase, units)
+        clock.seconds -= 10
+    clock.seconds = 10
+    assert forecast.seconds_left() == left + 40 * 0.5 + 4 * 1.5
+
+
+def test_a_phase_beside_another_that_is_unknown_is_not_guessed(forecast, clock):
+    forecast.plan("convert", 8, beside="run")
+    forecast.work("run", 100)
+    clock.seconds = 10
+    assert forecast.seconds_left() is None
+    forecast.skip("convert", 8)
+    assert forecast.seconds_left() == 40 * 0.5 + 4 * 1.5
+
+
+def test_a_phase_that_is_planned_again_has_its_new_figures(forecast):
+    forecast.work("run", 100)
+    forecast.plan("look inside", 40, 2.0)
+    assert forecast.seconds_left() == 40 * 2.0 + 4 * 1.5
+
+
 def test_phases_that_nobody_planned_count_for_nothing(clock):
     forecast = Forecast(clock)
     forecast.work("run", 5)

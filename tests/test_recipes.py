@@ -1,5 +1,9 @@
-"""The commands and programs that `quantlab recommend` prints, followed to the letter: the same bytes come out."""
+"""The commands and programs that `quantlab recommend` prints, followed to the letter.
 
+The same bytes come out, in a new folder, and nothing that lies beside it is touched.
+"""
+
+import hashlib
 import json
 import os
 import shutil
@@ -7,63 +11,132 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from command_line import quantlab_in_process
+from command_line import quantlab_in_process, write_program
 from contracts import onnx_contents
-from official import run_as_program
+from official import converted_officially, run_as_program
 
+from quantlab.formats import FORMATS
 from quantlab.gate.judging import recipe
 from quantlab.store import Store
 
 pytestmark = pytest.mark.starts_children
 
-SETTINGS = (
-    *("tfjs-float32", "tfjs-uint8", "tflite-float16", "tflite-dynamic", "tflite-int8", "tflite-int16x8"),
-    *("onnx-float16", "onnx-dynamic", "onnx-int8"),
+OF_LAYERS = tuple(setting.name for setting in FORMATS["tfjs-layers"].settings)
+SETTINGS = tuple(
+    setting.name for format_ in FORMATS.values() for setting in format_.settings if setting.name not in OF_LAYERS
 )
 
-AS_USERS_DO = {"tflite-int8", "onnx-int8"}
+AS_USERS_DO = {"tfjs-uint8", "tfjs-layers-uint8", "tflite-int8", "onnx-int8"}
+"""Run as programs of their own, one of each format; of the others only the import of TensorFlow is spared."""
+
+
+def studied(folder, model, data, settings):
+    """A folder of a user: with a model, a study of it, and files of all the names that a recipe writes."""
+    options = ("--settings", ",".join(settings), "--runtimes", "python", "--no-layers", "--no-costs", "--limit", "20")
+    done = quantlab_in_process("analyze", model, "--data", data, *options, cwd=folder)
+    assert done.status == 0, done.stderr
+    names = {"model.json", "model.onnx", "model.tflite", "source.onnx", "float32.onnx", "batch-1", "out"}
+    trials = Store(folder / f"{Path(model).stem}.study").read_study().trials
+    names |= {file.name for trial in trials for file in trial.variant.path.parent.rglob("*.bin")}
+    for name in (*names, *(f"{setting}{end}" for setting in settings for end in ("", "-XXXXXX"))):
+        (folder / name).write_text(f"the user's {name}")
+    return folder
 
 
 @pytest.fixture(scope="module")
 def made(digits_study, tmp_path_factory):
     folder = shutil.copytree(digits_study, tmp_path_factory.mktemp("recipes") / "place")
-    options = ("--settings", ",".join(SETTINGS), "--runtimes", "python", "--no-layers", "--no-costs", "--limit", "20")
-    done = quantlab_in_process("analyze", "digits.keras", "--data", "digits.npz", *options, cwd=folder)
-    assert done.status == 0, done.stderr
-    return folder
+    return studied(folder, "digits.keras", "digits.npz", SETTINGS)
 
 
-def follow(setting, text):
-    """Run a command as users do, and one Python program of each kind; the others as forks, which import nothing."""
-    if not setting.startswith("tfjs") and setting not in AS_USERS_DO:
-        run_as_program(text, Path("program.log"))
-        return
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = ["bash", "-c", text] if setting.startswith("tfjs") else [sys.executable, "-c", text]
+@pytest.fixture(scope="module", params=["keras2_conv", "keras2_keras"])
+def made_of_layers(request, small_models, tmp_path_factory):
+    """Of Keras 2: an .h5 file, which the official converter reads, and a .keras file, whose SavedModel it reads."""
+    folder, small = tmp_path_factory.mktemp("recipes_of_layers"), small_models[request.param]
+    shutil.copy(small.path, folder / f"digits{small.path.suffix}")
+    rows = {name: np.concatenate([array] * 10) for name, array in small.inputs.items()}
+    np.savez(folder / "own.npz", **rows)
+    return studied(folder, f"digits{small.path.suffix}", "own.npz", OF_LAYERS)
+
+
+def contents(folder):
+    """The hash of each file below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def follow(setting, text, folder):
+    """Follow a recipe in the current folder; its log, and the program that stands in for another, lie in `folder`."""
+    if "tensorflowjs_converter" in text and setting not in AS_USERS_DO:
+        converted_officially([asked_of_the_converter(text, folder)], folder / "official.log")
+    elif setting not in AS_USERS_DO:
+        run_as_program(text, folder / "program.log")
+    else:
+        command = ["bash", "-c", text] if "tensorflowjs_converter" in text else [sys.executable, "-c", text]
+        artifact = Path(said_by(command, Path(sys.executable).parent).splitlines()[-1])
+        assert artifact.exists()
+        assert artifact.resolve().parts[: len(Path.cwd().parts)] == Path.cwd().resolve().parts
+
+
+def asked_of_the_converter(text, folder):
+    """The words that a shell calls `tensorflowjs_converter` with, which only writes them down here."""
+    (folder / "programs").mkdir()
+    words = folder / "words"
+    write_program(folder / "programs" / "tensorflowjs_converter", f"printf '%s\\0' \"$@\" > '{words}'")
+    said_by(["bash", "-c", text], folder / "programs")
+    return words.read_text().removesuffix("\0").split("\0")
+
+
+def said_by(command, programs):
+    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def followed(setting, place, folder):
+    """Follow the recipe of a setting; returns the new folder and the artifact of the study."""
+    store = Store(place / "digits.study")
+    study = store.read_study()
+    before, there = contents(place), set(place.iterdir())
+    follow(setting, recipe(store, study, setting), folder)
+    (new,) = set(place.iterdir()) - there
+    assert new.name.startswith(f"{setting}-")
+    after = contents(place)
+    assert {name: after.get(name) for name in before} == before
+    # The names that it writes are those that lie beside the new folder already.
+    assert {path.name for path in new.iterdir()} <= {path.name for path in there}
+    return new, next(trial.variant.path for trial in study.trials if trial.setting == setting)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_recipe_makes_the_same_bytes(setting, made, monkeypatch):
+def test_a_recipe_makes_the_same_bytes(setting, made, tmp_path, monkeypatch):
     monkeypatch.chdir(made)
-    store = Store(Path("digits.study"))
-    study = store.read_study()
-    follow(setting, recipe(store, study, setting))
-    shipped = next(trial.variant.path for trial in study.trials if trial.setting == setting)
+    new, shipped = followed(setting, made, tmp_path)
     if setting.startswith("onnx"):  # tf2onnx writes no file twice; of a model that is ONNX the bytes are the same
-        assert onnx_contents(Path("model.onnx")) == onnx_contents(shipped)
-        return
-    if setting.startswith("tflite"):
-        assert Path("model.tflite").read_bytes() == shipped.read_bytes()
-        return
+        assert onnx_contents(new / "model.onnx") == onnx_contents(shipped)
+    elif setting.startswith("tflite"):
+        assert (new / "model.tflite").read_bytes() == shipped.read_bytes()
+    else:
+        assert_same_weights(new, shipped)
+
+
+@pytest.mark.parametrize("setting", OF_LAYERS)
+def test_a_recipe_of_a_layers_model_makes_the_same_bytes(setting, made_of_layers, tmp_path, monkeypatch):
+    monkeypatch.chdir(made_of_layers)
+    assert_same_weights(*followed(setting, made_of_layers, tmp_path))
+
+
+def assert_same_weights(new, shipped):
+    """The shards of a tfjs artifact, and the manifest that says what is in them."""
     shards = sorted(path.name for path in shipped.glob("*.bin"))
     assert shards
-    assert shards == sorted(path.name for path in Path("out").glob("*.bin"))
+    assert shards == sorted(path.name for path in new.glob("*.bin"))
     for name in shards:
-        assert (Path("out") / name).read_bytes() == (shipped / name).read_bytes()
-    assert _manifest(Path("out")) == _manifest(shipped)
+        assert (new / name).read_bytes() == (shipped / name).read_bytes()
+    assert _manifest(new) == _manifest(shipped)
 
 
 def _manifest(folder):

@@ -266,14 +266,74 @@ def test_a_recommendation_in_a_terminal() -> None:
         "Speed           it is no faster\n"
         "Requires        TFLite 1.14.0 or newer\n"
         "Not tested      chromium-webgl, a phone's GPU\n"
-        f"Reproduce with this command:\n\n{COMMAND}\n\nTerms: quantlab glossary"
+        f"Terms: quantlab glossary\nReproduce with this command:\n\n{COMMAND}"
+    )
+
+
+FLOAT32 = judged(fitting("tfjs-float32"), quantized=False, size_bytes=27_800)
+
+
+def test_float32_that_fits_is_said_to_where_nothing_quantized_does() -> None:
+    choice = the_choice(
+        a_verdict(judged(breaking())), baselines=(FLOAT32,), try_next=("tfjs-float16", "tfjs-uint16"), front=()
+    )
+    assert RENDERINGS["terminal"](recommendation_table(choice)) == (
+        "No quantized setting fits the budget; tfjs-float32 fits: 27.8 KB gzipped, loses at most 0.45 pt of 97.4 "
+        "(95 % confidence, n = 1,000) in python\n"
+        "Try next        tfjs-float16 and tfjs-uint16, with more bits for each weight; add tfjs-float16,tfjs-uint16 to "
+        "the --settings of 'quantlab analyze'\n"
+        "Not chosen      tflite-int8  loses at least 1.13 pt, allowed 0.50\n"
+        "Terms: quantlab glossary"
+    )
+    rows = json.loads(RENDERINGS["json"](recommendation_table(choice)))
+    assert [(row["setting"], row["recommended"], row["verdict"]) for row in rows] == [
+        ("tflite-int8", False, "breaks"),
+        ("tfjs-float32", False, "fits"),
+    ]
+    assert {tuple(row["try_next"]) for row in rows} == {("tfjs-float16", "tfjs-uint16")}
+
+
+def test_float32_that_was_asked_for_is_shipped_alone() -> None:
+    choice = the_choice(a_verdict(judged(breaking()), FLOAT32), try_next=("tfjs-float16",), front=())
+    assert RENDERINGS["terminal"](recommendation_table(choice)).split("\n")[:2] == [
+        (
+            "Ship tfjs-float32: 27.8 KB gzipped, loses at most 0.45 pt of 97.4 (95 % confidence, n = 1,000) in python; "
+            "no quantized setting fits"
+        ),
+        (
+            "Try next        tfjs-float16, with more bits for each weight; add tfjs-float16 to the --settings of "
+            "'quantlab analyze'"
+        ),
+    ]
+
+
+def test_too_few_samples_and_float32_that_fits() -> None:
+    choice = the_choice(WAITING, baselines=(FLOAT32,))
+    assert RENDERINGS["terminal"](recommendation_table(choice)).split("\n")[0] == (
+        "No quantized setting fits yet: too few samples, at least 2,040 are needed (1,040 more); tfjs-float32 fits: "
+        "27.8 KB gzipped, loses at most 0.45 pt of 97.4 (95 % confidence, n = 1,000) in python"
+    )
+
+
+SIMILAR = a_verdict(judged(fitting()), judged(fitting("tfjs-uint16", loss=loss(upper=0.1)), size_bytes=7500))
+
+
+def test_a_setting_that_is_recommended_for_its_bound_says_so() -> None:
+    lines = RENDERINGS["terminal"](recommendation_table(the_choice(SIMILAR))).split("\n")
+    assert lines[0] == (
+        "Ship tfjs-uint16: 7.5 KB gzipped, loses at most 0.10 pt of 97.4 (95 % confidence, n = 1,000) in python; of "
+        "settings whose sizes differ by less than 5 %, it has the lowest bound of the loss"
+    )
+    assert (
+        "Smallest setting that fits in every runtime that counts (with the lowest bound of similar sizes): "
+        "**tfjs-uint16**, 7.5 KB gzipped." in render_pull_request([SIMILAR])
     )
 
 
 def test_a_program_is_printed_as_it_is() -> None:
     table = recommendation_table(the_choice(EVERYTHING, reproduce=PROGRAM))
     program = PROGRAM.rstrip("\n")
-    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\nReproduce in Python:\n\n{program}\n\n{HINT}")
+    assert RENDERINGS["terminal"](table).endswith(f"a phone's GPU\n{HINT}\nReproduce in Python:\n\n{program}")
     assert RENDERINGS["markdown"](table).endswith(f"\n\n- Reproduce in Python:\n\n```\n{program}\n```\n\n{TERMS}")
     assert json.loads(RENDERINGS["json"](table))[0]["reproduce"] == PROGRAM
 
@@ -295,6 +355,7 @@ def test_rows_of_a_recommendation() -> None:
         "minimum_runtime": None,
         "no_faster": None,
         "reproduce": COMMAND,
+        "try_next": [],
     }
     last = rows[-1]
     assert (last["recommended"], last["on_front"], last["upper"], last["reproduce"]) == (False, False, "Infinity", None)

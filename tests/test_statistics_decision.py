@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +34,11 @@ def bounded(loss, lower, upper, *, unit="", n=1000):
         pytest.param(bounded(0.9, 0.501, 2.0), 0.5, "breaks", id="the lower bound above the margin"),
         pytest.param(bounded(0.9, 0.5, 2.0), 0.5, "inconclusive", id="the lower bound on the margin"),
         pytest.param(bounded(-0.2, -0.3, -0.1), 0.0, "fits", id="an improvement fits a margin of nothing"),
-        pytest.param(bounded(-0.2, -0.3, -0.1, unit="pt"), 0.0, "inconclusive", id="but of a share nothing excludes 0"),
+        pytest.param(bounded(-0.2, -0.3, -0.1, unit="pt"), 0.0, "inconclusive", id="but of a share no bootstrap does"),
+        pytest.param(bounded(-0.2, -0.3, -0.1, unit="pt"), 0.5, "fits", id="a share of enough samples"),
+        pytest.param(
+            bounded(-0.2, -0.3, -0.1, unit="pt", n=300), 0.5, "inconclusive", id="a bootstrap of too few samples"
+        ),
         pytest.param(bounded(math.nan, -math.inf, math.inf), 0.5, "breaks", id="not a number (trap 1)"),
         pytest.param(bounded(math.inf, -math.inf, math.inf), 0.5, "breaks", id="infinite"),
         pytest.param(bounded(0.1, -math.inf, math.inf), 0.5, "inconclusive", id="nothing known of the bounds"),
@@ -41,6 +46,11 @@ def bounded(loss, lower, upper, *, unit="", n=1000):
         pytest.param(counted(0, 0, 597), 0.5, "inconclusive", id="597 samples without a flip"),
         pytest.param(counted(0, 0, 598), 0.5, "fits", id="598 samples without a flip"),
         pytest.param(counted(0, 1, 597), 0.5, "inconclusive", id="597, and one better: still too few"),
+        pytest.param(counted(0, 4, 300), 0.5, "inconclusive", id="300 samples, four better: too few of both"),
+        pytest.param(counted(0, 5, 300), 0.5, "fits", id="300 samples, five better: a gain, by its bound"),
+        pytest.param(counted(2, 12, 300), 0.5, "fits", id="300 samples, both ways"),
+        pytest.param(counted(2, 3, 300), 0.5, "inconclusive", id="300 samples, five changes, a bound above the margin"),
+        pytest.param(counted(0, 6, 300), 0.0, "fits", id="a gain fits a margin of nothing"),
         pytest.param(counted(0, 0, 10_000), 0.5, "fits", id="10,000 samples without a flip"),
         pytest.param(counted(0, 0, 10_000), 0.01, "inconclusive", id="even float32, at a hundredth of a point"),
         pytest.param(counted(130, 20, 10_000), 0.5, "breaks", id="1.1 points lost of 10,000"),
@@ -92,6 +102,12 @@ def test_samples_needed(discordant, loss, margin, confidence, n):
     assert samples_needed(discordant, loss, margin, confidence) == n
 
 
+def test_five_changes_need_no_least_number_of_samples():
+    assert samples_needed(0.05, -0.04, 0.005, changes=4) == 598
+    assert samples_needed(0.05, -0.04, 0.005, changes=5) == 148
+    assert samples_needed(0.02, -0.01, 0.0, changes=5) == 1231
+
+
 @pytest.mark.parametrize(
     ("loss", "margin", "missing"),
     [
@@ -118,7 +134,7 @@ def test_the_three_answers_exclude_each_other_and_the_undecided_miss_samples(for
     answer = decide(loss, margin)
     if answer == "fits":
         assert loss.loss <= loss.upper < margin
-        assert n >= math.log(0.05) / math.log1p(-margin / 100)
+        assert n >= math.log(0.05) / math.log1p(-margin / 100) or forth + back >= 5
     elif answer == "breaks":
         assert loss.loss >= loss.lower > margin
     else:
@@ -164,4 +180,39 @@ def test_at_the_margin_the_gate_seldom_passes(margin):
     for n, d in [cell for cell in GRID if cell[1] >= margin]:
         rate = interval_coverage.passing_rate(n, d, margin)
         assert rate <= (0.055 if d >= 2 * margin else 0.065)
-        assert rate == 0 or n >= math.log(0.05) / math.log(1 - margin)
+        assert rate <= interval_coverage.passing_rate(n, d, margin, interval_coverage.below_margin) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("margin", "n", "discordant", "alone", "decided"),
+    [
+        pytest.param(0.005, 355, 0.015, 0.0572, 0.0187, id="half a point"),
+        pytest.param(0.01, 89, 0.06, 0.0607, 0.0358, id="one point"),
+        pytest.param(0.1, 16, 0.3, 0.0621, 0.0182, id="ten points"),
+    ],
+)
+def test_with_few_samples_and_few_changes_the_bound_alone_passes_too_often(margin, n, discordant, alone, decided):
+    """Which is why `decide` asks for five changes or for `fewest_samples`."""
+    rates = [
+        interval_coverage.passing_rate(n, discordant, margin, rule)
+        for rule in (interval_coverage.below_margin, interval_coverage.passes)
+    ]
+    assert rates == pytest.approx([alone, decided], abs=0.0005)
+
+
+@pytest.mark.parametrize("margin", [0.005, 0.01, 0.02, 0.05, 0.1])
+def test_with_five_changes_the_bound_alone_keeps_its_promise(margin):
+    """At any number of samples below `fewest_samples`, whatever share of them changes."""
+    below = np.linspace(10, fewest_samples(margin, 0.95) - 1, 12, dtype=int)
+    rates = [
+        interval_coverage.passing_rate(int(n), margin * times, margin)
+        for n in below
+        for times in (1, 1.5, 2, 3, 5, 8)
+        if margin * times <= 0.8
+    ]
+    assert 0 < max(rates) <= 0.06
+
+
+def test_the_guide_shows_what_is_enumerated():
+    guide = Path(__file__).parents[1] / "docs" / "guides" / "deciding.md"
+    assert interval_coverage.docs_tables() in guide.read_text()

@@ -1,5 +1,6 @@
 """Studies of models of every task and kind of input, and what is said above their tables."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from study_fixtures import Heard, outputs_of, read_study
 
 from quantlab import AnalyzeOptions, ModelOptions, analyze
 from quantlab.errors import UsageError
-from quantlab.types import Study
+from quantlab.gate import gather
+from quantlab.types import Budget, Study
 from quantlab_reports.views.trials import heading
 
 pytestmark = pytest.mark.starts_children
@@ -54,6 +56,18 @@ def own(own_models: Path, tmp_path: Path, name: str, arrays: Mapping[str, Any], 
         data=str(tmp_path / "data.npz"),
         options=AnalyzeOptions(**asked, out=tmp_path / f"{name}.study"),
     )
+
+
+def test_the_study_of_a_version_is_named_after_the_model(small_models, tmp_path, monkeypatch):
+    """As TensorFlow Serving lays models out: the folder of a SavedModel is its version."""
+    small = small_models["one_signature"]
+    shutil.copytree(small.path, tmp_path / "serving" / "kws" / "1")
+    monkeypatch.chdir(tmp_path)
+    np.savez("data.npz", **{name: np.concatenate([array] * 20) for name, array in small.inputs.items()})
+    options = AnalyzeOptions(settings=("tfjs-float32",), runtimes=("python",), layers=False, costs=False)
+    study = analyze("serving/kws/1", data="data.npz", options=options)
+    assert Path("kws-1.study", "study.json").is_file()
+    assert gather(study, Budget(max_size="1MB"), settings=["tfjs-float32"]).verdict.study == "kws-1"
 
 
 def test_a_model_that_throws_dice_is_reported_before_anything_else(own_models, tmp_path):

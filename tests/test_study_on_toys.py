@@ -3,18 +3,20 @@
 Nothing here starts TensorFlow: the reference is an ONNX model.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import toy_format
 from onnx_models import node, port, write
+from study_fixtures import Heard
 from toy_format.study import CLASSES, INPUTS, Child, Host, kernel_and_bias, with_hosts, write_model, write_samples
 
 from quantlab.errors import MissingOp, RuntimeUnavailable, UsageError
 from quantlab.gate import judge
 from quantlab.processes import ChildDied
+from quantlab.progress import Progress
 from quantlab.registries import Registries
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
@@ -41,12 +43,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(prepared, tmp_path):
     """Analyze the model, with registries and options of a test, in the same folder each time."""
 
-    def run(registries: Registries, **options) -> Study:
+    def run(registries: Registries, progress: Progress | None = None, **options) -> Study:
         asked = {"settings": ("toy-int8",), "batch_size": BATCH, "layers": False, "costs": False, **options}
         return analyze(
             prepared / "one_dense.onnx",
             data=str(prepared / "samples.npz"),
             options=AnalyzeOptions(out=tmp_path / "toy.study", **asked),
+            progress=progress,
             registries=registries,
         )
 
@@ -86,6 +89,38 @@ def test_names_that_there_are_not(options, message):
     registries = with_hosts(Host("attic").runtime())
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         make_plan(AnalyzeOptions(**options), "ONNX", registries)
+
+
+# Progress
+
+
+@dataclass(slots=True)
+class Told(Heard):
+    """A progress that remembers what was planned when work was first done."""
+
+    before: set[str] | None = None
+
+    def work(self, phase: str, units: int) -> None:
+        if units and self.before is None:
+            self.before = set(self.planned)
+        Heard.work(self, phase, units)
+
+
+def test_every_phase_is_planned_before_one_of_them_has_done_anything(study):
+    """Otherwise the first times that are told would lack those that are planned later."""
+    told = Told()
+    study(with_hosts(Host("attic").runtime()), progress=told, layers=True, costs=True)
+    assert told.before == {"run", "convert", "look inside", "time"}
+    assert told.planned == {"run": 4 * SCORED, "convert": 2, "look inside": 3 * SCORED, "time": 3}
+    assert {phase: told.worked[phase] + told.skipped[phase] for phase in told.planned} == told.planned
+
+
+def test_kept_conversions_are_no_work(study):
+    registries = with_hosts(Host("attic").runtime())
+    first, second = Heard(), Heard()
+    for told in (first, second):
+        study(registries, progress=told)
+    assert [(told.worked["convert"], told.skipped["convert"]) for told in (first, second)] == [(2, 0), (0, 2)]
 
 
 # Running and keeping

@@ -125,12 +125,17 @@ def test_a_recipe_makes_the_same_bytes(setting, studied, tmp_path):
     _, study, store = studied
     text = recipe(store, study, setting)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    names = ("model.onnx", "source.onnx", "float32.onnx", setting)
+    for name in names:
+        (tmp_path / name).write_text("the user's")
     done = subprocess.run(
         [sys.executable, "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     shipped = next(row.variant.path for row in study.trials if row.setting == setting)
-    assert (tmp_path / "model.onnx").read_bytes() == shipped.read_bytes()
+    made = tmp_path / done.stdout.splitlines()[-1]
+    assert made.read_bytes() == shipped.read_bytes()
+    assert [(tmp_path / name).read_text() for name in names] == ["the user's"] * len(names)
 
 
 def by_hand(path: Path) -> Path:

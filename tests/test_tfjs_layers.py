@@ -205,13 +205,19 @@ def test_names_are_the_models_in_the_librarys_order(workbench):
 
 
 def test_the_recipe_is_the_official_command(tmp_path):
-    request = RecipeRequest("uint8", tmp_path / "saved", "serving_default", {}, {}, tmp_path / "model.h5")
+    request = RecipeRequest(
+        "tfjs-layers-uint8", "uint8", tmp_path / "saved", "serving_default", {}, {}, tmp_path / "model.h5"
+    )
     recipe = CONVERTERS["tfjs-layers"].recipe
     assert recipe(request) == (
-        f"tensorflowjs_converter --input_format=keras '--quantize_uint8=*' {tmp_path}/model.h5 out"
+        "folder=$(mktemp -d tfjs-layers-uint8-XXXXXX) && "
+        f"tensorflowjs_converter --input_format=keras '--quantize_uint8=*' {tmp_path}/model.h5 \"$folder\" && "
+        'echo "$folder"'
     )
-    assert recipe(replace(request, scheme="float32", model=tmp_path / "model.keras")) == (
-        f"tensorflowjs_converter --input_format=keras_saved_model {tmp_path}/saved out"
+    float32 = replace(request, setting="tfjs-layers-float32", scheme="float32", model=tmp_path / "model.keras")
+    assert recipe(float32) == (
+        "folder=$(mktemp -d tfjs-layers-float32-XXXXXX) && "
+        f'tensorflowjs_converter --input_format=keras_saved_model {tmp_path}/saved "$folder" && echo "$folder"'
     )
 
 

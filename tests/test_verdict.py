@@ -262,6 +262,173 @@ def test_the_smallest_that_fits_everywhere(seen):
     assert choice.front == ("tfjs-uint8", "tfjs-uint16")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "lost", "recommended", "reasons"),
+    [
+        pytest.param(
+            (20_000, 20_990),
+            (26, 0),
+            "tfjs-uint16",
+            {"tfjs-uint8": "fits, 5 % smaller, but its bound is higher: at most 0.36 pt against at most 0.03 pt"},
+            id="4.95 % larger, and a lower bound",
+        ),
+        pytest.param(
+            (20_000, 21_000),
+            (26, 0),
+            "tfjs-uint8",
+            {"tfjs-uint16": "fits, 5 % larger"},
+            id="5 % larger: a size of its own",
+        ),
+        pytest.param(
+            (20_000, 20_400),
+            (0, 26),
+            "tfjs-uint8",
+            {"tfjs-uint16": "fits, 2 % larger"},
+            id="larger, and a higher bound",
+        ),
+        pytest.param(
+            (20_000, 20_040),
+            (26, 0),
+            "tfjs-uint16",
+            {"tfjs-uint8": "fits, has the same size, but its bound is higher: at most 0.36 pt against at most 0.03 pt"},
+            id="hardly larger",
+        ),
+        pytest.param(
+            (20_000, 20_400),
+            (26, 26),
+            "tfjs-uint8",
+            {"tfjs-uint16": "fits, 2 % larger"},
+            id="equal bounds: the smaller",
+        ),
+        pytest.param(
+            (20_000, 20_000),
+            (0, 26),
+            "tfjs-uint8",
+            {"tfjs-uint16": "fits, has the same size, and does not lose less"},
+            id="equal sizes",
+        ),
+    ],
+)
+def test_among_similar_sizes_the_lowest_bound_is_recommended(seen, sizes, lost, recommended, reasons):
+    names = ("tfjs-uint8", "tfjs-uint16")
+    trials = [seen(name, size=size, lost=many) for name, size, many in zip(names, sizes, lost, strict=True)]
+    choice = choose(trials, HALF_A_POINT)
+    assert (choice.setting, choice.reasons) == (recommended, reasons)
+    smaller = choice.verdict.smaller_with_higher_bound
+    assert smaller == tuple(name for name in reasons if "but its bound is higher" in reasons[name])
+
+
+def test_similar_sizes_are_those_of_the_smallest(seen):
+    """A chain of settings, each a little larger than the one before, does not lead to a much larger one."""
+    sizes, lost = (20_000, 20_800, 21_600), (26, 13, 0)
+    names = ("tfjs-uint8", "tfjs-uint16", "tfjs-float16")
+    trials = [seen(name, size=size, lost=many) for name, size, many in zip(names, sizes, lost, strict=True)]
+    assert decide(trials, HALF_A_POINT).recommended == "tfjs-uint16"
+
+
+def added(trial):
+    """A trial of a float32 baseline that nobody asked for."""
+    return replace(trial, trial=replace(trial.trial, requested=False))
+
+
+def test_float32_that_fits_is_named_where_nothing_quantized_does(seen):
+    """Also where quantlab added it: it is judged by the same budget, in the runtimes that count."""
+    trials = [
+        seen("tfjs-uint8", lost=200),
+        added(seen("tfjs-float32", size=80_000)),
+        seen("tflite-int8", lost=200),
+        added(seen("tflite-float32", size=80_000, lost=300)),
+    ]
+    choice = choose(trials, HALF_A_POINT)
+    assert (choice.setting, choice.verdict.outcome) == (None, "breaks")
+    assert {judged.setting: judged.reason for judged in choice.baselines} == {
+        "tfjs-float32": "loses at most 0.03 pt, allowed 0.50"
+    }
+    assert choice.try_next == ("tfjs-float16", "tfjs-uint16")
+    assert choice.explain().split("\n") == [
+        "nothing fits: breaks",
+        "tfjs-uint8: breaks: loses at least 1.78 pt, allowed 0.50",
+        "tflite-int8: breaks: loses at least 1.78 pt, allowed 0.50",
+        "tfjs-float32, the float32 baseline: loses at most 0.03 pt, allowed 0.50",
+        "try next: tfjs-float16, tfjs-uint16",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trials", "budget", "baselines", "following"),
+    [
+        pytest.param(
+            {"tfjs-uint8": (0, 20_000)}, {"max_accuracy_loss": "0.5pt"}, (), (), id="a quantized setting fits"
+        ),
+        pytest.param(
+            {"tfjs-uint8": (200, 20_000), "tfjs-float16": (200, 40_000)},
+            {"max_accuracy_loss": "0.5pt"},
+            ("tfjs-float32",),
+            ("tfjs-uint16",),
+            id="float16 was tried",
+        ),
+        pytest.param(
+            {"tfjs-uint8": (200, 20_000), "tfjs-float16": (200, 40_000), "tfjs-uint16": (200, 40_000)},
+            {"max_accuracy_loss": "0.5pt"},
+            ("tfjs-float32",),
+            (),
+            id="all were tried",
+        ),
+        pytest.param(
+            {"tfjs-uint8": (200, 20_000)},
+            {"max_accuracy_loss": "0.5pt", "max_size": "20KB"},
+            (),
+            ("tfjs-float16", "tfjs-uint16"),
+            id="half of float32 is small enough: 20.0 KB",
+        ),
+        pytest.param(
+            {"tfjs-uint8": (200, 20_000)},
+            {"max_accuracy_loss": "0.5pt", "max_size": "15KB"},
+            (),
+            (),
+            id="half of float32 is too large",
+        ),
+        pytest.param({"tfjs-uint8": (0, 20_000)}, {"max_size": "5KB"}, (), (), id="only a size is limited"),
+        pytest.param(
+            {"tfjs-uint8": (0, 20_000)},
+            {"max_accuracy_loss": "0.5pt", "max_size": "5KB"},
+            (),
+            (),
+            id="only the size is exceeded",
+        ),
+        pytest.param(
+            {"tflite-int8": (200, 20_000)},
+            {"max_accuracy_loss": "0.5pt"},
+            ("tfjs-float32",),
+            (),
+            id="no float32 of that format",
+        ),
+    ],
+)
+def test_what_to_try_next(seen, trials, budget, baselines, following):
+    given = [seen(name, size=size, lost=lost) for name, (lost, size) in trials.items()]
+    given.append(added(seen("tfjs-float32", size=80_000)))
+    choice = choose(given, Budget(**budget))
+    assert (tuple(judged.setting for judged in choice.baselines), choice.try_next) == (baselines, following)
+
+
+def test_float32_that_was_asked_for_is_recommended_and_16_bits_are_tried_next(seen):
+    choice = choose([seen("tfjs-uint8", lost=200), seen("tfjs-float32", size=80_000)], HALF_A_POINT)
+    assert (choice.setting, choice.baselines, choice.try_next) == ("tfjs-float32", (), ("tfjs-float16", "tfjs-uint16"))
+
+
+def test_a_baseline_counts_for_its_target_alone(seen):
+    trials = [
+        seen("tfjs-uint8", "node-wasm", lost=200),
+        added(seen("tfjs-float32", "node-wasm")),
+        seen("tflite-int8", "node-wasm", lost=200),
+        added(seen("tflite-float32", "node-wasm")),
+    ]
+    choice = choose(trials, replace(HALF_A_POINT, target="web"))
+    assert [judged.setting for judged in choice.baselines] == ["tfjs-float32"]
+    assert choice.try_next == ("tfjs-float16", "tfjs-uint16")
+
+
 def test_a_runtime_that_does_not_count_does_not_object(seen):
     trials = [seen("tfjs-uint8", "python"), seen("tfjs-uint8", "node-wasm", lost=200)]
     assert decide(trials, replace(HALF_A_POINT, runtimes=("python",))).recommended == "tfjs-uint8"
@@ -328,10 +495,40 @@ def test_agreement_needs_the_samples_that_could_show_the_lack_of_it(seen, n, out
 
 
 def test_no_number_of_samples_shows_that_a_share_loses_nothing(seen):
-    """Even a gain: with fewer than ln 0.05 / ln(1 − margin) samples nothing passes, and for 0 that is no number."""
-    (judged,) = decide([seen(gained=60)], Budget(max_accuracy_loss="0pt")).of("tfjs-uint8").judgements
+    """Unless more of them became right than wrong: a gain is below any margin."""
+    (judged,) = decide([seen()], Budget(max_accuracy_loss="0pt")).of("tfjs-uint8").judgements
     assert (judged.outcome, judged.missing) == ("inconclusive", None)
-    assert judged.reason.endswith("more samples cannot decide this, so relax the limit")
+    assert judged.reason == ("loses at most 0.03 pt, allowed 0.00; more samples cannot decide this, so relax the limit")
+    (judged,) = decide([seen(gained=60)], Budget(max_accuracy_loss="0pt")).of("tfjs-uint8").judgements
+    assert (judged.outcome, judged.reason) == ("fits", "gains at least 0.48 pt, allowed 0.00")
+
+
+@pytest.mark.parametrize(
+    ("flips", "outcome", "reason"),
+    [
+        pytest.param((0, 3), "inconclusive", "too few samples: 300 of at least 598", id="a gain of three changes"),
+        pytest.param((0, 4), "inconclusive", "too few samples: 300 of at least 598", id="a gain of four changes"),
+        pytest.param((0, 5), "fits", "gains at least 0.75 pt, allowed 0.50", id="a gain of five changes"),
+        pytest.param((1, 6), "fits", "gains at least 0.27 pt, allowed 0.50", id="a gain of seven changes"),
+        pytest.param(
+            (0, 0),
+            "inconclusive",
+            "too few samples: 300 of at least 598; loses at most 1.00 pt, allowed 0.50",
+            id="no change",
+        ),
+        pytest.param(
+            (1, 2),
+            "inconclusive",
+            "too few samples: 300 of at least 890; loses at most 0.89 pt, allowed 0.50",
+            id="a bound above the margin",
+        ),
+    ],
+)
+def test_what_surely_gains_is_never_said_to_be_undecided(seen, flips, outcome, reason):
+    """Neither does a reason say that a setting gains, and leave undecided whether it loses."""
+    lost, gained = flips
+    (judged,) = decide([seen(n=300, lost=lost, gained=gained)], HALF_A_POINT).of("tfjs-uint8").judgements
+    assert (judged.outcome, judged.reason) == (outcome, reason)
 
 
 def test_what_was_not_run_is_not_a_lack_of_samples(seen):

@@ -44,6 +44,8 @@ class Convert:
 class RecipeRequest:
     """One setting of one model, to be made by hand."""
 
+    setting: str
+    """Its name; the folder that the recipe makes is named after it."""
     scheme: str
     source: Path
     """As the user may write it: relative to the folder that the recipe is followed in."""
@@ -71,7 +73,10 @@ class Converter:
     packages: tuple[str, ...]
     """Distributions whose versions decide what is written."""
     recipe: Callable[[RecipeRequest], str]
-    """The command or code that makes the same artifact with the official tools alone."""
+    """The command or code that makes the same artifact with the official tools alone.
+
+    It writes into a new folder in the current one, so that it overwrites nothing, and prints where the artifact is.
+    """
     alone: bool = False
     """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""
     takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")

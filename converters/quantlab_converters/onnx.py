@@ -23,6 +23,7 @@ import numpy as np
 from quantlab.errors import ConversionError
 from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
 
 __all__ = ["CONVERTER", "OPSET"]
 
@@ -97,7 +98,7 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
     root, arguments = logging.getLogger(), sys.argv
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()  # so that the program installs its own handlers, which write to `said`
-    sys.argv = ["tf2onnx.convert", *_tf2onnx_words(saved_model, signature, target)]
+    sys.argv = ["tf2onnx.convert", *_tf2onnx_words(saved_model, signature), str(target)]
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             convert.main()
@@ -112,11 +113,9 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
         raise ConversionError(_explained(said.getvalue()))
 
 
-def _tf2onnx_words(saved_model: Path, signature: str, target: Path) -> list[str]:
-    return [
-        *("--saved-model", str(saved_model), "--signature_def", signature),
-        *("--opset", str(OPSET), "--output", str(target)),
-    ]
+def _tf2onnx_words(saved_model: Path, signature: str) -> list[str]:
+    """The arguments of tf2onnx's program; the file that it writes comes last, and is not among them."""
+    return ["--saved-model", str(saved_model), "--signature_def", signature, "--opset", str(OPSET), "--output"]
 
 
 _LACKING = re.compile(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported")
@@ -264,25 +263,26 @@ _COPY = (
     "    del told[:]",
     "    told.extend(kept)",
     "model.ir_version = max(model.ir_version, 4)",
-    "onnx.save(model, 'source.onnx')",
+    "onnx.save(model, f'{{folder}}/source.onnx')",
 )
 """The steps of `_copy_whole`, as program lines."""
 
 
 def _recipe(request: RecipeRequest) -> str:
     """A Python program with the steps of `_make_base` and of the scheme."""
-    imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process"]
+    imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process", NEW_FOLDER_IMPORT]
     if request.format is None:
-        words = ["-m", "tf2onnx.convert", *_tf2onnx_words(request.source, request.signature, Path("source.onnx"))]
+        words = ["-m", "tf2onnx.convert", *_tf2onnx_words(request.source, request.signature)]
         imports += ["import subprocess", "import sys"]
-        made = [f"subprocess.run([sys.executable, *{words!r}], check=True)"]
+        made = [f"subprocess.run([sys.executable, *{words!r}, f'{{folder}}/source.onnx'], check=True)"]
     else:
         imports += ["import onnx"]
         made = [template.format(source=str(request.source)) for template in _COPY]
     base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
     more, lines = _LINES[request.scheme](request)
-    prepared = f"quant_pre_process('source.onnx', {base!r}, skip_symbolic_shape=True)"
-    return "".join(f"{line}\n" for line in (*sorted({*imports, *more}), "", *made, prepared, *lines))
+    prepared = f"quant_pre_process(f'{{folder}}/source.onnx', f'{{folder}}/{base}', skip_symbolic_shape=True)"
+    steps = (new_folder_line(request.setting), *made, prepared, *lines, "print(f'{folder}/model.onnx')")
+    return "".join(f"{line}\n" for line in (*sorted({*imports, *more}), "", *steps))
 
 
 def _lines_of_int8(request: RecipeRequest) -> tuple[list[str], list[str]]:
@@ -295,7 +295,7 @@ def _lines_of_int8(request: RecipeRequest) -> tuple[list[str], list[str]]:
         "class Reader(CalibrationDataReader):",
         "    def get_next(self):",
         "        return next(one_by_one, None)",
-        "quantize_static('float32.onnx', 'model.onnx', Reader(), per_channel=True)",
+        "quantize_static(f'{folder}/float32.onnx', f'{folder}/model.onnx', Reader(), per_channel=True)",
     ]
 
 
@@ -308,18 +308,18 @@ _LINES: Mapping[str, Callable[[RecipeRequest], tuple[list[str], list[str]]]] = {
             "from onnxruntime.transformers.onnx_model import OnnxModel",
         ],
         [
-            "model = convert_float_to_float16(onnx.load('float32.onnx'), keep_io_types=True)",
+            "model = convert_float_to_float16(onnx.load(f'{folder}/float32.onnx'), keep_io_types=True)",
             "OnnxModel.graph_topological_sort(model.graph)",
-            "onnx.save(model, 'model.onnx')",
+            "onnx.save(model, f'{folder}/model.onnx')",
         ],
     ),
     "dynamic": lambda _: (
         ["from onnxruntime.quantization import quantize_dynamic"],
-        ["quantize_dynamic('float32.onnx', 'model.onnx')"],
+        ["quantize_dynamic(f'{folder}/float32.onnx', f'{folder}/model.onnx')"],
     ),
     "int8": _lines_of_int8,
 }
-"""Scheme → its imports, and the program lines that process `float32.onnx`."""
+"""Scheme → its imports, and the program lines that process `float32.onnx` in the new folder."""
 
 CONVERTER = Converter(
     convert="quantlab_converters.onnx:convert",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from quantlab.errors import ConversionError
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.new_folder import into_new_folder
 from quantlab_converters.tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER", "convert"]
@@ -75,13 +76,13 @@ def _store_again(float32: Path, folder: Path, scheme: str) -> None:
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """One shell command; with oneDNN, TensorFlow's optimizer would create ops that the converter refuses."""
+    """One line for a shell; with oneDNN, TensorFlow's optimizer would create ops that the converter refuses."""
     words = ["tensorflowjs_converter", "--input_format=tf_saved_model"]
     if request.signature != "serving_default":
         words.append(f"--signature_name={request.signature}")
     if request.scheme != "float32":
         words.append(f"--quantize_{request.scheme}=*")
-    return f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source), 'out'])}"
+    return into_new_folder(request.setting, f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source)])}")
 
 
 CONVERTER = Converter(

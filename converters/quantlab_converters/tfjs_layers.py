@@ -13,6 +13,7 @@ from quantlab.errors import ConversionError
 from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_unknown_layers
 from quantlab.models import read_keras_config
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.new_folder import into_new_folder
 from quantlab_converters.tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER", "convert"]
@@ -83,13 +84,13 @@ def _write(file: Path, folder: Path, scheme: str) -> None:
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """One shell command that runs the official converter."""
+    """One line for a shell that runs the official converter."""
     model = request.model or request.source
     of_keras = model.suffix in _HDF5
     words = ["tensorflowjs_converter", f"--input_format={'keras' if of_keras else 'keras_saved_model'}"]
     if request.scheme != "float32":
         words.append(f"--quantize_{request.scheme}=*")
-    return shlex.join([*words, str(model if of_keras else request.source), "out"])
+    return into_new_folder(request.setting, shlex.join([*words, str(model if of_keras else request.source)]))
 
 
 CONVERTER = Converter(

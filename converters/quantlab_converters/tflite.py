@@ -14,6 +14,7 @@ import numpy as np
 
 from quantlab.errors import ConversionError
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
 
 __all__ = ["CONVERTER", "convert"]
 
@@ -140,7 +141,12 @@ def _recipe(request: RecipeRequest) -> str:
         for name, shape in request.input_shapes.items()
     )
     return _PROGRAM.format(
-        saved_model=str(request.source), signature=request.signature, specs=specs, scheme=_lines_of(request)
+        new_folder_import=NEW_FOLDER_IMPORT,
+        new_folder=new_folder_line(request.setting),
+        saved_model=str(request.source),
+        signature=request.signature,
+        specs=specs,
+        scheme=_lines_of(request),
     )
 
 
@@ -170,20 +176,23 @@ def _lines_of(request: RecipeRequest) -> str:
 _PROGRAM = """\
 import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+{new_folder_import}
 import numpy as np
 import tensorflow as tf
 
+{new_folder}
 module = tf.Module()
 module.model = tf.saved_model.load({saved_model!r})
 signature = module.model.signatures[{signature!r}]
 inputs = signature.structured_input_signature[1]
 module.call = tf.function(lambda **inputs: signature(**inputs))
 call = module.call.get_concrete_function(**{{{specs}}})
-tf.saved_model.save(module, "batch-1", signatures={{"serving_default": call}})
+tf.saved_model.save(module, f"{{folder}}/batch-1", signatures={{"serving_default": call}})
 
-converter = tf.lite.TFLiteConverter.from_saved_model("batch-1")
-{scheme}with open("model.tflite", "wb") as file:
+converter = tf.lite.TFLiteConverter.from_saved_model(f"{{folder}}/batch-1")
+{scheme}with open(f"{{folder}}/model.tflite", "wb") as file:
     file.write(converter.convert())
+print(file.name)
 """
 
 CONVERTER = Converter(convert="quantlab_converters.tflite:convert", packages=("tensorflow",), recipe=_recipe)

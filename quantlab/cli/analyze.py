@@ -23,6 +23,7 @@ from quantlab.cli.options import (
     words,
 )
 from quantlab.cli.spread import spread
+from quantlab.names import study_folder
 
 if TYPE_CHECKING:
     from quantlab.study import AnalyzeOptions
@@ -117,7 +118,7 @@ def analyze(
 
 def begin_early(model: Path, out: Path | None) -> None:
     """Start importing TensorFlow for the children of a new study while this process imports its own modules."""
-    if model.exists() and model.suffix != ".onnx" and not (out or Path(f"{model.stem}.study")).exists():
+    if model.exists() and model.suffix != ".onnx" and not (out or study_folder(model)).exists():
         from quantlab.processes.preload import warm_up_workers
 
         warm_up_workers(onednn=os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
@@ -132,6 +133,6 @@ def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_j
     with shown() as progress:
         study = run(model, data=data, options=options, progress=progress)
     print(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
-    folder = options.out or Path(f"{model.stem}.study")
+    folder = options.out or study_folder(model)
     print(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide", file=sys.stderr)
     return COULD_NOT_RUN if study.failed else OK

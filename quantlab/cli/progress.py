@@ -48,9 +48,9 @@ class _Lines:
         self._forecast = Forecast()
         self._lock = threading.Lock()
 
-    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
         with self._lock:
-            self._forecast.plan(phase, units, unit_seconds)
+            self._forecast.plan(phase, units, unit_seconds, beside=beside)
 
     def begin(self, step: str, samples: int = 0) -> None:
         del samples
@@ -92,9 +92,9 @@ class _Bars:
         self._forecast = Forecast()
         self._lock = threading.Lock()
 
-    def plan(self, phase: str, units: int, unit_seconds: float | None = None) -> None:
+    def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
         with self._lock:
-            self._forecast.plan(phase, units, unit_seconds)
+            self._forecast.plan(phase, units, unit_seconds, beside=beside)
             if self._all is None:
                 self._all = self._bars.add_task("all", total=100)
 

@@ -22,8 +22,8 @@ def recommend(
 ) -> int:
     """Recommend a setting to ship, and say why and how to make it.
 
-    The recommendation is the smallest setting that fits the budget in every runtime that counts. The command runs
-    nothing.
+    The recommendation is the smallest setting that fits the budget in every runtime that counts. Among settings whose
+    sizes differ by less than 5 %, it is the one with the lowest upper bound of the loss. The command runs nothing.
     """
     from quantlab.gate import recommend as choose
     from quantlab.store import find_latest

@@ -25,7 +25,14 @@ def show(
         bool, typer.Option("--wide", help="View 'table': print all figures, one row for each trial.")
     ] = False,
     setting: Annotated[str | None, typer.Option(help="Other views: only this setting or given variant.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Other views: only this runtime.")] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="Other views: only this runtime, by name or glob. Layers as text: '*' shows all. "
+            "[default for layers: python, or the first runtime of a setting that was not read there]",
+            show_default=False,
+        ),
+    ] = None,
     sort: Annotated[
         str | None,
         typer.Option(

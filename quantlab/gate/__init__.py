@@ -3,14 +3,14 @@
 ```text
 judge ─┬─ targets      the formats, runtimes and size that count
        ├─ criteria     one function for each limit of a budget: measured, finite, loss, classes, agreement, size
-       └─ recommended  the smallest setting that fits in every runtime that counts
+       └─ recommended  the smallest setting that fits in every runtime that counts; see `Verdict.recommended`
 recommend              the same, with a reason for every other setting, and the Pareto front of size and loss
 accepted_figures       figures that a later gate compares with
 ```
 """
 
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
-from quantlab.gate.figures import decimals_of, rounded_down, rounded_up, size
+from quantlab.gate.figures import bound_of, decimals_of, rounded_down, rounded_up, size
 from quantlab.gate.judging import Judged, gather, judge, name_of, recommend
 from quantlab.gate.recommendation import choose
 from quantlab.gate.shipped import settings_of_artifact
@@ -22,6 +22,7 @@ __all__ = [
     "Judged",
     "Target",
     "accepted_figures",
+    "bound_of",
     "changed_artifacts",
     "choose",
     "compare_with_lock",

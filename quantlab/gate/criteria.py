@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from quantlab.errors import UsageError
 from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
 from quantlab.gate.targets import Target
-from quantlab.statistics import decide, fewest_samples, missing_samples, samples_needed, wilson
+from quantlab.statistics import decide, enough_samples, fewest_samples, missing_samples, samples_needed, wilson
 from quantlab.types import Budget, ClassLoss, Evidence, Outcome, TrialEvidence
 
 __all__ = ["CRITERIA", "Finding"]
@@ -111,12 +111,13 @@ def _changed(loss: ClassLoss) -> str:
 
 
 def _class_fits(loss: ClassLoss, margin: float) -> bool:
-    return loss.upper < margin and loss.n >= fewest_samples(margin / 100, loss.confidence)
+    changed = loss.right_to_wrong + loss.wrong_to_right
+    return loss.upper < margin and enough_samples(loss.n, changed, margin / 100, loss.confidence)
 
 
 def _missing_of_class(loss: ClassLoss, margin: float) -> int | None:
-    discordant = (loss.right_to_wrong + loss.wrong_to_right) / loss.n
-    needed = samples_needed(discordant, loss.loss / 100, margin / 100, loss.confidence)
+    changes = loss.right_to_wrong + loss.wrong_to_right
+    needed = samples_needed(changes / loss.n, loss.loss / 100, margin / 100, loss.confidence, changes=changes)
     return None if needed is None else max(1, needed - loss.n)
 
 

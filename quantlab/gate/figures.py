@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 
-from quantlab.types import Loss
+from quantlab.types import Loss, SettingVerdict
 
-__all__ = ["allowed", "at_least", "at_most", "decimals_of", "rounded_down", "rounded_up", "size"]
+__all__ = ["allowed", "at_least", "at_most", "bound_of", "decimals_of", "rounded_down", "rounded_up", "size"]
 
 _MOST_DECIMALS = 12
 
@@ -57,6 +57,13 @@ def at_most(loss: Loss, margin: float) -> str:
 def at_least(loss: Loss, margin: float) -> str:
     """Return `loses at least 0.61 pt`."""
     return f"loses at least {rounded_down(loss.lower, margin, decimals=decimals_of(loss))}{_unit(loss)}"
+
+
+def bound_of(setting: SettingVerdict) -> str:
+    """Return the highest upper bound of a setting's loss in any runtime, as `at most 0.14 pt`."""
+    loss = setting.deciding.loss
+    most = rounded_up(max(setting.upper, 0.0), decimals=2 if loss is None else decimals_of(loss))
+    return f"at most {most}{' pt' if loss is not None and loss.unit == 'pt' else ''}"
 
 
 def allowed(margin: float) -> str:

@@ -15,6 +15,7 @@ from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.recommendation import choose
 from quantlab.gate.verdict import decide
+from quantlab.names import study_folder
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
 from quantlab.statistics import (
@@ -102,7 +103,7 @@ def gather(
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         trials = tuple(pool.map(look, study.trials))
-    name = name or Path(study.model.path).stem
+    name = name or name_of(study_folder(Path(study.model.path)))
     verdict = decide(trials, budget, study=name, settings=settings, registries=registries)
     return Judged(study, replace(verdict, warnings=(*samples.warning(), *study.warnings)), trials)
 
@@ -179,6 +180,7 @@ def recipe(store: Store, study: Study, name: str | None, registries: Registries 
     calibration = study.calibration if setting.calibrated else None
     return registries.converters[setting.format].recipe(
         RecipeRequest(
+            setting=setting.name,
             scheme=setting.scheme,
             source=_as_written(opened.source),
             format=opened.format,

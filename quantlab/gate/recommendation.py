@@ -3,8 +3,10 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from quantlab.gate.figures import bound_of
+from quantlab.gate.next_settings import next_settings
 from quantlab.gate.targets import target_of
-from quantlab.gate.verdict import decide
+from quantlab.gate.verdict import decide, judge_added
 from quantlab.registries import REAL, Registries
 from quantlab.types import Budget, ClassLoss, Recommendation, SettingVerdict, TrialEvidence
 
@@ -29,6 +31,7 @@ def choose(
     given = tuple(trials)
     verdict = decide(given, budget, study=study, registries=registries)
     chosen = verdict.of(verdict.recommended) if verdict.recommended else None
+    added = judge_added(given, budget, registries=registries)
     return Recommendation(
         verdict=verdict,
         reasons={setting.setting: _reason(setting, chosen) for setting in verdict.settings if setting is not chosen},
@@ -38,6 +41,8 @@ def choose(
         size_word=target_of(budget, registries).size_word,
         share_of_float32=_share(given, chosen, verdict.settings),
         losing_classes=_losing(given, {setting.setting for setting in verdict.settings}),
+        baselines=() if chosen else tuple(judged for judged in added if judged.outcome == "fits"),
+        try_next=next_settings(given, verdict, registries),
     )
 
 
@@ -47,7 +52,16 @@ def _reason(setting: SettingVerdict, chosen: SettingVerdict | None) -> str:
     if not setting.size_bytes or not chosen.size_bytes:
         return "fits"
     larger = 100 * (setting.size_bytes / chosen.size_bytes - 1)
-    return f"fits, {larger:.0f} % larger" if larger >= 0.5 else "fits, has the same size, and does not lose less"
+    if larger >= _SHOWN_PERCENT:
+        return f"fits, {larger:.0f} % larger"
+    if setting.size_bytes < chosen.size_bytes:
+        size = f"{-larger:.0f} % smaller" if larger <= -_SHOWN_PERCENT else "has the same size"
+        return f"fits, {size}, but its bound is higher: {bound_of(setting)} against {bound_of(chosen)}"
+    return "fits, has the same size, and does not lose less"
+
+
+_SHOWN_PERCENT = 0.5
+"""A smaller difference is rounded to 0 %."""
 
 
 def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, ...]:

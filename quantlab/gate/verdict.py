@@ -11,7 +11,7 @@ from quantlab.names import choose, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.types import SEVERITY, Budget, Judgement, Setting, SettingVerdict, TrialEvidence, Verdict
 
-__all__ = ["decide"]
+__all__ = ["decide", "judge_added"]
 
 _FEWEST = 10
 
@@ -24,7 +24,7 @@ def decide(
     settings: Sequence[str] | None = None,
     registries: Registries = REAL,
 ) -> Verdict:
-    """Judge every setting, and recommend the smallest that fits in every runtime that counts.
+    """Judge every setting, and recommend one that fits in every runtime that counts; see `Verdict.recommended`.
 
     A setting *fits* if every limit is kept: the one-sided upper bound of its loss is below the margin, and there are
     enough samples to show this. It *breaks* if a limit is exceeded with the given confidence, if a trial failed, or if
@@ -59,6 +59,24 @@ def decide(
     )
 
 
+def judge_added(
+    trials: Iterable[TrialEvidence], budget: Budget, *, registries: Registries = REAL
+) -> tuple[SettingVerdict, ...]:
+    """Judge the float32 baselines that quantlab added to a study, in the order of the table; see `decide`.
+
+    Only the formats of the target are judged, and the trials must be those that `decide` accepted.
+    """
+    given = tuple(trials)
+    known = [row for row in given if row.trial.requested]
+    target = target_of(budget, registries)
+    terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
+    added: dict[str, list[TrialEvidence]] = {}
+    for row in given:
+        if not row.trial.requested and _is_of_target(terms, row.trial.setting, [row]):
+            added.setdefault(row.trial.setting, []).append(row)
+    return tuple(_judge_setting(name, rows, given, terms) for name, rows in added.items())
+
+
 @dataclass(frozen=True, slots=True)
 class _Terms:
     """What all settings are judged by."""
@@ -90,11 +108,7 @@ def _judged(
         _refuse_other_formats(chosen, terms)
         return {name: by_setting[name] for name in chosen}
     target = terms.target
-    of_target = {
-        name: given
-        for name, given in by_setting.items()
-        if target.formats is None or terms.format_of(name, given) in target.formats
-    }
+    of_target = {name: given for name, given in by_setting.items() if _is_of_target(terms, name, given)}
     if not of_target:
         formats = ", ".join(target.formats or ())
         raise UsageError(
@@ -102,6 +116,10 @@ def _judged(
             f"analyze settings of such a format, or choose another --target"
         )
     return of_target
+
+
+def _is_of_target(terms: _Terms, name: str, given: Sequence[TrialEvidence]) -> bool:
+    return terms.target.formats is None or terms.format_of(name, given) in terms.target.formats
 
 
 def _refuse_other_formats(chosen: Iterable[str], terms: _Terms) -> None:

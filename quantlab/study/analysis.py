@@ -11,6 +11,7 @@ from pathlib import Path
 
 from quantlab.errors import UsageError
 from quantlab.models import identify
+from quantlab.names import study_folder
 from quantlab.processes import describe, python_environment, warm_up
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
@@ -73,7 +74,7 @@ def analyze(
     file = identify(path, options.model)
     plan = make_plan(options, file.kind, registries)
     refuse_missing(data, options.calibration)
-    store = Store(options.out or Path(f"{path.stem}.study"))
+    store = Store(options.out or study_folder(path))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:

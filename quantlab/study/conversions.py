@@ -22,7 +22,11 @@ from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
-__all__ = ["ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
+__all__ = ["PHASE", "ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
+
+
+PHASE = "convert"
+"""The phase of a study in which its settings are converted, for its progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ def make_variants(
     missing: dict[str, Setting] = {}
     for setting in settings:
         if (refused := _refused(context, setting)) is not None:
+            context.progress.skip(PHASE, 1)
             yield refused
             continue
         folder = _folder(context, setting, samples, calibration)
@@ -54,6 +59,7 @@ def make_variants(
         if state == "damaged":
             context.progress.warn(f"the artifact of {setting.name} is damaged, so it is converted again")
         if kept is not None and state == "intact":
+            context.progress.skip(PHASE, 1)
             context.progress.end(f"convert {setting.name}", "kept")
             yield ConversionResult(setting.name, kept)
         else:
@@ -125,6 +131,7 @@ def _convert_missing(
         conversion = _kept(context, model, setting, converted, folders[setting.scheme])
         if setting.calibrated and calibration is not None and converted.end in {"died", "raised"}:
             conversion = _explained(context, model, calibration, conversion, died=converted.end == "died")
+        context.progress.work(PHASE, 1)
         context.progress.end(f"convert {setting.name}", conversion.failure.reason if conversion.failure else "done")
         if waiting:
             context.progress.begin(waiting.pop(0))

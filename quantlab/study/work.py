@@ -18,6 +18,7 @@ from typing import Any
 
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
+from quantlab.study.conversions import PHASE as CONVERT_PHASE
 from quantlab.study.conversions import ConversionResult, given_variant, make_variants
 from quantlab.study.costs import PHASE as COSTS_PHASE
 from quantlab.study.costs import TRIAL_SECONDS
@@ -124,6 +125,7 @@ class Work:
 
     def _run(self, pool: ThreadPoolExecutor) -> WorkResult:
         context = self.context
+        self._plan_phases()
         reference = pool.submit(self._reference)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
         probed, kept, non_finite = reference.result()
@@ -182,29 +184,34 @@ class Work:
         for text in unstable_reference(probed, context.registries.formats):
             context.progress.warn(text)
         runs = 1 + self.plan.trial_count
-        context.progress.plan("run", runs * self.samples.n)
         context.store.refuse_too_large(
             runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"
         )
         began = time.perf_counter()
         kept = run_reference(context, self.model, self.samples, probed.outputs)
         self.add_seconds("run the reference", time.perf_counter() - began)
-        self._plan_the_rest(kept)
+        self._plan_inside(kept.timing.seconds / kept.timing.samples if kept.timing.samples else 0.0)
         non_finite = FiniteCheck(context, self.model).of_outputs(self.samples, kept)
         for finding in non_finite:
             context.progress.warn(output_warning(finding, self.scoring.output.name))
         return probed, kept, non_finite
 
-    def _plan_the_rest(self, reference: KeptOutputs) -> None:
-        """Estimate the time for comparing layers and for measuring costs."""
+    def _plan_phases(self) -> None:
+        """Announce every phase before the first of them begins, so that no time left is told that lacks one."""
+        progress, trials = self.context.progress, self.plan.trial_count
+        progress.plan("run", (1 + trials) * self.samples.n)
+        progress.plan(CONVERT_PHASE, sum(map(len, self.plan.by_format.values())), beside="run")
+        progress.work(CONVERT_PHASE, 0)
+        self._plan_inside(0.0)
+        if self.context.options.costs:
+            progress.plan(COSTS_PHASE, trials, TRIAL_SECONDS)
+
+    def _plan_inside(self, once: float) -> None:
+        """Estimate the time for comparing layers, if the reference takes `once` seconds for each sample."""
         options, trials = self.context.options, self.plan.trial_count
         if options.layers:
             count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
-            timing = reference.timing
-            once = timing.seconds / timing.samples if timing.samples else 0.0
             self.context.progress.plan(INSIDE_PHASE, trials * count, _INSIDE_RUNS * once + _INSIDE_SECONDS)
-        if options.costs:
-            self.context.progress.plan(COSTS_PHASE, trials, TRIAL_SECONDS)
 
     def _make(self, settings: Sequence[Setting]) -> list[ConversionResult]:
         began = time.perf_counter()

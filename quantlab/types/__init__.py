@@ -32,6 +32,7 @@ from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutpu
 from quantlab.types.variant import NARROW_DTYPES, Port, Setting, Variant, float32_of
 from quantlab.types.verdict import (
     SEVERITY,
+    SIMILAR_SIZE,
     Budget,
     Judgement,
     Margin,
@@ -51,6 +52,7 @@ __all__ = [
     "PYTHON",
     "REFERENCE",
     "SEVERITY",
+    "SIMILAR_SIZE",
     "AcceptedFigures",
     "AcceptedLoss",
     "AcceptedSetting",

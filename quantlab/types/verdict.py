@@ -12,6 +12,7 @@ from quantlab.types.trial import Trial
 
 __all__ = [
     "SEVERITY",
+    "SIMILAR_SIZE",
     "Budget",
     "Judgement",
     "Margin",
@@ -266,6 +267,14 @@ class SettingVerdict:
         return max(_upper(judgement) for judgement in self.judgements)
 
 
+SIMILAR_SIZE = 1.05
+"""Sizes of a smaller ratio count as equal: their difference is worth less than a lower bound of the loss."""
+
+
+def _size(judged: SettingVerdict) -> float:
+    return judged.size_bytes or math.inf
+
+
 def _upper(judgement: Judgement) -> float:
     loss = judgement.loss
     return math.inf if loss is None or math.isnan(loss.upper) else loss.upper
@@ -289,10 +298,22 @@ class Verdict:
 
     @property
     def recommended(self) -> str | None:
-        """The smallest setting that fits in every runtime that counts, float32 included; None if none fits."""
+        """The smallest setting that fits in every runtime that counts, float32 included; None if none fits.
+
+        Of the settings whose sizes differ from the smallest by less than 5 %, it is the one with the lowest upper bound
+        of the loss.
+        """
         fitting = [judged for judged in self.settings if judged.outcome == "fits"]
-        best = min(fitting, key=lambda judged: (judged.size_bytes or math.inf, judged.upper), default=None)
+        smallest = min((_size(judged) for judged in fitting), default=math.inf)
+        alike = [judged for judged in fitting if _size(judged) <= smallest or _size(judged) < SIMILAR_SIZE * smallest]
+        best = min(alike, key=lambda judged: (judged.upper, _size(judged)), default=None)
         return best.setting if best else None
+
+    @property
+    def smaller_with_higher_bound(self) -> tuple[str, ...]:
+        """The settings that fit and are smaller than the recommended one, by less than 5 %."""
+        limit = _size(self.of(self.recommended)) if self.recommended else 0
+        return tuple(judged.setting for judged in self.settings if judged.outcome == "fits" and _size(judged) < limit)
 
     @property
     def lacks_samples(self) -> bool:
@@ -354,6 +375,10 @@ class Recommendation:
     """Oldest TFLite runtime version that runs the recommended setting; None if its format records none."""
     reproduce: str | None = None
     """Command or code that produces the recommended setting with the official tools."""
+    baselines: tuple[SettingVerdict, ...] = ()
+    """The float32 baselines that quantlab added and that fit; empty if a judged setting fits."""
+    try_next: tuple[str, ...] = ()
+    """Settings to analyze next, with more bits for each weight; empty if a quantized setting fits."""
 
     @property
     def setting(self) -> str | None:
@@ -363,4 +388,6 @@ class Recommendation:
     def explain(self) -> str:
         """The recommendation, then the reason against each other setting; one line each."""
         first = f"ship {self.setting}" if self.setting else f"nothing fits: {self.verdict.outcome}"
-        return "\n".join([first, *(f"{name}: {reason}" for name, reason in self.reasons.items())])
+        others = [f"{judged.setting}, the float32 baseline: {judged.reason}" for judged in self.baselines]
+        following = [f"try next: {', '.join(self.try_next)}"] if self.try_next else []
+        return "\n".join([first, *(f"{name}: {reason}" for name, reason in self.reasons.items()), *others, *following])

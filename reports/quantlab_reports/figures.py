@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["EMPTY", "bar", "decibels", "fixed", "number", "percent", "share", "special", "true_minus"]
+__all__ = ["EMPTY", "bar", "decibels", "fixed", "number", "percent", "share", "special", "true_minus", "without_bar"]
 
 EMPTY = "–"
 """Text for a figure that does not apply."""
@@ -72,6 +72,15 @@ def bar(sqnr_db: float) -> str:
     eighths = round(part * _BAR_CELLS * len(_BAR))
     whole, rest = divmod(eighths, len(_BAR))
     return _BAR[-1] * whole + (_BAR[rest - 1] if rest else "")
+
+
+def without_bar(text: str) -> str:
+    """Remove the bar and its space from a figure that `decibels` formatted; of other text, spaces at the end.
+
+    >>> without_bar(decibels(30.0)), without_bar(decibels(90.0)), without_bar("3.1 %")
+    ('30.0', '90.0', '3.1 %')
+    """
+    return text.rstrip(f"{_BAR} ")
 
 
 def share(part: int | None, of: int) -> str:

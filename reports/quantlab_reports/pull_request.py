@@ -131,8 +131,9 @@ def _heading(verdicts: Sequence[Verdict]) -> str:
 
 def _summary(verdict: Verdict, *, several: bool) -> str:
     named = f"**{as_text(verdict.study)}**: " if several else ""
+    alike = " (with the lowest bound of similar sizes)" if verdict.smaller_with_higher_bound else ""
     smallest = (
-        f"Smallest setting that fits in every runtime that counts: **{as_text(verdict.recommended)}**"
+        f"Smallest setting that fits in every runtime that counts{alike}: **{as_text(verdict.recommended)}**"
         f"{_size_in_words(verdict)}."
         if verdict.recommended
         else "No judged setting fits in every runtime that counts."

@@ -13,7 +13,7 @@ Of a study:
 | `name` | the study's name |
 | `outcome` | outcome over all settings that count |
 | `named` | whether settings were named: then each must fit, otherwise one quantized setting is enough |
-| `recommended` | the smallest setting that fits in every runtime that counts; null if none fits |
+| `recommended` | the setting that `recommend` names, which fits in every runtime that counts; null if none fits |
 | `budget` | the limits, see below; null means no limit |
 | `warnings` | warnings of the study, most severe first, for example a failed float32 check |
 | `untested` | environments of the target that the study did not run, in words |

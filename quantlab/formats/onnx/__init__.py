@@ -14,6 +14,7 @@ FORMAT = Format(
             "float32",
             "ONNX file, weights unchanged; TensorFlow models are exported in opset 18",
             default=False,
+            weight_bits=32,
         ),
         Setting(
             "onnx-float16",
@@ -22,6 +23,7 @@ FORMAT = Format(
             "ONNX file, computes in half floats; inputs and outputs are float32",
             default=False,
             half=True,
+            weight_bits=16,
         ),
         Setting(
             "onnx-dynamic",

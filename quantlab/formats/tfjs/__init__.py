@@ -18,10 +18,23 @@ _PYTHON = PythonExecutor(
 FORMAT = Format(
     name="tfjs",
     settings=(
-        Setting("tfjs-float32", "tfjs", "float32", "graph-model, weights unchanged"),
-        Setting("tfjs-float16", "tfjs", "float16", "graph-model, float32 weights stored as half floats", half=True),
+        Setting("tfjs-float32", "tfjs", "float32", "graph-model, weights unchanged", weight_bits=32),
+        Setting(
+            "tfjs-float16",
+            "tfjs",
+            "float16",
+            "graph-model, float32 weights stored as half floats",
+            half=True,
+            weight_bits=16,
+        ),
         Setting("tfjs-uint8", "tfjs", "uint8", "graph-model, float32 weights stored in 8 bits, affine per tensor"),
-        Setting("tfjs-uint16", "tfjs", "uint16", "graph-model, float32 weights stored in 16 bits, affine per tensor"),
+        Setting(
+            "tfjs-uint16",
+            "tfjs",
+            "uint16",
+            "graph-model, float32 weights stored in 16 bits, affine per tensor",
+            weight_bits=16,
+        ),
     ),
     targets=("web", "web-mobile", "node"),
     loaded="its weights become float32 when they are loaded",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["find_channel_axes"]
+__all__ = ["find_channel_axes", "find_readers"]
 
 _Node = Mapping[str, Any]
 

@@ -8,7 +8,14 @@ __all__ = ["FORMAT"]
 FORMAT = Format(
     name="tfjs-layers",
     settings=(
-        Setting("tfjs-layers-float32", "tfjs-layers", "float32", "layers-model, weights unchanged", default=False),
+        Setting(
+            "tfjs-layers-float32",
+            "tfjs-layers",
+            "float32",
+            "layers-model, weights unchanged",
+            default=False,
+            weight_bits=32,
+        ),
         Setting(
             "tfjs-layers-float16",
             "tfjs-layers",
@@ -16,6 +23,7 @@ FORMAT = Format(
             "layers-model, weights stored as half floats",
             default=False,
             half=True,
+            weight_bits=16,
         ),
         Setting(
             "tfjs-layers-uint8",
@@ -30,6 +38,7 @@ FORMAT = Format(
             "uint16",
             "layers-model, weights in 16 bits, affine per tensor",
             default=False,
+            weight_bits=16,
         ),
     ),
     targets=("web", "web-mobile"),

@@ -8,8 +8,15 @@ __all__ = ["FORMAT"]
 FORMAT = Format(
     name="tflite",
     settings=(
-        Setting("tflite-float32", "tflite", "float32", "TFLite file, weights unchanged"),
-        Setting("tflite-float16", "tflite", "float16", "TFLite file, weights stored as half floats", half=True),
+        Setting("tflite-float32", "tflite", "float32", "TFLite file, weights unchanged", weight_bits=32),
+        Setting(
+            "tflite-float16",
+            "tflite",
+            "float16",
+            "TFLite file, weights stored as half floats",
+            half=True,
+            weight_bits=16,
+        ),
         Setting(
             "tflite-dynamic",
             "tflite",

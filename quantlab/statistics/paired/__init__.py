@@ -27,7 +27,14 @@ from quantlab.statistics.paired.bootstrap import (
     percentile_interval,
 )
 from quantlab.statistics.paired.classes import class_losses, holm, losing_classes
-from quantlab.statistics.paired.decision import Decision, decide, fewest_samples, missing_samples, samples_needed
+from quantlab.statistics.paired.decision import (
+    Decision,
+    decide,
+    enough_samples,
+    fewest_samples,
+    missing_samples,
+    samples_needed,
+)
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
@@ -47,6 +54,7 @@ __all__ = [
     "class_losses",
     "decide",
     "default_metrics",
+    "enough_samples",
     "evidence",
     "expected_calibration_error",
     "fewest_samples",

@@ -11,7 +11,7 @@ __all__ = ["render"]
 def render(table: Table, *, width: int | None = None) -> str:
     """The lines above a table, the table, the lines below, and where its terms are explained.
 
-    Rows without headings are lines among those above and below.
+    Rows without headings are lines among those above and below. Code comes last, so that it can be cut off and run.
 
     Args:
         table: What to print.
@@ -21,11 +21,11 @@ def render(table: Table, *, width: int | None = None) -> str:
     below = [part for line in table.below for part in wrapped(line, width)]
     if table.headed:
         grids = "\n\n".join(grid(part.table, "simple", widths=part.widths) for part in parts_of(table, width))
-        lines = [*above, *([""] if above else []), grids, "", *below]
+        lines = [*above, *([""] if above else []), grids, ""]
     else:
-        lines = [*above, *_lines(table, width), *below]
-    code = ["", *table.code, ""] if table.code else []
-    return "\n".join([*lines, *code, HINT])
+        lines = [*above, *_lines(table, width)]
+    end = [HINT, *below, "", *table.code] if table.code else [*below, HINT]
+    return "\n".join([*lines, *end])
 
 
 def _lines(table: Table, width: int | None) -> list[str]:

@@ -1,14 +1,15 @@
 """The view of layers: every tensor of every variant, compared with the reference.
 
-JSON and CSV rows have the fields of `quantlab.types.LayerRow` as keys. An empty `tensor` means that a layer of the
-reference has no matching tensor in the variant.
+Text shows each setting in one runtime, unless a runtime is asked for, and lists what has no matching layer in lines
+below the table. JSON and CSV have all rows; the keys are the fields of `quantlab.types.LayerRow`. An empty `tensor`
+means that a layer of the reference has no matching tensor in the variant.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from quantlab.types import AGAINST_REFERENCE, Inside, LayerRow, Source
+from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, share, true_minus
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
@@ -17,6 +18,9 @@ __all__ = ["LAYERS", "layer_table"]
 
 _THRESHOLD_DB = 40.0
 """The noise is 1 % of the signal."""
+
+_RUNTIME = "runtime"
+"""Heading of a column that is left out if it would repeat itself."""
 
 
 def _isolated_first(row: LayerRow) -> float:
@@ -43,8 +47,8 @@ LAYERS = RowView(
     },
     columns=(
         Column("setting", text("setting"), numeric=False),
-        Column("runtime", text("runtime"), numeric=False),
-        Column("layer", text("layer"), numeric=False),
+        Column(_RUNTIME, text("runtime"), numeric=False),
+        Column("layer", lambda row: _short(row.layer), numeric=False),
         Column("op", text("op"), numeric=False),
         Column("channel", lambda row: EMPTY if row.channel is None else str(row.channel)),
         Column("values", lambda row: f"{row.count:,}" if row.aligned else EMPTY),
@@ -55,7 +59,6 @@ LAYERS = RowView(
         Column("error growth", _growth),
         Column("isolated SQNR dB", decibels_of("isolated_sqnr_db")),
         Column("worst channel SQNR dB", decibels_of("worst_channel_sqnr_db")),
-        Column("no matching layer", text("reason"), numeric=False),
     ),
     shown=lambda row: row.baseline == AGAINST_REFERENCE,
 )
@@ -63,19 +66,66 @@ LAYERS = RowView(
 
 def layer_table(inside: Inside, selection: Selection) -> Table:
     """Return the table of layers; for a single trial, with findings below."""
-    shown = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
+    compared = [row for row in LAYERS.select(inside.layers, selection) if LAYERS.shown(row)]
+    trials = _trials(compared) if selection.runtime is None else {(row.setting, row.runtime) for row in compared}
+    shown = [row for row in compared if (row.setting, row.runtime) in trials]
+    runtimes = list(dict.fromkeys(row.runtime for row in shown))
+    where = f", in {runtimes[0]}" if len(runtimes) == 1 else ""
     below = [
         *_findings(shown, inside.sources),
-        f"Compared on {inside.samples:,} samples, {inside.drawn}, with the matching tensors of the reference",
+        f"Compared on {inside.samples:,} samples, {inside.drawn}{where}, with the matching tensors of the reference",
+        *_unmatched(shown),
+        *_other_runtimes(compared, shown),
         *(f"! {note}" for note in inside.notes),
     ]
-    return replace(LAYERS, columns=_columns(inside)).table(inside.layers, selection, below)
+    view = replace(
+        LAYERS,
+        columns=_columns(inside, several_runtimes=len(runtimes) > 1),
+        shown=lambda row: LAYERS.shown(row) and row.aligned and (row.setting, row.runtime) in trials,
+    )
+    return view.table(inside.layers, selection, below)
 
 
-def _columns(inside: Inside) -> tuple[Column, ...]:
-    """Return the columns, including those of registered statistics; the reason stays last."""
+def _trials(rows: Sequence[LayerRow]) -> set[tuple[str, str]]:
+    """Return each setting with one runtime: Python, or the first of the study if the setting was not read there."""
+    runtimes: dict[str, list[str]] = {}
+    for row in rows:
+        runtimes.setdefault(row.setting, []).append(row.runtime)
+    return {(setting, PYTHON if PYTHON in names else names[0]) for setting, names in runtimes.items()}
+
+
+def _other_runtimes(compared: Sequence[LayerRow], shown: Sequence[LayerRow]) -> list[str]:
+    """Say how to see the runtimes that are left out."""
+    seen = {row.runtime for row in shown}
+    others = dict.fromkeys(row.runtime for row in compared if row.runtime not in seen)
+    if not others:
+        return []
+    return [f"Not shown: {', '.join(others)}; --runtime NAME shows another runtime, and --runtime '*' shows all"]
+
+
+def _unmatched(rows: Sequence[LayerRow]) -> list[str]:
+    """List the layers and tensors without a match; a line for each reason, with the settings that share its names."""
+    names: dict[tuple[str, str, str], dict[str, None]] = {}
+    for row in rows:
+        if not row.aligned:
+            names.setdefault((row.setting, row.runtime, row.reason or ""), {})[_short(row.layer)] = None
+    settings: dict[tuple[str, str], dict[str, None]] = {}
+    for (setting, _, reason), listed in names.items():
+        settings.setdefault((reason, ", ".join(listed)), {})[setting] = None
+    return [f"{', '.join(given)}: {listed} ({reason})" for (reason, listed), given in settings.items()]
+
+
+def _short(name: str) -> str:
+    """Shorten the name that a converter made for several layers that it merged, joined by semicolons."""
+    first, *others = name.split(";")
+    return f"{first} (and {len(others)} more)" if others else first
+
+
+def _columns(inside: Inside, *, several_runtimes: bool) -> tuple[Column, ...]:
+    """Return the columns, including those of registered statistics; a single runtime is named below the table."""
     names = dict.fromkeys(name for row in inside.layers for name in row.more)
-    return (*LAYERS.columns[:-1], *(Column(name, _more(name)) for name in names), LAYERS.columns[-1])
+    known = [column for column in LAYERS.columns if several_runtimes or column.heading != _RUNTIME]
+    return (*known, *(Column(name, _more(name)) for name in names))
 
 
 def _more(name: str) -> Callable[[LayerRow], str]:
@@ -89,18 +139,20 @@ def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
     measured = sorted((row for row in rows if row.aligned and row.channel is None), key=lambda row: row.place)
     spoiled = next((row for row in measured if row.non_finite), None)
     if spoiled is not None:
-        return [f"First tensor with NaN or infinity: {spoiled.layer} ({spoiled.op}), {spoiled.non_finite:,} values"]
+        return [
+            f"First tensor with NaN or infinity: {_short(spoiled.layer)} ({spoiled.op}), {spoiled.non_finite:,} values"
+        ]
     loud = next((row for row in measured if row.sqnr_db < _THRESHOLD_DB), None)
     findings = []
     if loud is not None:
-        told = f"{loud.layer} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
+        told = f"{_short(loud.layer)} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
         findings.append(f"First tensor with an SQNR below {_THRESHOLD_DB:g} dB: {told}")
     findings += [_source(source) for source in sources if source.setting == rows[0].setting]
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
         points = 100 * most.relative_rms_growth
         findings.append(
-            f"Largest error growth: {most.layer} ({most.op}), {number(points, 2)} points of relative RMS error"
+            f"Largest error growth: {_short(most.layer)} ({most.op}), {number(points, 2)} points of relative RMS error"
         )
     return findings
 
@@ -108,4 +160,5 @@ def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
 def _source(source: Source) -> str:
     """The op that causes most of the error, by its own error in Python."""
     channel = "" if source.channel is None else f" in channel {source.channel}"
-    return f"Source of the error: {source.layer} ({source.op}), isolated SQNR {fixed(source.sqnr_db, 1)} dB{channel}"
+    op = f"{_short(source.layer)} ({source.op})"
+    return f"Source of the error: {op}, isolated SQNR {fixed(source.sqnr_db, 1)} dB{channel}"

@@ -1,14 +1,15 @@
 """The view of a recommendation: which setting to ship, why not the others, what was not tested, how to make it.
 
-JSON and CSV have a row for each judged setting, with the fields of `RecommendationRow` as keys.
+JSON and CSV have a row for each judged setting, with the fields of `RecommendationRow` as keys. If no setting fits, the
+float32 baselines that quantlab added and that fit have a row, too.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
-from quantlab.gate import decimals_of, rounded_up, size
-from quantlab.types import ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
+from quantlab.gate import bound_of, decimals_of, rounded_up, size
+from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
 from quantlab_reports.figures import number, true_minus
 from quantlab_reports.model import Column, Table, plain, table_of
 
@@ -45,11 +46,13 @@ class RecommendationRow:
     """Recommended setting only: a note if it is not faster than float32 on this machine; otherwise null."""
     reproduce: str | None
     """Recommended setting only: the command or program that makes it; otherwise null."""
+    try_next: tuple[str, ...]
+    """Settings to analyze next, the same list in every row; empty if a quantized setting fits."""
 
 
 def recommendation_rows(chosen: Recommendation) -> list[RecommendationRow]:
-    """Return a row for each setting, in the order of the study."""
-    return [_row(chosen, setting) for setting in chosen.verdict.settings]
+    """Return a row for each setting, in the order of the study, and one for each float32 baseline that fits instead."""
+    return [_row(chosen, setting) for setting in (*chosen.verdict.settings, *chosen.baselines)]
 
 
 def _row(chosen: Recommendation, setting: SettingVerdict) -> RecommendationRow:
@@ -67,6 +70,7 @@ def _row(chosen: Recommendation, setting: SettingVerdict) -> RecommendationRow:
         minimum_runtime=chosen.minimum_runtime if recommended else None,
         no_faster=chosen.no_faster if recommended else None,
         reproduce=chosen.reproduce if recommended else None,
+        try_next=chosen.try_next,
     )
 
 
@@ -90,7 +94,7 @@ def recommendation_table(chosen: Recommendation) -> Table:
         _lines(chosen),
         keys=[field.name for field in fields(RecommendationRow)],
         records=[plain(row) for row in recommendation_rows(chosen)],
-        above=[*(f"! {text}" for text in verdict.warnings), _ship(chosen, setting) if setting else _nothing(verdict)],
+        above=[*(f"! {text}" for text in verdict.warnings), _ship(chosen, setting) if setting else _nothing(chosen)],
         below=[how] if recipe else [],
     )
     return replace(table, code=tuple(recipe), headed=False)
@@ -100,6 +104,7 @@ def _lines(chosen: Recommendation) -> list[_Line]:
     width = max((len(name) for name in chosen.reasons), default=0)
     untested = chosen.verdict.untested
     told = {
+        "Try next": [_next(chosen)] if chosen.try_next else [],
         "Not chosen": [f"{name:{width}}  {reason}" for name, reason in chosen.reasons.items()],
         "Pareto front": [_front(chosen)] if len(chosen.front) > 1 else [],
         "Class losses": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
@@ -122,8 +127,32 @@ _COLUMNS = (
 
 def _ship(chosen: Recommendation, setting: SettingVerdict) -> str:
     share = "" if chosen.share_of_float32 is None else _change(chosen.share_of_float32)
+    alone = "" if any(judged.quantized and judged.outcome == "fits" for judged in chosen.verdict.settings) else _ALONE
+    return f"Ship {setting.setting}: {_facts(chosen, setting, share)}{alone}{_similar(chosen.verdict)}"
+
+
+_ALONE = "; no quantized setting fits"
+
+
+def _facts(chosen: Recommendation, setting: SettingVerdict, share: str = "") -> str:
     weight = f"{size(setting.size_bytes)} {chosen.size_word}{share}" if setting.size_bytes else ""
-    return f"Ship {setting.setting}: {', '.join(part for part in (weight, _loss(setting)) if part)}"
+    return ", ".join(part for part in (weight, _loss(setting)) if part)
+
+
+def _similar(verdict: Verdict) -> str:
+    """Say why a smaller setting that fits is not recommended."""
+    smaller = verdict.smaller_with_higher_bound
+    if not smaller:
+        return ""
+    percent = 100 * (SIMILAR_SIZE - 1)
+    return f"; of settings whose sizes differ by less than {percent:.0f} %, it has the lowest bound of the loss"
+
+
+def _next(chosen: Recommendation) -> str:
+    return (
+        f"{' and '.join(chosen.try_next)}, with more bits for each weight; add {','.join(chosen.try_next)} to the "
+        f"--settings of 'quantlab analyze'"
+    )
 
 
 def _change(share: float) -> str:
@@ -147,7 +176,13 @@ def _margin_of(judgement: Judgement) -> float:
     return math.inf if judgement.margin is None else judgement.margin
 
 
-def _nothing(verdict: Verdict) -> str:
+def _nothing(chosen: Recommendation) -> str:
+    baselines = [f"{judged.setting} fits: {_facts(chosen, judged)}" for judged in chosen.baselines]
+    none = "No quantized setting fits" if baselines else "No setting fits"
+    return "; ".join([f"{none}{_lacking(chosen.verdict)}", *baselines])
+
+
+def _lacking(verdict: Verdict) -> str:
     undecided = [
         (judgement.missing, judgement.n + judgement.missing)
         for setting in verdict.settings
@@ -155,9 +190,9 @@ def _nothing(verdict: Verdict) -> str:
         if judgement.missing
     ]
     if not undecided:
-        return "No setting fits the budget"
+        return " the budget"
     more, total = (min(counts) for counts in zip(*undecided, strict=True))
-    return f"No setting fits yet: too few samples, at least {total:,} are needed ({more:,} more)"
+    return f" yet: too few samples, at least {total:,} are needed ({more:,} more)"
 
 
 def _front(chosen: Recommendation) -> str:
@@ -165,11 +200,7 @@ def _front(chosen: Recommendation) -> str:
 
 
 def _point(setting: SettingVerdict) -> str:
-    loss = setting.deciding.loss
-    unit = " pt" if loss is not None and loss.unit == "pt" else ""
-    decimals = 2 if loss is None else decimals_of(loss)
-    most = rounded_up(max(setting.upper, 0.0), decimals=decimals)
-    return f"{setting.setting} {size(setting.size_bytes or 0)}, at most {most}{unit}"
+    return f"{setting.setting} {size(setting.size_bytes or 0)}, {bound_of(setting)}"
 
 
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
