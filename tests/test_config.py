@@ -143,3 +143,36 @@ def test_a_file_that_is_named_and_not_there_is_refused(tmp_path):
     assert str(refused.value) == (
         f"there is no file '{tmp_path}/nowhere.toml' to read [preprocessing] from; name an existing TOML file"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "declared"),
+    [
+        ('classes = ["sun", "new moon"]', {}),
+        ("", {"classes": "sun, new moon"}),
+        ('classes = ["star"]', {"classes": "sun,new moon"}),
+    ],
+)
+def test_the_order_of_classes(text, declared, tmp_path):
+    toml(tmp_path, f"[preprocessing]\n{text}\n")
+    assert read_preprocessing(None, {**NOTHING, **declared}) == Preprocessing(classes=("sun", "new moon"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[preprocessing]\nclasses = 3", 'classes is 3 and must be a list of names: classes = ["…"]'),
+        ("[preprocessing]\nclasses = []", 'classes is [] and must be a list of names: classes = ["…"]'),
+        ('[preprocessing]\nclasses = ["a", 2]', """classes is ['a', 2] and must be a list of names: classes = ["…"]"""),
+        ("[preprocessing]\nclases = []", "[preprocessing] has no key 'clases'; did you mean 'classes'?"),
+        (
+            'classes = ["a"]',
+            "'classes' in 'quantlab.toml' belongs to a table; write it below a line [preprocessing]",
+        ),
+    ],
+)
+def test_an_order_of_classes_that_is_none(text, message, tmp_path):
+    toml(tmp_path, f"{text}\n")
+    with pytest.raises(UsageError) as refusal:
+        read_preprocessing(None, NOTHING)
+    assert str(refusal.value) == message

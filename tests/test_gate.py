@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import quantlab
 from quantlab.cli import run
 from quantlab.formats import artifact_sha256
 from quantlab.store import Store
+from quantlab.types import ClassOrder, ReferenceCheck
 from quantlab_reports import RENDERINGS
 
 MARGIN = ("--max-accuracy-loss", "0.5pt")
@@ -584,3 +586,56 @@ def test_the_api_reads_well_in_pytest(tmp_path):
     assert not verdict.fits
     assert "BREAKS" in verdict.explain()
     assert quantlab.recommend(folder, quantlab.Budget(max_accuracy_loss="3pt")).setting == "tfjs-uint8"
+
+
+# A model that is no better than guessing
+
+
+POOR = (
+    "quantlab: the model itself is right on 10.0 % of 1,000 samples (95 % interval 8.3 to 12.0), which is not shown to "
+    "be better than chance: always answering class 0, the most frequent, is right on 10.0 %. Nothing can be judged "
+    "against it; check the preprocessing and the order of the labels, or insist with --allow-poor-reference\n"
+)
+
+
+def poor_study(folder):
+    """A study of a model that always answers class 3, and of a variant that does so too."""
+    labels = LABELS[:1000]
+    outputs = answers(np.full(1000, 3))
+    write_study(folder, labels, outputs, {("tfjs-uint8", "python"): outputs})
+    return folder
+
+
+def test_a_model_no_better_than_guessing_is_refused(tmp_path, capsys):
+    folder = poor_study(tmp_path / "digits.study")
+    assert gate(capsys, folder, *MARGIN) == (2, "", POOR)
+    for command in ("recommend", "accept"):
+        assert run([command, str(folder), *MARGIN]) == 2
+        assert capsys.readouterr().err == POOR
+    assert gate(capsys, folder, *MARGIN, "--allow-poor-reference")[0] == 0
+    Path("quantlab.toml").write_text('[budget]\nmax_accuracy_loss = "0.5pt"\nallow_poor_reference = true\n')
+    assert gate(capsys, folder)[0] == 0
+    Path("quantlab.toml").write_text('[budget]\nmax_accuracy_loss = "0.5pt"\nallow_poor_reference = "yes"\n')
+    assert gate(capsys, folder) == (2, "", "quantlab: allow_poor_reference is 'yes' and must be true or false\n")
+
+
+def test_what_was_accepted_of_such_a_model_is_judged_so_again(tmp_path, capsys):
+    folder = poor_study(tmp_path / "digits.study")
+    assert run(["accept", str(folder), *MARGIN, "--allow-poor-reference"]) == 0
+    capsys.readouterr()
+    assert gate(capsys, folder, "--lock", "quantlab.lock")[0] == 0
+
+
+def test_another_order_of_the_classes_is_told_of(tmp_path, capsys):
+    folder = poor_study(tmp_path / "digits.study")
+    store = Store(folder)
+    order = ClassOrder((1, 0, *range(2, 10)), 10.0, 93.25)
+    store.write_study(replace(store.read_study(), reference_check=ReferenceCheck(0.0, 0.0, class_order=order)))
+    told = "it would be right on 93.2 % if the classes were in another order, see the warning of 'quantlab show'"
+    assert gate(capsys, folder, *MARGIN)[2] == POOR.replace("check the preprocessing and the order of the labels", told)
+
+
+def test_numbers_and_samples_without_labels_have_no_chance(tmp_path, capsys):
+    outputs = answers(np.full(1000, 3))
+    write_study(tmp_path / "similar.study", None, outputs, {("tfjs-uint8", "python"): outputs}, task="similarity")
+    assert gate(capsys, tmp_path / "similar.study", "--min-agreement", "99%")[0] == 0

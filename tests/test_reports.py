@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from study_fixtures import a_failure, a_study, a_trial, a_variant, check_rendering, scores
 
-from quantlab.types import Interval, Scores, Study, Timing
+from quantlab.types import Interval, ReferenceCheck, Scores, Study, Timing, TrainingLayer
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.trial_records import KEYS, kl_reason, rows
@@ -494,6 +494,7 @@ def test_a_json_row_in_full():
         "sha256": "c" * 64,
         "environment": {"threads": "1"},
         "notes": [],
+        "reference_check": None,
     }
 
 
@@ -632,3 +633,31 @@ def test_an_interval_is_left_out_where_there_is_none():
     assert cells(study, wide=True)[1]["same top-1 % [95 %]"] == "99.80 [99.25, 100.00]"
     study = of(measured(scores=scores(agreement_interval=None)))
     assert cells(study, wide=True)[1]["same top-1 % [95 %]"] == "99.80"
+
+
+def test_the_row_of_the_reference_has_its_check():
+    check = ReferenceCheck(
+        again=0.25,
+        single=0.0,
+        predict=0.5,
+        layers=(TrainingLayer("dropped", "Dropout", "called with training=True", ("random", "state")),),
+    )
+    reference, *others = json.loads(RENDERINGS["json"](trial_table(replace(STUDY, reference_check=check), wide=False)))
+    assert reference["reference_check"] == {
+        "again": 0.25,
+        "single": 0.0,
+        "call": None,
+        "predict": 0.5,
+        "layers": [
+            {
+                "name": "dropped",
+                "kind": "Dropout",
+                "cause": "called with training=True",
+                "effects": ["random", "state"],
+            }
+        ],
+        "chance": None,
+        "class_order": None,
+        "targets": [],
+    }
+    assert {row["reference_check"] for row in others} == {None}

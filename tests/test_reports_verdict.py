@@ -513,6 +513,7 @@ def test_a_study_in_full() -> None:
                     "target": "web",
                     "runtimes": None,
                     "leave_out_non_finite": False,
+                    "allow_poor_reference": False,
                 },
                 "warnings": [],
                 "untested": ["chromium-webgl"],

@@ -307,3 +307,86 @@ def test_preprocessing_that_does_not_fit(preprocessing, spec, error, message):
     with pytest.raises(error) as refusal:
         opened(spec, **preprocessing)
     assert str(refusal.value) == message
+
+
+# The order of the classes
+
+
+def test_classes_are_in_the_order_that_is_named():
+    for number, name in enumerate(("moon", "star", "sun")):
+        save(f"{name}/a.png", np.full((4, 6, 3), number, np.uint8))
+    Path("images", "comet").mkdir()
+    samples = opened(classes=("sun", "comet", "moon", "star"))
+    assert np.load(samples.labels_file).tolist() == [0, 2, 3]
+    assert tensor(samples)[:, 0, 0, 0].tolist() == [2, 0, 1]
+    assert samples.classes == ("sun", "comet", "moon", "star")
+    assert samples.preprocessing.endswith("; classes in the order 'sun', 'comet', 'moon', 'star'")
+
+
+def test_without_one_they_are_sorted_and_known_by_name():
+    for name in ("star", "moon"):
+        save(f"{name}/a.png")
+    assert opened().classes == ("moon", "star")
+
+
+def test_folders_of_numbers_may_be_in_any_order_too():
+    for name in ("0", "2"):
+        save(f"{name}/a.png")
+    assert opened(classes=("2", "0")).classes == ("2", "0")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        pytest.param(
+            ("mon", "star", "sun"),
+            "there is no class folder 'mon' in 'images'; did you mean 'moon'? (for a class without images, add an "
+            "empty folder)",
+            id="unknown, and like another",
+        ),
+        pytest.param(
+            ("moon", "star", "sun", "xyz"),
+            "there is no class folder 'xyz' in 'images'; choose from 'moon', 'star', 'sun' (for a class without "
+            "images, add an empty folder)",
+            id="unknown",
+        ),
+        pytest.param(
+            ("sun", "moon"),
+            "the classes do not name the class folder 'star' of 'images'; name every class folder once, in the order "
+            "of the model's outputs",
+            id="missing",
+        ),
+        pytest.param(
+            ("sun", "moon", "star", "sun"),
+            "the class 'sun' is named twice; name every class folder of 'images' once",
+            id="twice",
+        ),
+    ],
+)
+def test_classes_that_are_not_the_folders(classes, message):
+    for name in ("moon", "star", "sun"):
+        save(f"{name}/a.png")
+    with pytest.raises(UsageError) as refusal:
+        opened(classes=classes)
+    assert str(refusal.value) == message
+
+
+def test_classes_of_images_without_folders():
+    save("a.png")
+    with pytest.raises(UsageError) as refusal:
+        opened(classes=("a", "b"))
+    assert str(refusal.value) == (
+        "classes are named, and 'images' holds images without class folders; leave --classes out"
+    )
+
+
+def test_calibration_images_may_lack_classes():
+    for name in ("moon", "star"):
+        save(f"{name}/a.png")
+    save("../others/moon/a.png", 255 - COLOURS)
+    options = SampleOptions(preprocessing=Preprocessing(classes=("star", "moon")))
+    _, calibration = open_samples(
+        "images", "others", model_inputs=(RGB,), folder=Path("study"), options=options, calibrate=0
+    )
+    assert calibration is not None
+    assert calibration.n == 1

@@ -35,11 +35,12 @@ def test_a_reference_near_chance_is_said_to_be(place):
     assert len(study.warnings) == 1
     top1 = study.reference.scores.top1
     assert top1 < 15
-    chance = 100 * np.bincount(np.load(study.samples.labels_file)).max() / study.samples.n
+    counts = np.bincount(np.load(study.samples.labels_file))
+    chance = 100 * counts.max() / study.samples.n
     assert study.warnings[0] == (
-        f"the model itself is right on {top1:.1f} % of the samples, and guessing is right on {chance:.1f} %; "
-        f"check that the samples are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that "
-        f"the labels have the order of the outputs"
+        f"the model itself is right on {top1:.1f} % of the samples, and always answering class "
+        f"{counts.argmax()} would be right on {chance:.1f} %; check that the samples are preprocessed as in "
+        f"training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
     )
 
 
@@ -76,7 +77,10 @@ def test_a_model_that_throws_dice_is_reported_before_anything_else(own_models, t
     assert study.warnings[0].startswith(
         "the model is not repeatable: a second call on the same samples gives other outputs (by up to "
     )
-    assert study.warnings[0].endswith("; turn off random ops such as dropout, because they change every figure below")
+    assert study.warnings[0].endswith(
+        ", because of 'random_normal' (RandomStandardNormal, draws random numbers); turn off random ops such as "
+        "dropout, because they change every figure below"
+    )
     assert heading(study)[0] == f"! {study.warnings[0]}"
 
 
@@ -85,7 +89,8 @@ def test_a_model_that_looks_at_its_neighbours_is_reported(own_models, tmp_path):
     study = own(own_models, tmp_path, "crowd", {"values": values})
     assert study.warnings[0].startswith("the model gives other outputs for a sample alone than in a batch (by up to ")
     assert study.warnings[0].endswith(
-        "; remove statistics over the batch, because TFLite and ONNX files run one sample at a time"
+        ", because of 'Mean' (Mean, computes statistics of the batch); remove statistics over the batch, because "
+        "TFLite and ONNX files run one sample at a time"
     )
     assert study.warnings[1].startswith(
         "float32 check failed: tflite differs from the model in float32, before any quantization: "
@@ -153,6 +158,29 @@ def test_a_regression(ports, own_models):
         assert trial.scores.mae_loss == pytest.approx(mae - study.reference.scores.mae, abs=1e-9)
         assert trial.scores.top1 is None
     assert row(study, "tfjs-uint8").scores.max_abs_error > row(study, "tfjs-float16").scores.max_abs_error
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(lambda price: price / 1000, "the targets seem to be in another unit than the model's ", id="unit"),
+        pytest.param(
+            lambda price: price[::-1], "the model itself predicts the targets no better than ", id="unrelated"
+        ),
+        pytest.param(lambda price: price, None, id="as trained"),
+    ],
+)
+def test_targets_that_do_not_suit_the_model_are_said_to_be(change, words, ports, own_models):
+    folder, arrays = ports
+    labels = change(answers(own_models, arrays)[:, :1])
+    asked = {"score_output": "price", "settings": ("tfjs-float32",)}
+    study = own(own_models, folder, "ports", {**arrays, "y": labels}, **asked)
+    check = study.reference_check.targets[0]
+    assert [text[: len(words or "")] for text in study.warnings] == ([words] if words else [])
+    predicted = outputs_of(study, "reference", "python").astype(np.float64)
+    chosen = np.load(study.samples.folder / "indices.npy")
+    assert check.error == pytest.approx(np.mean((predicted - labels[chosen]) ** 2), rel=1e-6, abs=1e-9)
+    assert check.mean_error == pytest.approx(labels[chosen].var(), rel=1e-6)
 
 
 def test_integers_reach_every_runtime_as_they_are(ports, own_models):

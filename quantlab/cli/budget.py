@@ -75,6 +75,10 @@ class BudgetOptions:
             help="Judge without samples on which the model itself is NaN or infinite; otherwise they are an error.",
         ),
     ] = None
+    allow_poor_reference: Annotated[
+        bool | None,
+        typer.Option("--allow-poor-reference", help="Judge although the model itself is no better than guessing."),
+    ] = None
 
     def read(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> Policy:
         """Return the policy; raises UsageError like `read_policy`."""

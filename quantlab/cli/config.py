@@ -14,6 +14,7 @@ __all__ = ["read_preprocessing", "read_table"]
 
 _DEFAULT = Path("quantlab.toml")
 _TABLES = ("preprocessing", "budget")
+_PREPROCESSING = tuple(field.name for field in fields(Preprocessing))
 _TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, for example 0.5")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "resize": _TEXT,
@@ -34,16 +35,17 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
     """
     given = {key: value for key, value in declared.items() if value is not None}
     table = {**read_table("preprocessing", config), **given}
-    known = [field.name for field in fields(Preprocessing)]
     for key, value in table.items():
-        if key not in known:
-            raise UsageError(f"[preprocessing] has no key '{key}'; {nearest(key, known)}")
+        if key not in _PREPROCESSING:
+            raise UsageError(f"[preprocessing] has no key '{key}'; {nearest(key, _PREPROCESSING)}")
         if key in _KINDS:
             _refuse_kind(key, value)
     applies = config is not None or (data is not None and Path(data).is_dir())
     wanted = table if applies else given
     if "size" in wanted:
         wanted["size"] = _size(wanted["size"])
+    if "classes" in wanted:
+        wanted["classes"] = _classes(wanted["classes"])
     return Preprocessing(**wanted)
 
 
@@ -69,12 +71,22 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"'{path}' is not a valid TOML file ({error}); correct it, or name another file") from error
     for key in document:
+        if key in _PREPROCESSING:
+            raise UsageError(f"'{key}' in '{path}' belongs to a table; write it below a line [preprocessing]")
         if key not in _TABLES:
             raise UsageError(f"'{path}' has the unknown table [{key}]; {nearest(key, _TABLES)}")
     table = document.get(name, {})
     if not isinstance(table, dict):
         raise UsageError(f"'{name}' in '{path}' is not a table; write [{name}] on a line and its keys below")
     return table
+
+
+def _classes(value: Any) -> tuple[str, ...]:
+    """Read a list of names, or one text with commas."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) and name for name in names):
+        raise UsageError(f'classes is {value!r} and must be a list of names: classes = ["…"]')
+    return tuple(name.strip() for name in names)
 
 
 def _size(value: Any) -> tuple[int, int]:

@@ -122,6 +122,13 @@ class ImageOptions:
         None
     )
     offset: Annotated[float | None, typer.Option(help="Images: number added after scaling. [default: 0]")] = None
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Images: names of the class folders in the order of the model's outputs, comma-separated. "
+            "[default: sorted]"
+        ),
+    ] = None
     config: Config = None
 
     def preprocessing(self, data: str) -> "Preprocessing":

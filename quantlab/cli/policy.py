@@ -14,8 +14,8 @@ __all__ = ["Policy", "read_policy"]
 
 _LISTS = ("runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
-_FLAGS = ("leave_out_non_finite",)
-_TRUTHS = {True: True, False: False, "true": True, "false": False}
+_FLAGS = ("allow_poor_reference", "leave_out_non_finite")
+_TRUTHS = {True: True, False: False, "True": True, "False": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)

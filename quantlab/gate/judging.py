@@ -13,6 +13,7 @@ from quantlab.errors import StudyError
 from quantlab.formats import Format
 from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.plausible import refuse_implausible
+from quantlab.gate.poor_reference import refuse_poor_reference
 from quantlab.gate.recommendation import choose
 from quantlab.gate.verdict import decide
 from quantlab.names import study_folder
@@ -105,6 +106,7 @@ def gather(
         trials = tuple(pool.map(look, study.trials))
     name = name or name_of(study_folder(Path(study.model.path)))
     verdict = decide(trials, budget, study=name, settings=settings, registries=registries)
+    refuse_poor_reference(study, reference, budget)
     return Judged(study, replace(verdict, warnings=(*samples.warning(), *study.warnings)), trials)
 
 

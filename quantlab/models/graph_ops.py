@@ -12,7 +12,7 @@ from typing import Any
 from quantlab.errors import ModelError, QuantlabError
 from quantlab.models.allowed import STATEFUL_OPS, acts_unmarked
 
-__all__ = ["acting_op", "refuse_acting_graph", "refuse_acting_saved_model"]
+__all__ = ["acting_op", "reached_nodes", "refuse_acting_graph", "refuse_acting_saved_model"]
 
 
 def refuse_acting_saved_model(folder: Path, signature: str | None) -> None:
@@ -60,6 +60,22 @@ def acting_op(graph: Any, nodes: Iterable[str], functions: Iterable[str] = ()) -
         nodes: Names of nodes of the graph.
         functions: Names of functions of its library.
     """
+    for reached in reached_nodes(graph, nodes, functions):
+        for node in reached:
+            if _acts(node.op):
+                return str(node.op)
+    return None
+
+
+def reached_nodes(graph: Any, nodes: Iterable[str], functions: Iterable[str] = ()) -> Iterator[list[Any]]:
+    """Give the nodes that are run when some nodes and functions of a GraphDef are: those of the graph one by one, those
+    of a function together, because the names of its nodes are its own. Calls of functions of the library are left out.
+
+    Args:
+        graph: A GraphDef.
+        nodes: Names of nodes of the graph.
+        functions: Names of functions of its library.
+    """
     by_name = {node.name: node for node in graph.node}
     library = {function.signature.name: function.node_def for function in graph.library.function}
     seen: set[tuple[str, bool]] = set()
@@ -69,13 +85,12 @@ def acting_op(graph: Any, nodes: Iterable[str], functions: Iterable[str] = ()) -
         if (name, is_function) in seen:
             continue
         seen.add((name, is_function))
-        for node in library.get(name, ()) if is_function else [by_name[name]] if name in by_name else ():
-            if node.op not in library and _acts(node.op):
-                return str(node.op)
+        run = list(library.get(name, ())) if is_function else [by_name[name]] if name in by_name else []
+        yield [node for node in run if node.op not in library]
+        for node in run:
             waiting += ((function, True) for function in _called(node))
             if not is_function:
                 waiting += ((source.lstrip("^").split(":")[0], False) for source in node.input)
-    return None
 
 
 def _called(node: Any) -> Iterator[str]:

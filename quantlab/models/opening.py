@@ -1,7 +1,7 @@
 """Opens a model with the library that wrote it, as a function from arrays to arrays.
 
-Keras files run in the Keras version that wrote them. They are exported once to a SavedModel, from which every converter
-starts. Inputs and outputs have the names of that SavedModel's signature.
+Keras files are opened by the Keras version that wrote them, and exported once to a SavedModel, from which every
+converter starts. The reference is what that SavedModel computes. Inputs and outputs have the names of its signature.
 """
 
 import shutil
@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ModelError
+from quantlab.models.exported import exported_call, keras_calls
 from quantlab.models.files import ModelFile, ModelOptions, read_keras_config
 from quantlab.models.graph_ops import refuse_acting_saved_model
 from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
 from quantlab.models.reference import Reference
+from quantlab.models.training import training_layers
 from quantlab.types import ModelDescription, TensorSpec
 
 __all__ = ["open_reference"]
@@ -31,8 +33,9 @@ _DEFAULT_SIGNATURE = "serving_default"
 class _Opened:
     """A model that is loaded, before its signature has been read."""
 
-    call: Callable[[list[Any]], Any]
-    """Function from tensors, in the order of `input_names`, to the model's result of any structure."""
+    call: Callable[..., Any]
+    """Function from tensors, in the order of `input_names`, to the model's result of any structure; of a Keras model
+    also with its keyword `training`."""
     input_names: tuple[str, ...]
     output_names: Callable[[Any], list[str]]
     """Function from a result to the signature's names for its flattened tensors."""
@@ -41,6 +44,8 @@ class _Opened:
     signature: str
     variables: Callable[[], Iterable[Any]]
     """Function that returns the variables, of Keras or of TensorFlow."""
+    keras: Any = None
+    """The Keras model; None for a SavedModel."""
 
 
 def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
@@ -76,7 +81,19 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         signature=opened.signature if file.kind == "SavedModel" else None,
     )
     _refuse_strings(description)
-    return Reference(description, opened.saved_model, _caller(opened, description), lambda: _weights(opened))
+    layers = training_layers(opened.saved_model, opened.signature, opened.keras)
+    call, calls = _caller(opened, description), None
+    if opened.keras is not None:
+        call = exported_call(opened.saved_model, opened.signature, description)
+        calls = keras_calls(opened.keras, opened.call, opened.output_names, description)
+    return Reference(
+        description,
+        opened.saved_model,
+        call,
+        weights=lambda: _weights(opened),
+        keras=calls,
+        training_layers=layers,
+    )
 
 
 def _listed(names: Any) -> str:
@@ -101,11 +118,6 @@ def _caller(opened: _Opened, description: ModelDescription) -> Callable[[Arrays]
     def call(arrays: Arrays) -> list[npt.NDArray[Any]]:
         result = function([tf.constant(array) for array in arrays])
         named = dict(zip(opened.output_names(result), tf.nest.flatten(result), strict=True))
-        if set(named) != set(wanted):
-            raise ModelError(
-                f"the model has the outputs {_listed(named)} in Keras, but {_listed(wanted)} as a SavedModel; "
-                f"export it to a SavedModel with named outputs and give that folder"
-            )
         return [named[name].numpy() for name in wanted]
 
     return call
@@ -130,13 +142,14 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
     names = [spec.name for spec in inputs]
     ordered = [name for name in (getattr(tensor, "name", None) for tensor in flat) if name in names]
     return _Opened(
-        call=lambda tensors: model(keras.tree.pack_sequence_as(structure, tensors), training=False),
+        call=lambda tensors, **keywords: model(keras.tree.pack_sequence_as(structure, tensors), **keywords),
         input_names=tuple(ordered if len(ordered) == len(flat) else names),
         output_names=lambda result: _result_names(result, first=0),
         parameters=int(model.count_params()),
         saved_model=export,
         signature=_DEFAULT_SIGNATURE,
         variables=lambda: model.variables,
+        keras=model,
     )
 
 
@@ -184,13 +197,14 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
     names = getattr(model, "input_names", None) or [spec.name for spec in inputs]
     functional = getattr(model, "output_names", None)
     return _Opened(
-        call=lambda tensors: model(tensors[0] if len(tensors) == 1 else tensors, training=False),
+        call=lambda tensors, **keywords: model(tensors[0] if len(tensors) == 1 else tensors, **keywords),
         input_names=tuple(names),
         output_names=lambda result: functional or _result_names(result, first=1),
         parameters=int(model.count_params()),
         saved_model=export,
         signature=_DEFAULT_SIGNATURE,
         variables=lambda: model.variables,
+        keras=model,
     )
 
 

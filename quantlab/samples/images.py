@@ -12,6 +12,7 @@ import numpy as np
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import listed, nearest
 from quantlab.samples.check import model_dtype, shown
+from quantlab.samples.classes import checked_classes
 from quantlab.samples.source import (
     Array,
     Block,
@@ -56,17 +57,18 @@ class _Files:
 def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], preprocessing: Preprocessing) -> Source:
     """Open images in one folder per class, or unlabelled images in the folder itself.
 
-    Class labels are the positions of the folders, sorted numerically if all names are numbers, otherwise
-    alphabetically; empty folders count. Within a class, files are sorted by name. EXIF orientation is applied, and
-    transparency is dropped.
+    Class labels are the positions of the folders: in the order of `preprocessing.classes`, or else sorted numerically
+    if all names are numbers, otherwise alphabetically; empty folders count. Within a class, files are sorted by name.
+    EXIF orientation is applied, and transparency is dropped.
 
     Raises:
         SamplesError: If there are no images, the classes are ambiguous, or the model's input does not accept images.
-        UsageError: If the preprocessing names an unknown resampling filter or colour order.
+        UsageError: If the preprocessing names an unknown resampling filter or colour order, or classes that are not
+            the folders.
     """
     spec = only_input(inputs, text=text, kind="a folder of images")
     plan = _plan(spec, preprocessing)
-    files = _find(folder, text)
+    files = _find(folder, text, preprocessing.classes)
     tensors = (HeldTensor(spec.name, (len(files.paths), *plan.shape), plan.table.dtype),)
 
     def read(indices: Array) -> Iterator[Block]:
@@ -84,6 +86,7 @@ def open_images(folder: Path, *, text: str, inputs: Sequence[TensorSpec], prepro
         read=read,
         preprocessing=words,
         files=tuple(path.relative_to(folder).as_posix() for path in files.paths),
+        classes=tuple(files.classes),
     )
 
 
@@ -160,7 +163,7 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def _find(folder: Path, text: str) -> _Files:
+def _find(folder: Path, text: str, classes: Sequence[str] | None) -> _Files:
     straight = _images(folder)
     folders = _ordered([path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")])
     by_class = [_images(path) for path in folders]
@@ -171,10 +174,17 @@ def _find(folder: Path, text: str) -> _Files:
             "ambiguous; move the former into class folders, or remove them"
         )
     if straight:
+        if classes is not None:
+            raise UsageError(f"classes are named, and '{text}' holds images without class folders; leave --classes out")
         return _Files(straight, None, [])
     if not count:
         raise SamplesError(f"'{text}' holds no images ({', '.join(SUFFIXES)}){_deeper(folder)}")
-    _check_numbers([path.name for path in folders], text)
+    if classes is not None:
+        names = [path.name for path in folders]
+        order = [names.index(name) for name in checked_classes(classes, names, text)]
+        folders, by_class = [folders[place] for place in order], [by_class[place] for place in order]
+    else:
+        _check_numbers([path.name for path in folders], text)
     labels = np.repeat(np.arange(len(by_class), dtype=np.int64), [len(paths) for paths in by_class])
     return _Files([path for paths in by_class for path in paths], labels, [path.name for path in folders])
 

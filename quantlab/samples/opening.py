@@ -63,7 +63,9 @@ def open_samples(
         return written[0], None if aside is None else written[1]
     _check_apart(data, calibration)
     scored_set, _ = open_samples(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
-    other = open_source(calibration, inputs=model_inputs, options=replace(options, labels=None))
+    # Calibration samples have no use for labels, so that their folder may lack classes.
+    unlabelled = replace(options, labels=None, preprocessing=replace(options.preprocessing, classes=None))
+    other = open_source(calibration, inputs=model_inputs, options=unlabelled)
     whole = Part("calibration", np.arange(other.n, dtype=np.int64), "all")
     return scored_set, write_samples(other, [whole], inputs=model_inputs, folder=folder)[0]
 

@@ -76,6 +76,8 @@ class Source:
     """How files are turned into tensors, in words; empty if nothing is done."""
     files: tuple[str, ...] = ()
     """Name of each sample's file below the source, in its order; empty if samples are no files."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of the labels; empty where they have none."""
 
 
 FileLoader = Callable[..., Source]

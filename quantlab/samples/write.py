@@ -60,6 +60,7 @@ class _SetFiles:
             available=source.n,
             drawn=part.drawn,
             preprocessing=source.preprocessing,
+            classes=source.classes,
         )
         folder.mkdir()
         self._files = {

@@ -4,9 +4,10 @@
 scores    scores of one output: accuracy, agreement, divergence, regression, probabilities
 layers    comparison inside a variant: alignment, errors of layers and weights, the split of the loss
 paired    candidate against reference on the same samples: bounds, tests, metrics, evidence
+reference the reference against its labels: chance, another order of the classes, the mean of the targets
 ```
 
-`paired` uses the per-sample values of `scores`; `layers` is independent of both. Shared modules are `sums`, `blocks`,
+`paired` and `reference` use `scores`; `layers` is independent of them. Shared modules are `sums`, `blocks`,
 `shapes` and `tensors`. `costs` computes quartiles of run times and decides whether one variant is faster than another.
 
 Intervals (`wilson`, `tango`) are shares from −1 to 1; `Scores` are in percent and percentage points.
@@ -77,6 +78,7 @@ from quantlab.statistics.paired import (
     worst_samples,
     zero_discordance_bound,
 )
+from quantlab.statistics.reference import answers_of, chance_check, class_order, target_checks
 from quantlab.statistics.scores import (
     TOP5_FROM_CLASSES,
     CandidateSamples,
@@ -142,10 +144,13 @@ __all__ = [
     "Totals",
     "WholeSets",
     "align",
+    "answers_of",
     "as_classes",
     "bca_interval",
     "blocks",
+    "chance_check",
     "class_losses",
+    "class_order",
     "compare_weights",
     "count_equal_places",
     "decide",
@@ -183,6 +188,7 @@ __all__ = [
     "steady_times",
     "sum_outputs",
     "tango",
+    "target_checks",
     "wilson",
     "worst_samples",
     "zero_discordance_bound",

@@ -29,12 +29,11 @@ from quantlab.study.overlap import refuse_overlap
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
+from quantlab.study.suspicions import examine, repeatability, sane, unstable_reference
 from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
 from quantlab.study.warnings import (
     failed_float32_checks,
     float32_checks,
-    near_chance,
-    unstable_reference,
     with_straying_tensors,
 )
 from quantlab.study.work import Work, WorkResult
@@ -172,7 +171,13 @@ class _Analysis:
     def _study(self, work: Work, result: WorkResult) -> Study:
         comparison, kept, scoring = result.comparison, result.reference, work.scoring
         trials = comparison.with_python(result.trials)
-        scores = comparison.of_reference()
+        check = examine(
+            repeatability(result.probe, work.model.training_layers),
+            scoring,
+            comparison.reference,
+            comparison.finite,
+            probabilities=comparison.probabilities,
+        )
         checks = float32_checks(trials, self.context.registries.settings)
         return Study(
             model=work.model.description,
@@ -188,7 +193,7 @@ class _Analysis:
                 setting=REFERENCE,
                 runtime=PYTHON,
                 ran_on=PYTHON,
-                scores=scores,
+                scores=comparison.of_reference(),
                 timing=kept.timing,
                 environment=kept.environment,
                 outputs=kept.files,
@@ -196,13 +201,14 @@ class _Analysis:
             trials=trials,
             parity=checks,
             non_finite=result.non_finite,
+            reference_check=check,
             warnings=(
                 *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
-                *unstable_reference(result.probe, self.context.registries.formats),
-                *failed_float32_checks(checks, trials, scoring.output.name).values(),
+                *unstable_reference(check, self.context.registries.formats),
+                *sane(check, work.samples, comparison.labels if scoring.task == "classification" else None),
+                *failed_float32_checks(checks, trials, scoring.output.name, check).values(),
                 *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *self.warnings,
-                *near_chance(replace(scoring, labels=comparison.labels), scores),
             ),
             versions=_versions(self.context.registries),
             metric=judged_metric(self.context.options.metric, self.context.registries.metrics),

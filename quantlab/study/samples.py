@@ -53,7 +53,12 @@ def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:
     data = context.options.calibration
     if data is None:
         raise UsageError("static quantization needs samples; give them with --calibration")
-    options = replace(_options(context), limit=context.options.limit or CALIBRATION_SAMPLES)
+    asked = _options(context)
+    options = replace(
+        asked,
+        limit=context.options.limit or CALIBRATION_SAMPLES,
+        preprocessing=replace(asked.preprocessing, classes=None),  # not needed: nothing is scored
+    )
     samples, _ = open_samples(
         data,
         None,

@@ -1,20 +1,24 @@
-"""Warnings above the table: unstable outputs, failed float32 checks, accuracy near chance."""
+"""Warnings above the table about float32: failed float32 checks, and the first tensors that differ."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from quantlab.formats import Format
-from quantlab.study.reference import STRAY_LIMIT, Probe
-from quantlab.study.task import Scoring
-from quantlab.types import AGAINST_REFERENCE, NARROW_DTYPES, PYTHON, Inside, Scores, Setting, Study, Trial, float32_of
+from quantlab.types import (
+    AGAINST_REFERENCE,
+    NARROW_DTYPES,
+    PYTHON,
+    Inside,
+    ReferenceCheck,
+    Scores,
+    Setting,
+    Study,
+    Trial,
+    float32_of,
+)
 
 __all__ = [
     "FLOAT32_SQNR_DB",
     "failed_float32_checks",
     "float32_checks",
-    "near_chance",
-    "unstable_reference",
     "with_straying_tensors",
 ]
 
@@ -22,34 +26,6 @@ FLOAT32_SQNR_DB = 60.0
 """Minimum SQNR in dB of a float32 artifact's scored output; below it the conversion is wrong."""
 
 _NAMED_WEIGHTS = 3
-
-
-def unstable_reference(probe: Probe, formats: Mapping[str, Format]) -> list[str]:
-    """Warn if the model gives different outputs for the same samples.
-
-    Args:
-        probe: Results of the reference on a few samples.
-        formats: The known formats; those that run one sample per call are named in the warning.
-    """
-    sentences = []
-    if probe.again > STRAY_LIMIT:
-        sentences.append(
-            f"the model is not repeatable: a second call on the same samples gives other outputs (by up to "
-            f"{100 * probe.again:.2g} % of the largest output); turn off random ops such as dropout, because they "
-            f"change every figure below"
-        )
-    if probe.single > STRAY_LIMIT:
-        sentences.append(
-            f"the model gives other outputs for a sample alone than in a batch (by up to {100 * probe.single:.2g} % of "
-            f"the largest output); remove statistics over the batch{_since_alone(formats)}"
-        )
-    return sentences
-
-
-def _since_alone(formats: Mapping[str, Format]) -> str:
-    """The end of the sentence that names formats without batches; empty if all take batches."""
-    names = [format_.alone for format_ in formats.values() if format_.alone is not None]
-    return f", because {' and '.join(names)} files run one sample at a time" if names else ""
 
 
 def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
@@ -97,14 +73,26 @@ def _broken(scores: Scores) -> str | None:
     return " and ".join(reasons) or None
 
 
-def failed_float32_checks(checks: Mapping[str, str], trials: Sequence[Trial], output: str) -> dict[str, str]:
-    """Format (or given variant) → the warning about its failed float32 check."""
+def failed_float32_checks(
+    checks: Mapping[str, str], trials: Sequence[Trial], output: str, reference: ReferenceCheck | None
+) -> dict[str, str]:
+    """Format (or given variant) → the warning about its failed float32 check.
+
+    Args:
+        checks: The result of `float32_checks`.
+        trials: The trials that were checked.
+        output: Name of the scored output.
+        reference: The check of the reference: a conversion is not blamed for a model that does not repeat itself. None
+            in studies of an older quantlab.
+    """
     claims = {
         trial.setting: note for trial in trials for note in trial.notes if note.startswith("named float32, holds")
     }
     given = {trial.setting for trial in trials if trial.variant is not None and trial.variant.given}
     return {
         name: _failed_check(text, output, name=name, claim=claims.get(name), given=name in given)
+        if reference is None or reference.repeats
+        else _failed_with_reference(name, text, output)
         for name, text in checks.items()
         if text.startswith("broken: ")
     }
@@ -125,6 +113,14 @@ def _failed_check(text: str, output: str, *, name: str, claim: str | None, given
     )
 
 
+def _failed_with_reference(name: str, text: str, output: str) -> str:
+    return (
+        f"float32 check failed: {name} differs from the model in float32, before any quantization: "
+        f"{text.removeprefix('broken: ')} (output '{output}'); the model itself gives other outputs for the same "
+        f"samples, as said above, so this tells nothing about the conversion"
+    )
+
+
 def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
     """The study's warnings; those of `failed_float32_checks` also name tensors that differ.
 
@@ -132,7 +128,8 @@ def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
     """
     settings = {row.setting for row in inside.weights}
     tensors = {}
-    for name, sentence in failed_float32_checks(study.parity, study.trials, study.scored_output).items():
+    failed = failed_float32_checks(study.parity, study.trials, study.scored_output, study.reference_check)
+    for name, sentence in failed.items():
         setting = name if name in settings else float32_of(name)
         tensors[sentence] = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]
     return tuple("; ".join([warning, *tensors.get(warning, ())]) for warning in study.warnings)
@@ -157,23 +154,3 @@ def _straying_weights(setting: str, inside: Inside) -> list[str]:
         return []
     named = ", ".join(f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst)
     return [f"weights that differ: {len(strays)}, most of all {named}"]
-
-
-def near_chance(scoring: Scoring, scores: Scores) -> list[str]:
-    """Warn if the reference is not better than guessing, often because of preprocessing other than in training."""
-    if scoring.task != "classification" or scoring.labels is None or scores.top1_interval is None:
-        return []
-    counts = np.bincount(np.asarray(scoring.labels).reshape(-1))
-    if np.count_nonzero(counts) == 1:
-        only = f"all {scores.n:,} samples are of class {int(counts.argmax())}"
-        return [f"{only}, so nothing is known about the other classes; give samples of every class"]
-    classes = max(int(scoring.output.shape[-1] or 0), 2, len(counts))
-    chance = 100 * max(float(counts.max()) / scores.n, 1 / classes)
-    if scores.top1_interval.lower > chance:
-        return []
-    text = (
-        f"the model itself is right on {scores.top1:.1f} % of the samples, and guessing is right on {chance:.1f} %; "
-        f"check that the samples are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that "
-        f"the labels have the order of the outputs"
-    )
-    return [text]

@@ -32,10 +32,10 @@ from quantlab.study.non_finite_words import output_warning
 from quantlab.study.plan import Plan
 from quantlab.study.reference import Probe, batch_size_for, probe, run_reference
 from quantlab.study.run import bytes_needed
+from quantlab.study.suspicions import repeatability, unstable_reference
 from quantlab.study.task import Scoring
 from quantlab.study.transfer import with_download_size
 from quantlab.study.trial import PlannedRun, RunResult, run_trial
-from quantlab.study.warnings import unstable_reference
 from quantlab.types import PYTHON, KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 
 __all__ = ["Work", "WorkResult"]
@@ -126,7 +126,10 @@ class Work:
     def _run(self, pool: ThreadPoolExecutor) -> WorkResult:
         context = self.context
         self._plan_phases()
-        reference = pool.submit(self._reference)
+        # Layers that may act as in training are named before anything is converted; most models have none, and
+        # theirs are not kept waiting.
+        probed = self._probe() if self.model.training_layers else None
+        reference = pool.submit(self._reference, probed)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
         probed, kept, non_finite = reference.result()
         result = WorkResult(
@@ -178,11 +181,17 @@ class Work:
         """The scored output with the shape that was observed."""
         return next(spec for spec in probed.outputs if spec.name == self.scoring.output.name)
 
-    def _reference(self) -> tuple[Probe, KeptOutputs, tuple[NonFinite, ...]]:
+    def _probe(self) -> Probe:
         context = self.context
         probed = probe(context, self.model, self.samples)
-        for text in unstable_reference(probed, context.registries.formats):
+        check = repeatability(probed, self.model.training_layers)
+        for text in unstable_reference(check, context.registries.formats):
             context.progress.warn(text)
+        return probed
+
+    def _reference(self, probed: Probe | None) -> tuple[Probe, KeptOutputs, tuple[NonFinite, ...]]:
+        context = self.context
+        probed = probed or self._probe()
         runs = 1 + self.plan.trial_count
         context.store.refuse_too_large(
             runs * bytes_needed(probed.outputs, self.samples.n), f"the outputs of {runs - 1} trials"

@@ -26,6 +26,14 @@ from quantlab.types.layers import (
 )
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
+from quantlab.types.reference import (
+    STRAY_LIMIT,
+    ChanceCheck,
+    ClassOrder,
+    ReferenceCheck,
+    TargetCheck,
+    TrainingLayer,
+)
 from quantlab.types.samples import Preprocessing, SampleSet
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
@@ -53,6 +61,7 @@ __all__ = [
     "REFERENCE",
     "SEVERITY",
     "SIMILAR_SIZE",
+    "STRAY_LIMIT",
     "AcceptedFigures",
     "AcceptedLoss",
     "AcceptedSetting",
@@ -60,7 +69,9 @@ __all__ = [
     "Alignment",
     "Baseline",
     "Budget",
+    "ChanceCheck",
     "ClassLoss",
+    "ClassOrder",
     "Codes",
     "Cost",
     "Costs",
@@ -84,6 +95,7 @@ __all__ = [
     "Port",
     "Preprocessing",
     "Recommendation",
+    "ReferenceCheck",
     "SampleNames",
     "SampleSet",
     "Scores",
@@ -95,9 +107,11 @@ __all__ = [
     "StoredWeight",
     "Study",
     "TapSpec",
+    "TargetCheck",
     "Task",
     "TensorSpec",
     "Timing",
+    "TrainingLayer",
     "Trial",
     "TrialEvidence",
     "TrialLayers",

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from quantlab.types.layers import TapSpec
 from quantlab.types.model import ModelDescription
+from quantlab.types.reference import TrainingLayer
 
 __all__ = [
     "MESSAGES",
@@ -91,6 +92,8 @@ class Opened:
     """Path that converters start from: the exported SavedModel, or the model's own file."""
     format: str | None
     """Format of the source if it is already an artifact, otherwise None."""
+    training_layers: tuple[TrainingLayer, ...] = ()
+    """Layers that may answer as in training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class OutputShape:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The reference's behaviour on a few samples: run twice as a batch, and one sample at a time."""
+    """The reference's behaviour on a few samples: run twice as a batch, one sample at a time, and in Keras."""
 
     type: ClassVar[str] = "probed"
     outputs: tuple[OutputShape, ...]
@@ -112,6 +115,11 @@ class Probed:
     """Largest difference between two identical calls, as a share of the largest output value."""
     single: float
     """Largest difference between running samples one at a time and as a batch, as a share of the largest value."""
+    call: float | None = None
+    """Largest difference between `model(x)` in Keras and the export, as a share of the largest value; None without
+    a Keras model, or if neither repeats itself."""
+    predict: float | None = None
+    """The same for `model.predict(x)`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantlab.types.reference import TrainingLayer
+
 __all__ = ["ModelDescription", "OpenedModel", "TensorSpec"]
 
 
@@ -47,6 +49,8 @@ class OpenedModel:
     """Format of a model that is already an artifact, for example `onnx`; None if the source is a SavedModel."""
     sha256: str = ""
     """SHA-256 of all files of the source; empty in records of an older quantlab."""
+    training_layers: tuple[TrainingLayer, ...] = ()
+    """Layers that may answer as in training, or otherwise in a batch; only calls of the model tell whether they do."""
 
     @property
     def signature(self) -> str:

@@ -23,6 +23,8 @@ class Preprocessing:
     """Factor for pixel values 0–255, applied in float64 before conversion to the model's data type."""
     offset: float = 0.0
     """Constant added after scaling."""
+    classes: tuple[str, ...] | None = None
+    """Names of the class folders in the order of the model's outputs; None sorts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class SampleSet:
     """How the subset was selected, as shown in the footer: `all`, `stratified, seed 0`, `random, seed 0`."""
     preprocessing: str = ""
     """How files were turned into tensors, in words; empty if nothing was done."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of the labels; empty where they have none."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""

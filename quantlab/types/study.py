@@ -6,6 +6,7 @@ from typing import Literal
 
 from quantlab.types.finite import NonFinite
 from quantlab.types.model import ModelDescription
+from quantlab.types.reference import ReferenceCheck
 from quantlab.types.samples import SampleSet
 from quantlab.types.trial import Trial
 
@@ -51,6 +52,9 @@ class Study:
     """Format, or name of a variant that the user gave → result of the float32 check, as a clause."""
     non_finite: tuple[NonFinite, ...] = ()
     """Where the reference itself is NaN or infinite, on scored and on calibration samples, in outputs or inside."""
+
+    reference_check: ReferenceCheck | None = None
+    """What was found about the reference before anything was compared with it; None in records of an older quantlab."""
 
     @property
     def failed(self) -> tuple[Trial, ...]:

@@ -156,6 +156,8 @@ class Budget:
     """Names or glob patterns of the runtimes that count; None selects those of the target."""
     leave_out_non_finite: bool = False
     """Whether to judge without samples on which the model itself is NaN or infinite; otherwise they are refused."""
+    allow_poor_reference: bool = False
+    """Whether to judge although the model itself is not shown to be better than guessing."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -170,6 +172,8 @@ class Budget:
         self._check()
 
     def _check(self) -> None:
+        if not isinstance(self.allow_poor_reference, bool):
+            raise UsageError(f"allow_poor_reference is {self.allow_poor_reference!r} and must be true or false")
         if isinstance(self.confidence, bool) or not isinstance(self.confidence, int | float):
             raise UsageError(f"confidence '{self.confidence}' is not a number; write for example 0.95")
         if not 0.5 < self.confidence < 1:

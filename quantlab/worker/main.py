@@ -19,8 +19,9 @@ from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
 from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Wait, request_from
-from quantlab.types.messages import Opened, OutputShape, Probed, Progress, Ready, SpoiledWeights, TapList, Tapped
+from quantlab.types.messages import Opened, Progress, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.emit import Emit
+from quantlab.worker.probing import probed
 from quantlab.worker.reference import open_once
 from quantlab.worker.tapping import Scratch, TappedExecution
 from quantlab.worker.timing import time_variant
@@ -28,8 +29,6 @@ from quantlab.worker.timing import time_variant
 __all__: list[str] = []
 
 Array = npt.NDArray[Any]
-
-_SINGLES = 8  # samples that the probe runs one per call
 
 
 class _Worker:
@@ -54,23 +53,11 @@ class _Worker:
 
     def _open(self, request: Open, emit: Emit) -> None:
         reference = open_once(request.job)
-        emit(Opened(reference.description, str(reference.source), reference.format))
+        emit(Opened(reference.description, str(reference.source), reference.format, reference.training_layers))
 
     def _probe(self, request: Probe, emit: Emit) -> None:
         job = request.job
-        call = resolve_name(job.python.load)(job).call
-        batch = _slices(_map_inputs(job), job.start, job.stop)
-        first, again = call(batch), call(batch)
-        _check_batch(first, job)
-        one_by_one = [call(_slices(batch, i, i + 1)) for i in range(min(_SINGLES, job.stop - job.start))]
-        single = [np.concatenate(rows) for rows in zip(*one_by_one, strict=True)]
-        emit(
-            Probed(
-                outputs=tuple(OutputShape(output.shape[1:], output.dtype.name) for output in first),
-                again=max(_difference(one, other) for one, other in zip(first, again, strict=True)),
-                single=max(_difference(one[: len(other)], other) for one, other in zip(first, single, strict=True)),
-            )
-        )
+        emit(probed(job, _slices(_map_inputs(job), job.start, job.stop)))
 
     def _run(self, request: Run, emit: Emit) -> None:
         execution = resolve_name(request.job.python.load)(request.job)
@@ -136,26 +123,6 @@ def _map_inputs(job: Job) -> list[Array]:
 
 def _slices(arrays: Sequence[Array], start: int, stop: int) -> list[Array]:
     return [np.asarray(array[start:stop]) for array in arrays]
-
-
-def _check_batch(outputs: Sequence[Array], job: Job) -> None:
-    for output in outputs:
-        if output.ndim == 0 or len(output) != job.stop - job.start:
-            raise TrialError(
-                f"the model answers a batch of {job.stop - job.start} with an output of shape {output.shape}, "
-                f"so outputs of single samples cannot be identified; export it with the batch as the first dimension"
-            )
-
-
-def _difference(one: Array, other: Array) -> float:
-    """Largest difference as a share of the largest value; 1 if only one array is not finite at some position."""
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    if not np.array_equal(np.isfinite(one), np.isfinite(other)):
-        return 1.0
-    finite = np.isfinite(one)
-    largest = float(np.abs(one[finite]).max(initial=0.0))
-    apart = float(np.abs(one[finite] - other[finite]).max(initial=0.0))
-    return apart / largest if largest else float(apart > 0)
 
 
 if __name__ == "__main__":

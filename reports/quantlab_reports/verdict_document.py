@@ -31,6 +31,7 @@ Of a budget:
 | `target` | `web`, `web-mobile`, `node`, `android` or `any` |
 | `runtimes` | the runtimes that count; null means those of the target |
 | `leave_out_non_finite` | whether samples on which the model itself is NaN or infinite may be left out |
+| `allow_poor_reference` | whether a model that is no better than chance is judged all the same |
 
 Of a judgement:
 

@@ -37,12 +37,28 @@
 | `sha256` | SHA-256 of the artifact |
 | `environment` | versions and flags that the outputs depend on |
 | `notes` | notes about the row |
+| `reference_check` | only for the reference, null elsewhere and in studies of an older quantlab; see below |
+
+`reference_check` holds what was found about the model itself. Differences are shares of the largest output; more than
+0.001 is reported above the table.
+
+- `again`, `single`: difference between two calls of the exported model, and between samples alone and in a batch.
+- `call`, `predict`: difference between the exported model and `model(x)`, `model.predict(x)` in Keras; null if they
+  were not compared.
+- `layers`: the layers that cause differences, each with `name`, `kind`, `cause`, and its `effects` in the exported
+  graph: `random` numbers, statistics of the `batch`, changes of `state`.
+- `chance`: `top1` and its `interval`, and `chance`, the percentage that always answering the class `majority` gets
+  right; null without class labels.
+- `class_order`: `labels`, the label that each output answers to, `top1` and `reordered_top1`; null if no other order is
+  far better.
+- `targets`: for each column `error`, `mean_error` and `line_error` (mean squared errors), `scale` and `offset`.
 
 A number that does not apply is null. A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` and
 `"-Infinity"`.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from quantlab.store import json_number
@@ -89,8 +105,13 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "sha256": variant.sha256 if variant else study.model.sha256 if trial.setting == REFERENCE else None,
         "environment": dict(trial.environment),
         "notes": list(trial.notes),
+        "reference_check": _reference_check(study) if trial.setting == REFERENCE else None,
     }
     return {key: json_number(value) if isinstance(value, float) else value for key, value in row.items()}
+
+
+def _reference_check(study: Study) -> Row | None:
+    return None if study.reference_check is None else asdict(study.reference_check)
 
 
 def _scores(scores: Scores) -> Row:
@@ -201,5 +222,6 @@ KEYS: tuple[str, ...] = (
     "sha256",
     "environment",
     "notes",
+    "reference_check",
 )
 """All keys of a row, in order. New keys may be added; existing keys keep their meaning within a schema."""

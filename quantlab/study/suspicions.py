@@ -1,0 +1,224 @@
+"""What is said about the reference before anything else is blamed: the study's own check, and its sentences."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.formats import Format
+from quantlab.names import listed
+from quantlab.npy import mapped
+from quantlab.statistics import answers_of, chance_check, class_order, target_checks
+from quantlab.study.reference import Probe
+from quantlab.study.task import Scoring
+from quantlab.types import STRAY_LIMIT, ClassOrder, ReferenceCheck, SampleSet, TargetCheck, TrainingLayer
+
+__all__ = ["examine", "repeatability", "sane", "unstable_reference"]
+
+_NAMED = 3
+"""Layers, columns and moved classes that a sentence names at most; the study's record has all."""
+
+
+def repeatability(probe: Probe, layers: Sequence[TrainingLayer]) -> ReferenceCheck:
+    """What the calls of a few samples tell, with the layers that explain it.
+
+    Args:
+        probe: The differences.
+        layers: All layers that may cause some.
+    """
+    causes = [*_causing(layers, "random", "state")] if probe.again > STRAY_LIMIT else []
+    if probe.again <= STRAY_LIMIT < probe.single:
+        causes += _causing(layers, "batch")
+    if _beside_keras(probe):
+        causes += layers
+    return ReferenceCheck(
+        again=probe.again,
+        single=probe.single,
+        call=probe.call,
+        predict=probe.predict,
+        layers=tuple(layer for layer in layers if layer in causes),
+    )
+
+
+def _causing(layers: Sequence[TrainingLayer], *effects: str) -> list[TrainingLayer]:
+    """Layers whose graph has one of some effects; without any, those that the Keras model alone tells of."""
+    having = [layer for layer in layers if set(effects) & set(layer.effects)]
+    return having or [layer for layer in layers if not layer.effects]
+
+
+def _beside_keras(check: Probe | ReferenceCheck) -> bool:
+    return max(check.call or 0.0, check.predict or 0.0) > STRAY_LIMIT
+
+
+def unstable_reference(check: ReferenceCheck, formats: Mapping[str, Format]) -> list[str]:
+    """Sentences about a model that answers the same samples differently: it cannot be compared with.
+
+    Args:
+        check: What a few samples told.
+        formats: Those that may be run; what runs one sample at a time is named as the reason to mend the model.
+    """
+    sentences = []
+    named = _named_layers(check.layers)
+    if check.again > STRAY_LIMIT:
+        sentences.append(
+            f"the model is not repeatable: a second call on the same samples gives other outputs (by up to "
+            f"{_percent(check.again)} of the largest output){named}; turn off random ops such as dropout, because they "
+            f"change every figure below"
+        )
+    elif check.single > STRAY_LIMIT:  # of a model that is not repeatable, nobody can tell
+        sentences.append(
+            f"the model gives other outputs for a sample alone than in a batch (by up to {_percent(check.single)} of "
+            f"the largest output){named}; remove statistics over the batch{_since_alone(formats)}"
+        )
+    if _beside_keras(check):
+        sentences.append(
+            f"the exported model, which every variant is made from and compared with, gives other outputs than "
+            f"{_other_calls(check)}{named}; build the model so that these layers are called without training=True, and "
+            f"save it again"
+        )
+    return sentences
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
+
+
+def _other_calls(check: ReferenceCheck) -> str:
+    calls = {"model(x)": check.call or 0.0, "model.predict(x)": check.predict or 0.0}
+    return " and ".join(
+        f"{call} (by up to {_percent(apart)} of the largest output)"
+        for call, apart in calls.items()
+        if apart > STRAY_LIMIT
+    )
+
+
+def _named_layers(layers: Sequence[TrainingLayer]) -> str:
+    """The layers as the rest of a sentence; empty where none is known."""
+    if not layers:
+        return ""
+    named = [f"'{layer.name}' ({layer.kind}, {layer.cause})" for layer in layers[:_NAMED]]
+    if len(layers) > _NAMED:
+        named.append(f"{len(layers) - _NAMED} more")
+    return f", because of {' and '.join(named)}"
+
+
+def _since_alone(formats: Mapping[str, Format]) -> str:
+    """Which formats' files see no batch, as the rest of a sentence; empty where all take batches."""
+    names = [format_.alone for format_ in formats.values() if format_.alone is not None]
+    return f", because {' and '.join(names)} files run one sample at a time" if names else ""
+
+
+def examine(
+    check: ReferenceCheck, scoring: Scoring, outputs: Path, finite: npt.NDArray[np.bool_], *, probabilities: bool
+) -> ReferenceCheck:
+    """Add what the labels tell to a check of the reference.
+
+    Args:
+        check: What the calls told.
+        scoring: The task and the labels.
+        outputs: The `.npy` file of the reference's scored output, for all samples.
+        finite: (samples,): the samples that are scored, on which the output is finite.
+        probabilities: Whether its rows hold probabilities.
+    """
+    labels = scoring.labels
+    values: npt.NDArray[Any] = mapped(outputs)
+    if labels is None or not finite.any():
+        return check
+    if not finite.all():
+        labels, values = np.asarray(labels)[finite], values[finite]
+    if scoring.task == "regression":
+        return replace(check, targets=target_checks(values, np.asarray(labels)))
+    answers = answers_of(values, probabilities=probabilities)
+    classes = max(2, values.shape[1] if values.ndim > 1 else 0)
+    return replace(check, chance=chance_check(answers, labels), class_order=class_order(answers, labels, classes))
+
+
+def sane(check: ReferenceCheck, samples: SampleSet, labels: Any) -> list[str]:
+    """Sentences about a reference that its labels do not suit.
+
+    Args:
+        check: What was found.
+        samples: Those that were scored, whose classes may have names.
+        labels: Of classes; None for any other task.
+    """
+    if labels is not None and (only := np.unique(labels)).size == 1:
+        one = f"all {samples.n:,} samples are of class {int(only[0])}"
+        return [f"{one}, so nothing is known about the other classes; give samples of every class"]
+    if check.class_order is not None:
+        return [_other_order(check.class_order, samples.classes)]
+    return [*_near_chance(check), *_targets(check.targets)]
+
+
+def _near_chance(check: ReferenceCheck) -> Iterator[str]:
+    chance = check.chance
+    if chance is not None and chance.at_chance:
+        yield (
+            f"the model itself is right on {chance.top1:.1f} % of the samples, and always answering class "
+            f"{chance.majority} would be right on {chance.chance:.1f} %; check that the samples are preprocessed as in "
+            f"training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
+        )
+
+
+def _other_order(order: ClassOrder, classes: Sequence[str]) -> str:
+    better = (
+        f"the model itself is right on {order.top1:.1f} % of the samples, and would be right on "
+        f"{order.reordered_top1:.1f} % if the classes were in another order"
+    )
+    if len(classes) == len(order.labels):
+        names = [classes[label] for label in order.labels]
+        return (
+            f"{better}, {listed(names)}; if the model was trained with this order, give it with --classes "
+            f"{','.join(names)}, or as 'classes' in quantlab.toml"
+        )
+    moved = [(output, label) for output, label in enumerate(order.labels) if output != label]
+    words = [f"output {output} answers to {_class(label, classes)}" for output, label in moved[: 2 * _NAMED]]
+    more = f" and {len(moved) - len(words)} more" if len(moved) > len(words) else ""
+    return f"{better}: {', '.join(words)}{more}; number the labels in the order of the model's outputs"
+
+
+def _class(label: int, classes: Sequence[str]) -> str:
+    return f"'{classes[label]}'" if label < len(classes) else f"label {label}"
+
+
+def _targets(checks: Sequence[TargetCheck]) -> Iterator[str]:
+    of_unit = [check for check in checks if check.other_unit]
+    poor = [check for check in checks if check.worse_than_mean and not check.other_unit]
+    if of_unit:
+        yield (
+            f"the targets seem to be in another unit than the model's predictions: {_columns(of_unit, _as_line)}; "
+            f"give the targets in the unit that the model was trained with"
+        )
+    if poor:
+        yield (
+            f"the model itself predicts the targets no better than their mean does: {_columns(poor, _as_mean)}; check "
+            f"that the samples are preprocessed as in training, and that the targets belong to this output"
+        )
+
+
+def _columns(checks: Sequence[TargetCheck], words: Callable[[TargetCheck], str]) -> str:
+    named = "; ".join(words(check) for check in checks[:_NAMED])
+    return named if len(checks) <= _NAMED else f"{named}; and {len(checks) - _NAMED} more columns"
+
+
+def _as_mean(check: TargetCheck) -> str:
+    return f"{_of_column(check)}RMSE {_root(check.error)}, where the mean has {_root(check.mean_error)}"
+
+
+def _as_line(check: TargetCheck) -> str:
+    sign = "−" if check.offset < 0 else "+"
+    return (
+        f"{_of_column(check)}RMSE {_root(check.error)}, where {check.scale:.4g} × prediction {sign} "
+        f"{abs(check.offset):.4g} has {_root(check.line_error)} and the mean of the targets {_root(check.mean_error)}"
+    )
+
+
+def _of_column(check: TargetCheck) -> str:
+    return "" if check.column is None else f"column {check.column} has "
+
+
+def _root(squared: float) -> str:
+    return f"{math.sqrt(squared):.4g}"
