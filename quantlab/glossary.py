@@ -23,6 +23,7 @@ GLOSSARY: Mapping[str, str] = {
     "became wrong / right": "Samples whose top-1 was right in the reference and is wrong in the variant, and the "
     "reverse. A small loss can hide many changes in both directions.",
     "became zero": "Percentage of the nonzero float32 weights that are 0 after quantization.",
+    "bias": "Mean of variant − reference over the values of an output: positive if the variant is too large.",
     "brotli": "Size of the shipped files after brotli compression, each file by itself.",
     "budget": "The limits that a setting must keep: loss of the metric, loss of each class, size and agreement. "
     "They are options, or keys of [budget] in quantlab.toml.",
@@ -35,6 +36,8 @@ GLOSSARY: Mapping[str, str] = {
     "clipped": "Percentage of weights outside the range of the codes, or of float16, by more than half a step.",
     "computes in": "Number type that an op computes in. 'hybrid' means float activations with integer weights.",
     "confidence": "Probability that a bound holds. Verdicts use one-sided bounds, by default at 95 %.",
+    "constant": "An output, or one index of its last axis, that a variant gives the same for every sample although it "
+    "varies in the model. It breaks a budget unless --allow-constant names it.",
     "conversion": "The step from the reference to the float32 baseline of a format. "
     "Its error is not caused by quantization.",
     "cosine": "Cosine similarity of the output of a variant and that of the reference, over all samples. "
@@ -69,6 +72,7 @@ GLOSSARY: Mapping[str, str] = {
     "KL std. error": "Standard error of the mean KL divergence over the samples.",
     "largest difference": "Largest absolute difference between two outputs, over all elements and samples.",
     "layer": "A layer of the reference. Its row compares the matching tensor of a variant with that of the reference.",
+    "left out": "Values of an output that are not compared, because they are NaN or infinite in the model itself.",
     "load time": "Time from the files to a model that can be called, in milliseconds. "
     "It excludes the import of the runtime's library.",
     "MAE": "Mean absolute error against the labels, in the unit of the output. Smaller is better.",
@@ -88,12 +92,14 @@ GLOSSARY: Mapping[str, str] = {
     "op": "Operation of a graph, by the name that its format uses, for example CONV_2D.",
     "outlier stretch": "Range of all weights of a tensor divided by the range of their middle 99.8 %. "
     "A large value means that few outliers waste most of the codes.",
+    "output": "A tensor that the model or an op returns, by name. output[3] is index 3 of its last axis.",
     "p95": "95th percentile of the time of a call with one sample, in milliseconds: one run in twenty takes longer.",
     "Pareto front": "Settings for which no other setting is both smaller and has a lower bound on its loss.",
     "peak memory": "Most memory that the whole process used, in megabytes.",
     "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
     "python baseline": "The same artifact run in Python. Other runtimes are compared with it.",
     "quantization": "The step from the float32 baseline to the quantized variant, in Python.",
+    "range": "Smallest and largest finite value of an output, in the model or in the variant.",
     "recommendation": "The smallest setting that fits the budget in every runtime that counts. Between settings whose "
     "sizes differ by less than 5 %, it is the one with the lowest upper bound of the loss.",
     "reference": "The model that you gave, run in Python. All variants are compared with it.",
@@ -157,13 +163,14 @@ SYNONYMS: Mapping[str, str] = {
     "measure": "split",
     "median ms": "median",
     "no matching layer": "layer",
-    "output": "op",
     "p (Holm)": "Holm's correction",
     "p95 ms": "p95",
     "peak MB": "peak memory",
     "points": "percentage point",
     "preprocessing": "split",
     "pt": "percentage point",
+    "range in the model": "range",
+    "range in the variant": "range",
     "RMSE loss": "accuracy loss",
     "same top-1": "agreement",
     "same top-1 % [95 %]": "agreement",

@@ -8,6 +8,7 @@ STUDY/
   variants/<setting>/<key>/artifact/…        the files to be shipped; variant.json is beside this folder
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
+  output_figures.json                        figures of every output; its schema is `OutputComparison`
   costs.json                                 cost of every trial; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       cost of one trial, as measured
   transfer/<key>.json                        brotli size of one artifact, stored because it is slow to compute
@@ -35,7 +36,7 @@ from typing import Any, TypeVar
 import cattrs
 
 from quantlab.errors import StudyError
-from quantlab.types import Costs, Inside, Study
+from quantlab.types import Costs, Inside, OutputComparison, Study
 
 __all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "write_json"]
 
@@ -44,6 +45,8 @@ SCHEMA = 1
 
 _BEFORE_THE_MODEL = {".lock", "model", "work"}
 """Entries that a study folder may contain before its model is known, if the first run was stopped early."""
+
+_OUTPUTS = "output_figures.json"
 
 _UNFINISHED = "unfinished"
 """Marker file in the work folder, present while variants are made and run."""
@@ -271,6 +274,24 @@ class Store:
     def forget_inside(self) -> None:
         """Delete the layer comparison of earlier trials; the cached rows of each trial are kept."""
         (self.root / "inside.json").unlink(missing_ok=True)
+
+    def read_outputs(self) -> OutputComparison:
+        """Read the figures of every output.
+
+        Raises:
+            StudyError: If the study has none, or they were written by another version.
+        """
+        outputs = self.read(self.root / _OUTPUTS, OutputComparison)
+        if outputs is None:
+            raise StudyError(
+                f"the study '{self.root}' has no figures of each output, because an older quantlab made it; run the "
+                f"same 'quantlab analyze' command again, which reuses finished work"
+            )
+        return outputs
+
+    def write_outputs(self, outputs: OutputComparison) -> None:
+        """Write the figures of every output."""
+        self.write(self.root / _OUTPUTS, outputs)
 
     def read_costs(self) -> Costs:
         """Read the cost of every trial.

@@ -42,6 +42,12 @@ def test_every_layer_is_aligned_or_has_its_reason(looked_into):
             assert all(np.isfinite(row.mean_abs) and row.count for row in aligned)
 
 
+def test_no_setting_loses_an_output_or_a_class(looked_into):
+    _, study, _ = looked_into
+    assert study.warnings == ()
+    assert [trial.constant_outputs for trial in study.trials if trial.constant_outputs] == []
+
+
 def test_float32_in_node_is_that_of_python_to_100_db(looked_into):
     _, _, inside = looked_into
     worst = min(

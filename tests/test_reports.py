@@ -492,6 +492,7 @@ def test_a_json_row_in_full():
         "minimum_runtime": None,
         "weights": {"uint8": 6000, "int32": 16},
         "sha256": "c" * 64,
+        "constant_outputs": [],
         "environment": {"threads": "1"},
         "notes": [],
         "reference_check": None,

@@ -514,6 +514,7 @@ def test_a_study_in_full() -> None:
                     "runtimes": None,
                     "leave_out_non_finite": False,
                     "allow_poor_reference": False,
+                    "allow_constant": [],
                 },
                 "warnings": [],
                 "untested": ["chromium-webgl"],
@@ -549,6 +550,8 @@ def test_a_study_in_full() -> None:
                         "calibration_error_reference": None,
                         "non_finite": 0,
                         "left_out": 0,
+                        "non_finite_outputs": {},
+                        "constant_outputs": [],
                     }
                 ],
             }

@@ -33,11 +33,12 @@ def accept(
     The command runs nothing. It accepts the settings that fit the budget; settings named with --setting are accepted
     whatever they lose.
     """
-    from quantlab.gate import accepted_figures, write_lock
+    from quantlab.gate import accepted_figures, refuse_unknown_outputs, write_lock
     from quantlab_reports.views.verdict import verdict_table
 
     asked = budget.read(study, setting)
     judged = [judged_of(folder, asked) for folder in folders_of(asked)]
+    refuse_unknown_outputs(asked.budget.allow_constant, [decided.study for decided in judged])
     names = [_accepted(decided) for decided in judged]
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")

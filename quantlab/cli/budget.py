@@ -64,6 +64,15 @@ class BudgetOptions:
     target: Annotated[
         str | None, typer.Option(help="Where the model will run: web, web-mobile, node, android or any. [default: any]")
     ] = None
+    allow_constant: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-constant",
+            metavar="OUTPUT",
+            help="Output that may be constant in a variant although it varies in the model; OUTPUT[3]: only index 3 of "
+            "its last axis. Repeatable.",
+        ),
+    ] = None
     runtimes: Annotated[
         str | None,
         typer.Option(help="Runtimes that count: comma-separated names and globs. [default: those of the target]"),

@@ -49,7 +49,7 @@ def gate(
     The command runs nothing. Every setting named with --setting must fit; without names, one quantized setting that
     fits is enough.
     """
-    from quantlab.gate import changed_artifacts, compare_with_lock, read_lock
+    from quantlab.gate import changed_artifacts, compare_with_lock, read_lock, refuse_unknown_outputs
     from quantlab_reports.verdict_document import render_verdicts
     from quantlab_reports.views.verdict import verdict_table
 
@@ -63,6 +63,7 @@ def gate(
             f"--artifact needs exactly one study, and {listed(folders)} are named; name the study of the artifact"
         )
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
+    refuse_unknown_outputs(asked.budget.allow_constant, [decided.study for decided in judged])
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     evidence = [decided.trials for decided in judged]
     # Files first, and the status whatever happens to the text: a build relies on both, and on no reader.

@@ -12,7 +12,7 @@ from quantlab.types import Budget
 
 __all__ = ["Policy", "read_policy"]
 
-_LISTS = ("runtimes", "settings", "studies")
+_LISTS = ("allow_constant", "runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
 _FLAGS = ("allow_poor_reference", "leave_out_non_finite")
 _TRUTHS = {True: True, False: False, "True": True, "False": False, "true": True, "false": False}

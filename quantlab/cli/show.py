@@ -16,7 +16,8 @@ def show(
         str,
         typer.Argument(
             metavar="[WHAT]",
-            help="View: table, costs, runtimes, layers, weights, ops or split. For a folder: the table of that study.",
+            help="View: table, costs, runtimes, outputs, layers, weights, ops or split. "
+            "For a folder: the table of that study.",
         ),
     ] = "table",
     study: StudyFolder = None,
@@ -37,7 +38,8 @@ def show(
         str | None,
         typer.Option(
             help="Order of the rows. Layers: place, sqnr, max, mean, isolated, growth. "
-            "Weights: sqnr, channel, max, bytes. Ops: place. Split: total. Runtimes: max, mean, flips. "
+            "Outputs: sqnr, max, mean, rms. Weights: sqnr, channel, max, bytes. Ops: place. Split: total. "
+            "Runtimes: max, mean, flips. "
             "Costs: size, gzip, brotli, load, first, median, p95, memory."
         ),
     ] = None,
@@ -46,8 +48,8 @@ def show(
 ) -> int:
     """Print a table of a study that 'quantlab analyze' made.
 
-    The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), layers, weights, ops and
-    split (which step causes the loss).
+    The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), outputs (each output and
+    channel), layers, weights, ops and split (which step causes the loss).
     """
     from quantlab.store import Store, find_latest
     from quantlab_reports import Selection

@@ -2,7 +2,8 @@
 
 ```text
 judge ─┬─ targets      the formats, runtimes and size that count
-       ├─ criteria     one function for each limit of a budget: measured, finite, loss, classes, agreement, size
+       ├─ outputs      what became constant or is not finite in any output of the model
+       ├─ criteria     one function for each limit of a budget: measured, finite, not constant, loss, …, size
        └─ recommended  the smallest setting that fits in every runtime that counts; see `Verdict.recommended`
 recommend              the same, with a reason for every other setting, and the Pareto front of size and loss
 accepted_figures       figures that a later gate compares with
@@ -12,6 +13,13 @@ accepted_figures       figures that a later gate compares with
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
 from quantlab.gate.figures import bound_of, decimals_of, rounded_down, rounded_up, size
 from quantlab.gate.judging import Judged, gather, judge, name_of, recommend
+from quantlab.gate.outputs import (
+    constant_clauses,
+    constant_notes,
+    non_finite_clauses,
+    refuse_unknown_outputs,
+    sum_output_file,
+)
 from quantlab.gate.recommendation import choose
 from quantlab.gate.shipped import settings_of_artifact
 from quantlab.gate.targets import TARGETS, Target
@@ -26,16 +34,21 @@ __all__ = [
     "changed_artifacts",
     "choose",
     "compare_with_lock",
+    "constant_clauses",
+    "constant_notes",
     "decide",
     "decimals_of",
     "gather",
     "judge",
     "name_of",
+    "non_finite_clauses",
     "read_lock",
     "recommend",
+    "refuse_unknown_outputs",
     "rounded_down",
     "rounded_up",
     "settings_of_artifact",
     "size",
+    "sum_output_file",
     "write_lock",
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from quantlab.errors import UsageError
 from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
+from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
 from quantlab.statistics import decide, enough_samples, fewest_samples, missing_samples, samples_needed, wilson
 from quantlab.types import Budget, ClassLoss, Evidence, Outcome, TrialEvidence
@@ -35,6 +36,28 @@ def _finite(given: TrialEvidence, budget: Budget, target: Target) -> Finding | N
         if spoiled
         else None
     )
+
+
+def _other_outputs_finite(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    del budget, target
+    clauses = non_finite_clauses(given.evidence.non_finite_outputs) if given.evidence else []
+    return Finding("breaks", "; ".join(clauses)) if clauses else None
+
+
+def _constant(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    """Judge all outputs, scored or not: what is constant tells nothing, whatever the loss of the metric is."""
+    del target
+    constant = not_allowed(given.evidence.constant, budget.allow_constant) if given.evidence else ()
+    if not constant:
+        return None
+    names = [part.name for part in constant]
+    if len(names) > _NAMED_OUTPUTS:
+        names = list(dict.fromkeys(part.output for part in constant))
+    options = " ".join(f"--allow-constant '{name}'" for name in names)
+    return Finding("breaks", f"{'; '.join(constant_clauses(constant))}; to accept that, give {options}")
+
+
+_NAMED_OUTPUTS = 3
 
 
 def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -162,6 +185,8 @@ def _size(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
 CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = (
     _measured,
     _finite,
+    _other_outputs_finite,
+    _constant,
     _loss,
     _classes,
     _agreement,

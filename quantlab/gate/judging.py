@@ -12,6 +12,7 @@ import numpy.typing as npt
 from quantlab.errors import StudyError
 from quantlab.formats import Format
 from quantlab.gate.left_out import JudgedSamples
+from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
 from quantlab.gate.recommendation import choose
@@ -70,12 +71,14 @@ def judge(
         UsageError: If a name is unknown in the study, or a limit cannot be judged, for example a loss without labels.
         StudyError: If the study is missing or incomplete, or has too few samples.
     """
-    if isinstance(study, Study):
-        return gather(study, budget, settings=settings, registries=registries).verdict
-    store = Store(Path(study))
-    store.refuse_running()
-    judged = gather(store.read_study(), budget, settings=settings, name=name_of(store.root), registries=registries)
-    return judged.verdict
+    name = ""
+    if not isinstance(study, Study):
+        store = Store(Path(study))
+        store.refuse_running()
+        study, name = store.read_study(), name_of(store.root)
+    verdict = gather(study, budget, settings=settings, name=name, registries=registries).verdict
+    refuse_unknown_outputs(budget.allow_constant, [study])
+    return verdict
 
 
 def name_of(folder: Path) -> str:
@@ -127,6 +130,7 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
     store = Store(Path(study))
     store.refuse_running()
     judged = gather(store.read_study(), budget, name=name_of(store.root), registries=registries)
+    refuse_unknown_outputs(budget.allow_constant, [judged.study])
     recommendation = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
     return replace(
         recommendation,
@@ -263,7 +267,7 @@ def _evidence(
         metrics=metrics,
         resampling=resampling,
     )
-    return samples.numbered(compared)
+    return with_outputs(samples.numbered(compared), trial, study)
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

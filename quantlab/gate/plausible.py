@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from quantlab.errors import StudyError
+from quantlab.gate.outputs import NUMBERS
 from quantlab.models import files_sha256
 from quantlab.npy import mapped
 from quantlab.types import Study, Trial, Variant
 
 __all__ = ["refuse_implausible"]
-
-_NUMBERS = "biuf"
-"""Kinds of NumPy data types that a runtime gives: bool, integers and floats."""
 
 
 def refuse_implausible(study: Study) -> None:
@@ -41,31 +39,33 @@ def _problems(study: Study) -> Iterator[str]:
 
 
 def _problems_of(trial: Trial, study: Study) -> Iterator[str]:
-    name = f"{trial.setting} in {trial.runtime}"
     if trial.variant is None:
-        yield f"{name} was measured without an artifact"
+        yield f"{trial.setting} in {trial.runtime} was measured without an artifact"
     else:
         yield from _impossible_sizes(trial.variant)
-    file = trial.outputs.get(study.scored_output)
+    for output in dict.fromkeys((study.scored_output, *study.reference.outputs)):
+        yield from _problems_of_output(output, trial, study)
+
+
+def _problems_of_output(output: str, trial: Trial, study: Study) -> Iterator[str]:
+    name, scored = f"{trial.setting} in {trial.runtime}", output == study.scored_output
+    file = trial.outputs.get(output)
     if file is None:
-        yield f"{name} has no file for the scored output '{study.scored_output}'"
+        yield f"{name} has no file for the {'scored ' if scored else ''}output '{output}'"
         return
-    if file == study.reference.outputs.get(study.scored_output):
-        yield f"the outputs of {name} are the file of the model's own outputs"
-    yield from _problems_of_file(file, study, name)
-
-
-def _problems_of_file(file: Path, study: Study, name: str) -> Iterator[str]:
+    values = f"the outputs of {name}" if scored else f"the values of the output '{output}' of {name}"
+    if file == study.reference.outputs.get(output):
+        yield f"{values} are the file of the model's own outputs"
     try:
         array = mapped(file)
     except (OSError, ValueError, EOFError):  # reported where it is used
         return
-    if array.dtype.kind not in _NUMBERS:
-        yield f"the outputs of {name} have the data type {array.dtype}, which no runtime gives"
+    if scored and array.dtype.kind not in NUMBERS:
+        yield f"{values} have the data type {array.dtype}, which no runtime gives"
     elif len(array) != study.samples.n:
-        yield f"the outputs of {name} are of {len(array):,} samples, and the study has {study.samples.n:,}"
-    elif _is_changed(file, study.scored_output):
-        yield f"the outputs of {name} are not those that were written"
+        yield f"{values} are of {len(array):,} samples, and the study has {study.samples.n:,}"
+    elif _is_changed(file, output):
+        yield f"{values} are not those that were written"
 
 
 def _is_changed(file: Path, output: str) -> bool:

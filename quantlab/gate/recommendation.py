@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from quantlab.gate.figures import bound_of
 from quantlab.gate.next_settings import next_settings
+from quantlab.gate.outputs import not_allowed
 from quantlab.gate.targets import target_of
 from quantlab.gate.verdict import decide, judge_added
 from quantlab.registries import REAL, Registries
@@ -35,9 +36,7 @@ def choose(
     return Recommendation(
         verdict=verdict,
         reasons={setting.setting: _reason(setting, chosen) for setting in verdict.settings if setting is not chosen},
-        front=_front(
-            verdict.settings, {row.trial.setting for row in given if row.evidence and row.evidence.non_finite}
-        ),
+        front=_front(verdict.settings, {row.trial.setting for row in given if _lost_an_output(row, budget)}),
         size_word=target_of(budget, registries).size_word,
         share_of_float32=_share(given, chosen, verdict.settings),
         losing_classes=_losing(given, {setting.setting for setting in verdict.settings}),
@@ -64,10 +63,20 @@ _SHOWN_PERCENT = 0.5
 """A smaller difference is rounded to 0 %."""
 
 
+def _lost_an_output(row: TrialEvidence, budget: Budget) -> bool:
+    """Whether an output, scored or not, is not finite, or constant without being allowed to."""
+    evidence = row.evidence
+    if evidence is None:
+        return False
+    spoiled = bool(evidence.non_finite or evidence.non_finite_outputs)
+    return spoiled or bool(not_allowed(evidence.constant, budget.allow_constant))
+
+
 def _front(settings: Sequence[SettingVerdict], spoiled: set[str]) -> tuple[str, ...]:
     """Return the Pareto front of size and upper bound of the loss, ordered by size.
 
-    Failed settings and settings with non-finite outputs are excluded; of two equal settings, the first is kept.
+    Failed settings and settings with non-finite or constant outputs are excluded; of two equal settings, the first is
+    kept.
     """
     known = [
         setting

@@ -28,7 +28,8 @@ def decide(
 
     A setting *fits* if every limit is kept: the one-sided upper bound of its loss is below the margin, and there are
     enough samples to show this. It *breaks* if a limit is exceeded with the given confidence, if a trial failed, or if
-    an output is not finite. Otherwise it is *inconclusive*, with the number of samples that would decide.
+    an output is not finite or became constant. Otherwise it is *inconclusive*, with the number of samples that would
+    decide.
 
     Args:
         trials: The trials of one study, with their evidence.

@@ -25,6 +25,7 @@ from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.inside.source import warn_of_collapses
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
+from quantlab.study.outputs import compare_outputs
 from quantlab.study.overlap import refuse_overlap
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
@@ -170,7 +171,9 @@ class _Analysis:
 
     def _study(self, work: Work, result: WorkResult) -> Study:
         comparison, kept, scoring = result.comparison, result.reference, work.scoring
-        trials = comparison.with_python(result.trials)
+        compared = compare_outputs(kept.files, comparison.with_python(result.trials), scoring.output.name)
+        self.context.store.write_outputs(compared.comparison)
+        trials = compared.trials
         check = examine(
             repeatability(result.probe, work.model.training_layers),
             scoring,
@@ -208,6 +211,7 @@ class _Analysis:
                 *sane(check, work.samples, comparison.labels if scoring.task == "classification" else None),
                 *failed_float32_checks(checks, trials, scoring.output.name, check).values(),
                 *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
+                *compared.warnings,
                 *self.warnings,
             ),
             versions=_versions(self.context.registries),

@@ -25,6 +25,7 @@ from quantlab.types.layers import (
     WeightRow,
 )
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
+from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputRow
 from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
 from quantlab.types.reference import (
     STRAY_LIMIT,
@@ -73,6 +74,7 @@ __all__ = [
     "ClassLoss",
     "ClassOrder",
     "Codes",
+    "ConstantOutput",
     "Cost",
     "Costs",
     "Direction",
@@ -92,6 +94,8 @@ __all__ = [
     "OpRow",
     "OpenedModel",
     "Outcome",
+    "OutputComparison",
+    "OutputRow",
     "Port",
     "Preprocessing",
     "Recommendation",

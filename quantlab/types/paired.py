@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quantlab.types.outputs import ConstantOutput
+
 __all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "Spread", "WorstSample"]
 
 Direction = Literal["higher", "lower"]
@@ -150,3 +152,8 @@ class Evidence:
     """Number of NaN and infinite elements in the candidate's scored output, on judged samples."""
     left_out: int = 0
     """Samples that are not judged, because the model itself is NaN or infinite there."""
+    constant: tuple[ConstantOutput, ...] = ()
+    """Outputs and channels, scored or not, that are constant in the candidate and vary in the reference."""
+    non_finite_outputs: Mapping[str, int] = field(default_factory=dict)
+    """Other outputs than the scored one → number of their elements that are NaN or infinite in the candidate and
+    finite in the reference; without outputs that have none."""

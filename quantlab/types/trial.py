@@ -156,6 +156,8 @@ class Trial:
     flips_from_python: int | None = None
     """Number of samples whose top-1 differs from the same artifact in `python`; None in Python, for failures, and if
     classes are not compared."""
+    constant_outputs: tuple[str, ...] = ()
+    """Outputs and channels, as `output` or `output[channel]`, that are constant and vary in the reference."""
     notes: tuple[str, ...] = ()
 
     @property

@@ -158,6 +158,9 @@ class Budget:
     """Whether to judge without samples on which the model itself is NaN or infinite; otherwise they are refused."""
     allow_poor_reference: bool = False
     """Whether to judge although the model itself is not shown to be better than guessing."""
+    allow_constant: tuple[str, ...] = ()
+    """Outputs, as `output` or `output[channel]`, that a variant may give constant although they vary in the
+    reference."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -169,6 +172,9 @@ class Budget:
             object.__setattr__(self, name, value)
         if isinstance(self.runtimes, str):
             object.__setattr__(self, "runtimes", tuple(runtime.strip() for runtime in self.runtimes.split(",")))
+        if isinstance(self.allow_constant, str):
+            names = tuple(name.strip() for name in self.allow_constant.split(","))
+            object.__setattr__(self, "allow_constant", names)
         self._check()
 
     def _check(self) -> None:

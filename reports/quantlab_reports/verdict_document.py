@@ -32,6 +32,7 @@ Of a budget:
 | `runtimes` | the runtimes that count; null means those of the target |
 | `leave_out_non_finite` | whether samples on which the model itself is NaN or infinite may be left out |
 | `allow_poor_reference` | whether a model that is no better than chance is judged all the same |
+| `allow_constant` | outputs and channels that may be constant; empty means none |
 
 Of a judgement:
 
@@ -64,6 +65,8 @@ Of a judgement:
 | `worst` | samples with the largest changes, by index from 0 among the scored samples |
 | `non_finite` | number of NaN and infinite elements of the output on judged samples |
 | `left_out` | samples that are not judged, because the model itself is NaN or infinite there |
+| `non_finite_outputs` | other outputs than the scored one → the same number; only those that have such elements |
+| `constant_outputs` | outputs and channels (`output[channel]`) that are constant and vary in the reference |
 
 A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 """
@@ -233,13 +236,15 @@ _BESIDE = (
     "worst",
     "non_finite",
     "left_out",
+    "non_finite_outputs",
 )
 
 
 def _beside(evidence: Evidence | None) -> dict[str, Any]:
     """Return the figures besides the deciding loss; null without evidence."""
     told = asdict(evidence) if evidence else {}
-    return {key: told.get(key) for key in _BESIDE}
+    constant = [part.name for part in evidence.constant] if evidence else None
+    return {**{key: told.get(key) for key in _BESIDE}, "constant_outputs": constant}
 
 
 _UNKNOWN = Judgement("", "", "inconclusive", "")

@@ -7,12 +7,15 @@ ScoreSums ─┬─ TensorError            error of a tensor of any shape
            ├─ ClassificationSums     top-1, top-5, agreement, changed answers
            ├─ DivergenceSums         KL(reference‖candidate)
            └─ RegressionSums         MAE and RMSE against labels
+
+OutputSums                           error of each channel of an output, and which became constant
 ```
 
 `ReferenceSamples` and `CandidateSamples` hold the same quantities for every sample, for `paired`. This package does
 not import `paired` or `layers`.
 """
 
+from quantlab.statistics.scores.channels import OutputSums, constant_parts, sum_channels
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
 from quantlab.statistics.scores.divergence import DivergenceSums, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
@@ -29,11 +32,13 @@ __all__ = [
     "ClassificationSums",
     "DivergenceSums",
     "ErrorSamples",
+    "OutputSums",
     "ProbabilitySums",
     "ReferenceSamples",
     "RegressionSums",
     "ScoreSums",
     "as_classes",
+    "constant_parts",
     "count_equal_places",
     "finite_samples",
     "kl_per_sample",
@@ -41,6 +46,7 @@ __all__ = [
     "ranges_of",
     "reference_scores",
     "scored_samples",
+    "sum_channels",
     "sum_outputs",
     "tango",
     "wilson",

@@ -9,6 +9,7 @@ from quantlab_reports.model import Selection, Table
 from quantlab_reports.views.costs import COSTS, cost_table
 from quantlab_reports.views.layers import LAYERS, layer_table
 from quantlab_reports.views.ops import OPS, op_table
+from quantlab_reports.views.outputs import OUTPUTS, output_table
 from quantlab_reports.views.runtimes import RUNTIMES, runtime_table
 from quantlab_reports.views.split import SPLIT, split_table
 from quantlab_reports.views.trials import trial_table
@@ -45,6 +46,11 @@ VIEWS: Mapping[str, View] = {
         lambda store, selection, _: runtime_table(store.read_study(), store.inside_or_none(), selection),
         tuple(RUNTIMES.sorts),
         RUNTIMES.kind,
+    ),
+    "outputs": View(
+        lambda store, selection, _: output_table(store.read_study(), store.read_outputs(), selection),
+        tuple(OUTPUTS.sorts),
+        OUTPUTS.kind,
     ),
     "layers": View(
         lambda store, selection, _: layer_table(store.read_inside(), selection), tuple(LAYERS.sorts), LAYERS.kind

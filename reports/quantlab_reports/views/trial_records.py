@@ -35,6 +35,7 @@
 | `minimum_runtime` | oldest TFLite version that can run the file, as its converter wrote it; null if unknown |
 | `weights` | bytes of stored weights by stored dtype |
 | `sha256` | SHA-256 of the artifact |
+| `constant_outputs` | outputs and channels (`output[channel]`) that are constant and vary in the reference |
 | `environment` | versions and flags that the outputs depend on |
 | `notes` | notes about the row |
 | `reference_check` | only for the reference, null elsewhere and in studies of an older quantlab; see below |
@@ -103,6 +104,7 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "minimum_runtime": variant.minimum_runtime if variant else None,
         "weights": dict(variant.weights) if variant else None,
         "sha256": variant.sha256 if variant else study.model.sha256 if trial.setting == REFERENCE else None,
+        "constant_outputs": list(trial.constant_outputs),
         "environment": dict(trial.environment),
         "notes": list(trial.notes),
         "reference_check": _reference_check(study) if trial.setting == REFERENCE else None,
@@ -220,6 +222,7 @@ KEYS: tuple[str, ...] = (
     "minimum_runtime",
     "weights",
     "sha256",
+    "constant_outputs",
     "environment",
     "notes",
     "reference_check",

@@ -1,0 +1,104 @@
+"""How far every output of the model strays: figures of outputs and their channels, and those that became constant."""
+
+from dataclasses import dataclass
+
+__all__ = ["ConstantOutput", "OutputComparison", "OutputRow"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantOutput:
+    """An output, or one channel of it, that a variant gives constant although it varies in the reference.
+
+    Constant means: one value everywhere, or the same values for every sample.
+    """
+
+    output: str
+    """Name of the model's output."""
+    channel: int | None = None
+    """Index along the last axis; None if the whole output is constant."""
+    minimum: float = 0.0
+    """Smallest value of the variant."""
+    maximum: float = 0.0
+    """Largest value of the variant; it differs from `minimum` if the values of a sample differ from each other."""
+    reference_minimum: float = 0.0
+    """Smallest value of the reference."""
+    reference_maximum: float = 0.0
+    """Largest value of the reference."""
+
+    @property
+    def name(self) -> str:
+        """`output` or `output[channel]`, as `--allow-constant` takes it.
+
+        >>> ConstantOutput("mask").name, ConstantOutput("boxes", 4).name
+        ('mask', 'boxes[4]')
+        """
+        return self.output if self.channel is None else f"{self.output}[{self.channel}]"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRow:
+    """Error of one output of one trial against the reference, or of one channel of it.
+
+    Every output of the model has a row, scored or not, and rows of its channels below it: all of them up to 64,
+    otherwise the ten worst. Elements that are not finite in the reference are left out and counted.
+    """
+
+    setting: str
+    """Name of the setting, or of the variant that the user gave."""
+    runtime: str
+    """The runtime that was requested."""
+    output: str
+    """Name of the model's output."""
+    channel: int | None
+    """Index along the last axis, from 0; null for the whole output."""
+    scored: bool
+    """Whether this is the output that the scores are about."""
+    shape: tuple[int, ...]
+    """Shape of the output for one sample, without the axis of samples."""
+    n: int
+    """Number of samples."""
+    count: int
+    """Number of elements compared, over all samples."""
+    left_out: int
+    """Number of elements that are not compared, because they are NaN or infinite in the reference."""
+    different: int
+    """Number of elements whose values differ; NaN differs from everything."""
+    non_finite: int
+    """Number of elements that are NaN or infinite in the variant and finite in the reference."""
+    max_abs_error: float | None
+    """Largest absolute error; infinite if an element is not finite, like the mean and the RMS; null if no element was
+    compared, like the other errors, SQNR and cosine."""
+    mean_abs_error: float | None
+    """Mean absolute error."""
+    rms_error: float | None
+    """Root mean square (RMS) error."""
+    bias: float | None
+    """Mean error, variant − reference; NaN if an element is not finite."""
+    sqnr_db: float | None
+    """10·log₁₀(Σ reference² / Σ error²): ∞ without error, −∞ if the reference is all 0 or an element is not finite."""
+    cosine: float | None
+    """Cosine similarity with the reference; NaN if either is all zeros or has an element that is not finite."""
+    minimum: float | None
+    """Smallest finite value of the variant."""
+    maximum: float | None
+    """Largest finite value of the variant."""
+    reference_minimum: float | None
+    """Smallest finite value of the reference."""
+    reference_maximum: float | None
+    """Largest finite value of the reference."""
+    constant: bool
+    """Whether the variant gives one value, or the same values for every sample, where the reference varies."""
+    constant_channels: tuple[int, ...] = ()
+    """Indices of all channels that are constant in this sense; empty in rows of channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputComparison:
+    """Figures of every output of every measured trial; the content of `output_figures.json`."""
+
+    rows: tuple[OutputRow, ...]
+    """In the order of the trials, the model's outputs and the channels."""
+    reasons: tuple[str, ...] = ()
+    """Why outputs have no rows, a sentence for each."""
+    schema: int = 1
+    """Version of the file's layout."""
