@@ -4,7 +4,6 @@ A function that prints, leaves the program, crashes, forks or never ends must co
 quantlab's own process, and nothing on standard output.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,12 @@ from quantlab.processes import (
     ChildDied,
     ChildStalled,
     Document,
+    OwnFolder,
     PythonModule,
     onednn,
     python_environment,
     tagged,
+    warm_up,
 )
 from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.user_requests import Call, Element, Import, Next, Number, Request
@@ -44,13 +45,18 @@ class _Called:
         self._text, self._what, self._error, self._stall_seconds = text, what, error, stall_seconds
         self._remedy = "raise --time-limit" if what == "loader" else "make it faster"
         self._stack = ExitStack()
-        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="quantlab-user-")))
+        environment = python_environment(onednn=onednn())
+        # Before there is a folder: a server that runs removes it if this program is killed, even before it forks.
+        warm_up(environment, WORKERS_WITHOUT_TENSORFLOW)
+        own = self._stack.enter_context(OwnFolder("user"))
+        self.folder = own.path
         try:
             self._child = self._stack.enter_context(
                 Child(
                     PythonModule("quantlab.worker.user", WORKERS_WITHOUT_TENSORFLOW),
                     log=self.folder / "user.log",
-                    environment=python_environment(onednn=onednn()),
+                    environment=environment,
+                    temporary=own,
                 )
             )
             self.ask(Import(text, str(self.folder)))

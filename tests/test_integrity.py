@@ -1,5 +1,6 @@
 """Kept work is checked when it is used: what is damaged is named, made again, and the same as before."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -124,6 +125,49 @@ def test_an_interrupted_run_is_checked(damage, progress, place, kept):
     ((_, start),) = ATTIC.starts
     assert start % BATCH == 0  # in other batches, sums may have other last digits
     assert damage is not truncated or start == 0
+
+
+def unhashed(**changes):
+    """A record as an older quantlab wrote it, without a hash; changed."""
+
+    def change(document):
+        del document["sha256"]
+        document["outputs"][0].update(changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda document: document.update(again=0.5), id="another figure"),
+        pytest.param(lambda document: document["outputs"][0].update(shape=[None, 9]), id="another size"),
+        pytest.param(lambda document: document.pop("single"), id="a part is missing"),
+        pytest.param(lambda document: document.update(outputs=[]), id="no outputs"),
+        pytest.param(unhashed(shape=[None, -3]), id="a size below zero"),
+        pytest.param(unhashed(shape=[]), id="no batch"),
+        pytest.param(unhashed(dtype="object"), id="no numbers"),
+        pytest.param(unhashed(dtype="float31"), id="no data type"),
+        pytest.param(unhashed(name="z"), id="no output of the model"),
+    ],
+)
+def test_what_the_model_was_found_to_give_is_checked(change, place, kept):
+    record = only(kept, "model/*/probe.json")
+    good = record.read_text()
+    document = json.loads(good)
+    change(document)
+    record.write_text(json.dumps(document))
+    _, warnings = analyzed(place, kept)
+    assert warnings == [f"'{record}' is damaged, so the model is called again on a few samples"]
+    assert record.read_text() == good
+
+
+def test_a_probe_of_an_older_quantlab_is_taken(place, kept):
+    record = only(kept, "model/*/probe.json")
+    document = json.loads(record.read_text())
+    unhashed()(document)
+    record.write_text(old := json.dumps(document))
+    assert (analyzed(place, kept)[1], record.read_text()) == ([], old)
 
 
 def test_nothing_is_said_of_what_is_whole(place, kept):

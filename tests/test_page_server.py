@@ -1,6 +1,8 @@
 """The server that a page gets its job from: what it answers, and that it answers nothing else and nobody else."""
 
+import contextlib
 import http.client
+import itertools
 import json
 import queue
 import socket
@@ -15,7 +17,8 @@ import pytest
 from quantlab.formats import FORMATS
 from quantlab.runtimes import Job, Taps
 from quantlab.runtimes.exchange import TensorFile
-from quantlab.runtimes.page_server import Parent, Served, start_server
+from quantlab.runtimes.page_files import Served
+from quantlab.runtimes.page_server import Parent, start_server
 from quantlab.runtimes.requests import Tap
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
@@ -25,7 +28,7 @@ SECRET = b"nobody's business"
 class Page:
     """A job's server, and a client that says what it likes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: float) -> None:
         self.said, self.requests = queue.Queue(), iter([{"start": 0, "stop": 2}])
         artifact, dist = folder / "artifact", folder / "dist"
         (artifact / "deep").mkdir(parents=True)
@@ -63,10 +66,18 @@ class Page:
             taps=Taps(str(folder / "taps.bin"), ("a",), (1,)),
         )
         self.opened = threading.Event()
-        parent = Parent(self.opened.set, self.hear, lambda: next(self.requests, None), lambda: {"bytes": 5})
+        parent = Parent(self.opened.set, self.hear, self.next_request, lambda: {"bytes": 5})
         self.folder = folder
-        self.address, self.stop = start_server(Served.of(Tap(job, 0, 2), dist), parent)
+        self.address, self.stop = start_server(Served.of(Tap(job, 0, 2), dist), parent, **options)
         self.host, self.token = urlsplit(self.address).netloc, urlsplit(self.address).path.strip("/")
+
+    def next_request(self, seconds: float) -> dict | None:
+        """What the parent asks; `queue.Empty` instead of a request stands for one that it is slow to ask."""
+        request = next(self.requests, None)
+        if request is queue.Empty:
+            time.sleep(seconds)
+            raise queue.Empty
+        return request
 
     def hear(self, message: dict) -> None:
         """Slow to take the first message of several."""
@@ -299,6 +310,117 @@ def test_nothing_is_left_of_a_job_that_ended(tmp_path):
     kept_open.close()
     with pytest.raises(ConnectionRefusedError):
         page.own("job")
+
+
+SOON = 20
+"""Seconds for what takes one, on a busy machine."""
+
+
+@pytest.fixture
+def impatient(tmp_path):
+    """A server whose pages may take half a second."""
+    made = Page(tmp_path, seconds=0.5)
+    yield made
+    made.stop()
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the other side ends a connection, instead of waiting for more."""
+    connection.settimeout(SOON)
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+def connected(page: Page) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(page.host.split(":")[1])), timeout=SOON)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("GET /{token}/jo", id="half a line"),
+        pytest.param("GET /{token}/job HTTP/1.1\r\nHost: {host}\r\n", id="half a head"),
+        pytest.param(
+            "POST /{token}/message HTTP/1.1\r\nHost: {host}\r\nContent-Length: 40\r\n\r\n" + '{{"type": ',
+            id="half a body",
+        ),
+    ],
+)
+def test_a_request_that_stops_in_the_middle_is_ended(sent, impatient):
+    with connected(impatient) as connection:
+        connection.sendall(sent.format(token=impatient.token, host=impatient.host).encode())
+        assert ended(connection)
+    assert impatient.said.empty()
+    assert impatient.own("memory") == (200, b'{"bytes": 5}')
+
+
+def test_a_request_that_drips_is_ended(impatient):
+    """It never pauses for as long as a request may take."""
+    request = f"GET /{impatient.token}/job HTTP/1.1\r\nHost: {impatient.host}\r\nX: {'a' * 10_000}".encode()
+    began, sent = time.monotonic(), 0
+    with connected(impatient) as connection, contextlib.suppress(ConnectionError):
+        for sent in range(len(request)):
+            connection.sendall(request[sent : sent + 1])
+            time.sleep(0.01)
+            if time.monotonic() - began > SOON:
+                break
+    assert 0 < sent < len(request) - 1
+    assert time.monotonic() - began < SOON
+
+
+def test_an_answer_that_nobody_takes_is_ended(impatient):
+    (impatient.folder / "artifact" / "large").write_bytes(bytes(50_000_000))
+    before = set(threading.enumerate())
+    with connected(impatient) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.sendall(f"GET /{impatient.token}/artifact/large HTTP/1.1\r\nHost: {impatient.host}\r\n\r\n".encode())
+        until = time.monotonic() + SOON
+        time.sleep(0.2)
+        while set(threading.enumerate()) - before and time.monotonic() < until:
+            time.sleep(0.05)
+        assert set(threading.enumerate()) <= before
+
+
+def test_a_page_may_take_its_time_between_requests_and_for_the_parents(impatient):
+    impatient.requests = iter(
+        [queue.Empty, queue.Empty, queue.Empty, queue.Empty, queue.Empty, {"start": 2, "stop": 3}]
+    )
+    kept_open = http.client.HTTPConnection(impatient.host, timeout=SOON)
+    for _ in range(2):
+        kept_open.request("GET", f"/{impatient.token}/memory")
+        assert kept_open.getresponse().read() == b'{"bytes": 5}'
+        time.sleep(1.2)
+    kept_open.request("GET", f"/{impatient.token}/request")
+    assert kept_open.getresponse().read() == b'{"start": 2, "stop": 3}'
+    kept_open.close()
+
+
+def test_stopping_ends_what_waits_for_the_parent_and_closes_the_socket(tmp_path):
+    before = set(threading.enumerate())
+    page = Page(tmp_path)
+    page.requests = itertools.repeat(queue.Empty)
+    port = int(page.host.split(":")[1])
+    with connected(page) as waiting, connected(page) as half:
+        waiting.sendall(f"GET /{page.token}/request HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode())
+        half.sendall(b"GET /")
+        time.sleep(0.2)
+        began = time.monotonic()
+        page.stop()
+        assert time.monotonic() - began < SOON
+        assert set(threading.enumerate()) <= before
+        assert ended(waiting)
+        assert ended(half)
+    with socket.socket() as other:  # the port is free for whoever listens next
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
 
 
 def test_two_jobs_have_nothing_in_common(tmp_path):

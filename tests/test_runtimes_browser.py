@@ -230,16 +230,103 @@ with ChildPool(Path(sys.argv[3]), stall_seconds=300) as pool:
     ("n", "until"), [pytest.param(50_000, b"ready\n", id="at work"), pytest.param(3, b"done\n", id="between jobs")]
 )
 def test_a_study_that_is_killed_leaves_nothing(n, until, place, workbench, tmp_path):
-    document = json.dumps(request_document(Run(long_job("chromium-wasm", workbench, tmp_path, n=n))))
-    command = [sys.executable, "-c", ORPHAN, document, str(place), str(tmp_path / "shop")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as study:
+    document = request_document(Run(long_job("chromium-wasm", workbench, tmp_path, n=n)))
+    with orphan(ORPHAN, document, place, tmp_path) as study:
         while study.stdout.readline() != until:
             assert study.poll() is None
-        study.kill()
+    assert left_below(place) == []
+
+
+def left_below(place: Path) -> list[Path]:
+    """What is left in a folder, once all processes that work there are gone and had their time to remove it."""
     until = time.monotonic() + SECONDS
     while (list(place.iterdir()) or processes_below(place)) and time.monotonic() < until:
         time.sleep(0.05)
+    return list(place.iterdir())
+
+
+ORPHAN_READING = """
+import json, os, sys, signal, tempfile
+from pathlib import Path
+from quantlab.runtimes import RUNTIMES
+from quantlab.runtimes.requests import request_from
+from quantlab.runtimes.taps import open_session
+from quantlab.processes import ChildPool
+tempfile.tempdir = sys.argv[2]
+with ChildPool(Path(sys.argv[3]), stall_seconds=300) as pool:
+    session = open_session(RUNTIMES["chromium-wasm"], request_from(json.loads(sys.argv[1])).job, pool)
+    session.read(0, 2)
+    print("read", flush=True)
+    sys.stdin.readline()
+    session.read(0, 2)
+"""
+
+
+@contextlib.contextmanager
+def orphan(code: str, request: dict, place: Path, folder: Path) -> Iterator[subprocess.Popen]:
+    """A program with a job in a browser, which is killed at the end of the block."""
+    command = [sys.executable, "-c", code, json.dumps(request), str(place), str(folder / "shop")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as program:
+        yield program
+        program.kill()
+
+
+def test_a_study_that_is_killed_while_a_page_hangs_leaves_nothing(place, workbench, tmp_path):
+    """As it reads inside a variant, where the page has been asked for more and never answers."""
+    job = replace(
+        long_job("chromium-wasm", workbench, tmp_path, n=8),
+        taps=Taps(str(tmp_path / "taps.bin"), ()),
+    )
+    with orphan(ORPHAN_READING, request_document(Run(job)), place, tmp_path) as program:
+        assert program.stdout.readline() == b"read\n"
+        os.kill(browser(place, "renderer"), signal.SIGSTOP)
+        program.stdin.write(b"more\n")
+        program.stdin.flush()
+        time.sleep(0.5)
+    assert left_below(place) == []
+
+
+def test_what_is_left_where_all_are_killed_goes_with_the_next_job(place, workbench, tmp_path):
+    """The program, the driver and the browser at once, as a system does that stops a container."""
+    job = long_job("chromium-wasm", workbench, tmp_path)
+    with orphan(ORPHAN, request_document(Run(job)), place, tmp_path) as program:
+        while program.stdout.readline() != b"ready\n":
+            assert program.poll() is None
+        (left,) = place.iterdir()
+        at_work = [int(file.parent.name) for file in Path("/proc").glob("[0-9]*/cmdline") if is_of(left, file)]
+        for pid in at_work:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in (program.pid, *at_work):
+            os.kill(pid, signal.SIGKILL)
+    until = time.monotonic() + SECONDS
+    while (processes_below(place) or processes_below(place, "environ")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)  # a process that ends shows nothing for a moment before it lets its files go
+    assert list(place.iterdir()) == [left]
+    assert last_message("chromium-wasm", a_relu(tmp_path / "model"), tmp_path) == Done()
+    end_lasting_children()
+    assert list(place.iterdir()) == []
+
+
+def is_of(folder: Path, command: Path) -> bool:
+    """Whether a process has the folder in its command line or its environment."""
+    texts = b""
+    with contextlib.suppress(OSError):
+        texts = command.read_bytes() + (command.parent / "environ").read_bytes()
+    return str(folder).encode() in texts
+
+
+def test_a_browser_of_another_time_limit_is_not_kept(place, workbench, tmp_path):
+    """Its pages have the limit that it was started with, and no driver may be silent for longer than a study allows."""
+    job, browsers = long_job("chromium-wasm", workbench, tmp_path, n=8), []
+    for stall_seconds in (300, 80, 300):
+        with ChildPool(tmp_path / "shop", stall_seconds=stall_seconds) as pool:
+            *_, last = protocol.run(RUNTIMES["chromium-wasm"], job, pool)
+            assert last == Done()
+        browsers.append({folder.name for folder in place.iterdir()})
+    first, both, again = browsers
+    assert (len(first), len(both), again) == (1, 2, both)
 
 
 def test_memory_stays_flat(place, workbench, tmp_path):

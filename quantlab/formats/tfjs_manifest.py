@@ -64,10 +64,14 @@ def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArra
     """Each weight's manifest entry with its stored values, not decoded; strings as an array of bytes objects.
 
     Raises:
-        ArtifactError: If a shard is outside the folder, is missing, or has another length than the manifest states.
+        ArtifactError: If a shard is outside the folder, is missing or listed twice, or has another length than the
+            manifest states.
     """
+    seen: set[Path] = set()
     for group in read_document(folder)["weightsManifest"]:
-        data = b"".join(_shard(folder, path) for path in group["paths"])
+        # All of them first, so that nothing is read before it is known to be there once.
+        files = [_shard(folder, path, seen) for path in group["paths"]]
+        data = b"".join(file.read_bytes() for file in files)
         offset = 0
         for entry in group["weights"]:
             values, end = _read(entry, data, offset)
@@ -107,13 +111,19 @@ def _read_strings(data: bytes, offset: int, count: int) -> tuple[npt.NDArray[Any
     return values, offset
 
 
-def _shard(folder: Path, name: str) -> bytes:
+def _shard(folder: Path, name: str, seen: set[Path]) -> Path:
     file = (folder / name).resolve()
     if not file.is_relative_to(folder.resolve()):
         raise ArtifactError(f"the shard path '{name}' of '{folder}' points outside the folder; do not trust this model")
     if not file.is_file():
         raise ArtifactError(f"the shard '{name}' is missing in '{folder}'; copy it there or convert the model again")
-    return file.read_bytes()
+    if file in seen:
+        raise ArtifactError(
+            f"the manifest of '{folder}' lists the shard '{name}' more than once, and the weights would take as many "
+            f"times its size; convert the model again"
+        )
+    seen.add(file)
+    return file
 
 
 def contents(folder: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Contents:

@@ -17,6 +17,7 @@ from quantlab.errors import ModelError
 from quantlab.models.exported import exported_call, keras_calls
 from quantlab.models.files import ModelFile, ModelOptions, read_keras_config
 from quantlab.models.graph_ops import refuse_acting_saved_model
+from quantlab.models.h5_outside import refuse_outside
 from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
 from quantlab.models.reference import Reference
@@ -59,8 +60,8 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
     Raises:
         ModelError: If its library cannot open it, or an input or output is of a type that no variant supports.
     """
-    if file.kind == "SavedModel" and not options.unsafe:
-        refuse_acting_saved_model(file.path, options.signature)
+    if not options.unsafe:
+        _refuse_acting(file, options)
     if file.kind == "ONNX":
         return open_onnx_reference(file, options, export.with_name("shaped") / file.path.name)
     opened = _OPENERS[file.kind](file, options, export)
@@ -94,6 +95,14 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         keras=calls,
         training_layers=layers,
     )
+
+
+def _refuse_acting(file: ModelFile, options: ModelOptions) -> None:
+    """Check what only the libraries tell; `identify` has checked the layers of a Keras file."""
+    if file.kind == "SavedModel":
+        refuse_acting_saved_model(file.path, options.signature)
+    if file.kind in {"Keras 3", "Keras 2"}:
+        refuse_outside(file.path)
 
 
 def _listed(names: Any) -> str:

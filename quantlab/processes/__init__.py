@@ -11,6 +11,7 @@ from quantlab.processes.documents import Document, tagged, untagged
 from quantlab.processes.environment import import_path, onednn, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
 from quantlab.processes.messages import messages_of
+from quantlab.processes.own_folder import OwnFolder, hold
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
 from quantlab.processes.process import Preload
 from quantlab.processes.serving import Emit, describe, import_modules, serve
@@ -24,12 +25,14 @@ __all__ = [
     "Document",
     "Emit",
     "Lane",
+    "OwnFolder",
     "Preload",
     "PythonModule",
     "describe",
     "end_fork_servers",
     "end_lasting_children",
     "fork_servers",
+    "hold",
     "idle_children",
     "import_modules",
     "import_path",

@@ -16,6 +16,7 @@ from typing import IO, Any, Self
 
 from quantlab.errors import QuantlabError
 from quantlab.processes.documents import Document
+from quantlab.processes.own_folder import OwnFolder
 from quantlab.processes.process import Process, Surroundings
 from quantlab.processes.start import PythonModule, start
 
@@ -66,7 +67,8 @@ class Child:
         log: The file to which its standard error is appended.
         environment: Variables in addition to those of this program.
         after: Called after it was ended, to clean up what it started outside of its process group.
-        temporary: A folder in which the child gets a private folder as TMPDIR, which is removed at its end.
+        temporary: A folder in which the child gets a private folder as TMPDIR, which is removed at its end. An
+            `OwnFolder` is used as TMPDIR itself; its owner closes it.
         own_log: Whether it may serve several jobs or studies. Then it writes to a file without a name, which is
             appended to the current `log` when the child is given back or ended.
 
@@ -81,15 +83,19 @@ class Child:
         log: Path,
         environment: Mapping[str, str],
         after: Callable[[], None] = lambda: None,
-        temporary: Path | None = None,
+        temporary: Path | OwnFolder | None = None,
         own_log: bool = False,
     ) -> None:
         self.log, self._after = log, after
         self._own_log: IO[bytes] | None = None
-        self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
+        if isinstance(temporary, OwnFolder):
+            self._temporary: Path | None = temporary.path
+        else:
+            self._temporary = temporary.absolute() / uuid.uuid4().hex if temporary else None
         self._copied = 0
         self._log_start: int | None = None  # where its own output begins in the log; None if it has printed nothing
         self._stopped = False
+        self._hung_up = False
         self._outbox: queue.Queue[bytes] | None = None
         """Queue of lines that may be too long for the pipe; None until there is one."""
         self._lines: queue.Queue[bytes | None] = queue.Queue()
@@ -120,6 +126,7 @@ class Child:
         with contextlib.suppress(OSError, ValueError):  # closed by us
             for line in self._process.stdout:
                 self._lines.put(line)
+        self._hung_up = True
         self._lines.put(None)
 
     def __enter__(self) -> Self:
@@ -132,6 +139,11 @@ class Child:
     def alive(self) -> bool:
         """Whether the process runs, or is about to."""
         return self._process.alive
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can take another request: it runs, and has not closed its standard output."""
+        return self.alive and not self._hung_up
 
     @property
     def pid(self) -> int | None:

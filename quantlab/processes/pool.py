@@ -69,7 +69,7 @@ class ChildPool:
                 idle = self._idle.setdefault(kind, [])
                 while idle:
                     child = idle.pop()
-                    if child.alive:
+                    if child.usable:
                         return child
         lasting = next(filter(None, map(_take_lasting, kinds)), None)
         if lasting is None:
@@ -123,7 +123,7 @@ def _take_lasting(kind: str) -> Child | None:
         idle = _lasting.get(kind, [])
         while idle:
             child = idle.pop()
-            if child.alive:
+            if child.usable:
                 return child
             child.close()
     return None

@@ -52,4 +52,4 @@ class Surroundings:
     log: int
     """Descriptor that becomes its standard error."""
     temporary: Path | None
-    """Its private folder for temporary files, created by the code that starts it, and removed at its end; or None."""
+    """Its private folder for temporary files, created if missing by the code that starts it, and removed at its end."""

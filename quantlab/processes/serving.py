@@ -17,11 +17,15 @@ __all__ = ["Emit", "describe", "import_modules", "serve"]
 Emit = Callable[[Document], None]
 
 
-def serve(handle: Callable[[Document, Emit], None]) -> None:
+def serve(handle: Callable[[Document, Emit], None], orphaned: Callable[[], None] = lambda: None) -> None:
     """Answer requests on standard input until it closes; the child's side of `Child`.
 
     Each request ends with a `done` message, or with `failed` if `handle` raised. When standard input closes, the parent
     is gone, and this process ends at once. A fork made in `handle` that returns here ends without a message.
+
+    Args:
+        handle: Answers one request.
+        orphaned: Called in another thread when the parent is gone, to remove what the parent can no longer remove.
     """
     channel, own = os.fdopen(os.dup(1), "wb", buffering=0), os.getpid()
     os.dup2(2, 1)  # from here on, all prints of Python and C code go to the log
@@ -31,7 +35,7 @@ def serve(handle: Callable[[Document, Emit], None]) -> None:
             os._exit(0)  # two processes would answer each request twice
         channel.write(json.dumps(message, allow_nan=False).encode() + b"\n")
 
-    for request in _requests():
+    for request in _requests(orphaned):
         try:
             handle(request, emit)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever it is, only this request fails)
@@ -41,15 +45,18 @@ def serve(handle: Callable[[Document, Emit], None]) -> None:
             emit({"type": "done"})
 
 
-def _requests() -> Iterator[Document]:
+def _requests(orphaned: Callable[[], None]) -> Iterator[Document]:
     """Yield requests in order; a separate thread reads, so that the end of the input is noticed during work."""
     waiting: queue.Queue[Document] = queue.Queue()
 
     def read() -> None:
         # Not sys.stdin: this thread would hold its lock when Python exits and closes it, a fatal error (SIGABRT).
-        for line in os.fdopen(os.dup(0), "rb"):
-            waiting.put(json.loads(line))
-        os._exit(0)
+        try:
+            for line in os.fdopen(os.dup(0), "rb"):
+                waiting.put(json.loads(line))  # the last line of a parent that was killed may be incomplete
+            orphaned()
+        finally:
+            os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     while True:

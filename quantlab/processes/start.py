@@ -46,7 +46,7 @@ class _Spawned:
 
     def __init__(self, command: Sequence[str], surroundings: Surroundings) -> None:
         if surroundings.temporary:
-            surroundings.temporary.mkdir(parents=True)
+            surroundings.temporary.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,

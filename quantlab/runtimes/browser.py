@@ -17,7 +17,7 @@ from pathlib import Path
 
 from quantlab.errors import RuntimeUnavailable
 from quantlab.formats import Format
-from quantlab.processes import Child, ChildPool, import_path
+from quantlab.processes import Child, ChildPool, OwnFolder, import_path
 from quantlab.runtimes.browser_tree import end_browser
 from quantlab.runtimes.bundle import bundle_environment
 from quantlab.runtimes.contract import Host
@@ -38,6 +38,11 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _OLDEST = 113
 """The oldest supported version: the first with WebGPU and `--headless=new`."""
 
+_START_SECONDS = 25.0
+"""For a browser to start, and for a page to ask for its job, which together take less than 30 s where either fails.
+
+On a machine that is busy with other studies they take a few."""
+
 _REMEDY = (
     "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
     "or leave these runtimes out with --runtimes"
@@ -55,7 +60,9 @@ def find_browser() -> tuple[str, str]:
     if program is None:
         raise RuntimeUnavailable(f"the runtimes chromium-* need Chromium or Chrome, and none was found; {_REMEDY}")
     try:
-        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        answer = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=_START_SECONDS, check=True
+        )
     except (OSError, subprocess.SubprocessError) as error:
         raise RuntimeUnavailable(f"the browser at '{program}' does not start ({error}); {_REMEDY}") from error
     match = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.stdout)
@@ -108,26 +115,26 @@ def graphics_cards(root: Path) -> str:
     return ", ".join(cards) or "none"
 
 
-_START_SECONDS = 30.0
-"""Time limit for a browser to start, and for a page to ask for its job; a busy machine needs a few seconds."""
+def _start_seconds(pool: ChildPool) -> float:
+    """Time limit for the browser, and then for the page: the driver must report before it is ended as silent."""
+    return min(_START_SECONDS, pool.stall_seconds / 4)
 
 
-def _kind(job: Job) -> str:
-    """Name of the kind of child; WebGPU needs a browser that is started with other flags."""
-    return f"chromium {find_browser()[0]}{' webgpu' if job.backend == 'webgpu' else ''}"
+def _kind(job: Job, pool: ChildPool) -> str:
+    """Name of the kind of child: WebGPU needs other flags of the browser, and a driver has one time limit."""
+    webgpu = " webgpu" if job.backend == "webgpu" else ""
+    return f"chromium {find_browser()[0]}{webgpu}, {_start_seconds(pool):g} s"
 
 
 def _start(_: Job, pool: ChildPool) -> Child:
     """Start the process that starts a browser when it gets its first job."""
-    folder, (program, _version) = _own_folder(), find_browser()
-    # Twice, for the browser and the page: the driver sends nothing meanwhile and must not be ended before it reports.
-    seconds = min(_START_SECONDS, pool.stall_seconds / 4)
-    settings = [program, f"{seconds:g}", *([] if _sandboxed() else ["--no-sandbox"])]
+    (program, _version), folder = find_browser(), _own_folder()
+    settings = [program, f"{_start_seconds(pool):g}", *([] if _sandboxed() else ["--no-sandbox"])]
     return Child(
         [sys.executable, "-P", "-m", "quantlab.runtimes.chromium", *settings],
         log=pool.folder / "chromium.log",
-        environment=_variables(folder),
-        after=functools.partial(end_browser, folder),
+        environment=_variables(folder.path),
+        after=folder.close,
         own_log=True,
     )
 
@@ -136,10 +143,11 @@ _LONGEST = 35
 """Maximum length of the temporary folder's path, because the path of a socket in it may have only 107 characters."""
 
 
-def _own_folder() -> Path:
+def _own_folder() -> OwnFolder:
     """A folder for all files of a browser; not in the pool's folder, because the path of its socket must be short."""
     usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="quantlab-chromium-", dir=usual if len(usual) <= _LONGEST else "/tmp"))  # noqa: S108  # mkdtemp makes it private
+    within = Path(usual if len(usual) <= _LONGEST else "/tmp")  # noqa: S108  # the folder in it is private
+    return OwnFolder("chromium", within, end_browser)
 
 
 def _variables(folder: Path) -> dict[str, str]:

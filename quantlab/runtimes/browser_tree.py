@@ -18,7 +18,7 @@ __all__ = ["browser_processes", "end_browser", "peak_memory_bytes"]
 _OF_WINDOWS = "--top-chrome-webui"
 """Flag of the renderer of the browser's own windows, which can be larger than that of a page."""
 
-_ENDING_SECONDS = 5.0
+_ENDING_SECONDS = 30.0
 """Time limit for killed processes to disappear; milliseconds are enough unless the system is overloaded."""
 
 
@@ -49,17 +49,29 @@ def _processes() -> Iterator[tuple[int, int, list[str]]]:
 
 
 def end_browser(folder: Path) -> None:
-    """Kill all processes of the browser with this folder, and remove the folder; does nothing if both are gone."""
+    """Kill all processes of the browser with this folder, and remove the folder; does nothing if both are gone.
+
+    Its driver is killed too, unless it is this process. A browser that the driver is starting has no command line of
+    its own yet, and it would create the folder again.
+    """
     until = time.monotonic() + _ENDING_SECONDS
     while folder.exists() and time.monotonic() < until:
-        left = set(browser_processes(folder)) - {os.getpid()}
+        left = (set(browser_processes(folder)) | set(_using(folder))) - {os.getpid()}
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         if not left:
             shutil.rmtree(folder, ignore_errors=True)
-        else:
-            time.sleep(0.01)
+        time.sleep(0.01 if folder.exists() else 0)
+
+
+def _using(folder: Path) -> Iterator[int]:
+    """Processes that have the folder as TMPDIR, as far as the system tells: browsers overwrite their environment."""
+    variable = f"TMPDIR={folder}".encode()
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked, or is another user's
+            if variable in (place / "environ").read_bytes().split(b"\0"):
+                yield int(place.name)
 
 
 def peak_memory_bytes(folder: Path, kinds: Iterable[str]) -> int | None:

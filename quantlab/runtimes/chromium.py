@@ -8,8 +8,7 @@ has the variant open.
 
 This process ends after a job that failed, or if a part of the browser crashed; if the job was done nevertheless,
 `ending` of its `done` is true. The browser's temporary files are in TMPDIR, which no other process uses. When standard
-input closes, the parent is gone: the browser, its folder and this process end. For a job with taps, it is the end of
-the requests.
+input closes, the parent is gone: the browser, its folder and this process end, whatever they are doing.
 """
 
 import argparse
@@ -27,10 +26,11 @@ from typing import Any, BinaryIO, NoReturn
 from playwright.async_api import Browser, BrowserType, CDPSession, Error, async_playwright
 from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
-from quantlab.processes import Document
+from quantlab.processes import Document, hold
 from quantlab.runtimes.browser_tree import end_browser, peak_memory_bytes
 from quantlab.runtimes.bundle import DIST
-from quantlab.runtimes.page_server import Parent, Served, start_server
+from quantlab.runtimes.page_files import Served
+from quantlab.runtimes.page_server import Parent, start_server
 from quantlab.runtimes.requests import Request, Tap, request_document, request_from
 
 _CLOSE_SECONDS = 10.0
@@ -70,8 +70,8 @@ _NO_SANDBOX = (
 )
 
 
-Requests = queue.Queue[Document | None]
-"""Further requests for a page; None marks the end."""
+Requests = queue.Queue[Document]
+"""Further requests for a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +144,21 @@ def _end_all(folder: Path) -> NoReturn:
     os._exit(1)
 
 
-def _listen(take: Callable[[Request, Requests], None], folder: Path) -> None:
-    """Call `take` with each request and the queue of the requests that follow it, until standard input closes."""
-    requests = (request_from(json.loads(line)) for line in sys.stdin.buffer)
-    for request in requests:
-        following: Requests = queue.Queue()
-        take(request, following)
-        if isinstance(request, Tap):
-            for more in requests:
-                following.put(request_document(more))
-            following.put(None)
-            return
-    _end_all(folder)
+def _listen(take: Callable[[Request, Requests], None], folder: Path) -> NoReturn:
+    """Call `take` with each request and the queue of the requests that follow it, until standard input closes.
+
+    Then the parent is gone. The last line of a parent that was killed may be incomplete.
+    """
+    try:
+        requests = (request_from(json.loads(line)) for line in sys.stdin.buffer)
+        for request in requests:
+            following: Requests = queue.Queue()
+            take(request, following)
+            if isinstance(request, Tap):
+                for more in requests:
+                    following.put(request_document(more))
+    finally:
+        _end_all(folder)
 
 
 async def _launch(chromium: BrowserType, settings: _Settings, extra: tuple[str, ...]) -> Browser:
@@ -192,6 +195,7 @@ class _Host:
 
     folder: Path
     settings: _Settings
+    channel: BinaryIO
     browser: Browser | None = None
     graphics: set[int] = field(default_factory=set)
     """Ids of its graphics processes. The browser replaces one that ends, but then renders differently."""
@@ -207,6 +211,7 @@ class _Host:
 
     def _lose(self) -> None:
         if self.talk is None:
+            self.channel.close()  # first of all, so that the parent sends no other job
             _end_all(self.folder)
         self.talk.fail(_GONE)
 
@@ -293,7 +298,7 @@ async def _run(request: Request, host: _Host, talk: _Talk) -> bool:
         return {"bytes": peak, **({} if peak is not None else told)}
 
     try:
-        parent = Parent(talk.hear_opened, talk.say, talk.requests.get, memory)
+        parent = Parent(talk.hear_opened, talk.say, lambda wait: talk.requests.get(timeout=wait), memory)
         address, stop = start_server(Served.of(request, DIST), parent)
     except OSError as error:
         talk.fail(
@@ -318,7 +323,7 @@ async def _serve(channel: BinaryIO, folder: Path, settings: _Settings) -> NoRetu
         loop.call_soon_threadsafe(waiting.put_nowait, (request, following))
 
     threading.Thread(target=_listen, args=(take, folder), daemon=True).start()
-    host = _Host(folder, settings)
+    host = _Host(folder, settings, channel)
     while True:
         request, following = await waiting.get()
         host.talk = talk = _Talk(channel, loop, following)
@@ -340,7 +345,9 @@ def main() -> None:
     settings = _Settings(**vars(parser.parse_args()))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # from here on, all prints go to the log
-    asyncio.run(_serve(channel, Path(os.environ["TMPDIR"]), settings))
+    folder = Path(os.environ["TMPDIR"])
+    hold(folder)  # so that no other program considers it abandoned when the parent is gone
+    asyncio.run(_serve(channel, folder, settings))
 
 
 if __name__ == "__main__":

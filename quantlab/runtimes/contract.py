@@ -14,8 +14,8 @@ __all__ = ["Host", "Runtime"]
 class Host:
     """A program that runs variants: how its children are started, and what a child may be used for."""
 
-    kind: Callable[[Job], str]
-    """Name of the kind of child that can run a job; a child of the same kind can run any such job."""
+    kind: Callable[[Job, ChildPool], str]
+    """Name of the kind of child that can run a job of a study; a child of the same kind can run any such job."""
     start: Callable[[Job, ChildPool], Child]
     """Starts a child that answers requests for jobs of this kind (see `quantlab.runtimes.requests`).
 

@@ -123,7 +123,7 @@ def _variables(job: Job) -> dict[str, str]:
     return {"NODE_OPTIONS": "", **native}
 
 
-def _kind(job: Job) -> str:
+def _kind(job: Job, _: ChildPool) -> str:
     """Name of the kind of child: a process has one backend of tfjs, and loads the libraries that its variables name."""
     return f"node {find_node()[0]} {job.backend} {json.dumps(_variables(job), sort_keys=True)}"
 

@@ -15,40 +15,42 @@ external data in the job's `options`;
 - `GET memory`: the browser's peak memory.
 
 The answer to everything else, including a wrong token, is 404 without content.
+
+A connection is closed if a request does not arrive or its answer is not read within a time limit, and if no request is
+made on it at all. A request that waits for the parent ends when the server stops.
 """
 
 import contextlib
 import hmac
 import json
 import os
+import queue
 import secrets
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from quantlab.processes import Document
-from quantlab.runtimes.exchange import TensorFile
-from quantlab.runtimes.requests import Request, request_document
+from quantlab.runtimes.page_files import TYPES, Served
 
-__all__ = ["Parent", "Served", "start_server"]
+__all__ = ["Parent", "start_server"]
 
 _LARGEST_MESSAGE_BYTES = 64 << 20
 
 _STOP_SECONDS = 5.0
-"""Time limit for threads to end after their connections are closed; one that waits for the parent may not end."""
+"""Time limit for threads to end after their connections are closed."""
 
-_TYPES: Mapping[str, str] = {
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".wasm": "application/wasm",
-}
+_REQUEST_SECONDS = 60.0
+"""Time limit for a request to arrive, and for its answer to be read: on loopback, by a page on a busy machine."""
+
+_SLICE_SECONDS = 0.25
+"""How often a thread that waits for the parent's next request checks whether the server stops."""
 
 _HEADERS: Mapping[str, str] = {
     # Isolated from all other pages, for exact clocks and its own memory.
@@ -74,82 +76,29 @@ class Parent:
     """Called when the page asks for its job, that is, when it and its modules have loaded."""
     say: Callable[[dict[str, Any]], None]
     """Called with each message of the page."""
-    ask: Callable[[], Mapping[str, Any] | None]
-    """Waits for and returns the parent's next request; None at the end."""
+    ask: Callable[[float], Mapping[str, Any] | None]
+    """Waits at most so many seconds for the parent's next request, and raises `queue.Empty` then; None at the end."""
     memory: Callable[[], Mapping[str, Any]]
     """Returns peak memory as `bytes`, or null with a `reason`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A request with its job, and the job's files by the names that the page uses."""
+@dataclass(slots=True)
+class _Connection:
+    """A connection, and the time since which the page is expected to send or read."""
 
-    asked: Document
-    """The request, with these names instead of paths."""
-    whole: Mapping[str, Path]
-    """Files that are sent whole: bundled files and external data."""
-    artifact: Path
-    readable: Mapping[str, Path]
-    writable: Mapping[str, Path]
-
-    @classmethod
-    def of(cls, request: Request, dist: Path) -> "Served":
-        """Make it from a request and the folder of bundled files."""
-        job = request.job
-        external = {f"external/{place}": Path(data.file) for place, data in enumerate(job.options.external_data)}
-        options = replace(
-            job.options,
-            external_data=tuple(
-                replace(data, file=name) for name, data in zip(external, job.options.external_data, strict=True)
-            ),
-        )
-        inputs, readable = _named("input", job.inputs)
-        outputs, writable = _named("output", job.outputs)
-        taps = job.taps and replace(job.taps, file="scratch")
-        if job.taps:
-            writable["scratch"] = Path(job.taps.file)
-        named = replace(job, artifact="artifact", inputs=inputs, outputs=outputs, options=options, taps=taps)
-        asked = request_document(replace(request, job=named))
-        return cls(asked, {**_bundled(dist), **external}, Path(job.artifact), readable, writable)
-
-    def find(self, name: str) -> Path | None:
-        """The file with this name, if a page may read it whole, else None."""
-        if name in self.whole:
-            return self.whole[name] if self.whole[name].is_file() else None
-        if name == "artifact" and self.artifact.is_file():
-            return self.artifact
-        return self._in_artifact(name.removeprefix("artifact/")) if name.startswith("artifact/") else None
-
-    def _in_artifact(self, name: str) -> Path | None:
-        """A file in the variant's folder, else None; links out of the folder are refused."""
-        if "\0" in name or "\\" in name or any(part in {"", ".", ".."} for part in name.split("/")):
-            return None
-        try:
-            folder, file = self.artifact.resolve(strict=True), (self.artifact / name).resolve(strict=True)
-        except (OSError, RuntimeError):
-            return None
-        return file if folder in file.parents and file.is_file() else None
-
-
-def _named(kind: str, tensors: Sequence[TensorFile]) -> tuple[tuple[TensorFile, ...], dict[str, Path]]:
-    """The tensors with the page's names as files, and a map from these names to the files."""
-    named = tuple(replace(tensor, file=f"{kind}/{place}") for place, tensor in enumerate(tensors))
-    return named, {name.file: Path(tensor.file) for name, tensor in zip(named, tensors, strict=True) if tensor.file}
-
-
-def _bundled(dist: Path) -> dict[str, Path]:
-    pages = {path.name: path for path in (dist / "browser").glob("*") if path.suffix in _TYPES}
-    wasm = {path.relative_to(dist).as_posix(): path for path in (*dist.glob("*.wasm"), *dist.glob("litert/*"))}
-    return {**pages, **wasm, "": dist / "browser" / "browser.html"}
+    thread: threading.Thread
+    since: float | None
+    """Monotonic clock; None between the requests of a page, and while a request waits for the parent."""
 
 
 class _Server(ThreadingHTTPServer):
     """One job's server; `address` holds its token."""
 
-    def __init__(self, served: Served, parent: Parent) -> None:
+    def __init__(self, served: Served, parent: Parent, seconds: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.served, self.parent = served, parent
-        self._answering: dict[socket.socket, threading.Thread] = {}
+        self.served, self.parent, self.seconds = served, parent, seconds
+        self.stopping = False
+        self._answering: dict[socket.socket, _Connection] = {}
         self.one_message = threading.Lock()
         self.token = secrets.token_urlsafe(32)
         self.host = f"127.0.0.1:{self.server_address[1]}"
@@ -163,8 +112,20 @@ class _Server(ThreadingHTTPServer):
         """Answer a connection in a new thread, which `stop` will join."""
         arguments = (request, client_address)
         thread = threading.Thread(target=self.process_request_thread, args=arguments, daemon=True)
-        self._answering[request] = thread
+        self._answering[request] = _Connection(thread, time.monotonic())
         thread.start()
+
+    def await_page(self, request: socket.socket, awaited: bool) -> None:
+        """Start or stop the time limit of a connection."""
+        if (connection := self._answering.get(request)) is not None:
+            connection.since = time.monotonic() if awaited else None
+
+    def service_actions(self) -> None:
+        """Close connections beyond their time limit; called by the loop that listens."""
+        before = time.monotonic() - self.seconds
+        for request, connection in list(self._answering.items()):
+            if connection.since is not None and connection.since < before:
+                _hang_up(request)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection, and forget it."""
@@ -173,15 +134,21 @@ class _Server(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Stop listening, close open connections, and wait for their threads."""
+        self.stopping = True
         self.shutdown()
         self.server_close()
-        for connection, thread in list(self._answering.items()):
-            with contextlib.suppress(OSError):  # it is already closed
-                connection.shutdown(socket.SHUT_RDWR)
-            thread.join(_STOP_SECONDS)
+        for request, connection in list(self._answering.items()):
+            _hang_up(request)
+            connection.thread.join(_STOP_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore pages that disconnect during a request."""
+
+
+def _hang_up(request: socket.socket) -> None:
+    """End all reading from a connection and all writing to it."""
+    with contextlib.suppress(OSError):  # it is already closed
+        request.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +164,14 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
     _SIMPLE: ClassVar[tuple[str, ...]] = ("job", "request", "memory", "blank")
+
+    def handle_one_request(self) -> None:
+        """Wait for the first byte of a request without a limit, and for the rest within the limit."""
+        with contextlib.suppress(OSError):  # the connection is gone; the library notices when it reads
+            self.rfile.peek(1)  # type: ignore[attr-defined]  # the library's is a BufferedReader
+        self.server.await_page(self.connection, True)
+        super().handle_one_request()
+        self.server.await_page(self.connection, False)
 
     def do_GET(self) -> None:  # the library's name
         """Answer a GET request of the page."""
@@ -228,22 +203,33 @@ class _Handler(BaseHTTPRequestHandler):
         elif name in self.server.served.readable:
             self._send_range(self.server.served.readable[name])
         elif (file := self.server.served.find(name)) is not None:
-            self._answer(file.read_bytes(), kind=_TYPES.get(file.suffix, "application/octet-stream"))
+            self._answer(file.read_bytes(), kind=TYPES.get(file.suffix, "application/octet-stream"))
         else:
             raise _Refused(404)
 
     def _get_simple(self, name: str) -> None:
         if name == "blank":
-            self._answer(b"", kind=_TYPES[".html"])
+            self._answer(b"", kind=TYPES[".html"])
         elif name == "job":
             self.server.parent.opened()
             self._answer_json(self.server.served.asked)
         elif name == "memory":
             self._answer_json(self.server.parent.memory())
-        elif (request := self.server.parent.ask()) is not None:
+        elif (request := self._next_request()) is not None:
             self._answer_json(request)
         else:
             self._answer(b"", status=204)
+
+    def _next_request(self) -> Mapping[str, Any] | None:
+        """Wait for the parent's next request; None at the end, or if the server stops."""
+        self.server.await_page(self.connection, False)
+        try:
+            while not self.server.stopping:
+                with contextlib.suppress(queue.Empty):
+                    return self.server.parent.ask(_SLICE_SECONDS)
+            return None
+        finally:
+            self.server.await_page(self.connection, True)
 
     def _send_range(self, file: Path) -> None:
         first, _, last = (self.headers.get("Range") or "").removeprefix("bytes=").partition("-")
@@ -297,7 +283,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(b"", status=204)
 
     def _answer_json(self, value: Mapping[str, Any]) -> None:
-        self._answer(json.dumps(value, allow_nan=False).encode(), kind=_TYPES[".json"])
+        self._answer(json.dumps(value, allow_nan=False).encode(), kind=TYPES[".json"])
 
     def _answer(self, body: bytes, *, status: int = 200, kind: str = "application/octet-stream") -> None:
         self.send_response_only(status)
@@ -340,15 +326,22 @@ def _write_at(file: Path, position: int, data: bytes, *, grows: bool) -> None:
         os.close(descriptor)
 
 
-def start_server(served: Served, parent: Parent) -> tuple[str, Callable[[], None]]:
+def start_server(
+    served: Served, parent: Parent, *, seconds: float = _REQUEST_SECONDS
+) -> tuple[str, Callable[[], None]]:
     """Start serving a job on a free port; return the page's address and a function that stops the server.
 
     After that function returns, the port is free and the threads have ended.
 
+    Args:
+        served: The job and its files.
+        parent: Callbacks of this process.
+        seconds: Time limit for a request to arrive, and for its answer to be read.
+
     Raises:
         OSError: If no port on loopback is available.
     """
-    server = _Server(served, parent)
+    server = _Server(served, parent, seconds)
     serving = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     serving.start()
 

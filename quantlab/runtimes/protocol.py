@@ -59,7 +59,7 @@ def ask(host: Host, request: Request, pool: ChildPool, *, lane: Lane | None = No
     In a lane, whose lock the caller holds, the same child answers as long as it lives, so that opened variants stay
     open.
     """
-    kind = host.kind(request.job)
+    kind = host.kind(request.job, pool)
     own = f"{lane.kind} of {kind}" if lane else kind
     child = pool.take(dict.fromkeys((own, kind)), lambda: host.start(request.job, pool))
     last: Message | None = None

@@ -57,7 +57,7 @@ def _start(_: Job, pool: ChildPool) -> Child:
 
 
 HOST = Host(
-    kind=lambda _: "python",
+    kind=lambda *_: "python",
     start=_start,
     lasting=False,  # imported modules of a user stay in the process
 )

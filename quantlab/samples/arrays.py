@@ -1,5 +1,6 @@
 """Sources for array files: `.npz`, streamed one member at a time, and `.npy`, memory-mapped."""
 
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -31,6 +32,10 @@ _HEADERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.
 }
 
 
+_MOST_GROWTH, _SMALL_BYTES = 4, 64 << 20
+"""An array that is read at once may take so many times its packed size, and so many bytes, of memory."""
+
+
 class _Member:
     """An array inside a `.npz` file, read sequentially in blocks of samples.
 
@@ -39,7 +44,8 @@ class _Member:
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self._file = archive.open(f"{name}.npy")
+        self._name, self._file = name, archive.open(f"{name}.npy")
+        self._most_bytes = _MOST_GROWTH * archive.getinfo(f"{name}.npy").compress_size + _SMALL_BYTES
         version = np.lib.format.read_magic(self._file)  # type: ignore[no-untyped-call]  # NumPy has no type for it
         if version not in _HEADERS:
             raise ValueError(f"the array '{name}' has a header of version {version}, and only 1 and 2 are supported")
@@ -47,12 +53,20 @@ class _Member:
         if self.dtype.hasobject:
             raise ValueError(f"the array '{name}' holds Python objects, which are never unpickled")
         # In Fortran order the values of a sample are not contiguous, so the whole array must be read.
-        self._columns = self._read(self.shape[::-1]).T if fortran and len(self.shape) > 1 else None
+        self._columns = self._read_whole(self.shape[::-1]).T if fortran and len(self.shape) > 1 else None
 
     def _read(self, shape: tuple[int, ...]) -> Array:
         count = int(np.prod(shape, dtype=np.int64))
         data = self._file.read(count * self.dtype.itemsize)
         return np.frombuffer(data, dtype=self.dtype, count=count).reshape(shape)
+
+    def _read_whole(self, shape: tuple[int, ...]) -> Array:
+        size = math.prod(shape) * self.dtype.itemsize
+        if size > self._most_bytes:
+            raise ValueError(
+                f"the array '{self._name}' would take {size / 1e6:,.0f} MB of memory, many times its part of the file"
+            )
+        return self._read(shape)
 
     def rows(self, start: int, stop: int) -> Array:
         """Samples start to stop; each call must start where the previous one stopped."""
@@ -61,7 +75,7 @@ class _Member:
         return self._read((stop - start, *self.shape[1:]))
 
     def whole(self) -> Array:
-        return self._columns if self._columns is not None else self._read(self.shape)
+        return self._columns if self._columns is not None else self._read_whole(self.shape)
 
     def close(self) -> None:
         self._file.close()

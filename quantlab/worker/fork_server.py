@@ -11,7 +11,8 @@ will report the error. Libraries named in `without` are hidden from these module
 no child needs them. A child can still import them.
 - `module`, `environment`, `folder`, `import_path`: the module that the child runs like `python -m`, its variables, its
 working folder and its `sys.path`.
-- `temporary`: a private folder of the child, created before it starts and removed after it ends; or null.
+- `temporary`: a private folder of the child, created if missing before it starts, and removed after it ends, or if the
+owner ends before the child is forked; or null.
 
 The first bytes carry four descriptors: a control socket, and the child's standard input, output and error. A request
 without a `module` only preloads, and carries none. On the control socket, the child sends `{"pid": …}` once it leads
@@ -69,6 +70,8 @@ class _Server:
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     forks: dict[int, _Fork] = field(default_factory=dict)
     preloaded: set[str] = field(default_factory=set)
+    asked: dict[str, Any] = field(default_factory=dict)
+    """The request that is being answered."""
 
     def run(self) -> None:
         """Answer requests until the owner is gone, then end all children."""
@@ -101,15 +104,18 @@ class _Server:
 
     def _take_request(self) -> bool:
         try:
-            head, descriptors, _, _ = socket.recv_fds(self.owner, 4, _DESCRIPTORS)
-            document = _receive(self.owner, _receive_length(self.owner, head))
+            self.asked, descriptors = self._receive_request()
         except (EOFError, OSError):
             return False
-        request = json.loads(document)
-        self._preload(**request["preload"])
+        self._preload(**self.asked["preload"])
         if descriptors:
-            self._fork(request, descriptors)
+            self._fork(self.asked, descriptors)
         return True
+
+    def _receive_request(self) -> tuple[dict[str, Any], list[int]]:
+        head, descriptors, _, _ = socket.recv_fds(self.owner, 4, _DESCRIPTORS)
+        request: dict[str, Any] = json.loads(_receive(self.owner, _receive_length(self.owner, head)))
+        return request, descriptors
 
     def _preload(self, modules: list[str], without: list[str]) -> None:
         missing = [name for name in modules if name not in self.preloaded]
@@ -132,6 +138,7 @@ class _Server:
             poll.register(self.owner, 0)  # only checks whether the other end is closed
             if poll.poll(0):
                 self._end_all()
+                self._remove_unforked()
                 os._exit(0)
 
         before = signal.signal(signal.SIGALRM, look)
@@ -143,17 +150,25 @@ class _Server:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
 
+    def _remove_unforked(self) -> None:
+        """Remove the folders of children that the owner, which is gone, has asked for, and that are not to be."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                _remove_temporary(self.asked)
+                self.asked, _ = self._receive_request()
+
     def _fork(self, request: dict[str, Any], descriptors: list[int]) -> None:
         control_descriptor, *standard = descriptors
         control = socket.socket(fileno=control_descriptor)
         try:
             if _hung_up(control):
+                _remove_temporary(request)
                 control.close()
                 return
             if len(descriptors) < _DESCRIPTORS:  # only as many as fit into this process
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if request["temporary"] is not None:  # created here, so that it exists only if someone waits for the child
-                Path(request["temporary"]).mkdir(parents=True)
+                Path(request["temporary"]).mkdir(parents=True, exist_ok=True)
             pid = _fork_quietly()
             if pid == 0:
                 self._become(request, standard, control)
@@ -294,6 +309,12 @@ def _run_module(module: str) -> int:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
     return 0
+
+
+def _remove_temporary(request: dict[str, Any]) -> None:
+    """Of a child that nobody waits for."""
+    if request.get("temporary") is not None:
+        shutil.rmtree(request["temporary"], ignore_errors=True)
 
 
 def _hung_up(control: socket.socket) -> bool:

@@ -5,6 +5,7 @@ sentence. The requests are in `quantlab.user_requests`. The module is also searc
 started.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class _Called:
 
     def __init__(self) -> None:
         self._text = ""
-        self._folder = Path()
+        self._folder: Path | None = None
         self._function: Callable[..., Any] | None = None
         self._elements: Iterator[_Given] | None = None
         self._held: _Given | None = None
@@ -74,6 +75,11 @@ class _Called:
             self._next(emit)
         else:
             emit(tagged(Number(repr(self._measure(request)))))
+
+    def remove_folder(self) -> None:
+        """Remove what was written for the other side, which is gone."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _next(self, emit: Emit) -> None:
         assert self._function is not None  # noqa: S101 (it was imported before)
@@ -132,6 +138,7 @@ class _Called:
         )
 
     def _file(self, array: Array) -> str:
+        assert self._folder is not None  # noqa: S101 (the function was imported before)
         file = self._folder / f"{self._written_files}.npy"
         self._written_files += 1
         self._files.append(file)
@@ -226,4 +233,5 @@ def _array(value: Any, text: str) -> Array:
 
 
 if __name__ == "__main__":
-    serve(_Called().handle)
+    called = _Called()
+    serve(called.handle, called.remove_folder)

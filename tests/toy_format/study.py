@@ -79,7 +79,7 @@ class Host:
                 "description": "a toy",
                 "runs": lambda format_: format_.name == "toy",
                 "environment": lambda _: {"toys": "1"},
-                "host": RuntimeHost(lambda _: self.name, start or (lambda *_: Child(self)), lasting=False),
+                "host": RuntimeHost(lambda *_: self.name, start or (lambda *_: Child(self)), lasting=False),
                 **more,
             }
         )
@@ -127,6 +127,11 @@ class Child:
     def close(self) -> None:
         """Be gone."""
         self.alive = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was not closed."""
+        return self.alive
 
     def end_of_request(self) -> None:
         """Log nothing."""
