@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo test quick lint docs tutorial site check format lock lowest newest clean
+.PHONY: help demo test quick mutations lint docs tutorial site check format lock lowest newest clean
 
 help: ## List the targets and what each does
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' Makefile | expand -t 11
@@ -18,6 +18,10 @@ test: .venv/developing ## Set up .venv and run the tests, in Python and in JavaS
 
 quick: .venv/developing ## Run the tests that start no worker, Node.js or browser
 	$(PYTEST) --quick
+
+# The tests of one file, and yet on both cores.
+mutations: .venv/developing ## Try every reader of foreign files with 5,000 malformed ones
+	MUTATIONS=5000 $(BIN)/python -m pytest -n 2 --dist worksteal tests/test_mutations.py -rP
 
 lint: .venv/developing ## Check format, style, types, layers and the generated docs
 	$(BIN)/ruff format --check .

@@ -38,7 +38,7 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.types import Costs, Inside, OutputComparison, Study
 
-__all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "write_json"]
+__all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "read_json", "write_json"]
 
 SCHEMA = 1
 """Schema version of `study.json`; a study with another version is refused."""
@@ -76,6 +76,28 @@ def key_of(parts: Mapping[str, Any]) -> str:
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document that we wrote: no key twice, as after a merge by hand, and no NaN, which is a string here.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is no such document.
+        RecursionError: If it is nested too deeply.
+    """
+    return json.loads(path.read_bytes(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("it holds a key twice")
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no JSON")
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -217,7 +239,7 @@ class Store:
     def read(self, path: Path, kind: type[_Value]) -> _Value | None:
         """Read a dataclass; None if the file is missing, damaged, or written by another version of quantlab."""
         try:
-            return self._converter.structure(json.loads(path.read_text(encoding="utf-8")), kind)
+            return self._converter.structure(read_json(path), kind)
         except (OSError, ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError):
             return None
 
@@ -229,7 +251,7 @@ class Store:
         """
         path = self.root / "study.json"
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_json(path)
         except FileNotFoundError:
             raise StudyError(
                 f"'{self.root}' is not a finished study; create it with 'quantlab analyze … --out {self.root}'"

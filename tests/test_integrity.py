@@ -1,5 +1,6 @@
 """Kept work is checked when it is used: what is damaged is named, made again, and the same as before."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -95,7 +96,7 @@ def test_what_is_damaged_is_made_again(what, damage, place, kept):
     _, warnings = analyzed(place, kept)
     assert path.read_bytes() == good
     assert {row.state for row in verify(kept, registries=REGISTRIES)} == {"intact"}
-    if damage is not Path.unlink and "samples" not in what and "labels" not in what:
+    if damage is not Path.unlink:
         assert [text for text in warnings if "damaged" in text] != []
 
 
@@ -168,6 +169,112 @@ def test_a_probe_of_an_older_quantlab_is_taken(place, kept):
     unhashed()(document)
     record.write_text(old := json.dumps(document))
     assert (analyzed(place, kept)[1], record.read_text()) == ([], old)
+
+
+def halves_swapped(path):
+    content = path.read_bytes()
+    path.write_bytes(content[-200:] + content[200:-200] + content[:200])
+
+
+def one_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def longer(path):
+    path.write_bytes(path.read_bytes() + b"more")
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def of_the_other_runtime(path):
+    """The whole folder of another row, as its record says."""
+    other = only(path.parents[2], "python/*/outputs.json").parent
+    shutil.rmtree(path.parent)
+    shutil.copytree(other, path.parent)
+
+
+def of_another_machine(path):
+    """The outputs that another machine wrote, in the folder whose name is the hash of ours."""
+    record = path.with_name("outputs.json")
+    text = record.read_text()
+    zeroed(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    kept = re.sub(r'"y": "[0-9a-f]{64}"', f'"y": "{sha256}"', text)
+    record.write_text(kept.replace(path.parent.name, "0" * 16))
+
+
+def of_an_older_version(path):
+    """A record that lacks what this version needs."""
+    record = path.with_name("outputs.json")
+    record.write_text(record.read_text().replace('"timing"', '"time"'))
+
+
+def record_emptied(path):
+    path.with_name("outputs.json").write_bytes(b"")
+
+
+def record_of_other_files(path):
+    """A record that names the outputs of the model itself."""
+    record = path.with_name("outputs.json")
+    record.write_text(record.read_text().replace(str(path.relative_to(path.parents[4])), "samples/none.npy"))
+
+
+WAYS = (
+    *(zeroed, truncated, halves_swapped, one_bit, longer, emptied, of_the_other_runtime, of_another_machine),
+    *(of_an_older_version, record_emptied, record_of_other_files),
+)
+
+
+@pytest.mark.parametrize("damage", WAYS)
+def test_outputs_damaged_in_many_ways(damage, place, kept):
+    path = only(kept, DAMAGES["an output"])
+    good = path.read_bytes()
+    damage(path)
+    _, warnings = analyzed(place, kept)
+    assert warnings == ["the outputs of toy-int8 in attic are damaged, so it runs again"]
+    assert path.read_bytes() == good
+    assert {row.state for row in verify(kept, registries=REGISTRIES)} == {"intact"}
+
+
+RECORDS = {
+    "variants/toy-int8/*/variant.json": "the artifact of toy-int8 is damaged, so it is converted again",
+    "variants/toy-float32/*/variant.json": "the artifact of toy-float32 is damaged, so it is converted again",
+    "outputs/reference/python/*/outputs.json": "the outputs of reference in python are damaged, so it runs again",
+}
+
+
+@pytest.mark.parametrize("damage", [zeroed, truncated, emptied])
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_damaged_record_is_said_and_made_again(record, damage, place, kept):
+    damage(only(kept, record))
+    _, warnings = analyzed(place, kept)
+    assert RECORDS[record] in warnings
+    assert {row.state for row in verify(kept, registries=REGISTRIES)} == {"intact"}
+
+
+def test_an_artifact_of_another_setting_in_place_of_ours(place, kept):
+    ours = only(kept, "variants/toy-int8/*/variant.json").parent
+    good = (ours / "artifact" / "model.toy").read_bytes()
+    shutil.rmtree(ours)
+    shutil.copytree(only(kept, "variants/toy-float32/*/variant.json").parent, ours)
+    _, warnings = analyzed(place, kept)
+    assert "the artifact of toy-int8 is damaged, so it is converted again" in warnings
+    assert (ours / "artifact" / "model.toy").read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    ("what", "part"), [("samples", "data"), ("labels", "data"), ("calibration samples", "calibration")]
+)
+def test_damaged_samples_are_said(what, part, place, kept):
+    path = only(kept, DAMAGES[what])
+    zeroed(path)
+    _, warnings = analyzed(place, kept)
+    assert warnings == [f"the samples in '{path.parent}' are damaged, so they are written again"]
+    assert part in path.parts
 
 
 def test_nothing_is_said_of_what_is_whole(place, kept):

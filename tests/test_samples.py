@@ -15,6 +15,7 @@ from quantlab.samples import (
     SampleOptions,
     check_labels,
     draw,
+    labels_sha256,
     open_samples,
     open_source,
     split,
@@ -77,6 +78,7 @@ def test_an_npz_becomes_the_models_bytes():
         available=10,
         drawn="all",
         preprocessing="",
+        labels_sha256=labels_sha256(np.array(CLASSES, "<i8")),
     )
     assert tensor(samples).dtype == np.dtype("<f4")
     np.testing.assert_array_equal(tensor(samples), PIXELS)

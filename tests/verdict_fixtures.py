@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from study_fixtures import a_failure, a_study, a_trial, a_variant
 
+from quantlab.models import files_sha256
+from quantlab.samples import labels_sha256
 from quantlab.store import Store
-from quantlab.types import Study, TensorSpec, Trial
+from quantlab.types import KeptOutputs, Study, TensorSpec, Timing, Trial
 
-__all__ = ["answers", "flipped", "write_study"]
+__all__ = ["answers", "flipped", "record_outputs", "write_study"]
 
 CLASSES = 10
 
@@ -55,6 +57,7 @@ def write_study(
     samples.folder.mkdir(parents=True)
     if labels is not None:
         np.save(samples.labels_file, labels)
+        samples = replace(samples, labels_sha256=labels_sha256(labels))
     written = replace(
         study,
         samples=samples,
@@ -79,4 +82,11 @@ def _kept(folder: Path, setting: str, runtime: str, outputs: npt.NDArray[Any]) -
     path = folder / "outputs" / setting / runtime / "key" / "output_0.npy"
     path.parent.mkdir(parents=True)
     np.save(path, outputs)
+    record_outputs(folder, path, runtime)
     return path
+
+
+def record_outputs(folder: Path, path: Path, runtime: str = "python") -> None:
+    """Write the record beside outputs, as whatever they are now."""
+    kept = KeptOutputs({"output_0": path}, runtime, {}, Timing(1, 0.1), {"output_0": files_sha256(path)})
+    Store(folder).write(path.parent / "outputs.json", kept)

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Sequence
 
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK, STOPPED
-from quantlab.cli.output import open_closed_streams
+from quantlab.cli.output import open_closed_streams, say
 from quantlab.errors import QuantlabError
 
 __all__ = ["run"]
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:  # typer handles Ctrl-C itself, but only once it is imported
-        print(_STOPPED_SENTENCE, file=sys.stderr)
+        say(_STOPPED_SENTENCE)
         return STOPPED
 
 
@@ -57,7 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 (the last place that can turn it into a message)
         return _failed(error, debug=debug)
     if result == STOPPED:
-        print(_STOPPED_SENTENCE, file=sys.stderr)
+        say(_STOPPED_SENTENCE)
     return result if isinstance(result, int) else OK
 
 
@@ -69,30 +69,26 @@ def _reader_gone() -> int:
 
 def _failed(error: Exception, *, debug: bool) -> int:
     if debug:
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)).rstrip())
     if type(error).__name__ == "Abort":  # typer bundles its own click, whose classes cannot be imported
-        print(_STOPPED_SENTENCE, file=sys.stderr)
+        say(_STOPPED_SENTENCE)
         return STOPPED
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(error, file=sys.stderr)
+        say(error)
         return COULD_NOT_RUN
     explain = getattr(error, "format_message", None)
     if explain is not None:
-        print(f"quantlab: {_clause(explain())}; see 'quantlab --help'", file=sys.stderr)
+        say(f"quantlab: {_clause(explain())}; see 'quantlab --help'")
         return COULD_NOT_RUN
     if isinstance(error, QuantlabError):
-        print(f"quantlab: {error}", file=sys.stderr)
+        say(f"quantlab: {error}")
         return COULD_NOT_RUN
     if isinstance(error, OSError):
-        print(
-            f"quantlab: {error.strerror or error}{_at(error)}; fix this and run the same command again to continue",
-            file=sys.stderr,
-        )
+        say(f"quantlab: {error.strerror or error}{_at(error)}; fix this and run the same command again to continue")
         return COULD_NOT_RUN
-    print(
+    say(
         f"quantlab: internal error ({type(error).__name__}: {error}); "
-        f"run the command again with --debug and report its output",
-        file=sys.stderr,
+        f"run the command again with --debug and report its output"
     )
     return COULD_NOT_RUN
 

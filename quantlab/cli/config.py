@@ -1,5 +1,6 @@
 """Reads `quantlab.toml`. Command-line options override its keys."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -51,8 +52,16 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
 
 def _refuse_kind(key: str, value: Any) -> None:
     kinds, words = _KINDS[key]
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if not isinstance(value, kinds) or isinstance(value, bool) or not _is_finite(value):
         raise UsageError(f"{key} is {value!r} and must be {words}")
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a number is one that a float can hold; True for text."""
+    try:
+        return isinstance(value, str) or math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def read_table(name: str, config: Path | None) -> dict[str, Any]:

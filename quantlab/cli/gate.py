@@ -1,21 +1,19 @@
 """`quantlab gate`: passes or fails a build by the figures of a study; runs nothing."""
 
-import contextlib
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of, listed
-from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
+from quantlab.cli.exit_status import BREAKS, COULD_NOT_RUN, INCONCLUSIVE, OK
 from quantlab.cli.options import Format, rendering_of
-from quantlab.cli.output import print_result
+from quantlab.cli.output import print_result, say
 from quantlab.cli.policy import Policy, read_policy
 from quantlab.cli.spread import spread
-from quantlab.errors import QuantlabError, UsageError
+from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
     from quantlab.gate import Judged
@@ -67,23 +65,23 @@ def gate(
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     evidence = [decided.trials for decided in judged]
     # Files first, and the status whatever happens to the text: a build relies on both, and on no reader.
-    _write_reports(verdicts, judged, {"junit": junit, "markdown": markdown, "json": json}, undecided=allowed)
+    files = {"junit": junit, "markdown": markdown, "json": json}
+    unwritten = list(_write_reports(verdicts, judged, files, undecided=allowed))
     if json == _STANDARD_OUTPUT:
         print_result(render_verdicts(verdicts, evidence=evidence).rstrip())
     else:
         print_result(render(verdict_table(verdicts, evidence=evidence)))
     if accepted is not None:
         for text in (text for decided in judged for text in changed_artifacts(decided, accepted)):
-            _warn(f"! {text}")
-    return _status(verdicts, allowed)
+            say(f"! {text}")
+    for text in unwritten:
+        say(f"quantlab: {text}")
+    status = _status(verdicts, allowed)
+    # A build that asked for a file must not go on without it; a verdict against it stays what it is.
+    return COULD_NOT_RUN if unwritten and status == OK else status
 
 
 _STANDARD_OUTPUT = Path("-")
-
-
-def _warn(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody may read this either
-        print(text, file=sys.stderr)
 
 
 def _undecided(text: str) -> "Undecided":
@@ -117,45 +115,46 @@ def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
     if "inconclusive" not in outcomes:
         return OK
     if undecided == "warn" and all(verdict.lacks_samples for verdict in verdicts if verdict.outcome == "inconclusive"):
-        _warn("warning: too few samples to decide; --undecided warn lets this pass")
+        say("warning: too few samples to decide; --undecided warn lets this pass")
         return OK
     return INCONCLUSIVE
 
 
 def _write_reports(
     verdicts: Sequence["Verdict"], judged: Sequence["Judged"], files: dict[str, Path | None], *, undecided: "Undecided"
-) -> None:
+) -> Iterator[str]:
+    """Write the files that are asked for; gives a sentence for each that cannot be written."""
     from quantlab_reports.junit import render_junit
     from quantlab_reports.pull_request import render_pull_request
     from quantlab_reports.verdict_document import render_verdicts
 
     evidence = [decided.trials for decided in judged]
     if path := files["junit"]:
-        _write(path, render_junit(verdicts, undecided=undecided))
+        yield from _write(path, render_junit(verdicts, undecided=undecided))
     if (path := files["json"]) and path != _STANDARD_OUTPUT:
-        _write(path, render_verdicts(verdicts, evidence=evidence))
+        yield from _write(path, render_verdicts(verdicts, evidence=evidence))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if files["markdown"] or summary:
         text = render_pull_request(verdicts, evidence=evidence)
         if path := files["markdown"]:
-            _write(path, text)
+            yield from _write(path, text)
         if summary:
-            _append(Path(summary), text)
+            yield from _append(Path(summary), text)
 
 
-def _append(path: Path, text: str) -> None:
+def _append(path: Path, text: str) -> Iterator[str]:
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{text}\n")
     except OSError as error:
-        raise QuantlabError(
-            f"'{path}' from GITHUB_STEP_SUMMARY cannot be written ({error.strerror}); unset this variable"
-        ) from error
+        yield f"'{path}' from GITHUB_STEP_SUMMARY cannot be written ({error.strerror}); unset this variable"
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str) -> Iterator[str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{text.rstrip()}\n", encoding="utf-8")
+        path.write_text(f"{text.rstrip()}\n", encoding="utf-8", errors="replace")
+    except BrokenPipeError:  # `/dev/stdout`, say, whose reader is gone: no file is missing
+        return
     except OSError as error:
-        raise QuantlabError(f"'{path}' cannot be written ({error.strerror}); name another file") from error
+        yield f"'{path}' cannot be written ({error.strerror}); name another file"

@@ -1,10 +1,10 @@
-"""Prints a result whose reader may be gone: a pipe that was closed, a disk that is full, no standard output at all."""
+"""Prints to readers who may be gone: a pipe that was closed, a disk that is full, no standard output at all."""
 
 import contextlib
 import os
 import sys
 
-__all__ = ["open_closed_streams", "print_result"]
+__all__ = ["open_closed_streams", "print_result", "say"]
 
 
 def open_closed_streams() -> None:
@@ -33,10 +33,25 @@ def print_result(text: str) -> None:
         print(text)
         sys.stdout.flush()
     except (OSError, ValueError) as error:  # a closed stream is a ValueError
-        # Python flushes at exit and would fail again; `sys.stdout` may be a wrapper of typer by now.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        with contextlib.suppress(OSError, ValueError):
-            if not isinstance(error, BrokenPipeError):
-                reason = error.strerror if isinstance(error, OSError) else error
-                print(f"quantlab: the result could not be printed ({reason}); see the exit status", file=sys.stderr)
+        _print_to_nobody(1)
+        if not isinstance(error, BrokenPipeError):
+            reason = error.strerror if isinstance(error, OSError) else error
+            say(f"quantlab: the result could not be printed ({reason}); see the exit status")
+
+
+def say(text: object) -> None:
+    """Print a message to standard error; where nobody can read it, the exit status says all there is to say."""
+    try:
+        # Half a character of UTF-16, which JSON can hold, cannot be encoded as it is.
+        print(str(text).encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        _print_to_nobody(_STANDARD_ERROR)
+
+
+def _print_to_nobody(descriptor: int) -> None:
+    """Let a stream that failed write to nothing: Python flushes it at exit, and would change the exit status.
+
+    By its descriptor, since `sys.stdout` may be a wrapper of typer by now.
+    """
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -62,7 +62,7 @@ def _number(value: Any) -> Any:
     """Read a number or its text; any other value is returned, and the budget refuses it."""
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return value
 
 
@@ -71,7 +71,9 @@ def _checked(key: str, value: Any) -> Any:
         texts = value.split(",") if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(name, str) for name in texts):
             raise UsageError(f'{key} is {value!r} and must be a list of names: {key} = ["…"]')
-        return tuple(name.strip() for name in texts)
+        if any("\0" in name for name in texts):
+            raise UsageError(f"{key} is {value!r}, and no name holds a null character; remove it")
+        return tuple(dict.fromkeys(name.strip() for name in texts))  # a study named twice is judged once
     if key in _TEXTS and not isinstance(value, str):
         raise UsageError(f"{key} is {value!r} and must be text in quotes")
     if key in _FLAGS:

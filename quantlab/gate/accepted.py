@@ -1,6 +1,6 @@
 """Accepted figures (`quantlab.lock`): written, read, and compared with a study."""
 
-import json
+import fnmatch
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -11,7 +11,9 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.gate.figures import rounded_down, rounded_up
 from quantlab.gate.judging import Judged
-from quantlab.store import json_number, write_json
+from quantlab.gate.targets import target_of
+from quantlab.registries import REAL, Registries
+from quantlab.store import json_number, read_json, write_json
 from quantlab.types import (
     AcceptedFigures,
     AcceptedLoss,
@@ -114,7 +116,7 @@ def read_lock(path: Path) -> AcceptedFigures:
         StudyError: If the file is missing, damaged or of another version.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError:
         raise StudyError(
             f"there is no file of accepted figures '{path}'; write it with 'quantlab accept --lock {path}'"
@@ -133,13 +135,33 @@ def read_lock(path: Path) -> AcceptedFigures:
     converter.register_structure_hook(float, lambda value, _: _number(value))
     try:
         accepted = converter.structure(document, AcceptedFigures)
-    except (cattrs.BaseValidationError, ValueError) as error:
+        _refuse_impossible(accepted)
+    except (cattrs.BaseValidationError, ValueError, RecursionError) as error:
         raise StudyError(
             f"the accepted figures '{path}' are incomplete or damaged; write them again with 'quantlab accept'"
         ) from error
     if not accepted.studies or not all(study.settings for study in accepted.studies.values()):
         raise StudyError(f"the accepted figures '{path}' name no setting; write them again with 'quantlab accept'")
     return accepted
+
+
+def _refuse_impossible(accepted: AcceptedFigures) -> None:
+    """Check what no measurement gives: no loss compares as larger than a bound that is none.
+
+    Raises:
+        ValueError: If a figure cannot be.
+    """
+    settings = [setting for study in accepted.studies.values() for setting in study.settings.values()]
+    for loss in (loss for setting in settings for loss in setting.losses.values()):
+        largest = _MOST_POINTS if loss.unit == "pt" else math.inf
+        if not -largest <= loss.lower <= loss.upper <= largest or loss.n < 1 or not 0 < loss.confidence < 1:
+            raise ValueError(f"{loss} is no loss")
+    if any(setting.size_bytes < 1 for setting in settings):
+        raise ValueError("an artifact has no bytes")
+
+
+_MOST_POINTS = 100.0
+"""Percentage points that a share can lose or gain."""
 
 
 def _number(value: object) -> float:
@@ -149,20 +171,25 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def compare_with_lock(judged: Judged, lock: AcceptedFigures) -> Verdict:
+def compare_with_lock(judged: Judged, lock: AcceptedFigures, *, registries: Registries = REAL) -> Verdict:
     """Return the verdict with the accepted losses as an additional limit.
 
-    A setting breaks if the lower bound of its loss is above the accepted upper bound.
+    A setting breaks if the lower bound of its loss is above the accepted upper bound. It is inconclusive if it was not
+    measured in a runtime that counts and in which it was accepted.
 
     Raises:
-        StudyError: If there are no accepted figures for the study, or they belong to another model or metric.
+        StudyError: If there are no accepted figures for the study or one of its judged settings, or they belong to
+            another model or metric.
     """
     accepted = _study_of(judged, lock)
     verdict = judged.verdict
+    counting = verdict.budget.runtimes or target_of(verdict.budget, registries).runtimes
     return replace(
         verdict,
         settings=tuple(
-            _compared(setting, accepted.settings[setting.setting]) if setting.setting in accepted.settings else setting
+            _compared(setting, accepted.settings[setting.setting], counting)
+            if setting.setting in accepted.settings
+            else setting
             for setting in verdict.settings
         ),
     )
@@ -185,16 +212,23 @@ def _study_of(judged: Judged, lock: AcceptedFigures) -> AcceptedStudy:
     return accepted
 
 
-def _compared(verdict: SettingVerdict, accepted: AcceptedSetting) -> SettingVerdict:
-    return replace(
-        verdict,
-        judgements=tuple(
-            _against(judgement, accepted.losses[judgement.runtime])
-            if judgement.runtime in accepted.losses
-            else judgement
-            for judgement in verdict.judgements
-        ),
-    )
+def _compared(verdict: SettingVerdict, accepted: AcceptedSetting, counting: Sequence[str]) -> SettingVerdict:
+    judged = {judgement.runtime for judgement in verdict.judgements}
+    if not accepted.losses and any(judgement.loss is not None for judgement in verdict.judgements):
+        raise StudyError(
+            f"{verdict.setting} was accepted without a loss, so there is nothing to compare its loss with; accept it "
+            f"again with 'quantlab accept'"
+        )
+    missing = [
+        Judgement(verdict.setting, runtime, "inconclusive", f"was accepted in {runtime}, and was not run there")
+        for runtime in accepted.losses
+        if runtime not in judged and any(fnmatch.fnmatchcase(runtime, pattern) for pattern in counting)
+    ]
+    compared = [
+        _against(judgement, accepted.losses[judgement.runtime]) if judgement.runtime in accepted.losses else judgement
+        for judgement in verdict.judgements
+    ]
+    return replace(verdict, judgements=(*compared, *missing))
 
 
 def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError
+from quantlab.foreign import reading
 from quantlab.formats import Format
 from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
@@ -95,7 +96,7 @@ def gather(
     registries: Registries = REAL,
 ) -> Judged:
     """Return the verdict with its evidence; see `judge`."""
-    refuse_implausible(study)
+    refuse_implausible(study, name)
     samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
     reference = _reference(study, samples)
     metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
@@ -271,11 +272,7 @@ def _evidence(
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
-    try:
+    remedy = "run 'quantlab analyze' again, which runs only what is missing"
+    with reading(f"the file '{path}' of the study", StudyError, remedy):
         array: npt.NDArray[Any] = mapped(path)
-    except (OSError, ValueError, EOFError) as error:  # EOFError comes from an empty file
-        raise StudyError(
-            f"the file '{path}' of the study cannot be read ({error}); run 'quantlab analyze' again, which runs only "
-            f"what is missing"
-        ) from error
     return array

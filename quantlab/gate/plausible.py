@@ -1,28 +1,34 @@
 """Refuses a study's record that cannot be true: no such record may pass a gate, whoever wrote it."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from quantlab.errors import StudyError
+from quantlab.foreign import reading
 from quantlab.gate.outputs import NUMBERS
-from quantlab.models import files_sha256
+from quantlab.intact import intact_outputs
 from quantlab.npy import mapped
-from quantlab.types import Study, Trial, Variant
+from quantlab.samples import intact_labels
+from quantlab.store import Store
+from quantlab.types import KeptOutputs, Study, Trial, Variant
 
 __all__ = ["refuse_implausible"]
 
 
-def refuse_implausible(study: Study) -> None:
+def refuse_implausible(study: Study, name: str = "") -> None:
     """Check what no study of quantlab contains: duplicate rows, rows without an artifact, impossible sizes.
+
+    The name of the study is for the message.
 
     Raises:
         StudyError: With the row and what is wrong with it.
     """
     for problem in _problems(study):
-        raise StudyError(f"the record of the study cannot be true: {problem}; run 'quantlab analyze' again")
+        named = f" '{name}'" if name else ""
+        raise StudyError(f"the record of the study{named} cannot be true: {problem}; run 'quantlab analyze' again")
 
 
 def _problems(study: Study) -> Iterator[str]:
@@ -30,12 +36,24 @@ def _problems(study: Study) -> Iterator[str]:
     yield from (f"it has {n} rows of {setting} in {runtime}" for (setting, runtime), n in rows.items() if n > 1)
     if study.samples.n < 1:
         yield f"it has {study.samples.n} samples"
+    if study.task != "similarity" and intact_labels(study.samples) == "damaged":
+        yield "the labels of its samples are not those that were written"
+    for output, file in study.reference.outputs.items():
+        yield from _problems_of_file(file, study, output, "the model itself")
     measured = [trial for trial in study.trials if trial.failure is None]
-    artifacts: dict[str, str] = {}
+    artifacts: dict[str, Variant] = {}
     for trial in measured:
         yield from _problems_of(trial, study)
-        if trial.variant and artifacts.setdefault(trial.setting, trial.variant.sha256) != trial.variant.sha256:
-            yield f"the rows of {trial.setting} have different artifacts"
+        if trial.variant is not None:
+            yield from _differences(artifacts.setdefault(trial.setting, trial.variant), trial.variant)
+
+
+def _differences(first: Variant, other: Variant) -> Iterator[str]:
+    """All rows of a setting have one artifact."""
+    if first.sha256 != other.sha256:
+        yield f"the rows of {first.name} have different artifacts"
+    if (first.size_bytes, first.gzip_bytes) != (other.size_bytes, other.gzip_bytes):
+        yield f"the rows of {first.name} have artifacts of different sizes"
 
 
 def _problems_of(trial: Trial, study: Study) -> Iterator[str]:
@@ -53,28 +71,40 @@ def _problems_of_output(output: str, trial: Trial, study: Study) -> Iterator[str
     if file is None:
         yield f"{name} has no file for the {'scored ' if scored else ''}output '{output}'"
         return
-    values = f"the outputs of {name}" if scored else f"the values of the output '{output}' of {name}"
     if file == study.reference.outputs.get(output):
-        yield f"{values} are the file of the model's own outputs"
+        yield f"{_values(output, name, scored=scored)} are the file of the model's own outputs"
+    yield from _problems_of_file(file, study, output, name)
+
+
+def _problems_of_file(file: Path, study: Study, output: str, name: str) -> Iterator[str]:
+    """What is wrong with the file of an output of a row, or of the model itself."""
+    scored = output == study.scored_output
+    values = _values(output, name, scored=scored)
     try:
-        array = mapped(file)
-    except (OSError, ValueError, EOFError):  # reported where it is used
+        with reading(file, StudyError, "run it again"):
+            array = mapped(file)
+            length = len(array)
+    except StudyError:  # reported where it is used
         return
     if scored and array.dtype.kind not in NUMBERS:
         yield f"{values} have the data type {array.dtype}, which no runtime gives"
-    elif len(array) != study.samples.n:
-        yield f"{values} are of {len(array):,} samples, and the study has {study.samples.n:,}"
-    elif _is_changed(file, output):
+    elif length != study.samples.n:
+        yield f"{values} are of {length:,} samples, and the study has {study.samples.n:,}"
+    else:
+        yield from _changes_of_file(file, output, name, values)
+
+
+def _values(output: str, name: str, *, scored: bool) -> str:
+    return f"the outputs of {name}" if scored else f"the values of the output '{output}' of {name}"
+
+
+def _changes_of_file(file: Path, output: str, name: str, values: str) -> Iterator[str]:
+    """Compare outputs with the record that was written beside them."""
+    kept = Store(file.parent).read(file.parent / "outputs.json", KeptOutputs)
+    if kept is None:
+        yield f"the record of the outputs of {name} is missing or damaged"
+    elif intact_outputs(replace(kept, files={output: file})) == "damaged":
         yield f"{values} are not those that were written"
-
-
-def _is_changed(file: Path, output: str) -> bool:
-    """Whether a file has another hash than the record beside it; older records have none."""
-    try:
-        stored = json.loads((file.parent / "outputs.json").read_bytes()).get("sha256", {}).get(output)
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
-    return stored is not None and files_sha256(file) != stored
 
 
 def _impossible_sizes(variant: Variant) -> Iterator[str]:

@@ -41,9 +41,14 @@ def decide(
     Raises:
         UsageError: If a setting, runtime or target is unknown in the study, or a limit cannot be judged, for example a
             loss of accuracy without labels.
-        StudyError: If there are too few samples, or samples of only one class.
+        StudyError: If there is no row that was asked for, too few samples, or samples of only one class.
     """
     known = [row for row in trials if row.trial.requested]
+    if not known:
+        raise StudyError(
+            "the study has no row that was asked for, so there is nothing to judge; name settings with --settings and "
+            "run 'quantlab analyze' again"
+        )
     target = target_of(budget, registries)
     terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
     judged = _judged(known, terms, settings)

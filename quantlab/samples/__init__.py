@@ -5,12 +5,13 @@ read, check, set calibration samples aside, select a subset, write. Labels are h
 blocks.
 """
 
+from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels
 from quantlab.samples.opening import ACCEPTED, open_samples, open_source, refuse_missing
 from quantlab.samples.origins import names_of, told
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
-from quantlab.samples.write import samples_sha256, write_samples
+from quantlab.samples.write import write_samples
 
 __all__ = [
     "ACCEPTED",
@@ -19,6 +20,9 @@ __all__ = [
     "Source",
     "check_labels",
     "draw",
+    "intact_labels",
+    "intact_samples",
+    "labels_sha256",
     "names_of",
     "open_samples",
     "open_source",

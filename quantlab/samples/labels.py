@@ -79,10 +79,15 @@ def _numbers(lines: list[str], path: Path) -> Array:
             values.append(_number(line))
         except ValueError as error:
             raise SamplesError(
-                f"line {number} of '{path}' is '{line.strip()}'; each line must hold one number, without a header"
+                f"line {number} of '{path}' is '{line.strip()[:_SHOWN]}'; each line must hold one number, "
+                f"without a header"
             ) from error
     floats = any(isinstance(value, float) for value in values)
     return np.array(values, dtype=np.float64 if floats else np.int64)
+
+
+_SHOWN = 60
+"""Characters of a line that are shown."""
 
 
 def _number(text: str) -> int | float:

@@ -59,7 +59,7 @@ def open_samples(
         source = open_source(data, inputs=model_inputs, options=options)
         scored, aside = split(source, options=options, calibrate=calibrate)
         parts = [scored] if aside is None else [scored, aside]
-        written = write_samples(source, parts, inputs=model_inputs, folder=folder)
+        written = write_samples(source, parts, inputs=model_inputs, folder=folder, warn=options.warn)
         return written[0], None if aside is None else written[1]
     _check_apart(data, calibration)
     scored_set, _ = open_samples(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
@@ -67,7 +67,7 @@ def open_samples(
     unlabelled = replace(options, labels=None, preprocessing=replace(options.preprocessing, classes=None))
     other = open_source(calibration, inputs=model_inputs, options=unlabelled)
     whole = Part("calibration", np.arange(other.n, dtype=np.int64), "all")
-    return scored_set, write_samples(other, [whole], inputs=model_inputs, folder=folder)[0]
+    return scored_set, write_samples(other, [whole], inputs=model_inputs, folder=folder, warn=options.warn)[0]
 
 
 def refuse_missing(*texts: str | None) -> None:

@@ -39,6 +39,8 @@ class SampleOptions:
     """Time limit for each element of a user's loader."""
     loaders: "Mapping[str, FileLoader] | None" = None
     """File suffix → function that opens the file; None uses `FILE_LOADERS`."""
+    warn: Callable[[str], None] = lambda _: None
+    """Called with a sentence where stored samples turn out to be damaged and are replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.errors import SamplesError
-from quantlab.npy import mapped
 from quantlab.samples.check import model_dtype, to_model_dtype
+from quantlab.samples.hashes import intact_samples, labels_sha256, set_sha256
 from quantlab.samples.origins import FILES, INDICES
 from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
 from quantlab.samples.subset import Part
@@ -76,7 +76,7 @@ class _SetFiles:
         for file in self._files.values():
             file.close()
 
-    def finish(self, folder: Path) -> SampleSet:
+    def finish(self, folder: Path, warn: Callable[[str], None]) -> SampleSet:
         """Add labels and indices, and move everything to its final place under `folder`, unless it exists already."""
         self.close()
         np.save(self.samples.folder / INDICES, self.indices.astype("<i8"))
@@ -85,55 +85,30 @@ class _SetFiles:
             (self.samples.folder / FILES).write_text(json.dumps(self._names), encoding="utf-8")
         if self._labels is not None:
             np.save(self.samples.labels_file, self._labels)
-        sha256 = self._sha256()
+        sha256 = set_sha256([file.identity() for file in self._files.values()], self._labels)
         place = folder / sha256[:12]
-        final = replace(self.samples, folder=place, sha256=sha256)
-        _move(self.samples.folder, final)
+        final = replace(self.samples, folder=place, sha256=sha256, labels_sha256=labels_sha256(self._labels))
+        _move(self.samples.folder, final, warn)
         return final
-
-    def _sha256(self) -> str:
-        return _set_sha256([file.identity() for file in self._files.values()], self._labels)
-
-
-def _set_sha256(tensors: Sequence[object], labels: Array | None) -> str:
-    about = list(tensors)
-    if labels is not None:
-        about.append(["labels", labels.dtype.str, labels.shape, hashlib.sha256(raw_bytes(labels)).hexdigest()])
-    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
-
-
-def samples_sha256(samples: SampleSet) -> str:
-    """Compute the hash of a stored set from its files; `SampleSet.sha256` is what it was when they were written.
-
-    Raises:
-        OSError: If a file is missing.
-        ValueError: If a file is not a `.npy` file.
-    """
-    tensors: list[object] = []
-    for spec in samples.inputs:
-        values = mapped(samples.input_file(spec.name))
-        digest = hashlib.sha256()
-        for rows in range(0, len(values), _HASHED_ROWS):
-            digest.update(raw_bytes(np.asarray(values[rows : rows + _HASHED_ROWS])))
-        tensors.append([spec.name, spec.dtype, list(values.shape), digest.hexdigest()])
-    return _set_sha256(tensors, np.array(mapped(samples.labels_file)) if samples.labelled else None)
-
-
-_HASHED_ROWS = 256
-"""Samples that are hashed at once, so that memory does not grow with their number."""
 
 
 def write_samples(
-    source: Source, parts: Sequence[Part], *, inputs: Sequence[TensorSpec], folder: Path
+    source: Source,
+    parts: Sequence[Part],
+    *,
+    inputs: Sequence[TensorSpec],
+    folder: Path,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> tuple[SampleSet, ...]:
     """Read a source once, and write each part to `folder/<part>/<first 12 digits of its hash>/`.
 
     A set contains one file per input (see `SampleSet.input_file`), `labels.npy` if labelled, `indices.npy`: int64
     (n,), the positions of its samples in the source, and for image files `files.json` with their names. The samples of
-    a set that exists already are left unchanged. On failure nothing is left behind.
+    a set that exists already are left unchanged; a damaged one is replaced. On failure nothing is left behind.
 
     Args:
         parts: Disjoint, each with at least one sample.
+        warn: Called with a sentence where a damaged set is replaced.
 
     Raises:
         SamplesError: If a sample does not match the model, the disk is too small, or a loader's second pass returns
@@ -151,7 +126,7 @@ def write_samples(
         for block, places in _converted(source, indices, specs):
             for files in sets:
                 files.add(block, places)
-        return tuple(files.finish(folder / part.name) for files, part in zip(sets, parts, strict=True))
+        return tuple(files.finish(folder / part.name, warn) for files, part in zip(sets, parts, strict=True))
 
 
 def _as_held(source: Source, specs: Sequence[TensorSpec]) -> list[HeldTensor]:
@@ -188,14 +163,16 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _move(folder: Path, samples: SampleSet) -> None:
+def _move(folder: Path, samples: SampleSet, warn: Callable[[str], None]) -> None:
     """Move a set to its final place, unless the same bytes are there already; a damaged set is replaced.
 
     Of equal bytes, positions and file names are those of the last source: files may have been renamed since.
     """
     place = samples.folder
     place.parent.mkdir(parents=True, exist_ok=True)
-    if place.is_dir() and not _intact(samples):
+    if place.is_dir() and (state := intact_samples(samples)) != "intact":
+        what = "are damaged" if state == "damaged" else "lack a file"
+        warn(f"the samples in '{place}' {what}, so they are written again")
         shutil.rmtree(place)
     try:
         folder.rename(place)
@@ -212,10 +189,3 @@ def _renew(file: Path, kept: Path) -> None:
         kept.unlink(missing_ok=True)
     elif not kept.exists() or file.read_bytes() != kept.read_bytes():
         file.replace(kept)
-
-
-def _intact(samples: SampleSet) -> bool:
-    try:
-        return samples_sha256(samples) == samples.sha256
-    except (OSError, ValueError):
-        return False

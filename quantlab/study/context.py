@@ -146,6 +146,9 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
             if state == "damaged":
                 context.progress.warn(f"'{kept.source}' is damaged, so it is exported again")
             _remove(kept.source)
+    elif kept is None and record.is_file():  # then nothing tells whether what was exported is intact
+        context.progress.warn(f"'{record}' is damaged, so the model is opened again")
+        _remove(folder / "saved_model")
     step = f"open {context.file.path.name}"
     context.progress.begin(step)
     meanwhile()

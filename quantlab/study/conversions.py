@@ -19,7 +19,7 @@ from quantlab.study.integrity import intact_variant
 from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import explained_failure
 from quantlab.study.options import AnalyzeOptions
-from quantlab.types import Failure, OpenedModel, SampleSet, Setting, Variant
+from quantlab.types import Failure, FileState, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
 __all__ = ["PHASE", "ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
@@ -55,7 +55,7 @@ def make_variants(
             continue
         folder = _folder(context, setting, samples, calibration)
         kept = context.store.read(folder / "variant.json", Variant)
-        state = None if kept is None else intact_variant(kept, context.registries)
+        state = _state(kept, setting, folder, context)
         if state == "damaged":
             context.progress.warn(f"the artifact of {setting.name} is damaged, so it is converted again")
         if kept is not None and state == "intact":
@@ -66,6 +66,14 @@ def make_variants(
             missing[setting.scheme] = setting
     if missing:
         yield from _convert_missing(context, model, missing, samples, calibration)
+
+
+def _state(kept: Variant | None, setting: Setting, folder: Path, context: Context) -> FileState:
+    """The state of the artifact in a folder; that of another setting or model, copied there, counts as damaged."""
+    if kept is None:
+        return "damaged" if (folder / "variant.json").is_file() else "missing"
+    own = kept.name == setting.name and kept.path.is_relative_to(folder.absolute())
+    return intact_variant(kept, context.registries) if own else "damaged"
 
 
 def _refused(context: Context, setting: Setting) -> ConversionResult | None:

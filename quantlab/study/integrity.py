@@ -3,19 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from quantlab.errors import QuantlabError
 from quantlab.formats import artifact_sha256
+from quantlab.intact import intact_outputs
 from quantlab.models import files_sha256
 from quantlab.registries import REAL, Registries
-from quantlab.samples import samples_sha256
+from quantlab.samples import intact_samples
 from quantlab.store import Store
-from quantlab.types import KeptOutputs, OpenedModel, SampleSet, Study, Trial, Variant
+from quantlab.types import FileState, KeptOutputs, OpenedModel, Study, Trial, Variant
 
-__all__ = ["Checked", "intact_model", "intact_outputs", "intact_variant", "verify"]
-
-State = Literal["intact", "damaged", "missing", "no hash"]
+__all__ = ["Checked", "intact_model", "intact_variant", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +25,11 @@ class Checked:
     name: str
     """The setting and runtime, or the part of the samples."""
     path: Path
-    state: State
+    state: FileState
     """`no hash` for records of an older quantlab, which did not store one."""
 
 
-def intact_outputs(kept: KeptOutputs) -> State:
-    """Compare the output files of a run with their stored hashes."""
-    if not all(path.is_file() for path in kept.files.values()):
-        return "missing"
-    if not kept.sha256:
-        return "no hash"
-    same = all(files_sha256(path) == kept.sha256.get(name) for name, path in kept.files.items())
-    return "intact" if same else "damaged"
-
-
-def intact_variant(variant: Variant, registries: Registries) -> State:
+def intact_variant(variant: Variant, registries: Registries) -> FileState:
     """Compare an artifact with the hash in its record."""
     if not variant.path.exists():
         return "missing"
@@ -51,22 +39,13 @@ def intact_variant(variant: Variant, registries: Registries) -> State:
         return "damaged"
 
 
-def intact_model(opened: OpenedModel) -> State:
+def intact_model(opened: OpenedModel) -> FileState:
     """Compare the model that converters start from with its stored hash."""
     if not opened.source.exists():
         return "missing"
     if not opened.sha256:
         return "no hash"
     return "intact" if files_sha256(opened.source) == opened.sha256 else "damaged"
-
-
-def _intact_samples(samples: SampleSet) -> State:
-    try:
-        return "intact" if samples_sha256(samples) == samples.sha256 else "damaged"
-    except FileNotFoundError:
-        return "missing"
-    except (OSError, ValueError):
-        return "damaged"
 
 
 def verify(folder: str | Path, *, registries: Registries = REAL) -> tuple[Checked, ...]:
@@ -81,9 +60,9 @@ def verify(folder: str | Path, *, registries: Registries = REAL) -> tuple[Checke
 
 
 def _checked(store: Store, study: Study, registries: Registries) -> Iterator[Checked]:
-    yield Checked("samples", "scored", study.samples.folder, _intact_samples(study.samples))
+    yield Checked("samples", "scored", study.samples.folder, intact_samples(study.samples))
     if study.calibration is not None:
-        yield Checked("samples", "calibration", study.calibration.folder, _intact_samples(study.calibration))
+        yield Checked("samples", "calibration", study.calibration.folder, intact_samples(study.calibration))
     for record in sorted((store.root / "model").glob("*/opened.json")):
         opened = store.read(record, OpenedModel)
         if opened is None:
@@ -104,5 +83,5 @@ def _outputs(store: Store, trial: Trial) -> Iterator[Checked]:
         return
     folder = next(iter(trial.outputs.values())).parent
     kept = store.read(folder / "outputs.json", KeptOutputs)
-    state: State = "missing" if kept is None else intact_outputs(kept)
+    state: FileState = "missing" if kept is None else intact_outputs(kept)
     yield Checked("outputs", f"{trial.setting} in {trial.runtime}", folder, state)

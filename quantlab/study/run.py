@@ -15,20 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import MissingOp, StudyError, TrialError
+from quantlab.foreign import reading
 from quantlab.formats import Format
+from quantlab.intact import intact_outputs
 from quantlab.models import files_sha256
 from quantlab.npy import mapped
 from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
 from quantlab.study.context import Context
-from quantlab.study.integrity import intact_outputs
-from quantlab.types import KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
+from quantlab.types import FileState, KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Failed, Message, Ready
 from quantlab.types.messages import Progress as ProgressMessage
 
-__all__ = ["Run", "bytes_needed", "run_first", "run_kept"]
+__all__ = ["Run", "RunProgress", "bytes_needed", "read_progress", "run_first", "run_kept"]
 
 _PROGRESS = "progress.json"
 """The progress of a run, overwritten in place after each batch; renaming a new file would take longer than a batch."""
@@ -69,7 +70,7 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
     """
     folder = context.store.output_folder(run.name, run.runtime.name, _key(run, samples))
     kept = context.store.read(folder / "outputs.json", KeptOutputs)
-    state = None if kept is None else intact_outputs(kept)
+    state = _state(kept, run, folder)
     if state == "damaged":
         context.progress.warn(f"the outputs of {run.name} in {run.runtime.name} are damaged, so it runs again")
     if kept is not None and state in {"intact", "no hash"}:
@@ -100,8 +101,19 @@ def run_first(context: Context, run: Run, samples: SampleSet, count: int) -> dic
         _create_outputs(Path(folder), run, count)
         job = replace(_job(run, samples, Path(folder), 0), stop=count)
         for message in protocol.run(run.runtime, job, context.pool):
-            _heard(message, _Progress(), lambda _: None)
+            _heard(message, RunProgress(), lambda _: None)
         return {spec.name: np.load(Path(folder) / _output_name(spec)) for spec in run.outputs}
+
+
+def _state(kept: KeptOutputs | None, run: Run, folder: Path) -> FileState:
+    """The state of the outputs in a run's folder; those of another run or machine, copied there, count as damaged.
+
+    Their record names the files of the folder that they were written into, whose name is the hash of where they ran.
+    """
+    if kept is None:
+        return "damaged" if (folder / "outputs.json").is_file() else "missing"
+    files = {spec.name: (folder / _output_name(spec)).absolute() for spec in run.outputs}
+    return intact_outputs(kept) if kept.files == files else "damaged"
 
 
 def _key(run: Run, samples: SampleSet) -> str:
@@ -182,7 +194,7 @@ def _port(variant: Variant | None, spec: TensorSpec) -> Port | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Progress:
+class RunProgress:
     """Progress of a run, over all processes that worked on it."""
 
     done: int = 0
@@ -197,22 +209,30 @@ class _Progress:
         return f"{text:120}\n".encode()
 
 
-def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
+def read_progress(file: Path) -> RunProgress | None:
+    """Read the progress of an interrupted run; None if the file cannot be read."""
+    try:
+        with reading(file, StudyError, "run it again"):
+            left = json.loads(file.read_bytes())
+            return RunProgress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
+    except StudyError:
+        return None
+
+
+def _resume(folder: Path, run: Run, samples: SampleSet) -> RunProgress:
     """The progress of an interrupted run, or new output files.
 
     Raises:
         StudyError: If there is not enough disk space.
     """
-    try:
-        left = json.loads((folder / _PROGRESS).read_text())
-        done = int(left["done"])
+    left = read_progress(folder / _PROGRESS)
+    if left is not None:
+        done = left.done
         if done == samples.n:  # run the last batch again, so that a process reports its environment
             done = (samples.n - 1) // run.batch_size * run.batch_size
         # Continue only at the start of a batch: with other batches, the last digits of sums may differ.
         if 0 <= done < samples.n and done % run.batch_size == 0 and _whole(folder, run, samples.n):
-            return _Progress(done, int(left["timed"]), float(left["seconds"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+            return replace(left, done=done)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
@@ -223,8 +243,8 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> _Progress:
             f"there is no room for {megabytes:,.2f} MB of outputs in '{folder.parent}' ({error.strerror}); "
             f"make room, choose another --out, or run fewer samples with --limit"
         ) from error
-    (folder / _PROGRESS).write_bytes(_Progress().line())
-    return _Progress()
+    (folder / _PROGRESS).write_bytes(RunProgress().line())
+    return RunProgress()
 
 
 def _create_outputs(folder: Path, run: Run, n: int) -> None:
@@ -237,18 +257,20 @@ def _create_outputs(folder: Path, run: Run, n: int) -> None:
 def _whole(folder: Path, run: Run, n: int) -> bool:
     """Whether the output files of an interrupted run still have their shapes and dtypes.
 
-    Raises:
-        OSError: If one is missing.
-        ValueError: If one is not a `.npy` file or is truncated.
+    A file that is missing, truncated, or not a `.npy` file does not.
     """
     for spec in run.outputs:
-        array = mapped(folder / _output_name(spec))
+        try:
+            with reading(folder / _output_name(spec), StudyError, "run it again"):
+                array = mapped(folder / _output_name(spec))
+        except StudyError:
+            return False
         if (array.shape, array.dtype.name) != ((n, *(int(size or 0) for size in spec.shape[1:])), spec.dtype):
             return False
     return True
 
 
-def _heard(message: Message, progress: _Progress, advance: Callable[[int], None]) -> _Progress:
+def _heard(message: Message, progress: RunProgress, advance: Callable[[int], None]) -> RunProgress:
     if isinstance(message, Failed):
         raise (MissingOp if message.missing_op else TrialError)(message.reason)
     if not isinstance(message, ProgressMessage):

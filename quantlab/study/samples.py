@@ -21,6 +21,7 @@ def _options(context: Context) -> SampleOptions:
         seed=asked.seed,
         labels=asked.labels,
         loaders=context.registries.loaders,
+        warn=context.progress.warn,
     )
 
 

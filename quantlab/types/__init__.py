@@ -35,7 +35,7 @@ from quantlab.types.reference import (
     TargetCheck,
     TrainingLayer,
 )
-from quantlab.types.samples import Preprocessing, SampleSet
+from quantlab.types.samples import FileState, Preprocessing, SampleSet
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
 from quantlab.types.variant import NARROW_DTYPES, Port, Setting, Variant, float32_of
@@ -81,6 +81,7 @@ __all__ = [
     "DownloadSize",
     "Evidence",
     "Failure",
+    "FileState",
     "Inside",
     "Interval",
     "Judgement",

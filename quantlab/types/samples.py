@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from quantlab.types.model import TensorSpec
 
-__all__ = ["Preprocessing", "SampleSet"]
+__all__ = ["FileState", "Preprocessing", "SampleSet"]
+
+FileState = Literal["intact", "damaged", "missing", "no hash"]
+"""What became of files that are kept with a hash; records of an older quantlab have `no hash`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class SampleSet:
     """How files were turned into tensors, in words; empty if nothing was done."""
     classes: tuple[str, ...] = ()
     """Names of the classes in the order of the labels; empty where they have none."""
+    labels_sha256: str = ""
+    """SHA-256 of the labels, their shape and data type; empty without labels, and in records of an older quantlab."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""

@@ -110,7 +110,10 @@ def _bytes(value: int | str | None) -> int | None:
         match = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)?\s*", str(value))
         if match is None:
             raise UsageError(f"max_size '{value}' is not a valid size; write for example 500KB, 2MB or 512KiB")
-        size = int(float(match[1]) * _UNITS[match[2] or "B"])
+        number = float(match[1]) * _UNITS[match[2] or "B"]
+        if not math.isfinite(number):
+            raise UsageError(f"max_size '{value}' is not a number of bytes; write for example 500KB, 2MB or 512KiB")
+        size = int(number)
     if size is not None and size < 1:
         raise UsageError(f"max_size '{value}' is less than one byte; give a size above 0, for example 500KB")
     return size
@@ -126,6 +129,11 @@ def _percent(value: float | str | None) -> float | None:
     if match is None or float(match[1]) > 100:
         raise UsageError(f"min_agreement '{value}' is not a valid share; write a percentage, for example 99%")
     return float(match[1])
+
+
+def _short(number: float) -> str:
+    """A number of any size as text; integers may be too large for a float."""
+    return f"{number:g}" if isinstance(number, float) else str(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +192,8 @@ class Budget:
             raise UsageError(f"confidence '{self.confidence}' is not a number; write for example 0.95")
         if not 0.5 < self.confidence < 1:
             raise UsageError(
-                f"a confidence of {self.confidence:g} is out of range; give a share above 0.5 and below 1, such as 0.95"
+                f"a confidence of {_short(self.confidence)} is out of range; give a share above 0.5 and below 1, "
+                f"such as 0.95"
             )
         if self.class_margin is not None and self.class_margin.unit != "pt":
             raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, for example 2pt")

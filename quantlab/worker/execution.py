@@ -1,12 +1,19 @@
 """The contract of executors in the Python worker: what their `load` returns."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy.typing as npt
 
-__all__ = ["Execution"]
+from quantlab.errors import TrialError
+from quantlab.foreign import reading
+from quantlab.runtimes.exchange import Job
+
+__all__ = ["Execution", "load_artifact", "reading_artifact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +24,22 @@ class Execution:
     """Takes one batch of each input and returns one batch of each output, both in the job's order."""
     environment: dict[str, str]
     """Versions and flags that the parent does not know yet."""
+
+
+def load_artifact(job: Job) -> Execution:
+    """Load what a job names with its executor.
+
+    Raises:
+        QuantlabError: If it cannot be loaded, whatever its library raises.
+    """
+    load: Callable[[Job], Execution] = resolve_name(job.python.load)
+    with reading_artifact(job):
+        return load(job)
+
+
+def reading_artifact(job: Job) -> AbstractContextManager[None]:
+    """Turn whatever a library raises on the job's artifact into a TrialError that names the file and the remedy."""
+    return reading(Path(job.artifact or job.options.saved_model), TrialError, _REMEDY)
+
+
+_REMEDY = "convert the model again, or leave out the runtime if it does not support the file"

@@ -21,6 +21,7 @@ from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Wait, request_from
 from quantlab.types.messages import Opened, Progress, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.emit import Emit
+from quantlab.worker.execution import load_artifact, reading_artifact
 from quantlab.worker.probing import probed
 from quantlab.worker.reference import open_once
 from quantlab.worker.tapping import Scratch, TappedExecution
@@ -60,7 +61,7 @@ class _Worker:
         emit(probed(job, _slices(_map_inputs(job), job.start, job.stop)))
 
     def _run(self, request: Run, emit: Emit) -> None:
-        execution = resolve_name(request.job.python.load)(request.job)
+        execution = load_artifact(request.job)
         emit(Ready("python", execution.environment))
         _run_batches(request.job, execution.call, emit)
 
@@ -73,7 +74,9 @@ class _Worker:
         time_variant(job, batch, request.plan, emit)
 
     def _list_taps(self, request: ListTaps, emit: Emit) -> None:
-        emit(TapList(tuple(resolve_name(str(request.job.python.list_taps))(request.job))))
+        with reading_artifact(request.job):
+            taps = tuple(resolve_name(str(request.job.python.list_taps))(request.job))
+        emit(TapList(taps))
 
     def _non_finite_weights(self, request: NonFiniteWeights, emit: Emit) -> None:
         emit(SpoiledWeights(tuple(spoiled_weights(open_once(request.job).weights()))))
@@ -83,7 +86,9 @@ class _Worker:
         if job.taps is None:
             raise ValueError("a request for taps needs a job that names its taps")
         if job.taps.file not in self._tapped:
-            self._tapped[job.taps.file] = (_map_inputs(job), resolve_name(job.python.tap)(job, job.taps.names))
+            with reading_artifact(job):
+                tapped = resolve_name(job.python.tap)(job, job.taps.names)
+            self._tapped[job.taps.file] = (_map_inputs(job), tapped)
         inputs, execution = self._tapped[job.taps.file]
         began = time.perf_counter()
         outputs, taps = execution.call(_slices(inputs, start, stop))

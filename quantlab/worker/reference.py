@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from quantlab.errors import ModelError
+from quantlab.foreign import reading
 from quantlab.models import ModelOptions, Reference, identify, open_reference
 from quantlab.processes import import_modules
 from quantlab.runtimes.exchange import Job
@@ -32,6 +34,8 @@ def open_once(job: Job) -> Reference:
         _opened.clear()
         import_modules(model.custom)
         options = ModelOptions(model.signature, model.custom, model.unsafe, model.shapes)
-        file = identify(Path(model.path), options)
-        _opened.append((model, open_reference(file, options, Path(model.export))))
+        with reading(Path(model.path), ModelError, "it may be damaged, so copy or save it again"):
+            file = identify(Path(model.path), options)
+            reference = open_reference(file, options, Path(model.export))
+        _opened.append((model, reference))
     return _opened[0][1]

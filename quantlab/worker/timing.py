@@ -16,6 +16,7 @@ import numpy.typing as npt
 from quantlab.runtimes.exchange import Job, TimingPlan
 from quantlab.types.messages import Progress, Ready, Timed
 from quantlab.worker.emit import Emit
+from quantlab.worker.execution import load_artifact
 
 __all__ = ["MemoryCount", "peak_memory", "time_variant"]
 
@@ -28,10 +29,10 @@ _UNTOLD = "this system does not report the peak memory of a process"
 def time_variant(job: Job, batch: Sequence[Array], plan: TimingPlan, emit: Emit) -> None:
     """Load a variant and run it as planned; sends `ready`, sometimes `progress`, and `timed`."""
     importlib.import_module(job.python.library)
-    load = resolve_name(job.python.load)
+    resolve_name(job.python.load)  # whose import is no part of loading either
     memory = MemoryCount()
     began = time.perf_counter()
-    execution = load(job)
+    execution = load_artifact(job)
     load_ms = 1000 * (time.perf_counter() - began)
     emit(Ready("python", execution.environment))
     clock = _alive(lambda: _seconds(execution.call, batch), emit, job.batch_size)

@@ -1,0 +1,85 @@
+"""Hashes of stored samples, and whether the files are still what they were computed from."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from quantlab.errors import SamplesError
+from quantlab.foreign import reading
+from quantlab.npy import mapped
+from quantlab.samples.source import Array, raw_bytes
+from quantlab.types import FileState, SampleSet
+
+_HASHED_ROWS = 256
+"""Samples that are hashed at once, so that memory does not grow with their number."""
+
+
+def set_sha256(tensors: Sequence[object], labels: Array | None) -> str:
+    """SHA-256 of a set: of what is known of each tensor, its values' hash among it, and of the labels."""
+    about = list(tensors)
+    if labels is not None:
+        about.append(_about_labels(labels))
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def _about_labels(labels: Array) -> list[object]:
+    return ["labels", labels.dtype.str, labels.shape, hashlib.sha256(raw_bytes(labels)).hexdigest()]
+
+
+def labels_sha256(labels: Array | None) -> str:
+    """SHA-256 of labels, with their shape and data type; empty where there are none."""
+    return "" if labels is None else hashlib.sha256(json.dumps(_about_labels(labels)).encode()).hexdigest()
+
+
+def samples_sha256(samples: SampleSet) -> str:
+    """Compute the hash of a stored set from its files; `SampleSet.sha256` is what it was when they were written.
+
+    Raises:
+        OSError: If a file is missing.
+        ValueError: If a file is not a `.npy` file.
+    """
+    tensors: list[object] = []
+    for spec in samples.inputs:
+        values = mapped(samples.input_file(spec.name))
+        digest = hashlib.sha256()
+        for rows in range(0, len(values), _HASHED_ROWS):
+            digest.update(raw_bytes(np.asarray(values[rows : rows + _HASHED_ROWS])))
+        tensors.append([spec.name, spec.dtype, list(values.shape), digest.hexdigest()])
+    return set_sha256(tensors, _labels(samples) if samples.labelled else None)
+
+
+def _labels(samples: SampleSet) -> Array:
+    return np.array(mapped(samples.labels_file))
+
+
+def intact_samples(samples: SampleSet) -> FileState:
+    """Compare stored samples, and their labels, with the hash in their record; reads all of them."""
+    files = [samples.input_file(spec.name) for spec in samples.inputs]
+    if not all(file.is_file() for file in [*files, *([samples.labels_file] if samples.labelled else [])]):
+        return "missing"
+    return _compared(lambda: samples_sha256(samples), samples.sha256, samples)
+
+
+def intact_labels(samples: SampleSet) -> FileState:
+    """Compare the labels with their hash; in an older record, which has none, with that of the whole set.
+
+    `no hash` means that this set is no longer there. Samples without labels are `intact`.
+    """
+    if not samples.labelled:
+        return "intact"
+    if not samples.labels_file.is_file():
+        return "missing"
+    if samples.labels_sha256:
+        return _compared(lambda: labels_sha256(_labels(samples)), samples.labels_sha256, samples)
+    whole = intact_samples(samples)
+    return "no hash" if whole == "missing" else whole
+
+
+def _compared(compute: Callable[[], str], sha256: str, samples: SampleSet) -> FileState:
+    try:
+        with reading(samples.folder, SamplesError, "write the samples again"):
+            return "intact" if compute() == sha256 else "damaged"
+    except SamplesError:
+        return "damaged"

@@ -1,0 +1,280 @@
+"""Good files of every kind that quantlab reads, small enough to be read thousands of times; some of them are changed.
+
+Each function writes into an empty folder, and returns the file that is to be changed.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from study_fixtures import a_study, a_variant
+from verdict_fixtures import write_study
+
+from quantlab.gate import accepted_figures, gather, write_lock
+from quantlab.samples import SampleOptions, open_samples
+from quantlab.store import Store
+from quantlab.study.reference import Probe
+from quantlab.types import (
+    Budget,
+    Cost,
+    Costs,
+    DownloadSize,
+    Inside,
+    KeptOutputs,
+    LayerRow,
+    Machine,
+    OpenedModel,
+    OpRow,
+    SplitRow,
+    TensorSpec,
+    Timing,
+    TrialLayers,
+    WeightRow,
+)
+
+IMAGE = (TensorSpec("image", (None, 8, 8, 1), "float32"),)
+"""The input that the samples below are for."""
+
+BUDGET = Budget(max_accuracy_loss="5pt")
+"""Which the studies below keep."""
+
+_JS = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "fixtures"
+TFLITE, ONNX = _JS / "two_ports.tflite", _JS / "onnx" / "taps.onnx"
+EXTERNAL = _JS / "onnx" / "external.onnx", _JS / "onnx" / "external.bin"
+"""A file, and another with its weights."""
+
+
+def copied(*sources: Path, name: str) -> Callable[[Path], Path]:
+    """The first file under another name, and the others beside it."""
+
+    def make(folder: Path) -> Path:
+        for source in sources[1:]:
+            (folder / source.name).write_bytes(source.read_bytes())
+        (folder / name).write_bytes(sources[0].read_bytes())
+        return folder / name
+
+    return make
+
+
+def beside(make: Callable[[Path], Path], name: str) -> Callable[[Path], Path]:
+    """What another function writes, with another of its files to be changed."""
+
+    def change(folder: Path) -> Path:
+        made = make(folder)
+        return made.parent / name
+
+    return change
+
+
+# Samples and labels
+
+
+def _arrays() -> dict[str, npt.NDArray[Any]]:
+    return {"x": np.zeros((20, 8, 8, 1), np.float32), "y": np.arange(20) % 3}
+
+
+def npz(folder: Path) -> Path:
+    np.savez(folder / "x.npz", **_arrays())
+    return folder / "x.npz"
+
+
+def compressed_npz(folder: Path) -> Path:
+    np.savez_compressed(folder / "x.npz", **_arrays())
+    return folder / "x.npz"
+
+
+def npy(folder: Path) -> Path:
+    np.save(folder / "x.npy", _arrays()["x"])
+    return folder / "x.npy"
+
+
+def image(suffix: str) -> Callable[[Path], Path]:
+    """A folder of one class with one image."""
+
+    def make(folder: Path) -> Path:
+        place = folder / "photos" / "cat"
+        place.mkdir(parents=True)
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(place / f"one{suffix}")
+        return place / f"one{suffix}"
+
+    return make
+
+
+def labels(folder: Path) -> Path:
+    (folder / "y.csv").write_text("".join(f"{number % 3}\n" for number in range(20)))
+    return folder / "y.csv"
+
+
+def labels_npy(folder: Path) -> Path:
+    np.save(folder / "y.npy", _arrays()["y"])
+    return folder / "y.npy"
+
+
+# Models and artifacts
+
+
+def h5(folder: Path) -> Path:
+    import h5py
+
+    with h5py.File(folder / "model.h5", "w") as file:
+        layers = [{"class_name": "Dense", "config": {"name": "dense", "units": 3}}]
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+        file.attrs["keras_version"] = "2.15.0"
+        file["model_weights/dense/kernel"] = np.ones((8, 3), np.float32)
+    return folder / "model.h5"
+
+
+def graph_model(folder: Path) -> Path:
+    """A tfjs graph-model that runs: y = x · w + b, with b in codes."""
+    number = {"type": "DT_FLOAT"}
+    rows, columns = {"size": "-1"}, {"size": "4"}
+    shape = {"shape": {"dim": [rows, columns]}}
+    no = {"b": False}
+    nodes = [
+        {"name": "x", "op": "Placeholder", "attr": {"dtype": number, "shape": shape}},
+        {"name": "dense/w", "op": "Const", "attr": {"dtype": number}},
+        {"name": "dense/b", "op": "Const", "attr": {"dtype": number}},
+        {
+            "name": "product",
+            "op": "MatMul",
+            "input": ["x", "dense/w"],
+            "attr": {"T": number, "transpose_a": no, "transpose_b": no},
+        },
+        {"name": "y", "op": "BiasAdd", "input": ["product", "dense/b"], "attr": {"T": number}},
+    ]
+    weights = [
+        {"name": "dense/w", "shape": [4, 3], "dtype": "float32"},
+        {
+            "name": "dense/b",
+            "shape": [3],
+            "dtype": "float32",
+            "quantization": {"dtype": "uint8", "scale": 0.1, "min": -1.0, "original_dtype": "float32"},
+        },
+    ]
+    signature = {
+        "inputs": {"x": {"name": "x:0", "dtype": "DT_FLOAT", "tensorShape": {"dim": [rows, columns]}}},
+        "outputs": {"y": {"name": "y:0", "dtype": "DT_FLOAT", "tensorShape": {"dim": [rows, {"size": "3"}]}}},
+    }
+    topology = {"node": nodes, "versions": {"producer": 1987}}
+    return _tfjs_model(folder, {"format": "graph-model", "signature": signature, "modelTopology": topology}, weights)
+
+
+def layers_model(folder: Path) -> Path:
+    """A tfjs layers-model that runs: a Dense layer."""
+    dense = {"class_name": "Dense", "config": {"name": "dense", "units": 3, "batch_input_shape": [None, 4]}}
+    topology = {
+        "model_config": {"class_name": "Sequential", "config": {"name": "s", "layers": [dense]}},
+        "keras_version": "2.15.0",
+    }
+    weights = [
+        {"name": "dense/kernel", "shape": [4, 3], "dtype": "float32"},
+        {"name": "dense/bias", "shape": [3], "dtype": "float32"},
+    ]
+    return _tfjs_model(folder, {"format": "layers-model", "modelTopology": topology}, weights)
+
+
+def _tfjs_model(folder: Path, document: dict[str, Any], weights: list[dict[str, Any]]) -> Path:
+    codes = "quantization" in weights[-1]
+    (folder / "shard.bin").write_bytes(np.ones(12 if codes else 15, np.float32).tobytes() + bytes(3 if codes else 0))
+    manifest = [{"paths": ["shard.bin"], "weights": weights}]
+    (folder / "model.json").write_text(json.dumps({**document, "weightsManifest": manifest}))
+    return folder / "model.json"
+
+
+# Studies and what lies in their folders
+
+
+def study(folder: Path) -> Path:
+    """A study of 60 samples in three classes, in which nothing is lost."""
+    truth = np.arange(60) % 3
+    right = np.eye(3, dtype=np.float32)[truth]
+    write_study(folder, truth, right, {("tfjs-uint8", "python"): right})
+    return folder / "study.json"
+
+
+def study_with_samples(folder: Path) -> Path:
+    """A study whose samples are there; the file of the input is to be changed."""
+    source = folder / "source"
+    source.mkdir()
+    samples, _ = open_samples(
+        str(npz(source)),
+        None,
+        model_inputs=IMAGE,
+        folder=folder / "samples",
+        options=SampleOptions(),
+        calibrate=0,
+    )
+    reference = replace(a_study(folder).reference, outputs={})
+    Store(folder).write_study(a_study(folder, samples=samples, calibration=None, reference=reference, trials=()))
+    return samples.input_file("image")
+
+
+def lock(folder: Path) -> Path:
+    judged = gather(Store(study(folder).parent).read_study(), BUDGET, name="study")
+    write_lock(folder / "quantlab.lock", accepted_figures([judged], [["tfjs-uint8"]], {"max_accuracy_loss": "5pt"}))
+    return folder / "quantlab.lock"
+
+
+TOML_KEYS = (
+    *("max_accuracy_loss", "max_size", "confidence", "settings", "studies", "the size", "scale", "colour"),
+    *("the budget", "a confidence"),
+)
+"""What sentences about the file below may begin with, beside the names of its tables."""
+
+
+def toml(folder: Path) -> Path:
+    (folder / "quantlab.toml").write_text(
+        '[budget]\nmax_accuracy_loss = "0.5pt"\nmax_size = 500_000\nconfidence = 0.95\nsettings = ["tfjs-uint8"]\n'
+        'studies = ["a.study"]\n[preprocessing]\nsize = [8, 8]\nscale = 0.0039\ncolour = "rgb"\n'
+    )
+    return folder / "quantlab.toml"
+
+
+_MACHINE = Machine("a processor", 2, "Linux x86_64")
+_COST = Cost("tfjs-uint8", "python", "c" * 64, _MACHINE, ran_on="python", load_ms=1.5, runs=20, steady_median_ms=0.5)
+_LAYER = LayerRow(
+    *("tfjs-uint8", "python", "dense", "dense/MatMul", "reference", True, None, 0, "MatMul", "float32"),
+    count=60,
+    max_abs=0.5,
+    sqnr_db=float("inf"),
+    error_quantiles={"50": 0.1},
+)
+_WEIGHT = WeightRow("tfjs-uint8", "dense/w", "dense/w", None, (4, 3), "uint8", 12, scale=0.1, scales=1)
+_OP = OpRow("tfjs-uint8", 0, "MatMul", 1, "float", "uint8", "y")
+_SPLIT = SplitRow("tfjs-uint8", "python", "points", None, 0.0, 0.5, 0.0, 0.5)
+
+
+RECORDS: dict[str, Callable[[Path], object]] = {
+    "outputs.json": lambda folder: KeptOutputs(
+        {"y": folder / "y.npy"}, "python", {"threads": "1"}, Timing(60, 0.5), {"y": "a" * 64}
+    ),
+    "opened.json": lambda folder: OpenedModel(a_study(folder).model, folder / "saved_model", None, "a" * 64),
+    "variant.json": a_variant,
+    "probe.json": lambda _: Probe((TensorSpec("y", (None, 3), "float32"),), 0.0, 1e-7),
+    "cost.json": lambda _: _COST,
+    "layers.json": lambda _: TrialLayers((_LAYER,), ("a remark",)),
+    "transfer.json": lambda _: DownloadSize(6_900, "2.15"),
+    "costs.json": lambda _: Costs((_COST,), _MACHINE, ("a remark",)),
+    "inside.json": lambda _: Inside((_LAYER,), (_WEIGHT,), (_OP,), (_SPLIT,), 60, "all"),
+}
+"""Name → what a record of that kind holds, in a study's folder."""
+
+
+def record(name: str) -> Callable[[Path], Path]:
+    """One of `RECORDS`."""
+
+    def make(folder: Path) -> Path:
+        Store(folder).write(folder / name, RECORDS[name](folder))
+        return folder / name
+
+    return make
+
+
+def progress(folder: Path) -> Path:
+    (folder / "progress.json").write_text(json.dumps({"done": 64, "timed": 32, "seconds": 0.5}))
+    return folder / "progress.json"
