@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["cause_models", "fork_fixtures", "study_fixtures"]
+pytest_plugins = ["cause_models", "fork_fixtures", "real_models", "study_fixtures"]
 
 gc.disable()  # until all is imported: looking for garbage meanwhile takes a quarter of the time
 

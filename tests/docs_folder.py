@@ -9,7 +9,7 @@ import onnx_models
 from command_line import quantlab_in_process
 from kept import make_in_fork
 from PIL import Image
-from study_fixtures import MAKERS
+from study_fixtures import ALONE, MAKERS
 
 from quantlab.demo import MODEL
 from quantlab.demo.digits import samples, training
@@ -29,9 +29,15 @@ def make_docs_folder(folder: Path) -> None:
     _write_samples(folder)
     onnx_models.pictures(folder / "network.onnx")
     np.savez(folder / "pictures.npz", **onnx_models.samples(40))
-    words = ("analyze", "model.keras", "--data", "test.npz", "--settings", "tfjs-uint8,tflite-dynamic")
-    done = quantlab_in_process(*words, cwd=folder)
-    assert done.status == 0, done.stderr
+    # What several guides convert and run, once; the last is the study that they show.
+    digits = ("analyze", "model.keras", "--data", "test.npz", "--settings")
+    for words in (
+        ("analyze", "keras2_model.h5", "--data", "test.npz", "--settings", "tfjs-*,tfjs-layers-*", *ALONE),
+        (*digits, "tfjs-*,onnx-*", "--runtimes", "python", *ALONE),
+        (*digits, "tfjs-uint8,tflite-dynamic"),
+    ):
+        done = quantlab_in_process(*words, cwd=folder)
+        assert done.status == 0, done.stderr
     (artifact,) = (folder / "model.study" / "variants" / "tflite-dynamic").rglob("model.tflite")
     shutil.copy(artifact, folder / "model.tflite")
 

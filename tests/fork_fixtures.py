@@ -52,10 +52,16 @@ def no_child_is_left() -> Iterator[None]:
 @pytest.fixture
 def start_fork(tmp_path: Path) -> Callable[..., Child]:
     def start(
-        module: str = "fork_child", *, environment=None, temporary: Path | None = None, preload=(), without=()
+        module: str = "fork_child",
+        *,
+        environment=None,
+        temporary: Path | None = None,
+        preload=(),
+        without=(),
+        unused=(),
     ) -> Child:
         return Child(
-            PythonModule(module, Preload(preload, without)),
+            PythonModule(module, Preload(preload, without, unused)),
             log=tmp_path / "child.log",
             environment={**_ENVIRONMENT, **(environment or {})},
             temporary=temporary,

@@ -4,6 +4,7 @@ Their programs import TensorFlow for seconds each. Nothing of quantlab's convers
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ def converted_officially(commands: Sequence[Sequence[str]], log: Path) -> None:
     make_in_fork("official", {"commands": [list(command) for command in commands]}, log, onednn=False)
 
 
-def run_as_program(text: str, log: Path) -> None:
-    """Run the text of a Python program in the current folder, as `python -c` does."""
-    make_in_fork("official", {"program": text}, log)
+def run_as_program(text: str, log: Path, *words: str) -> None:
+    """Run the text of a Python program in the current folder, as `python -c` does, with words for `sys.argv`."""
+    make_in_fork("official", {"program": text, "words": list(words)}, log)
 
 
 def weights_read_officially(folders: Sequence[Path], target: Path) -> list[Mapping[str, npt.NDArray[Any]]]:
@@ -41,6 +42,7 @@ def _named(file: Path) -> dict[str, npt.NDArray[Any]]:
 
 def _answer(request: Document, _: Emit) -> None:
     if "program" in request:
+        sys.argv = ["-c", *request["words"]]
         exec(request["program"], {"__name__": "__main__"})  # noqa: S102 (what quantlab recommends)
         return
     from tensorflowjs.converters.converter import convert

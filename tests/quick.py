@@ -17,7 +17,17 @@ from tensorflow_imports import VARIABLE
 
 __all__ = ["Quick", "longest_first", "mark_by_fixtures", "starts_slowly"]
 
-FIXTURES = {"digits_study", "fashion", "odd_variants", "own_models", "real_variants", "small_models", "workbench"}
+FIXTURES = {
+    "begun",
+    "converted",
+    "digits_study",
+    "fashion",
+    "odd_variants",
+    "own_models",
+    "real_variants",
+    "small_models",
+    "workbench",
+}
 """What is made by children; a fixture that uses one of them counts too."""
 
 LONGEST = (

@@ -417,7 +417,22 @@ def _spoiled_norm(folder: Path) -> None:
         model.save(folder / name)
 
 
-MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm)
+def _uneven(folder: Path) -> None:
+    """Keras 3 with one depthwise layer whose channels differ by 10⁴ in range."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 4), name="image")
+    even = keras.layers.Conv2D(4, 3, padding="same", name="even")(image)
+    uneven = keras.layers.DepthwiseConv2D(3, padding="same", name="uneven")(even)
+    answer = keras.layers.Dense(3, name="answer")(keras.layers.Flatten(name="flat")(uneven))
+    model = keras.Model(image, answer)
+    layer = model.get_layer("uneven")
+    layer.set_weights([layer.get_weights()[0] * np.float32([1e4, 1, 1, 1])[:, None], layer.get_weights()[1]])
+    model.save(folder / "uneven.keras")
+
+
+MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm, _uneven)
 
 
 def _make_own_models(request: Document, _emit: Emit) -> None:

@@ -1,12 +1,10 @@
 """Converters: the contract over all of them, and what each says about models that its format cannot hold."""
 
 from dataclasses import replace
-from pkgutil import resolve_name
 
 import pytest
 from contracts import check_converter, convert
 
-from quantlab.errors import ConversionError
 from quantlab.formats import FORMATS, describe_variant
 from quantlab_converters import CONVERTERS
 
@@ -14,26 +12,6 @@ from quantlab_converters import CONVERTERS
 @pytest.mark.parametrize("format_name", CONVERTERS)
 def test_contract(format_name, workbench, tmp_path):
     check_converter(format_name, workbench, tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _no_greetings(monkeypatch):
-    # Else tensorflowjs, by way of TensorFlow Decision Forests, greets in a notebook if pytest holds standard output.
-    monkeypatch.setenv("TFDF_DISABLE_WELCOME_MESSAGE", "1")
-
-
-def converted(format_name, request):
-    """The schemes that a converter made, and why it failed at the next, in this process."""
-    for folder in (*request.schemes.values(), request.work):
-        folder.mkdir(parents=True)
-    begun: dict[str, None] = {}  # as a set that keeps the order
-    try:
-        for scheme in resolve_name(CONVERTERS[format_name].convert)(request):
-            begun[scheme] = None
-    except ConversionError as error:
-        *made, failed = begun
-        return made, {failed: str(error)}
-    return list(begun), {}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +56,6 @@ def converted(format_name, request):
                 "or infinite, and uint8 needs a finite range; train again or repair the model"
             },
             id="NaN and infinity have no range",
-            marks=pytest.mark.filterwarnings("ignore:overflow encountered in cast"),
         ),
         pytest.param(
             "empty_weight",
@@ -104,7 +81,9 @@ def converted(format_name, request):
 )
 def test_models_that_a_format_cannot_hold(model, format_name, made, failed, workbench, tmp_path):
     request = workbench.request(model, [*made, *failed], tmp_path)
-    assert converted(format_name, request) == (made, failed)
+    results = convert(format_name, request)
+    assert [result.scheme for result in results] == [*made, *failed]
+    assert {result.scheme: result.reason for result in results if result.reason is not None} == failed
 
 
 def test_an_op_that_tf2onnx_lacks(workbench, tmp_path):
@@ -118,7 +97,8 @@ def test_an_op_that_tf2onnx_lacks(workbench, tmp_path):
 
 def test_samples_close_the_sizes_that_a_model_leaves_open(workbench, tmp_path):
     request = replace(workbench.request("open_length", ["float32"], tmp_path), sample_shapes={"values": (4, 3)})
-    assert converted("tflite", request) == (["float32"], {})
+    (conversion,) = convert("tflite", request)
+    assert conversion.reason is None
     path = request.schemes["float32"] / "model.tflite"
     variant = describe_variant("closed", FORMATS["tflite"], path, workbench.opened("open_length").description)
     assert [port.shape for port in variant.inputs] == [(1, 4, 3)]

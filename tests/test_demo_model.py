@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from official import run_as_program
 
 from quantlab.demo import LOADER, MODEL
 from quantlab.demo.digits import samples, training
@@ -21,7 +22,7 @@ from quantlab.types import TensorSpec
 
 README = MODEL.with_name("README.md").read_text(encoding="utf-8")
 
-# In a process of its own: this one may have loaded the other Keras.
+# In another process: TensorFlow stays out of this one.
 PREDICT = """
 import sys
 import keras
@@ -43,12 +44,7 @@ np.savez(
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """What Keras says of the committed model, and its answers for the samples held out."""
     file = tmp_path_factory.mktemp("demo") / "opened.npz"
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    ran = subprocess.run(
-        [sys.executable, "-c", PREDICT, MODEL, file], env=environment, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
+    run_as_program(PREDICT, file.with_suffix(".log"), str(MODEL), str(file))
     with np.load(file) as arrays:
         yield dict(arrays)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fork_fixtures import ON_LINUX, SECONDS, ask, is_gone, obituary, server_of
 
-from quantlab.processes import ChildDied, ChildStalled, fork_servers, import_path
+from quantlab.processes import ChildDied, ChildStalled, Preload, fork_servers, import_path, wait_for_preload
 from quantlab.user_modules import look_in_current_folder
 
 pytestmark = ON_LINUX
@@ -74,6 +74,24 @@ class TestSurroundings:
         with start_fork(environment={"TF_DECIMAL": "1"}, preload=("decimal",), without=("_decimal",)) as child:
             child.send({"code": code})
             assert [said.get("value") for said in child.messages(SECONDS)] == [True, True, None]
+
+    def test_what_is_preloaded_gets_what_it_does_not_use_when_it_calls_it(self, start_fork):
+        code = """
+            import sys
+            import imports_unused
+            before = 'fileinput' in sys.modules
+            say([before, imports_unused.hook_encoded('utf-8').__module__, 'fileinput' in sys.modules])
+            """
+        with start_fork(environment={"TF_UNUSED": "1"}, preload=("imports_unused",), unused=("fileinput",)) as child:
+            assert ask(child, code) == [False, "fileinput", True]
+
+    def test_a_preload_can_be_waited_for(self):
+        environment = {"TF_WAITED": "1", "OMP_NUM_THREADS": "1"}
+        before = fork_servers()
+        wait_for_preload(environment, Preload(("fork_child",)))
+        (server,) = fork_servers() - before
+        wait_for_preload(environment, Preload(("fork_child",)))
+        assert fork_servers() - before == {server}
 
     def test_temporary_files_go_with_the_child(self, start_fork, tmp_path):
         with start_fork(temporary=tmp_path / "temporary") as child:

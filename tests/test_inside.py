@@ -244,20 +244,9 @@ class Heard(Silent):
 
 
 @pytest.fixture(scope="module")
-def uneven(tmp_path_factory):
-    """A model with one depthwise layer whose channels differ by 10⁴ in range."""
-    import keras
-
+def uneven(own_models, tmp_path_factory):
+    """A study of a model with one depthwise layer whose channels differ by 10⁴ in range."""
     folder = tmp_path_factory.mktemp("uneven")
-    keras.utils.set_random_seed(0)
-    image = keras.Input((8, 8, 4), name="image")
-    even = keras.layers.Conv2D(4, 3, padding="same", name="even")(image)
-    uneven = keras.layers.DepthwiseConv2D(3, padding="same", name="uneven")(even)
-    answer = keras.layers.Dense(3, name="answer")(keras.layers.Flatten(name="flat")(uneven))
-    model = keras.Model(image, answer)
-    layer = model.get_layer("uneven")
-    layer.set_weights([layer.get_weights()[0] * np.float32([1e4, 1, 1, 1])[:, None], layer.get_weights()[1]])
-    model.save(folder / "uneven.keras")
     np.savez(folder / "x.npz", x=np.random.default_rng(0).random((80, 8, 8, 4), dtype=np.float32))
     options = AnalyzeOptions(
         settings=("tfjs-uint8", "tflite-int8"),
@@ -266,7 +255,7 @@ def uneven(tmp_path_factory):
         costs=False,
         out=folder / "uneven.study",
     )
-    analyze(folder / "uneven.keras", data=str(folder / "x.npz"), options=options)
+    analyze(own_models / "uneven.keras", data=str(folder / "x.npz"), options=options)
     return Path(folder / "uneven.study")
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.starts_children
 
 
 @pytest.fixture(scope="module", params=["fashion", "kws"])
-def looked_into(request, data_folder, tmp_path_factory):
+def looked_into(request, data_folder, begun, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "fashion":
         model, data = data_folder / "fashion-mnist" / "fashion_dscnn.keras", data_folder / "fashion-mnist" / "test.npz"
@@ -19,8 +19,9 @@ def looked_into(request, data_folder, tmp_path_factory):
     else:
         model, data = data_folder / "mlperf-tiny" / "kws_ref_model", data_folder / "kws01" / "kws01.npz"
         settings = ("tfjs-float32",)
-    options = AnalyzeOptions(settings=settings, limit=60, layer_samples=12, costs=False, out=folder / "real.study")
-    return settings, analyze(model, data=str(data), options=options), Store(folder / "real.study").read_inside()
+    out = begun(request.param, folder / "real.study")
+    options = AnalyzeOptions(settings=settings, limit=60, layer_samples=12, costs=False, out=out)
+    return settings, analyze(model, data=str(data), options=options), Store(out).read_inside()
 
 
 def test_every_layer_is_aligned_or_has_its_reason(looked_into):

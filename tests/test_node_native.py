@@ -1,14 +1,12 @@
 """node-native: how its addon is found and built, and the classic comparison of Python with JavaScript."""
 
 import math
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from command_line import quantlab_in_process
 from contracts import refuse_absent
+from official import run_as_program
 
 from quantlab import analyze
 from quantlab.errors import RuntimeUnavailable
@@ -36,9 +34,7 @@ tf_keras.Model(ones, layers).save(sys.argv[1])
 def ten_layers(tmp_path_factory):
     """Ten linear layers of 50 in a row, each an output, and one sample of ones."""
     folder = tmp_path_factory.mktemp("ten-layers")
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", TEN_LAYERS, str(folder / "ten.h5")]
-    subprocess.run(command, env=environment, capture_output=True, check=True)
+    run_as_program(TEN_LAYERS, folder / "ten.log", str(folder / "ten.h5"))
     np.savez(folder / "ones.npz", x=np.ones((1, 50), np.float32))
     np.savez(folder / "zeros.npz", x=np.zeros((1, 50), np.float32))  # one sample cannot be set aside and be scored
     return folder

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from contracts import evaluate_graph
 from kept import make_in_fork
+from real_models import FILES
 
 from quantlab.processes import serve
 
@@ -24,38 +25,33 @@ TFLITE = ["tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int8", "
 
 
 @pytest.mark.parametrize(
-    ("model", "data", "limit", "flatbuffers"),
+    ("name", "limit", "flatbuffers"),
     [
-        pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", 500, TFLITE, id="Fashion-MNIST"),
+        pytest.param("fashion", 500, TFLITE, id="Fashion-MNIST"),
         # TensorFlow takes four seconds for each TFLite file of it.
-        pytest.param(
-            "mlperf-tiny/kws_ref_model",
-            "kws01/kws01.npz",
-            500,
-            ["tflite-float32", "tflite-int8"],
-            id="keyword spotting",
-        ),
+        pytest.param("kws", 500, ["tflite-float32", "tflite-int8"], id="keyword spotting"),
     ],
 )
-def test_as_many_right_answers(model, data, limit, flatbuffers, data_folder, tmp_path):
+def test_as_many_right_answers(name, limit, flatbuffers, data_folder, begun, tmp_path):
     import quantlab
 
+    model, data = FILES[name]
     options = quantlab.AnalyzeOptions(
         settings=(*TFJS, *flatbuffers),
         runtimes=("python",),
         limit=limit,
-        out=tmp_path / "study",
+        out=begun(name, tmp_path / "study"),
         layers=False,
         costs=False,
     )
     study = quantlab.analyze(data_folder / model, data=str(data_folder / data), options=options)
     assert (study.samples.n, study.calibration.n) == (limit, 256)
-    (name,) = [spec.name for spec in study.samples.inputs]
+    (port,) = [spec.name for spec in study.samples.inputs]
     job = {
         "model": str(data_folder / model),
-        "samples": str(study.samples.input_file(name)),
+        "samples": str(study.samples.input_file(port)),
         "labels": str(study.samples.labels_file),
-        "calibration": str(study.calibration.input_file(name)),
+        "calibration": str(study.calibration.input_file(port)),
         "work": str(tmp_path / "official"),
         "flatbuffers": list(flatbuffers),
     }

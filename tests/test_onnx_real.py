@@ -2,6 +2,7 @@
 
 import pytest
 from contracts import refuse_absent
+from real_models import FILES
 
 from quantlab.runtimes import RUNTIMES
 from quantlab.study import AnalyzeOptions, analyze
@@ -12,22 +13,17 @@ NAMES = ("onnx-float32", "onnx-float16", "onnx-dynamic", "onnx-int8")
 PLACES = ("python", "node-wasm", "chromium-wasm")
 
 
-@pytest.mark.parametrize(
-    ("model", "data"),
-    [
-        pytest.param("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz", id="fashion"),
-        pytest.param("mlperf-tiny/kws_ref_model", "kws01/kws01.npz", id="kws"),
-    ],
-)
-def test_every_runtime_answers_alike(model, data, data_folder, tmp_path):
+@pytest.mark.parametrize("name", FILES)
+def test_every_runtime_answers_alike(name, data_folder, begun, tmp_path):
     refuse_absent(RUNTIMES["chromium-wasm"], "onnx")
+    model, data = FILES[name]
     options = AnalyzeOptions(
         settings=(*NAMES, "tfjs-float32", "tflite-float32"),
         runtimes=PLACES,
         limit=40,
         layers=False,
         costs=False,
-        out=tmp_path / "real.study",
+        out=begun(name, tmp_path / "real.study"),
     )
     study = analyze(data_folder / model, data=str(data_folder / data), options=options)
     assert study.failed == ()

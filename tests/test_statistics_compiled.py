@@ -11,15 +11,15 @@ import pytest
 from quantlab.statistics import LayerError
 from quantlab.statistics.layers import compiled
 
-SUM = """
+COUNT = """
 import numpy as np
 {before}
-from quantlab.statistics import LayerError
 from quantlab.statistics.layers import compiled
-print(LayerError.of(np.zeros((2, 3), np.float32), np.ones((2, 3), np.float32), channels=True).error.sum_error)
-compare = compiled.compare if hasattr(compiled.compare, "_cache") else compiled.compare.__wrapped__
-print(type(compare._cache).__name__)
+print(compiled.count_beyond(compiled.read_only(np.float32([1, 2, 3, 4])), 1.5, 3.5))
+count = compiled.count_beyond if hasattr(compiled.count_beyond, "_cache") else compiled.count_beyond.__wrapped__
+print(type(count._cache).__name__)
 """
+"""It uses the loop that compiles fastest, in a tenth of the time of the slowest; one function caches all loops."""
 NOWHERE = "import numba.core.caching; numba.core.caching.CacheImpl._locator_classes = []"
 FULL = """
 import resource, signal
@@ -36,11 +36,11 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
         pytest.param(FULL, "FunctionCache", id="a disk without room"),
     ],
 )
-def test_a_process_sums_whether_the_loops_can_be_kept_or_not(before, cache, tmp_path):
-    command = [sys.executable, "-c", SUM.format(before=before)]
+def test_a_process_counts_whether_the_loops_can_be_kept_or_not(before, cache, tmp_path):
+    command = [sys.executable, "-c", COUNT.format(before=before)]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"6.0\n{cache}\n", "")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"(1, 1)\n{cache}\n", "")
 
 
 def test_numba_is_not_loaded_before_a_layer_is_compared():

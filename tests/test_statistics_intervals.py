@@ -50,6 +50,14 @@ def test_wilson_equals_published_examples(successes, n, lower, upper):
     assert (round(interval.lower, 4), round(interval.upper, 4)) == (lower, upper)
 
 
+@given(st.integers(1, 100_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
+def test_wilson_is_that_of_scipy_to_the_last_bit(counts, confidence):
+    successes, n = counts
+    interval = wilson(successes, n, confidence=confidence)
+    expected = stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    assert (interval.lower, interval.upper) == (expected.low, expected.high)
+
+
 def test_wilson_at_the_ends_stays_within_zero_and_one():
     assert wilson(0, 10).lower == 0
     assert wilson(10, 10).upper == 1

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +20,18 @@ pytestmark = pytest.mark.starts_children
 
 
 @pytest.fixture(scope="session")
-def fashion(request: pytest.FixtureRequest, data_folder: Path) -> Path:
+def fashion(request: pytest.FixtureRequest, data_folder: Path, begun: Callable[[str, Path], Path]) -> Path:
     """A study of the fashion model on a thousand of its samples."""
     model, data = (data_folder / "fashion-mnist" / name for name in ("fashion_dscnn.keras", "test.npz"))
     settings = ("--settings", "tfjs-float32,tfjs-uint8", "--no-layers", "--no-costs")
     options = ("--data", data, "--limit", "1000", "--out", "fashion.study", *settings)
 
     def make(folder: Path) -> None:
+        begun("fashion", folder / "fashion.study")
         done = quantlab_in_process("analyze", model, *options, cwd=folder)
         assert done.status == 0, done.stderr
 
-    return kept(request, "fashion", (__file__, model, data, *QUANTLAB), make) / "fashion.study"
+    return kept(request, "fashion", (__file__, "real_models.py", model, data, *QUANTLAB), make) / "fashion.study"
 
 
 def test_a_subset_of_a_sorted_file_holds_as_many_of_each_class(fashion, data_folder):
@@ -114,14 +116,14 @@ def test_a_given_file_that_is_not_the_model_breaks_parity(data_folder, tmp_path)
     assert study.parity["tflite"].startswith("ok: ")
 
 
-def test_a_given_file_that_holds_other_than_its_name_says(data_folder, tmp_path):
+def test_a_given_file_that_holds_other_than_its_name_says(data_folder, begun, tmp_path):
     folder = data_folder / "mlperf-tiny"
     options = AnalyzeOptions(
         settings=("tflite-float32",),
         variants={"mine": folder / "kws_ref_model_float32.tflite", "int8": folder / "kws_ref_model.tflite"},
         limit=100,
         fallback=True,
-        out=tmp_path / "kws.study",
+        out=begun("kws", tmp_path / "kws.study"),
         layers=False,
         costs=False,
     )

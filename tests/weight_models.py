@@ -1,12 +1,11 @@
 """Artifacts whose weights are looked at: real models and an odd one, converted once, and TFLite files made by hand.
 
-Run as a program it serves, and writes the odd model, or a `.keras` file, as a SavedModel; TensorFlow stays out of the
-process that tests.
+Run as a program it serves, and writes the odd model as a SavedModel; TensorFlow stays out of the process that tests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from kept import QUANTLAB, kept, make_in_fork
 from quantlab.formats import FORMATS
 from quantlab.processes import ChildPool, Document, Emit, serve
 from quantlab.statistics import compare_weights
+from quantlab.store import Store
 from quantlab.types import WeightRow
 from quantlab_converters import CONVERTERS, ConversionRequest, convert_settings
 
@@ -42,41 +42,21 @@ def odd_variants(request: pytest.FixtureRequest) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def real_variants(request: pytest.FixtureRequest, data_folder: Path) -> Callable[[str], dict[str, Path]]:
+def real_variants(converted: Callable[[str], Path]) -> Callable[[str], dict[str, Path]]:
     """Setting → artifact of `fashion` or `kws`, converted when first asked for."""
 
     @cache
     def variants(name: str) -> dict[str, Path]:
-        make, files = _MAKERS[name]
-        data = [data_folder / file for file in files]
-        sources = ("weight_models.py", *data, *QUANTLAB)
-        return _variants(kept(request, f"{name}-weights", sources, partial(make, data_folder)))
+        trials = Store(converted(name)).read_study().trials
+        return {trial.setting: trial.variant.path for trial in trials if trial.variant is not None}
 
     return variants
 
 
 def _odd(folder: Path) -> None:
-    _save(folder)
+    make_in_fork("weight_models", {"folder": str(folder / "saved_model")}, folder / "made.log")
     samples = np.random.default_rng(2).normal(size=(16, 6, 6, 8)).astype(np.float32)
     _convert(folder / "saved_model", {"values": samples}, folder)
-
-
-def _fashion(data: Path, folder: Path) -> None:
-    _save(folder, keras=str(data / "fashion-mnist" / "fashion_dscnn.keras"))
-    with np.load(data / "fashion-mnist" / "test.npz") as samples:
-        _convert(folder / "saved_model", {"values": samples["x"][::500].astype(np.float32)}, folder)
-
-
-def _kws(data: Path, folder: Path) -> None:
-    with np.load(data / "kws01" / "kws01.npz") as samples:
-        _convert(data / "mlperf-tiny" / "kws_ref_model", {"input_1": samples["x"][::50]}, folder)
-
-
-_MAKERS = {
-    "fashion": (_fashion, ("fashion-mnist/fashion_dscnn.keras", "fashion-mnist/test.npz")),
-    "kws": (_kws, ("mlperf-tiny/kws_ref_model/saved_model.pb", "kws01/kws01.npz")),
-}
-"""What makes each, and of which files of the data."""
 
 
 def _convert(saved_model: Path, samples: Mapping[str, np.ndarray], folder: Path) -> None:
@@ -107,10 +87,6 @@ def _variants(folder: Path) -> dict[str, Path]:
     }
 
 
-def _save(folder: Path, **model: str) -> None:
-    make_in_fork("weight_models", {"folder": str(folder / "saved_model"), **model}, folder / "made.log")
-
-
 def _save_odd(folder: Path) -> None:
     import tensorflow as tf
 
@@ -131,20 +107,6 @@ def _save_odd(folder: Path) -> None:
             [tf.constant(0), pooled],
         )[1]
         return {"masked": tf.nn.softmax(pooled + mask), "huge": tf.tanh(pooled @ holder.huge), "looped": looped}
-
-    tf.saved_model.save(holder, str(folder), signatures={"serving_default": call})
-
-
-def _save_keras(folder: Path, path: Path) -> None:
-    import keras
-    import tensorflow as tf
-
-    holder = tf.Module()
-    holder.model = keras.models.load_model(path)
-
-    @tf.function(input_signature=[tf.TensorSpec(holder.model.inputs[0].shape, tf.float32, name="values")])
-    def call(values: Any) -> Any:
-        return {"output": holder.model(values, training=False)}
 
     tf.saved_model.save(holder, str(folder), signatures={"serving_default": call})
 
@@ -238,11 +200,7 @@ def _buffer(schema: Any, model: Any, data: bytes) -> int:
 
 
 def _save_asked(request: Document, _emit: Emit) -> None:
-    folder = Path(request["folder"])
-    if "keras" in request:
-        _save_keras(folder, Path(request["keras"]))
-    else:
-        _save_odd(folder)
+    _save_odd(Path(request["folder"]))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from pkgutil import resolve_name
 from quantlab.processes import Document, Emit, serve, tagged, untagged
 from quantlab.types.messages import Converted, Converting
 from quantlab_converters.contract import Convert
+from quantlab_converters.decision_forests import register_ops
 
 
 def _handle(document: Document, emit: Emit) -> None:
     asked = untagged(document, {Convert.request: Convert}, "request")
     began, previous = time.perf_counter(), ""
+    register_ops(asked.conversion.source)
     for scheme in resolve_name(asked.function)(asked.conversion):
         now = time.perf_counter()
         if previous and previous != scheme:

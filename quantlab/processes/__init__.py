@@ -9,7 +9,7 @@ that has already imported TensorFlow.
 from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children
 from quantlab.processes.documents import Document, tagged, untagged
 from quantlab.processes.environment import import_path, onednn, python_environment
-from quantlab.processes.forks import end_fork_servers, fork_servers, warm_up
+from quantlab.processes.forks import end_fork_servers, fork_servers, wait_for_preload, warm_up
 from quantlab.processes.messages import messages_of
 from quantlab.processes.own_folder import OwnFolder, hold
 from quantlab.processes.pool import ChildPool, Lane, end_lasting_children, idle_children
@@ -43,5 +43,6 @@ __all__ = [
     "serve",
     "tagged",
     "untagged",
+    "wait_for_preload",
     "warm_up",
 ]

@@ -27,7 +27,7 @@ from quantlab.processes.environment import import_path
 from quantlab.processes.process import Preload, Surroundings
 from quantlab.processes.signals import ending_of
 
-__all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "warm_up"]
+__all__ = ["Forked", "end_fork_servers", "fork", "fork_servers", "wait_for_preload", "warm_up"]
 
 _READ_AT_IMPORT = (
     *("CUDA_", "DNNL_", "GLIBC_", "HOME", "KERAS_", "LD_", "MALLOC_", "MKL_", "NUMBA_", "OMP_", "ONEDNN_"),
@@ -194,11 +194,22 @@ def _superfluous() -> list[_ForkServer]:
     return [_servers.pop(key) for key in (*ended, *idle[: max(0, excess)])]
 
 
-def warm_up(environment: Mapping[str, str], preload: Preload) -> None:
-    """Start importing modules in the server for these variables, without waiting."""
+def warm_up(environment: Mapping[str, str], preload: Preload, descriptors: Sequence[int] = ()) -> None:
+    """Start importing modules in the server for these variables; descriptors are closed there when it is done."""
     server = _server({**os.environ, **environment})
     if server is not None:
-        server.ask({"preload": asdict(preload)})
+        server.ask({"preload": asdict(preload)}, descriptors)
+
+
+def wait_for_preload(environment: Mapping[str, str], preload: Preload) -> None:
+    """Import modules in the server, and wait until it has; return at once if there is no server, or it ends."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as end:
+        try:
+            warm_up(environment, preload, [theirs])
+        finally:
+            os.close(theirs)
+        end.read()
 
 
 def fork(module: str, preload: Preload, surroundings: Surroundings) -> "Forked | None":
@@ -226,6 +237,8 @@ def end_fork_servers() -> None:
     with _lock:
         servers = list(_servers.values())
         _servers.clear()
+    for server in servers:
+        server.channel.close()  # so that all end at the same time
     for server in servers:
         server.close()
 

@@ -41,6 +41,8 @@ class Preload:
     modules: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """Optional libraries that these modules must not import; a child may still import them."""
+    unused: tuple[str, ...] = ()
+    """Modules that these import in any case and do not use: stand-ins replace them during the import."""
 
 
 @dataclass(frozen=True, slots=True)

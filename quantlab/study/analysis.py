@@ -1,6 +1,8 @@
 """One command from a model and samples to the table."""
 
+import contextlib
 import itertools
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +14,15 @@ from pathlib import Path
 from quantlab.errors import UsageError
 from quantlab.models import identify
 from quantlab.names import study_folder
-from quantlab.processes import describe, python_environment, warm_up
+from quantlab.processes import describe, python_environment, wait_for_preload
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.samples import refuse_missing
+from quantlab.statistics import tango, wilson
 from quantlab.store import Store
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
 from quantlab.study.costs import measure_costs
+from quantlab.study.inside.comparison import load_loops
 from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
 from quantlab.study.inside.sessions import SessionInputs
@@ -104,7 +108,7 @@ class _Analysis:
     def run(self) -> Study:
         context, began = self.context, time.perf_counter()
         with self._timed("open the model"):
-            model = open_model(context, meanwhile=self._warm_up_converters)
+            model = open_model(context, meanwhile=self._prepare)
         with self._timed("read the samples"):
             samples, calibration = draw_samples(context, model, self.data)
             self.warnings = refuse_overlap(samples, calibration) if calibration else []
@@ -136,13 +140,21 @@ class _Analysis:
         context.store.write_study(study)
         return context.store.read_study()  # with absolute paths, valid in any working folder
 
-    def _warm_up_converters(self) -> None:
-        """Start importing TensorFlow for the converters while another process imports it to open the model."""
+    def _prepare(self) -> None:
+        """Start importing what is needed later, while a process opens the model."""
+        threading.Thread(target=self._import_ahead, daemon=True).start()
+
+    def _import_ahead(self) -> None:
+        """Import TensorFlow for the converters, then our own libraries: opening the model leaves one core free."""
         settings = [setting for members in self.plan.by_format.values() for setting in members]
         if any(self.context.registries.takes(setting, self.context.file.kind) for setting in settings):
-            warm_up(
+            wait_for_preload(
                 python_environment(onednn=False), preloaded(artifact_format(self.context.file, self.context.registries))
             )
+        with contextlib.suppress(Exception):  # the code that needs it will report the error
+            wilson(1, 2), tango(1, 0, n=2)
+            if self.context.options.layers:
+                load_loops()
 
     def _look_inside(self, work: Work, study: Study, result: WorkResult) -> Study:
         layers = work.layers(result, study.trials)

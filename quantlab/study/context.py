@@ -12,8 +12,8 @@ from typing import Any
 
 from quantlab.errors import ModelError
 from quantlab.models import ModelFile, files_sha256
-from quantlab.processes import ChildDied, ChildPool
-from quantlab.processes.preload import WORKERS, WORKERS_WITHOUT_TENSORFLOW
+from quantlab.processes import ChildDied, ChildPool, Preload
+from quantlab.processes.preload import WORKERS, WORKERS_OF_KERAS_3, WORKERS_WITHOUT_TENSORFLOW
 from quantlab.progress import Progress
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Job, python
@@ -112,8 +112,15 @@ def pool_for(file: ModelFile, folder: Path, options: AnalyzeOptions, registries:
     """The child pool for a study of this model; the caller holds the lock of the folder."""
     # Left over if a program and its fork server were killed at the same time.
     shutil.rmtree(folder / "temporary", ignore_errors=True)
-    preload = WORKERS_WITHOUT_TENSORFLOW if artifact_format(file, registries) and not options.variants else WORKERS
-    return ChildPool(folder, options.time_limit, preload)
+    return ChildPool(folder, options.time_limit, _preload(file, options, registries))
+
+
+def _preload(file: ModelFile, options: AnalyzeOptions, registries: Registries) -> Preload:
+    if options.variants:  # of any format
+        return WORKERS
+    if artifact_format(file, registries):
+        return WORKERS_WITHOUT_TENSORFLOW
+    return WORKERS_OF_KERAS_3 if file.kind == "Keras 3" else WORKERS
 
 
 def _remove(path: Path) -> None:

@@ -43,7 +43,9 @@ def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], plan: TimingPl
     inputs.context.progress.work(PHASE, 0)
     for first in range(0, len(timings), _WAITING):
         some = timings[first : first + _WAITING]
-        rows += [time() for time in side_by_side(_Timing.prepare, some, stop=inputs.context.pool.close)]
+        # All at the same time: with two threads, one core would wait for the process that starts last.
+        waiting = side_by_side(_Timing.prepare, some, at_once=_WAITING, stop=inputs.context.pool.close)
+        rows += [time() for time in waiting]
     return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
 
 

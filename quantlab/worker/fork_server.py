@@ -8,18 +8,19 @@ A request is the length of a JSON document (4 bytes, big endian) and the documen
 
 - `preload`: `modules` that this process imports before it forks. A module that cannot be imported is skipped; the child
 will report the error. Libraries named in `without` are hidden from these modules, because they are slow to import and
-no child needs them. A child can still import them.
+no child needs them. Modules named in `unused`, which these modules import in any case, are replaced by stand-ins during
+the import. A child can still import all of them.
 - `module`, `environment`, `folder`, `import_path`: the module that the child runs like `python -m`, its variables, its
 working folder and its `sys.path`.
 - `temporary`: a private folder of the child, created if missing before it starts, and removed after it ends, or if the
 owner ends before the child is forked; or null.
 
 The first bytes carry four descriptors: a control socket, and the child's standard input, output and error. A request
-without a `module` only preloads, and carries none. On the control socket, the child sends `{"pid": …}` once it leads
-its own session. When the child has ended, this process sends `{"status": …}`, which is its exit status or the negative
-number of the signal that ended it, or `{"error": …}` if the child could not be made. A dead child stays a zombie, so
-that its process id is not reused, until the owner closes its end of the control socket; then its process group is
-ended, too.
+without a `module` only preloads; it may carry one descriptor, which is closed when the import is done. On the control
+socket, the child sends `{"pid": …}` once it leads its own session. When the child has ended, this process sends
+`{"status": …}`, which is its exit status or the negative number of the signal that ended it, or `{"error": …}` if the
+child could not be made. A dead child stays a zombie, so that its process id is not reused, until the owner closes its
+end of the control socket; then its process group is ended, too.
 
 This process has no threads and runs no op of any library: a fork copies only one thread, and locks held by other
 threads would stay locked in the child. It ends with its owner, and all children with it.
@@ -45,6 +46,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 __all__: list[str] = []
@@ -108,8 +110,11 @@ class _Server:
         except (EOFError, OSError):
             return False
         self._preload(**self.asked["preload"])
-        if descriptors:
+        if "module" in self.asked:
             self._fork(self.asked, descriptors)
+        else:
+            for descriptor in descriptors:
+                os.close(descriptor)
         return True
 
     def _receive_request(self) -> tuple[dict[str, Any], list[int]]:
@@ -117,11 +122,11 @@ class _Server:
         request: dict[str, Any] = json.loads(_receive(self.owner, _receive_length(self.owner, head)))
         return request, descriptors
 
-    def _preload(self, modules: list[str], without: list[str]) -> None:
+    def _preload(self, modules: list[str], without: list[str], unused: list[str]) -> None:
         missing = [name for name in modules if name not in self.preloaded]
         if not missing:
             return
-        with self._ending_with_the_owner(), _keeping_all(), _absent(without):
+        with self._ending_with_the_owner(), _keeping_all(), _absent(without), _standing_in(unused):
             for name in missing:
                 self.preloaded.add(name)
                 try:
@@ -251,6 +256,31 @@ def _absent(names: list[str]) -> Iterator[None]:
         yield
     finally:
         for name in hidden:
+            sys.modules.pop(name, None)
+
+
+class _StandIn(ModuleType):
+    """Replaces a module; its attributes are functions that import the real module when they are called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # attributes that the import system reads
+            raise AttributeError(name)
+
+        def call(*given: Any, **named: Any) -> Any:  # later, when the stand-in has been removed
+            return getattr(importlib.import_module(self.__name__), name)(*given, **named)
+
+        return call
+
+
+@contextlib.contextmanager
+def _standing_in(names: list[str]) -> Iterator[None]:
+    """Replace these modules by stand-ins during the block, unless they are already imported."""
+    stand_ins = {name: _StandIn(name) for name in names if name not in sys.modules}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
             sys.modules.pop(name, None)
 
 

@@ -18,11 +18,13 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: If n is below 1, successes is not in 0…n, or confidence is not between 0 and 1.
     """
-    from scipy.stats import binomtest  # imported here because SciPy is slow to import and few commands need it
-
     _check(confidence, n, successes=successes)
-    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    return Interval(float(interval.low), float(interval.high), confidence)
+    # The operations of `scipy.stats`, in the same order, so that the bits are the same; its import takes 0.4 s.
+    share, z = successes / n, _upper_quantile(0.5 + 0.5 * confidence)
+    denominator = 2 * (n + z**2)
+    center = (2 * n * share + z**2) / denominator
+    half = z / denominator * math.sqrt(4 * n * share * (1 - share) + z**2)
+    return Interval(0.0 if successes == 0 else center - half, 1.0 if successes == n else center + half, confidence)
 
 
 def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0.95) -> Interval:
@@ -91,6 +93,13 @@ def _quantile(confidence: float) -> float:
     from scipy.special import ndtri
 
     return -float(ndtri((1 - confidence) / 2))
+
+
+def _upper_quantile(probability: float) -> float:
+    """The normal quantile with a probability below it."""
+    from scipy.special import ndtri  # imported here because SciPy is slow to import and few commands need it
+
+    return float(ndtri(probability))
 
 
 def _check(confidence: float, n: int, **counts: int) -> None:

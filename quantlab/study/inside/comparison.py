@@ -49,7 +49,7 @@ from quantlab.types import (
     Variant,
 )
 
-__all__ = ["PHASE", "LayerStudy"]
+__all__ = ["PHASE", "LayerStudy", "load_loops"]
 
 PHASE = "look inside"
 
@@ -154,7 +154,7 @@ class LayerStudy:
         step = f"look inside {len(trials)} trials"
         self.inputs.context.progress.work(PHASE, 0)
         self.inputs.context.progress.begin(step, self.inputs.samples.n)
-        threading.Thread(target=_load_loops, daemon=True).start()  # at the same time as children open the variants
+        threading.Thread(target=load_loops, daemon=True).start()  # at the same time as children open the variants
         first, reference_names = self._align(trials)
         opened = self._open_all(trials)
         sums = [outcome for outcome in opened if isinstance(outcome, TrialSums)]
@@ -313,7 +313,7 @@ class LayerStudy:
         return TrialLayers((*sums.rows(), *missing), sums.all_notes())
 
 
-def _load_loops() -> None:
+def load_loops() -> None:
     """Import the compiled loops, which takes half a second, before the first batch waits for them."""
     nothing = np.zeros((1, 1), np.float32)
     with contextlib.suppress(Exception):  # the first batch will report the error

@@ -1,0 +1,26 @@
+"""Registers the ops of decision forests, which TensorFlow does not have, for models that contain them.
+
+`tensorflowjs` imports their library for every conversion. That takes as long as all else that it imports, so children
+find it absent (`quantlab.processes.preload`), and import it here where a model needs it.
+"""
+
+import importlib
+import mmap
+from pathlib import Path
+
+__all__ = ["register_ops"]
+
+_OPS = b"SimpleML"
+"""How the names of these ops begin; no other op of TensorFlow has it in its name."""
+
+
+def register_ops(saved_model: Path) -> bool:
+    """Register the ops if a SavedModel contains one; returns whether it does."""
+    graph = saved_model / "saved_model.pb"
+    if not graph.is_file() or not graph.stat().st_size:
+        return False
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(_OPS) < 0:
+            return False
+    importlib.import_module("tensorflow_decision_forests")
+    return True
