@@ -1,4 +1,4 @@
-"""The floor's conversions: `bare_convert.py MODEL CALIBRATION.npy OUT`, each by its official function."""
+"""Conversions for `study_floor.py` by the official functions: `bare_convert.py MODEL CALIBRATION.npy OUT`."""
 
 import sys
 from pathlib import Path

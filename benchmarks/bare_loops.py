@@ -1,4 +1,4 @@
-"""The floor's loops in Python: `bare_loops.py MODEL SAMPLES.npy ARTIFACTS`; answers are computed and dropped."""
+"""Inference loops for `study_floor.py` in Python: `bare_loops.py MODEL SAMPLES.npy ARTIFACTS`."""
 
 import sys
 from pathlib import Path

@@ -1,7 +1,8 @@
 """A TFLite file quantized by ai_edge_quantizer's own recipe: `bare_quantize.py FLOAT32.tflite OUT.tflite`.
 
-Weights in 8 bits, activations in float, as the converter's dynamic range. Its validator refuses many pairs of the
-official converter's files, in which one name stands for constants of two sizes; a file of its own it accepts.
+Weights have 8 bits and activations are float, like dynamic range quantization. The validator of ai_edge_quantizer
+refuses many files of the official converter, in which two constants of different sizes have the same name; it accepts
+its own files.
 """
 
 import sys

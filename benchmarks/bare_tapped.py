@@ -1,12 +1,12 @@
-"""Bare tapped inference in Python: `bare_tapped.py JOB.json`, by the libraries' own functions, on one thread.
+"""Plain inference with taps in Python: `bare_tapped.py JOB.json`, with the libraries' functions, on one thread.
 
-Every tensor that quantlab reads is fetched as an array and dropped. Prints the milliseconds a sample, best of several
-passes over the samples. `kind` is one of
+Every tensor that quantlab reads is fetched as an array and dropped. Prints milliseconds per sample, the best of several
+passes. `kind` is one of
 
 - `reference`: the SavedModel's signature, frozen, with more fetches;
 - `tfjs`: the graph-model as a TensorFlow function, with more fetches;
-- `tflite`: a LiteRT interpreter that preserves all tensors, which leaves XNNPACK out;
-- `tflite-outputs`: the copy of the file with more outputs that quantlab reads, in which XNNPACK stays.
+- `tflite`: a LiteRT interpreter that preserves all tensors, which disables XNNPACK;
+- `tflite-outputs`: the copy with more outputs that quantlab reads, with XNNPACK.
 """
 
 import json
@@ -45,7 +45,7 @@ def _reference(job: dict[str, Any]) -> Call:
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
-    loaded = tf.saved_model.load(job["saved_model"])  # its variables live as long as it does
+    loaded = tf.saved_model.load(job["saved_model"])  # keeps its variables alive
     frozen = convert_to_constants.convert_variables_to_constants_v2(
         loaded.signatures[job["signature"]], lower_control_flow=False, aggressive_inlining=True
     )

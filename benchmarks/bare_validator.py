@@ -1,7 +1,7 @@
-"""The validator of ai_edge_quantizer on a pair of TFLite files: `bare_validator.py JOB.json`, as its users call it.
+"""The validator of ai_edge_quantizer on a pair of TFLite files: `bare_validator.py JOB.json`.
 
-Prints the milliseconds a sample, best of several calls. `measures` is `default`, which is the mean squared difference
-of each tensor and nothing else, or `all`, each of the five it knows.
+Prints milliseconds per sample, the best of several calls. `measures` is `default`, the mean squared difference of each
+tensor, or `all`, its five measures.
 """
 
 import json

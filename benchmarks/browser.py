@@ -1,16 +1,17 @@
-"""What a browser costs over Node.js, and whether its memory grows: `python benchmarks/browser.py [MODEL DATA]`.
+"""Compares a browser with Node.js, and checks its memory: `python benchmarks/browser.py [MODEL DATA]`.
 
 The same float32 graph-model runs 10,000 samples in `node-wasm` and in `chromium-wasm`, alternately, each time in a new
-process and a new browser: the same WebAssembly, so that what differs is the browser and the road of the bytes, over a
-server on loopback and back. Samples that are fewer are repeated. Without MODEL and DATA it is the demo's.
+process and a new browser. Both use the same WebAssembly, so the difference is the browser and the transfer of bytes
+through a server on loopback. If there are fewer samples, they are repeated. Without MODEL and DATA, the demo's are
+used.
 
-- wall: from the start of the process to its last message, the browser's start and the loading of the model included;
-- in calls: what the runtimes themselves count, inside the model's calls.
+- wall: from the start of the process to its last message, including the start of the browser and loading the model;
+- in calls: the time inside the model's calls, as the runtimes report it.
 
-The ratio is of the medians of the rounds. Memory is that of all the browser's processes together (Pss: what several
-share is counted once), looked at after the first batches and then at quarters of the samples. The browser collects its
-garbage when it pleases, so that the first thousands of samples add some tens of MiB; after that the last ratio, end
-over quarter, stays near 1 where nothing of a batch is kept. `--samples 80000` shows it better than 10,000.
+The ratio is that of the medians of the rounds. Memory is that of all processes of the browser (Pss: shared pages count
+once), measured after the first batches and at each quarter of the samples. The browser collects garbage rarely, so the
+first thousands of samples add some tens of MiB. After that the last ratio, end over quarter, stays near 1 if no batch
+is kept. `--samples 80000` shows it better than 10,000.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from quantlab.types.messages import Failed, Progress
 PLACES = ("node-wasm", "chromium-wasm")
 BATCH = 32
 LOOKS = (0.03, 0.25, 0.5, 0.75, 0.97)
-"""Shares of the batches; the last is before the end, after which the browser is gone."""
+"""Shares of the batches at which memory is measured; the last is before the end, when the browser still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Turn:
     wall: float
     in_calls: float
     memory: Mapping[int, int]
-    """Samples that were done → bytes of all the browser's processes; empty where there is none."""
+    """Completed samples → bytes of all processes of the browser; empty without a browser."""
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def main() -> None:
 
 
 def prepare(folder: Path, model: str, data: str, n: int) -> Job:
-    """A job over n samples, of a variant that quantlab has converted."""
+    """Convert a variant with quantlab, and return a job over n samples of it."""
     out = folder / "bench.study"
     command = [sys.executable, "-m", "quantlab", "analyze", model, "--data", data, "--out", str(out)]
     command += ["--settings", "tfjs-float32", "--runtimes", "python", "--no-layers", "--no-costs"]
@@ -99,12 +100,12 @@ def prepare(folder: Path, model: str, data: str, n: int) -> Job:
 
 
 def run(place: str, job: Job, folder: Path) -> Turn:
-    """Run all samples in a runtime, and look at its browser's memory from time to time."""
+    """Run all samples in a runtime, and measure the memory of its browser regularly."""
     batches = -(-job.stop // job.batch_size)
     looks = {job.batch_size * max(1, int(share * batches)) for share in LOOKS}
     in_calls, memory = 0.0, {}
     with tempfile.TemporaryDirectory(prefix="b-", dir=folder) as own, ChildPool(folder / "shop", 300) as pool:
-        tempfile.tempdir = own  # where the runtime makes the folder by which its browser is found
+        tempfile.tempdir = own  # the runtime creates a folder here, by which the browser's processes are identified
         began = time.perf_counter()
         for message in protocol.run(RUNTIMES[place], job, pool):
             if isinstance(message, Failed):
@@ -120,10 +121,10 @@ def run(place: str, job: Job, folder: Path) -> Turn:
 
 
 def held(own: Path) -> Iterator[int]:
-    """The bytes that each process of the browser holds."""
+    """Sum of the bytes of the browser's processes."""
     (folder,) = own.iterdir()
     for process in browser_processes(folder):
-        with suppress(OSError, StopIteration):  # it may end while we look
+        with suppress(OSError, StopIteration):  # it may end meanwhile
             lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
             yield next(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 

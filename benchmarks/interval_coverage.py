@@ -1,9 +1,9 @@
-"""How often Tango's interval covers and the gate passes at its margin: `interval_coverage.py`, by exact enumeration.
+"""Coverage of Tango's interval, and how often the gate passes at its margin, by exact enumeration.
 
-For a true loss and a true share of discordant samples, the flips either way are trinomial. Every table with a
-probability that matters is asked whether the 95 % interval holds the true loss, and whether the gate, at 95 %
-one-sided, passes when the loss is the margin itself. No interval is searched for: it holds a difference if the score
-test does not reject it, which is a formula (a test holds that formula and `tango` together).
+For a given true loss and share of discordant samples, the numbers of samples that became wrong and right are trinomial.
+For every table with a relevant probability, the program checks whether the 95 % interval contains the true loss, and
+whether the gate, at 95 % one-sided, passes if the loss equals the margin. No interval is computed: it contains a
+difference if the score test does not reject it, which is a formula (a test compares that formula with `tango`).
 
 Printed for a grid of n and discordance: the least and greatest coverage over losses from none to all of the
 discordance, and the passing rate at several margins. `--every` adds the worst n between 200 and 3,000 where all flips
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def tables(n: int, discordant: float, loss: float) -> tuple[Counts, Counts, Floats]:
-    """Harmful flips (b, 1), helpful ones (1, c) and the probability (b, c) of each pair that is not negligible."""
+    """Numbers that became wrong (b, 1) and right (1, c), and the probability (b, c) of each relevant pair."""
     harm, help_ = (discordant + loss) / 2, max(0.0, (discordant - loss) / 2)
     b, c = likely(n, harm)[:, None], likely(n, help_)[None, :]
     rest = n - b - c
@@ -75,7 +75,7 @@ def score(b: Counts, c: Counts, n: int, loss: float) -> Floats:
     variance = np.maximum(0.0, 2 * q + loss * (1 - loss))
     distance = b - c - n * loss
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Without any variance only the estimate itself is not rejected.
+        # Without variance, every value except the estimate itself is rejected.
         return np.where(distance == 0, 0.0, distance / np.sqrt(n * variance))
 
 

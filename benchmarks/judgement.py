@@ -1,10 +1,10 @@
-"""What a judgement costs: `judgement.py`, seconds and memory, beside plain NumPy doing means only.
+"""Time and memory of a judgement, compared with plain NumPy that computes only means.
 
-The outputs are random logits of 50,000 samples and 1,000 classes in mapped `.npy` files, a candidate each for 18
-trials: flips, intervals, classes, divergence, spread, calibration and the worst samples of every one, and the verdict.
-Plain NumPy takes the top-1 of either side and their mean accuracy and difference, file by file, one thread. Memory is
-that of the process beyond mapped files (RssAnon, sampled), less what it was before. Read the ratio; the seconds are
-this machine's.
+The outputs are random logits of 50,000 samples and 1,000 classes in mapped `.npy` files, one file for each of 18
+trials. A judgement computes changed answers, intervals, classes, divergence, spread, calibration and the worst samples
+of each, and the verdict. Plain NumPy computes top-1 of both sides, their mean accuracy and the difference, file by
+file, on one thread. Memory is that of the process without mapped files (RssAnon, sampled), minus the value before. Only
+the ratio can be compared between machines.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path], NDArray[np.int64]]:
-    """Write the reference, and candidates that stray from it by a little more each; the labels are mostly its top-1."""
+    """Write the reference and candidates with increasing errors; most labels equal the reference's top-1."""
     random = np.random.default_rng(0)
     files = [folder / f"{index}.npy" for index in range(trials + 1)]
     maps = [np.lib.format.open_memmap(file, "w+", np.float32, shape) for file in files]
@@ -60,7 +60,7 @@ def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path]
 
 
 def judged(files: Sequence[Path]) -> Verdict:
-    """What `quantlab gate` does with a study: evidence of every trial, and the verdict."""
+    """Do what `quantlab gate` does with a study: compute the evidence of every trial, and the verdict."""
     folder = files[0].parent
     spec = TensorSpec("image", (None, 1), "float32")
     trials = [_trial(f"variant-{file.stem}", file) for file in files[1:]]
@@ -99,7 +99,7 @@ def means(files: list[Path], labels: NDArray[np.int64]) -> list[tuple[float, flo
 
 
 def measured(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds, and how much the memory of this process grew at most, in MiB."""
+    """Seconds of `work`, and the maximum growth of this process's memory in MiB."""
     before, peak, done = anonymous_mib(), [0.0], threading.Event()
 
     def watch() -> None:

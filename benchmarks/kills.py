@@ -1,12 +1,12 @@
-"""What kills leave of a study: `python benchmarks/kills.py FOLDER --kills 100 --seed 0`.
+"""Kills studies and checks that they continue: `python benchmarks/kills.py FOLDER --kills 100 --seed 0`.
 
-A small study, the demo's, is killed at random moments of every phase, and run again with the same command. Then
-outputs, `study.json` without times and `inside.json` must be those of a study that nobody disturbed, byte for byte; no
+The small study of the demo is killed at random moments of every phase, and run again with the same command. Then
+outputs, `study.json` without times, and `inside.json` must equal those of an undisturbed study byte for byte, and no
 process and no temporary file may be left.
 
-A phase begins from a copy of the undisturbed study without what this phase and later ones make, so that a kill costs
-seconds. FOLDER keeps the undisturbed study, and each one that came out otherwise. Linux only: processes are found by a
-variable in their environment, in `/proc`.
+A phase starts from a copy of the undisturbed study without the files of this and later phases, so that a kill takes
+only seconds. FOLDER keeps the undisturbed study, and each study that differs from it. Linux only: processes are
+identified by a variable in their environment, in `/proc`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ TIMES = {"seconds", "convert_seconds", "timing", "created"}
 MARK = "QUANTLAB_KILLS"
 STUDY = "digits.study"
 GONE_SECONDS = 20.0
-"""How long processes may take to be gone after a kill."""
+"""Time limit for processes to end after a kill."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Phase:
 
     name: str
     keeps: tuple[str, ...]
-    """What of an undisturbed study is there when it begins."""
+    """Parts of the undisturbed study that exist at its start."""
     begins: str
-    """A file whose appearance says that it has begun."""
+    """A file that appears when the phase starts."""
     seconds: float
-    """Kills are drawn from this long after; where the program ends sooner, from half of it."""
+    """Kills happen at a random time within these seconds; if the program ends earlier, within half of them."""
 
 
 OPENED = ("model", "samples")
@@ -63,19 +63,19 @@ PHASES = (
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: of whom, by what, when."""
+    """One kill: the victim, the signal and the time."""
 
     number: int
     phase: Phase
     victim: str
     signal: signal.Signals
     moment: float
-    """From 0, the begin of the phase, to 1."""
+    """From 0, the start of the phase, to 1."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a kill."""
+    """The result of a kill."""
 
     kill: Kill
     hit: str
@@ -88,19 +88,19 @@ class Outcome:
 
     @property
     def ended(self) -> str:
-        """How the program that was disturbed ended."""
+        """How the killed program ended."""
         return signal.Signals(-self.status).name if self.status < 0 else f"exit {self.status}"
 
 
 @dataclass(frozen=True)
 class Studies:
-    """Runs of the study's command below one folder."""
+    """Runs the study's command in folders below one folder."""
 
     folder: Path
 
     @property
     def undisturbed(self) -> Path:
-        """The study to compare with, made where it is not there."""
+        """The study to compare with, made if it does not exist."""
         place = self.folder / "undisturbed"
         study = place / STUDY
         if not (study / "costs.json").is_file():
@@ -115,7 +115,7 @@ class Studies:
         return study
 
     def start(self, place: Path) -> subprocess.Popen[bytes]:
-        """The command, in a process group of its own."""
+        """Start the command in its own process group."""
         settings = ("--settings", "tfjs-uint8,tflite-dynamic", "--runtimes", "python,node-wasm")
         with (place / "log").open("ab") as log:
             return subprocess.Popen(
@@ -129,7 +129,7 @@ class Studies:
             )
 
     def disturb(self, kill: Kill) -> Outcome:
-        """Kill, look for what is left, run again, and compare."""
+        """Kill, check what is left, run again, and compare."""
         place = self.folder / f"kill-{kill.number}"
         for seconds in (kill.phase.seconds, kill.phase.seconds / 2, kill.phase.seconds / 4, 0):
             self._lay_out(place, kill.phase)
@@ -164,7 +164,7 @@ class Studies:
 
 
 def _strike(running: subprocess.Popen[bytes], place: Path, kill: Kill, seconds: float) -> str | None:
-    """Wait for the moment, and kill; None where the program ended before."""
+    """Wait for the moment, and kill; None if the program ended before."""
     sign = place / STUDY / kill.phase.begins
     while not sign.exists():
         if running.poll() is not None:
@@ -173,7 +173,7 @@ def _strike(running: subprocess.Popen[bytes], place: Path, kill: Kill, seconds: 
     began, until = time.monotonic(), time.monotonic() + kill.moment * seconds
     while running.poll() is None:
         if time.monotonic() >= until:
-            victims = _victims(running.pid, place, kill.victim)  # there may be no child right now
+            victims = _victims(running.pid, place, kill.victim)  # there may be no child at this moment
             if victims:
                 pid = random.Random(kill.number).choice(victims)  # noqa: S311 (no secret)
                 what = _describe(pid)
@@ -195,7 +195,7 @@ def _victims(parent: int, place: Path, victim: str) -> list[int]:
 
 
 def _marked(place: Path) -> list[int]:
-    """The processes that a run has started, by the variable that they inherit; forks show their server's."""
+    """The processes of a run, identified by the variable that they inherit; forks show that of their server."""
     mark = f"{MARK}={place}\0".encode()
     pids = []
     for folder in Path("/proc").iterdir():
@@ -209,7 +209,7 @@ def _marked(place: Path) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Its state, its parent, and so on (proc(5)); "Z" where it is gone."""
+    """State, parent and so on of a process (proc(5)); "Z" if it is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
@@ -272,7 +272,7 @@ def _last_line(log: Path) -> str:
 
 
 def _draw(count: int, seed: int) -> list[Kill]:
-    """Every combination of a phase, a victim and a signal equally often, in a random order."""
+    """Every combination of phase, victim and signal equally often, in random order."""
     numbers = random.Random(seed)  # noqa: S311 (no secret)
     cells = [(phase, victim, number) for phase in PHASES for victim in VICTIMS for number in SIGNALS]
     drawn: list[tuple[Phase, str, signal.Signals]] = []
@@ -312,7 +312,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="studies at a time")
     parser.add_argument("--minutes", type=float, default=600, help="no kill is begun later than this")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # studies would ignore it where we were told to
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # otherwise studies would inherit that it is ignored
     studies = Studies(arguments.folder.absolute())
     until = time.monotonic() + 60 * arguments.minutes
     print(f"to compare with: {studies.undisturbed}", flush=True)

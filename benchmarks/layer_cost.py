@@ -1,16 +1,16 @@
-"""What looking inside a variant costs a sample: `python benchmarks/layer_cost.py MODEL DATA`.
+"""Cost of comparing layers per sample: `python benchmarks/layer_cost.py MODEL DATA`.
 
-quantlab's own path, `analyze` with layers, is set beside bare tapped inference of both sides: the reference's graph and
-the variant, every tensor that quantlab compares fetched as an array, nothing computed from it (`bare_tapped.py`,
-`bare_tapped_node.cjs`); and, for the case `ai-edge-dynamic`, beside the validator of
-ai_edge_quantizer on the same pair of files, of which it made one (`bare_quantize.py`, `bare_validator.py`; it must be
-installed). All are fed the same samples in this one call, taken
-in turns, and the fastest of each counts. A sample's cost is that of the median batch; what is done once a study, as
-opening graphs and aligning their tensors, stands by itself.
+`analyze` with layers is compared with plain inference with taps: the reference's graph and the variant run, every
+tensor that quantlab compares is fetched as an array, and nothing is computed from it (`bare_tapped.py`,
+`bare_tapped_node.cjs`). For the case `ai-edge-dynamic`, it is also compared with the validator of ai_edge_quantizer,
+which must be installed, on the same pair of files, of which ai_edge_quantizer made one (`bare_quantize.py`,
+`bare_validator.py`). All get the same samples in one call, alternately, and the fastest of each counts. The cost per
+sample is that of the median batch. Work done once per study, such as opening graphs and aligning their tensors, is
+listed separately.
 
-Bare inference is the faster of LiteRT's two ways, one process after the other on one thread each, as quantlab's own
-children are; so the sum of both sides is time on one core, and half of it what two cores could do at best. Without a
-model of its own the benchmark takes MobileNetV2 at 224 with random weights: `mobilenet` for MODEL, and no DATA.
+Plain inference uses the faster of LiteRT's two ways to read tensors, in sequential processes with one thread, like
+quantlab's children. So the sum of both sides is time on one core, and half of it is the best that two cores could do.
+With `mobilenet` as MODEL and no DATA, the benchmark uses MobileNetV2 at 224 with random weights.
 """
 
 import argparse
@@ -40,12 +40,12 @@ CASES = f"tfjs-uint8/python,tflite-dynamic/python,{GIVEN}/python,tfjs-uint8/node
 
 @dataclass(slots=True)
 class Measured:
-    """One case: what was found in each round."""
+    """One case: the measurements of each round."""
 
     case: Case
     inside: list[Inside] = field(default_factory=list)
     bare: dict[str, list[float]] = field(default_factory=dict)
-    """Side → milliseconds a sample."""
+    """Side → milliseconds per sample."""
 
     @property
     def best(self) -> Inside:
@@ -54,29 +54,29 @@ class Measured:
 
     @property
     def sides(self) -> tuple[float, float]:
-        """Milliseconds a sample of bare tapped inference: the reference, the variant by the faster of its ways."""
+        """Milliseconds per sample of plain inference with taps: of the reference, and of the variant's faster way."""
         ways = [min(taken) for side, taken in self.bare.items() if side.startswith("variant")]
         return min(self.bare["reference"]), min(ways)
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all cases share."""
+    """Data that all cases share."""
 
     model: Path
     data: str
     folder: Path
     samples: int
     validated: int
-    """Samples for the validator, which takes seconds for each."""
+    """Number of samples for the validator, which takes seconds per sample."""
 
     @property
     def study(self) -> Path:
-        """Its folder."""
+        """The study's folder."""
         return self.folder / "bench.study"
 
     def convert(self, texts: list[str]) -> list[Measured]:
-        """Make all that is compared; gives the cases, `<setting>/<runtime>`, to be measured."""
+        """Make the variants, and return the cases `<setting>/<runtime>` to measure."""
         cases = [Case(setting, runtime) for setting, runtime in (text.split("/") for text in texts)]
         settings = {"tflite-float32" if case.setting == GIVEN else case.setting for case in cases}
         runtimes = {case.runtime for case in cases}
@@ -92,7 +92,7 @@ class Bench:
         return replace(case, given=file)
 
     def measure(self, measured: Measured) -> None:
-        """One round of a case: quantlab, then each bare side."""
+        """One round of a case: quantlab, then plain inference of each side."""
         case = measured.case
         shutil.rmtree(self.study / "inside" / case.setting, ignore_errors=True)
         inside = look_inside(self.model, self.data, self.study, case, self.samples)
@@ -172,7 +172,7 @@ def main() -> None:
 
 
 def make_mobilenet(folder: Path, samples: int) -> tuple[Path, str]:
-    """MobileNetV2 with random weights, batch norms that fit them, and images without detail."""
+    """Make MobileNetV2 with random weights and matching batch norms, and images without detail."""
     script = """
 import sys, keras, numpy as np
 keras.utils.set_random_seed(0)

@@ -1,16 +1,16 @@
-"""Whether memory grows with the samples that are looked inside of: `python benchmarks/layer_memory.py MODEL DATA`.
+"""Checks the memory of the layer comparison: `python benchmarks/layer_memory.py MODEL DATA`.
 
-One study is made without its layers; then `quantlab analyze` looks inside it on few samples and on many, one after the
-other, from nothing each time. What it converted and ran before is kept, so that a converter's peak does not hide that
-of the layers. Memory is that of quantlab and of all its children together, read from /proc while they run:
+A study is made without layers. Then `quantlab analyze` compares layers on few and on many samples, each time from the
+start. Conversions and outputs are reused, so that the peak of a converter does not hide that of the layers. Memory is
+that of quantlab and all its children together, read from /proc while they run:
 
-- anonymous: what they have allocated (RssAnon), the greatest sum at one moment;
-- with files: that and the files they have mapped, the scratch files of the tensors among them, which the system may
-  drop at any time; what several have mapped is counted once (Pss), the greatest sum at one moment;
-- high-water marks: the kernel's own VmHWM of each process, added up, whenever each of them was. No reading is missed
-  between two looks, and shared libraries count once a process.
+- anonymous: allocated memory (RssAnon), the largest sum at one moment;
+- with files: the same with mapped files, including the files of tensors, whose pages the system may drop at any time;
+shared pages count once (Pss), the largest sum at one moment;
+- high-water marks: the sum of the kernel's VmHWM of all processes, even if they were at different times. It misses no
+peak between two measurements, but shared libraries count once per process.
 
-The median of several rounds counts: allocators and the order of threads move a peak by some per cent.
+The median of several rounds counts, because allocators and the order of threads change a peak by a few per cent.
 """
 
 import argparse
@@ -33,18 +33,18 @@ MEASURES = ("anonymous", "with files", "high-water marks")
 
 @dataclass(slots=True)
 class Peaks:
-    """The greatest memory of a process and all that it started, in bytes."""
+    """The peak memory of a process and its descendants, in bytes."""
 
     anonymous: int = 0
     with_files: int = 0
     marks: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """Process → what it is, and its VmHWM."""
+    """Process id → role, and VmHWM."""
 
     def look(self, process: int) -> None:
-        """Read what there is now."""
+        """Measure the current memory."""
         anonymous = with_files = 0
         for member in _family(process):
-            with contextlib.suppress(OSError, KeyError):  # it may end while we read
+            with contextlib.suppress(OSError, KeyError):  # it may end meanwhile
                 status, mapped = _fields(member, "status"), _fields(member, "smaps_rollup")
                 anonymous += status["RssAnon"]
                 with_files += mapped["Pss"]
@@ -111,7 +111,7 @@ def _family(process: int) -> Iterator[int]:
 
 
 def _fields(process: int, name: str) -> dict[str, int]:
-    """The lines of a file in /proc that tell kibibytes, in bytes."""
+    """The lines of a file in /proc that have kibibytes, converted to bytes."""
     lines = (line.split() for line in Path(f"/proc/{process}/{name}").read_text().splitlines())
     return {words[0].rstrip(":"): 1024 * int(words[1]) for words in lines if words[-1] == "kB"}
 
@@ -125,7 +125,7 @@ def _role(process: int) -> str:
 def _by_role(peaks: Peaks) -> dict[str, int]:
     roles: dict[str, int] = {}
     for role, mark in peaks.marks.values():
-        if role == "another child":  # a fork of quantlab that is about to become one of the others
+        if role == "another child":  # a fork of quantlab that will soon have one of the other roles
             continue
         roles[role] = max(roles.get(role, 0), mark)
     return roles

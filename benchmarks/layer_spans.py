@@ -1,7 +1,7 @@
-"""Times the parts of what `quantlab.analyze` does inside variants, for `layer_cost.py`.
+"""Times the parts of the layer comparison in `quantlab.analyze`, for `layer_cost.py`.
 
-Sessions' reads and the sums of pairs of tensors are wrapped while it works; nothing is computed in another way, and
-what lies between the wrapped calls is the rest.
+It wraps the reads of sessions and the sums of pairs of tensors, without changing them. The time between the wrapped
+calls is reported as the rest.
 """
 
 import statistics
@@ -25,21 +25,21 @@ REFERENCE = "reference-aligned"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is looked inside of."""
+    """A variant and a runtime to measure."""
 
     setting: str
     runtime: str
     given: Path | None = None
-    """The variant's file, where no setting makes it."""
+    """The variant's file, if no setting makes it."""
 
     @property
     def session(self) -> str:
-        """What quantlab calls the file that the variant's tensors lie in."""
+        """Name of the file with the variant's tensors."""
         return f"{self.setting}-{self.runtime}"
 
     @property
     def float32(self) -> str:
-        """The setting of the second baseline."""
+        """The setting of the float32 baseline."""
         return f"{self.format}-float32"
 
     @property
@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One call: what it was, when, and how many samples it read or elements it compared."""
+    """One call: its part, its times, and the number of samples read or elements compared."""
 
     part: str
     begin: float
@@ -64,40 +64,42 @@ class Span:
 
 @dataclass(slots=True)
 class Inside:
-    """Where the seconds of one look inside went."""
+    """The times of one layer comparison."""
 
     seconds: float = 0.0
     spans: list[Span] = field(default_factory=list)
     taps: dict[str, list[str]] = field(default_factory=dict)
-    """Session → the tensors it read last."""
+    """Session → the tensors that it read last."""
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Session in Python → its job."""
 
     @property
     def batches(self) -> list[Span]:
-        """The reads of the reference, one a batch."""
+        """The reads of the reference, one per batch."""
         return [span for span in self.spans if span.part == f"read {REFERENCE}"]
 
     def _by_batch(self) -> list[list[Span]]:
-        """The spans of each batch but the first, in which graphs are opened."""
+        """The spans of each batch except the first, in which graphs are opened."""
         begins = [span.begin for span in self.batches[1:]]
         by_batch: list[list[Span]] = [[] for _ in begins]
         for span in self.spans:
-            # By its end: another child's reading may begin a moment before the reference's.
+            # By the end of a read: another child may start to read slightly before the reference.
             if span.end >= begins[0]:
                 by_batch[bisect_right(begins, span.end) - 1].append(span)
         return by_batch
 
     @property
     def milliseconds(self) -> float:
-        """Of one sample in the median batch: a process that is started late, or another's turn, falls out."""
+        """Milliseconds per sample in the median batch, which excludes delays by the start of processes or other
+        load.
+        """
         return 1e3 * statistics.median(
             (max(span.end for span in spans) - min(span.begin for span in spans)) / read.count
             for spans, read in zip(self._by_batch(), self.batches[1:], strict=True)
         )
 
     def parts(self) -> dict[str, float]:
-        """Milliseconds a sample of each part in its median batch; what threads do at once counts for each of them."""
+        """Milliseconds per sample of each part in its median batch; parallel threads are added."""
         names = dict.fromkeys(span.part for spans in self._by_batch() for span in spans)
         return {
             name: 1e3
@@ -109,7 +111,7 @@ class Inside:
         }
 
     def elements(self, part: str) -> float | None:
-        """How many million elements a sample a part compared; None of a read."""
+        """Million elements per sample that a part compared; None for a read."""
         if part.startswith("read"):
             return None
         compared = sum(span.count for span in self.spans if span.part == part)
@@ -126,7 +128,7 @@ class Inside:
 
 
 def look_inside(model: Path, data: str, study: Path, case: Case, samples: int) -> Inside:
-    """Look inside one variant in one runtime; its float32 variant was looked inside of before, and is kept."""
+    """Compare the layers of one variant in one runtime; the rows of its float32 variant are already stored."""
     options: dict[str, Any] = {"runtimes": ("python",), "layer_samples": samples, "costs": False, "out": study}
     quantlab.analyze(model, data=data, options=quantlab.AnalyzeOptions(settings=(case.float32,), **options))
     options |= {"settings": (case.setting,), "runtimes": (case.runtime,)}
@@ -186,7 +188,7 @@ def _summing(of: Callable[..., Any], inside: Inside) -> Callable[..., Any]:
 
 
 def _sums_of(baseline: Any, candidate: Any) -> str:
-    """Which pair it was, by the sessions' files that the tensors are mapped from."""
+    """The part of a sum, from the sessions' files from which its tensors are mapped."""
     stems = [_mapped_from(array).stem for array in (baseline, candidate)]
     if stems[1].endswith("-isolated"):
         return "sum nodes by themselves"
@@ -196,7 +198,7 @@ def _sums_of(baseline: Any, candidate: Any) -> str:
 
 
 def _mapped_from(array: Any) -> Path:
-    """The file of the map that an array was cut out of."""
+    """The mapped file to which an array belongs."""
     while array is not None and not hasattr(array, "filename"):
         array = getattr(array, "base", None)
     return Path(getattr(array, "filename", None) or "")

@@ -1,9 +1,9 @@
-"""What comparing a layer costs: `layer_sums.py`, in nanoseconds an element, beside plain NumPy in the same run.
+"""Cost of the sums of a layer in nanoseconds per element, compared with plain NumPy in the same run.
 
-The tensors are those of MobileNetV2 at 224: pairs of float32, half zeros as behind a ReLU, some 0.1 % apart. Plain
-NumPy converts whole tensors to float64 and computes the same sums, extremes and percentiles; without percentiles it is
-what `TensorError.of` does. The best of several turns taken in alternation counts, so that what else the machine does
-falls on neither. Read the ratio; the nanoseconds are this machine's.
+The tensors have the shapes of MobileNetV2 at 224: pairs of float32 with half of the values zero, as after a ReLU, and a
+difference of about 0.1 %. Plain NumPy converts whole tensors to float64 and computes the same sums, extremes and
+percentiles; without percentiles it does the same as `TensorError.of`. The best of several alternating turns counts, so
+that other load affects neither. Only the ratio can be compared between machines.
 """
 
 import time

@@ -1,12 +1,12 @@
-"""What a study costs over the work that nobody can avoid: `python benchmarks/study_floor.py MODEL DATA`.
+"""Compares the time of a study with the unavoidable work: `python benchmarks/study_floor.py MODEL DATA`.
 
-The floor is the same conversions by the official functions and bare inference loops over the same artifacts, samples
-and batches, one after another, with one import of TensorFlow for the conversions and one for the loops. It writes no
-outputs, compares nothing, and can neither crash nor continue. Both sides run on this machine in this one call; the
-floor uses one core at a time, so the ratio to half of it (both cores ideally busy) is printed too.
+The floor consists of the same conversions with the official functions and of plain inference loops over the same
+artifacts, samples and batches, in sequence, with one import of TensorFlow for the conversions and one for the loops. It
+writes no outputs, compares nothing, and cannot survive crashes or interruptions. Both run on this machine in the same
+call. The floor uses one core at a time, so the ratio to half of it (both cores ideally busy) is printed, too.
 
-With `--before PYTHON`, the Python of an environment that has another quantlab, the default study (layers and costs
-too) and `quantlab demo` are run by both, in turn. Every study starts its own processes: nothing is warm.
+With `--before PYTHON`, the Python of an environment with another quantlab, both run the default study (including layers
+and costs) and `quantlab demo`, alternately. Every study starts its own processes.
 """
 
 import argparse
@@ -32,7 +32,7 @@ ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What a command took."""
+    """Times of a command."""
 
     wall: float
     """Seconds."""
@@ -71,7 +71,7 @@ def _study(model: Path, data: str, out: Path) -> dict[str, float]:
 
 
 def _compare(before: Path, model: Path, data: str, rounds: int) -> None:
-    """The whole study, layers and costs too, and the demo, by both installations in turn."""
+    """Run the whole study, with layers and costs, and the demo, with both installations alternately."""
     commands = {"default study": ["analyze", str(model), "--data", data, "--out", "whole.study"], "demo": ["demo"]}
     rows = []
     for name, words in commands.items():

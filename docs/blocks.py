@@ -141,7 +141,7 @@ def _metrics(_: Sequence[str]) -> str:
     """Every metric whose loss can be judged."""
     needs = {"classes": "class labels", "numbers": "numeric targets", "labels": "labels of any kind"}
     rows = [
-        (f"`{metric.name}`", f"{metric.direction} is better", metric.unit or "that of the output", needs[metric.needs])
+        (f"`{metric.name}`", f"{metric.direction} is better", metric.unit or "unit of the output", needs[metric.needs])
         for metric in PAIRED_METRICS.values()
     ]
     return _table(("`--metric`", "direction", "unit of the loss", "needs"), rows)

@@ -16,13 +16,18 @@ from quantlab.cli.app import app
 __all__ = ["cli_page", "option_rows"]
 
 
+_COMPLETION = """\
+`quantlab --install-completion bash` lets the Tab key complete commands and options in new shells. Instead of `bash`, name `zsh`, `fish`, `powershell` or `pwsh`. `--show-completion` prints the script without installing it."""  # noqa: E501
+
+
 def cli_page() -> str:
     """Every command with its arguments and options."""
     intro = after_first_line(cli).replace("| exit status | means |", "## Exit status\n\n| exit status | means |", 1)
     commands = {_name(info): info.callback for info in app.registered_commands if info.callback}
     listed = [f"- [`quantlab {name}`](#quantlab-{name}): {first_line(callback)}" for name, callback in commands.items()]
     parts = ["# The command line", "\n".join(listed), intro]
-    parts += ["`--debug` anywhere shows tracebacks; `--help` after a command lists its options."]
+    parts += ["`--debug` anywhere shows tracebacks; `-h` or `--help` after a command lists its options."]
+    parts += ["## Shell completion", _COMPLETION]
     for name, callback in commands.items():
         parts += [f"## quantlab {name}", _usage(name, callback), markdown(inspect.getdoc(callback) or "")]
         parts += _option_tables(callback)
@@ -35,6 +40,8 @@ class _Option:
 
     name: str
     """As it is typed: `--data`, or `MODEL` for an argument."""
+    short: str
+    """`-o`, for example; empty if it has no short name."""
     takes: str
     """A word for its value; empty for a flag."""
     required: bool
@@ -69,9 +76,17 @@ def _option(parameter: inspect.Parameter, kind: Any, declared: Any) -> _Option:
             if _number(default)
             else f"`{default}`"
         )
-    argument = type(declared).__name__ == "ArgumentInfo"
-    name = parameter.name.upper() if argument else (declared.param_decls or [_dashed(parameter.name)])[0]
-    return _Option(name, _takes(kind), default is parameter.empty, shown, text)
+    name, *short = _names(parameter.name, declared)
+    return _Option(name, "".join(short), _takes(kind), default is parameter.empty, shown, text)
+
+
+def _names(parameter: str, declared: Any) -> list[str]:
+    """The name of an argument; or the long name of an option, and its short name if it has one."""
+    if type(declared).__name__ == "ArgumentInfo":
+        return [parameter.upper()]
+    # typer takes the first name in an annotation for the default value.
+    names = [name for name in (declared.default, *(declared.param_decls or ())) if isinstance(name, str)]
+    return sorted(names or [_dashed(parameter)], key=len, reverse=True)
 
 
 def _number(value: Any) -> bool:
@@ -110,7 +125,9 @@ def _option_table(options: Sequence[_Option]) -> str:
 
 
 def _typed(option: _Option) -> str:
-    return f"`{option.name}`" if option.argument or not option.takes else f"`{option.name} {option.takes}`"
+    short = f"`{option.short}`, " if option.short else ""
+    takes = f" {option.takes}" if option.takes and not option.argument else ""
+    return f"{short}`{option.name}{takes}`"
 
 
 def option_rows(command: str, names: Sequence[str]) -> str:

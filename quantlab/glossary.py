@@ -94,7 +94,7 @@ GLOSSARY: Mapping[str, str] = {
     "A large value means that few outliers waste most of the codes.",
     "output": "A tensor that the model or an op returns, by name. output[3] is index 3 of its last axis.",
     "p95": "95th percentile of the time of a call with one sample, in milliseconds: one run in twenty takes longer.",
-    "Pareto front": "Settings for which no other setting is both smaller and has a lower bound on its loss.",
+    "Pareto front": "Settings for which no other setting is smaller and also has a smaller upper bound of the loss.",
     "peak memory": "Most memory that the whole process used, in megabytes.",
     "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
     "python baseline": "The same artifact run in Python. Other runtimes are compared with it.",

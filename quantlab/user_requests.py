@@ -64,7 +64,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """What a metric returned, as text that `float` reads: JSON has no NaN."""
+    """Result of a metric, as text for `float`, because JSON has no NaN."""
 
     type: ClassVar[str] = "number"
     value: str

@@ -1,7 +1,7 @@
 """How tests run the command line: in this process, where the fork servers that tests share are warm, or as a program.
 
-`quantlab_in_process` is what most tests need. `run_quantlab` starts a program, which starts fork servers of its own
-if anything is to be run: seconds of CPU time. It is for signals, pipes, locales and whatever the process as such does.
+Most tests need `quantlab_in_process`. `run_quantlab` starts a program with its own fork servers, which costs seconds of
+CPU time. It is for tests of signals, pipes, locales and the process itself.
 """
 
 import contextlib

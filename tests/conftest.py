@@ -1,4 +1,4 @@
-"""What several test files share: the real models, small models of every kind, and both opened and converted once."""
+"""Fixtures for several test files: real models, small models of every kind, and both opened and converted once."""
 
 import gc
 import os

@@ -1,6 +1,6 @@
-"""What every member of a family must hold, whatever its name: `check_converter` and `check_runtime`.
+"""The contracts that every converter and every runtime must fulfil: `check_converter` and `check_runtime`.
 
-The tests run them over the families' tables, so that a new member is met by them without another word.
+The tests run them for all entries of the registries, so a new member is tested without further code.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The files that the commands of the documentation name, small enough for tests."""
+"""Small versions of the files that are used in commands of the documentation."""
 
 import shutil
 from pathlib import Path

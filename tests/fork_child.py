@@ -1,4 +1,4 @@
-"""A child that runs the Python code it is sent, in which `say(value)` answers: tests look at a child from inside."""
+"""A child that runs Python code sent by a test; the code answers with `say(value)`."""
 
 from quantlab.processes import Document, Emit, serve
 

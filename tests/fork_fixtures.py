@@ -1,6 +1,6 @@
-"""What tests of forked children share: a child that runs the code it is sent, and that no process is left.
+"""Fixtures for tests of forked children: a child that runs code, and a check that no process is left.
 
-conftest.py makes the fixtures known to all test files.
+conftest.py registers the fixtures for all test files.
 """
 
 import os

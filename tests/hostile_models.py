@@ -1,4 +1,4 @@
-"""Models that act: they write a file, read one or call Python when they are opened or called; made in a fork."""
+"""Models with side effects: they write or read a file, or call Python, when they are opened or called."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""How often TensorFlow was imported during a run, told at its end: what `imports_counted` noted, by who imported it."""
+"""Prints at the end of a run how often TensorFlow was imported, and by which programs (see `imports_counted`)."""
 
 import json
 import os

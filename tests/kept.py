@@ -1,7 +1,7 @@
-"""What tests make once and keep: for all workers of a run, and for later runs on the same sources.
+"""A cache of test data for all workers of a run, and for later runs with the same sources.
 
-What is kept lies in pytest's cache (`.pytest_cache/d/quantlab`; `pytest --cache-clear` removes it), under a hash of all
-that it depends on. Tests are given copies, so that none can spoil what others get.
+The data are in pytest's cache (`.pytest_cache/d/quantlab`; `pytest --cache-clear` removes it), under a hash of
+everything that they depend on. Tests get copies, so that no test can change the data of others.
 """
 
 import fcntl

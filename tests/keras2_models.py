@@ -1,4 +1,4 @@
-"""Small models of Keras 2 that tfjs can hold as layers-models, as those of `small_models` of the same names."""
+"""Small Keras 2 models that can be stored as layers-models, equal to the models of the same names in `small_models`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

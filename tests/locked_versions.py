@@ -1,8 +1,8 @@
 """Writes the exact versions that `make demo`, `make test` and `.ci/run` install: `make lock`.
 
-They are what pip finds on the day for the ranges of pyproject.toml, and pip itself. The files are constraints for pip,
-so what is not installed for some environment may stand in them, and a line may carry a marker. What builds the package
-has a file of its own: hatchling asks for a newer `packaging` than tensorflowjs does.
+They are the newest versions that pip finds for the ranges in pyproject.toml, and the version of pip. The files are
+constraints for pip, so they may list packages that some environments do not install, and lines may have markers. The
+build dependencies have their own file, because hatchling needs a newer `packaging` than tensorflowjs.
 """
 
 import json

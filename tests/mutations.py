@@ -1,4 +1,4 @@
-"""Malformed files: a good one changed in ways that files are damaged, and that somebody changes them on purpose."""
+"""Malformed files: valid files with typical damage or with malicious changes."""
 
 import copy
 import json

@@ -1,6 +1,6 @@
-"""The official tools, called as their own programs call them, in a fork of the server that converters are forked from.
+"""Calls the official tools like their own programs do, in a fork of the converters' fork server.
 
-Their programs import TensorFlow for seconds each. Nothing of quantlab's conversions takes part in what is done here.
+Each of their programs would need seconds to import TensorFlow. No conversion code of quantlab is used here.
 """
 
 import json

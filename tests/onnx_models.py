@@ -1,4 +1,4 @@
-"""ONNX files written with `onnx.helper`, so that every node and weight is known, and their settings made in-process."""
+"""ONNX files written with `onnx.helper`, with known nodes and weights, and conversions of them in this process."""
 
 import importlib.util
 import subprocess

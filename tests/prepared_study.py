@@ -1,4 +1,4 @@
-"""What tests of studies do with the prepared one: analyze it once more, and ask what was kept."""
+"""Functions for tests with the prepared study: analyze it again, and check which results were reused."""
 
 import os
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Which tests are quick, and which files are begun first.
+"""Decides which tests are quick, and in which order files run.
 
-A test is marked `starts_children` if it uses one of the fixtures below, or if it, or its file, says so. `--quick`
-leaves those out and holds the others to it: one that starts a worker, Node.js or a browser, or in which any process
-imports TensorFlow, fails.
+A test is marked `starts_children` if it uses one of the fixtures below, or if the test or its file has the mark.
+`--quick` skips these tests. Any other test fails if it starts a worker, Node.js or a browser, or if any process imports
+TensorFlow in it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What tests of refusals share: a command that cannot be carried out, and all that is promised of it."""
+"""Checks a command that must be refused: its message, its exit status, and that nothing else has changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Runs the JavaScript tests with the Node that quantlab uses: `python -m tests.run_node_tests`.
 
-With `--types` it runs tsc instead. With `--beside COMMAND…` it runs a command meanwhile, and prints what the JavaScript
-tests said when both have ended: the tests in Python often wait, and leave a core to them.
+With `--types` it runs tsc instead. With `--beside COMMAND…` it runs a command at the same time, and prints the output
+of the JavaScript tests when both have ended: the Python tests often wait and leave one core idle.
 """
 
 import subprocess

@@ -1,7 +1,7 @@
-"""Small models of every kind that quantlab opens, made on the spot, and what each answers to a few samples.
+"""Makes small models of every kind that quantlab opens, with their outputs for a few samples.
 
-Run as a program it serves, and writes them into the folder that it is asked for, so that TensorFlow stays out of the
-process that tests; it is imported inside the functions.
+Run as a program, it answers requests and writes the models to a given folder, so that the test process does not import
+TensorFlow, which is imported inside the functions.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""What tests of studies share: a study of the embedded example, and models made on the spot.
+"""Fixtures for tests of studies: a study of the embedded example, and small models.
 
-conftest.py makes the fixtures known to all test files. A prepared study is kept (see `kept`), and
-copied by whoever changes it: the copy has the model opened, the variants converted and the outputs kept, so that a test
-pays for what it is about.
+conftest.py registers the fixtures for all test files. A prepared study is cached (see `kept`), and tests that change it
+get a copy. The copy has an opened model, converted variants and stored outputs, so that a test repeats only what it
+tests.
 
 PYTEST_DONT_REWRITE: test files import this module before pytest learns that it is a plugin too.
 """

@@ -1,4 +1,4 @@
-"""Models that act are refused by name before they are opened, and change nothing; models that compute are opened."""
+"""Models with side effects are refused before they are opened, and change nothing; other models are opened."""
 
 import json
 import shutil

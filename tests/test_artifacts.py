@@ -1,6 +1,6 @@
-"""Artifacts: what is read of their bytes, whose ports they are, what their names claim, and what is refused.
+"""Artifacts: what is read from their bytes, how their ports match the model, and what is refused.
 
-The files are made by hand here, so that every byte is known; those of the converters are met in the contract tests.
+The files are written by hand, so that every byte is known; contract tests cover the files of converters.
 """
 
 import gzip

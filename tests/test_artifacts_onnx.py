@@ -1,4 +1,4 @@
-"""ONNX files looked into: weights by the scales of their own file, names that stay, layout, and what ops compute in."""
+"""ONNX files: decoded weights, stable names, layout, and the dtypes in which ops compute."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""A study's folder that will not do: it is another's, it is spoiled, another process has it, or its disk is full."""
+"""Folders of a study that are refused: of another model, damaged, in use by another process, or on a full disk."""
 
 import fcntl
 import json

@@ -1,4 +1,6 @@
-"""The table of what goes wrong: each ends in one sentence with the way out, status 2, and earlier work as it was."""
+"""A table of wrong inputs: each gives one sentence that says what to do, status 2, and leaves earlier work
+unchanged.
+"""
 
 import json
 from collections.abc import Callable
@@ -195,7 +197,7 @@ SAMPLES = [
         "no labels where the metric needs them",
         f"{OTHER} --metric top1",
         "the metric 'top1' needs labels and 'other.npz' has none; add them (y in a .npz, or --labels FILE), or compare "
-        "with the reference alone by --metric similarity",
+        "with the reference only, with --metric similarity",
         arrays(y=None),
         starts=True,
     ),

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: what it prints where, its exit statuses, what its commands leave behind."""
+"""The command line: what it prints to which stream, exit statuses, and the files that commands leave."""
 
 import csv
 import io
@@ -16,12 +16,13 @@ from command_line import quantlab_in_process, run_quantlab
 from study_fixtures import DIGITS, read_study, snapshot
 
 from quantlab.cli import checks
+from quantlab.cli.app import app
 from quantlab.runtimes import RUNTIMES
 from quantlab.settings import SETTINGS
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views.trial_records import KEYS, rows
 
-COMMANDS = ("analyze", "convert", "show", "recommend", "gate", "accept", "settings", "glossary", "doctor", "demo")
+COMMANDS = tuple(command.callback.__name__ for command in app.registered_commands if command.callback)
 
 
 # Help
@@ -47,6 +48,7 @@ def test_every_command_has_help(command, tmp_path):
     done = quantlab_in_process(command, "--help", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: quantlab {command} ")
+    assert "\x1b" not in done.stdout
 
 
 def test_settings_lists_every_setting_and_runtime(tmp_path):
@@ -82,6 +84,12 @@ def test_every_command_prints_json(command, tmp_path):
     shown = quantlab_in_process(command, "--help", cwd=tmp_path).stdout
     # Typer writes the type of the value as <path>, its older versions as PATH.
     assert re.search(r"--json (<path>|PATH)" if command == "gate" else r"--json ", shown)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_to_write_to_has_a_short_name(command, tmp_path):
+    shown = quantlab_in_process(command, "--help", cwd=tmp_path).stdout
+    assert ("--out " in shown) is ("-o, --out " in shown) is (command in {"analyze", "convert", "demo"})
 
 
 def test_completion_is_there_for_a_shell(tmp_path):

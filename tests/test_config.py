@@ -1,4 +1,4 @@
-"""`quantlab.toml` and the options that go before it."""
+"""`quantlab.toml`, and the options that override it."""
 
 import re
 

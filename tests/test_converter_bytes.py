@@ -1,4 +1,4 @@
-"""The tfjs variants against the official converter's, from the same SavedModels: every byte of every weight file."""
+"""Every byte of the weight files of tfjs variants equals the official converter's output for the same SavedModels."""
 
 import json
 

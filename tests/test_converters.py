@@ -1,4 +1,4 @@
-"""Converters: the contract over all of them, and what each says about models that its format cannot hold."""
+"""Converters: the contract for all of them, and their messages about models that a format cannot store."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""ONNX from ONNX: what each setting holds and answers, and what cannot be quantized."""
+"""ONNX from ONNX: contents and outputs of each setting, and models that cannot be quantized."""
 
 import numpy as np
 import onnx

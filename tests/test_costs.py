@@ -1,4 +1,4 @@
-"""What variants cost, measured in whole studies: kept, failed, shown, and never zero for want of a figure."""
+"""Costs of variants in whole studies: stored, failed, shown, and never zero if a figure is missing."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Records that somebody wrote to make a gate pass: each is refused with its sentence, or judged as what it is."""
+"""Records that were edited to make a gate pass: each is refused with a sentence, or judged correctly."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The embedded example: its samples, and that its model is what its README says."""
+"""The embedded example: its samples, and that its model is the one that its README describes."""
 
 import json
 import os

@@ -195,11 +195,19 @@ def test_inline_commands_exist(page: Path) -> None:
 
 @pages()
 def test_options_named_alone_exist(page: Path) -> None:
-    known = {option for command in COMMANDS for option in options_of(command)}
+    known = {option for command in COMMANDS for option in options_of(command)} | PROGRAM_OPTIONS
     # Of other programs.
     known |= {"--debug", "--types", "--test", "--check", "--bundle", "--doctest-modules", "--ignore-scripts", "--quick"}
     named = set(re.findall(r"`(--[a-z][a-z-]*)", page.read_text(encoding="utf-8")))
     assert named <= known
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_of_the_command_line_lists_every_option(command: str) -> None:
+    section = generator().cli_page().partition(f"\n## quantlab {command}\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    listed = {option for cell in cells for option in re.findall(r"`(-[a-z-]+)", cell)}
+    assert listed == {option for option in options_of(command) if option.startswith("-")} - {"-h", "--help"}
 
 
 def test_every_command_is_in_the_readme_or_a_guide() -> None:

@@ -1,4 +1,4 @@
-"""Trials that fail cost their own rows: a runtime's process, Node.js, a browser, a variant of the user's."""
+"""A failing trial affects only its row: failures of a worker, of Node.js, of a browser, of a user's variant."""
 
 import json
 import shutil

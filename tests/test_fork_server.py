@@ -1,4 +1,4 @@
-"""Fork servers: which there are, what may become of them, that none outlives its program, and narrow systems."""
+"""Fork servers: when they are started and how they end, that none outlives its program, and systems with limits."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Children that are forks of a fork server: what they are given, how they end, and what they cannot spoil."""
+"""Children of a fork server: what they inherit, how they end, and that they cannot disturb others."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""A gate's exit status and files, whatever happens to whoever reads what it prints."""
+"""A gate's exit status and files do not depend on the process that reads its output."""
 
 import json
 import os

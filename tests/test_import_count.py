@@ -1,4 +1,4 @@
-"""The count at the end of a run: which processes are noted, and what is said of them."""
+"""The count of TensorFlow imports: which processes are recorded, and what is printed."""
 
 import os
 import subprocess

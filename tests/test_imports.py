@@ -1,4 +1,4 @@
-"""Names and layers: what is public exists, what is heavy stays out until it is needed, who may import whom."""
+"""Imports: public names exist, slow libraries are imported only when needed, and layers are respected."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""What is inside the variants: read from the artifacts as shipped, in Python and in Node."""
+"""Tensors inside variants, read from the shipped artifacts in Python and in Node.js."""
 
 import json
 import math

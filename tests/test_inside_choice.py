@@ -1,4 +1,4 @@
-"""Which tensors are looked at, and what is said of those that cannot be: names, channels, infinities, loops, shapes."""
+"""Which tensors are compared, and the reasons for others: names, channels, infinities, loops, shapes."""
 
 import json
 import time

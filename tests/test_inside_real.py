@@ -1,4 +1,4 @@
-"""The published models looked into, in both runtimes: every tensor aligned or listed with its reason."""
+"""Published models in both runtimes: every tensor is aligned, or listed with the reason why not."""
 
 import numpy as np
 import pytest

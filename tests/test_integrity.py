@@ -1,4 +1,4 @@
-"""Kept work is checked when it is used: what is damaged is named, made again, and the same as before."""
+"""Stored results are checked when they are used: damaged ones are reported and made again, equal to the originals."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The typedefs of the JavaScript are the dataclasses that cross to it: same names, and types that mean the same."""
+"""The JavaScript typedefs match the dataclasses sent to JavaScript: equal names and corresponding types."""
 
 import dataclasses
 import re

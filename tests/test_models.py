@@ -1,4 +1,4 @@
-"""Models: what is told of their files, what each library's models answer when called, and what is refused."""
+"""Models: how files are identified, the outputs of models of each library, and what is refused."""
 
 import importlib
 import shutil

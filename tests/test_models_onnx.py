@@ -1,4 +1,4 @@
-"""ONNX files as models: what is read of them, and what is refused in one sentence."""
+"""ONNX files as models: what is read from them, and what is refused in one sentence."""
 
 import re
 import shutil

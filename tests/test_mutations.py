@@ -1,4 +1,4 @@
-"""Malformed files: each reader of foreign bytes gives what it reads, or a sentence of ours, in the memory it may take.
+"""Malformed files: each reader returns a result or raises a QuantlabError, within a memory limit.
 
 Here a few of each kind, the same in every run; `make mutations` tries 5,000. MUTATIONS is how many there are in all,
 and MUTATIONS_SEED makes others.

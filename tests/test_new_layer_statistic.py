@@ -1,4 +1,4 @@
-"""What a new statistic of layers takes: a file of its own, and an entry; nothing of quantlab is edited here."""
+"""A new layer statistic needs one file and one entry, and no change of quantlab's code."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""node-native: how its addon is found and built, and the classic comparison of Python with JavaScript."""
+"""node-native: how its addon is located and built, and the comparison of Python with JavaScript."""
 
 import math
 
@@ -123,7 +123,7 @@ def test_without_its_addon_it_says_how_to_get_it(tmp_path, monkeypatch):
         find_addon()
     sentence = str(unavailable.value)
     assert sentence.startswith("the runtime 'node-native' needs an addon that is compiled against TensorFlow 2.19.")
-    assert sentence.endswith("'quantlab doctor --build node-native' builds it")
+    assert sentence.endswith("build it with 'quantlab doctor --build node-native'")
     assert str(tmp_path) in sentence
 
 

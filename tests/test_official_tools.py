@@ -1,7 +1,7 @@
-"""A study against a loop over the official tools, on the same samples: the same number of right answers everywhere.
+"""A study and a loop over the official tools have the same number of right answers on the same samples.
 
-Run as a program it serves, and is that loop: it makes the artifacts as a user of TensorFlow and tensorflowjs would, and
-runs them without quantlab. oneDNN is off, else tensorflowjs refuses what TensorFlow's optimizer makes of the graph.
+Run as a program, it answers requests with that loop: it makes the artifacts as a user of TensorFlow and tensorflowjs
+would, and runs them without quantlab. oneDNN is off, because otherwise tensorflowjs refuses the optimized graph.
 """
 
 import json

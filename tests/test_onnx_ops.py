@@ -1,4 +1,4 @@
-"""What an op of an ONNX file computes in where it reads codes, in each of the formats that onnxruntime writes."""
+"""The dtypes in which quantized ops of ONNX files compute, for each layout that onnxruntime writes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Constants of ONNX files that quantizers, exporters and hands write, decoded or told why not."""
+"""Constants of ONNX files from quantizers, exporters and by hand: decoded, or with the reason why not."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The server that a page gets its job from: what it answers, and that it answers nothing else and nobody else."""
+"""The server from which a page gets its job: what it answers, and that it refuses all other requests."""
 
 import contextlib
 import http.client

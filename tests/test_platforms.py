@@ -1,4 +1,4 @@
-"""Where quantlab installs, and the sentence that is said elsewhere before anything is installed."""
+"""Platforms on which quantlab can be installed, and the sentence printed on others before anything is installed."""
 
 import subprocess
 import sys

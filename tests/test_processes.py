@@ -1,4 +1,4 @@
-"""Child processes: what they say, how they end, and that none is left behind."""
+"""Child processes: their messages, how they end, and that none is left behind."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""How long a study may still take: every phase counts, and none tells before it can."""
+"""The remaining time of a study: all phases count, and no estimate is shown too early."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Which test files are begun first."""
+"""The order in which test files run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a study looks like: which rows merge, which columns are there, how numbers are written, in every format."""
+"""Reports of a study: merged rows, columns and formatted numbers, in every rendering."""
 
 import csv
 import io
@@ -157,7 +157,7 @@ def test_a_narrow_row_in_full():
 
 
 def test_times_of_many_runtimes_stand_in_the_order_in_which_a_row_names_them():
-    drawn = measured(runtime="chromium-webgl", timing=None, notes=("no times: a software renderer drew it",))
+    drawn = measured(runtime="chromium-webgl", timing=None, notes=("no times: a software renderer was used",))
     rows = cells(of(measured(), measured(runtime="node-wasm", timing=Timing(10, 0.1234)), drawn))
     assert [(row["runtime"], row["ms/sample"]) for row in rows] == [
         ("python", "0.100"),

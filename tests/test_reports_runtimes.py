@@ -1,4 +1,4 @@
-"""What `quantlab show runtimes` says of rows that no runtime here gives."""
+"""`quantlab show runtimes` for rows that no runtime on this machine produces."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a verdict is written as: JUnit, Markdown for a pull request, JSON; and the action that runs the gate."""
+"""Files with a verdict: JUnit, Markdown for a pull request, JSON; and the GitHub action that runs the gate."""
 
 import json
 import math

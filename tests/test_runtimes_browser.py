@@ -1,4 +1,4 @@
-"""Runtimes in Chromium: browsers that are missing, die, hang or lose their graphics, and what half floats do."""
+"""Runtimes in Chromium: browsers that are missing, die, hang or lose their graphics, and effects of half floats."""
 
 import contextlib
 import json
@@ -114,7 +114,7 @@ CRASHED = (
 )
 GONE = "the browser ended during its work, perhaps because the system ran out of memory"
 LOST = (
-    "the browser took the WebGL context away, as it does where graphics memory runs out or its graphics process "
+    "the browser took the WebGL context away, probably because graphics memory ran out or its graphics process "
     "ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
 )
 DEVICE_LOST = (

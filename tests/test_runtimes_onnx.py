@@ -1,4 +1,4 @@
-"""ONNX files in the JavaScript runtimes, held against onnxruntime in Python, and how an onnxruntime-node is found."""
+"""ONNX files in JavaScript compared with onnxruntime in Python, and how onnxruntime-node is located."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Runtimes: the contract over all of them, and what the runtime in Python alone does."""
+"""Runtimes: the contract for all of them, and tests of the Python runtime only."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Samples in arrays: names, shapes, dtypes, labels, what is drawn and what is written."""
+"""Samples in arrays: names, shapes, dtypes, labels, random subsets and written files."""
 
 import os
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The settings there are, and how names and globs choose among them."""
+"""The known settings, and how names and globs select them."""
 
 import pytest
 

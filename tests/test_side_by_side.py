@@ -1,4 +1,4 @@
-"""Two at a time: in order, and nothing goes on when it is left."""
+"""`side_by_side`: results are in order, and no thread runs after it has returned."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Which tensor is which: by value, by name among equals, and why not; and which layer a node's name tells."""
+"""Alignment of tensors by value and, among equals, by name; reasons for none; layers from names of nodes."""
 
 import math
 

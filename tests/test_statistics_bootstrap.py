@@ -1,4 +1,6 @@
-"""Bootstrap intervals: a worked example of the textbook, SciPy on the same replicates, and what must not flatter."""
+"""Bootstrap intervals: a worked example of the textbook, SciPy on the same replicates, and cases that must stay
+wide.
+"""
 
 import math
 import re

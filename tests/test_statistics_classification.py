@@ -1,4 +1,4 @@
-"""Top-1, top-5, agreement and changed answers: against a loop, and in every tie and spoiled row there is."""
+"""Top-1, top-5, agreement and changed answers: compared with a loop, with ties, and with rows that are not finite."""
 
 import math
 import re

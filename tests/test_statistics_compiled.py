@@ -1,4 +1,4 @@
-"""The compiled loops: where they are kept, and what becomes of their buckets."""
+"""The compiled loops: where they are cached, and how their buckets are converted."""
 
 import math
 import os

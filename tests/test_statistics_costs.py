@@ -1,4 +1,4 @@
-"""Times of runs: quartiles, and when one variant may be called faster than another."""
+"""Times of runs: quartiles, and when one variant is reported as faster than another."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""The rule of the verdict: its three answers, the samples that would decide, and how often it errs, exactly."""
+"""The rule of the verdict: its three outcomes, the number of samples that would decide, and exact error rates."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""KL(reference‖candidate): against a loop in exact sums, and the traps on which other tools fail."""
+"""KL(reference‖candidate): compared with a loop with exact sums, and special cases in which other tools fail."""
 
 import math
 import re

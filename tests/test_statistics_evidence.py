@@ -1,4 +1,4 @@
-"""Evidence of a trial: spread, calibration, the worst samples, and the whole of it on outputs made to deceive."""
+"""Evidence of a trial: spread, calibration, the worst samples, and all of it on deceptive outputs."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Intervals: published worked examples, an independent search of the score test, and laws."""
+"""Intervals: published worked examples, an independent search with the score test, and mathematical laws."""
 
 import math
 import re

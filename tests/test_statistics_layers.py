@@ -1,4 +1,4 @@
-"""A layer's sums in one pass: the same numbers as tensor by tensor, in parts, by channel, and at the codes' ends."""
+"""A layer's sums in one pass: equal to sums per tensor, in parts, by channel, and at the limits of the codes."""
 
 import dataclasses
 import itertools

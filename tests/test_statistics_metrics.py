@@ -1,4 +1,6 @@
-"""Metrics and their losses: equal to scikit-learn's, signed the right way, and never surer than the samples allow."""
+"""Metrics and their losses: equal to scikit-learn's, with the right sign, and with intervals that are not too
+narrow.
+"""
 
 import math
 import re

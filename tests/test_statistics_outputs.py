@@ -1,4 +1,4 @@
-"""The scores of a trial: every field by its rule, for every task."""
+"""The scores of a trial: every field, for every task."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Changed answers: McNemar's test, bounds without one, classes and their correction; by literature and statsmodels."""
+"""Changed answers: McNemar's test, bounds, classes and their correction; compared with literature and statsmodels."""
 
 import math
 import re

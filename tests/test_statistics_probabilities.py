@@ -1,4 +1,4 @@
-"""Whether outputs look like probabilities, and the blocks in which that and all else is read."""
+"""The check whether outputs look like probabilities, and the blocks in which outputs are read."""
 
 import math
 

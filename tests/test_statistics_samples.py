@@ -1,4 +1,4 @@
-"""What is known of each sample: equal to the sums of the same outputs, and to the traps on which others fail."""
+"""Figures of single samples: consistent with the sums of the same outputs, also in special cases."""
 
 import math
 import re

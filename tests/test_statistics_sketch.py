@@ -1,4 +1,4 @@
-"""Quantiles from the sketch: against sorting, at the edges of float32, and added in parts."""
+"""Quantiles from the sketch: compared with sorting, at the limits of float32, and added in parts."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""The loss split: parts that add up, what is missing, and what nothing can be said of."""
+"""The split of the loss: parts that add up, missing stages, and trials without a split."""
 
 import itertools
 import math

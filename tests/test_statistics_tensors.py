@@ -1,4 +1,4 @@
-"""How far a tensor strays: against a loop, in special cases, and where something is not finite."""
+"""The error of a tensor: compared with a loop, in special cases, and with values that are not finite."""
 
 import math
 import re

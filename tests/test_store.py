@@ -1,4 +1,4 @@
-"""The study on disk: keys, whole files, numbers that JSON lacks, and who may write."""
+"""The study on disk: keys, complete files, numbers that JSON lacks, and the lock for writing."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What of a study is kept and what is run again."""
+"""Which results of a study are reused, and which are computed again."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Studies of models of every task and kind of input, and what is said above their tables."""
+"""Studies of models of every task and kind of input, and the warnings above their tables."""
 
 import shutil
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a study plans, keeps, resumes, survives and decides, on a toy format and runtimes in this process.
+"""Whole studies with a toy format and toy runtimes in this process: plans, stored results, interruptions, scores.
 
 Nothing here starts TensorFlow: the reference is an ONNX model.
 """

@@ -1,4 +1,4 @@
-"""Studies of models that are ONNX, from end to end: written with onnx.helper, and exported by PyTorch."""
+"""Complete studies of ONNX models, written with onnx.helper or exported by PyTorch."""
 
 import math
 import os
@@ -281,8 +281,8 @@ def without_its_data(path: Path) -> Path:
         pytest.param(external, None, id="external data"),
         pytest.param(
             of_integers,
-            "the input 'picture' of the file takes int32, and the samples are float32; give a file that takes what "
-            "the model takes",
+            "the input 'picture' of the file takes int32, and the samples are float32; give a file with the "
+            "dtypes of the model's inputs",
             id="integers where the samples are floats",
         ),
         pytest.param(

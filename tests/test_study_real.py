@@ -1,4 +1,4 @@
-"""Studies of real models: which samples are drawn, that runtimes agree, and files given as variants."""
+"""Studies of real models: random samples, agreement of runtimes, and files given as variants."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Studies that are killed or stopped go on where they were."""
+"""Studies that are killed or stopped continue from where they were."""
 
 import json
 import os

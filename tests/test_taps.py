@@ -1,4 +1,4 @@
-"""Sessions: a graph stays in the worker that opened it, and whoever waits for that worker is answered or told."""
+"""Sessions: a graph stays in the worker that opened it, and waiting sessions get an answer or an error."""
 
 import os
 import signal

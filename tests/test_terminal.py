@@ -1,4 +1,4 @@
-"""Tables in a terminal: they fit its width, and are as wide as needed elsewhere."""
+"""Tables fit the width of a terminal, and are as wide as needed elsewhere."""
 
 import os
 import pty
@@ -120,6 +120,7 @@ def test_the_program_fits_its_terminal(columns):
     lines = in_terminal("settings", columns=columns).split("\n")
     assert max(map(len, lines)) <= columns
     assert f"{HINT}" in lines
+    assert not any("\x1b" in line for line in lines)  # tables have no colours, also in a terminal
 
 
 def test_elsewhere_it_prints_as_wide_as_needed():

@@ -1,6 +1,6 @@
-"""The Python executor of graph-models: the ops that only tfjs has against plain TensorFlow, and real models.
+"""The Python executor of graph-models: ops that only tfjs has, compared with TensorFlow, and real models.
 
-Graphs of every op are made by hand; those that the converter makes are met in the contract of the runtimes.
+Graphs with these ops are made by hand; the contract of the runtimes covers graphs from the converter.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""tfjs' layers-models: bytes of the official converter, what cannot be one, how it runs, and what 8 bits do to it."""
+"""Layers-models of tfjs: bytes equal to the official converter's, unsupported models, execution, 8-bit weights."""
 
 import json
 from dataclasses import replace
@@ -180,7 +180,7 @@ def forget_layer(document):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        pytest.param(rename_weight, "the manifest has the weight 'nowhere/kernel' and the layers no such", id="a name"),
+        pytest.param(rename_weight, "the manifest has the weight 'nowhere/kernel' and the layers do not", id="a name"),
         pytest.param(reshape_weight, "and its layer needs", id="a shape"),
         pytest.param(forget_layer, "tf_keras could not build the model that model.json describes", id="a layer"),
     ],

@@ -1,4 +1,4 @@
-"""What each op of a TFLite file computes in, and the least runtime that the file asks for; nothing is run."""
+"""The dtypes in which ops of a TFLite file compute, and the minimum runtime version; nothing is run."""
 
 import pytest
 from weight_models import HandMade, odd_variants, real_variants, write_tflite  # noqa: F401  # the fixtures are used

@@ -1,4 +1,4 @@
-"""What is decided, and why: the rule, the limits, the targets, what is recommended."""
+"""Verdicts and their reasons: the rule, limits, targets, the recommendation."""
 
 from dataclasses import replace
 

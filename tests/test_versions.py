@@ -1,4 +1,4 @@
-"""The versions that are installed: the ranges of pyproject.toml, their low ends, and exact ones from the locks."""
+"""Installed versions: the ranges of pyproject.toml, their low ends, and the exact versions of the locks."""
 
 import re
 

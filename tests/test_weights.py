@@ -1,4 +1,4 @@
-"""Stored weights of artifacts, and how far they stray from the float32 artifact's; nothing is run."""
+"""Stored weights of artifacts, and their errors against the float32 artifact; nothing is run."""
 
 import json
 import math

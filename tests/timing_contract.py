@@ -1,4 +1,4 @@
-"""What every runtime must hold that times a variant: `check_runtime_times`, and `check_runtime_dies_timed`."""
+"""The contract of timing that every runtime must fulfil: `check_runtime_times` and `check_runtime_dies_timed`."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A statistic of layers as someone would add it: in one file of its own."""
+"""A new layer statistic, added in one file."""
 
 from dataclasses import dataclass
 

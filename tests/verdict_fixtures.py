@@ -1,4 +1,4 @@
-"""Studies whose outputs were written by hand, so that what is decided about them is known beforehand."""
+"""Studies with outputs written by hand, so that their verdicts are known."""
 
 from collections.abc import Mapping
 from dataclasses import replace

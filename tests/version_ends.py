@@ -1,7 +1,7 @@
 """The low ends of the ranges in pyproject.toml, as constraints for pip: `make lowest` installs and tests them.
 
-Run as `python -m tests.version_ends`. Only what pyproject.toml names is pinned; what a dependency asks for itself is
-left to pip. The high ends need no list, since pip takes the newest version that a range allows.
+Run as `python -m tests.version_ends`. Only packages named in pyproject.toml are pinned; pip chooses indirect
+dependencies. The high ends need no list, because pip installs the newest version in a range.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Artifacts whose weights are looked at: real models and an odd one, converted once, and TFLite files made by hand.
+"""Artifacts for tests of weights: real models and an unusual one, converted once, and TFLite files made by hand.
 
 Run as a program it serves, and writes the odd model as a SavedModel; TensorFlow stays out of the process that tests.
 """

@@ -102,6 +102,8 @@ class Child:
         try:
             if own_log:
                 self._own_log = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the child)
+                # Not closed in `close`, because other threads may copy the log after it.
+                weakref.finalize(self, self._own_log.close).atexit = False
             self._process = self._start(program, environment)
             threading.Thread(target=self._read, daemon=True).start()
         except (OSError, RuntimeError) as error:  # a thread that cannot be started raises RuntimeError
@@ -123,8 +125,8 @@ class Child:
             return start(program, Surroundings(variables, stderr.fileno(), self._temporary))
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # closed by us
-            for line in self._process.stdout:
+        with contextlib.suppress(OSError, ValueError), self._process.stdout as messages:
+            for line in messages:
                 self._lines.put(line)
         self._hung_up = True
         self._lines.put(None)

@@ -51,7 +51,7 @@ _ENDING_SECONDS = 10.0
 _SLICE_SECONDS = 0.05
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class _ForkServer:
     """A fork server, and this program's end of the socket pair."""
 
@@ -86,7 +86,9 @@ class _ForkServer:
             raise
         finally:
             theirs.close()
-        return cls(process, ours, log)
+        server = cls(process, ours, log)
+        weakref.finalize(server, log.close).atexit = False  # not in `close`, because children quote the log after it
+        return server
 
     @property
     def alive(self) -> bool:
@@ -257,6 +259,7 @@ class Forked:
 
     def __init__(self, server: _ForkServer, control: socket.socket, stdin: BinaryIO, stdout: BinaryIO) -> None:
         self._server, self._control = server, control
+        weakref.finalize(self, control.close).atexit = False  # not in `end`, because the status arrives after it
         self.stdin, self.stdout = stdin, stdout
         self._pid: int | None = None
         self._descriptor: int | None = None

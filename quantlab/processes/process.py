@@ -13,11 +13,11 @@ class Process(Protocol):
 
     @property
     def stdin(self) -> BinaryIO:
-        """Where requests are written."""
+        """The stream to which requests are written."""
 
     @property
     def stdout(self) -> BinaryIO:
-        """Where messages are read."""
+        """The stream from which messages are read."""
 
     @property
     def pid(self) -> int | None:

@@ -39,7 +39,7 @@ def find_addon() -> Path:
     if not addon.is_file():
         raise RuntimeUnavailable(
             f"the runtime 'node-native' needs an addon that is compiled against TensorFlow {_tensorflow()[1]}, and "
-            f"there is none in '{addon.parent}'; 'quantlab doctor --build node-native' builds it"
+            f"there is none in '{addon.parent}'; build it with 'quantlab doctor --build node-native'"
         )
     return addon
 

@@ -37,14 +37,14 @@ _MOST_GROWTH, _SMALL_BYTES = 4, 64 << 20
 
 
 class _Member:
-    """An array inside a `.npz` file, read sequentially in blocks of samples.
+    """An array inside a `.npz` file, read sequentially in blocks of samples until `stack` closes it.
 
     Raises:
         ValueError: If the header has an unknown version, or the array holds Python objects.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self._name, self._file = name, archive.open(f"{name}.npy")
+    def __init__(self, stack: ExitStack, archive: zipfile.ZipFile, name: str) -> None:
+        self._name, self._file = name, stack.enter_context(archive.open(f"{name}.npy"))
         self._most_bytes = _MOST_GROWTH * archive.getinfo(f"{name}.npy").compress_size + _SMALL_BYTES
         version = np.lib.format.read_magic(self._file)  # type: ignore[no-untyped-call]  # NumPy has no type for it
         if version not in _HEADERS:
@@ -69,16 +69,13 @@ class _Member:
         return self._read(shape)
 
     def rows(self, start: int, stop: int) -> Array:
-        """Samples start to stop; each call must start where the previous one stopped."""
+        """Samples from `start` up to, not including, `stop`; each call must start where the previous one stopped."""
         if self._columns is not None:
             return self._columns[start:stop]
         return self._read((stop - start, *self.shape[1:]))
 
     def whole(self) -> Array:
         return self._columns if self._columns is not None else self._read_whole(self.shape)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 _NPZ_REMEDY = "it is truncated or does not hold plain arrays, so write it again with numpy.savez"
@@ -90,11 +87,12 @@ def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
     Raises:
         SamplesError: If the file is damaged, contains other names, or its arrays differ in length.
     """
-    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), zipfile.ZipFile(path) as archive:
+    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
+        archive = stack.enter_context(zipfile.ZipFile(path))
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         names = match_names(held, inputs, text=text)
-        members = {name: _Member(archive, names.inputs[name]) for name in names.inputs}
-        raw = _Member(archive, names.labels).whole() if names.labels else None
+        members = {name: _Member(stack, archive, names.inputs[name]) for name in names.inputs}
+        raw = _Member(stack, archive, names.labels).whole() if names.labels else None
     tensors = tuple(HeldTensor(name, member.shape, member.dtype) for name, member in members.items())
     n = sample_count(tensors, text=text)
     labels = None if raw is None else to_labels(raw, n=n, text=text)
@@ -112,9 +110,7 @@ def _read_npz(
     rows, end = block_rows(tensors), int(indices[-1]) + 1
     with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
         archive = stack.enter_context(zipfile.ZipFile(path))
-        members = {name: _Member(archive, held) for name, held in names.items()}
-        for member in members.values():
-            stack.callback(member.close)
+        members = {name: _Member(stack, archive, held) for name, held in names.items()}
         for start in range(0, end, rows):
             stop = min(start + rows, end)
             block = {name: member.rows(start, stop) for name, member in members.items()}

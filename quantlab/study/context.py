@@ -134,7 +134,7 @@ def open_model(context: Context, meanwhile: Callable[[], None] = lambda: None) -
     """The model's description and SavedModel, from the store or from a worker that opens it.
 
     Args:
-        context: The study's.
+        context: The context of the study.
         meanwhile: Called just before a worker opens the model; not called if the store has the result.
 
     Raises:

@@ -29,7 +29,7 @@ _NAMED_WEIGHTS = 3
 
 
 def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
-    """Format (or given float32 variant) → result of the float32 check of its artifact in Python, in a clause."""
+    """Format (or float32 variant) → result of its float32 check in Python: `ok: …`, `broken: …` or `unknown: …`."""
     checks = {}
     for trial in trials:
         if trial.runtime != PYTHON:

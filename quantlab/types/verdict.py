@@ -228,7 +228,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class TrialEvidence:
-    """A trial with its paired statistics; None if it could not be measured."""
+    """A trial with its paired statistics, which are None if it could not be measured."""
 
     trial: Trial
     evidence: Evidence | None
@@ -282,7 +282,7 @@ class SettingVerdict:
 
     @property
     def upper(self) -> float:
-        """Highest upper loss bound over the runtimes; infinite if unknown."""
+        """Highest upper bound of the loss over all runtimes; infinite if unknown."""
         return max(_upper(judgement) for judgement in self.judgements)
 
 

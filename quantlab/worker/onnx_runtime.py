@@ -82,8 +82,8 @@ def _refuse_dtype(file: TensorFile, taken: Any) -> None:
     name = _DTYPES.get(taken.type, taken.type.removeprefix("tensor(").removesuffix(")"))
     if name != file.dtype:
         raise TrialError(
-            f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file that "
-            f"takes what the model takes"
+            f"the input '{taken.name}' of the file takes {name}, and the samples are {file.dtype}; give a file "
+            f"with the dtypes of the model's inputs"
         )
 
 

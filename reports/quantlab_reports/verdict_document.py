@@ -1,6 +1,6 @@
 """Verdicts as JSON with stable keys: what `quantlab gate --json` writes.
 
-| key | is |
+| key | description |
 |---|---|
 | `schema` | 1; new keys may be added, and existing keys keep their meaning |
 | `outcome` | the most severe outcome of all studies: `fits`, `inconclusive` or `breaks` |
@@ -8,7 +8,7 @@
 
 Of a study:
 
-| key | is |
+| key | description |
 |---|---|
 | `name` | the study's name |
 | `outcome` | outcome over all settings that count |
@@ -21,7 +21,7 @@ Of a study:
 
 Of a budget:
 
-| key | is |
+| key | description |
 |---|---|
 | `max_accuracy_loss`, `max_class_loss` | text with a unit, for example `0.5pt` |
 | `max_size` | bytes |
@@ -36,7 +36,7 @@ Of a budget:
 
 Of a judgement:
 
-| key | is |
+| key | description |
 |---|---|
 | `setting` | name of the setting or of a given variant |
 | `runtime` | where it ran; empty if it ran in no runtime that counts |

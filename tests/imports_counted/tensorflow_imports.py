@@ -1,7 +1,7 @@
-"""Notes each process that imports TensorFlow: seconds of CPU time, which tests should spend rarely.
+"""Records each process that imports TensorFlow, which costs seconds of CPU time that tests should save.
 
-A line of JSON goes to the file that `QUANTLAB_TESTS_IMPORTS` names. A fork of a process that has imported it imports
-nothing, and is not noted.
+It writes a line of JSON to the file named by `QUANTLAB_TESTS_IMPORTS`. A fork of a process that has imported TensorFlow
+is not recorded.
 """
 
 import json

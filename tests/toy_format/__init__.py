@@ -1,4 +1,4 @@
-"""A format from a folder of its own: what a new one takes, all of it, and nothing of quantlab's is edited for it.
+"""A toy format in its own folder: everything that a new format needs, without changes of quantlab's code.
 
 A file holds one dense layer with a softmax, its kernel in float32 or in int8 with one scale.
 """

@@ -1,4 +1,4 @@
-"""A model that a toy file can hold, samples for it, and runtimes that do what a test tells them, in this process."""
+"""A model for the toy format, samples for it, and runtimes in this process that a test controls."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -159,10 +159,11 @@ def _behind_transpose(node: Any, use: Use) -> Use:
 def scale_behind(
     use: Use, all_uses: Mapping[str, Sequence[Use]], makers: Mapping[str, Any], constants: Container[str]
 ) -> str | None:
-    """The constant scale that a Mul after an integer op applies to the codes of `use`.
+    """Return the name of the scale of the weight codes in `use`.
 
-    The Mul may apply the product of this scale and the other input's scale; the latter is known from the QuantizeLinear
-    that produced that input. None if no scale is left, or more than one.
+    A Mul after the integer op multiplies by this scale, or by its product with the scale of the other input. The scale
+    of the other input is known from the QuantizeLinear that produced that input, and is excluded. None if no scale or
+    more than one is left.
 
     Args:
         use: Use of the codes by ConvInteger or MatMulInteger.

@@ -1,4 +1,4 @@
-/** Starts tfjs on one of its backends in a page, says what that backend is, and notices when it is lost. */
+/** Starts tfjs on one of its backends in a page, describes the backend, and detects its loss. */
 
 import { JobError } from './run.mjs';
 import { openGraphModel } from './tfjs.mjs';
@@ -16,7 +16,7 @@ import { openLayersModel } from './tfjs-layers.mjs';
  * @typedef {object} Backend
  * @property {string} tfjs its name in tfjs
  * @property {(core: typeof import('@tensorflow/tfjs-core')) => Promise<void>} load
- * @property {(tf: Tf | LayersTf) => Promise<Record<string, string>>} describe what outputs depend on, once it runs
+ * @property {(tf: Tf | LayersTf) => Promise<Record<string, string>>} describe what outputs depend on, after the start
  * @property {(tf: Tf | LayersTf) => Promise<never>} lost rejects with a JobError if the backend is taken away
  */
 
@@ -39,13 +39,13 @@ async function loadCpu() {
 async function loadWasm(core) {
   const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
   setWasmPaths(new URL('./', location.href).href);
-  // As most pages, which are not isolated, and as Node.js: one thread of the very same file.
+  // One thread, as in Node.js (with the same file) and in most pages, which are not isolated.
   core.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
 }
 
 async function loadWebgl() {
   if (!document.createElement('canvas').getContext('webgl2')) {
-    throw new JobError('this browser has no WebGL 2, on which the webgl backend of tfjs runs; install a newer Chromium '
+    throw new JobError('this browser has no WebGL 2, which the webgl backend of tfjs needs; install a newer Chromium '
       + 'or Chrome, or leave chromium-webgl out with --runtimes');
   }
   await import('@tensorflow/tfjs-backend-webgl');
@@ -111,7 +111,7 @@ async function describeWebgpu() {
 function contextLost(tf) {
   return new Promise((_, reject) => {
     contextOf(tf).canvas.addEventListener('webglcontextlost', () => reject(new JobError(
-      'the browser took the WebGL context away, as it does where graphics memory runs out or its graphics process '
+      'the browser took the WebGL context away, probably because graphics memory ran out or its graphics process '
       + 'ends; run fewer samples at once with --batch-size, or leave this runtime out with --runtimes',
     )));
   });
@@ -121,7 +121,7 @@ function contextLost(tf) {
 async function deviceLost(tf) {
   const { device } = /** @type {{ device: Device }} */ (/** @type {unknown} */ (tf.backend()));
   const { message } = await device.lost;
-  throw new JobError(`the browser took the WebGPU device away (${message || 'it does not say why'}); run fewer samples `
+  throw new JobError(`the browser took the WebGPU device away (${message || 'without a reason'}); run fewer samples `
     + 'at once with --batch-size, or leave this runtime out with --runtimes');
 }
 
@@ -162,7 +162,7 @@ export async function prepareGraph(job) {
 }
 
 /**
- * The same with what runs layers-models.
+ * The same with the library that runs layers-models.
  * @param {Job} job
  */
 export async function prepareLayers(job) {
@@ -171,7 +171,7 @@ export async function prepareLayers(job) {
 }
 
 /**
- * A model on the job's backend; one that is lost is an error, and not zeros.
+ * Open a model on the job's backend; the loss of the backend is an error and does not give zeros.
  * @template {Tf | LayersTf} T
  * @param {T} tf
  * @param {Job} job
@@ -183,7 +183,7 @@ async function openOnBackend(tf, job, platform, open) {
   const backend = BACKENDS[job.backend];
   const executor = await open(tf, { ...job, backend: backend.tfjs }, platform);
   const lost = backend.lost(tf);
-  // It may come while nobody waits, as between two batches.
+  // It may be rejected while nothing awaits it, for example between two batches.
   lost.catch(() => {});
   return {
     ...executor,

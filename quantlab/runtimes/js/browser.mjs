@@ -1,8 +1,8 @@
 /**
- * The entry for a page in Chromium: asks the server it came from for a job, works on it, and says how it went.
+ * The entry for a page in Chromium: requests a job from its server, runs it, and reports the result.
  *
- * The server, `quantlab/runtimes/page_server.py`, names the job's files for the page (`artifact/…`, `input/0`,
- * `output/0`, `scratch`): all are addresses below the page's own. Tensors cross as raw bytes.
+ * The server, `quantlab/runtimes/page_server.py`, replaces paths in the job by addresses below the page's own
+ * (`artifact/…`, `input/0`, `output/0`, `scratch`). Tensors are sent as raw bytes.
  */
 
 import { openGraph, openLayers, prepareGraph, prepareLayers } from './browser-tfjs.mjs';
@@ -23,7 +23,7 @@ import { timeVariant } from './time.mjs';
 /** @typedef {import('./time.mjs').Hosted} Hosted */
 /** @typedef {import('./time.mjs').PeakMemory} PeakMemory */
 
-/** Messages arrive one after the other; whoever is at the end of the work waits for the last. */
+/** Messages are sent in sequence; the end of the work awaits the last one. */
 let said = Promise.resolve();
 
 /** @param {Message} message */
@@ -50,7 +50,7 @@ const PLATFORM = Object.freeze({
 });
 
 /**
- * Bytes that `fetch` takes: a view of WebAssembly's memory may change, or be taken away, while they are sent.
+ * A copy of the bytes for `fetch`, because WebAssembly memory may change or be detached while they are sent.
  * @param {Uint8Array} bytes
  */
 function whole(bytes) {
@@ -79,7 +79,7 @@ async function readTensor(file, position, target) {
 }
 
 /**
- * What the parent asks of the page's one variant, until it asks no more.
+ * Yield the parent's requests for the page's variant, until there are no more.
  * @param {TapRequest} first
  */
 async function* requests(first) {
@@ -130,7 +130,7 @@ function loadedOnnxRuntime() {
 /** @returns {Promise<import('./onnx.mjs').OnnxRuntime>} */
 async function loadOnnxRuntime() {
   const ort = await import('onnxruntime-web/wasm');
-  // Named, for want of which it would ask for a loader as well, and one is bundled.
+  // The path is given because ONNX Runtime would otherwise also request a loader, which is bundled.
   const wasm = new URL('ort-wasm-simd-threaded.wasm', location.href).href;
   // One thread, as in Node.js.
   Object.assign(ort.env.wasm, { numThreads: 1, wasmPaths: { wasm } });
@@ -163,18 +163,18 @@ const EXECUTORS = Object.freeze({
   onnx: openOnnxFile,
 });
 
-/** What libraries print goes to the parent's log, since nobody sees this page's console. */
+/** Send the prints of libraries to the parent's log, because nobody sees this page's console. */
 function logToParent() {
   for (const level of /** @type {const} */ (['warn', 'error'])) {
     console[level] = (...values) => {
       const text = values.map((value) => (value instanceof Error ? value.stack : String(value))).join(' ');
-      // It is no loss where it does not arrive.
+      // A lost log message does not matter.
       send('message', JSON.stringify({ type: 'log', text: `${level}: ${text}` })).catch(() => {});
     };
   }
 }
 
-/** What nobody caught must not leave the parent waiting. */
+/** Report uncaught errors, so that the parent does not wait. */
 function failUncaught() {
   /** @param {unknown} error */
   const fail = (error) => emit({ type: 'failed', reason: `the page failed: ${error}` });

@@ -12,8 +12,8 @@ const DIST = path.join(HERE, 'dist');
 const MODULES = path.join(HERE, 'node_modules');
 
 /**
- * Without threads, which Node.js gives to neither, and for LiteRT.js without JSPI: each file is 9 MB. Of ONNX Runtime's
- * the one for the processor alone, 14 MB, which runs on one thread although it could use more.
+ * Builds without threads, which neither library can use in Node.js; for LiteRT.js also without JSPI, 9 MB each. For
+ * ONNX Runtime the CPU-only build, 14 MB, which runs on one thread although it could use more.
  */
 const WASM_FILES = Object.freeze({
   '@tensorflow/tfjs-backend-wasm/dist': ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm'],
@@ -24,28 +24,28 @@ const WASM_FILES = Object.freeze({
   'onnxruntime-web/dist': ['ort-wasm-simd-threaded.wasm'],
 });
 
-/** Where the entry looks for them, below `dist`. */
+/** Their folders below `dist`, where the entries load them. */
 const TARGETS = Object.freeze({
   '@tensorflow/tfjs-backend-wasm/dist': '.', '@litertjs/core/wasm': 'litert', 'onnxruntime-web/dist': '.',
 });
 
-/** What both bundles are. */
+/** Options of both bundles. */
 const SHARED = Object.freeze({
   absWorkingDir: HERE,
   bundle: true,
-  // Their sources: the files made for Node.js hold other packages already, and licences.txt would miss them.
+  // The files for Node.js already contain other packages, which licences.txt would miss.
   mainFields: ['module', 'main'],
   minify: true,
-  // They go into licences.txt, once each.
+  // They are in licences.txt, once each.
   legalComments: /** @type {const} */ ('none'),
   metafile: true,
   logLevel: /** @type {const} */ ('silent'),
 });
 
-/** What the addon of node-native is compiled from where it is asked for, by folder. */
+/** Folders with the sources from which users compile the addon of node-native. */
 const ADDON_SOURCES = Object.freeze(['@tensorflow/tfjs-node/binding', 'node-api-headers/include']);
 
-/** What ONNX Runtime's one file holds beside its own sources. */
+/** The package that is contained in ONNX Runtime's bundled file. */
 const ONNX_COMMON = path.join(MODULES, 'onnxruntime-common', 'lib', 'index.ts');
 
 async function bundleNode() {
@@ -58,14 +58,14 @@ async function bundleNode() {
     format: 'cjs',
     target: 'node20',
     define: { 'import.meta.dirname': '__dirname' },
-    // tfjs asks for it only where there is no global fetch, and Node.js has one.
+    // tfjs needs it only if there is no global fetch, and Node.js has one.
     external: ['node-fetch'],
     alias: { '@tensorflow/tfjs': './tfjs-for-node.mjs' },
   });
   return sourcesOf(metafile);
 }
 
-/** A chunk for each backend, so that a page loads its own alone; browser.html lies beside them. */
+/** Write one chunk per backend, so that a page loads only its own, and copy browser.html beside them. */
 async function bundleBrowser() {
   const { metafile } = await build({
     ...SHARED,
@@ -82,7 +82,7 @@ async function bundleBrowser() {
 
 /** @param {import('esbuild').Metafile} metafile */
 function sourcesOf({ inputs }) {
-  // What a package says browsers do without is listed, and not bundled.
+  // Modules that a package disables for browsers are listed but not bundled.
   return Object.keys(inputs).filter((file) => !file.startsWith('(disabled):')).map((file) => path.join(HERE, file));
 }
 
@@ -94,7 +94,7 @@ function copyWasmFiles() {
   }
 }
 
-/** Copies them into one folder; the files that were copied. */
+/** Copy them into one folder, and return the copied files. */
 function copyAddonSources() {
   const to = path.join(DIST, 'native');
   fs.mkdirSync(to, { recursive: true });
@@ -107,7 +107,7 @@ function copyAddonSources() {
 
 /** @param {string[]} files */
 function writeLicences(files) {
-  // Of all the bundled packages of that licence only this one brings its text.
+  // Of all bundled packages with this licence, only this one includes its text.
   const apacheText = fs.readFileSync(path.join(MODULES, 'long', 'LICENSE'), 'utf8');
   const [mitText] = /Permission is hereby granted[^]*/.exec(
     fs.readFileSync(path.join(MODULES, 'node-api-headers', 'LICENSE'), 'utf8')) ?? [''];
@@ -120,7 +120,7 @@ try {
   copyWasmFiles();
   writeLicences([...new Set([...files, ONNX_COMMON, ...copyAddonSources()])]);
 } catch (error) {
-  // Without its stack, which would push the message out of the tail that the build shows.
+  // Without its stack, because the build shows only the last lines.
   console.error(/** @type {Error} */ (error).message);
   process.exitCode = 1;
 }

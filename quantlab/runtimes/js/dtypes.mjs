@@ -1,9 +1,9 @@
 /**
- * Between the bytes of a `.npy` file and the few dtypes that the libraries compute in.
+ * Converts between the bytes of a `.npy` file and the few dtypes in which the libraries compute.
  *
- * What is fed is widened as tfjs widens its weights: small integers become int32, half floats float32. What comes
- * out becomes the file's dtype only where no value changes, and integers never pass through a float; taps alone, which
- * are read to be compared, become float32.
+ * Inputs are widened like weights in tfjs: small integers become int32, half floats become float32. Outputs are
+ * converted to the file's dtype only if no value changes, and integers never pass through a float. Only taps, which are
+ * read for comparison, become float32.
  */
 
 import { JobError } from './run.mjs';
@@ -15,7 +15,7 @@ import { JobError } from './run.mjs';
 const ARRAYS = Object.freeze({
   bool: Uint8Array, int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array,
   uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array, float32: Float32Array, float64: Float64Array,
-  // Half floats have no array before Node.js 24: their bits.
+  // Before Node.js 24 there is no array of half floats, so their bits are stored.
   float16: Uint16Array,
 });
 
@@ -31,7 +31,7 @@ export function isDType(name) {
 }
 
 /**
- * The elements in a buffer that holds them from its first byte on.
+ * View a buffer as an array of elements.
  * @template {DType} D
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {D} dtype
@@ -60,9 +60,9 @@ const FEEDS = Object.freeze({
 });
 
 /**
- * An input's bytes as tfjs computes with them: float32, int32 or bool.
+ * Convert an input's bytes to a dtype in which tfjs computes: float32, int32 or bool.
  *
- * The values may be a view of `bytes`, good until the next batch is read.
+ * The values may be a view of `bytes`, valid until the next batch is read.
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {TensorFile} input
  * @returns {Feed}
@@ -92,7 +92,7 @@ function toFloat32(values, input) {
 }
 
 /**
- * The number that the 16 bits of a half float mean.
+ * Convert the 16 bits of a half float to a number.
  * @param {number} bits
  */
 function halfToNumber(bits) {
@@ -103,19 +103,19 @@ function halfToNumber(bits) {
   return exponent ? sign * 2 ** (exponent - 25) * (1024 + fraction) : sign * 2 ** -24 * fraction;
 }
 
-/** What may become what: a family's members hold each other's values, or it is found out value by value. */
+/** Dtypes of one family can be converted into each other; each value is checked. */
 const FAMILIES = Object.freeze(/** @type {Record<string, string>} */ ({
   bool: 'bool', float16: 'float', float32: 'float', float64: 'float', int8: 'integer', uint8: 'integer',
   int16: 'integer', uint16: 'integer', int32: 'integer', uint32: 'integer', int64: 'integer', uint64: 'integer',
 }));
 
 /**
- * What an output was computed in: elements of that dtype, a half float as its 16 bits.
+ * Elements of an output in the dtype in which it was computed; a half float as its 16 bits.
  * @typedef {(ArrayLike<number> & Iterable<number>) | (ArrayLike<bigint> & Iterable<bigint>)} Produced
  */
 
 /**
- * An output's values as the bytes of its file, every value what it was.
+ * Convert an output's values to the bytes of its file, without changing any value.
  * @param {Produced} values
  * @param {string} produced the dtype they were computed in
  * @param {TensorFile} output
@@ -135,7 +135,8 @@ export function bytesOf(values, produced, output) {
 }
 
 /**
- * Values as float32, for comparisons; those that it cannot hold, as integers beyond 2^24, are rounded, and counted.
+ * Convert values to float32 for comparisons. Values that float32 cannot hold, such as large integers, are rounded and
+ * counted.
  * @param {Produced} values
  * @param {string} produced the dtype they were computed in
  * @returns {{ values: Float32Array, inexact: number }}
@@ -147,13 +148,13 @@ export function floatsOf(values, produced) {
     : Float32Array.from(/** @type {Iterable<number>} */ (numbers), Number);
   if (produced === 'float32' || produced === 'float16') return { values: floats, inexact: 0 };
   let inexact = 0;
-  // Loosely: an integer of 64 bits equals the number that has its value.
+  // With !=, because a BigInt equals the number with the same value.
   for (let i = 0; i < floats.length; i += 1) inexact += Number(floats[i] != numbers[i] && numbers[i] === numbers[i]);
   return { values: floats, inexact };
 }
 
 /**
- * Half floats as the numbers that they mean; all others are numbers already.
+ * Convert half floats to numbers; other values are returned unchanged.
  * @type {(values: Produced, produced: string) => Produced}
  */
 function numbersOf(values, produced) {
@@ -164,7 +165,7 @@ function numbersOf(values, produced) {
 /** @type {(values: Produced, dtype: string) => ArrayBufferView} */
 function viewOrCopy(values, dtype) {
   const Elements = ARRAYS[/** @type {'float32' | 'int32' | 'bool'} */ (dtype)];
-  // tfjs' cpu kernels may leave a plain array, or one of another type, behind a tensor.
+  // The data of a tensor from tfjs' cpu kernels may be a plain array, or an array of another type.
   return values instanceof Elements ? values : Elements.from(/** @type {Iterable<number>} */ (values));
 }
 
@@ -185,7 +186,7 @@ function arrayOf(values, dtype) {
 /** @type {(values: Produced, kept: ArrayLike<number | bigint>, output: TensorFile) => void} */
 function checkKept(values, kept, output) {
   for (let i = 0; i < values.length; i += 1) {
-    // Loosely: an integer of 64 bits equals the number that has its value. NaN, which equals nothing, stays NaN.
+    // With !=, because a BigInt equals the number with the same value. NaN equals nothing, and stays NaN.
     if (kept[i] != values[i] && values[i] === values[i]) {
       throw new JobError(`the output '${output.name}' holds ${values[i]}, which ${output.dtype}, the reference's `
         + 'dtype, cannot hold; run this variant in python only');

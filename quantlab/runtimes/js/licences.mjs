@@ -1,10 +1,10 @@
-/** Collects the licences of what is bundled, from what each package says of itself. */
+/** Collects the licences of the bundled packages from their own files. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 
 /**
- * A package as `package.json` describes it, with where it lies and which of its files are bundled.
+ * A package as described in its `package.json`, with its folder and its bundled files.
  * @typedef {object} BundledPackage
  * @property {string} name
  * @property {string} version
@@ -46,10 +46,10 @@ function describe(folder, files) {
 }
 
 /**
- * One section a package, and the Apache licence and what the MIT licence permits once at the end.
+ * One section per package; the texts of the Apache and MIT licences are at the end, once each.
  * @param {BundledPackage[]} packages
  * @param {string} apacheText
- * @param {string} mitText without anybody's copyright
+ * @param {string} mitText without a copyright line
  */
 export function licencesText(packages, apacheText, mitText) {
   const sections = packages.map((bundled) => [
@@ -67,7 +67,7 @@ export function licencesText(packages, apacheText, mitText) {
 }
 
 /**
- * A package's own licence files, or, where it has none, what its sources say of their copyright.
+ * A package's licence files, or, if it has none, the copyright notices in its sources.
  * @type {(bundled: BundledPackage) => string[]}
  */
 function notices({ folder, files, licence }) {

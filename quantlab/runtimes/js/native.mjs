@@ -1,7 +1,7 @@
 /**
  * tfjs-node's backend, TensorFlow's own kernels, on an addon that quantlab compiled (`quantlab/runtimes/native.py`).
  *
- * What tfjs-node itself does when it is imported, but for the addon, which it looks for in its own folder.
+ * This does what tfjs-node does at import, except for loading the addon from its own folder.
  */
 
 import { createRequire } from 'node:module';
@@ -11,14 +11,16 @@ import * as core from '@tensorflow/tfjs-core';
 
 import { JobError } from './run.mjs';
 
-/** The name that tfjs-node's kernels are registered under, and some of them ask for. */
+/** The backend name for which tfjs-node registers its kernels; some of them check it. */
 const NAME = 'tensorflow';
 
-/** Register the backend; the parent names the addon in our environment. */
+/** Register the backend; the path of the addon is in the environment. */
 export async function startNative() {
   const addon = process.env.QUANTLAB_NATIVE_ADDON;
-  if (!addon) throw new JobError("the addon of node-native is not built; 'quantlab doctor --build node-native' does it");
-  // Gone from Node.js 23 on, and tfjs-node still calls them.
+  if (!addon) {
+    throw new JobError("the addon of node-native is not built; build it with 'quantlab doctor --build node-native'");
+  }
+  // Removed in Node.js 23, but tfjs-node still calls them.
   const old = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (util));
   old.isNullOrUndefined ??= (/** @type {unknown} */ value) => value === null || value === undefined;
   old.isArray ??= Array.isArray;

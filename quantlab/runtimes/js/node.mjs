@@ -1,9 +1,9 @@
 /**
- * The entry for Node.js: `node node.cjs` answers one request after the other, each a JSON object a line on standard
- * input, until that ends. Their jobs are of one backend, and of the formats that it runs.
+ * The entry for Node.js: `node node.cjs` answers requests in sequence, one JSON object per line on standard input,
+ * until that ends. All jobs have the same backend, and formats that it runs.
  *
- * Standard output carries the answers and nothing else. `quantlab/runtimes/requests.py` tells what is asked, and
- * `quantlab/types/messages.py` what is said.
+ * Standard output carries only the answers. Requests are defined in `quantlab/runtimes/requests.py`, and answers in
+ * `quantlab/types/messages.py`.
  */
 
 import { on } from 'node:events';
@@ -41,11 +41,11 @@ const VERSIONS = Object.freeze({
 
 /** @param {Message} message */
 function emit(message) {
-  // At once and whole: what is buffered dies with the process.
+  // Synchronously, because buffered data would be lost if the process dies.
   fs.writeSync(1, `${JSON.stringify(message)}\n`);
 }
 
-/** The libraries log with every method of the console, half of which write to standard output. */
+/** Libraries log with all methods of the console, half of which write to standard output. */
 function keepStandardOutputClean() {
   console.log = console.info = console.debug = console.error;
 }
@@ -77,7 +77,7 @@ function nodePlatform() {
   };
 }
 
-/** No letters mean just this: `w+` would empty what the parent has mapped, and `a+` writes at the end alone. */
+/** There is no letter for this: `w+` would truncate a file that the parent maps, and `a+` only appends. */
 const READ_WRITE_CREATE = fs.constants.O_RDWR | fs.constants.O_CREAT;
 
 /** @param {string} file */
@@ -104,7 +104,7 @@ function fillFrom(descriptor, file, position, target) {
 
 /** @type {(descriptor: number, position: number, bytes: Uint8Array) => void} */
 function writeWhole(descriptor, position, bytes) {
-  // A disk that fills up takes the first part and tells only the second write.
+  // If the disk fills up, the first write is partial and only the second one fails.
   for (let written = 0; written < bytes.length;) {
     written += fs.writeSync(descriptor, bytes, written, bytes.length - written, position + written);
   }
@@ -118,7 +118,7 @@ const BACKENDS = Object.freeze({
 });
 
 /**
- * Starts a library once, since a backend that runs refuses to be set up again.
+ * Start a library only once, because a running backend cannot be set up again.
  * @template T
  * @param {(backend: string) => Promise<T>} start
  * @returns {(backend: string) => Promise<T>}
@@ -154,7 +154,7 @@ async function openLayers(job, platform) {
 
 const startLiteRt = once(async () => {
   let build = '';
-  // LiteRT.js knows browsers only: it asks a worker's `importScripts` for the loader of the build it has chosen.
+  // LiteRT.js supports only browsers: it loads the build it has chosen with a worker's `importScripts`.
   Object.assign(globalThis, {
     self: globalThis,
     importScripts: (/** @type {string} */ file) => {
@@ -164,7 +164,7 @@ const startLiteRt = once(async () => {
   });
   const litert = await import('@litertjs/core');
   await litert.loadLiteRt(`${import.meta.dirname}/litert/`);
-  // Or the libraries that a later job loads would take this process for a browser's worker too.
+  // Otherwise libraries of later jobs would also mistake this process for a worker of a browser.
   for (const name of ['self', 'importScripts', 'ModuleFactory']) Reflect.deleteProperty(globalThis, name);
   return { litert, version: VERSIONS.litert, build };
 });
@@ -179,19 +179,19 @@ async function openTflite(job, platform) {
 /** @returns {Promise<OnnxRuntime>} */
 async function loadOnnxWasm() {
   const ort = await import('onnxruntime-web/wasm');
-  // Its bytes: the loader that is bundled is one for browsers, and would ask a server for them.
+  // Given as bytes, because the bundled loader is for browsers and would request them from a server.
   const wasmBinary = fs.readFileSync(path.join(import.meta.dirname, 'ort-wasm-simd-threaded.wasm'));
   Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary });
   return { ort, provider: 'wasm', environment: { 'onnxruntime-web': VERSIONS['onnxruntime-web'], build: 'simd' } };
 }
 
 /**
- * The onnxruntime-node of the user's whose folder the parent names in our environment.
+ * Load the user's onnxruntime-node; its folder is in the environment.
  * @returns {Promise<OnnxRuntime>}
  */
 async function loadOnnxNative() {
   const folder = process.env.QUANTLAB_ONNXRUNTIME_NODE;
-  if (!folder) throw new JobError("onnxruntime-node is not installed; 'npm install onnxruntime-node' does it");
+  if (!folder) throw new JobError("onnxruntime-node is not installed; install it with 'npm install onnxruntime-node'");
   const load = createRequire(path.join(folder, 'package.json'));
   try {
     return { ort: load(folder), provider: 'cpu', environment: { 'onnxruntime-node': load('./package.json').version } };
@@ -235,8 +235,8 @@ const PREPARE = Object.freeze({
 });
 
 /**
- * The most that this process has held in memory at once. On Linux not what the system counts for `resourceUsage`,
- * which begins with what our parent held when it started us.
+ * Peak memory of this process. On Linux this does not use `resourceUsage`, whose value starts with the memory of the
+ * parent.
  * @returns {PeakMemory}
  */
 function peakMemory() {
@@ -257,7 +257,7 @@ const standardInput = /** @type {import('node:net').Socket} */ (/** @type {unkno
 
 const endOrphaned = () => process.exit(1);
 
-/** Whoever started us holds the other end of our standard input; when it dies, even by SIGKILL, the pipe closes. */
+/** End with the parent: it holds the other end of standard input, which closes even if the parent is killed. */
 function endWithParent() {
   if (!fs.fstatSync(0).isFIFO() && !fs.fstatSync(0).isSocket()) return;
   standardInput.on('close', endOrphaned);
@@ -265,14 +265,14 @@ function endWithParent() {
   standardInput.unref();
 }
 
-/** Frees what nobody holds any more: the engine has such a function, but shows it only when it is asked to. */
+/** Return the engine's garbage collector, a function that is exposed only by a flag. */
 function exposeCollector() {
   v8.setFlagsFromString('--expose-gc');
   return /** @type {(options: { type: 'minor' }) => void} */ (vm.runInNewContext('gc'));
 }
 
 /**
- * What the parent asks on standard input, from now on. Its end is the end of our work where we wait for the next line.
+ * Yield the parent's requests on standard input. The process ends if the input ends while it waits for a line.
  * @returns {() => AsyncGenerator<Request>}
  */
 function listen() {
@@ -286,12 +286,12 @@ function listen() {
         standardInput.on('close', endOrphaned);
         yield JSON.parse(line);
         standardInput.off('close', endOrphaned);
-        // While the parent works on the answer. Left to itself the engine keeps the tensors of a dozen requests, which
-        // lie outside its heap, before it looks which of them nobody holds any more.
+        // While the parent works on the answer. Without this, the engine would keep the tensors of a dozen requests,
+        // which are outside of its heap, before it collects them.
         collectGarbage({ type: 'minor' });
       }
     } finally {
-      // A file, as in tests by hand, has none.
+      // A file as standard input, as in manual tests, does not have this method.
       standardInput.unref?.();
     }
   };
@@ -303,7 +303,7 @@ const EXECUTORS = Object.freeze({ tfjs: openTfjs, 'tfjs-layers': openLayers, tfl
 const timingPlatform = ({ format }) => ({ ...nodePlatform(), prepare: PREPARE[format], peakMemory });
 
 /**
- * Load what a job's format needs; where that fails, the job itself will tell.
+ * Load the libraries of a job's format; if that fails, the job itself will report it.
  * @param {Job} job
  */
 async function load(job) {
@@ -311,7 +311,7 @@ async function load(job) {
   emit({ type: 'done' });
 }
 
-/** Answer requests in this process, one after the other, until the parent sends no more. */
+/** Answer requests in sequence, until the parent sends no more. */
 async function serve() {
   keepStandardOutputClean();
   endWithParent();

@@ -183,7 +183,7 @@ test('a process that is kept ends when its parent does, between jobs and at work
 
 for (const [backend, reason] of [
   ['cpu', "ONNX files do not run on the backend 'cpu'; they do on native and wasm"],
-  ['native', "onnxruntime-node is not installed; 'npm install onnxruntime-node' does it"],
+  ['native', "onnxruntime-node is not installed; install it with 'npm install onnxruntime-node'"],
 ]) {
   test(`an .onnx file does not run on ${backend} by itself`, options, async (context) => {
     const ran = await runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job({ ...ONNX_PORTS, backend }), context);

@@ -1,9 +1,9 @@
-/** What ONNX Runtime says where it fails, as sentences that name the op, the node and the way out. */
+/** Converts errors of ONNX Runtime to sentences that name the op, the node and a solution. */
 
 import { JobError } from './run.mjs';
 
 /**
- * What a sentence may need beside ONNX Runtime's own words.
+ * Data for a sentence that are not in ONNX Runtime's error.
  * @typedef {{ file: Uint8Array, runtime: string }} Place
  */
 
@@ -52,7 +52,7 @@ const SENTENCES = Object.freeze(/** @type {Sentence[]} */ ([
     say: ([path]) => new JobError(`the model's external data '${path}' are cut short; ${WITH_FILES}`),
   },
   {
-    // onnxruntime-node names the tensor alone.
+    // onnxruntime-node names only the tensor.
     pattern: /External initializer: (.*) offset: .* are out of bounds/,
     say: ([tensor]) => new JobError(`the external data of the tensor '${tensor}' are cut short; ${WITH_FILES}`),
   },
@@ -86,7 +86,7 @@ export function loadFailure(error, file, runtime) {
 }
 
 /**
- * Why a model did not run, without what a reader can do nothing with.
+ * Why a model did not run, without details that do not help the user.
  * @param {unknown} error what ONNX Runtime threw
  * @param {string} runtime `node-wasm`
  */
@@ -95,7 +95,7 @@ export function runFailure(error, runtime) {
   return OUT_OF_MEMORY.test(text) ? memoryFailure(text, runtime) : new Error(text, { cause: error });
 }
 
-const OUT_OF_MEMORY = /std::bad_alloc|failed to allocate|without a word/i;
+const OUT_OF_MEMORY = /std::bad_alloc|failed to allocate|without a message/i;
 
 /** @type {(text: string, runtime: string) => JobError} */
 function memoryFailure(text, runtime) {
@@ -105,11 +105,11 @@ function memoryFailure(text, runtime) {
 
 /** @param {unknown} error */
 function textOf(error) {
-  // An exception of C++ that nobody caught crosses as where it lay in memory.
-  if (!(error instanceof Error)) return `it broke off without a word (${error}), as it does where memory runs out`;
+  // An uncaught C++ exception arrives as its memory address.
+  if (!(error instanceof Error)) return `it ended without a message (${error}), probably because memory ran out`;
   return error.message
     .replace(/^.* ERROR_CODE: \d+, ERROR_MESSAGE: /, '')
-    // Where it stands in ONNX Runtime's source, and the function, by its name or its whole signature.
+    // Remove the position in ONNX Runtime's source, and the function's name or signature.
     .replace(/\S+\.(?:cc|h):\d+ (?:\w+ (?=[A-Z])|.*?\) (?=\S))/, '')
     .trim()
     .replace(/\.$/, '');
@@ -122,13 +122,13 @@ function nodeOf(file, op) {
   return node.name ? `node '${node.name}'` : `the node of '${node.output}'`;
 }
 
-/** The fields of ONNX's messages that are read here, by number. */
+/** Field numbers of ONNX's messages. */
 const MODEL_GRAPH = 7;
 const GRAPH_NODE = 1;
 const NODE = Object.freeze({ output: 2, name: 3, op: 4, domain: 7 });
 
 /**
- * The nodes of a model's graph, but for those of graphs inside nodes.
+ * The nodes of a model's graph, without those of subgraphs.
  * @param {Uint8Array} file
  * @returns {Node[]}
  */
@@ -143,11 +143,11 @@ function nodesIn(file) {
   });
 }
 
-/** How many bytes a protobuf field of a wire type has, where that is fixed. */
+/** Wire types of protobuf with a fixed size → bytes. */
 const FIXED_BYTES = Object.freeze(/** @type {Record<number, number>} */ ({ 1: 8, 5: 4 }));
 
 /**
- * The fields of a protobuf message that hold bytes: texts and messages.
+ * Yield the fields of a protobuf message that hold bytes: strings and messages.
  * @param {Uint8Array} message
  */
 function chunksOf(message) {
@@ -165,7 +165,7 @@ function chunksOf(message) {
   while (at < message.length) {
     const tag = varint();
     const type = tag % 8;
-    // A number of its own (0) or that of the bytes that follow (2).
+    // A value (wire type 0), or the length of the bytes that follow (2).
     const size = FIXED_BYTES[type] ?? varint();
     if (type === 2) chunks.push({ field: Math.floor(tag / 8), bytes: message.subarray(at, at + size) });
     if (type !== 0) at += size;

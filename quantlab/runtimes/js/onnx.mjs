@@ -1,10 +1,9 @@
 /**
- * Runs an `.onnx` file through ONNX Runtime, which the entry brings: onnxruntime-web's WebAssembly or onnxruntime-node.
+ * Runs an `.onnx` file with ONNX Runtime, passed by the entry: onnxruntime-web's WebAssembly or onnxruntime-node.
  *
- * Samples pass one at a time, also where the file takes larger batches: dynamic quantization finds one range for all
- * that is run at once, so that a sample's answer would depend on its neighbours. They are read and written batchwise
- * all the same. Inputs and outputs are found by their names in the file. The job's option `external_data` names the
- * files of its larger tensors.
+ * Each call runs one sample, even if the file accepts larger batches: dynamic quantization computes one range per call,
+ * so outputs would depend on the other samples of a batch. Files are read and written in batches. Inputs and outputs
+ * are identified by their names in the file. The job's option `external_data` lists the files of its larger tensors.
  */
 
 import { bytesOf, floatsOf, isDType, viewOf } from './dtypes.mjs';
@@ -23,10 +22,10 @@ import { checkOutputShape, JobError } from './run.mjs';
 /** @typedef {Record<string, Tensor>} Tensors by their names in the file */
 
 /**
- * ONNX Runtime as an entry brings it.
+ * ONNX Runtime as passed by an entry.
  * @typedef {object} OnnxRuntime
  * @property {Pick<typeof import('onnxruntime-web'), 'InferenceSession' | 'Tensor'>} ort
- * @property {'wasm' | 'cpu'} provider what computes, by ONNX Runtime's name for it
+ * @property {'wasm' | 'cpu'} provider the name of ONNX Runtime's execution provider
  * @property {Record<string, string>} environment the library's version, and what else outputs depend on
  */
 
@@ -40,14 +39,14 @@ import { checkOutputShape, JobError } from './run.mjs';
  */
 
 /**
- * What the model gave for one sample at one of the file's outputs.
+ * The value of one of the file's outputs for one sample.
  * @typedef {{ shape: readonly number[], dtype: DType, bytes: Uint8Array<ArrayBuffer> }} Part
  */
 
 /** @typedef {Map<string, Part>} Answer what it gave for one sample, by the outputs' names in the file */
 
 /**
- * What has become known of the taps.
+ * What is known about the taps so far.
  * @typedef {object} Known
  * @property {{ name: string, output: string }[]} readable those that can be read, in the job's order
  * @property {Map<string, string>} failed why the others cannot, by name
@@ -55,10 +54,9 @@ import { checkOutputShape, JobError } from './run.mjs';
  */
 
 /**
- * A model of one Identity. Only a model makes ONNX Runtime start, and this one asks nothing of it.
+ * A model with one Identity node. ONNX Runtime starts only when it loads a model, and this is a minimal one.
  *
- * Its fields: the IR's version 8; the graph, with a node from `x` to `y`, its name, and both as floats of shape [1];
- * opset 13.
+ * Its fields: IR version 8; the graph with its name, a node from `x` to `y`, and both as floats of shape [1]; opset 13.
  */
 const SMALLEST_MODEL = Uint8Array.of(
   8, 8, 58, 55, 10, 16, 10, 1, 120, 18, 1, 121, 34, 8, 73, 100, 101, 110, 116, 105, 116, 121, 18, 1, 103, 90, 15,
@@ -76,7 +74,7 @@ export async function startOnnxRuntime({ ort, provider }) {
 }
 
 /**
- * Load an `.onnx` file, and the files of its larger tensors that the job names.
+ * Load an `.onnx` file, and the files of its larger tensors that are listed in the job.
  * @param {OnnxRuntime} runtime
  * @param {Job} job
  * @param {Platform} platform
@@ -111,12 +109,12 @@ function runtimeName(job, platform) {
 
 /** @type {(provider: OnnxRuntime['provider']) => import('onnxruntime-web').InferenceSession.SessionOptions} */
 function sessionOptions(provider) {
-  // As the Python worker has them. Its log would repeat, in colour, what its errors say.
+  // The same options as in the Python worker. The log would only repeat the errors, in colour.
   return { executionProviders: [provider], intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 4 };
 }
 
 /**
- * Without any, onnxruntime-node would look for external data in its working folder, which holds none of the variant's.
+ * Without an entry, onnxruntime-node would search its working folder for external data, where the variant has none.
  */
 const NO_EXTERNAL_DATA = Object.freeze({ path: '', data: new Uint8Array(1) });
 
@@ -160,7 +158,7 @@ function unnamed(kind, name, tensor, names) {
 }
 
 /**
- * Refuse samples that an input does not take one at a time.
+ * Refuse samples if an input does not accept one sample per call.
  * @type {(input: TensorFile, metadata: Metadata) => void}
  */
 function checkInput(input, metadata) {
@@ -182,7 +180,7 @@ function checkInput(input, metadata) {
 }
 
 /**
- * A size that stands in the file; an open one has a name there, or is -1 without its sign.
+ * Whether the size of a dimension is fixed; an open one has a name, or is -1 as an unsigned number.
  * @param {number | string} size
  */
 function fixedSize(size) {
@@ -260,7 +258,7 @@ async function runBatch(loaded, inputs, samples, names) {
 }
 
 /**
- * Run the model once; what it gave, and the seconds of that and of reading it.
+ * Run the model once; return its outputs, and the seconds of the run and of reading them.
  * @type {(loaded: Loaded, feeds: Tensors, names: string[]) => Promise<{ answer: Answer, seconds: number }>}
  */
 async function runSample({ session, job, platform }, feeds, names) {
@@ -294,7 +292,7 @@ function feedsOf({ ort, job }, inputs, sample) {
 /** @type {(tensor: Tensor) => Part} */
 function partOf({ dims, type, data }) {
   const { buffer, byteOffset, byteLength } = /** @type {Uint8Array<ArrayBuffer>} */ (data);
-  // Half floats arrive in an array of their own where the host has one, and here they are their bits.
+  // Some hosts return half floats as Float16Array; here their bits are used.
   return { shape: dims, dtype: /** @type {DType} */ (type), bytes: new Uint8Array(buffer, byteOffset, byteLength) };
 }
 
@@ -318,7 +316,7 @@ function tapOf(name, parts) {
 }
 
 /**
- * Set aside what the file alone tells cannot be read.
+ * Exclude taps that cannot be read, as far as the file shows it.
  * @type {(loaded: Loaded) => Known}
  */
 function screened({ session, job: { taps } }) {
@@ -336,7 +334,7 @@ function screened({ session, job: { taps } }) {
 }
 
 /**
- * Set aside the taps that are not of one sample's shape, the same for all samples.
+ * Exclude taps whose first dimension is not the batch, or whose shape differs between samples.
  * @type {(known: Known, answers: Answer[]) => void}
  */
 function keepReadable(known, answers) {

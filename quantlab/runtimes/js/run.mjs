@@ -1,10 +1,10 @@
 /**
- * Runs one job: opens the variant, feeds it the samples batch by batch and writes what comes out.
+ * Runs one job: opens the variant, feeds it the samples in batches and writes the outputs.
  *
- * There is no platform and no library in here, so that Node.js and the browser share it: an entry (`node.mjs`)
- * hands in the executors, one a format, and a platform that reads, writes and tells the time. What crosses to
- * Python is described in `quantlab/runtimes/exchange.py`, `requests.py` and `quantlab/types/messages.py`; the typedefs
- * of `Job`, `Request` and `Message` are these dataclasses, and a test in Python holds them to it.
+ * It uses no platform and no library, so that Node.js and the browser share it. An entry (`node.mjs`) passes one
+ * executor per format, and a platform that reads, writes and gives the time. The data exchanged with Python are
+ * described in `quantlab/runtimes/exchange.py`, `requests.py` and `quantlab/types/messages.py`; the typedefs `Job`,
+ * `Request` and `Message` correspond to these dataclasses, which a test in Python checks.
  */
 
 /**
@@ -12,40 +12,40 @@
  * @typedef {object} TensorFile
  * @property {string} name the model's name for it
  * @property {string} file
- * @property {number} offset where the data begin, in bytes
+ * @property {number} offset position of the data in the file, in bytes
  * @property {number[]} shape of one sample
  * @property {string} dtype NumPy's name
  * @property {string} tensor the artifact's name for it
- * @property {number} position its place among the artifact's inputs or outputs
+ * @property {number} position its index among the artifact's inputs or outputs
  */
 
 /**
  * @typedef {object} Job
  * @property {string} format the executor's name: `tfjs`, `tflite`, `onnx`
  * @property {string} artifact the variant's folder or file
- * @property {string} backend `wasm`, `cpu`; empty where the format has one only
+ * @property {string} backend `wasm` or `cpu`, for example; empty if the format has only one
  * @property {number} batch_size
- * @property {number} start the first sample still to be run
- * @property {number} stop one past the last
+ * @property {number} start the first sample to run
+ * @property {number} stop index after the last sample
  * @property {TensorFile[]} inputs
  * @property {TensorFile[]} outputs
  * @property {ExecutorOptions} options
- * @property {TapList | null} [taps] what is read inside it; none where it is only run or timed
+ * @property {TapList | null} [taps] tensors to read inside it; none if it is only run or timed
  */
 
 /**
- * What only some executors need; there is more for those in Python.
+ * Options that only some executors need; executors in Python have more.
  * @typedef {object} ExecutorOptions
- * @property {{ path: string, file: string }[]} [external_data] for ONNX: the files of weights beside the model, as the
- *   model calls each, and where it lies
+ * @property {{ path: string, file: string }[]} [external_data] for ONNX: the files of external
+ *   weights, each with its name in the model and its path
  */
 
 /**
- * The tensors inside the variant that are asked for.
+ * The requested tensors inside the variant.
  * @typedef {object} TapList
- * @property {string} file where their values go, over and over
- * @property {string[]} names of nodes (tfjs), or as they are to be called (tflite, onnx)
- * @property {number[] | null} [positions] for tflite and onnx, the place of each among the file's outputs
+ * @property {string} file the file for their values, overwritten by each request
+ * @property {string[]} names of nodes (tfjs), or the names to report (tflite, onnx)
+ * @property {number[] | null} [positions] for tflite and onnx, the index of each among the file's outputs
  */
 
 /** @typedef {{ request: 'run', job: Job }} RunRequest */
@@ -68,7 +68,7 @@
  */
 
 /**
- * What a host gives. Files are named as the job names them; each function may answer at once or later.
+ * Functions of a host. Files are named as in the job; each function may be synchronous or asynchronous.
  * @typedef {object} Platform
  * @property {string} host the first half of a runtime's name: `node`
  * @property {Record<string, string>} environment versions of the host that outputs may depend on
@@ -76,14 +76,14 @@
  * @property {(file: string, position: number, target: Uint8Array) => void | Promise<void>} readTensor fills target
  * @property {(file: string, position: number, bytes: Uint8Array) => void | Promise<void>} writeTensor
  * @property {(file: string, position: number, bytes: Uint8Array) => void | Promise<void>} writeScratch as
- *   `writeTensor`, and makes the file where there is none
- * @property {() => void} [closeFiles] closes what the functions above have opened; called before the last message
+ *   `writeTensor`, but creates the file if there is none
+ * @property {() => void} [closeFiles] closes files that the functions above have opened; called before the last message
  * @property {(message: Message) => void} emit
- * @property {() => number} now milliseconds, from any beginning
+ * @property {() => number} now milliseconds since an arbitrary time
  */
 
 /**
- * What a batch came to: the bytes of each of the job's outputs, in the dtype its file holds.
+ * The outputs of a batch: the bytes of each of the job's outputs, in the dtype of its file.
  * @typedef {{ outputs: Uint8Array[], seconds: number }} Prediction
  */
 
@@ -92,13 +92,13 @@
  * @typedef {object} Tap
  * @property {string} name
  * @property {number[]} shape of one sample, the same in every batch
- * @property {string} computed_in the dtype that the library holds it in: `float32`, `int32`, `bool`, `uint8`, `float16`
+ * @property {string} computed_in its dtype in the library: `float32`, `int32`, `bool`, `uint8`, `float16`
  * @property {Float32Array} values
  * @property {number} inexact how many of the values float32 could not hold and were rounded
  */
 
 /**
- * What a batch came to, and the tensors on the way there.
+ * The outputs and taps of a batch.
  * @typedef {object} TappedPrediction
  * @property {Uint8Array[]} outputs as in `Prediction`
  * @property {Tap[]} taps those that could be read, in the job's order
@@ -111,20 +111,20 @@
  * @typedef {object} Executor
  * @property {string} backend the second half of a runtime's name: `wasm`
  * @property {Record<string, string>} environment versions and flags that outputs depend on
- * @property {(inputs: Uint8Array<ArrayBuffer>[], samples: number) => Promise<Prediction>} predict the bytes of
- *   each of the job's inputs for so many samples; `seconds` counts the model's call and the download alone
+ * @property {(inputs: Uint8Array<ArrayBuffer>[], samples: number) => Promise<Prediction>} predict from the
+ *   bytes of each of the job's inputs; `seconds` counts only the model's call and the download
  * @property {(inputs: Uint8Array<ArrayBuffer>[], samples: number) => Promise<TappedPrediction>} tap as `predict`, with
- *   the values of the job's taps, which are good until the next batch
+ *   the values of the job's taps, which are valid until the next batch
  * @property {() => void | Promise<void>} close
  */
 
 /** @typedef {(job: Job, platform: Platform) => Promise<Executor>} OpenExecutor */
 
-/** What a user can mend, in a sentence; any other error is this program's or a library's own. */
+/** A sentence about an error that users can solve; other errors come from this program or a library. */
 export class JobError extends Error {
   /**
    * @param {string} message
-   * @param {string} [missingOp] the op that the backend lacks, where that is why
+   * @param {string} [missingOp] the op that the backend lacks, if that is the cause
    */
   constructor(message, missingOp) {
     super(message);
@@ -133,7 +133,7 @@ export class JobError extends Error {
 }
 
 /**
- * Run a job over its samples and tell how it went: the last message is `done` or `failed`.
+ * Run a job on its samples and report the result: the last message is `done` or `failed`.
  * @param {Job} job
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {Platform} platform
@@ -143,7 +143,7 @@ export function run(job, executors, platform) {
 }
 
 /**
- * Load a variant, work with it, and tell how it went: the last message is `done` or `failed`.
+ * Load a variant, call `work` with it, and report the result: the last message is `done` or `failed`.
  * @param {Job} job
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {Platform} platform
@@ -177,7 +177,7 @@ function checkBatchSize(job) {
 }
 
 /**
- * Load a variant and tell where: the message is `ready`.
+ * Load a variant and report its runtime in the message `ready`.
  * @param {Job} job
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {Platform} platform
@@ -210,7 +210,7 @@ async function runBatches(job, executor, platform) {
 }
 
 /**
- * Room for a batch of each input.
+ * Allocate a buffer for a batch of each input.
  * @param {Job} job
  */
 export function inputBuffers(job) {
@@ -218,7 +218,7 @@ export function inputBuffers(job) {
 }
 
 /**
- * The bytes of a batch's inputs, in buffers that the next batch uses again.
+ * Read the bytes of a batch's inputs into buffers that the next batch reuses.
  * @param {Job} job
  * @param {Uint8Array<ArrayBuffer>[]} buffers
  * @param {number} first
@@ -241,7 +241,7 @@ async function writeOutputs(job, outputs, first, platform) {
 }
 
 /**
- * What an error comes to, as the last message.
+ * Convert an error to the last message.
  * @param {unknown} error
  * @param {Job} job
  * @returns {Message}
@@ -256,7 +256,7 @@ export function failure(error, job) {
   return { type: 'failed', reason: `the ${job.format} library could not run this variant${backend}: ${message}` };
 }
 
-/** Bytes of one element by dtype; a dtype that is not here cannot cross. */
+/** Dtype → bytes per element; other dtypes cannot be exchanged. */
 const ELEMENT_BYTES = Object.freeze(/** @type {Record<string, number>} */ ({
   bool: 1, int8: 1, uint8: 1, int16: 2, uint16: 2, float16: 2,
   int32: 4, uint32: 4, float32: 4, int64: 8, uint64: 8, float64: 8,
@@ -274,7 +274,7 @@ export function bytesPerSample(tensor) {
 }
 
 /**
- * Refuse an output whose shape is not the one the job asks for, with the batch dimension in front.
+ * Refuse an output whose shape is not the batch dimension followed by the shape in the job.
  * @param {Pick<TensorFile, 'name' | 'shape'>} output
  * @param {ArrayLike<number>} produced
  * @param {number} samples

@@ -1,9 +1,9 @@
 /**
- * Answers requests for the tensors inside a variant, and of its outputs from the same run.
+ * Answers requests for the tensors inside a variant, and for its outputs of the same run.
  *
- * A request names samples, from `start` to one past the last, `stop`. Their tensors go into the job's scratch file,
- * each as one block of all the samples in order, and the answer tells where each block begins. The next request uses
- * the file again: the parent reads before it asks. As in `run.mjs`, there is no platform and no library in here.
+ * A request names the samples from `start` up to but not including `stop`. Each of their tensors is written to the
+ * job's scratch file as one block of all samples in order, and the answer has the position of each block. The next
+ * request overwrites the file, so the parent reads it before. As in `run.mjs`, no platform and no library is used here.
  */
 
 import {
@@ -23,7 +23,7 @@ import {
 /** @typedef {{ start: number, stop: number }} Range samples, from the first to one past the last */
 
 /**
- * Where a tensor of every sample asked for lies in the scratch file, C order, little endian.
+ * Position of a tensor of all requested samples in the scratch file, C order, little endian.
  * @typedef {{ name: string, offset: number, shape: number[], dtype: string }} Block
  */
 
@@ -49,7 +49,7 @@ import {
 /** @typedef {(request: unknown) => Promise<Tapped>} Answer */
 
 /**
- * Answer requests for one variant until there are no more: the last message is `done` or `failed`.
+ * Answer requests for one variant until there are no more; the last message is `done` or `failed`.
  * @param {Job} job
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {AskedPlatform} platform
@@ -62,10 +62,10 @@ export function answerRequests(job, executors, platform) {
 }
 
 /**
- * Answer single requests for many variants, each of which is opened by the first request for it and stays open.
+ * Answer single requests for several variants; each is opened by its first request and stays open.
  *
- * The scratch file of a request's job tells which variant it is. After `failed` the parent ends the process: what it
- * left behind is not tidied up here.
+ * The scratch file of a request's job identifies the variant. After `failed` the parent ends the process, so nothing is
+ * cleaned up here.
  * @param {Record<string, OpenExecutor>} executors by the name of the format
  * @param {() => Platform} newPlatform
  * @returns {(request: Pick<TapRequest, 'job' | 'start' | 'stop'>) => Promise<void>}
@@ -91,7 +91,7 @@ export function answerForMany(executors, newPlatform) {
 /** @type {(job: Job) => TapList} */
 function tapsOf({ taps }) {
   if (taps) return taps;
-  throw new JobError('a job that is read inside names its taps, and this one has none');
+  throw new JobError('a request for taps needs a job that names its taps');
 }
 
 /** @type {(job: Job, executor: Executor, platform: Platform) => Answer} */
@@ -116,7 +116,7 @@ function rangeOf(request, job) {
 }
 
 /**
- * The samples of a range, as far as they are run, batch by batch.
+ * Run the samples of a range and yield the result of each batch.
  * @param {Range} range
  * @param {Job} job
  * @param {Executor} executor
@@ -132,7 +132,7 @@ async function* tapBatches({ start, stop }, job, executor, platform, buffers) {
 }
 
 /**
- * Write each batch to its place; the answer that tells of them all.
+ * Write each batch to its position, and return the answer for all of them.
  * @param {AsyncGenerator<TappedPrediction>} batches
  * @param {Range} range
  * @param {Job} job
@@ -158,7 +158,7 @@ async function writeBatches(batches, { start, stop }, job, write) {
     type: 'tapped',
     start,
     stop,
-    // One that was read in the first batch may have failed in a later one.
+    // A tap that was read in the first batch may have failed in a later one.
     tensors: [...taps.values()].filter(({ name }) => !failed.has(name)),
     outputs,
     failed: Array.from(failed, ([name, reason]) => ({ name, reason })),
@@ -172,7 +172,7 @@ function layOut(job, first, samples) {
   /** @type {(tensor: Pick<Block, 'name' | 'shape' | 'dtype'>) => Block} */
   const placed = ({ name, shape, dtype }) => {
     const offset = end;
-    // So that every dtype begins where an array of it may.
+    // Aligned for arrays of every dtype.
     end += Math.ceil((samples * bytesPerSample({ name, shape, dtype })) / 8) * 8;
     return { name, offset, shape, dtype };
   };
@@ -184,7 +184,7 @@ function layOut(job, first, samples) {
 /**
  * @param {Layout} layout
  * @param {TappedPrediction} batch
- * @param {number} done the samples of this request that lie there already
+ * @param {number} done samples of this request that are already written
  * @param {(position: number, bytes: Uint8Array) => void | Promise<void>} write
  */
 async function writeBatch({ taps, outputs }, batch, done, write) {

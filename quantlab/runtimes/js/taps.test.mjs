@@ -181,7 +181,7 @@ function branchFiles(which) {
   };
 }
 
-const NOT_TAKEN = 'it has no value for these samples, since it lies on a branch that they do not take';
+const NOT_TAKEN = 'it has no value for these samples, because they do not take its branch';
 
 test('a branch that is not taken cannot be read, and one that stops being taken no longer', async () => {
   const counts = [];
@@ -231,7 +231,7 @@ test('the inside of a loop cannot be read, and what leaves it can', async () => 
   assert.deepEqual(answers[1], {
     taps: { x: [7, 8, 9, 10], out: [56, 64, 72, 80], y: [-56, -64, -72, -80] }, outputs: { y: [-56, -64, -72, -80] },
   });
-  const reason = 'it lies inside a loop, with a value for each turn; what leaves the loop can be read';
+  const reason = 'it is inside a loop, with a value per iteration; results of the loop can be read';
   assert.deepEqual(failuresOf(messages), [{ name: 'twice', reason }, { name: 'value_in', reason }]);
   assert.deepEqual(counts.slice(1, 4), Array(3).fill(counts[0]));
   await runTfjs(PORTS, files);
@@ -247,7 +247,7 @@ test('the nodes of a function are told from those that are not there', async () 
   files['model/model.json'] = JSON.stringify(document);
   const { messages } = await tapTfjs(PORTS, files, ['inner'], [[0, 1]]);
   assert.deepEqual(failuresOf(messages), [
-    { name: 'inner', reason: 'it lies inside a function that the graph calls, whose tensors tfjs keeps' },
+    { name: 'inner', reason: 'it is inside a function called by the graph, whose tensors tfjs does not return' },
   ]);
 });
 
@@ -356,7 +356,7 @@ test('a request that fails ends with the reason', options, async (context) => {
   assert.deepEqual(kinds(await bundle.ask(TAPPED_JOB, 4, 9)), ['ready', 'failed']);
   const { taps, ...untapped } = TAPPED_JOB;
   assert.deepEqual(await bundle.ask(untapped, 0, 1), [{
-    type: 'failed', reason: 'a job that is read inside names its taps, and this one has none',
+    type: 'failed', reason: 'a request for taps needs a job that names its taps',
   }]);
 });
 

@@ -1,4 +1,4 @@
-/** What both of tfjs' formats share: `model.json`, the shards beside it, and the choice of a backend. */
+/** Shared code of both tfjs formats: `model.json`, its shards, and the choice of a backend. */
 
 import { JobError } from './run.mjs';
 
@@ -30,7 +30,7 @@ function parseModelDocument(text) {
 }
 
 /**
- * What tfjs loads a model from, of a variant whose shards are as long as `model.json` says.
+ * The data from which tfjs loads a model; refuses shards of another length than in `model.json`.
  * @param {Tf} tf
  * @param {ModelJSON} document
  * @param {string} folder
@@ -55,7 +55,7 @@ async function readShards(group, folder, platform) {
 
 /** @type {(path: string) => void} */
 function refuseClimbing(path) {
-  // A browser reads %2e as a dot, and a backslash as a slash.
+  // Browsers treat %2e as a dot, and a backslash as a slash.
   const segments = path.replaceAll(/%2e/gi, '.').split(/[\\/]|%2f|%5c/i);
   if (segments[0] !== '' && !segments[0].includes(':') && !segments.includes('..')) return;
   throw new JobError(`model.json names the weight file '${path}', which lies outside the variant's folder; nothing `
@@ -64,7 +64,7 @@ function refuseClimbing(path) {
 
 /** @type {(group: WeightGroup, actual: number) => void} */
 function checkShardSize({ paths, weights }, actual) {
-  // The length of strings is told by the shard itself.
+  // The length of strings is in the shard.
   if (weights.some(({ dtype }) => dtype === 'string')) return;
   const expected = weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
   if (actual === expected) return;
@@ -84,7 +84,7 @@ function weightBytes({ shape, dtype, quantization }) {
 }
 
 /**
- * What tfjs calls a backend, where that is not the second half of our runtime's name.
+ * tfjs' name of a backend, if it is not the second half of the runtime's name.
  * @type {Record<string, string>}
  */
 const TFJS_NAMES = Object.freeze({ native: 'tensorflow' });
@@ -100,7 +100,7 @@ export async function chooseBackend(tf, backend) {
 }
 
 /**
- * What outputs depend on.
+ * Versions and flags that outputs depend on.
  * @param {Tf} tf
  * @param {string} backend
  * @returns {Promise<Record<string, string>>}

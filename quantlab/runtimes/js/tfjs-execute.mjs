@@ -1,4 +1,4 @@
-/** Executes a loaded graph-model on a batch, and says which op it lacks where it cannot. */
+/** Executes a loaded graph-model on a batch, and names the missing op if that fails. */
 
 import { bytesOf, feedOf } from './dtypes.mjs';
 import { checkOutputShape, JobError } from './run.mjs';
@@ -16,7 +16,7 @@ import { checkOutputShape, JobError } from './run.mjs';
 /** @typedef {Record<string, Tensor>} Feeds by the tensor's name in the graph */
 
 /**
- * A loaded graph-model and what it is to do.
+ * A loaded graph-model and its job.
  * @typedef {{ tf: Tf, model: GraphModel, topology: Topology, job: Job, platform: Platform }} Graph
  */
 
@@ -39,10 +39,10 @@ export function predictor(graph) {
 }
 
 /**
- * Do something whose tensors are gone when it is done.
+ * Call `work`, and dispose of its tensors afterwards.
  *
- * A scope and not tidy, which would have to end before the data are here. A result may be one of the model's own
- * weights, so nothing is disposed by name.
+ * It uses a scope because `tidy` would end before the data are downloaded. A result may be one of the model's weights,
+ * so results are not disposed of by name.
  * @template T
  * @param {Graph} graph
  * @param {() => Promise<T>} work
@@ -88,7 +88,7 @@ export function executor(model) {
     try {
       if (synchronous) return [model.execute(feeds, names)].flat();
     } catch (error) {
-      // Loops, branches and ops whose output's shape depends on values say so before anything is computed.
+      // Raised before any computation, for loops, branches and ops whose output shape depends on values.
       if (!(error instanceof Error && error.message.includes('executeAsync'))) throw error;
       synchronous = false;
     }
@@ -97,7 +97,7 @@ export function executor(model) {
 }
 
 /**
- * A name that can only mean a tensor of the graph: without its `:0`, `x` could be the signature's `x` as well.
+ * An unambiguous name of a tensor of the graph: without `:0`, `x` could also be the `x` of the signature.
  * @param {string} tensor
  */
 export function graphTensor(tensor) {
@@ -124,7 +124,7 @@ export function functionNodesOf({ library }) {
 }
 
 /**
- * Ops that tfjs computes with kernels of other names.
+ * Ops that tfjs computes with kernels that have other names.
  * @type {Record<string, RegExp>}
  */
 const COMPOSED = Object.freeze({
@@ -136,7 +136,7 @@ const COMPOSED = Object.freeze({
 function needing(kernel) {
   const composed = COMPOSED[kernel];
   if (composed) return ({ op }) => composed.test(op);
-  // The kernel FusedConv2D computes the op _FusedConv2D, and FusedDepthwiseConv2D the op FusedDepthwiseConv2dNative.
+  // The kernel of the op _FusedConv2D is FusedConv2D, that of FusedDepthwiseConv2dNative is FusedDepthwiseConv2D.
   const plain = (/** @type {string} */ name) => name.toLowerCase().replace(/^_/, '').replace(/native$/, '');
   return ({ op }) => plain(op) === plain(kernel);
 }

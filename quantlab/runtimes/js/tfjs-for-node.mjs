@@ -1,13 +1,13 @@
 /**
- * What tfjs-node gets for `@tensorflow/tfjs`: the core that everything else in the bundle uses.
+ * The replacement of `@tensorflow/tfjs` for tfjs-node: the core that all other code in the bundle uses.
  *
- * Its code is of before there were classes and calls its base class as a function, which a class does not allow.
+ * tfjs-node's code is compiled to functions and calls its base class as a function, which a class does not allow.
  */
 
 import { KernelBackend as Class } from '@tensorflow/tfjs-core';
 
 export * from '@tensorflow/tfjs-core';
 
-/** The base class without a constructor of its own, which it has no need of. */
+/** The base class as a function without a body. */
 export function KernelBackend() {}
 Object.setPrototypeOf(KernelBackend.prototype, Class.prototype);

@@ -1,4 +1,4 @@
-/** Runs a tfjs layers-model from its own `model.json` and shards, with a `tf` that the entry brings. */
+/** Runs a tfjs layers-model from its `model.json` and shards, with the `tf` that the entry passes. */
 
 import { bytesOf, feedOf, floatsOf } from './dtypes.mjs';
 import { checkOutputShape, JobError } from './run.mjs';
@@ -18,17 +18,17 @@ import { chooseBackend, environmentOf, readModelArtifacts, readModelDocument } f
 /** @typedef {Uint8Array<ArrayBuffer>[]} Inputs the bytes of each of the job's inputs */
 
 /**
- * A loaded layers-model and what it is to do.
+ * A loaded layers-model and its job.
  * @typedef {object} Loaded
  * @property {Tf} tf
  * @property {LayersModel} model
- * @property {() => string} running the layer that was called last
+ * @property {() => string} running name of the layer that was called last
  * @property {Job} job
  * @property {Platform} platform
  */
 
 /**
- * Load a layers-model and give it the job's backend.
+ * Load a layers-model on the job's backend.
  * @param {Tf} tf
  * @param {Job} job
  * @param {Platform} platform
@@ -46,7 +46,7 @@ export async function openLayersModel(tf, job, platform) {
     environment: await environmentOf(tf, job.backend),
     predict: predictor(loaded),
     tap: tapper(loaded),
-    // And not the model's own dispose, which keeps the weights of a layer that is called twice.
+    // Not the model's `dispose`, which does not free the weights of a layer that is called twice.
     close: () => model.weights.forEach((weight) => weight.dispose()),
   };
 }
@@ -59,7 +59,7 @@ function refuseOtherFormats({ format, modelTopology }) {
 }
 
 /**
- * Remember which layer runs, so that an op that is lacking has a place.
+ * Record which layer runs, so that the error about a missing op can name it.
  * @param {Layer[]} layers
  */
 function follow(layers) {
@@ -87,8 +87,8 @@ function predictor(loaded) {
 }
 
 /**
- * Layers' outputs are outputs of another model on the same layers. A tap is named for its layer; of one that the model
- * calls again, as `dense:1`, for the call as well.
+ * The outputs of layers are outputs of a second model with the same layers. The name of a tap is that of its layer,
+ * with the number of the call if the model calls the layer again, for example `dense:1`.
  * @param {Loaded} loaded
  * @returns {Executor['tap']}
  */
@@ -103,7 +103,7 @@ function tapper(loaded) {
     if (typeof tensor === 'string') failed.set(name, tensor);
     else kept.push({ name, tensor });
   }
-  // A set: of an output that is asked for twice tfjs computes the first alone.
+  // A set, because tfjs computes an output that is requested twice only once.
   const outputs = [...new Set([...model.outputs, ...kept.map(({ tensor }) => tensor)])];
   const compute = computer(loaded, kept.length ? tf.model({ inputs: model.inputs, outputs }) : model);
   return async (inputs, samples) => {
@@ -114,7 +114,7 @@ function tapper(loaded) {
 }
 
 /**
- * What a tap reads; a sentence where it cannot be read.
+ * The tensor of a tap, or the reason why it cannot be read.
  * @type {(model: LayersModel, name: string) => SymbolicTensor | string}
  */
 function outputOf(model, name) {
@@ -129,7 +129,7 @@ function outputOf(model, name) {
 }
 
 /**
- * The calls of a layer that are part of the model; a nested model has one more, of its own making.
+ * The calls of a layer that belong to the model; a nested model has one more call from its own construction.
  * @param {LayersModel} model
  * @param {Layer} layer
  * @returns {{ outputTensors: SymbolicTensor[] }[]}
@@ -137,7 +137,7 @@ function outputOf(model, name) {
 function nodesOf(model, layer) {
   /** @typedef {{ containerNodes: Set<string>, model?: { containerNodes: Set<string> } }} Nodes */
   const { containerNodes, model: inner } = /** @type {Nodes} */ (/** @type {unknown} */ (model));
-  // A Sequential keeps its graph in a model of its own.
+  // A Sequential keeps its graph in an inner model.
   const nodes = inner?.containerNodes ?? containerNodes;
   return layer.inboundNodes.filter((_, i) => nodes.has(`${layer.name}_ib-${i}`));
 }
@@ -145,9 +145,9 @@ function nodesOf(model, layer) {
 /** @typedef {{ shape: number[], dtype: string, data: Values }} Downloaded */
 
 /**
- * Computes a model's outputs for a batch and downloads them.
+ * Compute a model's outputs for a batch and download them.
  *
- * A scope and not tidy, which would have to end before the data are here.
+ * It uses a scope because `tidy` would end before the data are downloaded.
  * @param {Loaded} loaded
  * @param {LayersModel} model
  * @returns {(inputs: Inputs, samples: number) => Promise<{ values: Downloaded[], seconds: number }>}

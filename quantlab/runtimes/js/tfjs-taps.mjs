@@ -1,7 +1,7 @@
 /**
- * Reads the tensors inside a graph-model, as the graph is: any node may be asked for beside the outputs.
+ * Reads the tensors inside an unchanged graph-model: any node can be computed in addition to the outputs.
  *
- * What cannot be read is found out once and left out from then on, so that the rest arrives.
+ * Tensors that cannot be read are determined once and then left out, so that the others can be read.
  */
 
 import { floatsOf } from './dtypes.mjs';
@@ -21,7 +21,7 @@ import {
 /** @typedef {Uint8Array<ArrayBuffer>[]} Inputs the bytes of each of the job's inputs */
 
 /**
- * What has become known of the taps.
+ * What is known about the taps so far.
  * @typedef {object} Known
  * @property {string[]} readable names, in the job's order
  * @property {Map<string, string>} failed reasons by name
@@ -46,7 +46,7 @@ export function tapper(graph) {
 }
 
 /**
- * Set aside what the graph alone tells cannot be read.
+ * Exclude taps that cannot be read, as far as the graph shows it.
  * @param {string[]} names
  * @param {Topology} topology
  * @returns {Known}
@@ -70,15 +70,15 @@ function screen(topology) {
   const inFunctions = new Set(functionNodesOf(topology).map(({ name }) => name));
   const inLoops = loopNodes(nodes);
   return (node) => {
-    if (inLoops.has(node)) return 'it lies inside a loop, with a value for each turn; what leaves the loop can be read';
+    if (inLoops.has(node)) return 'it is inside a loop, with a value per iteration; results of the loop can be read';
     if (inGraph.has(node)) return undefined;
-    if (inFunctions.has(node)) return 'it lies inside a function that the graph calls, whose tensors tfjs keeps';
+    if (inFunctions.has(node)) return 'it is inside a function called by the graph, whose tensors tfjs does not return';
     return 'the graph has no node of this name';
   };
 }
 
 /**
- * The names of the nodes from a loop's entrance to its exits, which are outside.
+ * The names of the nodes inside loops, that is, from the entries to the exits; the exits are outside.
  * @param {GraphNode[]} nodes
  */
 function loopNodes(nodes) {
@@ -88,13 +88,13 @@ function loopNodes(nodes) {
   for (const { name, op, input = [] } of nodes) {
     if (op !== 'Exit') input.forEach((source) => consumers.get(nodeName(source))?.push(name));
   }
-  // What is added to a set while it is gone through has its turn as well.
+  // Elements added to a set during iteration are visited, too.
   for (const name of inside) consumers.get(name)?.forEach((consumer) => inside.add(consumer));
   return inside;
 }
 
 /**
- * The node that a tensor or a control input is of.
+ * The name of the node of a tensor or a control input.
  * @param {string} tensor
  */
 function nodeName(tensor) {
@@ -102,13 +102,13 @@ function nodeName(tensor) {
 }
 
 /**
- * Run the first sample twice over, then three times: what is of a batch grows with it, and constants and shapes, whose
- * first dimension may be as long as a batch by chance, do not.
+ * Run the first sample as a batch of two and then of three: tensors with a batch dimension grow; constants and shapes,
+ * whose first dimension may equal the batch size by chance, do not.
  * @type {(tapping: Tapping, inputs: Inputs, samples: number) => Promise<void>}
  */
 async function survey(tapping, inputs, samples) {
   const { graph } = tapping;
-  // A graph of a fixed batch would refuse them.
+  // A graph with a fixed batch size would refuse them.
   if (graph.model.inputs.some(({ shape }) => (shape?.[0] ?? -1) > 0)) return;
   for (const copies of [2, 3]) {
     const repeated = inputs.map((bytes) => repeat(bytes.subarray(0, bytes.length / samples), copies));
@@ -151,7 +151,7 @@ function tapOf(name, { shape, dtype }, values) {
 }
 
 /**
- * The outputs and all readable taps, computed at once; where that fails because of some taps, without those.
+ * Compute the outputs and all readable taps in one run; if some taps fail, they are excluded and it runs again.
  * @type {(tapping: Tapping, feeds: Feeds) => Promise<Tensor[]>}
  */
 async function executeTapped(tapping, feeds) {
@@ -169,7 +169,7 @@ async function executeTapped(tapping, feeds) {
 /** @type {(tapping: Tapping, name: string, feeds: Feeds) => Promise<void>} */
 async function tryAlone({ graph, failed }, name, feeds) {
   try {
-    // An executor of its own: that the others need `executeAsync` does not mean that this one does.
+    // With its own executor: this tap may not need `executeAsync` even if the others do.
     await inScope(graph, () => executor(graph.model)(feeds, [graphTensor(name)]));
   } catch (error) {
     failed.set(name, whyNot(/** @type {Error} */ (error)));
@@ -179,15 +179,15 @@ async function tryAlone({ graph, failed }, name, feeds) {
 /** @param {Error} error */
 function whyNot(error) {
   if (error instanceof JobError) return error.message;
-  // What tfjs says of a node that it never came to, and of an output without a tensor.
+  // Errors of tfjs for a node that was not reached, and for an output without a tensor.
   if (/Consider providing the following inputs|undefined \(reading 'id'\)/.test(error.message)) {
-    return 'it has no value for these samples, since it lies on a branch that they do not take';
+    return 'it has no value for these samples, because they do not take its branch';
   }
   return `tfjs could not compute it: ${error.message}`;
 }
 
 /**
- * The tensors that hold a batch of numbers; the others are readable no longer.
+ * The tensors that hold a batch of numbers; the others are excluded from now on.
  * @type {(tapping: Tapping, tensors: (Tensor | undefined)[], samples: number) => Tensor[]}
  */
 function readableOf(tapping, tensors, samples) {

@@ -1,4 +1,4 @@
-/** Runs a tfjs graph-model from its own `model.json` and shards, with a `tf` that the entry brings. */
+/** Runs a tfjs graph-model from its `model.json` and shards, with the `tf` that the entry passes. */
 
 import { JobError } from './run.mjs';
 import { chooseBackend, environmentOf, readModelArtifacts, readModelDocument } from './tfjs-artifact.mjs';
@@ -12,7 +12,7 @@ import { tapper } from './tfjs-taps.mjs';
 /** @typedef {import('./tfjs-execute.mjs').Topology} Topology */
 
 /**
- * Load a graph-model and give it the job's backend.
+ * Load a graph-model on the job's backend.
  * @param {Tf} tf
  * @param {Job} job
  * @param {Platform} platform

@@ -1,8 +1,8 @@
 /**
- * Runs a `.tflite` file through LiteRT.js, which the entry brings.
+ * Runs a `.tflite` file with LiteRT.js, which the entry passes.
  *
- * LiteRT.js runs files of one fixed batch only, so samples pass one at a time; they are read and written batchwise
- * all the same. Inputs and outputs are found by their place, which is the same here as in LiteRT for Python.
+ * LiteRT.js runs only files with a fixed batch size, so each call runs one sample; files are read and written in
+ * batches. Inputs and outputs are identified by their index, which is the same as in LiteRT for Python.
  */
 
 import { bytesOf, floatsOf, viewOf } from './dtypes.mjs';
@@ -17,7 +17,7 @@ import { checkOutputShape, JobError } from './run.mjs';
 /** @typedef {import('@litertjs/core').Tensor} Tensor */
 
 /**
- * LiteRT.js once its WebAssembly is loaded.
+ * LiteRT.js with its WebAssembly loaded.
  * @typedef {object} LiteRt
  * @property {Pick<typeof import('@litertjs/core'), 'loadAndCompile' | 'Tensor'>} litert
  * @property {string} version
@@ -29,14 +29,14 @@ import { checkOutputShape, JobError } from './run.mjs';
 /** @typedef {'float32' | 'int32' | 'uint8'} FileDType what LiteRT.js takes and gives */
 
 /**
- * One of the file's outputs that is to be read.
+ * One of the file's outputs to read.
  * @typedef {{ name: string, shape: number[], index: number, dtype: string }} Read
  */
 
 /**
- * How the job's tensors lie among the file's.
+ * How the job's tensors correspond to the file's.
  * @typedef {object} Ports
- * @property {number[]} fed for each of the file's inputs, which of the job's it takes
+ * @property {number[]} fed for each of the file's inputs, the index of the job's input
  * @property {Read[]} outputs in the job's order
  * @property {Read[]} taps
  * @property {Map<string, string>} failed why the other taps cannot be read, by name
@@ -96,7 +96,7 @@ function portsOf(model, job) {
 }
 
 /**
- * Which of the job's inputs an input of the file takes.
+ * The index of the job's input for an input of the file.
  * @type {(tensors: TensorFile[], details: TensorDetails) => number}
  */
 function inputAt(tensors, details) {
@@ -183,7 +183,7 @@ function outputBytes(job, outputs, batches) {
 }
 
 /**
- * Run the samples one by one; the values of each of the outputs to read.
+ * Run the samples one by one, and return the values of each of the outputs to read.
  * @param {Loaded} loaded
  * @param {number[]} fed
  * @param {Read[]} read
@@ -211,7 +211,7 @@ async function runBatch({ litert, model, job, platform }, fed, read, inputs, sam
 }
 
 /**
- * Run the model once and let `download` take what it needs; the seconds of both.
+ * Run the model once and call `download` with the results; return the seconds of both.
  * @param {CompiledModel} model
  * @param {Tensor[]} feeds
  * @param {(results: Tensor[]) => void} download

@@ -1,8 +1,8 @@
 /**
- * Times a variant: how long it loads, its first run, and runs after that, and how much memory the process held.
+ * Times a variant: its loading, its first run and later runs, and the memory of the process.
  *
- * The job's first batch is run over and over, and nothing is written. As in `run.mjs`, there is no platform and no
- * library in here: a host hands in how its libraries start and what memory it can tell.
+ * The job's first batch is run repeatedly, and nothing is written. As in `run.mjs`, no platform and no library is used
+ * here: a host passes functions that start its libraries and measure memory.
  */
 
 import { inputBuffers, readInputs, withExecutor } from './run.mjs';
@@ -42,7 +42,7 @@ import { inputBuffers, readInputs, withExecutor } from './run.mjs';
  * @property {number} load_ms
  * @property {number} first_run_ms
  * @property {number[]} runs_ms
- * @property {number | null} idle_memory_bytes the most that the process held before the variant was loaded
+ * @property {number | null} idle_memory_bytes peak memory of the process before the variant was loaded
  * @property {number | null} peak_memory_bytes the same after the last run
  * @property {string | null} memory_reason why they are not known
  */
@@ -108,7 +108,7 @@ function goesOn(plan, count, spent) {
 }
 
 /**
- * A run that lets whoever waits hear of it now and then.
+ * A run that sometimes reports progress, so that the parent does not time out.
  * @param {() => Promise<number>} run
  * @param {Job} job
  * @param {Platform} platform

@@ -97,7 +97,7 @@ class SplitSums(Sums):
         """Split the RMS of the output's error e = Σ eᵢ.
 
         Part i is the projection of its step's error onto the total error, mean(eᵢ·e) / RMS(e). It is negative for a
-        step that reduces the error of another step. The row also holds the RMS of each step, which do not add up.
+        step that reduces the error of another step. The row also has the RMS of each step; these do not add up.
 
         Parts are None, with a reason, if a stage they need is missing, or if e is 0 although a step's error is not.
         Everything is None, including the total, if any stage contains NaN or infinity.

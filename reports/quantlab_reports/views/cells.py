@@ -60,7 +60,7 @@ def largest_first(field: str) -> Callable[[Any], float]:
 
 
 def smallest_first(field: str) -> Callable[[Any], tuple[bool, float]]:
-    """Return a sort key, smallest first: missing values last."""
+    """Return a sort key that puts smallest values first and missing values last."""
 
     def key(row: Any) -> tuple[bool, float]:
         value = getattr(row, field)

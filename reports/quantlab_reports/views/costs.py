@@ -20,30 +20,51 @@ class CostRow:
     """The costs of one trial: sizes of its variant, and time and memory on one machine."""
 
     setting: str
+    """Name of the setting or of a given variant."""
     runtime: str
+    """The requested runtime."""
     size_bytes: int | None
+    """Bytes of all files that must be served."""
     gzip_bytes: int | None
+    """The same after gzip at level 9, each file by itself."""
     brotli_bytes: int | None
+    """The same after brotli at quality 11, or 9 for more than 16 MB in total."""
     minimum_runtime: str | None
     """Oldest TFLite version that can run the file, as its converter wrote it; null if unknown."""
     load_ms: float | None
+    """Milliseconds from the files to a variant that can be called, measured once."""
     first_run_ms: float | None
+    """Milliseconds of the first call, measured once."""
     steady_median_ms: float | None
+    """Median milliseconds of a call after the warm-up."""
     steady_p95_ms: float | None
+    """95th percentile of the same; null for fewer than 20 calls."""
     steady_q1_ms: float | None
+    """First quartile of the same."""
     steady_q3_ms: float | None
+    """Third quartile of the same."""
     steady_fastest_ms: float | None
+    """Fastest call after the warm-up, the time least affected by other load."""
     runs: int
+    """Number of timed calls after the warm-up."""
     batch: int
+    """Number of samples in each call."""
     median_to_float32: float | None
     """`steady_median_ms` divided by that of the format's float32 variant in the same runtime."""
     peak_memory_bytes: int | None
+    """Maximum memory of the process, up to the last call."""
     idle_memory_bytes: int | None
+    """Maximum memory of the process before it loads the variant."""
     own_memory_bytes: int | None
+    """Memory added by loading and running the variant."""
     memory_reason: str | None
+    """Why there is no memory; otherwise null."""
     reason: str | None
+    """Why nothing was timed; otherwise null."""
     notes: tuple[str, ...]
+    """Notes about the times."""
     machine: str
+    """The machine on which the times were measured."""
 
 
 def cost_rows(study: Study, costs: Costs) -> list[CostRow]:

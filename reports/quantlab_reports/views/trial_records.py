@@ -1,6 +1,6 @@
 """A study as rows of plain values with stable keys, for `--format json` and `--format csv`.
 
-| key | is |
+| key | description |
 |---|---|
 | `setting` | name of the setting or of a given variant, or `reference` |
 | `runtime` | the requested runtime |
