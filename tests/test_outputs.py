@@ -55,7 +55,7 @@ def study_of(folder, *, rows=None, reference=None, compared=True, **outputs):
         trials=tuple(with_others(trial, outputs) for trial in study.trials),
     )
     if compared:
-        told = compare_outputs(study.reference.outputs, study.trials, study.scored_output)
+        told = compare_outputs(study.reference.outputs, study.trials, study.scored_output, np.ones(N, bool))
         Store(folder).write_outputs(told.comparison)
         study = replace(study, trials=told.trials, warnings=told.warnings)
     Store(folder).write_study(study)

@@ -104,6 +104,18 @@ def test_what_is_not_finite_in_both_is_left_out_and_counted():
     assert sums.error_of(1).max_abs == pytest.approx(0.5)
 
 
+def test_samples_that_are_not_scored_are_left_out():
+    reference, candidate = random(N, 4, 3), random(N, 4, 3, seed=1)
+    scored = np.arange(N) % 3 > 0
+    sums, rest = sum_channels(reference, candidate, scored), sum_channels(reference[scored], candidate[scored])
+    assert_same_error(sums.error, rest.error)
+    assert (sums.left_out, rest.left_out) == (np.count_nonzero(~scored) * 12, 0)
+    assert np.array_equal(sums.lowest, rest.lowest)
+    candidate[scored, :, 1] = 7
+    assert dead(reference, candidate) == []
+    assert sum_channels(reference, candidate, scored).constant_channels.tolist() == [1]
+
+
 @pytest.mark.parametrize(
     ("shape", "channels"),
     [

@@ -268,7 +268,7 @@ def _evidence(
         metrics=metrics,
         resampling=resampling,
     )
-    return with_outputs(samples.numbered(compared), trial, study)
+    return with_outputs(samples.numbered(compared), trial, study, samples.finite)
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from quantlab.errors import StudyError, UsageError
 from quantlab.names import nearest
 from quantlab.npy import mapped
@@ -27,20 +30,26 @@ NUMBERS = "biuf"
 _NAMED_CHANNELS = 5
 
 
-def sum_output_file(reference: Path, candidate: Path) -> OutputSums:
-    """Compare two `.npy` files of an output, channel by channel.
+def sum_output_file(reference: Path, candidate: Path, scored: npt.NDArray[np.bool_]) -> OutputSums:
+    """Compare two `.npy` files of an output, channel by channel, on the samples that are scored: (n,).
 
     Raises:
         ValueError: If the shapes differ, or an output does not hold real numbers.
         OSError: If a file cannot be read.
     """
-    return sum_channels(mapped(reference), mapped(candidate))
+    return sum_channels(mapped(reference), mapped(candidate), scored)
 
 
-def with_outputs(evidence: Evidence, trial: Trial, study: Study) -> Evidence:
+def with_outputs(evidence: Evidence, trial: Trial, study: Study, judged: npt.NDArray[np.bool_]) -> Evidence:
     """Add to the evidence of a trial what all of the model's outputs tell, from the stored files.
 
     Outputs that do not hold numbers in the reference are not judged.
+
+    Args:
+        evidence: About the scored output.
+        trial: The trial, with its output files.
+        study: The study, with the reference's.
+        judged: (n,), whether a sample is judged.
 
     Raises:
         StudyError: If an output of the trial is missing, cannot be read, or has another shape than the reference's.
@@ -48,7 +57,7 @@ def with_outputs(evidence: Evidence, trial: Trial, study: Study) -> Evidence:
     constant: list[ConstantOutput] = []
     non_finite = {}
     for name, reference in study.reference.outputs.items():
-        sums = _sums_of(name, reference, trial)
+        sums = _sums_of(name, reference, trial, judged)
         if sums is None:
             continue
         constant += constant_parts(name, sums)
@@ -57,13 +66,13 @@ def with_outputs(evidence: Evidence, trial: Trial, study: Study) -> Evidence:
     return replace(evidence, constant=tuple(constant), non_finite_outputs=non_finite)
 
 
-def _sums_of(name: str, reference: Path, trial: Trial) -> OutputSums | None:
+def _sums_of(name: str, reference: Path, trial: Trial, judged: npt.NDArray[np.bool_]) -> OutputSums | None:
     file = trial.outputs.get(name)
     where = f"{trial.setting} in {trial.runtime}"
     if file is None:
         raise StudyError(f"the study has no values of the output '{name}' of {where}; run 'quantlab analyze' again")
     try:
-        return sum_output_file(reference, file) if mapped(reference).dtype.kind in NUMBERS else None
+        return sum_output_file(reference, file, judged) if mapped(reference).dtype.kind in NUMBERS else None
     except (OSError, ValueError, EOFError) as error:  # EOFError comes from an empty file
         raise StudyError(
             f"the output '{name}' of {where} cannot be compared: {error}; run 'quantlab analyze' again"

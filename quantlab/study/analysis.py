@@ -183,7 +183,9 @@ class _Analysis:
 
     def _study(self, work: Work, result: WorkResult) -> Study:
         comparison, kept, scoring = result.comparison, result.reference, work.scoring
-        compared = compare_outputs(kept.files, comparison.with_python(result.trials), scoring.output.name)
+        compared = compare_outputs(
+            kept.files, comparison.with_python(result.trials), scoring.output.name, comparison.finite
+        )
         self.context.store.write_outputs(compared.comparison)
         trials = compared.trials
         check = examine(

@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from quantlab.gate import constant_clauses, constant_notes, non_finite_clauses, sum_output_file
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, TensorError, constant_parts
@@ -42,18 +45,21 @@ class _Compared:
     reasons: tuple[str, ...] = ()
 
 
-def compare_outputs(reference: Mapping[str, Path], trials: Sequence[Trial], scored: str) -> ComparedOutputs:
+def compare_outputs(
+    reference: Mapping[str, Path], trials: Sequence[Trial], scored: str, finite: npt.NDArray[np.bool_]
+) -> ComparedOutputs:
     """Compare the stored outputs of all measured trials.
 
     Args:
         reference: Output → file of the reference.
         trials: In the order of the table; failed ones are returned as they are.
         scored: Name of the output that is scored.
+        finite: (n,), whether a sample is scored; the others are left out of all outputs.
 
     Raises:
         OSError: If a file cannot be read.
     """
-    compared = side_by_side(lambda trial: _compare(reference, trial, scored), trials)
+    compared = side_by_side(lambda trial: _compare(reference, trial, scored, finite), trials)
     return ComparedOutputs(
         OutputComparison(
             rows=tuple(row for one in compared for row in one.rows),
@@ -64,7 +70,7 @@ def compare_outputs(reference: Mapping[str, Path], trials: Sequence[Trial], scor
     )
 
 
-def _compare(reference: Mapping[str, Path], trial: Trial, scored: str) -> _Compared:
+def _compare(reference: Mapping[str, Path], trial: Trial, scored: str, finite: npt.NDArray[np.bool_]) -> _Compared:
     if trial.failure is not None:
         return _Compared(trial)
     rows: list[OutputRow] = []
@@ -73,7 +79,7 @@ def _compare(reference: Mapping[str, Path], trial: Trial, scored: str) -> _Compa
     reasons = []
     for name, file in trial.outputs.items():
         try:
-            sums = sum_output_file(reference[name], file)
+            sums = sum_output_file(reference[name], file, finite)
         except ValueError as error:
             reasons.append(f"the output '{name}' of {trial.setting} in {trial.runtime} is not compared: {error}")
             continue

@@ -40,7 +40,8 @@ class OutputRow:
     """Error of one output of one trial against the reference, or of one channel of it.
 
     Every output of the model has a row, scored or not, and rows of its channels below it: all of them up to 64,
-    otherwise the ten worst. Elements that are not finite in the reference are left out and counted.
+    otherwise the ten worst. Elements that are not finite in the reference are left out and counted, and so are samples
+    that are not scored because the reference is not finite there.
     """
 
     setting: str
@@ -60,7 +61,7 @@ class OutputRow:
     count: int
     """Number of elements compared, over all samples."""
     left_out: int
-    """Number of elements that are not compared, because they are NaN or infinite in the reference."""
+    """Number of elements that are not compared, because the reference is NaN or infinite there."""
     different: int
     """Number of elements whose values differ; NaN differs from everything."""
     non_finite: int

@@ -75,12 +75,13 @@ class OutputSums(Sums):
     """(2, elements of a sample): largest values; −∞ where all are left out."""
 
     @classmethod
-    def of(cls, reference: NDArray[Any], candidate: NDArray[Any]) -> Self:
+    def of(cls, reference: NDArray[Any], candidate: NDArray[Any], scored: NDArray[np.bool_] | None = None) -> Self:
         """Sum one batch, in float64.
 
         Args:
             reference: Samples first, then any shape; floats, integers or booleans.
             candidate: The same shape; the dtype may differ.
+            scored: (n,), whether a sample is compared; the elements of the others are left out. None compares all.
 
         Raises:
             ValueError: If the shapes differ, or a dtype is not one of real numbers.
@@ -95,6 +96,8 @@ class OutputSums(Sums):
         actual = np.asarray(candidate, np.float64).reshape(n, -1)
         different = np.not_equal(reference, candidate).reshape(n, -1)
         known, usable = np.isfinite(expected), np.isfinite(actual)
+        if scored is not None:
+            known &= scored[:, np.newaxis]
         if not (known.all() and usable.all()):
             return cls._of_spoiled((expected, actual), (known, usable), different, channels)
         count = np.full(expected.shape[1], n)
@@ -315,14 +318,19 @@ _SUMS = (
 """Fields of `TensorError` in the order of the rows of `OutputSums.sums`."""
 
 
-def sum_channels(reference: NDArray[Any], candidate: NDArray[Any]) -> OutputSums:
+def sum_channels(
+    reference: NDArray[Any], candidate: NDArray[Any], scored: NDArray[np.bool_] | None = None
+) -> OutputSums:
     """Sum a whole output in blocks; arrays may be memory-mapped, and memory use does not grow with n.
 
     Raises:
         ValueError: See `OutputSums.of`.
     """
     check_same_shape(reference, candidate)  # a longer candidate's end would be ignored
-    parts = (OutputSums.of(reference[rows], candidate[rows]) for rows in blocks(reference, block_bytes=_BLOCK_BYTES))
+    parts = (
+        OutputSums.of(reference[rows], candidate[rows], None if scored is None else scored[rows])
+        for rows in blocks(reference, block_bytes=_BLOCK_BYTES)
+    )
     return sum(parts, OutputSums())
 
 
