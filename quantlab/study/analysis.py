@@ -222,9 +222,9 @@ class _Analysis:
             warnings=(
                 *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
                 *unstable_reference(check, self.context.registries.formats),
+                *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *sane(check, work.samples, comparison.labels if scoring.task == "classification" else None),
                 *failed_float32_checks(checks, trials, scoring.output.name, check).values(),
-                *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *compared.warnings,
                 *self.warnings,
             ),

@@ -65,11 +65,17 @@ def _beside(exported: Sequence[Array], call: _Call, few: Sequence[Array], *, sta
     answer = call(few)
     if answer is None or [one.shape for one in answer] != [one.shape for one in exported]:
         return None
-    apart = _apart(exported, answer)
+    apart = _apart(*_finite(exported, answer))
     if stable or apart <= STRAY_LIMIT:
         return apart
     again = call(few)
     return None if again is None or _apart(answer, again) > STRAY_LIMIT else apart
+
+
+def _finite(ones: Sequence[Array], others: Sequence[Array]) -> tuple[list[Array], list[Array]]:
+    """Only the samples on which all outputs of both are finite: with a graph, ReLU may answer NaN with 0."""
+    finite = np.all([np.isfinite(output.reshape(len(output), -1)).all(axis=1) for output in (*ones, *others)], axis=0)
+    return [output[finite] for output in ones], [output[finite] for output in others]
 
 
 def _check_batch(outputs: Sequence[Array], job: Job) -> None:
