@@ -14,7 +14,7 @@ from quantlab_reports.renderings.terminal import render
 from quantlab_reports.views.layers import layer_table
 
 MERGED = "no matching layer: it was merged into another layer by the converter"
-FOREIGN = "the float32 variant has no tensor of this name, nor an op in this place"
+FOREIGN = "the float32 variant has no tensor of this name and no op at this position"
 FUSED = "digits/stem/Relu6;digits/stem_norm/batchnorm/add_1;digits/stem/convolution"
 
 
