@@ -56,7 +56,7 @@ CLAIM = "named float32, holds int8"
     ],
 )
 def test_failed_float32_checks(row, warnings):
-    assert failed_float32_checks(float32_checks([row], SETTINGS), [row], "y") == warnings
+    assert failed_float32_checks(float32_checks([row], SETTINGS), [row], "y", None) == warnings
 
 
 def test_nothing_is_known_of_a_conversion_if_the_model_is_never_finite():
@@ -64,4 +64,4 @@ def test_nothing_is_known_of_a_conversion_if_the_model_is_never_finite():
     row = a_trial(Path(), "tflite-float32", scores=scores(**nothing, n=0, left_out=1000, left_out_equal=1000))
     checks = float32_checks([row], SETTINGS)
     assert checks == {"tflite": "unknown: the model itself is NaN or infinite on every sample"}
-    assert failed_float32_checks(checks, [row], "y") == {}
+    assert failed_float32_checks(checks, [row], "y", None) == {}

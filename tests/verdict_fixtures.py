@@ -86,7 +86,10 @@ def _kept(folder: Path, setting: str, runtime: str, outputs: npt.NDArray[Any]) -
     return path
 
 
-def record_outputs(folder: Path, path: Path, runtime: str = "python") -> None:
-    """Write the record beside outputs, as whatever they are now."""
-    kept = KeptOutputs({"output_0": path}, runtime, {}, Timing(1, 0.1), {"output_0": files_sha256(path)})
-    Store(folder).write(path.parent / "outputs.json", kept)
+def record_outputs(folder: Path, path: Path, runtime: str = "python", name: str = "output_0") -> None:
+    """Write the record beside outputs, as whatever they are now; the other outputs of the record stay."""
+    store, record = Store(folder), path.parent / "outputs.json"
+    known = store.read(record, KeptOutputs)
+    files = {**(known.files if known else {}), name: path}
+    sha256 = {**(known.sha256 if known else {}), name: files_sha256(path)}
+    store.write(record, KeptOutputs(files, runtime, {}, Timing(1, 0.1), sha256))
