@@ -5,6 +5,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 """
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedSetting, AcceptedStudy
+from quantlab.types.budget import Budget, Margin
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.layers import (
@@ -42,9 +43,7 @@ from quantlab.types.variant import NARROW_DTYPES, Port, Setting, Variant, float3
 from quantlab.types.verdict import (
     SEVERITY,
     SIMILAR_SIZE,
-    Budget,
     Judgement,
-    Margin,
     Outcome,
     Recommendation,
     SettingVerdict,

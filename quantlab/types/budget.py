@@ -1,0 +1,209 @@
+"""The budget that a user sets for a setting: the losses and sizes that are allowed."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from quantlab.errors import UsageError
+from quantlab.types.paired import Loss
+
+__all__ = ["Budget", "Margin"]
+
+_UNITS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+_LARGEST = 100.0
+"""Largest margin, in percentage points or percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Largest allowed loss of a metric, with its unit."""
+
+    value: float
+    unit: Literal["pt", "%"]
+    """`pt`: percentage points; `%`: percent of the reference's value."""
+
+    @classmethod
+    def parse(cls, text: str, *, of: str = "max_accuracy_loss") -> "Margin":
+        """Read `0.5pt` or `0.5%`; a space before the unit is allowed.
+
+        >>> Margin.parse("0.5pt"), Margin.parse("2 %")
+        (Margin(value=0.5, unit='pt'), Margin(value=2.0, unit='%'))
+
+        Args:
+            text: The user's input.
+            of: Name of the option, for the error message.
+
+        Raises:
+            UsageError: If the unit or the number is missing, or the number is negative.
+        """
+        match = re.fullmatch(r"\s*([+-]?\d*\.?\d+)\s*(pt|%)?\s*", str(text))
+        if match is None:
+            raise UsageError(
+                f"{of} '{text}' is not a valid loss; write for example 0.5pt (percentage points) or 0.5% (relative)"
+            )
+        number, unit = float(match[1]), match[2]
+        if unit is None:
+            raise UsageError(
+                f"{of} '{text}' has no unit; write {number:g}pt for {number:g} percentage points, "
+                f"or {number:g}% for a loss relative to the reference"
+            )
+        if number < 0:
+            raise UsageError(f"{of} '{text}' is negative; the allowed loss must be 0 or more")
+        if number > _LARGEST:
+            raise UsageError(f"{of} '{text}' is more than 100, so nothing could break it; allow a smaller loss")
+        return cls(number, "pt" if unit == "pt" else "%")
+
+    def of(self, loss: Loss) -> float:
+        """The margin in the unit of `loss`.
+
+        Raises:
+            UsageError: If the margin is in points but the metric is not a share, or if the margin is relative and the
+                reference's value is not above 0.
+        """
+        if self.unit == "pt" and loss.unit == "pt":
+            return self.value
+        if self.unit == "pt":
+            raise UsageError(
+                f"{self.value:g}pt means percentage points, and the metric '{loss.metric}' is not a share; "
+                f"write the loss relative to the reference, for example {self.value:g}%"
+            )
+        if not (loss.reference > 0 and math.isfinite(loss.reference)):
+            raise UsageError(
+                f"a loss of {self.value:g}% cannot be taken from the reference's {loss.metric} of {loss.reference:g}; "
+                f"{'write points, for example 0.5pt' if loss.unit == 'pt' else 'choose another metric'}"
+            )
+        return self.value / 100 * loss.reference
+
+    def __str__(self) -> str:
+        return f"{self.value:g}{self.unit}"
+
+
+def _margin(value: "Margin | str | float | None", name: str) -> "Margin | None":
+    return value if value is None or isinstance(value, Margin) else Margin.parse(str(value), of=name)
+
+
+def _bytes(value: int | str | None) -> int | None:
+    """Read a size such as `500KB`, `2 MiB` or a plain number of bytes."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        size = value
+    else:
+        match = re.fullmatch(r"\s*(\d*\.?\d+)\s*([KMG]i?B|B)?\s*", str(value))
+        if match is None:
+            raise UsageError(f"max_size '{value}' is not a valid size; write for example 500KB, 2MB or 512KiB")
+        number = float(match[1]) * _UNITS[match[2] or "B"]
+        if not math.isfinite(number):
+            raise UsageError(f"max_size '{value}' is not a number of bytes; write for example 500KB, 2MB or 512KiB")
+        size = int(number)
+    if size is not None and size < 1:
+        raise UsageError(f"max_size '{value}' is less than one byte; give a size above 0, for example 500KB")
+    return size
+
+
+def _percent(value: float | str | None) -> float | None:
+    """Read a share such as `99%`."""
+    if value is None or isinstance(value, float):
+        if value is not None and not 1 < value <= 100:
+            raise UsageError(f"min_agreement {value:g} is not a percentage above 1 and up to 100; write 99 % as 99%")
+        return value
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", str(value))
+    if match is None or float(match[1]) > 100:
+        raise UsageError(f"min_agreement '{value}' is not a valid share; write a percentage, for example 99%")
+    return float(match[1])
+
+
+def _short(number: float) -> str:
+    """A number of any size as text; integers may be too large for a float."""
+    return f"{number:g}" if isinstance(number, float) else str(number)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The losses and sizes that the user allows, and the runtimes they apply to.
+
+    Limits may be given as text: `Budget(max_accuracy_loss="0.5pt", max_size="500KB", min_agreement="99%")`.
+
+    Raises:
+        UsageError: If a text cannot be read, or options contradict each other.
+    """
+
+    max_accuracy_loss: Margin | str | None = None
+    """Largest allowed loss of the metric, with its unit: `0.5pt` (points) or `0.5%` (relative to the reference)."""
+    max_class_loss: Margin | str | None = None
+    """Largest allowed loss of accuracy of any single class, in points: `2pt`."""
+    max_size: int | str | None = None
+    """Largest allowed download size, compressed as the target transfers files: `500KB`."""
+    min_agreement: float | str | None = None
+    """Smallest allowed share of samples on which the variant has the reference's top-1: `99%`."""
+    confidence: float = 0.95
+    """One-sided confidence of the bounds that decide."""
+    metric: str | None = None
+    """A name from `PAIRED_METRICS` or `module:function:higher|lower`; None selects the study's metric."""
+    target: str = "any"
+    """Deployment target: `web`, `web-mobile`, `node`, `android` or `any`; selects formats, runtimes and size."""
+    runtimes: tuple[str, ...] | None = None
+    """Names or glob patterns of the runtimes that count; None selects those of the target."""
+    leave_out_non_finite: bool = False
+    """Whether to judge without samples on which the model itself is NaN or infinite; otherwise they are refused."""
+    allow_poor_reference: bool = False
+    """Whether to judge although the model itself is not shown to be better than guessing."""
+    allow_constant: tuple[str, ...] = ()
+    """Outputs, as `output` or `output[channel]`, that a variant may give constant although they vary in the
+    reference."""
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("max_accuracy_loss", _margin(self.max_accuracy_loss, "max_accuracy_loss")),
+            ("max_class_loss", _margin(self.max_class_loss, "max_class_loss")),
+            ("max_size", _bytes(self.max_size)),
+            ("min_agreement", _percent(self.min_agreement)),
+        ):
+            object.__setattr__(self, name, value)
+        if isinstance(self.runtimes, str):
+            object.__setattr__(self, "runtimes", tuple(runtime.strip() for runtime in self.runtimes.split(",")))
+        if isinstance(self.allow_constant, str):
+            names = tuple(name.strip() for name in self.allow_constant.split(","))
+            object.__setattr__(self, "allow_constant", names)
+        self._check()
+
+    def _check(self) -> None:
+        for name in ("allow_poor_reference", "leave_out_non_finite"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise UsageError(f"{name} is {value!r} and must be true or false")
+        if isinstance(self.confidence, bool) or not isinstance(self.confidence, int | float):
+            raise UsageError(f"confidence '{self.confidence}' is not a number; write for example 0.95")
+        if not 0.5 < self.confidence < 1:
+            raise UsageError(
+                f"a confidence of {_short(self.confidence)} is out of range; give a share above 0.5 and below 1, "
+                f"such as 0.95"
+            )
+        if self.class_margin is not None and self.class_margin.unit != "pt":
+            raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, for example 2pt")
+        if all(
+            limit is None for limit in (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
+        ):
+            raise UsageError(
+                "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
+                "max_size (500KB) and min_agreement (99%)"
+            )
+
+    @property
+    def margin(self) -> Margin | None:
+        """`max_accuracy_loss` as a `Margin`."""
+        return self.max_accuracy_loss if isinstance(self.max_accuracy_loss, Margin) else None
+
+    @property
+    def class_margin(self) -> Margin | None:
+        """`max_class_loss` as a `Margin`."""
+        return self.max_class_loss if isinstance(self.max_class_loss, Margin) else None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """`max_size` in bytes."""
+        return self.max_size if isinstance(self.max_size, int) else None
+
+    @property
+    def agreement(self) -> float | None:
+        """`min_agreement` in percent."""
+        return self.min_agreement if isinstance(self.min_agreement, float) else None
