@@ -217,6 +217,13 @@ def h5_outside(outside: Callable[[h5py.Group], object]) -> Callable[[Path, str],
     return lambda place, _: h5_file(place / "bad.h5", outside)
 
 
+def h5_before_an_archive(place: Path, _: str) -> None:
+    """HDF5 whose weights are outside, with a harmless `.keras` archive behind it: Keras reads the former."""
+    h5_file(place / "bad.h5", links)
+    with (place / "bad.h5").open("ab") as file:
+        file.write((place / "digits.keras").read_bytes())
+
+
 def keras_outside(place: Path, _: str) -> None:
     """The embedded example, whose weights are in the file that the archive's weights name."""
     with h5py.File(place / "weights.h5", "w") as file:
@@ -335,6 +342,11 @@ CASES = {
         ANALYZE_MODEL.format("bad.h5"),
         f"'bad.h5' links to '/etc/hostname' at '/model_weights/dense/dense/kernel:0', {OWN_ALONE}",
         h5_outside(links),
+    ),
+    "h5 before an archive": Case(
+        ANALYZE_MODEL.format("bad.h5"),
+        f"'bad.h5' links to '/etc/hostname' at '/model_weights/dense/dense/kernel:0', {OWN_ALONE}",
+        h5_before_an_archive,
     ),
     "h5 with external storage": Case(
         CONVERT_MODEL.format("bad.h5"),

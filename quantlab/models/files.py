@@ -18,7 +18,15 @@ from quantlab.formats.onnx.file import external_files
 from quantlab.models.keras_layers import refuse_acting_layers
 from quantlab.processes import import_path
 
-__all__ = ["KerasConfig", "ModelFile", "ModelOptions", "files_sha256", "identify", "read_keras_config"]
+__all__ = [
+    "KerasConfig",
+    "ModelFile",
+    "ModelOptions",
+    "files_sha256",
+    "identify",
+    "is_keras_archive",
+    "read_keras_config",
+]
 
 Kind = Literal["Keras 3", "Keras 2", "SavedModel", "ONNX"]
 
@@ -103,7 +111,30 @@ def read_keras_config(path: Path) -> KerasConfig:
     Raises:
         ModelError: If the file is truncated, or contains only weights.
     """
-    return _read_keras_zip(path) if zipfile.is_zipfile(path) or path.suffix == ".keras" else _read_h5(path)
+    return _read_keras_zip(path) if is_keras_archive(path) else _read_h5(path)
+
+
+def is_keras_archive(path: Path) -> bool:
+    """Whether a file is read as a `.keras` archive, and not as HDF5: because of its suffix, or else of its bytes.
+
+    An HDF5 file may end with an archive. Keras reads it as HDF5 then, so what checks the file must do the same.
+    """
+    return path.suffix == ".keras" or (zipfile.is_zipfile(path) and not _is_hdf5(path))
+
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Whether the signature of HDF5 is at byte 0, 512, 1024, 2048 or another doubling of these."""
+    place, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while place < size:
+            file.seek(place)
+            if file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE:
+                return True
+            place = max(512, 2 * place)
+    return False
 
 
 def _nearest(path: Path) -> str:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from quantlab.errors import ModelError
 from quantlab.foreign import reading
+from quantlab.models.files import is_keras_archive
 
 __all__ = ["refuse_outside"]
 
@@ -36,7 +37,7 @@ def refuse_outside(path: Path) -> None:
 
 
 def _files(path: Path) -> Iterator[tuple[Path | IO[bytes], str]]:
-    if not zipfile.is_zipfile(path):
+    if not is_keras_archive(path):
         yield path, ""
         return
     with zipfile.ZipFile(path) as archive:
