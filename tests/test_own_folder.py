@@ -45,6 +45,34 @@ def test_it_is_removed_at_the_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+MANY_FILES = """
+import os, resource, sys
+from pathlib import Path
+from quantlab.processes import OwnFolder
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+class Unlisted(type(Path())):
+    def glob(self, pattern):  # listing needs a descriptor, too
+        return []
+try:
+    while True:
+        os.open(os.devnull, os.O_RDONLY)
+except OSError:
+    pass
+try:
+    OwnFolder("toy", Unlisted(sys.argv[1]))
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.starts_children
+def test_without_a_descriptor_left_it_is_an_error_and_leaves_nothing(tmp_path):
+    command = [sys.executable, "-c", MANY_FILES, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True).stdout.decode()
+    assert told.endswith("cannot be opened\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.starts_children
 def test_what_nobody_holds_is_removed_by_the_next(left, tmp_path):
     with OwnFolder("toy", tmp_path) as own:

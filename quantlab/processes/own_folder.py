@@ -76,6 +76,9 @@ def _made(kind: str, within: Path) -> tuple[Path, int]:
         # Another program may take it for abandoned between these two lines.
         if (held := hold(path)) is not None:
             return path, held
+        if path.exists():  # then something else is wrong, such as too many open files, and would be so again
+            path.rmdir()
+            raise OSError(f"the temporary folder '{path}' cannot be opened")
 
 
 def _prefix(kind: str) -> str:
