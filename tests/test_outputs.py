@@ -239,6 +239,16 @@ def test_one_channel_that_is_left_is_named(capsys):
             "the output 'boxes' has no channel 'x' to be allowed as constant; its channels are boxes[0] to boxes[5]",
             id="no number",
         ),
+        pytest.param(
+            "boxes[04]",
+            "the output 'boxes' has no channel '04' to be allowed as constant; its channels are boxes[0] to boxes[5]",
+            id="a number that no message names",
+        ),
+        pytest.param(
+            "boxes[4",
+            "the output 'boxes' has no channel '4' to be allowed as constant; its channels are boxes[0] to boxes[5]",
+            id="no bracket at the end",
+        ),
     ],
 )
 def test_a_name_that_there_is_not(name, message, capsys):
@@ -247,6 +257,12 @@ def test_a_name_that_there_is_not(name, message, capsys):
     assert run(["accept", "x.study", *BUDGET, "--allow-constant", name]) == 2
     with pytest.raises(UsageError, match="to be allowed as constant"):
         judge(study, Budget(max_accuracy_loss="1pt", allow_constant=(name,)))
+
+
+def test_a_single_channel_has_the_name_of_its_output(capsys):
+    study_of(Path("x.study"), reference={"height": MASK[:, :1]}, height=MASK[:, :1])
+    message = "the output 'height' has only one channel; allow it to be constant as 'height'"
+    assert verdict_of(capsys, "--allow-constant", "height[0]") == (2, f"quantlab: {message}\n")
 
 
 def test_a_policy_of_several_studies_allows_what_one_of_them_has(capsys):

@@ -95,14 +95,21 @@ def refuse_unknown_outputs(allowed: Iterable[str], studies: Iterable[Study]) -> 
         known[name] = max(channels, known.get(name, 0))
     for name in allowed:
         output, _, channel = name.removesuffix("]").rpartition("[")
-        if name in known or (output in known and channel.isdecimal() and int(channel) < known[output]):
+        if name in known or (output in known and name in _channel_names(output, known[output])):
             continue
+        if known.get(output) == 1:
+            raise UsageError(f"the output '{output}' has only one channel; allow it to be constant as '{output}'")
         if output in known:
             raise UsageError(
                 f"the output '{output}' has no channel '{channel}' to be allowed as constant; its channels are "
                 f"{output}[0] to {output}[{known[output] - 1}]"
             )
         raise UsageError(f"the model has no output '{name}' to be allowed as constant; {nearest(name, known)}")
+
+
+def _channel_names(output: str, channels: int) -> set[str]:
+    """The names that `ConstantOutput.name` gives to channels; a single channel has the name of its output."""
+    return {ConstantOutput(output, channel).name for channel in range(channels)} if channels > 1 else set()
 
 
 def _channels_of(study: Study) -> dict[str, int]:
