@@ -38,6 +38,19 @@ def samples(*classes):
             ],
             id="near chance",
         ),
+        pytest.param(
+            replace(GOOD, chance=ChanceCheck(80.0, Interval(37.6, 96.4), 60.0, 0)),
+            (),
+            [
+                (
+                    "the model itself is right on 80.0 % of the samples, and always answering class 0 would be right "
+                    "on 60.0 %, which so few samples do not tell apart; give more samples, or check that the samples "
+                    "are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that the labels have "
+                    "the order of the outputs"
+                )
+            ],
+            id="too few samples",
+        ),
         pytest.param(replace(GOOD, chance=ChanceCheck(90.0, Interval(88, 92), 33.5, 2)), (), [], id="above chance"),
         pytest.param(
             replace(GOOD, class_order=ClassOrder((2, 0, 1), 36.7, 94.2)),
@@ -50,6 +63,30 @@ def samples(*classes):
                 )
             ],
             id="folders in another order",
+        ),
+        pytest.param(
+            replace(GOOD, class_order=ClassOrder((1, 0), 6.7, 94.2)),
+            ("cat", "hot dog"),
+            [
+                (
+                    "the model itself is right on 6.7 % of the samples, and would be right on 94.2 % if the classes "
+                    "were in another order, 'hot dog', 'cat'; if the model was trained with this order, give it with "
+                    "--classes 'hot dog,cat', or as 'classes' in quantlab.toml"
+                )
+            ],
+            id="a folder with a space",
+        ),
+        pytest.param(
+            replace(GOOD, class_order=ClassOrder((1, 0), 6.7, 94.2)),
+            ("cat", "dog, hot"),
+            [
+                (
+                    "the model itself is right on 6.7 % of the samples, and would be right on 94.2 % if the classes "
+                    "were in another order, 'dog, hot', 'cat'; if the model was trained with this order, give it as "
+                    "'classes' in quantlab.toml"
+                )
+            ],
+            id="a folder with a comma",
         ),
         pytest.param(
             replace(GOOD, class_order=ClassOrder((2, 0, 1, 3), 0.0, 90.0)),

@@ -24,11 +24,12 @@ def refuse_poor_reference(study: Study, reference: ReferenceSamples, budget: Bud
     if chance is None or not chance.at_chance:
         return
     order = study.reference_check.class_order if study.reference_check else None
+    more = "give more samples, or " if chance.too_few else ""
     why = (
         f"it would be right on {order.reordered_top1:.1f} % if the classes were in another order, see the warning of "
         f"'quantlab show'"
         if order
-        else "check the preprocessing and the order of the labels"
+        else f"{more}check the preprocessing and the order of the labels"
     )
     raise StudyError(
         f"the model itself is right on {chance.top1:.1f} % of {reference.n:,} samples (95 % interval "

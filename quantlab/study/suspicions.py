@@ -1,6 +1,7 @@
 """What is said about the reference before anything else is blamed: the study's own check, and its sentences."""
 
 import math
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,10 +76,15 @@ def unstable_reference(check: ReferenceCheck, formats: Mapping[str, Format]) -> 
             f"the largest output){named}; remove statistics over the batch{_since_alone(formats)}"
         )
     if _beside_keras(check):
+        remedy = (
+            "build the model so that these layers are called without training=True, and save it again"
+            if check.layers
+            else "no layer that acts as in training was found, so check layers of your own for what they compute in a "
+            "graph alone"
+        )
         sentences.append(
             f"the exported model, which every variant is made from and compared with, gives other outputs than "
-            f"{_other_calls(check)}{named}; build the model so that these layers are called without training=True, and "
-            f"save it again"
+            f"{_other_calls(check)}{named}; {remedy}"
         )
     return sentences
 
@@ -156,10 +162,11 @@ def sane(check: ReferenceCheck, samples: SampleSet, labels: Any) -> list[str]:
 def _near_chance(check: ReferenceCheck) -> Iterator[str]:
     chance = check.chance
     if chance is not None and chance.at_chance:
+        few = ", which so few samples do not tell apart; give more samples, or" if chance.too_few else ";"
         yield (
             f"the model itself is right on {chance.top1:.1f} % of the samples, and always answering class "
-            f"{chance.majority} would be right on {chance.chance:.1f} %; check that the samples are preprocessed as in "
-            f"training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
+            f"{chance.majority} would be right on {chance.chance:.1f} %{few} check that the samples are preprocessed "
+            f"as in training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
         )
 
 
@@ -170,9 +177,11 @@ def _other_order(order: ClassOrder, classes: Sequence[str]) -> str:
     )
     if len(classes) == len(order.labels):
         names = [classes[label] for label in order.labels]
+        # Commas separate the names of the option, so that a name with one can only be in a list.
+        option = "" if any("," in name for name in names) else f"with --classes {shlex.quote(','.join(names))}, or "
         return (
-            f"{better}, {listed(names)}; if the model was trained with this order, give it with --classes "
-            f"{','.join(names)}, or as 'classes' in quantlab.toml"
+            f"{better}, {listed(names)}; if the model was trained with this order, give it {option}as 'classes' in "
+            f"quantlab.toml"
         )
     moved = [(output, label) for output, label in enumerate(order.labels) if output != label]
     words = [f"output {output} answers to {_class(label, classes)}" for output, label in moved[: 2 * _NAMED]]

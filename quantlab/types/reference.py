@@ -51,6 +51,11 @@ class ChanceCheck:
         """Whether the reference is not shown to be better than guessing: its interval reaches down to chance."""
         return self.interval.lower <= self.chance
 
+    @property
+    def too_few(self) -> bool:
+        """Whether more samples would probably show that it is better: it is, by 10 points or more, on these."""
+        return self.at_chance and self.top1 >= self.chance + 10
+
 
 @dataclass(frozen=True, slots=True)
 class ClassOrder:
