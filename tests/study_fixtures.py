@@ -417,6 +417,20 @@ def _spoiled_norm(folder: Path) -> None:
         model.save(folder / name)
 
 
+def _spoiled_hidden(folder: Path) -> None:
+    """Keras 3 with a NaN in a kernel, which the ReLU after it turns into 0 in TensorFlow."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    values = keras.Input((16,), name="values")
+    first = keras.layers.Dense(8, activation="relu", name="first")
+    model = keras.Model(values, keras.layers.Dense(4, activation="softmax", name="last")(first(values)))
+    kernel, bias = first.get_weights()
+    kernel[3, 5] = np.nan
+    first.set_weights([kernel, bias])
+    model.save(folder / "spoiled_hidden.keras")
+
+
 def _uneven(folder: Path) -> None:
     """Keras 3 with one depthwise layer whose channels differ by 10⁴ in range."""
     import keras
@@ -432,7 +446,7 @@ def _uneven(folder: Path) -> None:
     model.save(folder / "uneven.keras")
 
 
-MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm, _uneven)
+MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm, _spoiled_hidden, _uneven)
 
 
 def _make_own_models(request: Document, _emit: Emit) -> None:

@@ -59,6 +59,21 @@ def test_a_weight_that_is_nan_is_named_first(name, output, weight, own_models, t
     assert study.reference.scores.non_finite == 75 * 4
 
 
+def test_a_weight_that_is_nan_behind_a_finite_output_is_named_first(own_models, tmp_path):
+    """ONNX's ReLU keeps NaN, and no conversion is wrong."""
+    x = np.random.default_rng(0).normal(size=(100, 16)).astype(np.float32)
+    study = study_of(own_models / "spoiled_hidden.keras", tmp_path, {"x": x}, "onnx-float32")
+    warning = (
+        f"the model itself is NaN inside on all 75 samples of '{tmp_path / 'data.npz'}', though its output is not, "
+        f"because of its weight 'first/kernel' (1 of 128 values is NaN); nothing can be compared with that, so correct "
+        f"the model"
+    )
+    assert study.warnings == (warning,)
+    assert study.parity == {"onnx": "unknown: the model itself is NaN or infinite on every sample"}
+    scores = row(study, "onnx-float32").scores
+    assert (scores.n, scores.left_out, scores.sqnr_db) == (0, 75, None)
+
+
 # Samples
 
 

@@ -43,7 +43,7 @@ class _Known:
 
     weights: tuple[str, ...] = ()
     cause: Cause = field(default_factory=Cause)
-    """Empty if a weight explains everything."""
+    """Empty if a weight explains everything, and which samples it spoils is known without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,25 @@ class FiniteCheck:
             fine: A sample on which everything is finite; None if there is none.
         """
         rows = [int(row) for row in np.flatnonzero(spoiled)[:_ROWS_READ]]
-        known = [self._of_some(samples, rows, fine) if rows else None]
+        known = [self._inside_of_some(samples, rows, fine) if rows else None]
         known.append(self._of_calibration(calibration) if calibration else None)
         causes = [one.cause for one in known if one is not None and one.cause.nan is not None]
         names = sorted({str(cause.nan) for cause in causes})
         places = self._rows_with_nan(samples, names) if names else None
         if places is None or not places.any():
             return None
-        return _finding(samples, np.flatnonzero(places), _Known((), causes[0]))
+        weights = next((one.weights for one in known if one is not None and one.weights), ())
+        return _finding(samples, np.flatnonzero(places), _Known(weights, causes[0]))
+
+    def _inside_of_some(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> _Known | None:
+        """The tensors, even if a weight explains them: it does not tell which samples it spoils."""
+
+        def look() -> _Known:
+            weights = self._weights()
+            cause = first_of_some(self._inputs(samples), self.model, rows, other)
+            return _Known(weights if _certain(weights) else (), cause)
+
+        return self._kept(samples, {"inside": list(rows), "other": other}, _Known, look)
 
     def _of_some(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> _Known | None:
         asked = {"rows": list(rows), "other": other}

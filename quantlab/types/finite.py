@@ -38,8 +38,8 @@ class NonFinite:
     """Weights of the model that explain it, as `<name>: <bad values> of <values> NaN`; or `infinite`, or
     `NaN or infinite`."""
     first_tensor: str | None = None
-    """The first tensor inside the model that is not finite on one of these samples; None if it was not looked for,
-    because a weight explains it, or if the tensors could not be read."""
+    """The first tensor inside the model that is not finite on one of these samples; None if it was not needed, because
+    a weight explains it, or if the tensors could not be read."""
     first_layer: str = ""
     """The layer of `first_tensor`; empty if no layer is known."""
     ranges: tuple[tuple[int, int], ...] = ()
