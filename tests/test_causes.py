@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from study_fixtures import a_study, scores
 
 from quantlab.cli import run
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.study.inside.rows import with_growth
-from quantlab.study.inside.source import find_sources
-from quantlab.types import LayerRow, WeightRow
+from quantlab.study.inside.source import find_sources, warn_of_collapses
+from quantlab.study.stand_in import Apart, how_far
+from quantlab.types import Interval, LayerRow, Source, WeightRow
 
 pytestmark = pytest.mark.starts_children
 
@@ -138,7 +140,7 @@ def test_weights_that_were_quantized_before_are_recognized(cause_models, tmp_pat
     (warning,) = study.warnings
     assert warning == (
         "the weights of tfjs-float32 were quantized before: 100 % of the kernels' values lie on at most 256 equal "
-        "steps per tensor, so 8 bits with one scale per tensor cost nothing more"
+        "steps per tensor, so 8 bits with the same steps lose nothing more"
     )
 
 
@@ -158,6 +160,20 @@ def test_a_layers_model_that_tfjs_reads_otherwise_has_no_clean_row(cause_models,
     (trial,) = (trial for trial in study.trials if trial.runtime == "python")
     assert trial.scores is None
     assert trial.failure.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("python", "there", "apart"),
+    [
+        pytest.param([[1.0, 2.0]], [[1.0, 2.5]], Apart(1, 0.5, 2.0), id="another value"),
+        pytest.param([[0.001, 2.0]], [[np.nan, 2.0]], Apart(1, np.inf, 2.0), id="NaN for a small value"),
+        pytest.param([[np.nan, 2.0], [1.0, 1.0]], [[0.0, 9.0], [1.0, 1.0]], Apart(1, 0.0, 1.0), id="NaN in Python"),
+        pytest.param([[np.nan]], [[1.0]], Apart(0, 0.0, 0.0), id="NaN in Python everywhere"),
+        pytest.param([3, 4], [3, 6], Apart(2, 2.0, 4.0), id="integers, one for each sample"),
+    ],
+)
+def test_how_far_a_library_is_from_python(python, there, apart):
+    assert how_far(np.array(python), np.array(there)) == apart
 
 
 def row(layer, place, *, sqnr_db=30.0, worst=20.0, isolated=None, relative=0.0):
@@ -217,6 +233,43 @@ def test_the_weight_of_the_source_is_the_one_with_the_worst_channel():
     ]
     (source,) = find_sources([row("a", 0, isolated=4.0)], weights)
     assert (source.weight, source.weight_scales, source.weight_channels, source.weight_sqnr_db) == ("kernel", 1, 2, 3.0)
+
+
+def collapsed(folder, parity="ok: 1e-06"):
+    """A study with one quantized row, which lost 60 points of top-1."""
+    lost = scores(top1_loss_points=60.0, top1_loss_interval=Interval(55.0, 65.0, 0.95))
+    study = a_study(folder)
+    trial = next(trial for trial in study.trials if trial.setting == "tfjs-uint8" and trial.runtime == "python")
+    return replace(study, trials=(replace(trial, scores=lost),), parity={"tfjs": parity})
+
+
+SOURCE = Source("tfjs-uint8", "conv", "Conv2D", "conv/Relu", 2.5, 3)
+INSTEAD = "; no quantized variant of this study does better, so try settings with more bits (quantlab settings)"
+
+
+@pytest.mark.parametrize(
+    ("sqnr_db", "cause"),
+    [
+        pytest.param(
+            2.5,
+            "the cause is layer conv (Conv2D): with exact inputs, channel 3 of its output has an SQNR of 2.5 dB",
+            id="a layer that destroys a channel",
+        ),
+        pytest.param(
+            24.0,
+            "errors of several layers may add up; the largest of one layer alone is that of layer conv (Conv2D): with "
+            "exact inputs, channel 3 of its output has an SQNR of 24.0 dB",
+            id="layers with small errors",
+        ),
+    ],
+)
+def test_what_is_called_the_cause(sqnr_db, cause, tmp_path):
+    (warning,) = warn_of_collapses(collapsed(tmp_path), [replace(SOURCE, sqnr_db=sqnr_db)])
+    assert warning == f"tfjs-uint8 loses 60.0 points of top-1: {cause}{INSTEAD}"
+
+
+def test_a_layer_is_not_blamed_where_float32_is_wrong_already(tmp_path):
+    assert warn_of_collapses(collapsed(tmp_path, "broken: SQNR 3.0 dB"), [SOURCE]) == ()
 
 
 def test_a_silent_channel_is_not_the_worst():

@@ -4,9 +4,12 @@ Keras reads the configuration of a layers-model as it was written. TensorFlow.js
 or refuses to load the file, so figures measured in Python alone would be those of another model.
 """
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from quantlab.errors import MissingOp, QuantlabError, RuntimeUnavailable
 from quantlab.npy import mapped
@@ -16,7 +19,7 @@ from quantlab.study.context import Context
 from quantlab.study.run import Run, run_first
 from quantlab.types import KeptOutputs, SampleSet
 
-__all__ = ["check_stand_in"]
+__all__ = ["Apart", "check_stand_in", "how_far"]
 
 _SAMPLES = 4
 _TOLERANCE = 0.01
@@ -46,16 +49,48 @@ def check_stand_in(context: Context, run: Run, kept: KeptOutputs, samples: Sampl
         return None, f"not checked in {label}: {error}"
     except QuantlabError as error:
         return f"{label} cannot run it, although Python can: {describe(error)}", None
-    for name, there in outputs.items():
-        python = mapped(kept.files[name])[: len(there)].astype(np.float64)
-        difference = np.abs(np.nan_to_num(there.astype(np.float64)) - np.nan_to_num(python)).max(initial=0.0)
-        largest = np.abs(np.nan_to_num(python)).max(initial=0.0)
-        if difference > _TOLERANCE * largest:
-            return (
-                f"{label} gives other outputs than Python: '{name}' differs by up to {difference:.2g} on {len(there)} "
-                f"samples, so it reads an argument of a layer otherwise or ignores it"
-            ), None
-    return None, None
+    apart = {name: how_far(mapped(kept.files[name])[: len(there)], there) for name, there in outputs.items()}
+    clause = next((clause for name, how in apart.items() if (clause := _apart(name, how)) is not None), None)
+    if clause is None:
+        return None, None
+    return (
+        f"{label} gives other outputs than Python: {clause}, so it reads an argument of a layer otherwise or ignores it"
+    ), None
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How far the outputs of a few samples are apart, where those of Python are finite."""
+
+    samples: int
+    difference: float
+    """Largest absolute difference; infinite if one of the others is not finite."""
+    largest: float
+    """Largest absolute value in Python."""
+
+
+def how_far(python: npt.NDArray[Any], there: npt.NDArray[Any]) -> Apart:
+    """Compare outputs of the same samples; those on which Python's are NaN or infinite tell nothing about a library.
+
+    Args:
+        python: (n, …), any numbers.
+        there: The same shape.
+    """
+    expected, actual = (values.astype(np.float64).reshape(len(values), -1) for values in (python, there))
+    finite = np.isfinite(expected).all(axis=1)
+    expected, actual = expected[finite], actual[finite]
+    with np.errstate(invalid="ignore"):
+        difference = np.where(np.isfinite(actual), np.abs(actual - expected), np.inf)
+    return Apart(len(expected), float(difference.max(initial=0.0)), float(np.abs(expected).max(initial=0.0)))
+
+
+def _apart(name: str, how: Apart) -> str | None:
+    """A clause about an output that differs; None if it does not."""
+    if how.difference <= _TOLERANCE * how.largest:
+        return None
+    if how.difference == math.inf:
+        return f"'{name}' is NaN or infinite on some of {how.samples} samples on which it is finite in Python"
+    return f"'{name}' differs by up to {how.difference:.2g} on {how.samples} samples"
 
 
 def _javascript(context: Context, run: Run) -> Runtime | None:

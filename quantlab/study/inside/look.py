@@ -76,7 +76,7 @@ def _quantized_before(variants: Iterable[Variant], formats: Mapping[str, Format]
         if share >= _MOST:
             sentences.append(
                 f"the weights of {variant.name} were quantized before: {100 * share:.0f} % of the kernels' values lie "
-                f"on at most 256 equal steps per {grid}, so 8 bits with one scale per {grid} cost nothing more"
+                f"on at most 256 equal steps per {grid}, so 8 bits with the same steps lose nothing more"
             )
     return tuple(sentences)
 

@@ -15,6 +15,8 @@ _COLLAPSE_DB = 10.0
 an output with a lower SQNR; for the first two, the end of the interval that is nearer to no loss."""
 _DESTROYED_DB = 3.0
 """Below this, the error of a channel has at least half the power of its signal."""
+_CAUSE_DB = 10.0
+"""Below this, the error of a channel has more than a tenth of its signal's power, and may cause a collapse alone."""
 _BLAMED_DB = 10.0
 """A weight whose worst channel is this much better than that of its op's output is not what ruins the output."""
 
@@ -72,14 +74,19 @@ def warn_of_collapses(study: Study, sources: Iterable[Source]) -> tuple[str, ...
     sentences = []
     for source in sources:
         trial = measured.get(source.setting)
-        loss = _collapse(trial) if trial is not None else None
+        loss = _collapse(trial) if trial is not None and not _is_wrong_in_float32(trial, study) else None
         if loss is not None:
             sentences.append(f"{source.setting} {loss}: {_cause(source)}{_instead(measured)}")
     return tuple(sentences)
 
 
+def _is_wrong_in_float32(trial: Trial, study: Study) -> bool:
+    """Whether the float32 check of the format failed: then the loss is that of the conversion, or of the model."""
+    return trial.variant is not None and study.parity.get(trial.variant.format, "").startswith("broken")
+
+
 def _collapse(trial: Trial) -> str | None:
-    """How much a variant lost, as a clause; None if it did not collapse, or differs from the model in float32 too."""
+    """How much a quantized variant lost, as a clause; None if it did not collapse."""
     scores = trial.scores
     if scores is None or trial.variant is None or trial.variant.is_float32 or trial.variant.given:
         return None
@@ -95,12 +102,12 @@ def _collapse(trial: Trial) -> str | None:
 
 
 def _cause(source: Source) -> str:
-    """The op and the weight, with their decibels."""
+    """The op and the weight, with their decibels; an op whose own error is small is not called the cause."""
     place = "its output" if source.channel is None else f"channel {source.channel} of its output"
-    text = (
-        f"the cause is layer {source.layer} ({source.op}): with exact inputs, {place} has an SQNR of "
-        f"{_decibels(source.sqnr_db)}"
-    )
+    own = f"layer {source.layer} ({source.op}): with exact inputs, {place} has an SQNR of {_decibels(source.sqnr_db)}"
+    if source.sqnr_db >= _CAUSE_DB:
+        return f"errors of several layers may add up; the largest of one layer alone is that of {own}"
+    text = f"the cause is {own}"
     weight_sqnr_db = source.weight_sqnr_db
     if not source.weight or weight_sqnr_db is None:
         return text
