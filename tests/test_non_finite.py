@@ -18,6 +18,7 @@ from quantlab.store import Store
 from quantlab.study.non_finite_words import calibration_warning, explained_failure, left_out_note, output_warning
 from quantlab.types import Budget, NonFinite, SampleNames
 from quantlab_reports import RENDERINGS, trial_table
+from quantlab_reports.views.trial_records import rows
 from quantlab_reports.views.trials import footer
 
 # Sentences
@@ -184,6 +185,15 @@ def test_rows_for_programs_tell_it_under_stable_keys(tmp_path):
     }
     assert (reference["n"], reference["non_finite"]) == (996, 40)
     assert (row["n"], row["left_out"], row["left_out_equal"], row["left_out_indices"]) == (996, 4, 3, None)
+
+
+def test_a_sample_that_two_findings_name_is_told_once_and_files_stand_in_the_order_of_their_samples(tmp_path):
+    study = partly_finite(tmp_path)
+    of_output = finding(output="output_0", samples=2, names=SampleNames("shots", (5, 9), ("z.png", "a.png")))
+    inside = finding(output="", samples=3, names=SampleNames("shots", (2, 5, 9), ("m.png", "z.png", "a.png")))
+    reference, *_ = rows(replace(study, non_finite=(of_output, inside)))
+    assert reference["left_out_indices"] == [2, 5, 9]
+    assert reference["left_out_files"] == ["m.png", "z.png", "a.png"]
 
 
 # The gate

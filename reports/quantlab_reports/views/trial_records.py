@@ -63,7 +63,7 @@ from dataclasses import asdict
 from typing import Any
 
 from quantlab.store import json_number
-from quantlab.types import REFERENCE, Interval, Scores, Study, Trial
+from quantlab.types import NAMED_SAMPLES, REFERENCE, Interval, Scores, Study, Trial
 
 __all__ = ["KEYS", "kl_reason", "rows"]
 
@@ -152,8 +152,14 @@ def _left_out(trial: Trial, study: Study) -> Row:
         for finding in study.non_finite
         if trial.setting == REFERENCE and finding.among == "scored" and finding.output in {"", study.scored_output}
     ]
-    indices = sorted(index for finding in known for index in finding.names.indices)
-    files = sorted(file for finding in known for file in finding.names.files)
+    # A sample that is NaN in the output is NaN inside as well, so two findings may name it.
+    named = {
+        index: finding.names.files[place] if finding.names.files else None
+        for finding in known
+        for place, index in enumerate(finding.names.indices)
+    }
+    indices = sorted(named)[:NAMED_SAMPLES]
+    files = [file for index in indices if (file := named[index]) is not None]
     weights = dict.fromkeys(weight for finding in known for weight in finding.weights)
     first = next((finding for finding in known if finding.first_tensor), None)
     return {
