@@ -61,7 +61,8 @@ class OutputRow:
     count: int
     """Number of elements compared, over all samples."""
     left_out: int
-    """Number of elements that are not compared, because the reference is NaN or infinite there."""
+    """Number of elements that are not compared, because they are NaN or infinite in the reference, or their sample is
+    not scored."""
     different: int
     """Number of elements whose values differ; NaN differs from everything."""
     non_finite: int

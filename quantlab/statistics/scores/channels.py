@@ -173,7 +173,7 @@ class OutputSums(Sums):
 
     @property
     def left_out(self) -> int:
-        """Number of elements that are not finite in the reference."""
+        """Number of elements that are not compared: not finite in the reference, or of samples that are not scored."""
         return int(self.counts[3].sum())
 
     @property
@@ -186,7 +186,7 @@ class OutputSums(Sums):
         return _error(self.counts[:, channel], self.sums[:, channel], self.largest_error[channel])
 
     def left_out_of(self, channel: int) -> int:
-        """Number of a channel's elements that are not finite in the reference."""
+        """The same for one channel."""
         return int(self.counts[3, channel])
 
     def ranges(self, channel: int | None = None) -> NDArray[np.float64]:

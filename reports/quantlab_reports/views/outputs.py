@@ -65,5 +65,5 @@ def _reading(study: Study, rows: Sequence[OutputRow]) -> list[str]:
             "--allow-constant names it"
         )
     if any(row.left_out for row in rows):
-        lines.append("left out: values that are NaN or infinite in the model itself")
+        lines.append("left out: values that are NaN or infinite in the model itself, or of samples that are not scored")
     return lines
