@@ -185,7 +185,7 @@ def test_a_runtime(one_dense, tmp_path):
         child.__class__ = NamedChild
         return child
 
-    host = replace(python.host, kind=lambda _: "toy", start=start)
+    host = replace(python.host, kind=lambda _job, _pool: "toy", start=start)
     runtime = replace(python, name="toy-host", host=host, default=False, notes=lambda _: ("seen by a toy",))
     registries = replace(WITH_TOY, runtimes={**RUNTIMES, "toy-host": runtime})
     options = AnalyzeOptions(

@@ -197,7 +197,7 @@ def test_what_is_dead_breaks_a_gate(name, note, advice, constant, studied, capsy
         "BREAKS: 1 of 1 setting",
     ]
     assert run(["recommend", *asked]) == 1
-    assert "No setting fits the budget" in capsys.readouterr().out
+    assert "No quantized setting fits the budget" in capsys.readouterr().out
     assert run(["gate", *asked, *options]) == 0
     assert run(["recommend", *asked, *options]) == 0
 
