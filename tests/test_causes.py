@@ -176,6 +176,21 @@ def test_how_far_a_library_is_from_python(python, there, apart):
     assert how_far(np.array(python), np.array(there)) == apart
 
 
+def test_kernels_of_one_value_tell_nothing_of_an_earlier_quantization():
+    from quantlab.statistics import share_on_grid
+    from quantlab.types import StoredWeight
+
+    def kernel(values):
+        return StoredWeight("w", (), values.shape, "float32", values.nbytes, stored=values, values=values)
+
+    mean = kernel(np.full((3, 3, 8, 1), np.float32(1 / 9)))
+    noise = kernel(np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32))
+    steps = kernel((np.arange(128) % 100 * np.float32(0.03) - 1).reshape(16, 8))
+    assert share_on_grid([mean]) == (0.0, True)
+    assert share_on_grid([mean, noise]) == (0.0, True)
+    assert share_on_grid([noise, steps]) == (0.5, True)
+
+
 def row(layer, place, *, sqnr_db=30.0, worst=20.0, isolated=None, relative=0.0):
     return LayerRow(
         setting="s",

@@ -241,6 +241,22 @@ def test_a_lock_compares_with_what_was_accepted(tmp_path, capsys):
     )
 
 
+def test_a_setting_selected_by_name_must_have_been_accepted(tmp_path, capsys):
+    """Otherwise the budget alone would judge it, as if there were no lock."""
+    right = answers(LABELS)
+    folder = study_of(tmp_path / "digits.study", tfjs_uint16=right)
+    assert run(["accept", str(folder), *MARGIN, "--setting", "tfjs-uint8"]) == 0
+    capsys.readouterr()
+    assert gate(capsys, folder, "--lock", "quantlab.lock", "--setting", "tfjs-uint16") == (
+        2,
+        "",
+        (
+            "quantlab: there are no accepted figures for 'tfjs-uint16' of 'digits' (accepted: tfjs-uint8); accept them "
+            "with 'quantlab accept', or select other settings\n"
+        ),
+    )
+
+
 def test_a_lock_of_another_metric(tmp_path, capsys):
     folder = study_of(tmp_path / "digits.study")
     run(["accept", str(folder), *MARGIN])

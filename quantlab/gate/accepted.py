@@ -12,6 +12,7 @@ from quantlab.errors import StudyError
 from quantlab.gate.figures import rounded_down, rounded_up
 from quantlab.gate.judging import Judged
 from quantlab.gate.targets import target_of
+from quantlab.names import listed
 from quantlab.registries import REAL, Registries
 from quantlab.store import json_number, read_json, write_json
 from quantlab.types import (
@@ -178,11 +179,12 @@ def compare_with_lock(judged: Judged, lock: AcceptedFigures, *, registries: Regi
     measured in a runtime that counts and in which it was accepted.
 
     Raises:
-        StudyError: If there are no accepted figures for the study or one of its judged settings, or they belong to
-            another model or metric.
+        StudyError: If there are no accepted figures for the study or for a setting that was selected by name, or they
+            belong to another model or metric.
     """
     accepted = _study_of(judged, lock)
     verdict = judged.verdict
+    _refuse_unaccepted(verdict, accepted)
     counting = verdict.budget.runtimes or target_of(verdict.budget, registries).runtimes
     return replace(
         verdict,
@@ -193,6 +195,16 @@ def compare_with_lock(judged: Judged, lock: AcceptedFigures, *, registries: Regi
             for setting in verdict.settings
         ),
     )
+
+
+def _refuse_unaccepted(verdict: Verdict, accepted: AcceptedStudy) -> None:
+    """Refuse settings selected by name that were never accepted: nothing would be compared."""
+    unaccepted = [judged.setting for judged in verdict.settings if judged.setting not in accepted.settings]
+    if verdict.named and unaccepted:
+        raise StudyError(
+            f"there are no accepted figures for {listed(unaccepted)} of '{verdict.study}' (accepted: "
+            f"{', '.join(accepted.settings)}); accept them with 'quantlab accept', or select other settings"
+        )
 
 
 def _study_of(judged: Judged, lock: AcceptedFigures) -> AcceptedStudy:

@@ -22,7 +22,8 @@ def share_on_grid(weights: Iterable[StoredWeight]) -> tuple[float, bool]:
     """Share of the values of float kernels that lie on a grid of 8 bits, and whether one grid per tensor does for all.
 
     A kernel is a weight with two dimensions or more. A grid has equal steps and at most 256 points; it may be shifted,
-    as with a zero point. A kernel counts if all its values are on one grid, or those of each channel on one.
+    as with a zero point. A kernel counts if all its values are on one grid, or those of each channel on one. Kernels
+    with one value, such as those of a mean, tell nothing and are ignored.
 
     Args:
         weights: Weights of a float32 artifact; read once.
@@ -34,6 +35,8 @@ def share_on_grid(weights: Iterable[StoredWeight]) -> tuple[float, bool]:
     for weight in weights:
         values = weight.values
         if weight.reason is not None or values.dtype.kind != "f" or values.ndim < 2 or values.size < _LEAST_VALUES:
+            continue
+        if values.min() == values.max():
             continue
         total += values.size
         if _has_grid(values.reshape(-1)):
