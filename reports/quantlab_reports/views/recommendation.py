@@ -135,8 +135,10 @@ _ALONE = "; no quantized setting fits"
 
 
 def _facts(chosen: Recommendation, setting: SettingVerdict, share: str = "") -> str:
-    weight = f"{size(setting.size_bytes)} {chosen.size_word}{share}" if setting.size_bytes else ""
-    return ", ".join(part for part in (weight, _loss(setting)) if part)
+    weight = f"{size(setting.size_bytes)} {chosen.size_word}" if setting.size_bytes else ""
+    # Without a limit of the loss, the reason is the size itself.
+    decided = _loss(setting).removeprefix(weight).removeprefix(", ")
+    return ", ".join(part for part in (f"{weight}{share}" if weight else "", decided) if part)
 
 
 def _similar(verdict: Verdict) -> str:
