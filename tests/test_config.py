@@ -109,15 +109,19 @@ def test_ways_to_write_a_size(value, size, tmp_path):
         ),
         pytest.param(
             "[preprocessing]\nscale = '1/255'\n",
-            "scale is '1/255' and must be a number, for example 0.5",
+            "scale is '1/255' and must be a number, for example 0.5; correct it in [preprocessing]",
             id="text for a number",
         ),
         pytest.param(
             "[preprocessing]\nscale = true\n",
-            "scale is True and must be a number, for example 0.5",
+            "scale is True and must be a number, for example 0.5; correct it in [preprocessing]",
             id="truth for a number",
         ),
-        pytest.param("[preprocessing]\nresize = 3\n", "resize is 3 and must be text in quotes", id="a number for text"),
+        pytest.param(
+            "[preprocessing]\nresize = 3\n",
+            "resize is 3 and must be text in quotes; correct it in [preprocessing]",
+            id="a number for text",
+        ),
         pytest.param(
             "preprocessing = 3\n",
             "'preprocessing' in 'quantlab.toml' is not a table; write [preprocessing] on a line and its keys below",

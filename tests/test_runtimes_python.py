@@ -210,13 +210,15 @@ def with_output(**changes):
         pytest.param(
             "tflite",
             with_input(shape=(2, 32, 2)),
-            "the input 'image' of the file has the shape (1, 8, 8, 2) and a sample (1, 2, 32, 2)",
+            "the input 'image' of 'model.tflite' has the shape (1, 8, 8, 2) and a sample (1, 2, 32, 2); give a file "
+            "that was made from this model",
             id="samples of another shape",
         ),
         pytest.param(
             "tflite",
             with_input(shape=(128,)),
-            "the input 'image' of the file has the shape (1, 8, 8, 2) and a sample (1, 128)",
+            "the input 'image' of 'model.tflite' has the shape (1, 8, 8, 2) and a sample (1, 128); give a file that "
+            "was made from this model",
             id="samples of another rank",
         ),
         pytest.param(

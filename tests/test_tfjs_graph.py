@@ -211,7 +211,7 @@ def test_constants_of_64_bits_are_stored_in_32(tmp_path):
     [
         pytest.param(
             lambda document: document["weightsManifest"][0]["weights"][0].update(name="elsewhere"),
-            "the manifest has the weight 'elsewhere' and the graph does not",
+            "the manifest has the weight 'elsewhere' and the graph does not; convert the model again",
             id="a weight without its node",
         ),
         pytest.param(

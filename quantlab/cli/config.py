@@ -53,7 +53,7 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
 def _refuse_kind(key: str, value: Any) -> None:
     kinds, words = _KINDS[key]
     if not isinstance(value, kinds) or isinstance(value, bool) or not _is_finite(value):
-        raise UsageError(f"{key} is {value!r} and must be {words}")
+        raise UsageError(f"{key} is {value!r} and must be {words}; correct it in [preprocessing]")
 
 
 def _is_finite(value: Any) -> bool:

@@ -75,7 +75,7 @@ def _checked(key: str, value: Any) -> Any:
             raise UsageError(f"{key} is {value!r}, and no name holds a null character; remove it")
         return tuple(dict.fromkeys(name.strip() for name in texts))  # a study named twice is judged once
     if key in _TEXTS and not isinstance(value, str):
-        raise UsageError(f"{key} is {value!r} and must be text in quotes")
+        raise UsageError(f"{key} is {value!r} and must be text in quotes; correct it in [budget]")
     if key in _FLAGS:
         if not isinstance(value, bool | str) or value not in _TRUTHS:
             raise UsageError(f"{key} is {value!r} and must be true or false")

@@ -32,7 +32,7 @@ def load(job: Job) -> Execution:
         raise TrialError(f"'{Path(job.artifact).name}' has {len(inputs)} inputs and the samples {len(job.inputs)}")
     outputs = [interpreter.get_output_details()[file.position] for file in job.outputs]
     ordered = [inputs[file.position] for file in job.inputs]
-    _close_shapes(interpreter, ordered, job.inputs)
+    _close_shapes(interpreter, ordered, job.inputs, Path(job.artifact).name)
     interpreter.allocate_tensors()
 
     def call(batches: Sequence[Array]) -> list[Array]:
@@ -63,7 +63,7 @@ def tap(job: Job, taps: Sequence[str]) -> TappedExecution:
     return TappedExecution(call)
 
 
-def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile]) -> None:
+def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[TensorFile], name: str) -> None:
     """Resize inputs with open sizes to the shape of the samples."""
     for detail, file in zip(details, files, strict=True):
         wanted = [1, *file.shape]
@@ -73,8 +73,8 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
             size not in (-1, want) for size, want in zip(detail["shape_signature"][1:], file.shape, strict=True)
         ):
             raise TrialError(
-                f"the input '{file.name}' of the file has the shape {tuple(detail['shape'].tolist())} "
-                f"and a sample {tuple(wanted)}"
+                f"the input '{file.name}' of '{name}' has the shape {tuple(detail['shape'].tolist())} and a sample "
+                f"{tuple(wanted)}; give a file that was made from this model"
             )
         interpreter.resize_tensor_input(detail["index"], wanted)
 

@@ -82,7 +82,9 @@ def _fill_constants(graph: Any, folder: Path) -> None:
     for entry, stored in stored_weights(folder):
         node = constants.get(entry["name"])
         if node is None:
-            raise TrialError(f"the manifest has the weight '{entry['name']}' and the graph does not")
+            raise TrialError(
+                f"the manifest has the weight '{entry['name']}' and the graph does not; convert the model again"
+            )
         # int64 constants are stored as int32; the node has the original dtype.
         dtype = tf.dtypes.as_dtype(node.attr["dtype"].type)
         values = decode(entry, stored).astype(dtype.as_numpy_dtype)

@@ -33,6 +33,9 @@ __all__ = [
     "refuse_unknown_layers",
 ]
 
+_LONGEST_NAME = 100
+"""Characters of a name that a message repeats."""
+
 _NUMPY_DTYPES = {"float16": "float32", "float64": "float32", "int64": "int32", "uint8": "int32"}
 """Data type of an input → data type in tfjs, which has only float32, int32 and bool."""
 
@@ -68,9 +71,14 @@ def refuse_unknown_layers(model: Mapping[str, Any], where: str) -> None:
     unknown = unknown_layers(model)
     if unknown:
         raise ArtifactError(
-            f"{where} has the layer {unknown[0]}, which tfjs layers-models do not support; "
+            f"{where} has the layer {_shortened(str(unknown[0]))}, which tfjs layers-models do not support; "
             f"use a graph-model instead, that is, the settings tfjs-*"
         )
+
+
+def _shortened(text: str) -> str:
+    """A text of the file for a message; a malformed file may hold one of any length."""
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
 
 
 def refuse_keras_3(model: Mapping[str, Any], where: str) -> None:
