@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["choose", "listed", "nearest", "nearest_of_many", "study_folder"]
+__all__ = ["choose", "joined", "listed", "nearest", "nearest_of_many", "study_folder"]
 
 _MOST = 10
 _LIKE = 0.6  # difflib's own default
@@ -76,6 +76,16 @@ def listed(names: Sequence[str], *, most: int = _MOST) -> str:
     """
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
+def joined(names: Sequence[str]) -> str:
+    """Join names with commas and a final "and", without quotes; at least one name.
+
+    >>> joined(["a"]), joined(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def study_folder(model: Path) -> Path:

@@ -68,6 +68,17 @@ def test_an_isolated_error_is_smaller_than_the_accumulated_one_where_inputs_were
         assert row.isolated_sqnr_db > row.sqnr_db + 10
 
 
+@pytest.mark.parametrize("setting", ["tflite-int8", "onnx-dynamic"])
+def test_the_first_op_has_no_other_error_than_its_own(uneven, setting):
+    _, inside = uneven
+    (row,) = (
+        row
+        for row in inside.layers
+        if (row.setting, row.layer, row.baseline) == (setting, "stem", "reference") and row.op in {"CONV_2D", "Add"}
+    )
+    assert row.isolated_sqnr_db == pytest.approx(row.sqnr_db, abs=0.1)
+
+
 def test_a_weight_has_the_name_of_its_layer_whatever_an_optimizer_called_it(uneven):
     _, inside = uneven
     for setting in ("tfjs-uint8", "tflite-int8", "onnx-dynamic", "onnx-int8", "onnx-float16"):

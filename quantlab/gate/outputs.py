@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError, UsageError
-from quantlab.names import nearest
+from quantlab.names import joined, nearest
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, constant_parts, sum_channels
 from quantlab.types import ConstantOutput, Evidence, Study, Trial
@@ -170,7 +170,7 @@ def _listed(parts: Sequence[ConstantOutput]) -> str:
     names = [str(part.channel) for part in parts]
     if len(names) > _NAMED_CHANNELS + 1:
         names = [*names[:_NAMED_CHANNELS], f"{len(names) - _NAMED_CHANNELS} others"]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return joined(names)
 
 
 def _figure(value: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.names import joined
 from quantlab.npy import mapped
 from quantlab.types import NAMED_SAMPLES, SampleNames, SampleSet
 
@@ -69,4 +70,4 @@ def _joined(texts: Sequence[str], count: int) -> str:
     shown = list(texts[:_TOLD])
     if count > len(shown):
         shown.append(f"{count - len(shown):,} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return joined(shown)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.gate import constant_clauses, constant_notes, non_finite_clauses, sum_output_file
+from quantlab.names import joined
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, TensorError, constant_parts
 from quantlab.study.side_by_side import side_by_side
@@ -170,7 +171,7 @@ def _warnings(compared: Sequence[_Compared]) -> list[str]:
     for one in compared:
         for clause in (*one.spoiled, *_constant_sentences(one)):
             runtimes.setdefault((one.trial.setting, clause), []).append(one.trial.runtime)
-    return [f"{setting} in {_listed(names)}: {clause}" for (setting, clause), names in runtimes.items()]
+    return [f"{setting} in {joined(names)}: {clause}" for (setting, clause), names in runtimes.items()]
 
 
 def _constant_sentences(one: _Compared) -> list[str]:
@@ -184,7 +185,3 @@ def _constant_sentences(one: _Compared) -> list[str]:
 
 
 _MEND_CHANNELS = "scale all channels of the output to one range, or make them outputs of their own"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]

@@ -22,14 +22,8 @@ def write_isolated(
 ) -> tuple[int, ...]:
     """Write the file, and return the index of each named tap among its outputs, in the order of `list_taps`.
 
-    Its inputs and its first outputs are those of the float32 file.
-
-    Args:
-        float32: The float32 artifact.
-        variant: The variant of the same format and model.
-        target: Where to write.
-        counterparts: Tap of the variant → tap of the float32 artifact, by the names in `list_taps`.
-        names: Taps to return; names without a readable tap are ignored.
+    Its inputs and its first outputs are those of the float32 file. The arguments are those of `Format.write_isolated`;
+    names without a readable tap are ignored.
 
     Raises:
         ArtifactError: If a file cannot be read, or the two graphs cannot run in one file.

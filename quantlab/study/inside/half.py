@@ -34,7 +34,10 @@ def warn_of_half_floats(trials: Sequence[Trial], inside: Inside, registries: Reg
         small = {_tensor(row): size for row in rows if 0 < (size := _size(row)) < _SMALLEST}
         weights = {_weight(row): row.largest for row in inside.weights if row.setting == float32 and _is_large(row)}
         if weights:
-            sentences.append(f"{who}: weights hold values beyond 65,504, the largest float16: {_listed(weights)}")
+            sentences.append(
+                f"{who}: weights hold values beyond 65,504, the largest float16: {_listed(weights)}; scale these "
+                f"weights down, or ship another setting"
+            )
         if large:
             sentences.append(
                 f"{who}: in float32, activations go beyond 65,504, the largest float16: {_listed(large)}; hardware "

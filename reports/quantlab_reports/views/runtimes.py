@@ -6,6 +6,7 @@ JSON and CSV rows have the fields of `RuntimeRow` as keys.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from quantlab.names import joined
 from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
 from quantlab_reports.figures import EMPTY, number, share
 from quantlab_reports.model import Column, RowView, Selection, Table
@@ -141,8 +142,7 @@ def sentences(rows: Sequence[RuntimeRow]) -> list[str]:
 
 def _sentence(rows: Sequence[RuntimeRow]) -> str:
     first, *others = rows
-    *names, last = (row.runtime for row in rows)
-    listed = f"{', '.join(names)} and {last}" if names else last
+    listed = joined([row.runtime for row in rows])
     if first.flips is not None:
         told = f"{'change' if others else 'changes'} the top-1 of {first.flips:,} of {first.n:,} samples against python"
     elif first.max_abs == 0:
