@@ -148,7 +148,10 @@ def interrupted(place: Path, ready: Path, **env: str) -> tuple[int, str, str]:
             process.send_signal(signal.SIGINT)
             break
         time.sleep(0.05)
-    out, err = process.communicate(timeout=PATIENCE)
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
     return process.returncode, out, err
 
 

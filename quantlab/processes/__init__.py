@@ -6,7 +6,7 @@ libraries print goes to its log. If possible, a child that is a Python module (`
 that has already imported TensorFlow.
 """
 
-from quantlab.processes.child import Child, ChildDied, ChildStalled, living_children
+from quantlab.processes.child import LONGEST_WAIT_SECONDS, Child, ChildDied, ChildStalled, living_children
 from quantlab.processes.documents import Document, tagged, untagged
 from quantlab.processes.environment import import_path, onednn, python_environment
 from quantlab.processes.forks import end_fork_servers, fork_servers, wait_for_preload, warm_up
@@ -18,6 +18,7 @@ from quantlab.processes.serving import Emit, describe, import_modules, serve
 from quantlab.processes.start import PythonModule
 
 __all__ = [
+    "LONGEST_WAIT_SECONDS",
     "Child",
     "ChildDied",
     "ChildPool",

@@ -7,6 +7,7 @@ import queue
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,9 +21,14 @@ from quantlab.processes.own_folder import OwnFolder
 from quantlab.processes.process import Process, Surroundings
 from quantlab.processes.start import PythonModule, start
 
-__all__ = ["Child", "ChildDied", "ChildStalled", "living_children"]
+__all__ = ["LONGEST_WAIT_SECONDS", "Child", "ChildDied", "ChildStalled", "living_children"]
 
 _LOG_TAIL_BYTES = 4000
+
+LONGEST_WAIT_SECONDS = 1.0
+"""A main thread waits for others in steps of this length, since Python handles a signal between two steps at the
+latest. In one long wait it would not notice a Ctrl-C that arrives just before the wait begins, or that the system
+delivers to another thread."""
 
 _SHORT_BYTES = 4096
 """Length of a line that certainly fits into an empty pipe; pipes hold 64 KB on Linux, and 16 KB on macOS."""
@@ -187,7 +193,7 @@ class Child:
             ChildDied: If the process ended or sent an invalid message; in the latter case it is ended.
         """
         try:
-            line = self._lines.get(timeout=stall_seconds)
+            line = self._next_line(stall_seconds)
         except queue.Empty:
             self.close()
             raise ChildStalled(
@@ -197,6 +203,13 @@ class Child:
         if line is None:
             raise ChildDied(self._obituary())
         return self._parsed(line)
+
+    def _next_line(self, seconds: float) -> bytes | None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > LONGEST_WAIT_SECONDS:
+            with contextlib.suppress(queue.Empty):
+                return self._lines.get(timeout=LONGEST_WAIT_SECONDS)
+        return self._lines.get(timeout=max(left, 0))
 
     def _parsed(self, line: bytes) -> Document:
         try:

@@ -1,10 +1,12 @@
 """Processes some items at a time, so that this process works on one while a child works on another."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-__all__ = ["side_by_side"]
+from quantlab.processes import LONGEST_WAIT_SECONDS
+
+__all__ = ["first_done", "result_of", "side_by_side"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,10 +36,27 @@ def side_by_side(
     """
     pool = ThreadPoolExecutor(at_once)
     try:
-        return list(pool.map(work, items))
+        return [result_of(future) for future in [pool.submit(work, item) for item in items]]
     except BaseException as error:
         if not isinstance(error, Exception):
             stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def first_done(futures: Collection[Future[Result]]) -> tuple[set[Future[Result]], set[Future[Result]]]:
+    """Wait until at least one is done, and return those that are done and those that are not.
+
+    It waits in steps, so that Ctrl-C is noticed; see `LONGEST_WAIT_SECONDS`.
+    """
+    while True:
+        done, waiting = wait(futures, timeout=LONGEST_WAIT_SECONDS, return_when=FIRST_COMPLETED)
+        if done:
+            return done, waiting
+
+
+def result_of(future: Future[Result]) -> Result:
+    """The result of a future, waited for like in `first_done`."""
+    first_done([future])
+    return future.result()

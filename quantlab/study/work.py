@@ -11,7 +11,7 @@ the figures would depend on the order of events.
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import PriorityQueue
 from typing import Any
@@ -32,6 +32,7 @@ from quantlab.study.non_finite_words import output_warning
 from quantlab.study.plan import Plan
 from quantlab.study.reference import Probe, batch_size_for, probe, run_reference
 from quantlab.study.run import bytes_needed
+from quantlab.study.side_by_side import first_done, result_of
 from quantlab.study.suspicions import repeatability, unstable_reference
 from quantlab.study.task import Scoring
 from quantlab.study.transfer import with_download_size
@@ -131,7 +132,7 @@ class Work:
         probed = self._probe() if self.model.training_layers else None
         reference = pool.submit(self._reference, probed)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
-        probed, kept, non_finite = reference.result()
+        probed, kept, non_finite = result_of(reference)
         result = WorkResult(
             kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite
         )
@@ -142,10 +143,10 @@ class Work:
                 result,
             )
         while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            done, waiting = first_done(waiting)
             for conversion in (conversion for future in done for conversion in future.result()):
                 self._start_trials(pool, conversion, result)
-        finished = [trial.result() for trial in self._trials]
+        finished = [result_of(trial) for trial in self._trials]
         result = replace(result, trials=self._in_order([trial for _, trial in finished]))
         return self._checked_inside(result, [run_result for run_result, _ in finished])
 

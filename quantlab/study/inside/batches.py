@@ -8,7 +8,6 @@ threads sum.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from operator import call
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from quantlab.npy import mapped
 from quantlab.processes import describe
 from quantlab.runtimes.taps import Reading, Session
 from quantlab.study.inside.sums import Baselines, TrialSums
+from quantlab.study.side_by_side import result_of
 from quantlab.types import PYTHON
 
 __all__ = ["Batches"]
@@ -67,7 +67,9 @@ class Batches:
             if baselines is not None
             for step in sums.steps(baselines)
         ]
-        list(self._pool("sums", _AT_ONCE).map(call, steps))
+        threads = self._pool("sums", _AT_ONCE)
+        for added in [threads.submit(step) for step in steps]:
+            result_of(added)
 
     def _take(self, part: Part) -> list[Baselines | None]:
         """Pass each trial its reading, and return its baselines; None if it cannot be compared."""
@@ -77,12 +79,12 @@ class Batches:
         for sums in self.trials:
             own.append(self._own(sums, awaited, part))
             alone.append(self._read(sums.isolated, part) if sums.isolated and sums.unreadable is None else None)
-        reference = expected.result()
-        in_python = {name: reading.result() for name, reading in awaited.items()}
+        reference = result_of(expected)
+        in_python = {name: result_of(reading) for name, reading in awaited.items()}
         for sums, reading, isolated in zip(self.trials, own, alone, strict=True):
             if reading is not None:
                 measured = mapped(sums.trial.outputs[self.scored_output])[self.indices[slice(*part)]]
-                sums.take(reading.result(), isolated.result() if isolated else None, measured)
+                sums.take(result_of(reading), result_of(isolated) if isolated else None, measured)
         return [
             _baselines(sums, reference, in_python, float32=name) if sums.unreadable is None else None
             for sums, name in zip(self.trials, self.float32, strict=True)
