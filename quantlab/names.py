@@ -1,4 +1,4 @@
-"""Names that users type: hints for unknown names, choosing by globs, lists of names, and the name of a study."""
+"""Names that users type, and lists and counts of names in sentences."""
 
 import difflib
 import fnmatch
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["choose", "joined", "listed", "nearest", "nearest_of_many", "study_folder"]
+__all__ = ["choose", "counted", "joined", "listed", "nearest", "nearest_of_many", "shortened", "study_folder"]
 
 _MOST = 10
 _LIKE = 0.6  # difflib's own default
@@ -74,18 +74,54 @@ def listed(names: Sequence[str], *, most: int = _MOST) -> str:
     >>> listed(["a", "b", "c"], most=2)
     "'a', 'b' and 1 more"
     """
-    shown = ", ".join(f"'{name}'" for name in names[:most])
-    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+    quoted = [f"'{name}'" for name in names]
+    return shortened(quoted, most=most) if len(quoted) > most else ", ".join(quoted)
 
 
-def joined(names: Sequence[str]) -> str:
+def joined(names: Sequence[str], *, separator: str = ",") -> str:
     """Join names with commas and a final "and", without quotes; at least one name.
 
-    >>> joined(["a"]), joined(["a", "b", "c"])
-    ('a', 'a, b and c')
+    >>> joined(["a"]), joined(["a", "b", "c"]), joined(["a, x", "b, y", "c"], separator=";")
+    ('a', 'a, b and c', 'a, x; b, y; and c')
+
+    Args:
+        names: What is joined.
+        separator: A semicolon for clauses that contain commas.
     """
     *before, last = names
-    return f"{', '.join(before)} and {last}" if before else last
+    final = " and " if separator == "," else f"{separator} and "
+    return f"{f'{separator} '.join(before)}{final}{last}" if before else last
+
+
+def shortened(texts: Sequence[str], *, most: int, count: int | None = None, separator: str = ",") -> str:
+    """Join texts like `joined`; beyond `most`, only count them.
+
+    >>> shortened(["a", "b"], most=2), shortened(["a", "b", "c"], most=2), shortened(["a"], most=2, count=1000)
+    ('a and b', 'a, b and 1 more', 'a and 999 more')
+
+    Args:
+        texts: At least one.
+        most: The number of texts that are shown.
+        count: How many there are, if `texts` are only the first of them.
+        separator: See `joined`.
+    """
+    shown = texts[:most]
+    more = (len(texts) if count is None else count) - len(shown)
+    return joined([*shown, f"{more:,} more"] if more else shown, separator=separator)
+
+
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun in the singular or plural.
+
+    >>> counted(1, "value"), counted(1200, "value"), counted(0, "value is", "values are")
+    ('1 value', '1,200 values', '0 values are')
+
+    Args:
+        count: Any number.
+        one: What follows 1.
+        several: What follows any other number; by default `one` with an "s".
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
 def study_folder(model: Path) -> Path:

@@ -206,7 +206,7 @@ def test_the_hash_is_of_every_byte_that_is_served(format_name, tmp_path):
         ),
         pytest.param(
             [("big", np.float16([np.inf, 1])), ("codes", np.int32([2**31 - 1]))],
-            ("weight 'big' holds 1 values that are not finite in float16",),
+            ("weight 'big' holds 1 value that is not finite in float16",),
             id="an infinite half float",
         ),
     ],

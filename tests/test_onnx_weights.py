@@ -334,7 +334,7 @@ def test_a_damaged_tensor_is_named(tensor, why, tmp_path):
     ("dtype", "values", "notes"),
     [
         pytest.param(
-            np.float64, [np.nan, 1], ("weight 'w' holds 1 values that are not finite in float64",), id="NaN in float64"
+            np.float64, [np.nan, 1], ("weight 'w' holds 1 value that is not finite in float64",), id="NaN in float64"
         ),
         pytest.param(
             ml_dtypes.bfloat16,

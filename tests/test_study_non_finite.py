@@ -182,7 +182,7 @@ def test_a_variant_that_is_nan_where_the_model_is_counts_as_equal(tmp_path):
         len(zero),
     )
     # The mask of the model is meant: its note is the only one.
-    note = "weight 'mask' holds 1 values that are not finite in float32"
+    note = "weight 'mask' holds 1 value that is not finite in float32"
     assert (float32.notes, float32.scores.non_finite) == ((note,), 0)
     (known,) = study.non_finite
     assert (known.output, known.samples, known.of, list(known.names.indices)) == ("y", len(zero), 75, zero)

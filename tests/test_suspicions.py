@@ -94,8 +94,8 @@ def samples(*classes):
             [
                 (
                     "the model itself is right on 0.0 % of the samples, and would be right on 90.0 % if the "
-                    "classes were in another order: output 0 answers to 'sun', output 1 answers to 'moon', "
-                    "output 2 answers to 'star'; number the labels in the order of the model's outputs"
+                    "classes were in another order: output 0 answers to 'sun', output 1 answers to 'moon' "
+                    "and output 2 answers to 'star'; number the labels in the order of the model's outputs"
                 )
             ],
             id="fewer folders than outputs",
@@ -157,7 +157,7 @@ def samples(*classes):
                 (
                     "the model itself predicts the targets no better than their mean does: column 0 has RMSE "
                     "6, where the mean has 5; column 1 has RMSE 6, where the mean has 5; column 2 has RMSE 6, "
-                    "where the mean has 5; and 2 more columns; check that the samples are preprocessed as in "
+                    "where the mean has 5; and 2 more; check that the samples are preprocessed as in "
                     "training, and that the targets belong to this output"
                 )
             ],

@@ -22,6 +22,7 @@ import numpy as np
 
 from quantlab.errors import ConversionError
 from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
+from quantlab.names import counted
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
 
@@ -191,9 +192,10 @@ def _refuse_without_range(graph: Any) -> None:
             values = numpy_helper.to_array(tensor)
             wrong = values.size - int(np.isfinite(values).sum())
             if wrong:
+                spoiled = counted(wrong, "value that is", "values that are")
                 raise ConversionError(
-                    f"the weight '{tensor.name}' holds {wrong:,} values that are NaN or infinite, and int8 needs a "
-                    f"finite range; train again or repair the model"
+                    f"the weight '{tensor.name}' holds {spoiled} NaN or infinite, and int8 needs a finite range; train "
+                    f"again or repair the model"
                 )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import ConversionError
+from quantlab.names import counted
 
 __all__ = ["refuse_unquantizable"]
 
@@ -21,8 +22,8 @@ def refuse_unquantizable(name: str, data: npt.NDArray[Any], scheme: str) -> None
     if data.size == 0:
         raise ConversionError(f"the weight '{name}' has no elements, which {scheme} cannot store; remove its layer")
     if not np.isfinite(data).all():
-        wrong = int(data.size - np.isfinite(data).sum())
+        spoiled = counted(int(data.size - np.isfinite(data).sum()), "value that is", "values that are")
         raise ConversionError(
-            f"the weight '{name}' holds {wrong:,} values that are NaN or infinite, and {scheme} needs a finite range; "
-            f"train again or repair the model"
+            f"the weight '{name}' holds {spoiled} NaN or infinite, and {scheme} needs a finite range; train again or "
+            f"repair the model"
         )

@@ -12,6 +12,7 @@ from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, rendering_of
 from quantlab.cli.spread import spread
 from quantlab.errors import StudyError, UsageError
+from quantlab.names import counted
 
 if TYPE_CHECKING:
     from quantlab.gate import Judged
@@ -57,8 +58,9 @@ def _refuse_unaccountable(judged: "Judged", names: Sequence[str]) -> None:
     for row in judged.trials:
         trial, evidence = row.trial, row.evidence
         if trial.setting in names and trial.requested and (evidence is None or evidence.non_finite):
-            values = f"value{' is' if evidence and evidence.non_finite == 1 else 's are'} NaN or infinite"
-            why = "it failed" if evidence is None else f"{evidence.non_finite:,} output {values}"
+            spoiled = evidence.non_finite if evidence else 0
+            values = f"{counted(spoiled, 'output value is', 'output values are')} NaN or infinite"
+            why = "it failed" if evidence is None else values
             raise StudyError(
                 f"'{trial.setting}' cannot be accepted: {why} in {trial.runtime}; "
                 f"accept only settings with finite outputs"

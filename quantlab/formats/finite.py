@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.names import counted
+
 __all__ = ["note_float_limits", "spoiled_weights"]
 
 _HALF_LIMIT = 65504.0
@@ -22,9 +24,9 @@ def note_float_limits(name: str, values: npt.NDArray[Any], dtype: str) -> list[s
     """
     count = int(values.size - np.isfinite(values).sum())
     if count:
-        return [f"weight '{name}' holds {count:,} values that are not finite in {dtype}"]
+        return [f"weight '{name}' holds {counted(count, 'value that is', 'values that are')} not finite in {dtype}"]
     cut = int((np.abs(values) == _HALF_LIMIT).sum()) if dtype == "float16" else 0
-    return [f"weight '{name}' holds {cut:,} values at ±65,504, the limit of float16"] if cut else []
+    return [f"weight '{name}' holds {counted(cut, 'value')} at ±65,504, the limit of float16"] if cut else []
 
 
 def spoiled_weights(weights: Iterable[tuple[str, npt.NDArray[Any]]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from quantlab.errors import UsageError
 from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
+from quantlab.names import counted
 from quantlab.statistics import decide, enough_samples, fewest_samples, missing_samples, samples_needed, wilson
 from quantlab.types import Budget, ClassLoss, Evidence, Outcome, TrialEvidence
 
@@ -32,7 +33,7 @@ def _finite(given: TrialEvidence, budget: Budget, target: Target) -> Finding | N
     del budget, target
     spoiled = given.evidence.non_finite if given.evidence else 0
     return (
-        Finding("breaks", f"{spoiled:,} output value{'s are' if spoiled > 1 else ' is'} NaN or infinite")
+        Finding("breaks", f"{counted(spoiled, 'output value is', 'output values are')} NaN or infinite")
         if spoiled
         else None
     )

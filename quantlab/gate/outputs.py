@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError, UsageError
-from quantlab.names import joined, nearest
+from quantlab.names import counted, nearest, shortened
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, constant_parts, sum_channels
 from quantlab.types import ConstantOutput, Evidence, Study, Trial
@@ -167,10 +167,7 @@ def _values(parts: Sequence[ConstantOutput]) -> str:
 
 
 def _listed(parts: Sequence[ConstantOutput]) -> str:
-    names = [str(part.channel) for part in parts]
-    if len(names) > _NAMED_CHANNELS + 1:
-        names = [*names[:_NAMED_CHANNELS], f"{len(names) - _NAMED_CHANNELS} others"]
-    return joined(names)
+    return shortened([str(part.channel) for part in parts], most=_NAMED_CHANNELS)
 
 
 def _figure(value: float) -> str:
@@ -184,6 +181,6 @@ def non_finite_clauses(spoiled_outputs: Mapping[str, int]) -> list[str]:
     ["1,200 values are NaN or infinite in output 'mask'"]
     """
     return [
-        f"{spoiled:,} value{' is' if spoiled == 1 else 's are'} NaN or infinite in output '{name}'"
+        f"{counted(spoiled, 'value is', 'values are')} NaN or infinite in output '{name}'"
         for name, spoiled in spoiled_outputs.items()
     ]

@@ -31,8 +31,9 @@ def checked_classes(classes: Sequence[str], folders: Sequence[str], text: str) -
         seen.add(name)
     missing = [name for name in folders if name not in seen]
     if missing:
+        folder = "the class folder" if len(missing) == 1 else "the class folders"
         raise UsageError(
-            f"the classes do not name the class folder{'s' if len(missing) > 1 else ''} {listed(missing)} of '{text}'; "
-            f"name every class folder once, in the order of the model's outputs"
+            f"the classes do not name {folder} {listed(missing)} of '{text}'; name every class folder once, in the "
+            f"order of the model's outputs"
         )
     return tuple(classes)

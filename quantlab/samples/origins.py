@@ -1,13 +1,12 @@
 """Which samples of the user's source are meant: positions in it, and names of files where samples are files."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.names import joined
+from quantlab.names import shortened
 from quantlab.npy import mapped
 from quantlab.types import NAMED_SAMPLES, SampleNames, SampleSet
 
@@ -61,13 +60,6 @@ def told(names: SampleNames, count: int) -> str:
     """
     if names.files:
         files = [f"'{file}'" for file in names.files]
-        return f"{_joined(files, count)} in '{names.source}'"
-    indices = _joined([str(index) for index in names.indices], count)
+        return f"{shortened(files, most=_TOLD, count=count)} in '{names.source}'"
+    indices = shortened([str(index) for index in names.indices], most=_TOLD, count=count)
     return f"{'sample' if count == 1 else 'samples'} {indices} of '{names.source}', counted from 0"
-
-
-def _joined(texts: Sequence[str], count: int) -> str:
-    shown = list(texts[:_TOLD])
-    if count > len(shown):
-        shown.append(f"{count - len(shown):,} more")
-    return joined(shown)

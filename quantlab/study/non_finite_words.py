@@ -2,6 +2,7 @@
 
 import re
 
+from quantlab.names import shortened
 from quantlab.samples import told
 from quantlab.types import NonFinite, Trial
 
@@ -77,10 +78,8 @@ def _which(finding: NonFinite) -> str:
 
 def _because(finding: NonFinite) -> str:
     if finding.weights:
-        named = [_weight(text) for text in finding.weights[:_NAMED_WEIGHTS]]
-        more = len(finding.weights) - len(named)
-        rest = f" and {more:,} more" if more else ""
-        return f", because of its weight{'s' if len(finding.weights) > 1 else ''} {', '.join(named)}{rest}"
+        named = shortened([_weight(text) for text in finding.weights], most=_NAMED_WEIGHTS)
+        return f", because of its {'weight' if len(finding.weights) == 1 else 'weights'} {named}"
     if finding.first_tensor is None:
         return ""
     layer = f" of the layer '{finding.first_layer}'" if finding.first_layer else ""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.formats import Format
-from quantlab.names import listed
+from quantlab.names import listed, shortened
 from quantlab.npy import mapped
 from quantlab.statistics import answers_of, chance_check, class_order, target_checks
 from quantlab.study.reference import Probe
@@ -106,10 +106,8 @@ def _named_layers(layers: Sequence[TrainingLayer]) -> str:
     """The layers as the rest of a sentence; empty where none is known."""
     if not layers:
         return ""
-    named = [f"'{layer.name}' ({layer.kind}, {layer.cause})" for layer in layers[:_NAMED]]
-    if len(layers) > _NAMED:
-        named.append(f"{len(layers) - _NAMED} more")
-    return f", because of {' and '.join(named)}"
+    named = [f"'{layer.name}' ({layer.kind}, {layer.cause})" for layer in layers]
+    return f", because of {shortened(named, most=_NAMED)}"
 
 
 def _since_alone(formats: Mapping[str, Format]) -> str:
@@ -184,9 +182,9 @@ def _other_order(order: ClassOrder, classes: Sequence[str]) -> str:
             f"quantlab.toml"
         )
     moved = [(output, label) for output, label in enumerate(order.labels) if output != label]
-    words = [f"output {output} answers to {_class(label, classes)}" for output, label in moved[: 2 * _NAMED]]
-    more = f" and {len(moved) - len(words)} more" if len(moved) > len(words) else ""
-    return f"{better}: {', '.join(words)}{more}; number the labels in the order of the model's outputs"
+    words = [f"output {output} answers to {_class(label, classes)}" for output, label in moved]
+    told = shortened(words, most=2 * _NAMED)
+    return f"{better}: {told}; number the labels in the order of the model's outputs"
 
 
 def _class(label: int, classes: Sequence[str]) -> str:
@@ -209,8 +207,7 @@ def _targets(checks: Sequence[TargetCheck]) -> Iterator[str]:
 
 
 def _columns(checks: Sequence[TargetCheck], words: Callable[[TargetCheck], str]) -> str:
-    named = "; ".join(words(check) for check in checks[:_NAMED])
-    return named if len(checks) <= _NAMED else f"{named}; and {len(checks) - _NAMED} more columns"
+    return shortened([words(check) for check in checks], most=_NAMED, separator=";")
 
 
 def _as_mean(check: TargetCheck) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from quantlab.names import shortened
 from quantlab.types import (
     AGAINST_REFERENCE,
     NARROW_DTYPES,
@@ -149,8 +150,8 @@ def _straying_weights(setting: str, inside: Inside) -> list[str]:
         for row in inside.weights
         if row.setting == setting and row.sqnr_db is not None and row.sqnr_db < FLOAT32_SQNR_DB
     ]
-    worst = sorted(strays, key=lambda row: row.sqnr_db or 0)[:_NAMED_WEIGHTS]
-    if not worst:
+    if not strays:
         return []
-    named = ", ".join(f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst)
-    return [f"weights that differ: {len(strays)}, most of all {named}"]
+    worst = sorted(strays, key=lambda row: row.sqnr_db or 0)
+    named = shortened([f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst], most=_NAMED_WEIGHTS)
+    return [f"weights that differ most: {named}"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from quantlab.gate import TARGETS, rounded_down, rounded_up, size
 from quantlab.glossary import HINT
+from quantlab.names import counted
 from quantlab.types import (
     Budget,
     ClassLoss,
@@ -264,9 +265,9 @@ def _classes(rows: Sequence[Row], *, several: bool) -> str:
         for lost in classes[:_CLASSES_SHOWN]
     ]
     beyond = [
-        f"{_name(row, several=several)}: {len(classes) - _CLASSES_SHOWN} more classes lose accuracy."
+        f"{_name(row, several=several)}: {counted(more, 'more class loses', 'more classes lose')} accuracy."
         for row, classes in losing
-        if len(classes) > _CLASSES_SHOWN
+        if (more := len(classes) - _CLASSES_SHOWN) > 0
     ]
     title = "**Classes that lose accuracy** (significant after Holm's correction for the number of classes)"
     return "\n\n".join([title, _details_table(_CLASS_COLUMNS, details), *beyond])

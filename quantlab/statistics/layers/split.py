@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.names import counted
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums, sum_products
 from quantlab.statistics.tensors import check_numbers
@@ -144,7 +145,8 @@ class SplitSums(Sums):
         if not self.count:
             return "the output has no elements to compare"
         if self.non_finite:
-            return f"{self.non_finite} elements of the output are NaN or infinite at one of the stages"
+            elements = counted(self.non_finite, "element of the output is", "elements of the output are")
+            return f"{elements} NaN or infinite at one of the stages"
         # Possible only for float64 outputs.
         squares = self.sum_square + sum(step.sum_square for step in self._steps)
         return None if math.isfinite(squares) else "the squared errors exceed the range of float64"

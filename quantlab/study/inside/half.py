@@ -6,6 +6,7 @@ overflow shows only on hardware that computes in half floats.
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from quantlab.names import shortened
 from quantlab.registries import Registries
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Trial, WeightRow
 
@@ -91,6 +92,4 @@ def _weight(row: WeightRow) -> str:
 
 def _listed(sizes: Mapping[str, float | None]) -> str:
     """The first names with their largest values, and how many more there are."""
-    named = [f"{name} up to {size:.3g}" for name, size in list(sizes.items())[:_NAMED]]
-    more = len(sizes) - len(named)
-    return ", ".join(named) + (f", and {more} more" if more else "")
+    return shortened([f"{name} up to {size:.3g}" for name, size in sizes.items()], most=_NAMED)

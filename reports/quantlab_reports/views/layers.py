@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, share, true_minus
 from quantlab_reports.model import Column, RowView, Selection, Table
@@ -139,9 +140,8 @@ def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
     measured = sorted((row for row in rows if row.aligned and row.channel is None), key=lambda row: row.place)
     spoiled = next((row for row in measured if row.non_finite), None)
     if spoiled is not None:
-        return [
-            f"First tensor with NaN or infinity: {_short(spoiled.layer)} ({spoiled.op}), {spoiled.non_finite:,} values"
-        ]
+        values = counted(spoiled.non_finite, "value")
+        return [f"First tensor with NaN or infinity: {_short(spoiled.layer)} ({spoiled.op}), {values}"]
     loud = next((row for row in measured if row.sqnr_db < _THRESHOLD_DB), None)
     findings = []
     if loud is not None:

@@ -6,7 +6,7 @@ JSON and CSV rows have the fields of `RuntimeRow` as keys.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.names import joined
+from quantlab.names import counted, joined
 from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
 from quantlab_reports.figures import EMPTY, number, share
 from quantlab_reports.model import Column, RowView, Selection, Table
@@ -165,5 +165,4 @@ def _where(row: RuntimeRow) -> str:
 def _footer(inside: Inside | None) -> list[str]:
     if inside is None:
         return ["Inner tensors were not compared; run 'quantlab analyze' again without --no-layers"]
-    plural = "" if inside.samples == 1 else "s"
-    return [f"Inner tensors were compared on {inside.samples:,} sample{plural}"]
+    return [f"Inner tensors were compared on {counted(inside.samples, 'sample')}"]

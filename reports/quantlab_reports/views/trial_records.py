@@ -62,6 +62,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from quantlab.names import counted
 from quantlab.store import json_number
 from quantlab.types import NAMED_SAMPLES, REFERENCE, Interval, Scores, Study, Trial
 
@@ -196,15 +197,11 @@ def kl_reason(scores: Scores) -> str | None:
     reasons = []
     if scores.kl_infinite:
         reasons.append(
-            f"the variant gives probability 0 to a class to which the reference does not ({_samples(scores.kl_infinite)})"
+            f"the variant gives probability 0 to a class to which the reference does not ({counted(scores.kl_infinite, 'sample')})"
         )
     if scores.kl_undefined:
-        reasons.append(f"the output is not a probability distribution ({_samples(scores.kl_undefined)})")
+        reasons.append(f"the output is not a probability distribution ({counted(scores.kl_undefined, 'sample')})")
     return "; ".join(reasons) or None
-
-
-def _samples(n: int) -> str:
-    return f"{n:,} sample{'' if n == 1 else 's'}"
 
 
 KEYS: tuple[str, ...] = (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from quantlab.names import counted
 from quantlab.types import SettingVerdict, TrialEvidence, Verdict
 from quantlab_reports.model import Column, Table, plain, table_of
 from quantlab_reports.verdict_document import JUDGEMENT_KEYS, judgements_of, with_evidence
@@ -78,8 +79,8 @@ _COLUMNS = (
 
 
 def _summary(verdict: Verdict, *, several: bool) -> str:
-    counted = [setting for setting in verdict.settings if verdict.named or setting.quantized]
-    same = sum(setting.outcome == verdict.outcome for setting in counted)
+    judged = [setting for setting in verdict.settings if verdict.named or setting.quantized]
+    same = sum(setting.outcome == verdict.outcome for setting in judged)
     one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting that fits is enough"
     prefix = f"{verdict.study}: " if several else ""
-    return f"{prefix}{verdict.outcome.upper()}: {same} of {len(counted)} setting{'' if len(counted) == 1 else 's'}{one}"
+    return f"{prefix}{verdict.outcome.upper()}: {same} of {counted(len(judged), 'setting')}{one}"
