@@ -5,21 +5,23 @@ or refuses to load the file, so figures measured in Python alone would be those 
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
+from quantlab.differences import difference
 from quantlab.errors import MissingOp, QuantlabError, RuntimeUnavailable
+from quantlab.names import counted
 from quantlab.npy import mapped
 from quantlab.processes import describe
 from quantlab.runtimes import Runtime
+from quantlab.statistics import finite_samples
 from quantlab.study.context import Context
 from quantlab.study.run import Run, run_first
 from quantlab.types import KeptOutputs, SampleSet
 
-__all__ = ["Apart", "check_stand_in", "how_far"]
+__all__ = ["apart", "check_stand_in"]
 
 _SAMPLES = 4
 _TOLERANCE = 0.01
@@ -49,8 +51,8 @@ def check_stand_in(context: Context, run: Run, kept: KeptOutputs, samples: Sampl
         return None, f"not checked in {label}: {error}"
     except QuantlabError as error:
         return f"{label} cannot run it, although Python can: {describe(error)}", None
-    apart = {name: how_far(mapped(kept.files[name])[: len(there)], there) for name, there in outputs.items()}
-    clause = next((clause for name, how in apart.items() if (clause := _apart(name, how)) is not None), None)
+    clauses = (apart(name, mapped(kept.files[name])[: len(there)], there) for name, there in outputs.items())
+    clause = next(filter(None, clauses), None)
     if clause is None:
         return None, None
     return (
@@ -58,39 +60,24 @@ def check_stand_in(context: Context, run: Run, kept: KeptOutputs, samples: Sampl
     ), None
 
 
-@dataclass(frozen=True, slots=True)
-class Apart:
-    """How far the outputs of a few samples are apart, where those of Python are finite."""
+def apart(output: str, python: npt.NDArray[Any], there: npt.NDArray[Any]) -> str | None:
+    """A clause about an output that is another one in JavaScript than in Python; None if it is not.
 
-    samples: int
-    difference: float
-    """Largest absolute difference; infinite if one of the others is not finite."""
-    largest: float
-    """Largest absolute value in Python."""
-
-
-def how_far(python: npt.NDArray[Any], there: npt.NDArray[Any]) -> Apart:
-    """Compare outputs of the same samples; those on which Python's are NaN or infinite tell nothing about a library.
+    Samples on which Python's is NaN or infinite tell nothing about a library.
 
     Args:
+        output: Its name.
         python: (n, …), any numbers.
         there: The same shape.
     """
-    expected, actual = (values.astype(np.float64).reshape(len(values), -1) for values in (python, there))
-    finite = np.isfinite(expected).all(axis=1)
-    expected, actual = expected[finite], actual[finite]
-    with np.errstate(invalid="ignore"):
-        difference = np.where(np.isfinite(actual), np.abs(actual - expected), np.inf)
-    return Apart(len(expected), float(difference.max(initial=0.0)), float(np.abs(expected).max(initial=0.0)))
-
-
-def _apart(name: str, how: Apart) -> str | None:
-    """A clause about an output that differs; None if it does not."""
-    if how.difference <= _TOLERANCE * how.largest:
+    finite = finite_samples(python)
+    found = difference(python[finite], there[finite])
+    if found.share <= _TOLERANCE:
         return None
-    if how.difference == math.inf:
-        return f"'{name}' is NaN or infinite on some of {how.samples} samples on which it is finite in Python"
-    return f"'{name}' differs by up to {how.difference:.2g} on {how.samples} samples"
+    samples = counted(int(finite.sum()), "sample")
+    if found.largest == math.inf:
+        return f"'{output}' is NaN or infinite on some of {samples} on which it is finite in Python"
+    return f"'{output}' differs by up to {found.largest:.2g} on {samples}"
 
 
 def _javascript(context: Context, run: Run) -> Runtime | None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.differences import difference
 from quantlab.errors import TrialError
 from quantlab.models import KerasCalls
 from quantlab.runtimes.exchange import Job
@@ -41,7 +42,7 @@ def probed(job: Job, batch: Sequence[Array]) -> Probed:
     return Probed(
         outputs=tuple(OutputShape(output.shape[1:], output.dtype.name) for output in first),
         again=repeated,
-        single=max(_difference(one[:count], other) for one, other in zip(first, single, strict=True)),
+        single=_apart([output[:count] for output in first], single),
         call=as_keras,
         predict=as_predict,
     )
@@ -88,16 +89,5 @@ def _check_batch(outputs: Sequence[Array], job: Job) -> None:
 
 
 def _apart(ones: Sequence[Array], others: Sequence[Array]) -> float:
-    """The largest difference over all outputs."""
-    return max(_difference(one, other) for one, other in zip(ones, others, strict=True))
-
-
-def _difference(one: Array, other: Array) -> float:
-    """Largest difference as a share of the largest value; 1 if only one array is not finite at some position."""
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    if not np.array_equal(np.isfinite(one), np.isfinite(other)):
-        return 1.0
-    finite = np.isfinite(one)
-    largest = float(np.abs(one[finite]).max(initial=0.0))
-    apart = float(np.abs(one[finite] - other[finite]).max(initial=0.0))
-    return apart / largest if largest else float(apart > 0)
+    """The largest difference over all outputs, as a share of the largest value of each."""
+    return max(difference(one, other).share for one, other in zip(ones, others, strict=True))
