@@ -186,6 +186,8 @@ def test_a_study_of_an_older_quantlab_is_judged_by_its_outputs_too(capsys):
         pytest.param(["boxes[4]", "mask"], 1, id="a channel is left"),
         pytest.param(["boxes"], 1, id="an output is left"),
         pytest.param(["mask", "output_0"], 1, id="of another output"),
+        pytest.param(["boxes", *(f"mask[{channel}]" for channel in range(8))], 0, id="every channel of an output"),
+        pytest.param(["boxes", *(f"mask[{channel}]" for channel in range(7))], 1, id="all channels but one"),
     ],
 )
 def test_what_is_allowed_by_name(allowed, status, capsys):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from quantlab.statistics import OutputSums, TensorError, blocks, constant_parts, sum_channels
+from quantlab.statistics import LayerError, OutputSums, TensorError, blocks, constant_parts, sum_channels
 from quantlab.types import ConstantOutput
 
 N = 40
@@ -150,6 +150,17 @@ def test_other_shapes_and_kinds_are_refused():
         OutputSums.of(random(N, 3), random(N, 3)) + OutputSums.of(random(N, 2), random(N, 2))
 
 
+def test_outputs_and_layers_have_one_order_of_channels():
+    reference = random(N, 6) * [1, 0, 1, 0, 1, 1]
+    candidate = reference + np.array([0.1, 5.0, 0.01, 0.0, 0.0, 0.01])
+    candidate[3, 5] = np.nan
+    worst = sum_channels(reference, candidate).worst_channels(6)
+    assert worst == [5, 0, 2, 4, 1, 3], "those that are 0 in the reference come last"
+    for channels in (worst[place:] for place in range(6)):
+        error = LayerError.of(reference[:, sorted(channels)], candidate[:, sorted(channels)], channels=True)
+        assert sorted(channels)[error.worst_channel] == channels[0]
+
+
 def test_the_worst_channels_come_first():
     reference = random(N, 200)
     candidate = reference + np.where(np.arange(200) == 150, 1.0, 0.01)
@@ -237,7 +248,7 @@ def test_columns_of_another_unit():
 def test_an_output_of_one_value():
     reference = 1 / (1 + np.exp(-5 * random(100, 8)))
     (part,) = constant_parts("mask", sum_channels(reference, np.full_like(reference, 0.5)))
-    assert part == ConstantOutput("mask", None, 0.5, 0.5, reference.min(), reference.max())
+    assert part == ConstantOutput("mask", None, 0.5, 0.5, reference.min(), reference.max(), tuple(range(8)))
 
 
 def test_the_same_picture_for_every_sample():

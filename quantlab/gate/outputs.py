@@ -81,7 +81,7 @@ def _sums_of(name: str, reference: Path, trial: Trial, judged: npt.NDArray[np.bo
 
 def not_allowed(constant: Iterable[ConstantOutput], allowed: Sequence[str]) -> tuple[ConstantOutput, ...]:
     """Leave out what a budget allows: an output with all its channels, or one channel as `output[channel]`."""
-    return tuple(part for part in constant if part.output not in allowed and part.name not in allowed)
+    return tuple(part for part in constant if not part.allowed_by(allowed))
 
 
 def refuse_unknown_outputs(allowed: Iterable[str], studies: Iterable[Study]) -> None:

@@ -8,7 +8,8 @@ reference the reference against its labels: chance, another order of the classes
 ```
 
 `paired` and `reference` use `scores`; `layers` is independent of them. Shared modules are `sums`, `blocks`,
-`shapes` and `tensors`. `costs` computes quartiles of run times and decides whether one variant is faster than another.
+`shapes`, `tensors` and `channel_order`. `costs` computes quartiles of run times and decides whether one variant is
+faster than another.
 
 Intervals (`wilson`, `tango`) are shares from −1 to 1; `Scores` are in percent and percentage points.
 """

@@ -1,5 +1,6 @@
 """How far every output of the model strays: figures of outputs and their channels, and those that became constant."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 __all__ = ["ConstantOutput", "OutputComparison", "OutputRow"]
@@ -24,6 +25,18 @@ class ConstantOutput:
     """Smallest value of the reference."""
     reference_maximum: float = 0.0
     """Largest value of the reference."""
+    channels: tuple[int, ...] = ()
+    """If the whole output is constant: indices of the channels that vary in the reference; empty if it has only one."""
+
+    def allowed_by(self, names: Collection[str]) -> bool:
+        """Whether names allow it: that of its output, its own, or those of all channels that vary in the reference.
+
+        >>> ConstantOutput("boxes", channels=(0, 1)).allowed_by(["boxes[0]", "boxes[1]"])
+        True
+        """
+        if self.output in names or self.name in names:
+            return True
+        return bool(self.channels) and all(ConstantOutput(self.output, one).name in names for one in self.channels)
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.channel_order import channel_sqnr_db, worst_first
 from quantlab.statistics.layers.registry import LAYER_STATISTICS
 from quantlab.statistics.layers.sketch import ErrorSketch, Range
 from quantlab.statistics.shapes import check_same_shape
@@ -73,23 +74,18 @@ class ChannelSums(Sums):
     @property
     def sqnr_db(self) -> NDArray[np.float64]:
         """(channels,): SQNR in decibels; ∞ without error, −∞ for an error on zeros or a non-finite element."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            noise, signal = np.log10(self.sum_square_error), np.log10(self.sum_square_baseline)
-            decibels = np.where(np.isneginf(noise), math.inf, 10 * (signal - noise))
-        spoiled = (self.non_finite > 0) | ~np.isfinite(self.sum_square_error + self.sum_square_baseline)
-        return np.where(spoiled, -math.inf, decibels)
+        return channel_sqnr_db(self.sum_square_error, self.sum_square_baseline, self.non_finite > 0)
 
     @property
     def worst(self) -> int | None:
-        """Channel with the lowest SQNR; ties go to the largest error, then the lowest index; None without channels.
+        """The first channel of `worst_first`; None without channels.
 
-        A channel that is 0 in the baseline has no signal that could be compared with its error. It counts only if it
-        holds NaN or infinity, or if every channel is 0.
+        A channel that is 0 in the baseline counts only if it holds NaN or infinity, or if every channel is 0.
         """
         if not len(self):
             return None
         silent = (self.sum_square_baseline == 0) & (self.non_finite == 0)
-        return int(np.lexsort((-self.sum_square_error, self.sqnr_db, silent))[0])
+        return int(worst_first(self.sqnr_db, self.sum_square_error, silent)[0])
 
 
 def _added(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

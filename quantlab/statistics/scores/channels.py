@@ -6,13 +6,14 @@ to 1 may all become 0 and the SQNR of the output remains good.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
+from quantlab.statistics.channel_order import channel_sqnr_db, worst_first
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError, check_numbers
@@ -212,8 +213,14 @@ class OutputSums(Sums):
             return False
         if self.channels == 1:
             return bool(self.constant_channels.size)
+        still, _ = self._movement()
+        return bool(still.all() and self.lost_channels.size)
+
+    @property
+    def lost_channels(self) -> NDArray[np.intp]:
+        """If the whole output is constant: the channels that vary in the reference, in order."""
         still, moves = self._movement()
-        return bool(still.all() and (moves > _ROUNDING * self._largest()).any())
+        return np.flatnonzero(still & (moves > _ROUNDING * self._largest()))
 
     @property
     def constant_channels(self) -> NDArray[np.intp]:
@@ -232,20 +239,14 @@ class OutputSums(Sums):
         return np.flatnonzero(still & (moves > least) & (self.counts[0] >= _FEWEST))
 
     def worst_channels(self, number: int) -> list[int]:
-        """Constant channels first, then those with the lowest SQNR, the largest error first among equals."""
-        alive = np.ones(self.channels, bool)
-        alive[self.constant_channels] = False
-        # lexsort uses its last key first and puts NaN last, which is an SQNR of no elements.
-        order = np.lexsort((-self.largest_error, self._sqnr_db(), alive))
-        return [int(channel) for channel in order[:number]]
-
-    def _sqnr_db(self) -> NDArray[np.float64]:
-        """(channels,): as `TensorError.sqnr_db` gives it; a vocabulary may have 100,000 channels."""
+        """Constant channels first, then the others in the order of `worst_first`."""
         noise, signal, candidate = self.sums[2:5]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            decibels = np.where(noise == 0, math.inf, 10 * (np.log10(signal) - np.log10(noise)))
-        spoiled = (self.counts[2] > 0) | ~np.isfinite(noise + signal + candidate)
-        return np.where(spoiled, -math.inf, np.where(self.counts[0] == 0, math.nan, decibels))
+        non_finite = self.counts[2] > 0
+        decibels = channel_sqnr_db(noise, signal, non_finite | ~np.isfinite(candidate))
+        decibels = np.where(self.counts[0] == 0, math.nan, decibels)
+        order = worst_first(decibels, noise, (signal == 0) & ~non_finite)
+        constant = np.isin(order, self.constant_channels)
+        return [int(channel) for channel in (*order[constant], *order[~constant])][:number]
 
     def _movement(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """(channels,): whether the candidate's is constant, and by how much the reference's then varies.
@@ -337,7 +338,8 @@ def sum_channels(
 def constant_parts(output: str, sums: OutputSums) -> tuple[ConstantOutput, ...]:
     """What became constant of an output: itself, or channels of it in order; empty if nothing did."""
     if sums.is_constant:
-        return (_constant(output, None, sums),)
+        lost = tuple(sums.lost_channels.tolist()) if sums.channels > 1 else ()
+        return (replace(_constant(output, None, sums), channels=lost),)
     return tuple(_constant(output, channel, sums) for channel in sums.constant_channels.tolist())
 
 
