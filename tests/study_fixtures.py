@@ -431,6 +431,20 @@ def _spoiled_hidden(folder: Path) -> None:
     model.save(folder / "spoiled_hidden.keras")
 
 
+def _spoiled_bfloat16(folder: Path) -> None:
+    """Keras 3 with a NaN in a kernel of bfloat16."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    values = keras.Input((16,), name="values")
+    first = keras.layers.Dense(8, dtype="bfloat16", name="first")
+    model = keras.Model(values, keras.layers.Activation("softmax", dtype="float32", name="last")(first(values)))
+    kernel = np.asarray(first.kernel.numpy())
+    kernel[3, 5] = np.nan
+    first.kernel.assign(kernel)
+    model.save(folder / "spoiled_bfloat16.keras")
+
+
 def _uneven(folder: Path) -> None:
     """Keras 3 with one depthwise layer whose channels differ by 10⁴ in range."""
     import keras
@@ -446,7 +460,7 @@ def _uneven(folder: Path) -> None:
     model.save(folder / "uneven.keras")
 
 
-MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm, _spoiled_hidden, _uneven)
+MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm, _spoiled_hidden, _spoiled_bfloat16, _uneven)
 
 
 def _make_own_models(request: Document, _emit: Emit) -> None:

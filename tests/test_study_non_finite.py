@@ -59,6 +59,15 @@ def test_a_weight_that_is_nan_is_named_first(name, output, weight, own_models, t
     assert study.reference.scores.non_finite == 75 * 4
 
 
+def test_a_weight_of_bfloat16_that_is_nan_is_named(own_models, tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    study = study_of(own_models / "spoiled_bfloat16.keras", tmp_path, {"x": x}, "tflite-float32")
+    assert study.warnings[0] == (
+        f"{NOT_FINITE}all 30 samples of '{tmp_path / 'data.npz'}', because of its weight 'first/kernel' (1 of 128 "
+        f"values is NaN); nothing can be compared with that, so correct the model"
+    )
+
+
 def test_a_weight_that_is_nan_behind_a_finite_output_is_named_first(own_models, tmp_path):
     """ONNX's ReLU keeps NaN, and no conversion is wrong."""
     x = np.random.default_rng(0).normal(size=(100, 16)).astype(np.float32)

@@ -136,6 +136,8 @@ def _weights(opened: _Opened) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Names and values of numeric variables; Keras 3 has the layer's path apart from the name."""
     for variable in opened.variables():
         name, values = getattr(variable, "path", variable.name), np.asarray(variable.numpy())
+        if values.dtype.kind == "V":  # bfloat16 and other types that NumPy does not have
+            values = values.astype(np.float32)
         if values.dtype.kind in "biuf":
             yield name.removesuffix(":0"), values
 
