@@ -460,7 +460,18 @@ def _uneven(folder: Path) -> None:
     model.save(folder / "uneven.keras")
 
 
-MAKERS = (_attention, _noisy, _crowd, _ports, _twice, _silent, _spoiled_norm, _spoiled_hidden, _spoiled_bfloat16, _uneven)
+MAKERS = (
+    _attention,
+    _noisy,
+    _crowd,
+    _ports,
+    _twice,
+    _silent,
+    _spoiled_norm,
+    _spoiled_hidden,
+    _spoiled_bfloat16,
+    _uneven,
+)
 
 
 def _make_own_models(request: Document, _emit: Emit) -> None:

@@ -301,7 +301,8 @@ def test_what_is_called_the_cause(sqnr_db, cause, tmp_path):
 
 
 def test_a_layer_is_not_blamed_where_float32_is_wrong_already(tmp_path):
-    assert warn_of_collapses(collapsed(tmp_path, "broken: SQNR 3.0 dB"), [SOURCE]) == ()
+    assert warn_of_collapses(collapsed(tmp_path, "broken: SQNR 3.0 dB (output 'output_0')"), [SOURCE]) == ()
+    assert warn_of_collapses(collapsed(tmp_path, "broken: SQNR 3.0 dB (output 'other')"), [SOURCE]) != ()
 
 
 def test_a_silent_channel_is_not_the_worst():

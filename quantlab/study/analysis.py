@@ -37,6 +37,7 @@ from quantlab.study.samples import draw_samples
 from quantlab.study.suspicions import examine, repeatability, sane, unstable_reference
 from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
 from quantlab.study.warnings import (
+    CheckedOutputs,
     failed_float32_checks,
     float32_checks,
     with_straying_tensors,
@@ -195,7 +196,8 @@ class _Analysis:
             comparison.finite,
             probabilities=comparison.probabilities,
         )
-        checks = float32_checks(trials, self.context.registries.settings)
+        outputs = CheckedOutputs(scoring.output.name, compared.comparison.rows, result.probe.outputs)
+        checks = float32_checks(trials, self.context.registries.settings, outputs)
         return Study(
             model=work.model.description,
             samples=work.samples,
@@ -224,7 +226,7 @@ class _Analysis:
                 *unstable_reference(check, self.context.registries.formats),
                 *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *sane(check, work.samples, comparison.labels if scoring.task == "classification" else None),
-                *failed_float32_checks(checks, trials, scoring.output.name, check).values(),
+                *failed_float32_checks(checks, trials, check).values(),
                 *compared.warnings,
                 *self.warnings,
             ),

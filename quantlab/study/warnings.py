@@ -1,35 +1,67 @@
 """Warnings above the table about float32: failed float32 checks, and the first tensors that differ."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from quantlab.names import shortened
+from quantlab.names import counted, shortened
 from quantlab.types import (
     AGAINST_REFERENCE,
     NARROW_DTYPES,
     PYTHON,
+    STRAY_LIMIT,
     Inside,
+    OutputRow,
     ReferenceCheck,
     Scores,
     Setting,
     Study,
+    TensorSpec,
     Trial,
     float32_of,
 )
 
 __all__ = [
     "FLOAT32_SQNR_DB",
+    "CheckedOutputs",
     "failed_float32_checks",
     "float32_checks",
+    "of_output",
     "with_straying_tensors",
 ]
 
 FLOAT32_SQNR_DB = 60.0
-"""Minimum SQNR in dB of a float32 artifact's scored output; below it the conversion is wrong."""
+"""Minimum SQNR in dB of each output of a float32 artifact; below it the conversion is wrong."""
 
 _NAMED_WEIGHTS = 3
+_NAMED_OUTPUTS = 3
 
 
-def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class CheckedOutputs:
+    """What is known of all outputs of the trials, for the float32 check."""
+
+    scored: str
+    """Name of the scored output."""
+    rows: Sequence[OutputRow] = ()
+    """Figures of every output; those of channels are not used."""
+    specs: Sequence[TensorSpec] = ()
+    """The outputs of the reference, with the data types that were observed."""
+
+    def has_integers(self, name: str) -> bool:
+        """Whether an output holds integers or booleans."""
+        return any(spec.name == name and spec.dtype.startswith(("int", "uint", "bool")) for spec in self.specs)
+
+    def others_of(self, trial: Trial) -> list[OutputRow]:
+        """The outputs of a trial that are not scored."""
+        place = (trial.setting, trial.runtime, None)
+        return [
+            row
+            for row in self.rows
+            if (row.setting, row.runtime, row.channel) == place and row.output != self.scored and row.count
+        ]
+
+
+def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting], outputs: CheckedOutputs) -> dict[str, str]:
     """Format (or float32 variant) → result of its float32 check in Python: `ok: …`, `broken: …` or `unknown: …`."""
     checks = {}
     for trial in trials:
@@ -37,9 +69,9 @@ def float32_checks(trials: Sequence[Trial], settings: Mapping[str, Setting]) -> 
             continue
         setting = settings.get(trial.setting)
         if setting is not None and not setting.quantized:
-            checks[setting.format] = _float32_check(trial)
+            checks[setting.format] = _float32_check(trial, outputs)
         elif setting is None and trial.variant is not None and _all_float32(trial):
-            checks[trial.setting] = _float32_check(trial)
+            checks[trial.setting] = _float32_check(trial, outputs)
     return checks
 
 
@@ -52,37 +84,68 @@ def _all_float32(trial: Trial) -> bool:
     return named or not NARROW_DTYPES & set(variant.weights)
 
 
-def _float32_check(trial: Trial) -> str:
+def _float32_check(trial: Trial, outputs: CheckedOutputs) -> str:
     scores = trial.scores
     if trial.failure is not None or scores is None:
         return "unknown: the float32 variant could not be measured in Python"
     if scores.n == 0 and scores.left_out:
         return "unknown: the model itself is NaN or infinite on every sample"
-    return f"broken: {reason}" if (reason := _broken(scores)) else f"ok: {scores.max_abs_error:.2g}"
+    others = outputs.others_of(trial)
+    reasons = {
+        outputs.scored: _scored_reasons(scores),
+        **{row.output: _reasons(row, integers=outputs.has_integers(row.output)) for row in others},
+    }
+    broken = [f"{' and '.join(found)} {of_output(name)}" for name, found in reasons.items() if found]
+    if broken:
+        return f"broken: {shortened(broken, most=_NAMED_OUTPUTS)}"
+    largest = [row.max_abs_error for row in others if not outputs.has_integers(row.output)]
+    return f"ok: {max(error or 0.0 for error in (scores.max_abs_error, *largest)):.2g}"
 
 
-def _broken(scores: Scores) -> str | None:
-    """Why the float32 check failed, or None if it passed."""
-    reasons = []
-    if scores.non_finite:
-        reasons.append(f"{scores.non_finite:,} output values are NaN or infinite")
+def of_output(name: str) -> str:
+    """The end of a clause of a failed float32 check, about one output."""
+    return f"(output '{name}')"
+
+
+def _scored_reasons(scores: Scores) -> list[str]:
+    """Why the float32 check of the scored output failed; empty if it passed."""
+    reasons = _spoiled(scores.non_finite or 0)
     if scores.agreement is not None and scores.agreement < 100:
         flipped = scores.n - round(scores.agreement * scores.n / 100)
-        reasons.append(f"{flipped:,} of {scores.n:,} predictions change")
-    if scores.sqnr_db is not None and scores.sqnr_db < FLOAT32_SQNR_DB:
-        reasons.append(f"the SQNR of the output is {scores.sqnr_db:.1f} dB, below {FLOAT32_SQNR_DB:g}")
-    return " and ".join(reasons) or None
+        reasons.append(f"{flipped:,} of {scores.n:,} predictions {'changes' if flipped == 1 else 'change'}")
+    return reasons + _noisy(scores.sqnr_db)
+
+
+def _reasons(row: OutputRow, *, integers: bool) -> list[str]:
+    """The same for another output.
+
+    Of integers, such as the index of the largest value, a few may differ, because the values are nearly equal.
+    """
+    if integers and row.different > STRAY_LIMIT * row.count:
+        return [f"{row.different:,} of {row.count:,} values {'differs' if row.different == 1 else 'differ'}"]
+    if integers:
+        return []
+    return _spoiled(row.non_finite) + _noisy(row.sqnr_db)
+
+
+def _spoiled(count: int) -> list[str]:
+    return [f"{counted(count, 'output value is', 'output values are')} NaN or infinite"] if count else []
+
+
+def _noisy(sqnr_db: float | None) -> list[str]:
+    if sqnr_db is None or sqnr_db >= FLOAT32_SQNR_DB:
+        return []
+    return [f"the SQNR of the output is {sqnr_db:.1f} dB, below {FLOAT32_SQNR_DB:g}"]
 
 
 def failed_float32_checks(
-    checks: Mapping[str, str], trials: Sequence[Trial], output: str, reference: ReferenceCheck | None
+    checks: Mapping[str, str], trials: Sequence[Trial], reference: ReferenceCheck | None
 ) -> dict[str, str]:
     """Format (or given variant) → the warning about its failed float32 check.
 
     Args:
         checks: The result of `float32_checks`.
         trials: The trials that were checked.
-        output: Name of the scored output.
         reference: The check of the reference: a conversion is not blamed for a model that does not repeat itself. None
             in studies of an older quantlab.
     """
@@ -91,16 +154,16 @@ def failed_float32_checks(
     }
     given = {trial.setting for trial in trials if trial.variant is not None and trial.variant.given}
     return {
-        name: _failed_check(text, output, name=name, claim=claims.get(name), given=name in given)
+        name: _failed_check(text, name=name, claim=claims.get(name), given=name in given)
         if reference is None or reference.repeats
-        else _failed_with_reference(name, text, output)
+        else _failed_with_reference(name, text)
         for name, text in checks.items()
         if text.startswith("broken: ")
     }
 
 
-def _failed_check(text: str, output: str, *, name: str, claim: str | None, given: bool) -> str:
-    strays = f"{text.removeprefix('broken: ')} (output '{output}')"
+def _failed_check(text: str, *, name: str, claim: str | None, given: bool) -> str:
+    strays = text.removeprefix("broken: ")
     if claim is not None:
         return f"float32 check failed: {name}, {claim}, differs from the model: {strays}; it is not a float32 file"
     if given:
@@ -114,10 +177,10 @@ def _failed_check(text: str, output: str, *, name: str, claim: str | None, given
     )
 
 
-def _failed_with_reference(name: str, text: str, output: str) -> str:
+def _failed_with_reference(name: str, text: str) -> str:
     return (
         f"float32 check failed: {name} differs from the model in float32, before any quantization: "
-        f"{text.removeprefix('broken: ')} (output '{output}'); the model itself gives other outputs for the same "
+        f"{text.removeprefix('broken: ')}; the model itself gives other outputs for the same "
         f"samples, as said above, so this tells nothing about the conversion"
     )
 
@@ -129,7 +192,7 @@ def with_straying_tensors(study: Study, inside: Inside) -> tuple[str, ...]:
     """
     settings = {row.setting for row in inside.weights}
     tensors = {}
-    failed = failed_float32_checks(study.parity, study.trials, study.scored_output, study.reference_check)
+    failed = failed_float32_checks(study.parity, study.trials, study.reference_check)
     for name, sentence in failed.items():
         setting = name if name in settings else float32_of(name)
         tensors[sentence] = [*_first_straying(setting, inside), *_straying_weights(setting, inside)]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from quantlab.study.warnings import of_output
 from quantlab.types import AGAINST_REFERENCE, PYTHON, LayerRow, Source, Study, Trial, WeightRow
 
 __all__ = ["find_sources", "warn_of_collapses"]
@@ -81,8 +82,9 @@ def warn_of_collapses(study: Study, sources: Iterable[Source]) -> tuple[str, ...
 
 
 def _is_wrong_in_float32(trial: Trial, study: Study) -> bool:
-    """Whether the float32 check of the format failed: then the loss is that of the conversion, or of the model."""
-    return trial.variant is not None and study.parity.get(trial.variant.format, "").startswith("broken")
+    """Whether the scored output failed the float32 check of the format: then the conversion, or the model, loses."""
+    check = study.parity.get(trial.variant.format, "") if trial.variant is not None else ""
+    return check.startswith("broken") and of_output(study.scored_output) in check
 
 
 def _collapse(trial: Trial) -> str | None:
