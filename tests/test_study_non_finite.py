@@ -172,6 +172,39 @@ def masked_log(path: Path) -> Path:
     )
 
 
+def overflowing(path: Path) -> Path:
+    """y = x · w + 1 / exp(90 x), in ONNX: from x = 1 on, exp is infinite in float32, and its inverse 0."""
+    weights = {"w": np.eye(4, dtype=np.float32), "ninety": np.array(90, np.float32)}
+    return write(
+        path,
+        [
+            node("Mul", ["x", "ninety"], "large"),
+            node("Exp", ["large"], "grown"),
+            node("Reciprocal", ["grown"], "shrunk"),
+            node("MatMul", ["x", "w"], "product"),
+            node("Add", ["product", "shrunk"], "y"),
+        ],
+        ([port("x", ["n", 4])], [port("y", ["n", 4])]),
+        weights,
+    )
+
+
+@pytest.mark.parametrize("every", [20, 1])
+def test_calibration_samples_that_make_an_activation_infinite_are_named_though_no_row_suffers(every, tmp_path):
+    x = np.random.default_rng(0).uniform(0, 0.9, (200, 4)).astype(np.float32)
+    x[::every, 0] = 1
+    study = study_of(overflowing(tmp_path / "overflowing.onnx"), tmp_path, {"x": x}, "onnx-int8")
+    assert row(study, "onnx-int8").scores.sqnr_db > 20
+    named = [index for index in indices_of(study.calibration, slice(None)) if index % 20 == 0]
+    warning = (
+        f"the model itself is NaN or infinite inside on {len(named)} of 50 calibration samples "
+        f"({told_of(named, tmp_path / 'data.npz')}), first in the tensor 'grown', so static quantization finds no "
+        f"finite range; remove these samples, or correct the model"
+    )
+    # Infinity on all samples may be a mask that is meant.
+    assert study.warnings == ((warning,) if every == 20 else ())
+
+
 def test_a_variant_that_is_nan_where_the_model_is_counts_as_equal(tmp_path):
     x = np.random.default_rng(0).uniform(0.1, 1, (100, 4)).astype(np.float32)
     x[::10, 0] = 0

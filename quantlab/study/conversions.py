@@ -17,7 +17,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.integrity import intact_variant
 from quantlab.study.non_finite import FiniteCheck
-from quantlab.study.non_finite_words import explained_failure
+from quantlab.study.non_finite_words import calibration_warning, explained_failure
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import Failure, FileState, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
@@ -270,8 +270,20 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
     by_format: dict[str, list[Setting]] = {}
     for setting in settings:
         by_format.setdefault(setting.format, []).append(setting)
+    calibrated = False
     for members in by_format.values():
-        yield from make_variants(context, model, members, samples=calibration, calibration=calibration)
+        for conversion in make_variants(context, model, members, samples=calibration, calibration=calibration):
+            made = conversion.variant is not None
+            calibrated |= made and context.registries.settings[conversion.setting].calibrated
+            yield conversion
+    if calibrated and calibration is not None:
+        _warn_of_calibration(context, model, calibration)
+
+
+def _warn_of_calibration(context: Context, model: OpenedModel, calibration: SampleSet) -> None:
+    finding = FiniteCheck(context, model).of_calibration(calibration, suspect=False)
+    if finding is not None:
+        context.progress.warn(calibration_warning(finding))
 
 
 def _moved(conversion: ConversionResult, target: Path) -> Path | Failure:

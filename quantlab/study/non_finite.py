@@ -1,7 +1,7 @@
 """Whether the reference itself is finite: on which samples it is not, and which weight or tensor makes it so.
 
-The outputs are looked at in every study, because they are on disk anyway. What is inside the model is read only when
-there is something to explain: an output that is not finite, or a conversion with calibration that failed.
+The outputs are looked at in every study, because they are on disk anyway. What is inside the model is read on the
+calibration samples, if a setting is calibrated, and where there is something to explain: an output that is not finite.
 """
 
 import threading
@@ -32,6 +32,8 @@ __all__ = ["FiniteCheck", "spoiled_by_variants", "suspect_calibration"]
 
 _ROWS_READ = 16
 """Samples that are read inside to find the first tensor; the others are then read at that tensor alone."""
+
+_CALIBRATION_STEP = "read the model's tensors on the calibration samples"
 
 _ONE_AT_A_TIME = threading.Lock()
 """Two formats may fail on the same calibration samples at once, and their tensors are read into one file."""
@@ -73,16 +75,22 @@ class FiniteCheck:
         known = self._of_some(samples, [int(rows[0])], other)
         return _finding(samples, rows, known, output=output)
 
-    def of_calibration(self, calibration: SampleSet) -> NonFinite | None:
+    def of_calibration(self, calibration: SampleSet, *, suspect: bool = True) -> NonFinite | None:
         """Which calibration samples make a tensor inside the model NaN or infinite; None if none, or if unreadable.
 
         All tensors of all calibration samples are read, which takes about as long as a calibration.
+
+        Args:
+            calibration: The samples.
+            suspect: Whether a conversion or a row gives a reason to ask. Otherwise infinity on all samples is not told
+                of: it may be a mask that is meant, and that the converter coped with.
         """
         known = self._of_calibration(calibration)
-        if known is None or not (known.weights or known.cause.rows):
+        if known is None or not known.cause.rows:
             return None
         rows = np.arange(calibration.n) if known.weights else np.asarray(known.cause.rows)
-        return _finding(calibration, rows, known, among="calibration")
+        meant = len(rows) == calibration.n and not known.weights and known.cause.nan is None
+        return _finding(calibration, rows, known, among="calibration") if suspect or not meant else None
 
     def of_inside(
         self, samples: SampleSet, calibration: SampleSet | None, spoiled: npt.NDArray[np.bool_], fine: int | None
@@ -130,11 +138,14 @@ class FiniteCheck:
 
     def _of_calibration(self, calibration: SampleSet) -> _Known | None:
         def look() -> _Known:
-            if _certain(weights := self._weights()):
-                return _Known(weights)
-            return _Known((), first_of_all(self._inputs(calibration), self.model))
+            self.context.progress.begin(_CALIBRATION_STEP)
+            cause = first_of_all(self._inputs(calibration), self.model)
+            # Listing the weights opens the model once more, which takes longer than reading all tensors of a small one.
+            weights = self._weights() if cause.rows else ()
+            self.context.progress.end(_CALIBRATION_STEP, "done")
+            return _Known(weights if _certain(weights) else (), cause)
 
-        return self._kept(calibration, {"rows": "all"}, _Known, look)
+        return self._kept(calibration, {"calibration": "all"}, _Known, look)
 
     def _rows_with_nan(self, samples: SampleSet, names: Sequence[str]) -> npt.NDArray[np.bool_] | None:
         def look() -> _Rows:

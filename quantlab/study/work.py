@@ -157,11 +157,13 @@ class Work:
             return result
         check = FiniteCheck(self.context, self.model)
         spoiled, fine = spoiled_by_variants(result.trials, self.scoring.output.name, comparison.finite)
-        suspect = spoiled.any() or suspect_calibration(result.trials, known, self.context.registries.settings)
+        suspect = bool(spoiled.any()) or suspect_calibration(result.trials, known, self.context.registries.settings)
         calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
-        of_calibration = check.of_calibration(self.calibration) if suspect and calibrated and self.calibration else None
+        of_calibration = (
+            check.of_calibration(self.calibration, suspect=suspect) if calibrated and self.calibration else None
+        )
         inside = None
-        if spoiled.any() or of_calibration is not None:
+        if spoiled.any() or (suspect and of_calibration is not None):
             inside = check.of_inside(self.samples, self.calibration if of_calibration else None, spoiled, fine)
         known = (*known, *filter(None, [inside, of_calibration]))
         if inside is None:

@@ -15,8 +15,8 @@ __all__ = ["Cause", "first_of_all", "first_of_some", "rows_with_nan"]
 Spoiled = dict[int, npt.NDArray[np.bool_]]
 """Place of a tensor in order of execution → whether it is spoiled on a sample, (samples,)."""
 
-_SELECTING = frozenset({"Select", "SelectV2", "Where"})
-"""Ops that take one of two values, in the words of TensorFlow and ONNX."""
+_SELECTING = frozenset({"Select", "SelectV2", "Where", "IsNan", "IsNaN", "IsInf", "IsFinite", "MulNoNan"})
+"""Ops that take one of two values, or tell which one to take, in the words of TensorFlow and ONNX."""
 
 _BATCH_BYTES = 64 << 20
 """Of the tensors that are read at once."""
@@ -65,6 +65,8 @@ def first_of_all(inputs: SessionInputs, model: OpenedModel) -> Cause:
     If there is no such tensor, those that are not finite on all samples count.
     """
     opened, n = _open(inputs, model), inputs.samples.n
+    if not n:
+        return Cause()
     sample_bytes = sum(values.nbytes for values in opened.session.read(0, 1).taps.values())
     size = max(1, min(inputs.batch_size, _BATCH_BYTES // max(1, sample_bytes)))
     reader = _Reader(opened, n)
