@@ -452,3 +452,19 @@ def test_codes_are_read_by_their_scale(made, tmp_path):
         np.testing.assert_allclose(steps, steps.round(), atol=1e-3)
         assert steps.min() >= tap.codes.lowest - 1e-3
         assert steps.max() <= tap.codes.highest + 1e-3
+
+
+def test_codes_of_quantized_ops_say_where_their_error_counts(tmp_path):
+    scale, zero = np.float32(0.1), np.uint8(0)
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], "codes"),
+        node("QLinearMatMul", ["codes", "s", "z", "w", "s", "z", "s", "z"], "product"),
+        node("DequantizeLinear", ["product", "s", "z"], "y"),
+    ]
+    constants = {"s": np.array(scale), "z": np.array(zero), "w": np.eye(4, dtype=np.uint8)}
+    path = write(tmp_path / "x.onnx", nodes, ([port("x", ["n", 4])], [port("y", ["n", 4])]), constants)
+    assert {tap.op: tap.reason for tap in FORMATS["onnx"].taps(path)} == {
+        "QuantizeLinear": "not a float tensor: uint8",
+        "QLinearMatMul": "codes of a quantized op (uint8), whose error counts in the next float tensor",
+        "DequantizeLinear": None,
+    }

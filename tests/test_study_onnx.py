@@ -169,7 +169,12 @@ def test_a_model_from_tensorflow(workbench, tmp_path):
     assert [(row.runtime, row.variant.format, row.variant.given) for row in mine] == [
         (runtime, "onnx", True) for runtime in RUNTIMES
     ]
-    layers = Store(tmp_path / "conv.study").read_inside().layers
+    inside = Store(tmp_path / "conv.study").read_inside()
+    assert (
+        "no isolated errors of mine in python: the file is not from this study, so its ops need not be those of the "
+        "float32 file"
+    ) in inside.notes
+    layers = inside.layers
     aligned = {name: {row.layer for row in layers if row.setting == name and row.aligned} for name in settings}
     listed = {name: {row.layer for row in layers if row.setting == name} for name in settings}
     assert len(aligned["onnx-float32"]) >= len(aligned["tflite-float32"]) >= 6

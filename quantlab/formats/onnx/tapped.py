@@ -168,7 +168,7 @@ def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
     value = graph.known.get(name)
     dtype = dtype_name(value.type.tensor_type.elem_type) if value is not None else "undefined"
     if reason is None and dtype not in _FLOATS:
-        reason = "its type cannot be inferred" if dtype == "undefined" else f"not a float tensor: {dtype}"
+        reason = _unreadable(node.op_type, dtype)
     return TapSpec(
         graph.stable.get(name, name),
         shape_of(value) if value is not None else (),
@@ -177,6 +177,15 @@ def _spec(node: Any, name: str, graph: _Graph, reason: str | None) -> TapSpec:
         reason=reason,
         scope="" if "/" in name else _scope(node, graph),
     )
+
+
+def _unreadable(op: str, dtype: str) -> str:
+    """Why a tensor that is not a float tensor has no figures."""
+    if dtype == "undefined":
+        return "its type cannot be inferred"
+    if op.startswith("QLinear") or op == "QGemm":
+        return f"codes of a quantized op ({dtype}), whose error counts in the next float tensor"
+    return f"not a float tensor: {dtype}"
 
 
 def _scope(node: Any, graph: _Graph) -> str:

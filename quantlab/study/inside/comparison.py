@@ -294,13 +294,15 @@ class LayerStudy:
             is_float32=is_float32,
             has_python_baseline=trial.runtime != PYTHON and trial.setting != baseline.name,
         )
-        alone = runs_ops_alone(self.inputs.format(variant.format)) and not variant.given
-        if alone and trial.runtime == PYTHON and not is_float32:
+        if runs_ops_alone(self.inputs.format(variant.format)) and trial.runtime == PYTHON and not is_float32:
             self._open_alone(sums, variant, baseline)
         return sums
 
     def _open_alone(self, sums: TrialSums, variant: Variant, baseline: Variant) -> None:
         """Open the variant's ops for running alone; a trial without isolated errors says why."""
+        if variant.given:
+            sums.lose_isolated("the file is not from this study, so its ops need not be those of the float32 file")
+            return
         try:
             sums.isolated = open_isolated(self.inputs, variant, baseline, sums.tensors.wanted, sums.tensors.names)
         except QuantlabError as error:
