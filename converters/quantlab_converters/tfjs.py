@@ -46,7 +46,23 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
                 f"tfjs settings out"
             ) from error
         raise
+    except AssertionError as error:
+        # The converter tries to freeze the graph in two ways. Only the first suits a SavedModel of TensorFlow 2, and
+        # the error of the second hides why the first one failed.
+        if error.__context__ is None:
+            raise
+        raise ConversionError(_why_not_frozen(error.__context__)) from error
     _sort_attributes(folder / "model.json")
+
+
+def _why_not_frozen(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if assigning := re.match(r"Input 0 of node (?:\S+/)?(\S+)/Assign\w*VariableOp was passed", text):
+        return (
+            f"tfjs cannot freeze the graph, because '{assigning[1]}' changes a variable whenever the model is called, "
+            f"as layers called with training=True do; build the model without that, or leave the tfjs settings out"
+        )
+    return f"tfjs cannot freeze the graph: {text[:300]}; leave the tfjs settings out"
 
 
 def _sort_attributes(model_json: Path) -> None:
