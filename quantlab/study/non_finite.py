@@ -28,12 +28,15 @@ from quantlab.study.reference import batch_size_for
 from quantlab.types import KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 from quantlab.types.messages import SpoiledWeights
 
-__all__ = ["FiniteCheck", "spoiled_by_variants", "suspect_calibration"]
+__all__ = ["PHASE", "FiniteCheck", "spoiled_by_variants", "suspect_calibration"]
 
 _ROWS_READ = 16
 """Samples that are read inside to find the first tensor; the others are then read at that tensor alone."""
 
-_CALIBRATION_STEP = "read the model's tensors on the calibration samples"
+PHASE = "read calibration samples"
+"""The phase of a study in which the reference's tensors are read on the calibration samples, for its progress."""
+
+_STEP = "read tensors of the model on the calibration samples"
 
 _ONE_AT_A_TIME = threading.Lock()
 """Two formats may fail on the same calibration samples at once, and their tensors are read into one file."""
@@ -138,11 +141,15 @@ class FiniteCheck:
 
     def _of_calibration(self, calibration: SampleSet) -> _Known | None:
         def look() -> _Known:
-            self.context.progress.begin(_CALIBRATION_STEP)
-            cause = first_of_all(self._inputs(calibration), self.model)
-            # Listing the weights opens the model once more, which takes longer than reading all tensors of a small one.
-            weights = self._weights() if cause.rows else ()
-            self.context.progress.end(_CALIBRATION_STEP, "done")
+            progress, outcome = self.context.progress, "the tensors cannot be read"
+            progress.begin(_STEP)
+            try:
+                cause = first_of_all(self._inputs(calibration), self.model)
+                # Listing the weights opens the model once more, which takes longer than reading a small one's tensors.
+                weights = self._weights() if cause.rows else ()
+                outcome = "done"
+            finally:
+                progress.end(_STEP, outcome)
             return _Known(weights if _certain(weights) else (), cause)
 
         return self._kept(calibration, {"calibration": "all"}, _Known, look)

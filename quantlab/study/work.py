@@ -27,6 +27,7 @@ from quantlab.study.inside.comparison import PHASE as INSIDE_PHASE
 from quantlab.study.inside.comparison import LayerStudy
 from quantlab.study.inside.samples import draw_layer_samples
 from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.non_finite import PHASE as CALIBRATION_PHASE
 from quantlab.study.non_finite import FiniteCheck, spoiled_by_variants, suspect_calibration
 from quantlab.study.non_finite_words import output_warning
 from quantlab.study.plan import Plan
@@ -42,7 +43,7 @@ from quantlab.types import PYTHON, KeptOutputs, NonFinite, OpenedModel, SampleSe
 __all__ = ["Work", "WorkResult"]
 
 _INSIDE_RUNS = 6
-"""Estimated time of the layer comparison per sample and trial, in runs of the reference."""
+"""Estimated time of reading all tensors per sample and trial, in runs of the reference."""
 
 _INSIDE_SECONDS = 0.001
 
@@ -154,14 +155,12 @@ class Work:
         """The result, scored again without the samples on which the reference turns out to be NaN inside."""
         known, comparison = result.non_finite, result.comparison
         if any(finding.weights for finding in known):
+            self.context.progress.skip(CALIBRATION_PHASE, self._calibrating)
             return result
         check = FiniteCheck(self.context, self.model)
         spoiled, fine = spoiled_by_variants(result.trials, self.scoring.output.name, comparison.finite)
         suspect = bool(spoiled.any()) or suspect_calibration(result.trials, known, self.context.registries.settings)
-        calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
-        of_calibration = (
-            check.of_calibration(self.calibration, suspect=suspect) if calibrated and self.calibration else None
-        )
+        of_calibration = self._of_calibration(check, suspect=suspect)
         inside = None
         if spoiled.any() or (suspect and of_calibration is not None):
             inside = check.of_inside(self.samples, self.calibration if of_calibration else None, spoiled, fine)
@@ -171,6 +170,20 @@ class Work:
         comparison = Comparison.open(comparison.scoring, result.reference, known)
         trials = self._in_order([run_result.trial(comparison) for run_result in done])
         return replace(result, non_finite=known, comparison=comparison, trials=trials)
+
+    @property
+    def _calibrating(self) -> int:
+        """Number of samples that a setting is calibrated on; 0 if none is."""
+        calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
+        return self.calibration.n if calibrated and self.calibration else 0
+
+    def _of_calibration(self, check: FiniteCheck, *, suspect: bool) -> NonFinite | None:
+        if self.calibration is None or not self._calibrating:
+            return None
+        self.context.progress.work(CALIBRATION_PHASE, 0)
+        finding = check.of_calibration(self.calibration, suspect=suspect)
+        self.context.progress.work(CALIBRATION_PHASE, self.calibration.n)
+        return finding
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {
@@ -219,11 +232,13 @@ class Work:
             progress.plan(COSTS_PHASE, trials, TRIAL_SECONDS)
 
     def _plan_inside(self, once: float) -> None:
-        """Estimate the time for comparing layers, if the reference takes `once` seconds for each sample."""
-        options, trials = self.context.options, self.plan.trial_count
+        """Estimate the time for reading tensors, if the reference takes `once` seconds for each sample."""
+        options, trials, seconds = self.context.options, self.plan.trial_count, _INSIDE_RUNS * once + _INSIDE_SECONDS
+        if self._calibrating:
+            self.context.progress.plan(CALIBRATION_PHASE, self._calibrating, seconds)
         if options.layers:
             count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
-            self.context.progress.plan(INSIDE_PHASE, trials * count, _INSIDE_RUNS * once + _INSIDE_SECONDS)
+            self.context.progress.plan(INSIDE_PHASE, trials * count, seconds)
 
     def _make(self, settings: Sequence[Setting]) -> list[ConversionResult]:
         began = time.perf_counter()
