@@ -138,7 +138,7 @@ NO_OP = "its name is that of a quantized weight, but no op of the file gives its
         pytest.param(
             [node("DequantizeLinear", ["k", "s", "z"], "y")],
             {"s": np.float32(1), "z": np.zeros(4, np.int8)},
-            "it has 1 scales but 4 zero points",
+            "it has 1 scale but 4 zero points",
             id="more zero points than scales",
         ),
     ],

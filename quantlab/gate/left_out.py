@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError
+from quantlab.names import counted
 from quantlab.npy import selected
 from quantlab.samples import names_of, told
 from quantlab.statistics import scored_samples
@@ -84,8 +85,9 @@ class JudgedSamples:
         if not self.left_out:
             return []
         judged = len(self.finite) - self.left_out
+        which = f"{self.left_out:,} of {counted(len(self.finite), 'sample')} {'is' if self.left_out == 1 else 'are'}"
         sentence = (
-            f"{self.left_out:,} of {len(self.finite):,} samples are left out of this verdict, because the model itself "
-            f"is NaN or infinite there (--leave-out-non-finite), so n = {judged:,}"
+            f"{which} left out of this verdict, because the model itself is NaN or infinite there "
+            f"(--leave-out-non-finite), so n = {judged:,}"
         )
         return [sentence]

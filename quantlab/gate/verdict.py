@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate.criteria import CRITERIA, Finding
 from quantlab.gate.targets import Target, target_of
-from quantlab.names import choose, nearest
+from quantlab.names import choose, counted, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.types import SEVERITY, Budget, Judgement, Setting, SettingVerdict, TrialEvidence, Verdict
 
@@ -166,7 +166,7 @@ def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
             continue
         if evidence.n < _FEWEST:
             raise StudyError(
-                f"{evidence.n} samples are too few for a verdict; score at least {_FEWEST}, "
+                f"{counted(evidence.n, 'sample is', 'samples are')} too few for a verdict; score at least {_FEWEST}, "
                 f"and more for a smaller allowed loss"
             )
         if len(evidence.classes) == 1:

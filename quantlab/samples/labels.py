@@ -6,6 +6,7 @@ import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.foreign import reading
+from quantlab.names import counted
 from quantlab.npy import mapped
 from quantlab.samples.check import fits, shown
 from quantlab.samples.source import Array
@@ -23,7 +24,9 @@ def to_labels(raw: Array, *, n: int, text: str) -> Array:
     """
     count = raw.shape[0] if raw.ndim else 1
     if raw.ndim == 0 or count != n:
-        raise SamplesError(f"'{text}' holds {n:,} samples but {count:,} labels; give one label per sample")
+        raise SamplesError(
+            f"'{text}' holds {counted(n, 'sample')} but {counted(count, 'label')}; give one label per sample"
+        )
     if raw.dtype.kind not in "biuf":
         raise SamplesError(
             f"the labels of '{text}' are {raw.dtype.name}; give class numbers from 0, or floats for regression"

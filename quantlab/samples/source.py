@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import SamplesError
-from quantlab.names import listed
+from quantlab.names import counted, listed
 from quantlab.types import Preprocessing, TensorSpec
 from quantlab.user_functions import STALL_SECONDS
 
@@ -171,7 +171,7 @@ def sample_count(tensors: Sequence[HeldTensor], *, text: str) -> int:
     for other in tensors[1:]:
         if other.n != first.n:
             raise SamplesError(
-                f"'{text}' holds {first.n:,} samples of '{first.name}' but {other.n:,} of '{other.name}'; "
+                f"'{text}' holds {counted(first.n, 'sample')} of '{first.name}' but {other.n:,} of '{other.name}'; "
                 "give the same number of samples for every input"
             )
     if first.n == 0:

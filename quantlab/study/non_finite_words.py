@@ -2,7 +2,7 @@
 
 import re
 
-from quantlab.names import shortened
+from quantlab.names import counted, shortened
 from quantlab.samples import told
 from quantlab.types import NonFinite, Trial
 
@@ -70,10 +70,10 @@ def left_out_note(trial: Trial) -> list[str]:
 
 
 def _which(finding: NonFinite) -> str:
-    kind = "calibration samples" if finding.among == "calibration" else "samples"
+    of = counted(finding.of, "calibration sample" if finding.among == "calibration" else "sample")
     if finding.samples == finding.of:
-        return f"all {finding.of:,} {kind} of '{finding.names.source}'"
-    return f"{finding.samples:,} of {finding.of:,} {kind} ({told(finding.names, finding.samples)})"
+        return f"all {of} of '{finding.names.source}'"
+    return f"{finding.samples:,} of {of} ({told(finding.names, finding.samples)})"
 
 
 def _because(finding: NonFinite) -> str:

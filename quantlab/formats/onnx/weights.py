@@ -24,6 +24,7 @@ from quantlab.formats.onnx.uses import (
     is_scale_or_zero,
     scale_behind,
 )
+from quantlab.names import counted
 from quantlab.types import StoredWeight
 
 __all__ = ["constants", "size_bytes", "weights_of"]
@@ -234,7 +235,7 @@ def _meaning(tensor: Any, use: Use, slots: Slots, file: _File) -> _Scaled:
         raise _Unread(f"its scales {lie}, which quantlab cannot read")
     zeros = _array(tensors[zero], np.int64).reshape(-1) if zero else np.zeros(1, np.int64)
     if zeros.size not in {1, scales.size}:
-        raise _Unread(f"it has {scales.size:,} scales but {zeros.size:,} zero points")
+        raise _Unread(f"it has {counted(scales.size, 'scale')} but {counted(zeros.size, 'zero point')}")
     axis = _axis(use, slots, tuple(tensor.dims), scales) if scales.size > 1 else 0
     return _Scaled(scales.reshape(-1), np.broadcast_to(zeros, scales.size), axis)
 

@@ -72,9 +72,10 @@ def layer_table(inside: Inside, selection: Selection) -> Table:
     shown = [row for row in compared if (row.setting, row.runtime) in trials]
     runtimes = list(dict.fromkeys(row.runtime for row in shown))
     where = f", in {runtimes[0]}" if len(runtimes) == 1 else ""
+    samples = counted(inside.samples, "sample")
     below = [
         *_findings(shown, inside.sources),
-        f"Compared on {inside.samples:,} samples, {inside.drawn}{where}, with the matching tensors of the reference",
+        f"Compared on {samples}, {inside.drawn}{where}, with the matching tensors of the reference",
         *_unmatched(shown),
         *_other_runtimes(compared, shown),
         *(f"! {note}" for note in inside.notes),

@@ -5,6 +5,7 @@ JSON and CSV rows have the fields of `quantlab.types.OutputRow` as keys.
 
 from collections.abc import Sequence
 
+from quantlab.names import counted
 from quantlab.types import OutputComparison, OutputRow, Study
 from quantlab_reports.figures import EMPTY, number
 from quantlab_reports.model import Column, RowView, Selection, Table
@@ -55,8 +56,9 @@ def output_table(study: Study, outputs: OutputComparison, selection: Selection) 
 
 
 def _reading(study: Study, rows: Sequence[OutputRow]) -> list[str]:
+    samples = counted(study.samples.n, "sample")
     lines = [
-        f"Compared with the model on {study.samples.n:,} samples; output[3] is index 3 of the last axis of the output",
+        f"Compared with the model on {samples}; output[3] is index 3 of the last axis of the output",
         f"Scored: {study.scored_output}",
     ]
     if any(row.constant for row in rows):

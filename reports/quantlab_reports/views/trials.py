@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from quantlab.formats import FORMATS, Format
+from quantlab.names import counted
 from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
 from quantlab_reports.figures import number
 from quantlab_reports.model import Column, Table, table_of
@@ -70,7 +71,7 @@ def heading(study: Study) -> list[str]:
 def _calibration(calibration: SampleSet, samples: SampleSet) -> str:
     if calibration.source == samples.source:
         return f"{calibration.n:,} other samples for calibration"
-    return f"calibrated on {calibration.n:,} samples of {calibration.source}"
+    return f"calibrated on {counted(calibration.n, 'sample')} of {calibration.source}"
 
 
 def _checks(study: Study) -> list[str]:
