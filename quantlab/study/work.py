@@ -134,6 +134,7 @@ class Work:
         reference = pool.submit(self._reference, probed)
         waiting = {pool.submit(self._make, settings) for settings in self.plan.by_format.values()}
         probed, kept, non_finite = result_of(reference)
+        looked = pool.submit(self._look_at_calibration, non_finite)
         result = WorkResult(
             kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite
         )
@@ -148,19 +149,21 @@ class Work:
             for conversion in (conversion for future in done for conversion in future.result()):
                 self._start_trials(pool, conversion, result)
         finished = [result_of(trial) for trial in self._trials]
+        result_of(looked)
         result = replace(result, trials=self._in_order([trial for _, trial in finished]))
         return self._checked_inside(result, [run_result for run_result, _ in finished])
 
     def _checked_inside(self, result: WorkResult, done: Sequence[RunResult]) -> WorkResult:
         """The result, scored again without the samples on which the reference turns out to be NaN inside."""
         known, comparison = result.non_finite, result.comparison
-        if any(finding.weights for finding in known):
-            self.context.progress.skip(CALIBRATION_PHASE, self._calibrating)
+        if _explained(known):
             return result
         check = FiniteCheck(self.context, self.model)
         spoiled, fine = spoiled_by_variants(result.trials, self.scoring.output.name, comparison.finite)
         suspect = bool(spoiled.any()) or suspect_calibration(result.trials, known, self.context.registries.settings)
-        of_calibration = self._of_calibration(check, suspect=suspect)
+        of_calibration = (
+            check.of_calibration(self.calibration, suspect=suspect) if self.calibration and self._calibrating else None
+        )
         inside = None
         if spoiled.any() or (suspect and of_calibration is not None):
             inside = check.of_inside(self.samples, self.calibration if of_calibration else None, spoiled, fine)
@@ -177,13 +180,14 @@ class Work:
         calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
         return self.calibration.n if calibrated and self.calibration else 0
 
-    def _of_calibration(self, check: FiniteCheck, *, suspect: bool) -> NonFinite | None:
-        if self.calibration is None or not self._calibrating:
-            return None
+    def _look_at_calibration(self, known: Sequence[NonFinite]) -> None:
+        """Read the reference on the calibration samples, while others convert and run; what is found is stored."""
+        if self.calibration is None or not self._calibrating or _explained(known):
+            self.context.progress.skip(CALIBRATION_PHASE, self._calibrating)
+            return
         self.context.progress.work(CALIBRATION_PHASE, 0)
-        finding = check.of_calibration(self.calibration, suspect=suspect)
+        FiniteCheck(self.context, self.model).of_calibration(self.calibration)
         self.context.progress.work(CALIBRATION_PHASE, self.calibration.n)
-        return finding
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {
@@ -235,7 +239,7 @@ class Work:
         """Estimate the time for reading tensors, if the reference takes `once` seconds for each sample."""
         options, trials, seconds = self.context.options, self.plan.trial_count, _INSIDE_RUNS * once + _INSIDE_SECONDS
         if self._calibrating:
-            self.context.progress.plan(CALIBRATION_PHASE, self._calibrating, seconds)
+            self.context.progress.plan(CALIBRATION_PHASE, self._calibrating, seconds, beside="run")
         if options.layers:
             count = self.samples.n if options.layer_samples is None else min(options.layer_samples, self.samples.n)
             self.context.progress.plan(INSIDE_PHASE, trials * count, seconds)
@@ -274,3 +278,8 @@ class Work:
             batch_size=batch_size_for(self.context, self.model),
         )
         return run_result, run_result.trial(result.comparison)
+
+
+def _explained(known: Sequence[NonFinite]) -> bool:
+    """Whether a weight explains why the reference is not finite, so that nothing inside need be read."""
+    return any(finding.weights for finding in known)
