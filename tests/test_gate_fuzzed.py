@@ -22,6 +22,8 @@ POLICY = {
     "max_accuracy_loss": "5pt",
     "max_size": 50_000,
     "min_agreement": "90%",
+    "min_sqnr": ["1dB", "output_0[3]=0dB"],
+    "max_rmse": 0.5,
     "confidence": 0.95,
     "runtimes": ["python", "node-wasm"],
     "settings": ["tfjs-uint8"],

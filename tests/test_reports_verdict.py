@@ -508,6 +508,10 @@ def test_a_study_in_full() -> None:
                     "max_class_loss": "2pt",
                     "max_size": 500_000,
                     "min_agreement": 99.0,
+                    "min_sqnr": None,
+                    "min_cosine": None,
+                    "max_abs_error": None,
+                    "max_rmse": None,
                     "confidence": 0.95,
                     "metric": None,
                     "target": "web",
@@ -551,6 +555,7 @@ def test_a_study_in_full() -> None:
                         "non_finite": 0,
                         "left_out": 0,
                         "non_finite_outputs": {},
+                        "figures": [],
                         "constant_outputs": [],
                     }
                 ],

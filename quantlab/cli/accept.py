@@ -39,7 +39,7 @@ def accept(
 
     asked = budget.read(study, setting)
     judged = [judged_of(folder, asked) for folder in folders_of(asked)]
-    refuse_unknown_outputs(asked.budget.allow_constant, [decided.study for decided in judged])
+    refuse_unknown_outputs(asked.budget, [decided.study for decided in judged])
     names = [_accepted(decided) for decided in judged]
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")

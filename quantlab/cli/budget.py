@@ -51,6 +51,39 @@ class BudgetOptions:
     min_agreement: Annotated[
         str | None, typer.Option(help="Smallest allowed share of samples with the same top-1 as the model: 99%.")
     ] = None
+    min_sqnr: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min-sqnr",
+            metavar="[OUTPUT=]DB",
+            help="Smallest allowed SQNR against the model, without labels: 40dB for every output, boxes=30dB for one, "
+            "boxes[3]=30dB for index 3 of its last axis. Repeatable.",
+        ),
+    ] = None
+    min_cosine: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min-cosine",
+            metavar="[OUTPUT=]COSINE",
+            help="Smallest allowed cosine similarity with the model's outputs: 0.999 or embedding=0.999. Repeatable.",
+        ),
+    ] = None
+    max_abs_error: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-abs-error",
+            metavar="[OUTPUT=]ERROR",
+            help="Largest allowed difference of any element from the model's outputs: 0.05 or boxes=2.5. Repeatable.",
+        ),
+    ] = None
+    max_rmse: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-rmse",
+            metavar="[OUTPUT=]ERROR",
+            help="Largest allowed root mean square difference from the model's outputs: 0.01 or boxes=0.5. Repeatable.",
+        ),
+    ] = None
     confidence: Annotated[
         float | None, typer.Option(help="One-sided confidence of the bounds that decide. [default: 0.95]")
     ] = None

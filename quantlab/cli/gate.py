@@ -61,7 +61,7 @@ def gate(
             f"--artifact needs exactly one study, and {listed(folders)} are named; name the study of the artifact"
         )
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
-    refuse_unknown_outputs(asked.budget.allow_constant, [decided.study for decided in judged])
+    refuse_unknown_outputs(asked.budget, [decided.study for decided in judged])
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     evidence = [decided.trials for decided in judged]
     # Files first, and the status whatever happens to the text: a build relies on both, and on no reader.

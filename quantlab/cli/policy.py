@@ -12,6 +12,7 @@ from quantlab.types import Budget
 
 __all__ = ["Policy", "read_policy"]
 
+_LIMITS = ("min_sqnr", "min_cosine", "max_abs_error", "max_rmse")
 _LISTS = ("allow_constant", "runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
 _FLAGS = ("allow_poor_reference", "leave_out_non_finite")
@@ -48,8 +49,9 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
             raise UsageError(f"[budget] has no key '{key}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
+    budget = Budget(**table)  # first, because it refuses what is no text
     texts = {key: _text(value) for key, value in table.items()}
-    return Policy(Budget(**table), settings, tuple(Path(folder) for folder in studies), texts)
+    return Policy(budget, settings, tuple(Path(folder) for folder in studies), texts)
 
 
 def _text(value: Any) -> str:
@@ -66,6 +68,16 @@ def _number(value: Any) -> Any:
         return value
 
 
+def _limits(value: Any) -> tuple[Any, ...]:
+    """Read one limit or several as texts; what is neither text nor a number is left for the budget to refuse."""
+    several = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    return tuple(str(limit) if _is_number(limit) else limit for limit in several)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _checked(key: str, value: Any) -> Any:
     if key in _LISTS:
         texts = value.split(",") if isinstance(value, str) else value
@@ -74,6 +86,8 @@ def _checked(key: str, value: Any) -> Any:
         if any("\0" in name for name in texts):
             raise UsageError(f"{key} is {value!r}, and no name holds a null character; remove it")
         return tuple(dict.fromkeys(name.strip() for name in texts))  # a study named twice is judged once
+    if key in _LIMITS:
+        return _limits(value)
     if key in _TEXTS and not isinstance(value, str):
         raise UsageError(f"{key} is {value!r} and must be text in quotes; correct it in [budget]")
     if key in _FLAGS:
@@ -84,4 +98,4 @@ def _checked(key: str, value: Any) -> Any:
         raise UsageError(f"{key} is {value!r} and must be text or a number")
     if key == "confidence":
         return _number(value)
-    return str(value) if isinstance(value, int | float) and key != "max_size" else value
+    return str(value) if _is_number(value) and key != "max_size" else value

@@ -11,7 +11,7 @@ accepted_figures       figures that a later gate compares with
 """
 
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
-from quantlab.gate.figures import bound_of, decimals_of, rounded_down, rounded_up, size
+from quantlab.gate.figures import bound_of, decimals_of, outward, rounded_down, rounded_up, size
 from quantlab.gate.judging import Judged, gather, judge, name_of, recommend
 from quantlab.gate.outputs import (
     constant_clauses,
@@ -42,6 +42,7 @@ __all__ = [
     "judge",
     "name_of",
     "non_finite_clauses",
+    "outward",
     "read_lock",
     "recommend",
     "refuse_unknown_outputs",

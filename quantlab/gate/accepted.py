@@ -11,17 +11,21 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.gate.figures import rounded_down, rounded_up
 from quantlab.gate.judging import Judged
+from quantlab.gate.output_limits import accepted_of, worse_than_accepted
 from quantlab.gate.targets import target_of
 from quantlab.names import listed
 from quantlab.registries import REAL, Registries
 from quantlab.store import json_number, read_json, write_json
 from quantlab.types import (
+    ERROR_FIGURES,
     AcceptedFigures,
     AcceptedLoss,
+    AcceptedOutput,
     AcceptedSetting,
     AcceptedStudy,
     Judgement,
     Loss,
+    OutputFigure,
     SettingVerdict,
     TrialEvidence,
     Verdict,
@@ -78,6 +82,11 @@ def _accepted(name: str, trials: Sequence[TrialEvidence]) -> AcceptedSetting:
             for row in of_setting
             if row.evidence and row.evidence.loss
         },
+        outputs={
+            row.trial.runtime: accepted_of(row.evidence.figures)
+            for row in of_setting
+            if row.evidence and row.evidence.figures
+        },
     )
 
 
@@ -107,6 +116,8 @@ def write_lock(path: Path, lock: AcceptedFigures) -> None:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     return json_number(value) if isinstance(value, float) else value
 
 
@@ -134,6 +145,7 @@ def read_lock(path: Path) -> AcceptedFigures:
         )
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(float, lambda value, _: _number(value))
+    converter.register_structure_hook(AcceptedOutput, lambda value, _: _OUTPUTS.structure(value, AcceptedOutput))
     try:
         accepted = converter.structure(document, AcceptedFigures)
         _refuse_impossible(accepted)
@@ -157,6 +169,11 @@ def _refuse_impossible(accepted: AcceptedFigures) -> None:
         largest = _MOST_POINTS if loss.unit == "pt" else math.inf
         if not -largest <= loss.lower <= loss.upper <= largest or loss.n < 1 or not 0 < loss.confidence < 1:
             raise ValueError(f"{loss} is no loss")
+    figures = [one for setting in settings for of_runtime in setting.outputs.values() for one in of_runtime]
+    for one in figures:
+        # Without any error, the SQNR and its bounds are infinite.
+        if not -math.inf < one.lower <= one.value <= one.upper or one.n < 1 or not 0 < one.confidence < 1:
+            raise ValueError(f"{one} is no figure of an output")
     if any(setting.size_bytes < 1 for setting in settings):
         raise ValueError("an artifact has no bytes")
 
@@ -170,6 +187,11 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str) or not math.isfinite(float(value)):
         raise ValueError(f"an accepted figure is {value!r} and must be a finite number")
     return float(value)
+
+
+_OUTPUTS = cattrs.Converter(forbid_extra_keys=True)
+"""Reads figures of outputs, which may be infinite: an SQNR without any error."""
+_OUTPUTS.register_structure_hook(float, lambda value, _: math.inf if value == "Infinity" else _number(value))
 
 
 def compare_with_lock(judged: Judged, lock: AcceptedFigures, *, registries: Registries = REAL) -> Verdict:
@@ -186,10 +208,15 @@ def compare_with_lock(judged: Judged, lock: AcceptedFigures, *, registries: Regi
     verdict = judged.verdict
     _refuse_unaccepted(verdict, accepted)
     counting = verdict.budget.runtimes or target_of(verdict.budget, registries).runtimes
+    figures = {
+        (row.trial.setting, row.trial.runtime): row.evidence.figures
+        for row in judged.trials
+        if row.evidence is not None
+    }
     return replace(
         verdict,
         settings=tuple(
-            _compared(setting, accepted.settings[setting.setting], counting)
+            _compared(setting, accepted.settings[setting.setting], counting, figures)
             if setting.setting in accepted.settings
             else setting
             for setting in verdict.settings
@@ -224,7 +251,12 @@ def _study_of(judged: Judged, lock: AcceptedFigures) -> AcceptedStudy:
     return accepted
 
 
-def _compared(verdict: SettingVerdict, accepted: AcceptedSetting, counting: Sequence[str]) -> SettingVerdict:
+def _compared(
+    verdict: SettingVerdict,
+    accepted: AcceptedSetting,
+    counting: Sequence[str],
+    figures: Mapping[tuple[str, str], Sequence[OutputFigure]],
+) -> SettingVerdict:
     judged = {judgement.runtime for judgement in verdict.judgements}
     if not accepted.losses and any(judgement.loss is not None for judgement in verdict.judgements):
         raise StudyError(
@@ -233,14 +265,31 @@ def _compared(verdict: SettingVerdict, accepted: AcceptedSetting, counting: Sequ
         )
     missing = [
         Judgement(verdict.setting, runtime, "inconclusive", f"was accepted in {runtime}, and was not run there")
-        for runtime in accepted.losses
+        for runtime in dict.fromkeys((*accepted.losses, *accepted.outputs))
         if runtime not in judged and any(fnmatch.fnmatchcase(runtime, pattern) for pattern in counting)
     ]
     compared = [
         _against(judgement, accepted.losses[judgement.runtime]) if judgement.runtime in accepted.losses else judgement
         for judgement in verdict.judgements
     ]
-    return replace(verdict, judgements=(*compared, *missing))
+    of_outputs = [
+        _against_outputs(
+            judgement,
+            figures.get((judgement.setting, judgement.runtime), ()),
+            accepted.outputs.get(judgement.runtime, ()),
+        )
+        for judgement in compared
+    ]
+    return replace(verdict, judgements=(*of_outputs, *missing))
+
+
+def _against_outputs(
+    judgement: Judgement, figures: Sequence[OutputFigure], accepted: Sequence[AcceptedOutput]
+) -> Judgement:
+    worse = worse_than_accepted(figures, accepted)
+    if judgement.outcome == "breaks" or not worse:
+        return judgement
+    return replace(judgement, outcome="breaks", reason="; ".join(worse), missing=None)
 
 
 def _against(judgement: Judgement, accepted: AcceptedLoss) -> Judgement:
@@ -283,9 +332,10 @@ def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
     changes += [
         f"{judged.verdict.study}: {name} was accepted in {runtime}, but this study did not measure it there"
         for name, figures in accepted.settings.items()
-        for runtime in figures.losses
+        for runtime in dict.fromkeys((*figures.losses, *figures.outputs))
         if (name, runtime) not in ran
     ]
+    changes += _not_compared(judged, accepted)
     changes += [
         f"{judged.verdict.study}: {setting.setting} has no accepted figures, so nothing was compared with it"
         for setting in judged.verdict.settings
@@ -294,3 +344,22 @@ def changed_artifacts(judged: Judged, lock: AcceptedFigures) -> list[str]:
     if accepted.samples_sha256 != judged.study.samples.sha256:
         changes.append(f"{judged.verdict.study}: the scored samples are not those of the accepted figures")
     return changes
+
+
+def _not_compared(judged: Judged, accepted: AcceptedStudy) -> list[str]:
+    """Return a sentence for each accepted figure of an output that the budget does not limit any more."""
+    limited = {
+        (one.figure, one.output, one.channel) for row in judged.trials if row.evidence for one in row.evidence.figures
+    }
+    gone = dict.fromkeys(
+        (one.figure, one.output if one.channel is None else f"{one.output}[{one.channel}]")
+        for setting in accepted.settings.values()
+        for of_runtime in setting.outputs.values()
+        for one in of_runtime
+        if (one.figure, one.output, one.channel) not in limited
+    )
+    return [
+        f"{judged.verdict.study}: the {ERROR_FIGURES[figure].words} of '{name}' was accepted, and the budget does not "
+        f"limit it, so it is not compared; give {ERROR_FIGURES[figure].limit}"
+        for figure, name in gone
+    ]

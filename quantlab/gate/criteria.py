@@ -1,26 +1,18 @@
 """The limits of a budget, one function each. A function judges one trial, or returns None if it does not apply."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from quantlab.errors import UsageError
 from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
+from quantlab.gate.finding import WITHOUT_LABELS, Finding, undecided
+from quantlab.gate.output_limits import judge_figures
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
 from quantlab.names import counted
 from quantlab.statistics import decide, enough_samples, fewest_samples, missing_samples, samples_needed, wilson
-from quantlab.types import Budget, ClassLoss, Evidence, Outcome, TrialEvidence
+from quantlab.types import Budget, ClassLoss, Evidence, TrialEvidence
 
-__all__ = ["CRITERIA", "Finding"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one limit for one trial."""
-
-    outcome: Outcome
-    clause: str
-    missing: int | None = None
+__all__ = ["CRITERIA"]
 
 
 def _measured(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -67,9 +59,10 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
         return None
     loss = given.evidence.loss
     if loss is None:
+        instead = WITHOUT_LABELS if given.evidence.same is None else "use min_agreement instead"
         raise UsageError(
             f"the budget limits the loss to {budget.margin}, and the samples have no labels; give samples with labels, "
-            f"or use min_agreement instead"
+            f"or {instead}"
         )
     margin = budget.margin.of(loss)
     outcome = decide(loss, margin)
@@ -80,19 +73,9 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     missing = missing_samples(loss, margin)
     return Finding(
         "inconclusive",
-        _undecided(f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else "", loss.n, missing),
+        undecided(f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else "", loss.n, missing),
         missing,
     )
-
-
-def _undecided(clause: str, n: int, missing: int | None, *, of: str = "") -> str:
-    """Say why a limit is undecided: too few samples, or a limit that no number of samples can decide."""
-    if missing is None:
-        return "; ".join(filter(None, [clause, _UNDECIDABLE]))
-    return "; ".join(filter(None, [f"too few samples{of}: {n:,} of at least {n + missing:,}", clause]))
-
-
-_UNDECIDABLE = "more samples cannot decide this, so relax the limit"
 
 
 def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -120,13 +103,13 @@ def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | 
         )
     worst = max(classes, key=lambda lost: lost.upper)
     clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
-    undecided = [lost for lost in classes if not _class_fits(lost, margin)]
-    if not undecided:
+    uncertain = [lost for lost in classes if not _class_fits(lost, margin)]
+    if not uncertain:
         return Finding("fits", clause)
-    worst = max(undecided, key=lambda lost: lost.upper)
+    worst = max(uncertain, key=lambda lost: lost.upper)
     missing = _missing_of_class(worst, margin)
     clause = f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
-    told = _undecided(f"{clause} ({_changed(worst)})", worst.n, missing, of=f" of class {worst.label}")
+    told = undecided(f"{clause} ({_changed(worst)})", worst.n, missing, of=f" of class {worst.label}")
     return Finding("inconclusive", told, missing)
 
 
@@ -151,7 +134,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
         return None
     evidence = given.evidence
     if evidence.same is None:
-        raise UsageError("the budget sets min_agreement, and the scored output has no classes; leave min_agreement out")
+        raise UsageError(f"the budget sets min_agreement, and the scored output has no classes; {WITHOUT_LABELS}")
     interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
     lower, upper = 100 * interval.lower, 100 * interval.upper
     if upper < budget.agreement:
@@ -165,7 +148,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
     if lower >= budget.agreement and enough:
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
-    return Finding("inconclusive", _undecided(agrees, evidence.n, missing), missing)
+    return Finding("inconclusive", undecided(agrees, evidence.n, missing), missing)
 
 
 def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:
@@ -173,6 +156,11 @@ def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) 
     disagrees = 1 - (evidence.same or 0) / evidence.n
     needed = samples_needed(disagrees, disagrees, 1 - floor / 100, confidence)
     return None if needed is None else max(1, needed - evidence.n)
+
+
+def _output_errors(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
+    del budget, target
+    return judge_figures(given.evidence.figures) if given.evidence else None
 
 
 def _size(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -191,6 +179,7 @@ CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = 
     _loss,
     _classes,
     _agreement,
+    _output_errors,
     _size,
 )
 """In order of priority: among equally severe results, the first gives the reason."""

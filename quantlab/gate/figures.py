@@ -1,11 +1,30 @@
 """Figures as text, rounded so that no figure looks better than it is."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from typing import Literal
 
 from quantlab.types import Loss, SettingVerdict
 
-__all__ = ["allowed", "at_least", "at_most", "bound_of", "decimals_of", "rounded_down", "rounded_up", "size"]
+__all__ = [
+    "Towards",
+    "allowed",
+    "at_least",
+    "at_most",
+    "bound_of",
+    "decimals_of",
+    "near_one",
+    "outward",
+    "rounded_down",
+    "rounded_up",
+    "size",
+]
+
+Towards = Literal["up", "down", "nearest"]
+"""Direction of rounding: up for upper bounds, down for lower bounds."""
+
+_ROUNDING: Mapping[Towards, str] = {"up": ROUND_CEILING, "down": ROUND_FLOOR, "nearest": ROUND_HALF_EVEN}
 
 _MOST_DECIMALS = 12
 
@@ -45,6 +64,44 @@ def _rounded(value: float, towards: Callable[[float], int], honest: Callable[[fl
         if honest(shown):
             return f"{shown:.{digits}f}".replace("-", "−")
     return f"{value:.6g}".replace("-", "−")
+
+
+def outward(value: float, towards: Towards, limit: float | None = None, *, digits: int = 3) -> str:
+    """Round to significant digits, with more of them if the result would otherwise cross a limit.
+
+    >>> outward(0.012341, "up"), outward(0.49961, "up", 0.5), outward(-0.0001, "down"), outward(40.0412, "down", 40.04)
+    ('0.0124', '0.4997', '−0.0001', '40.041')
+    """
+    if not math.isfinite(value):
+        return "∞" if value == math.inf else "−∞" if value == -math.inf else "NaN"
+    return _outward(_decimal(value), towards, None if limit is None else _decimal(limit), digits)
+
+
+def _outward(value: Decimal, towards: Towards, limit: Decimal | None, digits: int) -> str:
+    for number in range(digits, digits + _MOST_DIGITS):
+        shown = Context(prec=number, rounding=_ROUNDING[towards]).create_decimal(value)
+        if limit is None or (shown < limit, shown > limit) == (value < limit, value > limit):
+            break
+    return f"{float(shown) + 0.0:.{number}g}".replace("e-0", "e-").replace("-", "−")
+
+
+def _decimal(value: float) -> Decimal:
+    """The number as it is written, which is what a user means by a limit."""
+    return Decimal(repr(float(value)))
+
+
+_MOST_DIGITS = 7
+
+
+def near_one(value: float, towards: Towards, limit: float | None = None) -> str:
+    """Round a cosine, whose digits are those of its distance from 1; see `outward`.
+
+    >>> near_one(0.99998765, "down"), near_one(0.99912, "down", 0.999), near_one(1.0, "down"), near_one(-0.25, "down")
+    ('0.999987', '0.99912', '1', '−0.3')
+    """
+    opposite: Mapping[Towards, Towards] = {"up": "down", "down": "up", "nearest": "nearest"}
+    distance = _outward(1 - _decimal(value), opposite[towards], None if limit is None else 1 - _decimal(limit), 2)
+    return f"{(1 - Decimal(distance.replace('−', '-'))).normalize():f}".replace("-", "−")
 
 
 def at_most(loss: Loss, margin: float) -> str:

@@ -13,6 +13,7 @@ from quantlab.errors import StudyError
 from quantlab.foreign import reading
 from quantlab.formats import Format
 from quantlab.gate.left_out import JudgedSamples
+from quantlab.gate.output_limits import limited_figures
 from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
@@ -78,7 +79,7 @@ def judge(
         store.refuse_running()
         study, name = store.read_study(), name_of(store.root)
     verdict = gather(study, budget, settings=settings, name=name, registries=registries).verdict
-    refuse_unknown_outputs(budget.allow_constant, [study])
+    refuse_unknown_outputs(budget, [study])
     return verdict
 
 
@@ -104,6 +105,9 @@ def gather(
 
     def look(trial: Trial) -> TrialEvidence:
         evidence = _evidence(study, trial, samples, reference=reference, metrics=metrics, resampling=resampling)
+        if evidence is not None:
+            limited = limited_figures(trial, study, samples.finite, budget, resampling)
+            evidence = replace(evidence, figures=limited)
         return TrialEvidence(trial, evidence)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -131,7 +135,7 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
     store = Store(Path(study))
     store.refuse_running()
     judged = gather(store.read_study(), budget, name=name_of(store.root), registries=registries)
-    refuse_unknown_outputs(budget.allow_constant, [judged.study])
+    refuse_unknown_outputs(budget, [judged.study])
     recommendation = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
     return replace(
         recommendation,

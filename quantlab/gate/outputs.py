@@ -11,10 +11,11 @@ from quantlab.errors import StudyError, UsageError
 from quantlab.names import counted, nearest, shortened
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, constant_parts, sum_channels
-from quantlab.types import ConstantOutput, Evidence, Study, Trial
+from quantlab.types import ERROR_FIGURES, Budget, ConstantOutput, Evidence, Study, Trial
 
 __all__ = [
     "NUMBERS",
+    "channels_of",
     "constant_clauses",
     "constant_notes",
     "non_finite_clauses",
@@ -84,27 +85,43 @@ def not_allowed(constant: Iterable[ConstantOutput], allowed: Sequence[str]) -> t
     return tuple(part for part in constant if not part.allowed_by(allowed))
 
 
-def refuse_unknown_outputs(allowed: Iterable[str], studies: Iterable[Study]) -> None:
-    """Check the names that a budget allows to be constant: each must be of one of the judged studies.
+def refuse_unknown_outputs(budget: Budget, studies: Iterable[Study]) -> None:
+    """Check the outputs and channels that a budget names: each must be of one of the judged studies.
 
     Raises:
         UsageError: If no model has such an output, or the output no such channel.
     """
     known: dict[str, int] = {}
-    for name, channels in (item for study in studies for item in _channels_of(study).items()):
+    for name, channels in (item for study in studies for item in channels_of(study).items()):
         known[name] = max(channels, known.get(name, 0))
-    for name in allowed:
-        output, _, channel = name.removesuffix("]").rpartition("[")
-        if name in known or (output in known and name in _channel_names(output, known[output])):
-            continue
-        if known.get(output) == 1:
-            raise UsageError(f"the output '{output}' has only one channel; allow it to be constant as '{output}'")
-        if output in known:
-            raise UsageError(
-                f"the output '{output}' has no channel '{channel}' to be allowed as constant; its channels are "
-                f"{output}[0] to {output}[{known[output] - 1}]"
-            )
-        raise UsageError(f"the model has no output '{name}' to be allowed as constant; {nearest(name, known)}")
+    for name in budget.allow_constant:
+        _refuse_unknown(name, known, "allowed as constant", f"allow it to be constant as '{name.rpartition('[')[0]}'")
+    for limit in budget.output_limits:
+        if limit.place is not None:
+            option = ERROR_FIGURES[limit.figure].limit
+            _refuse_unknown(limit.place, known, f"limited by {option}", f"name it '{limit.place.rpartition('[')[0]}'")
+
+
+def _refuse_unknown(name: str, known: Mapping[str, int], purpose: str, remedy: str) -> None:
+    """Refuse the name of an output or channel that no model has.
+
+    Args:
+        name: `output` or `output[channel]`.
+        known: Output → number of its channels.
+        purpose: What is to be done with it, for the message.
+        remedy: What to do if the output has only one channel.
+    """
+    output, _, channel = name.removesuffix("]").rpartition("[")
+    if name in known or (output in known and name in _channel_names(output, known[output])):
+        return
+    if known.get(output) == 1:
+        raise UsageError(f"the output '{output}' has only one channel; {remedy}")
+    if output in known:
+        raise UsageError(
+            f"the output '{output}' has no channel '{channel}' to be {purpose}; its channels are {output}[0] to "
+            f"{output}[{known[output] - 1}]"
+        )
+    raise UsageError(f"the model has no output '{name}' to be {purpose}; {nearest(name, known)}")
 
 
 def _channel_names(output: str, channels: int) -> set[str]:
@@ -112,7 +129,7 @@ def _channel_names(output: str, channels: int) -> set[str]:
     return {ConstantOutput(output, channel).name for channel in range(channels)} if channels > 1 else set()
 
 
-def _channels_of(study: Study) -> dict[str, int]:
+def channels_of(study: Study) -> dict[str, int]:
     """Output → number of its channels."""
     shapes = {name: mapped(file).shape for name, file in study.reference.outputs.items()}
     return {name: shape[-1] if len(shape) > 1 else 1 for name, shape in shapes.items()}

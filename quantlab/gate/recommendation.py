@@ -55,6 +55,8 @@ def _reason(setting: SettingVerdict, chosen: SettingVerdict | None) -> str:
         return f"fits, {larger:.0f} % larger"
     if setting.size_bytes < chosen.size_bytes:
         size = f"{-larger:.0f} % smaller" if larger <= -_SHOWN_PERCENT else "has the same size"
+        if setting.upper == math.inf:  # no loss was judged
+            return f"fits, {size}, but its outputs use more of the allowed error: {setting.reason}"
         return f"fits, {size}, but its bound is higher: {bound_of(setting)} against {bound_of(chosen)}"
     return "fits, has the same size, and does not lose less"
 

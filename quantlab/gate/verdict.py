@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantlab.errors import StudyError, UsageError
-from quantlab.gate.criteria import CRITERIA, Finding
+from quantlab.gate.criteria import CRITERIA
+from quantlab.gate.finding import Finding
+from quantlab.gate.output_limits import most_used
 from quantlab.gate.targets import Target, target_of
 from quantlab.names import choose, counted, nearest
 from quantlab.registries import REAL, Registries
@@ -230,6 +232,7 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         missing=max((samples or 0 for samples in missing), default=0) or None
         if most_severe.outcome == "inconclusive" and None not in missing
         else None,
+        used=most_used(given.evidence.figures) if given.evidence else None,
     )
 
 

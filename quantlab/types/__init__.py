@@ -4,7 +4,7 @@ Derived numbers are properties, so that they cannot disagree with the fields the
 infinite or NaN; `quantlab.store` defines how JSON represents these.
 """
 
-from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedSetting, AcceptedStudy
+from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
@@ -25,8 +25,9 @@ from quantlab.types.layers import (
     TrialLayers,
     WeightRow,
 )
+from quantlab.types.limits import ERROR_FIGURES, ErrorFigure, FigureName, OutputLimit, limit_of
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
-from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputRow
+from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
 from quantlab.types.reference import (
     STRAY_LIMIT,
@@ -55,6 +56,7 @@ __all__ = [
     "AGAINST_FLOAT32",
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
+    "ERROR_FIGURES",
     "NAMED_SAMPLES",
     "NARROW_DTYPES",
     "PYTHON",
@@ -64,6 +66,7 @@ __all__ = [
     "STRAY_LIMIT",
     "AcceptedFigures",
     "AcceptedLoss",
+    "AcceptedOutput",
     "AcceptedSetting",
     "AcceptedStudy",
     "Alignment",
@@ -78,8 +81,10 @@ __all__ = [
     "Costs",
     "Direction",
     "DownloadSize",
+    "ErrorFigure",
     "Evidence",
     "Failure",
+    "FigureName",
     "FileState",
     "Inside",
     "Interval",
@@ -95,6 +100,8 @@ __all__ = [
     "OpenedModel",
     "Outcome",
     "OutputComparison",
+    "OutputFigure",
+    "OutputLimit",
     "OutputRow",
     "Port",
     "Preprocessing",
@@ -124,4 +131,5 @@ __all__ = [
     "WeightRow",
     "WorstSample",
     "float32_of",
+    "limit_of",
 ]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["AcceptedFigures", "AcceptedLoss", "AcceptedSetting", "AcceptedStudy"]
+from quantlab.types.limits import FigureName
+
+__all__ = ["AcceptedFigures", "AcceptedLoss", "AcceptedOutput", "AcceptedSetting", "AcceptedStudy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,21 @@ class AcceptedLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedOutput:
+    """A figure of one output or channel at the time it was accepted; the fields are those of `OutputFigure`."""
+
+    figure: FigureName
+    output: str
+    channel: int | None
+    n: int
+    value: float
+    lower: float
+    upper: float
+    confidence: float
+    """One-sided confidence of each bound, for example 0.95."""
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedSetting:
     """The artifact and the losses of one setting at the time it was accepted."""
 
@@ -32,6 +49,8 @@ class AcceptedSetting:
     """Size of all files that must be served, in bytes, uncompressed."""
     losses: Mapping[str, AcceptedLoss] = field(default_factory=dict)
     """Runtime name → loss in that runtime; empty if the samples had no labels."""
+    outputs: Mapping[str, tuple[AcceptedOutput, ...]] = field(default_factory=dict)
+    """Runtime name → figures of the outputs that the budget limited; empty if it limited none."""
 
 
 @dataclass(frozen=True, slots=True)

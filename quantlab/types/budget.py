@@ -2,10 +2,12 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from quantlab.errors import UsageError
+from quantlab.types.limits import ERROR_FIGURES, FigureName, OutputLimit, read_limits
 from quantlab.types.paired import Loss
 
 __all__ = ["Budget", "Margin"]
@@ -118,6 +120,10 @@ def _short(number: float) -> str:
     return f"{number:g}" if isinstance(number, float) else str(number)
 
 
+Limits = float | str | Sequence[str] | tuple[OutputLimit, ...] | None
+"""Limits of a figure of outputs, as the user gives them, and as they are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """The losses and sizes that the user allows, and the runtimes they apply to.
@@ -136,6 +142,15 @@ class Budget:
     """Largest allowed download size, compressed as the target transfers files: `500KB`."""
     min_agreement: float | str | None = None
     """Smallest allowed share of samples on which the variant has the reference's top-1: `99%`."""
+    min_sqnr: Limits = None
+    """Smallest allowed signal to quantization noise ratio of every output: `40dB`; of one output or channel:
+    `boxes=30dB`, `boxes[3]=30dB`; several in a list."""
+    min_cosine: Limits = None
+    """Smallest allowed cosine similarity with the reference's outputs: `0.999`, `embedding=0.999`."""
+    max_abs_error: Limits = None
+    """Largest allowed absolute difference of any element from the reference's outputs: `0.05`, `boxes=2.5`."""
+    max_rmse: Limits = None
+    """Largest allowed root mean square difference from the reference's outputs: `0.01`, `boxes=0.5`."""
     confidence: float = 0.95
     """One-sided confidence of the bounds that decide."""
     metric: str | None = None
@@ -160,6 +175,8 @@ class Budget:
             ("min_agreement", _percent(self.min_agreement)),
         ):
             object.__setattr__(self, name, value)
+        for figure in ERROR_FIGURES.values():
+            object.__setattr__(self, figure.limit, read_limits(getattr(self, figure.limit), figure.name))
         if isinstance(self.runtimes, str):
             object.__setattr__(self, "runtimes", tuple(runtime.strip() for runtime in self.runtimes.split(",")))
         if isinstance(self.allow_constant, str):
@@ -180,12 +197,12 @@ class Budget:
             )
         if self.class_margin is not None and self.class_margin.unit != "pt":
             raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, for example 2pt")
-        if all(
-            limit is None for limit in (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
-        ):
+        limits = (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
+        if all(limit is None for limit in limits) and not self.output_limits:
+            *others, last = (f"{figure.limit} ({figure.example})" for figure in ERROR_FIGURES.values())
             raise UsageError(
-                "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
-                "max_size (500KB) and min_agreement (99%)"
+                f"the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
+                f"max_size (500KB), min_agreement (99%), {', '.join(others)} and {last}"
             )
 
     @property
@@ -207,3 +224,13 @@ class Budget:
     def agreement(self) -> float | None:
         """`min_agreement` in percent."""
         return self.min_agreement if isinstance(self.min_agreement, float) else None
+
+    def limits_of(self, figure: FigureName) -> tuple[OutputLimit, ...]:
+        """The limits of one figure of the outputs; empty without any."""
+        limits = getattr(self, ERROR_FIGURES[figure].limit)
+        return limits or ()
+
+    @property
+    def output_limits(self) -> tuple[OutputLimit, ...]:
+        """The limits of all figures of the outputs, which need no labels."""
+        return tuple(limit for figure in ERROR_FIGURES for limit in self.limits_of(figure))

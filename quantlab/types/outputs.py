@@ -1,9 +1,12 @@
 """How far every output of the model strays: figures of outputs and their channels, and those that became constant."""
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-__all__ = ["ConstantOutput", "OutputComparison", "OutputRow"]
+from quantlab.types.limits import ERROR_FIGURES, FigureName
+
+__all__ = ["ConstantOutput", "OutputComparison", "OutputFigure", "OutputRow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,47 @@ class ConstantOutput:
         ('mask', 'boxes[4]')
         """
         return self.output if self.channel is None else f"{self.output}[{self.channel}]"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFigure:
+    """A figure of an output, or of one channel of it, that a budget limits, with one-sided bounds over the samples."""
+
+    figure: FigureName
+    """`sqnr`, `cosine`, `max_abs_error` or `rmse`."""
+    output: str
+    """Name of the model's output."""
+    channel: int | None
+    """Index along the last axis; None for the whole output."""
+    limit: float
+    """The smallest or largest allowed value."""
+    n: int
+    """Number of samples."""
+    value: float
+    """The figure on these samples; NaN if it has no value, for example the cosine of zeros."""
+    lower: float
+    """One-sided lower bound; −∞ if nothing is known."""
+    upper: float
+    """One-sided upper bound; for the largest error, the largest one of these samples."""
+    confidence: float
+    """One-sided confidence of each bound."""
+    method: str
+    """Method of the bounds: `BCa bootstrap`, or `largest of the samples`, which is no bound for other samples."""
+
+    @property
+    def name(self) -> str:
+        """`output` or `output[channel]`."""
+        return self.output if self.channel is None else f"{self.output}[{self.channel}]"
+
+    @property
+    def used(self) -> float:
+        """How much of the allowed error the bound uses: at most 1 if the limit is kept; infinite if it is unknown."""
+        kind = ERROR_FIGURES[self.figure]
+        allowed = kind.to_error(self.limit)
+        error = kind.to_error(self.lower if kind.higher_is_better else self.upper)
+        if math.isnan(error):
+            return math.inf
+        return error / allowed if allowed > 0 else math.inf if error > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

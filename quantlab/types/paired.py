@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from quantlab.types.outputs import ConstantOutput
+from quantlab.types.outputs import ConstantOutput, OutputFigure
 
 __all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "Spread", "WorstSample"]
 
@@ -157,3 +157,5 @@ class Evidence:
     non_finite_outputs: Mapping[str, int] = field(default_factory=dict)
     """Other outputs than the scored one → number of their elements that are NaN or infinite in the candidate and
     finite in the reference; without outputs that have none."""
+    figures: tuple[OutputFigure, ...] = ()
+    """The figures of outputs and channels that the budget limits, in the order of the figures, then of the outputs."""

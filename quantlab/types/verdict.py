@@ -49,6 +49,9 @@ class Judgement:
     """The allowed loss, in the unit of `loss`."""
     missing: int | None = None
     """Additional samples needed for a decision; None unless inconclusive, or if no number of samples would decide."""
+    used: float | None = None
+    """How much of the allowed error the output figure nearest to its limit uses, see `OutputFigure.used`; None if the
+    budget limits no such figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,18 @@ class SettingVerdict:
 
     @property
     def deciding(self) -> Judgement:
-        """The judgement with the most severe outcome; among equals, the one with the highest upper loss bound."""
+        """The judgement with the most severe outcome; among equals, the one with the highest upper loss bound.
+
+        Without losses, it is the one whose outputs use most of the allowed error.
+        """
         return max(
             self.judgements,
-            key=lambda judgement: (SEVERITY[judgement.outcome], _upper(judgement), judgement.missing or 0),
+            key=lambda judgement: (
+                SEVERITY[judgement.outcome],
+                _upper(judgement),
+                judgement.used or 0.0,
+                judgement.missing or 0,
+            ),
         )
 
     @property
@@ -84,6 +95,11 @@ class SettingVerdict:
     def upper(self) -> float:
         """Highest upper bound of the loss over all runtimes; infinite if unknown."""
         return max(_upper(judgement) for judgement in self.judgements)
+
+    @property
+    def used(self) -> float:
+        """How much of the allowed error of the outputs is used, over all runtimes; 0 without such a limit."""
+        return max(judgement.used or 0.0 for judgement in self.judgements)
 
 
 SIMILAR_SIZE = 1.05
@@ -120,12 +136,12 @@ class Verdict:
         """The smallest setting that fits in every runtime that counts, float32 included; None if none fits.
 
         Of the settings whose sizes differ from the smallest by less than 5 %, it is the one with the lowest upper bound
-        of the loss.
+        of the loss; without losses, the one whose outputs use least of the allowed error.
         """
         fitting = [judged for judged in self.settings if judged.outcome == "fits"]
         smallest = min((_size(judged) for judged in fitting), default=math.inf)
         alike = [judged for judged in fitting if _size(judged) <= smallest or _size(judged) < SIMILAR_SIZE * smallest]
-        best = min(alike, key=lambda judged: (judged.upper, _size(judged)), default=None)
+        best = min(alike, key=lambda judged: (judged.upper, judged.used, _size(judged)), default=None)
         return best.setting if best else None
 
     @property

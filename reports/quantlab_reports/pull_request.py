@@ -3,24 +3,25 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context
 from typing import Any
 
-from quantlab.gate import TARGETS, rounded_down, rounded_up, size
+from quantlab.gate import TARGETS, outward, rounded_down, rounded_up, size
 from quantlab.glossary import HINT
 from quantlab.names import counted
 from quantlab.types import (
+    ERROR_FIGURES,
     Budget,
     ClassLoss,
     Evidence,
     Judgement,
     Loss,
     Outcome,
+    OutputLimit,
     SettingVerdict,
     TrialEvidence,
     Verdict,
 )
-from quantlab_reports.figures import EMPTY, fixed, number, special, true_minus
+from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.markdown_text import as_text, comment_table, unbroken
 from quantlab_reports.model import Column, table_of
 from quantlab_reports.moved import MOVED_COLUMNS
@@ -160,9 +161,17 @@ def _allowed_in_words(budget: Budget) -> str:
         f"a loss of at most {budget.class_margin} in any class" if budget.class_margin else "",
         f"a size of at most {size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
         f"the same top-1 on at least {budget.agreement:g} % of the samples" if budget.agreement is not None else "",
+        *(_limit_in_words(limit) for limit in budget.output_limits),
     ]
     where = "" if budget.target == "any" else f", for the target {as_text(budget.target)}"
     return ", ".join(part for part in parts if part) + where
+
+
+def _limit_in_words(limit: OutputLimit) -> str:
+    figure = ERROR_FIGURES[limit.figure]
+    of = "every output" if limit.place is None else f"output {as_text(limit.place)}"
+    bound = f"at {'least' if figure.higher_is_better else 'most'} {number(limit.value, 12)}{figure.unit}"
+    return f"{figure.words} of {of}: {bound}"
 
 
 # The table
@@ -177,23 +186,8 @@ def _loss_cell(row: Row) -> str:
         lower = rounded_down(loss.lower, -math.inf if margin is None else margin)
         upper = rounded_up(loss.upper, math.inf if margin is None else margin)
         return f"{fixed(loss.loss, 2)} [{lower}, {upper}] pt"
-    lower, upper = _outward(loss.lower, ROUND_FLOOR, margin), _outward(loss.upper, ROUND_CEILING, margin)
-    return f"{_outward(loss.loss, ROUND_HALF_EVEN)} [{lower}, {upper}] {as_text(loss.metric)}"
-
-
-def _outward(value: float, rounding: str, margin: float | None = None) -> str:
-    """Round to three digits in the pessimistic direction, with more digits if the result would cross the margin.
-
-    >>> _outward(0.012341, ROUND_CEILING), _outward(0.49961, ROUND_CEILING, 0.5), _outward(-0.0001, ROUND_FLOOR)
-    ('0.0124', '0.4997', '−0.0001')
-    """
-    if (text := special(value)) is not None:
-        return text
-    for digits in range(3, 10):
-        shown = float(Context(prec=digits, rounding=rounding).create_decimal(repr(value)))
-        if margin is None or (shown < margin, shown > margin) == (value < margin, value > margin):
-            break
-    return true_minus(f"{shown + 0.0:.{digits}g}")
+    lower, upper = outward(loss.lower, "down", margin), outward(loss.upper, "up", margin)
+    return f"{outward(loss.loss, 'nearest')} [{lower}, {upper}] {as_text(loss.metric)}"
 
 
 def _margin_cell(row: Row) -> str:
@@ -321,7 +315,7 @@ def _class(label: int | None) -> str:
 
 
 def _nearest(value: float) -> str:
-    return _outward(value, ROUND_HALF_EVEN)
+    return outward(value, "nearest")
 
 
 def _worst(rows: Sequence[Row], *, several: bool) -> str:

@@ -26,6 +26,7 @@ Of a budget:
 | `max_accuracy_loss`, `max_class_loss` | text with a unit, for example `0.5pt` |
 | `max_size` | bytes |
 | `min_agreement` | percent |
+| `min_sqnr`, `min_cosine`, `max_abs_error`, `max_rmse` | a list of limits, for example `40dB` or `boxes[3]=30dB` |
 | `confidence` | one-sided, for example 0.95 |
 | `metric` | null means the metric of the study |
 | `target` | `web`, `web-mobile`, `node`, `android` or `any` |
@@ -66,7 +67,20 @@ Of a judgement:
 | `non_finite` | number of NaN and infinite elements of the output on judged samples |
 | `left_out` | samples that are not judged, because the model itself is NaN or infinite there |
 | `non_finite_outputs` | other outputs than the scored one → the same number; only those that have such elements |
+| `figures` | figures of the outputs that the budget limits, see below; empty without such a limit |
 | `constant_outputs` | outputs and channels (`output[channel]`) that are constant and vary in the reference |
+
+Of a figure of an output:
+
+| key | description |
+|---|---|
+| `figure` | `sqnr` (decibels), `cosine`, `max_abs_error` or `rmse`, each against the model's output |
+| `output`, `channel` | name of the output; index along its last axis, null for the whole output |
+| `limit` | the smallest or largest allowed value |
+| `n` | judged samples |
+| `value`, `lower`, `upper` | the figure and its one-sided bounds; all three are the same for the largest error |
+| `confidence` | confidence of each bound |
+| `method` | method of the bounds |
 
 A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` and `"-Infinity"`.
 """
@@ -78,6 +92,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from quantlab.types import (
+    ERROR_FIGURES,
     SEVERITY,
     Budget,
     Evidence,
@@ -202,7 +217,9 @@ def judgements_of(verdict: Verdict, trials: Sequence[TrialEvidence] = ()) -> lis
 
 def _budget(budget: Budget) -> dict[str, Any]:
     values = {limit.name: getattr(budget, limit.name) for limit in fields(budget)}
-    return {name: str(value) if isinstance(value, Margin) else value for name, value in values.items()}
+    told = {name: str(value) if isinstance(value, Margin) else value for name, value in values.items()}
+    limits = {ERROR_FIGURES[name].limit: [str(limit) for limit in budget.limits_of(name)] for name in ERROR_FIGURES}
+    return {**told, **{name: texts or None for name, texts in limits.items()}}
 
 
 def _judgement(judgement: Judgement, setting: SettingVerdict, evidence: Evidence | None) -> dict[str, Any]:
@@ -237,6 +254,7 @@ _BESIDE = (
     "non_finite",
     "left_out",
     "non_finite_outputs",
+    "figures",
 )
 
 

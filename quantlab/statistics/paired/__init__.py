@@ -5,6 +5,7 @@ evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (Tang
           ├─ class_losses     loss of each class, with Holm's correction
           ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples
+output_figure                 SQNR, cosine, RMS or largest error of an output, without labels
 decide, missing_samples       decision about a loss and a margin
 ```
 
@@ -37,6 +38,7 @@ from quantlab.statistics.paired.decision import (
 )
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
+from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Bounds",
     "ChangedAnswers",
     "Decision",
+    "ErrorRows",
     "PairedMetric",
     "Resampling",
     "Totals",
@@ -64,6 +67,8 @@ __all__ = [
     "mcnemar",
     "mcnemar_of_loss",
     "missing_samples",
+    "missing_samples_of",
+    "output_figure",
     "paired_loss",
     "paired_metric",
     "percentile_interval",

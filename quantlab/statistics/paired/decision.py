@@ -13,6 +13,7 @@ __all__ = [
     "enough_samples",
     "fewest_samples",
     "missing_samples",
+    "needed_for_bound",
     "samples_needed",
 ]
 
@@ -126,10 +127,29 @@ def missing_samples(loss: Loss, margin: float) -> int | None:
 def _needed_by_width(loss: Loss, margin: float) -> int | None:
     # The bound that must move is the one beyond the margin.
     width = loss.upper - loss.loss if loss.loss < margin else loss.loss - loss.lower
-    deviation = width / _quantile(loss.confidence)
-    needed = _decisive(deviation**2 * loss.n, abs(margin - loss.loss), loss.confidence)
-    if loss.unit == "pt" and loss.loss <= margin:
-        needed = max(needed, fewest_samples(margin / 100, loss.confidence))
+    needed = needed_for_bound(width, abs(margin - loss.loss), n=loss.n, confidence=loss.confidence)
+    if needed is None or loss.unit != "pt" or loss.loss > margin:
+        return needed
+    least = max(needed, fewest_samples(margin / 100, loss.confidence))
+    return math.ceil(least) if math.isfinite(least) else None
+
+
+def needed_for_bound(width: float, distance: float, *, n: int, confidence: float) -> int | None:
+    """Samples for a decision with a power of 80 % about a figure whose bound has some width with n samples.
+
+    The width shrinks with √n.
+
+    Args:
+        width: Distance of the bound from the figure.
+        distance: Distance of the limit from the figure.
+        n: Number of samples so far.
+        confidence: One-sided.
+
+    Returns:
+        None if no number is enough: the figure equals the limit, or nothing is known of the width.
+    """
+    deviation = width / _quantile(confidence)
+    needed = _decisive(deviation**2 * n, distance, confidence)
     return math.ceil(needed) if math.isfinite(needed) else None
 
 

@@ -124,9 +124,14 @@ def _answer_bounds(answers: ChangedAnswers, resampling: Resampling) -> Bounds:
 
 def _check_needs(metric: PairedMetric, reference: ReferenceSamples) -> None:
     if reference.labels is None:
+        instead = (
+            "the error of the outputs against the model instead, for example with min_sqnr (40dB)"
+            if reference.classes is None
+            else "the agreement with min_agreement instead"
+        )
         raise UsageError(
             f"the metric '{metric.name}' needs labels, and the samples have none; give labelled samples, "
-            "or limit the agreement with min_agreement instead"
+            f"or limit {instead}"
         )
     if not reference.n:
         raise UsageError(f"the metric '{metric.name}' needs at least one sample, and there are none")

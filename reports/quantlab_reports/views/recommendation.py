@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 from quantlab.gate import bound_of, decimals_of, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
-from quantlab_reports.figures import number, true_minus
+from quantlab_reports.figures import fixed, number, true_minus
 from quantlab_reports.model import Column, Table, plain, table_of
 
 __all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
@@ -146,8 +146,10 @@ def _similar(verdict: Verdict) -> str:
     smaller = verdict.smaller_with_higher_bound
     if not smaller:
         return ""
-    percent = 100 * (SIMILAR_SIZE - 1)
-    return f"; of settings whose sizes differ by less than {percent:.0f} %, it has the lowest bound of the loss"
+    percent = fixed(100 * (SIMILAR_SIZE - 1), 0)
+    without_loss = verdict.recommended is not None and verdict.of(verdict.recommended).upper == math.inf
+    best = "its outputs use least of the allowed error" if without_loss else "it has the lowest bound of the loss"
+    return f"; of settings whose sizes differ by less than {percent} %, {best}"
 
 
 def _next(chosen: Recommendation) -> str:
