@@ -1,5 +1,6 @@
 """Reports of a study: merged rows, columns and formatted numbers, in every rendering."""
 
+import ast
 import csv
 import io
 import json
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from study_fixtures import a_failure, a_study, a_trial, a_variant, check_rendering, scores
 
+import quantlab_reports
 from quantlab.types import Interval, ReferenceCheck, Scores, Study, Timing, TrainingLayer
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views import trial_records
@@ -258,6 +260,63 @@ def test_columns(study, expected):
     assert list(trial_table(study, wide=False).headings) == expected
 
 
+# Digits
+
+
+@pytest.mark.parametrize(
+    ("reference", "errors", "printed"),
+    [
+        pytest.param(
+            0.103342, [0.103401, 0.25], ["0.1033", "0.1034", "0.25"], id="as many digits as tell settings apart"
+        ),
+        pytest.param(0.103342, [0.2, 0.3], ["0.103", "0.2", "0.3"], id="three where they suffice"),
+        pytest.param(0.103342, [0.10334201, 0.11], ["0.103", "0.103", "0.11"], id="equal in all that float32 holds"),
+        pytest.param(103_342.0, [103_400.0], ["103300", "103400"], id="large errors"),
+    ],
+)
+def test_rows_are_told_apart_by_their_error(reference, errors, printed):
+    trials = [
+        measured(name, scores=Scores(n=1000, rmse=error, mae=1.0))
+        for name, error in zip(("tfjs-uint8", "tfjs-uint16"), errors, strict=False)
+    ]
+    study = of(
+        *trials,
+        task="regression",
+        classes=False,
+        reference=measured("reference", variant=None, scores=Scores(n=1000, rmse=reference, mae=1.0)),
+    )
+    for wide in (False, True):
+        assert [row["RMSE"] for row in cells(study, wide=wide)] == printed
+        assert {row["MAE"] for row in cells(study, wide=wide)} == {"1"}
+
+
+def test_runtimes_of_one_setting_share_a_row_where_only_more_digits_differ():
+    rmse = {"python": 0.103342, "node-wasm": 0.103349}
+    trials = [measured(runtime=runtime, scores=Scores(n=1000, rmse=value)) for runtime, value in rmse.items()]
+    study = of(*trials, task="regression", classes=False)
+    assert [row["RMSE"] for row in cells(study)][1:] == ["0.103"]
+
+
+def test_a_cosine_below_one_never_looks_like_one():
+    study = of(measured(scores=Scores(n=1000, sqnr_db=70.0, cosine=0.99999994)), task="similarity", classes=False)
+    assert cells(study)[1]["cosine"] == "0.99999994"
+
+
+def test_numbers_are_formatted_in_one_place():
+    """So that no report has digits of its own."""
+    folder = Path(quantlab_reports.__file__).parent
+    own = [
+        f"{path.name}: {ast.unparse(spec)}"
+        for path in sorted(folder.rglob("*.py"))
+        if path.name != "figures.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FormattedValue)
+        and (spec := node.format_spec) is not None
+        and re.search("[efg%]'?$", ast.unparse(spec).strip("'\""))
+    ]
+    assert own == []
+
+
 def test_top5_is_left_out_where_there_are_few_classes():
     few = scores(top5=None, top5_loss_points=None)
     reference = replace(STUDY.reference, scores=replace(STUDY.reference.scores, top5=None))
@@ -298,7 +357,7 @@ def test_points(value, text):
         (-2.4e-12, "−2.4e−12"),
         (0.000123, "0.00012"),
         (0.5, "0.5"),
-        (123456.0, "1.2e+05"),
+        (123456.0, "120000"),
         (math.nan, "NaN"),
         (math.inf, "∞"),
         (-math.inf, "−∞"),

@@ -11,7 +11,7 @@ accepted_figures       figures that a later gate compares with
 """
 
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
-from quantlab.gate.figures import bound_of, decimals_of, outward, rounded_down, rounded_up, size
+from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
 from quantlab.gate.judging import Judged, gather, judge, name_of, recommend
 from quantlab.gate.outputs import (
     constant_clauses,
@@ -41,6 +41,7 @@ __all__ = [
     "gather",
     "judge",
     "name_of",
+    "near_one",
     "non_finite_clauses",
     "outward",
     "read_lock",

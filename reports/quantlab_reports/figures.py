@@ -1,8 +1,30 @@
-"""Formats figures for tables: few digits, a true minus sign, ∞ and NaN, and a dash for a missing figure."""
+"""Formats the figures of all reports: few digits, a true minus sign, ∞ and NaN, and a dash for a missing figure.
+
+Bounds are rounded by `quantlab.gate`, so that no bound looks better than it is.
+"""
 
 import math
+from collections.abc import Hashable, Iterable
+from itertools import combinations
 
-__all__ = ["EMPTY", "bar", "decibels", "fixed", "number", "percent", "share", "special", "true_minus", "without_bar"]
+from quantlab.store import json_number
+
+__all__ = [
+    "EMPTY",
+    "bar",
+    "cosine",
+    "decibels",
+    "digits_apart",
+    "fixed",
+    "for_programs",
+    "number",
+    "percent",
+    "share",
+    "special",
+    "true_minus",
+    "with_sign",
+    "without_bar",
+]
 
 EMPTY = "–"
 """Text for a figure that does not apply."""
@@ -10,18 +32,77 @@ EMPTY = "–"
 _QUIET_DB, _LOUD_DB = 60.0, 0.0  # a bar is empty at the first and full at the second
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 6
+_LARGE = 1e7
+_MOST_DIGITS = 6
+"""Digits beyond which two figures count as equal: float32 has hardly more."""
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Format a number with significant digits.
+    """Format a number with significant digits; up to ten million without an exponent.
 
     >>> number(0.00012345), number(None), number(-math.inf), number(12.0)
     ('0.000123', '–', '−∞', '12')
     >>> number(-1.2345e-7, 2), number(0.0, 2)
     ('−1.2e−7', '0')
+    >>> number(103342.0, 4), number(1.5e9)
+    ('103300', '1.5e+9')
     """
-    text = special(value)
-    return true_minus(f"{value or 0.0:.{digits}g}") if text is None else text
+    if (text := special(value)) is not None:
+        return text
+    shown = f"{value or 0.0:.{digits}g}"
+    return (
+        f"{float(shown):.0f}".replace("-", "−") if "e+0" in shown and abs(float(shown)) < _LARGE else true_minus(shown)
+    )
+
+
+def digits_apart(figures: Iterable[tuple[Hashable, float | None]], least: int = 2) -> int:
+    """Return the significant digits with which figures of different owners are told apart.
+
+    Figures that six digits do not tell apart count as equal.
+
+    >>> digits_apart([("model", 0.103342), ("uint8", 0.103401)]), digits_apart([("model", 0.1), ("float32", 0.1000001)])
+    (4, 2)
+    """
+    finite = [(owner, value) for owner, value in figures if value is not None and math.isfinite(value)]
+    pairs = {
+        (min(one, other), max(one, other))
+        for (owner, one), (another, other) in combinations(dict.fromkeys(finite), 2)
+        if owner != another and number(one, _MOST_DIGITS) != number(other, _MOST_DIGITS)
+    }
+    digits = least
+    while digits < _MOST_DIGITS and any(number(one, digits) == number(other, digits) for one, other in pairs):
+        digits += 1
+    return digits
+
+
+def cosine(value: float | None) -> str:
+    """Format a cosine with six decimals, and with more if it would otherwise look like 1.
+
+    >>> cosine(0.9999), cosine(0.99999987654), cosine(1.0), cosine(None)
+    ('0.999900', '0.99999987', '1.000000', '–')
+    """
+    from quantlab.gate import near_one  # imported here because it loads NumPy, which most tables do not need
+
+    text = fixed(value, 6)
+    return near_one(value, "down") if value is not None and value < 1 and text == "1.000000" else text
+
+
+def with_sign(text: str) -> str:
+    """Add the plus sign of a positive figure that was formatted.
+
+    >>> with_sign(fixed(-73.2, 0)), with_sign(number(4.26, 2))
+    ('−73', '+4.3')
+    """
+    return text if text.startswith("−") else f"+{text}"
+
+
+def for_programs(value: float) -> str:
+    """Format a number with six digits in ASCII; non-finite numbers as in the JSON reports.
+
+    >>> for_programs(0.1435572), for_programs(-math.inf), for_programs(math.nan)
+    ('0.143557', '-Infinity', 'NaN')
+    """
+    return f"{value:.6g}" if math.isfinite(value) else str(json_number(value))
 
 
 def fixed(value: float | None, digits: int) -> str:
@@ -53,7 +134,7 @@ def true_minus(text: str) -> str:
     >>> true_minus("-8e-07"), true_minus("+0.5")
     ('−8e−7', '+0.5')
     """
-    return text.replace("e-0", "e-").replace("-", "−")
+    return text.replace("e-0", "e-").replace("e+0", "e+").replace("-", "−")
 
 
 def decibels(value: float | None) -> str:

@@ -11,14 +11,13 @@ The file fails only if the gate fails. In a study that passes, for example becau
 settings that do not fit are `skipped`. There are no times, because nothing is run.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from quantlab.store import json_number
 from quantlab.types import Judgement, Verdict
+from quantlab_reports.figures import for_programs
 
 __all__ = ["Undecided", "render_junit"]
 
@@ -100,29 +99,20 @@ def _figures(judgement: Judgement) -> list[str]:
     unit = f" {loss.unit}" if loss.unit else ""
     lines = [
         f"metric: {loss.metric}",
-        f"reference: {_number(loss.reference)}",
-        f"candidate: {_number(loss.candidate)}",
-        f"loss: {_number(loss.loss)}{unit}",
-        f"lower: {_number(loss.lower)}{unit}",
-        f"upper: {_number(loss.upper)}{unit}",
-        f"margin: {'none' if judgement.margin is None else _number(judgement.margin) + unit}",
-        f"confidence: {loss.confidence:g}, one-sided, for each bound ({loss.method})",
+        f"reference: {for_programs(loss.reference)}",
+        f"candidate: {for_programs(loss.candidate)}",
+        f"loss: {for_programs(loss.loss)}{unit}",
+        f"lower: {for_programs(loss.lower)}{unit}",
+        f"upper: {for_programs(loss.upper)}{unit}",
+        f"margin: {'none' if judgement.margin is None else for_programs(judgement.margin) + unit}",
+        f"confidence: {for_programs(loss.confidence)}, one-sided, for each bound ({loss.method})",
         f"n: {loss.n}",
     ]
     if loss.p_mcnemar is not None:
-        lines.append(f"McNemar p-value: {_number(loss.p_mcnemar)}")
+        lines.append(f"McNemar p-value: {for_programs(loss.p_mcnemar)}")
     if judgement.missing is not None:
         lines.append(f"missing samples: {judgement.missing}")
     return lines
-
-
-def _number(value: float) -> str:
-    """Format a number with six digits; non-finite numbers as in the JSON reports.
-
-    >>> _number(0.1435572), _number(-float("inf")), _number(float("nan"))
-    ('0.143557', '-Infinity', 'NaN')
-    """
-    return f"{value:.6g}" if math.isfinite(value) else str(json_number(value))
 
 
 def _text(text: str) -> str:

@@ -4,7 +4,7 @@ A table holds text for people, and the same rows as plain values with stable key
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from quantlab.errors import UsageError
@@ -25,6 +25,13 @@ class Column:
     heading: str
     cell: Callable[[Any], str]
     numeric: bool = True
+    cell_among: "Callable[[Sequence[Any]], Callable[[Any], str]] | None" = None
+    """Makes the function for a cell from all rows, for figures whose digits depend on the other rows; None if `cell`
+    needs only its row."""
+
+    def among(self, rows: Sequence[Any]) -> "Column":
+        """Return the column for these rows."""
+        return self if self.cell_among is None else replace(self, cell=self.cell_among(rows), cell_among=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,7 @@ def table_of(
     below: Sequence[str] = (),
 ) -> Table:
     """Make a table of rows. Columns without any value are left out, unless there are no rows."""
+    columns = [column.among(rows) for column in columns]
     cells = [[column.cell(row) for column in columns] for row in rows]
     kept = [place for place in range(len(columns)) if not rows or filled(line[place] for line in cells)]
     return Table(

@@ -160,7 +160,9 @@ def _allowed_in_words(budget: Budget) -> str:
         f"a loss of at most {budget.margin}" if budget.margin else "",
         f"a loss of at most {budget.class_margin} in any class" if budget.class_margin else "",
         f"a size of at most {size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
-        f"the same top-1 on at least {budget.agreement:g} % of the samples" if budget.agreement is not None else "",
+        f"the same top-1 on at least {number(budget.agreement, 6)} % of the samples"
+        if budget.agreement is not None
+        else "",
         *(_limit_in_words(limit) for limit in budget.output_limits),
     ]
     where = "" if budget.target == "any" else f", for the target {as_text(budget.target)}"
@@ -194,7 +196,7 @@ def _margin_cell(row: Row) -> str:
     margin, loss = row.first.margin, row.first.loss
     if margin is None or loss is None:
         return EMPTY
-    return f"{margin:.4g} {'pt' if loss.unit == 'pt' else as_text(loss.metric)}"
+    return f"{number(margin, 4)} {'pt' if loss.unit == 'pt' else as_text(loss.metric)}"
 
 
 def _flips_cell(row: Row) -> str:
@@ -357,10 +359,14 @@ def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
     return [f"n = {', '.join(f'{count:,} ({as_text(name)})' for name, count in counts.items())}."] if counts else []
 
 
+def _percent(confidence: float) -> str:
+    return f"{number(100 * confidence, 6)} %"
+
+
 def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
     if not losses:
         return []
-    sure = {f"{100 * loss.confidence:g} %": f"{100 * loss.interval_confidence:g} %" for loss in losses}
+    sure = {_percent(loss.confidence): _percent(loss.interval_confidence) for loss in losses}
     one, two = " or ".join(sure), " or ".join(sure.values())
     lines = [f"The verdict uses one-sided {one} bounds; the table shows the matching two-sided {two} interval."]
     metrics = {f"{as_text(loss.metric)} ({'points' if loss.unit == 'pt' else 'its own unit'})" for loss in losses}

@@ -1,12 +1,23 @@
 """Functions that make cells and sort keys from the fields of rows."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from quantlab_reports.figures import EMPTY, decibels, fixed, number
+from quantlab_reports.figures import EMPTY, decibels, digits_apart, fixed, number
+from quantlab_reports.model import Column
 
-__all__ = ["count", "decibels_of", "figure", "largest_first", "scaled", "smallest_first", "text", "worst_first"]
+__all__ = [
+    "apart",
+    "count",
+    "decibels_of",
+    "figure",
+    "largest_first",
+    "scaled",
+    "smallest_first",
+    "text",
+    "worst_first",
+]
 
 
 def text(field: str) -> Callable[[Any], str]:
@@ -17,6 +28,34 @@ def text(field: str) -> Callable[[Any], str]:
 def figure(field: str, digits: int = 3) -> Callable[[Any], str]:
     """Return a cell function for a number with significant digits."""
     return lambda row: number(getattr(row, field), digits)
+
+
+def apart(
+    heading: str,
+    value: Callable[[Any], float | None],
+    *,
+    owner: Callable[[Any], Hashable],
+    kind: Callable[[Any], Hashable] = lambda _: None,
+    least: int = 2,
+) -> Column:
+    """Return a column of numbers with as many significant digits as tell rows of different owners apart.
+
+    Args:
+        heading: The heading.
+        value: The number of a row.
+        owner: What rows are told apart by, for example their setting.
+        kind: Only rows of the same kind are compared, for example those of one output.
+        least: Fewest digits.
+    """
+
+    def cell_among(rows: Sequence[Any]) -> Callable[[Any], str]:
+        by_kind: dict[Hashable, list[tuple[Hashable, float | None]]] = {}
+        for row in rows:
+            by_kind.setdefault(kind(row), []).append((owner(row), value(row)))
+        digits = max((digits_apart(figures, least) for figures in by_kind.values()), default=least)
+        return lambda row: number(value(row), digits)
+
+    return Column(heading, lambda row: number(value(row), least), cell_among=cell_among)
 
 
 def count(field: str) -> Callable[[Any], str]:

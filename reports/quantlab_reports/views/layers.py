@@ -11,7 +11,7 @@ from typing import Any
 
 from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
-from quantlab_reports.figures import EMPTY, fixed, number, share, true_minus
+from quantlab_reports.figures import EMPTY, fixed, number, share, with_sign
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
@@ -33,7 +33,7 @@ def _growth(row: LayerRow) -> str:
     """Format the growth of the relative RMS error in percentage points; errors can also shrink."""
     if row.relative_rms_growth is None:
         return EMPTY
-    return f"{true_minus(f'{100 * row.relative_rms_growth:+.2g}')} pt"
+    return f"{with_sign(number(100 * row.relative_rms_growth, 2))} pt"
 
 
 LAYERS = RowView(
@@ -147,7 +147,7 @@ def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
     findings = []
     if loud is not None:
         told = f"{_short(loud.layer)} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
-        findings.append(f"First tensor with an SQNR below {_THRESHOLD_DB:g} dB: {told}")
+        findings.append(f"First tensor with an SQNR below {number(_THRESHOLD_DB)} dB: {told}")
     findings += [_source(source) for source in sources if source.setting == rows[0].setting]
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:

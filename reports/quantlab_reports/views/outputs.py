@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from quantlab.names import counted
 from quantlab.types import OutputComparison, OutputRow, Study
-from quantlab_reports.figures import EMPTY, number
+from quantlab_reports.figures import EMPTY, cosine, number
 from quantlab_reports.model import Column, RowView, Selection, Table
-from quantlab_reports.views.cells import count, decibels_of, figure, largest_first, text, worst_first
+from quantlab_reports.views.cells import apart, count, decibels_of, largest_first, text, worst_first
 
 __all__ = ["OUTPUTS", "output_table"]
 
@@ -20,6 +20,16 @@ def _name(row: OutputRow) -> str:
 
 def _range(low: float | None, high: float | None) -> str:
     return EMPTY if low is None else f"{number(low)} to {number(high)}"
+
+
+def _apart(heading: str, field: str) -> Column:
+    """A column in which the settings of one output or channel can be told apart."""
+    return apart(
+        heading,
+        lambda row: getattr(row, field),
+        owner=lambda row: row.setting,
+        kind=lambda row: (row.output, row.channel),
+    )
 
 
 OUTPUTS = RowView(
@@ -36,10 +46,10 @@ OUTPUTS = RowView(
         Column("output", _name, numeric=False),
         Column("values", count("count")),
         Column("SQNR dB", decibels_of("sqnr_db")),
-        Column("cosine", figure("cosine", 6)),
-        Column("max error", figure("max_abs_error", 2)),
-        Column("RMS error", figure("rms_error", 2)),
-        Column("bias", figure("bias", 2)),
+        Column("cosine", lambda row: cosine(row.cosine)),
+        _apart("max error", "max_abs_error"),
+        _apart("RMS error", "rms_error"),
+        _apart("bias", "bias"),
         Column("range in the model", lambda row: _range(row.reference_minimum, row.reference_maximum)),
         Column("range in the variant", lambda row: _range(row.minimum, row.maximum)),
         Column("non-finite", lambda row: count("non_finite")(row) if row.non_finite else EMPTY),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 from quantlab.gate import bound_of, decimals_of, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
-from quantlab_reports.figures import fixed, number, true_minus
+from quantlab_reports.figures import fixed, number, with_sign
 from quantlab_reports.model import Column, Table, plain, table_of
 
 __all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
@@ -160,7 +160,7 @@ def _next(chosen: Recommendation) -> str:
 
 
 def _change(share: float) -> str:
-    return f" ({true_minus(f'{100 * (share - 1):+.0f}')} % against float32)"
+    return f" ({with_sign(fixed(100 * (share - 1), 0))} % against float32)"
 
 
 def _loss(setting: SettingVerdict) -> str:
@@ -169,10 +169,10 @@ def _loss(setting: SettingVerdict) -> str:
         return deciding.reason
     loss = deciding.loss
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
-    sure = f"({100 * loss.confidence:g} % confidence, n = {loss.n:,})"
+    sure = f"({number(100 * loss.confidence, 6)} % confidence, n = {loss.n:,})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
     bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
-    most = f"loses at most {bound}{unit} of {loss.reference:.4g}"
+    most = f"loses at most {bound}{unit} of {number(loss.reference, 4)}"
     return f"{most} {sure} in {runtimes}"
 
 
@@ -209,8 +209,8 @@ def _point(setting: SettingVerdict) -> str:
 
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
     texts = [
-        f"class {lost.label} loses {lost.loss:.1f} pt ({lost.right_to_wrong:,} of {lost.n:,} samples became wrong, "
-        f"{lost.wrong_to_right:,} became right; p = {number(lost.p_holm, 2)} by Holm)"
+        f"class {lost.label} loses {fixed(lost.loss, 1)} pt ({lost.right_to_wrong:,} of {lost.n:,} samples became "
+        f"wrong, {lost.wrong_to_right:,} became right; p = {number(lost.p_holm, 2)} by Holm)"
         for lost in classes
     ]
     return f"{name}: {'; '.join(texts)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from quantlab.names import counted, joined
 from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
-from quantlab_reports.figures import EMPTY, number, share
+from quantlab_reports.figures import EMPTY, fixed, number, share
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import count, figure, largest_first, text
 
@@ -114,7 +114,7 @@ RUNTIMES = RowView(
         Column("largest difference", figure("max_abs", 2)),
         Column("mean difference", figure("mean_abs", 2)),
         Column("different values", lambda row: share(row.different, 1)),
-        Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{row.agreement:.2f} %"),
+        Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{fixed(row.agreement, 2)} %"),
         Column("different top-1", count("flips")),
         Column("first different layer", lambda row: row.first_different or EMPTY, numeric=False),
         Column("first layer beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),

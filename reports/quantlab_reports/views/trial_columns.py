@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quantlab.types import Interval, Scores, Study, Trial
-from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.figures import EMPTY, cosine, fixed, number
 from quantlab_reports.model import NOTES, Column
+from quantlab_reports.views.cells import apart
 
 __all__ = ["FEW_RUNTIMES", "Group", "narrow", "wide"]
 
@@ -34,8 +35,18 @@ def _of(field: str, digits: int) -> Callable[[Group], str]:
     return lambda group: fixed(getattr(group.scores, field) if group.scores else None, digits)
 
 
-def _tiny(field: str) -> Callable[[Group], str]:
-    return lambda group: number(getattr(group.scores, field) if group.scores else None, 2)
+def _tiny(heading: str, field: str, least: int = 2) -> Column:
+    """A column of a figure in a unit of its own, in which settings can be told apart."""
+    return apart(
+        heading,
+        lambda group: getattr(group.scores, field) if group.scores else None,
+        owner=lambda group: group.first.setting,
+        least=least,
+    )
+
+
+def _cosine(group: Group) -> str:
+    return cosine(group.scores.cosine if group.scores else None)
 
 
 def _count(field: str) -> Callable[[Group], str]:
@@ -101,10 +112,10 @@ def _times(study: Study) -> Column:
 def _metric_columns(study: Study) -> list[Column]:
     if study.task == "regression":
         return [
-            Column("MAE", _tiny("mae")),
-            Column("MAE loss", _tiny("mae_loss")),
-            Column("RMSE", _tiny("rmse")),
-            Column("RMSE loss", _tiny("rmse_loss")),
+            _tiny("MAE", "mae", least=3),
+            _tiny("MAE loss", "mae_loss"),
+            _tiny("RMSE", "rmse", least=3),
+            _tiny("RMSE loss", "rmse_loss"),
         ]
     if study.task == "classification":
         return [
@@ -112,11 +123,11 @@ def _metric_columns(study: Study) -> list[Column]:
             Column("loss, points [95 %]", _with_interval("top1_loss_points", "top1_loss_interval", 2)),
             Column("became wrong / right", _flips),
         ]
-    similar = [Column("SQNR dB", _of("sqnr_db", 1)), Column("max error", _tiny("max_abs_error"))]
+    similar = [Column("SQNR dB", _of("sqnr_db", 1)), _tiny("max error", "max_abs_error")]
     if study.classes:
         agreement = Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2))
         return [agreement, *similar]
-    return [*similar, Column("cosine", _of("cosine", 6))]
+    return [*similar, Column("cosine", _cosine)]
 
 
 def _name_columns() -> list[Column]:
@@ -166,16 +177,16 @@ def wide(study: Study) -> list[Column]:
     if study.classes:
         columns += [
             Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
-            Column("KL mean", _tiny("kl_mean")),
-            Column("KL std. error", _tiny("kl_standard_error")),
+            _tiny("KL mean", "kl_mean"),
+            _tiny("KL std. error", "kl_standard_error"),
             Column("KL infinite", _count("kl_infinite")),
         ]
     return [
         *columns,
-        Column("max error", _tiny("max_abs_error")),
-        Column("RMS error", _tiny("rms_error")),
+        _tiny("max error", "max_abs_error"),
+        _tiny("RMS error", "rms_error"),
         Column("SQNR dB", _of("sqnr_db", 1)),
-        Column("cosine", _of("cosine", 6)),
+        Column("cosine", _cosine),
         Column("non-finite", _count("non_finite")),
         Column("difference from python", lambda group: number(group.first.max_abs_from_python, 2)),
         Column("ms/sample", lambda group: _milliseconds(group.first)),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from quantlab.formats import FORMATS, Format
 from quantlab.names import counted
 from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
-from quantlab_reports.figures import number
+from quantlab_reports.figures import fixed, number
 from quantlab_reports.model import Column, Table, table_of
 from quantlab_reports.views.trial_columns import FEW_RUNTIMES, Group, narrow
 from quantlab_reports.views.trial_columns import wide as wide_columns
@@ -24,8 +24,9 @@ def trial_table(study: Study, *, wide: bool, formats: Mapping[str, Format] = FOR
         wide: Whether to show all figures, one row for each trial.
         formats: All formats; some run one sample for each call.
     """
-    columns = wide_columns(study) if wide else narrow(study)
-    groups = [Group((trial,)) for trial in (study.reference, *study.trials)] if wide else _merged(study, columns)
+    alone = [Group((trial,)) for trial in (study.reference, *study.trials)]
+    columns = [column.among(alone) for column in (wide_columns(study) if wide else narrow(study))]
+    groups = alone if wide else _merged(study, columns)
     if not _many_runtimes(groups):
         columns = [column for column in columns if column.heading != "runtime"]
     return table_of(
@@ -148,7 +149,7 @@ def _reading(study: Study) -> list[str]:
     scores = study.reference.scores
     interval = scores.top1_interval if scores else None
     spread = (
-        f"; 95 % interval of the reference's top-1: [{interval.lower:.2f}, {interval.upper:.2f}] (Wilson)"
+        f"; 95 % interval of the reference's top-1: [{fixed(interval.lower, 2)}, {fixed(interval.upper, 2)}] (Wilson)"
         if interval
         else ""
     )
