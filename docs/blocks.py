@@ -139,7 +139,12 @@ def _keys(arguments: Sequence[str]) -> str:
 
 def _metrics(_: Sequence[str]) -> str:
     """Every metric whose loss can be judged."""
-    needs = {"classes": "class labels", "numbers": "numeric targets", "labels": "labels of any kind"}
+    needs = {
+        "classes": "class labels",
+        "positions": "class labels of pixels or steps",
+        "numbers": "numeric targets",
+        "labels": "labels of any kind",
+    }
     rows = [
         (f"`{metric.name}`", f"{metric.direction} is better", metric.unit or "unit of the output", needs[metric.needs])
         for metric in PAIRED_METRICS.values()

@@ -360,11 +360,16 @@ def test_values_that_fit_another_dtype(values, dtype):
             id="labels in words",
         ),
         pytest.param(
-            {"x": PIXELS, "y": np.full((10, 3), 2)},
+            {"x": PIXELS, "y": np.zeros((10, 0), int)},
             [IMAGE],
-            "the labels of 'x.npz' are int64 of shape (3,) per sample, and class labels must be one "
-            "integer each, or one-hot rows; store regression targets as floats",
-            id="several integers a sample",
+            "the labels of 'x.npz' have the shape (10, 0) and hold no class; give labels",
+            id="no position",
+        ),
+        pytest.param(
+            {"x": PIXELS, "y": np.full((10, 3), 2**63, np.uint64)},
+            [IMAGE],
+            "the label 9223372036854775808 of 'x.npz' is too large for a class number; number the classes from 0",
+            id="a class number that is too large",
         ),
         pytest.param(
             {"x": PIXELS, "y": np.where(CLASSES, np.nan, 1.0)},
@@ -743,6 +748,126 @@ def test_nothing_is_left_behind_by_a_failure():
 )
 def test_labels_that_fit(labels, shape):
     check_labels(labels, TensorSpec("probs", shape, "float32"))
+
+
+MAP = np.array([[[0, 2], [255, -1]]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "dtype"),
+    [
+        pytest.param(MAP, (None, 2, 2, 3), "float32", id="a label map"),
+        pytest.param(MAP, (None, None, None, 3), "float32", id="a label map of open size"),
+        pytest.param(MAP, (None, 2, 2), "int64", id="class numbers of pixels"),
+        pytest.param(MAP, (None, 2, 2, 1), "int32", id="class numbers of pixels with a last axis"),
+        pytest.param(np.array([[0, 1, -1]]), (None, 3, 1), "float32", id="a binary sequence"),
+        pytest.param(np.array([[0, 1, 1]]), (None, 3), "float32", id="several yes or no for each sample"),
+        pytest.param(np.array([[0, 3, 3]]), (None, 3, 4), "float32", id="a sequence"),
+        pytest.param(np.array([0, 7]), (None,), "int64", id="a class number for each sample"),
+        pytest.param(np.array([0, 7]), (None, 1), "int32", id="a class number with a last axis"),
+    ],
+)
+def test_labels_of_positions_that_fit(labels, shape, dtype):
+    check_labels(labels, TensorSpec("map", shape, dtype))
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "dtype", "message"),
+    [
+        pytest.param(
+            MAP,
+            (None, 3, 2, 3),
+            "float32",
+            "the labels are classes of shape (2, 2) per sample, but the output 'map' has shape (3, 2, 3); give classes "
+            "of shape (3, 2), or store regression targets as floats",
+            id="another size",
+        ),
+        pytest.param(
+            np.array([[0, 7]]),
+            (None, 2),
+            "float32",
+            "the labels go up to 7, but the output 'map' has 2 classes for each position; number the classes from 0 to "
+            "1, or store regression targets as floats",
+            id="integers that are no classes",
+        ),
+        pytest.param(
+            np.full((2, 2, 2), 255),
+            (None, 2, 2, 3),
+            "float32",
+            "no position has a label that is scored; give labels from 0",
+            id="nothing is scored",
+        ),
+        pytest.param(
+            np.array([0, 1]),
+            (None, 12, 4),
+            "float32",
+            "the labels are one class per sample, but the output 'map' has shape (12, 4) per sample; give a class for "
+            "each position, of shape (12,) (if its rows hold a single 1, add a last axis of size 1)",
+            id="one-hot rows that are sequences",
+        ),
+        pytest.param(
+            np.array([0, 1]),
+            (None, 12),
+            "int32",
+            "the labels are one class per sample, but the output 'map' has shape (12,); give classes of shape (12,), or "
+            "store regression targets as floats",
+            id="a class for each sample, and several numbers",
+        ),
+        pytest.param(
+            np.array([-1, 1]),
+            (None,),
+            "int32",
+            "the label -1 is below 0; number the classes from 0",
+            id="minus one",
+        ),
+    ],
+)
+def test_labels_of_positions_that_do_not_fit(labels, shape, dtype, message):
+    with pytest.raises(SamplesError) as refusal:
+        check_labels(labels, TensorSpec("map", shape, dtype))
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("raw", "stored"),
+    [
+        pytest.param(np.zeros((10, 2, 2), np.uint8), np.zeros((10, 2, 2), "<i2"), id="a label map"),
+        pytest.param(np.full((10, 2, 1), 40_000), np.full((10, 2), 40_000, "<i4"), id="a last axis of size 1"),
+        pytest.param(np.ones((10, 3), bool), np.ones((10, 3), "<i2"), id="several yes or no"),
+        pytest.param(np.tile(np.eye(3, dtype="f4"), (10, 1, 1)), np.tile(np.arange(3), (10, 1)), id="one-hot floats"),
+    ],
+)
+def test_labels_of_positions_are_kept_narrow(raw, stored):
+    np.savez("x.npz", x=PIXELS, y=raw)
+    written, _ = opened()
+    labels = np.load(written.labels_file)
+    np.testing.assert_array_equal(labels, stored[np.load(written.folder / "indices.npy")])
+    assert (labels.dtype, written.drawn) == ("<i2" if stored.dtype == np.int64 else stored.dtype, "all")
+
+
+def test_a_label_that_is_not_scored_becomes_minus_one():
+    np.savez("x.npz", x=PIXELS, y=np.tile([3, 0, 0, 7], (10, 1)))
+    (written, _) = open_samples(
+        "x.npz", None, model_inputs=(IMAGE,), folder=Path("study"), options=SampleOptions(ignore_label=0), calibrate=0
+    )
+    assert np.load(written.labels_file)[0].tolist() == [3, -1, -1, 7]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "has"),
+    [
+        pytest.param({"y": np.arange(10)}, "other labels", id="a class for each sample"),
+        pytest.param({"y": np.zeros((10, 3)) + 0.5}, "other labels", id="numbers"),
+        pytest.param({}, "no labels", id="no labels"),
+    ],
+)
+def test_only_labels_of_positions_can_be_ignored(arrays, has):
+    np.savez("x.npz", x=PIXELS, **arrays)
+    with pytest.raises(UsageError) as refusal:
+        open_source("x.npz", inputs=[IMAGE], options=SampleOptions(ignore_label=0))
+    assert str(refusal.value) == (
+        f"--ignore-label 0 needs a class for each position, such as pixels or steps, and 'x.npz' has {has}; leave it out"
+    )
 
 
 @pytest.mark.parametrize(

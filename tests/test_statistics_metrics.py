@@ -287,14 +287,22 @@ def test_a_candidate_of_nothing_but_nan_loses_all():
         pytest.param(np.zeros((2, 3)), np.array([0, 1]), {}, ["top1"], id="three classes"),
         pytest.param(np.zeros((2, 10)), np.array([0, 1]), {}, ["top1", "top5"], id="ten classes"),
         pytest.param(np.zeros((2, 1)), np.zeros(2), {"task": "regression"}, ["mae", "rmse"], id="numbers"),
-        pytest.param(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2), int), {}, ["mean-iou"], id="a segmentation"),
+        pytest.param(
+            np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2), int), {}, ["mean-iou", "position-accuracy"], id="a map"
+        ),
+        pytest.param(np.zeros((1, 2, 3)), np.zeros((1, 2), int), {}, ["position-accuracy"], id="a sequence"),
+        pytest.param(np.array([0, 2]), np.array([0, 1]), {"numbers": True}, ["top1"], id="class numbers"),
         pytest.param(np.zeros((2, 3)), None, {"task": "similarity"}, [], id="no labels"),
     ],
 )
 def test_metrics_where_none_are_asked_for(outputs, labels, arguments, names):
     task = arguments.get("task", "classification")
     known = ReferenceSamples.of(
-        outputs, labels, task=task, probabilities=False, classes=task == "classification" and outputs.ndim < 3
+        outputs,
+        labels,
+        task=task,
+        probabilities=False,
+        classes=task == "classification" and outputs.ndim < 3 and not arguments.get("numbers"),
     )
     assert [metric.name for metric in default_metrics(known)] == names
 
@@ -395,13 +403,17 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
             id="auc",
         ),
         pytest.param(
-            "mean-iou", TWO, "the metric 'mean-iou' needs outputs (n, height, width, classes) with", id="mean-iou"
+            "mean-iou",
+            TWO,
+            "the metric 'mean-iou' needs a class label for each position, such as a pixel or a step; use 'top1'",
+            id="mean-iou",
         ),
         pytest.param(
-            "mean-iou",
-            (np.zeros((1, 1, 1, 3)), np.zeros((1, 1, 1, 3)), np.array([[[7]]])),
-            "the label 7 is out of range; with 3 classes pixel labels go from 0 to 2, and 255 is not scored",
-            id="a pixel's label",
+            "top1",
+            (np.zeros((1, 1, 1, 3)), np.zeros((1, 1, 1, 3)), np.array([[[2]]])),
+            "the metric 'top1' needs labelled classes, and the scored output has none; use 'mean-iou' or "
+            "'position-accuracy'",
+            id="top-1 of pixels",
         ),
         pytest.param(
             "top1",

@@ -46,6 +46,12 @@ def analyze(
     labels: Annotated[
         str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")
     ] = None,
+    ignore_label: Annotated[
+        int | None,
+        typer.Option(
+            help="Label of pixels or steps that are not scored, for example padding. Labels below 0 are never scored."
+        ),
+    ] = None,
     settings: Settings = None,
     runtimes: Runtimes = None,
     out: Annotated[
@@ -63,7 +69,7 @@ def analyze(
         str,
         typer.Option(
             help="Metric to report: auto (chosen from the labels), similarity (no labels), "
-            "or a metric of 'quantlab gate': top1, macro-f1, mae and others."
+            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou and others."
         ),
     ] = "auto",
     score_output: Annotated[
@@ -98,6 +104,7 @@ def analyze(
     options = AnalyzeOptions(
         calibration=calibration,
         labels=labels,
+        ignore_label=ignore_label,
         settings=words(settings),
         runtimes=words(runtimes),
         variants=variants_of(variant or []),

@@ -90,7 +90,7 @@ class BudgetOptions:
     metric: Annotated[
         str | None,
         typer.Option(
-            help="Metric to judge by: top1, top5, macro-f1, auc, mae, rmse, mean-iou, "
+            help="Metric to judge by: top1, top5, macro-f1, auc, mae, rmse, mean-iou, position-accuracy, "
             "or module:function:higher|lower. [default: the metric of the study]"
         ),
     ] = None

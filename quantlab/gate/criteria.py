@@ -10,7 +10,7 @@ from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allo
 from quantlab.gate.targets import Target
 from quantlab.names import counted
 from quantlab.statistics import decide, enough_samples, fewest_samples, missing_samples, samples_needed, wilson
-from quantlab.types import Budget, ClassLoss, Evidence, TrialEvidence
+from quantlab.types import Budget, ClassLoss, Evidence, Loss, TrialEvidence
 
 __all__ = ["CRITERIA"]
 
@@ -133,6 +133,8 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
     if budget.agreement is None or given.evidence is None:
         return None
     evidence = given.evidence
+    if evidence.agreement is not None:
+        return _agreement_of_positions(evidence.agreement, budget.agreement)
     if evidence.same is None:
         raise UsageError(f"the budget sets min_agreement, and the scored output has no classes; {WITHOUT_LABELS}")
     interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
@@ -149,6 +151,19 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
     return Finding("inconclusive", undecided(agrees, evidence.n, missing), missing)
+
+
+def _agreement_of_positions(loss: Loss, floor: float) -> Finding:
+    """Judge the share of positions with the same class, whose bounds come from a bootstrap of samples."""
+    outcome = decide(loss, 100 - floor)
+    if outcome == "breaks":
+        most = rounded_up(100 - loss.lower, floor)
+        return Finding("breaks", f"same class in at most {most} % of the positions, required {floor:g} %")
+    agrees = f"same class in at least {rounded_down(100 - loss.upper)} % of the positions, required {floor:g} %"
+    if outcome == "fits":
+        return Finding("fits", agrees)
+    missing = missing_samples(loss, 100 - floor)
+    return Finding("inconclusive", undecided(agrees, loss.n, missing), missing)
 
 
 def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:

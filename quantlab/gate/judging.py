@@ -230,6 +230,7 @@ def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
             task=study.task,
             probabilities=study.probabilities,
             classes=study.classes,
+            positions=study.positions,
         )
     except ValueError as error:
         raise StudyError(

@@ -3,8 +3,8 @@
 import numpy as np
 
 from quantlab.errors import StudyError
-from quantlab.statistics import ReferenceSamples, chance_check
-from quantlab.types import Budget, Study
+from quantlab.statistics import ReferenceSamples, chance_check, position_chance
+from quantlab.types import Budget, ChanceCheck, Study
 
 __all__ = ["refuse_poor_reference"]
 
@@ -12,15 +12,16 @@ __all__ = ["refuse_poor_reference"]
 def refuse_poor_reference(study: Study, reference: ReferenceSamples, budget: Budget) -> None:
     """Check the reference's top-1 before a variant is judged by it; a variant of a broken model loses nothing.
 
-    Chance is the share of the most frequent class. The reference is poor if Wilson's 95 % interval of its top-1 reaches
-    down to chance. Regressions, and samples without labels, are not checked.
+    Chance is what always answering the most frequent class scores: its share, or for a label map its mean IoU. The
+    reference is poor if the 95 % interval of its own score reaches down to chance. Regressions, and samples without
+    labels, are not checked.
 
     Raises:
         StudyError: If it is poor, unless the budget allows that.
     """
-    if budget.allow_poor_reference or reference.classes is None or reference.labels is None:
+    if budget.allow_poor_reference or reference.labels is None:
         return
-    chance = chance_check(reference.classes.top1, np.asarray(reference.labels))
+    chance = _chance(reference, study.seed)
     if chance is None or not chance.at_chance:
         return
     order = study.reference_check.class_order if study.reference_check else None
@@ -31,9 +32,30 @@ def refuse_poor_reference(study: Study, reference: ReferenceSamples, budget: Bud
         if order
         else f"{more}check the preprocessing and the order of the labels"
     )
+    model, constant = _WORDS[chance.metric]
     raise StudyError(
-        f"the model itself is right on {chance.top1:.1f} % of {reference.n:,} samples (95 % interval "
-        f"{chance.interval.lower:.1f} to {chance.interval.upper:.1f}), which is not shown to be better than chance: "
-        f"always answering class {chance.majority}, the most frequent, is right on {chance.chance:.1f} %. Nothing can "
-        f"be judged against it; {why}, or insist with --allow-poor-reference"
+        f"the model itself {model.format(chance.top1, reference.n)} (95 % interval {chance.interval.lower:.1f} to "
+        f"{chance.interval.upper:.1f}), which is not shown to be better than chance: always answering class "
+        f"{chance.majority}, the most frequent, {constant.format(chance.chance)}. Nothing can be judged against it; "
+        f"{why}, or insist with --allow-poor-reference"
     )
+
+
+_WORDS = {
+    "top1": ("is right on {:.1f} % of {:,} samples", "is right on {:.1f} %"),
+    "position-accuracy": ("is right at {:.1f} % of the positions of {:,} samples", "is right at {:.1f} %"),
+    "mean-iou": ("has a mean IoU of {:.1f} % on {:,} samples", "has {:.1f} %"),
+}
+"""Metric → what the model and a constant answer score, in words."""
+
+
+def _chance(reference: ReferenceSamples, seed: int) -> ChanceCheck | None:
+    """Compare the reference with a constant answer; None if it has no classes, or all labels are alike."""
+    labels = np.asarray(reference.labels)
+    if reference.classes is not None:
+        return chance_check(reference.classes.top1, labels)
+    if reference.positions is None:
+        return None
+    if reference.positions.single:
+        return chance_check(reference.positions.answers(reference.outputs)[:, 0], labels)
+    return position_chance(reference, seed=seed)

@@ -6,7 +6,7 @@ blocks.
 """
 
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
-from quantlab.samples.labels import check_labels
+from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.opening import ACCEPTED, open_samples, open_source, refuse_missing
 from quantlab.samples.origins import names_of, told
 from quantlab.samples.source import SampleOptions, Source
@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "check_labels",
     "draw",
+    "holds_classes",
     "intact_labels",
     "intact_samples",
     "labels_sha256",

@@ -12,7 +12,7 @@ from quantlab.names import nearest_of_many
 from quantlab.samples.arrays import open_npy, open_npz
 from quantlab.samples.check import check_tensor
 from quantlab.samples.images import open_images
-from quantlab.samples.labels import read_labels, to_labels
+from quantlab.samples.labels import read_labels, to_labels, without_label
 from quantlab.samples.loaders import open_loader
 from quantlab.samples.source import FileLoader, SampleOptions, Source
 from quantlab.samples.subset import Part, split
@@ -64,7 +64,9 @@ def open_samples(
     _check_apart(data, calibration)
     scored_set, _ = open_samples(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
     # Calibration samples have no use for labels, so that their folder may lack classes.
-    unlabelled = replace(options, labels=None, preprocessing=replace(options.preprocessing, classes=None))
+    unlabelled = replace(
+        options, labels=None, ignore_label=None, preprocessing=replace(options.preprocessing, classes=None)
+    )
     other = open_source(calibration, inputs=model_inputs, options=unlabelled)
     whole = Part("calibration", np.arange(other.n, dtype=np.int64), "all")
     return scored_set, write_samples(other, [whole], inputs=model_inputs, folder=folder, warn=options.warn)[0]
@@ -88,7 +90,8 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
 
     Raises:
         SamplesError: If it does not exist, is not one of `ACCEPTED`, is damaged, or does not match the model.
-        UsageError: If `options.labels` is given for a source that has its own labels.
+        UsageError: If `options.labels` is given for a source that has its own labels, or `options.ignore_label` for
+            one without a label for each position.
     """
     path = Path(text)
     loaders = FILE_LOADERS if options.loaders is None else options.loaders
@@ -102,7 +105,11 @@ def open_source(text: str, *, inputs: Sequence[TensorSpec], options: SampleOptio
         raise _unknown(path, text, loaders)
     for spec, held in zip(inputs, source.tensors, strict=True):
         check_tensor(spec, held, text=text)
-    return source if options.labels is None else _with_labels(source, options.labels)
+    if options.labels is not None:
+        source = _with_labels(source, options.labels)
+    if options.ignore_label is None:
+        return source
+    return replace(source, labels=without_label(source.labels, options.ignore_label, text=text))
 
 
 def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> SamplesError:

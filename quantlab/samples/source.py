@@ -35,6 +35,8 @@ class SampleOptions:
     """Seed for all random sampling; 0 or more."""
     labels: str | None = None
     """A `.npy` file, or a `.txt` or `.csv` file with one number per line, for samples without their own labels."""
+    ignore_label: int | None = None
+    """Label of positions that are not scored, such as padding; None scores every label from 0."""
     stall_seconds: float = STALL_SECONDS
     """Time limit for each element of a user's loader."""
     loaders: "Mapping[str, FileLoader] | None" = None
@@ -71,7 +73,7 @@ class Source:
     tensors: tuple[HeldTensor, ...]
     """One entry per input of the model, in its order."""
     labels: Array | None
-    """int64 (n,) for classes, floats (n, …) for regression; None without labels."""
+    """int64 (n,) for classes, integers (n, …) for classes of positions, floats (n, …) for regression; None without."""
     read: Callable[[Array], Iterator[Block]]
     """Function from ascending positions to their samples in that order, in blocks of any size."""
     preprocessing: str = ""

@@ -31,7 +31,7 @@ def draw(count: int, *, n: int, labels: Array | None, seed: int, stream: int = S
 
     Args:
         count: From 0 to n.
-        labels: (n,) integers to stratify by; None or floats for no stratification.
+        labels: (n,) integers to stratify by; None, floats or classes of positions for no stratification.
     """
     keys = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream,)))).random(n)
     strata = _strata(labels, n)
@@ -56,7 +56,8 @@ def _shares(count: int, sizes: Array) -> Array:
 
 
 def _classes(labels: Array | None) -> bool:
-    return labels is not None and labels.dtype.kind in "biu"
+    """Whether each sample has a class; a sample with a class for each position has none itself."""
+    return labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
 
 
 def split(source: Source, *, options: SampleOptions, calibrate: int) -> tuple[Part, Part | None]:

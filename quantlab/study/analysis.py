@@ -189,14 +189,10 @@ class _Analysis:
         )
         self.context.store.write_outputs(compared.comparison)
         trials = compared.trials
-        check = examine(
-            repeatability(result.probe, work.model.training_layers),
-            scoring,
-            comparison.reference,
-            comparison.finite,
-            probabilities=comparison.probabilities,
+        check = examine(repeatability(result.probe, work.model.training_layers), comparison)
+        outputs = CheckedOutputs(
+            scoring.output.name, compared.comparison.rows, result.probe.outputs, comparison.of_positions
         )
-        outputs = CheckedOutputs(scoring.output.name, compared.comparison.rows, result.probe.outputs)
         checks = float32_checks(trials, self.context.registries.settings, outputs)
         return Study(
             model=work.model.description,
@@ -206,6 +202,7 @@ class _Analysis:
             scored_output=scoring.output.name,
             classes=comparison.classes,
             probabilities=comparison.probabilities,
+            positions=comparison.samples is not None,
             batch_size=batch_size_for(self.context, work.model),
             seed=self.context.options.seed,
             reference=Trial(
@@ -225,7 +222,7 @@ class _Analysis:
                 *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
                 *unstable_reference(check, self.context.registries.formats),
                 *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
-                *sane(check, work.samples, comparison.labels if scoring.task == "classification" else None),
+                *sane(check, work.samples, comparison.labels_of_samples),
                 *failed_float32_checks(checks, trials, check).values(),
                 *compared.warnings,
                 *self.warnings,

@@ -10,16 +10,22 @@ import numpy.typing as npt
 
 from quantlab.npy import mapped, selected
 from quantlab.statistics import (
+    CandidateSamples,
+    Positions,
+    ReferenceSamples,
     blocks,
     count_equal_places,
     looks_like_probabilities,
     losing_classes,
+    reference_position_scores,
     reference_scores,
+    rows_of_classes,
     scored_samples,
     sum_outputs,
+    with_positions,
 )
 from quantlab.study.task import Scoring
-from quantlab.types import PYTHON, KeptOutputs, NonFinite, Scores, Trial
+from quantlab.types import PYTHON, KeptOutputs, NonFinite, Scores, Task, Trial
 
 __all__ = ["Comparison"]
 
@@ -37,6 +43,8 @@ class Comparison:
     probabilities: bool
     finite: npt.NDArray[np.bool_]
     """(n,): whether the reference is finite; samples where it is not are left out of every score."""
+    samples: ReferenceSamples | None = None
+    """The reference with its positions; None if it has no classes of positions."""
 
     @classmethod
     def open(cls, scoring: Scoring, kept: KeptOutputs, non_finite: Iterable[NonFinite] = ()) -> "Comparison":
@@ -50,6 +58,13 @@ class Comparison:
         path = kept.files[scoring.output.name]
         finite = scored_samples(_mapped(path), non_finite)
         outputs = _scored(path, finite)
+        labels = scoring.labels if scoring.labels is None or finite.all() else np.asarray(scoring.labels)[finite]
+        where = _positions(scoring.task, outputs, labels)
+        if where is not None:
+            samples = ReferenceSamples.of(
+                outputs, labels, task=scoring.task, probabilities=where.probabilities, classes=False, positions=True
+            )
+            return cls(scoring, path, classes=False, probabilities=where.probabilities, finite=finite, samples=samples)
         probabilities = outputs.ndim == 2 and outputs.dtype.kind == "f" and looks_like_probabilities(outputs)
         similar = probabilities and outputs.shape[1] > 1
         classes = scoring.task == "classification" or (scoring.task == "similarity" and similar)
@@ -62,19 +77,39 @@ class Comparison:
         return labels if labels is None or self.left_out == 0 else np.asarray(labels)[self.finite]
 
     @property
+    def of_positions(self) -> bool:
+        """Whether samples have several positions, each with a class."""
+        where = self.samples.positions if self.samples is not None else None
+        return where is not None and not where.single
+
+    @property
+    def labels_of_samples(self) -> npt.NDArray[Any] | None:
+        """The labels if each sample has a class: (n,) integers."""
+        labels = self.labels
+        classes = self.scoring.task in {"classification", "positions"} and labels is not None and labels.ndim == 1
+        return labels if classes else None
+
+    @property
     def left_out(self) -> int:
         """Number of samples that no score includes."""
         return len(self.finite) - int(np.count_nonzero(self.finite))
 
+    @property
+    def _own_labels(self) -> npt.NDArray[Any] | None:
+        """The labels that `sum_outputs` takes: none of positions, which are counted for each sample."""
+        return None if self.samples is not None else self.labels
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        """How `sum_outputs` compares; of classes of positions, the error alone."""
+        task = "similarity" if self.samples is not None else self.scoring.task
+        return {"task": task, "probabilities": self.probabilities, "classes": self.classes}
+
     def of_reference(self) -> Scores:
         """The reference's own scores."""
-        scores = reference_scores(
-            _scored(self.reference, self.finite),
-            self.labels,
-            task=self.scoring.task,
-            probabilities=self.probabilities,
-            classes=self.classes,
-        )
+        scores = reference_scores(_scored(self.reference, self.finite), self._own_labels, **self._how)
+        if self.samples is not None:
+            scores = reference_position_scores(scores, self.samples)
         if not self.left_out:
             return scores
         outputs = _mapped(self.reference)
@@ -83,14 +118,10 @@ class Comparison:
 
     def of(self, candidate: Path) -> Scores:
         """A candidate's scores against the reference."""
-        scores = sum_outputs(
-            _scored(self.reference, self.finite),
-            _scored(candidate, self.finite),
-            self.labels,
-            task=self.scoring.task,
-            probabilities=self.probabilities,
-            classes=self.classes,
-        ).scores()
+        outputs = _scored(candidate, self.finite)
+        scores = sum_outputs(_scored(self.reference, self.finite), outputs, self._own_labels, **self._how).scores()
+        if self.samples is not None:
+            scores = with_positions(scores, self.samples, CandidateSamples.of(self.samples, outputs))
         if not self.left_out:
             return scores
         equal = count_equal_places(_mapped(self.reference), _mapped(candidate), self.finite)
@@ -150,3 +181,22 @@ def _scored(path: Path, finite: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
 def _mapped(path: Path) -> npt.NDArray[Any]:
     outputs: npt.NDArray[Any] = mapped(path)
     return outputs
+
+
+def _positions(task: Task, outputs: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> Positions | None:
+    """Where the classes of positions are; None if there are none.
+
+    Without labels, integers are compared as class numbers, and floats as scores of classes if they add up to 1 along
+    the last of at least three axes.
+    """
+    if task == "positions":
+        where = Positions.of(outputs, labels)
+        binary = where.kind == "binary"
+        return replace(where, probabilities=binary and looks_like_probabilities(rows_of_classes(outputs, binary=True)))
+    if task != "similarity" or not outputs.size:
+        return None
+    numbers = outputs.dtype.kind in "biu"
+    rows = outputs.ndim > 2 and outputs.shape[-1] > 1 and outputs.dtype.kind == "f"
+    if numbers or (rows and looks_like_probabilities(rows_of_classes(outputs, binary=False))):
+        return Positions.of(outputs, None)
+    return None

@@ -18,6 +18,8 @@ class AnalyzeOptions:
     """Samples for static quantization; None sets a part of the data aside."""
     labels: str | None = None
     """A file of labels, for data that contain none."""
+    ignore_label: int | None = None
+    """Label of positions that are not scored, for example padding; labels below 0 are never scored."""
     settings: tuple[str, ...] | None = None
     """Names and globs; None means all default settings."""
     runtimes: tuple[str, ...] | None = None

@@ -20,6 +20,7 @@ def _options(context: Context) -> SampleOptions:
         limit=asked.limit,
         seed=asked.seed,
         labels=asked.labels,
+        ignore_label=asked.ignore_label,
         loaders=context.registries.loaders,
         warn=context.progress.warn,
     )
@@ -57,6 +58,7 @@ def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:
     asked = _options(context)
     options = replace(
         asked,
+        ignore_label=None,
         limit=context.options.limit or CALIBRATION_SAMPLES,
         preprocessing=replace(asked.preprocessing, classes=None),  # not needed: nothing is scored
     )

@@ -4,7 +4,6 @@ import math
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ import numpy.typing as npt
 from quantlab.formats import Format
 from quantlab.names import listed, shortened
 from quantlab.npy import mapped
-from quantlab.statistics import answers_of, chance_check, class_order, target_checks
+from quantlab.statistics import answers_of, chance_check, class_order, position_chance, target_checks
+from quantlab.study.compare import Comparison
 from quantlab.study.reference import Probe
-from quantlab.study.task import Scoring
 from quantlab.types import STRAY_LIMIT, ClassOrder, ReferenceCheck, SampleSet, TargetCheck, TrainingLayer
 
 __all__ = ["examine", "repeatability", "sane", "unstable_reference"]
@@ -116,28 +115,30 @@ def _since_alone(formats: Mapping[str, Format]) -> str:
     return f", because {' and '.join(names)} files run one sample at a time" if names else ""
 
 
-def examine(
-    check: ReferenceCheck, scoring: Scoring, outputs: Path, finite: npt.NDArray[np.bool_], *, probabilities: bool
-) -> ReferenceCheck:
+def examine(check: ReferenceCheck, comparison: Comparison) -> ReferenceCheck:
     """Add what the labels tell to a check of the reference.
 
     Args:
         check: What the calls told.
-        scoring: The task and the labels.
-        outputs: The `.npy` file of the reference's scored output, for all samples.
-        finite: (samples,): the samples that are scored, on which the output is finite.
-        probabilities: Whether its rows hold probabilities.
+        comparison: The reference's scored output and its labels; samples on which it is not finite are left out.
     """
-    labels = scoring.labels
-    values: npt.NDArray[Any] = mapped(outputs)
+    labels, finite = comparison.labels, comparison.finite
     if labels is None or not finite.any():
         return check
+    samples, labels = comparison.samples, np.asarray(labels)
+    if samples is not None and comparison.of_positions:
+        return replace(check, chance=position_chance(samples))
+    values: npt.NDArray[Any] = mapped(comparison.reference)
     if not finite.all():
-        labels, values = np.asarray(labels)[finite], values[finite]
-    if scoring.task == "regression":
-        return replace(check, targets=target_checks(values, np.asarray(labels)))
-    answers = answers_of(values, probabilities=probabilities)
-    classes = max(2, values.shape[1] if values.ndim > 1 else 0)
+        values = values[finite]
+    if comparison.scoring.task == "regression":
+        return replace(check, targets=target_checks(values, labels))
+    if samples is not None and samples.positions is not None:
+        numbers, classes = samples.positions.answers(values)[:, 0], samples.positions.classes
+        answers = numbers.astype(np.int32)
+    else:
+        answers = answers_of(values, probabilities=comparison.probabilities)
+        classes = max(2, values.shape[1] if values.ndim > 1 else 0)
     return replace(check, chance=chance_check(answers, labels), class_order=class_order(answers, labels, classes))
 
 
@@ -147,7 +148,7 @@ def sane(check: ReferenceCheck, samples: SampleSet, labels: Any) -> list[str]:
     Args:
         check: What was found.
         samples: Those that were scored, whose classes may have names.
-        labels: Of classes; None for any other task.
+        labels: (n,) classes of the samples; None for any other task.
     """
     if labels is not None and (only := np.unique(labels)).size == 1:
         one = f"all {samples.n:,} samples are of class {int(only[0])}"
@@ -161,11 +162,20 @@ def _near_chance(check: ReferenceCheck) -> Iterator[str]:
     chance = check.chance
     if chance is not None and chance.at_chance:
         few = ", which so few samples do not tell apart; give more samples, or" if chance.too_few else ";"
+        model, constant = _CHANCE[chance.metric]
         yield (
-            f"the model itself is right on {chance.top1:.1f} % of the samples, and always answering class "
-            f"{chance.majority} would be right on {chance.chance:.1f} %{few} check that the samples are preprocessed "
-            f"as in training (scale 0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
+            f"the model itself {model.format(chance.top1)}, and always answering class {chance.majority} would "
+            f"{constant.format(chance.chance)}{few} check that the samples are preprocessed as in training (scale "
+            f"0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
         )
+
+
+_CHANCE = {
+    "top1": ("is right on {:.1f} % of the samples", "be right on {:.1f} %"),
+    "position-accuracy": ("is right at {:.1f} % of the positions", "be right at {:.1f} %"),
+    "mean-iou": ("has a mean IoU of {:.1f} %", "have {:.1f} %"),
+}
+"""Metric → what the model and a constant answer score, in words."""
 
 
 def _other_order(order: ClassOrder, classes: Sequence[str]) -> str:

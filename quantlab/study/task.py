@@ -10,13 +10,18 @@ import numpy.typing as npt
 from quantlab.errors import UsageError
 from quantlab.names import nearest
 from quantlab.npy import mapped
-from quantlab.samples import check_labels
+from quantlab.samples import check_labels, holds_classes
 from quantlab.statistics import PAIRED_METRICS, PairedMetric
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
 __all__ = ["Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric", "task_by_metric"]
 
-_TASKS: Mapping[str, Task | None] = {"classes": "classification", "numbers": "regression", "labels": None}
+_TASKS: Mapping[str, Task | None] = {
+    "classes": "classification",
+    "positions": "positions",
+    "numbers": "regression",
+    "labels": None,
+}
 """What a metric needs → its task; None means that the labels decide."""
 
 
@@ -52,6 +57,8 @@ def choose_scoring(
     output = _scored_output(model, asked)
     labels: npt.NDArray[Any] | None = mapped(samples.labels_file) if samples.labelled else None
     task = _task(task_by_metric(metrics)[metric], metric, labels)
+    if labels is not None and task in {"classification", "positions"} and labels.dtype.kind in "iu":
+        task = _of_samples_or_positions(task, metric, labels, output)
     if task == "similarity":
         return Scoring(output, task, None)
     if labels is None:
@@ -64,11 +71,32 @@ def choose_scoring(
     return Scoring(output, task, labels)
 
 
+def _of_samples_or_positions(task: Task, metric: str, labels: npt.NDArray[Any], output: TensorSpec) -> Task:
+    """Decide whether integers are classes of samples or of positions; class numbers as outputs count as the latter.
+
+    Raises:
+        UsageError: If the metric needs the other.
+    """
+    numbers = holds_classes(output)
+    if labels.ndim == 1 and not numbers:
+        if task == "positions":
+            raise UsageError(
+                f"the metric '{metric}' needs a class for each position, such as a pixel or a step, and the labels are "
+                f"one class for each sample; choose --metric top1"
+            )
+        return task
+    if task == "classification" and metric not in {"auto", *(["top1"] if labels.ndim == 1 else [])}:
+        why = "the labels are a class for each position" if labels.ndim > 1 else f"'{output.name}' gives class numbers"
+        remedy = "position-accuracy or mean-iou" if labels.ndim > 1 else "top1"
+        raise UsageError(f"the metric '{metric}' needs scores of classes for each sample, and {why}; choose {remedy}")
+    return "positions"
+
+
 def _fitting(labels: npt.NDArray[Any], task: Task, metric: str) -> npt.NDArray[Any]:
     """Labels as the task needs them: integers are valid numbers, but floats are not valid classes."""
     if task == "regression" and labels.dtype.kind in "iu":
         return labels.astype(np.float64)
-    if task == "classification" and labels.dtype.kind == "f":
+    if task in {"classification", "positions"} and labels.dtype.kind == "f":
         raise UsageError(
             f"the metric '{metric}' needs classes and the labels are {labels.dtype.name}; give integers from 0, or "
             f"choose --metric mae"

@@ -37,7 +37,7 @@ from quantlab.types.reference import (
     TargetCheck,
     TrainingLayer,
 )
-from quantlab.types.samples import FileState, Preprocessing, SampleSet
+from quantlab.types.samples import VOID_LABEL, FileState, Preprocessing, SampleSet
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
 from quantlab.types.variant import NARROW_DTYPES, Port, Setting, Variant, float32_of
@@ -64,6 +64,7 @@ __all__ = [
     "SEVERITY",
     "SIMILAR_SIZE",
     "STRAY_LIMIT",
+    "VOID_LABEL",
     "AcceptedFigures",
     "AcceptedLoss",
     "AcceptedOutput",

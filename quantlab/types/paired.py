@@ -135,6 +135,9 @@ class Evidence:
     """Indices of samples that became right: wrong in the reference, correct in the candidate."""
     same: int | None = None
     """Number of samples with the same top-1; None if classes are not compared."""
+    agreement: Loss | None = None
+    """Share of positions with another class than in the reference, as a loss of agreement; None if the output has no
+    class for each position."""
     classes: tuple[ClassLoss, ...] = ()
     """Loss of each class that has samples, in label order; empty without labelled classes."""
     divergence: Spread | None = None

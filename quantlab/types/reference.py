@@ -35,16 +35,18 @@ class TrainingLayer:
 
 @dataclass(frozen=True, slots=True)
 class ChanceCheck:
-    """Top-1 of the reference beside that of guessing."""
+    """Top-1 of the reference beside that of guessing, or the metric that `metric` names."""
 
     top1: float
     """Percent."""
     interval: Interval
-    """Wilson's interval of `top1`, in percent."""
+    """95 % interval of `top1`, in percent: Wilson's, or that of a bootstrap of samples."""
     chance: float
-    """Percent of the samples that are right if the most frequent class is always answered."""
+    """What always answering the most frequent class scores, in percent."""
     majority: int
     """The most frequent class."""
+    metric: str = "top1"
+    """`top1`, or `position-accuracy` or `mean-iou` of classes of positions."""
 
     @property
     def at_chance(self) -> bool:

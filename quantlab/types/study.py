@@ -12,8 +12,9 @@ from quantlab.types.trial import Trial
 
 __all__ = ["Study", "Task"]
 
-Task = Literal["classification", "regression", "similarity"]
-"""What the scored output is compared with: class labels, numeric labels, or only the reference's output."""
+Task = Literal["classification", "positions", "regression", "similarity"]
+"""What the scored output is compared with: class labels, class labels for each position (a pixel of a label map, a step
+of a sequence), numeric labels, or only the reference's output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,9 @@ class Study:
     """Time of creation, ISO 8601 in UTC."""
     schema: int = 1
     """Version of the file's layout."""
+    positions: bool = False
+    """Whether the scored output holds a class for each position of a sample, or the number of one class, so that
+    agreement counts positions."""
 
     parity: Mapping[str, str] = field(default_factory=dict)
     """Format, or name of a variant that the user gave → result of the float32 check, as a clause."""

@@ -84,10 +84,23 @@ class Scores:
     """Tango's 95 % score interval of the paired difference, in percentage points."""
     top5_loss_points: float | None = None
     """Top-5 accuracy of the reference minus that of the candidate, in percentage points."""
+    mean_iou: float | None = None
+    """Mean intersection over union over the classes of the labels, in percent; only for label maps."""
+    mean_iou_loss_points: float | None = None
+    """Mean IoU of the reference minus that of the candidate, in percentage points."""
+    mean_iou_loss_interval: Interval | None = None
+    """95 % interval of the paired difference, in percentage points; the samples are resampled, not the pixels."""
+    position_accuracy: float | None = None
+    """Percent of the scored positions that are right: pixels of label maps, steps of sequences."""
+    position_loss_points: float | None = None
+    """Position accuracy of the reference minus that of the candidate, in percentage points."""
+    position_loss_interval: Interval | None = None
+    """95 % interval of the paired difference, in percentage points; the samples are resampled, not the positions."""
     agreement: float | None = None
-    """Percent of samples on which candidate and reference have the same top-1."""
+    """Percent of samples on which candidate and reference have the same top-1; of positions, if the output has a class
+    for each position."""
     agreement_interval: Interval | None = None
-    """Wilson's 95 % interval, in percent."""
+    """Wilson's 95 % interval, in percent; of positions, that of a bootstrap of samples."""
     right_to_wrong: int | None = None
     """Number of samples that became wrong: correct in the reference, wrong in the candidate."""
     wrong_to_right: int | None = None

@@ -5,6 +5,7 @@ evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (Tang
           ├─ class_losses     loss of each class, with Holm's correction
           ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples
+with_positions                accuracy and mean IoU of classes of positions, with samples as the unit
 output_figure                 SQNR, cosine, RMS or largest error of an output, without labels
 decide, missing_samples       decision about a loss and a margin
 ```
@@ -28,6 +29,7 @@ from quantlab.statistics.paired.bootstrap import (
     percentile_interval,
 )
 from quantlab.statistics.paired.classes import class_losses, holm, losing_classes
+from quantlab.statistics.paired.constant import position_chance
 from quantlab.statistics.paired.decision import (
     Decision,
     decide,
@@ -39,6 +41,7 @@ from quantlab.statistics.paired.decision import (
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
+from quantlab.statistics.paired.position_scores import reference_position_scores, with_positions
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
 
 __all__ = [
@@ -72,8 +75,11 @@ __all__ = [
     "paired_loss",
     "paired_metric",
     "percentile_interval",
+    "position_chance",
+    "reference_position_scores",
     "samples_needed",
     "spread_of",
+    "with_positions",
     "worst_samples",
     "zero_discordance_bound",
 ]

@@ -1,4 +1,4 @@
-"""Metrics of a confusion matrix that weight all classes equally: macro-F1, and mean IoU of segmentations."""
+"""Metrics of a confusion matrix that weight all classes equally: macro-F1, and mean IoU of label maps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
-from quantlab.statistics.scores.classification import NO_CLASS, top1
+from quantlab.statistics.scores.classification import NO_CLASS
+from quantlab.statistics.scores.positions import Positions
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
 
-__all__ = ["macro_f1", "mean_iou", "of_rarest"]
+__all__ = ["macro_f1", "mean_iou", "mean_iou_of_constant", "of_rarest"]
 
 _Floats = NDArray[np.float64]
 
-_VOID = 255
-"""Label of pixels that belong to no class and are not scored; a convention of segmentation data sets."""
+_MOST_COLUMNS = 4 * 2**20
+"""Columns of all samples of a block: five for each class, before they are stored as a sparse matrix."""
 
 
 def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
@@ -40,32 +40,75 @@ def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
 
 
 def mean_iou(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
-    """Mean over the labels' classes of the intersection over union, TP / (TP + FP + FN), summed over all images.
+    """Mean over the labels' classes of the intersection over union, TP / (TP + FP + FN), summed over all samples.
 
-    Outputs are (n, height, width, classes) and labels (n, height, width). With at most 255 classes, pixels with label
-    255 are not scored. The bootstrap resamples images, because pixels of one image are not independent.
-
-    Raises:
-        UsageError: If the outputs and labels are not a segmentation, or a label is out of range.
+    Outputs have a class for each position, see `Positions`: a label map's are its pixels. Positions without a scored
+    label are left out. The bootstrap resamples samples, because positions of one sample are not independent.
     """
+    where, labels = _positions(reference), np.asarray(reference.labels)
+
+    def answers(rows: slice) -> tuple[NDArray[Any], NDArray[Any]]:
+        return where.answers(reference.outputs[rows]), where.answers(candidate.outputs[rows])
+
+    return _iou(where, labels, answers, reference.outputs)
+
+
+def mean_iou_of_constant(reference: ReferenceSamples, constant: int) -> Totals:
+    """The same, where the candidate answers one class at every position."""
+    where, labels = _positions(reference), np.asarray(reference.labels)
+
+    def answers(rows: slice) -> tuple[NDArray[Any], NDArray[Any]]:
+        expected = where.answers(reference.outputs[rows])
+        return expected, np.full_like(expected, constant)
+
+    return _iou(where, labels, answers, reference.outputs)
+
+
+def _iou(
+    where: Positions,
+    labels: NDArray[Any],
+    answers: Callable[[slice], tuple[NDArray[Any], NDArray[Any]]],
+    outputs: NDArray[Any],
+) -> Totals:
     from scipy.sparse import csr_matrix, vstack  # imported here because SciPy is slow to import
 
-    outputs, labels = reference.outputs, np.asarray(reference.labels)
-    if outputs.ndim != 4 or labels.shape != outputs.shape[:3] or labels.dtype.kind not in "iu":
-        raise UsageError(
-            "the metric 'mean-iou' needs outputs (n, height, width, classes) with integer labels (n, height, width), "
-            f"not {outputs.shape} with {labels.dtype} {labels.shape}; choose another metric"
-        )
-    _check_pixels(labels, outputs.shape[3])
-    parts = [
-        csr_matrix(_rows_of_images(outputs[rows], candidate.outputs[rows], labels[rows])) for rows in blocks(outputs)
-    ]
+    step = max(1, _MOST_COLUMNS // (5 * where.classes))
+    parts, samples = [], np.zeros(where.classes, np.int64)
+    for block in blocks(outputs):
+        for start in range(block.start, block.stop, step):
+            rows = slice(start, min(start + step, block.stop))
+            counted = _rows_of_positions(where, labels[rows], answers(rows))
+            samples += np.count_nonzero(counted[:, : where.classes], axis=0)
+            parts.append(csr_matrix(counted))
+    whole = vstack(parts, format="csr")
     return Totals(
-        rows=vstack(parts, format="csr"),
+        rows=whole,
         multiplicity=np.ones(len(outputs), np.int64),
-        value=_macro(lambda hits, true, predicted: hits / (true + predicted - hits)),
-        unseen=of_rarest(_images_of_classes(labels, outputs.shape[3]), len(outputs)),
+        value=_macro(_intersection_over_union),
+        unseen=_of_wrong_samples(np.asarray(whole.sum(axis=0)).reshape(5, -1), samples / len(outputs)),
     )
+
+
+def _intersection_over_union(hits: _Floats, true: _Floats, predicted: _Floats) -> _Floats:
+    return hits / (true + predicted - hits)
+
+
+def _of_wrong_samples(sums: _Floats, holding: _Floats) -> Callable[[float], float]:
+    """`Totals.unseen` of the mean IoU: what it loses if a share of samples is wrong at every position.
+
+    Args:
+        sums: (5, classes): the columns of `_macro`, summed over all samples.
+        holding: (classes,): share of the samples that have the class; those are the ones that are wrong.
+    """
+    there = holding > 0
+    true, _, _, hits, predicted = sums[:, there]
+    known = _intersection_over_union(hits, true, predicted)
+
+    def unseen(share: float) -> float:
+        kept = hits * (1 - np.minimum(1.0, share / holding[there]))
+        return float((known - _intersection_over_union(kept, true, predicted)).mean()) if there.any() else 1.0
+
+    return unseen
 
 
 def of_rarest(sizes: NDArray[Any], n: int, averaged: int | None = None) -> Callable[[float], float]:
@@ -78,12 +121,6 @@ def of_rarest(sizes: NDArray[Any], n: int, averaged: int | None = None) -> Calla
     """
     weight = n / ((averaged or len(sizes)) * int(np.min(sizes)))
     return lambda share: min(1.0, share * weight)
-
-
-def _images_of_classes(labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
-    """Number of images that contain each class, for classes that occur."""
-    sizes = np.array([np.count_nonzero((labels == label).any(axis=(1, 2))) for label in range(classes)])
-    return sizes[sizes > 0] if sizes.any() else np.array([len(labels)])
 
 
 def _macro(score: Callable[[_Floats, _Floats, _Floats], _Floats]) -> Callable[[_Floats], tuple[_Floats, _Floats]]:
@@ -124,35 +161,32 @@ def _rows_of_cells(cells: NDArray[np.int64], classes: int) -> Any:
     return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(cells), 5 * classes))
 
 
-def _rows_of_images(expected: NDArray[Any], actual: NDArray[Any], labels: NDArray[Any]) -> _Floats:
-    """Number of true, correct and predicted pixels of each class in each image: (images, 5 · classes)."""
-    images, classes = len(expected), expected.shape[3]
-    scored = labels != _VOID if classes <= _VOID else np.ones(labels.shape, np.bool_)
-    image = np.broadcast_to(np.arange(images)[:, None, None], labels.shape)
+def _rows_of_positions(
+    where: Positions, labels: NDArray[Any], answers: tuple[NDArray[Any], NDArray[Any]]
+) -> NDArray[np.int64]:
+    """Number of true, correct and predicted positions of each class in each sample: (samples, 5 · classes)."""
+    samples, classes = len(labels), where.classes
+    scored = where.scored(labels)
+    truth = labels.reshape(scored.shape)
+    sample = np.broadcast_to(np.arange(samples)[:, None], scored.shape)
 
     def count(of_class: NDArray[Any], these: NDArray[np.bool_]) -> NDArray[np.int64]:
-        cells = image[these] * classes + of_class[these].astype(np.int64)
-        return np.bincount(cells, minlength=images * classes).reshape(images, classes)
+        cells = sample[these] * classes + of_class[these].astype(np.int64)
+        return np.bincount(cells, minlength=samples * classes).reshape(samples, classes)
 
-    parts = [count(labels, scored)]
-    for side in (expected, actual):
-        predicted = top1(side)
+    parts = [count(truth, scored)]
+    for predicted in answers:
         parts += [
-            count(predicted, scored & (predicted == labels)),
+            count(predicted, scored & (predicted == truth)),
             count(predicted, scored & (predicted != NO_CLASS)),
         ]
-    return np.concatenate(parts, axis=1).astype(np.float64)
+    return np.concatenate(parts, axis=1)
 
 
-def _check_pixels(labels: NDArray[Any], classes: int) -> None:
-    for rows in blocks(labels):
-        block = labels[rows]
-        outside = (block < 0) | ((block >= classes) & ((block != _VOID) | (classes > _VOID)))
-        if outside.any():
-            raise UsageError(
-                f"the label {block[outside][0]} is out of range; with {classes} classes pixel labels go from 0 to "
-                f"{classes - 1}, and {_VOID} is not scored"
-            )
+def _positions(reference: ReferenceSamples) -> Positions:
+    # Metrics of positions are used only if the outputs have some; see `PairedMetric.needs`.
+    assert reference.positions is not None  # noqa: S101 (narrows a type that the table has checked)
+    return reference.positions
 
 
 def _top1(samples: ClassSamples | None) -> NDArray[np.int32]:

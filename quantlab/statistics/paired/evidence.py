@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlab.statistics.paired.answers import ChangedAnswers
 from quantlab.statistics.paired.bootstrap import Resampling
 from quantlab.statistics.paired.classes import class_losses
-from quantlab.statistics.paired.metrics import PairedMetric, paired_loss
+from quantlab.statistics.paired.metrics import PairedMetric, agreement_loss, paired_loss
 from quantlab.statistics.paired.spread import expected_calibration_error, spread_of
 from quantlab.statistics.scores.classification import same_class
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
@@ -42,7 +43,7 @@ def evidence(
     """
     losses = [paired_loss(metric, reference, candidate, resampling) for metric in metrics]
     expected, actual = reference.classes, candidate.classes
-    answers = _answers(expected, actual)
+    answers = _answers(reference, candidate)
     return Evidence(
         setting=setting,
         runtime=runtime,
@@ -51,7 +52,8 @@ def evidence(
         others=tuple(losses[1:]),
         right_to_wrong=tuple(answers.became_wrong.tolist()) if answers else (),
         wrong_to_right=tuple(answers.became_right.tolist()) if answers else (),
-        same=_same(expected, actual),
+        same=_same(reference, candidate),
+        agreement=agreement_loss(reference, candidate, resampling),
         classes=_classes(reference, candidate, resampling.confidence),
         divergence=None if candidate.divergence is None else spread_of(candidate.divergence),
         true_class=_fall_of_true_class(expected, actual),
@@ -65,9 +67,14 @@ def evidence(
 def worst_samples(
     reference: ReferenceSamples, candidate: CandidateSamples, *, number: int = WORST_SAMPLES
 ) -> tuple[WorstSample, ...]:
-    """Samples with the largest divergence (undefined first), then with the largest difference; most different first."""
+    """Samples with the largest divergence (undefined first), then with the largest difference; most different first.
+
+    Where classes of positions are compared, the number of changed positions takes the place of the divergence.
+    """
     divergence = candidate.divergence
     known = np.zeros(reference.n) if divergence is None else divergence
+    if candidate.positions is not None:
+        known = (candidate.positions.compared - candidate.positions.same).astype(np.float64)
     # lexsort uses its last key first; the index keeps equal samples in order.
     order = np.lexsort((np.arange(reference.n), -candidate.max_abs, -known, ~np.isnan(known)))[:number]
     return tuple(_worst(reference, candidate, int(index)) for index in order)
@@ -89,23 +96,38 @@ def _class_of(samples: ClassSamples | None, index: int) -> int | None:
     return None if samples is None or samples.top1[index] < 0 else int(samples.top1[index])
 
 
-def _answers(expected: ClassSamples | None, actual: ClassSamples | None) -> ChangedAnswers | None:
-    if expected is None or actual is None or expected.right is None or actual.right is None:
+def _answers(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers | None:
+    sides = _right(reference, candidate)
+    return None if sides is None else ChangedAnswers.of(*sides)
+
+
+def _right(
+    reference: ReferenceSamples, candidate: CandidateSamples
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Which samples either side answers right; None if samples have no labelled classes."""
+    expected, actual, where = reference.classes, candidate.classes, reference.positions
+    if expected is not None and actual is not None and expected.right is not None and actual.right is not None:
+        return expected.right, actual.right
+    counts = candidate.positions if where is not None and where.single else None
+    if counts is None or counts.right_reference is None or counts.right_candidate is None:
         return None
-    return ChangedAnswers.of(expected.right, actual.right)
+    return counts.right_reference > 0, counts.right_candidate > 0
 
 
-def _same(expected: ClassSamples | None, actual: ClassSamples | None) -> int | None:
+def _same(reference: ReferenceSamples, candidate: CandidateSamples) -> int | None:
+    expected, actual, where = reference.classes, candidate.classes, reference.positions
+    if where is not None and where.single and candidate.positions is not None:
+        return int(candidate.positions.same.sum())
     if expected is None or actual is None:
         return None
     return int(np.count_nonzero(same_class(expected.top1, actual.top1)))
 
 
 def _classes(reference: ReferenceSamples, candidate: CandidateSamples, confidence: float) -> tuple[ClassLoss, ...]:
-    expected, actual = reference.classes, candidate.classes
-    if reference.labels is None or expected is None or actual is None or expected.right is None or actual.right is None:
+    sides = _right(reference, candidate)
+    if reference.labels is None or sides is None:
         return ()
-    return class_losses(reference.labels, expected.right, actual.right, confidence=confidence)
+    return class_losses(np.asarray(reference.labels), *sides, confidence=confidence)
 
 
 def _fall_of_true_class(expected: ClassSamples | None, actual: ClassSamples | None) -> Spread | None:

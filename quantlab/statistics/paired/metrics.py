@@ -17,12 +17,13 @@ from quantlab.statistics.paired.areas import area_under_curve
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
 from quantlab.statistics.paired.confusion import macro_f1, mean_iou
 from quantlab.statistics.paired.custom_metrics import CalledSets, read_metric
+from quantlab.statistics.paired.positions import agreement_of_positions, changed_of_single, position_accuracy
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
-__all__ = ["PAIRED_METRICS", "PairedMetric", "default_metrics", "paired_loss", "paired_metric"]
+__all__ = ["PAIRED_METRICS", "PairedMetric", "agreement_loss", "default_metrics", "paired_loss", "paired_metric"]
 
-Needs = Literal["classes", "numbers", "labels"]
+Needs = Literal["classes", "positions", "numbers", "labels"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class PairedMetric:
     unit: str
     """`pt` for shares, which are shown in percent; empty for the metric's own unit."""
     needs: Needs
-    """Kind of labels: labelled classes, numeric labels, or any labels."""
+    """Kind of labels: labelled classes, a class for each position, numeric labels, or any labels."""
     compare: Callable[[ReferenceSamples, CandidateSamples], ChangedAnswers | Totals | CalledSets]
     """Compares the two sides; shares are in 0…1 here, whatever the unit."""
 
@@ -79,7 +80,15 @@ def default_metrics(reference: ReferenceSamples) -> tuple[PairedMetric, ...]:
         return (PAIRED_METRICS["top1"], PAIRED_METRICS["top5"]) if top5 else (PAIRED_METRICS["top1"],)
     if reference.errors is not None:
         return PAIRED_METRICS["mae"], PAIRED_METRICS["rmse"]
-    return (PAIRED_METRICS["mean-iou"],)
+    if reference.positions is None:
+        return ()
+    accuracy = PAIRED_METRICS["top1" if reference.positions.single else "position-accuracy"]
+    of_images = len(reference.positions.shape) >= _IMAGE_AXES
+    return (PAIRED_METRICS["mean-iou"], accuracy) if of_images else (accuracy,)
+
+
+_IMAGE_AXES = 2
+"""Axes of positions from which a sample is a label map instead of a sequence."""
 
 
 def paired_loss(
@@ -91,7 +100,23 @@ def paired_loss(
         UsageError: If the metric does not apply to the outputs, or a user's function fails.
     """
     _check_needs(metric, reference)
-    compared = metric.compare(reference, candidate)
+    return _loss(metric, metric.compare(reference, candidate), reference.n, resampling)
+
+
+def agreement_loss(reference: ReferenceSamples, candidate: CandidateSamples, resampling: Resampling) -> Loss | None:
+    """The share of positions with another class than in the reference, in percentage points, with one-sided bounds.
+
+    None if the outputs have no classes of positions, or one position for each sample; its agreement is a count.
+    """
+    if reference.positions is None or reference.positions.single or not reference.n:
+        return None
+    return _loss(_AGREEMENT, agreement_of_positions(reference, candidate), reference.n, resampling)
+
+
+_AGREEMENT = PairedMetric("agreement", "higher", "pt", "labels", agreement_of_positions)
+
+
+def _loss(metric: PairedMetric, compared: ChangedAnswers | Totals | CalledSets, n: int, resampling: Resampling) -> Loss:
     answers = compared if isinstance(compared, ChangedAnswers) else None
     bounds = (
         _answer_bounds(compared, resampling)
@@ -103,7 +128,7 @@ def paired_loss(
         metric=metric.name,
         direction=metric.direction,
         unit=metric.unit,
-        n=reference.n,
+        n=n,
         reference=metric.scale * bounds.reference,
         candidate=metric.scale * bounds.candidate,
         loss=metric.scale * metric.sign * (bounds.reference - bounds.candidate) if finite else float("nan"),
@@ -135,7 +160,13 @@ def _check_needs(metric: PairedMetric, reference: ReferenceSamples) -> None:
         )
     if not reference.n:
         raise UsageError(f"the metric '{metric.name}' needs at least one sample, and there are none")
-    if metric.needs == "classes" and reference.classes is None:
+    if metric.needs == "positions" and reference.positions is None:
+        raise UsageError(
+            f"the metric '{metric.name}' needs a class label for each position, such as a pixel or a step; "
+            f"use {_names_for(reference)}"
+        )
+    single = metric.name == "top1" and reference.positions is not None and reference.positions.single
+    if metric.needs == "classes" and reference.classes is None and not single:
         raise UsageError(
             f"the metric '{metric.name}' needs labelled classes, and the scored output has none; "
             f"use {_names_for(reference)}"
@@ -152,6 +183,8 @@ def _names_for(reference: ReferenceSamples) -> str:
 
 
 def _top1(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
+    if reference.classes is None:
+        return changed_of_single(candidate)
     return _answers("right", reference, candidate)
 
 
@@ -211,7 +244,8 @@ PAIRED_METRICS = {
         PairedMetric("auc", "higher", "pt", "classes", area_under_curve),
         PairedMetric("mae", "lower", "", "numbers", _mae),
         PairedMetric("rmse", "lower", "", "numbers", _rmse),
-        PairedMetric("mean-iou", "higher", "pt", "labels", mean_iou),
+        PairedMetric("mean-iou", "higher", "pt", "positions", mean_iou),
+        PairedMetric("position-accuracy", "higher", "pt", "positions", position_accuracy),
     )
 }
 """Metrics by name."""

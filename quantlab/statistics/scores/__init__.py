@@ -21,6 +21,7 @@ from quantlab.statistics.scores.divergence import DivergenceSums, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import tango, wilson
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
+from quantlab.statistics.scores.positions import Positions, rows_of_classes
 from quantlab.statistics.scores.probabilities import ProbabilitySums, looks_like_probabilities
 from quantlab.statistics.scores.regression import RegressionSums
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ErrorSamples, ReferenceSamples
@@ -33,6 +34,7 @@ __all__ = [
     "DivergenceSums",
     "ErrorSamples",
     "OutputSums",
+    "Positions",
     "ProbabilitySums",
     "ReferenceSamples",
     "RegressionSums",
@@ -45,6 +47,7 @@ __all__ = [
     "looks_like_probabilities",
     "ranges_of",
     "reference_scores",
+    "rows_of_classes",
     "scored_samples",
     "sum_channels",
     "sum_outputs",

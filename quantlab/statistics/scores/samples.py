@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, as_classes, check_classes, in_top5, top1
 from quantlab.statistics.scores.divergence import kl_per_sample
+from quantlab.statistics.scores.positions import PositionCounts, Positions
 from quantlab.statistics.scores.regression import labels_shaped
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.types import Task
@@ -70,20 +71,30 @@ class ReferenceSamples:
     """None if the columns are not classes."""
     errors: ErrorSamples | None
     """None if the task is not regression."""
+    positions: Positions | None = None
+    """Where the classes of each sample are; None if the sample has scores of classes itself, or no classes."""
 
     @classmethod
     def of(
-        cls, outputs: NDArray[Any], labels: NDArray[Any] | None, *, task: Task, probabilities: bool, classes: bool
+        cls,
+        outputs: NDArray[Any],
+        labels: NDArray[Any] | None,
+        *,
+        task: Task,
+        probabilities: bool,
+        classes: bool,
+        positions: bool = False,
     ) -> Self:
         """Compute the per-sample values of the reference.
 
         Args:
             outputs: Samples first; may be memory-mapped.
             labels: Classes: (n,) integers from 0. Regression: the output's shape, ignoring axes of size 1.
-                Segmentation: (n, height, width) integers. Similarity: None.
+                Positions: (n, …) integers, see `Positions.of`. Similarity: None.
             task: What the output is compared with.
             probabilities: Whether rows hold probabilities; otherwise they hold logits.
-            classes: Whether the columns of (n, classes), (n, 1) or (n,) are classes; False for a segmentation.
+            classes: Whether the columns of (n, classes), (n, 1) or (n,) are classes; False for classes of positions.
+            positions: Whether an output without labels has classes of positions; with labels, these decide.
 
         Raises:
             ValueError: If the labels do not match the outputs, or a label is out of range.
@@ -94,6 +105,11 @@ class ReferenceSamples:
         if classes and labels is not None:
             _check_labels(labels, max(2, outputs.shape[1] if outputs.ndim > 1 else 0))
         regression = task == "regression" and labels is not None
+        of_positions = positions if labels is None else not classes and not regression
+        where = Positions.of(outputs, labels, probabilities=probabilities) if of_positions else None
+        if where is not None and labels is not None:
+            for rows in _small_blocks(labels):
+                where.check(labels[rows])
         return cls(
             outputs=outputs,
             labels=labels,
@@ -101,6 +117,7 @@ class ReferenceSamples:
             probabilities=probabilities,
             classes=_read_classes(outputs, labels, probabilities) if classes else None,
             errors=_read_errors(outputs, labels) if regression else None,
+            positions=where,
         )
 
     @property
@@ -129,6 +146,8 @@ class CandidateSamples:
     divergence: NDArray[np.float64] | None
     """(n,): KL(reference‖candidate) in nats, see `kl_per_sample`; None if the columns are not classes."""
     errors: ErrorSamples | None
+    positions: PositionCounts | None = None
+    """Positions that are right and the same; None if the reference has no `positions`."""
 
     @classmethod
     def of(cls, reference: ReferenceSamples, outputs: NDArray[Any]) -> Self:
@@ -147,6 +166,7 @@ class CandidateSamples:
             classes=compared.classes,
             divergence=compared.divergence,
             errors=None if reference.errors is None else _read_errors(outputs, reference.labels),
+            positions=compared.positions,
         )
 
 
@@ -156,6 +176,7 @@ class _Compared:
     non_finite: NDArray[np.int64]
     divergence: NDArray[np.float64] | None = None
     classes: ClassSamples | None = None
+    positions: PositionCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,7 +227,10 @@ def _compare(reference: ReferenceSamples, outputs: NDArray[Any], rows: slice) ->
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if reference.classes is None:
             difference = expected.astype(np.float64) - actual.astype(np.float64)
-            return _Compared(_greatest(_flat(difference)), non_finite)
+            labels = None if reference.labels is None else reference.labels[rows]
+            where = reference.positions
+            counts = None if where is None else PositionCounts.of(where, expected, actual, labels)
+            return _Compared(_greatest(_flat(difference)), non_finite, positions=counts)
         of_reference = as_classes(expected, probabilities=reference.probabilities)
         of_candidate = as_classes(actual, probabilities=reference.probabilities)
         p = _Rows.of(of_reference, probabilities=reference.probabilities)
@@ -277,7 +301,7 @@ def _small_blocks(outputs: NDArray[Any]) -> list[slice]:
     return list(blocks(outputs, block_bytes=_BLOCK_BYTES)) or [slice(0, 0)]
 
 
-_Vectors = TypeVar("_Vectors", ClassSamples, ErrorSamples, _Compared)
+_Vectors = TypeVar("_Vectors", ClassSamples, ErrorSamples, PositionCounts, _Compared)
 
 
 def _joined(parts: Sequence[_Vectors]) -> _Vectors:

@@ -48,7 +48,8 @@ def draw_layer_samples(
     left_out = {} if len(places) == samples.n else {"left out": np.flatnonzero(~finite).tolist()}
     key = key_of({"samples": samples.sha256, "count": count, "seed": context.options.seed, **left_out})
     folder = context.store.root / "samples" / "layers" / key
-    kind = "stratified" if "stratified" in samples.drawn or samples.labelled else "random"
+    of_classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
+    kind = "stratified" if "stratified" in samples.drawn or of_classes else "random"
     drawn = f"{kind}, seed {context.options.seed}" if count < len(places) else "all on which the model is finite"
     part = replace(samples, folder=folder, n=count, labelled=False, sha256=f"{samples.sha256}/{key}", drawn=drawn)
     if not folder.exists():

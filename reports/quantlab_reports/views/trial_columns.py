@@ -117,17 +117,33 @@ def _metric_columns(study: Study) -> list[Column]:
             _tiny("RMSE", "rmse", least=3),
             _tiny("RMSE loss", "rmse_loss"),
         ]
+    of_samples = [
+        Column("top-1 %", _of("top1", 2)),
+        Column("loss, points [95 %]", _with_interval("top1_loss_points", "top1_loss_interval", 2)),
+        Column("became wrong / right", _flips),
+    ]
     if study.task == "classification":
-        return [
-            Column("top-1 %", _of("top1", 2)),
-            Column("loss, points [95 %]", _with_interval("top1_loss_points", "top1_loss_interval", 2)),
-            Column("became wrong / right", _flips),
-        ]
+        return of_samples
+    if study.task == "positions":  # columns without a value are left out
+        return [*of_samples, *_POSITIONS]
     similar = [Column("SQNR dB", _of("sqnr_db", 1)), _tiny("max error", "max_abs_error")]
     if study.classes:
         agreement = Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2))
         return [agreement, *similar]
+    if study.positions:
+        return [_AGREEMENT, *similar]
     return [*similar, Column("cosine", _cosine)]
+
+
+_POSITIONS = (
+    Column("mean IoU %", _of("mean_iou", 2)),
+    Column("mean IoU loss [95 %]", _with_interval("mean_iou_loss_points", "mean_iou_loss_interval", 2)),
+    Column("accuracy %", _of("position_accuracy", 2)),
+    Column("accuracy loss [95 %]", _with_interval("position_loss_points", "position_loss_interval", 2)),
+)
+"""Columns of classes of positions."""
+
+_AGREEMENT = Column("same class % [95 %]", _with_interval("agreement", "agreement_interval", 2))
 
 
 def _name_columns() -> list[Column]:
@@ -172,8 +188,10 @@ def wide(study: Study) -> list[Column]:
             Column("top-5 %", _of("top5", 2)),
             Column("top-5 loss", _of("top5_loss_points", 2)),
         ]
-    elif study.task == "regression":
+    elif study.task in {"regression", "positions"}:
         columns += _metric_columns(study)
+    if study.positions:
+        columns.append(_AGREEMENT)
     if study.classes:
         columns += [
             Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),

@@ -16,7 +16,9 @@
 | `top1`, `top1_lower`, `top1_upper` | percentage with Wilson's 95 % interval; of equal scores, the lowest index counts |
 | `top1_loss_points`, `…_lower`, `…_upper` | reference − variant in percentage points, positive is worse; Tango's 95 % interval |
 | `top5`, `top5_loss_points` | percentage and percentage points; only with ten or more classes |
-| `agreement`, `agreement_lower`, `agreement_upper` | percentage of samples with the same top-1 as the reference; Wilson's 95 % interval |
+| `agreement`, `agreement_lower`, `agreement_upper` | percentage of samples with the same top-1 as the reference, with Wilson's 95 % interval; of positions, if each has a class, with that of a bootstrap of samples |
+| `mean_iou`, `mean_iou_loss_points`, `…_lower`, `…_upper` | label maps: percentage, percentage points, and a 95 % interval for which samples are resampled |
+| `position_accuracy`, `position_loss_points`, `…_lower`, `…_upper` | label maps and sequences: the same for the share of positions (pixels, steps) that are right |
 | `right_to_wrong`, `wrong_to_right` | number of samples that became wrong and right |
 | `mae`, `rmse`, `mae_loss`, `rmse_loss` | regressions: errors against the labels; losses are variant − reference |
 | `max_abs_error`, `rms_error`, `sqnr_db`, `cosine` | the scored output compared with that of the reference |
@@ -48,8 +50,8 @@
   were not compared.
 - `layers`: the layers that cause differences, each with `name`, `kind`, `cause`, and its `effects` in the exported
   graph: `random` numbers, statistics of the `batch`, changes of `state`.
-- `chance`: `top1` and its `interval`, and `chance`, the percentage that always answering the class `majority` gets
-  right; null without class labels.
+- `chance`: `top1` and its `interval`, and `chance`, what always answering the class `majority` scores, in percent of
+  the `metric`: `top1`, `position-accuracy` or `mean-iou`; null without class labels.
 - `class_order`: `labels`, the label that each output answers to, `top1` and `reordered_top1`; null if no other order is
   far better.
 - `targets`: for each column `error`, `mean_error` and `line_error` (mean squared errors), `scale` and `offset`.
@@ -127,6 +129,12 @@ def _scores(scores: Scores) -> Row:
         "top5_loss_points": scores.top5_loss_points,
         "agreement": scores.agreement,
         **_bounds("agreement", scores.agreement_interval),
+        "mean_iou": scores.mean_iou,
+        "mean_iou_loss_points": scores.mean_iou_loss_points,
+        **_bounds("mean_iou_loss_points", scores.mean_iou_loss_interval),
+        "position_accuracy": scores.position_accuracy,
+        "position_loss_points": scores.position_loss_points,
+        **_bounds("position_loss_points", scores.position_loss_interval),
         "right_to_wrong": scores.right_to_wrong,
         "wrong_to_right": scores.wrong_to_right,
         "mae": scores.mae,

@@ -83,7 +83,8 @@ def _checks(study: Study) -> list[str]:
 
 def _float32_mark(name: str, verdict: str, detail: str) -> str:
     if verdict == "ok":
-        return f"✓ float32 check {name}: largest difference {number(float(detail), 2)}"
+        told = detail if "%" in detail else f"largest difference {number(float(detail), 2)}"
+        return f"✓ float32 check {name}: {told}"
     return f"✗ float32 check {name} {'failed' if verdict == 'broken' else verdict}: {detail}"
 
 
@@ -146,6 +147,9 @@ def _reading(study: Study) -> list[str]:
         return ["loss = variant − reference, in the unit of the output; positive is worse"]
     if study.task == "similarity":
         return ["No labels: variants are compared with the reference only"]
+    if study.task == "positions" and not (study.reference.scores and study.reference.scores.top1 is not None):
+        resampled = "95 % interval by a bootstrap of samples, not of their positions"
+        return [f"loss = reference − variant, in percentage points; positive is worse; {resampled}"]
     scores = study.reference.scores
     interval = scores.top1_interval if scores else None
     spread = (
@@ -154,7 +158,8 @@ def _reading(study: Study) -> list[str]:
         else ""
     )
     kl = "the renormalized probabilities" if study.probabilities else "the softmax of the output"
+    divergence = f"; KL divergence of {kl}" if study.classes else ""
     return [
         f"loss = reference − variant, in percentage points of top-1; positive is worse; 95 % interval by Tango{spread}",
-        f"became wrong / right: samples whose top-1 went right → wrong / wrong → right; KL divergence of {kl}",
+        f"became wrong / right: samples whose top-1 went right → wrong / wrong → right{divergence}",
     ]
