@@ -82,8 +82,11 @@ GLOSSARY: Mapping[str, str] = {
     "A small p-value means that the difference is unlikely to be chance.",
     "mean abs error": "Mean absolute error of the elements of a tensor.",
     "mean difference": "Mean absolute difference between the outputs of two runtimes.",
+    "mean IoU": "Intersection over union of the pixels of a class in the answer and in the labels, averaged over the "
+    "classes of the labels.",
     "median": "Median time of one call with one sample, in milliseconds, after the first run and a warm-up.",
-    "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, or a function of yours.",
+    "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, position accuracy, or a function of "
+    "yours.",
     "ms/sample": "Time in the model's calls for one sample on this machine, in milliseconds. "
     "Do not use it to compare phones.",
     "n": "Number of samples that a figure is based on.",
@@ -97,6 +100,9 @@ GLOSSARY: Mapping[str, str] = {
     "Pareto front": "Settings for which no other setting is smaller and also has a smaller upper bound of the loss.",
     "peak memory": "Most memory that the whole process used, in megabytes.",
     "percentage point": "Unit of a difference between two percentages, written pt: from 97.4 % to 96.9 % is 0.5 pt.",
+    "position": "A pixel of a label map or a step of a sequence, where the output has a class. "
+    "The image or sequence remains the sample.",
+    "position accuracy": "Percentage of the pixels or steps that are right, of those whose label is scored.",
     "python baseline": "The same artifact run in Python. Other runtimes are compared with it.",
     "quantization": "The step from the float32 baseline to the quantized variant, in Python.",
     "range": "Smallest and largest finite value of an output, in the model or in the variant.",
@@ -140,6 +146,8 @@ GLOSSARY: Mapping[str, str] = {
 """Term → explanation, in alphabetical order without regard to case."""
 
 SYNONYMS: Mapping[str, str] = {
+    "accuracy %": "position accuracy",
+    "accuracy loss [95 %]": "accuracy loss",
     "added MB": "added memory",
     "allowed": "budget",
     "brotli KB": "brotli",
@@ -160,6 +168,8 @@ SYNONYMS: Mapping[str, str] = {
     "loss": "accuracy loss",
     "loss, points [95 %]": "accuracy loss",
     "MAE loss": "accuracy loss",
+    "mean IoU %": "mean IoU",
+    "mean IoU loss [95 %]": "accuracy loss",
     "measure": "split",
     "median ms": "median",
     "no matching layer": "layer",
@@ -172,6 +182,7 @@ SYNONYMS: Mapping[str, str] = {
     "range in the model": "range",
     "range in the variant": "range",
     "RMSE loss": "accuracy loss",
+    "same class % [95 %]": "agreement",
     "same top-1": "agreement",
     "same top-1 % [95 %]": "agreement",
     "shape": "weight",

@@ -548,6 +548,7 @@ def test_a_study_in_full() -> None:
                         "wrong_to_right_indices": [15],
                         "size_bytes": 7400,
                         "others": [],
+                        "agreement": None,
                         "divergence": None,
                         "true_class": None,
                         "calibration_error": None,

@@ -809,8 +809,8 @@ def test_labels_of_positions_that_fit(labels, shape, dtype):
             np.array([0, 1]),
             (None, 12),
             "int32",
-            "the labels are one class per sample, but the output 'map' has shape (12,); give classes of shape (12,), or "
-            "store regression targets as floats",
+            "the labels are one class per sample, but the output 'map' has shape (12,); give classes of shape (12,), "
+            "or store regression targets as floats",
             id="a class for each sample, and several numbers",
         ),
         pytest.param(
@@ -866,7 +866,8 @@ def test_only_labels_of_positions_can_be_ignored(arrays, has):
     with pytest.raises(UsageError) as refusal:
         open_source("x.npz", inputs=[IMAGE], options=SampleOptions(ignore_label=0))
     assert str(refusal.value) == (
-        f"--ignore-label 0 needs a class for each position, such as pixels or steps, and 'x.npz' has {has}; leave it out"
+        f"--ignore-label 0 needs a class for each position, such as pixels or steps, and 'x.npz' has {has}; leave it "
+        f"out"
     )
 
 

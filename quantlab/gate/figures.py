@@ -96,12 +96,22 @@ _MOST_DIGITS = 7
 def near_one(value: float, towards: Towards, limit: float | None = None) -> str:
     """Round a cosine, whose digits are those of its distance from 1; see `outward`.
 
+    A lower bound has at most nine decimals, unless the limit needs more.
+
     >>> near_one(0.99998765, "down"), near_one(0.99912, "down", 0.999), near_one(1.0, "down"), near_one(-0.25, "down")
     ('0.999987', '0.99912', '1', '−0.3')
+    >>> near_one(1 - 1e-14, "down")
+    '0.999999999'
     """
+    distance, allowed = 1 - _decimal(value), None if limit is None else 1 - _decimal(limit)
+    if towards == "down" and 0 < distance < _NEAREST and (allowed is None or allowed > _NEAREST):
+        distance = _NEAREST
     opposite: Mapping[Towards, Towards] = {"up": "down", "down": "up", "nearest": "nearest"}
-    distance = _outward(1 - _decimal(value), opposite[towards], None if limit is None else 1 - _decimal(limit), 2)
-    return f"{(1 - Decimal(distance.replace('−', '-'))).normalize():f}".replace("-", "−")
+    shown = _outward(distance, opposite[towards], allowed, 2)
+    return f"{(1 - Decimal(shown.replace('−', '-'))).normalize():f}".replace("-", "−")
+
+
+_NEAREST = Decimal("1e-9")
 
 
 def at_most(loss: Loss, margin: float) -> str:

@@ -33,6 +33,8 @@ _QUIET_DB, _LOUD_DB = 60.0, 0.0  # a bar is empty at the first and full at the s
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 6
 _LARGE = 1e7
+_ROUNDING = 1e-12
+"""Distance of a cosine from 1 that may be a rounding error of its sums."""
 _MOST_DIGITS = 6
 """Digits beyond which two figures count as equal: float32 has hardly more."""
 
@@ -84,7 +86,7 @@ def cosine(value: float | None) -> str:
     from quantlab.gate import near_one  # imported here because it loads NumPy, which most tables do not need
 
     text = fixed(value, 6)
-    return near_one(value, "down") if value is not None and value < 1 and text == "1.000000" else text
+    return near_one(value, "down") if value is not None and 1 - value > _ROUNDING and text == "1.000000" else text
 
 
 def with_sign(text: str) -> str:

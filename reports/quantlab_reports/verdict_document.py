@@ -59,6 +59,7 @@ Of a judgement:
 | `right_to_wrong_indices`, `wrong_to_right_indices` | indices from 0 of samples whose top-1 changed; or null |
 | `size_bytes` | size as the target transfers it; null if the conversion failed |
 | `others` | losses of other metrics; null without evidence, like all keys below |
+| `agreement` | loss of agreement with the model over the positions of samples, with bounds; null without positions |
 | `classes` | for each class: samples, became wrong and right, loss, bounds, one-sided McNemar p-value, also by Holm |
 | `divergence` | KL(reference‖candidate) in nats: mean, standard error, median, percentiles, maximum, infinite samples |
 | `true_class` | the same for the decrease of the true class's probability, reference − candidate |
@@ -245,6 +246,7 @@ def _judgement(judgement: Judgement, setting: SettingVerdict, evidence: Evidence
 
 _BESIDE = (
     "others",
+    "agreement",
     "classes",
     "divergence",
     "true_class",

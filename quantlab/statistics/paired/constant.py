@@ -1,5 +1,7 @@
 """Whether the classes that a model gives to positions are better than always answering the most frequent class."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from quantlab.statistics.paired.bootstrap import Resampling
@@ -35,7 +37,9 @@ def position_chance(reference: ReferenceSamples, *, seed: int = 0) -> ChanceChec
     if np.count_nonzero(counts) < 2:
         return None
     metric, majority = default_metrics(reference)[0].name, int(counts.argmax())
-    bounds = _METRICS[metric](reference, majority).bounds(1, Resampling(confidence=0.975, seed=seed))
+    # What samples like none of these would do says nothing about guessing, so the bounds are those of the bootstrap.
+    totals = replace(_METRICS[metric](reference, majority), unseen=lambda _: 0.0)
+    bounds = totals.bounds(1, Resampling(confidence=0.975, seed=seed))
     chance = 100 * bounds.candidate
     return ChanceCheck(
         top1=100 * bounds.reference,

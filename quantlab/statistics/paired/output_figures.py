@@ -4,14 +4,15 @@ They need no labels. The figures are those of `TensorError`: sums over all eleme
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
-from quantlab.statistics.paired.bootstrap import Resampling, Totals
+from quantlab.statistics.paired.answers import zero_discordance_bound
+from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
 from quantlab.statistics.paired.decision import needed_for_bound
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.tensors import check_numbers
@@ -95,8 +96,7 @@ def output_figure(
     """A figure of one output or channel, with bounds from a bootstrap of samples.
 
     The bootstrap works on a scale on which 0 is no error (`ErrorFigure.to_error`), where resamples without any error
-    are finite. Its bounds are widened as those of `Totals`: by the share of samples that may be as bad as the worst
-    one of these although none of n more is.
+    are finite.
 
     The largest error has no such bound: other samples may exceed it. Its bounds say what is known: the true largest
     error is at least that of these samples.
@@ -117,9 +117,9 @@ def output_figure(
         value = lower = upper = float(rows.largest.max(initial=0.0))
         method = _LARGEST
     else:
-        bounds = _totals(rows.sums, figure).bounds(-1, resampling)
+        bounds = _bounds(rows.sums, figure, resampling)
         value, method = figure.from_error(bounds.candidate), bounds.method
-        low, high = (figure.from_error(max(0.0, end)) for end in (bounds.lower, bounds.upper))
+        low, high = figure.from_error(bounds.lower), figure.from_error(bounds.upper)
         lower, upper = (high, low) if figure.higher_is_better else (low, high)
     return OutputFigure(
         figure=figure.name,
@@ -148,24 +148,26 @@ def missing_samples_of(figure: OutputFigure) -> int | None:
     return None if needed is None else max(1, needed - figure.n)
 
 
-def _totals(sums: _Floats, figure: ErrorFigure) -> Totals:
+def _bounds(sums: _Floats, figure: ErrorFigure, resampling: Resampling) -> Bounds:
+    """Bounds of the error, which allow for the share of samples that may differ although none of n does.
+
+    Such samples may all be as bad as the worst one of these, or all be without error.
+    """
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
     of_means = _ERRORS[figure.name]
-    means = sums.mean(axis=0)
-
-    def unseen(share: float) -> float:
-        # Adding a share of copies of one sample, for the sample that makes most of it.
-        with np.errstate(invalid="ignore"):
-            worse = of_means(means + share * sums) - of_means(means[None])
-        return float(np.nanmax(worse, initial=0.0))
-
-    return Totals(
+    totals = Totals(
         rows=csr_matrix(sums),
         multiplicity=np.ones(len(sums), np.int64),
         value=lambda resampled: (np.zeros(len(resampled)), of_means(resampled)),
-        unseen=unseen,
+        unseen=lambda _: 0.0,
     )
+    bounds = totals.bounds(-1, resampling)
+    share = zero_discordance_bound(len(sums), resampling.confidence)
+    with np.errstate(invalid="ignore"):
+        worse = float(np.nanmax(of_means(sums.mean(axis=0) + share * sums), initial=bounds.upper))
+    better = max(0.0, min(bounds.lower, (1 - share) * bounds.candidate))
+    return replace(bounds, lower=better, upper=worse)
 
 
 def _noise(means: _Floats) -> _Floats:

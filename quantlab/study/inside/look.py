@@ -134,10 +134,12 @@ def _points(setting: str, runtime: str, stages: _Stages) -> SplitRow:
 
 
 def _loss(trial: Trial | None) -> float | None:
-    """Loss in percentage points of top-1 accuracy, or for a regression in the unit of the MAE."""
+    """Loss in percentage points of accuracy or mean IoU, or for a regression in the unit of the MAE."""
     if trial is None or trial.scores is None:
         return None
-    return trial.scores.mae_loss if trial.scores.top1_loss_points is None else trial.scores.top1_loss_points
+    scores = trial.scores
+    losses = (scores.top1_loss_points, scores.mean_iou_loss_points, scores.position_loss_points, scores.mae_loss)
+    return next((loss for loss in losses if loss is not None), None)
 
 
 def _rms(study: Study, setting: str, runtime: str, stages: _Stages) -> SplitRow:
