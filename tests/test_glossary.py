@@ -24,7 +24,7 @@ def _of_trials() -> Iterable[str]:
     import inspect
 
     source = inspect.getsource(trial_columns)
-    yield from (re.findall(r'(?:Column|_tiny)\(\s*"([^"]+)"', source))
+    yield from (re.findall(r'Column\(\s*"([^"]+)"', source))
 
 
 def test_every_heading_of_a_table_is_explained():

@@ -5,17 +5,30 @@ A table holds text for people, and the same rows as plain values with stable key
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from quantlab.errors import UsageError
 from quantlab.names import choose
 from quantlab.store import json_number
 from quantlab_reports.figures import EMPTY
 
-__all__ = ["NOTES", "Column", "RowView", "Selection", "Table", "filled", "plain", "table_of"]
+__all__ = ["NOTES", "CellAmong", "Column", "RowView", "Selection", "Table", "filled", "plain", "table_of"]
 
 NOTES = "notes"
 """The heading of a column of sentences, which text renderings wrap."""
+
+
+@runtime_checkable
+class CellAmong(Protocol):
+    """A function that makes the text of a cell, whose digits depend on the other rows."""
+
+    def __call__(self, row: Any) -> str:
+        """Return the text without knowing the other rows."""
+        ...
+
+    def among(self, rows: Sequence[Any]) -> Callable[[Any], str]:
+        """Return the function for a table of these rows."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +38,10 @@ class Column:
     heading: str
     cell: Callable[[Any], str]
     numeric: bool = True
-    cell_among: "Callable[[Sequence[Any]], Callable[[Any], str]] | None" = None
-    """Makes the function for a cell from all rows, for figures whose digits depend on the other rows; None if `cell`
-    needs only its row."""
 
     def among(self, rows: Sequence[Any]) -> "Column":
-        """Return the column for these rows."""
-        return self if self.cell_among is None else replace(self, cell=self.cell_among(rows), cell_among=None)
+        """Return the column for these rows; it is another one only if the cell depends on them."""
+        return replace(self, cell=self.cell.among(rows)) if isinstance(self.cell, CellAmong) else self
 
 
 @dataclass(frozen=True, slots=True)

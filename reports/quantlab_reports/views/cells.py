@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from quantlab_reports.figures import EMPTY, decibels, digits_apart, fixed, number
-from quantlab_reports.model import Column
 
 __all__ = [
-    "apart",
+    "Apart",
     "count",
     "decibels_of",
     "figure",
@@ -30,32 +30,30 @@ def figure(field: str, digits: int = 3) -> Callable[[Any], str]:
     return lambda row: number(getattr(row, field), digits)
 
 
-def apart(
-    heading: str,
-    value: Callable[[Any], float | None],
-    *,
-    owner: Callable[[Any], Hashable],
-    kind: Callable[[Any], Hashable] = lambda _: None,
-    least: int = 2,
-) -> Column:
-    """Return a column of numbers with as many significant digits as tell rows of different owners apart.
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Cells of a number with as many significant digits as tell rows of different owners apart."""
 
-    Args:
-        heading: The heading.
-        value: The number of a row.
-        owner: What rows are told apart by, for example their setting.
-        kind: Only rows of the same kind are compared, for example those of one output.
-        least: Fewest digits.
-    """
+    value: Callable[[Any], float | None]
+    """The number of a row."""
+    owner: Callable[[Any], Hashable]
+    """What rows are told apart by, for example their setting."""
+    kind: Callable[[Any], Hashable] = lambda _: None
+    """Only rows of the same kind are compared, for example those of one output."""
+    least: int = 2
+    """Fewest digits."""
 
-    def cell_among(rows: Sequence[Any]) -> Callable[[Any], str]:
+    def __call__(self, row: Any) -> str:
+        """Format the number with the fewest digits."""
+        return number(self.value(row), self.least)
+
+    def among(self, rows: Sequence[Any]) -> Callable[[Any], str]:
+        """Return the function that formats the numbers of these rows."""
         by_kind: dict[Hashable, list[tuple[Hashable, float | None]]] = {}
         for row in rows:
-            by_kind.setdefault(kind(row), []).append((owner(row), value(row)))
-        digits = max((digits_apart(figures, least) for figures in by_kind.values()), default=least)
-        return lambda row: number(value(row), digits)
-
-    return Column(heading, lambda row: number(value(row), least), cell_among=cell_among)
+            by_kind.setdefault(self.kind(row), []).append((self.owner(row), self.value(row)))
+        digits = max((digits_apart(figures, self.least) for figures in by_kind.values()), default=self.least)
+        return replace(self, least=digits)
 
 
 def count(field: str) -> Callable[[Any], str]:

@@ -9,7 +9,7 @@ from quantlab.names import counted
 from quantlab.types import OutputComparison, OutputRow, Study
 from quantlab_reports.figures import EMPTY, cosine, number
 from quantlab_reports.model import Column, RowView, Selection, Table
-from quantlab_reports.views.cells import apart, count, decibels_of, largest_first, text, worst_first
+from quantlab_reports.views.cells import Apart, count, decibels_of, largest_first, text, worst_first
 
 __all__ = ["OUTPUTS", "output_table"]
 
@@ -22,10 +22,9 @@ def _range(low: float | None, high: float | None) -> str:
     return EMPTY if low is None else f"{number(low)} to {number(high)}"
 
 
-def _apart(heading: str, field: str) -> Column:
-    """A column in which the settings of one output or channel can be told apart."""
-    return apart(
-        heading,
+def _apart(field: str) -> Apart:
+    """Cells in which the settings of one output or channel can be told apart."""
+    return Apart(
         lambda row: getattr(row, field),
         owner=lambda row: row.setting,
         kind=lambda row: (row.output, row.channel),
@@ -47,9 +46,9 @@ OUTPUTS = RowView(
         Column("values", count("count")),
         Column("SQNR dB", decibels_of("sqnr_db")),
         Column("cosine", lambda row: cosine(row.cosine)),
-        _apart("max error", "max_abs_error"),
-        _apart("RMS error", "rms_error"),
-        _apart("bias", "bias"),
+        Column("max error", _apart("max_abs_error")),
+        Column("RMS error", _apart("rms_error")),
+        Column("bias", _apart("bias")),
         Column("range in the model", lambda row: _range(row.reference_minimum, row.reference_maximum)),
         Column("range in the variant", lambda row: _range(row.minimum, row.maximum)),
         Column("non-finite", lambda row: count("non_finite")(row) if row.non_finite else EMPTY),

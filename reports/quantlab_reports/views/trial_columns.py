@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from quantlab.types import Interval, Scores, Study, Trial
 from quantlab_reports.figures import EMPTY, cosine, fixed, number
 from quantlab_reports.model import NOTES, Column
-from quantlab_reports.views.cells import apart
+from quantlab_reports.views.cells import Apart
 
 __all__ = ["FEW_RUNTIMES", "Group", "narrow", "wide"]
 
@@ -35,10 +35,9 @@ def _of(field: str, digits: int) -> Callable[[Group], str]:
     return lambda group: fixed(getattr(group.scores, field) if group.scores else None, digits)
 
 
-def _tiny(heading: str, field: str, least: int = 2) -> Column:
-    """A column of a figure in a unit of its own, in which settings can be told apart."""
-    return apart(
-        heading,
+def _tiny(field: str, least: int = 2) -> Apart:
+    """Cells of a figure in a unit of its own, in which settings can be told apart."""
+    return Apart(
         lambda group: getattr(group.scores, field) if group.scores else None,
         owner=lambda group: group.first.setting,
         least=least,
@@ -112,10 +111,10 @@ def _times(study: Study) -> Column:
 def _metric_columns(study: Study) -> list[Column]:
     if study.task == "regression":
         return [
-            _tiny("MAE", "mae", least=3),
-            _tiny("MAE loss", "mae_loss"),
-            _tiny("RMSE", "rmse", least=3),
-            _tiny("RMSE loss", "rmse_loss"),
+            Column("MAE", _tiny("mae", least=3)),
+            Column("MAE loss", _tiny("mae_loss")),
+            Column("RMSE", _tiny("rmse", least=3)),
+            Column("RMSE loss", _tiny("rmse_loss")),
         ]
     of_samples = [
         Column("top-1 %", _of("top1", 2)),
@@ -126,7 +125,7 @@ def _metric_columns(study: Study) -> list[Column]:
         return of_samples
     if study.task == "positions":  # columns without a value are left out
         return [*of_samples, *_POSITIONS]
-    similar = [Column("SQNR dB", _of("sqnr_db", 1)), _tiny("max error", "max_abs_error")]
+    similar = [Column("SQNR dB", _of("sqnr_db", 1)), Column("max error", _tiny("max_abs_error"))]
     if study.classes:
         agreement = Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2))
         return [agreement, *similar]
@@ -195,14 +194,14 @@ def wide(study: Study) -> list[Column]:
     if study.classes:
         columns += [
             Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2)),
-            _tiny("KL mean", "kl_mean"),
-            _tiny("KL std. error", "kl_standard_error"),
+            Column("KL mean", _tiny("kl_mean")),
+            Column("KL std. error", _tiny("kl_standard_error")),
             Column("KL infinite", _count("kl_infinite")),
         ]
     return [
         *columns,
-        _tiny("max error", "max_abs_error"),
-        _tiny("RMS error", "rms_error"),
+        Column("max error", _tiny("max_abs_error")),
+        Column("RMS error", _tiny("rms_error")),
         Column("SQNR dB", _of("sqnr_db", 1)),
         Column("cosine", _cosine),
         Column("non-finite", _count("non_finite")),
