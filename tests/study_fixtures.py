@@ -460,6 +460,24 @@ def _uneven(folder: Path) -> None:
     model.save(folder / "uneven.keras")
 
 
+def _unet(folder: Path) -> None:
+    """Keras 3: a U-Net that answers, for each pixel, mostly the channel of the image that is largest there."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((8, 8, 3), name="image")
+    wide = layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    deep = layers.Conv2D(8, 3, padding="same", activation="relu")(layers.MaxPooling2D()(wide))
+    joined = layers.Concatenate()([layers.UpSampling2D()(deep), wide, image])
+    last = layers.Conv2D(3, 1, activation="softmax", name="map")
+    model = keras.Model(image, last(joined))
+    kernel, bias = last.get_weights()
+    kernel[0, 0, -3:] = 6 * np.eye(3)
+    last.set_weights([kernel, bias])
+    model.save(folder / "unet.keras")
+
+
 MAKERS = (
     _attention,
     _noisy,
@@ -470,6 +488,7 @@ MAKERS = (
     _spoiled_norm,
     _spoiled_hidden,
     _spoiled_bfloat16,
+    _unet,
     _uneven,
 )
 
