@@ -1,5 +1,6 @@
 """Hostile files end a command with a sentence, and leave the disk, the network and the memory as they were."""
 
+import base64
 import contextlib
 import json
 import shutil
@@ -26,6 +27,7 @@ from quantlab.processes import ChildPool, living_children
 from quantlab.runtimes import python
 from quantlab.runtimes.protocol import ask
 from quantlab.runtimes.requests import Open
+from quantlab.store import Store
 from quantlab.types.messages import Opened
 
 pytestmark = pytest.mark.starts_children
@@ -264,15 +266,25 @@ def graph_model(change: Callable[[dict, str], object]) -> Callable[[Path, str], 
     return make
 
 
-def runs(op: str) -> Callable[[dict, str], None]:
+def runs(op: str, path: str = "victim") -> Callable[[dict, str], None]:
+    """The output depends on an op that is given the path of a file."""
+
     def change(document: dict, _: str) -> None:
-        text = {"tensor": {"dtype": "DT_STRING", "tensorShape": {}, "stringVal": ["dmljdGlt"]}}
-        document["modelTopology"]["node"] += [
-            {"name": "where", "op": "Const", "attr": {"dtype": {"type": "DT_STRING"}, "value": text}},
-            {"name": "acts", "op": op, "input": ["where", "where"]},
-        ]
+        nodes, (output,) = document["modelTopology"]["node"], document["signature"]["outputs"].values()
+        text = {"dtype": "DT_STRING", "tensorShape": {}, "stringVal": [base64.b64encode(path.encode()).decode()]}
+        where = {"name": "where", "op": "Const", "attr": {"dtype": {"type": "DT_STRING"}, "value": {"tensor": text}}}
+        next(node for node in nodes if node["name"] == output["name"].split(":")[0])["input"].append("^acts")
+        nodes += [where, {"name": "acts", "op": op, "input": ["where", "where"]}]
 
     return change
+
+
+def calls_python(document: dict, _: str) -> None:
+    """The output depends on a function of Python that nobody has."""
+    nodes, (output,) = document["modelTopology"]["node"], document["signature"]["outputs"].values()
+    next(node for node in nodes if node["name"] == output["name"].split(":")[0])["input"].append("^acts")
+    types = {"Tin": {"list": {}}, "Tout": {"list": {"type": ["DT_FLOAT"]}}, "token": {"s": "bm9uZQ=="}}
+    nodes.append({"name": "acts", "op": "PyFunc", "attr": types})
 
 
 def lists_many(document: dict, _: str) -> None:
@@ -297,8 +309,8 @@ def acts(name: str, op: str, command: str = ANALYZE_MODEL) -> Case:
 
 
 def acting_graph(op: str) -> Case:
-    remedy = "a model for TensorFlow.js holds no such op, so make it again from a model you trust"
-    return Case(f"{GIVEN} own=bad", f"'bad' runs the op '{op}', {DOES_MORE}; {remedy}", graph_model(runs(op)), row=True)
+    message = f"'bad' runs the op '{op}', {DOES_MORE}; {TRUSTED}"
+    return Case(f"{GIVEN} own=bad", message, graph_model(runs(op)), row=True)
 
 
 CASES = {
@@ -428,3 +440,21 @@ def test_a_hostile_file(name, acting, usual_bytes, listener, place, private):
         listener.accept()
     assert peaks.own < allowed
     assert peaks.children < usual_bytes + allowed
+
+
+def test_graph_models_that_are_trusted(place):
+    """Python runs their ops, also where tensors inside are read; TensorFlow.js has no such op."""
+    graph_model(runs("WriteFile", str(place / "victim")))(place, "")
+    (place / "bad").rename(place / "writes")
+    graph_model(calls_python)(place, "")
+    command = "analyze digits.keras --data digits.npz --settings tfjs-uint8 --runtimes python,node-wasm --no-costs"
+    given = ("--variant", "writes=writes", "--variant", "calls=bad")
+    done = quantlab_in_process(*command.split(), "--layer-samples", "10", "--unsafe", *given, cwd=place)
+    assert done.status == 2
+    rows = {(trial.setting, trial.runtime): trial for trial in read_study(place / "digits.study").trials}
+    assert rows["writes", "python"].scores == rows["tfjs-uint8", "python"].scores
+    assert (place / "victim").read_text() == str(place / "victim")
+    layers = [row for row in Store(place / "digits.study").read_inside().layers if row.setting == "writes"]
+    assert {row.runtime for row in layers if row.sqnr_db is not None} == {"python"}
+    assert "Could not find callback" in rows["calls", "python"].failure.reason
+    assert "Unknown op 'PyFunc'" in rows["calls", "node-wasm"].failure.reason

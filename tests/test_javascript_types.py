@@ -82,7 +82,7 @@ def crossing() -> dict[str, type]:
 
 PYTHON_ALONE = {
     "Job": {"python", "javascript"},
-    "ExecutorOptions": {"model", "saved_model", "signature", "float32_artifact"},
+    "ExecutorOptions": {"model", "saved_model", "signature", "float32_artifact", "unsafe"},
     "Block": {"computed_in", "inexact"},
     "type: done": {"ending"},
     "type: failed": {"expected"},

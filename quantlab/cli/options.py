@@ -91,7 +91,9 @@ class ModelGroup:
     unsafe: Annotated[
         bool,
         typer.Option(
-            "--unsafe", help="Allow Lambda layers, which run code from the model file. Use it only for files you trust."
+            "--unsafe",
+            help="Allow files that do more than compute: Lambda layers, and ops that read or write files, call Python "
+            "or use the network. Use it only for files you trust.",
         ),
     ] = False
 

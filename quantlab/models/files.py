@@ -45,7 +45,8 @@ class ModelOptions:
     custom: tuple[str, ...] = ()
     """Modules to import before opening, because they register the model's custom layers."""
     unsafe: bool = False
-    """Whether the model may do more than compute: execute code of Lambda layers, read or write files, call Python."""
+    """Whether the model and given variants may do more than compute: execute code of Lambda layers, read or write
+    files, call Python."""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Input name of an ONNX model → its shape, batch first, for shapes that the file leaves open."""
 

@@ -29,25 +29,31 @@ def refuse_acting_saved_model(folder: Path, signature: str | None) -> None:
     for graph, nodes, functions in _run_when_used(folder, signature):
         op = acting_op(graph.graph_def, nodes, functions)
         if op is not None:
-            raise ModelError(
-                f"the SavedModel '{folder}' runs the op '{op}', which does more than compute: it may read or write "
-                f"files, call Python or use the network; if you trust the model, allow it with --unsafe"
-            )
+            raise ModelError(f"the SavedModel '{folder}' {_acts_by(op)}")
 
 
 def refuse_acting_graph(graph: Any, name: str, error: type[QuantlabError]) -> None:
-    """The same for a GraphDef, every node of which may be run.
+    """Check a GraphDef, every node of which may be run.
+
+    Args:
+        graph: A GraphDef.
+        name: What the message calls it.
+        error: Exception class to raise.
 
     Raises:
-        error: If a node, or a function that it calls, acts. No option allows that: no runtime for such files has these
-            ops.
+        error: If a node, or a function that it calls, acts; the message names the op and `--unsafe`.
     """
     op = acting_op(graph, [node.name for node in graph.node])
     if op is not None:
-        raise error(
-            f"'{name}' runs the op '{op}', which does more than compute: it may read or write files, call Python or "
-            f"use the network; a model for TensorFlow.js holds no such op, so make it again from a model you trust"
-        )
+        raise error(f"'{name}' {_acts_by(op)}")
+
+
+def _acts_by(op: str) -> str:
+    """What a model with this op does, and what to do about it."""
+    return (
+        f"runs the op '{op}', which does more than compute: it may read or write files, call Python or use the "
+        f"network; if you trust the model, allow it with --unsafe"
+    )
 
 
 def acting_op(graph: Any, nodes: Iterable[str], functions: Iterable[str] = ()) -> str | None:

@@ -5,12 +5,13 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from quantlab.errors import ModelError
+from quantlab.formats import Format
 from quantlab.models import ModelFile, files_sha256
 from quantlab.processes import ChildDied, ChildPool, Preload
 from quantlab.processes.preload import WORKERS, WORKERS_OF_KERAS_3, WORKERS_WITHOUT_TENSORFLOW
@@ -29,6 +30,7 @@ from quantlab.types.messages import Opened
 __all__ = [
     "Context",
     "artifact_format",
+    "artifact_options",
     "model_identity",
     "model_options",
     "naming",
@@ -100,6 +102,11 @@ def model_options(context: Context) -> ExecutorOptions:
             shapes=options.shapes,
         )
     )
+
+
+def artifact_options(context: Context, format_: Format, path: Path) -> ExecutorOptions:
+    """The executor options with which a job opens a variant, or the model if it is an artifact."""
+    return replace(format_.options(path), unsafe=context.options.model.unsafe)
 
 
 def artifact_format(file: ModelFile, registries: Registries) -> str | None:

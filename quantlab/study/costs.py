@@ -133,7 +133,7 @@ class _Timing:
 
     def _job(self, variant: Variant) -> Job:
         """The job that is timed: the first sample only."""
-        job = self.inputs.variant_job(variant, variant.path, self.inputs.format(variant.format).options(variant.path))
+        job = self.inputs.variant_job(variant, variant.path)
         return replace(job, batch_size=1, stop=1)
 
     def _file(self, variant: Variant) -> Path:

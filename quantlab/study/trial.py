@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.errors import MissingOp, QuantlabError
-from quantlab.formats import Format
 from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
-from quantlab.study.context import Context
+from quantlab.study.context import Context, artifact_options
 from quantlab.study.conversions import ConversionResult
 from quantlab.study.non_finite_words import left_out_note
 from quantlab.study.run import Run, run_kept
@@ -99,15 +98,18 @@ def run_trial(
     ran_on = context.registries.runtimes[kept.ran_on]
     format_, reason, note = context.registries.formats[conversion.variant.format], None, None
     if planned.runtime.name == PYTHON and format_.python.stands_in:
-        run = _run_of(format_, conversion.variant, planned.runtime, outputs, batch_size)
+        run = _run_of(context, conversion.variant, planned.runtime, outputs=outputs, batch_size=batch_size)
         reason, note = check_stand_in(context, run, kept, samples)
     if reason is not None:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(reason, "run"))
     return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on, note=note)
 
 
-def _run_of(format_: Format, variant: Variant, runtime: Runtime, outputs: Sequence[TensorSpec], batch_size: int) -> Run:
+def _run_of(
+    context: Context, variant: Variant, runtime: Runtime, *, outputs: Sequence[TensorSpec], batch_size: int
+) -> Run:
     """A variant in a runtime; raises RuntimeUnavailable if the runtime is not installed."""
+    format_ = context.registries.formats[variant.format]
     return Run(
         name=variant.name,
         runtime=runtime,
@@ -118,7 +120,7 @@ def _run_of(format_: Format, variant: Variant, runtime: Runtime, outputs: Sequen
         environment=runtime.environment(format_),
         outputs=outputs,
         batch_size=batch_size,
-        options=format_.options(variant.path),
+        options=artifact_options(context, format_, variant.path),
     )
 
 
@@ -133,7 +135,7 @@ def _run(
 ) -> KeptOutputs:
     registries, format_ = context.registries, context.registries.formats[variant.format]
     try:
-        return run_kept(context, _run_of(format_, variant, runtime, outputs, batch_size), samples)
+        return run_kept(context, _run_of(context, variant, runtime, outputs=outputs, batch_size=batch_size), samples)
     except MissingOp as error:
         other = registries.runtimes.get(runtime.fallback or "")
         if other is None or not other.runs(format_):

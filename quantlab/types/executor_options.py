@@ -47,3 +47,5 @@ class ExecutorOptions:
     """Path of the float32 artifact whose tensors are fed to single ops of a variant (isolated SQNR)."""
     external_data: tuple[ExternalFile, ...] = ()
     """Weight files that belong to an ONNX model."""
+    unsafe: bool = False
+    """Whether ops of the artifact may do more than compute, for example read or write files."""

@@ -67,7 +67,7 @@ def list_reference_taps(job: Job) -> list[TapSpec]:
 
 def list_tfjs_taps(job: Job) -> list[TapSpec]:
     """List the same tensors of a graph-model."""
-    return _listed(_imported(graph_def(Path(job.artifact))).graph, _wanted)
+    return _listed(_imported(_graph_model(job, job.artifact)).graph, _wanted)
 
 
 def list_isolated_taps(job: Job) -> list[TapSpec]:
@@ -75,7 +75,7 @@ def list_isolated_taps(job: Job) -> list[TapSpec]:
 
     Other nodes give the same outputs for the same inputs as in the float32 graph, so their isolated error is zero.
     """
-    return _listed(_imported(graph_def(Path(job.artifact))).graph, _weighted)
+    return _listed(_imported(_graph_model(job, job.artifact)).graph, _weighted)
 
 
 def _listed(graph: Any, wanted: Callable[[Any], bool]) -> list[TapSpec]:
@@ -149,6 +149,10 @@ def _spec(tensor: Any, operation: Any, depth: int) -> TapSpec:
     return TapSpec(tensor.name.removesuffix(":0"), shape, dtype, operation.type, reason=reason)
 
 
+def _graph_model(job: Job, folder: str) -> Any:
+    return graph_def(Path(folder), unsafe=job.options.unsafe)
+
+
 def _imported(graph: Any) -> Any:
     import tensorflow as tf
 
@@ -192,7 +196,7 @@ def tap_reference(job: Job, taps: Sequence[str]) -> TappedExecution:
 
 def tap_tfjs(job: Job, taps: Sequence[str]) -> TappedExecution:
     """Open a graph-model unchanged, with the tensors of nodes as additional outputs."""
-    function = _imported(graph_def(Path(job.artifact)))
+    function = _imported(_graph_model(job, job.artifact))
     return _tapped(function, [file.tensor for file in job.inputs], [file.tensor for file in job.outputs], taps)
 
 
@@ -201,7 +205,7 @@ def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
 
     The outputs are those of the float32 graph; its folder is in the job's options.
     """
-    graph = _isolated(graph_def(Path(job.options.float32_artifact)), graph_def(Path(job.artifact)))
+    graph = _isolated(_graph_model(job, job.options.float32_artifact), _graph_model(job, job.artifact))
     return _tapped(
         _imported(graph),
         [file.tensor for file in job.inputs],

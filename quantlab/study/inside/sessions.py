@@ -9,7 +9,7 @@ from quantlab.runtimes import Job, Runtime, Taps, input_files
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.python import REFERENCE
 from quantlab.runtimes.taps import Session, graph_taps, open_session
-from quantlab.study.context import Context
+from quantlab.study.context import Context, artifact_options
 from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
 from quantlab.types.executor_options import ExecutorOptions
 
@@ -38,9 +38,10 @@ class SessionInputs:
         """The descriptor of a format."""
         return self.context.registries.formats[name]
 
-    def variant_job(self, variant: Variant, artifact: Path, options: ExecutorOptions) -> Job:
+    def variant_job(self, variant: Variant, artifact: Path) -> Job:
         """A job over all samples of a variant or its tapped copy; the child waits for ranges."""
         format_ = self.format(variant.format)
+        options = artifact_options(self.context, format_, artifact)
         job = self.job(str(artifact.absolute()), variant, options, format_.python)
         return replace(job, format=format_.name, javascript=format_.javascript)
 
@@ -106,7 +107,7 @@ def open_reference(
         format_ = inputs.format(model.format)
         taps = _among(format_.taps(model.source) if format_.taps else (), names)
         artifact, tapped = _tapped(inputs, format_, model.source, name, _readable(taps))
-        job = inputs.job(str(artifact), None, format_.options(artifact), format_.python)
+        job = inputs.job(str(artifact), None, artifact_options(inputs.context, format_, artifact), format_.python)
     else:
         where = ExecutorOptions(saved_model=str(model.source.absolute()), signature=str(model.signature))
         job = inputs.job("", None, where, REFERENCE)
@@ -129,14 +130,14 @@ def list_variant_taps(inputs: SessionInputs, variant: Variant) -> tuple[TapSpec,
     listed = inputs.format(variant.format).taps
     if listed is not None:
         return listed(variant.path)
-    return graph_taps(inputs.variant_job(variant, variant.path, ExecutorOptions()), inputs.context.pool)
+    return graph_taps(inputs.variant_job(variant, variant.path), inputs.context.pool)
 
 
 def open_variant(inputs: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
     """Open a variant (or, if its format needs one, a tapped copy) for reading its readable tensors."""
     format_ = inputs.format(variant.format)
     artifact, tapped = _tapped(inputs, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
-    job = inputs.variant_job(variant, artifact, format_.options(artifact))
+    job = inputs.variant_job(variant, artifact)
     return _open(inputs, inputs.context.registries.runtimes[runtime], replace(job, taps=tapped))
 
 
@@ -177,8 +178,9 @@ def open_isolated(
     executor = format_.python.isolated
     if executor is None:
         raise ValueError(f"single ops cannot be run in the format '{variant.format}'")
-    where = ExecutorOptions(float32_artifact=str(float32.path.absolute()))
-    job = inputs.job(str(variant.path.absolute()), variant, where, executor)
+    options = artifact_options(inputs.context, format_, variant.path)
+    options = replace(options, float32_artifact=str(float32.path.absolute()))
+    job = inputs.job(str(variant.path.absolute()), variant, options, executor)
     weighted = {tap.name for tap in graph_taps(job, inputs.context.pool)}
     readable = tuple(name for name in _readable(taps) if name in weighted)
     tapped = Taps(str(inputs.file(f"{variant.name}-isolated")), readable)
@@ -195,6 +197,6 @@ def _open_written(
     file = inputs.file(f"{variant.name}-isolated")
     copy = file.with_suffix(variant.path.suffix).absolute()
     positions = format_.write_isolated(float32.path, variant.path, copy, names, readable)
-    job = inputs.variant_job(float32, copy, format_.options(copy))
+    job = inputs.variant_job(float32, copy)
     tapped = Taps(str(file), readable, tuple(positions))
     return _open(inputs, inputs.context.registries.python, replace(job, taps=tapped))
