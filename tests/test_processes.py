@@ -261,12 +261,35 @@ def test_a_log_of_its_own_has_what_was_printed_before_the_first_request(log):
     assert str(died.value) == "the process exited with status 1; its log ends with: out of luck"
 
 
+GRAPH_ERROR = """Detected at node y defined at (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+
+  File "/a/b.py", line 3, in c
+
+KeyError: none
+Traceback (most recent call last):
+
+  File "/a/b.py", line 3, in c
+    raise KeyError("none")
+
+\t [[{{node y}}]]"""
+"""As TensorFlow words what went wrong in a graph."""
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
         pytest.param(ModelError("no model;\n give one"), "no model; give one", id="our own"),
         pytest.param(OSError("disk\n on fire"), "OSError: disk on fire", id="another's"),
         pytest.param(ValueError(), "ValueError", id="without a text"),
+        pytest.param(
+            ValueError(GRAPH_ERROR), "ValueError: Detected at node y: KeyError: none [[{{node y}}]]", id="a stack"
+        ),
+        pytest.param(
+            ValueError('in user code:\n\n    File "a.py", line 2, in f  *\n        return x\n\n    KeyError: none\n'),
+            "ValueError: in user code: KeyError: none",
+            id="a stack with lines of code",
+        ),
         pytest.param(ValueError("x" * 900), "ValueError: " + "x" * 500, id="with pages of text"),
     ],
 )

@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import queue
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -63,11 +64,21 @@ def _requests(orphaned: Callable[[], None]) -> Iterator[Document]:
         yield waiting.get()
 
 
+_STACK = re.compile(
+    r"""
+    ^[ \t]+File\ ".*\n (?:[ \t]{4,}(?!File\ ").*\n)?  # a line of Python, and what it holds
+    | ^Traceback\ .*\n | \ defined\ at\ \(most\ recent\ call\ last\) | <stack\ traces\ unavailable>
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+"""The stack in a message of TensorFlow; it comes before the cause, which would be cut off."""
+
+
 def describe(error: BaseException) -> str:
     """An exception as one line: the message of a QuantlabError unchanged, others with their type first."""
-    text = " ".join(str(error).split())
     if isinstance(error, QuantlabError):
-        return text
+        return " ".join(str(error).split())
+    text = " ".join(_STACK.sub("", str(error)).split())
     return f"{type(error).__name__}: {text[:500]}" if text else type(error).__name__
 
 
