@@ -7,6 +7,7 @@ the wheel. A stamp beside it holds a hash of all it was made from, and only when
 """
 
 import hashlib
+import json
 import os
 import platform
 import runpy
@@ -49,16 +50,25 @@ def refuse_unsupported(root: Path) -> None:
 
 
 def bundle(root: Path) -> None:
-    """Make `dist` from the lock file and the sources, or leave it alone where its stamp says it is up to date."""
+    """Make `dist` from the lock file and the sources, or leave it alone where it is complete and up to date."""
     folder = root / JS_FOLDER
     stamp = folder / "dist" / "stamp"
     wanted = source_hash(root)
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted and is_complete(folder / "dist"):
         return
     node, npm_cli = find_node(), find_npm_cli()
     run_program("npm ci", [node, npm_cli, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
     run_program("esbuild", [node, "bundle.mjs"], folder)
     stamp.write_text(wanted, encoding="utf-8")
+
+
+def is_complete(dist: Path) -> bool:
+    """Whether every file that jobs load is there, in the size that it was written with."""
+    try:
+        sizes = json.loads((dist / "files.json").read_text(encoding="utf-8"))
+        return all((dist / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
 
 
 def source_hash(root: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from quantlab.cli import run
 from quantlab.processes import fork_servers
-from quantlab.runtimes import browser, node
+from quantlab.runtimes import node
 
 __all__ = [
     "PATIENCE",
@@ -97,7 +97,6 @@ def surroundings(folder: Path, environment: Mapping[str, str]) -> Iterator[None]
 
 def _forget_programs() -> None:
     node.find_node.cache_clear()
-    browser.find_browser.cache_clear()
 
 
 def _lies_in(folder: Path, file: str | None) -> bool:

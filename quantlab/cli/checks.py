@@ -167,8 +167,8 @@ def _environment(format_: Format) -> str:
 
 
 def _browser(formats: Mapping[str, Format]) -> str:
-    program, browser_version = browser.find_browser()
-    return f"{browser_version}, {program}; sandbox {browser.environment(next(iter(formats.values())))['sandbox']}"
+    found = browser.find_browser()
+    return f"{found.version}, {found.program}; sandbox {browser.environment(next(iter(formats.values())))['sandbox']}"
 
 
 def report(checks: list[Check]) -> str:

@@ -8,10 +8,13 @@ import functools
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,11 +28,13 @@ from quantlab.runtimes.exchange import Job
 
 __all__ = [
     "HOST",
+    "FoundBrowser",
     "environment",
     "environment_drawn",
     "find_browser",
     "graphics_cards",
     "notes",
+    "start_seconds",
     "stores_half",
     "untimed",
 ]
@@ -38,10 +43,11 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _OLDEST = 113
 """The oldest supported version: the first with WebGPU and `--headless=new`."""
 
-_START_SECONDS = 25.0
-"""For a browser to start, and for a page to ask for its job, which together take less than 30 s where either fails.
+_LIMIT_SECONDS = 27.0
+"""For a browser to report its version and to start, and for a page to ask for its job: for all of it together.
 
-On a machine that is busy with other studies they take a few."""
+With the process that drives the browser, a failure of any of them is reported within 30 s. On a machine that is busy
+with other studies they take a few seconds."""
 
 _REMEDY = (
     "install one ('apt-get install chromium' on Debian), name one with QUANTLAB_CHROME, "
@@ -49,9 +55,62 @@ _REMEDY = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class FoundBrowser:
+    """A browser that can be used."""
+
+    program: str
+    version: str
+    seconds: float
+    """Time that it took to report its version."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a program printed when it was asked for its version, or why it did not."""
+
+    text: str
+    error: str | None
+    seconds: float
+
+
 @functools.cache
-def find_browser() -> tuple[str, str]:
-    """Return the browser and its version: `QUANTLAB_CHROME`, or the first of the usual names on PATH.
+def _asked(program: str, limit_seconds: float) -> _Answer:
+    """Ask a browser for its version, once: nothing waits again for one that does not answer."""
+    began = time.monotonic()
+    try:
+        text, error = _printed([program, "--version"], limit_seconds), None
+    except (OSError, subprocess.SubprocessError) as problem:
+        text, error = "", str(problem)
+    return _Answer(text, error, time.monotonic() - began)
+
+
+def _printed(command: Sequence[str], limit_seconds: float) -> str:
+    """What a program prints; if it does not end in time, it is ended with all that it has started.
+
+    Raises:
+        OSError: If it cannot be started.
+        SubprocessError: If it fails or does not end.
+    """
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=limit_seconds)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return printed
+
+
+def find_browser(limit_seconds: float = _LIMIT_SECONDS) -> FoundBrowser:
+    """Return the browser: `QUANTLAB_CHROME`, or the first of the usual names on PATH.
+
+    Args:
+        limit_seconds: Time limit for it to report its version.
 
     Raises:
         RuntimeUnavailable: If there is none, it does not start, or it is older than version 113.
@@ -59,21 +118,18 @@ def find_browser() -> tuple[str, str]:
     program = os.environ.get("QUANTLAB_CHROME") or next(filter(None, map(shutil.which, _NAMES)), None)
     if program is None:
         raise RuntimeUnavailable(f"the runtimes chromium-* need Chromium or Chrome, and none was found; {_REMEDY}")
-    try:
-        answer = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=_START_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise RuntimeUnavailable(f"the browser at '{program}' does not start ({error}); {_REMEDY}") from error
-    match = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.stdout)
+    answer = _asked(program, limit_seconds)
+    if answer.error is not None:
+        raise RuntimeUnavailable(f"the browser at '{program}' does not start ({answer.error}); {_REMEDY}")
+    match = re.search(r"(?:Chrom\w+) (?:for Testing )?((\d+)(?:\.\d+)+)", answer.text)
     if match is None:
-        said = answer.stdout.strip()[:100]
+        said = answer.text.strip()[:100]
         raise RuntimeUnavailable(f"'{program}' is neither Chromium nor Chrome: it reports '{said}'; {_REMEDY}")
     if int(match[2]) < _OLDEST:
         raise RuntimeUnavailable(
             f"the browser at '{program}' has version {match[1]}, and version {_OLDEST} or newer is required; {_REMEDY}"
         )
-    return program, match[1]
+    return FoundBrowser(program, match[1], answer.seconds)
 
 
 def _sandboxed() -> bool:
@@ -85,8 +141,12 @@ def environment(format_: Format) -> dict[str, str]:
     """Versions and flags that the outputs of a format depend on."""
     if find_spec("playwright") is None:
         raise RuntimeUnavailable("the runtimes chromium-* need Playwright; install it with 'pip install playwright'")
-    bundled, (_, version) = bundle_environment(format_.javascript), find_browser()
-    return {"chromium": version, **bundled, "sandbox": "on" if _sandboxed() else "off, since quantlab runs as root"}
+    bundled = bundle_environment(format_.javascript)
+    return {
+        "chromium": find_browser().version,
+        **bundled,
+        "sandbox": "on" if _sandboxed() else "off, since quantlab runs as root",
+    }
 
 
 def environment_drawn(format_: Format) -> dict[str, str]:
@@ -115,21 +175,32 @@ def graphics_cards(root: Path) -> str:
     return ", ".join(cards) or "none"
 
 
-def _start_seconds(pool: ChildPool) -> float:
-    """Time limit for the browser, and then for the page: the driver must report before it is ended as silent."""
-    return min(_START_SECONDS, pool.stall_seconds / 4)
+def start_seconds(found: FoundBrowser, stall_seconds: float, limit_seconds: float = _LIMIT_SECONDS) -> int:
+    """Time limit for a browser to start and for a page to load, together: what is left of the limit.
+
+    Half of the time that a child may be silent, if that is less: it must report before it is ended.
+
+    >>> start_seconds(FoundBrowser("chromium", "131.0.0.0", seconds=2.5), stall_seconds=600, limit_seconds=28)
+    25
+    """
+    return max(1, int(min(limit_seconds - found.seconds, stall_seconds / 2)))
 
 
 def _kind(job: Job, pool: ChildPool) -> str:
     """Name of the kind of child: WebGPU needs other flags of the browser, and a driver has one time limit."""
     webgpu = " webgpu" if job.backend == "webgpu" else ""
-    return f"chromium {find_browser()[0]}{webgpu}, {_start_seconds(pool):g} s"
+    found = find_browser()
+    return f"chromium {found.program}{webgpu}, {start_seconds(found, pool.stall_seconds)} s"
 
 
 def _start(_: Job, pool: ChildPool) -> Child:
     """Start the process that starts a browser when it gets its first job."""
-    (program, _version), folder = find_browser(), _own_folder()
-    settings = [program, f"{_start_seconds(pool):g}", *([] if _sandboxed() else ["--no-sandbox"])]
+    found, folder = find_browser(), _own_folder()
+    settings = [
+        found.program,
+        str(start_seconds(found, pool.stall_seconds)),
+        *([] if _sandboxed() else ["--no-sandbox"]),
+    ]
     return Child(
         [sys.executable, "-P", "-m", "quantlab.runtimes.chromium", *settings],
         log=pool.folder / "chromium.log",

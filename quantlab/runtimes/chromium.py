@@ -1,8 +1,8 @@
 """The program that runs jobs in Chromium: `python -m quantlab.runtimes.chromium BROWSER SECONDS [--no-sandbox]`.
 
 It reads requests on standard input (see `quantlab.runtimes.requests`). It starts the browser with Playwright at the
-first request, and keeps it. SECONDS is the time limit for the browser to start and for a page to load. Each job has its
-own server for its page and its own browser context, that is, a new profile and a new process for the page. Messages of
+first request, and keeps it. SECONDS is the time limit for the browser to start and a page to load. Each job has its own
+server for its page and its own browser context, that is, a new profile and a new process for the page. Messages of
 the page are passed on as JSON lines. A job with taps is the last one: the requests that follow are for its page, which
 has the variant open.
 
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from playwright.async_api import Browser, BrowserType, CDPSession, Error, async_playwright
-from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 from quantlab.processes import Document, hold
 from quantlab.runtimes.browser_tree import end_browser, peak_memory_bytes
@@ -32,6 +31,8 @@ from quantlab.runtimes.bundle import DIST
 from quantlab.runtimes.page_files import Served
 from quantlab.runtimes.page_server import Parent, start_server
 from quantlab.runtimes.requests import Request, Tap, request_document, request_from
+
+__all__ = ["NOT_LOADED", "NOT_STARTED", "Requests", "Settings", "Talk", "show"]
 
 _CLOSE_SECONDS = 10.0
 """Time limit for a browser to close a page after its job."""
@@ -55,11 +56,11 @@ _CRASHED = (
     "run fewer samples at once with --batch-size, or leave this runtime out with --runtimes"
 )
 _GONE = "the browser ended during its work, perhaps because the system ran out of memory"
-_NOT_STARTED = (
+NOT_STARTED = (
     "the browser did not start within {:g} seconds; close programs that keep this machine busy, or name another "
     "browser with QUANTLAB_CHROME"
 )
-_NOT_LOADED = (
+NOT_LOADED = (
     "the page did not load in the browser within {:g} seconds; close programs that keep this machine busy, and if it "
     "still does not load, install quantlab again, since a file of it may be missing"
 )
@@ -75,17 +76,17 @@ Requests = queue.Queue[Document]
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class Settings:
     """Settings of the browser."""
 
     program: str
     seconds: float
-    """Time limit for its start, and for a page to load."""
+    """Time limit for its start and for a page to load, together."""
     sandbox: bool
 
 
 @dataclass(slots=True)
-class _Talk:
+class Talk:
     """Passes messages from the page of a job to the parent."""
 
     channel: BinaryIO
@@ -161,13 +162,13 @@ def _listen(take: Callable[[Request, Requests], None], folder: Path) -> NoReturn
         _end_all(folder)
 
 
-async def _launch(chromium: BrowserType, settings: _Settings, extra: tuple[str, ...]) -> Browser:
+async def _launch(chromium: BrowserType, settings: Settings, extra: tuple[str, ...]) -> Browser:
     return await chromium.launch(
         executable_path=settings.program,
         headless=True,
         args=[*_FLAGS, *extra],
         chromium_sandbox=settings.sandbox,
-        timeout=settings.seconds * 1000,
+        timeout=0,  # the limit is that of the whole start, with the page
         # Only the parent ends this process, so Ctrl-C is ignored.
         handle_sigint=False,
         handle_sigterm=False,
@@ -175,13 +176,13 @@ async def _launch(chromium: BrowserType, settings: _Settings, extra: tuple[str, 
     )
 
 
-async def _launch_for(chromium: BrowserType, settings: _Settings, backend: str, address: str) -> Browser:
+async def _launch_for(chromium: BrowserType, settings: Settings, backend: str, address: str) -> Browser:
     """Start a browser with the flags of a backend; WebGPU uses software rendering if no card supports it."""
     if backend != "webgpu":
         return await _launch(chromium, settings, ())
     browser = await _launch(chromium, settings, _WEBGPU)
     page = await browser.new_page()
-    await page.goto(f"{address}blank")
+    await page.goto(f"{address}blank", timeout=0)
     if await page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
         await page.close()
         return browser
@@ -194,12 +195,12 @@ class _Host:
     """The browser, once it runs, and its current job."""
 
     folder: Path
-    settings: _Settings
+    settings: Settings
     channel: BinaryIO
     browser: Browser | None = None
     graphics: set[int] = field(default_factory=set)
     """Ids of its graphics processes. The browser replaces one that ends, but then renders differently."""
-    talk: _Talk | None = None
+    talk: Talk | None = None
 
     async def started(self, backend: str, address: str) -> Browser:
         """Return the browser; the first job starts it."""
@@ -221,16 +222,21 @@ class _Host:
         return self.browser is not None and self.browser.is_connected()
 
 
-async def _show(browser: Browser, address: str, host: _Host, talk: _Talk, seconds: float) -> bool:
-    """Open the page, wait for its last message and close it; return whether the browser is intact afterwards."""
+async def show(host: _Host, backend: str, address: str, talk: Talk) -> bool:
+    """Open the page, wait for its last message and close it; return whether the browser is intact afterwards.
+
+    One time limit is for the start of the browser, if it does not run yet, and for the page together.
+    """
+    seconds = host.settings.seconds
     try:
         async with asyncio.timeout(seconds):
+            browser = await host.started(backend, address)
             devtools = await browser.new_browser_cdp_session()
             context = await _open(devtools, address, talk)
             await talk.opened.wait()
             host.graphics |= await _graphics(devtools)  # not earlier: a browser that has just started has none
     except TimeoutError:
-        talk.fail(_NOT_LOADED.format(seconds))
+        talk.fail((NOT_STARTED if host.browser is None else NOT_LOADED).format(seconds))
     await talk.ended.wait()
     return talk.done and await _close(devtools, context) and host.graphics <= await _graphics(devtools)
 
@@ -240,7 +246,7 @@ async def _graphics(devtools: CDPSession) -> set[int]:
     return {process["id"] for process in processes if process["type"] == "GPU"}
 
 
-async def _open(devtools: CDPSession, address: str, talk: _Talk) -> str:
+async def _open(devtools: CDPSession, address: str, talk: Talk) -> str:
     """Open the page in its own context and return the context's id; a crash of the page fails the job.
 
     This does not use Playwright's pages, for which the browser would keep the bytes of every batch for its inspector.
@@ -275,10 +281,8 @@ async def _close(devtools: CDPSession, context: str) -> bool:
     return True
 
 
-def _why(error: Error, seconds: float) -> str:
-    """Playwright's error as a sentence, without its log, for a browser that does not start (in time)."""
-    if isinstance(error, PlaywrightTimeoutError):
-        return _NOT_STARTED.format(seconds)
+def _why(error: Error) -> str:
+    """Playwright's error as a sentence, without its log, for a browser that does not start."""
     text = str(error)
     if "No usable sandbox" in text or "sandbox_host_linux" in text:
         return _NO_SANDBOX
@@ -287,9 +291,9 @@ def _why(error: Error, seconds: float) -> str:
     return f"the browser could not be started or stopped working: {lines[0]}" + (f" ({errors[-1]})" if errors else "")
 
 
-async def _run(request: Request, host: _Host, talk: _Talk) -> bool:
+async def _run(request: Request, host: _Host, talk: Talk) -> bool:
     """Run a job until its last message, and close what it opened; return whether the browser can take another."""
-    backend, seconds = request.job.backend, host.settings.seconds
+    backend = request.job.backend
     kinds = ("renderer", "gpu-process") if backend.startswith("webg") else ("renderer",)
 
     def memory() -> Document:
@@ -306,16 +310,16 @@ async def _run(request: Request, host: _Host, talk: _Talk) -> bool:
         )
         return False
     try:
-        whole = await _show(await host.started(backend, address), address, host, talk, seconds)
+        whole = await show(host, backend, address, talk)
     except Error as error:
-        talk.fail(_why(error, seconds))
+        talk.fail(_why(error))
         return False
     if whole:
         await asyncio.to_thread(stop)
     return whole and host.connected
 
 
-async def _serve(channel: BinaryIO, folder: Path, settings: _Settings) -> NoReturn:
+async def _serve(channel: BinaryIO, folder: Path, settings: Settings) -> NoReturn:
     loop = asyncio.get_running_loop()
     waiting: asyncio.Queue[tuple[Request, Requests]] = asyncio.Queue()
 
@@ -326,7 +330,7 @@ async def _serve(channel: BinaryIO, folder: Path, settings: _Settings) -> NoRetu
     host = _Host(folder, settings, channel)
     while True:
         request, following = await waiting.get()
-        host.talk = talk = _Talk(channel, loop, following)
+        host.talk = talk = Talk(channel, loop, following)
         whole = await _run(request, host, talk)
         host.talk = None
         if not whole or isinstance(request, Tap):
@@ -342,7 +346,7 @@ def main() -> None:
     parser.add_argument("program")
     parser.add_argument("seconds", type=float)
     parser.add_argument("--no-sandbox", dest="sandbox", action="store_false")
-    settings = _Settings(**vars(parser.parse_args()))
+    settings = Settings(**vars(parser.parse_args()))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # from here on, all prints go to the log
     folder = Path(os.environ["TMPDIR"])

@@ -114,11 +114,20 @@ function writeLicences(files) {
   fs.writeFileSync(path.join(DIST, 'licences.txt'), licencesText(packagesOf(files), apacheText, mitText));
 }
 
+/** Write the size of every file that a job may load, so that quantlab can tell a bundle that is incomplete. */
+function writeSizes() {
+  const names = /** @type {string[]} */ (fs.readdirSync(DIST, { recursive: true, encoding: 'utf8' }));
+  const loaded = names.filter((name) => /\.(cjs|js|wasm|html)$/.test(name)).sort();
+  const sizes = Object.fromEntries(loaded.map((name) => [name, fs.statSync(path.join(DIST, name)).size]));
+  fs.writeFileSync(path.join(DIST, 'files.json'), `${JSON.stringify(sizes, null, 1)}\n`);
+}
+
 try {
   fs.rmSync(DIST, { recursive: true, force: true });
   const files = [...await bundleNode(), ...await bundleBrowser()];
   copyWasmFiles();
   writeLicences([...new Set([...files, ONNX_COMMON, ...copyAddonSources()])]);
+  writeSizes();
 } catch (error) {
   // Without its stack, because the build shows only the last lines.
   console.error(/** @type {Error} */ (error).message);
