@@ -11,7 +11,7 @@ __all__ = ["import_path", "onednn", "python_environment"]
 _PROGRAM = {"", str(Path.cwd()), str(Path(sys.argv[0]).resolve().parent)}
 """Folders that Python may put first on `sys.path` at the start of a program."""
 
-_FIRST = frozenset(sys.path[:1]) & _PROGRAM
+_FIRST = frozenset() if sys.flags.safe_path else frozenset(sys.path[:1]) & _PROGRAM
 """The folder that Python has put there, if any; recorded now, because a loader may insert others later."""
 
 
