@@ -36,7 +36,8 @@ from typing import Any, TypeVar
 import cattrs
 
 from quantlab.errors import StudyError
-from quantlab.types import Costs, Inside, OutputComparison, Study
+from quantlab.seals import sealed, unsealed
+from quantlab.types import Costs, FileState, Inside, OutputComparison, Study
 
 __all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "read_json", "write_json"]
 
@@ -233,15 +234,27 @@ class Store:
         return self.root.absolute() / text
 
     def write(self, path: Path, value: Any) -> None:
-        """Write a dataclass of `quantlab.types` as JSON."""
-        write_json(path, self._converter.unstructure(value))
+        """Write a dataclass of `quantlab.types` as JSON, with the hash of what is written."""
+        write_json(path, sealed(self._converter.unstructure(value)))
 
     def read(self, path: Path, kind: type[_Value]) -> _Value | None:
         """Read a dataclass; None if the file is missing, damaged, or written by another version of quantlab."""
+        value, state = self._read(path, kind)
+        return None if state == "damaged" else value
+
+    def state(self, path: Path, kind: type[Any]) -> FileState:
+        """Compare a record with its own hash; `damaged` also if it is no record of this kind."""
+        return self._read(path, kind)[1]
+
+    def _read(self, path: Path, kind: type[_Value]) -> tuple[_Value | None, FileState]:
+        """A record, None if it cannot be read, and its state."""
         try:
-            return self._converter.structure(read_json(path), kind)
+            record, state = unsealed(read_json(path))
+            return self._converter.structure(record, kind), state
+        except FileNotFoundError:
+            return None, "missing"
         except (OSError, ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError):
-            return None
+            return None, "damaged"
 
     def read_study(self) -> Study:
         """Read the study's record.
@@ -266,7 +279,8 @@ class Store:
                 f"'{path}' has schema {schema}, and this quantlab reads schema {SCHEMA}; run 'quantlab analyze' again"
             )
         try:
-            return self._converter.structure(document, Study)
+            # Its hash is left to `verify`: what a gate relies on is computed again from the outputs.
+            return self._converter.structure(unsealed(document)[0], Study)
         except (ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError) as error:
             raise StudyError(
                 f"'{path}' is not a complete study; run 'quantlab analyze' again, which reuses finished work"
@@ -280,14 +294,13 @@ class Store:
         """Read the layer comparison.
 
         Raises:
-            StudyError: If the study has none, or it was written by another version.
+            StudyError: If the study has none, it is damaged, or it was written by another version.
         """
-        inside = self.inside_or_none()
-        if inside is None:
-            raise StudyError(
-                f"the study '{self.root}' has no layer comparison; run 'quantlab analyze' again without --no-layers"
-            )
-        return inside
+        return self._read_result(
+            "inside.json",
+            Inside,
+            f"the study '{self.root}' has no layer comparison; run 'quantlab analyze' again without --no-layers",
+        )
 
     def write_inside(self, inside: Inside) -> None:
         """Write the layer comparison."""
@@ -303,13 +316,12 @@ class Store:
         Raises:
             StudyError: If the study has none, or they were written by another version.
         """
-        outputs = self.read(self.root / _OUTPUTS, OutputComparison)
-        if outputs is None:
-            raise StudyError(
-                f"the study '{self.root}' has no figures of each output, because an older quantlab made it; run the "
-                f"same 'quantlab analyze' command again, which reuses finished work"
-            )
-        return outputs
+        return self._read_result(
+            _OUTPUTS,
+            OutputComparison,
+            f"the study '{self.root}' has no figures of each output, because an older quantlab made it; run the "
+            f"same 'quantlab analyze' command again, which reuses finished work",
+        )
 
     def write_outputs(self, outputs: OutputComparison) -> None:
         """Write the figures of every output."""
@@ -319,14 +331,26 @@ class Store:
         """Read the cost of every trial.
 
         Raises:
-            StudyError: If the study has none, or it was written by another version.
+            StudyError: If the study has none, it is damaged, or it was written by another version.
         """
-        costs = self.read(self.root / "costs.json", Costs)
-        if costs is None:
+        return self._read_result(
+            "costs.json",
+            Costs,
+            f"the study '{self.root}' has no measured costs; run 'quantlab analyze' again without --no-costs",
+        )
+
+    def _read_result(self, name: str, kind: type[_Value], absent: str) -> _Value:
+        """Read a file beside the study's record; raises StudyError with `absent` if there is none."""
+        path = self.root / name
+        value = self.read(path, kind)
+        if value is not None:
+            return value
+        if path.is_file():
             raise StudyError(
-                f"the study '{self.root}' has no measured costs; run 'quantlab analyze' again without --no-costs"
+                f"'{path}' is damaged, or another version of quantlab wrote it; run the same 'quantlab analyze' "
+                f"command again, which reuses finished work"
             )
-        return costs
+        raise StudyError(absent)
 
     def write_study(self, study: Study) -> None:
         """Write the study's record."""

@@ -12,6 +12,8 @@ from toy_format.study import Host, with_hosts, write_model, write_samples
 from quantlab.cli import run
 from quantlab.errors import StudyError
 from quantlab.progress import Silent
+from quantlab.seals import SEAL
+from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze, verify
 
 pytestmark = pytest.mark.starts_children
@@ -57,6 +59,24 @@ def kept(place, tmp_path):
         analyzed(place, made)
     shutil.copytree(made, tmp_path / "toy.study")
     return tmp_path / "toy.study"
+
+
+def with_layers_and_costs(place, out):
+    """The warnings of a study that keeps everything that a study can keep."""
+    heard = Heard()
+    options = AnalyzeOptions(settings=("toy-int8",), runtimes=("python",), out=out, layer_samples=20)
+    data = str(place / "samples.npz")
+    analyze(place / "one_dense.onnx", data=data, options=options, registries=REGISTRIES, progress=heard)
+    return heard.warnings
+
+
+@pytest.fixture
+def whole(place, tmp_path):
+    """Such a study, copied from one that was made once."""
+    made = place / "whole.study"
+    if not made.exists():
+        with_layers_and_costs(place, made)
+    return shutil.copytree(made, tmp_path / "whole.study")
 
 
 def only(folder, pattern):
@@ -132,7 +152,7 @@ def unhashed(**changes):
     """A record as an older quantlab wrote it, without a hash; changed."""
 
     def change(document):
-        del document["sha256"]
+        del document[SEAL]
         document["outputs"][0].update(changes)
 
     return change
@@ -254,6 +274,73 @@ def test_a_damaged_record_is_said_and_made_again(record, damage, place, kept):
     _, warnings = analyzed(place, kept)
     assert RECORDS[record] in warnings
     assert {row.state for row in verify(kept, registries=REGISTRIES)} == {"intact"}
+
+
+def one_byte(path):
+    """Change a byte in the middle; of a record a digit, so that it is still JSON."""
+    content = bytearray(path.read_bytes())
+    digits = [place for place, byte in enumerate(content) if path.suffix != ".json" or chr(byte).isdigit()]
+    place = digits[len(digits) // 2]
+    content[place] = ord("3") if content[place] == ord("7") else ord("7")
+    path.write_bytes(content)
+
+
+def test_every_file_is_checked(whole):
+    """But the logs, and the file that a study is locked by."""
+    assert {row.state for row in verify(whole, registries=REGISTRIES)} == {"intact"}
+    files = [path for path in whole.rglob("*") if path.is_file()]
+    kept = [path for path in files if path.relative_to(whole).parts[0] not in {"work", ".lock"}]
+    for path in kept:
+        good = path.read_bytes()
+        one_byte(path)
+        (broken,) = (row for row in verify(whole, registries=REGISTRIES) if row.state != "intact")
+        assert broken.state in {"damaged", "missing"}, path
+        path.write_bytes(good)
+    kinds = {re.sub(r"[0-9a-f]{12,16}", "KEY", str(path.relative_to(whole))) for path in kept}
+    assert kinds > {
+        "costs.json",
+        "costs/toy-int8/python/KEY.json",
+        "inside.json",
+        "inside/toy-int8/python/KEY.json",
+        "model/KEY/opened.json",
+        "model/KEY/probe.json",
+        "model/sha256",
+        "output_figures.json",
+        "outputs/toy-int8/python/KEY/outputs.json",
+        "outputs/toy-int8/python/KEY/y.npy",
+        "samples/data/KEY/indices.npy",
+        "samples/layers/KEY/input-x.npy",
+        "samples/layers/KEY/samples.json",
+        "study.json",
+        "transfer/KEY.json",
+        "variants/toy-int8/KEY/artifact/model.toy",
+        "variants/toy-int8/KEY/variant.json",
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "again"),
+    [
+        pytest.param("costs/toy-int8/python/*.json", "toy-int8 is timed again in python", id="costs"),
+        pytest.param(
+            "inside/toy-int8/python/*.json", "the layers of toy-int8 are compared again in python", id="layers"
+        ),
+        pytest.param("transfer/*.json", "is compressed again", id="a download size"),
+        pytest.param("samples/layers/*/input-x.npy", "they are written again", id="samples of layers"),
+        pytest.param("samples/layers/*/samples.json", "they are written again", id="the record of these samples"),
+    ],
+)
+def test_what_is_kept_of_costs_and_layers_is_made_again(record, again, place, whole):
+    one_byte(next(whole.glob(record)))
+    (warning,) = with_layers_and_costs(place, whole)
+    assert re.fullmatch(rf"('.*{record.split('/')[0]}/.*' is|the samples in '.*' are) damaged, so .*{again}", warning)
+    assert {row.state for row in verify(whole, registries=REGISTRIES)} == {"intact"}
+
+
+def test_a_damaged_result_is_refused_where_it_is_shown(whole):
+    one_byte(whole / "costs.json")
+    with pytest.raises(StudyError, match=r"costs.json' is damaged, or another version of quantlab wrote it; run"):
+        Store(whole).read_costs()
 
 
 def test_an_artifact_of_another_setting_in_place_of_ours(place, kept):

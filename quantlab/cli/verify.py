@@ -12,7 +12,7 @@ from quantlab.cli.output import print_result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from quantlab.study.integrity import Checked
+    from quantlab.study.verification import Checked
 
 __all__ = ["verify"]
 
@@ -55,7 +55,7 @@ def _text(checked: "Sequence[Checked]", study: Path) -> str:
     broken = _broken(checked)
     end = (
         f"{len(broken)} of {len(checked)} are damaged or missing; run the same 'quantlab analyze' again with "
-        f"--out {study}, which makes them again"
+        f"--out {study}, which makes again what it needs; what is damaged then, too, may be deleted"
         if broken
         else f"{_whole(checked)} of {len(checked)} are as they were written"
     )

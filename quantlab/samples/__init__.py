@@ -8,7 +8,7 @@ blocks.
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.opening import ACCEPTED, open_samples, open_source, refuse_missing
-from quantlab.samples.origins import names_of, told
+from quantlab.samples.origins import intact_origins, names_of, told
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
 from quantlab.samples.write import write_samples
@@ -22,6 +22,7 @@ __all__ = [
     "draw",
     "holds_classes",
     "intact_labels",
+    "intact_origins",
     "intact_samples",
     "labels_sha256",
     "names_of",

@@ -1,6 +1,8 @@
 """Which samples of the user's source are meant: positions in it, and names of files where samples are files."""
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,9 @@ import numpy.typing as npt
 
 from quantlab.names import shortened
 from quantlab.npy import mapped
-from quantlab.types import NAMED_SAMPLES, SampleNames, SampleSet
+from quantlab.types import NAMED_SAMPLES, FileState, SampleNames, SampleSet
 
-__all__ = ["FILES", "INDICES", "names_of", "told"]
+__all__ = ["FILES", "INDICES", "intact_origins", "names_of", "origins_sha256", "told"]
 
 INDICES = "indices.npy"
 """File of a sample set with the position of each of its samples in the source, int64 (n,)."""
@@ -18,6 +20,27 @@ FILES = "files.json"
 """File of a sample set with the name of each sample's file below the source; only if samples are files."""
 
 _TOLD = 5
+
+
+def origins_sha256(folder: Path) -> str:
+    """SHA-256 of what a folder with a sample set records of their origin.
+
+    Raises:
+        OSError: If the positions are missing.
+    """
+    digest = hashlib.sha256((folder / INDICES).read_bytes())
+    if (folder / FILES).exists():
+        digest.update((folder / FILES).read_bytes())
+    return digest.hexdigest()
+
+
+def intact_origins(samples: SampleSet) -> FileState:
+    """Compare the recorded origin of samples with its hash."""
+    if not samples.origins_sha256:
+        return "no hash"
+    if not (samples.folder / INDICES).is_file():
+        return "missing"
+    return "intact" if origins_sha256(samples.folder) == samples.origins_sha256 else "damaged"
 
 
 def names_of(samples: SampleSet, rows: npt.NDArray[Any]) -> SampleNames:

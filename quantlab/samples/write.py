@@ -14,7 +14,7 @@ import numpy as np
 from quantlab.errors import SamplesError
 from quantlab.samples.check import model_dtype, to_model_dtype
 from quantlab.samples.hashes import intact_samples, labels_sha256, set_sha256
-from quantlab.samples.origins import FILES, INDICES
+from quantlab.samples.origins import FILES, INDICES, origins_sha256
 from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
 from quantlab.samples.subset import Part
 from quantlab.types import SampleSet, TensorSpec
@@ -87,7 +87,13 @@ class _SetFiles:
             np.save(self.samples.labels_file, self._labels)
         sha256 = set_sha256([file.identity() for file in self._files.values()], self._labels)
         place = folder / sha256[:12]
-        final = replace(self.samples, folder=place, sha256=sha256, labels_sha256=labels_sha256(self._labels))
+        final = replace(
+            self.samples,
+            folder=place,
+            sha256=sha256,
+            labels_sha256=labels_sha256(self._labels),
+            origins_sha256=origins_sha256(self.samples.folder),
+        )
         _move(self.samples.folder, final, warn)
         return final
 

@@ -2,7 +2,7 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
-from quantlab.study.integrity import verify
 from quantlab.study.options import AnalyzeOptions
+from quantlab.study.verification import verify
 
 __all__ = ["AnalyzeOptions", "analyze", "convert", "load_study", "verify"]

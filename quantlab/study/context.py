@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from quantlab.errors import ModelError
 from quantlab.formats import Format
@@ -36,7 +36,10 @@ __all__ = [
     "naming",
     "open_model",
     "pool_for",
+    "read_kept",
 ]
+
+_Kept = TypeVar("_Kept")
 
 
 @contextmanager
@@ -102,6 +105,14 @@ def model_options(context: Context) -> ExecutorOptions:
             shapes=options.shapes,
         )
     )
+
+
+def read_kept(context: Context, record: Path, kind: type[_Kept], again: str) -> _Kept | None:
+    """A stored record, None if there is none; of a damaged one a warning says what is done again."""
+    kept = context.store.read(record, kind)
+    if kept is None and record.is_file():
+        context.progress.warn(f"'{record}' is damaged, so {again}")
+    return kept
 
 
 def artifact_options(context: Context, format_: Format, path: Path) -> ExecutorOptions:

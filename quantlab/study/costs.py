@@ -14,6 +14,7 @@ from quantlab.progress import Progress
 from quantlab.runtimes import Job, Runtime, TimingPlan, protocol
 from quantlab.statistics import speed_note, steady_note, steady_times
 from quantlab.store import key_of
+from quantlab.study.context import read_kept
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.side_by_side import side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
@@ -88,7 +89,8 @@ class _Timing:
             return partial(self._skipped, replace(row, reason=f"the trial failed: {reason}"))
         if (untimed := self._runtime.untimed(trial.environment)) is not None:
             return partial(self._skipped, replace(row, reason=untimed))
-        kept = self.inputs.context.store.read(self._file(variant), Cost)
+        again = f"{trial.setting} is timed again in {trial.runtime}"
+        kept = read_kept(self.inputs.context, self._file(variant), Cost, again)
         if kept is not None:
             return partial(self._kept, kept)
         self._progress.begin(self._step)

@@ -21,14 +21,25 @@ from quantlab.runtimes.requests import NonFiniteWeights
 from quantlab.samples import names_of
 from quantlab.statistics import finite_samples, ranges_of
 from quantlab.store import key_of
-from quantlab.study.context import Context, model_identity, model_options
+from quantlab.study.context import Context, model_identity, model_options, read_kept
 from quantlab.study.inside.first_non_finite import Cause, first_of_all, first_of_some, rows_with_nan
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.reference import batch_size_for
 from quantlab.types import KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 from quantlab.types.messages import SpoiledWeights
 
-__all__ = ["PHASE", "FiniteCheck", "spoiled_by_variants", "suspect_calibration"]
+__all__ = [
+    "NON_FINITE",
+    "PHASE",
+    "FiniteCheck",
+    "KnownCause",
+    "SpoiledRows",
+    "spoiled_by_variants",
+    "suspect_calibration",
+]
+
+NON_FINITE = "non-finite.json"
+"""A record of `KnownCause` or `SpoiledRows`."""
 
 _ROWS_READ = 16
 """Samples that are read inside to find the first tensor; the others are then read at that tensor alone."""
@@ -43,7 +54,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class KnownCause:
     """What was found about some samples, as kept."""
 
     weights: tuple[str, ...] = ()
@@ -52,13 +63,13 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class SpoiledRows:
     """Samples on which a tensor inside is NaN, as kept."""
 
     ranges: tuple[tuple[int, int], ...]
 
 
-_Answer = TypeVar("_Answer", _Known, _Rows)
+_Answer = TypeVar("_Answer", KnownCause, SpoiledRows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +128,30 @@ class FiniteCheck:
         if places is None or not places.any():
             return None
         weights = next((one.weights for one in known if one is not None and one.weights), ())
-        return _finding(samples, np.flatnonzero(places), _Known(weights, causes[0]))
+        return _finding(samples, np.flatnonzero(places), KnownCause(weights, causes[0]))
 
-    def _inside_of_some(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> _Known | None:
+    def _inside_of_some(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> KnownCause | None:
         """The tensors, even if a weight explains them: it does not tell which samples it spoils."""
 
-        def look() -> _Known:
+        def look() -> KnownCause:
             weights = self._weights()
             cause = first_of_some(self._inputs(samples), self.model, rows, other)
-            return _Known(weights if _certain(weights) else (), cause)
+            return KnownCause(weights if _certain(weights) else (), cause)
 
-        return self._kept(samples, {"inside": list(rows), "other": other}, _Known, look)
+        return self._kept(samples, {"inside": list(rows), "other": other}, KnownCause, look)
 
-    def _of_some(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> _Known | None:
+    def _of_some(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> KnownCause | None:
         asked = {"rows": list(rows), "other": other}
-        return self._kept(samples, asked, _Known, lambda: self._look(samples, rows, other))
+        return self._kept(samples, asked, KnownCause, lambda: self._look(samples, rows, other))
 
-    def _look(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> _Known:
+    def _look(self, samples: SampleSet, rows: Sequence[int], other: int | None) -> KnownCause:
         weights = self._weights()
         if _certain(weights) or (weights and other is None):
-            return _Known(weights)
-        return _Known((), first_of_some(self._inputs(samples), self.model, rows, other))
+            return KnownCause(weights)
+        return KnownCause((), first_of_some(self._inputs(samples), self.model, rows, other))
 
-    def _of_calibration(self, calibration: SampleSet) -> _Known | None:
-        def look() -> _Known:
+    def _of_calibration(self, calibration: SampleSet) -> KnownCause | None:
+        def look() -> KnownCause:
             progress, outcome = self.context.progress, "the tensors cannot be read"
             progress.begin(_STEP)
             try:
@@ -150,16 +161,16 @@ class FiniteCheck:
                 outcome = "done"
             finally:
                 progress.end(_STEP, outcome)
-            return _Known(weights if _certain(weights) else (), cause)
+            return KnownCause(weights if _certain(weights) else (), cause)
 
-        return self._kept(calibration, {"calibration": "all"}, _Known, look)
+        return self._kept(calibration, {"calibration": "all"}, KnownCause, look)
 
     def _rows_with_nan(self, samples: SampleSet, names: Sequence[str]) -> npt.NDArray[np.bool_] | None:
-        def look() -> _Rows:
+        def look() -> SpoiledRows:
             rows = np.flatnonzero(rows_with_nan(self._inputs(samples), self.model, names))
-            return _Rows(ranges_of(rows.tolist()))
+            return SpoiledRows(ranges_of(rows.tolist()))
 
-        kept = self._kept(samples, {"nan": list(names)}, _Rows, look)
+        kept = self._kept(samples, {"nan": list(names)}, SpoiledRows, look)
         if kept is None:
             return None
         places = np.zeros(samples.n, np.bool_)
@@ -174,9 +185,9 @@ class FiniteCheck:
         context = self.context
         batch = batch_size_for(context, self.model)
         key = key_of({"samples": samples.sha256, "batch": batch, **model_identity(context), **asked})
-        record = context.store.model_folder(key) / "non-finite.json"
+        record = context.store.model_folder(key) / NON_FINITE
         with _ONE_AT_A_TIME:
-            kept = context.store.read(record, kind)
+            kept = read_kept(context, record, kind, "the model is searched again for what is not finite")
             if kept is None:
                 try:
                     kept = look()
@@ -208,12 +219,12 @@ def _certain(weights: Sequence[str]) -> bool:
 def _finding(
     samples: SampleSet,
     rows: npt.NDArray[Any],
-    known: _Known | None,
+    known: KnownCause | None,
     *,
     output: str = "",
     among: Literal["scored", "calibration"] = "scored",
 ) -> NonFinite:
-    known = known or _Known()
+    known = known or KnownCause()
     return NonFinite(
         among=among,
         output=output,

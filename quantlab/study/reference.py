@@ -1,7 +1,7 @@
 """The reference: checked for repeatable outputs, then run on all samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ from quantlab.errors import ModelError
 from quantlab.runtimes import Job, input_files, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import Probe as ProbeRequest
-from quantlab.store import json_number, key_of
+from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, naming
 from quantlab.study.run import Run, run_kept
-from quantlab.types import REFERENCE, KeptOutputs, OpenedModel, SampleSet, TensorSpec
+from quantlab.types import REFERENCE, KeptOutputs, ModelDescription, OpenedModel, SampleSet, TensorSpec
 from quantlab.types.messages import Probed
 
-__all__ = ["Probe", "batch_size_for", "intact_probe", "probe", "run_reference"]
+__all__ = ["Probe", "batch_size_for", "possible_probe", "probe", "run_reference"]
 
 _PROBE_SAMPLES = 64
 
@@ -35,24 +35,13 @@ class Probe:
     """The same between `model(x)` in Keras and the export; None if they were not compared."""
     predict: float | None = None
     """The same for `model.predict(x)`."""
-    sha256: str = ""
-    """Hash of the other fields; empty in records of an older quantlab."""
-
-    def hashed(self) -> str:
-        """The value of `sha256` in an unchanged record."""
-        outputs = [[spec.name, list(spec.shape), spec.dtype] for spec in self.outputs]
-        differences = (self.again, self.single, self.call, self.predict)
-        told = [None if value is None else json_number(value) for value in differences]
-        return key_of({"outputs": outputs, "differences": told})
 
 
-def intact_probe(kept: Probe, model: OpenedModel) -> bool:
-    """Whether a stored probe has its hash; one without a hash must be possible for the model."""
-    if kept.sha256:
-        return kept.sha256 == kept.hashed()
+def possible_probe(kept: Probe, model: ModelDescription) -> bool:
+    """Whether a stored probe can be one of the model; records of an older quantlab have no hash."""
     names = [spec.name for spec in kept.outputs]
     return (
-        names == [spec.name for spec in model.description.outputs]
+        names == [spec.name for spec in model.outputs]
         and all(_possible(spec) for spec in kept.outputs)
         and all(value >= 0 for value in (kept.again, kept.single, kept.call or 0.0, kept.predict or 0.0))
     )
@@ -95,7 +84,7 @@ def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
     key = key_of({"samples": samples.sha256, **_answers(context), "batch": batch, **_environment(context, model)})
     record = context.store.model_folder(key) / "probe.json"
     kept = context.store.read(record, Probe)
-    if kept is not None and intact_probe(kept, model):
+    if kept is not None and possible_probe(kept, model.description):
         return kept
     if record.exists():
         context.progress.warn(f"'{record}' is damaged, so the model is called again on a few samples")
@@ -109,7 +98,6 @@ def probe(context: Context, model: OpenedModel, samples: SampleSet) -> Probe:
         for spec, output in zip(model.description.outputs, said.outputs, strict=True)
     )
     probed = Probe(specs, said.again, said.single, said.call, said.predict)
-    probed = replace(probed, sha256=probed.hashed())
     context.store.write(record, probed)
     return probed
 

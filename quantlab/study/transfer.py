@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from quantlab.formats import download_size_of
 from quantlab.store import key_of
-from quantlab.study.context import Context
+from quantlab.study.context import Context, read_kept
 from quantlab.study.conversions import ConversionResult
 from quantlab.types import DownloadSize
 
@@ -19,7 +19,7 @@ def with_download_size(context: Context, conversion: ConversionResult) -> Conver
     if variant is None:
         return conversion
     record = context.store.root / "transfer" / f"{key_of({'artifact': variant.sha256})}.json"
-    size = context.store.read(record, DownloadSize)
+    size = read_kept(context, record, DownloadSize, f"{variant.name} is compressed again")
     if size is None:
         step = f"compress {variant.name}"
         if variant.size_bytes >= _SLOW_BYTES:

@@ -62,6 +62,9 @@ class SampleSet:
     """Names of the classes in the order of the labels; empty where they have none."""
     labels_sha256: str = ""
     """SHA-256 of the labels, their shape and data type; empty without labels, and in records of an older quantlab."""
+    origins_sha256: str = ""
+    """SHA-256 of the samples' positions in the source, and of their files' names; empty in records of an older
+    quantlab."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""

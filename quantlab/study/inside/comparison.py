@@ -25,6 +25,7 @@ from quantlab.statistics import (
     layers_without_tensor,
 )
 from quantlab.store import key_of
+from quantlab.study.context import read_kept
 from quantlab.study.inside.batches import Batches
 from quantlab.study.inside.choice import TapChoice
 from quantlab.study.inside.rows import carry_over, unaligned_row
@@ -147,7 +148,8 @@ class LayerStudy:
         return self.inputs.context.store.root / "inside" / trial.setting / trial.runtime / f"{self._key(trial)}.json"
 
     def _kept(self, trial: Trial) -> TrialLayers | None:
-        return self.inputs.context.store.read(self._file(trial), TrialLayers)
+        again = f"the layers of {trial.setting} are compared again in {trial.runtime}"
+        return read_kept(self.inputs.context, self._file(trial), TrialLayers, again)
 
     def _compare(self, trials: Sequence[Trial]) -> list[tuple[Trial, TrialLayers, bool]]:
         """Each trial's rows, and whether they are complete, so that they may be stored."""

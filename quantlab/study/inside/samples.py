@@ -1,22 +1,38 @@
 """The samples on which layers are compared: a random sample of the scored samples."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.intact import intact_files
+from quantlab.models import files_sha256
 from quantlab.npy import mapped
 from quantlab.samples import draw
-from quantlab.store import key_of
+from quantlab.store import Store, key_of
 from quantlab.study.context import Context
-from quantlab.types import SampleSet
+from quantlab.types import FileState, SampleSet
 
-__all__ = ["LayerSamples", "draw_layer_samples"]
+__all__ = ["LayerSamples", "draw_layer_samples", "intact_layer_samples"]
 
 _STREAM = 2  # index of this random stream of the seed; scored and calibration samples use 0 and 1
 _BLOCK_SAMPLES = 64
+
+
+RECORD = "samples.json"
+"""A record of `LayerSampleFiles`, beside the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSampleFiles:
+    """The files of layer samples, as kept."""
+
+    sha256: Mapping[str, str]
+    """Name of a file → its SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +68,25 @@ def draw_layer_samples(
     kind = "stratified" if "stratified" in samples.drawn or of_classes else "random"
     drawn = f"{kind}, seed {context.options.seed}" if count < len(places) else "all on which the model is finite"
     part = replace(samples, folder=folder, n=count, labelled=False, sha256=f"{samples.sha256}/{key}", drawn=drawn)
-    if not folder.exists():
+    state = intact_layer_samples(context.store, folder)
+    if state in {"damaged", "missing"} and folder.exists():
+        context.progress.warn(f"the samples in '{folder}' are damaged, so they are written again")
+    if state != "intact":
+        shutil.rmtree(folder, ignore_errors=True)
         _write(samples, part, indices)
+        files = {path.name: files_sha256(path) for path in sorted(folder.glob("*.npy"))}
+        context.store.write(folder / RECORD, LayerSampleFiles(files))
     return LayerSamples(part, indices)
+
+
+def intact_layer_samples(store: Store, folder: Path) -> FileState:
+    """Compare layer samples with the hashes in their record; those of an older quantlab have none."""
+    if folder.is_dir() and not (folder / RECORD).is_file():
+        return "no hash"
+    kept = store.read(folder / RECORD, LayerSampleFiles)
+    if kept is None:
+        return "damaged" if folder.is_dir() else "missing"
+    return intact_files({name: folder / name for name in kept.sha256}, kept.sha256)
 
 
 def _write(samples: SampleSet, part: SampleSet, indices: npt.NDArray[Any]) -> None:
