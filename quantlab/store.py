@@ -4,13 +4,15 @@
 STUDY/
   study.json                                 the record that `show` reads; its schema is `Study`
   model/<key>/                               the opened model's description, and the SavedModel of a Keras file
-  samples/                                   the samples fed to every runtime (see quantlab.samples)
+  samples/                                   the samples fed to every runtime (see quantlab.samples), and layers/<key>/
   variants/<setting>/<key>/artifact/…        the files to be shipped; variant.json is beside this folder
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
   output_figures.json                        figures of every output; its schema is `OutputComparison`
   costs.json                                 cost of every trial; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       cost of one trial, as measured
+  inside.json                                layers, weights and ops of every trial; its schema is `Inside`
+  inside/<setting>/<runtime>/<key>.json      layers of one trial
   transfer/<key>.json                        brotli size of one artifact, stored because it is slow to compute
   work/                                      logs and job documents; may be deleted
 ```

@@ -275,6 +275,32 @@ def record(name: str) -> Callable[[Path], Path]:
     return make
 
 
+VERIFIED = {
+    "probe.json": "model/key/probe.json",
+    "opened.json": "model/key/opened.json",
+    "variant.json": "variants/tfjs-uint8/key/variant.json",
+    "outputs.json": "outputs/tfjs-uint8/python/key/outputs.json",
+    "cost.json": "costs/tfjs-uint8/python/key.json",
+    "layers.json": "inside/tfjs-uint8/python/key.json",
+    "transfer.json": "transfer/key.json",
+    "costs.json": "costs.json",
+    "inside.json": "inside.json",
+}
+"""Name of a record → where it lies in a study's folder."""
+
+
+def kept_record(name: str) -> Callable[[Path], Path]:
+    """One of `RECORDS` where it lies in the folder of a study."""
+
+    def make(folder: Path) -> Path:
+        study_with_samples(folder)
+        file = folder / VERIFIED[name]
+        Store(folder).write(file, RECORDS[name](folder))
+        return file
+
+    return make
+
+
 def progress(folder: Path) -> Path:
     (folder / "progress.json").write_text(json.dumps({"done": 64, "timed": 32, "seconds": 0.5}))
     return folder / "progress.json"

@@ -101,6 +101,11 @@ def _record(path: Path) -> object:
     return Store(path.parent).read(path, type(files.RECORDS[path.name](path.parent)))
 
 
+def _verified(up: int) -> Callable[[Path], object]:
+    """What `quantlab verify` reads in the folder of a study, which is so far above the file."""
+    return lambda path: verify(path.parents[up])
+
+
 def _policy(path: Path) -> object:
     return read_policy(path, {}), read_preprocessing(path, {}, data=None)
 
@@ -190,6 +195,10 @@ READERS: Mapping[str, Reader] = {
     "labels of a study": Reader(_judged_by(1), files.beside(files.study, "samples/labels.npy"), share=2),
     "samples of a study": Reader(lambda path: verify(path.parents[3]), files.study_with_samples, share=2),
     **{name: Reader(_record, files.record(name), share=2) for name in files.RECORDS},
+    **{
+        f"{name}, verified": Reader(_verified(place.count("/")), files.kept_record(name), share=1)
+        for name, place in files.VERIFIED.items()
+    },
     "progress.json": Reader(read_progress, files.progress, share=2),
     "lock": Reader(read_lock, files.lock),
     "toml": Reader(_policy, files.toml, says=("[budget]", "[preprocessing]", *files.TOML_KEYS)),

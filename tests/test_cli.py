@@ -222,6 +222,17 @@ def test_a_reader_that_has_gone_is_no_error(arguments, unbuffered, place):
     assert (done.stderr, done.returncode) == (b"", 0)
 
 
+@pytest.mark.parametrize("sink", ["| true", ">/dev/full", ">&-"])
+def test_an_analysis_with_a_failed_row_says_so_by_its_status(sink, place):
+    """Whatever happens to its table; nothing is run, since all else is kept."""
+    (place / "bad.tflite").write_bytes(b"\0\0\0\0TFL3")
+    command = [sys.executable, "-m", "quantlab", *DIGITS, "--variant", "own=bad.tflite"]
+    script = f'exec 3>&1; {{ "$@"; echo $? >&3; }} {sink}'
+    done = subprocess.run(["/bin/sh", "-c", script, "sh", *command], cwd=place, capture_output=True, check=False)
+    assert done.stdout == b"2\n"
+    assert b"Traceback" not in done.stderr
+
+
 def test_through_head(place):
     command = f"{sys.executable} -m quantlab show --format json | head -1"
     done = subprocess.run(["/bin/sh", "-c", command], cwd=place, capture_output=True, text=True, check=False)

@@ -1,6 +1,5 @@
 """`quantlab accept`: writes figures and hashes that a later gate compares with; runs nothing."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ import typer
 from quantlab.cli.budget import BudgetOptions, SettingNames, Studies, folders_of, judged_of
 from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, rendering_of
+from quantlab.cli.output import print_result, say
 from quantlab.cli.spread import spread
 from quantlab.errors import StudyError, UsageError
 from quantlab.names import counted
@@ -45,11 +45,8 @@ def accept(
         raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")
     write_lock(lock, accepted_figures(judged, names, asked.texts))
     render = rendering_of("terminal", as_json=json)
-    print(render(verdict_table([decided.verdict for decided in judged])))
-    print(
-        f"Accepted figures written to '{lock}': {', '.join(name for accepted in names for name in accepted)}",
-        file=sys.stderr,
-    )
+    print_result(render(verdict_table([decided.verdict for decided in judged])))
+    say(f"Accepted figures written to '{lock}': {', '.join(name for accepted in names for name in accepted)}")
     return OK
 
 

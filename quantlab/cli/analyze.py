@@ -1,7 +1,6 @@
 """`quantlab analyze`: converts, runs, scores and prints."""
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +21,7 @@ from quantlab.cli.options import (
     rendering_of,
     words,
 )
+from quantlab.cli.output import print_result, say
 from quantlab.cli.spread import spread
 from quantlab.names import study_folder
 
@@ -139,7 +139,7 @@ def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_j
 
     with shown() as progress:
         study = run(model, data=data, options=options, progress=progress)
-    print(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
+    print_result(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
     folder = options.out or study_folder(model)
-    print(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide", file=sys.stderr)
+    say(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide")
     return COULD_NOT_RUN if study.failed else OK

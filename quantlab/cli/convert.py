@@ -8,6 +8,7 @@ import typer
 from quantlab.cli.config import read_preprocessing
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import AsJson, Config, Model, ModelGroup, Seed, TimeLimit, print_json, words
+from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ def convert(
     if json:
         print_json([_row(name, result) for name, result in made.items()])
     else:
-        for name, result in made.items():
-            print(f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}")
+        lines = [
+            f"failed  {name}  {result.reason}" if isinstance(result, Failure) else f"made    {name}  {result}"
+            for name, result in made.items()
+        ]
+        print_result("\n".join(lines))
     return COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else OK
 
 

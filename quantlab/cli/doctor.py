@@ -8,6 +8,7 @@ import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN
 from quantlab.cli.options import AsJson, print_json
+from quantlab.cli.output import print_result
 
 __all__ = ["doctor"]
 
@@ -30,5 +31,5 @@ def doctor(
     if json:
         print_json([asdict(check) for check in checks])
     else:
-        print(report(checks))
+        print_result(report(checks))
     return 0 if all(check.works or check.optional for check in checks) else COULD_NOT_RUN
