@@ -10,6 +10,7 @@ import pytest
 from quantlab.cli import run
 from quantlab.demo import LOADER, MODEL
 from quantlab.progress import Silent
+from quantlab.seals import unsealed
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 
@@ -224,7 +225,8 @@ def test_a_reference_that_cannot_be_read_inside_has_its_table(tmp_path, capsys):
     (graph,) = (tmp_path / "s.study" / "model").glob("*/saved_model/saved_model.pb")
     graph.write_bytes(graph.read_bytes()[:100])
     record = graph.parents[1] / "opened.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"sha256": ""}))
+    document, _ = unsealed(json.loads(record.read_text()))
+    record.write_text(json.dumps(document | {"sha256": ""}))
     heard = Heard()
     again = analyze(MODEL, data=LOADER, options=AnalyzeOptions(**asked, layer_samples=8, costs=False), progress=heard)
     assert [text.split(": ")[0] for text in heard.warnings] == ["nothing could be read inside the variants"]

@@ -21,6 +21,7 @@ from quantlab.samples import (
     split,
     write_samples,
 )
+from quantlab.samples.origins import origins_sha256
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
 IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
@@ -79,6 +80,7 @@ def test_an_npz_becomes_the_models_bytes():
         drawn="all",
         preprocessing="",
         labels_sha256=labels_sha256(np.array(CLASSES, "<i8")),
+        origins_sha256=origins_sha256(samples.folder),
     )
     assert tensor(samples).dtype == np.dtype("<f4")
     np.testing.assert_array_equal(tensor(samples), PIXELS)
