@@ -94,6 +94,21 @@ def layer(kind, **fields):
     [
         pytest.param(layer("Lambda"), "contains Python code that runs when the model is opened", id="Python code"),
         pytest.param(
+            layer("__lambda__", value="…"),
+            "contains Python code that runs when the model is opened",
+            id="Python code as an activation",
+        ),
+        pytest.param(
+            layer("TorchModuleWrapper", module="…"),
+            "contains Python code that runs when the model is opened",
+            id="a pickle",
+        ),
+        pytest.param(
+            layer("TFSMLayer", filepath="beside/saved_model"),
+            "loads the SavedModel 'beside/saved_model'",
+            id="another model",
+        ),
+        pytest.param(
             layer("TFOpLambda", function="raw_ops.WriteFile"),
             "calls 'tf.raw_ops.WriteFile', which is not on the list of mathematics",
             id="a raw op",

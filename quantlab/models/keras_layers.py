@@ -18,6 +18,9 @@ __all__ = ["foreign_modules", "refuse_acting_layers"]
 _OWN_MODULES = frozenset({"builtins", "keras", "tf_keras", "tensorflow"})
 """Top-level modules that an object may name and be imported from."""
 
+_PYTHON_CODE = frozenset({"Lambda", "__lambda__", "TorchModuleWrapper"})
+"""Objects that hold byte code of Python or a pickle; older versions of Keras read some of them unasked."""
+
 
 def refuse_acting_layers(path: Path, config: Any) -> None:
     """Check every layer of a Keras configuration, however deep it lies.
@@ -35,10 +38,10 @@ def refuse_acting_layers(path: Path, config: Any) -> None:
 
 def _action(kind: str, fields: Mapping[str, Any]) -> str | None:
     """What a layer does beside computing; None where that is nothing."""
-    if kind == "Lambda":
+    if kind in _PYTHON_CODE:
         return "contains Python code that runs when the model is opened"
-    if isinstance(fields.get("vocabulary"), str):
-        return f"reads the file '{fields['vocabulary']}' for its vocabulary"
+    if (action := _reads(kind, fields)) is not None:
+        return action
     if kind in {"TFOpLambda", "SlicingOpLambda"}:
         function = str(fields.get("function", "__operators__.getitem"))
         return None if is_pure_function(function) else f"calls 'tf.{function}', which is not on the list of mathematics"
@@ -48,6 +51,15 @@ def _action(kind: str, fields: Mapping[str, Any]) -> str | None:
     if kind == "TensorFlowOpLayer":
         op = _op_of(fields.get("node_def"))
         return None if _is_pure_op(op) else f"runs the op '{op}', which is not on the list of mathematics"
+    return None
+
+
+def _reads(kind: str, fields: Mapping[str, Any]) -> str | None:
+    """What a layer reads from outside the model's file; None where that is nothing."""
+    if kind == "TFSMLayer":
+        return f"loads the SavedModel '{fields.get('filepath', '?')}'"
+    if isinstance(fields.get("vocabulary"), str):
+        return f"reads the file '{fields['vocabulary']}' for its vocabulary"
     return None
 
 
