@@ -23,7 +23,7 @@ _STREAM = 2  # index of this random stream of the seed; scored and calibration s
 _BLOCK_SAMPLES = 64
 
 
-RECORD = "samples.json"
+_RECORD = "samples.json"
 """A record of `LayerSampleFiles`, beside the files."""
 
 
@@ -75,15 +75,15 @@ def draw_layer_samples(
         shutil.rmtree(folder, ignore_errors=True)
         _write(samples, part, indices)
         files = {path.name: files_sha256(path) for path in sorted(folder.glob("*.npy"))}
-        context.store.write(folder / RECORD, LayerSampleFiles(files))
+        context.store.write(folder / _RECORD, LayerSampleFiles(files))
     return LayerSamples(part, indices)
 
 
 def intact_layer_samples(store: Store, folder: Path) -> FileState:
     """Compare layer samples with the hashes in their record; those of an older quantlab have none."""
-    if folder.is_dir() and not (folder / RECORD).is_file():
+    if folder.is_dir() and not (folder / _RECORD).is_file():
         return "no hash"
-    kept = store.read(folder / RECORD, LayerSampleFiles)
+    kept = store.read(folder / _RECORD, LayerSampleFiles)
     if kept is None:
         return "damaged" if folder.is_dir() else "missing"
     return intact_files({name: folder / name for name in kept.sha256}, kept.sha256)
