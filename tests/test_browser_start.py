@@ -165,6 +165,11 @@ def test_a_whole_bundle(dist):
     refuse_incomplete(dist)
 
 
+def test_a_bundle_of_before_has_no_list(dist):
+    (dist / "files.json").unlink()
+    refuse_incomplete(dist)
+
+
 AGAIN = "install quantlab again, with 'pip install --force-reinstall quantlab'"
 
 
@@ -188,7 +193,7 @@ AGAIN = "install quantlab again, with 'pip install --force-reinstall quantlab'"
             id="the list is damaged",
         ),
         pytest.param(
-            lambda dist: (dist / "files.json").unlink(),
+            lambda dist: [(dist / name).unlink() for name in ("files.json", "node.cjs")],
             "the JavaScript of quantlab is not bundled in this checkout; install it with 'pip install -e .'",
             id="there is none",
         ),

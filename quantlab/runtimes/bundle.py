@@ -26,6 +26,8 @@ def refuse_incomplete(dist: Path) -> None:
         RuntimeUnavailable: If there is no bundle in this checkout, or a file is missing or has another size.
     """
     if not (dist / _FILES).is_file():
+        if (dist / "node.cjs").is_file():  # a checkout that was bundled before there was a list
+            return
         raise RuntimeUnavailable(
             "the JavaScript of quantlab is not bundled in this checkout; install it with 'pip install -e .'"
         )
