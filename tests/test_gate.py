@@ -541,8 +541,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nmetric = 'recall'",
-            "there is no metric 'recall'; choose from top1, top5, macro-f1, auc, mae, rmse, mean-iou, position-accuracy; one "
-            "of your own is 'module:function:higher' or '…:lower'",
+            "there is no metric 'recall'; choose from top1, top5, macro-f1, auc, mae, rmse, mean-iou, "
+            "position-accuracy; one of your own is 'module:function:higher' or '…:lower'",
             id="a metric that there is not",
         ),
     ],
