@@ -14,6 +14,7 @@ from pathlib import Path
 from quantlab.errors import ConversionError
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.new_folder import into_new_folder
+from quantlab_converters.tfjs_per_channel import write_per_channel
 from quantlab_converters.tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER", "convert"]
@@ -26,7 +27,9 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     _freeze(request, float32)
     for scheme, folder in request.schemes.items():
         yield scheme
-        if scheme != "float32":
+        if scheme == "uint8-per-channel":
+            write_per_channel(float32, folder)
+        elif scheme != "float32":
             _store_again(float32, folder, scheme)
 
 

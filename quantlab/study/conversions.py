@@ -29,6 +29,9 @@ PHASE = "convert"
 """The phase of a study in which its settings are converted, for its progress."""
 
 
+_OWN = "made by quantlab, not by the official converter"
+
+
 @dataclass(frozen=True, slots=True)
 class ConversionResult:
     """The result of converting a setting: a variant, or the reason why there is none."""
@@ -180,6 +183,8 @@ def _described(
             variant = describe_variant(setting.name, format_, path, model.description)
             if setting.quantized:
                 variant = replace(variant, notes=(*variant.notes, *note_unquantized(variant.weights)))
+            if not setting.official:
+                variant = replace(variant, notes=(*variant.notes, _OWN))
             return ConversionResult(setting.name, variant)
         except QuantlabError as error:
             reason = str(error)

@@ -28,6 +28,8 @@ class Setting:
     """Whether the conversion needs calibration samples (static quantization)."""
     half: bool = False
     """Whether it stores or computes half floats, so that hardware may compute in them."""
+    official: bool = True
+    """Whether the official converter of the format can make it; otherwise quantlab does."""
     weight_bits: int = 8
     """Bits of a stored weight. If fewer bits lose too much, the settings with more bits are the next to try."""
 

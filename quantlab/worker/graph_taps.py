@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.formats.tfjs.decoded import is_added
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.types.executor_options import ExecutorOptions
@@ -89,7 +90,8 @@ def _listed(graph: Any, wanted: Callable[[Any], bool]) -> list[TapSpec]:
 
 
 def _wanted(operation: Any) -> bool:
-    return operation.type not in _NOT_TAPPED and part_owner(operation.name) is None and not _constant(operation)
+    added = part_owner(operation.name) is not None or is_added(operation.name)
+    return operation.type not in _NOT_TAPPED and not added and not _constant(operation)
 
 
 def _weighted(operation: Any) -> bool:
@@ -100,7 +102,7 @@ def _weighted(operation: Any) -> bool:
 def _takes_weights(operation: Any, owner: str) -> bool:
     return any(
         (tensor.dtype.is_floating and _constant(tensor.op))
-        or (part_owner(tensor.op.name) == owner and _takes_weights(tensor.op, owner))
+        or ((part_owner(tensor.op.name) == owner or is_added(tensor.op.name)) and _takes_weights(tensor.op, owner))
         for tensor in operation.inputs
     )
 
@@ -223,13 +225,13 @@ def _isolated(float32: Any, quantized: Any) -> Any:
 
     whole = graph_pb2.GraphDef()
     whole.CopyFrom(float32)
-    constants = _constant_names(quantized)
+    constants, known = _constant_names(quantized), {node.name for node in float32.node}
     for node in quantized.node:
         if node.name in constants:
             whole.node.add().CopyFrom(_renamed(node, f"{_OWN}/{node.name}", lambda source: f"{_OWN}/{source}"))
     for node in quantized.node:
         if node.name not in constants and node.op != "Placeholder":
-            whole.node.add().CopyFrom(_renamed(node, f"{_ALONE}/{node.name}", _redirect(node.name, constants)))
+            whole.node.add().CopyFrom(_renamed(node, f"{_ALONE}/{node.name}", _redirect(node.name, constants, known)))
     return whole
 
 
@@ -252,14 +254,19 @@ def _node_of(source: str) -> str:
     return source.removeprefix("^").split(":")[0]
 
 
-def _redirect(name: str, constants: set[str]) -> Any:
-    """The inputs of an isolated node: weights of its own graph, its own parts, all else from float32."""
+def _redirect(name: str, constants: set[str], known: set[str]) -> Any:
+    """The inputs of an isolated node: weights of its own graph, its own parts, all else from float32.
+
+    Nodes that are not among the `known` ones of the float32 graph are parts, too, such as an op whose output is
+    multiplied by scales.
+    """
 
     def redirect(source: str) -> str:
         node = _node_of(source)
         if node in constants:
             return source.replace(node, f"{_OWN}/{node}", 1)
-        if part_owner(node) is not None and part_owner(node) == (part_owner(name) or name):
+        own = part_owner(node) is not None and part_owner(node) == (part_owner(name) or name)
+        if own or node not in known:
             return source.replace(node, f"{_ALONE}/{node}", 1)
         return source
 

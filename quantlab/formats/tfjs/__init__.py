@@ -35,6 +35,14 @@ FORMAT = Format(
             "graph-model, float32 weights stored in 16 bits, affine per tensor",
             weight_bits=16,
         ),
+        Setting(
+            "tfjs-uint8-per-channel",
+            "tfjs",
+            "uint8-per-channel",
+            "graph-model, kernels stored in 8 bits with one scale per output channel; made by quantlab, not by the "
+            "official converter",
+            official=False,
+        ),
     ),
     targets=("web", "web-mobile", "node"),
     loaded="its weights become float32 when they are loaded",

@@ -8,6 +8,7 @@ from typing import Any
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
 from quantlab.formats.tfjs.channels import find_channel_axes, find_readers
+from quantlab.formats.tfjs.decoded import with_decoded
 from quantlab.formats.tfjs_manifest import (
     contents,
     is_layers_model,
@@ -84,9 +85,10 @@ def list_weights(folder: Path) -> Iterator[StoredWeight]:
     """Every weight of a graph-model, with its channel axes."""
     topology = read_model_json(folder)["modelTopology"]
     axes, readers = find_channel_axes(topology), find_readers(topology)
+    constants = (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(folder))
     return (
-        replace(stored_weight(entry, stored, axes.get(entry["name"], ())), feeds=readers.get(entry["name"], ""))
-        for entry, stored in stored_weights(folder)
+        replace(weight, feeds=weight.feeds or readers.get(weight.name, ""))
+        for weight in with_decoded(topology, constants, axes)
     )
 
 

@@ -16,12 +16,16 @@ _KERNELS = {
     "Conv3D": (4,),  # DHWIO
     "MatMul": (1,),  # IO
     "_FusedMatMul": (1,),
+    "GatherV2": (1,),  # a table: one row per index
 }
-"""Op → axes of its second input that form the output channel; from tfjs-converter's `operations/op_list`."""
+"""Op → axes of its kernel that form the output channel; from tfjs-converter's `operations/op_list`."""
+
+_FIRST_INPUT = frozenset({"GatherV2"})
+"""Ops whose kernel is the first input; of the others it is the second."""
 
 
 def find_channel_axes(topology: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Weight name → axes that together index the output channel, for kernels of convolutions and of MatMul.
+    """Weight name → axes that together index the output channel, for kernels of convolutions and of MatMul, and tables.
 
     Kernels passed to the bodies of loops and conditions are included. If several ops read a kernel, the first decides.
     """
@@ -59,7 +63,7 @@ def _kernels(
         inputs = [_resolved(_name(tensor), same) for tensor in node.get("input", ())]
         inputs = [handed.get(name, name) for name in inputs]
         if node["op"] in _KERNELS and len(inputs) > 1:
-            yield inputs[1], _axes(node)
+            yield inputs[0 if node["op"] in _FIRST_INPUT else 1], _axes(node)
         for function in _called(node, functions):
             arguments = [argument["name"] for argument in function["signature"].get("inputArg", ())]
             # A condition does not pass on its first input; loops and calls pass on all inputs.

@@ -272,6 +272,8 @@ def _offsets(weight: StoredWeight) -> list[float]:
 
 def _by_scale(values: Array, weight: StoredWeight) -> Array:
     """Reshape to two dimensions, with one row per scale."""
+    if weight.channel_axis is None and len(weight.scales) > 1:
+        return _by_channel(values, weight.channel_axes).T
     rows = values if weight.channel_axis is None else np.moveaxis(values, weight.channel_axis, 0)
     return rows.reshape(len(weight.scales), -1)
 
