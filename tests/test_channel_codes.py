@@ -75,3 +75,10 @@ def test_channels_that_differ_a_thousandfold_are_equally_exact():
     _, values = decoded(kernel, (1,))
     relative = np.sqrt(((values - kernel) ** 2).sum(axis=0) / (kernel**2).sum(axis=0))
     assert (relative < 1 / 200).all()
+
+
+def test_a_channel_with_an_outlier_does_not_decide_for_the_others():
+    kernel = np.random.default_rng(0).normal(size=(81, 64)).astype(np.float32)
+    kernel[0, 0] = 1e6
+    _, values = decoded(kernel, (1,))
+    np.testing.assert_allclose(values[:, 1:], kernel[:, 1:], atol=0.02)

@@ -12,7 +12,7 @@ Array = npt.NDArray[Any]
 
 _HIGHEST = 255
 _COMMON_ZERO_LOSS = 2.0
-"""Largest ratio (3 dB) of the expected squared errors of one zero for all channels and one zero for each.
+"""Largest ratio (3 dB) of the expected squared errors with one zero for all channels and with one for each, on average.
 
 Above it, each channel has its own zero, which costs a byte per channel and one more node.
 """
@@ -73,10 +73,12 @@ def _zeros_and_scales(lowest: Array, highest: Array) -> tuple[Array, Array]:
         below = np.where(lowest < 0, -lowest / common.reshape(-1, *[1] * lowest.ndim), 0)
         above = np.where(highest > 0, highest / (_HIGHEST - common).reshape(-1, *[1] * lowest.ndim), 0)
     reaching = np.maximum(below, above)
-    errors = np.square(reaching).reshape(_HIGHEST + 1, -1).sum(axis=1)
-    best = int(np.argmin(errors))
     own = (highest - lowest) / _HIGHEST
-    if errors[best] <= _COMMON_ZERO_LOSS * np.square(own).sum():
+    # Relative to the channel's own step, so that a large channel does not decide for the others.
+    errors = np.square(np.divide(reaching, own, out=np.zeros_like(reaching), where=own > 0))
+    means = errors.reshape(_HIGHEST + 1, -1).sum(axis=1) / max(np.count_nonzero(own), 1)
+    best = int(np.argmin(means))
+    if means[best] <= _COMMON_ZERO_LOSS:
         return np.array(common[best]), reaching[best]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(own > 0, np.rint(-lowest / own), 0), own
