@@ -13,8 +13,8 @@ from pathlib import Path
 
 from quantlab.errors import ConversionError
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters.new_folder import into_new_folder
-from quantlab_converters.tfjs_per_channel import write_per_channel
+from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
+from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
 from quantlab_converters.tfjs_weights import refuse_unquantizable
 
 __all__ = ["CONVERTER", "convert"]
@@ -27,7 +27,7 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     _freeze(request, float32)
     for scheme, folder in request.schemes.items():
         yield scheme
-        if scheme == "uint8-per-channel":
+        if scheme == PER_CHANNEL:
             write_per_channel(float32, folder)
         elif scheme != "float32":
             _store_again(float32, folder, scheme)
@@ -95,7 +95,17 @@ def _store_again(float32: Path, folder: Path, scheme: str) -> None:
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """One line for a shell; with oneDNN, TensorFlow's optimizer would create ops that the converter refuses."""
+    """One line for a shell, or a program for what no official command makes.
+
+    With oneDNN, TensorFlow's optimizer would create ops that the converter refuses.
+    """
+    if request.scheme == PER_CHANNEL:
+        return _PROGRAM.format(
+            new_folder_import=NEW_FOLDER_IMPORT,
+            new_folder=new_folder_line(request.setting),
+            saved_model=str(request.source),
+            signature=request.signature,
+        )
     words = ["tensorflowjs_converter", "--input_format=tf_saved_model"]
     if request.signature != "serving_default":
         words.append(f"--signature_name={request.signature}")
@@ -103,6 +113,22 @@ def _recipe(request: RecipeRequest) -> str:
         words.append(f"--quantize_{request.scheme}=*")
     return into_new_folder(request.setting, f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source)])}")
 
+
+_PROGRAM = """\
+# No official command makes this setting: quantlab codes the kernels of the official float32 graph-model.
+import os
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+{new_folder_import}
+from pathlib import Path
+from tensorflowjs.converters import tf_saved_model_conversion_v2
+from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
+
+{new_folder}
+with tempfile.TemporaryDirectory() as float32:
+    tf_saved_model_conversion_v2.convert_tf_saved_model({saved_model!r}, float32, signature_def={signature!r})
+    write_per_channel(Path(float32), Path(folder))
+print(folder)
+"""
 
 CONVERTER = Converter(
     convert="quantlab_converters.tfjs:convert", packages=("tensorflow", "tensorflowjs"), recipe=_recipe

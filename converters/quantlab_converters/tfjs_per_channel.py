@@ -33,9 +33,12 @@ from quantlab_converters.channel_codes import ChannelCodes, encode
 from quantlab_converters.tfjs_kernel_work import GraphWork, activation_of
 from quantlab_converters.tfjs_weights import refuse_unquantizable
 
-__all__ = ["write_per_channel"]
+__all__ = ["PER_CHANNEL", "write_per_channel"]
 
 Array = npt.NDArray[Any]
+
+PER_CHANNEL = "uint8-per-channel"
+"""The scheme of these graph-models."""
 
 _SHARD_BYTES = 4 << 20  # as the official converter
 _SLOWER = 0.05
@@ -251,6 +254,8 @@ def _write(folder: Path, document: dict[str, Any], written: _Rewritten) -> None:
     document["weightsManifest"] = [{"paths": paths, "weights": written.entries}]
     for path, data in zip(paths, shards, strict=True):
         (folder / path).write_bytes(data)
+    # The official converter writes the attributes of a node in an order that varies.
+    document["modelTopology"] = json.loads(json.dumps(document["modelTopology"], sort_keys=True))
     (folder / "model.json").write_text(json.dumps(document, allow_nan=False))
 
 
