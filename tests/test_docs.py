@@ -158,7 +158,7 @@ FACTS = {
     ),
     "questions.md": (f"at least {FEWEST} samples",),
     "tutorial.md": (
-        f"{sum(setting.default for setting in SETTINGS.values())} settings".replace("8", "eight"),
+        f"{sum(setting.default for setting in SETTINGS.values())} settings".replace("9", "nine"),
         f"The other {CALIBRATION_SAMPLES} are",
         python_versions(),
     ),

@@ -13,6 +13,7 @@ DEFAULT = [
     "tfjs-float16",
     "tfjs-uint8",
     "tfjs-uint16",
+    "tfjs-uint8-per-channel",
     "tflite-float32",
     "tflite-float16",
     "tflite-dynamic",
@@ -20,7 +21,7 @@ DEFAULT = [
 ]
 LAYERS = [f"tfjs-layers-{scheme}" for scheme in ("float32", "float16", "uint8", "uint16")]
 ONNX = ["onnx-float32", "onnx-float16", "onnx-dynamic", "onnx-int8"]
-ALL = [*DEFAULT[:4], *LAYERS, *DEFAULT[4:], "tflite-int16x8", *ONNX]
+ALL = [*DEFAULT[:5], *LAYERS, *DEFAULT[5:], "tflite-int16x8", *ONNX]
 
 
 def chosen(*asked: str) -> list[str]:
@@ -55,7 +56,7 @@ def test_without_names_those_that_are_fast_enough():
     [
         pytest.param(["all"], ALL, id="all"),
         pytest.param(["tflite-int16x8"], ["tflite-int16x8"], id="one that is off"),
-        pytest.param(["tfjs-*"], DEFAULT[:4], id="a glob, and no format whose name begins alike"),
+        pytest.param(["tfjs-*"], DEFAULT[:5], id="a glob, and no format whose name begins alike"),
         pytest.param(["onnx-*"], ONNX, id="a glob of a format that is off"),
         pytest.param(["tfjs-layers-*"], LAYERS, id="a glob of a format with a dash"),
         pytest.param(["tfjs*-uint8"], ["tfjs-uint8", "tfjs-layers-uint8"], id="a glob of two formats"),
