@@ -73,7 +73,7 @@ class Converter:
     packages: tuple[str, ...]
     """Distributions whose versions decide what is written."""
     recipe: Callable[[RecipeRequest], str]
-    """The command or code that makes the same artifact with the official tools alone.
+    """The command or code that makes the same artifact with the official tools alone; for loops also with quantlab.
 
     It writes into a new folder in the current one, so that it overwrites nothing, and prints where the artifact is.
     """

@@ -5,8 +5,9 @@ find it absent (`quantlab.processes.preload`), and import it here where a model 
 """
 
 import importlib
-import mmap
 from pathlib import Path
+
+from quantlab_converters.graph_bytes import graph_contains
 
 __all__ = ["register_ops"]
 
@@ -16,11 +17,7 @@ _OPS = b"SimpleML"
 
 def register_ops(saved_model: Path) -> bool:
     """Register the ops if a SavedModel contains one; returns whether it does."""
-    graph = saved_model / "saved_model.pb"
-    if not graph.is_file() or not graph.stat().st_size:
+    if not graph_contains(saved_model, _OPS):
         return False
-    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(_OPS) < 0:
-            return False
     importlib.import_module("tensorflow_decision_forests")
     return True

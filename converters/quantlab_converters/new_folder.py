@@ -22,10 +22,13 @@ def new_folder_line(setting: str) -> str:
     )
 
 
-def into_new_folder(setting: str, command: str) -> str:
+def into_new_folder(setting: str, command: str, *, then: str | None = None) -> str:
     """Return a line for a POSIX shell: it makes the folder, runs `command` with it as the last word, and prints it.
+
+    A second command, `then`, is run in the same way.
 
     >>> into_new_folder("tfjs-uint8", "convert model")
     'folder=$(mktemp -d tfjs-uint8-XXXXXX) && convert model "$folder" && echo "$folder"'
     """
-    return f'folder=$(mktemp -d {shlex.quote(f"{setting}-XXXXXX")}) && {command} "$folder" && echo "$folder"'
+    commands = " && ".join(f'{one} "$folder"' for one in (command, then) if one is not None)
+    return f'folder=$(mktemp -d {shlex.quote(f"{setting}-XXXXXX")}) && {commands} && echo "$folder"'

@@ -14,6 +14,7 @@ from pathlib import Path
 from quantlab.errors import ConversionError
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
+from quantlab_converters.tfjs_loops import may_have_loops, repair_loops
 from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
 from quantlab_converters.tfjs_weights import refuse_unquantizable
 
@@ -55,6 +56,7 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
         if error.__context__ is None:
             raise
         raise ConversionError(_why_not_frozen(error.__context__)) from error
+    repair_loops(folder / "model.json")
     _sort_attributes(folder / "model.json")
 
 
@@ -63,7 +65,8 @@ def _why_not_frozen(error: BaseException) -> str:
     if assigning := re.match(r"Input 0 of node (?:\S+/)?(\S+)/Assign\w*VariableOp was passed", text):
         return (
             f"tfjs cannot freeze the graph, because '{assigning[1]}' changes a variable whenever the model is called, "
-            f"as layers called with training=True do; build the model without that, or leave the tfjs settings out"
+            f"as layers do that are stateful or called with training=True; build the model without that, or leave the "
+            f"tfjs settings out"
         )
     return f"tfjs cannot freeze the graph: {text[:300]}; leave the tfjs settings out"
 
@@ -97,7 +100,8 @@ def _store_again(float32: Path, folder: Path, scheme: str) -> None:
 def _recipe(request: RecipeRequest) -> str:
     """One line for a shell, or a program for what no official command makes.
 
-    With oneDNN, TensorFlow's optimizer would create ops that the converter refuses.
+    With oneDNN, TensorFlow's optimizer would create ops that the converter refuses. Of a model with loops it ends with
+    the changes of `quantlab_converters.tfjs_loops`.
     """
     if request.scheme == PER_CHANNEL:
         return _PROGRAM.format(
@@ -111,7 +115,9 @@ def _recipe(request: RecipeRequest) -> str:
         words.append(f"--signature_name={request.signature}")
     if request.scheme != "float32":
         words.append(f"--quantize_{request.scheme}=*")
-    return into_new_folder(request.setting, f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source)])}")
+    then = "python -m quantlab_converters.tfjs_loops" if may_have_loops(request.source) else None
+    command = f"TF_ENABLE_ONEDNN_OPTS=0 {shlex.join([*words, str(request.source)])}"
+    return into_new_folder(request.setting, command, then=then)
 
 
 _PROGRAM = """\
@@ -121,11 +127,13 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 {new_folder_import}
 from pathlib import Path
 from tensorflowjs.converters import tf_saved_model_conversion_v2
-from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
+from quantlab_converters.tfjs_loops import repair_loops
+from quantlab_converters.tfjs_per_channel import write_per_channel
 
 {new_folder}
 with tempfile.TemporaryDirectory() as float32:
     tf_saved_model_conversion_v2.convert_tf_saved_model({saved_model!r}, float32, signature_def={signature!r})
+    repair_loops(Path(float32, "model.json"))
     write_per_channel(Path(float32), Path(folder))
 print(folder)
 """

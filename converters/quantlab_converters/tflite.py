@@ -2,7 +2,8 @@
 
 LiteRT.js refuses files with an open batch size, and phones run one sample at a time. The signature is therefore wrapped
 in a function with batch size 1, which is saved and converted. (Converting concrete functions of a Keras 3 model
-directly leaves variables unset, and the converter silently writes NaN; from a SavedModel this does not happen.)
+directly leaves variables unset, and the converter silently writes NaN; from a SavedModel this does not happen.) Loops
+need more than that, see `quantlab_converters.tflite_loops`.
 """
 
 import re
@@ -15,6 +16,7 @@ import numpy as np
 from quantlab.errors import ConversionError
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
+from quantlab_converters.tflite_loops import close_lists, has_lists, has_loop
 
 __all__ = ["CONVERTER", "convert"]
 
@@ -26,6 +28,8 @@ def convert(request: ConversionRequest) -> Iterator[str]:
         yield scheme
         if not saved_model.exists():
             _close_batch(request, saved_model)
+        if scheme in _CALIBRATED:
+            _refuse_loops(saved_model, request)
         (folder / "model.tflite").write_bytes(_converted(saved_model, scheme, request))
 
 
@@ -34,7 +38,7 @@ def _close_batch(request: ConversionRequest, folder: Path) -> None:
     import tensorflow as tf
 
     module = tf.Module()
-    module.model = tf.saved_model.load(str(request.source))
+    module.model = tf.saved_model.load(str(close_lists(request.source, request.work / "closed-lists")))
     signature = module.model.signatures[request.signature]
     specs = {
         name: tf.TensorSpec(_closed_shape(name, spec.shape.as_list(), request), spec.dtype, name=name)
@@ -57,6 +61,23 @@ def _closed_shape(name: str, shape: list[int | None], request: ConversionRequest
             f"give samples, which determine them: --data for analyze, --calibration for convert"
         )
     return [1, *sample]
+
+
+def _refuse_loops(saved_model: Path, request: ConversionRequest) -> None:
+    """Refuse models that the converter would not survive: calibration of TensorFlow 2.19 crashes in a loop.
+
+    Only the converted file tells: the converter fuses loops of Keras 2's LSTM into one op.
+    """
+    if not has_lists(request.source):
+        return
+    file = request.work / "loop.tflite"
+    if not file.exists():
+        file.write_bytes(_converted(saved_model, "float32", request))
+    if has_loop(file):
+        raise ConversionError(
+            "the calibration of TFLite's converter crashes on a file with a loop (the op WHILE), and recurrent layers "
+            "are loops; use tflite-dynamic, or, for short sequences, build these layers with unroll=True"
+        )
 
 
 def _converted(saved_model: Path, scheme: str, request: ConversionRequest) -> bytes:
@@ -133,6 +154,8 @@ _SCHEMES: Mapping[str, Callable[[Any, Any, Mapping[str, Path]], None]] = {
     "int16x8": _int16x8,
 }
 
+_CALIBRATED = frozenset({"int8", "int16x8"})
+
 
 def _recipe(request: RecipeRequest) -> str:
     """A Python program with the steps of `_close_batch` and `_converted`."""
@@ -140,10 +163,14 @@ def _recipe(request: RecipeRequest) -> str:
         f"{name!r}: tf.TensorSpec({[1, *shape]}, inputs[{name!r}].dtype, name={name!r})"
         for name, shape in request.input_shapes.items()
     )
+    imports, source = NEW_FOLDER_IMPORT, repr(str(request.source))
+    if has_lists(request.source):
+        imports = f"{_LOOPS_IMPORTS}\n{NEW_FOLDER_IMPORT}"
+        source = f"str(close_lists(Path({source}), Path(folder, 'closed-lists')))"
     return _PROGRAM.format(
-        new_folder_import=NEW_FOLDER_IMPORT,
+        imports=imports,
         new_folder=new_folder_line(request.setting),
-        saved_model=str(request.source),
+        source=source,
         signature=request.signature,
         specs=specs,
         scheme=_lines_of(request),
@@ -173,16 +200,18 @@ def _lines_of(request: RecipeRequest) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+_LOOPS_IMPORTS = "from pathlib import Path\nfrom quantlab_converters.tflite_loops import close_lists"
+
 _PROGRAM = """\
 import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-{new_folder_import}
+{imports}
 import numpy as np
 import tensorflow as tf
 
 {new_folder}
 module = tf.Module()
-module.model = tf.saved_model.load({saved_model!r})
+module.model = tf.saved_model.load({source})
 signature = module.model.signatures[{signature!r}]
 inputs = signature.structured_input_signature[1]
 module.call = tf.function(lambda **inputs: signature(**inputs))

@@ -147,7 +147,8 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
 
     model = _load(file, lambda: keras.saving.load_model(file.path, compile=False, safe_mode=not options.unsafe))
     structure = _keras3_inputs(model, file)
-    _export(file, export, lambda folder: model.export(folder, verbose=False))
+    signature = _fixed_batch(model, structure)
+    _export(file, export, lambda folder: model.export(folder, verbose=False, input_signature=signature))
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
     flat = keras.tree.flatten(structure)
     names = [spec.name for spec in inputs]
@@ -162,6 +163,22 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         variables=lambda: model.variables,
         keras=model,
     )
+
+
+def _fixed_batch(model: Any, structure: Any) -> list[Any] | None:
+    """The input signature of a model with a stateful layer, whose state has a fixed batch size; None for others.
+
+    Keras 3 exports with an open batch size otherwise, which such a layer refuses.
+    """
+    import keras
+
+    if not any(getattr(layer, "stateful", False) is True for layer in model._flatten_layers()):
+        return None
+    return [
+        keras.tree.map_structure(
+            lambda tensor: keras.layers.InputSpec(shape=tensor.shape, dtype=tensor.dtype, name=tensor.name), structure
+        )
+    ]
 
 
 def _keras3_inputs(model: Any, file: ModelFile) -> Any:

@@ -66,8 +66,7 @@ def unstable_reference(check: ReferenceCheck, formats: Mapping[str, Format]) -> 
     if check.again > STRAY_LIMIT:
         sentences.append(
             f"the model is not repeatable: a second call on the same samples gives other outputs (by up to "
-            f"{_percent(check.again)} of the largest output){named}; turn off random ops such as dropout, because they "
-            f"change every figure below"
+            f"{_percent(check.again)} of the largest output){named}; {_remedy_of_change(check.layers)}"
         )
     elif check.single > STRAY_LIMIT:  # of a model that is not repeatable, nobody can tell
         sentences.append(
@@ -86,6 +85,15 @@ def unstable_reference(check: ReferenceCheck, formats: Mapping[str, Format]) -> 
             f"{_other_calls(check)}{named}; {remedy}"
         )
     return sentences
+
+
+def _remedy_of_change(layers: Sequence[TrainingLayer]) -> str:
+    if layers and all(layer.effects == ("state",) for layer in layers):
+        return (
+            "build these layers without a state (stateful=False) and save the model again, because every sample is "
+            "scored alone, and what ran before it changes every figure below"
+        )
+    return "turn off random ops such as dropout, because they change every figure below"
 
 
 def _percent(share: float) -> str:

@@ -38,6 +38,7 @@ def load(job: Job) -> Execution:
     def call(batches: Sequence[Array]) -> list[Array]:
         rows: list[list[Array]] = [[] for _ in outputs]
         for sample in range(len(batches[0])):
+            interpreter.reset_all_variables()  # the state of an LSTM, which is another sample's
             for detail, batch in zip(ordered, batches, strict=True):
                 interpreter.set_tensor(detail["index"], _encode(batch[sample : sample + 1], detail))
             interpreter.invoke()

@@ -118,6 +118,8 @@ def _take_apart(node: Any, vectors: Set[str]) -> list[Any]:
     if node.op == "_FusedMatMul" and "BiasAdd" in fused and node.input[2] not in vectors:
         # Grappler fuses any addition, but TensorFlow's kernel accepts only a vector.
         return _unfused(node, "MatMul", ["AddV2" if step == "BiasAdd" else step for step in fused])
+    if node.op == "BiasAdd" and node.input[1] not in vectors and node.attr["data_format"].s in {b"", b"NHWC"}:
+        return [_node("AddV2", node.name, node.input, _only(node, "T"))]  # as above, without the product
     if node.op == "_FusedConv2D" and "TArgs" not in node.attr:
         # Files of older converters lack the dtype of the bias, which TensorFlow now requires.
         node.attr["TArgs"].list.type.extend([node.attr["T"].type] * len(node.input[2:]))

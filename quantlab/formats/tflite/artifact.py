@@ -28,6 +28,8 @@ def inspect(path: Path) -> Contents:
         weights[dtype] = weights.get(dtype, 0) + len(data)
         if dtype in {"float16", "float32"}:
             notes += note_float_limits(text(tensor.name), np.frombuffer(data, dtype), dtype)
+    if any(tensor.isVariable for part in model.subgraphs for tensor in part.tensors):
+        notes.append("keeps a state between calls: call reset_all_variables() before each sample, as quantlab does")
     return Contents(
         inputs=tuple(_port(graph, index, place, inputs) for place, index in enumerate(graph.inputs)),
         outputs=tuple(_port(graph, index, place, outputs) for place, index in enumerate(graph.outputs)),

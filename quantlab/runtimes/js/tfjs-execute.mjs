@@ -54,7 +54,7 @@ export async function inScope(graph, work) {
   try {
     return await work();
   } catch (error) {
-    throw nameMissingOp(error, graph);
+    throw explained(error, graph);
   } finally {
     engine.endScope();
   }
@@ -105,12 +105,31 @@ export function graphTensor(tensor) {
 }
 
 /** @type {(error: unknown, graph: Graph) => unknown} */
-function nameMissingOp(error, { topology, job }) {
-  const kernel = error instanceof Error && /^Kernel '(\w+)' not registered/.exec(error.message)?.[1];
+function explained(error, { topology, job }) {
+  const message = error instanceof Error ? error.message : '';
+  if (message.startsWith('_FusedMatMul only supports rank-1 bias')) {
+    return new JobError(`the ${job.backend} backend of tfjs adds only vectors in the op '_FusedMatMul', and this graph `
+      + 'adds a matrix', '_FusedMatMul');
+  }
+  if (message.startsWith('Cannot compute the outputs') && waitsForSwitch(topology)) {
+    return new JobError('tfjs never enters the loop of this graph, because nodes in it wait for both branches of a '
+      + 'Switch (control dependencies, as in recurrent layers of Keras 3); convert the model with quantlab, which '
+      + 'removes them');
+  }
+  const kernel = /^Kernel '(\w+)' not registered/.exec(message)?.[1];
   if (!kernel) return error;
   const node = nodesOf(topology).find(needing(kernel));
   const user = node ? `node '${node.name}'` : 'this graph';
   return new JobError(`the ${job.backend} backend of tfjs lacks the op '${kernel}', which ${user} needs`, kernel);
+}
+
+/**
+ * Whether a node has a control dependency on a Switch, of which tfjs computes one branch only.
+ * @param {Topology} topology
+ */
+function waitsForSwitch({ node: nodes = [] }) {
+  const switches = new Set(nodes.filter(({ op }) => op === 'Switch').map(({ name }) => `^${name}`));
+  return nodes.some(({ input = [] }) => input.some((name) => switches.has(name)));
 }
 
 /** @type {(topology: Topology) => GraphNode[]} */

@@ -75,8 +75,41 @@ async function compile(litert, file, runtime) {
     const { message } = /** @type {Error} */ (error);
     const dtype = /^Element type (\w+) is not supported/.exec(message)?.[1].toLowerCase();
     if (dtype) throw new JobError(refusedDtype(dtype));
+    if (hasState(file)) {
+      throw new JobError('the file keeps a state between calls in variable tensors, as an LSTM of Keras 2 does, and '
+        + 'LiteRT.js does not support them; run it in python only, or build the layer with unroll=True or in Keras 3');
+    }
     throw new JobError(`LiteRT.js could not load the file (${message}); if it runs in python, leave ${runtime} out `
       + 'for this setting, and otherwise convert the model again');
+  }
+}
+
+/**
+ * Whether a tensor of a file that LiteRT.js refused is marked as variable; false if the file is damaged.
+ *
+ * The numbers are those of fields in TensorFlow's schema.fbs: Model.subgraphs, SubGraph.tensors, Tensor.is_variable.
+ * @param {Uint8Array} file
+ */
+function hasState(file) {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  /** @param {number} place */
+  const followed = (place) => place + view.getUint32(place, true);
+  /** @type {(table: number, number: number) => number} */
+  const field = (table, number) => {
+    const vtable = table - view.getInt32(table, true);
+    const place = 4 + 2 * number;
+    const offset = place < view.getUint16(vtable, true) ? view.getUint16(vtable + place, true) : 0;
+    return offset && table + offset;
+  };
+  /** @param {number} vector */
+  const tables = (vector) => Array.from({ length: vector && view.getUint32(followed(vector), true) }, (_, i) => (
+    followed(followed(vector) + 4 + 4 * i)));
+  const variable = (/** @type {number} */ tensor) => field(tensor, 5) > 0 && view.getUint8(field(tensor, 5)) > 0;
+  try {
+    return tables(field(followed(0), 2)).some((graph) => tables(field(graph, 0)).some(variable));
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
   }
 }
 
