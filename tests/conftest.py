@@ -97,7 +97,8 @@ def small_models(request: pytest.FixtureRequest) -> dict[str, SmallModel]:
     def make(folder: Path) -> None:
         make_in_fork("small_models", {"folder": str(folder)}, folder / "made.log")
 
-    return read_models(kept(request, "small-models", ("small_models.py", "keras2_models.py"), make))
+    sources = ("small_models.py", "keras2_models.py", "recurrent_models.py")
+    return read_models(kept(request, "small-models", sources, make))
 
 
 @pytest.fixture(scope="session")

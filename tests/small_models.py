@@ -503,10 +503,11 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 
 
 def _make(request: Document, _emit: Emit) -> None:
-    import keras2_models  # which needs what is above
+    import keras2_models  # which need what is above
+    import recurrent_models
 
     folder = Path(request["folder"])
-    makers = {**MAKERS, **keras2_models.MAKERS}
+    makers = {**MAKERS, **keras2_models.MAKERS, **recurrent_models.MAKERS}
     lines = [f"{name}\t{maker(folder).name}" for name, maker in makers.items()]
     (folder / "written.txt").write_text("\n".join(lines))
 

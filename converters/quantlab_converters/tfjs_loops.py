@@ -5,8 +5,11 @@ things in them. Both changes leave the computation as it is:
 
 - For recurrent layers of Keras 3, nodes in the loop have control dependencies on Switch ops. A Switch gives only one of
   its two outputs, and tfjs waits for the other one. The dependencies are removed where a node has others.
-- TensorFlow's optimizer fuses a matrix product with the addition of another one, as in the cell of an LSTM. The
-  backend wasm adds only vectors there. The fused op is split again.
+- TensorFlow's optimizer fuses a matrix product or convolution with the addition of another one, as in the cell of an
+  LSTM. The backend wasm adds only vectors there. The fused op is split again.
+
+TensorFlow also marks some nodes, others in each conversion, with an attribute that tfjs does not read. It is removed,
+so that the same model gives the same file.
 
 The recipe of a setting runs this file as a program: `python -m quantlab_converters.tfjs_loops FOLDER`.
 """
@@ -39,6 +42,8 @@ def repair_loops(model_json: Path) -> None:
         return
     weights = {weight["name"]: weight for group in document["weightsManifest"] for weight in group["weights"]}
     vectors = {name for name, weight in weights.items() if len(weight["shape"]) == 1}
+    for node in nodes:
+        node.get("attr", {}).pop("_has_manual_control_dependencies", None)
     waiting = (_without_switches(node, ops) for node in nodes)
     document["modelTopology"]["node"] = [part for node in waiting for part in _split(node, vectors)]
     model_json.write_text(json.dumps(document))
@@ -52,21 +57,28 @@ def _without_switches(node: Node, ops: Mapping[str, str]) -> Node:
 
 
 def _split(node: Node, vectors: Set[str]) -> Iterator[Node]:
-    """The node, or the ops of a fused product whose addend is not a vector; the last has the node's name."""
+    """The node, or the ops of a fused one whose addend is not a vector; the last has the node's name."""
+    op, keys = _UNFUSED.get(node["op"], ("", ()))
     fused = _fused_ops(node)
     summed = fused[:1] == ["BiasAdd"] and set(fused[1:]) <= _PLAIN_ACTIVATIONS
-    if node["op"] != "_FusedMatMul" or not summed or node["input"][2] in vectors:
+    if not op or not summed or node["input"][2] in vectors:
         yield node
         return
-    first, second, addend, *others = node["input"]
-    name, attributes = node["name"], node["attr"]
-    names = [f"{name}/product", *([f"{name}/sum"] if len(fused) == 2 else []), name]
-    taken = {key: attributes[key] for key in ("T", "transpose_a", "transpose_b") if key in attributes}
-    yield {"name": names[0], "op": "MatMul", "input": [first, second, *others], "attr": taken}
-    yield {"name": names[1], "op": "AddV2", "input": [names[0], addend], "attr": {"T": attributes["T"]}}
+    name, (first, second, addend, *others) = node["name"], node["input"]
+    typed = {"T": node["attr"]["T"]}
+    names = [*(f"{name}/{step}" for step in (op, *fused[:-1])), name]
+    kept = {key: node["attr"][key] for key in keys if key in node["attr"]}
+    yield {"name": names[0], "op": op, "input": [first, second, *others], "attr": {**typed, **kept}}
+    yield {"name": names[1], "op": "AddV2", "input": [names[0], addend], "attr": typed}
     if len(fused) == 2:
-        yield {"name": name, "op": fused[1], "input": [names[1]], "attr": {"T": attributes["T"]}}
+        yield {"name": names[2], "op": fused[1], "input": [names[1]], "attr": typed}
 
+
+_UNFUSED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "_FusedMatMul": ("MatMul", ("transpose_a", "transpose_b")),
+    "_FusedConv2D": ("Conv2D", ("strides", "padding", "data_format", "dilations", "explicit_paddings")),
+}
+"""Fused op → the op without the addition, and its attributes beside the data type."""
 
 _PLAIN_ACTIVATIONS = frozenset({"Relu", "Relu6", "Elu", "Sigmoid", "Tanh"})
 """Fused activations without a parameter."""

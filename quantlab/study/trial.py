@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.errors import MissingOp, QuantlabError
+from quantlab.errors import MissingOp, QuantlabError, TrialError
+from quantlab.formats import Format
 from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_options
@@ -96,10 +97,12 @@ def run_trial(
     except QuantlabError as error:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(str(error), "run"))
     ran_on = context.registries.runtimes[kept.ran_on]
-    format_, reason, note = context.registries.formats[conversion.variant.format], None, None
+    format_, reason = context.registries.formats[conversion.variant.format], None
+    note = _batch_note(format_, conversion.variant) if batch_size > 1 else None
     if planned.runtime.name == PYTHON and format_.python.stands_in:
         run = _run_of(context, conversion.variant, planned.runtime, outputs=outputs, batch_size=batch_size)
-        reason, note = check_stand_in(context, run, kept, samples)
+        reason, checked = check_stand_in(context, run, kept, samples)
+        note = "; ".join(filter(None, [note, checked])) or None
     if reason is not None:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(reason, "run"))
     return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on, note=note)
@@ -119,9 +122,25 @@ def _run_of(
         sha256=variant.sha256,
         environment=runtime.environment(format_),
         outputs=outputs,
-        batch_size=batch_size,
+        batch_size=batch_size if _batch_note(format_, variant) is None else 1,
         options=artifact_options(context, format_, variant.path),
     )
+
+
+def _batch_note(format_: Format, variant: Variant) -> str | None:
+    """Why a variant is run sample by sample, in a format that otherwise runs batches; None if it is not.
+
+    Raises:
+        TrialError: If its batch size is fixed at more than 1.
+    """
+    if format_.alone is not None or variant.fixed_batch is None:
+        return None
+    if variant.fixed_batch != 1:
+        raise TrialError(
+            f"'{variant.path.name}' takes batches of {variant.fixed_batch} only, and samples are compared one by one; "
+            f"convert it with an open batch size, or with 1"
+        )
+    return "its batch size is fixed at 1, so it runs sample by sample"
 
 
 def _run(

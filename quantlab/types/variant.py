@@ -97,6 +97,11 @@ class Variant:
         return float32_of(self.format)
 
     @property
+    def fixed_batch(self) -> int | None:
+        """The batch size that its inputs are fixed at, the largest of several; None if it is open or not recorded."""
+        return max((port.shape[0] for port in self.inputs if port.shape and port.shape[0] is not None), default=None)
+
+    @property
     def is_float32(self) -> bool:
         """Whether it is that baseline; False for a file that the user gave, whatever its name."""
         return not self.given and self.name == self.float32

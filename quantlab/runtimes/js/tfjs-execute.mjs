@@ -107,9 +107,10 @@ export function graphTensor(tensor) {
 /** @type {(error: unknown, graph: Graph) => unknown} */
 function explained(error, { topology, job }) {
   const message = error instanceof Error ? error.message : '';
-  if (message.startsWith('_FusedMatMul only supports rank-1 bias')) {
-    return new JobError(`the ${job.backend} backend of tfjs adds only vectors in the op '_FusedMatMul', and this graph `
-      + 'adds a matrix', '_FusedMatMul');
+  const fused = /^(\w+) only supports rank-1 bias/.exec(message)?.[1];
+  if (fused) {
+    return new JobError(`the ${job.backend} backend of tfjs adds only vectors in the op '${fused}', and this graph adds `
+      + 'a tensor of higher rank there', fused);
   }
   if (message.startsWith('Cannot compute the outputs') && waitsForSwitch(topology)) {
     return new JobError('tfjs never enters the loop of this graph, because nodes in it wait for both branches of a '

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from quantlab.errors import TrialError
 from quantlab.formats import Format, PythonExecutor
 from quantlab.runtimes import Job, Runtime, Taps, input_files
 from quantlab.runtimes.exchange import TensorFile
@@ -134,8 +135,17 @@ def list_variant_taps(inputs: SessionInputs, variant: Variant) -> tuple[TapSpec,
 
 
 def open_variant(inputs: SessionInputs, variant: Variant, runtime: str, taps: Sequence[TapSpec]) -> Session:
-    """Open a variant (or, if its format needs one, a tapped copy) for reading its readable tensors."""
+    """Open a variant (or, if its format needs one, a tapped copy) for reading its readable tensors.
+
+    Raises:
+        TrialError: If its batch size is fixed at 1 and samples are read in batches.
+    """
     format_ = inputs.format(variant.format)
+    if format_.alone is None and variant.fixed_batch is not None and inputs.batch_size > 1:
+        raise TrialError(
+            f"its batch size is fixed at {variant.fixed_batch}, and layers are read in batches of {inputs.batch_size}; "
+            f"--batch-size 1 reads them"
+        )
     artifact, tapped = _tapped(inputs, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
     job = inputs.variant_job(variant, artifact)
     return _open(inputs, inputs.context.registries.runtimes[runtime], replace(job, taps=tapped))
