@@ -49,6 +49,11 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
                 f"tfjs does not support the op {unsupported[1]}; replace the layer that uses it{gelu}, or leave the "
                 f"tfjs settings out"
             ) from error
+        if stored := re.match(r"Error dumping weight (\S+), dtype (\w+) not supported", str(error)):
+            raise ConversionError(
+                f"tfjs does not store weights in {stored[2]}, and '{stored[1]}' is one; export the model in float32, as "
+                f"quantlab does with a Keras file"
+            ) from error
         raise
     except AssertionError as error:
         # The converter tries to freeze the graph in two ways. Only the first suits a SavedModel of TensorFlow 2, and
@@ -68,7 +73,10 @@ def _why_not_frozen(error: BaseException) -> str:
             f"as layers do that are stateful or called with training=True; build the model without that, or leave the "
             f"tfjs settings out"
         )
-    return f"tfjs cannot freeze the graph: {text[:300]}; leave the tfjs settings out"
+    return (
+        f"tfjs cannot freeze the graph ({type(error).__name__}: {text[:200]}); if it has lookup tables for text, export "
+        f"the part after them, and otherwise leave the tfjs settings out"
+    )
 
 
 def _sort_attributes(model_json: Path) -> None:

@@ -93,13 +93,22 @@ def _converted(saved_model: Path, scheme: str, request: ConversionRequest) -> by
 
 def _explained(error: Exception) -> Exception:
     """Summarize the converter's long MLIR message if the cause is an unsupported op."""
-    listed = re.findall(r"(?:Custom ops|Flex ops|TF Select ops): ([\w, ]+)", str(error))
-    ops = listed or re.findall(r"'tf\.(\w+)' op ", str(error))
+    text = str(error)
+    listed = re.findall(r"(?:Custom ops|Flex ops|TF Select ops): ([\w, ]+)", text) or re.findall(
+        r"'tf\.(\w+)' op ", text
+    )
+    ops = {op for part in listed for op in part.split(", ")}
     if not ops:
         return error
+    half = dict(re.findall(r"tf\.(\w+)\(tensor<[^)]*?(b?f16)>", text))
+    if ops <= set(half):
+        return ConversionError(
+            f"TFLite computes {', '.join(sorted(ops))} in float32 only, and the model in half floats "
+            f"({', '.join(sorted(set(half.values())))}); export it in float32, as quantlab does with a Keras file"
+        )
     return ConversionError(
-        f"TFLite does not support the op {', '.join(sorted(set(ops)))}; replace the layer that uses it, or leave the "
-        f"tflite settings out"
+        f"TFLite does not support the op {', '.join(sorted(ops - set(half)))}; replace the layer that uses it, or "
+        f"leave the tflite settings out"
     )
 
 

@@ -20,6 +20,7 @@ from quantlab.models.graph_ops import refuse_acting_saved_model
 from quantlab.models.h5_outside import refuse_outside
 from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
+from quantlab.models.precision import keras2_to_float32, keras3_to_float32
 from quantlab.models.reference import Reference
 from quantlab.models.training import training_layers
 from quantlab.types import ModelDescription, TensorSpec
@@ -47,6 +48,8 @@ class _Opened:
     """Function that returns the variables, of Keras or of TensorFlow."""
     keras: Any = None
     """The Keras model; None for a SavedModel."""
+    cast_from: str | None = None
+    """As in `ModelDescription`."""
 
 
 def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
@@ -80,6 +83,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         outputs=tuple(outputs),
         parameters=opened.parameters,
         signature=opened.signature if file.kind == "SavedModel" else None,
+        cast_from=opened.cast_from,
     )
     _refuse_strings(description)
     layers = training_layers(opened.saved_model, opened.signature, opened.keras)
@@ -146,6 +150,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
     import keras
 
     model = _load(file, lambda: keras.saving.load_model(file.path, compile=False, safe_mode=not options.unsafe))
+    cast_from = keras3_to_float32(model)
     structure = _keras3_inputs(model, file)
     signature = _fixed_batch(model, structure)
     _export(file, export, lambda folder: model.export(folder, verbose=False, input_signature=signature))
@@ -162,6 +167,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         signature=_DEFAULT_SIGNATURE,
         variables=lambda: model.variables,
         keras=model,
+        cast_from=cast_from,
     )
 
 
@@ -219,6 +225,7 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
 
     _refuse_foreign_modules(file, tf_keras.saving.get_registered_object)
     model = _load(file, load)
+    cast_from = keras2_to_float32(model)
     # The same steps as in tensorflowjs_converter for a Keras file that becomes a graph-model.
     _export(file, export, lambda folder: model.save(folder, include_optimizer=False, save_format="tf"))
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
@@ -233,6 +240,7 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         signature=_DEFAULT_SIGNATURE,
         variables=lambda: model.variables,
         keras=model,
+        cast_from=cast_from,
     )
 
 
@@ -260,7 +268,8 @@ def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _
         # Access through `loaded` keeps it alive; otherwise its variables would be deleted.
         return loaded.signatures[signature](**dict(zip(names, tensors, strict=True)))
 
-    variables = {id(variable): variable for variable in (*getattr(loaded, "variables", ()), *function.variables)}
+    held = (*getattr(loaded, "variables", ()), *function.variables)
+    variables = {id(variable): variable for variable in held if variable is not None}  # None is a lookup table
     return _Opened(
         call=call,
         input_names=names,

@@ -19,6 +19,7 @@ from quantlab.study.integrity import intact_variant
 from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import calibration_warning, explained_failure
 from quantlab.study.options import AnalyzeOptions
+from quantlab.study.suspicions import cast_to_float32
 from quantlab.types import Failure, FileState, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
@@ -271,6 +272,8 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
     from quantlab.study.samples import calibration_alone
 
     model = open_model(context)
+    for sentence in cast_to_float32(model.description):
+        context.progress.warn(sentence)
     calibration = calibration_alone(context, model) if context.options.calibration else None
     by_format: dict[str, list[Setting]] = {}
     for setting in settings:

@@ -15,9 +15,17 @@ from quantlab.npy import mapped
 from quantlab.statistics import answers_of, chance_check, class_order, position_chance, target_checks
 from quantlab.study.compare import Comparison
 from quantlab.study.reference import Probe
-from quantlab.types import STRAY_LIMIT, ClassOrder, ReferenceCheck, SampleSet, TargetCheck, TrainingLayer
+from quantlab.types import (
+    STRAY_LIMIT,
+    ClassOrder,
+    ModelDescription,
+    ReferenceCheck,
+    SampleSet,
+    TargetCheck,
+    TrainingLayer,
+)
 
-__all__ = ["examine", "repeatability", "sane", "unstable_reference"]
+__all__ = ["cast_to_float32", "examine", "repeatability", "sane", "unstable_reference"]
 
 _NAMED = 3
 """Layers, columns and moved classes that a sentence names at most; the study's record has all."""
@@ -85,6 +93,17 @@ def unstable_reference(check: ReferenceCheck, formats: Mapping[str, Format]) -> 
             f"{_other_calls(check)}{named}; {remedy}"
         )
     return sentences
+
+
+def cast_to_float32(model: ModelDescription) -> list[str]:
+    """A sentence about a model that computes in half floats in Keras, but not in its export; none for others."""
+    if model.cast_from is None:
+        return []
+    sentence = (
+        f"the layers of the model have the dtype policy {model.cast_from}; the model was exported in float32, so the "
+        f"reference and every variant compute in float32, while Keras rounds to half floats"
+    )
+    return [sentence]
 
 
 def _remedy_of_change(layers: Sequence[TrainingLayer]) -> str:

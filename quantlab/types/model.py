@@ -36,6 +36,8 @@ class ModelDescription:
     """Number of weights, trainable or not; None if the model does not report it."""
     signature: str | None = None
     """Name of the SavedModel signature that is called; None for other kinds."""
+    cast_from: str | None = None
+    """Dtype policy of a Keras model that was exported in float32 instead, as `mixed_float16`; None if none was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """Runs a TFLite file with LiteRT, one sample per call as on phones, on one thread of XNNPACK."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,8 @@ def load(job: Job) -> Execution:
     outputs = [interpreter.get_output_details()[file.position] for file in job.outputs]
     ordered = [inputs[file.position] for file in job.inputs]
     _close_shapes(interpreter, ordered, job.inputs, Path(job.artifact).name)
-    interpreter.allocate_tensors()
+    with _naming_ops():
+        interpreter.allocate_tensors()
 
     def call(batches: Sequence[Array]) -> list[Array]:
         rows: list[list[Array]] = [[] for _ in outputs]
@@ -41,12 +44,44 @@ def load(job: Job) -> Execution:
             interpreter.reset_all_variables()  # the state of an LSTM, which is another sample's
             for detail, batch in zip(ordered, batches, strict=True):
                 interpreter.set_tensor(detail["index"], _encode(batch[sample : sample + 1], detail))
-            interpreter.invoke()
+            with _naming_ops():
+                interpreter.invoke()
             for detail, kept in zip(outputs, rows, strict=True):
                 kept.append(interpreter.get_tensor(detail["index"]))
         return [_decode(np.concatenate(kept), detail) for detail, kept in zip(outputs, rows, strict=True)]
 
     return Execution(call, {"kernels": "XNNPACK", "threads": "1"})
+
+
+@contextmanager
+def _naming_ops() -> Iterator[None]:
+    """Turn LiteRT's error about an op that it cannot run into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        told = re.match(r"(?:\S+/)?(.*?)\.? ?Node number (\d+) \((\w+)\) failed to (?:prepare|invoke)", text)
+        if told is None:
+            raise
+        cause = re.sub(r"(?<=, got )\d+", lambda number: _DTYPES.get(int(number[0]), number[0]), told[1])
+        raise TrialError(
+            f"LiteRT cannot run the op {told[3]} (node {told[2]}) as it is in this file ({cause}); replace the layer "
+            f"that uses it, or leave this setting out"
+        ) from error
+
+
+_DTYPES = {
+    1: "float32",
+    2: "int32",
+    3: "uint8",
+    4: "int64",
+    5: "string",
+    6: "bool",
+    7: "int16",
+    9: "int8",
+    10: "float16",
+}
+"""The numbers of TfLiteType, in which LiteRT's errors name data types."""
 
 
 def tap(job: Job, taps: Sequence[str]) -> TappedExecution:

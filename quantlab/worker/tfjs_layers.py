@@ -14,6 +14,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.formats.tfjs_layers.artifact import read_configuration
 from quantlab.formats.tfjs_manifest import decode, stored_weights
+from quantlab.models.precision import keras2_to_float32
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.worker.execution import Execution
@@ -67,6 +68,7 @@ def _rebuilt(folder: Path) -> Any:
             f"tf_keras could not build the model that model.json describes ({type(error).__name__}: {text}); "
             f"convert the model again"
         ) from error
+    keras2_to_float32(model)  # tfjs ignores the policies of mixed precision
     if not model.inputs:
         raise TrialError("the layers-model lacks the shape of its input; build the model before it is saved")
     _set_weights(model, {entry["name"]: decode(entry, stored) for entry, stored in stored_weights(folder)})

@@ -1,0 +1,43 @@
+"""Makes Keras models that compute in half floats compute in float32, before they are exported.
+
+A model of a mixed precision keeps float32 weights and casts them, and its inputs, in every layer. Converters keep these
+casts: TFLite has no kernels for half floats, tfjs ignores them, and no two runtimes round alike. Runs in a child.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["keras2_to_float32", "keras3_to_float32"]
+
+
+def keras3_to_float32(model: Any) -> str | None:
+    """Set the dtype policy of every layer with a mixed precision to float32.
+
+    Layers whose weights are half floats themselves, as of the policy `float16`, are left alone.
+
+    Returns:
+        The replaced policies, for example `mixed_float16`; None if there are none.
+    """
+
+    def change(layer: Any) -> None:
+        layer.dtype_policy = "float32"
+
+    return _to_float32(model, change)
+
+
+def keras2_to_float32(model: Any) -> str | None:
+    """The same for tf_keras."""
+    return _to_float32(model, lambda layer: layer._set_dtype_policy("float32"))
+
+
+_MIXED = frozenset({"mixed_float16", "mixed_bfloat16"})
+
+
+def _to_float32(model: Any, change: Callable[[Any], None]) -> str | None:
+    found: dict[str, None] = {}
+    for layer in model._flatten_layers():
+        name = layer.dtype_policy.name
+        if name in _MIXED:
+            found[name] = None
+            change(layer)
+    return " and ".join(found) or None
