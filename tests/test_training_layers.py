@@ -144,8 +144,9 @@ def test_a_failed_float32_check_of_such_a_model_does_not_blame_the_conversion(mo
     )
     [failed] = study.failed
     assert failed.failure.reason == (
-        "tfjs cannot freeze the graph, because 'normed_1' changes a variable whenever the model is called, as "
-        "layers called with training=True do; build the model without that, or leave the tfjs settings out"
+        "tfjs cannot freeze the graph, because 'normed_1' changes a variable whenever the model is called, as layers "
+        "do that are stateful or called with training=True; build the model without that, or leave the tfjs settings "
+        "out"
     )
 
 

@@ -51,8 +51,8 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
             ) from error
         if stored := re.match(r"Error dumping weight (\S+), dtype (\w+) not supported", str(error)):
             raise ConversionError(
-                f"tfjs does not store weights in {stored[2]}, and '{stored[1]}' is one; export the model in float32, as "
-                f"quantlab does with a Keras file"
+                f"tfjs does not store weights in {stored[2]}, and '{stored[1]}' is one; export the model in float32, "
+                f"as quantlab does with a Keras file"
             ) from error
         raise
     except AssertionError as error:
@@ -74,8 +74,8 @@ def _why_not_frozen(error: BaseException) -> str:
             f"tfjs settings out"
         )
     return (
-        f"tfjs cannot freeze the graph ({type(error).__name__}: {text[:200]}); if it has lookup tables for text, export "
-        f"the part after them, and otherwise leave the tfjs settings out"
+        f"tfjs cannot freeze the graph ({type(error).__name__}: {text[:200]}); if it has lookup tables for text, "
+        f"export the part after them, and otherwise leave the tfjs settings out"
     )
 
 

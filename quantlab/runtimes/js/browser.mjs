@@ -10,7 +10,7 @@ import manifest from './package.json' with { type: 'json' };
 import { openOnnx, startOnnxRuntime } from './onnx.mjs';
 import { JobError, run } from './run.mjs';
 import { answerRequests } from './taps.mjs';
-import { openFlatbuffer } from './tflite.mjs';
+import { keepErrors, openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
@@ -108,10 +108,13 @@ function startLiteRt() {
 /** @returns {Promise<LiteRt>} */
 async function loadLiteRt() {
   const litert = await import('@litertjs/core');
+  const { takeErrors, restore } = keepErrors();
   // Without threads, as in Node.js.
   await litert.loadLiteRt(new URL('litert/', location.href).href);
+  restore();
   const fast = await litert.supportsFeature('relaxedSimd');
-  return { litert, version: manifest.dependencies['@litertjs/core'], build: fast ? 'relaxed-simd' : 'compat' };
+  const version = manifest.dependencies['@litertjs/core'];
+  return { litert, version, build: fast ? 'relaxed-simd' : 'compat', takeErrors };
 }
 
 /** @type {OpenExecutor} */

@@ -21,7 +21,7 @@ import { answerForMany } from './taps.mjs';
 import { chooseBackend } from './tfjs-artifact.mjs';
 import { openGraphModel } from './tfjs.mjs';
 import { openLayersModel } from './tfjs-layers.mjs';
-import { openFlatbuffer } from './tflite.mjs';
+import { keepErrors, openFlatbuffer } from './tflite.mjs';
 import { timeVariant } from './time.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
@@ -163,10 +163,12 @@ const startLiteRt = once(async () => {
     },
   });
   const litert = await import('@litertjs/core');
+  const { takeErrors, restore } = keepErrors();
   await litert.loadLiteRt(`${import.meta.dirname}/litert/`);
+  restore();
   // Otherwise libraries of later jobs would also mistake this process for a worker of a browser.
   for (const name of ['self', 'importScripts', 'ModuleFactory']) Reflect.deleteProperty(globalThis, name);
-  return { litert, version: VERSIONS.litert, build };
+  return { litert, version: VERSIONS.litert, build, takeErrors };
 });
 
 /** @type {OpenExecutor} */

@@ -22,6 +22,8 @@ import { checkOutputShape, JobError } from './run.mjs';
  * @property {Pick<typeof import('@litertjs/core'), 'loadAndCompile' | 'Tensor'>} litert
  * @property {string} version
  * @property {string} build `relaxed-simd`, or `compat` where the host lacks it: their sums differ in the last bits
+ * @property {() => string[]} takeErrors what it has written to the console as errors since the last call: it does not
+ *   throw where an op fails
  */
 
 /** @typedef {Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>} Values */
@@ -44,16 +46,17 @@ import { checkOutputShape, JobError } from './run.mjs';
 
 /**
  * Load a `.tflite` file with float32, int32 or uint8 inputs and outputs and a batch of 1.
- * @param {LiteRt} loaded
+ * @param {LiteRt} runtime
  * @param {Job} job
  * @param {Platform} platform
  * @returns {Promise<Executor>}
  */
-export async function openFlatbuffer({ litert, version, build }, job, platform) {
-  const model = await compile(litert, await platform.readArtifact(job.artifact), `${platform.host}-wasm`);
+export async function openFlatbuffer(runtime, job, platform) {
+  const { litert, version, build, takeErrors } = runtime;
+  const model = await compile(runtime, await platform.readArtifact(job.artifact), `${platform.host}-wasm`);
   try {
     const ports = portsOf(model, job);
-    const loaded = { litert, model, job, platform };
+    const loaded = { litert, takeErrors, model, job, platform };
     return {
       backend: 'wasm',
       environment: { litert: version, litert_build: build, backend: 'wasm' },
@@ -67,49 +70,36 @@ export async function openFlatbuffer({ litert, version, build }, job, platform) 
   }
 }
 
-/** @type {(litert: LiteRt['litert'], file: Uint8Array, runtime: string) => Promise<CompiledModel>} */
-async function compile(litert, file, runtime) {
+/**
+ * Keep what is written to the console as errors from now on: what LiteRT.js is loaded with writes there later, too.
+ * @returns {{ takeErrors: LiteRt['takeErrors'], restore: () => void }} `restore` is called once it is loaded
+ */
+export function keepErrors() {
+  /** @type {string[]} */
+  const lines = [];
+  const report = console.error;
+  console.error = (...words) => {
+    lines.push(words.join(' '));
+    report.apply(console, words);
+  };
+  return { takeErrors: () => lines.splice(0), restore: () => { console.error = report; } };
+}
+
+/** @type {(runtime: LiteRt, file: Uint8Array, name: string) => Promise<CompiledModel>} */
+async function compile({ litert, takeErrors }, file, name) {
+  takeErrors();
   try {
     return await litert.loadAndCompile(file, { accelerator: 'wasm' });
   } catch (error) {
     const { message } = /** @type {Error} */ (error);
     const dtype = /^Element type (\w+) is not supported/.exec(message)?.[1].toLowerCase();
     if (dtype) throw new JobError(refusedDtype(dtype));
-    if (hasState(file)) {
+    if (takeErrors().some((line) => line.includes('Variable tensors not yet supported'))) {
       throw new JobError('the file keeps a state between calls in variable tensors, as an LSTM of Keras 2 does, and '
         + 'LiteRT.js does not support them; run it in python only, or build the layer with unroll=True or in Keras 3');
     }
-    throw new JobError(`LiteRT.js could not load the file (${message}); if it runs in python, leave ${runtime} out `
+    throw new JobError(`LiteRT.js could not load the file (${message}); if it runs in python, leave ${name} out `
       + 'for this setting, and otherwise convert the model again');
-  }
-}
-
-/**
- * Whether a tensor of a file that LiteRT.js refused is marked as variable; false if the file is damaged.
- *
- * The numbers are those of fields in TensorFlow's schema.fbs: Model.subgraphs, SubGraph.tensors, Tensor.is_variable.
- * @param {Uint8Array} file
- */
-function hasState(file) {
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  /** @param {number} place */
-  const followed = (place) => place + view.getUint32(place, true);
-  /** @type {(table: number, number: number) => number} */
-  const field = (table, number) => {
-    const vtable = table - view.getInt32(table, true);
-    const place = 4 + 2 * number;
-    const offset = place < view.getUint16(vtable, true) ? view.getUint16(vtable + place, true) : 0;
-    return offset && table + offset;
-  };
-  /** @param {number} vector */
-  const tables = (vector) => Array.from({ length: vector && view.getUint32(followed(vector), true) }, (_, i) => (
-    followed(followed(vector) + 4 + 4 * i)));
-  const variable = (/** @type {number} */ tensor) => field(tensor, 5) > 0 && view.getUint8(field(tensor, 5)) > 0;
-  try {
-    return tables(field(followed(0), 2)).some((graph) => tables(field(graph, 0)).some(variable));
-  } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
   }
 }
 
@@ -190,7 +180,7 @@ function untappable(shape) {
   if (shape.some((size) => size < 1)) return `its shape is open or empty: it is [${shape.join(', ')}]`;
 }
 
-/** @typedef {{ litert: LiteRt['litert'], model: CompiledModel, job: Job, platform: Platform }} Loaded */
+/** @typedef {Pick<LiteRt, 'litert' | 'takeErrors'> & { model: CompiledModel, job: Job, platform: Platform }} Loaded */
 
 /** @type {(loaded: Loaded, ports: Ports) => Executor['predict']} */
 function predictor(loaded, { fed, outputs }) {
@@ -223,7 +213,7 @@ function outputBytes(job, outputs, batches) {
  * @param {Uint8Array<ArrayBuffer>[]} inputs
  * @param {number} samples
  */
-async function runBatch({ litert, model, job, platform }, fed, read, inputs, samples) {
+async function runBatch({ litert, takeErrors, model, job, platform }, fed, read, inputs, samples) {
   const views = job.inputs.map(({ dtype }, i) => /** @type {Values} */ (
     viewOf(inputs[i], /** @type {FileDType} */ (dtype))));
   const batches = read.map((output) => arrayFor(output.dtype, samples * elements(output)));
@@ -231,11 +221,14 @@ async function runBatch({ litert, model, job, platform }, fed, read, inputs, sam
   for (let sample = 0; sample < samples; sample += 1) {
     const feeds = fed.map((i) => tensorOf(litert, views[i], sample, job.inputs[i]));
     try {
-      seconds += await runSample(model, feeds, (results) => read.forEach((output, i) => {
-        const result = results[output.index];
-        checkOutputShape(output, result.type.layout.dimensions, 1);
-        batches[i].set(result.toTypedArray(), sample * elements(output));
-      }), platform);
+      seconds += await runSample(model, feeds, (results) => {
+        refuseFailedOp(takeErrors());
+        read.forEach((output, i) => {
+          const result = results[output.index];
+          checkOutputShape(output, result.type.layout.dimensions, 1);
+          batches[i].set(result.toTypedArray(), sample * elements(output));
+        });
+      }, platform);
     } finally {
       feeds.forEach((feed) => feed.delete());
     }
@@ -260,6 +253,31 @@ async function runSample(model, feeds, download, platform) {
     results.forEach((result) => result.delete());
   }
 }
+
+/** @param {string[]} errors */
+function refuseFailedOp(errors) {
+  const at = errors.findIndex((line) => FAILED_OP.test(line));
+  if (at < 0) {
+    if (!errors.some((line) => line.includes('Failed to invoke'))) return;
+    throw new JobError(`LiteRT.js failed to run the file (${errors.join(' ')}); if it runs in python, leave this runtime `
+      + 'out for this setting');
+  }
+  const [, node, op] = /** @type {string[]} */ (FAILED_OP.exec(errors[at]));
+  const cause = (errors[at - 1] ?? '').replace(/^ERROR: |\.$/g, '')
+    .replace(/(?<=, got )\d+/, (number) => DTYPES[Number(number)] ?? number);
+  throw new JobError(`LiteRT.js cannot run the op ${op} (node ${node}) as it is in this file (${cause}); replace the `
+    + 'layer that uses it, or leave this setting out');
+}
+
+const FAILED_OP = /Node number (\d+) \((\w+)\) failed to (?:prepare|invoke)/;
+
+/**
+ * The numbers of TfLiteType, in which LiteRT's errors name data types.
+ * @type {Record<number, string>}
+ */
+const DTYPES = Object.freeze({
+  1: 'float32', 2: 'int32', 3: 'uint8', 4: 'int64', 5: 'string', 6: 'bool', 7: 'int16', 9: 'int8', 10: 'float16',
+});
 
 /** @type {(litert: LiteRt['litert'], batch: Values, sample: number, input: TensorFile) => Tensor} */
 function tensorOf(litert, batch, sample, input) {

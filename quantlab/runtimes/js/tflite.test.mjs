@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { job, memoryPlatform, tensor } from './fixtures/jobs.mjs';
+import { job, memoryPlatform, npy, tensor } from './fixtures/jobs.mjs';
 import { run } from './run.mjs';
 import { openFlatbuffer } from './tflite.mjs';
 
 /** The messages of a job for one input of two floats, by a LiteRT.js that loads files as told. */
-async function runTflite(loadAndCompile) {
-  const platform = memoryPlatform({ 'model.tflite': new Uint8Array(4) });
-  const litert = { loadAndCompile, Tensor: null };
-  const open = (asked, host) => openFlatbuffer({ litert, version: '1.2.3', build: 'compat' }, asked, host);
+async function runTflite(loadAndCompile, takeErrors = () => []) {
+  const platform = memoryPlatform({ 'model.tflite': new Uint8Array(4), 'x.npy': npy(new Float32Array(2)) });
+  const litert = { loadAndCompile, Tensor: { fromTypedArray: () => ({ delete: () => {} }) } };
+  const open = (asked, host) => openFlatbuffer(
+    { litert, version: '1.2.3', build: 'compat', takeErrors }, asked, host,
+  );
   const fields = { format: 'tflite', artifact: 'model.tflite', inputs: [tensor('x', 'float32', [2])], outputs: [] };
   await run(job(fields), { tflite: open }, platform);
   return platform.messages;
@@ -36,4 +38,34 @@ test('a file that does not load is a reason to leave this very runtime out', asy
     reason: 'LiteRT.js could not load the file (Unsupported op); if it runs in python, leave test-wasm out for this '
       + 'setting, and otherwise convert the model again',
   }]);
+});
+
+test('a file with a state is told by what LiteRT.js writes', async () => {
+  const errors = [[], ['ERROR: [model_load.cc:290] Variable tensors not yet supported.']];
+  const refuse = async () => { throw new Error('Failed to load model from buffer'); };
+  assert.deepEqual(await runTflite(refuse, () => errors.shift() ?? []), [{
+    type: 'failed',
+    reason: 'the file keeps a state between calls in variable tensors, as an LSTM of Keras 2 does, and LiteRT.js does '
+      + 'not support them; run it in python only, or build the layer with unroll=True or in Keras 3',
+  }]);
+});
+
+test('an op that fails is no result, although LiteRT.js gives one', async () => {
+  const errors = [[], [
+    'ERROR: SquaredDifference only supports FLOAT32 and INT32 now, got 7.',
+    'ERROR: Node number 21 (SQUARED_DIFFERENCE) failed to invoke.',
+    'ERROR: [litert_compiled_model.cc:164] Failed to invoke',
+  ]];
+  const model = {
+    getInputDetails: () => [{ name: 'x', index: 0, dtype: 'float32', shape: [1, 2] }],
+    getOutputDetails: () => [],
+    run: async () => [],
+    delete: () => {},
+  };
+  const [, last] = await runTflite(async () => model, () => errors.shift() ?? []);
+  assert.deepEqual(last, {
+    type: 'failed',
+    reason: 'LiteRT.js cannot run the op SQUARED_DIFFERENCE (node 21) as it is in this file (SquaredDifference only '
+      + 'supports FLOAT32 and INT32 now, got int16); replace the layer that uses it, or leave this setting out',
+  });
 });
