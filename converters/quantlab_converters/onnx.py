@@ -122,12 +122,25 @@ def _tf2onnx_words(saved_model: Path, signature: str) -> list[str]:
 _LACKING = re.compile(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported")
 
 
+_OF_TEXT = re.compile("String|Regex|Unicode|Ragged")
+"""Part of the names of ops that process text."""
+
+
 def _explained(log: str) -> str:
     """Summarize tf2onnx's log in one sentence."""
     lacking = sorted(set(_LACKING.findall(log)))
     if lacking:
-        named = ", ".join(f"{op} (node '{node}')" for node, _, op in (line.rpartition(": ") for line in lacking))
-        return f"tf2onnx does not support the op {named}; replace what uses it, or leave the onnx settings out"
+        parts = [line.rpartition(": ") for line in lacking]
+        named = ", ".join(f"{op} (node '{node}')" for node, _, op in parts)
+        text = any(_OF_TEXT.search(op) for _, _, op in parts)
+        remedy = "export the part of the model after the text processing" if text else "replace what uses it"
+        return f"tf2onnx does not support the op {named}; {remedy}, or leave the onnx settings out"
+    if "Only lookup tables of type" in log:
+        return (
+            "tf2onnx converts only lookup tables between strings and int64, and the model has another one, as of an "
+            "IntegerLookup or TextVectorization layer; export the part of the model after it, or leave the onnx "
+            "settings out"
+        )
     lines = [line for line in log.splitlines() if line.strip()]
     return f"tf2onnx could not convert the model: {lines[-1].strip() if lines else 'it logged no reason'}"
 

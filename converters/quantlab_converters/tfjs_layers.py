@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from quantlab.errors import ConversionError
-from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_unknown_layers
+from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_nested_ports, refuse_unknown_layers
 from quantlab.models import read_keras_config
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.new_folder import into_new_folder
@@ -23,7 +23,9 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     """See `Converter.convert`."""
     yield next(iter(request.schemes))  # a failure to read the model is attributed to the first scheme
     file = _hdf5(request)
-    refuse_unknown_layers(read_keras_config(file).layers, f"'{_given(request)}'")
+    layers, where = read_keras_config(file).layers, f"'{_given(request)}'"
+    refuse_unknown_layers(layers, where)
+    refuse_nested_ports(layers, where)
     for scheme, folder in request.schemes.items():
         yield scheme
         _write(file, folder, scheme)

@@ -16,6 +16,7 @@ from quantlab.errors import ModelError
 from quantlab.foreign import reading
 from quantlab.formats.onnx.file import external_files
 from quantlab.models.keras_layers import refuse_acting_layers
+from quantlab.models.not_models import refuse_not_a_model
 from quantlab.processes import import_path
 
 __all__ = [
@@ -74,6 +75,8 @@ def identify(path: Path, options: ModelOptions) -> ModelFile:
         raise ModelError(f"there is no model at '{path}'{_nearest(path)}; give {_ACCEPTED}")
     if path.suffix in {".npz", ".npy"}:
         raise ModelError(f"'{path}' contains arrays, not a model; give it with --data, and as the model {_ACCEPTED}")
+    with reading(path, ModelError, _REMEDY):
+        refuse_not_a_model(path)
     onnx = path.suffix.lower() == ".onnx" and path.is_file()
     if options.shapes and not onnx:
         raise ModelError(

@@ -9,6 +9,7 @@ from quantlab.formats.contract import Contents
 from quantlab.formats.tfjs_layers.keras_layers import (
     KerasLayer,
     foreign_modules,
+    has_nested_ports,
     input_layers,
     layers_of,
     output_names,
@@ -30,6 +31,7 @@ __all__ = [
     "list_weights",
     "read_configuration",
     "refuse_keras_3",
+    "refuse_nested_ports",
     "refuse_unknown_layers",
 ]
 
@@ -61,6 +63,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     if not isinstance(model, dict) or not isinstance(model.get("config"), dict | list):
         raise ArtifactError(f"'{file}' contains weights but no layers; convert the whole model, not only its weights")
     refuse_unknown_layers(model, f"'{file}'")
+    refuse_nested_ports(model, f"'{file}'")
     if foreign := foreign_modules(model):
         raise ArtifactError(f"'{file}' names the module '{foreign[0]}', which is not Keras; do not trust this model")
     return model
@@ -73,6 +76,16 @@ def refuse_unknown_layers(model: Mapping[str, Any], where: str) -> None:
         raise ArtifactError(
             f"{where} has the layer {_shortened(str(unknown[0]))}, which tfjs layers-models do not support; "
             f"use a graph-model instead, that is, the settings tfjs-*"
+        )
+
+
+def refuse_nested_ports(model: Mapping[str, Any], where: str) -> None:
+    """Raise ArtifactError if the inputs or outputs of the model are nested."""
+    if has_nested_ports(model):
+        raise ArtifactError(
+            f"{where} has its inputs or outputs in a dictionary or in nested lists, and tfjs loads a layers-model only "
+            f"with one flat list of them; build the model with that, or use a graph-model instead, that is, the "
+            f"settings tfjs-*"
         )
 
 

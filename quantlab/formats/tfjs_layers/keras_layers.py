@@ -12,6 +12,7 @@ __all__ = [
     "TFJS_LAYERS",
     "KerasLayer",
     "foreign_modules",
+    "has_nested_ports",
     "input_layers",
     "layers_of",
     "output_names",
@@ -120,6 +121,24 @@ def _ignored(layer: KerasLayer) -> Iterator[str]:
 
 _UNREAD: Mapping[str, tuple[str, ...]] = {"ReLU": ("negative_slope", "threshold"), "LeakyReLU": ("negative_slope",)}
 """Keras 3 names the slope of LeakyReLU `negative_slope`; tfjs reads `alpha` (Keras 2), and uses 0.3 without it."""
+
+
+def has_nested_ports(model: Mapping[str, Any]) -> bool:
+    """Whether a functional model has its inputs or outputs in a dictionary or in lists of lists, as Keras allows.
+
+    tfjs loads one flat list of them, each as `[layer, node, tensor]`.
+    """
+    config = model.get("config")
+    if model.get("class_name") == "Sequential" or not isinstance(config, Mapping):
+        return False
+    return any(not _is_flat(config.get(key, [])) for key in ("input_layers", "output_layers"))
+
+
+def _is_flat(places: Any) -> bool:
+    alone = isinstance(places, list) and bool(places) and isinstance(places[0], str)
+    return isinstance(places, list) and (
+        alone or all(isinstance(place, list) and place and isinstance(place[0], str) for place in places)
+    )
 
 
 def input_layers(model: Mapping[str, Any]) -> list[KerasLayer]:
