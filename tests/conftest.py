@@ -97,7 +97,7 @@ def small_models(request: pytest.FixtureRequest) -> dict[str, SmallModel]:
     def make(folder: Path) -> None:
         make_in_fork("small_models", {"folder": str(folder)}, folder / "made.log")
 
-    sources = ("small_models.py", "keras2_models.py", "recurrent_models.py")
+    sources = ("small_models.py", "keras2_models.py", "recurrent_models.py", "precision_models.py")
     return read_models(kept(request, "small-models", sources, make))
 
 

@@ -504,10 +504,12 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
 
 def _make(request: Document, _emit: Emit) -> None:
     import keras2_models  # which need what is above
+    import precision_models
     import recurrent_models
 
     folder = Path(request["folder"])
-    makers = {**MAKERS, **keras2_models.MAKERS, **recurrent_models.MAKERS}
+    others = (keras2_models, recurrent_models, precision_models)
+    makers = {**MAKERS, **{name: maker for module in others for name, maker in module.MAKERS.items()}}
     lines = [f"{name}\t{maker(folder).name}" for name, maker in makers.items()]
     (folder / "written.txt").write_text("\n".join(lines))
 

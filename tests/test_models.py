@@ -193,6 +193,28 @@ def folder_with(name):
     return make
 
 
+def beside(name, content="", **others):
+    """A file with a name, or for an empty one its folder; others lie beside it."""
+
+    def prepare(_model, folder):
+        for other, text in others.items():
+            (folder / other).write_text(text)
+        if name:
+            (folder / name).write_text(content)
+        return folder / name if name else folder
+
+    return prepare
+
+
+def archive_of(member):
+    def prepare(_model, folder):
+        with zipfile.ZipFile(folder / "model.zip", "w") as archive:
+            archive.writestr(member, "")
+        return folder / "model.zip"
+
+    return prepare
+
+
 def as_it_is(model, folder):
     del folder
     return model.path
@@ -244,6 +266,78 @@ def as_it_is(model, folder):
             "'{path}' contains only weights, and a model needs its layers too; save the whole model "
             "with model.save('model.keras') and give that file",
             id="weights only",
+        ),
+        pytest.param(
+            "conv",
+            beside("ckpt.index", **{"ckpt.data-00000-of-00001": ""}),
+            ModelOptions(),
+            "'{path}' is a TensorFlow checkpoint, which contains only weights, and a model needs its layers too; load "
+            "it into the model with model.load_weights('{folder}/ckpt') and save the whole with "
+            "model.save('model.keras'), and give that file",
+            id="the index of a checkpoint",
+        ),
+        pytest.param(
+            "conv",
+            beside("", **{"ckpt.index": "", "ckpt.data-00000-of-00001": ""}),
+            ModelOptions(),
+            "'{path}' is a TensorFlow checkpoint, which contains only weights, and a model needs its layers too; load "
+            "it into the model with model.load_weights('{folder}/ckpt') and save the whole with "
+            "model.save('model.keras'), and give that file",
+            id="the folder of a checkpoint",
+        ),
+        pytest.param(
+            "conv",
+            beside("model.json", '{"class_name": "Sequential", "config": {}}'),
+            ModelOptions(),
+            "'{path}' contains only the layers of a Keras model, without weights; load its weights and save the whole "
+            "with model.save('model.keras'), and give that file",
+            id="layers only",
+        ),
+        pytest.param(
+            "conv",
+            beside("model.json", '{"format": "graph-model", "modelTopology": {}, "weightsManifest": []}'),
+            ModelOptions(),
+            "'{path}' is the description of a model for TensorFlow.js, so it is already converted; give the model it "
+            "was made from, and its folder with --variant NAME={folder}",
+            id="the model.json of tfjs",
+        ),
+        pytest.param(
+            "conv",
+            beside("settings.json", '{"name": "conv"}'),
+            ModelOptions(),
+            "'{path}' is a JSON file without the layers of a model; give the file or folder of the model",
+            id="other JSON",
+        ),
+        pytest.param(
+            "conv",
+            beside("frozen.pb"),
+            ModelOptions(),
+            "'{path}' is a frozen graph of TensorFlow, which does not tell its inputs and outputs; give the model that "
+            "it was made from, or load it with tf.compat.v1.wrap_function and save it with tf.saved_model.save and a "
+            "signature",
+            id="a frozen graph",
+        ),
+        pytest.param(
+            "conv",
+            beside("saved_model.pb"),
+            ModelOptions(),
+            "'{path}' is the graph of a SavedModel; give its folder, '{folder}'",
+            id="the file in a SavedModel",
+        ),
+        pytest.param(
+            "conv",
+            archive_of("readme.txt"),
+            ModelOptions(),
+            "'{path}' is an archive, and not that of a Keras model; unpack it and give the file or folder of the model "
+            "in it",
+            id="an archive",
+        ),
+        pytest.param(
+            "conv",
+            archive_of("model/data.pkl"),
+            ModelOptions(),
+            "'{path}' is a file of PyTorch; export the model to ONNX with torch.onnx.export and give that file",
+            id="a file of PyTorch",
         ),
         pytest.param(
             "lambda_layer",
@@ -321,7 +415,7 @@ def test_a_model_that_cannot_be_opened(name, prepare, options, message, small_mo
     path = prepare(small_models[name], tmp_path)
     with pytest.raises(ModelError) as refused:
         open_reference(identify(path, options), options, tmp_path / "export")
-    assert str(refused.value) == message.format(path=path, models=small_models["conv"].path.parent)
+    assert str(refused.value) == message.format(path=path, models=small_models["conv"].path.parent, folder=tmp_path)
 
 
 def test_a_saved_model_without_its_variables(small_models, tmp_path):

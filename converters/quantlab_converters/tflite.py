@@ -99,7 +99,7 @@ def _explained(error: Exception) -> Exception:
     )
     ops = {op for part in listed for op in part.split(", ")}
     if not ops:
-        return error
+        return ConversionError(f"TFLite's converter failed: {_last_of(text)}")
     half = dict(re.findall(r"tf\.(\w+)\(tensor<[^)]*?(b?f16)>", text))
     if ops <= set(half):
         return ConversionError(
@@ -110,6 +110,13 @@ def _explained(error: Exception) -> Exception:
         f"TFLite does not support the op {', '.join(sorted(ops - set(half)))}; replace the layer that uses it, or "
         f"leave the tflite settings out"
     )
+
+
+def _last_of(text: str) -> str:
+    """What the last error in the converter's message says, without the places in the graph where it arose."""
+    errors = [line for line in text.splitlines() if "error: " in line]
+    last = errors[-1] if errors else text
+    return " ".join(re.sub(r".*error: (?:loc\(.*\): )?", "", last).split())[:300]
 
 
 def _float32(tf: Any, converter: Any, calibration: Mapping[str, Path]) -> None:

@@ -20,7 +20,7 @@ from quantlab.models.graph_ops import refuse_acting_saved_model
 from quantlab.models.h5_outside import refuse_outside
 from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
-from quantlab.models.precision import keras2_to_float32, keras3_to_float32
+from quantlab.models.precision import keras2_to_float32, keras3_to_float32, keras_quantization
 from quantlab.models.reference import Reference
 from quantlab.models.training import training_layers
 from quantlab.types import ModelDescription, TensorSpec
@@ -49,7 +49,8 @@ class _Opened:
     keras: Any = None
     """The Keras model; None for a SavedModel."""
     cast_from: str | None = None
-    """As in `ModelDescription`."""
+    quantized: str | None = None
+    """Both as in `ModelDescription`."""
 
 
 def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Reference:
@@ -84,6 +85,7 @@ def open_reference(file: ModelFile, options: ModelOptions, export: Path) -> Refe
         parameters=opened.parameters,
         signature=opened.signature if file.kind == "SavedModel" else None,
         cast_from=opened.cast_from,
+        quantized=opened.quantized,
     )
     _refuse_strings(description)
     layers = training_layers(opened.saved_model, opened.signature, opened.keras)
@@ -168,6 +170,7 @@ def _open_keras3(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         variables=lambda: model.variables,
         keras=model,
         cast_from=cast_from,
+        quantized=keras_quantization(model),
     )
 
 

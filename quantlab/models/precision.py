@@ -1,4 +1,4 @@
-"""Makes Keras models that compute in half floats compute in float32, before they are exported.
+"""What the dtype policies of a Keras model tell: mixed precisions, which are undone, and quantization by Keras.
 
 A model of a mixed precision keeps float32 weights and casts them, and its inputs, in every layer. Converters keep these
 casts: TFLite has no kernels for half floats, tfjs ignores them, and no two runtimes round alike. Runs in a child.
@@ -7,7 +7,7 @@ casts: TFLite has no kernels for half floats, tfjs ignores them, and no two runt
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["keras2_to_float32", "keras3_to_float32"]
+__all__ = ["keras2_to_float32", "keras3_to_float32", "keras_quantization"]
 
 
 def keras3_to_float32(model: Any) -> str | None:
@@ -41,3 +41,10 @@ def _to_float32(model: Any, change: Callable[[Any], None]) -> str | None:
             found[name] = None
             change(layer)
     return " and ".join(found) or None
+
+
+def keras_quantization(model: Any) -> str | None:
+    """The modes in which `model.quantize` of Keras 3 has quantized layers, as `int8`; None if it has none."""
+    policies = (layer.dtype_policy for layer in model._flatten_layers())
+    modes = dict.fromkeys(getattr(policy, "quantization_mode", None) for policy in policies)
+    return " and ".join(str(mode) for mode in modes if mode is not None) or None

@@ -34,7 +34,7 @@ from quantlab.study.overlap import refuse_overlap
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
-from quantlab.study.suspicions import cast_to_float32, examine, repeatability, sane, unstable_reference
+from quantlab.study.suspicions import examine, repeatability, sane, unstable_reference, unusual_precision
 from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
 from quantlab.study.warnings import (
     CheckedOutputs,
@@ -221,7 +221,7 @@ class _Analysis:
             warnings=(
                 *(output_warning(one, scoring.output.name) for one in result.non_finite if one.among == "scored"),
                 *unstable_reference(check, self.context.registries.formats),
-                *cast_to_float32(work.model.description),
+                *unusual_precision(work.model.description),
                 *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *sane(check, work.samples, comparison.labels_of_samples),
                 *failed_float32_checks(checks, trials, check).values(),

@@ -19,7 +19,7 @@ from quantlab.study.integrity import intact_variant
 from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import calibration_warning, explained_failure
 from quantlab.study.options import AnalyzeOptions
-from quantlab.study.suspicions import cast_to_float32
+from quantlab.study.suspicions import unusual_precision
 from quantlab.types import Failure, FileState, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
@@ -182,14 +182,19 @@ def _described(
         path = format_.served(folder)
         try:
             variant = describe_variant(setting.name, format_, path, model.description)
-            if setting.quantized:
-                variant = replace(variant, notes=(*variant.notes, *note_unquantized(variant.weights)))
-            if not setting.official:
-                variant = replace(variant, notes=(*variant.notes, _OWN))
-            return ConversionResult(setting.name, variant)
+            notes = note_unquantized(variant.weights) if setting.quantized else _already_quantized(model)
+            own = () if setting.official else (_OWN,)
+            return ConversionResult(setting.name, replace(variant, notes=(*variant.notes, *notes, *own)))
         except QuantlabError as error:
             reason = str(error)
+    reason = "; ".join([reason, *_already_quantized(model)])
     return ConversionResult(setting.name, None, Failure(reason, "conversion"))
+
+
+def _already_quantized(model: OpenedModel) -> tuple[str, ...]:
+    """A note on a float32 artifact, or on a failure, if the model was quantized by Keras; else nothing."""
+    mode = model.description.quantized
+    return () if mode is None else (f"the model is already quantized ({mode})",)
 
 
 def given_variant(name: str, path: Path, model: OpenedModel, formats: Mapping[str, Format]) -> ConversionResult:
@@ -272,7 +277,7 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
     from quantlab.study.samples import calibration_alone
 
     model = open_model(context)
-    for sentence in cast_to_float32(model.description):
+    for sentence in unusual_precision(model.description):
         context.progress.warn(sentence)
     calibration = calibration_alone(context, model) if context.options.calibration else None
     by_format: dict[str, list[Setting]] = {}

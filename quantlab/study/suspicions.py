@@ -25,7 +25,7 @@ from quantlab.types import (
     TrainingLayer,
 )
 
-__all__ = ["cast_to_float32", "examine", "repeatability", "sane", "unstable_reference"]
+__all__ = ["examine", "repeatability", "sane", "unstable_reference", "unusual_precision"]
 
 _NAMED = 3
 """Layers, columns and moved classes that a sentence names at most; the study's record has all."""
@@ -95,15 +95,21 @@ def unstable_reference(check: ReferenceCheck, formats: Mapping[str, Format]) -> 
     return sentences
 
 
-def cast_to_float32(model: ModelDescription) -> list[str]:
-    """A sentence about a model that computes in half floats in Keras, but not in its export; none for others."""
-    if model.cast_from is None:
-        return []
-    sentence = (
-        f"the layers of the model have the dtype policy {model.cast_from}; the model was exported in float32, so the "
-        f"reference and every variant compute in float32, while Keras rounds to half floats"
-    )
-    return [sentence]
+def unusual_precision(model: ModelDescription) -> list[str]:
+    """Sentences about a model that does not compute in float32 in Keras; none about others."""
+    sentences = []
+    if model.cast_from is not None:
+        sentences.append(
+            f"the layers of the model have the dtype policy {model.cast_from}; the model was exported in float32, so "
+            f"the reference and every variant compute in float32, while Keras rounds to half floats"
+        )
+    if model.quantized is not None:
+        sentences.append(
+            f"the model is already quantized ({model.quantized}, by model.quantize of Keras), so the reference and the "
+            f"settings named float32 have quantized weights, too; to compare with the float model, give the file that "
+            f"was saved before model.quantize"
+        )
+    return sentences
 
 
 def _remedy_of_change(layers: Sequence[TrainingLayer]) -> str:

@@ -38,6 +38,8 @@ class ModelDescription:
     """Name of the SavedModel signature that is called; None for other kinds."""
     cast_from: str | None = None
     """Dtype policy of a Keras model that was exported in float32 instead, as `mixed_float16`; None if none was."""
+    quantized: str | None = None
+    """How `model.quantize` of Keras has quantized layers of it, as `int8`; None if it has not."""
 
 
 @dataclass(frozen=True, slots=True)
