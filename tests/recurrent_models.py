@@ -27,10 +27,11 @@ def keras3_recurrent(folder: Path) -> Path:
 
 
 def keras2_gru(folder: Path) -> Path:
-    """Keras 2: a bidirectional GRU below another."""
+    """Keras 2: a bidirectional GRU below another; its mask is reversed, too."""
     keras = _keras2()
     steps = keras.Input((_STEPS, _FEATURES), name="steps")
-    both = keras.layers.Bidirectional(keras.layers.GRU(_UNITS, return_sequences=True, **_BIASED))(steps)
+    masked = keras.layers.Masking()(steps)
+    both = keras.layers.Bidirectional(keras.layers.GRU(_UNITS, return_sequences=True, **_BIASED))(masked)
     scores = _scores(keras, keras.layers.GRU(_UNITS, **_BIASED)(both))
     return _saved(keras.Model(steps, scores), folder / "keras2_gru.h5", {"steps": _floats(_STEPS, _FEATURES)})
 

@@ -1,12 +1,14 @@
 """Changes the graph of a model with loops so that tfjs can run it; the weight files stay the official converter's.
 
-The official converter writes loops with the ops Enter, Switch, Merge and Exit of TensorFlow 1. tfjs 4.22 fails on two
-things in them. Both changes leave the computation as it is:
+The official converter writes loops with the ops Enter, Switch, Merge and Exit of TensorFlow 1. tfjs 4.22 fails on
+three things in them and beside them. The changes leave the computation as it is:
 
 - For recurrent layers of Keras 3, nodes in the loop have control dependencies on Switch ops. A Switch gives only one of
   its two outputs, and tfjs waits for the other one. The dependencies are removed where a node has others.
 - TensorFlow's optimizer fuses a matrix product or convolution with the addition of another one, as in the cell of an
   LSTM. The backend wasm adds only vectors there. The fused op is split again.
+- A bidirectional layer reverses the mask of a Masking or Embedding layer, and the kernel of wasm reads booleans beyond
+  their end. They are reversed as integers.
 
 TensorFlow also marks some nodes, others in each conversion, with an attribute that tfjs does not read. It is removed,
 so that the same model gives the same file.
@@ -45,7 +47,8 @@ def repair_loops(model_json: Path) -> None:
     for node in nodes:
         node.get("attr", {}).pop("_has_manual_control_dependencies", None)
     waiting = (_without_switches(node, ops) for node in nodes)
-    document["modelTopology"]["node"] = [part for node in waiting for part in _split(node, vectors)]
+    split = (part for node in waiting for part in _split(node, vectors))
+    document["modelTopology"]["node"] = [part for node in split for part in _reversed_as_integers(node)]
     model_json.write_text(json.dumps(document))
 
 
@@ -79,6 +82,20 @@ _UNFUSED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "_FusedConv2D": ("Conv2D", ("strides", "padding", "data_format", "dilations", "explicit_paddings")),
 }
 """Fused op → the op without the addition, and its attributes beside the data type."""
+
+
+def _reversed_as_integers(node: Node) -> Iterator[Node]:
+    """The node, or three that reverse booleans as int32; the last has the node's name."""
+    boolean, integer = {"type": "DT_BOOL"}, {"type": "DT_INT32"}
+    if node["op"] != "ReverseV2" or node["attr"].get("T") != boolean:
+        yield node
+        return
+    name, (values, *others) = node["name"], node["input"]
+    before, between = f"{name}/int32", f"{name}/reversed"
+    yield {"name": before, "op": "Cast", "input": [values], "attr": {"SrcT": boolean, "DstT": integer}}
+    yield {**node, "name": between, "input": [before, *others], "attr": {**node["attr"], "T": integer}}
+    yield {"name": name, "op": "Cast", "input": [between], "attr": {"SrcT": integer, "DstT": boolean}}
+
 
 _PLAIN_ACTIVATIONS = frozenset({"Relu", "Relu6", "Elu", "Sigmoid", "Tanh"})
 """Fused activations without a parameter."""
