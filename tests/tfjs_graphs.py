@@ -8,6 +8,7 @@ from contracts import executors
 
 from quantlab.runtimes import Job
 from quantlab.runtimes.exchange import TensorFile
+from quantlab.types.executor_options import ExecutorOptions
 from quantlab.worker.tfjs_graph import load
 
 RANDOM = np.random.default_rng(11)
@@ -93,6 +94,6 @@ def run(folder, fed, *fetched):
 
     inputs = tuple(file(name, place) for place, name in enumerate(fed))
     outputs = tuple(file(name, place) for place, name in enumerate(fetched))
-    return load(Job("tfjs", str(folder), "", 1, 0, 1, inputs, outputs, {}, **executors("tfjs"))).call(
+    return load(Job("tfjs", str(folder), "", 1, 0, 1, inputs, outputs, ExecutorOptions(), **executors("tfjs"))).call(
         list(fed.values())
     )
