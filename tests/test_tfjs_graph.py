@@ -17,6 +17,7 @@ from quantlab.formats.tfjs_manifest import decode, stored_weights
 from quantlab.runtimes import Job
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.types import ModelDescription, TensorSpec
+from quantlab.types.executor_options import ExecutorOptions
 from quantlab.worker.tfjs_graph import graph_def, load
 
 pytestmark = pytest.mark.starts_children
@@ -215,7 +216,9 @@ def test_published_models(name, data_folder, tmp_path):
     samples = np.random.default_rng(0).uniform(size=(1, *shape)).astype(np.float32)
     file = TensorFile("image", "", 0, shape, "float32", variant.inputs[0].tensor, 0)
     asked = tuple(TensorFile(port.name, "", 0, (), "float32", port.tensor, port.position) for port in variant.outputs)
-    results = load(Job("tfjs", str(folder), "", 1, 0, 1, (file,), asked, {}, **executors("tfjs"))).call([samples])
+    results = load(Job("tfjs", str(folder), "", 1, 0, 1, (file,), asked, ExecutorOptions(), **executors("tfjs"))).call(
+        [samples]
+    )
     assert [result.shape for result in results] == [(1, *sizes) for sizes in given.values()]
     expected = evaluate_graph(folder, samples, [port.tensor for port in variant.outputs])
     for result, other in zip(results, expected, strict=True):
