@@ -428,7 +428,7 @@ def name_shard(path):
         pytest.param(
             lengthen_shard,
             "the shards of '{path}' have 49 bytes, but the manifest describes 48; they belong to "
-            "another model.json, so copy or convert the model again",
+            "another JSON file, so copy or convert the model again",
             id="a shard too long",
         ),
         pytest.param(
@@ -577,8 +577,8 @@ def test_the_ports_of_the_published_layers_model(data_folder):
         pytest.param(
             "m.mlmodel",
             lambda _whole: b"\x08\x07\x12\x04onnx",
-            "'{path}' has no format that --variant accepts; give a folder with the model.json of a "
-            "graph-model, a folder with the model.json of a layers-model, a .tflite file or an .onnx "
+            "'{path}' has no format that --variant accepts; give the folder or the model.json of a "
+            "graph-model, the folder or the model.json of a layers-model, a .tflite file or an .onnx "
             "file",
             id="something else",
         ),

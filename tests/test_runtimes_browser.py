@@ -30,7 +30,6 @@ from quantlab.runtimes.requests import Run, request_document
 from quantlab.runtimes.taps import graph_taps, open_session
 from quantlab.store import Store
 from quantlab.types import TensorSpec
-from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Done, Failed, Message, Progress, Ready
 
 pytestmark = pytest.mark.starts_children
@@ -385,7 +384,7 @@ def last_message(runtime_name: str, artifact: Path, folder: Path, stall_seconds:
         1,
         (tensors[0],),
         (tensors[1],),
-        ExecutorOptions(),
+        FORMATS["tfjs"].options(artifact),
         **executors("tfjs"),
     )
     with ChildPool(folder / "shop", stall_seconds=stall_seconds) as pool:
@@ -415,6 +414,16 @@ def test_an_op_that_the_backend_lacks_is_named_with_its_node(tmp_path):
 def a_relu(folder: Path) -> Path:
     relu = {"name": "y", "op": "AddV2", "input": ["x", "bias"], "attr": {"T": {"type": "DT_FLOAT"}}}
     return hand_made(folder, [relu], {"bias": np.zeros(4, np.float32)})
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("runtime_name", ["node-wasm", "chromium-wasm"])
+def test_a_json_file_of_another_name(runtime_name, tmp_path):
+    model = a_relu(tmp_path / "model")
+    (model / "weights.bin").write_bytes(np.float32([0.5, 1, 2, 3]).tobytes())
+    json_file = (model / "model.json").rename(model / "model-stride16.json")
+    assert isinstance(last_message(runtime_name, json_file, tmp_path), Done)
+    np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), np.float32([[1.5, 2, 3, 4]]))
 
 
 @pytest.mark.usefixtures("place")

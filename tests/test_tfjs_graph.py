@@ -77,7 +77,7 @@ ARGUMENTS = {"BiasAdd": ["bias"], "Prelu": ["slope"]}
 def test_fused_ops(op, steps, tmp_path):
     arguments = [name for step in steps for name in ARGUMENTS.get(step, [])]
     slope = {"leakyrelu_alpha": {"f": 0.3}} if "LeakyRelu" in steps else {}
-    folder = write(tmp_path, [fused(op, steps, arguments, **slope)], inputs=FEED)
+    folder = write(tmp_path, [fused(op, steps, arguments, **slope)], WEIGHTS, FEED)
     (result,) = run(folder, FEED, "result")
     np.testing.assert_allclose(result, plain(op, steps), rtol=1e-5, atol=1e-5)
 
@@ -99,7 +99,7 @@ def test_fused_ops(op, steps, tmp_path):
 )
 def test_the_attributes_of_a_fused_depthwise_convolution(attributes, sliding, tmp_path):
     steps = ["BiasAdd", "Relu6"]
-    folder = write(tmp_path, [fused("FusedDepthwiseConv2dNative", steps, ["bias"], **attributes)], inputs=FEED)
+    folder = write(tmp_path, [fused("FusedDepthwiseConv2dNative", steps, ["bias"], **attributes)], WEIGHTS, FEED)
     (result,) = run(folder, FEED, "result")
     np.testing.assert_allclose(result, plain("FusedDepthwiseConv2dNative", steps, **sliding), rtol=1e-5, atol=1e-5)
 
@@ -107,7 +107,7 @@ def test_the_attributes_of_a_fused_depthwise_convolution(attributes, sliding, tm
 def test_prelu_by_itself_and_what_comes_after_it(tmp_path):
     """Its node has no attributes at all: the converter takes them away."""
     nodes = [node("bent", "Prelu", "image", "slope"), node("after", "Neg", "bent", T={"type": "DT_FLOAT"})]
-    bent, after = run(write(tmp_path, nodes), {"image": IMAGE}, "bent", "after")
+    bent, after = run(write(tmp_path, nodes, WEIGHTS), {"image": IMAGE}, "bent", "after")
     np.testing.assert_array_equal(bent, prelu(IMAGE))
     np.testing.assert_array_equal(after, -prelu(IMAGE))
 
@@ -136,7 +136,7 @@ def test_constants_of_64_bits_are_stored_in_32(tmp_path):
     ],
 )
 def test_a_graph_that_cannot_be_run(change, message, tmp_path):
-    folder = write(tmp_path, [])
+    folder = write(tmp_path, [], WEIGHTS)
     document = json.loads((folder / "model.json").read_text())
     change(document)
     (folder / "model.json").write_text(json.dumps(document))

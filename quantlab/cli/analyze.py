@@ -79,8 +79,8 @@ def analyze(
         list[str] | None,
         typer.Option(
             "--variant",
-            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file or a tfjs folder. "
-            "Repeatable.",
+            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, or the folder or "
+            "model.json of a tfjs model. Repeatable.",
         ),
     ] = None,
     fallback: Annotated[

@@ -4,7 +4,7 @@ The format is defined by tfjs-core 4.22, `io/types.ts` (WeightsManifestConfig) a
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,105 @@ from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
 from quantlab.formats.finite import note_float_limits
 from quantlab.types import Port, StoredWeight
+from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 __all__ = [
     "contents",
     "decode",
+    "document_file",
+    "has_document",
     "is_layers_model",
+    "options",
     "read_document",
     "recognizes_layers",
+    "served",
+    "served_files",
     "stored_weight",
     "stored_weights",
 ]
 
+_USUAL = "model.json"
+
 _LENGTH_BYTES = 4  # length prefix of each string in a shard
 
 
-def read_document(folder: Path) -> dict[str, Any]:
-    """Read the `model.json` of either tfjs format.
+def served(path: Path) -> Path:
+    """The artifact at the user's path: a folder with a `model.json`, or else the JSON file of another name.
+
+    Both the folder and the JSON file may be given; one model has one path, and thus one hash.
+    """
+    if path.name == _USUAL and path.is_file():
+        return path.parent
+    return document_file(path) if path.is_dir() and not (path / _USUAL).is_file() and _documents(path) else path
+
+
+def has_document(path: Path) -> bool:
+    """Whether a path is a JSON file, or a folder with one that describes a tfjs model; what it says is not checked."""
+    if path.is_dir():
+        return (path / _USUAL).is_file() or bool(_documents(path))
+    return path.is_file() and path.suffix == ".json"
+
+
+def document_file(path: Path) -> Path:
+    """The JSON file of an artifact: the path itself, or in a folder `model.json`, or else the only tfjs model there.
+
+    Raises:
+        ArtifactError: If a folder has no `model.json` and several other tfjs models.
+    """
+    if not path.is_dir() or (path / _USUAL).is_file():
+        return path / _USUAL if path.is_dir() else path
+    documents = _documents(path)
+    if len(documents) > 1:
+        names = ", ".join(file.name for file in documents)
+        raise ArtifactError(f"'{path}' has {len(documents)} tfjs models ({names}); give the path of one of them")
+    return documents[0] if documents else path / _USUAL
+
+
+def _documents(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.glob("*.json")) if file.is_file() and _has_manifest(file)]
+
+
+def _has_manifest(file: Path) -> bool:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and isinstance(document.get("weightsManifest"), list)
+
+
+def served_files(path: Path) -> list[Path]:
+    """The JSON file and the shards that it lists, sorted by name; other files of the folder do not belong to it.
+
+    Raises:
+        ArtifactError: As `read_document`, and as `stored_weights` for paths of shards.
+    """
+    return sorted([document_file(path), *_shards_of(path).values()])
+
+
+def _shards_of(path: Path) -> dict[str, Path]:
+    """Name of each shard in the manifest → its file."""
+    folder, seen = document_file(path).parent, set[Path]()
+    names = [name for group in read_document(path)["weightsManifest"] for name in group["paths"]]
+    return {name: folder / name for name in names if _shard(folder, name, seen)}
+
+
+def options(path: Path) -> ExecutorOptions:
+    """The files by name, the JSON file first, if the artifact is that file and not a folder with a `model.json`."""
+    if path.is_dir():
+        return ExecutorOptions()
+    files = {path.name: path, **_shards_of(path)}
+    return ExecutorOptions(
+        external_data=tuple(ExternalFile(name, str(file.absolute())) for name, file in files.items())
+    )
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read the JSON file of either tfjs format, as `document_file` finds it.
 
     Raises:
         ArtifactError: If it is missing, not JSON, or has no weights manifest.
     """
-    file = folder / "model.json"
+    file = document_file(path)
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -53,14 +131,14 @@ def is_layers_model(document: Mapping[str, Any]) -> bool:
 
 
 def recognizes_layers(path: Path) -> bool:
-    """Whether a folder contains a layers-model; False if it cannot be read, so that the graph format reports why."""
+    """Whether an artifact is a layers-model; False if it cannot be read, so that the graph format reports why."""
     try:
-        return is_layers_model(read_document(path))
+        return has_document(path) and is_layers_model(read_document(path))
     except ArtifactError:
         return False
 
 
-def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArray[Any]]]:
+def stored_weights(path: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArray[Any]]]:
     """Each weight's manifest entry with its stored values, not decoded; strings as an array of bytes objects.
 
     Raises:
@@ -68,7 +146,8 @@ def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArra
             manifest states.
     """
     seen: set[Path] = set()
-    for group in read_document(folder)["weightsManifest"]:
+    folder = document_file(path).parent
+    for group in read_document(path)["weightsManifest"]:
         # All of them first, so that nothing is read before it is known to be there once.
         files = [_shard(folder, path, seen) for path in group["paths"]]
         data = b"".join(file.read_bytes() for file in files)
@@ -85,7 +164,7 @@ def stored_weights(folder: Path) -> Iterator[tuple[Mapping[str, Any], npt.NDArra
         if offset != len(data):
             raise ArtifactError(
                 f"the shards of '{folder}' have {len(data):,} bytes, but the manifest describes {offset:,}; "
-                f"they belong to another model.json, so copy or convert the model again"
+                f"they belong to another JSON file, so copy or convert the model again"
             )
 
 
@@ -127,16 +206,32 @@ def _shard(folder: Path, name: str, seen: set[Path]) -> Path:
     return file
 
 
-def contents(folder: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Contents:
+def contents(path: Path, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> Contents:
     """Contents of an artifact with these ports: weight sizes from its shards, and remarks about non-finite weights."""
     weights: dict[str, int] = {}
     notes: list[str] = []
-    for entry, values in stored_weights(folder):
+    for entry, values in stored_weights(path):
         dtype = _stored_dtype(entry, values)
         weights[dtype] = weights.get(dtype, 0) + _size_bytes(values)
         if values.dtype.kind == "f":
             notes += note_float_limits(entry["name"], values, values.dtype.name)
+    notes += _note_long_shard([file.stat().st_size for file in _shards_of(path).values()])
     return Contents(inputs=inputs, outputs=outputs, weights=weights, notes=tuple(notes))
+
+
+def _note_long_shard(sizes: Sequence[int]) -> list[str]:
+    """A note if TensorFlow.js reads zeros for weights in the last shard, without an error.
+
+    Its CompositeArrayBuffer (tfjs-core 4.22, io/composite_array_buffer.ts) finds the shard of a weight by division if
+    all shards but the last have one size. It does not check that the last is not longer.
+
+    Args:
+        sizes: Bytes of all shards, of all groups, in the order of the manifest.
+    """
+    if len(sizes) < 2 or len(set(sizes[:-1])) > 1 or sizes[-1] <= sizes[0]:
+        return []
+    lengths = f"{sizes[-1]:,} bytes against {sizes[0]:,}"
+    return [f"tfjs reads zeros from the last shard, because it is the longest ({lengths}); convert the model again"]
 
 
 def decode(entry: Mapping[str, Any], stored: npt.NDArray[Any]) -> npt.NDArray[Any]:

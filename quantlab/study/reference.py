@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.errors import ModelError
+from quantlab.errors import ArtifactError, ModelError
+from quantlab.formats import Format
 from quantlab.runtimes import Job, input_files, python
 from quantlab.runtimes.protocol import answer
 from quantlab.runtimes.requests import Probe as ProbeRequest
 from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, naming
 from quantlab.study.run import Run, run_kept
-from quantlab.types import REFERENCE, KeptOutputs, ModelDescription, OpenedModel, SampleSet, TensorSpec
+from quantlab.types import REFERENCE, KeptOutputs, ModelDescription, OpenedModel, SampleSet, TensorSpec, Variant
 from quantlab.types.messages import Probed
 
-__all__ = ["Probe", "batch_size_for", "possible_probe", "probe", "run_reference"]
+__all__ = ["Probe", "batch_size_for", "batch_size_of", "possible_probe", "probe", "run_reference"]
 
 _PROBE_SAMPLES = 64
 
@@ -70,6 +71,24 @@ def batch_size_for(context: Context, model: OpenedModel) -> int:
         raise ModelError(
             f"'{model.description.path}' takes batches of {min(size or 0 for size in fixed)} only, and samples are "
             f"compared one by one; export it with an open batch (None) or with 1"
+        )
+    return 1
+
+
+def batch_size_of(format_: Format, variant: Variant, usual: int) -> int:
+    """The batch size for a variant: the usual one, or 1 if its file has a fixed batch of 1.
+
+    Formats that run single samples read them from batches of any size.
+
+    Raises:
+        ArtifactError: If its file has another fixed batch size.
+    """
+    if format_.alone is not None or variant.fixed_batch is None:
+        return usual
+    if variant.fixed_batch != 1:
+        raise ArtifactError(
+            f"'{variant.path.name}' takes batches of {variant.fixed_batch} only, and samples are compared one by one; "
+            f"convert it with an open batch size, or with 1"
         )
     return 1
 

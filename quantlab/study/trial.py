@@ -3,18 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.errors import MissingOp, QuantlabError, TrialError
-from quantlab.formats import Format
+from quantlab.errors import MissingOp, QuantlabError
 from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_options
 from quantlab.study.conversions import ConversionResult
 from quantlab.study.non_finite_words import left_out_note
+from quantlab.study.reference import batch_size_of
 from quantlab.study.run import Run, run_kept
 from quantlab.study.stand_in import check_stand_in
 from quantlab.types import PYTHON, Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
 
 __all__ = ["PlannedRun", "RunResult", "run_trial"]
+
+
+_ALONE = "its batch size is fixed at 1, so it runs sample by sample"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def run_trial(
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(str(error), "run"))
     ran_on = context.registries.runtimes[kept.ran_on]
     format_, reason = context.registries.formats[conversion.variant.format], None
-    note = _batch_note(format_, conversion.variant) if batch_size > 1 else None
+    note = _ALONE if batch_size_of(format_, conversion.variant, batch_size) < batch_size else None
     if planned.runtime.name == PYTHON and format_.python.stands_in:
         run = _run_of(context, conversion.variant, planned.runtime, outputs=outputs, batch_size=batch_size)
         reason, checked = check_stand_in(context, run, kept, samples)
@@ -111,7 +114,12 @@ def run_trial(
 def _run_of(
     context: Context, variant: Variant, runtime: Runtime, *, outputs: Sequence[TensorSpec], batch_size: int
 ) -> Run:
-    """A variant in a runtime; raises RuntimeUnavailable if the runtime is not installed."""
+    """A variant in a runtime.
+
+    Raises:
+        RuntimeUnavailable: If the runtime is not installed.
+        ArtifactError: If the variant takes only batches of some size above 1.
+    """
     format_ = context.registries.formats[variant.format]
     return Run(
         name=variant.name,
@@ -122,25 +130,9 @@ def _run_of(
         sha256=variant.sha256,
         environment=runtime.environment(format_),
         outputs=outputs,
-        batch_size=batch_size if _batch_note(format_, variant) is None else 1,
+        batch_size=batch_size_of(format_, variant, batch_size),
         options=artifact_options(context, format_, variant.path),
     )
-
-
-def _batch_note(format_: Format, variant: Variant) -> str | None:
-    """Why a variant is run sample by sample, in a format that otherwise runs batches; None if it is not.
-
-    Raises:
-        TrialError: If its batch size is fixed at more than 1.
-    """
-    if format_.alone is not None or variant.fixed_batch is None:
-        return None
-    if variant.fixed_batch != 1:
-        raise TrialError(
-            f"'{variant.path.name}' takes batches of {variant.fixed_batch} only, and samples are compared one by one; "
-            f"convert it with an open batch size, or with 1"
-        )
-    return "its batch size is fixed at 1, so it runs sample by sample"
 
 
 def _run(

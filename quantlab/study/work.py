@@ -31,7 +31,7 @@ from quantlab.study.non_finite import PHASE as CALIBRATION_PHASE
 from quantlab.study.non_finite import FiniteCheck, spoiled_by_variants, suspect_calibration
 from quantlab.study.non_finite_words import output_warning
 from quantlab.study.plan import Plan
-from quantlab.study.reference import Probe, batch_size_for, probe, run_reference
+from quantlab.study.reference import Probe, batch_size_for, batch_size_of, probe, run_reference
 from quantlab.study.run import bytes_needed
 from quantlab.study.side_by_side import first_done, result_of
 from quantlab.study.suspicions import repeatability, unstable_reference
@@ -111,9 +111,11 @@ class Work:
         drawn = draw_layer_samples(
             self.context, self.samples, self.context.options.layer_samples, result.comparison.finite
         )
-        inputs = SessionInputs(
-            self.context, drawn.samples, result.probe.outputs, batch_size_for(self.context, self.model)
-        )
+        formats, usual = self.context.registries.formats, batch_size_for(self.context, self.model)
+        # All read the same batches, so one that takes single samples decides.
+        measured = [trial.variant for trial in trials if trial.variant is not None and trial.failure is None]
+        sizes = (batch_size_of(formats[variant.format], variant, usual) for variant in measured)
+        inputs = SessionInputs(self.context, drawn.samples, result.probe.outputs, min(sizes, default=usual))
         choice = TapChoice(self.context.options.taps, self.context.options.channels)
         return LayerStudy(
             inputs,

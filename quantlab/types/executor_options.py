@@ -25,10 +25,10 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExternalFile:
-    """A file with weights that belongs to a model file."""
+    """A file that belongs to an artifact, for example with its weights."""
 
     path: str
-    """Path as written in the model."""
+    """Name in the artifact, as its main file writes it."""
     file: str
     """Path on disk."""
 
@@ -46,6 +46,6 @@ class ExecutorOptions:
     float32_artifact: str = ""
     """Path of the float32 artifact whose tensors are fed to single ops of a variant (isolated SQNR)."""
     external_data: tuple[ExternalFile, ...] = ()
-    """Weight files that belong to an ONNX model."""
+    """Weight files of an ONNX model; the JSON file and the shards of a tfjs model that is given as this file."""
     unsafe: bool = False
     """Whether ops of the artifact may do more than compute, for example read or write files."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, files_below, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
 from quantlab.types import Setting
 
 __all__ = ["FORMAT"]
@@ -46,10 +46,12 @@ FORMAT = Format(
     ),
     targets=("web", "web-mobile", "node"),
     loaded="its weights become float32 when they are loaded",
-    looks="a folder with the model.json of a graph-model",
+    looks="the folder or the model.json of a graph-model",
     inspect=later("quantlab.formats.tfjs.artifact:inspect"),
     recognizes=later("quantlab.formats.tfjs.artifact:recognizes"),
-    files=files_below,
+    served=later("quantlab.formats.tfjs_manifest:served"),
+    files=later("quantlab.formats.tfjs_manifest:served_files"),
+    options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs.artifact:list_weights"),
     python=replace(
         _PYTHON,

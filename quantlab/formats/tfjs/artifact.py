@@ -1,6 +1,6 @@
 """Reader for tfjs graph-models: inputs, outputs and kernels from `model.json`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from quantlab.formats.tfjs.channels import find_channel_axes, find_readers
 from quantlab.formats.tfjs.decoded import with_decoded
 from quantlab.formats.tfjs_manifest import (
     contents,
+    document_file,
+    has_document,
     is_layers_model,
     read_document,
     recognizes_layers,
@@ -31,26 +33,55 @@ _NUMPY_DTYPES = {
 """Data type in the graph → data type in tfjs, which has only float32, int32 and bool."""
 
 
-def read_model_json(folder: Path) -> dict[str, Any]:
-    """Read the `model.json` of a graph-model.
+def read_model_json(path: Path) -> dict[str, Any]:
+    """Read the JSON file of a graph-model.
 
     Raises:
         ArtifactError: If it is missing, not JSON, or not a graph-model.
     """
-    document = read_document(folder)
+    document = read_document(path)
     if is_layers_model(document):
         raise ArtifactError(
-            f"'{folder / 'model.json'}' is a {document.get('format') or 'layers-model'}, and a graph-model is needed; "
+            f"'{document_file(path)}' is a {document.get('format') or 'layers-model'}, and a graph-model is needed; "
             f"convert with --output_format=tfjs_graph_model"
         )
     return document
 
 
-def inspect(folder: Path) -> Contents:
-    """Contents of a graph-model; raises ArtifactError like `read_model_json`, and if shards are missing."""
-    document = read_model_json(folder)
-    signature = document.get("signature") or document.get("userDefinedMetadata", {}).get("signature") or {}
-    return contents(folder, _ports(signature.get("inputs", {})), _ports(signature.get("outputs", {})))
+def inspect(path: Path) -> Contents:
+    """Contents of a graph-model; raises ArtifactError like `read_model_json`, and if shards are missing.
+
+    Converters before 2.0 wrote no signature: then the inputs are the placeholders, and the outputs are the nodes that
+    no other node reads, as in TensorFlow.js.
+    """
+    document = read_model_json(path)
+    signature = document.get("signature") or document.get("userDefinedMetadata", {}).get("signature")
+    if not signature:
+        signature = _signature_of(document["modelTopology"]["node"])
+    return contents(path, _ports(signature.get("inputs", {})), _ports(signature.get("outputs", {})))
+
+
+def _signature_of(nodes: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The signature of a graph that states none; the shapes of its outputs are unknown."""
+    read = {source.removeprefix("^").partition(":")[0] for node in nodes for source in node.get("input", ())}
+    ends = [node["name"] for node in nodes if node["name"] not in read and node["op"] not in _NO_OUTPUTS]
+    return {
+        "inputs": {node["name"]: _placeholder(node) for node in nodes if node["op"] == "Placeholder"},
+        "outputs": {name: {"name": f"{name}:0"} for name in ends},
+    }
+
+
+_NO_OUTPUTS = {"Const", "Placeholder", "PlaceholderWithDefault", "NoOp", "Assert"}
+"""Ops that compute no output, although no node may read them."""
+
+
+def _placeholder(node: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = node.get("attr", {})
+    return {
+        "name": f"{node['name']}:0",
+        "dtype": attributes.get("dtype", {}).get("type", "DT_FLOAT"),
+        "tensorShape": attributes.get("shape", {}).get("shape", {}),
+    }
 
 
 def _ports(tensors: Mapping[str, Any]) -> tuple[Port, ...]:
@@ -81,11 +112,11 @@ def _position(tensor: str, place: int) -> int:
     return int(number) if number.isdigit() and node != number else place
 
 
-def list_weights(folder: Path) -> Iterator[StoredWeight]:
+def list_weights(path: Path) -> Iterator[StoredWeight]:
     """Every weight of a graph-model, with its channel axes."""
-    topology = read_model_json(folder)["modelTopology"]
+    topology = read_model_json(path)["modelTopology"]
     axes, readers = find_channel_axes(topology), find_readers(topology)
-    constants = (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(folder))
+    constants = (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(path))
     return (
         replace(weight, feeds=weight.feeds or readers.get(weight.name, ""))
         for weight in with_decoded(topology, constants, axes)
@@ -93,5 +124,5 @@ def list_weights(folder: Path) -> Iterator[StoredWeight]:
 
 
 def recognizes(path: Path) -> bool:
-    """Whether a folder contains the `model.json` of a graph-model."""
-    return (path / "model.json").is_file() and not recognizes_layers(path)
+    """Whether a path is the JSON file of a graph-model, or a folder with one."""
+    return has_document(path) and not recognizes_layers(path)

@@ -1,6 +1,6 @@
 """TensorFlow.js layers-models: a `model.json` with a Keras configuration, and shards of weights."""
 
-from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, files_below, later
+from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
 from quantlab.types import Setting
 
 __all__ = ["FORMAT"]
@@ -42,10 +42,12 @@ FORMAT = Format(
         ),
     ),
     targets=("web", "web-mobile"),
-    looks="a folder with the model.json of a layers-model",
+    looks="the folder or the model.json of a layers-model",
     inspect=later("quantlab.formats.tfjs_layers.artifact:inspect"),
     recognizes=later("quantlab.formats.tfjs_manifest:recognizes_layers"),
-    files=files_below,
+    served=later("quantlab.formats.tfjs_manifest:served"),
+    files=later("quantlab.formats.tfjs_manifest:served_files"),
+    options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs_layers.artifact:list_weights"),
     python=PythonExecutor(
         load="quantlab.worker.tfjs_layers:load",

@@ -19,6 +19,7 @@ from quantlab.formats.tfjs_layers.keras_layers import (
 )
 from quantlab.formats.tfjs_manifest import (
     contents,
+    document_file,
     is_layers_model,
     read_document,
     stored_weight,
@@ -42,7 +43,7 @@ _NUMPY_DTYPES = {"float16": "float32", "float64": "float32", "int64": "int32", "
 """Data type of an input → data type in tfjs, which has only float32, int32 and bool."""
 
 
-def read_configuration(folder: Path) -> dict[str, Any]:
+def read_configuration(path: Path) -> dict[str, Any]:
     """The model's configuration in the form that Keras accepts: `class_name` and `config`.
 
     Keras never receives anything that could contain code.
@@ -51,8 +52,8 @@ def read_configuration(folder: Path) -> dict[str, Any]:
         ArtifactError: If the file is missing, not JSON, or not a layers-model; if it contains a layer that tfjs does
             not have, or names a module other than Keras.
     """
-    document = read_document(folder)
-    file = folder / "model.json"
+    document = read_document(path)
+    file = document_file(path)
     if not is_layers_model(document):
         raise ArtifactError(
             f"'{file}' is a {document.get('format') or 'graph-model'}, and a layers-model is needed; "
@@ -110,18 +111,18 @@ def refuse_keras_3(model: Mapping[str, Any], where: str) -> None:
     )
 
 
-def inspect(folder: Path) -> Contents:
+def inspect(path: Path) -> Contents:
     """Contents of a layers-model; raises ArtifactError like `read_configuration`, and if shards are missing."""
-    model = read_configuration(folder)
+    model = read_configuration(path)
     try:
         inputs = tuple(_input(layer, place) for place, layer in enumerate(input_layers(model)))
         outputs = tuple(Port(name, name, place, (), "float32") for place, name in enumerate(output_names(model)))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise ArtifactError(
-            f"'{folder / 'model.json'}' does not list inputs and outputs as Keras 2 does ({error}); "
+            f"'{document_file(path)}' does not list inputs and outputs as Keras 2 does ({error}); "
             f"convert the model again"
         ) from error
-    held = contents(folder, inputs, outputs)
+    held = contents(path, inputs, outputs)
     notes = (f"tfjs ignores {clause}, so its results differ from Keras" for clause in run_otherwise(model))
     return Contents(held.inputs, held.outputs, held.weights, (*held.notes, *notes))
 
@@ -137,12 +138,12 @@ def _input(layer: KerasLayer, place: int) -> Port:
     )
 
 
-def list_weights(folder: Path) -> Iterator[StoredWeight]:
+def list_weights(path: Path) -> Iterator[StoredWeight]:
     """Every weight of a layers-model, with its channel axes."""
-    kinds = {layer.name: layer.kind for layer in layers_of(read_configuration(folder))}
+    kinds = {layer.name: layer.kind for layer in layers_of(read_configuration(path))}
     return (
         stored_weight(entry, stored, _channel_axes(entry["name"], stored.ndim, kinds))
-        for entry, stored in stored_weights(folder)
+        for entry, stored in stored_weights(path)
     )
 
 

@@ -37,7 +37,8 @@
  * Options that only some executors need; executors in Python have more.
  * @typedef {object} ExecutorOptions
  * @property {{ path: string, file: string }[]} [external_data] for ONNX: the files of external
- *   weights, each with its name in the model and its path
+ *   weights, each with its name in the model and its path; for tfjs, if the artifact is a JSON file: this file and its
+ *   shards
  */
 
 /**

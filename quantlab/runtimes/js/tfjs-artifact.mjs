@@ -9,68 +9,93 @@ import { JobError } from './run.mjs';
 /** @typedef {typeof import('@tensorflow/tfjs-core')} Tf */
 
 /**
- * A variant's `model.json`, of either format.
- * @param {string} folder
+ * The files of a variant by name.
+ * @typedef {{ json: string, read: (name: string) => Promise<Uint8Array<ArrayBuffer>> }} ArtifactFiles
+ */
+
+/**
+ * The files of a variant: those of its folder, or, if the job lists them, the listed ones, of which the first is the
+ * JSON file.
+ * @param {import('./run.mjs').Job} job
  * @param {Platform} platform
+ * @returns {ArtifactFiles}
+ */
+export function artifactFiles({ artifact, options }, platform) {
+  const listed = new Map((options.external_data ?? []).map(({ path, file }) => [path, file]));
+  const [json] = listed.keys();
+  if (json === undefined) {
+    return { json: 'model.json', read: async (name) => platform.readArtifact(`${artifact}/${name}`) };
+  }
+  return {
+    json,
+    read: async (name) => {
+      const file = listed.get(name);
+      if (file !== undefined) return platform.readArtifact(file);
+      throw new JobError(`${json} names the weight file '${name}', which it did not name before; analyze it again`);
+    },
+  };
+}
+
+/**
+ * A variant's JSON file, of either format.
+ * @param {ArtifactFiles} files
  * @returns {Promise<ModelJSON>}
  */
-export async function readModelDocument(folder, platform) {
-  const text = new TextDecoder().decode(await platform.readArtifact(`${folder}/model.json`));
-  const document = parseModelDocument(text);
+export async function readModelDocument(files) {
+  const document = parseModelDocument(files.json, new TextDecoder().decode(await files.read(files.json)));
   return { ...document, weightsManifest: document.weightsManifest ?? [] };
 }
 
-/** @type {(text: string) => ModelJSON} */
-function parseModelDocument(text) {
+/** @type {(json: string, text: string) => ModelJSON} */
+function parseModelDocument(json, text) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new JobError(`model.json is not JSON (${/** @type {Error} */ (error).message}); convert the model again`);
+    throw new JobError(`${json} is not JSON (${/** @type {Error} */ (error).message}); convert the model again`);
   }
 }
 
 /**
- * The data from which tfjs loads a model; refuses shards of another length than in `model.json`.
+ * The data from which tfjs loads a model; refuses shards of another length than in the JSON file.
  * @param {Tf} tf
  * @param {ModelJSON} document
- * @param {string} folder
- * @param {Platform} platform
+ * @param {ArtifactFiles} files
  */
-export function readModelArtifacts(tf, document, folder, platform) {
+export function readModelArtifacts(tf, document, files) {
   return tf.io.getModelArtifactsForJSON(document, async (groups) => {
     const shards = [];
-    for (const group of groups) shards.push(...await readShards(group, folder, platform));
+    for (const group of groups) shards.push(...await readShards(group, files));
     return [tf.io.getWeightSpecs(groups), shards];
   });
 }
 
-/** @type {(group: WeightGroup, folder: string, platform: Platform) => Promise<ArrayBuffer[]>} */
-async function readShards(group, folder, platform) {
-  group.paths.forEach(refuseClimbing);
+/** @type {(group: WeightGroup, files: ArtifactFiles) => Promise<ArrayBuffer[]>} */
+async function readShards(group, files) {
+  group.paths.forEach((path) => refuseClimbing(path, files.json));
   const shards = [];
-  for (const path of group.paths) shards.push(await platform.readArtifact(`${folder}/${path}`));
-  checkShardSize(group, shards.reduce((sum, shard) => sum + shard.byteLength, 0));
+  for (const path of group.paths) shards.push(await files.read(path));
+  checkShardSize(group, shards.reduce((sum, shard) => sum + shard.byteLength, 0), files.json);
   return shards.map((shard) => shard.buffer.slice(shard.byteOffset, shard.byteOffset + shard.byteLength));
 }
 
-/** @type {(path: string) => void} */
-function refuseClimbing(path) {
+/** @type {(path: string, json: string) => void} */
+function refuseClimbing(path, json) {
   // Browsers treat %2e as a dot, and a backslash as a slash.
   const segments = path.replaceAll(/%2e/gi, '.').split(/[\\/]|%2f|%5c/i);
   if (segments[0] !== '' && !segments[0].includes(':') && !segments.includes('..')) return;
-  throw new JobError(`model.json names the weight file '${path}', which lies outside the variant's folder; nothing `
+  throw new JobError(`${json} names the weight file '${path}', which lies outside the variant's folder; nothing `
     + 'outside is read, so convert the model again');
 }
 
-/** @type {(group: WeightGroup, actual: number) => void} */
-function checkShardSize({ paths, weights }, actual) {
+/** @type {(group: WeightGroup, actual: number, json: string) => void} */
+function checkShardSize({ paths, weights }, actual, json) {
   // The length of strings is in the shard.
   if (weights.some(({ dtype }) => dtype === 'string')) return;
   const expected = weights.reduce((sum, weight) => sum + weightBytes(weight), 0);
   if (actual === expected) return;
   const files = paths.map((path) => `'${path}'`).join(', ');
   const verb = paths.length > 1 ? 'hold' : 'holds';
-  throw new JobError(`${files} ${verb} ${actual} bytes, and model.json describes ${expected}; a copy was cut short `
+  throw new JobError(`${files} ${verb} ${actual} bytes, and ${json} describes ${expected}; a copy was cut short `
     + 'or mixed with another, so convert the model again');
 }
 

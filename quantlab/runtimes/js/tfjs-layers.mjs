@@ -1,8 +1,10 @@
-/** Runs a tfjs layers-model from its `model.json` and shards, with the `tf` that the entry passes. */
+/** Runs a tfjs layers-model from its JSON file and shards, with the `tf` that the entry passes. */
 
 import { bytesOf, feedOf, floatsOf } from './dtypes.mjs';
 import { checkOutputShape, JobError } from './run.mjs';
-import { chooseBackend, environmentOf, readModelArtifacts, readModelDocument } from './tfjs-artifact.mjs';
+import {
+  artifactFiles, chooseBackend, environmentOf, readModelArtifacts, readModelDocument,
+} from './tfjs-artifact.mjs';
 
 /** @typedef {import('./run.mjs').Job} Job */
 /** @typedef {import('./run.mjs').Platform} Platform */
@@ -35,9 +37,10 @@ import { chooseBackend, environmentOf, readModelArtifacts, readModelDocument } f
  * @returns {Promise<Executor>}
  */
 export async function openLayersModel(tf, job, platform) {
-  const document = await readModelDocument(job.artifact, platform);
-  refuseOtherFormats(document);
-  const artifacts = await readModelArtifacts(tf, document, job.artifact, platform);
+  const files = artifactFiles(job, platform);
+  const document = await readModelDocument(files);
+  refuseOtherFormats(document, files.json);
+  const artifacts = await readModelArtifacts(tf, document, files);
   await chooseBackend(tf, job.backend);
   const model = await tf.loadLayersModel(tf.io.fromMemory(artifacts));
   const loaded = { tf, model, running: follow(model.layers), job, platform };
@@ -51,10 +54,10 @@ export async function openLayersModel(tf, job, platform) {
   };
 }
 
-/** @type {(document: ModelJSON) => void} */
-function refuseOtherFormats({ format, modelTopology }) {
+/** @type {(document: ModelJSON, json: string) => void} */
+function refuseOtherFormats({ format, modelTopology }, json) {
   if (format !== 'graph-model' && modelTopology) return;
-  throw new JobError(`model.json holds ${format === 'graph-model' ? 'a graph-model' : 'weights alone'}, and this is to `
+  throw new JobError(`${json} holds ${format === 'graph-model' ? 'a graph-model' : 'weights alone'}, and this is to `
     + 'be a layers-model; convert the model with tensorflowjs_converter --output_format=tfjs_layers_model');
 }
 

@@ -1,7 +1,9 @@
-/** Runs a tfjs graph-model from its `model.json` and shards, with the `tf` that the entry passes. */
+/** Runs a tfjs graph-model from its JSON file and shards, with the `tf` that the entry passes. */
 
 import { JobError } from './run.mjs';
-import { chooseBackend, environmentOf, readModelArtifacts, readModelDocument } from './tfjs-artifact.mjs';
+import {
+  artifactFiles, chooseBackend, environmentOf, readModelArtifacts, readModelDocument,
+} from './tfjs-artifact.mjs';
 import { predictor } from './tfjs-execute.mjs';
 import { tapper } from './tfjs-taps.mjs';
 
@@ -19,9 +21,10 @@ import { tapper } from './tfjs-taps.mjs';
  * @returns {Promise<Executor>}
  */
 export async function openGraphModel(tf, job, platform) {
-  const document = await readModelDocument(job.artifact, platform);
-  refuseOtherFormats(document);
-  const artifacts = await readModelArtifacts(tf, document, job.artifact, platform);
+  const files = artifactFiles(job, platform);
+  const document = await readModelDocument(files);
+  refuseOtherFormats(document, files.json);
+  const artifacts = await readModelArtifacts(tf, document, files);
   await chooseBackend(tf, job.backend);
   const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
   const graph = { tf, model, topology: /** @type {Topology} */ (document.modelTopology), job, platform };
@@ -34,9 +37,11 @@ export async function openGraphModel(tf, job, platform) {
   };
 }
 
-/** @type {(document: import('./tfjs-artifact.mjs').ModelJSON) => void} */
-function refuseOtherFormats({ format, modelTopology }) {
+/** @type {(document: import('./tfjs-artifact.mjs').ModelJSON, json: string) => void} */
+function refuseOtherFormats({ format, modelTopology }, json) {
+  // Early converters do not state the format; a graph has nodes.
   if (format === 'graph-model' && modelTopology) return;
-  throw new JobError(`model.json holds ${format ? `a ${format}` : 'no graph-model'}, and this is to be a graph-model; `
+  if (!format && /** @type {Topology} */ (modelTopology)?.node) return;
+  throw new JobError(`${json} holds ${format ? `a ${format}` : 'no graph-model'}, and this is to be a graph-model; `
     + 'convert the model with tensorflowjs_converter --output_format=tfjs_graph_model');
 }

@@ -182,6 +182,63 @@ for (const path of [
   });
 }
 
+/** The files of a graph-model with three weights of two bytes in shards of these sizes, named by a JSON file. */
+function shardedFiles(sizes) {
+  const nodes = [
+    placeholder('x', 'float32', [1]), ...['a', 'b', 'c'].map(constant),
+    node('ab', 'AddV2', ['a', 'b']), node('abc', 'AddV2', ['ab', 'c']), node('y', 'Mul', ['x', 'abc']),
+  ];
+  const document = JSON.parse(graphModel(nodes)['model/model.json']);
+  const halves = new Uint8Array(Uint16Array.of(0x3c00, 0x4000, 0x4400).buffer); // 1, 2 and 4
+  const stored = { shape: [], dtype: 'float32', quantization: { dtype: 'float16' } };
+  let start = 0;
+  const shards = sizes.map((size) => halves.slice(start, start += size));
+  document.weightsManifest = [{
+    paths: shards.map((_, i) => `shard${i}`), weights: ['a', 'b', 'c'].map((name) => ({ name, ...stored })),
+  }];
+  delete document.format; // as early converters
+  return {
+    'elsewhere/old.json': JSON.stringify(document),
+    ...Object.fromEntries(shards.map((shard, i) => [`elsewhere/${i}`, shard])),
+    'x.npy': npy(Float32Array.of(1)), 'y.npy': npy(new Float32Array(1)),
+  };
+}
+
+/** A job whose artifact is a JSON file; its shards are where the job says. */
+const listed = (count) => ({
+  artifact: 'elsewhere/old.json', stop: 1,
+  inputs: [tensor('x', 'float32', [1])], outputs: [tensor('y', 'float32', [1])],
+  options: {
+    external_data: [
+      { path: 'old.json', file: 'elsewhere/old.json' },
+      ...Array.from({ length: count }, (_, i) => ({ path: `shard${i}`, file: `elsewhere/${i}` })),
+    ],
+  },
+});
+
+for (const sizes of [[6], [4, 2], [1, 3, 2]]) {
+  test(`reads a JSON file of another name and its shards of ${sizes} bytes`, async () => {
+    const files = shardedFiles(sizes);
+    const messages = await runTfjs(listed(sizes.length), files);
+    assert.equal(messages.at(-1).type, 'done', reasonOf(messages));
+    assert.deepEqual(elementsOf(files['y.npy'], Float32Array), [7]);
+  });
+}
+
+test('tfjs reads zeros from a last shard that is longer, which quantlab notes', async () => {
+  const files = shardedFiles([2, 4]);
+  await runTfjs(listed(2), files);
+  assert.deepEqual(elementsOf(files['y.npy'], Float32Array), [3]);
+});
+
+test('refuses a shard that the job does not list', async () => {
+  const messages = await runTfjs(listed(1), shardedFiles([4, 2]));
+  assert.deepEqual(messages, [{
+    type: 'failed',
+    reason: "old.json names the weight file 'shard1', which it did not name before; analyze it again",
+  }]);
+});
+
 for (const { name, change, reason } of [
   {
     name: 'a short shard',
