@@ -315,7 +315,12 @@ NAMES = [
     Case(
         "a variant without a file",
         f"{UNKNOWN} --variant mine",
-        "--variant mine does not have the form NAME=FILE; write for example --variant mine=model.tflite",
+        "--variant mine does not have the form NAME=FILE[@RUNTIMES]; write for example --variant mine=model.tflite",
+    ),
+    Case(
+        "an unknown runtime of a variant",
+        f"{UNKNOWN} --variant mine=a.tflite@pyton",
+        "there is no runtime 'pyton'; did you mean 'python'?",
     ),
     Case(
         "two variants of one name",

@@ -3,6 +3,7 @@
 Nothing here starts TensorFlow: the reference is an ONNX model.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from quantlab.gate import judge
 from quantlab.processes import ChildDied
 from quantlab.progress import Progress
 from quantlab.registries import Registries
+from quantlab.runtimes.requests import Request, Run
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.study.plan import make_plan
 from quantlab.types import Budget, Setting, Study
+from quantlab.types.messages import Message
 
 pytestmark = pytest.mark.starts_children
 
@@ -83,12 +86,81 @@ def test_the_float32_baseline_comes_along():
         pytest.param({"runtimes": ("attick",)}, "there is no runtime 'attick'; did you mean 'attic'?", id="runtime"),
         pytest.param({"variants": {"toy-int8": Path("x")}}, "has the name of a setting", id="a row that is a setting"),
         pytest.param({"variants": {"reference": Path("x")}}, "has the name of a setting", id="the reference"),
+        pytest.param(
+            {"variants": {"mine": Path("x")}, "variant_runtimes": {"mine": ("attick",)}},
+            "there is no runtime 'attick'; did you mean 'attic'?",
+            id="a runtime of a variant",
+        ),
+        pytest.param(
+            {"variants": {"mine": Path("x")}, "variant_runtimes": {"mne": ("attic",)}},
+            "runtimes are named for the variant 'mne', and there is no such variant; did you mean 'mine'?",
+            id="a variant that is not given",
+        ),
     ],
 )
 def test_names_that_there_are_not(options, message):
     registries = with_hosts(Host("attic").runtime())
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         make_plan(AnalyzeOptions(**options), "ONNX", registries)
+
+
+# Variants of the user
+
+
+@pytest.fixture(scope="module")
+def own(prepared, tmp_path_factory) -> Path:
+    """A toy file of the user."""
+    options = AnalyzeOptions(settings=("toy-int8",), layers=False, costs=False, out=tmp_path_factory.mktemp("own"))
+    study = analyze(
+        prepared / "one_dense.onnx",
+        data=str(prepared / "samples.npz"),
+        options=options,
+        registries=with_hosts(),
+    )
+    return trial_in(study, "python").variant.path
+
+
+class Choosy(Host):
+    """A host that cannot run files of the user, which lie outside of the study."""
+
+    def answer(self, request: Request) -> Iterator[Message]:
+        if isinstance(request, Run) and "toy.study" not in request.job.artifact:
+            raise ChildDied(f"{self.name} runs no such file")
+        yield from Host.answer(self, request)
+
+
+@pytest.mark.parametrize(
+    ("options", "states", "complete"),
+    [
+        pytest.param({}, {"python": "measured", "attic": "excused"}, True, id="tried in the default runtimes"),
+        pytest.param(
+            {"runtimes": ("python", "attic")}, {"python": "measured", "attic": "failed"}, False, id="named for all"
+        ),
+        pytest.param({"variant_runtimes": {"mine": ("python",)}}, {"python": "measured"}, True, id="in one runtime"),
+        pytest.param(
+            {"variant_runtimes": {"mine": ("attic", "pyth*")}},
+            {"python": "measured", "attic": "failed"},
+            False,
+            id="named for the variant",
+        ),
+        pytest.param({"variant_runtimes": {"mine": ("attic",)}}, {"attic": "failed"}, False, id="measured nowhere"),
+    ],
+)
+def test_runtimes_of_a_variant(options, states, complete, own, study):
+    made = study(with_hosts(Choosy("attic").runtime()), variants={"mine": own}, **options)
+    mine = [trial for trial in made.trials if trial.setting == "mine"]
+    assert {trial.runtime: "excused" if trial.excused else trial.status for trial in mine} == states
+    assert made.complete == complete
+    assert {trial.setting for trial in made.failed} <= {"mine"}
+
+
+def test_a_runtime_that_does_not_run_the_format_of_a_variant(own, study):
+    attic = Host("attic").runtime(runs=lambda _: False)
+    made = study(with_hosts(attic), variants={"mine": own}, variant_runtimes={"mine": ("attic",)})
+    assert trial_in(made, "attic", "mine").failure.reason == (
+        "attic does not run the format toy; name another runtime after @"
+    )
+    assert not made.complete
 
 
 # Progress

@@ -80,7 +80,7 @@ def analyze(
         typer.Option(
             "--variant",
             help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, or the folder or "
-            "model.json of a tfjs model. Repeatable.",
+            "model.json of a tfjs model; NAME=FILE@python,node-wasm runs it in these runtimes only. Repeatable.",
         ),
     ] = None,
     fallback: Annotated[
@@ -101,13 +101,15 @@ def analyze(
     begin_early(model, out)
     from quantlab.study import AnalyzeOptions
 
+    given = variants_of(variant or [])
     options = AnalyzeOptions(
         calibration=calibration,
         labels=labels,
         ignore_label=ignore_label,
         settings=words(settings),
         runtimes=words(runtimes),
-        variants=variants_of(variant or []),
+        variants=given.files,
+        variant_runtimes=given.runtimes,
         out=out,
         limit=limit,
         seed=seed,
@@ -142,4 +144,4 @@ def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_j
     print_result(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
     folder = options.out or study_folder(model)
     say(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide")
-    return COULD_NOT_RUN if study.failed else OK
+    return OK if study.complete else COULD_NOT_RUN

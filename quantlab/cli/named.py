@@ -1,12 +1,12 @@
 """Repeatable options of the form NAME=VALUE."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["shapes_of", "variants_of"]
+__all__ = ["GivenVariants", "shapes_of", "variants_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,32 @@ class _Form:
     """What to do if a name is given twice."""
 
 
-def variants_of(texts: Sequence[str]) -> dict[str, Path]:
-    """Read `--variant NAME=FILE` as names and files.
+@dataclass(frozen=True, slots=True)
+class GivenVariants:
+    """The artifacts of the user by the names of their rows."""
+
+    files: Mapping[str, Path]
+    runtimes: Mapping[str, tuple[str, ...]]
+    """Names and globs of runtimes; only for variants with runtimes of their own."""
+
+
+def variants_of(texts: Sequence[str]) -> GivenVariants:
+    """Read `--variant NAME=FILE` or `--variant NAME=FILE@RUNTIMES`.
 
     Raises:
         UsageError: If an option does not have this form, or a name is given twice.
     """
-    form = _Form("--variant", "NAME=FILE", "mine=model.tflite", "give each variant a different name")
-    return {name: Path(file) for name, file in _pairs(form, [text.partition("=") for text in texts])}
+    form = _Form("--variant", "NAME=FILE[@RUNTIMES]", "mine=model.tflite", "give each variant a different name")
+    files, runtimes = dict[str, Path](), dict[str, tuple[str, ...]]()
+    for name, value in _pairs(form, [text.partition("=") for text in texts]):
+        file, at, asked = value.rpartition("@")
+        # A folder of an npm package may be called '@scope'.
+        if not file or "/" in asked or Path(value).exists():
+            file, at = value, ""
+        files[name] = Path(file)
+        if at:
+            runtimes[name] = (asked,)
+    return GivenVariants(files, runtimes)
 
 
 def shapes_of(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -26,6 +26,8 @@ class AnalyzeOptions:
     """Names and globs; None means all default runtimes."""
     variants: Mapping[str, Path] = field(default_factory=dict)
     """Row name → existing artifact."""
+    variant_runtimes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Row name of a variant → names and globs of its runtimes; the other variants run in `runtimes`."""
     out: Path | None = None
     """The study's folder; None means `<model>.study` in the current folder."""
     limit: int | None = None

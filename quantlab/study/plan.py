@@ -1,16 +1,16 @@
 """Plans the trials of a study: which settings run in which runtimes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantlab.errors import UsageError
-from quantlab.names import choose
+from quantlab.names import choose, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
 from quantlab.study.conversions import ConversionResult, settings_for
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.trial import PlannedRun
-from quantlab.types import REFERENCE, Setting
+from quantlab.types import REFERENCE, Setting, Trial
 
 __all__ = ["Plan", "make_plan"]
 
@@ -24,7 +24,10 @@ class Plan:
     by_format: Mapping[str, tuple[Setting, ...]]
     """Format → settings to convert: the requested ones, and the float32 baseline of each for the float32 check."""
     runtimes: tuple[Runtime, ...]
-    given: tuple[str, ...]
+    given: Mapping[str, tuple[Runtime, ...] | None]
+    """Given variant → the runtimes that were named for it; None if none were, so that it runs in `runtimes`."""
+    named_runtimes: bool
+    """Whether `runtimes` are those that the user named, and not the default ones."""
     registries: Registries
 
     @property
@@ -32,17 +35,32 @@ class Plan:
         """Maximum number of trials; fewer run if a runtime does not support a given variant's format."""
         settings = [setting for members in self.by_format.values() for setting in members]
         converted = sum(len(self._runtimes(setting.name, setting.format)) for setting in settings)
-        return converted + len(self.given) * len(self.runtimes)
+        return converted + sum(len(own or self.runtimes) for own in self.given.values())
 
     def planned_runs(self, conversion: ConversionResult) -> list[PlannedRun]:
         """The runs of a variant; if its conversion failed, the format is taken from the setting."""
         setting = self.registries.settings.get(conversion.setting)
         known = conversion.variant.format if conversion.variant else setting.format if setting else None
+        own = self.given.get(conversion.setting)
+        if own is not None:
+            return [PlannedRun(runtime, requested=True) for runtime in own]
         runtimes = self._runtimes(conversion.setting, known) if known else self.runtimes
         return [
             PlannedRun(runtime, requested=conversion.setting in self.asked and runtime in self.runtimes)
             for runtime in runtimes
         ]
+
+    def with_excused(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
+        """The same trials; failures of a given variant are marked as excused where nobody named the runtime.
+
+        The default runtimes only try whether they can run it. It must have been measured in one of them.
+        """
+        tried = set() if self.named_runtimes else {name for name, own in self.given.items() if own is None}
+        excused = tried & {trial.setting for trial in trials if trial.failure is None}
+        return tuple(
+            replace(trial, excused=True) if trial.failure is not None and trial.setting in excused else trial
+            for trial in trials
+        )
 
     def _runtimes(self, name: str, format_name: str) -> tuple[Runtime, ...]:
         if name not in self.asked:
@@ -79,6 +97,12 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
             raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")
         if not name or "/" in name or name.startswith("."):
             raise UsageError(f"--variant {name}=… cannot name a folder of the study; use letters, digits and dashes")
+    for name in options.variant_runtimes:
+        if name not in options.variants:
+            raise UsageError(
+                f"runtimes are named for the variant '{name}', and there is no such variant; "
+                f"{nearest(name, options.variants)}"
+            )
     needed = {setting.float32 for setting in settings} | {setting.name for setting in settings}
     by_format: dict[str, tuple[Setting, ...]] = {}
     for setting in registries.settings.values():
@@ -88,6 +112,12 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
         asked=frozenset({setting.name for setting in settings} | set(options.variants)),
         by_format=by_format,
         runtimes=_select_runtimes(options.runtimes, registries.runtimes),
-        given=tuple(options.variants),
+        given={
+            name: _select_runtimes(options.variant_runtimes.get(name), registries.runtimes)
+            if name in options.variant_runtimes
+            else None
+            for name in options.variants
+        },
+        named_runtimes=options.runtimes is not None,
         registries=registries,
     )

@@ -93,6 +93,10 @@ def run_trial(
     """Run a variant in a runtime; failures of conversion and run are part of the result and not raised."""
     if conversion.variant is None:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=conversion.failure)
+    if not planned.runtime.runs(context.registries.formats[conversion.variant.format]):
+        why = f"{planned.runtime.name} does not run the format {conversion.variant.format}"
+        refused = Failure(f"{why}; name another runtime after @", "run")
+        return RunResult(conversion, planned.runtime.name, planned.requested, failure=refused)
     try:
         kept = _run(
             context, conversion.variant, planned.runtime, samples=samples, outputs=outputs, batch_size=batch_size

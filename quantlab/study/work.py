@@ -197,7 +197,8 @@ class Work:
             for place, name in enumerate((*self.context.registries.settings, *self.context.options.variants))
         }
         runtimes = list(self.context.registries.runtimes)
-        return tuple(sorted(trials, key=lambda trial: (order[trial.setting], runtimes.index(trial.runtime))))
+        ordered = sorted(trials, key=lambda trial: (order[trial.setting], runtimes.index(trial.runtime)))
+        return self.plan.with_excused(ordered)
 
     def _scored(self, probed: Probe) -> Any:
         """The scored output with the shape that was observed."""

@@ -64,3 +64,8 @@ class Study:
     def failed(self) -> tuple[Trial, ...]:
         """Trials that could not be measured."""
         return tuple(trial for trial in self.trials if trial.failure is not None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every trial was measured, except for variants of the user in runtimes that were not named."""
+        return all(trial.excused for trial in self.failed)

@@ -172,6 +172,9 @@ class Trial:
     constant_outputs: tuple[str, ...] = ()
     """Outputs and channels, as `output` or `output[channel]`, that are constant and vary in the reference."""
     notes: tuple[str, ...] = ()
+    excused: bool = False
+    """Whether a variant of the user failed in a runtime that was not named, and was measured in another; such a failure
+    does not change the exit status of `analyze`."""
 
     @property
     def is_float32(self) -> bool:
