@@ -11,7 +11,7 @@ import pytest
 
 from quantlab.runtimes import requests
 from quantlab.runtimes.exchange import Job, Taps, TensorFile, TimingPlan
-from quantlab.types import messages
+from quantlab.types import Codes, messages
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 JS = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js"
@@ -19,6 +19,7 @@ JS = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js"
 NAMES = {
     Job: "Job",
     TensorFile: "TensorFile",
+    Codes: "Codes",
     Taps: "TapList",
     TimingPlan: "TimingPlan",
     ExecutorOptions: "ExecutorOptions",

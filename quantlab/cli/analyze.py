@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.named import variants_of
+from quantlab.cli.named import inputs_of, variants_of
 from quantlab.cli.options import (
     AsJson,
     ImageOptions,
@@ -83,6 +83,14 @@ def analyze(
             "model.json of a tfjs model; NAME=FILE@python,node-wasm runs it in these runtimes only. Repeatable.",
         ),
     ] = None,
+    variant_input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variant-input",
+            help="NAME=raw feeds a uint8 file of --variant the pixels (0 to 255) from which the samples were computed. "
+            "Repeatable.",
+        ),
+    ] = None,
     fallback: Annotated[
         bool,
         typer.Option(
@@ -110,6 +118,7 @@ def analyze(
         runtimes=words(runtimes),
         variants=given.files,
         variant_runtimes=given.runtimes,
+        variant_inputs=inputs_of(variant_input or []),
         out=out,
         limit=limit,
         seed=seed,

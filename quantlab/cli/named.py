@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["GivenVariants", "shapes_of", "variants_of"]
+__all__ = ["GivenVariants", "inputs_of", "shapes_of", "variants_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,16 @@ class GivenVariants:
     files: Mapping[str, Path]
     runtimes: Mapping[str, tuple[str, ...]]
     """Names and globs of runtimes; only for variants with runtimes of their own."""
+
+
+def inputs_of(texts: Sequence[str]) -> dict[str, str]:
+    """Read `--variant-input NAME=raw`; the value is not checked.
+
+    Raises:
+        UsageError: If an option does not have this form, or a name is given twice.
+    """
+    form = _Form("--variant-input", "NAME=raw", "mine=raw", "give each variant one kind of input")
+    return dict(_pairs(form, [text.partition("=") for text in texts]))
 
 
 def variants_of(texts: Sequence[str]) -> GivenVariants:

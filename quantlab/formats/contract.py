@@ -124,6 +124,13 @@ class Format:
     and the names of the taps to return. Returns the same as `write_tapped`, whose executor runs it. None if the format
     has `PythonExecutor.isolated`, or does not support it.
     """
+    write_for_javascript: Callable[[Path, Path], str | None] | None = None
+    """Writes a copy of an artifact or of its tapped copy that the JavaScript library can open, if it cannot open the
+    artifact itself.
+
+    The copy has the same inputs and outputs in the same places. Returns a note for the row, or None if no copy is
+    needed. The field is None if the library opens every artifact.
+    """
     python: PythonExecutor
     javascript: JavaScriptExecutor | None = None
     """None if the format runs only in Python."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from quantlab.formats import JavaScriptExecutor, PythonExecutor
 from quantlab.npy import mapped
-from quantlab.types import Port, SampleSet, TensorSpec, Variant
+from quantlab.types import Codes, Port, SampleSet, TensorSpec, Variant
 from quantlab.types.executor_options import ExecutorOptions
 
 __all__ = [
@@ -45,6 +45,8 @@ class TensorFile:
     """The artifact's name for it."""
     position: int
     """Its index among the artifact's inputs or outputs."""
+    codes: Codes | None = None
+    """How the artifact's codes are computed from these values, if it takes or gives codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def tensor_file(path: Path, spec: TensorSpec, port: Port | None, position: int) 
         dtype=array.dtype.name,
         tensor=port.tensor if port else spec.name,
         position=port.position if port else position,
+        codes=port.codes if port else None,
     )
 
 

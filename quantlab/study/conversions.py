@@ -14,6 +14,7 @@ from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.settings import select_settings
 from quantlab.store import Store, key_of
+from quantlab.study.codes import note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.integrity import intact_variant
 from quantlab.study.non_finite import FiniteCheck
@@ -197,12 +198,16 @@ def _already_quantized(model: OpenedModel) -> tuple[str, ...]:
     return () if mode is None else (f"the model is already quantized ({mode})",)
 
 
-def given_variant(name: str, path: Path, model: OpenedModel, formats: Mapping[str, Format]) -> ConversionResult:
-    """A variant that the user gave with `--variant NAME=FILE`."""
+def given_variant(context: Context, name: str, model: OpenedModel, samples: SampleSet) -> ConversionResult:
+    """A variant that the user gave with `--variant NAME=FILE`, fed as `--variant-input` says."""
+    options = context.options
     try:
-        return ConversionResult(name, describe_given(name, path, model.description, formats))
+        variant = describe_given(name, options.variants[name], model.description, context.registries.formats)
+        if name in options.variant_inputs:
+            variant = with_raw_pixels(variant, samples, options.preprocessing)
     except QuantlabError as error:
         return ConversionResult(name, None, Failure(str(error), "conversion"))
+    return ConversionResult(name, replace(variant, notes=(*variant.notes, *note_half_way(variant, samples))))
 
 
 def convert(

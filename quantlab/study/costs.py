@@ -15,6 +15,7 @@ from quantlab.runtimes import Job, Runtime, TimingPlan, protocol
 from quantlab.statistics import speed_note, steady_note, steady_times
 from quantlab.store import key_of
 from quantlab.study.context import read_kept
+from quantlab.study.copies import opened_artifact
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.side_by_side import side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
@@ -135,7 +136,8 @@ class _Timing:
 
     def _job(self, variant: Variant) -> Job:
         """The job that is timed: the first sample only."""
-        job = self.inputs.variant_job(variant, variant.path)
+        artifact = opened_artifact(self.inputs.context, variant, self._runtime).path
+        job = self.inputs.variant_job(variant, artifact)
         return replace(job, batch_size=1, stop=1)
 
     def _file(self, variant: Variant) -> Path:

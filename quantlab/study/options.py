@@ -28,6 +28,8 @@ class AnalyzeOptions:
     """Row name → existing artifact."""
     variant_runtimes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Row name of a variant → names and globs of its runtimes; the other variants run in `runtimes`."""
+    variant_inputs: Mapping[str, str] = field(default_factory=dict)
+    """Row name of a variant with uint8 inputs → `raw`: it is fed pixels, not codes computed from the samples."""
     out: Path | None = None
     """The study's folder; None means `<model>.study` in the current folder."""
     limit: int | None = None

@@ -7,6 +7,7 @@ from quantlab.errors import UsageError
 from quantlab.names import choose, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
+from quantlab.study.codes import RAW
 from quantlab.study.conversions import ConversionResult, settings_for
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.trial import PlannedRun
@@ -92,17 +93,7 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
         UsageError: If a setting or runtime is unknown, or a given variant has a setting's or an invalid name.
     """
     settings = settings_for(options.settings, kind, registries)
-    for name in options.variants:
-        if name in registries.settings or name == REFERENCE:
-            raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")
-        if not name or "/" in name or name.startswith("."):
-            raise UsageError(f"--variant {name}=… cannot name a folder of the study; use letters, digits and dashes")
-    for name in options.variant_runtimes:
-        if name not in options.variants:
-            raise UsageError(
-                f"runtimes are named for the variant '{name}', and there is no such variant; "
-                f"{nearest(name, options.variants)}"
-            )
+    _refuse_variants(options, registries)
     needed = {setting.float32 for setting in settings} | {setting.name for setting in settings}
     by_format: dict[str, tuple[Setting, ...]] = {}
     for setting in registries.settings.values():
@@ -121,3 +112,22 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
         named_runtimes=options.runtimes is not None,
         registries=registries,
     )
+
+
+def _refuse_variants(options: AnalyzeOptions, registries: Registries) -> None:
+    """Check the names of given variants, and what is said about them."""
+    for name in options.variants:
+        if name in registries.settings or name == REFERENCE:
+            raise UsageError(f"--variant {name}=… has the name of a setting; give the row another name, as 'my-{name}'")
+        if not name or "/" in name or name.startswith("."):
+            raise UsageError(f"--variant {name}=… cannot name a folder of the study; use letters, digits and dashes")
+    for what, names in {"runtimes are": options.variant_runtimes, "an input is": options.variant_inputs}.items():
+        for name in names:
+            if name not in options.variants:
+                raise UsageError(
+                    f"{what} named for the variant '{name}', and there is no such variant; "
+                    f"{nearest(name, options.variants)}"
+                )
+    for name, value in options.variant_inputs.items():
+        if value != RAW:
+            raise UsageError(f"--variant-input {name}={value} is unknown; write --variant-input {name}={RAW}")

@@ -23,6 +23,7 @@ from quantlab.npy import mapped
 from quantlab.runtimes import Job, Runtime, create_output, input_files, protocol, tensor_file
 from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
+from quantlab.study.codes import code_key
 from quantlab.study.context import Context
 from quantlab.types import FileState, KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
 from quantlab.types.executor_options import ExecutorOptions
@@ -54,6 +55,8 @@ class Run:
     """The outputs of the reference, with the shapes that were observed."""
     batch_size: int
     options: ExecutorOptions
+    note: str | None = None
+    """A remark for the row about what is opened."""
 
     @property
     def step(self) -> str:
@@ -125,6 +128,7 @@ def _key(run: Run, samples: SampleSet) -> str:
             "environment": dict(run.environment),
             "batch_size": run.batch_size,
             "outputs": [[spec.name, list(spec.shape), spec.dtype] for spec in run.outputs],
+            **code_key(run.variant),
         }
     )
 

@@ -8,6 +8,7 @@ from quantlab.runtimes import Runtime
 from quantlab.study.compare import Comparison
 from quantlab.study.context import Context, artifact_options
 from quantlab.study.conversions import ConversionResult
+from quantlab.study.copies import opened_artifact
 from quantlab.study.non_finite_words import left_out_note
 from quantlab.study.reference import batch_size_of
 from quantlab.study.run import Run, run_kept
@@ -98,20 +99,21 @@ def run_trial(
         refused = Failure(f"{why}; name another runtime after @", "run")
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=refused)
     try:
-        kept = _run(
+        kept, note = _run(
             context, conversion.variant, planned.runtime, samples=samples, outputs=outputs, batch_size=batch_size
         )
     except QuantlabError as error:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(str(error), "run"))
     ran_on = context.registries.runtimes[kept.ran_on]
     format_, reason = context.registries.formats[conversion.variant.format], None
-    note = _ALONE if batch_size_of(format_, conversion.variant, batch_size) < batch_size else None
+    notes = [note, _ALONE if batch_size_of(format_, conversion.variant, batch_size) < batch_size else None]
     if planned.runtime.name == PYTHON and format_.python.stands_in:
         run = _run_of(context, conversion.variant, planned.runtime, outputs=outputs, batch_size=batch_size)
         reason, checked = check_stand_in(context, run, kept, samples)
-        note = "; ".join(filter(None, [note, checked])) or None
+        notes.append(checked)
     if reason is not None:
         return RunResult(conversion, planned.runtime.name, planned.requested, failure=Failure(reason, "run"))
+    note = "; ".join(filter(None, notes)) or None
     return RunResult(conversion, planned.runtime.name, planned.requested, kept, ran_on, note=note)
 
 
@@ -124,18 +126,19 @@ def _run_of(
         RuntimeUnavailable: If the runtime is not installed.
         ArtifactError: If the variant takes only batches of some size above 1.
     """
-    format_ = context.registries.formats[variant.format]
+    format_, opened = context.registries.formats[variant.format], opened_artifact(context, variant, runtime)
     return Run(
         name=variant.name,
         runtime=runtime,
         variant=variant,
         format=format_,
-        artifact=str(variant.path.absolute()),
+        artifact=str(opened.path.absolute()),
         sha256=variant.sha256,
         environment=runtime.environment(format_),
         outputs=outputs,
         batch_size=batch_size_of(format_, variant, batch_size),
-        options=artifact_options(context, format_, variant.path),
+        options=artifact_options(context, format_, opened.path),
+        note=opened.note,
     )
 
 
@@ -147,13 +150,14 @@ def _run(
     samples: SampleSet,
     outputs: Sequence[TensorSpec],
     batch_size: int,
-) -> KeptOutputs:
-    registries, format_ = context.registries, context.registries.formats[variant.format]
+) -> tuple[KeptOutputs, str | None]:
+    """The outputs, and a note about what was opened."""
     try:
-        return run_kept(context, _run_of(context, variant, runtime, outputs=outputs, batch_size=batch_size), samples)
+        run = _run_of(context, variant, runtime, outputs=outputs, batch_size=batch_size)
+        return run_kept(context, run, samples), run.note
     except MissingOp as error:
-        other = registries.runtimes.get(runtime.fallback or "")
-        if other is None or not other.runs(format_):
+        other = context.registries.runtimes.get(runtime.fallback or "")
+        if other is None or not other.runs(context.registries.formats[variant.format]):
             raise
         if not context.options.fallback:
             raise MissingOp(f"{error}; --fallback tries it on {other.name}") from error

@@ -140,12 +140,9 @@ class Work:
         result = WorkResult(
             kept, probed, Comparison.open(replace(self.scoring, output=self._scored(probed)), kept), (), non_finite
         )
-        for name, path in context.options.variants.items():
-            self._start_trials(
-                pool,
-                with_download_size(context, given_variant(name, path, self.model, context.registries.formats)),
-                result,
-            )
+        for name in context.options.variants:
+            given = given_variant(context, name, self.model, self.samples)
+            self._start_trials(pool, with_download_size(context, given), result)
         while waiting:
             done, waiting = first_done(waiting)
             for conversion in (conversion for future in done for conversion in future.result()):

@@ -37,7 +37,7 @@ AGAINST_PYTHON: Final = "python"
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """Affine quantization of an integer tensor: value = scale · (code − zero point)."""
+    """Affine quantization of an integer tensor: value = scale · (code − zero point) + offset."""
 
     scale: float
     zero_point: int
@@ -45,6 +45,8 @@ class Codes:
     """The smallest code that is used."""
     highest: int
     """The largest code that is used."""
+    offset: float = 0.0
+    """0 for all tensors of files; another if an input takes the pixels from which samples were computed."""
 
 
 @dataclass(frozen=True, slots=True)

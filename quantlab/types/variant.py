@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantlab.types.layers import Codes
+
 __all__ = ["NARROW_DTYPES", "Port", "Setting", "Variant", "float32_of"]
 
 NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"})
@@ -57,6 +59,8 @@ class Port:
     shape: tuple[int | None, ...]
     dtype: str
     """Data type in the artifact; for a TFLite file it may be `int8` codes."""
+    codes: Codes | None = None
+    """How its codes are computed from the model's values, if it holds codes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from quantlab.errors import TrialError
 from quantlab.runtimes.exchange import Job, TensorFile
+from quantlab.types import Codes
 from quantlab.worker.execution import Execution
 from quantlab.worker.tapping import TappedExecution, tapped_positions
 
@@ -23,8 +24,8 @@ Array = npt.NDArray[Any]
 def load(job: Job) -> Execution:
     """Load a `.tflite` file.
 
-    For int8 or uint8 inputs, float samples are quantized with the file's scale and zero point, and outputs are
-    dequantized. Applications do the same with such files.
+    For int8 or uint8 inputs, float samples are quantized with the file's scale and zero point, or with the job's, and
+    outputs are dequantized. Applications do the same with such files.
     """
     from ai_edge_litert.interpreter import Interpreter
 
@@ -42,8 +43,8 @@ def load(job: Job) -> Execution:
         rows: list[list[Array]] = [[] for _ in outputs]
         for sample in range(len(batches[0])):
             interpreter.reset_all_variables()  # the state of an LSTM, which is another sample's
-            for detail, batch in zip(ordered, batches, strict=True):
-                interpreter.set_tensor(detail["index"], _encode(batch[sample : sample + 1], detail))
+            for detail, file, batch in zip(ordered, job.inputs, batches, strict=True):
+                interpreter.set_tensor(detail["index"], _encode(batch[sample : sample + 1], detail, file.codes))
             with _naming_ops():
                 interpreter.invoke()
             for detail, kept in zip(outputs, rows, strict=True):
@@ -115,18 +116,16 @@ def _close_shapes(interpreter: Any, details: Sequence[Any], files: Sequence[Tens
         interpreter.resize_tensor_input(detail["index"], wanted)
 
 
-def _encode(values: Array, detail: Any) -> Array:
+def _encode(values: Array, detail: Any, codes: Codes | None) -> Array:
     """Quantize a float sample for an integer input like TFLite's AffineQuantize, rounding half away from zero."""
     dtype = np.dtype(detail["dtype"])
     if values.dtype == dtype:
         return values
-    scale, zero_point = detail["quantization"]
-    if dtype.kind not in "iu" or values.dtype.kind != "f" or not scale:
+    if dtype.kind not in "iu" or values.dtype.kind != "f" or codes is None:
         raise TrialError(f"the file takes {dtype.name} and the samples are {values.dtype.name}")
-    steps = values.astype(np.float64) / scale
-    codes = np.trunc(steps + np.copysign(0.5, steps)) + zero_point
-    limits = np.iinfo(dtype)
-    clipped: Array = np.clip(codes, limits.min, limits.max).astype(dtype)
+    steps = (values.astype(np.float64) - codes.offset) / codes.scale
+    rounded = np.trunc(steps + np.copysign(0.5, steps)) + codes.zero_point
+    clipped: Array = np.clip(rounded, codes.lowest, codes.highest).astype(dtype)
     return clipped
 
 

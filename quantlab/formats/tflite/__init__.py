@@ -52,6 +52,7 @@ FORMAT = Format(
     taps=later("quantlab.formats.tflite.tapped:list_taps"),
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
+    write_for_javascript=later("quantlab.formats.tflite.float_ends:write_for_javascript"),
     python=PythonExecutor(
         load="quantlab.worker.litert:load",
         library="ai_edge_litert.interpreter",

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantlab.formats.contract import Contents
 from quantlab.formats.finite import note_float_limits
-from quantlab.formats.tflite.flatbuffer import has_data, read_flatbuffer, tensor_dtype, text
+from quantlab.formats.tflite.flatbuffer import codes_of, has_data, read_flatbuffer, tensor_dtype, text
 from quantlab.formats.tflite.ops import ops_of
 from quantlab.formats.tflite.weights import weights_of
 from quantlab.types import OpRow, Port, StoredWeight
@@ -67,6 +67,7 @@ def _port(graph: Any, index: int, place: int, names: Mapping[int, str]) -> Port:
         position=place,
         shape=tuple(None if size < 0 else int(size) for size in ([] if shape is None else shape)),
         dtype=tensor_dtype(tensor),
+        codes=codes_of(tensor),
     )
 
 

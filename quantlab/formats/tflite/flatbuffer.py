@@ -1,5 +1,6 @@
 """Opens TFLite files (flatbuffers of tensorflow/lite/schema/schema.fbs, version 3) with the generated classes."""
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from quantlab.errors import ArtifactError
+from quantlab.types import Codes
 
 __all__ = [
+    "CODE_RANGES",
+    "codes_of",
     "constant_tensors",
     "has_data",
     "indices",
@@ -20,6 +24,9 @@ __all__ = [
     "tensor_dtype",
     "text",
 ]
+
+CODE_RANGES: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+"""Data type of codes → smallest and largest code."""
 
 _IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every TFLite file
 
@@ -117,3 +124,13 @@ def _names(enumeration: str) -> Mapping[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
     return {number: name for name, number in vars(getattr(schema, enumeration)).items() if not name.startswith("_")}
+
+
+def codes_of(tensor: Any) -> Codes | None:
+    """The quantization of a tensor of codes; None if it holds none, or has no single scale."""
+    quantization, dtype = tensor.quantization, tensor_dtype(tensor)
+    if dtype not in CODE_RANGES or quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+        return None
+    scale, (lowest, highest) = float(quantization.scale[0]), CODE_RANGES[dtype]
+    zero = 0 if quantization.zeroPoint is None else int(quantization.zeroPoint[0])
+    return Codes(scale, zero, lowest, highest) if 0 < scale < math.inf else None

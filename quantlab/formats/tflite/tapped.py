@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from quantlab.formats.tflite.flatbuffer import (
+    CODE_RANGES,
+    codes_of,
     has_data,
     indices,
     operator_name,
@@ -18,18 +20,19 @@ from quantlab.formats.tflite.flatbuffer import (
     tensor_dtype,
     text,
 )
-from quantlab.types import Codes, TapSpec
+from quantlab.types import TapSpec
 
 __all__ = [
     "TappedTensor",
+    "add_tensor",
     "append_conversion",
+    "conversion",
     "list_taps",
     "tapped_tensors",
     "write_flatbuffer",
     "write_tapped",
 ]
 
-_RANGES = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 _DEQUANTIZE_VERSION = {"int8": 2, "uint8": 1, "int16": 3}
 _QUANTIZE_VERSION = {"int8": 1, "uint8": 1, "int16": 2}
 """Versions of the conversions by the type of the codes, from tensorflow/lite/tools/versioning/op_version.cc."""
@@ -99,9 +102,9 @@ def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:
 
 def _spec(model: Any, tensor: Any, operator: Any) -> TapSpec:
     dtype = tensor_dtype(tensor)
-    codes = _codes(tensor, dtype)
+    codes = codes_of(tensor)
     reason = None
-    if dtype not in {"float32", *_RANGES}:
+    if dtype not in {"float32", *CODE_RANGES}:
         reason = f"not a float tensor: {dtype}"
     elif dtype != "float32" and codes is None:
         reason = f"integer tensor without a single scale: {dtype}"
@@ -114,14 +117,6 @@ def _is_constant(model: Any, index: int) -> bool:
     return has_data(model, model.subgraphs[0].tensors[index])
 
 
-def _codes(tensor: Any, dtype: str) -> Codes | None:
-    quantization = tensor.quantization
-    if dtype not in _RANGES or quantization is None or quantization.scale is None or len(quantization.scale) != 1:
-        return None
-    lowest, highest = _RANGES[dtype]
-    return Codes(float(quantization.scale[0]), int(quantization.zeroPoint[0]), lowest, highest)
-
-
 def append_conversion(model: Any, index: int, like: int | None = None) -> int:
     """Add an op that converts a tensor of the main subgraph, and return the index of the tensor that it writes.
 
@@ -130,30 +125,52 @@ def append_conversion(model: Any, index: int, like: int | None = None) -> int:
         index: The tensor to convert: codes that become floats, or floats that become codes.
         like: The tensor whose type, scale and zero point the codes get; None to convert codes to floats.
     """
+    graph = model.subgraphs[0]
+    pattern = None if like is None else graph.tensors[like]
+    added = add_tensor(model, index, "tap" if pattern is None else "codes", pattern)
+    graph.operators.append(conversion(model, index, added))
+    return added
+
+
+def add_tensor(model: Any, like: int, kind: str, codes: Any = None) -> int:
+    """Add a tensor to the main subgraph, and return its index.
+
+    Args:
+        model: The model, which is changed.
+        like: The tensor whose shape it gets, and whose name becomes `quantlab/<kind>/<name>`.
+        kind: See above.
+        codes: A tensor whose type, scale and zero point it gets; None for float32.
+    """
     from ai_edge_litert import schema_py_generated as schema
 
-    graph = model.subgraphs[0]
-    source, pattern = graph.tensors[index], None if like is None else graph.tensors[like]
-    dtype = tensor_dtype(source if pattern is None else pattern)
-    tensor = schema.TensorT()
+    graph, tensor = model.subgraphs[0], schema.TensorT()
+    source = graph.tensors[like]
     tensor.shape, tensor.shapeSignature = source.shape, source.shapeSignature
-    tensor.type = schema.TensorType.FLOAT32 if pattern is None else pattern.type
-    tensor.quantization = None if pattern is None else pattern.quantization
-    tensor.name = f"quantlab/{'tap' if pattern is None else 'codes'}/{text(source.name)}".encode()
+    tensor.type = schema.TensorType.FLOAT32 if codes is None else codes.type
+    tensor.quantization = None if codes is None else codes.quantization
+    tensor.name = f"quantlab/{kind}/{text(source.name)}".encode()
     tensor.buffer = 0  # buffer 0 is empty by convention
     graph.tensors.append(tensor)
-    operator = schema.OperatorT()
-    operator.inputs, operator.outputs = [index], [len(graph.tensors) - 1]
-    if pattern is None:
-        operator.opcodeIndex = _opcode(model, schema.BuiltinOperator.DEQUANTIZE, _DEQUANTIZE_VERSION[dtype])
+    return len(graph.tensors) - 1
+
+
+def conversion(model: Any, source: int, target: int) -> Any:
+    """An op that converts codes to floats or floats to codes, between two tensors of the main subgraph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors, operator = model.subgraphs[0].tensors, schema.OperatorT()
+    operator.inputs, operator.outputs = [source], [target]
+    if tensor_dtype(tensors[target]) == "float32":
+        version = _DEQUANTIZE_VERSION[tensor_dtype(tensors[source])]
+        operator.opcodeIndex = _opcode(model, schema.BuiltinOperator.DEQUANTIZE, version)
         operator.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
         operator.builtinOptions = schema.DequantizeOptionsT()
     else:
-        operator.opcodeIndex = _opcode(model, schema.BuiltinOperator.QUANTIZE, _QUANTIZE_VERSION[dtype])
+        version = _QUANTIZE_VERSION[tensor_dtype(tensors[target])]
+        operator.opcodeIndex = _opcode(model, schema.BuiltinOperator.QUANTIZE, version)
         operator.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
         operator.builtinOptions = schema.QuantizeOptionsT()
-    graph.operators.append(operator)
-    return len(graph.tensors) - 1
+    return operator
 
 
 def _opcode(model: Any, number: int, version: int) -> int:

@@ -17,6 +17,17 @@
  * @property {string} dtype NumPy's name
  * @property {string} tensor the artifact's name for it
  * @property {number} position its index among the artifact's inputs or outputs
+ * @property {Codes | null} [codes] how the artifact's codes are computed from these values, if it takes or gives codes
+ */
+
+/**
+ * Affine quantization: value = scale · (code − zero point) + offset.
+ * @typedef {object} Codes
+ * @property {number} scale
+ * @property {number} zero_point
+ * @property {number} lowest
+ * @property {number} highest
+ * @property {number} offset
  */
 
 /**

@@ -3,8 +3,12 @@
  *
  * LiteRT.js runs only files with a fixed batch size, so each call runs one sample; files are read and written in
  * batches. Inputs and outputs are identified by their index, which is the same as in LiteRT for Python.
+ *
+ * Files may take and give codes. LiteRT.js knows uint8; for int8 and int16, Python writes a copy with float32 ends, whose
+ * inputs must be values of codes. Values are rounded to codes as in Python, by `codes.mjs`.
  */
 
+import { decoded, encoded, valuesOfCodes } from './codes.mjs';
 import { bytesOf, floatsOf, viewOf } from './dtypes.mjs';
 import { checkOutputShape, JobError } from './run.mjs';
 
@@ -144,10 +148,15 @@ function checkInput(input, { name, dtype, shape }) {
     throw new JobError(`the file's input '${name}' takes [${taken}], and one sample is [${given}]; convert the model `
       + 'with a batch of 1');
   }
-  if (dtype !== input.dtype) {
+  if (dtype !== input.dtype && !(dtype === 'uint8' && input.codes && isFloat(input))) {
     throw new JobError(`the file's input '${name}' takes ${dtype}, and the samples are ${input.dtype}; convert the `
       + 'model with its own dtypes, or run this file in python only');
   }
+}
+
+/** @param {TensorFile} input */
+function isFloat({ dtype }) {
+  return dtype === 'float32' || dtype === 'float64';
 }
 
 /** @type {(details: readonly TensorDetails[], output: TensorFile) => Read} */
@@ -202,7 +211,12 @@ function tapper(loaded, { fed, outputs, taps, failed }) {
 
 /** @type {(job: Job, outputs: Read[], batches: Values[]) => Uint8Array[]} */
 function outputBytes(job, outputs, batches) {
-  return job.outputs.map((output, i) => bytesOf(batches[i], outputs[i].dtype, output));
+  return job.outputs.map((output, i) => {
+    const { dtype } = outputs[i];
+    // A copy with float32 ends has decoded its codes.
+    if (dtype === 'float32' || !output.codes) return bytesOf(batches[i], dtype, output);
+    return bytesOf(decoded(batches[i], output.codes), 'float32', output);
+  });
 }
 
 /**
@@ -214,8 +228,8 @@ function outputBytes(job, outputs, batches) {
  * @param {number} samples
  */
 async function runBatch({ litert, takeErrors, model, job, platform }, fed, read, inputs, samples) {
-  const views = job.inputs.map(({ dtype }, i) => /** @type {Values} */ (
-    viewOf(inputs[i], /** @type {FileDType} */ (dtype))));
+  const details = model.getInputDetails();
+  const views = job.inputs.map((input, i) => fedValues(input, inputs[i], details[fed.indexOf(i)].dtype));
   const batches = read.map((output) => arrayFor(output.dtype, samples * elements(output)));
   let seconds = 0;
   for (let sample = 0; sample < samples; sample += 1) {
@@ -234,6 +248,13 @@ async function runBatch({ litert, takeErrors, model, job, platform }, fed, read,
     }
   }
   return { batches, seconds };
+}
+
+/** @type {(input: TensorFile, bytes: Uint8Array<ArrayBuffer>, dtype: string) => Values} */
+function fedValues(input, bytes, dtype) {
+  const values = /** @type {Values} */ (viewOf(bytes, /** @type {FileDType} */ (input.dtype)));
+  if (!input.codes || !isFloat(input)) return values;
+  return dtype === 'uint8' ? encoded(values, input.codes) : valuesOfCodes(values, input.codes);
 }
 
 /**

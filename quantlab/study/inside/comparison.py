@@ -25,6 +25,7 @@ from quantlab.statistics import (
     layers_without_tensor,
 )
 from quantlab.store import key_of
+from quantlab.study.codes import code_key
 from quantlab.study.context import read_kept
 from quantlab.study.inside.batches import Batches
 from quantlab.study.inside.choice import TapChoice
@@ -141,6 +142,7 @@ class LayerStudy:
                 "channels": self.choice.channels,
                 "rows": _ROWS,
                 **{f"statistic {name}": True for name in LAYER_STATISTICS},
+                **code_key(trial.variant),
             }
         )
 

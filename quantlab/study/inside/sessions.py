@@ -11,6 +11,7 @@ from quantlab.runtimes.exchange import TensorFile
 from quantlab.runtimes.python import REFERENCE
 from quantlab.runtimes.taps import Session, graph_taps, open_session
 from quantlab.study.context import Context, artifact_options
+from quantlab.study.copies import opened_artifact
 from quantlab.types import OpenedModel, SampleSet, TapSpec, TensorSpec, Variant
 from quantlab.types.executor_options import ExecutorOptions
 
@@ -71,6 +72,7 @@ class SessionInputs:
             dtype=spec.dtype,
             tensor=port.tensor if port else spec.name,
             position=port.position if port else place,
+            codes=port.codes if port else None,
         )
 
     def file(self, name: str) -> Path:
@@ -147,8 +149,11 @@ def open_variant(inputs: SessionInputs, variant: Variant, runtime: str, taps: Se
             f"--batch-size 1 reads them"
         )
     artifact, tapped = _tapped(inputs, format_, variant.path, f"{variant.name}-{runtime}", _readable(taps))
+    where = inputs.context.registries.runtimes[runtime]
+    if artifact != variant.path.absolute():
+        artifact = opened_artifact(inputs.context, variant, where, artifact).path
     job = inputs.variant_job(variant, artifact)
-    return _open(inputs, inputs.context.registries.runtimes[runtime], replace(job, taps=tapped))
+    return _open(inputs, where, replace(job, taps=tapped))
 
 
 def _tapped(inputs: SessionInputs, format_: Format, path: Path, name: str, taps: tuple[str, ...]) -> tuple[Path, Taps]:

@@ -1,0 +1,61 @@
+"""Writes a copy of a TFLite file with integer inputs or outputs that LiteRT.js can open.
+
+LiteRT.js takes neither int8 nor int16, and no open batch. In the copy, such inputs and outputs are float32: a QUANTIZE
+op before each input makes its codes again, and a DEQUANTIZE op behind each output decodes them. The batch is 1. Other
+ops and the weights stay unchanged. The values that are fed must be those of codes (`codes` of the input), because the
+kernels of QUANTIZE round values between two codes in different ways.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from quantlab.formats.tflite.flatbuffer import codes_of, read_flatbuffer, tensor_dtype
+from quantlab.formats.tflite.tapped import add_tensor, append_conversion, conversion, write_flatbuffer
+
+__all__ = ["write_for_javascript"]
+
+_REFUSED = ("int8", "int16")
+
+
+def write_for_javascript(path: Path, target: Path) -> str | None:
+    """Write the copy, and return a note for the row; None, and no copy, if LiteRT.js can open the file itself.
+
+    Raises:
+        ArtifactError: If the file cannot be read.
+    """
+    model = read_flatbuffer(path)
+    graph = model.subgraphs[0]
+    ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+    refused = [dtype for dtype in _REFUSED if any(tensor_dtype(tensor) == dtype for tensor in ends)]
+    causes = [f"takes no {' or '.join(refused)} inputs and outputs"] if refused else []
+    causes += ["runs no open batch"] if any(_is_open(tensor) for tensor in ends) else []
+    if not causes:
+        return None
+    for tensor in graph.tensors:
+        tensor.shapeSignature = None  # then its shape counts, which has a batch of 1
+    # The outputs first: a file may pass an input on to an output.
+    graph.outputs = [
+        append_conversion(model, int(index)) if _is_refused(graph.tensors[index]) else int(index)
+        for index in graph.outputs
+    ]
+    graph.inputs = [
+        _float_input(model, int(index)) if _is_refused(graph.tensors[index]) else int(index) for index in graph.inputs
+    ]
+    write_flatbuffer(model, target)
+    return f"LiteRT.js {' and '.join(causes)}, so a copy of the file ran"
+
+
+def _is_open(tensor: Any) -> bool:
+    return tensor.shapeSignature is not None and any(size < 0 for size in tensor.shapeSignature)
+
+
+def _is_refused(tensor: Any) -> bool:
+    """Whether the tensor needs a conversion; codes without a single scale have none."""
+    return tensor_dtype(tensor) in _REFUSED and codes_of(tensor) is not None
+
+
+def _float_input(model: Any, index: int) -> int:
+    """Add a float32 input that becomes the codes of an input, and return its index."""
+    added = add_tensor(model, index, "input")
+    model.subgraphs[0].operators.insert(0, conversion(model, added, index))
+    return added

@@ -1,0 +1,57 @@
+"""TFLite files with integer inputs and outputs, made of the small int8 file of the JavaScript tests; it doubles."""
+
+from pathlib import Path
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+
+from quantlab.formats.tflite.flatbuffer import read_flatbuffer
+from quantlab.formats.tflite.tapped import conversion, write_flatbuffer
+
+__all__ = ["INT8", "with_open_batch", "with_uint8_ends"]
+
+INT8 = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "fixtures" / "int8_ports.tflite"
+"""Input `zebra` (1, 3), output `yak` (1, 3), both int8."""
+
+
+def with_uint8_ends(path: Path, scale: float | None = None, zero_point: int | None = None) -> Path:
+    """As TensorFlow 2 writes a file with uint8 inputs and outputs: int8 between two QUANTIZE ops.
+
+    Args:
+        path: The file to write.
+        scale: Of the input; None keeps that of the int8 file.
+        zero_point: The same.
+    """
+    model = read_flatbuffer(INT8)
+    graph = model.subgraphs[0]
+    (taken,), (given,) = (int(index) for index in graph.inputs), (int(index) for index in graph.outputs)
+    if scale is not None and zero_point is not None:
+        inner = graph.tensors[taken].quantization
+        inner.scale, inner.zeroPoint = [scale], [zero_point - 128]
+    first, last = _outer(model, taken), _outer(model, given)
+    graph.operators.insert(0, conversion(model, first, taken))
+    graph.operators.append(conversion(model, given, last))
+    graph.inputs, graph.outputs = [first], [last]
+    write_flatbuffer(model, path)
+    return path
+
+
+def _outer(model: Any, index: int) -> int:
+    """Add the tensor of uint8 that has the values of one of int8."""
+    tensors = model.subgraphs[0].tensors
+    inner = tensors[index]
+    scale, zero_point = inner.quantization.scale, [int(inner.quantization.zeroPoint[0]) + 128]
+    tensor = schema.TensorT(name=f"{inner.name.decode()}_uint8", shape=inner.shape, type=schema.TensorType.UINT8)
+    tensor.quantization = schema.QuantizationParametersT(scale=scale, zeroPoint=zero_point)
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def with_open_batch(path: Path, source: Path) -> Path:
+    """The same file as a converter writes it that was not told the batch size."""
+    model = read_flatbuffer(source)
+    graph = model.subgraphs[0]
+    for index in (*graph.inputs, *graph.outputs):
+        graph.tensors[index].shapeSignature = [-1, 3]
+    write_flatbuffer(model, path)
+    return path
