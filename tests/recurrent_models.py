@@ -52,7 +52,7 @@ def keras3_stateful(folder: Path) -> Path:
     """Keras 3: an LSTM that keeps its state for the next batch, of one sample."""
     keras = _keras3()
     steps = keras.Input(batch_shape=(1, _STEPS, _FEATURES), name="steps")
-    scores = _scores(keras, keras.layers.LSTM(_UNITS, stateful=True)(steps))
+    scores = _scores(keras, keras.layers.LSTM(_UNITS, stateful=True, name="memory")(steps))
     keras.Model(steps, scores).save(folder / "keras3_stateful.keras")
     return folder / "keras3_stateful.keras"
 

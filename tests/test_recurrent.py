@@ -189,6 +189,7 @@ def test_a_state_needs_its_batch_size(workbench, tmp_path):
     )
     (conversion,) = convert("tfjs", request)
     assert conversion.reason == (
-        "tfjs cannot freeze the graph, because 'lstm_1' changes a variable whenever the model is called, as layers do "
-        "that are stateful or called with training=True; build the model without that, or leave the tfjs settings out"
+        "tfjs cannot freeze the graph, because 'memory_1' changes a variable whenever the model is called, as layers "
+        "do that are stateful or called with training=True; build the model without that, or leave the tfjs settings "
+        "out"
     )
