@@ -199,6 +199,23 @@ def test_rows_that_there_are_not(asked, message, study, capsys):
     assert capsys.readouterr().err.startswith(f"quantlab: {message}")
 
 
+def test_a_setting_of_the_table_without_rows(study, capsys):
+    """Ops of graph-models all compute in float32, so they have no rows."""
+    folder, _, _ = study
+    assert run(["show", "ops", str(folder), "--setting", "tfjs-uint8"]) == 0
+    assert "No rows for tfjs-uint8\n" in capsys.readouterr().out
+    assert run(["show", "ops", str(folder), "--setting", "tfjs-uint8", "--json"]) == 0
+    assert capsys.readouterr().out == "[]\n"
+
+
+def test_the_float32_variant_is_compared_with_nothing(study):
+    _, _, inside = study
+    rows = [row for row in inside.weights if row.setting == "tflite-float32"]
+    assert {(row.reason, row.sqnr_db, row.layer != "") for row in rows if row.dtype == "float32"} == {
+        ("it is the float32 variant", None, True)
+    }
+
+
 def test_settings_by_a_glob(study, capsys):
     folder, _, inside = study
     assert run(["show", "weights", str(folder), "--setting", "tfjs-*", "--format", "json"]) == 0

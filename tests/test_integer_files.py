@@ -41,6 +41,15 @@ def test_ports_tell_their_codes(uint8):
     assert (given.dtype, given.codes.lowest, given.codes.highest) == ("uint8", 0, 255)
 
 
+def test_a_name_may_mean_the_inputs_and_outputs(uint8, tmp_path):
+    """TensorFlow 2 stores weights in int8 where the ends are uint8."""
+    assert FORMATS["tflite"].inspect(uint8).weights == {"int8": 1}
+    assert describe_given("uint8", uint8, MODEL).notes == ()
+    assert describe_given("uint16", uint8, MODEL).notes == ("named uint16, holds int8 weights",)
+    shutil.copy(INT8, path := tmp_path / "model_uint8.tflite")
+    assert describe_given("mine", path, MODEL).notes == ("named uint8, holds int8 weights",)
+
+
 # The copy for LiteRT.js
 
 

@@ -78,6 +78,28 @@ def test_the_float32_baseline_comes_along():
 
 
 @pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        pytest.param({}, {"toy": ["toy-float32"], "onnx": ["onnx-float32"]}, id="of a format that is not asked for"),
+        pytest.param({"layers": False}, {"onnx": ["onnx-float32"]}, id="not without layers"),
+        pytest.param({"settings": ("toy-int8",)}, {"toy": ["toy-float32", "toy-int8"]}, id="of one that is"),
+    ],
+)
+def test_the_float32_baseline_of_a_given_variant(options, made, tmp_path):
+    (tmp_path / "mine.toy").touch()
+    assert (
+        planned(with_hosts(), **{"variants": {"mine": tmp_path / "mine.toy"}, "settings": ("onnx-float32",), **options})
+        == made
+    )
+
+
+def test_no_baseline_of_a_format_that_cannot_be_made(tmp_path):
+    (tmp_path / "mine.tflite").touch()
+    options = {"variants": {"mine": tmp_path / "mine.tflite"}, "settings": ("toy-int8",)}
+    assert planned(with_hosts(), **options) == {"toy": ["toy-float32", "toy-int8"]}
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         pytest.param(

@@ -10,7 +10,7 @@ from official import weights_read_officially
 from weight_models import FAINT, HandMade, compared, odd_variants, real_variants, write_tflite  # noqa: F401  # fixtures
 
 from quantlab.formats import FORMATS
-from quantlab.statistics import compare_weights
+from quantlab.statistics import compare_weights, list_weights
 from quantlab.types import StoredWeight, WeightRow
 
 
@@ -501,6 +501,12 @@ def test_names_that_last(candidates, pairs):
     ours = [weight(name, floats(1), keys=(key,), lasting_name=lasting) for name, key, lasting in candidates]
     rows = compare_weights("x", ours, [weight("a", floats(1), keys=("of a",), lasting_name="a")])
     assert [(row.tensor, row.counterpart) for row in rows if row.dtype] == pairs
+
+
+def test_weights_that_are_compared_with_nothing():
+    (row,) = list_weights("x", [codes("w", [1, -2], (0.5,))], "there is no other", {})
+    assert (row.tensor, row.dtype, row.reason, row.counterpart) == ("w", "int8", "there is no other", None)
+    assert (row.largest, row.different, row.sqnr_db) == (2.0, None, None)
 
 
 def test_weights_that_were_two_and_weights_that_became_one():

@@ -9,6 +9,7 @@ from quantlab.formats.describe import (
     describe_given,
     describe_variant,
     download_size_of,
+    format_of,
     note_unquantized,
 )
 from quantlab.formats.registry import FORMATS
@@ -23,5 +24,6 @@ __all__ = [
     "describe_given",
     "describe_variant",
     "download_size_of",
+    "format_of",
     "note_unquantized",
 ]

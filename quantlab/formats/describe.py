@@ -14,7 +14,7 @@ from quantlab.formats.contract import Format, files_below
 from quantlab.formats.registry import FORMATS
 from quantlab.types import NARROW_DTYPES, DownloadSize, ModelDescription, Port, TensorSpec, Variant
 
-__all__ = ["artifact_sha256", "describe_given", "describe_variant", "download_size_of", "note_unquantized"]
+__all__ = ["artifact_sha256", "describe_given", "describe_variant", "download_size_of", "format_of", "note_unquantized"]
 
 _BLOCK_BYTES = 1 << 20
 _BEST_BROTLI, _FAST_BROTLI = 11, 9
@@ -85,8 +85,13 @@ def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapp
         *looks, last = [known.looks for known in formats.values()]
         raise ArtifactError(f"'{path}' has no format that --variant accepts; give {', '.join(looks)} or {last}")
     variant = describe_variant(name, format_, path.absolute(), model)
-    claim = _broken_claim([name, path.name], variant.weights)
+    claim = _broken_claim([name, path.name], variant)
     return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))
+
+
+def format_of(path: Path, formats: Mapping[str, Format] = FORMATS) -> Format | None:
+    """The format of an artifact that the user gave, told by its names and first bytes; None if it is unknown."""
+    return _served(path, formats)[1] if path.exists() else None
 
 
 def artifact_sha256(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:
@@ -198,14 +203,20 @@ _CLAIMS: Mapping[str, str] = {
 _SUBSTANTIAL = 0.05  # share of the weights' bytes; biases and norms may keep another data type
 
 
-def _broken_claim(names: Sequence[str], weights: Mapping[str, int]) -> str | None:
-    """A remark if a name mentions one data type and the weights have another, else None."""
-    values = {dtype: size for dtype, size in weights.items() if dtype not in {"int32", "int64", "bool", "string"}}
+def _broken_claim(names: Sequence[str], variant: Variant) -> str | None:
+    """A remark if a name mentions one data type and the weights have another, else None.
+
+    A name may mean the inputs and outputs: TensorFlow 2 stores weights in int8 also where these are uint8.
+    """
+    values = {
+        dtype: size for dtype, size in variant.weights.items() if dtype not in {"int32", "int64", "bool", "string"}
+    }
+    ends = {port.dtype for port in (*variant.inputs, *variant.outputs) if port.codes is not None}
     total = sum(values.values())
     held = [dtype for dtype, size in sorted(values.items(), key=lambda item: -item[1]) if size >= _SUBSTANTIAL * total]
     for name in names:
         claimed = next((dtype for dtype, pattern in _CLAIMS.items() if re.search(pattern, name.lower())), None)
-        if claimed is None or not held:
+        if claimed is None or not held or (claimed in ends and "int8" in held):
             continue
         other = [dtype for dtype in held if dtype != claimed]
         if (claimed == "float32" and other) or claimed not in held:

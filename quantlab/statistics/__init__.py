@@ -43,6 +43,7 @@ from quantlab.statistics.layers import (
     layers_by_tensor,
     layers_of,
     layers_without_tensor,
+    list_weights,
     share_on_grid,
     split_points,
 )
@@ -183,6 +184,7 @@ __all__ = [
     "layers_by_tensor",
     "layers_of",
     "layers_without_tensor",
+    "list_weights",
     "looks_like_probabilities",
     "losing_classes",
     "loss_bounds",

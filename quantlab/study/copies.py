@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quantlab.runtimes import Runtime
 from quantlab.study.context import Context
-from quantlab.types import Variant
+from quantlab.types import Port, Variant
 
 __all__ = ["OpenedArtifact", "opened_artifact"]
 
@@ -33,10 +33,14 @@ def opened_artifact(context: Context, variant: Variant, runtime: Runtime, tapped
     """
     path = tapped or variant.path
     write = context.registries.formats[variant.format].write_for_javascript
-    holds_codes = any(port.codes is not None for port in (*variant.inputs, *variant.outputs))
-    if write is None or not holds_codes or not runtime.backend:
+    if write is None or not runtime.backend or not any(map(_may_be_refused, (*variant.inputs, *variant.outputs))):
         return OpenedArtifact(path, None)
     kind = "" if tapped is None else "-tapped"
     copy = context.store.work / "copies" / f"{variant.name}-{runtime.name}{kind}{path.suffix}"
     note = write(path, copy)
     return OpenedArtifact(path if note is None else copy, note)
+
+
+def _may_be_refused(port: Port) -> bool:
+    """Whether a library could refuse an input or output, so that the file is worth reading."""
+    return port.codes is not None or None in port.shape

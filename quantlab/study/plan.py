@@ -1,9 +1,11 @@
 """Plans the trials of a study: which settings run in which runtimes."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.errors import UsageError
+from quantlab.errors import QuantlabError, UsageError
+from quantlab.formats import format_of
 from quantlab.names import choose, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
@@ -11,7 +13,7 @@ from quantlab.study.codes import RAW
 from quantlab.study.conversions import ConversionResult, settings_for
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.trial import PlannedRun
-from quantlab.types import REFERENCE, Setting, Trial
+from quantlab.types import REFERENCE, Setting, Trial, float32_of
 
 __all__ = ["Plan", "make_plan"]
 
@@ -27,6 +29,8 @@ class Plan:
     runtimes: tuple[Runtime, ...]
     given: Mapping[str, tuple[Runtime, ...] | None]
     """Given variant → the runtimes that were named for it; None if none were, so that it runs in `runtimes`."""
+    baselines: frozenset[str]
+    """Float32 baselines that are made only because given variants are compared with them."""
     named_runtimes: bool
     """Whether `runtimes` are those that the user named, and not the default ones."""
     registries: Registries
@@ -52,12 +56,13 @@ class Plan:
         ]
 
     def with_excused(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-        """The same trials; failures of a given variant are marked as excused where nobody named the runtime.
+        """The same trials; failures that nobody asked for are marked as excused.
 
-        The default runtimes only try whether they can run it. It must have been measured in one of them.
+        These are failures of a given variant in a default runtime, if it was measured in another one, and of the
+        float32 baseline that is made only for given variants.
         """
         tried = set() if self.named_runtimes else {name for name, own in self.given.items() if own is None}
-        excused = tried & {trial.setting for trial in trials if trial.failure is None}
+        excused = self.baselines | (tried & {trial.setting for trial in trials if trial.failure is None})
         return tuple(
             replace(trial, excused=True) if trial.failure is not None and trial.setting in excused else trial
             for trial in trials
@@ -95,9 +100,10 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
     settings = settings_for(options.settings, kind, registries)
     _refuse_variants(options, registries)
     needed = {setting.float32 for setting in settings} | {setting.name for setting in settings}
+    baselines = _baselines_of_given(options, kind, registries) - needed
     by_format: dict[str, tuple[Setting, ...]] = {}
     for setting in registries.settings.values():
-        if setting.name in needed:
+        if setting.name in needed | baselines:
             by_format[setting.format] = (*by_format.get(setting.format, ()), setting)
     return Plan(
         asked=frozenset({setting.name for setting in settings} | set(options.variants)),
@@ -109,9 +115,21 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
             else None
             for name in options.variants
         },
+        baselines=frozenset(baselines),
         named_runtimes=options.runtimes is not None,
         registries=registries,
     )
+
+
+def _baselines_of_given(options: AnalyzeOptions, kind: str | None, registries: Registries) -> set[str]:
+    """The float32 baselines with which the layers and weights of given variants are compared, if they can be made."""
+    names = set()
+    if kind is not None and options.layers:
+        for path in options.variants.values():
+            with contextlib.suppress(QuantlabError):  # its row will say what is wrong with it
+                if (format_ := format_of(path, registries.formats)) is not None:
+                    names.add(float32_of(format_.name))
+    return {name for name in names if kind is not None and registries.takes(registries.settings[name], kind)}
 
 
 def _refuse_variants(options: AnalyzeOptions, registries: Registries) -> None:

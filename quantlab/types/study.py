@@ -67,5 +67,5 @@ class Study:
 
     @property
     def complete(self) -> bool:
-        """Whether every trial was measured, except for variants of the user in runtimes that were not named."""
+        """Whether every trial was measured, except for those whose failure is excused."""
         return all(trial.excused for trial in self.failed)

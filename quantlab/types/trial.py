@@ -173,8 +173,10 @@ class Trial:
     """Outputs and channels, as `output` or `output[channel]`, that are constant and vary in the reference."""
     notes: tuple[str, ...] = ()
     excused: bool = False
-    """Whether a variant of the user failed in a runtime that was not named, and was measured in another; such a failure
-    does not change the exit status of `analyze`."""
+    """Whether this failure does not change the exit status of `analyze`.
+
+    It is that of a variant of the user in a runtime that was not named, and measured in another one, or of the float32
+    baseline with which only variants of the user are compared."""
 
     @property
     def is_float32(self) -> bool:

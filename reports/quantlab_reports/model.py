@@ -76,6 +76,8 @@ class Selection:
     top: int | None = None
     wide: bool = False
     """Whether to show all figures; only for the view of trials."""
+    settings: tuple[str, ...] = ()
+    """All settings of the study; if a view has no row for one, its table is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class RowView:
         Raises:
             UsageError: If the order, setting or runtime is unknown.
         """
-        chosen = _of(_of(list(rows), "setting", selection.setting), "runtime", selection.runtime)
+        chosen = _of(_of(list(rows), "setting", selection.setting, selection.settings), "runtime", selection.runtime)
         if selection.sort is not None:
             if selection.sort not in self.sorts:
                 raise UsageError(f"there is no order '{selection.sort}'; choose from {', '.join(self.sorts)}")
@@ -119,11 +121,11 @@ class RowView:
         return chosen
 
 
-def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:
+def _of(rows: list[Any], field: str, asked: str | None, known: Sequence[str] = ()) -> list[Any]:
     """Filter rows by a setting or runtime, given as a name or glob.
 
     Raises:
-        UsageError: If no row matches, or the rows have no such field.
+        UsageError: If neither a row nor one of `known` matches, or the rows have no such field.
     """
     if asked is None or not rows:
         return rows
@@ -131,7 +133,7 @@ def _of(rows: list[Any], field: str, asked: str | None) -> list[Any]:
         raise UsageError(
             f"this view has no column '{field}', because its rows are the same for every {field}; leave --{field} out"
         )
-    wanted = choose(field, [asked], list(dict.fromkeys(getattr(row, field) for row in rows)))
+    wanted = choose(field, [asked], list(dict.fromkeys([*(getattr(row, field) for row in rows), *known])))
     return [row for row in rows if getattr(row, field) in wanted]
 
 

@@ -1,12 +1,14 @@
 """The views and renderings that show a study: the built-in ones, or those of a caller."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from quantlab.errors import UsageError
 from quantlab.formats import FORMATS, Format
 from quantlab.names import nearest
 from quantlab.store import Store
+from quantlab.types import Trial
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.renderings.registry import RENDERINGS
 from quantlab_reports.views.registry import VIEWS, View
@@ -31,7 +33,14 @@ class Reports:
             StudyError: If the study cannot be read.
         """
         render = self.rendering(rendering)
-        return render(self.view(view).table(store, selection, self.formats))
+        if selection.setting is None:
+            return render(self.view(view).table(store, selection, self.formats))
+        trials = store.read_study().trials
+        known = replace(selection, settings=tuple(dict.fromkeys(trial.setting for trial in trials)))
+        table = self.view(view).table(store, known, self.formats)
+        if not table.records:
+            table = replace(table, below=(*_why_empty(selection.setting, trials), *table.below))
+        return render(table)
 
     def view(self, name: str) -> View:
         """Return a view by name.
@@ -52,3 +61,12 @@ class Reports:
         if name not in self.renderings:
             raise UsageError(f"there is no format '{name}'; {nearest(name, self.renderings)}")
         return self.renderings[name]
+
+
+def _why_empty(setting: str, trials: Sequence[Trial]) -> list[str]:
+    """Lines that say that a view has no rows for a setting, and why its trials failed, if they did."""
+    failed = [trial for trial in trials if fnmatchcase(trial.setting, setting) and trial.failure is not None]
+    reasons = [
+        f"{trial.setting} in {trial.runtime} failed: {trial.failure.reason}" for trial in failed if trial.failure
+    ]
+    return [f"No rows for {setting}", *reasons]

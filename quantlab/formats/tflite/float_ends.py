@@ -1,9 +1,9 @@
-"""Writes a copy of a TFLite file with integer inputs or outputs that LiteRT.js can open.
+"""Writes a copy of a TFLite file that LiteRT.js can open, where it cannot open the file itself.
 
-LiteRT.js takes neither int8 nor int16, and no open batch. In the copy, such inputs and outputs are float32: a QUANTIZE
-op before each input makes its codes again, and a DEQUANTIZE op behind each output decodes them. The batch is 1. Other
-ops and the weights stay unchanged. The values that are fed must be those of codes (`codes` of the input), because the
-kernels of QUANTIZE round values between two codes in different ways.
+LiteRT.js takes neither int8 nor int16, and no open batch. In the copy the batch is 1, and such inputs and outputs are
+float32: a QUANTIZE op before each input makes its codes again, and a DEQUANTIZE op behind each output decodes them.
+Other ops and the weights stay unchanged. The values that are fed must be those of codes (`codes` of the input), because
+the kernels of QUANTIZE round values between two codes in different ways.
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ def write_for_javascript(path: Path, target: Path) -> str | None:
     causes += ["runs no open batch"] if any(_is_open(tensor) for tensor in ends) else []
     if not causes:
         return None
-    for tensor in graph.tensors:
+    for tensor in ends:
         tensor.shapeSignature = None  # then its shape counts, which has a batch of 1
     # The outputs first: a file may pass an input on to an output.
     graph.outputs = [
@@ -46,7 +46,11 @@ def write_for_javascript(path: Path, target: Path) -> str | None:
 
 
 def _is_open(tensor: Any) -> bool:
-    return tensor.shapeSignature is not None and any(size < 0 for size in tensor.shapeSignature)
+    """Whether only the batch is open; the copy could not have the right size for others."""
+    if tensor.shapeSignature is None or not len(tensor.shapeSignature):
+        return False
+    batch, *sizes = tensor.shapeSignature
+    return bool(batch < 0 and all(size >= 0 for size in sizes))
 
 
 def _is_refused(tensor: Any) -> bool:

@@ -28,7 +28,7 @@ from quantlab.statistics.layers.layer_names import layer_of, layers_of
 from quantlab.statistics.layers.registry import LAYER_STATISTICS
 from quantlab.statistics.layers.sketch import SKETCH_ACCURACY, ErrorSketch, Range
 from quantlab.statistics.layers.split import SplitSums, StepSums, split_points
-from quantlab.statistics.layers.weights import compare_weights
+from quantlab.statistics.layers.weights import compare_weights, list_weights
 
 __all__ = [
     "ALIGNMENT_TOLERANCE",
@@ -48,6 +48,7 @@ __all__ = [
     "layers_by_tensor",
     "layers_of",
     "layers_without_tensor",
+    "list_weights",
     "share_on_grid",
     "split_points",
 ]

@@ -22,7 +22,7 @@ from quantlab.statistics.blocks import blocks
 from quantlab.statistics.tensors import TensorError
 from quantlab.types import StoredWeight, WeightRow
 
-__all__ = ["compare_weights"]
+__all__ = ["compare_weights", "list_weights"]
 
 Array = NDArray[Any]
 
@@ -78,6 +78,23 @@ def compare_weights(
     left = [original for place, original in enumerate(originals) if place not in met]
     made = (*(row for group in rows for row in group), *(_missing(setting, original) for original in left))
     return tuple(replace(row, layer=layer_of.get(row.counterpart or "", "")) for row in made)
+
+
+def list_weights(
+    setting: str, weights: Iterable[StoredWeight], reason: str, layers: Mapping[str, str] | None = None
+) -> tuple[WeightRow, ...]:
+    """A row for each weight of a variant that is compared with nothing.
+
+    Args:
+        setting: Name of the setting, for the rows.
+        weights: Weights of the variant; read once, one at a time.
+        reason: Why they are not compared, for the rows.
+        layers: Tap of the variant → path of the reference's layer; without it rows name no layer.
+    """
+    return tuple(
+        replace(_listed(setting, weight), reason=reason, layer=(layers or {}).get(weight.feeds, ""))
+        for weight in weights
+    )
 
 
 def _aligned(setting: str, weight: StoredWeight, originals: Sequence[StoredWeight]) -> list[WeightRow]:

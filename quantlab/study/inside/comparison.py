@@ -111,7 +111,20 @@ class LayerStudy:
                 by_key[self._key(trial)] = layers
                 if whole:
                     self.inputs.context.store.write(self._file(trial), layers)
-        return [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
+        found = [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
+        return [*found, *self._without_baseline()]
+
+    def _without_baseline(self) -> list[TrialLayers]:
+        """A note for each variant whose format has no float32 baseline that was measured in Python."""
+        lacking = dict.fromkeys(
+            (trial.setting, trial.variant.float32)
+            for trial in self.trials
+            if trial.status == "measured" and trial.variant is not None and self._float32_baseline(trial) is None
+        )
+        return [
+            TrialLayers((), (f"the layers of {name} were not compared, because {float32} was not measured in python",))
+            for name, float32 in lacking
+        ]
 
     def _float32_baseline(self, trial: Trial) -> Variant | None:
         """The float32 baseline of a trial's format, as it was measured in Python."""

@@ -10,7 +10,15 @@ import numpy.typing as npt
 from quantlab.errors import QuantlabError
 from quantlab.formats import Format
 from quantlab.npy import mapped
-from quantlab.statistics import SplitSums, blocks, compare_weights, scored_samples, share_on_grid, split_points
+from quantlab.statistics import (
+    SplitSums,
+    blocks,
+    compare_weights,
+    list_weights,
+    scored_samples,
+    share_on_grid,
+    split_points,
+)
 from quantlab.study.inside.comparison import LayerStudy
 from quantlab.study.inside.source import find_sources
 from quantlab.types import PYTHON, Inside, LayerRow, OpRow, SplitRow, Study, Trial, Variant, WeightRow
@@ -53,10 +61,15 @@ def _weights(
     rows: list[WeightRow] = []
     notes = []
     for name, variant in variants.items():
-        baseline = variants.get(variant.float32, variant)
-        read = formats[variant.format].weights
+        baseline, read = variants.get(variant.float32), formats[variant.format].weights
+        of_baseline = _layers(variant.float32, layers)
         try:
-            rows += compare_weights(name, read(variant.path), read(baseline.path), _layers(baseline.name, layers))
+            if variant.is_float32:
+                rows += list_weights(name, read(variant.path), "it is the float32 variant", of_baseline)
+            elif baseline is None:
+                rows += list_weights(name, read(variant.path), f"there is no {variant.float32} to compare with")
+            else:
+                rows += compare_weights(name, read(variant.path), read(baseline.path), of_baseline)
         except QuantlabError as error:
             notes.append(f"the weights of {name} could not be read: {error}")
     return tuple(rows), notes
