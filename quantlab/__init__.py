@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
     from quantlab.study import load_study as load_study
+    from quantlab.study import measure_sizes as measure_sizes
     from quantlab.types import Budget as Budget
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Recommendation as Recommendation
@@ -42,6 +43,7 @@ _HOMES = {
     "convert": "quantlab.study",
     "judge": "quantlab.gate",
     "load_study": "quantlab.study",
+    "measure_sizes": "quantlab.study",
     "recommend": "quantlab.gate",
 }
 

@@ -1,6 +1,7 @@
 """`quantlab analyze`: converts, runs, scores and prints."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,14 +144,37 @@ def begin_early(model: Path, out: Path | None) -> None:
 
 
 def analyze_and_print(model: Path, data: str, options: "AnalyzeOptions", *, as_json: bool) -> int:
-    """Analyze a model, print the study's table, and return an exit status."""
+    """Analyze a model, print the study's table, and return an exit status.
+
+    As text, the table is printed before large artifacts are compressed, and their sizes follow.
+    """
     from quantlab.cli.progress import shown
     from quantlab.study import analyze as run
     from quantlab_reports import trial_table
 
     with shown() as progress:
-        study = run(model, data=data, options=options, progress=progress)
+        study = run(model, data=data, options=replace(options, download_sizes=as_json), progress=progress)
     print_result(rendering_of("terminal", as_json=as_json)(trial_table(study, wide=False)))
     folder = options.out or study_folder(model)
     say(f"Study saved in '{folder}'. To print all figures: quantlab show {folder} --wide")
+    if not as_json:
+        _print_sizes(folder)
     return OK if study.complete else COULD_NOT_RUN
+
+
+def _print_sizes(folder: Path) -> None:
+    """Compress the artifacts whose download sizes are not known yet, and print these."""
+    from quantlab.cli.progress import shown
+    from quantlab.study import measure_sizes
+    from quantlab_reports.model import Column, table_of
+
+    with shown() as progress:
+        variants = measure_sizes(folder, progress=progress)
+    if variants:
+        columns = [
+            Column("setting", lambda variant: variant.name, numeric=False),
+            Column("KB", lambda variant: f"{variant.size_bytes / 1e3:,.1f}"),
+            Column("gzip KB", lambda variant: f"{variant.gzip_bytes / 1e3:,.1f}"),
+            Column("brotli KB", lambda variant: f"{variant.brotli_bytes / 1e3:,.1f}"),
+        ]
+        print_result(f"\n{rendering_of('terminal')(table_of(columns, variants))}")

@@ -36,6 +36,7 @@ from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
 from quantlab.study.suspicions import examine, repeatability, sane, unstable_reference, unusual_precision
 from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
+from quantlab.study.transfer import complete_sizes
 from quantlab.study.warnings import (
     CheckedOutputs,
     failed_float32_checks,
@@ -139,6 +140,8 @@ class _Analysis:
                 context.store.write(context.store.root / "costs.json", measure_costs(inputs, study.trials))
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
+        if context.options.download_sizes:
+            complete_sizes(context.store, context.progress, context.registries)
         return context.store.read_study()  # with absolute paths, valid in any working folder
 
     def _prepare(self) -> None:

@@ -55,6 +55,8 @@ class AnalyzeOptions:
     """Names and globs of the layers and tensors that are also compared channel by channel."""
     costs: bool = True
     """Whether to measure load time, run time and memory of each variant; takes a few seconds per trial."""
+    download_sizes: bool = True
+    """Whether to compress large artifacts with Brotli, at 0.4 MB/s; `measure_sizes` does it later."""
     time_limit: float = 600.0
     """Seconds without a message after which a converter or runtime is ended."""
 

@@ -85,7 +85,7 @@ class Variant:
     brotli_bytes: int | None = None
     """Total brotli size of the served files, each compressed separately; quality 11, or 9 above 16 MB in total.
 
-    None in records of an older quantlab."""
+    None until a large artifact is compressed, and in records of an older quantlab."""
     minimum_runtime: str | None = None
     """Oldest TFLite version that runs the file, as recorded by its converter; None for tfjs or if not recorded."""
     convert_seconds: float | None = None

@@ -10,7 +10,7 @@
 | `requested` | false if it was added automatically as the float32 baseline |
 | `size_bytes` | bytes of all files that must be served |
 | `gzip_bytes` | the same after gzip at level 9, each file by itself, without timestamps |
-| `brotli_bytes` | the same after brotli at quality 11, or 9 for more than 16 MB in total; null in studies of an older quantlab |
+| `brotli_bytes` | the same after brotli at quality 11, or 9 for more than 16 MB in total; null until a large one is compressed, and in studies of an older quantlab |
 | `ratio_to_float32` | `size_bytes` divided by that of the format's float32 variant |
 | `n` | number of scored samples, without `left_out` |
 | `top1`, `top1_lower`, `top1_upper` | percentage with Wilson's 95 % interval; of equal scores, the lowest index counts |
