@@ -21,7 +21,14 @@ pytestmark = pytest.mark.starts_children
 
 PYTHON, WASM, CPU = "python", "node-wasm", "node-cpu"
 SETTINGS = {
-    "keras3_recurrent": ("tfjs-uint8", "tflite-float16", "tflite-dynamic", "tflite-int8", "onnx-float32"),
+    "keras3_recurrent": (
+        "tfjs-uint8",
+        "tfjs-uint8-per-channel",
+        "tflite-float16",
+        "tflite-dynamic",
+        "tflite-int8",
+        "onnx-float32",
+    ),
     "keras2_gru": ("tfjs-uint8", "tflite-float16"),
     "keras2_lstm": ("tfjs-uint8", "tflite-int8"),
 }
@@ -112,6 +119,7 @@ CLOSE = {
     "float16": 1e-3,
     "dynamic": 1e-6,
     "uint8": 1e-2,
+    "channel": 1e-2,
     "int8": 0.2,
     "official": 1e-6,
     "single": 1e-6,

@@ -126,15 +126,17 @@ def _in_order(nodes: Sequence[_Node]) -> list[_Node]:
     """Nodes after those that they read, as far as there is such an order; the file may have another one."""
     by_name = {node["name"]: node for node in nodes}
     done: dict[str, _Node] = {}
+    entered: set[str] = set()  # also of nodes that wait for their inputs: a loop leads back to them
     for first in nodes:
         waiting = [(first, False)]
         while waiting:
             node, expanded = waiting.pop()
-            if node["name"] in done:
-                continue
             if expanded:
                 done[node["name"]] = node
                 continue
+            if node["name"] in entered:
+                continue
+            entered.add(node["name"])
             waiting.append((node, True))
             waiting += [(by_name[name], False) for name in _inputs(node) if name in by_name and name not in done]
     return list(done.values())

@@ -13,8 +13,8 @@ stay in the range of half floats.
 
 Nodes take time, so a kernel whose channels are alike has one scale in the manifest, which takes none. The others are
 coded, those first that save most for their time, as long as the graph becomes at most 5 % slower by the estimate; what
-is left is stored as half floats. Everything that is no kernel is copied from the float32
-graph-model, and the files are a pure function of it.
+is left is stored as half floats, and so are kernels inside loops. Everything that is no kernel is copied from the
+float32 graph-model, and the files are a pure function of it.
 """
 
 import json
@@ -69,7 +69,9 @@ def write_per_channel(float32: Path, folder: Path) -> None:
         raise ConversionError(
             "the graph has no kernels, of which each channel could have a scale; leave this setting out"
         )
-    coded = _coded(topology, kernels)
+    # A constant in a loop belongs to it by its control dependencies, which the nodes that decode it would lack.
+    looped = {node["name"] for node in topology["node"] if node["op"] == "Const" and node.get("input")}
+    coded = _coded(topology, {name: values for name, values in kernels.items() if name not in looped})
     written = _Rewritten({node["name"] for node in topology["node"]})
     for node in topology["node"]:
         _rewrite(written, node, coded)
