@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from quantlab.formats.tflite.flatbuffer import read_flatbuffer
 from quantlab.formats.tflite.tapped import conversion, write_flatbuffer
 
-__all__ = ["INT8", "with_open_batch", "with_uint8_ends"]
+__all__ = ["INT8", "with_computed_sizes", "with_open_batch", "with_uint8_ends"]
 
 INT8 = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "fixtures" / "int8_ports.tflite"
 """Input `zebra` (1, 3), output `yak` (1, 3), both int8."""
@@ -55,3 +55,33 @@ def with_open_batch(path: Path, source: Path) -> Path:
         graph.tensors[index].shapeSignature = [-1, 3]
     write_flatbuffer(model, path)
     return path
+
+
+def with_computed_sizes(path: Path, source: Path) -> Path:
+    """A file whose output is reshaped to sizes that are computed, as converters write it for an open batch."""
+    model = read_flatbuffer(source)
+    graph = model.subgraphs[0]
+    (given,) = (int(index) for index in graph.outputs)
+    inner, reshaped = graph.tensors[given], schema.TensorT(name="reshaped")
+    for name in ("shape", "shapeSignature", "type", "quantization"):
+        setattr(reshaped, name, getattr(inner, name))
+    sizes = schema.TensorT(name="sizes", shape=[2], type=schema.TensorType.INT32)
+    graph.tensors += [sizes, reshaped]
+    place = len(graph.tensors) - 1
+    graph.operators += [
+        _operator(model, schema.BuiltinOperator.SHAPE, [given], place - 1),
+        _operator(model, schema.BuiltinOperator.RESHAPE, [given, place - 1], place),
+    ]
+    graph.outputs = [place]
+    write_flatbuffer(model, path)
+    return path
+
+
+def _operator(model: Any, number: int, inputs: list[int], output: int) -> Any:
+    code = schema.OperatorCodeT(builtinCode=number, deprecatedBuiltinCode=number, version=1)
+    model.operatorCodes.append(code)
+    operator = schema.OperatorT(opcodeIndex=len(model.operatorCodes) - 1, inputs=inputs, outputs=[output])
+    if number == schema.BuiltinOperator.SHAPE:
+        operator.builtinOptionsType = schema.BuiltinOptions.ShapeOptions
+        operator.builtinOptions = schema.ShapeOptionsT(outType=schema.TensorType.INT32)
+    return operator

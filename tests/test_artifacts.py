@@ -350,6 +350,18 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
     ]
 
 
+def test_ports_without_names_are_matched_by_the_numbers_of_results(tmp_path):
+    """Converters may list them in another order than that of the numbers, which is the order of the names."""
+    outputs = [(f"StatefulPartitionedCall:{number}", 3) for number in (2, 0, 1)]
+    path = write_onnx(tmp_path / "m.onnx", outputs=outputs)
+    ports = describe_variant("mine", FORMATS["onnx"], path, THREE).outputs
+    assert [(port.name, port.tensor, port.position) for port in ports] == [
+        ("height", "StatefulPartitionedCall:0", 1),
+        ("scores", "StatefulPartitionedCall:1", 2),
+        ("width", "StatefulPartitionedCall:2", 0),
+    ]
+
+
 def test_an_input_that_no_output_depends_on_is_left_out(tmp_path):
     description = model([spec("image", 4), spec("unused", 7)], [spec("scores", 3)])
     ports = describe_variant("mine", FORMATS["tfjs"], write_tfjs(tmp_path / "served"), description).inputs

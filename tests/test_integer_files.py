@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from integer_files import INT8, with_open_batch, with_uint8_ends
+from integer_files import INT8, with_computed_sizes, with_open_batch, with_uint8_ends
 from onnx_models import node, port, write
 
 from quantlab.errors import ArtifactError
@@ -105,6 +105,15 @@ def test_only_what_litert_refuses_is_copied(prepare, note, tmp_path):
         assert [made.shape for made in FORMATS["tflite"].inspect(copy).inputs] == [(1, 3)]
 
 
+@pytest.mark.parametrize(("open_batch", "sizes"), [(True, [-1, 3]), (False, [1, 3])])
+def test_computed_sizes_become_constants(open_batch, sizes, tmp_path):
+    source = with_open_batch(tmp_path / "open.tflite", INT8) if open_batch else INT8
+    file, copy = with_computed_sizes(tmp_path / "file.tflite", source), tmp_path / "copy.tflite"
+    assert FORMATS["tflite"].write_for_javascript(file, copy)
+    constants = {weight.name: weight.stored.tolist() for weight in FORMATS["tflite"].weights(copy)}
+    assert constants["quantlab/sizes"] == sizes
+
+
 # Codes and pixels
 
 
@@ -175,13 +184,15 @@ def test_every_runtime_encodes_alike(uint8, tmp_path):
     ports = [port("zebra", ["n", 3])], [port("yak", ["n", 3])]
     model = write(tmp_path / "double.onnx", [node("Add", ["zebra", "zebra"], "yak")], ports)
     np.save(tmp_path / "x.npy", np.float32(PIXELS / 127.5 - 1))
+    open_batch = with_open_batch(tmp_path / "open.tflite", uint8)
+    computed = with_computed_sizes(tmp_path / "computed.tflite", open_batch)
     study = analyze(
         model,
         data=str(tmp_path / "x.npy"),
         options=AnalyzeOptions(
             settings=("onnx-float32",),
             runtimes=("python", "node-wasm", "chromium-wasm"),
-            variants={"u8": uint8, "raw": uint8, "i8": INT8, "open": with_open_batch(tmp_path / "open.tflite", uint8)},
+            variants={"u8": uint8, "raw": uint8, "i8": INT8, "open": open_batch, "computed": computed},
             variant_inputs={"raw": "raw"},
             layers=False,
             costs=False,
@@ -189,10 +200,14 @@ def test_every_runtime_encodes_alike(uint8, tmp_path):
         ),
     )
     mine = [trial for trial in study.trials if trial.variant.given]
-    assert {(trial.setting, trial.failure) for trial in mine} == {(name, None) for name in ("u8", "raw", "i8", "open")}
+    names = ("u8", "raw", "i8", "open", "computed")
+    assert {(trial.setting, trial.failure) for trial in mine} == {(name, None) for name in names}
     assert {trial.max_abs_from_python for trial in mine if trial.runtime != "python"} == {0.0}
     outputs = {trial.setting: np.load(trial.outputs["yak"]) for trial in mine}
     np.testing.assert_array_equal(outputs["u8"], outputs["open"])
+    np.testing.assert_array_equal(outputs["u8"], outputs["computed"])
     assert np.any(outputs["u8"] != outputs["raw"])
     copied = {(trial.setting, trial.runtime) for trial in mine if any("copy" in note for note in trial.notes)}
-    assert copied == {(name, host) for name in ("i8", "open") for host in ("node-wasm", "chromium-wasm")}
+    hosts = ("node-wasm", "chromium-wasm")
+    assert copied == {(name, host) for name in ("i8", "open", "computed") for host in hosts}
+    assert {(trial.setting, trial.runtime) for trial in mine if "copy" in trial.environment} == copied

@@ -157,13 +157,19 @@ def _brotli_bytes(file: Path, quality: int) -> int:
 
 
 def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorSpec]) -> tuple[Port, ...]:
-    """Assign ports to the model's names: by name if all names match, else in the order of the sorted names."""
+    """Assign ports to the model's names: by name if all names match, else in the order of the sorted names.
+
+    In this order TensorFlow numbers the results of a signature, and some converters keep only these numbers.
+    """
     by_name = {port.name: port for port in ports}
     if all(spec.name in by_name for spec in specs):
         matched = [by_name[spec.name] for spec in specs]
     elif len(ports) == len(specs):
         order = {name: place for place, name in enumerate(sorted(spec.name for spec in specs))}
         in_place = sorted(ports, key=lambda port: port.position)
+        numbers = [_result_number(port.tensor) for port in ports]
+        if sorted(number for number in numbers if number is not None) == list(range(len(ports))):
+            in_place = [ports[numbers.index(place)] for place in range(len(ports))]
         matched = [replace(in_place[order[spec.name]], name=spec.name) for spec in specs]
     elif what == "input" and ports and all(port.name in {spec.name for spec in specs} for port in ports):
         return tuple(ports)  # freezing the graph removed an input that no output depends on
@@ -175,6 +181,22 @@ def _match(what: str, path: Path, ports: Sequence[Port], specs: Sequence[TensorS
     for port, spec in zip(matched, specs, strict=True):
         _check_shape(what, path, port, spec)
     return tuple(matched)
+
+
+_RESULT = re.compile(r"(?:Identity|StatefulPartitionedCall|PartitionedCall)(?:_(\d+))?(?::(\d+))?")
+
+
+def _result_number(tensor: str) -> int | None:
+    """The number that TensorFlow gave to a result of a signature, as far as a tensor's name tells it.
+
+    >>> [_result_number(name) for name in ("Identity", "Identity_2:0", "StatefulPartitionedCall:1", "scores")]
+    [0, 2, 1, None]
+    """
+    match = _RESULT.fullmatch(tensor)
+    if match is None:
+        return None
+    number, output = (int(part or 0) for part in match.groups())
+    return number or output
 
 
 def _listed(named: Sequence[Port] | Sequence[TensorSpec]) -> str:

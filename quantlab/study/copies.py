@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantlab.models import files_sha256
 from quantlab.runtimes import Runtime
 from quantlab.study.context import Context
 from quantlab.types import Port, Variant
@@ -17,6 +18,11 @@ class OpenedArtifact:
     path: Path
     note: str | None
     """Why it is a copy, for the row; None if it is the artifact."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What outputs depend on besides the artifact: the bytes of the copy, which another quantlab may write."""
+        return {} if self.note is None else {"copy": files_sha256(self.path)}
 
 
 def opened_artifact(context: Context, variant: Variant, runtime: Runtime, tapped: Path | None = None) -> OpenedArtifact:

@@ -134,7 +134,7 @@ def _run_of(
         format=format_,
         artifact=str(opened.path.absolute()),
         sha256=variant.sha256,
-        environment=runtime.environment(format_),
+        environment={**runtime.environment(format_), **opened.environment},
         outputs=outputs,
         batch_size=batch_size_of(format_, variant, batch_size),
         options=artifact_options(context, format_, opened.path),

@@ -279,8 +279,13 @@ async function runSample(model, feeds, download, platform) {
 function refuseFailedOp(errors) {
   const at = errors.findIndex((line) => FAILED_OP.test(line));
   if (at < 0) {
-    if (!errors.some((line) => line.includes('Failed to invoke'))) return;
-    throw new JobError(`LiteRT.js failed to run the file (${errors.join(' ')}); if it runs in python, leave this runtime `
+    const told = errors.filter((line) => line.startsWith('ERROR: '));
+    if (!told.length) return;
+    if (told.some((line) => line.includes('custom allocation for output'))) {
+      throw new JobError('LiteRT.js cannot return an output whose size is computed while the file runs; convert the '
+        + 'model with a batch of 1, or run it in python only');
+    }
+    throw new JobError(`LiteRT.js failed to run the file (${told.join(' ')}); if it runs in python, leave this runtime `
       + 'out for this setting');
   }
   const [, node, op] = /** @type {string[]} */ (FAILED_OP.exec(errors[at]));

@@ -50,22 +50,43 @@ test('a file with a state is told by what LiteRT.js writes', async () => {
   }]);
 });
 
-test('an op that fails is no result, although LiteRT.js gives one', async () => {
-  const errors = [[], [
-    'ERROR: SquaredDifference only supports FLOAT32 and INT32 now, got 7.',
-    'ERROR: Node number 21 (SQUARED_DIFFERENCE) failed to invoke.',
-    'ERROR: [litert_compiled_model.cc:164] Failed to invoke',
-  ]];
-  const model = {
-    getInputDetails: () => [{ name: 'x', index: 0, dtype: 'float32', shape: [1, 2] }],
-    getOutputDetails: () => [],
-    run: async () => [],
-    delete: () => {},
-  };
-  const [, last] = await runTflite(async () => model, () => errors.shift() ?? []);
-  assert.deepEqual(last, {
-    type: 'failed',
+for (const { name, lines, reason } of [
+  {
+    name: 'an op that fails',
+    lines: [
+      'ERROR: SquaredDifference only supports FLOAT32 and INT32 now, got 7.',
+      'ERROR: Node number 21 (SQUARED_DIFFERENCE) failed to invoke.',
+      'ERROR: [litert_compiled_model.cc:164] Failed to invoke',
+    ],
     reason: 'LiteRT.js cannot run the op SQUARED_DIFFERENCE (node 21) as it is in this file (SquaredDifference only '
       + 'supports FLOAT32 and INT32 now, got int16); replace the layer that uses it, or leave this setting out',
+  },
+  {
+    name: 'an output of a computed size',
+    lines: [
+      'ERROR: [compiled_model.cc:1714] Failed to set custom allocation for output tensor  (index 285): 1',
+      'ERROR: [litert_compiled_model.cc:164] Failed to register output tensor buffer: Failed to set custom allocation '
+        + 'for output',
+    ],
+    reason: 'LiteRT.js cannot return an output whose size is computed while the file runs; convert the model with a '
+      + 'batch of 1, or run it in python only',
+  },
+  {
+    name: 'another error',
+    lines: ['WARNING: slow', 'ERROR: out of luck'],
+    reason: 'LiteRT.js failed to run the file (ERROR: out of luck); if it runs in python, leave this runtime out for this '
+      + 'setting',
+  },
+]) {
+  test(`${name} is no result, although LiteRT.js gives one`, async () => {
+    const errors = [[], lines];
+    const model = {
+      getInputDetails: () => [{ name: 'x', index: 0, dtype: 'float32', shape: [1, 2] }],
+      getOutputDetails: () => [],
+      run: async () => [],
+      delete: () => {},
+    };
+    const [, last] = await runTflite(async () => model, () => errors.shift() ?? []);
+    assert.deepEqual(last, { type: 'failed', reason });
   });
-});
+}
