@@ -265,6 +265,7 @@ NAMES = [
         "a glob that matches no setting",
         f"{UNKNOWN} --settings tfjs-*,coreml-*",
         "there is no setting 'coreml-*'; choose from tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        "tfjs-uint8-per-channel, "
         f"{LAYERS}, tflite-float32, "
         "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
         "onnx-int8",
@@ -273,6 +274,7 @@ NAMES = [
         "no setting at all",
         f"{UNKNOWN} --settings ,",
         "no setting is named; choose from tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
+        "tfjs-uint8-per-channel, "
         f"{LAYERS}, tflite-float32, "
         "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
         "onnx-int8",
