@@ -34,7 +34,7 @@ from quantlab.types.messages import Done, Failed, Message, Progress, Ready
 
 pytestmark = pytest.mark.starts_children
 
-SECONDS = 60
+SECONDS = 180
 """Within which whatever is waited for happens, however busy the machine."""
 
 
