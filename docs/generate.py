@@ -25,6 +25,7 @@ from glossary_page import glossary_page
 from quantlab import errors
 from quantlab_reports import VIEWS, verdict_document
 from quantlab_reports.views import trial_records
+from quantlab_reports.views.sensitivity import SensitivityRow
 
 __all__ = ["PAGES", "main", "outdated"]
 
@@ -59,10 +60,10 @@ def json_page() -> str:
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
     parts = ["# The rows as JSON and CSV", intro, after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
-    for name, view in VIEWS.items():
-        if view.kind is None:
-            continue
-        parts += [f"## `quantlab show {name}`", inspect.getdoc(view.kind) or "", _keys(view.kind)]
+    rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {"sensitivity": SensitivityRow}
+    for command, kind in rows.items():
+        if kind is not None:
+            parts += [f"## `quantlab {command}`", inspect.getdoc(kind) or "", _keys(kind)]
     return "\n\n".join(parts)
 
 

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from quantlab.models import ModelOptions as ModelOptions
     from quantlab.settings import SETTINGS as SETTINGS
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
+    from quantlab.study import SensitivityOptions as SensitivityOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
     from quantlab.study import load_study as load_study
+    from quantlab.study import measure_sensitivity as measure_sensitivity
     from quantlab.study import measure_sizes as measure_sizes
     from quantlab.types import Budget as Budget
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Recommendation as Recommendation
+    from quantlab.types import Sensitivity as Sensitivity
     from quantlab.types import Study as Study
     from quantlab.types import Trial as Trial
     from quantlab.types import Verdict as Verdict
@@ -36,6 +39,8 @@ _HOMES = {
     "QuantlabError": "quantlab.errors",
     "Recommendation": "quantlab.types",
     "SETTINGS": "quantlab.settings",
+    "Sensitivity": "quantlab.types",
+    "SensitivityOptions": "quantlab.study",
     "Study": "quantlab.types",
     "Trial": "quantlab.types",
     "Verdict": "quantlab.types",
@@ -43,6 +48,7 @@ _HOMES = {
     "convert": "quantlab.study",
     "judge": "quantlab.gate",
     "load_study": "quantlab.study",
+    "measure_sensitivity": "quantlab.study",
     "measure_sizes": "quantlab.study",
     "recommend": "quantlab.gate",
 }

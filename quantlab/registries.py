@@ -36,8 +36,14 @@ class Registries:
 
     @property
     def settings(self) -> dict[str, Setting]:
-        """Every setting of every format, by name."""
-        return {setting.name: setting for format_ in self.formats.values() for setting in format_.settings}
+        """Every setting of every format, by name; behind each quantized one, that which keeps layers in float."""
+        known: dict[str, Setting] = {}
+        for format_ in self.formats.values():
+            for setting in format_.settings:
+                known[setting.name] = setting
+                if setting.quantized:
+                    known[setting.keeping_float().name] = setting.keeping_float()
+        return known
 
     @property
     def python(self) -> Runtime:

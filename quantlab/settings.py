@@ -3,6 +3,7 @@
 import fnmatch
 from collections.abc import Mapping, Sequence
 
+from quantlab.errors import UsageError
 from quantlab.formats import FORMATS
 from quantlab.names import choose
 from quantlab.types import Setting
@@ -15,12 +16,40 @@ SETTINGS: Mapping[str, Setting] = {
 """Settings by name, in table order."""
 
 
-def select_settings(asked: Sequence[str] | None, settings: Mapping[str, Setting] = SETTINGS) -> tuple[Setting, ...]:
-    """The settings that match the names and glob patterns, in table order; without any, the default settings."""
+def select_settings(
+    asked: Sequence[str] | None, settings: Mapping[str, Setting] = SETTINGS, *, keep_float: bool = False
+) -> tuple[Setting, ...]:
+    """The settings that match the names and glob patterns, in table order; without any, the default settings.
+
+    Args:
+        asked: Names and globs; None selects the default settings.
+        settings: All settings by name.
+        keep_float: Whether layers stay in float: behind each chosen setting follows the one that keeps them there.
+
+    Raises:
+        UsageError: If a name or glob matches nothing.
+    """
+    offered = {name: setting for name, setting in settings.items() if keep_float or not setting.keeps_float}
     if asked is None:
-        return tuple(setting for setting in settings.values() if setting.default)
-    names = choose("setting", asked, list(settings), matches=lambda name, glob: _means(settings[name], glob))
-    return tuple(settings[name] for name in names)
+        chosen = {name for name, setting in offered.items() if setting.default}
+    else:
+        _refuse_without_layers(asked, settings, offered)
+        chosen = set(choose("setting", asked, list(offered), matches=lambda name, glob: _means(offered[name], glob)))
+    if keep_float:
+        chosen |= {settings[name].keeping_float().name for name in chosen if not settings[name].keeps_float}
+    return tuple(setting for name, setting in offered.items() if name in chosen)
+
+
+def _refuse_without_layers(
+    asked: Sequence[str], settings: Mapping[str, Setting], offered: Mapping[str, Setting]
+) -> None:
+    """Refuse the name of a setting that needs `--float-layers`, which was not given."""
+    for text in asked:
+        for name in text.split(","):
+            if name.strip() in settings and name.strip() not in offered:
+                raise UsageError(
+                    f"the setting '{name.strip()}' keeps layers in float; name them with --float-layers NAME,…"
+                )
 
 
 def _means(setting: Setting, pattern: str) -> bool:

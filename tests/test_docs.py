@@ -262,6 +262,7 @@ def check_node(node: ast.AST) -> None:
 def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
     known = {
         "preprocessing": {field.name for field in fields(quantlab.Preprocessing)},
+        "convert": {"float_layers"},
         "budget": {*(field.name for field in fields(quantlab.Budget)), "settings", "studies"},
     }
     for block in blocks(page.read_text(encoding="utf-8"), "toml"):

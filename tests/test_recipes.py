@@ -28,16 +28,40 @@ SETTINGS = tuple(
     setting.name for format_ in FORMATS.values() for setting in format_.settings if setting.name not in OF_LAYERS
 )
 
+FLOAT_OF_LAYERS = "tfjs-layers-uint8+float"
+FLOAT_LAYERS = "stem:float16,pointwise_2*"
+WITH_FLOATS = ("tfjs-uint8+float", "tflite-dynamic+float", "tflite-int8+float", "onnx-float16+float", "onnx-int8+float")
+"""One for each function that keeps layers in float."""
+
 AS_USERS_DO = {"tfjs-uint8", "tfjs-layers-uint8", "tflite-int8", "onnx-int8"}
 """Run as programs of their own, one of each format; of the others only the import of TensorFlow is spared."""
 
 
-def studied(folder, model, data, settings):
+def studied(folder, model, data, settings, *more):
     """A folder of a user: with a model, a study of it, and files of all the names that a recipe writes."""
-    options = ("--settings", ",".join(settings), "--runtimes", "python", "--no-layers", "--no-costs", "--limit", "20")
+    options = (
+        *more,
+        "--settings",
+        ",".join(settings),
+        "--runtimes",
+        "python",
+        "--no-layers",
+        "--no-costs",
+        "--limit",
+        "20",
+    )
     done = quantlab_in_process("analyze", model, "--data", data, *options, cwd=folder)
     assert done.status == 0, done.stderr
-    names = {"model.json", "model.onnx", "model.tflite", "source.onnx", "float32.onnx", "batch-1", "out"}
+    names = {
+        "model.json",
+        "model.onnx",
+        "model.tflite",
+        "source.onnx",
+        "float32.onnx",
+        "float32.tflite",
+        "batch-1",
+        "out",
+    }
     trials = Store(folder / f"{Path(model).stem}.study").read_study().trials
     names |= {file.name for trial in trials for file in trial.variant.path.parent.rglob("*.bin")}
     for name in (*names, *(f"{setting}{end}" for setting in settings for end in ("", "-XXXXXX"))):
@@ -51,6 +75,12 @@ def made(digits_study, tmp_path_factory):
     return studied(folder, "digits.keras", "digits.npz", SETTINGS)
 
 
+@pytest.fixture(scope="module")
+def made_with_floats(digits_study, tmp_path_factory):
+    folder = shutil.copytree(digits_study, tmp_path_factory.mktemp("recipes_with_floats") / "place")
+    return studied(folder, "digits.keras", "digits.npz", WITH_FLOATS, "--float-layers", FLOAT_LAYERS)
+
+
 @pytest.fixture(scope="module", params=["keras2_conv", "keras2_keras"])
 def made_of_layers(request, small_models, tmp_path_factory):
     """Of Keras 2: an .h5 file, which the official converter reads, and a .keras file, whose SavedModel it reads."""
@@ -58,7 +88,8 @@ def made_of_layers(request, small_models, tmp_path_factory):
     shutil.copy(small.path, folder / f"digits{small.path.suffix}")
     rows = {name: np.concatenate([array] * 10) for name, array in small.inputs.items()}
     np.savez(folder / "own.npz", **rows)
-    return studied(folder, f"digits{small.path.suffix}", "own.npz", OF_LAYERS)
+    settings = (*OF_LAYERS, FLOAT_OF_LAYERS)
+    return studied(folder, f"digits{small.path.suffix}", "own.npz", settings, "--float-layers", "*[1f]*")
 
 
 def contents(folder):
@@ -114,7 +145,16 @@ def followed(setting, place, folder):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_recipe_makes_the_same_bytes(setting, made, tmp_path, monkeypatch):
     monkeypatch.chdir(made)
-    new, shipped = followed(setting, made, tmp_path)
+    assert_same(setting, *followed(setting, made, tmp_path))
+
+
+@pytest.mark.parametrize("setting", WITH_FLOATS)
+def test_a_recipe_that_keeps_layers_in_float(setting, made_with_floats, tmp_path, monkeypatch):
+    monkeypatch.chdir(made_with_floats)
+    assert_same(setting, *followed(setting, made_with_floats, tmp_path))
+
+
+def assert_same(setting, new, shipped):
     if setting.startswith("onnx"):  # tf2onnx writes no file twice; of a model that is ONNX the bytes are the same
         assert onnx_contents(new / "model.onnx") == onnx_contents(shipped)
     elif setting.startswith("tflite"):
@@ -123,7 +163,7 @@ def test_a_recipe_makes_the_same_bytes(setting, made, tmp_path, monkeypatch):
         assert_same_weights(new, shipped)
 
 
-@pytest.mark.parametrize("setting", OF_LAYERS)
+@pytest.mark.parametrize("setting", [*OF_LAYERS, FLOAT_OF_LAYERS])
 def test_a_recipe_of_a_layers_model_makes_the_same_bytes(setting, made_of_layers, tmp_path, monkeypatch):
     monkeypatch.chdir(made_of_layers)
     assert_same_weights(*followed(setting, made_of_layers, tmp_path))

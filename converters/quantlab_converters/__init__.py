@@ -5,6 +5,7 @@ since it needs oneDNN off where inference wants it on.
 """
 
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.float_layers import Part
 from quantlab_converters.launch import Conversion, convert_settings, preloaded
 from quantlab_converters.registry import CONVERTERS
 
@@ -13,6 +14,7 @@ __all__ = [
     "Conversion",
     "ConversionRequest",
     "Converter",
+    "Part",
     "RecipeRequest",
     "convert_settings",
     "preloaded",

@@ -1,9 +1,11 @@
 """What every converter is: the contract of this family."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
+
+from quantlab_converters.float_layers import Part
 
 __all__ = ["ConversionRequest", "Convert", "Converter", "RecipeRequest"]
 
@@ -28,6 +30,11 @@ class ConversionRequest:
     """The file that the user gave, for a format that keeps Keras' layers; the SavedModel where there is none."""
     format: str | None = None
     """Of a source that is an artifact already, as `onnx`; None for a SavedModel."""
+    float_layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Scheme that keeps layers in float → what it keeps; see `FloatLayer`.
+
+    Such a scheme has a name like `int8+float`. Several schemes that keep different layers have something behind it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class RecipeRequest:
     """The file that the user gave, written as `source`."""
     format: str | None = None
     """As above."""
+    float_layers: tuple[str, ...] = ()
+    """What the scheme keeps in float, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,13 @@ class Converter:
     """The command or code that makes the same artifact with the official tools alone; for loops also with quantlab.
 
     It writes into a new folder in the current one, so that it overwrites nothing, and prints where the artifact is.
+    """
+    parts: Callable[[Path], tuple[Part, ...]] | None = None
+    """The ops of a float32 artifact, any of which a scheme may keep in float; None if the format tells none."""
+    words: Callable[[Path, str, Sequence[str]], str | None] = lambda _, __, ___: None
+    """What the official tool needs to keep ops in float.
+
+    Arguments: the float32 artifact, the scheme, and the tensors that the ops write. None if the tool cannot.
     """
     alone: bool = False
     """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""

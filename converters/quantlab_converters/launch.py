@@ -1,7 +1,7 @@
 """Starts the converting process and turns what it says into one result a setting."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -40,7 +40,7 @@ def convert_settings(
     *,
     log: Path,
     pool: ChildPool,
-) -> Iterator[Conversion]:
+) -> Generator[Conversion, None, None]:
     """Convert a model to some schemes of one format in a child process, and yield each as it is done.
 
     A scheme that fails, crashes or hangs costs only itself: the process is started again for those after it.

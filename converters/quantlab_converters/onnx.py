@@ -23,13 +23,12 @@ import numpy as np
 from quantlab.errors import ConversionError
 from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files, read_onnx, save_onnx
 from quantlab.names import counted
-from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
+from quantlab_converters.contract import ConversionRequest, Converter
+from quantlab_converters.float_layers import plain_scheme
+from quantlab_converters.onnx_float import KeptNodes, kept_nodes, list_nodes, store_as_half, words_of_onnxruntime
+from quantlab_converters.onnx_recipe import recipe, tf2onnx_words
 
-__all__ = ["CONVERTER", "OPSET"]
-
-OPSET = 18
-"""ONNX opset of converted models; onnxruntime and onnxruntime-web support it since 1.14."""
+__all__ = ["CONVERTER"]
 
 _OPSET_OF_AXES = 13
 """First opset in which QuantizeLinear and DequantizeLinear accept one scale per channel."""
@@ -43,7 +42,9 @@ def convert(request: ConversionRequest) -> Iterator[str]:
         if not base.exists():
             _make_base(request, base)
         folder.mkdir(parents=True, exist_ok=True)
-        _SCHEMES[scheme](base / "model.onnx", folder / "model.onnx", request.calibration)
+        kept = kept_nodes(base / "model.onnx", request.float_layers.get(scheme, ()))
+        _SCHEMES[plain_scheme(scheme)](base / "model.onnx", folder / "model.onnx", request.calibration, kept)
+        store_as_half(folder / "model.onnx", kept.float16)
         _check(folder / "model.onnx")
 
 
@@ -99,7 +100,7 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
     root, arguments = logging.getLogger(), sys.argv
     handlers, level = list(root.handlers), root.level
     root.handlers.clear()  # so that the program installs its own handlers, which write to `said`
-    sys.argv = ["tf2onnx.convert", *_tf2onnx_words(saved_model, signature), str(target)]
+    sys.argv = ["tf2onnx.convert", *tf2onnx_words(saved_model, signature), str(target)]
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             convert.main()
@@ -112,11 +113,6 @@ def _run_tf2onnx(saved_model: Path, signature: str, target: Path) -> None:
         print(said.getvalue(), file=sys.stderr)
     if not target.is_file() or _LACKING.search(said.getvalue()):  # unsupported ops are only logged
         raise ConversionError(_explained(said.getvalue()))
-
-
-def _tf2onnx_words(saved_model: Path, signature: str) -> list[str]:
-    """The arguments of tf2onnx's program; the file that it writes comes last, and is not among them."""
-    return ["--saved-model", str(saved_model), "--signature_def", signature, "--opset", str(OPSET), "--output"]
 
 
 _LACKING = re.compile(r"[Tt]ensor[Ff]low op \[([^\]]+)\] is not supported")
@@ -158,19 +154,19 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _float32(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
-    del calibration
+def _float32(base: Path, target: Path, calibration: Mapping[str, Path], kept: KeptNodes) -> None:
+    del calibration, kept
     shutil.copytree(base.parent, target.parent, dirs_exist_ok=True)
 
 
-def _float16(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+def _float16(base: Path, target: Path, calibration: Mapping[str, Path], kept: KeptNodes) -> None:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     del calibration
     _refuse_other_weights(onnx.load(base).graph)
-    model = convert_float_to_float16(onnx.load(base), keep_io_types=True)
+    model = convert_float_to_float16(onnx.load(base), keep_io_types=True, node_block_list=list(kept.float32))
     OnnxModel.graph_topological_sort(model.graph)  # the converter appends the casts of the inputs at the end
     save_onnx(model, target)
 
@@ -212,7 +208,7 @@ def _refuse_without_range(graph: Any) -> None:
                 )
 
 
-def _dynamic(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+def _dynamic(base: Path, target: Path, calibration: Mapping[str, Path], kept: KeptNodes) -> None:
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
@@ -220,10 +216,10 @@ def _dynamic(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
     graph = onnx.load(base).graph
     _refuse_other_weights(graph)
     _refuse_without_range(graph)
-    quantize_dynamic(base, target)
+    quantize_dynamic(base, target, nodes_to_exclude=kept.all)
 
 
-def _int8(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
+def _int8(base: Path, target: Path, calibration: Mapping[str, Path], kept: KeptNodes) -> None:
     import onnx
     from onnxruntime.quantization import quantize_static
 
@@ -240,7 +236,7 @@ def _int8(base: Path, target: Path, calibration: Mapping[str, Path]) -> None:
         raise ConversionError(
             "static quantization needs calibration samples, and none were given; give some with --calibration"
         )
-    quantize_static(base, target, _Samples(calibration), per_channel=True)
+    quantize_static(base, target, _Samples(calibration), per_channel=True, nodes_to_exclude=kept.all)
 
 
 class _Samples:
@@ -262,7 +258,7 @@ class _Samples:
             yield sample
 
 
-_SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path]], None]] = {
+_SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path], KeptNodes], None]] = {
     "float32": _float32,
     "float16": _float16,
     "dynamic": _dynamic,
@@ -270,76 +266,12 @@ _SCHEMES: Mapping[str, Callable[[Path, Path, Mapping[str, Path]], None]] = {
 }
 
 
-_COPY = (
-    "model = onnx.load({source!r})",
-    "weights = {{tensor.name for tensor in model.graph.initializer}}",
-    "for told in (model.graph.input, model.graph.value_info):",
-    "    kept = [value for value in told if value.name not in weights]",
-    "    del told[:]",
-    "    told.extend(kept)",
-    "model.ir_version = max(model.ir_version, 4)",
-    "onnx.save(model, f'{{folder}}/source.onnx')",
-)
-"""The steps of `_copy_whole`, as program lines."""
-
-
-def _recipe(request: RecipeRequest) -> str:
-    """A Python program with the steps of `_make_base` and of the scheme."""
-    imports = ["from onnxruntime.quantization.shape_inference import quant_pre_process", NEW_FOLDER_IMPORT]
-    if request.format is None:
-        words = ["-m", "tf2onnx.convert", *_tf2onnx_words(request.source, request.signature)]
-        imports += ["import subprocess", "import sys"]
-        made = [f"subprocess.run([sys.executable, *{words!r}, f'{{folder}}/source.onnx'], check=True)"]
-    else:
-        imports += ["import onnx"]
-        made = [template.format(source=str(request.source)) for template in _COPY]
-    base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
-    more, lines = _LINES[request.scheme](request)
-    prepared = f"quant_pre_process(f'{{folder}}/source.onnx', f'{{folder}}/{base}', skip_symbolic_shape=True)"
-    steps = (new_folder_line(request.setting), *made, prepared, *lines, "print(f'{folder}/model.onnx')")
-    return "".join(f"{line}\n" for line in (*sorted({*imports, *more}), "", *steps))
-
-
-def _lines_of_int8(request: RecipeRequest) -> tuple[list[str], list[str]]:
-    files = ", ".join(f"{name!r}: np.load({str(path)!r})" for name, path in request.calibration.items())
-    imports = ["import numpy as np", "from onnxruntime.quantization import CalibrationDataReader, quantize_static"]
-    return imports, [
-        f"samples = {{{files}}}",
-        "count = len(next(iter(samples.values())))",
-        "one_by_one = ({name: array[i : i + 1] for name, array in samples.items()} for i in range(count))",
-        "class Reader(CalibrationDataReader):",
-        "    def get_next(self):",
-        "        return next(one_by_one, None)",
-        "quantize_static(f'{folder}/float32.onnx', f'{folder}/model.onnx', Reader(), per_channel=True)",
-    ]
-
-
-_LINES: Mapping[str, Callable[[RecipeRequest], tuple[list[str], list[str]]]] = {
-    "float32": lambda _: ([], []),
-    "float16": lambda _: (
-        [
-            "import onnx",
-            "from onnxruntime.transformers.float16 import convert_float_to_float16",
-            "from onnxruntime.transformers.onnx_model import OnnxModel",
-        ],
-        [
-            "model = convert_float_to_float16(onnx.load(f'{folder}/float32.onnx'), keep_io_types=True)",
-            "OnnxModel.graph_topological_sort(model.graph)",
-            "onnx.save(model, f'{folder}/model.onnx')",
-        ],
-    ),
-    "dynamic": lambda _: (
-        ["from onnxruntime.quantization import quantize_dynamic"],
-        ["quantize_dynamic(f'{folder}/float32.onnx', f'{folder}/model.onnx')"],
-    ),
-    "int8": _lines_of_int8,
-}
-"""Scheme → its imports, and the program lines that process `float32.onnx` in the new folder."""
-
 CONVERTER = Converter(
     convert="quantlab_converters.onnx:convert",
     packages=("tensorflow", "tf2onnx", "onnx", "onnxruntime"),
     alone=True,
-    recipe=_recipe,
+    recipe=recipe,
+    parts=list_nodes,
+    words=words_of_onnxruntime,
     takes=("Keras 3", "Keras 2", "SavedModel", "ONNX"),
 )

@@ -8,17 +8,21 @@ weights of its graph conversion. A test compares the bytes with those of the off
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from quantlab.errors import ConversionError
+from quantlab.formats.tfjs import FORMAT
+from quantlab.types import KEEPS_FLOAT
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.float_layers import kept_weights, list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
 from quantlab_converters.tfjs_loops import may_have_loops, repair_loops
 from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
-from quantlab_converters.tfjs_weights import refuse_unquantizable
+from quantlab_converters.tfjs_weights import refuse_unquantizable, stored_as, words_of_the_converter
 
-__all__ = ["CONVERTER", "convert"]
+__all__ = ["CONVERTER", "convert", "store_again"]
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
@@ -28,10 +32,8 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     _freeze(request, float32)
     for scheme, folder in request.schemes.items():
         yield scheme
-        if scheme == PER_CHANNEL:
-            write_per_channel(float32, folder)
-        elif scheme != "float32":
-            _store_again(float32, folder, scheme)
+        if scheme != "float32":
+            store_again(float32, folder, scheme, request.float_layers.get(scheme, ()))
 
 
 def _freeze(request: ConversionRequest, folder: Path) -> None:
@@ -90,17 +92,37 @@ def _sort_attributes(model_json: Path) -> None:
     model_json.write_text(json.dumps(document))
 
 
-def _store_again(float32: Path, folder: Path, scheme: str) -> None:
+def store_again(float32: Path, folder: Path, scheme: str, float_layers: Sequence[str] = ()) -> None:
+    """Write a graph-model with the weights of a float32 one, stored as a scheme says.
+
+    Args:
+        float32: The folder of the float32 graph-model.
+        folder: The folder to write into.
+        scheme: `uint8`, `uint8+float` and so on.
+        float_layers: What stays in float; see `FloatLayer`.
+
+    Raises:
+        ConversionError: If a weight cannot be stored, or a layer is not there.
+    """
+    kept, plain = kept_weights(FORMAT, float32, float_layers), plain_scheme(scheme)
+    if plain == PER_CHANNEL:
+        write_per_channel(float32, folder, kept)
+    else:
+        _store(float32, folder, plain, kept)
+
+
+def _store(float32: Path, folder: Path, scheme: str, kept: Mapping[str, str]) -> None:
     from tensorflowjs import read_weights, write_weights
 
     document = json.loads((float32 / "model.json").read_text())
     groups = read_weights.read_weights(document["weightsManifest"], str(float32))
     for group in groups:
         for entry in group:
-            refuse_unquantizable(entry["name"], entry["data"], scheme)
-    # True selects every weight, like `--quantize_uint8=*`.
+            if entry["name"] not in kept:
+                refuse_unquantizable(entry["name"], entry["data"], scheme)
+    names = [entry["name"] for group in groups for entry in group]
     document["weightsManifest"] = write_weights.write_weights(
-        groups, str(folder), write_manifest=False, quantization_dtype_map={scheme: True}
+        groups, str(folder), write_manifest=False, quantization_dtype_map=stored_as(scheme, names, kept)
     )
     (folder / "model.json").write_text(json.dumps(document, allow_nan=False))
 
@@ -111,12 +133,14 @@ def _recipe(request: RecipeRequest) -> str:
     With oneDNN, TensorFlow's optimizer would create ops that the converter refuses. Of a model with loops it ends with
     the changes of `quantlab_converters.tfjs_loops`.
     """
-    if request.scheme == PER_CHANNEL:
+    if plain_scheme(request.scheme) == PER_CHANNEL or request.scheme.endswith(KEEPS_FLOAT):
         return _PROGRAM.format(
             new_folder_import=NEW_FOLDER_IMPORT,
             new_folder=new_folder_line(request.setting),
             saved_model=str(request.source),
             signature=request.signature,
+            scheme=request.scheme,
+            float_layers=list(request.float_layers),
         )
     words = ["tensorflowjs_converter", "--input_format=tf_saved_model"]
     if request.signature != "serving_default":
@@ -129,23 +153,27 @@ def _recipe(request: RecipeRequest) -> str:
 
 
 _PROGRAM = """\
-# No official command makes this setting: quantlab codes the kernels of the official float32 graph-model.
+# No official command makes this setting: quantlab stores the weights of the official float32 graph-model.
 import os
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 {new_folder_import}
 from pathlib import Path
 from tensorflowjs.converters import tf_saved_model_conversion_v2
+from quantlab_converters.tfjs import store_again
 from quantlab_converters.tfjs_loops import repair_loops
-from quantlab_converters.tfjs_per_channel import write_per_channel
 
 {new_folder}
 with tempfile.TemporaryDirectory() as float32:
     tf_saved_model_conversion_v2.convert_tf_saved_model({saved_model!r}, float32, signature_def={signature!r})
     repair_loops(Path(float32, "model.json"))
-    write_per_channel(Path(float32), Path(folder))
+    store_again(Path(float32), Path(folder), {scheme!r}, {float_layers!r})
 print(folder)
 """
 
 CONVERTER = Converter(
-    convert="quantlab_converters.tfjs:convert", packages=("tensorflow", "tensorflowjs"), recipe=_recipe
+    convert="quantlab_converters.tfjs:convert",
+    packages=("tensorflow", "tensorflowjs"),
+    recipe=_recipe,
+    parts=partial(list_parts, FORMAT),
+    words=partial(words_of_the_converter, FORMAT),
 )

@@ -6,17 +6,22 @@ An `.h5` file is used directly, like `tensorflowjs_converter --input_format=kera
 """
 
 import shlex
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from quantlab.errors import ConversionError
+from quantlab.formats.tfjs_layers import FORMAT
 from quantlab.formats.tfjs_layers.artifact import refuse_keras_3, refuse_nested_ports, refuse_unknown_layers
 from quantlab.models import read_keras_config
+from quantlab.types import KEEPS_FLOAT
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
-from quantlab_converters.new_folder import into_new_folder
-from quantlab_converters.tfjs_weights import refuse_unquantizable
+from quantlab_converters.float_layers import kept_weights, list_parts, plain_scheme
+from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
+from quantlab_converters.tfjs_weights import refuse_unquantizable, stored_as, words_of_the_converter
 
-__all__ = ["CONVERTER", "convert"]
+__all__ = ["CONVERTER", "convert", "saved_again", "write_layers_model"]
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
@@ -28,7 +33,7 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     refuse_nested_ports(layers, where)
     for scheme, folder in request.schemes.items():
         yield scheme
-        _write(file, folder, scheme)
+        write_layers_model(file, folder, scheme, request.float_layers.get(scheme, ()))
 
 
 def _given(request: ConversionRequest) -> Path:
@@ -44,13 +49,18 @@ def _hdf5(request: ConversionRequest) -> Path:
             refuse_keras_3(config.layers, f"'{model}'")
         if model.suffix in _HDF5:
             return model
-    return _saved_again(request.source, request.work / "model.h5")
+    return saved_again(request.source, request.work / "model.h5")
 
 
 _HDF5 = frozenset({".h5", ".hdf5"})
 
 
-def _saved_again(saved_model: Path, file: Path) -> Path:
+def saved_again(saved_model: Path, file: Path) -> Path:
+    """Save the Keras 2 model of a SavedModel as an `.h5` file, and return the file's path.
+
+    Raises:
+        ConversionError: If the SavedModel holds no Keras model with a configuration.
+    """
     import tf_keras
 
     try:
@@ -72,31 +82,75 @@ def _saved_again(saved_model: Path, file: Path) -> Path:
     return file
 
 
-def _write(file: Path, folder: Path, scheme: str) -> None:
+def write_layers_model(file: Path, folder: Path, scheme: str, float_layers: Sequence[str] = ()) -> None:
+    """Write the layers-model of a Keras 2 file.
+
+    Args:
+        file: The `.h5` file.
+        folder: The folder to write into.
+        scheme: `uint8`, `uint8+float` and so on.
+        float_layers: What stays in float; see `FloatLayer`.
+
+    Raises:
+        ConversionError: If a weight cannot be stored, or a layer is not there.
+    """
+    with tempfile.TemporaryDirectory() as float32:
+        if float_layers:
+            _write(file, Path(float32), "float32", {})
+        kept = kept_weights(FORMAT, Path(float32), float_layers)
+    _write(file, folder, scheme, kept)
+
+
+def _write(file: Path, folder: Path, scheme: str, kept: Mapping[str, str]) -> None:
     from tensorflowjs.converters import keras_h5_conversion
 
     # Read the file for each scheme, because write_artifacts modifies the data.
     topology, groups = keras_h5_conversion.h5_merged_saved_model_to_tfjs_format(str(file))
     for group in groups:
         for entry in group:
-            refuse_unquantizable(entry["name"], entry["data"], scheme)
-    # True selects every weight, like `--quantize_uint8=*`.
-    quantized = {} if scheme == "float32" else {scheme: True}
+            if entry["name"] not in kept:
+                refuse_unquantizable(entry["name"], entry["data"], plain_scheme(scheme))
+    names = [entry["name"] for group in groups for entry in group]
+    quantized = {} if scheme == "float32" else stored_as(plain_scheme(scheme), names, kept)
     keras_h5_conversion.write_artifacts(topology, groups, str(folder), quantized)
 
 
 def _recipe(request: RecipeRequest) -> str:
-    """One line for a shell that runs the official converter."""
+    """One line for a shell that runs the official converter, or a program if layers stay in float."""
     model = request.model or request.source
     of_keras = model.suffix in _HDF5
+    if request.scheme.endswith(KEEPS_FLOAT):
+        file = f"Path({str(model)!r})" if of_keras else f"saved_again(Path({str(request.source)!r}), model)"
+        return _PROGRAM.format(
+            new_folder_import=NEW_FOLDER_IMPORT,
+            new_folder=new_folder_line(request.setting),
+            file=file,
+            scheme=request.scheme,
+            float_layers=list(request.float_layers),
+        )
     words = ["tensorflowjs_converter", f"--input_format={'keras' if of_keras else 'keras_saved_model'}"]
     if request.scheme != "float32":
         words.append(f"--quantize_{request.scheme}=*")
     return into_new_folder(request.setting, shlex.join([*words, str(model if of_keras else request.source)]))
 
 
+_PROGRAM = """\
+# The official command names weights; quantlab finds those of the layers that stay in float.
+{new_folder_import}
+from pathlib import Path
+from quantlab_converters.tfjs_layers import saved_again, write_layers_model
+
+{new_folder}
+with tempfile.TemporaryDirectory() as work:
+    model = Path(work, "model.h5")
+    write_layers_model({file}, Path(folder), {scheme!r}, {float_layers!r})
+print(folder)
+"""
+
 CONVERTER = Converter(
     convert="quantlab_converters.tfjs_layers:convert",
     packages=("tensorflow", "tensorflowjs", "tf_keras"),
     recipe=_recipe,
+    parts=partial(list_parts, FORMAT),
+    words=partial(words_of_the_converter, FORMAT),
 )

@@ -48,8 +48,13 @@ than with a scale for each."""
 _HALF_LIMIT = float(np.finfo(np.float16).max)
 
 
-def write_per_channel(float32: Path, folder: Path) -> None:
+def write_per_channel(float32: Path, folder: Path, kept: Mapping[str, str] | None = None) -> None:
     """Write the graph-model of a float32 graph-model's folder, its kernels in 8 bits with one scale per channel.
+
+    Args:
+        float32: The folder of the float32 graph-model.
+        folder: The folder to write into.
+        kept: Weights that stay in float → `float32` or `float16`.
 
     Raises:
         ConversionError: If the graph has no kernel that becomes smaller, or one holds NaN or infinity.
@@ -70,14 +75,16 @@ def write_per_channel(float32: Path, folder: Path) -> None:
             "the graph has no kernels, of which each channel could have a scale; leave this setting out"
         )
     # A constant in a loop belongs to it by its control dependencies, which the nodes that decode it would lack.
+    kept = kept or {}
     looped = {node["name"] for node in topology["node"] if node["op"] == "Const" and node.get("input")}
-    coded = _coded(topology, {name: values for name, values in kernels.items() if name not in looped})
+    coded = _coded(topology, {name: values for name, values in kernels.items() if name not in {*looped, *kept}})
     written = _Rewritten({node["name"] for node in topology["node"]})
     for node in topology["node"]:
         _rewrite(written, node, coded)
     for name, (entry, values) in weights.items():
         if name not in coded:
-            written.weight(dict(entry), _narrow(values) if name in kernels else values)
+            half = kept.get(name, "float16" if name in kernels else "float32") == "float16"
+            written.weight(dict(entry), _narrow(values) if half else values)
     _write(folder, {**document, "modelTopology": {**topology, "node": written.nodes}}, written)
 
 

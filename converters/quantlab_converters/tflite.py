@@ -7,15 +7,20 @@ need more than that, see `quantlab_converters.tflite_loops`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from quantlab.errors import ConversionError
+from quantlab.formats.tflite import FORMAT
+from quantlab.types import KEEPS_FLOAT
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
+from quantlab_converters.float_layers import list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
+from quantlab_converters.tflite_float import half_way, keep, kept_taps, words_of_the_debugger
 from quantlab_converters.tflite_loops import close_lists, has_lists, has_loop
 
 __all__ = ["CONVERTER", "convert"]
@@ -28,9 +33,28 @@ def convert(request: ConversionRequest) -> Iterator[str]:
         yield scheme
         if not saved_model.exists():
             _close_batch(request, saved_model)
-        if scheme in _CALIBRATED:
+        if plain_scheme(scheme) in _CALIBRATED:
             _refuse_loops(saved_model, request)
-        (folder / "model.tflite").write_bytes(_converted(saved_model, scheme, request))
+        (folder / "model.tflite").write_bytes(_made(saved_model, scheme, request))
+
+
+def _made(saved_model: Path, scheme: str, request: ConversionRequest) -> bytes:
+    plain = plain_scheme(scheme)
+    if plain == scheme:
+        return _converted(saved_model, scheme, request)
+    if plain == "int16x8":
+        raise ConversionError(
+            "TFLite's converter has no list of ops that it leaves out when activations are int16; leave "
+            "tflite-int16x8 out, or --float-layers"
+        )
+    float32 = request.work / "float32.tflite"
+    if not float32.exists():
+        float32.write_bytes(_converted(saved_model, "float32", request))
+    kept = kept_taps(float32, request.float_layers[scheme])
+    begun = request.work / f"{plain}.half-way"
+    if not begun.exists():
+        begun.write_bytes(_converted(saved_model, plain, request, half_way))
+    return keep(begun.read_bytes(), float32, kept, static=plain in _CALIBRATED)
 
 
 def _close_batch(request: ConversionRequest, folder: Path) -> None:
@@ -80,13 +104,20 @@ def _refuse_loops(saved_model: Path, request: ConversionRequest) -> None:
         )
 
 
-def _converted(saved_model: Path, scheme: str, request: ConversionRequest) -> bytes:
+def _converted(
+    saved_model: Path,
+    scheme: str,
+    request: ConversionRequest,
+    convert: Callable[[Any], bytes] = lambda converter: bytes(converter.convert()),
+) -> bytes:
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
     _SCHEMES[scheme](tf, converter, request.calibration)
     try:
-        return bytes(converter.convert())
+        return convert(converter)
+    except ConversionError:
+        raise
     except Exception as error:
         raise _explained(error) from error
 
@@ -183,7 +214,11 @@ def _recipe(request: RecipeRequest) -> str:
     if has_lists(request.source):
         imports = f"{_LOOPS_IMPORTS}\n{NEW_FOLDER_IMPORT}"
         source = f"str(close_lists(Path({source}), Path(folder, 'closed-lists')))"
-    return _PROGRAM.format(
+    program = _PROGRAM
+    if request.scheme.endswith(KEEPS_FLOAT):
+        imports = f"{_KEPT_IMPORTS}\n{imports}"
+        program = _PROGRAM.replace(_WRITTEN, _KEPT.replace("{float_layers}", _braced(request.float_layers)))
+    return program.format(
         imports=imports,
         new_folder=new_folder_line(request.setting),
         source=source,
@@ -193,9 +228,15 @@ def _recipe(request: RecipeRequest) -> str:
     )
 
 
+def _braced(names: Sequence[str]) -> str:
+    """A list as program text, with braces doubled for `str.format`."""
+    return repr(list(names)).replace("{", "{{").replace("}", "}}")
+
+
 def _lines_of(request: RecipeRequest) -> str:
-    lines = [] if request.scheme == "float32" else ["converter.optimizations = [tf.lite.Optimize.DEFAULT]"]
-    if request.scheme == "float16":
+    scheme = plain_scheme(request.scheme)
+    lines = [] if scheme == "float32" else ["converter.optimizations = [tf.lite.Optimize.DEFAULT]"]
+    if scheme == "float16":
         lines.append("converter.target_spec.supported_types = [tf.float16]")
     if request.calibration:
         files = ", ".join(f"{name!r}: np.load({str(path)!r})" for name, path in request.calibration.items())
@@ -206,7 +247,7 @@ def _lines_of(request: RecipeRequest) -> str:
             "    {name: array[i : i + 1] for name, array in samples.items()} for i in range(count)",
             ")",
         ]
-    if request.scheme == "int16x8":
+    if scheme == "int16x8":
         lines += [
             "converter.target_spec.supported_ops = [",
             "    tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,",
@@ -217,6 +258,15 @@ def _lines_of(request: RecipeRequest) -> str:
 
 
 _LOOPS_IMPORTS = "from pathlib import Path\nfrom quantlab_converters.tflite_loops import close_lists"
+
+_KEPT_IMPORTS = "from pathlib import Path\nfrom quantlab_converters.tflite_float import kept_taps, quantized_file"
+
+_WRITTEN = "    file.write(converter.convert())\n"
+_KEPT = """\
+    float32 = Path(folder, "float32.tflite")
+    float32.write_bytes(tf.lite.TFLiteConverter.from_saved_model(f"{{folder}}/batch-1").convert())
+    file.write(quantized_file(converter, float32, kept_taps(float32, {float_layers})))
+"""
 
 _PROGRAM = """\
 import os
@@ -240,4 +290,10 @@ converter = tf.lite.TFLiteConverter.from_saved_model(f"{{folder}}/batch-1")
 print(file.name)
 """
 
-CONVERTER = Converter(convert="quantlab_converters.tflite:convert", packages=("tensorflow",), recipe=_recipe)
+CONVERTER = Converter(
+    convert="quantlab_converters.tflite:convert",
+    packages=("tensorflow",),
+    recipe=_recipe,
+    parts=partial(list_parts, FORMAT),
+    words=words_of_the_debugger,
+)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantlab.cli.config import read_float_layers
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.named import inputs_of, variants_of
 from quantlab.cli.options import (
     AsJson,
+    FloatLayers,
     ImageOptions,
     InsideOptions,
     Model,
@@ -54,6 +56,7 @@ def analyze(
         ),
     ] = None,
     settings: Settings = None,
+    float_layers: FloatLayers = None,
     runtimes: Runtimes = None,
     out: Annotated[
         Path | None,
@@ -129,6 +132,7 @@ def analyze(
         fallback=fallback,
         model=opening.options,
         preprocessing=image.preprocessing(data),
+        float_layers=read_float_layers(image.config, float_layers),
         time_limit=time_limit,
         **inside.options,
     )

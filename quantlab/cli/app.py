@@ -12,6 +12,7 @@ from quantlab.cli.doctor import doctor
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.recommend import recommend
+from quantlab.cli.sensitivity import sensitivity
 from quantlab.cli.settings import settings
 from quantlab.cli.show import show
 from quantlab.cli.verify import verify
@@ -46,5 +47,5 @@ def _program(
     pass
 
 
-for command in (analyze, convert, show, recommend, gate, accept, verify, settings, glossary, doctor, demo):
+for command in (analyze, convert, show, sensitivity, recommend, gate, accept, verify, settings, glossary, doctor, demo):
     app.command()(command)

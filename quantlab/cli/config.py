@@ -9,12 +9,13 @@ from typing import Any
 
 from quantlab.errors import UsageError
 from quantlab.names import nearest
-from quantlab.types import Preprocessing
+from quantlab.types import FloatLayer, Preprocessing
 
-__all__ = ["read_preprocessing", "read_table"]
+__all__ = ["read_float_layers", "read_preprocessing", "read_table"]
 
 _DEFAULT = Path("quantlab.toml")
-_TABLES = ("preprocessing", "budget")
+_TABLES = ("preprocessing", "convert", "budget")
+_FLOAT_LAYERS = "float_layers"
 _PREPROCESSING = tuple(field.name for field in fields(Preprocessing))
 _TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, for example 0.5")
 _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
@@ -48,6 +49,27 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
     if "classes" in wanted:
         wanted["classes"] = _classes(wanted["classes"])
     return Preprocessing(**wanted)
+
+
+def read_float_layers(config: Path | None, given: str | None) -> tuple[str, ...]:
+    """Return the layers that stay in float: those of the option, otherwise `float_layers` of `[convert]`.
+
+    Raises:
+        UsageError: If the file is missing or broken, has another key, or an entry names no layer.
+    """
+    table = read_table("convert", config)
+    for key in table:
+        if key != _FLOAT_LAYERS:
+            raise UsageError(f"[convert] has no key '{key}'; {nearest(key, [_FLOAT_LAYERS])}")
+    value = table.get(_FLOAT_LAYERS, []) if given is None else given.split(",")
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise UsageError(f'{_FLOAT_LAYERS} is {value!r} and must be a list of names: {_FLOAT_LAYERS} = ["…"]')
+    for name in value:
+        try:
+            FloatLayer.read(name)
+        except ValueError as error:
+            raise UsageError(f"--float-layers: {error}; write for example --float-layers stem,dense:float16") from error
+    return tuple(dict.fromkeys(name.strip() for name in value))
 
 
 def _refuse_kind(key: str, value: Any) -> None:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantlab.cli.config import read_preprocessing
+from quantlab.cli.config import read_float_layers, read_preprocessing
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import AsJson, Config, Model, ModelGroup, Seed, TimeLimit, print_json, words
+from quantlab.cli.options import AsJson, Config, FloatLayers, Model, ModelGroup, Seed, TimeLimit, print_json, words
 from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
 
@@ -28,6 +28,7 @@ def convert(
             help="Settings to make: comma-separated names and globs, or 'all'. [default: all that need no samples]"
         ),
     ] = None,
+    float_layers: FloatLayers = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -55,6 +56,7 @@ def convert(
     options = AnalyzeOptions(
         calibration=calibration,
         settings=words(settings),
+        float_layers=read_float_layers(config, float_layers),
         limit=limit,
         seed=seed,
         model=opening.options,

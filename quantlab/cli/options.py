@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "Config",
+    "FloatLayers",
     "Format",
     "ImageOptions",
     "InsideOptions",
@@ -51,6 +52,13 @@ Settings = Annotated[
     str | None,
     typer.Option(
         help="Settings to measure: comma-separated names and globs, or 'all'. [default: see 'quantlab settings']"
+    ),
+]
+FloatLayers = Annotated[
+    str | None,
+    typer.Option(
+        help="Keep these layers in float, in a row NAME+float for each quantized setting: comma-separated names and "
+        "globs; NAME:float16 stores their weights as half floats. [default: float_layers of [convert] in quantlab.toml]"
     ),
 ]
 Runtimes = Annotated[

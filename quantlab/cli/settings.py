@@ -27,6 +27,7 @@ def _settings(registries: "Registries") -> list[dict[str, Any]]:
     return [
         {"setting": setting.name, "default": setting.default, "description": setting.description}
         for setting in registries.settings.values()
+        if not setting.keeps_float
     ]
 
 

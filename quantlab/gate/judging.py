@@ -36,7 +36,7 @@ from quantlab.store import Store
 from quantlab.types import Budget, Evidence, OpenedModel, Recommendation, Study, Trial, TrialEvidence, Verdict
 from quantlab_converters import RecipeRequest
 
-__all__ = ["Judged", "gather", "judge", "name_of", "recipe", "recommend"]
+__all__ = ["Judged", "gather", "judge", "name_of", "opened_model", "recipe", "recommend"]
 
 _AT_ONCE = 2
 
@@ -175,17 +175,16 @@ def _minimum_runtime(study: Study, name: str | None) -> str | None:
     )
 
 
+def opened_model(store: Store, study: Study) -> OpenedModel | None:
+    """Return the model of a study as it was opened; None if the record is missing or damaged."""
+    records = sorted((store.root / "model").glob("*/opened.json"))
+    kept = (store.read(record, OpenedModel) for record in records)
+    return next((opened for opened in kept if opened and opened.description == study.model), None)
+
+
 def recipe(store: Store, study: Study, name: str | None, registries: Registries = REAL) -> str | None:
     """Return the command or program that makes an artifact with the official tools; None for a given variant."""
-    setting = registries.settings.get(name or "")
-    opened = next(
-        (
-            kept
-            for record in sorted((store.root / "model").glob("*/opened.json"))
-            if (kept := store.read(record, OpenedModel)) and kept.description == study.model
-        ),
-        None,
-    )
+    setting, opened = registries.settings.get(name or ""), opened_model(store, study)
     if setting is None or opened is None:
         return None
     calibration = study.calibration if setting.calibrated else None
@@ -201,7 +200,15 @@ def recipe(store: Store, study: Study, name: str | None, registries: Registries 
             if calibration
             else {},
             model=_as_written(Path(opened.description.path)),
+            float_layers=_float_layers(study, setting.name),
         )
+    )
+
+
+def _float_layers(study: Study, name: str) -> tuple[str, ...]:
+    return next(
+        (trial.variant.float_layers for trial in study.trials if trial.setting == name and trial.variant is not None),
+        (),
     )
 
 

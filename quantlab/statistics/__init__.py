@@ -115,6 +115,7 @@ from quantlab.statistics.scores import (
     tango,
     wilson,
 )
+from quantlab.statistics.sensitivity import measure_error, verify_answers
 from quantlab.statistics.sums import Sums
 from quantlab.statistics.tensors import TensorError
 
@@ -190,6 +191,7 @@ __all__ = [
     "loss_bounds",
     "mcnemar",
     "mcnemar_of_loss",
+    "measure_error",
     "missing_samples",
     "missing_samples_of",
     "output_figure",
@@ -213,6 +215,7 @@ __all__ = [
     "sum_outputs",
     "tango",
     "target_checks",
+    "verify_answers",
     "wilson",
     "with_positions",
     "worst_samples",

@@ -3,7 +3,17 @@
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
 from quantlab.study.options import AnalyzeOptions
+from quantlab.study.sensitivity import SensitivityOptions, measure_sensitivity
 from quantlab.study.transfer import measure_sizes
 from quantlab.study.verification import verify
 
-__all__ = ["AnalyzeOptions", "analyze", "convert", "load_study", "measure_sizes", "verify"]
+__all__ = [
+    "AnalyzeOptions",
+    "SensitivityOptions",
+    "analyze",
+    "convert",
+    "load_study",
+    "measure_sensitivity",
+    "measure_sizes",
+    "verify",
+]

@@ -1,7 +1,7 @@
 """Variants from settings: read from the store, or made by the format's converter."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -21,7 +21,7 @@ from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import calibration_warning, explained_failure
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.suspicions import unusual_precision
-from quantlab.types import Failure, FileState, OpenedModel, SampleSet, Setting, Variant
+from quantlab.types import Failure, FileState, FloatLayer, OpenedModel, SampleSet, Setting, Variant
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
 __all__ = ["PHASE", "ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
@@ -100,6 +100,7 @@ def _folder(context: Context, setting: Setting, samples: SampleSet | None, calib
         "versions": {name: version(name) for name in context.registries.converters[setting.format].packages},
         "shapes": _shapes(samples),
         "calibration": calibration.sha256 if calibration and setting.calibrated else None,
+        **({"float_layers": list(context.options.float_layers)} if setting.keeps_float else {}),
     }
     return context.store.variant_folder(setting.name, key_of(depends))
 
@@ -131,6 +132,7 @@ def _convert_missing(
         else {},
         work=context.store.work / f"convert-{format_name}",
         model=context.file.path,
+        float_layers={scheme: context.options.float_layers for scheme, one in missing.items() if one.keeps_float},
     )
     waiting = [f"convert {setting.name}" for setting in missing.values()]
     context.progress.begin(waiting.pop(0))
@@ -167,7 +169,8 @@ def _kept(
 ) -> ConversionResult:
     """Describe a conversion and store it in its folder; a failed conversion leaves no files there."""
     format_ = context.registries.formats[setting.format]
-    conversion = _described(format_, model, setting, converted.folder, converted.reason)
+    asked = context.options.float_layers
+    conversion = _described(format_, model, setting, converted, asked)
     if conversion.variant is None:
         shutil.rmtree(folder, ignore_errors=True)
         return conversion
@@ -177,19 +180,28 @@ def _kept(
 
 
 def _described(
-    format_: Format, model: OpenedModel, setting: Setting, folder: Path, reason: str | None
+    format_: Format, model: OpenedModel, setting: Setting, converted: Conversion, float_layers: tuple[str, ...]
 ) -> ConversionResult:
+    reason = converted.reason
     if reason is None:
-        path = format_.served(folder)
+        path = format_.served(converted.folder)
         try:
             variant = describe_variant(setting.name, format_, path, model.description)
             notes = note_unquantized(variant.weights) if setting.quantized else _already_quantized(model)
             own = () if setting.official else (_OWN,)
-            return ConversionResult(setting.name, replace(variant, notes=(*variant.notes, *notes, *own)))
+            variant = replace(variant, notes=(*variant.notes, *notes, *own))
+            return ConversionResult(setting.name, _with_float_layers(variant, setting, float_layers))
         except QuantlabError as error:
             reason = str(error)
     reason = "; ".join([reason, *_already_quantized(model)])
     return ConversionResult(setting.name, None, Failure(reason, "conversion"))
+
+
+def _with_float_layers(variant: Variant, setting: Setting, asked: tuple[str, ...]) -> Variant:
+    """The variant with the layers that its setting keeps in float."""
+    if not setting.keeps_float:
+        return variant
+    return replace(variant, float_layers=asked, notes=(*variant.notes, f"kept in float: {', '.join(asked)}"))
 
 
 def _already_quantized(model: OpenedModel) -> tuple[str, ...]:
@@ -262,17 +274,24 @@ def _temporary_store(target: Path) -> Iterator[Store]:
             target.rmdir()
 
 
-def settings_for(asked: Sequence[str] | None, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
+def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
     """The requested settings; without a request the default ones, or all that can be made from this kind of model."""
-    settings = select_settings(asked, registries.settings)
-    if asked is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
+    known, layers = registries.settings, [FloatLayer.read(text) for text in options.float_layers]
+    if all(layer.half for layer in layers):  # a setting of half floats keeps nothing more
+        known = {name: setting for name, setting in known.items() if not (setting.keeps_float and setting.half)}
+    settings = select_settings(options.settings, known, keep_float=bool(layers))
+    if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
-    return tuple(setting for setting in registries.settings.values() if registries.takes(setting, kind))
+    return tuple(
+        setting
+        for setting in known.values()
+        if registries.takes(setting, kind) and (bool(layers) or not setting.keeps_float)
+    )
 
 
 def _settings(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
     """Like `settings_for`, but without names and samples only the settings that need no samples."""
-    settings = settings_for(options.settings, kind, registries)
+    settings = settings_for(options, kind, registries)
     if options.settings is None and options.calibration is None:
         return tuple(setting for setting in settings if not setting.calibrated)
     return settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantlab.models import ModelOptions
-from quantlab.types import Preprocessing
+from quantlab.types import FloatLayer, Preprocessing
 
 __all__ = ["AnalyzeOptions"]
 
@@ -22,6 +22,9 @@ class AnalyzeOptions:
     """Label of positions that are not scored, for example padding; labels below 0 are never scored."""
     settings: tuple[str, ...] | None = None
     """Names and globs; None means all default settings."""
+    float_layers: tuple[str, ...] = ()
+    """Names and globs of layers that stay in float, in a row of its own for each quantized setting; `NAME:float16`
+    stores their weights as half floats."""
     runtimes: tuple[str, ...] | None = None
     """Names and globs; None means all default runtimes."""
     variants: Mapping[str, Path] = field(default_factory=dict)
@@ -61,12 +64,14 @@ class AnalyzeOptions:
     """Seconds without a message after which a converter or runtime is ended."""
 
     def __post_init__(self) -> None:
-        for name in ("settings", "runtimes", "taps", "channels"):
+        for name in ("settings", "float_layers", "runtimes", "taps", "channels"):
             if isinstance(getattr(self, name), str):
                 object.__setattr__(self, name, tuple(getattr(self, name).split(",")))
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size} and must be at least 1")
         if self.layer_samples is not None and self.layer_samples < 1:
             raise ValueError(f"layer_samples is {self.layer_samples} and must be at least 1, or None for all")
+        for text in self.float_layers:
+            FloatLayer.read(text)
         if self.time_limit <= 0:
             raise ValueError(f"time_limit is {self.time_limit} and must be more than 0 seconds")

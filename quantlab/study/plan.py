@@ -97,7 +97,7 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
     Raises:
         UsageError: If a setting or runtime is unknown, or a given variant has a setting's or an invalid name.
     """
-    settings = settings_for(options.settings, kind, registries)
+    settings = settings_for(options, kind, registries)
     _refuse_variants(options, registries)
     needed = {setting.float32 for setting in settings} | {setting.name for setting in settings}
     baselines = _baselines_of_given(options, kind, registries) - needed

@@ -8,6 +8,7 @@ from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutpu
 from quantlab.types.budget import Budget, Margin
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
+from quantlab.types.float_layers import FloatLayer
 from quantlab.types.layers import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -38,9 +39,10 @@ from quantlab.types.reference import (
     TrainingLayer,
 )
 from quantlab.types.samples import VOID_LABEL, FileState, Preprocessing, SampleSet
+from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
-from quantlab.types.variant import NARROW_DTYPES, Port, Setting, Variant, float32_of
+from quantlab.types.variant import KEEPS_FLOAT, NARROW_DTYPES, Port, Setting, Variant, float32_of
 from quantlab.types.verdict import (
     SEVERITY,
     SIMILAR_SIZE,
@@ -57,6 +59,7 @@ __all__ = [
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
     "ERROR_FIGURES",
+    "KEEPS_FLOAT",
     "NAMED_SAMPLES",
     "NARROW_DTYPES",
     "PYTHON",
@@ -87,6 +90,7 @@ __all__ = [
     "Failure",
     "FigureName",
     "FileState",
+    "FloatLayer",
     "Inside",
     "Interval",
     "Judgement",
@@ -95,6 +99,7 @@ __all__ = [
     "Loss",
     "Machine",
     "Margin",
+    "MeasuredError",
     "ModelDescription",
     "NonFinite",
     "OpRow",
@@ -104,6 +109,7 @@ __all__ = [
     "OutputFigure",
     "OutputLimit",
     "OutputRow",
+    "PartSensitivity",
     "Port",
     "Preprocessing",
     "Recommendation",
@@ -111,6 +117,7 @@ __all__ = [
     "SampleNames",
     "SampleSet",
     "Scores",
+    "Sensitivity",
     "Setting",
     "SettingVerdict",
     "Source",
@@ -129,6 +136,7 @@ __all__ = [
     "TrialLayers",
     "Variant",
     "Verdict",
+    "VerifiedPart",
     "WeightRow",
     "WorstSample",
     "float32_of",

@@ -1,15 +1,19 @@
 """The quantization settings, and the variants made from them or given by the user."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quantlab.types.layers import Codes
 
-__all__ = ["NARROW_DTYPES", "Port", "Setting", "Variant", "float32_of"]
+__all__ = ["KEEPS_FLOAT", "NARROW_DTYPES", "Port", "Setting", "Variant", "float32_of"]
 
 NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"})
 """Data types of stored weights that hold less than float32."""
+
+
+KEEPS_FLOAT = "+float"
+"""The end of the names of settings and schemes that keep the layers of `--float-layers` in float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,21 @@ class Setting:
     """Whether the official converter of the format can make it; otherwise quantlab does."""
     weight_bits: int = 8
     """Bits of a stored weight. If fewer bits lose too much, the settings with more bits are the next to try."""
+
+    @property
+    def keeps_float(self) -> bool:
+        """Whether the layers of `--float-layers` stay in float."""
+        return self.scheme.endswith(KEEPS_FLOAT)
+
+    def keeping_float(self) -> "Setting":
+        """The setting that quantizes in the same way, but keeps the layers of `--float-layers` in float."""
+        return replace(
+            self,
+            name=f"{self.name}{KEEPS_FLOAT}",
+            scheme=f"{self.scheme}{KEEPS_FLOAT}",
+            description=f"as {self.name}, but the layers of --float-layers stay in float",
+            default=False,
+        )
 
     @property
     def float32(self) -> str:
@@ -92,6 +111,8 @@ class Variant:
     """Seconds spent in the converter; None for a file that the user gave."""
     given: bool = False
     """Whether the user gave the file with `--variant`."""
+    float_layers: tuple[str, ...] = ()
+    """What `--float-layers` named, if its setting keeps these layers in float; see `FloatLayer`."""
     notes: tuple[str, ...] = ()
     """Remarks about this variant, for example `named float32, holds int8 weights`."""
 

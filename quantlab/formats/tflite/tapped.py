@@ -28,12 +28,13 @@ __all__ = [
     "append_conversion",
     "conversion",
     "list_taps",
+    "packed",
     "tapped_tensors",
     "write_flatbuffer",
     "write_tapped",
 ]
 
-_DEQUANTIZE_VERSION = {"int8": 2, "uint8": 1, "int16": 3}
+_DEQUANTIZE_VERSION = {"int8": 2, "uint8": 1, "int16": 3, "float16": 3}
 _QUANTIZE_VERSION = {"int8": 1, "uint8": 1, "int16": 2}
 """Versions of the conversions by the type of the codes, from tensorflow/lite/tools/versioning/op_version.cc."""
 
@@ -82,13 +83,18 @@ def write_tapped(path: Path, target: Path, names: Collection[str]) -> tuple[int,
 
 def write_flatbuffer(model: Any, target: Path) -> None:
     """Write a model whose outputs were changed; its signatures, which would list too few, are removed."""
+    model.signatureDefs = []
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(packed(model))
+
+
+def packed(model: Any) -> bytes:
+    """The bytes of a TFLite file."""
     import flatbuffers
 
-    model.signatureDefs = []
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(bytes(builder.Output()))
+    return bytes(builder.Output())
 
 
 def _made(model: Any) -> Iterator[tuple[int, Any, Any]]:

@@ -14,6 +14,7 @@ LayerError ─┬─ TensorError           the basic sums
 This package is independent of `scores` and `paired`.
 """
 
+from quantlab.layer_names import layer_of, layers_of
 from quantlab.statistics.layers.alignment import (
     ALIGNMENT_TOLERANCE,
     NamedTensor,
@@ -24,7 +25,6 @@ from quantlab.statistics.layers.alignment import (
 from quantlab.statistics.layers.contract import LayerStatistic
 from quantlab.statistics.layers.grid import share_on_grid
 from quantlab.statistics.layers.layer_error import ChannelSums, LayerError
-from quantlab.statistics.layers.layer_names import layer_of, layers_of
 from quantlab.statistics.layers.registry import LAYER_STATISTICS
 from quantlab.statistics.layers.sketch import SKETCH_ACCURACY, ErrorSketch, Range
 from quantlab.statistics.layers.split import SplitSums, StepSums, split_points

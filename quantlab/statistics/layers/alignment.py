@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.statistics.layers.layer_names import layers_of, path_of
+from quantlab.layer_names import layers_of, path_of
 from quantlab.types import Alignment
 
 __all__ = ["ALIGNMENT_TOLERANCE", "NamedTensor", "align", "layers_by_tensor", "layers_without_tensor"]

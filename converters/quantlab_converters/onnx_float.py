@@ -1,0 +1,126 @@
+"""Layers of an ONNX file that stay in float: the nodes that onnxruntime's tools leave out, and their weights."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.formats.onnx import FORMAT
+from quantlab.formats.onnx.file import read_onnx, save_onnx
+from quantlab.formats.onnx.names import stable_names
+from quantlab_converters.float_layers import Part, kept_parts, list_parts
+
+__all__ = ["KeptNodes", "kept_nodes", "list_nodes", "store_as_half", "words_of_onnxruntime"]
+
+_HALF_LIMIT = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptNodes:
+    """Names of the nodes that a scheme keeps in float."""
+
+    float32: tuple[str, ...] = ()
+    float16: tuple[str, ...] = ()
+    """Those whose weights are stored as half floats."""
+
+    @property
+    def all(self) -> list[str]:
+        """All of them, as onnxruntime's tools take them."""
+        return [*self.float32, *self.float16]
+
+
+def list_nodes(float32: Path) -> tuple[Part, ...]:
+    """The nodes of a float32 file that write floats; their layers also follow from the names of the nodes.
+
+    Raises:
+        ArtifactError: See `list_parts`.
+    """
+    graph = read_onnx(float32).graph
+    stable = stable_names(graph)
+    scopes = {stable[name]: node.name for node in graph.node for name in node.output if name}
+    return list_parts(FORMAT, float32, scopes)
+
+
+def kept_nodes(base: Path, asked: Sequence[str]) -> KeptNodes:
+    """The nodes of a float32 file that stay in float; nodes without a name get one in the file.
+
+    Args:
+        base: The file that is quantized.
+        asked: Entries of `--float-layers`; without any, nothing stays in float.
+
+    Raises:
+        ConversionError: See `kept_parts`.
+    """
+    import onnx
+
+    if not asked:
+        return KeptNodes()
+    kept = {part.tap: dtype for part, dtype in kept_parts(list_nodes(base), asked).items()}
+    model = onnx.load(base)
+    stable = stable_names(model.graph)
+    if any(not node.name for node in model.graph.node):
+        _name_nodes(model.graph)
+        save_onnx(model, base)
+    names: dict[str, list[str]] = {"float32": [], "float16": []}
+    for node in model.graph.node:
+        if dtype := next((kept[stable[name]] for name in node.output if stable.get(name) in kept), None):
+            names[dtype].append(node.name)
+    return KeptNodes(tuple(names["float32"]), tuple(names["float16"]))
+
+
+def _name_nodes(graph: Any) -> None:
+    taken = {node.name for node in graph.node}
+    for place, node in enumerate(graph.node):
+        if not node.name:
+            node.name = next(name for name in (f"node_{place}", f"unnamed_node_{place}") if name not in taken)
+
+
+def store_as_half(file: Path, nodes: Collection[str]) -> None:
+    """Store the float32 weights of some nodes as half floats, which a Cast makes float32 again.
+
+    Weights that other nodes read too, or that half floats cannot hold, stay as they are.
+
+    Args:
+        file: The file, which is written again.
+        nodes: Names of nodes.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    if not nodes:
+        return
+    model = onnx.load(file)
+    graph, readers = model.graph, dict[str, set[str]]()
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.name)
+    casts = {}
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        reading = readers.get(tensor.name, set())
+        if values.dtype == np.float32 and reading and reading <= set(nodes) and np.abs(values).max() <= _HALF_LIMIT:
+            half = f"{tensor.name}_float16"
+            casts[tensor.name] = helper.make_node("Cast", [half], [tensor.name], half, to=TensorProto.FLOAT)
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+    ordered = [*casts.values(), *graph.node]
+    del graph.node[:]
+    graph.node.extend(ordered)
+    save_onnx(model, file)
+
+
+def words_of_onnxruntime(float32: Path, scheme: str, taps: Sequence[str]) -> str | None:
+    """The argument of onnxruntime's functions that leaves out the nodes that write some tensors.
+
+    Args:
+        float32: The float32 file.
+        scheme: `dynamic`, `int8` or `float16`.
+        taps: The tensors.
+    """
+    graph = read_onnx(float32).graph
+    stable = stable_names(graph)
+    names = [node.name for node in graph.node if any(stable.get(name) in taps for name in node.output)]
+    function = {"dynamic": "quantize_dynamic", "int8": "quantize_static", "float16": "convert_float_to_float16"}[scheme]
+    argument = "node_block_list" if scheme == "float16" else "nodes_to_exclude"
+    return f"onnxruntime: {function}(…, {argument}={names!r})"

@@ -1,0 +1,395 @@
+"""Measures how much each op of a variant contributes to its error: each op quantized alone, and all but each.
+
+The artifacts in between are made by the format's own converter, as with `--float-layers`, and run in Python. Their
+outputs are compared with those of the float32 artifact. Each result is stored at once, so a study that was killed
+continues.
+"""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.errors import QuantlabError, StudyError
+from quantlab.gate.judging import opened_model
+from quantlab.models import ModelOptions, identify
+from quantlab.npy import mapped
+from quantlab.progress import Progress, Silent
+from quantlab.registries import REAL, Registries
+from quantlab.statistics import measure_error, scored_samples, verify_answers
+from quantlab.store import Store, key_of
+from quantlab.study.context import Context, artifact_options, pool_for
+from quantlab.study.inside.samples import draw_layer_samples
+from quantlab.study.options import AnalyzeOptions
+from quantlab.study.reference import batch_size_of
+from quantlab.study.run import Run, run_first
+from quantlab.study.sensitivity_subject import Subject, subject_of
+from quantlab.types import (
+    KEEPS_FLOAT,
+    PYTHON,
+    MeasuredError,
+    OpenedModel,
+    PartSensitivity,
+    SampleSet,
+    Sensitivity,
+    Study,
+    TensorSpec,
+    Variant,
+    VerifiedPart,
+)
+from quantlab.types.sensitivity import by_divergence
+from quantlab_converters import Conversion, ConversionRequest, Part, convert_settings
+
+__all__ = ["SensitivityOptions", "measure_sensitivity"]
+
+_VERIFIED = 10
+"""Number of ops for which the metric is measured on all scored samples."""
+_ARTIFACT_BYTES = 2 << 30
+"""Largest size of the artifacts that are on disk at the same time."""
+_PHASE = "quantize one by one"
+
+Kind = Literal["only", "without"]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityOptions:
+    """Options of `measure_sensitivity`."""
+
+    setting: str | None = None
+    """A quantized setting of the study; None chooses the one whose outputs differ most from the model's."""
+    limit: int = 500
+    """Number of scored samples on which errors are measured: a stratified random sample."""
+    seed: int = 0
+    budget_minutes: float | None = None
+    """Minutes after which no further op is measured; None means that all are."""
+    keep: int = 3
+    """Number of the most sensitive ops that `Sensitivity.float_layers` keeps in float."""
+    time_limit: float = 600.0
+    """Seconds without a message after which a converter or runtime is ended."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 2:
+            raise ValueError(f"limit is {self.limit} and must be at least 2")
+        if self.keep < 1:
+            raise ValueError(f"keep is {self.keep} and must be at least 1")
+        if self.budget_minutes is not None and not self.budget_minutes > 0:
+            raise ValueError(f"budget_minutes is {self.budget_minutes} and must be more than 0")
+
+
+def measure_sensitivity(
+    study: str | Path,
+    *,
+    options: SensitivityOptions | None = None,
+    progress: Progress | None = None,
+    registries: Registries = REAL,
+) -> Sensitivity:
+    """Measure how much each op of a setting contributes to its error.
+
+    Args:
+        study: The folder of a study with the setting, measured in Python.
+        options: Everything else.
+        progress: Receives events; nothing is printed.
+        registries: The known formats, runtimes and converters.
+
+    Returns:
+        The ops, the most sensitive first. Those that could not be converted or run have a reason.
+
+    Raises:
+        UsageError: If the study has no such setting, or the setting has no ops that can be kept in float.
+        StudyError: If the study, its model or its artifacts are missing or damaged.
+        QuantlabError: If the float32 artifact cannot be run.
+    """
+    options = options or SensitivityOptions()
+    store = Store(Path(study))
+    kept = store.read_study()
+    opened = opened_model(store, kept)
+    if opened is None:
+        raise StudyError(f"'{study}' has no record of its model; run 'quantlab analyze' again")
+    subject = subject_of(kept, options.setting, registries)
+    file = identify(Path(kept.model.path), ModelOptions(signature=kept.model.signature))
+    asked = AnalyzeOptions(seed=options.seed, time_limit=options.time_limit, batch_size=kept.batch_size)
+    with store.locked(), pool_for(file, store.work, asked, registries) as pool:
+        store.refuse_other_model(file.sha256, file.path)
+        context = Context(store, pool, asked, progress or Silent(), file, registries)
+        return _Measuring.of(context, kept, opened, subject, options).run()
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """A stored result: an error, or the reason why there is none."""
+
+    error: MeasuredError | None = None
+    verified: VerifiedPart | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Measuring:
+    """One call of `measure_sensitivity`."""
+
+    context: Context
+    study: Study
+    opened: OpenedModel
+    subject: Subject
+    options: SensitivityOptions
+    samples: SampleSet
+    """The samples on which errors are measured."""
+    outputs: tuple[TensorSpec, ...]
+    folder: Path
+    """Of the stored results."""
+    exact: Array
+    """The scored output of the float32 artifact for `samples`."""
+    began: float = field(default_factory=time.monotonic)
+    _verified: int = 0
+    """Number of ops for which the metric was measured on all scored samples."""
+
+    @classmethod
+    def of(
+        cls, context: Context, study: Study, opened: OpenedModel, subject: Subject, options: SensitivityOptions
+    ) -> "_Measuring":
+        """Draw the samples, and run the float32 artifact on them."""
+        finite = scored_samples(mapped(study.reference.outputs[study.scored_output]), study.non_finite)
+        drawn = draw_layer_samples(context, study.samples, options.limit, finite)
+        arrays = {name: mapped(file) for name, file in study.reference.outputs.items()}
+        outputs = tuple(TensorSpec(name, (None, *one.shape[1:]), one.dtype.name) for name, one in arrays.items())
+        key = key_of(
+            {"samples": drawn.samples.sha256, "baseline": subject.float32.sha256, "quantized": subject.quantized.sha256}
+        )
+        folder = context.store.root / "sensitivity" / subject.setting.name / key
+        made = cls(context, study, opened, subject, options, drawn.samples, outputs, folder, np.empty(0))
+        made.exact = made.run_variant(subject.float32, made.samples)
+        return made
+
+    def run(self) -> Sensitivity:
+        """Measure all ops, and sort them."""
+        setting, progress = self.subject.setting, self.context.progress
+        parts = self._parts()
+        progress.plan(_PHASE, 2 * len(parts))
+        whole = self._error(self.run_variant(self.subject.quantized, self.samples))
+        rows = {part.tap: self._row(part) for part in parts}
+        for part, only in self._each("only", parts):
+            rows[part.tap] = _with(rows[part.tap], "only", only)
+        figure = _figure([whole, *(row.only for row in rows.values() if row.only is not None)])
+        ranked = sorted(parts, key=lambda part: -figure(rows[part.tap].only))
+        for part, without in self._each("without", [part for part in ranked if rows[part.tap].only is not None]):
+            rows[part.tap] = _with(rows[part.tap], "without", without)
+        ordered = tuple(rows[part.tap] for part in ranked)
+        worst = [row for row in ordered if figure(row.only) > 0][: self.options.keep]
+        return Sensitivity(
+            setting=setting.name,
+            output=self.study.scored_output,
+            n=self.samples.n,
+            drawn=self.samples.drawn,
+            whole=whole,
+            parts=ordered,
+            verified_whole=self._verified_whole(),
+            float_layers=tuple(dict.fromkeys(row.name for row in worst)),
+            words=self.subject.converter.words(self.subject.float32.path, setting.scheme, [row.part for row in worst]),
+            seconds=time.monotonic() - self.began,
+        )
+
+    def _parts(self) -> tuple[Part, ...]:
+        """The ops that may be quantized: all of them, or without calibration those with weights."""
+        assert self.subject.converter.parts is not None  # noqa: S101 (checked by `subject_of`)
+        parts = self.subject.converter.parts(self.subject.float32.path)
+        return tuple(part for part in parts if part.weights or self.subject.setting.calibrated)
+
+    def _row(self, part: Part) -> PartSensitivity:
+        return PartSensitivity(part.tap, part.layers, part.values)
+
+    def run_variant(self, variant: Variant, samples: SampleSet) -> Array:
+        """The scored output of an artifact in Python."""
+        format_ = self.subject.format
+        run = Run(
+            name=variant.name,
+            runtime=self.context.registries.python,
+            variant=variant,
+            format=format_,
+            artifact=str(variant.path.absolute()),
+            sha256=variant.sha256,
+            environment={},
+            outputs=self.outputs,
+            batch_size=batch_size_of(format_, variant, self.study.batch_size),
+            options=artifact_options(self.context, format_, variant.path),
+        )
+        return run_first(self.context, run, samples, samples.n)[self.study.scored_output]
+
+    def _error(self, outputs: Array) -> MeasuredError:
+        return measure_error(
+            self.exact,
+            outputs,
+            classes=self._classes,
+            probabilities=bool(self.study.probabilities),
+            seed=self.options.seed,
+        )
+
+    @property
+    def _classes(self) -> bool:
+        """Whether each sample has one class, whose probabilities can be compared."""
+        return self.study.classes is not None and not self.study.positions and self.exact.ndim == 2
+
+    def _each(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
+        """Yield each op with its result, as long as there is time; stored results first."""
+        missing = []
+        for part in parts:
+            kept = self.context.store.read(self._record(kind, part), PartResult)
+            if kept is None:
+                missing.append(part)
+            else:
+                self.context.progress.skip(_PHASE, 1)
+                yield part, kept
+        step = f"{_STEPS[kind]} {self.subject.setting.name}"
+        if missing:
+            self.context.progress.begin(step, len(missing))
+        for some in _chunks(missing, self.subject.float32.size_bytes):
+            if self._is_over:
+                break
+            for part, result in self._measured(kind, some):
+                if result.error is not None:  # a failure is tried again by the next call
+                    self.context.store.write(self._record(kind, part), result)
+                self.context.progress.work(_PHASE, 1)
+                self.context.progress.advance(step, 1)
+                yield part, result
+        if missing:
+            self.context.progress.end(step, "time is over" if self._is_over else "done")
+
+    def _record(self, kind: Kind, part: Part) -> Path:
+        return self.folder / f"{key_of({'kind': kind, 'part': part.tap})}.json"
+
+    @property
+    def _is_over(self) -> bool:
+        budget = self.options.budget_minutes
+        return budget is not None and time.monotonic() - self.began > 60 * budget
+
+    def _measured(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
+        """Convert and run; one artifact runs while the next is converted."""
+        work = self.context.store.work / "sensitivity"
+        shutil.rmtree(work, ignore_errors=True)
+        request, part_of = self._request(kind, parts, work)
+        running: list[tuple[Part, Future[PartResult]]] = []
+        try:
+            with (
+                ThreadPoolExecutor(1, thread_name_prefix="quantlab") as pool,
+                closing(
+                    convert_settings(self.subject.converter, request, log=work / "log", pool=self.context.pool)
+                ) as conversions,
+            ):
+                for conversion in conversions:
+                    part = part_of[conversion.scheme]
+                    running.append((part, pool.submit(self._result, kind, conversion)))
+                    while running and running[0][1].done():
+                        yield running[0][0], running.pop(0)[1].result()
+                    if self._is_over:
+                        break
+                for part, future in running:
+                    yield part, future.result()
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _request(self, kind: Kind, parts: Sequence[Part], work: Path) -> tuple[ConversionRequest, Mapping[str, Part]]:
+        """What is converted: a scheme for each op, and the op of each scheme."""
+        setting, calibration = self.subject.setting, self.study.calibration
+        part_of = {f"{setting.scheme}{KEEPS_FLOAT} {place}": part for place, part in enumerate(parts)}
+        everything = tuple(part.tap for part in self._parts())
+        request = ConversionRequest(
+            source=self.opened.source,
+            format=self.opened.format,
+            signature=self.opened.signature,
+            schemes={scheme: work / str(place) for place, scheme in enumerate(part_of)},
+            sample_shapes={
+                spec.name: tuple(int(size or 0) for size in spec.shape[1:]) for spec in self.study.samples.inputs
+            },
+            calibration={spec.name: calibration.input_file(spec.name) for spec in calibration.inputs}
+            if calibration is not None and setting.calibrated
+            else {},
+            work=work / "work",
+            model=Path(self.study.model.path),
+            float_layers={
+                scheme: (part.tap,) if kind == "without" else tuple(tap for tap in everything if tap != part.tap)
+                for scheme, part in part_of.items()
+            },
+        )
+        return request, part_of
+
+    def _result(self, kind: Kind, conversion: Conversion) -> PartResult:
+        if conversion.reason is not None:
+            return PartResult(reason=conversion.reason)
+        path = self.subject.format.served(conversion.folder)
+        variant = replace(self.subject.quantized, path=path, sha256="")
+        try:
+            error = self._error(self.run_variant(variant, self.samples))
+            verified = None
+            if kind == "without" and self._verified < _VERIFIED:
+                self._verified += 1
+                verified = self._verify(self.run_variant(variant, self.study.samples))
+            return PartResult(error, verified)
+        except QuantlabError as failure:
+            return PartResult(reason=str(failure))
+        finally:
+            shutil.rmtree(conversion.folder, ignore_errors=True)
+
+    def _verified_whole(self) -> VerifiedPart | None:
+        trial = next(
+            trial
+            for trial in self.study.trials
+            if trial.setting == self.subject.setting.name and trial.runtime == PYTHON
+        )
+        return self._verify(mapped(trial.outputs[self.study.scored_output]))
+
+    def _verify(self, outputs: Array) -> VerifiedPart | None:
+        """Compare the answers for all scored samples with those of the float32 artifact; None without classes."""
+        if not self._classes:
+            return None
+        baseline = next(
+            trial
+            for trial in self.study.trials
+            if trial.setting == self.subject.float32.name and trial.runtime == PYTHON
+        )
+        labelled = self.study.samples.labelled and self.study.task == "classification"
+        return verify_answers(
+            mapped(baseline.outputs[self.study.scored_output]),
+            outputs,
+            mapped(self.study.samples.labels_file) if labelled else None,
+            probabilities=bool(self.study.probabilities),
+        )
+
+
+_STEPS: Mapping[Kind, str] = {"only": "quantize one op at a time as", "without": "keep one op at a time in float of"}
+
+
+def _chunks(parts: Sequence[Part], artifact_bytes: int) -> Iterator[Sequence[Part]]:
+    """Parts whose artifacts together are not too large."""
+    size = max(1, _ARTIFACT_BYTES // max(artifact_bytes, 1))
+    yield from (parts[begin : begin + size] for begin in range(0, len(parts), size))
+
+
+def _with(row: PartSensitivity, kind: Kind, result: PartResult) -> PartSensitivity:
+    if result.error is None:
+        return replace(row, reason=result.reason)
+    if kind == "only":
+        return replace(row, only=result.error)
+    return replace(row, without=result.error, verified=result.verified)
+
+
+def _figure(errors: Sequence[MeasuredError]) -> Callable[[MeasuredError | None], float]:
+    """The figure that ranks: the divergence, or the squared error if a divergence is missing or infinite.
+
+    What was not measured comes last.
+    """
+    divergence = by_divergence(errors)
+
+    def figure(error: MeasuredError | None) -> float:
+        if error is None:
+            return -math.inf
+        return error.kl if divergence and error.kl is not None else error.mse
+
+    return figure

@@ -1,0 +1,197 @@
+"""The view of a sensitivity: how much each op of a variant contributes to its error, the most sensitive first.
+
+JSON and CSV rows have the fields of `SensitivityRow` as keys. Text leaves out ops that the setting does not quantize.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from quantlab.names import counted, shortened
+from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity
+from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.model import NOTES, Column, Table, plain, table_of
+
+__all__ = ["SensitivityRow", "sensitivity_rows", "sensitivity_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityRow:
+    """One op of a variant: the error if only it is quantized, and if it alone stays in float."""
+
+    setting: str
+    """Name of the setting."""
+    part: str
+    """Name of the tensor that the op writes in the float32 artifact."""
+    layers: tuple[str, ...]
+    """Paths of the layers that the op was made from; empty if no name tells them."""
+    weights: int
+    """Number of its weights that are floats in the float32 artifact."""
+    only_kl: float | None
+    """Mean KL divergence in nats from the float32 artifact if only this op is quantized; null without classes."""
+    only_kl_lower: float | None
+    """Lower end of its 95 % interval."""
+    only_kl_upper: float | None
+    """Upper end of its 95 % interval."""
+    only_mse: float | None
+    """Mean squared error of the scored output if only this op is quantized; null if it was not measured."""
+    only_mse_lower: float | None
+    """Lower end of its 95 % interval."""
+    only_mse_upper: float | None
+    """Upper end of its 95 % interval."""
+    only_flips: int | None
+    """Samples with another top-1 than the float32 artifact if only this op is quantized; null without classes."""
+    without_kl: float | None
+    """The same figures if all ops but this one are quantized."""
+    without_kl_lower: float | None
+    """Lower end of its 95 % interval."""
+    without_kl_upper: float | None
+    """Upper end of its 95 % interval."""
+    without_mse: float | None
+    """Mean squared error if all ops but this one are quantized; null if it was not measured."""
+    without_mse_lower: float | None
+    """Lower end of its 95 % interval."""
+    without_mse_upper: float | None
+    """Upper end of its 95 % interval."""
+    without_flips: int | None
+    """Samples with another top-1 if all ops but this one are quantized; null without classes."""
+    n: int
+    """Number of samples behind these figures."""
+    verified_n: int | None
+    """Number of scored samples behind the next figures; null for an op that is not among the first ten."""
+    verified_flips: int | None
+    """Scored samples with another top-1 than the float32 artifact if all ops but this one are quantized."""
+    verified_loss: float | None
+    """Accuracy of the float32 artifact − accuracy with all ops but this one quantized, in percentage points."""
+    verified_lower: float | None
+    """Lower end of its 95 % interval (Tango)."""
+    verified_upper: float | None
+    """Upper end of its 95 % interval (Tango)."""
+    reason: str | None
+    """Why the op was not measured; otherwise null."""
+
+
+def sensitivity_rows(found: Sensitivity) -> list[SensitivityRow]:
+    """Return a row for each op, the most sensitive first."""
+    return [_row(found, part) for part in found.parts]
+
+
+def _row(found: Sensitivity, part: PartSensitivity) -> SensitivityRow:
+    verified, reason = part.verified, part.reason
+    lower, upper = _ends(verified.interval if verified else None)
+    if reason is None and part.only is None:
+        reason = "time was over"
+    return SensitivityRow(
+        setting=found.setting,
+        part=part.part,
+        layers=part.layers,
+        weights=part.weights,
+        **_figures("only", part.only),
+        **_figures("without", part.without),
+        n=found.n,
+        verified_n=verified.n if verified else None,
+        verified_flips=verified.flips if verified else None,
+        verified_loss=verified.accuracy_loss_points if verified else None,
+        verified_lower=lower,
+        verified_upper=upper,
+        reason=reason,
+    )
+
+
+def _figures(kind: str, error: MeasuredError | None) -> dict[str, Any]:
+    kl = _ends(error.kl_interval if error else None)
+    mse = _ends(error.mse_interval if error else None)
+    return {
+        f"{kind}_kl": error.kl if error else None,
+        f"{kind}_kl_lower": kl[0],
+        f"{kind}_kl_upper": kl[1],
+        f"{kind}_mse": error.mse if error else None,
+        f"{kind}_mse_lower": mse[0],
+        f"{kind}_mse_upper": mse[1],
+        f"{kind}_flips": error.flips if error else None,
+    }
+
+
+def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    return (None, None) if interval is None else (interval.lower, interval.upper)
+
+
+def sensitivity_table(found: Sensitivity) -> Table:
+    """Return the table of ops that the setting quantizes, with what keeps the worst of them in float."""
+    rows = sensitivity_rows(found)
+    shown = [row for row in rows if row.only_mse != 0]
+    table = table_of(
+        _columns(found),
+        shown,
+        keys=tuple(field.name for field in fields(SensitivityRow)),
+        records=[plain(row) for row in rows],
+        below=_below(found, len(rows) - len(shown)),
+    )
+    return replace(table, code=(found.words,) if found.words else ())
+
+
+def _columns(found: Sensitivity) -> list[Column]:
+    classes, divergence = found.whole.kl is not None, found.by_divergence
+    what = "KL" if divergence else "MSE"
+    columns = [
+        Column("layer", lambda row: row.layers[0] if row.layers else row.part, numeric=False),
+        Column("weights", lambda row: f"{row.weights:,}"),
+        Column(f"only this op: {what} [95 %]", lambda row: _error(row, "only", divergence)),
+        Column(f"all but this op: {what} [95 %]", lambda row: _error(row, "without", divergence)),
+    ]
+    if classes:
+        columns += [
+            Column("top-1 changed: only", lambda row: _count(row.only_flips)),
+            Column("all but", lambda row: _count(row.without_flips)),
+        ]
+    if found.verified_whole is not None:
+        columns += [
+            Column("on all samples: changed", lambda row: _count(row.verified_flips)),
+            Column("loss, points [95 %]", _loss),
+        ]
+    return [*columns, Column(NOTES, lambda row: row.reason or "", numeric=False)]
+
+
+def _error(row: SensitivityRow, kind: str, divergence: bool) -> str:
+    what = f"{kind}_{'kl' if divergence else 'mse'}"
+    value = getattr(row, what)
+    if value is None:
+        return EMPTY
+    return f"{number(value)} [{number(getattr(row, f'{what}_lower'))}, {number(getattr(row, f'{what}_upper'))}]"
+
+
+def _count(value: int | None) -> str:
+    return EMPTY if value is None else f"{value:,}"
+
+
+def _loss(row: SensitivityRow) -> str:
+    if row.verified_loss is None or row.verified_lower is None or row.verified_upper is None:
+        return EMPTY
+    return f"{fixed(row.verified_loss, 2)} [{fixed(row.verified_lower, 2)}, {fixed(row.verified_upper, 2)}]"
+
+
+def _below(found: Sensitivity, unchanged: int) -> Sequence[str]:
+    whole = found.whole
+    figure = f"KL {number(whole.kl)}" if found.by_divergence else f"MSE {number(whole.mse)}"
+    figure += "" if whole.flips is None else f", top-1 changed {whole.flips}"
+    lines = [
+        f"{found.setting} with all ops quantized: {figure}; n = {found.n:,} samples, {found.drawn}",
+        f"compared with the float32 artifact in python, output '{found.output}'; intervals by BCa bootstrap",
+    ]
+    if whole.kl is not None and not found.by_divergence:
+        lines.append("ranked by MSE, because the KL divergence is infinite: a quantized softmax gives classes 0")
+    if unchanged:
+        lines.append(f"{counted(unchanged, 'op is', 'ops are')} not quantized by this setting and not shown")
+    if found.not_reached:
+        names = shortened([f"'{name}'" for name in found.not_reached], most=5)
+        lines.append(f"not measured, because time was over: {names}; the same command continues")
+    if found.verified_whole is not None:
+        lines.append(
+            f"the last columns: all {found.verified_whole.n:,} scored samples, of the first ten ops; with all ops "
+            f"quantized, {found.verified_whole.flips} changed"
+        )
+    if found.float_layers:
+        lines.append(f"to keep the worst in float: --float-layers '{','.join(found.float_layers)}'")
+    if found.words:
+        lines.append("the same with the official tool:")
+    return lines
