@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -79,14 +79,16 @@ def found(kl, *parts, **more):
     return Sensitivity("tflite-int8", "scores", 100, "random", whole, parts, seconds=1.0, **given)
 
 
-STEM = PartSensitivity("net/stem/Relu", ("stem_relu", "stem"), 160, error_of(0.125, 0.5), error_of(0.0625, 0.25))
-UNCHANGED = PartSensitivity("net/pool", ("pool",), 0, error_of(0.0, 0.0), error_of(0.25, 1.0))
+STEM = PartSensitivity(
+    "net/stem/Relu", ("stem_relu", "stem"), 160, only=error_of(0.125, 0.5), without=error_of(0.0625, 0.25)
+)
+UNCHANGED = PartSensitivity("net/pool", ("pool",), 0, only=error_of(0.0, 0.0), without=error_of(0.25, 1.0))
 LATE = PartSensitivity("net/last", (), 8)
 
 
 def test_the_table():
     verified = VerifiedPart(1000, 12, 0.5, Interval(-0.25, 1.25))
-    stem = PartSensitivity(STEM.part, STEM.layers, STEM.weights, STEM.only, STEM.without, verified)
+    stem = replace(STEM, verified=verified)
     whole = VerifiedPart(1000, 30, 1.0, Interval(0, 2))
     table = sensitivity_table(
         found(1.0, stem, UNCHANGED, LATE, verified_whole=whole, float_layers=("stem_relu",), words="tool --keep stem")
@@ -107,6 +109,13 @@ def test_the_table():
     assert table.code == ("tool --keep stem",)
     assert table.keys == tuple(field.name for field in fields(SensitivityRow))
     assert [record["part"] for record in table.records] == ["net/stem/Relu", "net/pool", "net/last"]
+
+
+def test_weights_and_activations_apart():
+    apart = replace(STEM, only_weights=error_of(0.25, 0.5), only_activations=error_of(0.125, 0.25))
+    table = sensitivity_table(found(1.0, apart))
+    assert table.headings[3:5] == ("its weights", "its activations")
+    assert table.cells[0][3:5] == ("0.5", "0.25")
 
 
 def test_without_finite_divergences_the_squared_error_ranks():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from quantlab_converters.float_layers import Part
 
@@ -92,6 +92,11 @@ class Converter:
     """What the official tool needs to keep ops in float.
 
     Arguments: the float32 artifact, the scheme, and the tensors that the ops write. None if the tool cannot.
+    """
+    apart: Callable[[Path, Path, Path, Literal["weights", "activations"]], None] | None = None
+    """Writes a copy of a statically quantized artifact in which only weights or only activations are quantized.
+
+    Arguments: the artifact, the float32 artifact, the file to write, and what stays quantized. None if it cannot.
     """
     alone: bool = False
     """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""

@@ -25,6 +25,7 @@ from quantlab.formats.onnx.file import TWO_GIGABYTES, dtype_name, external_files
 from quantlab.names import counted
 from quantlab_converters.contract import ConversionRequest, Converter
 from quantlab_converters.float_layers import plain_scheme
+from quantlab_converters.onnx_apart import write_apart
 from quantlab_converters.onnx_float import KeptNodes, kept_nodes, list_nodes, store_as_half, words_of_onnxruntime
 from quantlab_converters.onnx_recipe import recipe, tf2onnx_words
 
@@ -273,5 +274,6 @@ CONVERTER = Converter(
     recipe=recipe,
     parts=list_nodes,
     words=words_of_onnxruntime,
+    apart=write_apart,
     takes=("Keras 3", "Keras 2", "SavedModel", "ONNX"),
 )

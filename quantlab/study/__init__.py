@@ -2,8 +2,8 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
-from quantlab.study.options import AnalyzeOptions
-from quantlab.study.sensitivity import SensitivityOptions, measure_sensitivity
+from quantlab.study.options import AnalyzeOptions, SensitivityOptions
+from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.transfer import measure_sizes
 from quantlab.study.verification import verify
 

@@ -1,4 +1,4 @@
-"""The options of a study."""
+"""The options of a study, and of what is measured afterwards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 from quantlab.models import ModelOptions
 from quantlab.types import FloatLayer, Preprocessing
 
-__all__ = ["AnalyzeOptions"]
+__all__ = ["AnalyzeOptions", "SensitivityOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +75,28 @@ class AnalyzeOptions:
             FloatLayer.read(text)
         if self.time_limit <= 0:
             raise ValueError(f"time_limit is {self.time_limit} and must be more than 0 seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivityOptions:
+    """Options of `measure_sensitivity`."""
+
+    setting: str | None = None
+    """A quantized setting of the study; None chooses the one whose outputs differ most from the model's."""
+    limit: int = 500
+    """Number of scored samples on which errors are measured: a stratified random sample."""
+    seed: int = 0
+    budget_minutes: float | None = None
+    """Minutes after which no further op is measured; None means that all are."""
+    keep: int = 3
+    """Number of the most sensitive ops that `Sensitivity.float_layers` keeps in float."""
+    time_limit: float = 600.0
+    """Seconds without a message after which a converter or runtime is ended."""
+
+    def __post_init__(self) -> None:
+        if self.limit < 2:
+            raise ValueError(f"limit is {self.limit} and must be at least 2")
+        if self.keep < 1:
+            raise ValueError(f"keep is {self.keep} and must be at least 1")
+        if self.budget_minutes is not None and not self.budget_minutes > 0:
+            raise ValueError(f"budget_minutes is {self.budget_minutes} and must be more than 0")

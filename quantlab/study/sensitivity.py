@@ -28,7 +28,7 @@ from quantlab.statistics import measure_error, scored_samples, verify_answers
 from quantlab.store import Store, key_of
 from quantlab.study.context import Context, artifact_options, pool_for
 from quantlab.study.inside.samples import draw_layer_samples
-from quantlab.study.options import AnalyzeOptions
+from quantlab.study.options import AnalyzeOptions, SensitivityOptions
 from quantlab.study.reference import batch_size_of
 from quantlab.study.run import Run, run_first
 from quantlab.study.sensitivity_subject import Subject, subject_of
@@ -48,7 +48,7 @@ from quantlab.types import (
 from quantlab.types.sensitivity import by_divergence
 from quantlab_converters import Conversion, ConversionRequest, Part, convert_settings
 
-__all__ = ["SensitivityOptions", "measure_sensitivity"]
+__all__ = ["measure_sensitivity"]
 
 _VERIFIED = 10
 """Number of ops for which the metric is measured on all scored samples."""
@@ -58,31 +58,6 @@ _PHASE = "quantize one by one"
 
 Kind = Literal["only", "without"]
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SensitivityOptions:
-    """Options of `measure_sensitivity`."""
-
-    setting: str | None = None
-    """A quantized setting of the study; None chooses the one whose outputs differ most from the model's."""
-    limit: int = 500
-    """Number of scored samples on which errors are measured: a stratified random sample."""
-    seed: int = 0
-    budget_minutes: float | None = None
-    """Minutes after which no further op is measured; None means that all are."""
-    keep: int = 3
-    """Number of the most sensitive ops that `Sensitivity.float_layers` keeps in float."""
-    time_limit: float = 600.0
-    """Seconds without a message after which a converter or runtime is ended."""
-
-    def __post_init__(self) -> None:
-        if self.limit < 2:
-            raise ValueError(f"limit is {self.limit} and must be at least 2")
-        if self.keep < 1:
-            raise ValueError(f"keep is {self.keep} and must be at least 1")
-        if self.budget_minutes is not None and not self.budget_minutes > 0:
-            raise ValueError(f"budget_minutes is {self.budget_minutes} and must be more than 0")
 
 
 def measure_sensitivity(
@@ -128,6 +103,8 @@ class PartResult:
     """A stored result: an error, or the reason why there is none."""
 
     error: MeasuredError | None = None
+    weights: MeasuredError | None = None
+    activations: MeasuredError | None = None
     verified: VerifiedPart | None = None
     reason: str | None = None
 
@@ -326,16 +303,27 @@ class _Measuring:
         path = self.subject.format.served(conversion.folder)
         variant = replace(self.subject.quantized, path=path, sha256="")
         try:
-            error = self._error(self.run_variant(variant, self.samples))
-            verified = None
+            result = PartResult(self._error(self.run_variant(variant, self.samples)))
             if kind == "without" and self._verified < _VERIFIED:
                 self._verified += 1
-                verified = self._verify(self.run_variant(variant, self.study.samples))
-            return PartResult(error, verified)
+                return replace(result, verified=self._verify(self.run_variant(variant, self.study.samples)))
+            return self._apart(result, variant) if kind == "only" else result
         except QuantlabError as failure:
             return PartResult(reason=str(failure))
         finally:
             shutil.rmtree(conversion.folder, ignore_errors=True)
+
+    def _apart(self, result: PartResult, variant: Variant) -> PartResult:
+        """The result with the errors of weights and activations alone, if the converter can tell them apart."""
+        write = self.subject.converter.apart
+        if write is None or not self.subject.setting.calibrated or not result.error or not result.error.mse:
+            return result
+        errors = {}
+        for kind in ("weights", "activations"):
+            copy = replace(variant, path=variant.path.with_name(f"{kind}-{variant.path.name}"))
+            write(variant.path, self.subject.float32.path, copy.path, kind)
+            errors[kind] = self._error(self.run_variant(copy, self.samples))
+        return replace(result, weights=errors["weights"], activations=errors["activations"])
 
     def _verified_whole(self) -> VerifiedPart | None:
         trial = next(
@@ -376,7 +364,7 @@ def _with(row: PartSensitivity, kind: Kind, result: PartResult) -> PartSensitivi
     if result.error is None:
         return replace(row, reason=result.reason)
     if kind == "only":
-        return replace(row, only=result.error)
+        return replace(row, only=result.error, only_weights=result.weights, only_activations=result.activations)
     return replace(row, without=result.error, verified=result.verified)
 
 

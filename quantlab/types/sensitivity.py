@@ -51,6 +51,10 @@ class PartSensitivity:
     """Only this op is quantized; None if that was not measured."""
     without: MeasuredError | None = None
     """All ops but this one are quantized; None if that was not measured."""
+    only_weights: MeasuredError | None = None
+    """Only the weights of this op are quantized; None if the format cannot tell them apart from activations."""
+    only_activations: MeasuredError | None = None
+    """Only the activations that this op reads and writes are quantized; None as above."""
     verified: VerifiedPart | None = None
     """Measured for the first ten; otherwise None."""
     reason: str | None = None

@@ -41,6 +41,14 @@ class SensitivityRow:
     """Upper end of its 95 % interval."""
     only_flips: int | None
     """Samples with another top-1 than the float32 artifact if only this op is quantized; null without classes."""
+    weights_kl: float | None
+    """Mean KL divergence if only the weights of this op are quantized; null if the format cannot tell them apart."""
+    weights_mse: float | None
+    """Mean squared error in this case."""
+    activations_kl: float | None
+    """Mean KL divergence if only the activations that this op reads and writes are quantized; null as above."""
+    activations_mse: float | None
+    """Mean squared error in this case."""
     without_kl: float | None
     """The same figures if all ops but this one are quantized."""
     without_kl_lower: float | None
@@ -87,6 +95,10 @@ def _row(found: Sensitivity, part: PartSensitivity) -> SensitivityRow:
         layers=part.layers,
         weights=part.weights,
         **_figures("only", part.only),
+        weights_kl=part.only_weights.kl if part.only_weights else None,
+        weights_mse=part.only_weights.mse if part.only_weights else None,
+        activations_kl=part.only_activations.kl if part.only_activations else None,
+        activations_mse=part.only_activations.mse if part.only_activations else None,
         **_figures("without", part.without),
         n=found.n,
         verified_n=verified.n if verified else None,
@@ -137,6 +149,7 @@ def _columns(found: Sensitivity) -> list[Column]:
         Column("layer", lambda row: row.layers[0] if row.layers else row.part, numeric=False),
         Column("weights", lambda row: f"{row.weights:,}"),
         Column(f"only this op: {what} [95 %]", lambda row: _error(row, "only", divergence)),
+        *_apart(found, what),
         Column(f"all but this op: {what} [95 %]", lambda row: _error(row, "without", divergence)),
     ]
     if classes:
@@ -150,6 +163,17 @@ def _columns(found: Sensitivity) -> list[Column]:
             Column("loss, points [95 %]", _loss),
         ]
     return [*columns, Column(NOTES, lambda row: row.reason or "", numeric=False)]
+
+
+def _apart(found: Sensitivity, what: str) -> list[Column]:
+    """Columns for weights and activations alone, if any op has these figures."""
+    if not any(part.only_weights for part in found.parts):
+        return []
+    key = what.lower()
+    return [
+        Column("its weights", lambda row: number(getattr(row, f"weights_{key}"))),
+        Column("its activations", lambda row: number(getattr(row, f"activations_{key}"))),
+    ]
 
 
 def _error(row: SensitivityRow, kind: str, divergence: bool) -> str:
