@@ -228,7 +228,7 @@ class _Measuring:
         if missing:
             self.context.progress.begin(step, len(missing))
         for some in _chunks(missing, self.subject.float32.size_bytes):
-            if self._is_over:
+            if self._is_over(kind):
                 break
             for part, result in self._measured(kind, some):
                 if result.error is not None:  # a failure is tried again by the next call
@@ -237,15 +237,15 @@ class _Measuring:
                 self.context.progress.advance(step, 1)
                 yield part, result
         if missing:
-            self.context.progress.end(step, "time is over" if self._is_over else "done")
+            self.context.progress.end(step, "time is over" if self._is_over(kind) else "done")
 
     def _record(self, kind: Kind, part: Part) -> Path:
         return self.folder / f"{key_of({'kind': kind, 'part': part.tap})}.json"
 
-    @property
-    def _is_over(self) -> bool:
+    def _is_over(self, kind: Kind) -> bool:
+        """Whether no further op may begin."""
         budget = self.options.budget_minutes
-        return budget is not None and time.monotonic() - self.began > 60 * budget
+        return budget is not None and time.monotonic() - self.began > 60 * _SHARES[kind] * budget
 
     def _measured(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
         """Convert and run; one artifact runs while the next is converted."""
@@ -265,7 +265,7 @@ class _Measuring:
                     running.append((part, pool.submit(self._result, kind, conversion)))
                     while running and running[0][1].done():
                         yield running[0][0], running.pop(0)[1].result()
-                    if self._is_over:
+                    if self._is_over(kind):
                         break
                 for part, future in running:
                     yield part, future.result()
@@ -351,6 +351,8 @@ class _Measuring:
         )
 
 
+_SHARES: Mapping[Kind, float] = {"only": 0.7, "without": 1.0}
+"""Shares of the time after which the ops are no longer measured in this way."""
 _STEPS: Mapping[Kind, str] = {"only": "quantize one op at a time as", "without": "keep one op at a time in float of"}
 
 

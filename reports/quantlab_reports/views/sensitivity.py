@@ -1,6 +1,7 @@
 """The view of a sensitivity: how much each op of a variant contributes to its error, the most sensitive first.
 
-JSON and CSV rows have the fields of `SensitivityRow` as keys. Text leaves out ops that the setting does not quantize.
+JSON and CSV rows have the fields of `SensitivityRow` as keys. Text leaves out ops that were not reached,
+or that the setting does not quantize.
 """
 
 from collections.abc import Sequence
@@ -131,15 +132,20 @@ def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
 def sensitivity_table(found: Sensitivity) -> Table:
     """Return the table of ops that the setting quantizes, with what keeps the worst of them in float."""
     rows = sensitivity_rows(found)
-    shown = [row for row in rows if row.only_mse != 0]
+    shown = [row for row, part in zip(rows, found.parts, strict=True) if _is_shown(part)]
+    unchanged = sum(part.only is not None and part.only.mse == 0 for part in found.parts)
     table = table_of(
         _columns(found),
         shown,
         keys=tuple(field.name for field in fields(SensitivityRow)),
         records=[plain(row) for row in rows],
-        below=_below(found, len(rows) - len(shown)),
+        below=_below(found, unchanged),
     )
     return replace(table, code=(found.words,) if found.words else ())
+
+
+def _is_shown(part: PartSensitivity) -> bool:
+    return part.reason is not None or (part.only is not None and part.only.mse != 0)
 
 
 def _columns(found: Sensitivity) -> list[Column]:
