@@ -6,7 +6,7 @@ COPY . .
 # The pip of the lock knows constraints for builds.
 RUN python -m venv /opt/quantlab \
  && /opt/quantlab/bin/pip install --no-cache-dir --constraint requirements.lock --upgrade pip \
- && /opt/quantlab/bin/pip install --no-cache-dir --constraint requirements.lock --build-constraint requirements-build.lock .
+ && /opt/quantlab/bin/pip install --no-cache-dir --constraint requirements.lock --build-constraint requirements-build.lock ".[litert-quantizer]"
 
 FROM python:3.11-slim-bookworm
 # The runtimes chromium-* use Debian's browser; build with --build-arg BROWSER= to leave it out.

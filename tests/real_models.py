@@ -29,7 +29,7 @@ FILES = {
 _SETTINGS = {
     "fashion": ("tfjs-[!l]*", "tflite-*", "onnx-*"),  # those with an l are made of models of tf_keras alone
     # TensorFlow takes four seconds for each TFLite file of it.
-    "kws": ("tfjs-[!l]*", "tflite-float32", "tflite-int8", "onnx-*"),
+    "kws": ("tfjs-[!l]*", "tflite-float32", "tflite-int8", "tflite-*-wi*", "onnx-*"),
 }
 """The settings that tests study."""
 

@@ -254,6 +254,13 @@ SAMPLES = [
 # Names and options
 
 LAYERS = "tfjs-layers-float32, tfjs-layers-float16, tfjs-layers-uint8, tfjs-layers-uint16"
+LITERT_QUANTIZER = ", ".join(
+    f"tflite-{scheme}"
+    for scheme in (
+        *("dynamic-wi8", "weight-only-wi8", "dynamic-wi4", "weight-only-wi4"),
+        *("static-wi8-ai8", "static-wi8-ai16"),
+    )
+)
 
 NAMES = [
     Case(
@@ -267,7 +274,8 @@ NAMES = [
         "there is no setting 'coreml-*'; choose from tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
         "tfjs-uint8-per-channel, "
         f"{LAYERS}, tflite-float32, "
-        "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
+        f"tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, {LITERT_QUANTIZER}, onnx-float32, "
+        "onnx-float16, onnx-dynamic, "
         "onnx-int8",
     ),
     Case(
@@ -276,7 +284,8 @@ NAMES = [
         "no setting is named; choose from tfjs-float32, tfjs-float16, tfjs-uint8, tfjs-uint16, "
         "tfjs-uint8-per-channel, "
         f"{LAYERS}, tflite-float32, "
-        "tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, onnx-float32, onnx-float16, onnx-dynamic, "
+        f"tflite-float16, tflite-dynamic, tflite-int8, tflite-int16x8, {LITERT_QUANTIZER}, onnx-float32, "
+        "onnx-float16, onnx-dynamic, "
         "onnx-int8",
     ),
     Case(

@@ -21,7 +21,15 @@ DEFAULT = [
 ]
 LAYERS = [f"tfjs-layers-{scheme}" for scheme in ("float32", "float16", "uint8", "uint16")]
 ONNX = ["onnx-float32", "onnx-float16", "onnx-dynamic", "onnx-int8"]
-ALL = [*DEFAULT[:5], *LAYERS, *DEFAULT[5:], "tflite-int16x8", *ONNX]
+LITERT_QUANTIZER = [
+    "tflite-dynamic-wi8",
+    "tflite-weight-only-wi8",
+    "tflite-dynamic-wi4",
+    "tflite-weight-only-wi4",
+    "tflite-static-wi8-ai8",
+    "tflite-static-wi8-ai16",
+]
+ALL = [*DEFAULT[:5], *LAYERS, *DEFAULT[5:], "tflite-int16x8", *LITERT_QUANTIZER, *ONNX]
 
 
 def chosen(*asked: str) -> list[str]:
@@ -43,6 +51,8 @@ def test_what_needs_samples():
     assert [name for name, setting in SETTINGS.items() if setting.calibrated] == [
         "tflite-int8",
         "tflite-int16x8",
+        "tflite-static-wi8-ai8",
+        "tflite-static-wi8-ai16",
         "onnx-int8",
     ]
 
@@ -56,6 +66,7 @@ def test_without_names_those_that_are_fast_enough():
     [
         pytest.param(["all"], ALL, id="all"),
         pytest.param(["tflite-int16x8"], ["tflite-int16x8"], id="one that is off"),
+        pytest.param(["tflite-*-wi*"], LITERT_QUANTIZER, id="a glob of several dashes"),
         pytest.param(["tfjs-*"], DEFAULT[:5], id="a glob, and no format whose name begins alike"),
         pytest.param(["onnx-*"], ONNX, id="a glob of a format that is off"),
         pytest.param(["tfjs-layers-*"], LAYERS, id="a glob of a format with a dash"),

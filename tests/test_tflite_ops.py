@@ -129,6 +129,51 @@ def test_minimum_runtime(metadata, expected, tmp_path):
     assert minimum_runtime(path) == expected
 
 
+DECODED = [("DEQUANTIZE", [1], [2]), ("CONV_2D", [0, 2], [3])]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "ops", "version", "expected"),
+    [
+        pytest.param([FLOAT, FLOAT_WEIGHTS, FLOAT], [("CONV_2D", [0, 1], [2])], 1, "1.6.0", id="floats"),
+        pytest.param([FLOAT, INT8_WEIGHTS, FLOAT], [("CONV_2D", [0, 1], [2])], 1, None, id="a version without codes"),
+        pytest.param([FLOAT, INT4_WEIGHTS, FLOAT], [("CONV_2D", [0, 1], [2])], 1, None, id="codes of four bits"),
+        pytest.param([FLOAT, INT8_WEIGHTS, FLOAT], [("CONV_2D", [0, 1], [2])], 2, "1.6.0", id="a version with codes"),
+        pytest.param([FLOAT, INT8_WEIGHTS, FLOAT, FLOAT], DECODED, 1, None, id="decoded by a version without codes"),
+        pytest.param([FLOAT, HALF_WEIGHTS, FLOAT, FLOAT], DECODED, 1, "1.6.0", id="half floats"),
+        pytest.param([FLOAT, INT8_WEIGHTS, FLOAT], [("GATHER", [1, 0], [2])], 1, "1.6.0", id="an op without kernel"),
+    ],
+)
+def test_a_version_from_before_the_quantization_is_not_told(tensors, ops, version, expected, tmp_path):
+    told = [("min_runtime_version", b"1.6.0")]
+    path = write_tflite(tmp_path / "model.tflite", tensors, ops, metadata=told, version=version)
+    assert minimum_runtime(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("ops", "notes"),
+    [
+        pytest.param([("ADD", [1], [2])] * 3, (), id="integers alone"),
+        pytest.param(
+            [*[("ADD", [1], [2])] * 3, ("NEG", [0], [3])], ("1 of 4 ops computes in float32: NEG",), id="one of four"
+        ),
+        pytest.param(
+            [*[("ADD", [1], [2])] * 4, ("NEG", [0], [3]), ("EXP", [0], [3]), ("EXP", [0], [3])],
+            ("3 of 7 ops compute in float32: EXP, NEG",),
+            id="kinds are named once",
+        ),
+        pytest.param(
+            [*[("ADD", [1], [2])] * 3, ("QUANTIZE", [0], [1]), ("DEQUANTIZE", [2], [3])], (), id="conversions"
+        ),
+        pytest.param([*[("ADD", [1], [2])] * 3, ("READ_VARIABLE", [0], [3])], (), id="what only moves a state"),
+        pytest.param([("ADD", [1], [2]), ("NEG", [0], [3])], (), id="a float file with some integers"),
+    ],
+)
+def test_floats_between_integers_are_noted(ops, notes, tmp_path):
+    path = write_tflite(tmp_path / "model.tflite", [FLOAT, INT8, INT8, FLOAT], ops)
+    assert FORMATS["tflite"].inspect(path).notes == notes
+
+
 @pytest.mark.parametrize(
     "read",
     [

@@ -133,6 +133,7 @@ def write_tflite(
     ops: Sequence[tuple[str, list[int], list[int]]],
     *,
     metadata: Sequence[tuple[str, bytes]] = (),
+    version: int = 2,
 ) -> Path:
     """A file with these tensors, of which the first goes in and the last comes out, and (op, inputs, outputs)."""
     import flatbuffers
@@ -141,7 +142,7 @@ def write_tflite(
     model = schema.ModelT()
     model.version, model.buffers = 3, [schema.BufferT()]
     codes = list(dict.fromkeys(name for name, _, _ in ops))
-    model.operatorCodes = [_code(schema, name) for name in codes]
+    model.operatorCodes = [_code(schema, name, version) for name in codes]
     graph = schema.SubGraphT()
     graph.inputs, graph.outputs = [0], [len(tensors) - 1]
     graph.tensors = [_tensor(schema, model, tensor) for tensor in tensors]
@@ -154,10 +155,10 @@ def write_tflite(
     return path
 
 
-def _code(schema: Any, name: str) -> Any:
+def _code(schema: Any, name: str, version: int) -> Any:
     code = schema.OperatorCodeT()
     known = vars(schema.BuiltinOperator)
-    code.version, code.builtinCode = 2, known.get(name, schema.BuiltinOperator.CUSTOM)
+    code.version, code.builtinCode = version, known.get(name, schema.BuiltinOperator.CUSTOM)
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     code.customCode = None if name in known else name
     return code

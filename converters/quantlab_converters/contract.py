@@ -1,11 +1,13 @@
 """What every converter is: the contract of this family."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from quantlab_converters.float_layers import Part
+from quantlab_converters.float_layers import Part, plain_scheme
 
 __all__ = ["ConversionRequest", "Convert", "Converter", "RecipeRequest"]
 
@@ -102,3 +104,14 @@ class Converter:
     """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""
     takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")
     """The kinds of model that it starts from."""
+    more_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Scheme → distributions that it needs besides `packages`. They are optional: without one, `convert` raises a
+    ConversionError that says how to install it."""
+
+    def versions(self, *schemes: str) -> dict[str, str]:
+        """Versions of the packages that decide what is written in these schemes; optional ones only if installed."""
+        found = {name: version(name) for name in self.packages}
+        for name in {name: None for scheme in schemes for name in self.more_packages.get(plain_scheme(scheme), ())}:
+            with suppress(PackageNotFoundError):
+                found[name] = version(name)
+        return found

@@ -17,6 +17,7 @@ import numpy as np
 from quantlab.errors import ConversionError
 from quantlab.formats.tflite import FORMAT
 from quantlab.types import KEEPS_FLOAT
+from quantlab_converters import tflite_litert_quantizer as litert_quantizer
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.float_layers import list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, new_folder_line
@@ -31,6 +32,8 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     saved_model = request.work / "batch-1"
     for scheme, folder in request.schemes.items():
         yield scheme
+        if plain_scheme(scheme) in litert_quantizer.SCHEMES:
+            litert_quantizer.refuse_absent()
         if not saved_model.exists():
             _close_batch(request, saved_model)
         if plain_scheme(scheme) in _CALIBRATED:
@@ -40,6 +43,10 @@ def convert(request: ConversionRequest) -> Iterator[str]:
 
 def _made(saved_model: Path, scheme: str, request: ConversionRequest) -> bytes:
     plain = plain_scheme(scheme)
+    if plain in litert_quantizer.SCHEMES:
+        float32 = _float32_file(saved_model, request)
+        kept = {} if plain == scheme else kept_taps(float32, request.float_layers[scheme])
+        return litert_quantizer.quantize(float32, plain, request.calibration, kept)
     if plain == scheme:
         return _converted(saved_model, scheme, request)
     if plain == "int16x8":
@@ -47,14 +54,20 @@ def _made(saved_model: Path, scheme: str, request: ConversionRequest) -> bytes:
             "TFLite's converter has no list of ops that it leaves out when activations are int16; leave "
             "tflite-int16x8 out, or --float-layers"
         )
-    float32 = request.work / "float32.tflite"
-    if not float32.exists():
-        float32.write_bytes(_converted(saved_model, "float32", request))
+    float32 = _float32_file(saved_model, request)
     kept = kept_taps(float32, request.float_layers[scheme])
     begun = request.work / f"{plain}.half-way"
     if not begun.exists():
         begun.write_bytes(_converted(saved_model, plain, request, half_way))
     return keep(begun.read_bytes(), float32, kept, static=plain in _CALIBRATED)
+
+
+def _float32_file(saved_model: Path, request: ConversionRequest) -> Path:
+    """The float32 file, converted when it is first needed; the setting `tflite-float32` has the same bytes."""
+    file = request.work / "float32.tflite"
+    if not file.exists():
+        file.write_bytes(_converted(saved_model, "float32", request))
+    return file
 
 
 def _close_batch(request: ConversionRequest, folder: Path) -> None:
@@ -94,10 +107,7 @@ def _refuse_loops(saved_model: Path, request: ConversionRequest) -> None:
     """
     if not has_lists(request.source):
         return
-    file = request.work / "loop.tflite"
-    if not file.exists():
-        file.write_bytes(_converted(saved_model, "float32", request))
-    if has_loop(file):
+    if has_loop(_float32_file(saved_model, request)):
         raise ConversionError(
             "the calibration of TFLite's converter crashes on a file with a loop (the op WHILE), and recurrent layers "
             "are loops; use tflite-dynamic, or, for short sequences, build these layers with unroll=True"
@@ -214,23 +224,26 @@ def _recipe(request: RecipeRequest) -> str:
     if has_lists(request.source):
         imports = f"{_LOOPS_IMPORTS}\n{NEW_FOLDER_IMPORT}"
         source = f"str(close_lists(Path({source}), Path(folder, 'closed-lists')))"
-    program = _PROGRAM
     if request.scheme.endswith(KEEPS_FLOAT):
         imports = f"{_KEPT_IMPORTS}\n{imports}"
-        program = _PROGRAM.replace(_WRITTEN, _KEPT.replace("{float_layers}", _braced(request.float_layers)))
-    return program.format(
+    return _PROGRAM.format(
         imports=imports,
         new_folder=new_folder_line(request.setting),
         source=source,
         signature=request.signature,
         specs=specs,
-        scheme=_lines_of(request),
+        convert=_convert_lines(request),
     )
 
 
-def _braced(names: Sequence[str]) -> str:
-    """A list as program text, with braces doubled for `str.format`."""
-    return repr(list(names)).replace("{", "{{").replace("}", "}}")
+def _convert_lines(request: RecipeRequest) -> str:
+    scheme = plain_scheme(request.scheme)
+    if scheme in litert_quantizer.SCHEMES:
+        lines = _CONVERT.format(scheme="", file="float32", written=_WRITTEN)
+        return lines + litert_quantizer.program_of(scheme, request.calibration, request.float_layers)
+    kept = request.scheme.endswith(KEEPS_FLOAT)
+    written = _KEPT.format(float_layers=list(request.float_layers)) if kept else _WRITTEN
+    return _CONVERT.format(scheme=_lines_of(request), file="model", written=written) + "print(file.name)\n"
 
 
 def _lines_of(request: RecipeRequest) -> str:
@@ -284,16 +297,26 @@ module.call = tf.function(lambda **inputs: signature(**inputs))
 call = module.call.get_concrete_function(**{{{specs}}})
 tf.saved_model.save(module, f"{{folder}}/batch-1", signatures={{"serving_default": call}})
 
+{convert}"""
+
+_CONVERT = """\
 converter = tf.lite.TFLiteConverter.from_saved_model(f"{{folder}}/batch-1")
-{scheme}with open(f"{{folder}}/model.tflite", "wb") as file:
-    file.write(converter.convert())
-print(file.name)
-"""
+{scheme}with open(f"{{folder}}/{file}.tflite", "wb") as file:
+{written}"""
+
+
+def _words(float32: Path, scheme: str, taps: Sequence[str]) -> str | None:
+    """See `Converter.words`."""
+    if scheme in litert_quantizer.SCHEMES:
+        return litert_quantizer.words_of_the_recipe(taps)
+    return words_of_the_debugger(float32, scheme, taps)
+
 
 CONVERTER = Converter(
     convert="quantlab_converters.tflite:convert",
     packages=("tensorflow",),
     recipe=_recipe,
     parts=partial(list_parts, FORMAT),
-    words=words_of_the_debugger,
+    words=_words,
+    more_packages=dict.fromkeys(litert_quantizer.SCHEMES, (litert_quantizer.PACKAGE,)),
 )

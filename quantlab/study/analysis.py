@@ -240,9 +240,10 @@ class _Analysis:
 def _versions(registries: Registries) -> dict[str, str]:
     """Versions of the packages that affect artifacts and outputs, quantlab first."""
     executors = (format_.python.packages for format_ in registries.formats.values())
-    converters = (converter.packages for converter in registries.converters.values())
-    used = dict.fromkeys(itertools.chain(_LIBRARIES, *executors, *converters))
-    return {name: version(name) for name in used}
+    used = {name: version(name) for name in itertools.chain(_LIBRARIES, *executors)}
+    for converter in registries.converters.values():
+        used |= converter.versions(*converter.more_packages)
+    return used
 
 
 _LIBRARIES = ("quantlab", "numpy", "keras")

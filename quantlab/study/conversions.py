@@ -4,11 +4,10 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from quantlab.errors import QuantlabError, StudyError
-from quantlab.formats import Format, describe_given, describe_variant, note_unquantized
+from quantlab.formats import Format, describe_given, describe_variant
 from quantlab.models import identify
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
@@ -17,6 +16,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.codes import note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.integrity import intact_variant
+from quantlab.study.left_in_float import note_left_in_float
 from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import calibration_warning, explained_failure
 from quantlab.study.options import AnalyzeOptions
@@ -97,7 +97,7 @@ def _folder(context: Context, setting: Setting, samples: SampleSet | None, calib
     """The variant's folder, named by the hash of everything that the artifact depends on."""
     depends = {
         **model_identity(context),
-        "versions": {name: version(name) for name in context.registries.converters[setting.format].packages},
+        "versions": context.registries.converters[setting.format].versions(setting.scheme),
         "shapes": _shapes(samples),
         "calibration": calibration.sha256 if calibration and setting.calibrated else None,
         **({"float_layers": list(context.options.float_layers)} if setting.keeps_float else {}),
@@ -187,7 +187,7 @@ def _described(
         path = format_.served(converted.folder)
         try:
             variant = describe_variant(setting.name, format_, path, model.description)
-            notes = note_unquantized(variant.weights) if setting.quantized else _already_quantized(model)
+            notes = note_left_in_float(format_, variant) if setting.quantized else _already_quantized(model)
             own = () if setting.official else (_OWN,)
             variant = replace(variant, notes=(*variant.notes, *notes, *own))
             return ConversionResult(setting.name, _with_float_layers(variant, setting, float_layers))
