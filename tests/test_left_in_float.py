@@ -33,7 +33,7 @@ def note_of(path):
 
 def model(folder, kernels, names=None):
     """A file with a fully connected op for each kernel, one after the other."""
-    layers = [HandMade(name) for name in names or [f"model/dense_{place}/BiasAdd;b;c" for place in range(len(kernels))]]
+    layers = [HandMade(name) for name in names or [f"model/fc_{place}/BiasAdd;b;c" for place in range(len(kernels))]]
     tensors = [HandMade("x"), *kernels, *layers]
     first = len(kernels) + 1
     sources = [0, *range(first, first + len(kernels))]
@@ -47,27 +47,27 @@ def model(folder, kernels, names=None):
         pytest.param([codes(8, 8), codes(8, 4)], None, id="all are codes"),
         pytest.param(
             [codes(8, 8), floats(4, 8)],
-            "1 of 2 kernels (33 % of their weights) stays float32: dense_1",
+            "1 of 2 kernels (33 % of their weights) stays float32: fc_1",
             id="one is named by its layer",
         ),
         pytest.param(
             [floats(8, 8), codes(8, 8, "int4"), floats(8, 8)],
-            "2 of 3 kernels (67 % of their weights) stay float32: dense_0 and dense_2",
+            "2 of 3 kernels (67 % of their weights) stay float32: fc_0 and fc_2",
             id="beside codes of four bits",
         ),
         pytest.param(
             [floats(2, 2), codes(64, 64)],
-            "1 of 2 kernels (under 1 % of their weights) stays float32: dense_0",
+            "1 of 2 kernels (under 1 % of their weights) stays float32: fc_0",
             id="a small one",
         ),
         pytest.param(
             [codes(8, 8), *(floats(8, 8) for _ in range(6))],
-            "6 of 7 kernels (86 % of their weights) stay float32: dense_1, dense_2, dense_3, dense_4, dense_5 and dense_6",
+            "6 of 7 kernels (86 % of their weights) stay float32: fc_1, fc_2, fc_3, fc_4, fc_5 and fc_6",
             id="six are named",
         ),
         pytest.param(
             [codes(8, 8), *(floats(8, 8) for _ in range(7))],
-            "7 of 8 kernels (88 % of their weights) stay float32: dense_1, dense_2, dense_3, dense_4 and 3 more",
+            "7 of 8 kernels (88 % of their weights) stay float32: fc_1, fc_2, fc_3, fc_4 and 3 more",
             id="seven are counted",
         ),
         pytest.param([codes(8, 8), ZEROS], None, id="a constant of one value is no kernel"),

@@ -121,7 +121,9 @@ def words_of_the_recipe(outputs: Iterable[str]) -> str:
     return repr(entries_that_keep(dict.fromkeys(outputs, "float32")))
 
 
-def quantize(float32: Path, scheme: str, calibration: Mapping[str, Path], float_outputs: Collection[str] = ()) -> bytes:
+def quantize(
+    float32: Path, scheme: str, calibration: Mapping[str, Path], kept: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """Return the quantized TFLite file.
 
     Args:
