@@ -30,11 +30,14 @@ SETTINGS = tuple(
 
 FLOAT_OF_LAYERS = "tfjs-layers-uint8+float"
 FLOAT_LAYERS = "stem:float16,pointwise_2*"
-WITH_FLOATS = ("tfjs-uint8+float", "tflite-dynamic+float", "tflite-int8+float", "onnx-float16+float", "onnx-int8+float")
+WITH_FLOATS = (
+    *("tfjs-uint8+float", "tflite-dynamic+float", "tflite-int8+float"),
+    *("tflite-weight-only-wi4+float", "tflite-static-wi8-ai8+float", "onnx-float16+float", "onnx-int8+float"),
+)
 """One for each function that keeps layers in float."""
 
-AS_USERS_DO = {"tfjs-uint8", "tfjs-layers-uint8", "tflite-int8", "onnx-int8"}
-"""Run as programs of their own, one of each format; of the others only the import of TensorFlow is spared."""
+AS_USERS_DO = {"tfjs-uint8", "tfjs-layers-uint8", "tflite-int8", "tflite-static-wi8-ai8", "onnx-int8"}
+"""Run as programs of their own, one of each official tool; of the others only the import of TensorFlow is spared."""
 
 
 def studied(folder, model, data, settings, *more):
