@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from quantlab import AnalyzeOptions, analyze
 from quantlab.errors import ConversionError
 from quantlab.formats import FORMATS
 from quantlab.settings import SETTINGS, select_settings
+from quantlab_converters import CONVERTERS
 from quantlab_converters.tflite_litert_quantizer import SCHEMES, quantize
 
 pytestmark = pytest.mark.starts_children
@@ -277,6 +279,18 @@ def test_without_the_package_the_way_to_install_it_is_told(scheme, tmp_path):
         "quantlab.errors.ConversionError: litert-quantizer, which makes this setting, is not installed; install it "
         "with pip install 'litert-quantizer==0.11.*', or leave this setting out"
     )
+
+
+def test_its_version_counts_for_its_own_settings_alone():
+    converter = CONVERTERS["tflite"]
+    assert converter.versions("int8").keys() == {"tensorflow"}
+    assert converter.versions("dynamic-wi8").keys() == {"tensorflow", "litert-quantizer"}
+    assert converter.versions("int8", "dynamic-wi8", "dynamic-wi4") == converter.versions("dynamic-wi8")
+
+
+def test_an_optional_package_that_is_not_installed_has_no_version():
+    converter = replace(CONVERTERS["tflite"], more_packages={"other": ("no-such-package-of-quantlab",)})
+    assert converter.versions("other") == CONVERTERS["tflite"].versions("float32")
 
 
 def test_the_settings_are_chosen_by_name_alone():
