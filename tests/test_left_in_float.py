@@ -79,6 +79,14 @@ def test_the_layers_are_named(kernels, expected, tmp_path):
     assert note_of(model(tmp_path, kernels)) == (() if expected is None else (expected,))
 
 
-def test_an_op_outside_of_every_layer_is_named_by_its_tensor(tmp_path):
-    path = model(tmp_path, [codes(8, 8), floats(8, 8)], ["model/dense/BiasAdd", "StatefulPartitionedCall:0"])
-    assert note_of(path) == ("1 of 2 kernels (50 % of their weights) stays float32: StatefulPartitionedCall:0",)
+@pytest.mark.parametrize(
+    ("weight", "name"),
+    [
+        pytest.param("arith.constant1", "StatefulPartitionedCall:0", id="by its tensor"),
+        pytest.param("model/scores/MatMul", "scores", id="by its weight, if that tells the layer"),
+    ],
+)
+def test_an_op_outside_of_every_layer_is_named(weight, name, tmp_path):
+    kernels = [codes(8, 8), floats(8, 8, name=weight)]
+    path = model(tmp_path, kernels, ["model/dense/BiasAdd", "StatefulPartitionedCall:0"])
+    assert note_of(path) == (f"1 of 2 kernels (50 % of their weights) stays float32: {name}",)

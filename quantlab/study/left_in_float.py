@@ -7,7 +7,7 @@ import numpy as np
 
 from quantlab.errors import QuantlabError
 from quantlab.formats import Format, note_unquantized
-from quantlab.statistics import layers_of
+from quantlab.statistics import layer_of, layers_of
 from quantlab.types import NARROW_DTYPES, StoredWeight, Variant
 
 __all__ = ["note_left_in_float"]
@@ -54,8 +54,12 @@ class _Kernel(NamedTuple):
 
     @classmethod
     def of(cls, weight: StoredWeight, places: Mapping[str, int]) -> "_Kernel":
-        """A fused op has several names, joined by `;`, of which the first is that of its last part."""
-        name = (weight.feeds or weight.name).partition(";")[0]
+        """A fused op has several names, joined by `;`, of which the first is that of its last part.
+
+        The op that makes an output may have a name outside of every layer; then the weight's own may tell the layer.
+        """
+        names = [*weight.feeds.split(";"), weight.name]
+        name = next((name for name in names if layer_of(name)), weight.feeds or weight.name)
         return cls(name, weight.dtype, weight.values.size, places.get(weight.feeds, len(places)))
 
 
