@@ -236,18 +236,27 @@ def test_no_version_is_told_from_before_the_quantization(fashion):
 
 
 @pytest.mark.filterwarnings("ignore:Warning. Enabling `experimental_preserve_all_tensors`:UserWarning")
-@pytest.mark.parametrize("scheme", ["dynamic-wi8", "weight-only-wi4", "static-wi8-ai8"])
-def test_named_ops_stay_float32(scheme, fashion, tmp_path):
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("scheme", ["dynamic-wi8", "weight-only-wi4", "static-wi8-ai8", "static-wi8-ai16"])
+def test_named_ops_stay_in_float(scheme, dtype, fashion, tmp_path):
     stem, *_ = [row.output for row in FORMATS["tflite"].ops(fashion["tflite-float32"], "")]
     np.save(tmp_path / "image.npy", np.random.default_rng(0).random((4, 28, 28, 1), np.float32))
     calibration = {"image": tmp_path / "image.npy"}
     (tmp_path / "model.tflite").write_bytes(
-        quantize(fashion["tflite-float32"], scheme, calibration, float_outputs=[stem])
+        quantize(fashion["tflite-float32"], scheme, calibration, kept={stem: dtype})
     )
     rows = FORMATS["tflite"].ops(tmp_path / "model.tflite", "")
     convolutions = [row for row in rows if row.op == "CONV_2D"]
-    assert [row.weights for row in convolutions] == ["float32", *[f"int{4 if '4' in scheme else 8}"] * 5]
+    assert [row.weights for row in convolutions] == [dtype, *[f"int{4 if '4' in scheme else 8}"] * 5]
     assert (convolutions[0].output, convolutions[0].computes_in) == (stem, "float")
+
+
+def test_the_words_of_a_sensitivity_are_entries_of_a_recipe(fashion):
+    words = CONVERTERS["tflite"].words(fashion["tflite-float32"], "dynamic-wi4", ["model/dense;b", "c.d"])
+    assert words == (
+        "[{'regex': '^model/dense;b;?$', 'operation': '*', 'algorithm_key': 'no_quantize'}, "
+        "{'regex': '^c\\\\.d;?$', 'operation': '*', 'algorithm_key': 'no_quantize'}]"
+    )
 
 
 def test_static_schemes_need_samples(fashion):
@@ -285,7 +294,7 @@ def test_its_version_counts_for_its_own_settings_alone():
     converter = CONVERTERS["tflite"]
     assert converter.versions("int8").keys() == {"tensorflow"}
     assert converter.versions("dynamic-wi8").keys() == {"tensorflow", "litert-quantizer"}
-    assert converter.versions("int8", "dynamic-wi8", "dynamic-wi4") == converter.versions("dynamic-wi8")
+    assert converter.versions("int8", "dynamic-wi8", "dynamic-wi4+float") == converter.versions("dynamic-wi8+float")
 
 
 def test_an_optional_package_that_is_not_installed_has_no_version():
