@@ -224,7 +224,7 @@ def _recipe(request: RecipeRequest) -> str:
     if has_lists(request.source):
         imports = f"{_LOOPS_IMPORTS}\n{NEW_FOLDER_IMPORT}"
         source = f"str(close_lists(Path({source}), Path(folder, 'closed-lists')))"
-    if request.scheme.endswith(KEEPS_FLOAT):
+    if request.scheme.endswith(KEEPS_FLOAT) and plain_scheme(request.scheme) not in litert_quantizer.SCHEMES:
         imports = f"{_KEPT_IMPORTS}\n{imports}"
     return _PROGRAM.format(
         imports=imports,

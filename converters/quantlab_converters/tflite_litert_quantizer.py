@@ -2,7 +2,7 @@
 
 TensorFlow declares the quantization of its converter deprecated in favour of litert-quantizer, whose recipes have the
 names of these schemes: `wi4` stores weights in 4 bits, `ai16` computes activations in 16. What a recipe does not
-support stays float32 without a message; the row names it (`quantlab.formats.left_in_float`).
+support stays float32 without a message; the row names it (`quantlab.study.left_in_float`).
 
 litert-quantizer is an optional dependency: it is imported where it is called, and its absence is a ConversionError.
 """
