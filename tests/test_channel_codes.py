@@ -8,8 +8,18 @@ from hypothesis.extra import numpy as hnp
 
 from quantlab_converters.channel_codes import encode
 
-_AXES = {"convolution": (3,), "depthwise": (2, 3), "transposed": (2,), "1-D convolution": (2,), "dense": (1,)}
-_RANKS = {"convolution": 4, "depthwise": 4, "transposed": 4, "1-D convolution": 3, "dense": 2}
+_AXES = {
+    "convolution": (3,),
+    "depthwise": (2, 3),
+    "transposed": (2,),
+    "1-D convolution": (2,),
+    "dense": (1,),
+    "transposed product": (0,),
+    "table of rows": (1,),
+    "one scale in all": (),
+}
+_RANKS = {"convolution": 4, "depthwise": 4, "transposed": 4, "1-D convolution": 3}
+"""Of all others it is 2."""
 
 
 def decoded(kernel, axes):
@@ -23,10 +33,15 @@ def decoded(kernel, axes):
 @pytest.mark.parametrize("kind", _AXES)
 @given(data=st.data())
 def test_every_value_is_within_half_a_step_of_its_channel(kind, data):
-    shape = data.draw(hnp.array_shapes(min_dims=_RANKS[kind], max_dims=_RANKS[kind], max_side=4))
+    rank, axes = _RANKS.get(kind, 2), _AXES[kind]
+    shape = data.draw(hnp.array_shapes(min_dims=rank, max_dims=rank, max_side=4))
     values = st.floats(-100, 100, width=32).map(lambda value: value if abs(value) > 1e-30 else 0.0)
-    kernel = data.draw(hnp.arrays(np.float32, shape, elements=values))
-    coded, values = decoded(kernel, _AXES[kind])
+    channels = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    # Channels of zeros, and channels of very unlike sizes.
+    factors = data.draw(hnp.arrays(np.float32, channels, elements=st.sampled_from([0, 1e-6, 1e-3, 1, 1e3])))
+    kernel = data.draw(hnp.arrays(np.float32, shape, elements=values)) * factors
+    kernel = np.where(np.abs(kernel) > 1e-30, kernel, np.float32(0))
+    coded, values = decoded(kernel, axes)
     steps = np.broadcast_to(coded.scales.astype(np.float64), kernel.shape)
     errors = np.abs(values.astype(np.float64) - kernel)
     # The zero is rounded too, which the ends of a range with its own zero feel.

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tfjs_graphs import fused, node, run, text, write
 
 from quantlab.errors import ConversionError
@@ -77,6 +79,61 @@ def written(tmp_path, case, **options):
     folder.mkdir()
     write_per_channel(float32, folder)
     return float32, folder, samples
+
+
+KINDS = {
+    "MatMul": (2, (1,), PRODUCT),
+    "MatMul of a transposed kernel": (2, (0,), {**PRODUCT, "transpose_b": {"b": True}}),
+    "Conv2D": (4, (3,), SLIDING),
+    "DepthwiseConv2dNative": (4, (2, 3), SLIDING),
+    "Conv2DBackpropInput": (4, (2,), SLIDING),
+    "GatherV2": (2, (1,), {}),
+}
+"""Op → the rank of its kernel, the axes of its channels, and its attributes."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_a_kernel_in_a_file_is_within_half_a_step_of_its_channel(kind, data, tmp_path):
+    rank, axes, attributes = KINDS[kind]
+    shape = data.draw(st.tuples(*[st.integers(1, 40 if rank == 2 else 7)] * rank))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    channels = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    sizes = random.choice([0, 1e-3, 1, 30], channels, p=[0.1, 0.2, 0.6, 0.1])
+    kernel = (random.uniform(data.draw(st.sampled_from([-1, -0.3, 0])), 1, shape) * sizes).astype(np.float32)
+    op = kind.partition(" ")[0]
+    inputs = ("kernel", "input", "axis") if op == "GatherV2" else ("input", "kernel")
+    float32 = graph(tmp_path, kernel, node("result", op, *inputs, **attributes))
+    (folder := tmp_path / "coded").mkdir(exist_ok=True)
+    write_per_channel(float32, folder)
+    coded = kernel_of(folder)
+    errors = np.abs(coded.values.astype(np.float64) - kernel)
+    if coded.dtype == "float16":
+        assert (errors <= np.abs(kernel) * 2**-11 + 2**-25).all()
+        return
+    steps = np.reshape(coded.scales, channels if len(coded.scales) > 1 else [1] * rank)
+    nudged = 0.5 if len(set(coded.zero_points)) > 1 else 0  # the zero of a channel is rounded, too
+    assert (errors <= (0.5 + nudged + 1e-3) * steps).all()
+    assert (coded.values[kernel == 0] == 0).all()
+
+
+def test_a_kernel_that_two_ops_read_is_decoded_once_and_for_both(tmp_path):
+    """Its channels are the rows for one op and the columns for the other, as in tied embeddings."""
+    table, rows = normal(64, 64) * SPREAD[:, None], normal(2, 64)
+    nodes = [
+        node("sum", "AddV2", "input", "bias", **FLOAT),
+        node("product", "MatMul", "sum", "kernel", **{**PRODUCT, "transpose_b": {"b": True}}),
+        node("result", "MatMul", "product", "kernel", **PRODUCT),
+    ]
+    float32 = write(tmp_path / "float32", [*BUSY, *nodes], {"kernel": table, "bias": BIAS}, inputs=("input",))
+    (folder := tmp_path / "coded").mkdir()
+    write_per_channel(float32, folder)
+    (kernel,) = [weight for weight in list_weights(folder) if weight.name == "kernel"]
+    assert (kernel.dtype, len(kernel.scales), kernel.channel_axes) == ("uint8", 64, (0,))
+    listed = write(tmp_path / "listed", [*BUSY, *nodes], {"kernel": kernel.values, "bias": BIAS}, inputs=("input",))
+    (expected,), (result,) = (run(one, {"input": rows}, "result") for one in (listed, folder))
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 def kernel_of(folder):
