@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from real_models import FILES
 from study_fixtures import Heard, a_failure, a_study, a_trial, a_variant, read_study
 
 from quantlab import AnalyzeOptions, analyze
@@ -102,6 +103,16 @@ def test_without_costs_nothing_is_measured(place, capsys):
     assert capsys.readouterr().err == (
         f"quantlab: the study '{folder}' has no measured costs; run 'quantlab analyze' again without --no-costs\n"
     )
+
+
+def test_kernels_that_are_decoded_in_each_call_are_noted(begun, data_folder, tmp_path):
+    model, data = (data_folder / file for file in FILES["kws"])
+    asked = {"settings": ("tfjs-uint8-per-channel",), "runtimes": ("python",), "limit": 20, "layers": False}
+    analyze(model, data=str(data), options=AnalyzeOptions(**asked, out=begun("kws", tmp_path / "kws.study")))
+    notes = {row.setting: row.notes for row in Store(tmp_path / "kws.study").read_costs().rows}
+    # The only kernel that a Mul decodes has 9 × 64 values of four bytes.
+    assert "decodes kernels in each call, which takes up to 2.3 KB" in notes["tfjs-uint8-per-channel"]
+    assert not any("decodes" in note for note in notes["tfjs-float32"])
 
 
 # Bytes that are sent

@@ -133,6 +133,14 @@ def test_constants_of_64_bits_are_stored_in_32(tmp_path):
             "the model initializes lookup tables, which quantlab does not support; export it without them",
             id="lookup tables",
         ),
+        pytest.param(
+            lambda document: document.update(
+                modelInitializer={"node": []}, signature={"inputs": {"kernel": {"name": "kernel:0", "resourceId": "7"}}}
+            ),
+            "the model computes weights in a modelInitializer when it is first called, and TensorFlow.js frees them if "
+            "that is inside tf.tidy; store them in the main graph, as tfjs-uint8-per-channel does",
+            id="captured inputs",
+        ),
     ],
 )
 def test_a_graph_that_cannot_be_run(change, message, tmp_path):

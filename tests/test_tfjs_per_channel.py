@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tfjs_graphs import fused, node, run, text, write
 
 from quantlab.errors import ConversionError
-from quantlab.formats.tfjs.artifact import list_weights
+from quantlab.formats.tfjs.artifact import decoded_bytes, list_weights
 from quantlab_converters.tfjs_per_channel import write_per_channel
 
 pytestmark = pytest.mark.starts_children
@@ -155,6 +155,19 @@ def test_the_graph_computes_with_the_kernel_that_is_listed(case, tmp_path):
     (result,) = run(folder, {"input": samples}, "result")
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
     assert coded.feeds in {"result", "kernel"}
+
+
+@pytest.mark.parametrize(
+    ("case", "elements"),
+    [
+        pytest.param("depthwise convolution", DEPTHWISE.size, id="a kernel that is decoded as a whole"),
+        pytest.param("product", 0, id="one of which the output is multiplied"),
+    ],
+)
+def test_what_decoded_kernels_take_is_told(case, elements, tmp_path):
+    float32, folder, _ = written(tmp_path, case)
+    assert decoded_bytes(folder) == 4 * elements
+    assert decoded_bytes(float32) == 0
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -107,6 +107,8 @@ class Format:
     """Function from artifact and setting name to the number type of each op; empty if all ops use the same type."""
     minimum_runtime: Callable[[Path], str | None] = lambda _: None
     """Function from the artifact to the oldest runtime version that can execute it; None if it is not recorded."""
+    decoded_bytes: Callable[[Path], int] = lambda _: 0
+    """Function from the artifact to the bytes of the weights that it decodes itself, anew in each call."""
     options: Callable[[Path], ExecutorOptions] = lambda _: ExecutorOptions()
     """Function from the artifact to additional options for executors."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None

@@ -4,12 +4,13 @@ import contextlib
 import os
 import platform
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from quantlab.errors import QuantlabError, TrialError
+from quantlab.formats import Format
 from quantlab.progress import Progress
 from quantlab.runtimes import Job, Runtime, TimingPlan, protocol
 from quantlab.statistics import speed_note, steady_note, steady_times
@@ -48,15 +49,23 @@ def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], plan: TimingPl
         # All at the same time: with two threads, one core would wait for the process that starts last.
         waiting = side_by_side(_Timing.prepare, some, at_once=_WAITING, stop=inputs.context.pool.close)
         rows += [time() for time in waiting]
-    return Costs(tuple(_noted(row, trial, rows) for row, trial in zip(rows, trials, strict=True)), machine)
+    formats = inputs.context.registries.formats
+    return Costs(tuple(_noted(row, trial, rows, formats) for row, trial in zip(rows, trials, strict=True)), machine)
 
 
-def _noted(row: Cost, trial: Trial, rows: Sequence[Cost]) -> Cost:
-    """The row with notes on its times, and compared with the float32 baseline in the same runtime."""
+def _noted(row: Cost, trial: Trial, rows: Sequence[Cost], formats: Mapping[str, Format]) -> Cost:
+    """The row with notes on its memory and times, and compared with the float32 baseline in the same runtime."""
     name = trial.variant.float32 if trial.variant else None
     baseline = next((other for other in rows if other.setting == name and other.ran_on == row.ran_on), None)
     compared = speed_note(row, baseline) if baseline is not None and baseline is not row else None
-    return replace(row, notes=tuple(note for note in (*row.notes, compared, steady_note(row)) if note))
+    decodes = _decodes(trial.variant, formats) if trial.variant and row.reason is None else None
+    return replace(row, notes=tuple(note for note in (*row.notes, decodes, compared, steady_note(row)) if note))
+
+
+def _decodes(variant: Variant, formats: Mapping[str, Format]) -> str | None:
+    """A remark if a variant takes memory for kernels that it decodes; they count as held at the same time."""
+    taken = formats[variant.format].decoded_bytes(variant.path)
+    return f"decodes kernels in each call, which takes up to {taken / 1e3:,.1f} KB" if taken else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ oneDNN), `Prelu`, and fused ops with the activation Prelu. They are split into t
 the node's name, so that the name still means the same value.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,7 @@ def graph_def(folder: Path, *, unsafe: bool = False) -> Any:
     from tensorflow.core.framework import graph_pb2
 
     document = read_model_json(folder)
-    if document.get("modelInitializer"):
-        raise TrialError("the model initializes lookup tables, which quantlab does not support; export it without them")
+    _refuse_initializer(document)
     graph = json_format.ParseDict(document["modelTopology"], graph_pb2.GraphDef(), ignore_unknown_fields=True)
     if not unsafe:
         refuse_acting_graph(graph, folder.name, TrialError)
@@ -78,6 +77,19 @@ def graph_def(folder: Path, *, unsafe: bool = False) -> Any:
     del graph.node[:]
     graph.node.extend(nodes)
     return graph
+
+
+def _refuse_initializer(document: Mapping[str, Any]) -> None:
+    """Refuse a graph that is run before the model; the sentence about captured inputs is that of tfjs.mjs, too."""
+    if not document.get("modelInitializer"):
+        return
+    signature = document.get("signature") or document.get("userDefinedMetadata", {}).get("signature") or {}
+    if any("resourceId" in info for info in signature.get("inputs", {}).values()):
+        raise TrialError(
+            "the model computes weights in a modelInitializer when it is first called, and TensorFlow.js frees them if "
+            "that is inside tf.tidy; store them in the main graph, as tfjs-uint8-per-channel does"
+        )
+    raise TrialError("the model initializes lookup tables, which quantlab does not support; export it without them")
 
 
 def _fill_constants(graph: Any, folder: Path) -> None:

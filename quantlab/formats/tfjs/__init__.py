@@ -51,6 +51,7 @@ FORMAT = Format(
     recognizes=later("quantlab.formats.tfjs.artifact:recognizes"),
     served=later("quantlab.formats.tfjs_manifest:served"),
     files=later("quantlab.formats.tfjs_manifest:served_files"),
+    decoded_bytes=later("quantlab.formats.tfjs.artifact:decoded_bytes"),
     options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs.artifact:list_weights"),
     python=replace(

@@ -8,7 +8,7 @@ from typing import Any
 from quantlab.errors import ArtifactError
 from quantlab.formats.contract import Contents
 from quantlab.formats.tfjs.channels import find_channel_axes, find_readers
-from quantlab.formats.tfjs.decoded import with_decoded
+from quantlab.formats.tfjs.decoded import decoded_elements, with_decoded
 from quantlab.formats.tfjs_manifest import (
     contents,
     document_file,
@@ -21,7 +21,7 @@ from quantlab.formats.tfjs_manifest import (
 )
 from quantlab.types import Port, StoredWeight
 
-__all__ = ["inspect", "list_weights", "read_model_json", "recognizes"]
+__all__ = ["decoded_bytes", "inspect", "list_weights", "read_model_json", "recognizes"]
 
 _NUMPY_DTYPES = {
     "DT_FLOAT": "float32",
@@ -116,11 +116,19 @@ def list_weights(path: Path) -> Iterator[StoredWeight]:
     """Every weight of a graph-model, with its channel axes."""
     topology = read_model_json(path)["modelTopology"]
     axes, readers = find_channel_axes(topology), find_readers(topology)
-    constants = (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(path))
     return (
         replace(weight, feeds=weight.feeds or readers.get(weight.name, ""))
-        for weight in with_decoded(topology, constants, axes)
+        for weight in with_decoded(topology, _constants(path, axes), axes)
     )
+
+
+def decoded_bytes(path: Path) -> int:
+    """Bytes of the float32 kernels that a graph-model decodes itself, anew in each call."""
+    return 4 * decoded_elements(read_model_json(path)["modelTopology"], _constants(path, {}))
+
+
+def _constants(path: Path, axes: Mapping[str, tuple[int, ...]]) -> Iterator[StoredWeight]:
+    return (stored_weight(entry, stored, axes.get(entry["name"], ())) for entry, stored in stored_weights(path))
 
 
 def recognizes(path: Path) -> bool:

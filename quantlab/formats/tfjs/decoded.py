@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from quantlab.types import StoredWeight
 
-__all__ = ["is_added", "with_decoded"]
+__all__ = ["decoded_elements", "is_added", "with_decoded"]
 
 _Node = Mapping[str, Any]
 
@@ -54,6 +54,12 @@ def with_decoded(
             yield _joined(parts, stored, axes.get(parts.name, ()))
         elif weight.name not in others:
             yield weight
+
+
+def decoded_elements(topology: Mapping[str, Any], weights: Iterable[StoredWeight]) -> int:
+    """The number of elements of the weights that a `Mul` decodes; outputs that one multiplies do not count."""
+    stored = {weight.name: weight for weight in weights}
+    return sum(stored[parts.codes].stored.size for parts in _decodings(topology, stored) if not parts.op)
 
 
 def is_added(name: str) -> bool:

@@ -24,6 +24,7 @@ export async function openGraphModel(tf, job, platform) {
   const files = artifactFiles(job, platform);
   const document = await readModelDocument(files);
   refuseOtherFormats(document, files.json);
+  refuseCapturedInputs(document);
   const artifacts = await readModelArtifacts(tf, document, files);
   await chooseBackend(tf, job.backend);
   const model = await tf.loadGraphModel(tf.io.fromMemory(artifacts));
@@ -44,4 +45,17 @@ function refuseOtherFormats({ format, modelTopology }, json) {
   if (!format && /** @type {Topology} */ (modelTopology)?.node) return;
   throw new JobError(`${json} holds ${format ? `a ${format}` : 'no graph-model'}, and this is to be a graph-model; `
     + 'convert the model with tensorflowjs_converter --output_format=tfjs_graph_model');
+}
+
+/**
+ * Inputs that the model computes itself when it is first called: the scope of a call would free them.
+ * @type {(document: import('./tfjs-artifact.mjs').ModelJSON) => void}
+ */
+function refuseCapturedInputs({ modelInitializer, signature, userDefinedMetadata }) {
+  const { inputs = {} } = /** @type {{ inputs?: Record<string, object> }} */ (
+    signature ?? /** @type {{ signature?: object }} */ (userDefinedMetadata)?.signature ?? {});
+  if (!modelInitializer || !Object.values(inputs).some((info) => 'resourceId' in info)) return;
+  // As in worker/tfjs_graph.py.
+  throw new JobError('the model computes weights in a modelInitializer when it is first called, and TensorFlow.js frees '
+    + 'them if that is inside tf.tidy; store them in the main graph, as tfjs-uint8-per-channel does');
 }

@@ -253,6 +253,17 @@ for (const { name, change, reason } of [
       + 'convert the model again',
   },
   {
+    name: 'inputs that the model computes itself when it is first called',
+    change: {
+      'model/model.json': JSON.stringify({
+        ...JSON.parse(DENSE['model/model.json']),
+        modelInitializer: { node: [] }, signature: { inputs: { kernel: { name: 'kernel:0', resourceId: '7' } } },
+      }),
+    },
+    reason: 'the model computes weights in a modelInitializer when it is first called, and TensorFlow.js frees them if '
+      + 'that is inside tf.tidy; store them in the main graph, as tfjs-uint8-per-channel does',
+  },
+  {
     name: 'a layers-model',
     change: { 'model/model.json': '{"format": "layers-model", "modelTopology": {}}' },
     reason: 'model.json holds a layers-model, and this is to be a graph-model; convert the model with '
