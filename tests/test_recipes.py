@@ -36,8 +36,14 @@ WITH_FLOATS = (
 )
 """One for each function that keeps layers in float."""
 
-AS_USERS_DO = {"tfjs-uint8", "tfjs-layers-uint8", "tflite-int8", "tflite-static-wi8-ai8", "onnx-int8"}
-"""Run as programs of their own, one of each official tool; of the others only the import of TensorFlow is spared."""
+AS_USERS_DO = {
+    *("tfjs-uint8", "tfjs-uint8-per-channel", "tfjs-layers-uint8"),
+    *("tflite-int8", "tflite-static-wi8-ai8", "onnx-int8"),
+}
+"""Run as programs of their own, one of each official tool, and one that turns oneDNN off before it imports TensorFlow.
+
+Of the others only the import of TensorFlow is spared.
+"""
 
 
 def studied(folder, model, data, settings, *more):
@@ -164,6 +170,15 @@ def assert_same(setting, new, shipped):
         assert (new / "model.tflite").read_bytes() == shipped.read_bytes()
     else:
         assert_same_weights(new, shipped)
+
+
+def test_a_program_of_quantlabs_own_setting_gives_every_byte_that_convert_gives(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(made)
+    setting, out = "tfjs-uint8-per-channel", tmp_path / "converted"
+    new, shipped = followed(setting, made, tmp_path)
+    done = quantlab_in_process("convert", "digits.keras", "--settings", setting, "--out", str(out), cwd=made)
+    assert done.status == 0, done.stderr
+    assert contents(new) == contents(shipped) == contents(out / setting)
 
 
 @pytest.mark.parametrize("setting", [*OF_LAYERS, FLOAT_OF_LAYERS])
