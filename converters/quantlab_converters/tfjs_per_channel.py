@@ -15,6 +15,9 @@ Nodes take time, so a kernel whose channels are alike has one scale in the manif
 coded, those first that save most for their time, as long as the graph becomes at most 5 % slower by the estimate; what
 is left is stored as half floats, and so are kernels inside loops. Everything that is no kernel is copied from the
 float32 graph-model, and the files are a pure function of it.
+
+Codes are stored in the order of the kernel. With the channels first, Brotli gains nothing on 8-bit codes (between −0.2
+and 0.0 % on four models), and the graph would need a `Transpose`.
 """
 
 import json
