@@ -225,15 +225,20 @@ def test_nodes_have_short_names_that_no_other_node_has(tmp_path):
     assert {"result", "kernel", "bias", "input"} < set(names)
 
 
+def test_a_graph_without_kernels_stays_as_it_is(tmp_path):
+    """The setting runs by default, and such a model is no reason for a study to fail."""
+    float32 = graph(tmp_path / "float32", BIAS, node("result", "AddV2", "input", "kernel", **FLOAT))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    write_per_channel(float32, folder)
+    ((weight, values),) = ((weight, weight.values) for weight in list_weights(folder) if weight.name == "kernel")
+    assert weight.dtype == "float32"
+    np.testing.assert_array_equal(values, BIAS)
+
+
 @pytest.mark.parametrize(
     ("kernel", "result", "message"),
     [
-        pytest.param(
-            BIAS,
-            node("result", "AddV2", "input", "kernel", **FLOAT),
-            "the graph has no kernels, of which each channel could have a scale; leave this setting out",
-            id="no kernel",
-        ),
         pytest.param(
             np.where(MATRIX[3, 3] == MATRIX, np.nan, MATRIX),
             CASES["product"][2],

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import ConversionError
 from quantlab.formats.tfjs.channels import find_channel_axes
 from quantlab.formats.tfjs_manifest import read_document, stored_weights
 from quantlab_converters.channel_codes import ChannelCodes, encode
@@ -54,13 +53,15 @@ _HALF_LIMIT = float(np.finfo(np.float16).max)
 def write_per_channel(float32: Path, folder: Path, kept: Mapping[str, str] | None = None) -> None:
     """Write the graph-model of a float32 graph-model's folder, its kernels in 8 bits with one scale per channel.
 
+    A graph without kernels stays as it is.
+
     Args:
         float32: The folder of the float32 graph-model.
         folder: The folder to write into.
         kept: Weights that stay in float → `float32` or `float16`.
 
     Raises:
-        ConversionError: If the graph has no kernel that becomes smaller, or one holds NaN or infinity.
+        ConversionError: If a kernel holds NaN or infinity.
     """
     document = read_document(float32)
     topology = document["modelTopology"]
@@ -73,10 +74,6 @@ def write_per_channel(float32: Path, folder: Path, kept: Mapping[str, str] | Non
         and values.ndim > max(axes)
         and values.size
     }
-    if not kernels:
-        raise ConversionError(
-            "the graph has no kernels, of which each channel could have a scale; leave this setting out"
-        )
     # A constant in a loop belongs to it by its control dependencies, which the nodes that decode it would lack.
     kept = kept or {}
     looped = {node["name"] for node in topology["node"] if node["op"] == "Const" and node.get("input")}
