@@ -23,7 +23,7 @@ from quantlab.samples import SampleOptions, open_samples
 from quantlab.samples.labels import read_labels, to_labels
 from quantlab.store import Store
 from quantlab.study import verify
-from quantlab.study.run import read_progress
+from quantlab.study.unfinished import read_progress
 from quantlab.types import Study
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
 

@@ -15,6 +15,7 @@ from quantlab.progress import Silent
 from quantlab.seals import SEAL
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze, verify
+from quantlab.study.unfinished import PROGRESS, RunProgress, WrittenRows, hash_rows
 
 pytestmark = pytest.mark.starts_children
 
@@ -120,32 +121,76 @@ def test_what_is_damaged_is_made_again(what, damage, place, kept):
         assert [text for text in warnings if "damaged" in text] != []
 
 
-@pytest.mark.parametrize(
-    "progress",
-    [
-        pytest.param('{"done": 150, "timed": 0, "seconds": 0.0}', id="all of it"),
-        pytest.param('{"done": 64, "timed": 0, "seconds": 0.0}', id="a part"),
-        pytest.param('{"done": 50, "timed": 0, "seconds": 0.0}', id="a part of a batch"),
-        pytest.param('{"done": 9000, "timed": 0, "seconds": 0.0}', id="more than there is"),
-        pytest.param("null", id="nothing"),
-        pytest.param("[1]", id="a list"),
-    ],
-)
-@pytest.mark.parametrize("damage", [lambda _: None, truncated, Path.unlink])
-def test_an_interrupted_run_is_checked(damage, progress, place, kept):
-    path = only(kept, DAMAGES["an output"])
-    good, folder = path.read_bytes(), path.parent
+def first_changed(path):
+    """A sample of the first batch, which every interrupted run has written."""
+    content = bytearray(path.read_bytes())
+    content[WrittenRows.of(path).offset] ^= 1
+    path.write_bytes(content)
+
+
+def interrupt(path, done, change=lambda line: line):
+    """Make a finished run an interrupted one, of which `done` samples are told to be written."""
+    folder = path.parent
     partial = folder.with_name(f"{folder.name}.partial")
     folder.rename(partial)
     (partial / "outputs.json").unlink()
-    damage(partial / path.name)
-    (partial / "progress.json").write_text(f"{progress:120}\n")
+    sha256 = hash_rows([WrittenRows.of(partial / path.name)], 0, done, batch_size=BATCH)
+    (partial / PROGRESS).write_bytes(change(RunProgress(done, 0, 0.0, sha256).line()))
+    return partial / path.name
+
+
+def last_changed(path):
+    path.write_bytes(path.read_bytes()[:-1] + b"~")
+
+
+DAMAGED_RUN = ["the unfinished outputs of toy-int8 in attic are damaged, so it runs again from its first sample"]
+
+
+@pytest.mark.parametrize(
+    ("done", "damage", "start"),
+    [
+        pytest.param(150, None, 128, id="all of it"),
+        pytest.param(64, None, 64, id="a part"),
+        pytest.param(0, None, 0, id="nothing"),
+        pytest.param(64, last_changed, 64, id="not yet run"),
+        pytest.param(150, last_changed, None, id="the last batch changed"),
+        pytest.param(64, first_changed, None, id="the first batch changed"),
+        pytest.param(64, truncated, None, id="truncated"),
+        pytest.param(64, Path.unlink, None, id="the file is gone"),
+    ],
+)
+def test_an_interrupted_run_goes_on_only_with_what_it_wrote(done, damage, start, place, kept):
+    path = only(kept, DAMAGES["an output"])
+    good = path.read_bytes()
+    written = interrupt(path, done)
+    if damage is not None:
+        damage(written)
     ATTIC.starts.clear()
-    analyzed(place, kept)
+    _, warnings = analyzed(place, kept)
     assert path.read_bytes() == good
-    ((_, start),) = ATTIC.starts
-    assert start % BATCH == 0  # in other batches, sums may have other last digits
-    assert damage is not truncated or start == 0
+    assert (warnings, [at for _, at in ATTIC.starts]) == ([] if start is not None else DAMAGED_RUN, [start or 0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda line: line.replace(b'"done": 64', b'"done": 96'), id="more than was written"),
+        pytest.param(lambda line: line.replace(b'"done": 64', b'"done": 50'), id="a part of a batch"),
+        pytest.param(lambda line: line.replace(b'"done": 64', b'"done": 9000'), id="more than there is"),
+        pytest.param(lambda line: line.replace(b'"sha256"', b'"sha255"'), id="no hash"),
+        pytest.param(lambda _: b"null", id="no record"),
+        pytest.param(lambda _: b"[1]", id="a list"),
+        pytest.param(lambda _: b"", id="empty"),
+    ],
+)
+def test_the_progress_of_an_interrupted_run_is_checked(change, place, kept):
+    path = only(kept, DAMAGES["an output"])
+    good = path.read_bytes()
+    interrupt(path, 64, change)
+    ATTIC.starts.clear()
+    _, warnings = analyzed(place, kept)
+    assert path.read_bytes() == good
+    assert (warnings, [at for _, at in ATTIC.starts]) == (DAMAGED_RUN, [0])
 
 
 def unhashed(**changes):

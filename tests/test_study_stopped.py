@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from study_fixtures import DIGITS, Heard, outputs_of, read_study, snapshot
 
 from quantlab import AnalyzeOptions, analyze
 from quantlab.processes import ChildDied, living_children
+from quantlab.study.unfinished import PROGRESS, WrittenRows, hash_rows, read_progress
 
 pytestmark = pytest.mark.starts_children
 
+
+BATCH = AnalyzeOptions().batch_size
 
 KILLED = """
 import os, signal, sys
@@ -72,12 +76,17 @@ def test_a_killed_study_goes_on_where_it_was(setting, runtime, place):
     assert none_left(f"QUANTLAB_TEST={place}")
 
     (partial,) = (place / "digits.study" / "outputs" / setting / runtime).iterdir()
-    done = json.loads((partial / "progress.json").read_text())["done"]
+    progress = read_progress(partial / PROGRESS)
+    done = progress.done
     assert 0 < done < whole.samples.n
     written = np.load(partial / "output_0.npy", mmap_mode="r+")
     np.testing.assert_array_equal(written[:done], expected[:done])
-    written[0] = 0.125  # what was run is not run again: this stays
+    rows = [WrittenRows.of(partial / "output_0.npy")]
+    assert progress.sha256 == hash_rows(rows, 0, done, batch_size=BATCH)
+    written[0] = 0.125  # what was run is not run again: this stays, if it is said to be what was written
     written.flush()
+    changed = replace(progress, sha256=hash_rows(rows, 0, done, batch_size=BATCH))
+    (partial / PROGRESS).write_bytes(changed.line())
 
     study, heard = again(place)
     assert not_kept(heard) == {step: "done"}

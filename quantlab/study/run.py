@@ -1,7 +1,6 @@
 """Runs one variant in one runtime, or reads stored outputs, named by the hash of everything they depend on."""
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -25,15 +24,13 @@ from quantlab.runtimes.python import REFERENCE
 from quantlab.store import key_of
 from quantlab.study.codes import code_key
 from quantlab.study.context import Context
+from quantlab.study.unfinished import PROGRESS, RunProgress, WrittenRows, hash_rows, read_progress
 from quantlab.types import FileState, KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Failed, Message, Ready
 from quantlab.types.messages import Progress as ProgressMessage
 
-__all__ = ["Run", "RunProgress", "bytes_needed", "read_progress", "run_first", "run_kept"]
-
-_PROGRESS = "progress.json"
-"""The progress of a run, overwritten in place after each batch; renaming a new file would take longer than a batch."""
+__all__ = ["Run", "bytes_needed", "run_first", "run_kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ def _output_name(spec: TensorSpec) -> str:
 
 def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> KeptOutputs:
     partial = folder.with_name(f"{folder.name}.partial")
-    progress = _resume(partial, run, samples)
+    progress = _resume(context, partial, run, samples)
     job = _job(run, samples, partial, progress.done)
     context.progress.advance(run.step, progress.done)
     context.progress.skip("run", progress.done)
@@ -148,18 +145,19 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         context.progress.advance(run.step, samples)
         context.progress.work("run", samples)
 
-    ready = Ready(run.runtime.name, {})
+    ready, outputs = Ready(run.runtime.name, {}), _written(partial, run)
     if progress.done < samples.n:
         with (
             contextlib.closing(protocol.run(run.runtime, job, context.pool)) as messages,
-            (partial / _PROGRESS).open("r+b", buffering=0) as kept_progress,
+            (partial / PROGRESS).open("r+b", buffering=0) as kept_progress,
         ):
             for message in messages:
                 ready = message if isinstance(message, Ready) else ready
-                progress = _heard(message, progress, advanced)
+                begun, progress = progress, _heard(message, progress, advanced)
+                progress = _hashed(progress, outputs, run, begun)
                 os.pwrite(kept_progress.fileno(), progress.line(), 0)
     shutil.rmtree(folder, ignore_errors=True)
-    (partial / _PROGRESS).unlink()
+    (partial / PROGRESS).unlink()
     partial.rename(folder)
     files = {spec.name: folder / _output_name(spec) for spec in run.outputs}
     kept = KeptOutputs(
@@ -197,46 +195,20 @@ def _port(variant: Variant | None, spec: TensorSpec) -> Port | None:
     return next(port for port in variant.outputs if port.name == spec.name) if variant else None
 
 
-@dataclass(frozen=True, slots=True)
-class RunProgress:
-    """Progress of a run, over all processes that worked on it."""
-
-    done: int = 0
-    timed: int = 0
-    seconds: float = 0.0
-    warm: bool = False
-    """Whether this process has completed its first batch, which is not timed."""
-
-    def line(self) -> bytes:
-        """The content of `progress.json`, always of the same length, so that it overwrites the previous content."""
-        text = json.dumps({"done": self.done, "timed": self.timed, "seconds": self.seconds})
-        return f"{text:120}\n".encode()
-
-
-def read_progress(file: Path) -> RunProgress | None:
-    """Read the progress of an interrupted run; None if the file cannot be read."""
-    try:
-        with reading(file, StudyError, "run it again"):
-            left = json.loads(file.read_bytes())
-            return RunProgress(int(left["done"]), int(left["timed"]), float(left["seconds"]))
-    except StudyError:
-        return None
-
-
-def _resume(folder: Path, run: Run, samples: SampleSet) -> RunProgress:
+def _resume(context: Context, folder: Path, run: Run, samples: SampleSet) -> RunProgress:
     """The progress of an interrupted run, or new output files.
 
     Raises:
         StudyError: If there is not enough disk space.
     """
-    left = read_progress(folder / _PROGRESS)
+    left = _left(folder, run, samples)
     if left is not None:
-        done = left.done
-        if done == samples.n:  # run the last batch again, so that a process reports its environment
-            done = (samples.n - 1) // run.batch_size * run.batch_size
-        # Continue only at the start of a batch: with other batches, the last digits of sums may differ.
-        if 0 <= done < samples.n and done % run.batch_size == 0 and _whole(folder, run, samples.n):
-            return replace(left, done=done)
+        return left
+    if (folder / PROGRESS).exists():
+        context.progress.warn(
+            f"the unfinished outputs of {run.name} in {run.runtime.name} are damaged, so it runs again from its first "
+            f"sample"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
@@ -247,8 +219,34 @@ def _resume(folder: Path, run: Run, samples: SampleSet) -> RunProgress:
             f"there is no room for {megabytes:,.2f} MB of outputs in '{folder.parent}' ({error.strerror}); "
             f"make room, choose another --out, or run fewer samples with --limit"
         ) from error
-    (folder / _PROGRESS).write_bytes(RunProgress().line())
+    (folder / PROGRESS).write_bytes(RunProgress().line())
     return RunProgress()
+
+
+def _left(folder: Path, run: Run, samples: SampleSet) -> RunProgress | None:
+    """The progress of an interrupted run; None if there is none, or if its files are not as they were written."""
+    left = read_progress(folder / PROGRESS)
+    if left is None:
+        return None
+    done = left.done
+    if done == samples.n:  # run the last batch again, so that a process reports its environment
+        done = (samples.n - 1) // run.batch_size * run.batch_size
+    # Continue only at the start of a batch: with other batches, the last digits of sums may differ.
+    if not (0 <= done < samples.n and done % run.batch_size == 0 and _whole(folder, run, samples.n)):
+        return None
+    outputs = _written(folder, run)
+    resumed = _hashed(replace(left, done=done), outputs, run, RunProgress())
+    return resumed if _hashed(left, outputs, run, resumed).sha256 == left.sha256 else None
+
+
+def _written(folder: Path, run: Run) -> list[WrittenRows]:
+    return [WrittenRows.of(folder / _output_name(spec)) for spec in run.outputs]
+
+
+def _hashed(progress: RunProgress, outputs: Sequence[WrittenRows], run: Run, before: RunProgress) -> RunProgress:
+    """The progress with the hash of its samples, from that of fewer samples."""
+    sha256 = hash_rows(outputs, before.done, progress.done, batch_size=run.batch_size, before=before.sha256)
+    return replace(progress, sha256=sha256)
 
 
 def _create_outputs(folder: Path, run: Run, n: int) -> None:
