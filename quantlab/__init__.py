@@ -7,10 +7,12 @@
 Public names are imported on first access (PEP 562), so that importing quantlab is fast.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+# Nothing is imported here: `python -m quantlab` would find it in the current folder first (see `quantlab.__main__`).
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from quantlab.errors import QuantlabError as QuantlabError
     from quantlab.gate import judge as judge
     from quantlab.gate import recommend as recommend
@@ -56,8 +58,10 @@ _HOMES = {
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name in _HOMES:
+        import importlib
+
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'quantlab' has no attribute '{name}'")
 

@@ -103,6 +103,17 @@ def test_inside_a_clone_the_installed_package_runs(canary, clone, place):
     assert not canary.exists()
 
 
+def test_only_modules_that_python_itself_needs_run_there(tmp_path):
+    """`python -m` looks into the current folder first, so quantlab imports nothing before it starts again."""
+    for source in Path(os.__file__).parent.glob("*.py"):
+        seen = f"\nimport os as _os\n_os.write(2, b'{source.stem}\\n')\n"
+        (tmp_path / source.name).write_text(source.read_text() + seen)
+    (tmp_path / "nothing.py").write_text("")
+    python_itself, ours = (run_in(tmp_path, "-m", *command) for command in (["nothing"], ["quantlab", "--version"]))
+    assert (python_itself.returncode, ours.returncode) == (0, 0)
+    assert set(ours.stderr.split()) == set(python_itself.stderr.split()) > {"contextlib"}
+
+
 def test_a_clone_that_is_not_installed_runs_itself(tmp_path):
     """Then the folder is the only one that has quantlab, and can only be what is meant."""
     shutil.copytree(SOURCE, tmp_path / "quantlab", ignore=shutil.ignore_patterns("js", "__pycache__"))
