@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,10 +87,21 @@ def test_limits_that_cannot_be(option, given, message):
     assert str(refused.value) == message
 
 
-def test_the_limit_with_a_name_goes_before_that_without():
-    limits = Budget(min_sqnr=["40dB", "boxes=30dB", "boxes[3]=20dB"]).output_limits
-    found = [limit_of(*place, limits) for place in (("mask", None), ("boxes", None), ("boxes", 3), ("boxes", 2))]
-    assert [limit and limit.value for limit in found] == [40.0, 30.0, 20.0, None]
+PLACES = (("mask", None), ("boxes", None), ("boxes", 3), ("boxes", 2), ("mask", 2))
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        pytest.param(["40dB", "boxes=30dB", "boxes[3]=20dB"], [40, 30, 20, None, None], id="one channel"),
+        pytest.param(["40dB", "boxes[*]=25dB", "boxes[3]=20dB"], [40, 40, 20, 25, None], id="every other channel"),
+        pytest.param(["mask[*]=25dB"], [None, None, None, None, 25], id="channels only"),
+    ],
+)
+def test_the_limit_with_a_name_goes_before_that_without(written, values):
+    limits = Budget(min_sqnr=written).output_limits
+    found = [limit_of(*place, limits) for place in PLACES]
+    assert [limit and limit.value for limit in found] == values
 
 
 # Measured
@@ -311,6 +323,18 @@ def test_what_has_no_labels_is_gated(options, status, reasons, tmp_path, capsys)
     assert [line[: len(reason)] for line, reason in zip(lines, reasons, strict=True)] == reasons
 
 
+def test_every_channel_is_limited_by_one_option(tmp_path, capsys):
+    unlabelled(tmp_path / "emb.study", tfjs_uint8=np.array([0.02, 0.02, 0.1, 0.02]))
+    assert gate(capsys, "emb.study", "--min-sqnr", "23dB")[0] == 0  # the other channels hide it
+    status, printed, _ = gate(capsys, "emb.study", "--min-sqnr", "output_0[*]=30dB", "--json", "-")
+    assert status == 1
+    (judgement,) = json.loads(printed)["studies"][0]["judgements"]
+    assert [(one["channel"], one["limit"]) for one in judgement["figures"]] == [(channel, 30) for channel in range(4)]
+    assert re.fullmatch(r"SQNR of 'output_0\[2\]' is at most 2\d\.\d dB, required 30 dB", judgement["reason"])
+    own = ("--min-sqnr", "output_0[*]=30dB", "--min-sqnr", "output_0[2]=15dB")
+    assert gate(capsys, "emb.study", *own)[0] == 0
+
+
 def test_a_policy_has_the_same_names(tmp_path, capsys):
     unlabelled(tmp_path / "emb.study", tfjs_uint8=0.02)
     Path("quantlab.toml").write_text('[budget]\nmin_sqnr = ["30dB", "output_0[1]=20"]\nmax_abs_error = 0.5\n')
@@ -358,6 +382,11 @@ def test_programs_get_every_limited_figure(tmp_path, capsys):
             ["--min-sqnr", "output=40dB"],
             "the model has no output 'output' to be limited by min_sqnr; did you mean 'output_0'?",
             id="an unknown output",
+        ),
+        pytest.param(
+            ["--max-rmse", "output[*]=1"],
+            "the model has no output 'output[*]' to be limited by max_rmse; did you mean 'output_0'?",
+            id="every channel of an unknown output",
         ),
         pytest.param(
             ["--max-rmse", "output_0[4]=1"],

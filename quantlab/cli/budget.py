@@ -57,7 +57,7 @@ class BudgetOptions:
             "--min-sqnr",
             metavar="[OUTPUT=]DB",
             help="Smallest allowed SQNR against the model, without labels: 40dB for every output, boxes=30dB for one, "
-            "boxes[3]=30dB for index 3 of its last axis. Repeatable.",
+            "boxes[3]=30dB for index 3 of its last axis, boxes[*]=30dB for each index. Repeatable.",
         ),
     ] = None
     min_cosine: Annotated[

@@ -11,7 +11,7 @@ from quantlab.errors import StudyError, UsageError
 from quantlab.names import counted, nearest, shortened
 from quantlab.npy import mapped
 from quantlab.statistics import OutputSums, constant_parts, sum_channels
-from quantlab.types import ERROR_FIGURES, Budget, ConstantOutput, Evidence, Study, Trial
+from quantlab.types import ERROR_FIGURES, EVERY_CHANNEL, Budget, ConstantOutput, Evidence, Study, Trial
 
 __all__ = [
     "NUMBERS",
@@ -99,6 +99,8 @@ def refuse_unknown_outputs(budget: Budget, studies: Iterable[Study]) -> None:
     for limit in budget.output_limits:
         if limit.place is not None:
             option = ERROR_FIGURES[limit.figure].limit
+            if _names_every_channel(limit.place, known):
+                continue
             _refuse_unknown(limit.place, known, f"limited by {option}", f"name it '{limit.place.rpartition('[')[0]}'")
 
 
@@ -127,6 +129,11 @@ def _refuse_unknown(name: str, known: Mapping[str, int], purpose: str, remedy: s
 def _channel_names(output: str, channels: int) -> set[str]:
     """The names that `ConstantOutput.name` gives to channels; a single channel has the name of its output."""
     return {ConstantOutput(output, channel).name for channel in range(channels)} if channels > 1 else set()
+
+
+def _names_every_channel(place: str, known: Mapping[str, int]) -> bool:
+    output, _, channel = place.removesuffix("]").rpartition("[")
+    return channel == EVERY_CHANNEL and known.get(output, 1) > 1
 
 
 def channels_of(study: Study) -> dict[str, int]:

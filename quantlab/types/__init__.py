@@ -26,7 +26,7 @@ from quantlab.types.layers import (
     TrialLayers,
     WeightRow,
 )
-from quantlab.types.limits import ERROR_FIGURES, ErrorFigure, FigureName, OutputLimit, limit_of
+from quantlab.types.limits import ERROR_FIGURES, EVERY_CHANNEL, ErrorFigure, FigureName, OutputLimit, limit_of
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
@@ -59,6 +59,7 @@ __all__ = [
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
     "ERROR_FIGURES",
+    "EVERY_CHANNEL",
     "KEEPS_FLOAT",
     "NAMED_SAMPLES",
     "NARROW_DTYPES",

@@ -144,7 +144,7 @@ class Budget:
     """Smallest allowed share of samples on which the variant has the reference's top-1: `99%`."""
     min_sqnr: Limits = None
     """Smallest allowed signal to quantization noise ratio of every output: `40dB`; of one output or channel:
-    `boxes=30dB`, `boxes[3]=30dB`; several in a list."""
+    `boxes=30dB`, `boxes[3]=30dB`; of each channel: `boxes[*]=30dB`; several in a list."""
     min_cosine: Limits = None
     """Smallest allowed cosine similarity with the reference's outputs: `0.999`, `embedding=0.999`."""
     max_abs_error: Limits = None

@@ -8,10 +8,13 @@ from typing import Literal
 
 from quantlab.errors import UsageError
 
-__all__ = ["ERROR_FIGURES", "ErrorFigure", "FigureName", "OutputLimit", "limit_of", "read_limits"]
+__all__ = ["ERROR_FIGURES", "EVERY_CHANNEL", "ErrorFigure", "FigureName", "OutputLimit", "limit_of", "read_limits"]
 
 FigureName = Literal["sqnr", "cosine", "max_abs_error", "rmse"]
 """Figures of an output against the model, which need no labels."""
+
+EVERY_CHANNEL = "*"
+"""Stands for the index of a channel where every channel of an output is meant."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
@@ -72,11 +75,12 @@ class OutputLimit:
     figure: FigureName
     value: float
     place: str | None = None
-    """`output` or `output[channel]`; None means every output that has no limit of its own."""
+    """`output`, `output[channel]`, or `output[*]` for each channel that has no limit of its own; None means every
+    output that has no limit of its own."""
 
     @classmethod
     def parse(cls, text: str, figure: ErrorFigure) -> "OutputLimit":
-        """Read `VALUE`, `OUTPUT=VALUE` or `OUTPUT[CHANNEL]=VALUE`; an SQNR may have the unit dB.
+        """Read `VALUE`, `OUTPUT=VALUE`, `OUTPUT[CHANNEL]=VALUE` or `OUTPUT[*]=VALUE`; an SQNR may have the unit dB.
 
         >>> OutputLimit.parse("boxes[3]=30 dB", ERROR_FIGURES["sqnr"])
         OutputLimit(figure='sqnr', value=30.0, place='boxes[3]')
@@ -132,9 +136,9 @@ def _text(value: object, figure: ErrorFigure) -> str:
 def limit_of(output: str, channel: int | None, limits: Iterable[OutputLimit]) -> OutputLimit | None:
     """Return the limit of an output, or of one channel of it, among those of one figure.
 
-    A limit without a name applies to whole outputs that have none of their own.
+    A limit without a name applies to whole outputs that have none of their own, and `output[*]` to channels.
     """
     known = {limit.place: limit for limit in limits}
     if channel is not None:
-        return known.get(f"{output}[{channel}]")
+        return known.get(f"{output}[{channel}]", known.get(f"{output}[{EVERY_CHANNEL}]"))
     return known.get(output, known.get(None))
