@@ -10,7 +10,7 @@ from kept import QUANTLAB, kept, make_in_fork
 from study_fixtures import Heard
 from training_models import MODULE
 
-from quantlab import AnalyzeOptions, analyze
+from quantlab import AnalyzeOptions, analyze, convert
 from quantlab.formats import FORMATS
 from quantlab.store import Store
 from quantlab.study.reference import Probe
@@ -148,6 +148,20 @@ def test_a_failed_float32_check_of_such_a_model_does_not_blame_the_conversion(mo
         "do that are stateful or called with training=True; build the model without that, or leave the tfjs settings "
         "out"
     )
+
+
+def test_calibration_samples_that_cannot_be_looked_at_are_not_passed_over(models, tmp_path):
+    study = analyzed(models, tmp_path, "norm-3.keras", Heard(), "tflite-int8")
+    unsearched = (
+        "it was not checked whether calibration samples make the model NaN or infinite inside, because its tensors "
+        "cannot be read: 'normed_1' changes a variable whenever the model is called, as layers do that are stateful or "
+        "called with training=True"
+    )
+    assert study.warnings[-1] == unsearched
+    heard = Heard()
+    options = AnalyzeOptions(settings=("tflite-int8",), calibration=str(tmp_path / "data.npz"))
+    made = convert(models / "norm-3.keras", out=tmp_path / "made", options=options, progress=heard)
+    assert (made["tflite-int8"].is_dir(), heard.warnings) == (True, [unsearched])
 
 
 @pytest.mark.parametrize("kind", ["norm", "batch", "clean", "harmless"])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from quantlab.errors import ConversionError
 from quantlab.formats.tfjs import FORMAT
+from quantlab.models.training import why_not_frozen
 from quantlab.types import KEEPS_FLOAT
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.float_layers import kept_weights, list_parts, plain_scheme
@@ -69,11 +70,10 @@ def _freeze(request: ConversionRequest, folder: Path) -> None:
 
 def _why_not_frozen(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    if assigning := re.match(r"Input 0 of node (?:\S+/)?(\S+)/Assign\w*VariableOp was passed", text):
+    if known := why_not_frozen(error):
         return (
-            f"tfjs cannot freeze the graph, because '{assigning[1]}' changes a variable whenever the model is called, "
-            f"as layers do that are stateful or called with training=True; build the model without that, or leave the "
-            f"tfjs settings out"
+            f"tfjs cannot freeze the graph, because {known}; build the model without that, or leave the tfjs settings "
+            f"out"
         )
     return (
         f"tfjs cannot freeze the graph ({type(error).__name__}: {text[:200]}); if it has lookup tables for text, "

@@ -15,7 +15,11 @@ from typing import Any
 from quantlab.models.graph_ops import reached_nodes
 from quantlab.types.reference import TrainingLayer
 
-__all__ = ["training_layers"]
+__all__ = ["training_layers", "why_not_frozen"]
+
+_ASSIGNS = re.compile(r"Input 0 of node (?:\S+/)?(\S+)/Assign\w*VariableOp was passed")
+"""What TensorFlow says if variables cannot become constants, because one of them is changed."""
+
 
 _RANDOM = re.compile(
     r"^(Stateless|Stateful)?(Random(Uniform|StandardNormal|Normal|Gamma|Poisson|Binomial|Shuffle|Crop)"
@@ -169,3 +173,14 @@ def _owner(path: str, model: Any, keras: Mapping[str, Any]) -> str | None:
             if name in keras:
                 return name
     return None
+
+
+def why_not_frozen(error: BaseException) -> str | None:
+    """Why TensorFlow could not freeze a graph, as a clause that names the layer; None if this is not the reason."""
+    assigning = _ASSIGNS.match(" ".join(str(error).split()))
+    if assigning is None:
+        return None
+    return (
+        f"'{assigning[1]}' changes a variable whenever the model is called, as layers do that are stateful or called "
+        f"with training=True"
+    )

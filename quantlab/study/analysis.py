@@ -230,6 +230,7 @@ class _Analysis:
                 *failed_float32_checks(checks, trials, check).values(),
                 *compared.warnings,
                 *self.warnings,
+                *([result.unsearched] if result.unsearched else []),
             ),
             versions=_versions(self.context.registries),
             metric=judged_metric(self.context.options.metric, self.context.registries.metrics),

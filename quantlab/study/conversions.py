@@ -318,7 +318,12 @@ def _all_variants(context: Context, settings: Iterable[Setting]) -> Iterator[Con
 
 
 def _warn_of_calibration(context: Context, model: OpenedModel, calibration: SampleSet) -> None:
-    finding = FiniteCheck(context, model).of_calibration(calibration, suspect=False)
+    check = FiniteCheck(context, model)
+    unsearched = check.search_calibration(calibration)
+    if unsearched is not None:
+        context.progress.warn(unsearched)
+        return
+    finding = check.of_calibration(calibration, suspect=False)
     if finding is not None:
         context.progress.warn(calibration_warning(finding))
 

@@ -24,6 +24,7 @@ from quantlab.store import key_of
 from quantlab.study.context import Context, model_identity, model_options, read_kept
 from quantlab.study.inside.first_non_finite import Cause, first_of_all, first_of_some, rows_with_nan
 from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.non_finite_words import unsearched_warning
 from quantlab.study.reference import batch_size_for
 from quantlab.types import KeptOutputs, NonFinite, OpenedModel, SampleSet, Setting, Trial
 from quantlab.types.messages import SpoiledWeights
@@ -89,6 +90,14 @@ class FiniteCheck:
         known = self._of_some(samples, [int(rows[0])], other)
         return _finding(samples, rows, known, output=output)
 
+    def search_calibration(self, calibration: SampleSet) -> str | None:
+        """Search the calibration samples, for `of_calibration`; return a warning if the model cannot be read inside."""
+        try:
+            self._search_calibration(calibration)
+        except QuantlabError as error:
+            return unsearched_warning(str(error))
+        return None
+
     def of_calibration(self, calibration: SampleSet, *, suspect: bool = True) -> NonFinite | None:
         """Which calibration samples make a tensor inside the model NaN or infinite; None if none, or if unreadable.
 
@@ -151,6 +160,13 @@ class FiniteCheck:
         return KnownCause((), first_of_some(self._inputs(samples), self.model, rows, other))
 
     def _of_calibration(self, calibration: SampleSet) -> KnownCause | None:
+        """What the calibration samples do to the model; None if it cannot be read inside."""
+        try:
+            return self._search_calibration(calibration)
+        except QuantlabError:
+            return None
+
+    def _search_calibration(self, calibration: SampleSet) -> KnownCause:
         def look() -> KnownCause:
             progress, outcome = self.context.progress, "the tensors cannot be read"
             progress.begin(_STEP)
@@ -163,7 +179,7 @@ class FiniteCheck:
                 progress.end(_STEP, outcome)
             return KnownCause(weights if _certain(weights) else (), cause)
 
-        return self._kept(calibration, {"calibration": "all"}, KnownCause, look)
+        return self._found(calibration, {"calibration": "all"}, KnownCause, look)
 
     def _rows_with_nan(self, samples: SampleSet, names: Sequence[str]) -> npt.NDArray[np.bool_] | None:
         def look() -> SpoiledRows:
@@ -181,7 +197,16 @@ class FiniteCheck:
     def _kept(
         self, samples: SampleSet, asked: Mapping[str, Any], kind: type[_Answer], look: Callable[[], _Answer]
     ) -> _Answer | None:
-        """What was found before, or is found now; None where the model cannot be read inside, which is tried again."""
+        """The same as `_found`; None where the model cannot be read inside, which is tried again."""
+        try:
+            return self._found(samples, asked, kind, look)
+        except QuantlabError:
+            return None
+
+    def _found(
+        self, samples: SampleSet, asked: Mapping[str, Any], kind: type[_Answer], look: Callable[[], _Answer]
+    ) -> _Answer:
+        """What was found before, or is found now."""
         context = self.context
         batch = batch_size_for(context, self.model)
         key = key_of({"samples": samples.sha256, "batch": batch, **model_identity(context), **asked})
@@ -189,10 +214,7 @@ class FiniteCheck:
         with _ONE_AT_A_TIME:
             kept = read_kept(context, record, kind, "the model is searched again for what is not finite")
             if kept is None:
-                try:
-                    kept = look()
-                except QuantlabError:
-                    return None
+                kept = look()
                 context.store.write(record, kept)
         return kept
 

@@ -6,7 +6,14 @@ from quantlab.names import counted, shortened
 from quantlab.samples import told
 from quantlab.types import NonFinite, Trial
 
-__all__ = ["calibration_reason", "calibration_warning", "explained_failure", "left_out_note", "output_warning"]
+__all__ = [
+    "calibration_reason",
+    "calibration_warning",
+    "explained_failure",
+    "left_out_note",
+    "output_warning",
+    "unsearched_warning",
+]
 
 _NAMED_WEIGHTS = 3
 _CALLS = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
@@ -34,6 +41,14 @@ def output_warning(finding: NonFinite, scored: str) -> str:
 def calibration_warning(finding: NonFinite) -> str:
     """The warning about calibration samples that make the model infinite inside."""
     return f"{calibration_reason(finding)}; {_remedy(finding)}"
+
+
+def unsearched_warning(reason: str) -> str:
+    """The warning that calibration samples were not looked at, because the model cannot be read inside."""
+    return (
+        f"it was not checked whether calibration samples make the model NaN or infinite inside, because its tensors "
+        f"cannot be read: {reason}"
+    )
 
 
 def calibration_reason(finding: NonFinite) -> str:

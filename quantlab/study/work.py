@@ -62,6 +62,8 @@ class WorkResult:
     """Scored, in the order of the settings and runtimes."""
     non_finite: tuple[NonFinite, ...] = ()
     """Where the reference itself is NaN or infinite."""
+    unsearched: str | None = None
+    """A warning, if calibration samples could not be searched for NaN and infinity inside the model."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -148,8 +150,7 @@ class Work:
             for conversion in (conversion for future in done for conversion in future.result()):
                 self._start_trials(pool, conversion, result)
         finished = [result_of(trial) for trial in self._trials]
-        result_of(looked)
-        result = replace(result, trials=self._in_order([trial for _, trial in finished]))
+        result = replace(result, trials=self._in_order([trial for _, trial in finished]), unsearched=result_of(looked))
         return self._checked_inside(result, [run_result for run_result, _ in finished])
 
     def _checked_inside(self, result: WorkResult, done: Sequence[RunResult]) -> WorkResult:
@@ -179,14 +180,18 @@ class Work:
         calibrated = any(setting.calibrated for members in self.plan.by_format.values() for setting in members)
         return self.calibration.n if calibrated and self.calibration else 0
 
-    def _look_at_calibration(self, known: Sequence[NonFinite]) -> None:
-        """Read the reference on the calibration samples, while others convert and run; what is found is stored."""
+    def _look_at_calibration(self, known: Sequence[NonFinite]) -> str | None:
+        """Read the reference on the calibration samples, while others convert and run; what is found is stored.
+
+        Returns a warning if the reference cannot be read inside.
+        """
         if self.calibration is None or not self._calibrating or _explained(known):
             self.context.progress.skip(CALIBRATION_PHASE, self._calibrating)
-            return
+            return None
         self.context.progress.work(CALIBRATION_PHASE, 0)
-        FiniteCheck(self.context, self.model).of_calibration(self.calibration)
+        unsearched = FiniteCheck(self.context, self.model).search_calibration(self.calibration)
         self.context.progress.work(CALIBRATION_PHASE, self.calibration.n)
+        return unsearched
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {

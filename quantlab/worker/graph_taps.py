@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.errors import TrialError
 from quantlab.formats.tfjs.decoded import is_added
+from quantlab.models.training import why_not_frozen
 from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.types.executor_options import ExecutorOptions
@@ -51,14 +53,24 @@ def _frozen(options: ExecutorOptions) -> Any:
 
 @cache  # takes seconds, and is needed for the list, the alignment and the comparison
 def _freeze(saved_model: str, signature: str) -> Any:
-    """The signature as a WrappedFunction without variables and with calls inlined."""
+    """The signature as a WrappedFunction without variables and with calls inlined.
+
+    Raises:
+        TrialError: If a layer changes a variable, which then cannot become a constant.
+    """
     import tensorflow as tf
     from tensorflow.python.framework import convert_to_constants
 
     loaded = tf.saved_model.load(saved_model)
-    return convert_to_constants.convert_variables_to_constants_v2(
-        loaded.signatures[signature], lower_control_flow=False, aggressive_inlining=True
-    )
+    try:
+        return convert_to_constants.convert_variables_to_constants_v2(
+            loaded.signatures[signature], lower_control_flow=False, aggressive_inlining=True
+        )
+    except ValueError as error:
+        known = why_not_frozen(error)
+        if known is None:
+            raise
+        raise TrialError(known) from error
 
 
 def list_reference_taps(job: Job) -> list[TapSpec]:
