@@ -139,6 +139,17 @@ def test_values_that_half_floats_cannot_hold_are_named(beyond_half, format_name)
     )
 
 
+def test_ops_on_half_floats_that_add_no_error_are_explained(beyond_half):
+    _, inside = beyond_half
+    alone = {row.op: row.isolated_sqnr_db for row in inside.layers if row.dtype == "float16"}
+    assert math.inf in alone.values()
+    (note,) = (note for note in inside.notes if "has no isolated error" in note)
+    assert note == (
+        "onnx-float16 in python computes half floats in float32, so an op without weights has no isolated error (∞); "
+        "hardware that computes in half floats rounds the result of every op"
+    )
+
+
 @pytest.mark.parametrize("setting", ["tflite-float16", "onnx-float16", "tfjs-float16"])
 def test_the_row_says_what_became_of_a_weight_beyond_half_floats(beyond_half, setting):
     study, _ = beyond_half

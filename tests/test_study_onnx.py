@@ -88,7 +88,8 @@ def test_reading_inside_leaves_the_answers(studied):
     _, _, store = studied
     notes = store.read_inside().notes
     assert [note for note in notes if not note.startswith("onnx-float16 in ")] == []
-    assert all(" answers differently while its tensors are read, by up to " in note for note in notes)
+    said = (" answers differently while its tensors are read, by up to ", " computes half floats in float32, so ")
+    assert all(any(words in note for words in said) for note in notes)
 
 
 def test_weights_are_compared(studied):

@@ -1,5 +1,6 @@
 """Sums the errors of one trial's tensors, batch by batch, against the reference and the float32 baseline."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,11 @@ __all__ = ["Baselines", "KnownTensors", "TrialSums"]
 Array = npt.NDArray[Any]
 
 _FUSED = "merged into another layer by the converter: only the float32 variant has a tensor of this layer"
+
+_IN_FLOAT32 = (
+    "computes half floats in float32, so an op without weights has no isolated error (∞); hardware that computes in "
+    "half floats rounds the result of every op"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,9 +244,16 @@ class TrialSums:
         drift = f"{where} answers differently while its tensors are read, by up to {self.largest_drift:.2g}"
         return (
             *self.notes,
+            *([f"{where} {_IN_FLOAT32}"] if self._computes_halves_in_float32 else []),
             *([drift] if self.largest_drift else []),
             *([self.unreadable] if self.unreadable else []),
         )
+
+    @property
+    def _computes_halves_in_float32(self) -> bool:
+        """Whether an op adds no error to a tensor of half floats, which would round nearly every value."""
+        halves = {tap.name for tap in self.tensors.wanted if tap.dtype == "float16"}
+        return any(self.isolated_sums[name].error.sqnr_db == math.inf for name in halves & self.isolated_sums.keys())
 
     def _rows(self, tap: TapSpec, place: int) -> list[LayerRow]:
         alignment = self.tensors.alignment(tap)
