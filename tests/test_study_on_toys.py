@@ -14,7 +14,7 @@ from onnx_models import node, port, write
 from study_fixtures import Heard
 from toy_format.study import CLASSES, INPUTS, Child, Host, kernel_and_bias, with_hosts, write_model, write_samples
 
-from quantlab.errors import MissingOp, RuntimeUnavailable, UsageError
+from quantlab.errors import MissingOp, RuntimeUnavailable, SamplesError, UsageError
 from quantlab.gate import judge
 from quantlab.processes import ChildDied
 from quantlab.progress import Progress
@@ -430,3 +430,17 @@ def test_nan_in_a_branch_that_is_not_taken_excuses_no_variant(tmp_path):
     assert study.non_finite == ()
     scores = trial_in(study, "attic").scores
     assert (scores.n, scores.left_out, scores.non_finite) == (200, None, 200 // BATCH * CLASSES)
+
+
+def test_the_time_limit_of_a_study_is_that_of_its_loader(study, prepared, tmp_path, monkeypatch):
+    registries = with_hosts(Host("attic").runtime())
+    study(registries)  # so that no other process than the loader's has to answer in time
+    (tmp_path / "endless.py").write_text("import time\n\n\ndef sleeping():\n    time.sleep(3600)\n")
+    monkeypatch.chdir(tmp_path)
+    options = AnalyzeOptions(settings=("toy-int8",), batch_size=BATCH, out=tmp_path / "toy.study", time_limit=1.5)
+    with pytest.raises(SamplesError) as refused:
+        analyze(prepared / "one_dense.onnx", data="endless:sleeping", options=options, registries=registries)
+    assert str(refused.value) == (
+        "the loader 'endless:sleeping' did not answer for 1.5 seconds and was ended; if it only needs longer, raise "
+        "--time-limit"
+    )

@@ -21,6 +21,7 @@ def _options(context: Context) -> SampleOptions:
         seed=asked.seed,
         labels=asked.labels,
         ignore_label=asked.ignore_label,
+        stall_seconds=asked.time_limit,
         loaders=context.registries.loaders,
         warn=context.progress.warn,
     )
