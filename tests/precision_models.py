@@ -51,6 +51,17 @@ def keras3_quantized(folder: Path) -> Path:
     return _saved(model, folder / "keras3_quantized.keras", {"values": _floats(6)})
 
 
+def quantized_saved_model(folder: Path) -> Path:
+    """The same as a SavedModel, as Keras exports it, in int4: two values in each int8."""
+    keras = _keras3()
+    values = keras.Input((6,), name="values")
+    model = keras.Model(values, keras.layers.Dense(3, activation="softmax")(keras.layers.Dense(8)(values)))
+    model.quantize("int4")
+    model.export(str(folder / "quantized_saved_model"), verbose=False)
+    inputs = {"values": _floats(6)}
+    return _with_examples(folder / "quantized_saved_model", inputs, model.predict(inputs["values"], verbose=0))
+
+
 def text(folder: Path) -> Path:
     """A SavedModel of Keras 2 that writes integers as text and looks the words up."""
     import tensorflow as tf
@@ -81,6 +92,10 @@ def keras2_nested(folder: Path) -> Path:
 
 MAKERS: Mapping[str, Callable[[Path], Path]] = {
     maker.__name__: maker
-    for maker in (keras3_mixed, keras2_mixed, half_saved_model, keras3_quantized, text, keras2_nested)
+    for maker in (
+        *(keras3_mixed, keras2_mixed, half_saved_model),
+        *(keras3_quantized, quantized_saved_model),
+        *(text, keras2_nested),
+    )
 }
 """As of `small_models`."""

@@ -21,6 +21,10 @@ QUANTIZED = (
     "float32 have quantized weights, too; to compare with the float model, give the file that was saved before "
     "model.quantize"
 )
+STORED = (
+    "the model is already quantized (it stores kernels in int8), so the reference and the settings named float32 have "
+    "quantized weights, too; to compare with the float model, give the file that was saved before it was quantized"
+)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,9 @@ QUANTIZED = (
         pytest.param("keras3_mixed", [MIXED.format("mixed_float16")], id="Keras 3"),
         pytest.param("keras2_mixed", [MIXED.format("mixed_bfloat16")], id="Keras 2"),
         pytest.param("keras3_quantized", [QUANTIZED], id="quantized by Keras 3"),
+        pytest.param("quantized_saved_model", [STORED], id="quantized by Keras 3 and exported"),
         pytest.param("conv", [], id="float32"),
+        pytest.param("one_signature", [], id="a SavedModel in float32"),
     ],
 )
 def test_a_precision_other_than_float32_is_said(name, sentences, workbench):

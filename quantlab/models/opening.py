@@ -20,7 +20,7 @@ from quantlab.models.graph_ops import refuse_acting_saved_model
 from quantlab.models.h5_outside import refuse_outside
 from quantlab.models.keras_layers import foreign_modules
 from quantlab.models.onnx import open_onnx_reference
-from quantlab.models.precision import keras2_to_float32, keras3_to_float32, keras_quantization
+from quantlab.models.precision import keras2_to_float32, keras3_to_float32, keras_quantization, stored_quantization
 from quantlab.models.reference import Reference
 from quantlab.models.training import training_layers
 from quantlab.types import ModelDescription, TensorSpec
@@ -281,6 +281,7 @@ def _open_saved_model(file: ModelFile, options: ModelOptions, export: Path) -> _
         saved_model=file.path,
         signature=signature,
         variables=variables.values,
+        quantized=stored_quantization(variables.values()),
     )
 
 

@@ -4,10 +4,10 @@ A model of a mixed precision keeps float32 weights and casts them, and its input
 casts: TFLite has no kernels for half floats, tfjs ignores them, and no two runtimes round alike. Runs in a child.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["keras2_to_float32", "keras3_to_float32", "keras_quantization"]
+__all__ = ["keras2_to_float32", "keras3_to_float32", "keras_quantization", "stored_quantization"]
 
 
 def keras3_to_float32(model: Any) -> str | None:
@@ -48,3 +48,12 @@ def keras_quantization(model: Any) -> str | None:
     policies = (layer.dtype_policy for layer in model._flatten_layers())
     modes = dict.fromkeys(getattr(policy, "quantization_mode", None) for policy in policies)
     return " and ".join(str(mode) for mode in modes if mode is not None) or None
+
+
+def stored_quantization(variables: Iterable[Any]) -> str | None:
+    """The data type of quantized kernels among the variables of a SavedModel, as `int8`; None if there are none.
+
+    `model.quantize` of Keras stores kernels in int8, in its mode `int4` two values in each.
+    """
+    found = any(variable.dtype.name == "int8" and len(variable.shape) > 1 for variable in variables)
+    return "int8" if found else None

@@ -104,10 +104,14 @@ def unusual_precision(model: ModelDescription) -> list[str]:
             f"the reference and every variant compute in float32, while Keras rounds to half floats"
         )
     if model.quantized is not None:
+        in_keras = model.kind != "SavedModel"
+        how = (
+            f"{model.quantized}, by model.quantize of Keras" if in_keras else f"it stores kernels in {model.quantized}"
+        )
         sentences.append(
-            f"the model is already quantized ({model.quantized}, by model.quantize of Keras), so the reference and the "
-            f"settings named float32 have quantized weights, too; to compare with the float model, give the file that "
-            f"was saved before model.quantize"
+            f"the model is already quantized ({how}), so the reference and the settings named float32 have quantized "
+            f"weights, too; to compare with the float model, give the file that was saved before "
+            f"{'model.quantize' if in_keras else 'it was quantized'}"
         )
     return sentences
 

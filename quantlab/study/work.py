@@ -150,7 +150,9 @@ class Work:
             for conversion in (conversion for future in done for conversion in future.result()):
                 self._start_trials(pool, conversion, result)
         finished = [result_of(trial) for trial in self._trials]
-        result = replace(result, trials=self._in_order([trial for _, trial in finished]), unsearched=result_of(looked))
+        unsearched, trials = result_of(looked), self._in_order([trial for _, trial in finished])
+        # If no variant was calibrated, nothing depends on what was not searched.
+        result = replace(result, trials=trials, unsearched=unsearched if self._has_calibrated(trials) else None)
         return self._checked_inside(result, [run_result for run_result, _ in finished])
 
     def _checked_inside(self, result: WorkResult, done: Sequence[RunResult]) -> WorkResult:
@@ -192,6 +194,11 @@ class Work:
         unsearched = FiniteCheck(self.context, self.model).search_calibration(self.calibration)
         self.context.progress.work(CALIBRATION_PHASE, self.calibration.n)
         return unsearched
+
+    def _has_calibrated(self, trials: Sequence[Trial]) -> bool:
+        settings = self.context.registries.settings
+        made = (settings.get(trial.setting) for trial in trials if trial.variant is not None)
+        return any(setting is not None and setting.calibrated for setting in made)
 
     def _in_order(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:
         order = {

@@ -39,7 +39,8 @@ class ModelDescription:
     cast_from: str | None = None
     """Dtype policy of a Keras model that was exported in float32 instead, as `mixed_float16`; None if none was."""
     quantized: str | None = None
-    """How `model.quantize` of Keras has quantized layers of it, as `int8`; None if it has not."""
+    """How `model.quantize` of Keras has quantized layers of it, as `int8`; of a SavedModel, the data type of its
+    quantized kernels. None if nothing is quantized."""
 
 
 @dataclass(frozen=True, slots=True)
