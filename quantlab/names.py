@@ -7,10 +7,29 @@ from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["choose", "counted", "joined", "listed", "nearest", "nearest_of_many", "shortened", "study_folder"]
+__all__ = [
+    "choose",
+    "counted",
+    "decibels",
+    "joined",
+    "listed",
+    "nearest",
+    "nearest_of_many",
+    "shortened",
+    "study_folder",
+]
 
 _MOST = 10
 _LIKE = 0.6  # difflib's own default
+
+
+def decibels(value: float) -> str:
+    """Decibels with a decimal and a true minus sign.
+
+    >>> decibels(12.04), decibels(-3.4), decibels(float("-inf"))
+    ('12.0 dB', '−3.4 dB', '−∞ dB')
+    """
+    return f"{value:.1f} dB".replace("-", "−").replace("inf", "∞")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

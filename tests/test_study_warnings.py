@@ -88,7 +88,7 @@ def figures(output, **changed):
         ),
         pytest.param(
             [figures("mask", sqnr_db=-math.inf, non_finite=1)],
-            "broken: 1 output value is NaN or infinite and the SQNR of the output is -inf dB, below 60 (output 'mask')",
+            "broken: 1 output value is NaN or infinite and the SQNR of the output is −∞ dB, below 60 (output 'mask')",
             id="NaN",
         ),
         pytest.param([figures("mask", sqnr_db=None, count=0, non_finite=0)], "ok: 1e-06", id="nothing to compare"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quantlab.names import counted, shortened
+from quantlab.names import counted, decibels, shortened
 from quantlab.types import (
     AGAINST_REFERENCE,
     NARROW_DTYPES,
@@ -147,7 +147,7 @@ def _spoiled(count: int) -> list[str]:
 def _noisy(sqnr_db: float | None) -> list[str]:
     if sqnr_db is None or sqnr_db >= FLOAT32_SQNR_DB:
         return []
-    return [f"the SQNR of the output is {sqnr_db:.1f} dB, below {FLOAT32_SQNR_DB:g}"]
+    return [f"the SQNR of the output is {decibels(sqnr_db)}, below {FLOAT32_SQNR_DB:g}"]
 
 
 def failed_float32_checks(
@@ -215,7 +215,7 @@ def _first_straying(setting: str, inside: Inside) -> list[str]:
     for row in inside.layers:
         here = (row.setting, row.runtime, row.baseline, row.channel) == (setting, PYTHON, AGAINST_REFERENCE, None)
         if here and row.sqnr_db is not None and row.sqnr_db < FLOAT32_SQNR_DB:
-            return [f"first tensor that differs: '{row.tensor}' of {row.layer} ({row.sqnr_db:.1f} dB)"]
+            return [f"first tensor that differs: '{row.tensor}' of {row.layer} ({decibels(row.sqnr_db)})"]
     return []
 
 
@@ -228,5 +228,5 @@ def _straying_weights(setting: str, inside: Inside) -> list[str]:
     if not strays:
         return []
     worst = sorted(strays, key=lambda row: row.sqnr_db or 0)
-    named = shortened([f"'{row.tensor}' ({row.sqnr_db:.1f} dB)" for row in worst], most=_NAMED_WEIGHTS)
+    named = shortened([f"'{row.tensor}' ({decibels(row.sqnr_db or 0.0)})" for row in worst], most=_NAMED_WEIGHTS)
     return [f"weights that differ most: {named}"]

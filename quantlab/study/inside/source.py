@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from quantlab.names import decibels
 from quantlab.study.warnings import of_output
 from quantlab.types import AGAINST_REFERENCE, PYTHON, LayerRow, Source, Study, Trial, WeightRow
 
@@ -99,14 +100,14 @@ def _collapse(trial: Trial) -> str | None:
         changed = scores.agreement_interval.upper < _COLLAPSE_AGREEMENT
         return f"changes {100 - scores.agreement:.1f} % of the predictions" if changed else None
     if scores.sqnr_db is not None and scores.sqnr_db < _COLLAPSE_DB:
-        return f"leaves an SQNR of {_decibels(scores.sqnr_db)} in the output"
+        return f"leaves an SQNR of {decibels(scores.sqnr_db)} in the output"
     return None
 
 
 def _cause(source: Source) -> str:
     """The op and the weight, with their decibels; an op whose own error is small is not called the cause."""
     place = "its output" if source.channel is None else f"channel {source.channel} of its output"
-    own = f"layer {source.layer} ({source.op}): with exact inputs, {place} has an SQNR of {_decibels(source.sqnr_db)}"
+    own = f"layer {source.layer} ({source.op}): with exact inputs, {place} has an SQNR of {decibels(source.sqnr_db)}"
     if source.sqnr_db >= _CAUSE_DB:
         return f"errors of several layers may add up; the largest of one layer alone is that of {own}"
     text = f"the cause is {own}"
@@ -115,11 +116,11 @@ def _cause(source: Source) -> str:
         return text
     if weight_sqnr_db > source.sqnr_db + _BLAMED_DB:
         return (
-            f"{text}; its weight '{source.weight}' has at least {_decibels(weight_sqnr_db)} in every channel, so the "
+            f"{text}; its weight '{source.weight}' has at least {decibels(weight_sqnr_db)} in every channel, so the "
             f"cause is the rounding of activations"
         )
     weight = (
-        f"its weight '{source.weight}' has an SQNR of {_decibels(weight_sqnr_db)} in channel {source.weight_channel}"
+        f"its weight '{source.weight}' has an SQNR of {decibels(weight_sqnr_db)} in channel {source.weight_channel}"
     )
     if source.weight_scales != 1 or source.weight_channels < 2 or source.weight_spread is None:
         return f"{text}; {weight}"
@@ -127,11 +128,6 @@ def _cause(source: Source) -> str:
         f"{text}; {weight}, because it has one scale for {source.weight_channels} channels whose largest values differ "
         f"{source.weight_spread:,.0f}-fold"
     )
-
-
-def _decibels(value: float) -> str:
-    """Decibels with a decimal and a true minus sign."""
-    return f"{value:.1f} dB".replace("-", "−").replace("inf", "∞")
 
 
 def _instead(measured: dict[str, Trial]) -> str:
