@@ -218,8 +218,14 @@ def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
     """Open the nodes of a graph-model in isolation: with their own weights and the inputs from the float32 graph.
 
     The outputs are those of the float32 graph; its folder is in the job's options.
+
+    Raises:
+        TrialError: If it has loops or conditions, whose nodes run only together.
     """
-    graph = _isolated(_graph_model(job, job.options.float32_artifact), _graph_model(job, job.artifact))
+    own = _graph_model(job, job.artifact)
+    if any(node.op in _CONTROL for node in own.node):
+        raise TrialError("the ops of a graph-model cannot be run one by one if it has loops or conditions")
+    graph = _isolated(_graph_model(job, job.options.float32_artifact), own)
     return _tapped(
         _imported(graph),
         [file.tensor for file in job.inputs],
@@ -229,6 +235,9 @@ def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:
 
 
 _ALONE, _OWN = "alone", "own"
+_CONTROL = frozenset(
+    {"Enter", "Exit", "If", "Merge", "NextIteration", "StatelessIf", "StatelessWhile", "Switch", "While"}
+)
 
 
 def _isolated(float32: Any, quantized: Any) -> Any:
