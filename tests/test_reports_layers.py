@@ -12,6 +12,8 @@ from quantlab.types import Inside, LayerRow
 from quantlab_reports import RENDERINGS, VIEWS, Selection
 from quantlab_reports.renderings.terminal import render
 from quantlab_reports.views.layers import layer_table
+from quantlab_reports.views.ops import op_table
+from quantlab_reports.views.weights import weight_table
 
 MERGED = "no matching layer: it was merged into another layer by the converter"
 FOREIGN = "the float32 variant has no tensor of this name and no op at this position"
@@ -102,6 +104,29 @@ def test_settings_with_the_same_layers_share_a_line():
     table = layer_table(inside(*rows, unmatched("pool", setting="tflite-int8")), Selection())
     assert table.cells == ()
     assert table.below[1:] == (f"tfjs-uint8, tfjs-float16: stem, norm ({MERGED})", f"tflite-int8: pool ({MERGED})")
+
+
+OF_S8 = "no isolated errors of s8 in python: the file is not from this study"
+OF_UINT8 = "tfjs-uint8 in python answers differently while its tensors are read, by up to 0.25"
+OF_PER_CHANNEL = "tfjs-uint8-per-channel in python answers differently while its tensors are read, by up to 0.5"
+OF_ALL = "nothing is known of the samples"
+
+
+@pytest.mark.parametrize(
+    ("asked", "notes"),
+    [
+        pytest.param(None, [OF_S8, OF_UINT8, OF_PER_CHANNEL, OF_ALL], id="every setting"),
+        pytest.param("s8", [OF_S8, OF_ALL], id="a file of the user"),
+        pytest.param("tfjs-uint8", [OF_UINT8, OF_ALL], id="a setting whose name begins another's"),
+        pytest.param("tfjs-*", [OF_UINT8, OF_PER_CHANNEL, OF_ALL], id="a pattern"),
+    ],
+)
+@pytest.mark.parametrize("view", [layer_table, weight_table, op_table])
+def test_notes_about_other_settings_are_left_out(view, asked, notes):
+    record = replace(BOTH, notes=(OF_S8, OF_UINT8, OF_PER_CHANNEL, OF_ALL))
+    known = ("tflite-int8", "s8", "tfjs-uint8", "tfjs-uint8-per-channel")
+    below = view(record, Selection(setting=asked, settings=known)).below
+    assert [line for line in below if line.startswith("! ")] == [f"! {note}" for note in notes]
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])

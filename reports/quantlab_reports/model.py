@@ -3,6 +3,8 @@
 A table holds text for people, and the same rows as plain values with stable keys for programs.
 """
 
+import fnmatch
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, Protocol, runtime_checkable
@@ -12,7 +14,7 @@ from quantlab.names import choose
 from quantlab.store import json_number
 from quantlab_reports.figures import EMPTY
 
-__all__ = ["NOTES", "CellAmong", "Column", "RowView", "Selection", "Table", "filled", "plain", "table_of"]
+__all__ = ["NOTES", "CellAmong", "Column", "RowView", "Selection", "Table", "filled", "lines_of", "plain", "table_of"]
 
 NOTES = "notes"
 """The heading of a column of sentences, which text renderings wrap."""
@@ -135,6 +137,18 @@ def _of(rows: list[Any], field: str, asked: str | None, known: Sequence[str] = (
         )
     wanted = choose(field, [asked], list(dict.fromkeys([*(getattr(row, field) for row in rows), *known])))
     return [row for row in rows if getattr(row, field) in wanted]
+
+
+def lines_of(notes: Sequence[str], selection: Selection) -> list[str]:
+    """Lines below a table: the notes, without those that name other settings than the selected ones."""
+    if selection.setting is None:
+        return [f"! {note}" for note in notes]
+    lines = []
+    for note in notes:
+        named = [name for name in selection.settings if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", note)]
+        if not named or any(fnmatch.fnmatch(name, selection.setting) for name in named):
+            lines.append(f"! {note}")
+    return lines
 
 
 def table_of(

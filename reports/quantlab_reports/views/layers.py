@@ -12,7 +12,7 @@ from typing import Any
 from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, share, with_sign
-from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
 __all__ = ["LAYERS", "layer_table"]
@@ -78,7 +78,7 @@ def layer_table(inside: Inside, selection: Selection) -> Table:
         f"Compared on {samples}, {inside.drawn}{where}, with the matching tensors of the reference",
         *_unmatched(shown),
         *_other_runtimes(compared, shown),
-        *(f"! {note}" for note in inside.notes),
+        *lines_of(inside.notes, selection),
     ]
     view = replace(
         LAYERS,

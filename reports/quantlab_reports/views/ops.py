@@ -4,7 +4,7 @@ JSON and CSV rows have the fields of `quantlab.types.OpRow` as keys.
 """
 
 from quantlab.types import Inside, OpRow
-from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import text
 
 __all__ = ["OPS", "op_table"]
@@ -26,4 +26,4 @@ OPS = RowView(
 
 def op_table(inside: Inside, selection: Selection) -> Table:
     """Return the table of ops."""
-    return OPS.table(inside.ops, selection, [f"! {note}" for note in inside.notes])
+    return OPS.table(inside.ops, selection, lines_of(inside.notes, selection))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from quantlab.names import counted, joined
 from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
 from quantlab_reports.figures import EMPTY, fixed, number, share
-from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import count, figure, largest_first, text
 
 __all__ = ["RUNTIMES", "RuntimeRow", "runtime_rows", "runtime_table", "sentences"]
@@ -128,7 +128,7 @@ def runtime_table(study: Study, inside: Inside | None, selection: Selection) -> 
     """Return the table, with conclusions in sentences below."""
     rows = runtime_rows(study, inside)
     told = [row for row in RUNTIMES.select(rows, selection)[: selection.top] if row.reason is None]
-    notes = [f"! {note}" for note in inside.notes] if inside is not None else []
+    notes = lines_of(inside.notes, selection) if inside is not None else []
     return RUNTIMES.table(rows, selection, [*notes, *sentences(told), *_footer(inside)])
 
 

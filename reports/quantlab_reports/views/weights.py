@@ -7,7 +7,7 @@ import math
 
 from quantlab.types import Inside, WeightRow
 from quantlab_reports.figures import EMPTY, percent, share
-from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
 __all__ = ["WEIGHTS", "weight_table"]
@@ -44,4 +44,4 @@ WEIGHTS = RowView(
 
 def weight_table(inside: Inside, selection: Selection) -> Table:
     """Return the table of weights."""
-    return WEIGHTS.table(inside.weights, selection, [f"! {note}" for note in inside.notes])
+    return WEIGHTS.table(inside.weights, selection, lines_of(inside.notes, selection))
