@@ -311,6 +311,57 @@ def test_what_is_called_the_cause(sqnr_db, cause, tmp_path):
     assert warning == f"tfjs-uint8 loses 60.0 points of top-1: {cause}{INSTEAD}"
 
 
+def grew(layer, decibels, growth, **changed):
+    """A row of `collapsed`, which was not run alone."""
+    return replace(
+        row(layer, 0, sqnr_db=decibels), setting="tfjs-uint8", relative_rms_growth=growth, op="BatchNorm", **changed
+    )
+
+
+def variance(spread, *, worst=0.0):
+    weight = WeightRow("tfjs-uint8", "norm/moving_variance", "norm", None, (8,), "uint8", 8, scales=1)
+    return replace(weight, channels=8, worst_channel=5, worst_channel_sqnr_db=worst, channel_spread=spread)
+
+
+ALONE = (
+    "its ops were not run alone, so the cause is not certain; the error grows most in layer norm (BatchNorm), to an "
+    "SQNR of −6.9 dB"
+)
+RUINED = "its weight 'norm/moving_variance' has an SQNR of 0.0 dB in channel 5, because it has one scale for 8 channels"
+
+
+@pytest.mark.parametrize(
+    ("weights", "cause"),
+    [
+        pytest.param([], ALONE, id="no weights"),
+        pytest.param(
+            [variance(1234.4)], f"{ALONE}; {RUINED} whose largest values differ 1,234-fold", id="a ruined weight"
+        ),
+        pytest.param(
+            [variance(1e37)], f"{ALONE}; {RUINED} whose largest values differ over a million-fold", id="a dead channel"
+        ),
+        pytest.param([variance(2.0, worst=40.0)], ALONE, id="a good weight"),
+        pytest.param([replace(variance(9.0), tensor="norm_2/moving_variance")], ALONE, id="another layer's"),
+    ],
+)
+def test_a_variant_whose_ops_were_not_run_alone_tells_where_its_error_grows(weights, cause, tmp_path):
+    layers = [grew("stem", 40.0, 0.01), grew("norm", -6.9, 2.0), grew("scores", -5.0, None)]
+    (warning,) = warn_of_collapses(collapsed(tmp_path), [], layers, weights)
+    assert warning == f"tfjs-uint8 loses 60.0 points of top-1: {cause}{INSTEAD}"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        pytest.param([], id="nothing was read"),
+        pytest.param([grew("norm", -6.9, 2.0, runtime="node-wasm")], id="in another runtime alone"),
+        pytest.param([grew("norm", -6.9, 2.0), grew("pool", 9.0, 0.0, isolated_sqnr_db=math.inf)], id="run alone"),
+    ],
+)
+def test_where_an_error_grows_is_not_told(layers, tmp_path):
+    assert warn_of_collapses(collapsed(tmp_path), [], layers, []) == ()
+
+
 def test_a_layer_is_not_blamed_where_float32_is_wrong_already(tmp_path):
     assert warn_of_collapses(collapsed(tmp_path, "broken: SQNR 3.0 dB (output 'output_0')"), [SOURCE]) == ()
     assert warn_of_collapses(collapsed(tmp_path, "broken: SQNR 3.0 dB (output 'other')"), [SOURCE]) != ()

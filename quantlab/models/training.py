@@ -17,7 +17,7 @@ from quantlab.types.reference import TrainingLayer
 
 __all__ = ["training_layers", "why_not_frozen"]
 
-_ASSIGNS = re.compile(r"Input 0 of node (?:\S+/)?(\S+)/Assign\w*VariableOp was passed")
+_ASSIGNS = re.compile(r"Input 0 of node (?:\S+/)?(?!Assign)([^\s/]+)/(?:Assign\w*/)?Assign\w* was passed")
 """What TensorFlow says if variables cannot become constants, because one of them is changed."""
 
 
@@ -176,7 +176,11 @@ def _owner(path: str, model: Any, keras: Mapping[str, Any]) -> str | None:
 
 
 def why_not_frozen(error: BaseException) -> str | None:
-    """Why TensorFlow could not freeze a graph, as a clause that names the layer; None if this is not the reason."""
+    """Why TensorFlow could not freeze a graph, as a clause that names the layer; None if this is not the reason.
+
+    >>> why_not_frozen(ValueError("Input 0 of node a/norm/AssignNewValue was passed float from b:0")).split()[:4]
+    ["'norm'", 'changes', 'a', 'variable']
+    """
     assigning = _ASSIGNS.match(" ".join(str(error).split()))
     if assigning is None:
         return None

@@ -171,7 +171,7 @@ class _Analysis:
             self.context.progress.warn(f"nothing could be read inside the variants: {describe(error)}")
             return study
         self.context.store.write_inside(inside)
-        causes = warn_of_collapses(study, inside.sources)
+        causes = warn_of_collapses(study, inside.sources, inside.layers, inside.weights)
         halves = warn_of_half_floats(study.trials, inside, self.context.registries)
         causes = (*causes, *halves, *inside.quantized_before)
         return replace(study, warnings=(*with_straying_tensors(study, inside), *causes))

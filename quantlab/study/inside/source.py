@@ -19,6 +19,7 @@ _DESTROYED_DB = 3.0
 """Below this, the error of a channel has at least half the power of its signal."""
 _CAUSE_DB = 10.0
 """Below this, the error of a channel has more than a tenth of its signal's power, and may cause a collapse alone."""
+_MILLION = 1e6
 _BLAMED_DB = 10.0
 """A weight whose worst channel is this much better than that of its op's output is not what ruins the output."""
 
@@ -54,7 +55,7 @@ def _own_sqnr_db(row: LayerRow) -> float:
 
 def _source(row: LayerRow, weights: Sequence[WeightRow]) -> Source:
     source = Source(row.setting, row.layer, row.op, row.tensor, _own_sqnr_db(row), row.worst_channel)
-    own = [weight for weight in weights if (weight.setting, weight.layer) == (row.setting, row.layer)]
+    own = [weight for weight in weights if weight.setting == row.setting and _is_of(weight, row.layer)]
     erring = [weight for weight in own if weight.worst_channel is not None and weight.worst_channel_sqnr_db is not None]
     if not erring:
         return source
@@ -70,16 +71,47 @@ def _source(row: LayerRow, weights: Sequence[WeightRow]) -> Source:
     )
 
 
-def warn_of_collapses(study: Study, sources: Iterable[Source]) -> tuple[str, ...]:
-    """A sentence for each variant that lost most of what the model can do: how much, what causes it, what to use."""
+def _is_of(weight: WeightRow, layer: str) -> bool:
+    """Whether a layer reads a weight; in layers-models, the names of weights begin with that of the layer."""
+    return weight.layer == layer or (not weight.layer and weight.tensor.startswith(f"{layer}/"))
+
+
+def warn_of_collapses(
+    study: Study, sources: Iterable[Source], layers: Sequence[LayerRow] = (), weights: Sequence[WeightRow] = ()
+) -> tuple[str, ...]:
+    """A sentence for each variant that lost most of what the model can do: how much, what causes it, what to use.
+
+    Args:
+        study: The study.
+        sources: Of the variants whose ops were run alone.
+        layers: Rows of all trials; of other variants, they tell where the error grows most.
+        weights: Rows of all weights.
+    """
     measured = {trial.setting: trial for trial in study.trials if trial.runtime == PYTHON and trial.scores is not None}
+    found = {source.setting: source for source in sources}
     sentences = []
-    for source in sources:
-        trial = measured.get(source.setting)
-        loss = _collapse(trial) if trial is not None and not _is_wrong_in_float32(trial, study) else None
-        if loss is not None:
-            sentences.append(f"{source.setting} {loss}: {_cause(source)}{_instead(measured)}")
+    for name, trial in measured.items():
+        loss = _collapse(trial) if not _is_wrong_in_float32(trial, study) else None
+        cause = _cause(found[name]) if name in found else _place(name, layers, weights)
+        if loss is not None and cause is not None:
+            sentences.append(f"{name} {loss}: {cause}{_instead(measured)}")
     return tuple(sentences)
+
+
+def _place(setting: str, layers: Sequence[LayerRow], weights: Sequence[WeightRow]) -> str | None:
+    """Where the error of a variant grows most, if its ops were not run alone; None if it could not be read."""
+    rows = [row for row in layers if (row.setting, row.runtime, row.baseline) == (setting, PYTHON, AGAINST_REFERENCE)]
+    grown = [row for row in rows if row.channel is None and row.relative_rms_growth is not None]
+    if not grown or any(row.isolated_sqnr_db is not None for row in rows):
+        return None
+    most = max(grown, key=lambda row: row.relative_rms_growth or 0.0)
+    text = (
+        f"its ops were not run alone, so the cause is not certain; the error grows most in layer {most.layer} "
+        f"({most.op}), to an SQNR of {decibels(most.sqnr_db or 0.0)}"
+    )
+    source = _source(most, weights)
+    ruined = source.weight_sqnr_db is not None and source.weight_sqnr_db < _CAUSE_DB
+    return f"{text}; {_of_weight(source)}" if ruined else text
 
 
 def _is_wrong_in_float32(trial: Trial, study: Study) -> bool:
@@ -119,14 +151,21 @@ def _cause(source: Source) -> str:
             f"{text}; its weight '{source.weight}' has at least {decibels(weight_sqnr_db)} in every channel, so the "
             f"cause is the rounding of activations"
         )
+    return f"{text}; {_of_weight(source)}"
+
+
+def _of_weight(source: Source) -> str:
+    """The weight of a source whose worst channel is known."""
     weight = (
-        f"its weight '{source.weight}' has an SQNR of {decibels(weight_sqnr_db)} in channel {source.weight_channel}"
+        f"its weight '{source.weight}' has an SQNR of {decibels(source.weight_sqnr_db or 0.0)} in channel "
+        f"{source.weight_channel}"
     )
     if source.weight_scales != 1 or source.weight_channels < 2 or source.weight_spread is None:
-        return f"{text}; {weight}"
+        return weight
+    spread = f"{source.weight_spread:,.0f}" if source.weight_spread < _MILLION else "over a million"
     return (
-        f"{text}; {weight}, because it has one scale for {source.weight_channels} channels whose largest values differ "
-        f"{source.weight_spread:,.0f}-fold"
+        f"{weight}, because it has one scale for {source.weight_channels} channels whose largest values differ "
+        f"{spread}-fold"
     )
 
 
