@@ -323,11 +323,15 @@ def test_a_damaged_record_is_said_and_made_again(record, damage, place, kept):
 
 def one_byte(path):
     """Change a byte in the middle; of a record a digit, so that it is still JSON."""
-    content = bytearray(path.read_bytes())
-    digits = [place for place, byte in enumerate(content) if path.suffix != ".json" or chr(byte).isdigit()]
-    place = digits[len(digits) // 2]
-    content[place] = ord("3") if content[place] == ord("7") else ord("7")
-    path.write_bytes(content)
+    good = path.read_bytes()
+    digits = [place for place, byte in enumerate(good) if path.suffix != ".json" or chr(byte).isdigit()]
+    for place in digits[len(digits) // 2 :]:
+        content = bytearray(good)
+        content[place] = ord("3") if content[place] == ord("7") else ord("7")
+        path.write_bytes(content)
+        # The last digit of a time may be one that no float64 has.
+        if path.suffix != ".json" or json.loads(content) != json.loads(good):
+            return
 
 
 def test_every_file_is_checked(whole):

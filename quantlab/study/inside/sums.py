@@ -252,7 +252,7 @@ class TrialSums:
     @property
     def _computes_halves_in_float32(self) -> bool:
         """Whether an op adds no error to a tensor of half floats, which would round nearly every value."""
-        halves = {tap.name for tap in self.tensors.wanted if tap.dtype == "float16"}
+        halves = {tap.name for tap in self.tensors.wanted if tap.dtype == np.dtype(np.float16).name}
         return any(self.isolated_sums[name].error.sqnr_db == math.inf for name in halves & self.isolated_sums.keys())
 
     def _rows(self, tap: TapSpec, place: int) -> list[LayerRow]:
