@@ -11,6 +11,7 @@ __all__ = [
     "choose",
     "counted",
     "decibels",
+    "excerpt",
     "joined",
     "listed",
     "nearest",
@@ -30,6 +31,15 @@ def decibels(value: float) -> str:
     ('12.0 dB', '−3.4 dB', '−∞ dB')
     """
     return f"{value:.1f} dB".replace("-", "−").replace("inf", "∞")
+
+
+def excerpt(text: str, *, most: int = 80) -> str:
+    """The beginning of a text from outside, so that a sentence that quotes it stays readable.
+
+    >>> excerpt("colour"), excerpt("colour" * 1000, most=8)
+    ('colour', 'colourco…')
+    """
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

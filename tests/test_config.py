@@ -108,6 +108,16 @@ def test_ways_to_write_a_size(value, size, tmp_path):
             id="a key that there is not",
         ),
         pytest.param(
+            f"[preprocessing]\n{'x' * 5000} = 'bgr'\n",
+            f"[preprocessing] has no key '{'x' * 80}…'; choose from size, resize, colour, scale, offset, classes",
+            id="an endless key",
+        ),
+        pytest.param(
+            f"[preprocessing]\nscale = {'9' * 900}\n",
+            f"scale is {'9' * 80}… and must be a number, for example 0.5; correct it in [preprocessing]",
+            id="an endless number",
+        ),
+        pytest.param(
             "[preprocessing]\nscale = '1/255'\n",
             "scale is '1/255' and must be a number, for example 0.5; correct it in [preprocessing]",
             id="text for a number",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.errors import UsageError
-from quantlab.names import nearest
+from quantlab.names import excerpt, nearest
 from quantlab.types import FloatLayer, Preprocessing
 
 __all__ = ["read_float_layers", "read_preprocessing", "read_table"]
@@ -39,7 +39,7 @@ def read_preprocessing(config: Path | None, declared: Mapping[str, Any], *, data
     table = {**read_table("preprocessing", config), **given}
     for key, value in table.items():
         if key not in _PREPROCESSING:
-            raise UsageError(f"[preprocessing] has no key '{key}'; {nearest(key, _PREPROCESSING)}")
+            raise UsageError(f"[preprocessing] has no key '{excerpt(key)}'; {nearest(key, _PREPROCESSING)}")
         if key in _KINDS:
             _refuse_kind(key, value)
     applies = config is not None or (data is not None and Path(data).is_dir())
@@ -60,10 +60,10 @@ def read_float_layers(config: Path | None, given: str | None) -> tuple[str, ...]
     table = read_table("convert", config)
     for key in table:
         if key != _FLOAT_LAYERS:
-            raise UsageError(f"[convert] has no key '{key}'; {nearest(key, [_FLOAT_LAYERS])}")
+            raise UsageError(f"[convert] has no key '{excerpt(key)}'; {nearest(key, [_FLOAT_LAYERS])}")
     value = table.get(_FLOAT_LAYERS, []) if given is None else given.split(",")
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise UsageError(f'{_FLOAT_LAYERS} is {value!r} and must be a list of names: {_FLOAT_LAYERS} = ["…"]')
+        raise UsageError(f'{_FLOAT_LAYERS} is {_quoted(value)} and must be a list of names: {_FLOAT_LAYERS} = ["…"]')
     for name in value:
         try:
             FloatLayer.read(name)
@@ -75,7 +75,7 @@ def read_float_layers(config: Path | None, given: str | None) -> tuple[str, ...]
 def _refuse_kind(key: str, value: Any) -> None:
     kinds, words = _KINDS[key]
     if not isinstance(value, kinds) or isinstance(value, bool) or not _is_finite(value):
-        raise UsageError(f"{key} is {value!r} and must be {words}; correct it in [preprocessing]")
+        raise UsageError(f"{key} is {_quoted(value)} and must be {words}; correct it in [preprocessing]")
 
 
 def _is_finite(value: Any) -> bool:
@@ -105,18 +105,22 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
         if key in _PREPROCESSING:
             raise UsageError(f"'{key}' in '{path}' belongs to a table; write it below a line [preprocessing]")
         if key not in _TABLES:
-            raise UsageError(f"'{path}' has the unknown table [{key}]; {nearest(key, _TABLES)}")
+            raise UsageError(f"'{path}' has the unknown table [{excerpt(key)}]; {nearest(key, _TABLES)}")
     table = document.get(name, {})
     if not isinstance(table, dict):
         raise UsageError(f"'{name}' in '{path}' is not a table; write [{name}] on a line and its keys below")
     return table
 
 
+def _quoted(value: Any) -> str:
+    return excerpt(repr(value))
+
+
 def _classes(value: Any) -> tuple[str, ...]:
     """Read a list of names, or one text with commas."""
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) and name for name in names):
-        raise UsageError(f'classes is {value!r} and must be a list of names: classes = ["…"]')
+        raise UsageError(f'classes is {_quoted(value)} and must be a list of names: classes = ["…"]')
     return tuple(name.strip() for name in names)
 
 
@@ -128,5 +132,5 @@ def _size(value: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         sizes = []
     if len(sizes) != 2 or min(sizes) < 1:
-        raise UsageError(f"the size is {value!r} and must be HEIGHTxWIDTH in pixels; write for example 224x224")
+        raise UsageError(f"the size is {_quoted(value)} and must be HEIGHTxWIDTH in pixels; write for example 224x224")
     return sizes[0], sizes[1]

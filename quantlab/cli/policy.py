@@ -7,7 +7,7 @@ from typing import Any
 
 from quantlab.cli.config import read_table
 from quantlab.errors import UsageError
-from quantlab.names import nearest
+from quantlab.names import excerpt, nearest
 from quantlab.types import Budget
 
 __all__ = ["Policy", "read_policy"]
@@ -46,7 +46,7 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
     known = [*(field.name for field in fields(Budget)), "settings", "studies"]
     for key, value in table.items():
         if key not in known:
-            raise UsageError(f"[budget] has no key '{key}'; {nearest(key, known)}")
+            raise UsageError(f"[budget] has no key '{excerpt(key)}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     budget = Budget(**table)  # first, because it refuses what is no text
