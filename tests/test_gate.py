@@ -517,6 +517,11 @@ def test_a_loss_without_labels(tmp_path, capsys):
             id="a key that there is not",
         ),
         pytest.param(
+            f"max_accuracy_loss = '{'(' * 5000}'",
+            f"max_accuracy_loss is '{'(' * 79}…, and no value has over 1,000 characters; correct it in [budget]",
+            id="an endless value",
+        ),
+        pytest.param(
             "max_accuracy_loss = 0.5",
             "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, or 0.5% for "
             "a loss relative to the reference",

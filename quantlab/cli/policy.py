@@ -78,24 +78,32 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+_LONGEST = 1000
+"""Most characters of a value, or of a part of a list: no limit, name or path has more."""
+
+
 def _checked(key: str, value: Any) -> Any:
+    shown = excerpt(repr(value))
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
+    if any(isinstance(part, str) and len(part) > _LONGEST for part in parts):
+        raise UsageError(f"{key} is {shown}, and no value has over {_LONGEST:,} characters; correct it in [budget]")
     if key in _LISTS:
         texts = value.split(",") if isinstance(value, str) else value
         if not isinstance(texts, list | tuple) or not texts or not all(isinstance(name, str) for name in texts):
-            raise UsageError(f'{key} is {value!r} and must be a list of names: {key} = ["…"]')
+            raise UsageError(f'{key} is {shown} and must be a list of names: {key} = ["…"]')
         if any("\0" in name for name in texts):
-            raise UsageError(f"{key} is {value!r}, and no name holds a null character; remove it")
+            raise UsageError(f"{key} is {shown}, and no name holds a null character; remove it")
         return tuple(dict.fromkeys(name.strip() for name in texts))  # a study named twice is judged once
     if key in _LIMITS:
         return _limits(value)
     if key in _TEXTS and not isinstance(value, str):
-        raise UsageError(f"{key} is {value!r} and must be text in quotes; correct it in [budget]")
+        raise UsageError(f"{key} is {shown} and must be text in quotes; correct it in [budget]")
     if key in _FLAGS:
         if not isinstance(value, bool | str) or value not in _TRUTHS:
-            raise UsageError(f"{key} is {value!r} and must be true or false")
+            raise UsageError(f"{key} is {shown} and must be true or false")
         return _TRUTHS[value]
     if isinstance(value, bool | dict | list):
-        raise UsageError(f"{key} is {value!r} and must be text or a number")
+        raise UsageError(f"{key} is {shown} and must be text or a number")
     if key == "confidence":
         return _number(value)
     return str(value) if _is_number(value) and key != "max_size" else value
