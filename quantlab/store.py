@@ -38,6 +38,7 @@ from typing import Any, TypeVar
 import cattrs
 
 from quantlab.errors import StudyError
+from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
 from quantlab.types import Costs, FileState, Inside, OutputComparison, Study
 
@@ -278,7 +279,8 @@ class Store:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             schema = document.get("schema") if isinstance(document, dict) else None
             raise StudyError(
-                f"'{path}' has schema {schema}, and this quantlab reads schema {SCHEMA}; run 'quantlab analyze' again"
+                f"'{path}' has schema {excerpt(str(schema))}, and this quantlab reads schema {SCHEMA}; run "
+                f"'quantlab analyze' again"
             )
         try:
             # Its hash is left to `verify`: what a gate relies on is computed again from the outputs.

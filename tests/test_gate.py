@@ -325,6 +325,12 @@ def changed(lock, **values):
             id="another schema",
         ),
         pytest.param(
+            {"schema": "9" * 5000},
+            f"the accepted figures 'quantlab.lock' have the schema {'9' * 80}…, and this quantlab reads 1; write them "
+            f"again with 'quantlab accept'",
+            id="an endless schema",
+        ),
+        pytest.param(
             {"studies": {}},
             "the accepted figures 'quantlab.lock' name no setting; write them again with 'quantlab accept'",
             id="no study",

@@ -13,7 +13,7 @@ from quantlab.gate.figures import rounded_down, rounded_up
 from quantlab.gate.judging import Judged
 from quantlab.gate.output_limits import accepted_of, worse_than_accepted
 from quantlab.gate.targets import target_of
-from quantlab.names import listed
+from quantlab.names import excerpt, listed
 from quantlab.registries import REAL, Registries
 from quantlab.store import json_number, read_json, write_json
 from quantlab.types import (
@@ -140,8 +140,8 @@ def read_lock(path: Path) -> AcceptedFigures:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != LOCK_SCHEMA:
         raise StudyError(
-            f"the accepted figures '{path}' have the schema {schema}, and this quantlab reads {LOCK_SCHEMA}; "
-            f"write them again with 'quantlab accept'"
+            f"the accepted figures '{path}' have the schema {excerpt(str(schema))}, and this quantlab reads "
+            f"{LOCK_SCHEMA}; write them again with 'quantlab accept'"
         )
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_structure_hook(float, lambda value, _: _number(value))
