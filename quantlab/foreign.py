@@ -12,6 +12,9 @@ from quantlab.errors import QuantlabError
 
 __all__ = ["reading"]
 
+_QUOTED = 1000
+"""Most characters of a file's name in a message."""
+
 
 @contextmanager
 def reading(subject: str | Path, error: type[QuantlabError], remedy: str) -> Iterator[None]:
@@ -30,8 +33,17 @@ def reading(subject: str | Path, error: type[QuantlabError], remedy: str) -> Ite
     ...     raise ValueError("bad magic string")
     Traceback (most recent call last):
     quantlab.errors.SamplesError: 'x.npy' cannot be read (bad magic string); save it again
+
+    A damaged record may name a file with an endless name, of which the beginning is quoted:
+
+    >>> with reading(Path("x" * 5000), SamplesError, "save it again"):
+    ...     raise OSError("File name too long")
+    Traceback (most recent call last):
+    quantlab.errors.SamplesError: 'xxx...xxx… cannot be read (File name too long); save it again
     """
     what = f"'{subject}'" if isinstance(subject, Path) else subject
+    if len(what) > _QUOTED:
+        what = f"{what[:_QUOTED]}…"
     try:
         yield
     except QuantlabError:
