@@ -110,8 +110,8 @@ class Converter:
 
     def versions(self, *schemes: str) -> dict[str, str]:
         """Versions of the packages that decide what is written in these schemes; optional ones only if installed."""
-        found = {name: version(name) for name in self.packages}
+        versions = {name: version(name) for name in self.packages}
         for name in {name: None for scheme in schemes for name in self.more_packages.get(plain_scheme(scheme), ())}:
             with suppress(PackageNotFoundError):
-                found[name] = version(name)
-        return found
+                versions[name] = version(name)
+        return versions

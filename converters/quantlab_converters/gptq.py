@@ -144,8 +144,8 @@ def fitted_grid(weights: Floats, hessians: Floats, bits: int) -> Grid:
     if not 2 <= bits <= 8:
         raise ValueError(f"bits is {bits} and must be from 2 to 8")
     grids = [_clipped_grid(weights, bits, share) for share in CLIPPINGS]
-    each = np.stack([costs(weights, round_to_nearest(weights, grid), grid, hessians) for grid in grids])
-    best = np.argmin(each, axis=0)[None, :, None, :]
+    summed = np.stack([costs(weights, round_to_nearest(weights, grid), grid, hessians) for grid in grids])
+    best = np.argmin(summed, axis=0)[None, :, None, :]
     scales = np.take_along_axis(np.stack([grid.scales for grid in grids]), best, axis=0)[0]
     zeros = np.take_along_axis(np.stack([grid.zeros for grid in grids]), best, axis=0)[0]
     return Grid(scales, zeros, grids[0].highest)

@@ -167,8 +167,10 @@ def _environment(format_: Format) -> str:
 
 
 def _browser(formats: Mapping[str, Format]) -> str:
-    found = browser.find_browser()
-    return f"{found.version}, {found.program}; sandbox {browser.environment(next(iter(formats.values())))['sandbox']}"
+    program = browser.find_browser()
+    return (
+        f"{program.version}, {program.program}; sandbox {browser.environment(next(iter(formats.values())))['sandbox']}"
+    )
 
 
 def report(checks: list[Check]) -> str:

@@ -92,6 +92,6 @@ def sensitivity(
 
     with shown() as progress:
         study = subject if (subject / "study.json").is_file() else made(progress)
-        found = measure_sensitivity(study, options=options, progress=progress)
-    print_result(render(sensitivity_table(found)))
-    return COULD_NOT_RUN if any(part.reason is not None for part in found.parts) else OK
+        measured = measure_sensitivity(study, options=options, progress=progress)
+    print_result(render(sensitivity_table(measured)))
+    return COULD_NOT_RUN if any(part.reason is not None for part in measured.parts) else OK

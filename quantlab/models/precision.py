@@ -34,13 +34,13 @@ _MIXED = frozenset({"mixed_float16", "mixed_bfloat16"})
 
 
 def _to_float32(model: Any, change: Callable[[Any], None]) -> str | None:
-    found: dict[str, None] = {}
+    policies: dict[str, None] = {}
     for layer in model._flatten_layers():
         name = layer.dtype_policy.name
         if name in _MIXED:
-            found[name] = None
+            policies[name] = None
             change(layer)
-    return " and ".join(found) or None
+    return " and ".join(policies) or None
 
 
 def keras_quantization(model: Any) -> str | None:
@@ -55,5 +55,5 @@ def stored_quantization(variables: Iterable[Any]) -> str | None:
 
     `model.quantize` of Keras stores kernels in int8, in its mode `int4` two values in each.
     """
-    found = any(variable.dtype.name == "int8" and len(variable.shape) > 1 for variable in variables)
-    return "int8" if found else None
+    stored = any(variable.dtype.name == "int8" and len(variable.shape) > 1 for variable in variables)
+    return "int8" if stored else None

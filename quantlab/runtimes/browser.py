@@ -175,7 +175,7 @@ def graphics_cards(root: Path) -> str:
     return ", ".join(cards) or "none"
 
 
-def start_seconds(found: FoundBrowser, stall_seconds: float, limit_seconds: float = _LIMIT_SECONDS) -> int:
+def start_seconds(browser: FoundBrowser, stall_seconds: float, limit_seconds: float = _LIMIT_SECONDS) -> int:
     """Time limit for a browser to start and for a page to load, together: what is left of the limit.
 
     Half of the time that a child may be silent, if that is less: it must report before it is ended.
@@ -183,22 +183,22 @@ def start_seconds(found: FoundBrowser, stall_seconds: float, limit_seconds: floa
     >>> start_seconds(FoundBrowser("chromium", "131.0.0.0", seconds=2.5), stall_seconds=600, limit_seconds=28)
     25
     """
-    return max(1, int(min(limit_seconds - found.seconds, stall_seconds / 2)))
+    return max(1, int(min(limit_seconds - browser.seconds, stall_seconds / 2)))
 
 
 def _kind(job: Job, pool: ChildPool) -> str:
     """Name of the kind of child: WebGPU needs other flags of the browser, and a driver has one time limit."""
     webgpu = " webgpu" if job.backend == "webgpu" else ""
-    found = find_browser()
-    return f"chromium {found.program}{webgpu}, {start_seconds(found, pool.stall_seconds)} s"
+    browser = find_browser()
+    return f"chromium {browser.program}{webgpu}, {start_seconds(browser, pool.stall_seconds)} s"
 
 
 def _start(_: Job, pool: ChildPool) -> Child:
     """Start the process that starts a browser when it gets its first job."""
-    found, folder = find_browser(), _own_folder()
+    browser, folder = find_browser(), _own_folder()
     settings = [
-        found.program,
-        str(start_seconds(found, pool.stall_seconds)),
+        browser.program,
+        str(start_seconds(browser, pool.stall_seconds)),
         *([] if _sandboxed() else ["--no-sandbox"]),
     ]
     return Child(

@@ -153,11 +153,11 @@ class _Measuring:
         progress.plan(_PHASE, 2 * len(parts))
         whole = self._error(self.run_variant(self.subject.quantized, self.samples))
         rows = {part.tap: self._row(part) for part in parts}
-        for part, only in self._each("only", parts):
+        for part, only in self._results("only", parts):
             rows[part.tap] = _with(rows[part.tap], "only", only)
         figure = _figure([whole, *(row.only for row in rows.values() if row.only is not None)])
         ranked = sorted(parts, key=lambda part: -figure(rows[part.tap].only))
-        for part, without in self._each("without", [part for part in ranked if rows[part.tap].only is not None]):
+        for part, without in self._results("without", [part for part in ranked if rows[part.tap].only is not None]):
             rows[part.tap] = _with(rows[part.tap], "without", without)
         ordered = tuple(rows[part.tap] for part in ranked)
         worst = [row for row in ordered if figure(row.only) > 0][: self.options.keep]
@@ -214,7 +214,7 @@ class _Measuring:
         """Whether each sample has one class, whose probabilities can be compared."""
         return self.study.classes is not None and not self.study.positions and self.exact.ndim == 2
 
-    def _each(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
+    def _results(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
         """Yield each op with its result, as long as there is time; stored results first."""
         missing = []
         for part in parts:

@@ -71,13 +71,13 @@ def apart(output: str, python: npt.NDArray[Any], there: npt.NDArray[Any]) -> str
         there: The same shape.
     """
     finite = finite_samples(python)
-    found = difference(python[finite], there[finite])
-    if found.share <= _TOLERANCE:
+    compared = difference(python[finite], there[finite])
+    if compared.share <= _TOLERANCE:
         return None
     samples = counted(int(finite.sum()), "sample")
-    if found.largest == math.inf:
+    if compared.largest == math.inf:
         return f"'{output}' is NaN or infinite on some of {samples} on which it is finite in Python"
-    return f"'{output}' differs by up to {found.largest:.2g} on {samples}"
+    return f"'{output}' differs by up to {compared.largest:.2g} on {samples}"
 
 
 def _javascript(context: Context, run: Run) -> Runtime | None:

@@ -149,9 +149,9 @@ def _artifacts(store: Store, rows: tuple[Trial, ...], registries: Registries) ->
 
 def _outputs(store: Store, rows: tuple[Trial, ...]) -> Iterator[Checked]:
     """All outputs in the folder, and those of rows that are not there."""
-    found = {record.parent.absolute() for record in (store.root / "outputs").glob("*/*/*/outputs.json")}
+    stored = {record.parent.absolute() for record in (store.root / "outputs").glob("*/*/*/outputs.json")}
     named = {next(iter(trial.outputs.values())).parent.absolute() for trial in rows if trial.outputs}
-    for folder in sorted(found | named):
+    for folder in sorted(stored | named):
         setting, runtime = folder.parts[-3:-1]
         yield Checked("outputs", f"{setting} in {runtime}", folder, _outputs_state(store, folder))
 

@@ -111,8 +111,8 @@ class LayerStudy:
                 by_key[self._key(trial)] = layers
                 if whole:
                     self.inputs.context.store.write(self._file(trial), layers)
-        found = [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
-        return [*found, *self._without_baseline()]
+        compared = [kept for trial in measured if (kept := by_key[self._key(trial)]) is not None]
+        return [*compared, *self._without_baseline()]
 
     def _without_baseline(self) -> list[TrialLayers]:
         """A note for each variant whose format has no float32 baseline that was measured in Python."""

@@ -88,11 +88,11 @@ def warn_of_collapses(
         weights: Rows of all weights.
     """
     measured = {trial.setting: trial for trial in study.trials if trial.runtime == PYTHON and trial.scores is not None}
-    found = {source.setting: source for source in sources}
+    source_of = {source.setting: source for source in sources}
     sentences = []
     for name, trial in measured.items():
         loss = _collapse(trial) if not _is_wrong_in_float32(trial, study) else None
-        cause = _cause(found[name]) if name in found else _place(name, layers, weights)
+        cause = _cause(source_of[name]) if name in source_of else _place(name, layers, weights)
         if loss is not None and cause is not None:
             sentences.append(f"{name} {loss}: {cause}{_instead(measured)}")
     return tuple(sentences)

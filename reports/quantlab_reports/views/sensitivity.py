@@ -80,18 +80,18 @@ class SensitivityRow:
     """Why the op was not measured; otherwise null."""
 
 
-def sensitivity_rows(found: Sensitivity) -> list[SensitivityRow]:
+def sensitivity_rows(sensitivity: Sensitivity) -> list[SensitivityRow]:
     """Return a row for each op, the most sensitive first."""
-    return [_row(found, part) for part in found.parts]
+    return [_row(sensitivity, part) for part in sensitivity.parts]
 
 
-def _row(found: Sensitivity, part: PartSensitivity) -> SensitivityRow:
+def _row(sensitivity: Sensitivity, part: PartSensitivity) -> SensitivityRow:
     verified, reason = part.verified, part.reason
     lower, upper = _ends(verified.interval if verified else None)
     if reason is None and part.only is None:
         reason = "time was over"
     return SensitivityRow(
-        setting=found.setting,
+        setting=sensitivity.setting,
         part=part.part,
         layers=part.layers,
         weights=part.weights,
@@ -101,7 +101,7 @@ def _row(found: Sensitivity, part: PartSensitivity) -> SensitivityRow:
         activations_kl=part.only_activations.kl if part.only_activations else None,
         activations_mse=part.only_activations.mse if part.only_activations else None,
         **_figures("without", part.without),
-        n=found.n,
+        n=sensitivity.n,
         verified_n=verified.n if verified else None,
         verified_flips=verified.flips if verified else None,
         verified_loss=verified.accuracy_loss_points if verified else None,
@@ -129,33 +129,33 @@ def _ends(interval: Interval | None) -> tuple[float | None, float | None]:
     return (None, None) if interval is None else (interval.lower, interval.upper)
 
 
-def sensitivity_table(found: Sensitivity) -> Table:
+def sensitivity_table(sensitivity: Sensitivity) -> Table:
     """Return the table of ops that the setting quantizes, with what keeps the worst of them in float."""
-    rows = sensitivity_rows(found)
-    shown = [row for row, part in zip(rows, found.parts, strict=True) if _is_shown(part)]
-    unchanged = sum(part.only is not None and part.only.mse == 0 for part in found.parts)
+    rows = sensitivity_rows(sensitivity)
+    shown = [row for row, part in zip(rows, sensitivity.parts, strict=True) if _is_shown(part)]
+    unchanged = sum(part.only is not None and part.only.mse == 0 for part in sensitivity.parts)
     table = table_of(
-        _columns(found),
+        _columns(sensitivity),
         shown,
         keys=tuple(field.name for field in fields(SensitivityRow)),
         records=[plain(row) for row in rows],
-        below=_below(found, unchanged),
+        below=_below(sensitivity, unchanged),
     )
-    return replace(table, code=(found.words,) if found.words else ())
+    return replace(table, code=(sensitivity.words,) if sensitivity.words else ())
 
 
 def _is_shown(part: PartSensitivity) -> bool:
     return part.reason is not None or (part.only is not None and part.only.mse != 0)
 
 
-def _columns(found: Sensitivity) -> list[Column]:
-    classes, divergence = found.whole.kl is not None, found.by_divergence
+def _columns(sensitivity: Sensitivity) -> list[Column]:
+    classes, divergence = sensitivity.whole.kl is not None, sensitivity.by_divergence
     what = "KL" if divergence else "MSE"
     columns = [
         Column("layer", lambda row: row.layers[0] if row.layers else row.part, numeric=False),
         Column("weights", lambda row: f"{row.weights:,}"),
         Column(f"only this op: {what} [95 %]", lambda row: _error(row, "only", divergence)),
-        *_apart(found, what),
+        *_apart(sensitivity, what),
         Column(f"all but this op: {what} [95 %]", lambda row: _error(row, "without", divergence)),
     ]
     if classes:
@@ -163,7 +163,7 @@ def _columns(found: Sensitivity) -> list[Column]:
             Column("top-1 changed: only", lambda row: _count(row.only_flips)),
             Column("all but", lambda row: _count(row.without_flips)),
         ]
-    if found.verified_whole is not None:
+    if sensitivity.verified_whole is not None:
         columns += [
             Column("on all samples: changed", lambda row: _count(row.verified_flips)),
             Column("loss, points [95 %]", _loss),
@@ -171,9 +171,9 @@ def _columns(found: Sensitivity) -> list[Column]:
     return [*columns, Column(NOTES, lambda row: row.reason or "", numeric=False)]
 
 
-def _apart(found: Sensitivity, what: str) -> list[Column]:
+def _apart(sensitivity: Sensitivity, what: str) -> list[Column]:
     """Columns for weights and activations alone, if any op has these figures."""
-    if not any(part.only_weights for part in found.parts):
+    if not any(part.only_weights for part in sensitivity.parts):
         return []
     key = what.lower()
     return [
@@ -200,28 +200,28 @@ def _loss(row: SensitivityRow) -> str:
     return f"{fixed(row.verified_loss, 2)} [{fixed(row.verified_lower, 2)}, {fixed(row.verified_upper, 2)}]"
 
 
-def _below(found: Sensitivity, unchanged: int) -> Sequence[str]:
-    whole = found.whole
-    figure = f"KL {number(whole.kl)}" if found.by_divergence else f"MSE {number(whole.mse)}"
+def _below(sensitivity: Sensitivity, unchanged: int) -> Sequence[str]:
+    whole = sensitivity.whole
+    figure = f"KL {number(whole.kl)}" if sensitivity.by_divergence else f"MSE {number(whole.mse)}"
     figure += "" if whole.flips is None else f", top-1 changed {whole.flips}"
     lines = [
-        f"{found.setting} with all ops quantized: {figure}; n = {found.n:,} samples, {found.drawn}",
-        f"compared with the float32 artifact in python, output '{found.output}'; intervals by BCa bootstrap",
+        f"{sensitivity.setting} with all ops quantized: {figure}; n = {sensitivity.n:,} samples, {sensitivity.drawn}",
+        f"compared with the float32 artifact in python, output '{sensitivity.output}'; intervals by BCa bootstrap",
     ]
-    if whole.kl is not None and not found.by_divergence:
+    if whole.kl is not None and not sensitivity.by_divergence:
         lines.append("ranked by MSE, because the KL divergence is infinite: a quantized softmax gives classes 0")
     if unchanged:
         lines.append(f"{counted(unchanged, 'op is', 'ops are')} not quantized by this setting and not shown")
-    if found.not_reached:
-        names = shortened([f"'{name}'" for name in found.not_reached], most=5)
+    if sensitivity.not_reached:
+        names = shortened([f"'{name}'" for name in sensitivity.not_reached], most=5)
         lines.append(f"not measured, because time was over: {names}; the same command continues")
-    if found.verified_whole is not None:
+    if sensitivity.verified_whole is not None:
         lines.append(
-            f"the last columns: all {found.verified_whole.n:,} scored samples, of the first ten ops; with all ops "
-            f"quantized, {found.verified_whole.flips} changed"
+            f"the last columns: all {sensitivity.verified_whole.n:,} scored samples, of the first ten ops; with all "
+            f"ops quantized, {sensitivity.verified_whole.flips} changed"
         )
-    if found.float_layers:
-        lines.append(f"to keep the worst in float: --float-layers '{','.join(found.float_layers)}'")
-    if found.words:
+    if sensitivity.float_layers:
+        lines.append(f"to keep the worst in float: --float-layers '{','.join(sensitivity.float_layers)}'")
+    if sensitivity.words:
         lines.append("the same with the official tool:")
     return lines
