@@ -22,7 +22,7 @@ def doctor(
     ] = None,
     json: AsJson = False,
 ) -> int:
-    """Check what quantlab needs, and say how to fix what is missing."""
+    """Check what quantlab needs, and say how to fix it."""
     from quantlab.cli.checks import build_runtime, examine, report
 
     if build is not None:
