@@ -225,3 +225,21 @@ def test_a_model_is_studied_first(cause_models, tmp_path):
     assert done.status == 0, done.stderr
     assert "uneven" in json.loads(done.stdout)[0]["layers"]
     assert (tmp_path / "uneven-sensitivity.study" / "study.json").is_file()
+
+
+@pytest.mark.starts_children
+def test_swapped_weights_give_what_a_converted_artifact_gives(uneven, cause_models):
+    """The only op in float, in a function whose weights are swapped, and in the artifact of `--float-layers`."""
+    measured = measure_sensitivity(uneven, options=SensitivityOptions("tfjs-uint8", limit=10_000))
+    (part,) = (part for part in measured.parts if "uneven" in part.layers and len(part.layers) == 1)
+    options = AnalyzeOptions(
+        settings=("tfjs-uint8+float",),
+        float_layers=(part.part,),
+        runtimes=("python",),
+        layers=False,
+        costs=False,
+        out=uneven.parent / "swapped.study",
+    )
+    study = analyze(cause_models / "uneven.keras", data=str(cause_models / "uneven.npz"), options=options)
+    float32, kept = (np.load(trial.outputs[study.scored_output]) for trial in study.trials)
+    assert part.without.mse == pytest.approx(np.square(kept - float32).mean(dtype=np.float64), rel=1e-4)

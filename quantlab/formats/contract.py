@@ -60,6 +60,12 @@ class PythonExecutor:
 
     Its jobs name the float32 artifact in their options.
     """
+    swapped: "PythonExecutor | None" = None
+    """Executor that runs the float32 artifact with some weights of the variant; None if artifacts in between must be
+    converted.
+
+    Its jobs name the float32 artifact and the weights in their options.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Measures how much each op of a variant contributes to its error: each op quantized alone, and all but each.
 
-The artifacts in between are made by the format's own converter, as with `--float-layers`, and run in Python. Their
-outputs are compared with those of the float32 artifact. Each result is stored at once, so a study that was killed
-continues.
+The artifacts in between are made by the format's own converter, as with `--float-layers`, and run in Python. For
+graph-models, one function takes the weights of one or the other artifact instead. The outputs are compared with those
+of the float32 artifact. Each result is stored at once, so a study that was killed continues.
 """
 
 import math
@@ -152,7 +152,7 @@ class _Measuring:
         parts = self._parts()
         progress.plan(_PHASE, 2 * len(parts))
         whole = self._error(self.run_variant(self.subject.quantized, self.samples))
-        rows = {part.tap: self._row(part) for part in parts}
+        rows = {part.tap: PartSensitivity(part.tap, part.layers, part.values) for part in parts}
         for part, only in self._results("only", parts):
             rows[part.tap] = _with(rows[part.tap], "only", only)
         figure = _figure([whole, *(row.only for row in rows.values() if row.only is not None)])
@@ -180,12 +180,14 @@ class _Measuring:
         parts = self.subject.converter.parts(self.subject.float32.path)
         return tuple(part for part in parts if part.weights or self.subject.setting.calibrated)
 
-    def _row(self, part: Part) -> PartSensitivity:
-        return PartSensitivity(part.tap, part.layers, part.values)
-
-    def run_variant(self, variant: Variant, samples: SampleSet) -> Array:
-        """The scored output of an artifact in Python."""
+    def run_variant(self, variant: Variant, samples: SampleSet, swapped: Sequence[str] | None = None) -> Array:
+        """The scored output of an artifact in Python; with `swapped`, only these weights are its own."""
         format_ = self.subject.format
+        options = artifact_options(self.context, format_, variant.path)
+        if swapped is not None and format_.python.swapped is not None:
+            format_ = replace(format_, python=format_.python.swapped)
+            float32 = str(self.subject.float32.path.absolute())
+            options = replace(options, float32_artifact=float32, swapped=tuple(swapped))
         run = Run(
             name=variant.name,
             runtime=self.context.registries.python,
@@ -196,7 +198,7 @@ class _Measuring:
             environment={},
             outputs=self.outputs,
             batch_size=batch_size_of(format_, variant, self.study.batch_size),
-            options=artifact_options(self.context, format_, variant.path),
+            options=options,
         )
         return run_first(self.context, run, samples, samples.n)[self.study.scored_output]
 
@@ -230,7 +232,8 @@ class _Measuring:
         for some in _chunks(missing, self.subject.float32.size_bytes):
             if self._is_over(kind):
                 break
-            for part, result in self._measured(kind, some):
+            measured = self._swapped if self.subject.format.python.swapped else self._measured
+            for part, result in measured(kind, some):
                 if result.error is not None:  # a failure is tried again by the next call
                     self.context.store.write(self._record(kind, part), result)
                 self.context.progress.work(_PHASE, 1)
@@ -246,6 +249,16 @@ class _Measuring:
         """Whether no further op may begin."""
         budget = self.options.budget_minutes
         return budget is not None and time.monotonic() - self.began > 60 * _SHARES[kind] * budget
+
+    def _swapped(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
+        """Run the float32 artifact with weights of the variant, without any conversion."""
+        every = [name for part in self._parts() for name in part.weights]
+        for part in parts:
+            if self._is_over(kind):
+                return
+            own = set(part.weights)
+            names = [name for name in every if (name in own) is (kind == "only")]
+            yield part, self._of(kind, self.subject.quantized, names)
 
     def _measured(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
         """Convert and run; one artifact runs while the next is converted."""
@@ -301,17 +314,21 @@ class _Measuring:
         if conversion.reason is not None:
             return PartResult(reason=conversion.reason)
         path = self.subject.format.served(conversion.folder)
-        variant = replace(self.subject.quantized, path=path, sha256="")
         try:
-            result = PartResult(self._error(self.run_variant(variant, self.samples)))
+            return self._of(kind, replace(self.subject.quantized, path=path, sha256=""))
+        finally:
+            shutil.rmtree(conversion.folder, ignore_errors=True)
+
+    def _of(self, kind: Kind, variant: Variant, swapped: Sequence[str] | None = None) -> PartResult:
+        """The result of an artifact; see `run_variant`."""
+        try:
+            result = PartResult(self._error(self.run_variant(variant, self.samples, swapped)))
             if kind == "without" and self._verified < _VERIFIED:
                 self._verified += 1
-                return replace(result, verified=self._verify(self.run_variant(variant, self.study.samples)))
+                return replace(result, verified=self._verify(self.run_variant(variant, self.study.samples, swapped)))
             return self._apart(result, variant) if kind == "only" else result
         except QuantlabError as failure:
             return PartResult(reason=str(failure))
-        finally:
-            shutil.rmtree(conversion.folder, ignore_errors=True)
 
     def _apart(self, result: PartResult, variant: Variant) -> PartResult:
         """The result with the errors of weights and activations alone, if the converter can tell them apart."""

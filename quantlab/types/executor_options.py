@@ -44,7 +44,10 @@ class ExecutorOptions:
     signature: str = ""
     """Signature of the SavedModel in `saved_model`."""
     float32_artifact: str = ""
-    """Path of the float32 artifact whose tensors are fed to single ops of a variant (isolated SQNR)."""
+    """Path of the float32 artifact whose tensors are fed to single ops of a variant (isolated SQNR), or whose weights
+    are swapped."""
+    swapped: tuple[str, ...] = ()
+    """Weights of the variant that replace those of the float32 artifact; only for `PythonExecutor.swapped`."""
     external_data: tuple[ExternalFile, ...] = ()
     """Weight files of an ONNX model; the JSON file and the shards of a tfjs model that is given as this file."""
     unsafe: bool = False

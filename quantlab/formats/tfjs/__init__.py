@@ -56,6 +56,7 @@ FORMAT = Format(
     weights=later("quantlab.formats.tfjs.artifact:list_weights"),
     python=replace(
         _PYTHON,
+        swapped=replace(_PYTHON, load="quantlab.worker.tfjs_swapped:load"),
         isolated=replace(
             _PYTHON,
             tap="quantlab.worker.graph_taps:tap_isolated",
