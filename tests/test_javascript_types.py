@@ -83,7 +83,7 @@ def crossing() -> dict[str, type]:
 
 PYTHON_ALONE = {
     "Job": {"python", "javascript"},
-    "ExecutorOptions": {"model", "saved_model", "signature", "float32_artifact", "unsafe"},
+    "ExecutorOptions": {"model", "saved_model", "signature", "float32_artifact", "swapped", "unsafe"},
     "Block": {"computed_in", "inexact"},
     "type: done": {"ending"},
     "type: failed": {"expected"},
