@@ -1,0 +1,97 @@
+"""Hessians of layers: the same to the last bit for any partition of the samples, and rows as TensorFlow multiplies."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quantlab_converters.hessians import HessianSums, Window, depthwise_rows, patch_rows
+
+
+def rows_of(seed, rows=60, groups=2, inputs=5):
+    return np.random.default_rng(seed).normal(size=(groups, rows, inputs)).astype(np.float32)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 59), unique=True, max_size=6), st.randoms())
+def test_any_partition_gives_the_same_bits(seed, cuts, shuffled):
+    inputs = rows_of(seed)
+    bound = float(np.abs(inputs).max())
+    whole = HessianSums.of(inputs, bound)
+    parts = [HessianSums.of(part, bound) for part in np.split(inputs, sorted(cuts), axis=1)]
+    shuffled.shuffle(parts)
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    assert total.rows == 60
+    assert total.products.tobytes() == whole.products.tobytes()
+    assert total.hessians.tobytes() == whole.hessians.tobytes()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000))
+def test_it_is_the_sum_of_products(seed):
+    inputs = rows_of(seed)
+    found = HessianSums.of(inputs, float(np.abs(inputs).max())).hessians
+    expected = inputs.astype(np.float64).transpose(0, 2, 1) @ inputs.astype(np.float64)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    assert (found == found.transpose(0, 2, 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "bound", "said"),
+    [
+        pytest.param(rows_of(1), 0.0, "the largest input is 0.0", id="inputs that are always 0 have no bound"),
+        pytest.param(rows_of(1), np.inf, "the largest input is inf", id="an infinite bound"),
+        pytest.param(rows_of(1) * np.nan, 1.0, "an input of a layer is NaN or infinite", id="NaN"),
+    ],
+)
+def test_inputs_without_a_hessian(inputs, bound, said):
+    with pytest.raises(ValueError, match=said):
+        HessianSums.of(inputs, bound)
+
+
+def test_sums_of_two_layers_do_not_add_up():
+    with pytest.raises(ValueError, match="the Hessians of two layers"):
+        HessianSums.of(rows_of(1), 4.0) + HessianSums.of(rows_of(1), 8.0)
+
+
+WINDOWS = {
+    "valid": Window((3, 3)),
+    "same": Window((3, 3), same=True),
+    "same, an even kernel": Window((2, 4), same=True),
+    "strides": Window((3, 2), strides=(2, 1), same=True),
+    "strides that leave a part out": Window((3, 3), strides=(2, 3)),
+    "dilations": Window((3, 3), dilations=(2, 1)),
+    "same, with dilations": Window((3, 3), dilations=(2, 2), same=True),
+}
+
+
+RANDOM = np.random.default_rng(7)
+IMAGES = RANDOM.normal(size=(2, 9, 8, 3)).astype(np.float32)
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+def test_rows_times_the_kernel_are_the_convolution(window):
+    import tensorflow as tf
+
+    padding = "SAME" if window.same else "VALID"
+    kernel = RANDOM.normal(size=(*window.kernel, 3, 5)).astype(np.float32)
+    rows = patch_rows(IMAGES, window)[0] @ kernel.reshape(-1, 5)
+    expected = tf.nn.conv2d(IMAGES, kernel, window.strides, padding, dilations=window.dilations).numpy()
+    np.testing.assert_allclose(rows.reshape(expected.shape), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.starts_children
+@pytest.mark.parametrize("window", [window for window in WINDOWS.values() if len({*window.strides}) == 1])
+def test_rows_of_a_channel_times_its_kernel_are_the_depthwise_convolution(window):
+    import tensorflow as tf
+
+    padding = "SAME" if window.same else "VALID"
+    kernel = RANDOM.normal(size=(*window.kernel, 3, 1)).astype(np.float32)
+    rows = depthwise_rows(IMAGES, window) @ np.moveaxis(kernel[..., 0], -1, 0).reshape(3, -1, 1)
+    expected = tf.nn.depthwise_conv2d(
+        IMAGES, kernel, [1, *window.strides, 1], padding, dilations=list(window.dilations)
+    ).numpy()
+    np.testing.assert_allclose(np.moveaxis(rows[..., 0], 0, -1).reshape(expected.shape), expected, rtol=0, atol=1e-4)
