@@ -11,6 +11,8 @@ import pytest
 from command_line import quantlab_in_process
 from verdict_fixtures import answers, flipped, write_study
 
+pytestmark = pytest.mark.starts_children  # fifty programs, of a second each
+
 LABELS = np.arange(2_000) % 10
 
 
