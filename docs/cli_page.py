@@ -83,7 +83,7 @@ def _option(parameter: inspect.Parameter, kind: Any, declared: Any) -> _Option:
 def _names(parameter: str, declared: Any) -> list[str]:
     """The name of an argument; or the long name of an option, and its short name if it has one."""
     if type(declared).__name__ == "ArgumentInfo":
-        return [parameter.upper()]
+        return [(declared.metavar or parameter.upper()).removesuffix("...").strip("[]")]
     # typer takes the first name in an annotation for the default value.
     names = [name for name in (declared.default, *(declared.param_decls or ())) if isinstance(name, str)]
     return sorted(names or [_dashed(parameter)], key=len, reverse=True)
@@ -127,7 +127,7 @@ def _option_table(options: Sequence[_Option]) -> str:
 def _typed(option: _Option) -> str:
     short = f"`{option.short}`, " if option.short else ""
     takes = f" {option.takes}" if option.takes and not option.argument else ""
-    return f"{short}`{option.name}{takes}`"
+    return f"{short}`{option.name}{takes}`".replace("|", r"\|")  # which would end the cell
 
 
 def option_rows(command: str, names: Sequence[str]) -> str:

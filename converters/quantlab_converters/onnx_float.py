@@ -1,7 +1,8 @@
 """Layers of an ONNX file that stay in float: the nodes that onnxruntime's tools leave out, and their weights."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,29 @@ class KeptNodes:
 def list_nodes(float32: Path) -> tuple[Part, ...]:
     """The nodes of a float32 file that write floats; their layers also follow from the names of the nodes.
 
+    Nodes that share a weight all have it, because onnxruntime quantizes each of them or leaves it out.
+
     Raises:
         ArtifactError: See `list_parts`.
     """
     graph = read_onnx(float32).graph
     stable = stable_names(graph)
     scopes = {stable[name]: node.name for node in graph.node for name in node.output if name}
-    return list_parts(FORMAT, float32, scopes)
+    parts = list_parts(FORMAT, float32, scopes)
+    known = {name for part in parts for name in part.weights}
+    sizes = {stable[tensor.name]: math.prod(tensor.dims) for tensor in graph.initializer if tensor.name in stable}
+    read = {
+        stable[made]: [name for given in node.input if (name := stable.get(given)) in known and name in sizes]
+        for node in graph.node
+        for made in node.output
+        if made
+    }
+    return tuple(_with_weights(part, read.get(part.tap, ()), sizes) for part in parts)
+
+
+def _with_weights(part: Part, read: Iterable[str], sizes: Mapping[str, int]) -> Part:
+    more = [name for name in dict.fromkeys(read) if name not in part.weights]
+    return replace(part, weights=(*part.weights, *more), values=part.values + sum(sizes[name] for name in more))
 
 
 def kept_nodes(base: Path, asked: Sequence[str]) -> KeptNodes:
@@ -71,10 +88,19 @@ def kept_nodes(base: Path, asked: Sequence[str]) -> KeptNodes:
 
 
 def _name_nodes(graph: Any) -> None:
-    taken = {node.name for node in graph.node}
+    begin = _beginning(graph)
     for place, node in enumerate(graph.node):
-        if not node.name:
-            node.name = next(name for name in (f"node_{place}", f"unnamed_node_{place}") if name not in taken)
+        node.name = node.name or f"{begin}_{place}"
+
+
+def _beginning(graph: Any) -> str:
+    """How the names of nodes begin that had none, such that no other node has one of these names."""
+    taken = {node.name for node in graph.node}
+    return next(
+        begin
+        for begin in ("node", "unnamed_node", "unnamed_quantlab_node")
+        if taken.isdisjoint(f"{begin}_{place}" for place in range(len(graph.node)))
+    )
 
 
 def store_as_half(file: Path, nodes: Collection[str]) -> None:
@@ -117,10 +143,18 @@ def words_of_onnxruntime(float32: Path, scheme: str, taps: Sequence[str]) -> str
         float32: The float32 file.
         scheme: `dynamic`, `int8` or `float16`.
         taps: The tensors.
+
+    Returns:
+        If nodes have no name, a line before it names them, because onnxruntime leaves out nodes by their names.
     """
     graph = read_onnx(float32).graph
     stable = stable_names(graph)
+    naming = ""
+    if any(not node.name for node in graph.node):
+        name = f"{_beginning(graph)}_{{place}}"
+        naming = f'for place, node in enumerate(model.graph.node): node.name = node.name or f"{name}"\n'
+        _name_nodes(graph)
     names = [node.name for node in graph.node if any(stable.get(name) in taps for name in node.output)]
     function = {"dynamic": "quantize_dynamic", "int8": "quantize_static", "float16": "convert_float_to_float16"}[scheme]
     argument = "node_block_list" if scheme == "float16" else "nodes_to_exclude"
-    return f"onnxruntime: {function}(…, {argument}={names!r})"
+    return f"{naming}onnxruntime: {function}(…, {argument}={names!r})"

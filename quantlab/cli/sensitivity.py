@@ -1,5 +1,7 @@
 """`quantlab sensitivity`: which ops cause the error of a setting."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ from quantlab.cli.options import AsJson, Format, ImageOptions, ModelGroup, Seed,
 from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
+from quantlab.names import joined
 
 if TYPE_CHECKING:
     from quantlab.progress import Progress
@@ -42,6 +45,10 @@ def sensitivity(
             "folder]",
         ),
     ] = None,
+    score_output: Annotated[
+        str | None,
+        typer.Option(help="Name of the output to score, if the model has several outputs; only for a model."),
+    ] = None,
     limit: Annotated[
         int, typer.Option(min=2, help="Measure errors on at most N samples: a random sample, stratified by label.")
     ] = 500,
@@ -62,7 +69,8 @@ def sensitivity(
     are compared with those of the float32 artifact. The command continues where it was stopped.
     """
     from quantlab.cli.progress import shown
-    from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity
+    from quantlab.models import identify
+    from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity, refuse_setting
     from quantlab_reports.views.sensitivity import sensitivity_table
 
     render = rendering_of(format, as_json=json)
@@ -70,10 +78,12 @@ def sensitivity(
 
     def made(progress: "Progress") -> Path:
         if setting is None or data is None:
+            identify(subject, opening.options)  # says what is wrong with it, if it is no model either
             raise UsageError(
                 f"'{subject}' is no study, and for a model --setting and --data are needed: "
                 f"quantlab sensitivity MODEL --data DATA --setting tflite-int8"
             )
+        refuse_setting(setting)
         folder = out or Path(f"{subject.stem}-sensitivity.study")
         wanted = AnalyzeOptions(
             calibration=calibration,
@@ -81,6 +91,7 @@ def sensitivity(
             runtimes=("python",),
             out=folder,
             seed=seed,
+            score_output=score_output,
             model=opening.options,
             preprocessing=image.preprocessing(data),
             layers=False,
@@ -90,8 +101,23 @@ def sensitivity(
         analyze(subject, data=data, options=wanted, progress=progress)
         return folder
 
+    is_study = (subject / "study.json").is_file()
+    if is_study:
+        named = {"data": data, "calibration": calibration, "out": out, "score_output": score_output}
+        _refuse_options_of_models({**named, **asdict(opening), **asdict(image)})
     with shown() as progress:
-        study = subject if (subject / "study.json").is_file() else made(progress)
-        measured = measure_sensitivity(study, options=options, progress=progress)
-    print_result(render(sensitivity_table(measured)))
-    return COULD_NOT_RUN if any(part.reason is not None for part in measured.parts) else OK
+        study = subject if is_study else made(progress)
+        sensitivity = measure_sensitivity(study, options=options, progress=progress)
+    print_result(render(sensitivity_table(sensitivity)))
+    return COULD_NOT_RUN if any(part.reason is not None for part in sensitivity.parts) else OK
+
+
+def _refuse_options_of_models(options: Mapping[str, object]) -> None:
+    # 0 is a value of --scale.
+    named = [name for name, value in options.items() if value is not None and value is not False and value != []]
+    given = [f"--{name.replace('_', '-')}" for name in named]
+    if given:
+        raise UsageError(
+            f"{joined(given)} {'is' if len(given) == 1 else 'are'} only for a model, and a study has its own; leave "
+            f"{'it' if len(given) == 1 else 'them'} out, or name the model instead of the study"
+        )

@@ -4,6 +4,7 @@ from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions
 from quantlab.study.sensitivity import measure_sensitivity
+from quantlab.study.sensitivity_subject import refuse_setting
 from quantlab.study.transfer import measure_sizes
 from quantlab.study.verification import verify
 
@@ -15,5 +16,6 @@ __all__ = [
     "load_study",
     "measure_sensitivity",
     "measure_sizes",
+    "refuse_setting",
     "verify",
 ]

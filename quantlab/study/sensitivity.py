@@ -5,15 +5,14 @@ graph-models, one function takes the weights of one or the other artifact instea
 of the float32 artifact. Each result is stored at once, so a study that was killed continues.
 """
 
-import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +30,7 @@ from quantlab.study.inside.samples import draw_layer_samples
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions
 from quantlab.study.reference import batch_size_of
 from quantlab.study.run import Run, run_first
+from quantlab.study.sensitivity_results import Kind, PartResult, ranking_figure, with_result
 from quantlab.study.sensitivity_subject import Subject, subject_of
 from quantlab.types import (
     KEEPS_FLOAT,
@@ -45,8 +45,8 @@ from quantlab.types import (
     Variant,
     VerifiedPart,
 )
-from quantlab.types.sensitivity import by_divergence
 from quantlab_converters import Conversion, ConversionRequest, Part, convert_settings
+from quantlab_converters.float_layers import kept_parts
 
 __all__ = ["measure_sensitivity"]
 
@@ -56,7 +56,6 @@ _ARTIFACT_BYTES = 2 << 30
 """Largest size of the artifacts that are on disk at the same time."""
 _PHASE = "quantize one by one"
 
-Kind = Literal["only", "without"]
 Array = npt.NDArray[Any]
 
 
@@ -90,23 +89,17 @@ def measure_sensitivity(
     if opened is None:
         raise StudyError(f"'{study}' has no record of its model; run 'quantlab analyze' again")
     subject = subject_of(kept, options.setting, registries)
+    if not Path(kept.model.path).exists():
+        raise StudyError(
+            f"the study's model '{kept.model.path}' is not there; put it back, or run this command in the folder in "
+            f"which 'quantlab analyze' was run"
+        )
     file = identify(Path(kept.model.path), ModelOptions(signature=kept.model.signature))
     asked = AnalyzeOptions(seed=options.seed, time_limit=options.time_limit, batch_size=kept.batch_size)
     with store.locked(), pool_for(file, store.work, asked, registries) as pool:
         store.refuse_other_model(file.sha256, file.path)
         context = Context(store, pool, asked, progress or Silent(), file, registries)
         return _Measuring.of(context, kept, opened, subject, options).run()
-
-
-@dataclass(frozen=True, slots=True)
-class PartResult:
-    """A stored result: an error, or the reason why there is none."""
-
-    error: MeasuredError | None = None
-    weights: MeasuredError | None = None
-    activations: MeasuredError | None = None
-    verified: VerifiedPart | None = None
-    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -126,8 +119,8 @@ class _Measuring:
     exact: Array
     """The scored output of the float32 artifact for `samples`."""
     began: float = field(default_factory=time.monotonic)
-    _verified: int = 0
-    """Number of ops for which the metric was measured on all scored samples."""
+    _first: frozenset[str] = frozenset()
+    """The ops for which the metric is measured on all scored samples, by their taps."""
 
     @classmethod
     def of(
@@ -154,13 +147,17 @@ class _Measuring:
         whole = self._error(self.run_variant(self.subject.quantized, self.samples))
         rows = {part.tap: PartSensitivity(part.tap, part.layers, part.values) for part in parts}
         for part, only in self._results("only", parts):
-            rows[part.tap] = _with(rows[part.tap], "only", only)
-        figure = _figure([whole, *(row.only for row in rows.values() if row.only is not None)])
+            rows[part.tap] = with_result(rows[part.tap], "only", only)
+        figure = ranking_figure([whole, *(row.only for row in rows.values() if row.only is not None)])
         ranked = sorted(parts, key=lambda part: -figure(rows[part.tap].only))
+        self._first = frozenset(part.tap for part in ranked[:_VERIFIED])
         for part, without in self._results("without", [part for part in ranked if rows[part.tap].only is not None]):
-            rows[part.tap] = _with(rows[part.tap], "without", without)
+            # A search that was stopped had another order.
+            verified = without.verified if part.tap in self._first else None
+            rows[part.tap] = with_result(rows[part.tap], "without", replace(without, verified=verified))
         ordered = tuple(rows[part.tap] for part in ranked)
         worst = [row for row in ordered if figure(row.only) > 0][: self.options.keep]
+        float_layers = tuple(dict.fromkeys(row.name for row in worst))
         return Sensitivity(
             setting=setting.name,
             output=self.study.scored_output,
@@ -169,16 +166,20 @@ class _Measuring:
             whole=whole,
             parts=ordered,
             verified_whole=self._verified_whole(),
-            float_layers=tuple(dict.fromkeys(row.name for row in worst)),
-            words=self.subject.converter.words(self.subject.float32.path, setting.scheme, [row.part for row in worst]),
+            float_layers=float_layers,
+            words=self._words(parts, float_layers),
             seconds=time.monotonic() - self.began,
         )
 
+    def _words(self, parts: Sequence[Part], float_layers: Sequence[str]) -> str | None:
+        """What the official tool needs to keep all ops in float that the entries name; None if they name none."""
+        taps = [part.tap for part in kept_parts(parts, float_layers)]
+        words = self.subject.converter.words
+        return words(self.subject.float32.path, self.subject.setting.scheme, taps) if taps else None
+
     def _parts(self) -> tuple[Part, ...]:
         """The ops that may be quantized: all of them, or without calibration those with weights."""
-        assert self.subject.converter.parts is not None  # noqa: S101 (checked by `subject_of`)
-        parts = self.subject.converter.parts(self.subject.float32.path)
-        return tuple(part for part in parts if part.weights or self.subject.setting.calibrated)
+        return tuple(part for part in self.subject.parts if part.weights or self.subject.setting.calibrated)
 
     def run_variant(self, variant: Variant, samples: SampleSet, swapped: Sequence[str] | None = None) -> Array:
         """The scored output of an artifact in Python; with `swapped`, only these weights are its own."""
@@ -214,14 +215,15 @@ class _Measuring:
     @property
     def _classes(self) -> bool:
         """Whether each sample has one class, whose probabilities can be compared."""
-        return self.study.classes is not None and not self.study.positions and self.exact.ndim == 2
+        return self.study.classes and not self.study.positions and self.exact.ndim == 2
 
     def _results(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
         """Yield each op with its result, as long as there is time; stored results first."""
         missing = []
         for part in parts:
             kept = self.context.store.read(self._record(kind, part), PartResult)
-            if kept is None:
+            unverified = kind == "without" and self._classes and part.tap in self._first
+            if kept is None or (unverified and kept.verified is None):
                 missing.append(part)
             else:
                 self.context.progress.skip(_PHASE, 1)
@@ -258,7 +260,7 @@ class _Measuring:
                 return
             own = set(part.weights)
             names = [name for name in every if (name in own) is (kind == "only")]
-            yield part, self._of(kind, self.subject.quantized, names)
+            yield part, self._of(kind, part.tap, self.subject.quantized, names)
 
     def _measured(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
         """Convert and run; one artifact runs while the next is converted."""
@@ -275,7 +277,7 @@ class _Measuring:
             ):
                 for conversion in conversions:
                     part = part_of[conversion.scheme]
-                    running.append((part, pool.submit(self._result, kind, conversion)))
+                    running.append((part, pool.submit(self._result, kind, part.tap, conversion)))
                     while running and running[0][1].done():
                         yield running[0][0], running.pop(0)[1].result()
                     if self._is_over(kind):
@@ -289,7 +291,8 @@ class _Measuring:
         """What is converted: a scheme for each op, and the op of each scheme."""
         setting, calibration = self.subject.setting, self.study.calibration
         part_of = {f"{setting.scheme}{KEEPS_FLOAT} {place}": part for place, part in enumerate(parts)}
-        everything = tuple(part.tap for part in self._parts())
+        # An op that reads a weight of another op is quantized, too, unless it is named.
+        every = tuple(part.tap for part in self.subject.parts)
         request = ConversionRequest(
             source=self.opened.source,
             format=self.opened.format,
@@ -304,27 +307,26 @@ class _Measuring:
             work=work / "work",
             model=Path(self.study.model.path),
             float_layers={
-                scheme: (part.tap,) if kind == "without" else tuple(tap for tap in everything if tap != part.tap)
+                scheme: (part.tap,) if kind == "without" else tuple(tap for tap in every if tap != part.tap)
                 for scheme, part in part_of.items()
             },
         )
         return request, part_of
 
-    def _result(self, kind: Kind, conversion: Conversion) -> PartResult:
+    def _result(self, kind: Kind, tap: str, conversion: Conversion) -> PartResult:
         if conversion.reason is not None:
             return PartResult(reason=conversion.reason)
         path = self.subject.format.served(conversion.folder)
         try:
-            return self._of(kind, replace(self.subject.quantized, path=path, sha256=""))
+            return self._of(kind, tap, replace(self.subject.quantized, path=path, sha256=""))
         finally:
             shutil.rmtree(conversion.folder, ignore_errors=True)
 
-    def _of(self, kind: Kind, variant: Variant, swapped: Sequence[str] | None = None) -> PartResult:
-        """The result of an artifact; see `run_variant`."""
+    def _of(self, kind: Kind, tap: str, variant: Variant, swapped: Sequence[str] | None = None) -> PartResult:
+        """The result of an artifact for the op that writes `tap`; see `run_variant`."""
         try:
             result = PartResult(self._error(self.run_variant(variant, self.samples, swapped)))
-            if kind == "without" and self._verified < _VERIFIED:
-                self._verified += 1
+            if kind == "without" and tap in self._first:
                 return replace(result, verified=self._verify(self.run_variant(variant, self.study.samples, swapped)))
             return self._apart(result, variant) if kind == "only" else result
         except QuantlabError as failure:
@@ -377,26 +379,3 @@ def _chunks(parts: Sequence[Part], artifact_bytes: int) -> Iterator[Sequence[Par
     """Parts whose artifacts together are not too large."""
     size = max(1, _ARTIFACT_BYTES // max(artifact_bytes, 1))
     yield from (parts[begin : begin + size] for begin in range(0, len(parts), size))
-
-
-def _with(row: PartSensitivity, kind: Kind, result: PartResult) -> PartSensitivity:
-    if result.error is None:
-        return replace(row, reason=result.reason)
-    if kind == "only":
-        return replace(row, only=result.error, only_weights=result.weights, only_activations=result.activations)
-    return replace(row, without=result.error, verified=result.verified)
-
-
-def _figure(errors: Sequence[MeasuredError]) -> Callable[[MeasuredError | None], float]:
-    """The figure that ranks: the divergence, or the squared error if a divergence is missing or infinite.
-
-    What was not measured comes last.
-    """
-    divergence = by_divergence(errors)
-
-    def figure(error: MeasuredError | None) -> float:
-        if error is None:
-            return -math.inf
-        return error.kl if divergence and error.kl is not None else error.mse
-
-    return figure

@@ -1,16 +1,18 @@
 """The variant whose ops are measured one by one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantlab.errors import UsageError
+from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
 from quantlab.names import nearest
-from quantlab.registries import Registries
-from quantlab.types import PYTHON, Setting, Study, Variant
-from quantlab_converters import Converter
+from quantlab.registries import REAL, Registries
+from quantlab.study.integrity import intact_variant
+from quantlab.types import KEEPS_FLOAT, PYTHON, Setting, Study, Variant
+from quantlab_converters import Converter, Part
 
-__all__ = ["Subject", "subject_of"]
+__all__ = ["Subject", "measurable_settings", "refuse_setting", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Subject:
     converter: Converter
     float32: Variant
     quantized: Variant
+    parts: tuple[Part, ...]
+    """All ops of the float32 artifact."""
 
 
 def subject_of(study: Study, name: str | None, registries: Registries) -> Subject:
@@ -29,24 +33,61 @@ def subject_of(study: Study, name: str | None, registries: Registries) -> Subjec
 
     Raises:
         UsageError: If the study has no such setting, or the setting has no ops that can be kept in float.
+        StudyError: If an artifact or the outputs of the float32 artifact are missing or damaged.
     """
     measured = {trial.setting: trial for trial in study.trials if trial.runtime == PYTHON and trial.failure is None}
     known = registries.settings
-    offered = {
-        name: known[name]
-        for name, trial in measured.items()
-        if name in known and known[name].quantized and not known[name].keeps_float and known[name].float32 in measured
-    }
+    offered = [name for name in measurable_settings(registries) if {name, known[name].float32} <= measured.keys()]
     if name is None:
         name = max(offered, key=lambda one: _rms(measured[one].scores), default=None)
     if name is None or name not in offered:
-        asked = "no quantized setting" if name is None else f"no setting '{name}'"
-        raise UsageError(f"the study has {asked} that was measured in Python; {nearest(name or '', offered)}")
-    setting, (float32, quantized) = offered[name], (measured[known[name].float32].variant, measured[name].variant)
+        raise UsageError(_why_not(study, name, offered, registries))
+    setting, float32, quantized = known[name], measured[known[name].float32].variant, measured[name].variant
     converter = registries.converters[setting.format]
     if converter.parts is None or float32 is None or quantized is None:
         raise UsageError(f"the ops of {name} cannot be kept in float one by one; name another setting")
-    return Subject(setting, registries.formats[setting.format], converter, float32, quantized)
+    for variant in (float32, quantized):
+        state = intact_variant(variant, registries)
+        if state in {"missing", "damaged"}:
+            raise StudyError(
+                f"the artifact of {variant.name} is {state}; run the same 'quantlab analyze' again, which makes it "
+                f"again"
+            )
+    parts = converter.parts(float32.path)
+    return Subject(setting, registries.formats[setting.format], converter, float32, quantized, parts)
+
+
+def measurable_settings(registries: Registries = REAL) -> tuple[str, ...]:
+    """The settings whose ops can be measured: quantized ones that keep no layers in float."""
+    return tuple(name for name, setting in registries.settings.items() if setting.quantized and not setting.keeps_float)
+
+
+def refuse_setting(name: str, registries: Registries = REAL) -> None:
+    """Refuse a setting whose ops cannot be measured, before anything is run.
+
+    Raises:
+        UsageError: If there is no such setting, or it is not quantized, or keeps layers in float.
+    """
+    setting, measurable = registries.settings.get(name), measurable_settings(registries)
+    if setting is None:
+        raise UsageError(f"there is no setting '{name}'; {nearest(name, measurable)}")
+    if not setting.quantized:
+        raise UsageError(f"'{name}' is not quantized, so none of its ops causes an error; name a quantized setting")
+    if name not in measurable:
+        raise UsageError(f"'{name}' keeps layers in float already; name the setting without '{KEEPS_FLOAT}'")
+
+
+def _why_not(study: Study, name: str | None, offered: Sequence[str], registries: Registries) -> str:
+    """Why a study cannot measure a setting; raises UsageError like `refuse_setting`."""
+    if name is None:
+        return "the study has no quantized setting that was measured in Python; run 'quantlab analyze' with one"
+    needed = {name, registries.settings[name].float32} if name in registries.settings else {name}
+    for trial in study.trials:
+        if trial.setting in needed and trial.runtime == PYTHON and trial.failure is not None:
+            return f"'{trial.setting}' could not be measured in Python: {trial.failure.reason}"
+    if any(trial.setting == name for trial in study.trials):
+        refuse_setting(name, registries)
+    return f"the study has no setting '{name}' that was measured in Python; {nearest(name, offered)}"
 
 
 def _rms(scores: Any) -> float:

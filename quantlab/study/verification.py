@@ -13,6 +13,7 @@ from quantlab.study.inside.samples import intact_layer_samples
 from quantlab.study.integrity import intact_model, intact_variant
 from quantlab.study.non_finite import NON_FINITE, KnownCause, SpoiledRows
 from quantlab.study.reference import Probe, possible_probe
+from quantlab.study.sensitivity_results import PartResult
 from quantlab.types import (
     Cost,
     Costs,
@@ -53,6 +54,7 @@ _RECORDS: Mapping[str, tuple[type[Any], ...]] = {
     "costs/*/*/*.json": (Cost,),
     "inside/*/*/*.json": (TrialLayers,),
     "transfer/*.json": (DownloadSize,),
+    "sensitivity/*/*/*.json": (PartResult,),
     f"model/*/{NON_FINITE}": (KnownCause, SpoiledRows),
 }
 """Pattern of files → the kinds of record that they may hold."""

@@ -1,0 +1,49 @@
+"""The stored results of a sensitivity, and how they become rows."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from quantlab.types import MeasuredError, PartSensitivity, VerifiedPart
+from quantlab.types.sensitivity import by_divergence
+
+__all__ = ["Kind", "PartResult", "ranking_figure", "with_result"]
+
+Kind = Literal["only", "without"]
+"""Only this op is quantized, or all but this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """A stored result: an error, or the reason why there is none."""
+
+    error: MeasuredError | None = None
+    weights: MeasuredError | None = None
+    activations: MeasuredError | None = None
+    verified: VerifiedPart | None = None
+    reason: str | None = None
+
+
+def with_result(row: PartSensitivity, kind: Kind, result: PartResult) -> PartSensitivity:
+    """The row with a result."""
+    if result.error is None:
+        return replace(row, reason=result.reason)
+    if kind == "only":
+        return replace(row, only=result.error, only_weights=result.weights, only_activations=result.activations)
+    return replace(row, without=result.error, verified=result.verified)
+
+
+def ranking_figure(errors: Sequence[MeasuredError]) -> Callable[[MeasuredError | None], float]:
+    """The figure that ranks ops: the divergence, or the squared error if a divergence is missing or infinite.
+
+    What was not measured comes last.
+    """
+    divergence = by_divergence(errors)
+
+    def figure(error: MeasuredError | None) -> float:
+        if error is None:
+            return -math.inf
+        return error.kl if divergence and error.kl is not None else error.mse
+
+    return figure
