@@ -38,8 +38,8 @@ def path_of(node_name: str) -> tuple[str, ...]:
 def layer_of(node_name: str) -> str:
     """Path of the node's layer, from the outermost scope; empty for a node outside every layer.
 
-    The op and the scopes that ops open inside a layer are removed. The model's own scope is kept, because it can be
-    recognized only by comparison with other names; see `layers_of`.
+    The op and the scopes that ops open inside a layer are removed, and all scopes in a layer's loop. The model's own
+    scope is kept, because it can be recognized only by comparison with other names; see `layers_of`.
 
     >>> layer_of("StatefulPartitionedCall/model_1/block_1/batch_normalization_1/batchnorm/add_1")
     'model_1/block_1/batch_normalization_1'
@@ -49,6 +49,10 @@ def layer_of(node_name: str) -> str:
     *scopes, _ = path_of(node_name) or ("",)
     if scopes[:1] == ["Func"]:  # left over from an inlined function
         return ""
+    # A loop in a layer is that layer's: `model/lstm/while/body/_9/model/lstm/while/lstm_cell`. One in the model itself
+    # may hold many layers.
+    loops = [place for place, scope in enumerate(scopes) if place > 1 and _NUMBER.sub("", scope) == "while"]
+    scopes = scopes[: loops[0]] if loops else scopes
     dropped: set[str] = set()
     # The outermost scope is kept, and so is a layer named `batchnorm` that contains the scope `batchnorm`.
     while len(scopes) > 1 and (scope := _NUMBER.sub("", scopes[-1])) in _INNER_SCOPES - dropped:

@@ -243,3 +243,23 @@ def test_swapped_weights_give_what_a_converted_artifact_gives(uneven, cause_mode
     study = analyze(cause_models / "uneven.keras", data=str(cause_models / "uneven.npz"), options=options)
     float32, kept = (np.load(trial.outputs[study.scored_output]) for trial in study.trials)
     assert part.without.mse == pytest.approx(np.square(kept - float32).mean(dtype=np.float64), rel=1e-4)
+
+
+@pytest.mark.starts_children
+def test_weights_that_cannot_be_swapped_are_converted(small_models, tmp_path):
+    """The constants of loops stay as they are in a running graph."""
+    data = tmp_path / "steps.npz"
+    np.savez(data, x=np.random.default_rng(0).normal(size=(40, 4, 3)).astype(np.float32))
+    options = AnalyzeOptions(
+        settings=("tfjs-uint8",),
+        runtimes=("python",),
+        score_output="output_0",
+        layers=False,
+        costs=False,
+        out=tmp_path / "loops.study",
+    )
+    analyze(small_models["keras3_recurrent"].path, data=str(data), options=options)
+    measured = measure_sensitivity(options.out)
+    kernels = [part for part in measured.parts if part.weights >= 9 and "/while/body/" in part.part]
+    assert {part.name for part in kernels} >= {"lstm_1", "gru", "simple_rnn", "bidirectional/forward_lstm"}
+    assert [part.part for part in kernels if part.only.mse == 0 or part.without.mse == 0] == []

@@ -239,6 +239,11 @@ def test_layers_without_a_tensor_are_listed():
         pytest.param(f"{CALL}/m/add_2/add", "m/add_2", id="a layer that adds"),
         pytest.param(f"{CALL}_1/{CALL}/outer/encoder/conv_a/Conv2D:0", "outer/encoder/conv_a", id="nested"),
         pytest.param("PartitionedCall/m/dense/MatMul", "m/dense", id="a call without state"),
+        pytest.param(f"{CALL}/m_1/lstm_1/while/lstm_cell_1/MatMul", "m_1/lstm_1", id="a loop in a layer"),
+        pytest.param(
+            f"{CALL}/m_1/lstm_1/while/body/_9/m_1/lstm_1/while/lstm_cell_1/MatMul", "m_1/lstm_1", id="an inlined loop"
+        ),
+        pytest.param("m/while/dense/MatMul", "m/while/dense", id="a layer in a loop of the model itself"),
         pytest.param("m/mul", "m", id="an op of the model itself"),
         pytest.param(f"{CALL}/Identity", "", id="the call's output"),
         pytest.param("Identity", "", id="the graph's output"),
@@ -291,6 +296,11 @@ def named(*nodes, scope=f"{CALL}/"):
             named("m/block/conv2d/Conv2D", "m/second/conv2d_1/Conv2D", "m/dense/MatMul"),
             ["block/conv2d", "second/conv2d_1", "dense"],
             id="Keras 2: subclassed",
+        ),
+        pytest.param(
+            named("m_1/lstm_1/while/body/_9/m_1/lstm_1/while/lstm_cell_1/MatMul", "m_1/cls_1/MatMul"),
+            ["lstm", "cls"],
+            id="Keras 3: also with a loop",
         ),
         pytest.param(named("m/mul", "m/dense/MatMul"), ["m", "dense"], id="an op of the model itself keeps its scope"),
         pytest.param(named("dense/MatMul", "relu/Relu", scope=""), ["dense", "relu"], id="no scope of a model"),

@@ -30,7 +30,7 @@ from quantlab.study.inside.samples import draw_layer_samples
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions
 from quantlab.study.reference import batch_size_of
 from quantlab.study.run import Run, run_first
-from quantlab.study.sensitivity_results import Kind, PartResult, ranking_figure, with_result
+from quantlab.study.sensitivity_results import Kind, PartResult, chunks, ranking_figure, with_result
 from quantlab.study.sensitivity_subject import Subject, subject_of
 from quantlab.types import (
     KEEPS_FLOAT,
@@ -52,8 +52,8 @@ __all__ = ["measure_sensitivity"]
 
 _VERIFIED = 10
 """Number of ops for which the metric is measured on all scored samples."""
-_ARTIFACT_BYTES = 2 << 30
-"""Largest size of the artifacts that are on disk at the same time."""
+_SAME = 1e-4
+"""Largest share of the squared error that may be due to rounding, if swapped weights compute the same."""
 _PHASE = "quantize one by one"
 
 Array = npt.NDArray[Any]
@@ -119,6 +119,8 @@ class _Measuring:
     exact: Array
     """The scored output of the float32 artifact for `samples`."""
     began: float = field(default_factory=time.monotonic)
+    _swaps: bool = False
+    """Whether weights can be swapped instead of converting again."""
     _first: frozenset[str] = frozenset()
     """The ops for which the metric is measured on all scored samples, by their taps."""
 
@@ -144,7 +146,9 @@ class _Measuring:
         setting, progress = self.subject.setting, self.context.progress
         parts = self._parts()
         progress.plan(_PHASE, 2 * len(parts))
-        whole = self._error(self.run_variant(self.subject.quantized, self.samples))
+        quantized = self.run_variant(self.subject.quantized, self.samples)
+        whole = self._error(quantized)
+        self._swaps = self._can_swap(quantized, whole)
         rows = {part.tap: PartSensitivity(part.tap, part.layers, part.values) for part in parts}
         for part, only in self._results("only", parts):
             rows[part.tap] = with_result(rows[part.tap], "only", only)
@@ -231,10 +235,10 @@ class _Measuring:
         step = f"{_STEPS[kind]} {self.subject.setting.name}"
         if missing:
             self.context.progress.begin(step, len(missing))
-        for some in _chunks(missing, self.subject.float32.size_bytes):
+        for some in chunks(missing, self.subject.float32.size_bytes):
             if self._is_over(kind):
                 break
-            measured = self._swapped if self.subject.format.python.swapped else self._measured
+            measured = self._swapped if self._swaps else self._measured
             for part, result in measured(kind, some):
                 if result.error is not None:  # a failure is tried again by the next call
                     self.context.store.write(self._record(kind, part), result)
@@ -252,9 +256,26 @@ class _Measuring:
         budget = self.options.budget_minutes
         return budget is not None and time.monotonic() - self.began > 60 * _SHARES[kind] * budget
 
+    def _weights(self) -> list[str]:
+        return [name for part in self._parts() for name in part.weights]
+
+    def _can_swap(self, quantized: Array, whole: MeasuredError) -> bool:
+        """Whether the float32 artifact with all weights of the variant computes what the variant computes.
+
+        Weights in loops, for example, cannot be swapped, and stay float32 without an error.
+        """
+        if self.subject.format.python.swapped is None:
+            return False
+        try:
+            swapped = self.run_variant(self.subject.quantized, self.samples, self._weights())
+        except QuantlabError:
+            return False
+        rest = np.square(swapped.astype(np.float64) - quantized).mean()
+        return bool(rest <= _SAME * whole.mse)
+
     def _swapped(self, kind: Kind, parts: Sequence[Part]) -> Iterator[tuple[Part, PartResult]]:
         """Run the float32 artifact with weights of the variant, without any conversion."""
-        every = [name for part in self._parts() for name in part.weights]
+        every = self._weights()
         for part in parts:
             if self._is_over(kind):
                 return
@@ -373,9 +394,3 @@ class _Measuring:
 _SHARES: Mapping[Kind, float] = {"only": 0.7, "without": 1.0}
 """Shares of the time after which the ops are no longer measured in this way."""
 _STEPS: Mapping[Kind, str] = {"only": "quantize one op at a time as", "without": "keep one op at a time in float of"}
-
-
-def _chunks(parts: Sequence[Part], artifact_bytes: int) -> Iterator[Sequence[Part]]:
-    """Parts whose artifacts together are not too large."""
-    size = max(1, _ARTIFACT_BYTES // max(artifact_bytes, 1))
-    yield from (parts[begin : begin + size] for begin in range(0, len(parts), size))

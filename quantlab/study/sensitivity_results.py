@@ -1,17 +1,20 @@
 """The stored results of a sensitivity, and how they become rows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from quantlab.types import MeasuredError, PartSensitivity, VerifiedPart
 from quantlab.types.sensitivity import by_divergence
+from quantlab_converters import Part
 
-__all__ = ["Kind", "PartResult", "ranking_figure", "with_result"]
+__all__ = ["Kind", "PartResult", "chunks", "ranking_figure", "with_result"]
 
 Kind = Literal["only", "without"]
 """Only this op is quantized, or all but this one."""
+_ARTIFACT_BYTES = 2 << 30
+"""Largest size of the artifacts that are on disk at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +50,9 @@ def ranking_figure(errors: Sequence[MeasuredError]) -> Callable[[MeasuredError |
         return error.kl if divergence and error.kl is not None else error.mse
 
     return figure
+
+
+def chunks(parts: Sequence[Part], artifact_bytes: int) -> Iterator[Sequence[Part]]:
+    """Parts whose artifacts together are not too large."""
+    size = max(1, _ARTIFACT_BYTES // max(artifact_bytes, 1))
+    yield from (parts[begin : begin + size] for begin in range(0, len(parts), size))
