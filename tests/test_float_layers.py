@@ -64,7 +64,7 @@ def test_a_name_of_nothing():
     with pytest.raises(ConversionError) as raised:
         kept_parts(PARTS, ["stem", "stam"])
     assert str(raised.value) == (
-        "--float-layers names 'stam', and the artifact has no such layer; did you mean 'stem'?"
+        "--float-layers names 'stam', and no op that can stay in float has this name; did you mean 'stem'?"
     )
 
 
@@ -191,7 +191,7 @@ def test_if_all_layers_stay_in_float_nothing_is_quantized(format_name, scheme, w
             "tfjs",
             "uint8",
             ("dense_9",),
-            "--float-layers names 'dense_9', and the artifact has no such layer; did you mean 'dense_2' or "
+            "--float-layers names 'dense_9', and no op that can stay in float has this name; did you mean 'dense_2' or "
             "'dense_2_2'?",
             id="a name of nothing",
         ),

@@ -95,11 +95,14 @@ def test_the_table():
     )
     assert table.cells == (("stem_relu", "160", "0.5 [0, 1]", "0.25 [0, 0.5]", "3", "3", "12", "0.50 [−0.25, 1.25]"),)
     assert table.below == (
-        "tflite-int8 with all ops quantized: KL 1, top-1 changed 3; n = 100 samples, random",
+        "tflite-int8 with all ops quantized: KL 1 [0, 2], top-1 changed 3; n = 100 samples, random",
         "compared with the float32 artifact in python, output 'scores'; intervals by BCa bootstrap",
         "1 op is not quantized by this setting and not shown",
         "not measured, because time was over: 'net/last'; the same command continues",
-        "the last columns: all 1,000 scored samples, of the first ten ops; with all ops quantized, 30 changed",
+        (
+            "the last columns: all 1,000 scored samples, of the first ten ops; with all ops quantized, 30 changed, "
+            "loss 1.00 points [0.00, 2.00]"
+        ),
         "to keep the worst in float: --float-layers 'stem_relu'",
         "the same with the official tool:",
     )
@@ -111,8 +114,33 @@ def test_the_table():
 def test_weights_and_activations_apart():
     apart = replace(STEM, only_weights=error_of(0.25, 0.5), only_activations=error_of(0.125, 0.25))
     table = sensitivity_table(found(1.0, apart))
-    assert table.headings[3:5] == ("its weights", "its activations")
-    assert table.cells[0][3:5] == ("0.5", "0.25")
+    assert table.headings[3:5] == ("its weights: KL [95 %]", "its activations: KL [95 %]")
+    assert table.cells[0][3:5] == ("0.5 [0, 1]", "0.25 [0, 0.5]")
+
+
+def test_ops_of_one_layer_are_told_apart():
+    twice = replace(STEM, part="net/stem/mul:0;net/other/add")
+    table = sensitivity_table(found(1.0, STEM, twice, replace(STEM, part="net/head", layers=("head",))))
+    assert [cells[0] for cells in table.cells] == ["stem_relu (Relu)", "stem_relu (mul)", "head"]
+
+
+def test_what_was_not_reached_says_so():
+    table = sensitivity_table(found(1.0, replace(STEM, without=None)))
+    assert table.headings[-1] == "notes"
+    assert table.cells[0][-1] == "time was over"
+
+
+def test_a_model_with_nothing_to_quantize():
+    assert "the model has no op with weights that tflite-int8 could quantize" in sensitivity_table(found(0.0)).below
+
+
+def test_records_tell_what_keeps_the_worst_in_float():
+    """Names with a comma, which separates entries, or a quotation mark, which ends a word of the shell."""
+    odd = replace(STEM, layers=("a,'b",))
+    table = sensitivity_table(found(1.0, odd, UNCHANGED, float_layers=(odd.entry,), words="tool"))
+    assert [(record["float_layer"], record["words"]) for record in table.records] == [("a?'b", "tool"), (None, None)]
+    assert [record["whole_kl_upper"] for record in table.records] == [2.0, 2.0]
+    assert """to keep the worst in float: --float-layers 'a?'"'"'b'""" in table.below
 
 
 def test_without_finite_divergences_the_squared_error_ranks():

@@ -13,7 +13,7 @@ from pathlib import Path
 from quantlab.errors import ConversionError
 from quantlab.formats import Format
 from quantlab.layer_names import layers_of
-from quantlab.names import nearest
+from quantlab.names import nearest_of_many
 from quantlab.types import KEEPS_FLOAT, FloatLayer
 
 __all__ = ["Part", "kept_parts", "kept_weights", "list_parts", "plain_scheme"]
@@ -102,8 +102,8 @@ def kept_parts(parts: Sequence[Part], asked: Iterable[str]) -> dict[Part, str]:
         if not named:
             known = dict.fromkeys(name for part in parts for name in part.layers or (part.tap,))
             raise ConversionError(
-                f"--float-layers names '{entry.pattern}', and the artifact has no such layer; "
-                f"{nearest(entry.pattern, known)}"
+                f"--float-layers names '{entry.pattern}', and no op that can stay in float has this name; "
+                f"{nearest_of_many(entry.pattern, known)}"
             )
         kept |= named
     return kept

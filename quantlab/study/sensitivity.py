@@ -161,7 +161,7 @@ class _Measuring:
             rows[part.tap] = with_result(rows[part.tap], "without", replace(without, verified=verified))
         ordered = tuple(rows[part.tap] for part in ranked)
         worst = [row for row in ordered if figure(row.only) > 0][: self.options.keep]
-        float_layers = tuple(dict.fromkeys(row.name for row in worst))
+        float_layers = tuple(dict.fromkeys(row.entry for row in worst))
         return Sensitivity(
             setting=setting.name,
             output=self.study.scored_output,

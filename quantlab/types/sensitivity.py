@@ -62,8 +62,13 @@ class PartSensitivity:
 
     @property
     def name(self) -> str:
-        """The name for `--float-layers`: the last layer's path, or the tensor's name."""
+        """The name that is printed: the last layer's path, or the tensor's name."""
         return self.layers[0] if self.layers else self.part
+
+    @property
+    def entry(self) -> str:
+        """The entry of `--float-layers` with this name; a comma would end it, so that `?`, a glob, stands for one."""
+        return self.name.replace(",", "?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ JSON and CSV rows have the fields of `SensitivityRow` as keys. Text leaves out o
 or that the setting does not quantize.
 """
 
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from quantlab.names import counted, shortened
-from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity
+from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 
@@ -44,12 +46,28 @@ class SensitivityRow:
     """Samples with another top-1 than the float32 artifact if only this op is quantized; null without classes."""
     weights_kl: float | None
     """Mean KL divergence if only the weights of this op are quantized; null if the format cannot tell them apart."""
+    weights_kl_lower: float | None
+    """Lower end of its 95 % interval."""
+    weights_kl_upper: float | None
+    """Upper end of its 95 % interval."""
     weights_mse: float | None
     """Mean squared error in this case."""
+    weights_mse_lower: float | None
+    """Lower end of its 95 % interval."""
+    weights_mse_upper: float | None
+    """Upper end of its 95 % interval."""
     activations_kl: float | None
     """Mean KL divergence if only the activations that this op reads and writes are quantized; null as above."""
+    activations_kl_lower: float | None
+    """Lower end of its 95 % interval."""
+    activations_kl_upper: float | None
+    """Upper end of its 95 % interval."""
     activations_mse: float | None
     """Mean squared error in this case."""
+    activations_mse_lower: float | None
+    """Lower end of its 95 % interval."""
+    activations_mse_upper: float | None
+    """Upper end of its 95 % interval."""
     without_kl: float | None
     """The same figures if all ops but this one are quantized."""
     without_kl_lower: float | None
@@ -64,6 +82,20 @@ class SensitivityRow:
     """Upper end of its 95 % interval."""
     without_flips: int | None
     """Samples with another top-1 if all ops but this one are quantized; null without classes."""
+    whole_kl: float | None
+    """The same figures if all ops are quantized; equal in every row."""
+    whole_kl_lower: float | None
+    """Lower end of its 95 % interval."""
+    whole_kl_upper: float | None
+    """Upper end of its 95 % interval."""
+    whole_mse: float
+    """Mean squared error if all ops are quantized."""
+    whole_mse_lower: float
+    """Lower end of its 95 % interval."""
+    whole_mse_upper: float
+    """Upper end of its 95 % interval."""
+    whole_flips: int | None
+    """Samples with another top-1 if all ops are quantized; null without classes."""
     n: int
     """Number of samples behind these figures."""
     verified_n: int | None
@@ -76,8 +108,12 @@ class SensitivityRow:
     """Lower end of its 95 % interval (Tango)."""
     verified_upper: float | None
     """Upper end of its 95 % interval (Tango)."""
+    float_layer: str | None
+    """Entry for `--float-layers`, if the op is one of the most sensitive (`--keep`); otherwise null."""
+    words: str | None
+    """What the official tool needs to keep all of these in float; null for other ops, or if it cannot."""
     reason: str | None
-    """Why the op was not measured; otherwise null."""
+    """Why the op was not measured, or not in every way; otherwise null."""
 
 
 def sensitivity_rows(sensitivity: Sensitivity) -> list[SensitivityRow]:
@@ -88,25 +124,30 @@ def sensitivity_rows(sensitivity: Sensitivity) -> list[SensitivityRow]:
 def _row(sensitivity: Sensitivity, part: PartSensitivity) -> SensitivityRow:
     verified, reason = part.verified, part.reason
     lower, upper = _ends(verified.interval if verified else None)
-    if reason is None and part.only is None:
+    if reason is None and (part.only is None or part.without is None):
         reason = "time was over"
+    kept = part.entry in sensitivity.float_layers
     return SensitivityRow(
         setting=sensitivity.setting,
         part=part.part,
         layers=part.layers,
         weights=part.weights,
         **_figures("only", part.only),
-        weights_kl=part.only_weights.kl if part.only_weights else None,
-        weights_mse=part.only_weights.mse if part.only_weights else None,
-        activations_kl=part.only_activations.kl if part.only_activations else None,
-        activations_mse=part.only_activations.mse if part.only_activations else None,
+        only_flips=part.only.flips if part.only else None,
+        **_figures("weights", part.only_weights),
+        **_figures("activations", part.only_activations),
         **_figures("without", part.without),
+        without_flips=part.without.flips if part.without else None,
+        **_figures("whole", sensitivity.whole),
+        whole_flips=sensitivity.whole.flips,
         n=sensitivity.n,
         verified_n=verified.n if verified else None,
         verified_flips=verified.flips if verified else None,
         verified_loss=verified.accuracy_loss_points if verified else None,
         verified_lower=lower,
         verified_upper=upper,
+        float_layer=part.entry if kept else None,
+        words=sensitivity.words if kept else None,
         reason=reason,
     )
 
@@ -121,7 +162,6 @@ def _figures(kind: str, error: MeasuredError | None) -> dict[str, Any]:
         f"{kind}_mse": error.mse if error else None,
         f"{kind}_mse_lower": mse[0],
         f"{kind}_mse_upper": mse[1],
-        f"{kind}_flips": error.flips if error else None,
     }
 
 
@@ -150,9 +190,9 @@ def _is_shown(part: PartSensitivity) -> bool:
 
 def _columns(sensitivity: Sensitivity) -> list[Column]:
     classes, divergence = sensitivity.whole.kl is not None, sensitivity.by_divergence
-    what = "KL" if divergence else "MSE"
+    what, names = "KL" if divergence else "MSE", _names(sensitivity)
     columns = [
-        Column("layer", lambda row: row.layers[0] if row.layers else row.part, numeric=False),
+        Column("layer", lambda row: names[row.part], numeric=False),
         Column("weights", lambda row: f"{row.weights:,}"),
         Column(f"only this op: {what} [95 %]", lambda row: _error(row, "only", divergence)),
         *_apart(sensitivity, what),
@@ -171,14 +211,28 @@ def _columns(sensitivity: Sensitivity) -> list[Column]:
     return [*columns, Column(NOTES, lambda row: row.reason or "", numeric=False)]
 
 
+def _names(sensitivity: Sensitivity) -> dict[str, str]:
+    """The name of each op in the table; ops of one layer are told apart by the last part of the tensor's name."""
+    times = Counter(part.name for part in sensitivity.parts if _is_shown(part))
+    return {
+        part.part: part.name if times[part.name] < 2 or part.name == part.part else f"{part.name} ({_last(part.part)})"
+        for part in sensitivity.parts
+    }
+
+
+def _last(tensor: str) -> str:
+    """The op in a tensor's name; of a fused op the last one, which writes the tensor."""
+    return tensor.partition(";")[0].rpartition("/")[2].partition(":")[0]
+
+
 def _apart(sensitivity: Sensitivity, what: str) -> list[Column]:
     """Columns for weights and activations alone, if any op has these figures."""
     if not any(part.only_weights for part in sensitivity.parts):
         return []
-    key = what.lower()
+    divergence = sensitivity.by_divergence
     return [
-        Column("its weights", lambda row: number(getattr(row, f"weights_{key}"))),
-        Column("its activations", lambda row: number(getattr(row, f"activations_{key}"))),
+        Column(f"its weights: {what} [95 %]", lambda row: _error(row, "weights", divergence)),
+        Column(f"its activations: {what} [95 %]", lambda row: _error(row, "activations", divergence)),
     ]
 
 
@@ -202,14 +256,18 @@ def _loss(row: SensitivityRow) -> str:
 
 def _below(sensitivity: Sensitivity, unchanged: int) -> Sequence[str]:
     whole = sensitivity.whole
-    figure = f"KL {number(whole.kl)}" if sensitivity.by_divergence else f"MSE {number(whole.mse)}"
-    figure += "" if whole.flips is None else f", top-1 changed {whole.flips}"
+    value, interval = (whole.kl, whole.kl_interval) if sensitivity.by_divergence else (whole.mse, whole.mse_interval)
+    lower, upper = _ends(interval)
+    figure = f"{'KL' if sensitivity.by_divergence else 'MSE'} {number(value)} [{number(lower)}, {number(upper)}]"
+    figure += "" if whole.flips is None else f", top-1 changed {whole.flips:,}"
     lines = [
         f"{sensitivity.setting} with all ops quantized: {figure}; n = {sensitivity.n:,} samples, {sensitivity.drawn}",
         f"compared with the float32 artifact in python, output '{sensitivity.output}'; intervals by BCa bootstrap",
     ]
     if whole.kl is not None and not sensitivity.by_divergence:
         lines.append("ranked by MSE, because the KL divergence is infinite: a quantized softmax gives classes 0")
+    if not sensitivity.parts:
+        lines.append(f"the model has no op with weights that {sensitivity.setting} could quantize")
     if unchanged:
         lines.append(f"{counted(unchanged, 'op is', 'ops are')} not quantized by this setting and not shown")
     if sensitivity.not_reached:
@@ -218,10 +276,20 @@ def _below(sensitivity: Sensitivity, unchanged: int) -> Sequence[str]:
     if sensitivity.verified_whole is not None:
         lines.append(
             f"the last columns: all {sensitivity.verified_whole.n:,} scored samples, of the first ten ops; with all "
-            f"ops quantized, {sensitivity.verified_whole.flips} changed"
+            f"ops quantized, {_verified(sensitivity.verified_whole)}"
         )
     if sensitivity.float_layers:
-        lines.append(f"to keep the worst in float: --float-layers '{','.join(sensitivity.float_layers)}'")
+        entries = ",".join(sensitivity.float_layers)
+        quoted = shlex.quote(entries) if "'" in entries else f"'{entries}'"
+        lines.append(f"to keep the worst in float: --float-layers {quoted}")
     if sensitivity.words:
         lines.append("the same with the official tool:")
     return lines
+
+
+def _verified(whole: VerifiedPart) -> str:
+    changed = f"{whole.flips} changed"
+    if whole.accuracy_loss_points is None or whole.interval is None:
+        return changed
+    lower, upper = fixed(whole.interval.lower, 2), fixed(whole.interval.upper, 2)
+    return f"{changed}, loss {fixed(whole.accuracy_loss_points, 2)} points [{lower}, {upper}]"
