@@ -1,5 +1,7 @@
 """Statically quantized ONNX files of which only weights, or only activations, stay quantized."""
 
+import itertools
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -8,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 from quantlab_converters.onnx_apart import write_apart
+from quantlab_converters.onnx_float import KeptNodes, hold_in_float
 
 RANDOM = np.random.default_rng(5)
 SQUARE, WIDE = RANDOM.normal(size=(6, 6)).astype(np.float32), RANDOM.normal(size=(6, 4)).astype(np.float32)
@@ -87,3 +90,42 @@ def test_activations_alone(files):
     for values in found:
         np.testing.assert_array_equal(values, SQUARE if values.shape == (6, 6) else WIDE)
     assert np.abs(outputs(files / "activations.onnx") - outputs(files / "float32.onnx")).max() > 1e-4
+
+
+def weights_in_a_session(file):
+    """Shape → data type of the matrices that onnxruntime computes with."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(file.with_suffix(".optimized.onnx"))
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    onnxruntime.InferenceSession(file, options)
+    graph = onnx.load(options.optimized_model_filepath).graph
+    return {tuple(tensor.dims): tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 2}
+
+
+def test_onnxruntime_does_not_quantize_restored_weights_again(files):
+    file = files / "restored.onnx"
+    write_apart(files / "int8.onnx", files / "float32.onnx", file, "activations")
+    assert set(weights_in_a_session(file).values()) == {TensorProto.FLOAT}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_onnxruntime_does_not_quantize_weights_that_stay_in_float(dtype, tmp_path):
+    """A Gemm in float between two quantized ones, whose weights have other shapes."""
+    sizes = (6, 5, 4, 3)
+    weights = [RANDOM.normal(size=pair).astype(np.float32) for pair in itertools.pairwise(sizes)]
+    nodes = [
+        helper.make_node("Gemm", ["rows" if not place else f"y{place - 1}", f"w{place}"], [f"y{place}"], f"gemm{place}")
+        for place in range(3)
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 6])],
+        [helper.make_tensor_value_info("y2", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(values, f"w{place}") for place, values in enumerate(weights)],
+    )
+    base, file = tmp_path / "base.onnx", tmp_path / "kept.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), base)
+    quantize_static(base, file, Samples(), per_channel=True, nodes_to_exclude=["gemm1"])
+    hold_in_float(file, KeptNodes(("gemm1",)) if dtype == "float32" else KeptNodes((), ("gemm1",)))
+    assert weights_in_a_session(file) == {(6, 5): TensorProto.INT8, (5, 4): TensorProto.FLOAT, (4, 3): TensorProto.INT8}

@@ -26,7 +26,7 @@ from quantlab.names import counted
 from quantlab_converters.contract import ConversionRequest, Converter
 from quantlab_converters.float_layers import plain_scheme
 from quantlab_converters.onnx_apart import write_apart
-from quantlab_converters.onnx_float import KeptNodes, kept_nodes, list_nodes, store_as_half, words_of_onnxruntime
+from quantlab_converters.onnx_float import KeptNodes, hold_in_float, kept_nodes, list_nodes, words_of_onnxruntime
 from quantlab_converters.onnx_recipe import recipe, tf2onnx_words
 
 __all__ = ["CONVERTER"]
@@ -45,7 +45,7 @@ def convert(request: ConversionRequest) -> Iterator[str]:
         folder.mkdir(parents=True, exist_ok=True)
         kept = kept_nodes(base / "model.onnx", request.float_layers.get(scheme, ()))
         _SCHEMES[plain_scheme(scheme)](base / "model.onnx", folder / "model.onnx", request.calibration, kept)
-        store_as_half(folder / "model.onnx", kept.float16)
+        hold_in_float(folder / "model.onnx", kept)
         _check(folder / "model.onnx")
 
 

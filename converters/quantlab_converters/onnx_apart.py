@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quantlab.formats.onnx import FORMAT
 from quantlab.formats.onnx.file import read_onnx, save_onnx
 from quantlab.types import StoredWeight
+from quantlab_converters.onnx_float import hold_nodes
 
 __all__ = ["write_apart"]
 
@@ -63,7 +64,7 @@ def _restore_weights(graph: Any, quantized: Path, float32: Path) -> None:
     exact = {key: weight.values for weight in FORMAT.weights(float32) for key in weight.keys}
     stored = {weight.name: weight for weight in FORMAT.weights(quantized)}
     codes = {tensor.name: tensor for tensor in graph.initializer}
-    kept = []
+    kept, restored = [], set()
     for node in graph.node:
         weight = stored.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
         values = None
@@ -73,8 +74,11 @@ def _restore_weights(graph: Any, quantized: Path, float32: Path) -> None:
             kept.append(node)
         else:
             graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            restored.add(node.output[0])
     del graph.node[:]
     graph.node.extend(kept)
+    # Otherwise onnxruntime quantizes them again.
+    hold_nodes(graph, {node.name for node in kept if not restored.isdisjoint(node.input)})
 
 
 def _like(weight: StoredWeight, codes: Array, exact: Mapping[str, Array]) -> NDArray[np.float32] | None:

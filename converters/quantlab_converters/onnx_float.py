@@ -13,9 +13,10 @@ from quantlab.formats.onnx.file import read_onnx, save_onnx
 from quantlab.formats.onnx.names import stable_names
 from quantlab_converters.float_layers import Part, kept_parts, list_parts
 
-__all__ = ["KeptNodes", "kept_nodes", "list_nodes", "store_as_half", "words_of_onnxruntime"]
+__all__ = ["KeptNodes", "hold_in_float", "hold_nodes", "kept_nodes", "list_nodes", "words_of_onnxruntime"]
 
 _HALF_LIMIT = float(np.finfo(np.float16).max)
+_SESSION = "\nonnxruntime: InferenceSession(…, disabled_optimizers=['WeightBiasQuantization'])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,55 @@ def _beginning(graph: Any) -> str:
     )
 
 
-def store_as_half(file: Path, nodes: Collection[str]) -> None:
+def hold_in_float(file: Path, kept: KeptNodes) -> None:
+    """Let nodes that were left out compute in float in onnxruntime, too, and store weights of theirs as half floats.
+
+    Args:
+        file: The quantized file, which is written again if something changes.
+        kept: The nodes.
+    """
+    import onnx
+
+    if kept.all:
+        model = onnx.load(file)
+        if hold_nodes(model.graph, kept.all):
+            save_onnx(model, file)
+    _store_as_half(file, kept.float16)
+
+
+def hold_nodes(graph: Any, nodes: Collection[str]) -> bool:
+    """Put a `Max` of one input, which changes nothing, between a node with float weights and a DequantizeLinear.
+
+    When onnxruntime loads a file, it quantizes float weights of a Conv or Gemm that reads a DequantizeLinear, with one
+    scale per tensor (`WeightBiasQuantization`). It removes an Identity before it looks, but no Max.
+
+    Args:
+        graph: It is changed.
+        nodes: Names of the nodes.
+
+    Returns:
+        Whether there was such a node.
+    """
+    from onnx import TensorProto, helper
+
+    decoded = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
+    weights = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    ordered: list[Any] = []
+    for node in list(graph.node):
+        if node.name in nodes and not weights.isdisjoint(node.input):
+            for place, name in enumerate(node.input):
+                if name in decoded:
+                    held = f"{node.name}_float_{place}"
+                    ordered.append(helper.make_node("Max", [name], [held], held))
+                    node.input[place] = held
+        ordered.append(node)
+    changed = len(ordered) > len(graph.node)
+    del graph.node[:]
+    graph.node.extend(ordered)
+    return changed
+
+
+def _store_as_half(file: Path, nodes: Collection[str]) -> None:
     """Store the float32 weights of some nodes as half floats, which a Cast makes float32 again.
 
     Weights that other nodes read too, or that half floats cannot hold, stay as they are.
@@ -145,7 +194,8 @@ def words_of_onnxruntime(float32: Path, scheme: str, taps: Sequence[str]) -> str
         taps: The tensors.
 
     Returns:
-        If nodes have no name, a line before it names them, because onnxruntime leaves out nodes by their names.
+        If nodes have no name, a line before it names them, because onnxruntime leaves out nodes by their names. A line
+        after it keeps a session from quantizing their weights; see `hold_nodes`.
     """
     graph = read_onnx(float32).graph
     stable = stable_names(graph)
@@ -157,4 +207,4 @@ def words_of_onnxruntime(float32: Path, scheme: str, taps: Sequence[str]) -> str
     names = [node.name for node in graph.node if any(stable.get(name) in taps for name in node.output)]
     function = {"dynamic": "quantize_dynamic", "int8": "quantize_static", "float16": "convert_float_to_float16"}[scheme]
     argument = "node_block_list" if scheme == "float16" else "nodes_to_exclude"
-    return f"{naming}onnxruntime: {function}(…, {argument}={names!r})"
+    return f"{naming}onnxruntime: {function}(…, {argument}={names!r}){_SESSION if scheme == 'int8' else ''}"

@@ -45,14 +45,14 @@ def recipe(request: RecipeRequest) -> str:
     base = "model.onnx" if request.scheme == "float32" else "float32.onnx"
     more, lines = _LINES[plain_scheme(request.scheme)](request)
     if request.scheme.endswith(KEEPS_FLOAT):
-        more, lines = [*more, *_KEPT_IMPORTS], [_kept_line(request), *lines, _HALF]
+        more, lines = [*more, *_KEPT_IMPORTS], [_kept_line(request), *lines, _HELD]
     prepared = f"quant_pre_process(f'{{folder}}/source.onnx', f'{{folder}}/{base}', skip_symbolic_shape=True)"
     steps = (new_folder_line(request.setting), *made, prepared, *lines, "print(f'{folder}/model.onnx')")
     return "".join(f"{line}\n" for line in (*sorted({*imports, *more}), "", *steps))
 
 
-_KEPT_IMPORTS = ("from pathlib import Path", "from quantlab_converters.onnx_float import kept_nodes, store_as_half")
-_HALF = "store_as_half(Path(folder, 'model.onnx'), kept.float16)"
+_KEPT_IMPORTS = ("from pathlib import Path", "from quantlab_converters.onnx_float import hold_in_float, kept_nodes")
+_HELD = "hold_in_float(Path(folder, 'model.onnx'), kept)"
 
 
 def _kept_line(request: RecipeRequest) -> str:
