@@ -19,6 +19,8 @@ GLOSSARY: Mapping[str, str] = {
     "It excludes what the runtime and its libraries already used.",
     "agreement": "Percentage of samples with the same top-1 as the reference. "
     "It needs no labels, and it does not say which answer is right.",
+    "all but this op": "Error of the outputs if all ops but this one are quantized, against the float32 artifact. "
+    "If it is far below that of all ops, keep this op in float.",
     "artifact": "The files that a converter writes and that are shipped: a .tflite or .onnx file, or a tfjs folder.",
     "became wrong / right": "Samples whose top-1 was right in the reference and is wrong in the variant, and the "
     "reverse. A small loss can hide many changes in both directions.",
@@ -66,6 +68,11 @@ GLOSSARY: Mapping[str, str] = {
     "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
     "It shows the error of this op without errors of earlier layers; graph-models, TFLite and ONNX files have it, in "
     "Python.",
+    "its activations": "Error if only the activations that an op reads and writes are quantized. "
+    "Its weights are float32.",
+    "its weights": "Error if only the weights of an op are quantized, and its activations are float32.",
+    "kept in float": "Layers that --float-layers names stay in float in this row. "
+    "'quantlab sensitivity' finds those that are worth it.",
     "KL divergence": "How far the class probabilities of a variant are from those of the reference, in nats. "
     "0 means equal, and it is infinite if the variant gives probability 0 to a possible class.",
     "KL infinite": "Samples in which the variant gives probability 0 to a class to which the reference does not.",
@@ -75,6 +82,8 @@ GLOSSARY: Mapping[str, str] = {
     "left out": "Values of an output that are not compared, because they are NaN or infinite in the model itself.",
     "load time": "Time from the files to a model that can be called, in milliseconds. "
     "It excludes the import of the runtime's library.",
+    "loss from float32": "Accuracy of the float32 artifact minus that of an artifact, in percentage points. "
+    "Positive is worse.",
     "MAE": "Mean absolute error against the labels, in the unit of the output. Smaller is better.",
     "max abs error": "Largest absolute error of an element of a tensor.",
     "max error": "Largest absolute difference between the output of a variant and that of the reference.",
@@ -92,6 +101,8 @@ GLOSSARY: Mapping[str, str] = {
     "n": "Number of samples that a figure is based on.",
     "non-finite": "Number of output elements that are NaN or infinite. One is enough to break a budget.",
     "notes": "What to know about a row, for example why it failed or where it ran.",
+    "only this op": "Error of the outputs if only this op is quantized, against the float32 artifact: "
+    "the mean KL divergence, or the mean squared error (MSE).",
     "op": "Operation of a graph, by the name that its format uses, for example CONV_2D.",
     "outlier stretch": "Range of all weights of a tensor divided by the range of their middle 99.8 %. "
     "A large value means that few outliers waste most of the codes.",
@@ -134,6 +145,7 @@ GLOSSARY: Mapping[str, str] = {
     "time / float32": "Median time divided by that of the float32 variant of the format in the same runtime. "
     "A value below 1 is faster.",
     "top-1": "Percentage of samples whose class with the highest score is the label.",
+    "top-1 changed": "Samples whose top-1 is another one than that of the float32 artifact.",
     "top-5": "Percentage of samples whose label is among the five classes with the highest scores.",
     "total": "Sum of all steps of a split: the loss of the trial, or the RMS of the error of its output.",
     "trial": "One variant in one runtime: one row of the table.",
@@ -197,6 +209,18 @@ SYNONYMS: Mapping[str, str] = {
     "why missing": "split",
     "why not compared": "notes",
     "worst channel SQNR dB": "worst channel",
+    "its weights: KL [95 %]": "its weights",
+    "its weights: MSE [95 %]": "its weights",
+    "its activations: KL [95 %]": "its activations",
+    "its activations: MSE [95 %]": "its activations",
+    "only this op: KL [95 %]": "only this op",
+    "only this op: MSE [95 %]": "only this op",
+    "all but this op: KL [95 %]": "all but this op",
+    "all but this op: MSE [95 %]": "all but this op",
+    "top-1 changed: only": "top-1 changed",
+    "top-1 changed: all but": "top-1 changed",
+    "on all samples: changed": "top-1 changed",
+    "loss from float32, points [95 %]": "loss from float32",
 }
 """Headings of columns and other words → the term that explains them."""
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from quantlab.errors import UsageError
+from quantlab.glossary import explained
 from quantlab.statistics import measure_error, verify_answers
 from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity
 from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
@@ -101,7 +102,7 @@ def test_the_table():
         "not measured, because time was over: 'net/last'; the same command continues",
         (
             "the last columns: all 1,000 scored samples, of the first ten ops; with all ops quantized, 30 changed, "
-            "loss 1.00 points [0.00, 2.00]"
+            "loss from float32 1.00 points [0.00, 2.00]"
         ),
         "to keep the worst in float: --float-layers 'stem_relu'",
         "the same with the official tool:",
@@ -116,6 +117,16 @@ def test_weights_and_activations_apart():
     table = sensitivity_table(found(1.0, apart))
     assert table.headings[3:5] == ("its weights: KL [95 %]", "its activations: KL [95 %]")
     assert table.cells[0][3:5] == ("0.5 [0, 1]", "0.25 [0, 0.5]")
+
+
+@pytest.mark.parametrize("kl", [pytest.param(1.0, id="by divergence"), pytest.param(math.inf, id="by squared error")])
+def test_every_heading_is_explained(kl):
+    whole = VerifiedPart(1000, 30, 1.0, Interval(0, 2))
+    apart = {"only_weights": error_of(0.25, 0.5), "only_activations": error_of(0.125, 0.25)}
+    part = replace(STEM, **apart, verified=whole, reason="no")
+    table = sensitivity_table(found(kl, part, verified_whole=whole))
+    assert len(table.headings) == 11
+    assert [heading for heading in table.headings if explained(heading) is None] == []
 
 
 def test_ops_of_one_layer_are_told_apart():

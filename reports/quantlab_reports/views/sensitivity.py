@@ -201,12 +201,12 @@ def _columns(sensitivity: Sensitivity) -> list[Column]:
     if classes:
         columns += [
             Column("top-1 changed: only", lambda row: _count(row.only_flips)),
-            Column("all but", lambda row: _count(row.without_flips)),
+            Column("top-1 changed: all but", lambda row: _count(row.without_flips)),
         ]
     if sensitivity.verified_whole is not None:
         columns += [
             Column("on all samples: changed", lambda row: _count(row.verified_flips)),
-            Column("loss, points [95 %]", _loss),
+            Column("loss from float32, points [95 %]", _loss),
         ]
     return [*columns, Column(NOTES, lambda row: row.reason or "", numeric=False)]
 
@@ -292,4 +292,4 @@ def _verified(whole: VerifiedPart) -> str:
     if whole.accuracy_loss_points is None or whole.interval is None:
         return changed
     lower, upper = fixed(whole.interval.lower, 2), fixed(whole.interval.upper, 2)
-    return f"{changed}, loss {fixed(whole.accuracy_loss_points, 2)} points [{lower}, {upper}]"
+    return f"{changed}, loss from float32 {fixed(whole.accuracy_loss_points, 2)} points [{lower}, {upper}]"
