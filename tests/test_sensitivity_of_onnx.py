@@ -9,6 +9,7 @@ from onnx import TensorProto, checker, helper, numpy_helper, save
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity, verify
+from quantlab_converters.onnx_float import kept_nodes
 
 pytestmark = pytest.mark.starts_children
 
@@ -218,3 +219,16 @@ def test_the_first_ten_are_the_same_if_it_was_stopped(tmp_path):
     for record in sorted(study.glob("sensitivity/*/*/*.json"))[::2]:
         record.unlink()
     assert measure_sensitivity(study).parts == whole.parts
+
+
+@pytest.mark.parametrize(
+    ("entry", "nodes"),
+    [
+        pytest.param("node of second", ["node of second"], id="the name of a node"),
+        pytest.param("second", ["node of second"], id="the tensor that it writes"),
+        pytest.param("shared", ["node of first", "node of second"], id="a weight that two nodes read"),
+        pytest.param("*third", ["node of third"], id="a glob"),
+    ],
+)
+def test_what_names_a_node(entry, nodes, tmp_path):
+    assert kept_nodes(write_model(tmp_path / "names.onnx"), [entry]).all == nodes

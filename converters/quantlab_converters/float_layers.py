@@ -31,11 +31,14 @@ class Part:
     """Paths of the layers that it was made from; empty if no name tells them."""
     values: int = 0
     """Number of values in these weights."""
+    op: str = ""
+    """Name of the op, in formats where it has another one than the tensor."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that means this op, without duplicates."""
-        return tuple(dict.fromkeys((*self.layers, self.tap, *self.weights)))
+        named = (*self.layers, self.tap, self.op, *self.weights)
+        return tuple(dict.fromkeys(name for name in named if name))
 
 
 def list_parts(format_: Format, float32: Path, names: Mapping[str, str] | None = None) -> tuple[Part, ...]:

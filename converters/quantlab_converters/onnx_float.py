@@ -53,7 +53,9 @@ def list_nodes(float32: Path) -> tuple[Part, ...]:
         for made in node.output
         if made
     }
-    return tuple(_with_weights(part, read.get(part.tap, ()), sizes) for part in parts)
+    return tuple(
+        replace(_with_weights(part, read.get(part.tap, ()), sizes), op=scopes.get(part.tap, "")) for part in parts
+    )
 
 
 def _with_weights(part: Part, read: Iterable[str], sizes: Mapping[str, int]) -> Part:

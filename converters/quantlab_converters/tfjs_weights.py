@@ -70,4 +70,6 @@ def words_of_the_converter(format_: Format, float32: Path, scheme: str, taps: Se
         return None
     parts = list_parts(format_, float32)
     patterns = ",".join(glob.escape(name) for part in parts if part.tap not in taps for name in part.weights)
+    if not patterns:  # all weights stay in float
+        return None
     return f"tensorflowjs_converter {shlex.quote(f'--quantize_{scheme}={patterns}')}"
