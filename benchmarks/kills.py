@@ -27,9 +27,12 @@ from typing import Any
 
 from tabulate import tabulate
 
+from quantlab.seals import SEAL
+
 VICTIMS = ("parent", "group", "child", "server")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TIMES = {"seconds", "convert_seconds", "timing", "created"}
+TIMES = {"seconds", "convert_seconds", "timing", "created", SEAL}
+"""Keys of times, and of the hash over the record that holds them."""
 MARK = "QUANTLAB_KILLS"
 STUDY = "digits.study"
 GONE_SECONDS = 20.0
