@@ -277,6 +277,15 @@ def lambda_layer(folder: Path) -> Path:
     return _saved(keras.Model(values, doubled), folder / "lambda.keras", {"values": _floats(4)})
 
 
+def lambda_and_weights(folder: Path) -> Path:
+    """Keras 3 with a Lambda layer, and a layer that can be quantized."""
+    keras = _keras3()
+    values = keras.Input((4,), name="values")
+    doubled = keras.layers.Lambda(lambda tensor: tensor * 2, name="doubled")(values)
+    mixed = keras.layers.Dense(3, use_bias=False, name="mixed")(doubled)
+    return _saved(keras.Model(values, mixed), folder / "lambda_and_weights.keras", {"values": _floats(4)})
+
+
 def keras2_lambda(folder: Path) -> Path:
     """Keras 2 with a Lambda layer inside a nested model, in an .h5 file."""
     keras = _keras2()
@@ -483,6 +492,7 @@ MAKERS: Mapping[str, Callable[[Path], Path]] = {
         custom,
         keras2_custom,
         lambda_layer,
+        lambda_and_weights,
         keras2_lambda,
         weights_only,
         keras2_h5,

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from quantlab.errors import UsageError
 from quantlab.glossary import explained
+from quantlab.models import ModelOptions
 from quantlab.statistics import measure_error, verify_answers
 from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity
 from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
@@ -302,3 +303,24 @@ def test_weights_that_cannot_be_swapped_are_converted(small_models, tmp_path):
     kernels = [part for part in measured.parts if part.weights >= 9 and "/while/body/" in part.part]
     assert {part.name for part in kernels} >= {"lstm_1", "gru", "simple_rnn", "bidirectional/forward_lstm"}
     assert [part.part for part in kernels if part.only.mse == 0 or part.without.mse == 0] == []
+
+
+@pytest.mark.starts_children
+def test_a_study_of_a_model_with_python_code_is_measured_where_that_is_allowed(small_models, tmp_path):
+    model, data, study = small_models["lambda_and_weights"].path, tmp_path / "values.npz", tmp_path / "allowed.study"
+    np.savez(data, values=np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32))
+    options = AnalyzeOptions(
+        settings=("tfjs-uint8",),
+        runtimes=("python",),
+        model=ModelOptions(unsafe=True),
+        layers=False,
+        costs=False,
+        out=study,
+    )
+    analyze(model, data=str(data), options=options)
+    refused = quantlab_in_process("sensitivity", study, cwd=tmp_path)
+    assert (refused.status, refused.stdout) == (2, "")
+    assert "if you trust the file, allow it with --unsafe" in refused.stderr
+    done = quantlab_in_process("sensitivity", study, "--unsafe", "--json", cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert [row["layers"] for row in json.loads(done.stdout)] == [["mixed"], ["doubled"]]

@@ -160,8 +160,8 @@ def several(tmp_path_factory):
             id="samples of a study",
         ),
         pytest.param(
-            ("several.study", "--calibration", "c.npz", "--score-output", "y", "--unsafe", "--scale", "0"),
-            "--calibration, --score-output, --unsafe and --scale are only for a model, and a study has its own; leave "
+            ("several.study", "--calibration", "c.npz", "--score-output", "y", "--custom", "own", "--scale", "0"),
+            "--calibration, --score-output, --custom and --scale are only for a model, and a study has its own; leave "
             "them out, or name the model instead of the study",
             id="options of a study",
         ),

@@ -126,8 +126,6 @@ def _converted(
     _SCHEMES[scheme](tf, converter, request.calibration)
     try:
         return convert(converter)
-    except ConversionError:
-        raise
     except Exception as error:
         raise _explained(error) from error
 

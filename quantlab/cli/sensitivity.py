@@ -74,7 +74,7 @@ def sensitivity(
     from quantlab_reports.views.sensitivity import sensitivity_table
 
     render = rendering_of(format, as_json=json)
-    options = SensitivityOptions(setting, limit, seed, budget_minutes, keep, time_limit)
+    options = SensitivityOptions(setting, limit, seed, budget_minutes, keep, time_limit, opening.unsafe)
 
     def made(progress: "Progress") -> Path:
         if setting is None or data is None:
@@ -104,7 +104,8 @@ def sensitivity(
     is_study = (subject / "study.json").is_file()
     if is_study:
         named = {"data": data, "calibration": calibration, "out": out, "score_output": score_output}
-        _refuse_options_of_models({**named, **asdict(opening), **asdict(image)})
+        opens = {name: value for name, value in asdict(opening).items() if name != "unsafe"}
+        _refuse_options_of_models({**named, **opens, **asdict(image)})
     with shown() as progress:
         study = subject if is_study else made(progress)
         sensitivity = measure_sensitivity(study, options=options, progress=progress)

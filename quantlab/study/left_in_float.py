@@ -7,6 +7,7 @@ import numpy as np
 
 from quantlab.errors import QuantlabError
 from quantlab.formats import Format, note_unquantized
+from quantlab.names import joined, shortened
 from quantlab.statistics import layer_of, layers_of
 from quantlab.types import NARROW_DTYPES, StoredWeight, Variant
 
@@ -78,7 +79,4 @@ def _layers(left: Sequence[_Kernel], kernels: Sequence[_Kernel]) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    if len(names) > _NAMED:
-        return f"{', '.join(names[: _NAMED - 2])} and {len(names) - _NAMED + 2} more"
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
+    return shortened(names, most=_NAMED - 2) if len(names) > _NAMED else joined(names)

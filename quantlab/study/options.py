@@ -92,6 +92,8 @@ class SensitivityOptions:
     """Number of the most sensitive ops that `Sensitivity.float_layers` keeps in float."""
     time_limit: float = 600.0
     """Seconds without a message after which a converter or runtime is ended."""
+    unsafe: bool = False
+    """Allow a model that does more than compute, as `ModelOptions.unsafe` does; a study does not remember it."""
 
     def __post_init__(self) -> None:
         if self.limit < 2:

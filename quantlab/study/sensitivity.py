@@ -94,8 +94,9 @@ def measure_sensitivity(
             f"the study's model '{kept.model.path}' is not there; put it back, or run this command in the folder in "
             f"which 'quantlab analyze' was run"
         )
-    file = identify(Path(kept.model.path), ModelOptions(signature=kept.model.signature))
-    asked = AnalyzeOptions(seed=options.seed, time_limit=options.time_limit, batch_size=kept.batch_size)
+    model = ModelOptions(signature=kept.model.signature, unsafe=options.unsafe)
+    file = identify(Path(kept.model.path), model)
+    asked = AnalyzeOptions(seed=options.seed, model=model, time_limit=options.time_limit, batch_size=kept.batch_size)
     with store.locked(), pool_for(file, store.work, asked, registries) as pool:
         store.refuse_other_model(file.sha256, file.path)
         context = Context(store, pool, asked, progress or Silent(), file, registries)
