@@ -15,6 +15,7 @@ from quantlab.errors import UsageError
 from quantlab.glossary import explained
 from quantlab.models import ModelOptions
 from quantlab.statistics import measure_error, verify_answers
+from quantlab.statistics.blocks import BLOCK_BYTES
 from quantlab.study import AnalyzeOptions, SensitivityOptions, analyze, measure_sensitivity
 from quantlab.types import Interval, MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab_reports.views.sensitivity import SensitivityRow, sensitivity_table
@@ -69,6 +70,21 @@ def test_answers_for_all_samples(labels, loss):
     verified = verify_answers(float32, outputs, None if labels is None else np.array(labels), probabilities=True)
     assert (verified.n, verified.flips, verified.accuracy_loss_points) == (4, 1, loss)
     assert (verified.interval is None) is (labels is None)
+
+
+def test_answers_are_read_in_blocks_and_none_is_lost():
+    """The last of 3,000 samples lies in another block than the first."""
+    float32 = np.zeros((3000, BLOCK_BYTES // 8 // 1000), np.float32)
+    float32[:, 1] = 1
+    outputs = float32.copy()
+    outputs[[0, 1500, 2999], 2] = 2
+    verified = verify_answers(float32, outputs, np.ones(3000, np.int64), probabilities=False)
+    assert (verified.n, verified.flips, verified.accuracy_loss_points) == (3000, 3, pytest.approx(0.1))
+
+
+def test_a_row_without_an_answer_is_not_the_same_answer():
+    nothing = np.array([[0.9, 0.1], [np.nan, 0.1]])
+    assert verify_answers(nothing, nothing, None, probabilities=True).flips == 1
 
 
 def error_of(value, kl=None):

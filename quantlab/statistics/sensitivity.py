@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import bca_interval
-from quantlab.statistics.scores.classification import as_classes, top1
+from quantlab.statistics.scores.classification import as_classes, same_class, top1
 from quantlab.statistics.scores.divergence import kl_per_sample
 from quantlab.statistics.scores.intervals import tango
 from quantlab.statistics.shapes import check_same_shape
@@ -46,8 +47,7 @@ def measure_error(
     expected, actual = (as_classes(rows, probabilities=probabilities) for rows in (float32, outputs))
     divergence = kl_per_sample(expected, actual, probabilities=probabilities)
     kl, kl_interval = _mean(divergence, seed)
-    flips = int((top1(expected) != top1(actual)).sum())
-    return MeasuredError(mse, mse_interval, kl, kl_interval, flips)
+    return MeasuredError(mse, mse_interval, kl, kl_interval, _flips(top1(expected), top1(actual)))
 
 
 def _mean(values: NDArray[np.float64], seed: int) -> tuple[float, Interval]:
@@ -70,8 +70,8 @@ def verify_answers(
     """Compare the classes that outputs choose with those of the float32 artifact.
 
     Args:
-        float32: (n, classes) or (n, 1), outputs of the float32 artifact.
-        outputs: The same shape.
+        float32: (n, classes) or (n, 1), outputs of the float32 artifact; they are read in blocks.
+        outputs: The same shape. A row with NaN chooses no class, and counts as another answer.
         labels: (n,), the right classes; None if they are unknown.
         probabilities: Whether the outputs are probabilities; otherwise they are logits.
 
@@ -79,8 +79,8 @@ def verify_answers(
         ValueError: If the shapes differ.
     """
     check_same_shape(float32, outputs)
-    expected, actual = (top1(as_classes(rows, probabilities=probabilities)) for rows in (float32, outputs))
-    n, flips = len(expected), int((expected != actual).sum())
+    expected, actual = (_answers(array, probabilities=probabilities) for array in (float32, outputs))
+    n, flips = len(expected), _flips(expected, actual)
     if labels is None:
         return VerifiedPart(n, flips, None, None)
     wrong = int(((expected == labels) & (actual != labels)).sum())
@@ -88,3 +88,15 @@ def verify_answers(
     loss = tango(wrong, right, n=n)
     interval = Interval(100 * loss.lower, 100 * loss.upper, loss.confidence)
     return VerifiedPart(n, flips, 100 * (wrong - right) / n, interval)
+
+
+def _answers(outputs: NDArray[Any], *, probabilities: bool) -> NDArray[np.intp]:
+    """(n,), the classes that outputs choose, which may be more than fit into memory."""
+    answers = np.empty(len(outputs), np.intp)
+    for block in blocks(outputs):
+        answers[block] = top1(as_classes(outputs[block], probabilities=probabilities))
+    return answers
+
+
+def _flips(expected: NDArray[np.intp], actual: NDArray[np.intp]) -> int:
+    return len(expected) - int(same_class(expected, actual).sum())

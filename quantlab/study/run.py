@@ -93,6 +93,8 @@ def run_kept(context: Context, run: Run, samples: SampleSet) -> KeptOutputs:
 def run_first(context: Context, run: Run, samples: SampleSet, count: int) -> dict[str, npt.NDArray[Any]]:
     """The outputs of a run on the first samples, by name, each (count, …); nothing is stored.
 
+    They are mapped from files that have no name any more, and go with the arrays.
+
     Raises:
         TrialError: If the runtime reports a failure, for example a missing op.
         QuantlabError: If the runtime is not installed, dies or hangs.
@@ -102,7 +104,7 @@ def run_first(context: Context, run: Run, samples: SampleSet, count: int) -> dic
         job = replace(_job(run, samples, Path(folder), 0), stop=count)
         for message in protocol.run(run.runtime, job, context.pool):
             _heard(message, RunProgress(), lambda _: None)
-        return {spec.name: np.load(Path(folder) / _output_name(spec)) for spec in run.outputs}
+        return {spec.name: mapped(Path(folder) / _output_name(spec)) for spec in run.outputs}
 
 
 def _state(kept: KeptOutputs | None, run: Run, folder: Path) -> FileState:
