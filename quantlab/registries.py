@@ -41,7 +41,7 @@ class Registries:
         for format_ in self.formats.values():
             for setting in format_.settings:
                 known[setting.name] = setting
-                if setting.quantized:
+                if setting.quantized and not setting.tuned:
                     known[setting.keeping_float().name] = setting.keeping_float()
         return known
 

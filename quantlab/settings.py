@@ -1,7 +1,7 @@
 """The table of settings, and their selection by names and glob patterns."""
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from quantlab.errors import UsageError
 from quantlab.formats import FORMATS
@@ -17,7 +17,11 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def select_settings(
-    asked: Sequence[str] | None, settings: Mapping[str, Setting] = SETTINGS, *, keep_float: bool = False
+    asked: Sequence[str] | None,
+    settings: Mapping[str, Setting] = SETTINGS,
+    *,
+    keep_float: bool = False,
+    tuned: Collection[str] = (),
 ) -> tuple[Setting, ...]:
     """The settings that match the names and glob patterns, in table order; without any, the default settings.
 
@@ -25,31 +29,38 @@ def select_settings(
         asked: Names and globs; None selects the default settings.
         settings: All settings by name.
         keep_float: Whether layers stay in float: behind each chosen setting follows the one that keeps them there.
+        tuned: Formats that were tuned; the setting that was decided for each of them is chosen, too.
 
     Raises:
         UsageError: If a name or glob matches nothing.
     """
-    offered = {name: setting for name, setting in settings.items() if keep_float or not setting.keeps_float}
+    offered = {
+        name: setting
+        for name, setting in settings.items()
+        if (keep_float or not setting.keeps_float) and (setting.format in tuned or not setting.tuned)
+    }
     if asked is None:
         chosen = {name for name, setting in offered.items() if setting.default}
     else:
-        _refuse_without_layers(asked, settings, offered)
+        _refuse_undecided(asked, settings, offered)
         chosen = set(choose("setting", asked, list(offered), matches=lambda name, glob: _means(offered[name], glob)))
     if keep_float:
         chosen |= {settings[name].keeping_float().name for name in chosen if not settings[name].keeps_float}
+    chosen |= {name for name, setting in offered.items() if setting.tuned}
     return tuple(setting for name, setting in offered.items() if name in chosen)
 
 
-def _refuse_without_layers(
-    asked: Sequence[str], settings: Mapping[str, Setting], offered: Mapping[str, Setting]
-) -> None:
-    """Refuse the name of a setting that needs `--float-layers`, which was not given."""
+def _refuse_undecided(asked: Sequence[str], settings: Mapping[str, Setting], offered: Mapping[str, Setting]) -> None:
+    """Refuse the name of a setting that needs `--float-layers` or `--tuned`, which was not given."""
     for text in asked:
-        for name in text.split(","):
-            if name.strip() in settings and name.strip() not in offered:
+        for name in (name.strip() for name in text.split(",")):
+            if name in offered or name not in settings:
+                continue
+            if settings[name].tuned:
                 raise UsageError(
-                    f"the setting '{name.strip()}' keeps layers in float; name them with --float-layers NAME,…"
+                    f"the setting '{name}' is what 'quantlab tune' decided; run that, and give its file with --tuned"
                 )
+            raise UsageError(f"the setting '{name}' keeps layers in float; name them with --float-layers NAME,…")
 
 
 def _means(setting: Setting, pattern: str) -> bool:

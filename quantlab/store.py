@@ -40,7 +40,7 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
-from quantlab.types import Costs, FileState, Inside, OutputComparison, Study
+from quantlab.types import Costs, FileState, Inside, OutputComparison, Study, Tuning
 
 __all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "read_json", "write_json"]
 
@@ -51,6 +51,7 @@ _BEFORE_THE_MODEL = {".lock", "model", "work"}
 """Entries that a study folder may contain before its model is known, if the first run was stopped early."""
 
 _OUTPUTS = "output_figures.json"
+_TUNING = "tune.json"
 
 _UNFINISHED = "unfinished"
 """Marker file in the work folder, present while variants are made and run."""
@@ -330,6 +331,20 @@ class Store:
     def write_outputs(self, outputs: OutputComparison) -> None:
         """Write the figures of every output."""
         self.write(self.root / _OUTPUTS, outputs)
+
+    def read_tuning(self) -> Tuning:
+        """Read what `quantlab tune` decided, with all candidates.
+
+        Raises:
+            StudyError: If the study was not tuned, or the file is damaged or was written by another version.
+        """
+        return self._read_result(
+            _TUNING, Tuning, f"the study '{self.root}' was not tuned; 'quantlab tune' searches the smallest artifact"
+        )
+
+    def write_tuning(self, tuning: Tuning) -> None:
+        """Write what `quantlab tune` decided."""
+        self.write(self.root / _TUNING, tuning)
 
     def read_costs(self) -> Costs:
         """Read the cost of every trial.

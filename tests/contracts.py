@@ -66,7 +66,7 @@ BATCH = 3
 
 def settings_of(format_name: str) -> list[Setting]:
     """A format's settings, in the table's order."""
-    return [setting for setting in SETTINGS.values() if setting.format == format_name]
+    return [setting for setting in SETTINGS.values() if setting.format == format_name and not setting.tuned]
 
 
 def model_for(format_name: str, name: str) -> str:

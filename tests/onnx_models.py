@@ -32,7 +32,7 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-SCHEMES = tuple(setting.scheme for setting in SETTINGS.values() if setting.format == "onnx")
+SCHEMES = tuple(setting.scheme for setting in SETTINGS.values() if setting.format == "onnx" and not setting.tuned)
 CLASSES = 5
 _SIDE = 8
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantlab_converters.gptq import (
+from quantlab_converters.code_grids import (
     Grid,
     costs,
     decode,
-    fitted_grid,
-    round_by_hessian,
+    fit_grid,
     round_to_nearest,
 )
+from quantlab_converters.gptq import round_by_hessian
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 4))
 
@@ -33,7 +33,7 @@ def layers(seed, shape, *, samples=40, rank=None):
 @given(st.integers(0, 10_000), SHAPES, st.integers(2, 8), st.integers(0, 7))
 def test_it_never_costs_more_than_the_nearest_codes(seed, shape, bits, rank):
     weights, hessians = layers(seed, shape, rank=rank)
-    grid = fitted_grid(weights, hessians, bits)
+    grid = fit_grid(weights, hessians, bits)
     codes, nearest = round_by_hessian(weights, grid, hessians), round_to_nearest(weights, grid)
     assert codes.min() >= 0
     assert codes.max() <= 2**bits - 1
@@ -45,7 +45,7 @@ def test_it_never_costs_more_than_the_nearest_codes(seed, shape, bits, rank):
 def test_without_correlated_inputs_it_rounds_to_the_nearest_code(seed, shape, bits, power):
     weights, _ = layers(seed, shape)
     hessians = np.broadcast_to(power * np.eye(shape[1]), (shape[0], shape[1], shape[1])).copy()
-    grid = fitted_grid(weights, hessians, bits)
+    grid = fit_grid(weights, hessians, bits)
     np.testing.assert_array_equal(round_by_hessian(weights, grid, hessians), round_to_nearest(weights, grid))
 
 
@@ -54,7 +54,7 @@ def test_without_correlated_inputs_it_rounds_to_the_nearest_code(seed, shape, bi
 def test_the_number_of_samples_does_not_matter(seed, factor):
     """A Hessian of more samples of the same kind gives the same codes."""
     weights, hessians = layers(seed, (2, 5, 3))
-    grid = fitted_grid(weights, hessians, 4)
+    grid = fit_grid(weights, hessians, 4)
     np.testing.assert_array_equal(
         round_by_hessian(weights, grid, hessians), round_by_hessian(weights, grid, factor * hessians)
     )
@@ -82,7 +82,7 @@ def test_correlated_inputs_gain_some_decibels():
     weights = random.normal(size=(1, 64, 32))
     fed = random.normal(size=(512, 16)) @ random.normal(size=(16, 64)) + 0.3 * random.normal(size=(512, 64))
     hessians = (fed.T @ fed)[None]
-    grid = fitted_grid(weights, hessians, 4)
+    grid = fit_grid(weights, hessians, 4)
     sums = [
         costs(weights, codes, grid, hessians).sum()
         for codes in (round_to_nearest(weights, grid), round_by_hessian(weights, grid, hessians))
@@ -94,7 +94,7 @@ def test_correlated_inputs_gain_some_decibels():
 @given(st.integers(0, 10_000), SHAPES, st.integers(2, 8))
 def test_zero_is_exact_and_the_range_is_in_reach(seed, shape, bits):
     weights, _ = layers(seed, shape)
-    grid = fitted_grid(weights, np.zeros((shape[0], shape[1], shape[1])), bits)  # all cost the same: the whole range
+    grid = fit_grid(weights, np.zeros((shape[0], shape[1], shape[1])), bits)  # all cost the same: the whole range
     assert (decode(round_to_nearest(np.zeros(shape), grid), grid) == 0).all()
     errors = np.abs(decode(round_to_nearest(weights, grid), grid) - weights)
     assert (errors <= grid.scales * (1 + 1e-9)).all()
@@ -110,7 +110,7 @@ def test_zero_is_exact_and_the_range_is_in_reach(seed, shape, bits):
 )
 def test_what_cannot_be_rounded(spoil, said):
     weights, hessians = layers(3, (2, 5, 3))
-    grid = fitted_grid(weights, hessians, 8)
+    grid = fit_grid(weights, hessians, 8)
     if spoil == "weights":
         weights[0, 0, 0] = np.nan
     elif spoil == "hessians":
@@ -124,4 +124,4 @@ def test_what_cannot_be_rounded(spoil, said):
 @pytest.mark.parametrize("bits", [1, 9])
 def test_bits_that_no_grid_has(bits):
     with pytest.raises(ValueError, match=f"bits is {bits} and must be from 2 to 8"):
-        fitted_grid(np.ones((1, 2, 2)), np.eye(2)[None], bits)
+        fit_grid(np.ones((1, 2, 2)), np.eye(2)[None], bits)

@@ -15,7 +15,9 @@ def looked_into(request, data_folder, begun, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "fashion":
         model, data = data_folder / "fashion-mnist" / "fashion_dscnn.keras", data_folder / "fashion-mnist" / "test.npz"
-        settings = tuple(name for name in SETTINGS if not name.startswith("tfjs-layers"))  # of tf_keras' models only
+        settings = tuple(
+            name for name, setting in SETTINGS.items() if not (name.startswith("tfjs-layers") or setting.tuned)
+        )  # of tf_keras' models only
     else:
         model, data = data_folder / "mlperf-tiny" / "kws_ref_model", data_folder / "kws01" / "kws01.npz"
         settings = ("tfjs-float32",)

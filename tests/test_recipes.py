@@ -25,7 +25,10 @@ pytestmark = pytest.mark.starts_children
 
 OF_LAYERS = tuple(setting.name for setting in FORMATS["tfjs-layers"].settings)
 SETTINGS = tuple(
-    setting.name for format_ in FORMATS.values() for setting in format_.settings if setting.name not in OF_LAYERS
+    setting.name
+    for format_ in FORMATS.values()
+    for setting in format_.settings
+    if setting.name not in OF_LAYERS and not setting.tuned
 )
 
 FLOAT_OF_LAYERS = "tfjs-layers-uint8+float"

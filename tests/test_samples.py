@@ -22,6 +22,7 @@ from quantlab.samples import (
     write_samples,
 )
 from quantlab.samples.origins import origins_sha256
+from quantlab.samples.subset import SEARCH_SAMPLES
 from quantlab.types import Preprocessing, SampleSet, TensorSpec
 
 IMAGE = TensorSpec("image", (None, 4, 3, 1), "float32")
@@ -611,9 +612,10 @@ def test_how_a_set_is_split(n, calibrate, limit, labelled, expected):
     arrays = {"y": np.arange(n) % 5} if labelled else {}
     np.savez("x.npz", x=np.arange(n), **arrays)
     source = open_source("x.npz", inputs=[TensorSpec("v", (None,), "int64")], options=SampleOptions())
-    scored, aside = split(source, options=SampleOptions(limit=limit, seed=7), calibrate=calibrate)
-    calibration = (aside.drawn, len(aside.indices)) if aside else (None, None)
-    assert (scored.drawn, len(scored.indices), *calibration) == expected
+    parts = split(source, options=SampleOptions(limit=limit, seed=7), calibrate=calibrate)
+    calibration = (parts.calibration.drawn, len(parts.calibration.indices)) if parts.calibration else (None, None)
+    assert (parts.scored.drawn, len(parts.scored.indices), *calibration) == expected
+    assert parts.search is None
 
 
 def test_one_sample_cannot_be_both():
@@ -671,11 +673,35 @@ def test_scored_and_calibration_parts_make_the_whole(tmp_path_factory, labels, c
     path = tmp_path_factory.mktemp("split") / "x.npz"
     np.savez(path, x=np.arange(len(labels)), y=labels)
     source = open_source(str(path), inputs=[TensorSpec("v", (None,), "int64")], options=SampleOptions())
-    scored, aside = split(source, options=SampleOptions(seed=seed), calibrate=calibrate)
-    np.testing.assert_array_equal(np.sort([*scored.indices, *aside.indices]), np.arange(len(labels)))
-    limited, same = split(source, options=SampleOptions(seed=seed, limit=1), calibrate=calibrate)
-    np.testing.assert_array_equal(same.indices, aside.indices)
-    assert set(limited.indices) <= set(scored.indices)
+    parts = split(source, options=SampleOptions(seed=seed), calibrate=calibrate)
+    scored, aside = parts.scored.indices, parts.calibration.indices
+    np.testing.assert_array_equal(np.sort([*scored, *aside]), np.arange(len(labels)))
+    limited = split(source, options=SampleOptions(seed=seed, limit=1), calibrate=calibrate)
+    np.testing.assert_array_equal(limited.calibration.indices, aside)
+    assert set(limited.scored.indices) <= set(scored)
+
+
+@given(labels=LABELS.filter(lambda labels: len(labels) > 8), calibrate=st.integers(0, 150), seed=SEEDS)
+def test_what_is_searched_on_is_a_third_of_what_is_not_calibrated_on(tmp_path_factory, labels, calibrate, seed):
+    path = tmp_path_factory.mktemp("split") / "x.npz"
+    np.savez(path, x=np.arange(len(labels)), y=labels)
+    source = open_source(str(path), inputs=[TensorSpec("v", (None,), "int64")], options=SampleOptions())
+    without = split(source, options=SampleOptions(seed=seed), calibrate=calibrate)
+    parts = split(source, options=SampleOptions(seed=seed, search=True), calibrate=calibrate)
+    assert [part.indices.tolist() for part in parts.all[1:-1]] == [part.indices.tolist() for part in without.all[1:]]
+    rest = without.scored.indices
+    assert len(parts.search.indices) == min(len(rest) // 3, SEARCH_SAMPLES)
+    np.testing.assert_array_equal(np.sort([*parts.scored.indices, *parts.search.indices]), rest)
+
+
+def test_a_search_needs_samples_of_its_own():
+    np.savez("x.npz", x=PIXELS[:3], y=CLASSES[:3])
+    with pytest.raises(SamplesError) as refusal:
+        opened(calibrate=1, search=True)
+    assert str(refusal.value) == (
+        "'x.npz' leaves 2 samples, which cannot be divided into samples for the search and others for the verdict; "
+        "give at least 3, and several hundred for meaningful figures"
+    )
 
 
 # What is written

@@ -53,7 +53,9 @@ def test_what_needs_samples():
         "tflite-int16x8",
         "tflite-static-wi8-ai8",
         "tflite-static-wi8-ai16",
+        "tflite-tuned",
         "onnx-int8",
+        "onnx-tuned",
     ]
 
 

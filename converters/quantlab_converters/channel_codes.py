@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChannelCodes", "encode"]
+__all__ = ["ChannelCodes", "encode", "stored_scales"]
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +56,7 @@ def encode(kernel: Array, channel_axes: tuple[int, ...]) -> ChannelCodes:
     lowest = np.minimum(exact.min(axis=others, keepdims=True), 0)
     highest = np.maximum(exact.max(axis=others, keepdims=True), 0)
     zeros, scales = _zeros_and_scales(lowest, highest)
-    stored = _stored(np.where(scales > 0, scales, 1))
+    stored = stored_scales(np.where(scales > 0, scales, 1))
     steps = np.rint(exact / stored.astype(np.float64)) + zeros
     shape = stored.shape[min(channel_axes, default=kernel.ndim) :]
     return ChannelCodes(
@@ -84,7 +84,7 @@ def _zeros_and_scales(lowest: Array, highest: Array) -> tuple[Array, Array]:
         return np.where(own > 0, np.rint(-lowest / own), 0), own
 
 
-def _stored(scales: Array) -> Array:
+def stored_scales(scales: Array) -> Array:
     """The scales in the type in which they are stored, rounded up, so that the ends of the ranges stay in reach."""
     narrow: type[np.floating[Any]] = np.float16
     limits = np.finfo(np.float16)

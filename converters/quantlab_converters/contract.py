@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from quantlab.types import TunedWeights
 from quantlab_converters.float_layers import Part, plain_scheme
 
 __all__ = ["ConversionRequest", "Convert", "Converter", "RecipeRequest"]
@@ -37,6 +38,8 @@ class ConversionRequest:
 
     Such a scheme has a name like `int8+float`. Several schemes that keep different layers have something behind it.
     """
+    tuned: TunedWeights | None = None
+    """What the scheme `tuned` stores, if it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,9 @@ class Converter:
 
     Arguments: the artifact, the float32 artifact, the file to write, and what stays quantized. None if it cannot.
     """
+    tunable: str | None = None
+    """`module:function`, from the float32 artifact to its `TunableWeights`; None if single weights cannot be chosen how
+    to be stored."""
     alone: bool = False
     """Whether its process converts nothing before or after: the library it calls is made for a program of its own."""
     takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")

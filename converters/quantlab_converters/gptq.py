@@ -9,64 +9,20 @@ sum of x·xᵀ over the layer's inputs x.
 A layer with several groups of inputs, such as a depthwise convolution, has a Hessian for each group.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "costs", "decode", "fitted_grid", "round_by_hessian", "round_to_nearest"]
+from quantlab_converters.code_grids import Grid, costs, decode, round_to_nearest
+
+__all__ = ["round_by_hessian"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 DAMPING = 0.01
 """Share of the mean of the Hessian's diagonal that is added to it, as in the paper (§3.3, step 3)."""
-CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7)
-"""Shares of a channel's range that `fitted_grid` tries."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The values that weights can have: (code − zero) · scale, with codes from 0 to `highest`."""
-
-    scales: Floats
-    """(groups, 1, outputs), above 0."""
-    zeros: Floats
-    """(groups, 1, outputs), integers."""
-    highest: int
-    """2^bits − 1."""
-
-
-def decode(codes: Codes, grid: Grid) -> Floats:
-    """The weights that codes stand for, in the shape of the codes."""
-    decoded: Floats = (codes - grid.zeros) * grid.scales
-    return decoded
-
-
-def round_to_nearest(weights: Floats, grid: Grid) -> Codes:
-    """The nearest codes; halves are rounded to even.
-
-    Args:
-        weights: (groups, inputs, outputs), finite.
-        grid: The grid of each output.
-    """
-    steps = np.rint(weights / grid.scales) + grid.zeros
-    codes: Codes = np.clip(steps, 0, grid.highest).astype(np.int64)
-    return codes
-
-
-def costs(weights: Floats, codes: Codes, grid: Grid, hessians: Floats) -> Floats:
-    """The squared error of each output, summed over the samples of the Hessian: (groups, outputs).
-
-    Args:
-        weights: (groups, inputs, outputs).
-        codes: The same shape.
-        grid: The grid of the codes.
-        hessians: (groups, inputs, inputs), symmetric and positive semidefinite.
-    """
-    errors = decode(codes, grid) - weights
-    summed: Floats = np.einsum("gio,gio->go", errors, hessians @ errors)
-    return np.maximum(summed, 0.0)  # a negative sum is rounding error
+_BLOCK = 128
+"""Inputs whose errors are handed to those behind them at once, as in the paper (§3.3, step 2)."""
 
 
 def round_by_hessian(weights: Floats, grid: Grid, hessians: Floats, *, damping: float = DAMPING) -> Codes:
@@ -117,44 +73,16 @@ def _factors(hessians: Floats, damping: float) -> Floats:
 
 
 def _compensated(weights: Floats, grid: Grid, factors: Floats) -> Codes:
-    """Round one input after the other; those that follow take over the error."""
-    left = weights.copy()
-    codes = np.zeros(weights.shape, np.int64)
-    for place in range(weights.shape[1]):
-        row = left[:, place : place + 1]
-        codes[:, place : place + 1] = round_to_nearest(row, grid)
-        errors = (row - decode(codes[:, place : place + 1], grid)) / factors[:, place, place][:, None, None]
-        left[:, place + 1 :] -= factors[:, place, place + 1 :, None] * errors
+    """Round one input after the other; those that follow take over the error, block by block."""
+    left, codes = weights.copy(), np.zeros(weights.shape, np.int64)
+    for begin in range(0, weights.shape[1], _BLOCK):
+        end = min(begin + _BLOCK, weights.shape[1])
+        errors = np.zeros((len(weights), end - begin, weights.shape[2]))
+        for place in range(begin, end):
+            row = left[:, place : place + 1]
+            codes[:, place : place + 1] = round_to_nearest(row, grid)
+            error = (row - decode(codes[:, place : place + 1], grid)) / factors[:, place, place][:, None, None]
+            left[:, place + 1 : end] -= factors[:, place, place + 1 : end, None] * error
+            errors[:, place - begin : place - begin + 1] = error
+        left[:, end:] -= factors[:, begin:end, end:].transpose(0, 2, 1) @ errors
     return codes
-
-
-def fitted_grid(weights: Floats, hessians: Floats, bits: int) -> Grid:
-    """The grid of each output whose nearest codes cost least, of grids that end at shares of the range.
-
-    The range includes 0, which every grid represents exactly.
-
-    Args:
-        weights: (groups, inputs, outputs), finite.
-        hessians: (groups, inputs, inputs).
-        bits: From 2 to 8.
-
-    Raises:
-        ValueError: If the bits are outside of this range.
-    """
-    if not 2 <= bits <= 8:
-        raise ValueError(f"bits is {bits} and must be from 2 to 8")
-    grids = [_clipped_grid(weights, bits, share) for share in CLIPPINGS]
-    summed = np.stack([costs(weights, round_to_nearest(weights, grid), grid, hessians) for grid in grids])
-    best = np.argmin(summed, axis=0)[None, :, None, :]
-    scales = np.take_along_axis(np.stack([grid.scales for grid in grids]), best, axis=0)[0]
-    zeros = np.take_along_axis(np.stack([grid.zeros for grid in grids]), best, axis=0)[0]
-    return Grid(scales, zeros, grids[0].highest)
-
-
-def _clipped_grid(weights: Floats, bits: int, share: float) -> Grid:
-    highest = 2**bits - 1
-    lowest = share * np.minimum(weights.min(axis=1, keepdims=True), 0)
-    largest = share * np.maximum(weights.max(axis=1, keepdims=True), 0)
-    scales = (largest - lowest) / highest
-    scales = np.where(scales > 0, scales, 1.0)
-    return Grid(scales, np.rint(-lowest / scales), highest)

@@ -1,11 +1,15 @@
 """Sums of x·xᵀ over the inputs x of a layer, the Hessians by which `quantlab_converters.gptq` rounds its weights.
 
+If the bias of the layer takes back the mean of the error, only the error's variance counts. Its Hessian is that of the
+inputs less their mean.
+
 Inputs are rounded to integers of 16 bits first. Sums of their products are integers that float64 holds exactly, in
 whatever order they are added. So any partition of the samples gives the same Hessian to the last bit, on every machine,
 and so do the bytes of an artifact that is rounded by it. The rounding, 2⁻¹⁶ of the largest input, is far below the
 spread of samples.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-__all__ = ["HessianSums", "Window", "depthwise_rows", "patch_rows"]
+__all__ = ["HessianSums", "Window", "depthwise_rows", "patch_rows", "to_steps"]
 
 Floats = NDArray[Any]
 
@@ -24,41 +28,61 @@ _MOST_ROWS = 1 << 32
 """Rows after which a sum in int64 could overflow."""
 
 
+def to_steps(inputs: Floats, bound: float) -> NDArray[np.float64]:
+    """Inputs as integers in units of bound / 2¹⁵; larger ones than the bound are clipped.
+
+    Raises:
+        ValueError: If an input or the bound is not finite, or the bound is not above 0.
+    """
+    if not np.isfinite(bound) or bound <= 0:
+        raise ValueError(f"the largest input is {bound}, and must be finite and above 0")
+    if not np.isfinite(inputs).all():
+        raise ValueError("an input of a layer is NaN or infinite, and its Hessian needs finite ones")
+    steps: NDArray[np.float64] = inputs.astype(np.float64)
+    steps *= _STEPS / bound
+    np.rint(steps, out=steps)
+    np.clip(steps, -_STEPS, _STEPS, out=steps)
+    return steps
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HessianSums:
-    """The sum of x·xᵀ over rows x; sums of parts of the samples add up to that of all."""
+    """The sum of x·xᵀ over rows x, and of x; sums of parts of the samples add up to that of all."""
 
     bound: float
     """Largest |input| that counts, above 0; larger ones are clipped. Only sums with the same bound add up."""
     rows: int
     products: NDArray[np.int64]
     """(groups, inputs, inputs), in units of (bound / 2¹⁵)²."""
+    sums: NDArray[np.int64]
+    """(groups, inputs), in units of bound / 2¹⁵."""
 
     @classmethod
     def of(cls, inputs: Floats, bound: float) -> "HessianSums":
-        """The sum over some rows.
+        """The sums over some rows.
 
         Args:
             inputs: (groups, rows, inputs), finite.
             bound: The largest |input| of all samples, which a first pass finds.
 
         Raises:
-            ValueError: If an input or the bound is not finite, or the bound is not above 0.
+            ValueError: See `to_steps`.
         """
-        if not np.isfinite(bound) or bound <= 0:
-            raise ValueError(f"the largest input is {bound}, and must be finite and above 0")
-        if not np.isfinite(inputs).all():
-            raise ValueError("an input of a layer is NaN or infinite, and its Hessian needs finite ones")
-        groups, rows, size = inputs.shape
-        products = np.zeros((groups, size, size), np.int64)
+        return cls.of_steps(to_steps(inputs, bound), bound)
+
+    @classmethod
+    def of_steps(cls, steps: NDArray[np.float64], bound: float) -> "HessianSums":
+        """The same of rows that `to_steps` made."""
+        groups, rows, size = steps.shape
+        products, sums = np.zeros((groups, size, size), np.int64), np.zeros((groups, size), np.int64)
         for begin in range(0, rows, _BLOCK_ROWS):
-            scaled = inputs[:, begin : begin + _BLOCK_ROWS].astype(np.float64) * (_STEPS / bound)
-            steps = np.clip(np.rint(scaled), -_STEPS, _STEPS)
-            products += (steps.transpose(0, 2, 1) @ steps).astype(np.int64)
-        return cls(bound, rows, products)
+            block = steps[:, begin : begin + _BLOCK_ROWS]
+            products += (block.transpose(0, 2, 1) @ block).astype(np.int64)
+            sums += block.sum(axis=1).astype(np.int64)
+        return cls(bound, rows, products, sums)
 
     def __add__(self, other: "HessianSums") -> "HessianSums":
-        """The sum over the rows of both.
+        """The sums over the rows of both.
 
         Raises:
             ValueError: If the bounds or shapes differ, or there are more than 2³² rows.
@@ -67,13 +91,26 @@ class HessianSums:
             raise ValueError("these are the Hessians of two layers, or of inputs with different bounds")
         if self.rows + other.rows > _MOST_ROWS:
             raise ValueError(f"a Hessian of more than {_MOST_ROWS:,} rows may overflow; take fewer samples")
-        return HessianSums(self.bound, self.rows + other.rows, self.products + other.products)
+        return HessianSums(self.bound, self.rows + other.rows, self.products + other.products, self.sums + other.sums)
 
     @property
     def hessians(self) -> NDArray[np.float64]:
         """(groups, inputs, inputs), in the units of the inputs."""
         scaled: NDArray[np.float64] = self.products * (self.bound / _STEPS) ** 2
         return scaled
+
+    @property
+    def centred(self) -> NDArray[np.float64]:
+        """The same of the inputs less their means."""
+        means = self.means
+        centred: NDArray[np.float64] = self.hessians - self.rows * means[:, :, None] * means[:, None, :]
+        return centred
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """(groups, inputs), in the units of the inputs; 0 without rows."""
+        means: NDArray[np.float64] = self.sums * (self.bound / _STEPS) / max(self.rows, 1)
+        return means
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +124,42 @@ class Window:
     """Whether the image is padded with zeros as by `SAME` of TensorFlow; otherwise not at all (`VALID`)."""
 
 
-def patch_rows(images: Floats, window: Window) -> Floats:
+def patch_rows(images: Floats, window: Window, most: int | None = None) -> Floats:
     """The inputs of a convolution as rows, in the order of a kernel's axes (height, width, inputs).
 
     Args:
         images: (n, height, width, channels).
         window: The convolution's.
+        most: Positions of each image, at most; None for all. They are evenly spread.
 
     Returns:
         (1, n · positions, kernel height · kernel width · channels).
     """
-    patches = _patches(images, window)
+    patches = _spread(_patches(images, window), most)
     return patches.reshape(1, -1, int(np.prod(patches.shape[3:])))
 
 
-def depthwise_rows(images: Floats, window: Window) -> Floats:
+def depthwise_rows(images: Floats, window: Window, most: int | None = None) -> Floats:
     """The inputs of a depthwise convolution as rows for each channel.
 
     Args:
         images: (n, height, width, channels).
         window: The convolution's.
+        most: As above.
 
     Returns:
         (channels, n · positions, kernel height · kernel width).
     """
-    patches = _patches(images, window)
+    patches = _spread(_patches(images, window), most)
     channels = patches.shape[-1]
     return np.moveaxis(patches, -1, 0).reshape(channels, -1, window.kernel[0] * window.kernel[1])
+
+
+def _spread(patches: Floats, most: int | None) -> Floats:
+    if most is None or (positions := patches.shape[1] * patches.shape[2]) <= most:
+        return patches
+    step = math.ceil(math.sqrt(positions / most))
+    return patches[:, ::step, ::step]
 
 
 def _patches(images: Floats, window: Window) -> Floats:

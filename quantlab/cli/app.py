@@ -15,6 +15,7 @@ from quantlab.cli.recommend import recommend
 from quantlab.cli.sensitivity import sensitivity
 from quantlab.cli.settings import settings
 from quantlab.cli.show import show
+from quantlab.cli.tune import tune
 from quantlab.cli.verify import verify
 
 __all__ = ["app"]
@@ -47,5 +48,19 @@ def _program(
     pass
 
 
-for command in (analyze, convert, show, sensitivity, recommend, gate, accept, verify, settings, glossary, doctor, demo):
+for command in (
+    analyze,
+    tune,
+    convert,
+    show,
+    sensitivity,
+    recommend,
+    gate,
+    accept,
+    verify,
+    settings,
+    glossary,
+    doctor,
+    demo,
+):
     app.command()(command)

@@ -12,7 +12,7 @@ accepted_figures       figures that a later gate compares with
 
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
 from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
-from quantlab.gate.judging import Judged, gather, judge, name_of, recommend
+from quantlab.gate.judging import Judged, JudgedReference, gather, judge, name_of, recommend
 from quantlab.gate.outputs import (
     constant_clauses,
     constant_notes,
@@ -22,12 +22,13 @@ from quantlab.gate.outputs import (
 )
 from quantlab.gate.recommendation import choose
 from quantlab.gate.shipped import settings_of_artifact
-from quantlab.gate.targets import TARGETS, Target
+from quantlab.gate.targets import TARGETS, Target, target_of
 from quantlab.gate.verdict import decide
 
 __all__ = [
     "TARGETS",
     "Judged",
+    "JudgedReference",
     "Target",
     "accepted_figures",
     "bound_of",
@@ -52,5 +53,6 @@ __all__ = [
     "settings_of_artifact",
     "size",
     "sum_output_file",
+    "target_of",
     "write_lock",
 ]

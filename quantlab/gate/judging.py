@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ from quantlab.store import Store
 from quantlab.types import Budget, Evidence, OpenedModel, Recommendation, Study, Trial, TrialEvidence, Verdict
 from quantlab_converters import RecipeRequest
 
-__all__ = ["Judged", "gather", "judge", "name_of", "opened_model", "recipe", "recommend"]
+__all__ = ["Judged", "JudgedReference", "gather", "judge", "name_of", "opened_model", "recipe", "recommend"]
 
 _AT_ONCE = 2
 
@@ -98,24 +98,71 @@ def gather(
 ) -> Judged:
     """Return the verdict with its evidence; see `judge`."""
     refuse_implausible(study, name)
-    samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
-    reference = _reference(study, samples)
-    metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
-    resampling = Resampling(confidence=budget.confidence, seed=study.seed)
+    compared = JudgedReference.of(study, budget, registries)
 
     def look(trial: Trial) -> TrialEvidence:
-        evidence = _evidence(study, trial, samples, reference=reference, metrics=metrics, resampling=resampling)
-        if evidence is not None:
-            limited = limited_figures(trial, study, samples.finite, budget, resampling)
-            evidence = replace(evidence, figures=limited)
-        return TrialEvidence(trial, evidence)
+        found = compared.of_trial(trial)
+        if found is not None:
+            limited = limited_figures(trial, study, compared.samples.finite, budget, compared.resampling)
+            found = replace(found, figures=limited)
+        return TrialEvidence(trial, found)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         trials = tuple(pool.map(look, study.trials))
     name = name or name_of(study_folder(Path(study.model.path)))
     verdict = decide(trials, budget, study=name, settings=settings, registries=registries)
-    refuse_poor_reference(study, reference, budget)
-    return Judged(study, replace(verdict, warnings=(*samples.warning(), *study.warnings)), trials)
+    refuse_poor_reference(study, compared.reference, budget)
+    return Judged(study, replace(verdict, warnings=(*compared.samples.warning(), *study.warnings)), trials)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedReference:
+    """The reference of a study, with which trials and other outputs are compared."""
+
+    study: Study
+    samples: JudgedSamples
+    reference: ReferenceSamples
+    metrics: tuple[PairedMetric, ...]
+    resampling: Resampling
+
+    @classmethod
+    def of(cls, study: Study, budget: Budget, registries: Registries = REAL) -> Self:
+        """Read the reference's outputs.
+
+        Raises:
+            UsageError: If a limit cannot be judged, for example a loss without labels.
+            StudyError: If the outputs are missing or damaged.
+        """
+        samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
+        reference = _reference(study, samples)
+        metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
+        resampling = Resampling(confidence=budget.confidence, seed=study.seed)
+        return cls(study, samples, reference, metrics, resampling)
+
+    def of_trial(self, trial: Trial) -> Evidence | None:
+        """The evidence of a trial, and about its other outputs; None if it was not measured."""
+        if trial.failure is not None:
+            return None
+        outputs = _mapped(trial.outputs[self.study.scored_output])
+        compared = self.of_outputs(outputs, setting=trial.setting, runtime=trial.runtime)
+        return with_outputs(self.samples.numbered(compared), trial, self.study, self.samples.finite)
+
+    def of_outputs(self, outputs: npt.NDArray[Any], *, setting: str, runtime: str) -> Evidence:
+        """The evidence about a scored output that an artifact gives for the samples of the study."""
+        expected = (len(self.samples.finite), *self.reference.outputs.shape[1:])
+        if outputs.shape != expected:
+            raise StudyError(
+                f"the outputs of {setting} in {runtime} have the shape {outputs.shape}, and those of the reference "
+                f"{expected}; run 'quantlab analyze' again"
+            )
+        return evidence(
+            self.reference,
+            CandidateSamples.of(self.reference, self.samples.rows(outputs)),
+            setting=setting,
+            runtime=runtime,
+            metrics=self.metrics,
+            resampling=self.resampling,
+        )
 
 
 def recommend(study: str | Path, budget: Budget, *, registries: Registries = REAL) -> Recommendation:
@@ -252,35 +299,6 @@ def _scored_file(study: Study) -> Path:
             f"the study has no outputs of the model for '{study.scored_output}'; run 'quantlab analyze' again"
         )
     return file
-
-
-def _evidence(
-    study: Study,
-    trial: Trial,
-    samples: JudgedSamples,
-    *,
-    reference: ReferenceSamples,
-    metrics: Sequence[PairedMetric],
-    resampling: Resampling,
-) -> Evidence | None:
-    if trial.failure is not None:
-        return None
-    outputs = _mapped(trial.outputs[study.scored_output])
-    expected = (len(samples.finite), *reference.outputs.shape[1:])
-    if outputs.shape != expected:
-        raise StudyError(
-            f"the outputs of {trial.setting} in {trial.runtime} have the shape {outputs.shape}, and those of the "
-            f"reference {expected}; run 'quantlab analyze' again"
-        )
-    compared = evidence(
-        reference,
-        CandidateSamples.of(reference, samples.rows(outputs)),
-        setting=trial.setting,
-        runtime=trial.runtime,
-        metrics=metrics,
-        resampling=resampling,
-    )
-    return with_outputs(samples.numbered(compared), trial, study, samples.finite)
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ blocks.
 
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels, holds_classes
-from quantlab.samples.opening import ACCEPTED, open_samples, open_source, refuse_missing
+from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
 from quantlab.samples.origins import intact_origins, names_of, told
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -17,6 +17,7 @@ __all__ = [
     "ACCEPTED",
     "Part",
     "SampleOptions",
+    "SampleParts",
     "Source",
     "check_labels",
     "draw",
@@ -26,6 +27,7 @@ __all__ = [
     "intact_samples",
     "labels_sha256",
     "names_of",
+    "open_parts",
     "open_samples",
     "open_source",
     "refuse_missing",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,16 @@ FILE_LOADERS: Mapping[str, FileLoader] = {".npz": open_npz, ".npy": open_npy}
 _LOADER = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 
 
+@dataclass(frozen=True, slots=True)
+class SampleParts:
+    """The samples of a study, written to disk."""
+
+    scored: SampleSet
+    calibration: SampleSet | None
+    search: SampleSet | None = None
+    """Samples for the search of `quantlab tune`."""
+
+
 def open_samples(
     data: str,
     calibration: str | None,
@@ -37,7 +47,23 @@ def open_samples(
     options: SampleOptions,
     calibrate: int = 256,
 ) -> tuple[SampleSet, SampleSet | None]:
-    """Read, check and write the samples to score and the calibration samples for static quantization.
+    """The samples to score and the calibration samples; see `open_parts`."""
+    parts = open_parts(
+        data, calibration, model_inputs=model_inputs, folder=folder, options=options, calibrate=calibrate
+    )
+    return parts.scored, parts.calibration
+
+
+def open_parts(
+    data: str,
+    calibration: str | None,
+    *,
+    model_inputs: tuple[TensorSpec, ...],
+    folder: Path,
+    options: SampleOptions,
+    calibrate: int = 256,
+) -> SampleParts:
+    """Read, check and write the samples to score, the calibration samples for static quantization, and others.
 
     Without `calibration`, `calibrate` samples of `data` are set aside for calibration and never scored (see `split`).
     Calibration samples that are given are all used. The same arguments and files give the same samples in the same
@@ -46,8 +72,10 @@ def open_samples(
     Args:
         data: One of `ACCEPTED`.
         calibration: Calibration samples, one of `ACCEPTED`; None sets samples of `data` aside.
-        folder: Receives `data/<hash>/` and `calibration/<hash>/`.
-        calibrate: Number of samples to set aside; 0 sets none aside, and then the second result is None unless
+        model_inputs: The inputs of the model.
+        folder: Receives `data/<hash>/`, `calibration/<hash>/` and `search/<hash>/`.
+        options: How they are read and selected.
+        calibrate: Number of samples to set aside; 0 sets none aside, and then there is no calibration part unless
             `calibration` is given.
 
     Raises:
@@ -57,19 +85,20 @@ def open_samples(
     _check_preprocessing([data, calibration], options.preprocessing)
     if calibration is None:
         source = open_source(data, inputs=model_inputs, options=options)
-        scored, aside = split(source, options=options, calibrate=calibrate)
-        parts = [scored] if aside is None else [scored, aside]
-        written = write_samples(source, parts, inputs=model_inputs, folder=folder, warn=options.warn)
-        return written[0], None if aside is None else written[1]
+        parts = split(source, options=options, calibrate=calibrate)
+        written = write_samples(source, parts.all, inputs=model_inputs, folder=folder, warn=options.warn)
+        by_name = {part.name: one for part, one in zip(parts.all, written, strict=True)}
+        return SampleParts(by_name["data"], by_name.get("calibration"), by_name.get("search"))
     _check_apart(data, calibration)
-    scored_set, _ = open_samples(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
+    others = open_parts(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
     # Calibration samples have no use for labels, so that their folder may lack classes.
     unlabelled = replace(
         options, labels=None, ignore_label=None, preprocessing=replace(options.preprocessing, classes=None)
     )
     other = open_source(calibration, inputs=model_inputs, options=unlabelled)
     whole = Part("calibration", np.arange(other.n, dtype=np.int64), "all")
-    return scored_set, write_samples(other, [whole], inputs=model_inputs, folder=folder, warn=options.warn)[0]
+    (own,) = write_samples(other, [whole], inputs=model_inputs, folder=folder, warn=options.warn)
+    return replace(others, calibration=own)
 
 
 def refuse_missing(*texts: str | None) -> None:

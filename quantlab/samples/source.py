@@ -33,6 +33,8 @@ class SampleOptions:
     """Largest number of samples to score; None scores all that are not set aside for calibration."""
     seed: int = 0
     """Seed for all random sampling; 0 or more."""
+    search: bool = False
+    """Whether a part is set aside for the search of `quantlab tune`, and not scored."""
     labels: str | None = None
     """A `.npy` file, or a `.txt` or `.csv` file with one number per line, for samples without their own labels."""
     ignore_label: int | None = None

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.errors import SamplesError, UsageError
+from quantlab.names import counted
 from quantlab.samples.source import Array, SampleOptions, Source
 
-SCORED, CALIBRATION = 0, 1
-"""Separate streams of random numbers, so that the two selections are independent."""
+SCORED, CALIBRATION, SEARCH = 0, 1, 3
+"""Separate streams of random numbers, so that the selections are independent; 2 is that of layer samples."""
+SEARCH_SAMPLES = 1000
+"""Most samples that are set aside for a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Part:
     """A selection of a source's samples."""
 
     name: str
-    """Name of its folder: `data` or `calibration`."""
+    """Name of its folder: `data`, `calibration` or `search`."""
     indices: Array
     """Ascending positions in the source, int64."""
     drawn: str
@@ -60,26 +63,55 @@ def _classes(labels: Array | None) -> bool:
     return labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
 
 
-def split(source: Source, *, options: SampleOptions, calibrate: int) -> tuple[Part, Part | None]:
-    """The part to score, and a separate part of `calibrate` samples for static quantization (None for 0).
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Separate selections of a source's samples."""
 
-    The calibration part does not depend on the limit. With fewer than 2 × `calibrate` samples it is limited to a
-    quarter of them, but at least one, and its description says so.
+    scored: Part
+    calibration: Part | None
+    search: Part | None
+
+    @property
+    def all(self) -> tuple[Part, ...]:
+        """Those that there are."""
+        return tuple(part for part in (self.scored, self.calibration, self.search) if part is not None)
+
+
+def split(source: Source, *, options: SampleOptions, calibrate: int) -> Parts:
+    """The part to score, and separate parts for static quantization and for a search.
+
+    The calibration part has `calibrate` samples (None for 0) and does not depend on the limit. With fewer than
+    2 × `calibrate` samples it is limited to a quarter of them, but at least one, and its description says so. The
+    search part, if there is one, has a third of the others, at most `SEARCH_SAMPLES`.
 
     Raises:
         UsageError: If the limit is below 1, or the seed is negative.
-        SamplesError: If there is only one sample, which cannot be in both parts.
+        SamplesError: If there are not enough samples for each part to have one.
     """
     _check_options(options)
     everything = np.arange(source.n, dtype=np.int64)
     words = f"{'stratified' if _classes(source.labels) else 'random'}, seed {options.seed}"
     calibration = _calibration(source, options.seed, calibrate=calibrate, words=words) if calibrate else None
     rest = np.setdiff1d(everything, calibration.indices, assume_unique=True) if calibration else everything
+    search = _search(source, rest, options, words) if options.search else None
+    rest = np.setdiff1d(rest, search.indices, assume_unique=True) if search else rest
     scored = rest
     if options.limit is not None and options.limit < len(rest):
         labels = None if source.labels is None else source.labels[rest]
         scored = rest[draw(options.limit, n=len(rest), labels=labels, seed=options.seed)]
-    return Part("data", scored, "all" if len(scored) == source.n else words), calibration
+    return Parts(Part("data", scored, "all" if len(scored) == source.n else words), calibration, search)
+
+
+def _search(source: Source, rest: Array, options: SampleOptions, words: str) -> Part:
+    count = min(len(rest) // 3, SEARCH_SAMPLES)
+    if count == 0:
+        raise SamplesError(
+            f"'{source.text}' leaves {counted(len(rest), 'sample')}, which cannot be divided into samples for the "
+            f"search and others for the verdict; give at least 3, and several hundred for meaningful figures"
+        )
+    labels = None if source.labels is None else source.labels[rest]
+    chosen = rest[draw(count, n=len(rest), labels=labels, seed=options.seed, stream=SEARCH)]
+    return Part("search", chosen, words)
 
 
 def _calibration(source: Source, seed: int, *, calibrate: int, words: str) -> Part:

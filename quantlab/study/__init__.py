@@ -2,20 +2,24 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
-from quantlab.study.options import AnalyzeOptions, SensitivityOptions
+from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
 from quantlab.study.transfer import measure_sizes
+from quantlab.study.tuning import Tuned, tune
 from quantlab.study.verification import verify
 
 __all__ = [
     "AnalyzeOptions",
     "SensitivityOptions",
+    "TuneOptions",
+    "Tuned",
     "analyze",
     "convert",
     "load_study",
     "measure_sensitivity",
     "measure_sizes",
     "refuse_setting",
+    "tune",
     "verify",
 ]

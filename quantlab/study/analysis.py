@@ -44,10 +44,10 @@ from quantlab.study.warnings import (
     with_straying_tensors,
 )
 from quantlab.study.work import Work, WorkResult
-from quantlab.types import PYTHON, REFERENCE, Study, Trial
+from quantlab.types import PYTHON, REFERENCE, OpenedModel, OutputComparison, SampleSet, Study, Trial
 from quantlab_converters import preloaded
 
-__all__ = ["analyze", "load_study"]
+__all__ = ["Analysis", "Scored", "analyze", "load_study"]
 
 
 def analyze(
@@ -85,7 +85,7 @@ def analyze(
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress or Silent(), file, registries)
-            return _Analysis(context, data, plan).run()
+            return Analysis(context, data, plan).run()
 
 
 def load_study(folder: str | Path) -> Study:
@@ -98,8 +98,8 @@ def load_study(folder: str | Path) -> Study:
 
 
 @dataclass(slots=True)
-class _Analysis:
-    """One call of `analyze`, and the wall time of its phases."""
+class Analysis:
+    """The table of one model on some samples, and the wall time of its phases."""
 
     context: Context
     data: str
@@ -108,25 +108,20 @@ class _Analysis:
     warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Study:
+        """Make the table, then compare layers and measure costs; everything is stored."""
         context, began = self.context, time.perf_counter()
         with self._timed("open the model"):
             model = open_model(context, meanwhile=self._prepare)
         with self._timed("read the samples"):
-            samples, calibration = draw_samples(context, model, self.data)
-            self.warnings = refuse_overlap(samples, calibration) if calibration else []
-        scoring = choose_scoring(
-            model.description,
-            samples,
-            context.options.metric,
-            context.options.score_output,
-            metrics=context.registries.metrics,
-        )
-        work = Work(context, model, samples, calibration, self.plan, scoring, self.add_seconds)
+            tuned = context.options.tuned
+            parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
+            if parts.calibration:
+                self.warnings = refuse_overlap(parts.scored, parts.calibration)
+        work = self.begin(model, parts.scored, parts.calibration)
         with context.store.unfinished():
-            with self._timed("convert and run"):
-                result = work.run()
-            with self._timed("compare"):
-                study = self._study(work, result)
+            scored = self.score(work)
+            result, study = scored.result, replace(scored.study, search=parts.search)
+            context.store.write_outputs(scored.outputs)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
         if context.options.layers and result.comparison.finite.any():
             with self._timed("look inside"):
@@ -136,13 +131,31 @@ class _Analysis:
             context.store.forget_inside()
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
-                inputs = SessionInputs(context, samples, result.probe.outputs, batch_size_for(context, model))
+                inputs = SessionInputs(context, parts.scored, result.probe.outputs, batch_size_for(context, model))
                 context.store.write(context.store.root / "costs.json", measure_costs(inputs, study.trials))
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
         if context.options.download_sizes:
             complete_sizes(context.store, context.progress, context.registries)
         return context.store.read_study()  # with absolute paths, valid in any working folder
+
+    def begin(self, model: OpenedModel, samples: SampleSet, calibration: SampleSet | None) -> Work:
+        """Decide what is scored on these samples; nothing is run."""
+        scoring = choose_scoring(
+            model.description,
+            samples,
+            self.context.options.metric,
+            self.context.options.score_output,
+            metrics=self.context.registries.metrics,
+        )
+        return Work(self.context, model, samples, calibration, self.plan, scoring, self.add_seconds)
+
+    def score(self, work: Work) -> "Scored":
+        """Convert and run the variants, and compare them; the study is not stored."""
+        with self._timed("convert and run"):
+            result = work.run()
+        with self._timed("compare"):
+            return self._scored(work, result)
 
     def _prepare(self) -> None:
         """Start importing what is needed later, while a process opens the model."""
@@ -183,21 +196,21 @@ class _Analysis:
         self.add_seconds(phase, time.perf_counter() - began)
 
     def add_seconds(self, phase: str, seconds: float) -> None:
+        """Add to the wall time of a phase."""
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
-    def _study(self, work: Work, result: WorkResult) -> Study:
+    def _scored(self, work: Work, result: WorkResult) -> "Scored":
         comparison, kept, scoring = result.comparison, result.reference, work.scoring
         compared = compare_outputs(
             kept.files, comparison.with_python(result.trials), scoring.output.name, comparison.finite
         )
-        self.context.store.write_outputs(compared.comparison)
         trials = compared.trials
         check = examine(repeatability(result.probe, work.model.training_layers), comparison)
         outputs = CheckedOutputs(
             scoring.output.name, compared.comparison.rows, result.probe.outputs, comparison.of_positions
         )
         checks = float32_checks(trials, self.context.registries.settings, outputs)
-        return Study(
+        study = Study(
             model=work.model.description,
             samples=work.samples,
             calibration=work.calibration,
@@ -235,7 +248,30 @@ class _Analysis:
             versions=_versions(self.context.registries),
             metric=judged_metric(self.context.options.metric, self.context.registries.metrics),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            candidates=_candidates(self.context.options, self.context.registries),
         )
+        return Scored(result, study, compared.comparison)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A table that was made."""
+
+    result: WorkResult
+    study: Study
+    outputs: OutputComparison
+    """The figures of every output."""
+
+
+def _candidates(options: AnalyzeOptions, registries: Registries) -> dict[str, int]:
+    """Setting that was tuned → number of candidates that were measured for it."""
+    if options.tuned is None:
+        return {}
+    return {
+        name: len(options.tuned.formats[setting.format].candidates)
+        for name, setting in registries.settings.items()
+        if setting.tuned and setting.format in options.tuned.formats
+    }
 
 
 def _versions(registries: Registries) -> dict[str, str]:

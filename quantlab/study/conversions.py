@@ -1,12 +1,13 @@
 """Variants from settings: read from the store, or made by the format's converter."""
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from quantlab.errors import QuantlabError, StudyError
+from quantlab.errors import QuantlabError, StudyError, UsageError
 from quantlab.formats import Format, describe_given, describe_variant
 from quantlab.models import identify
 from quantlab.progress import Progress, Silent
@@ -21,7 +22,18 @@ from quantlab.study.non_finite import FiniteCheck
 from quantlab.study.non_finite_words import calibration_warning, explained_failure
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.suspicions import unusual_precision
-from quantlab.types import Failure, FileState, FloatLayer, OpenedModel, SampleSet, Setting, Variant
+from quantlab.types import (
+    KEEPS_FLOAT,
+    TUNED,
+    Failure,
+    FileState,
+    FloatLayer,
+    OpenedModel,
+    SampleSet,
+    Setting,
+    TunedWeights,
+    Variant,
+)
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
 __all__ = ["PHASE", "ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
@@ -52,7 +64,7 @@ def make_variants(
     calibration: SampleSet | None,
 ) -> Iterator[ConversionResult]:
     """Yield the variants of one format's settings: stored ones first, the others as they are converted."""
-    missing: dict[str, Setting] = {}
+    missing: dict[str, _Asked] = {}
     for setting in settings:
         if (refused := _refused(context, setting)) is not None:
             context.progress.skip(PHASE, 1)
@@ -68,7 +80,8 @@ def make_variants(
             context.progress.end(f"convert {setting.name}", "kept")
             yield ConversionResult(setting.name, kept)
         else:
-            missing[setting.scheme] = setting
+            asked = _asked(context, setting)
+            missing[asked.scheme] = asked
     if missing:
         yield from _convert_missing(context, model, missing, samples, calibration)
 
@@ -93,14 +106,43 @@ def _refused(context: Context, setting: Setting) -> ConversionResult | None:
     return ConversionResult(setting.name, None, Failure(reason, "conversion"))
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the converter is asked for, to make a setting."""
+
+    setting: Setting
+    scheme: str
+    """The setting's own, or that of the setting which was chosen for it, with a mark that keeps the two apart."""
+    calibrated: bool
+    float_layers: tuple[str, ...] = ()
+    tuned: TunedWeights | None = None
+
+
+def _asked(context: Context, setting: Setting) -> _Asked:
+    if not setting.tuned:
+        kept = context.options.float_layers if setting.keeps_float else ()
+        return _Asked(setting, setting.scheme, setting.calibrated, kept)
+    decided = context.options.tuned.formats.get(setting.format) if context.options.tuned else None
+    if decided is None:
+        raise UsageError(f"'{setting.name}' was not decided; run 'quantlab tune', and give its file with --tuned")
+    if decided.setting is None:
+        return _Asked(setting, setting.scheme, calibrated=False, tuned=decided.weights)
+    base = context.registries.settings.get(decided.setting)
+    if base is None:
+        raise UsageError(f"the file of --tuned names the setting '{decided.setting}', which does not exist; tune again")
+    return _Asked(setting, f"{base.scheme}{KEEPS_FLOAT} {TUNED}", base.calibrated, decided.float_layers)
+
+
 def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
     """The variant's folder, named by the hash of everything that the artifact depends on."""
+    asked = _asked(context, setting)
     depends = {
         **model_identity(context),
-        "versions": context.registries.converters[setting.format].versions(setting.scheme),
+        "versions": context.registries.converters[setting.format].versions(asked.scheme),
         "shapes": _shapes(samples),
-        "calibration": calibration.sha256 if calibration and setting.calibrated else None,
-        **({"float_layers": list(context.options.float_layers)} if setting.keeps_float else {}),
+        "calibration": calibration.sha256 if calibration and asked.calibrated else None,
+        **({"float_layers": list(asked.float_layers)} if asked.scheme != setting.scheme or setting.keeps_float else {}),
+        **({"decisions": hashlib.sha256(repr(asked.tuned).encode()).hexdigest()} if asked.tuned is not None else {}),
     }
     return context.store.variant_folder(setting.name, key_of(depends))
 
@@ -114,13 +156,13 @@ def _shapes(samples: SampleSet | None) -> dict[str, list[int]]:
 def _convert_missing(
     context: Context,
     model: OpenedModel,
-    missing: Mapping[str, Setting],
+    missing: Mapping[str, _Asked],
     samples: SampleSet | None,
     calibration: SampleSet | None,
 ) -> Iterator[ConversionResult]:
-    format_name = next(iter(missing.values())).format
-    folders = {scheme: _folder(context, setting, samples, calibration) for scheme, setting in missing.items()}
-    needs_samples = calibration is not None and any(setting.calibrated for setting in missing.values())
+    format_name = next(iter(missing.values())).setting.format
+    folders = {scheme: _folder(context, one.setting, samples, calibration) for scheme, one in missing.items()}
+    needs_samples = calibration is not None and any(one.calibrated for one in missing.values())
     request = ConversionRequest(
         source=model.source,
         format=model.format,
@@ -132,9 +174,10 @@ def _convert_missing(
         else {},
         work=context.store.work / f"convert-{format_name}",
         model=context.file.path,
-        float_layers={scheme: context.options.float_layers for scheme, one in missing.items() if one.keeps_float},
+        float_layers={scheme: one.float_layers for scheme, one in missing.items() if KEEPS_FLOAT in scheme},
+        tuned=next((one.tuned for one in missing.values() if one.tuned is not None), None),
     )
-    waiting = [f"convert {setting.name}" for setting in missing.values()]
+    waiting = [f"convert {one.setting.name}" for one in missing.values()]
     context.progress.begin(waiting.pop(0))
     for converted in convert_settings(
         context.registries.converters[format_name],
@@ -142,9 +185,10 @@ def _convert_missing(
         log=context.store.work / f"convert-{format_name}.log",
         pool=context.pool,
     ):
-        setting = missing[converted.scheme]
-        conversion = _kept(context, model, setting, converted, folders[setting.scheme])
-        if setting.calibrated and calibration is not None and converted.end in {"died", "raised"}:
+        asked = missing[converted.scheme]
+        setting = asked.setting
+        conversion = _kept(context, model, asked, converted, folders[converted.scheme])
+        if asked.calibrated and calibration is not None and converted.end in {"died", "raised"}:
             conversion = _explained(context, model, calibration, conversion, died=converted.end == "died")
         context.progress.work(PHASE, 1)
         context.progress.end(f"convert {setting.name}", conversion.failure.reason if conversion.failure else "done")
@@ -164,13 +208,10 @@ def _explained(
     return replace(conversion, failure=replace(conversion.failure, reason=reason))
 
 
-def _kept(
-    context: Context, model: OpenedModel, setting: Setting, converted: Conversion, folder: Path
-) -> ConversionResult:
+def _kept(context: Context, model: OpenedModel, asked: _Asked, converted: Conversion, folder: Path) -> ConversionResult:
     """Describe a conversion and store it in its folder; a failed conversion leaves no files there."""
-    format_ = context.registries.formats[setting.format]
-    asked = context.options.float_layers
-    conversion = _described(format_, model, setting, converted, asked)
+    format_ = context.registries.formats[asked.setting.format]
+    conversion = _described(format_, model, asked, converted)
     if conversion.variant is None:
         shutil.rmtree(folder, ignore_errors=True)
         return conversion
@@ -179,10 +220,8 @@ def _kept(
     return replace(conversion, variant=variant)
 
 
-def _described(
-    format_: Format, model: OpenedModel, setting: Setting, converted: Conversion, float_layers: tuple[str, ...]
-) -> ConversionResult:
-    reason = converted.reason
+def _described(format_: Format, model: OpenedModel, asked: _Asked, converted: Conversion) -> ConversionResult:
+    setting, reason = asked.setting, converted.reason
     if reason is None:
         path = format_.served(converted.folder)
         try:
@@ -190,18 +229,18 @@ def _described(
             notes = note_left_in_float(format_, variant) if setting.quantized else _already_quantized(model)
             own = () if setting.official else (_OWN,)
             variant = replace(variant, notes=(*variant.notes, *notes, *own))
-            return ConversionResult(setting.name, _with_float_layers(variant, setting, float_layers))
+            return ConversionResult(setting.name, _with_float_layers(variant, asked.float_layers))
         except QuantlabError as error:
             reason = str(error)
     reason = "; ".join([reason, *_already_quantized(model)])
     return ConversionResult(setting.name, None, Failure(reason, "conversion"))
 
 
-def _with_float_layers(variant: Variant, setting: Setting, asked: tuple[str, ...]) -> Variant:
+def _with_float_layers(variant: Variant, kept: tuple[str, ...]) -> Variant:
     """The variant with the layers that its setting keeps in float."""
-    if not setting.keeps_float:
+    if not kept:
         return variant
-    return replace(variant, float_layers=asked, notes=(*variant.notes, f"kept in float: {', '.join(asked)}"))
+    return replace(variant, float_layers=kept, notes=(*variant.notes, f"kept in float: {', '.join(kept)}"))
 
 
 def _already_quantized(model: OpenedModel) -> tuple[str, ...]:
@@ -279,13 +318,16 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
     known, layers = registries.settings, [FloatLayer.read(text) for text in options.float_layers]
     if all(layer.half for layer in layers):  # a setting of half floats keeps nothing more
         known = {name: setting for name, setting in known.items() if not (setting.keeps_float and setting.half)}
-    settings = select_settings(options.settings, known, keep_float=bool(layers))
+    tuned = options.tuned.own if options.tuned else ()
+    settings = select_settings(options.settings, known, keep_float=bool(layers), tuned=tuned)
     if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
     return tuple(
         setting
         for setting in known.values()
-        if registries.takes(setting, kind) and (bool(layers) or not setting.keeps_float)
+        if registries.takes(setting, kind)
+        and (bool(layers) or not setting.keeps_float)
+        and (setting.format in tuned or not setting.tuned)
     )
 
 

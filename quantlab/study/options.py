@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quantlab.models import ModelOptions
-from quantlab.types import FloatLayer, Preprocessing
+from quantlab.types import Budget, FloatLayer, Preprocessing, Tuning
 
-__all__ = ["AnalyzeOptions", "SensitivityOptions"]
+__all__ = ["AnalyzeOptions", "SensitivityOptions", "TuneOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class AnalyzeOptions:
     float_layers: tuple[str, ...] = ()
     """Names and globs of layers that stay in float, in a row of its own for each quantized setting; `NAME:float16`
     stores their weights as half floats."""
+    tuned: Tuning | None = None
+    """What `tune` decided: a row for each format that was tuned, and the samples of its search are not scored."""
     runtimes: tuple[str, ...] | None = None
     """Names and globs; None means all default runtimes."""
     variants: Mapping[str, Path] = field(default_factory=dict)
@@ -102,3 +104,17 @@ class SensitivityOptions:
             raise ValueError(f"keep is {self.keep} and must be at least 1")
         if self.budget_minutes is not None and not self.budget_minutes > 0:
             raise ValueError(f"budget_minutes is {self.budget_minutes} and must be more than 0")
+
+
+@dataclass(frozen=True, slots=True)
+class TuneOptions:
+    """Options of `tune`, besides those of the study."""
+
+    budget: Budget
+    """What may be lost; its target decides which formats are tuned and which size counts."""
+    minutes: float = 10.0
+    """Minutes after which the search ends with what it has; the table is made after that."""
+
+    def __post_init__(self) -> None:
+        if not self.minutes > 0:
+            raise ValueError(f"minutes is {self.minutes} and must be more than 0")

@@ -8,7 +8,7 @@ from quantlab.errors import SamplesError
 from quantlab.npy import mapped
 from quantlab.types import SampleSet
 
-__all__ = ["refuse_overlap"]
+__all__ = ["refuse_overlap", "sample_hashes"]
 
 _REFUSED_SHARE = 0.5
 
@@ -23,8 +23,7 @@ def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
     """
     if calibration.source == samples.source:
         return []  # split from one source, so they cannot overlap
-    scored = _hashes(samples)
-    common = len(scored & _hashes(calibration))
+    common = len(set(sample_hashes(samples)) & set(sample_hashes(calibration)))
     which = f"{common:,} of the {calibration.n:,} samples of '{calibration.source}'"
     if common >= _REFUSED_SHARE * calibration.n:
         raise SamplesError(
@@ -36,12 +35,13 @@ def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
     return [f"{which} are also scored, so static quantization looks better than it is; remove them from one of the two"]
 
 
-def _hashes(samples: SampleSet) -> set[bytes]:
+def sample_hashes(samples: SampleSet) -> list[bytes]:
+    """The hash of the bytes of each sample, over all inputs."""
     arrays = [mapped(samples.input_file(spec.name)) for spec in samples.inputs]
-    hashes = set()
+    hashes = []
     for index in range(samples.n):
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:
             digest.update(np.ascontiguousarray(array[index]).data)
-        hashes.add(digest.digest())
+        hashes.append(digest.digest())
     return hashes

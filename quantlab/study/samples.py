@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from quantlab.errors import UsageError
-from quantlab.samples import SampleOptions, open_samples
+from quantlab.samples import SampleOptions, SampleParts, open_parts, open_samples
 from quantlab.study.context import Context
 from quantlab.types import OpenedModel, SampleSet
 
@@ -13,12 +13,13 @@ CALIBRATION_SAMPLES = 256
 """Number of calibration samples set aside if none are given; the official guides suggest 100–500."""
 
 
-def _options(context: Context) -> SampleOptions:
+def _options(context: Context, *, search: bool = False) -> SampleOptions:
     asked = context.options
     return SampleOptions(
         preprocessing=asked.preprocessing,
         limit=asked.limit,
         seed=asked.seed,
+        search=search,
         labels=asked.labels,
         ignore_label=asked.ignore_label,
         stall_seconds=asked.time_limit,
@@ -27,8 +28,8 @@ def _options(context: Context) -> SampleOptions:
     )
 
 
-def draw_samples(context: Context, model: OpenedModel, data: str) -> tuple[SampleSet, SampleSet | None]:
-    """The scored samples and the calibration samples.
+def draw_samples(context: Context, model: OpenedModel, data: str, *, search: bool = False) -> SampleParts:
+    """The scored samples, the calibration samples, and if asked for those of a search.
 
     Calibration samples are always set aside, even if no setting needs them, so that a setting added later does not
     change the scored samples.
@@ -39,12 +40,12 @@ def draw_samples(context: Context, model: OpenedModel, data: str) -> tuple[Sampl
     """
     step = f"read {data}"
     context.progress.begin(step)
-    drawn = open_samples(
+    drawn = open_parts(
         data,
         context.options.calibration,
         model_inputs=model.description.inputs,
         folder=context.store.root / "samples",
-        options=_options(context),
+        options=_options(context, search=search),
         calibrate=CALIBRATION_SAMPLES,
     )
     context.progress.end(step, "done")

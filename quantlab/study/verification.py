@@ -14,6 +14,8 @@ from quantlab.study.integrity import intact_model, intact_variant
 from quantlab.study.non_finite import NON_FINITE, KnownCause, SpoiledRows
 from quantlab.study.reference import Probe, possible_probe
 from quantlab.study.sensitivity_results import PartResult
+from quantlab.study.tuning.acceptance import Measured
+from quantlab.study.tuning.activations import SumsFile
 from quantlab.types import (
     Cost,
     Costs,
@@ -27,6 +29,7 @@ from quantlab.types import (
     Study,
     Trial,
     TrialLayers,
+    Tuning,
     Variant,
 )
 
@@ -55,6 +58,8 @@ _RECORDS: Mapping[str, tuple[type[Any], ...]] = {
     "inside/*/*/*.json": (TrialLayers,),
     "transfer/*.json": (DownloadSize,),
     "sensitivity/*/*/*.json": (PartResult,),
+    "tune.json": (Tuning,),
+    "tune/*/*/*.json": (Measured, SumsFile),
     f"model/*/{NON_FINITE}": (KnownCause, SpoiledRows),
 }
 """Pattern of files → the kinds of record that they may hold."""
@@ -99,6 +104,8 @@ def _samples(store: Store, study: Study) -> Iterator[Checked]:
     yield Checked("samples", "scored", study.samples.folder, _set(study.samples))
     if study.calibration is not None:
         yield Checked("samples", "calibration", study.calibration.folder, _set(study.calibration))
+    if study.search is not None:
+        yield Checked("samples", "of the search", study.search.folder, _set(study.search))
     for folder in sorted((store.root / "samples" / "layers").glob("*/")):
         if not folder.name.endswith(".partial"):  # of a study that was killed
             yield Checked("samples", "of the layer comparison", folder, intact_layer_samples(store, folder))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from quantlab.types.layers import Codes
 
-__all__ = ["KEEPS_FLOAT", "NARROW_DTYPES", "Port", "Setting", "Variant", "float32_of"]
+__all__ = ["KEEPS_FLOAT", "NARROW_DTYPES", "TUNED", "Port", "Setting", "Variant", "float32_of"]
 
 NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"})
 """Data types of stored weights that hold less than float32."""
@@ -14,6 +14,9 @@ NARROW_DTYPES = frozenset({"float16", "int8", "uint8", "uint16", "int16", "int4"
 
 KEEPS_FLOAT = "+float"
 """The end of the names of settings and schemes that keep the layers of `--float-layers` in float."""
+
+TUNED = "tuned"
+"""The scheme of settings that `quantlab tune` decides: one for each format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ class Setting:
     def keeps_float(self) -> bool:
         """Whether the layers of `--float-layers` stay in float."""
         return self.scheme.endswith(KEEPS_FLOAT)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether `quantlab tune` decides what it stores."""
+        return self.scheme == TUNED
 
     def keeping_float(self) -> "Setting":
         """The setting that quantizes in the same way, but keeps the layers of `--float-layers` in float."""

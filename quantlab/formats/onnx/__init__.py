@@ -1,7 +1,7 @@
 """ONNX files: a protobuf with graph and weights, which ONNX Runtime runs."""
 
 from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
-from quantlab.types import Setting
+from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
 
@@ -39,6 +39,16 @@ FORMAT = Format(
             "ONNX file, weights (per channel) and activations in int8, calibrated (QDQ)",
             default=False,
             calibrated=True,
+        ),
+        Setting(
+            "onnx-tuned",
+            "onnx",
+            TUNED,
+            "ONNX file, the smallest of the other settings that fits, with some ops kept in float; decided by "
+            "'quantlab tune'",
+            default=False,
+            calibrated=True,
+            official=False,
         ),
     ),
     targets=("web", "web-mobile", "node", "android"),

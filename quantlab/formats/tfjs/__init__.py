@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
-from quantlab.types import Setting
+from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
 
@@ -41,6 +41,15 @@ FORMAT = Format(
             "uint8-per-channel",
             "graph-model, kernels stored in 8 bits with one scale per output channel; made by quantlab, not by the "
             "official converter",
+            official=False,
+        ),
+        Setting(
+            "tfjs-tuned",
+            "tfjs",
+            TUNED,
+            "graph-model, each kernel stored in as few bits as the samples allow, rounded by them; decided by "
+            "'quantlab tune'",
+            default=False,
             official=False,
         ),
     ),

@@ -1,7 +1,7 @@
 """TFLite files: a flatbuffer with graph and weights, which LiteRT runs one sample at a time."""
 
 from quantlab.formats.contract import Format, JavaScriptExecutor, PythonExecutor, later
-from quantlab.types import Setting
+from quantlab.types import TUNED, Setting
 
 __all__ = ["FORMAT"]
 
@@ -83,6 +83,16 @@ FORMAT = Format(
             "TFLite file by litert-quantizer, weights in int8, activations in int16, calibrated; 50 times slower",
             default=False,
             calibrated=True,
+        ),
+        Setting(
+            "tflite-tuned",
+            "tflite",
+            TUNED,
+            "TFLite file, the smallest of the other settings that fits, with some ops kept in float; decided by "
+            "'quantlab tune'",
+            default=False,
+            calibrated=True,
+            official=False,
         ),
     ),
     targets=("node", "android"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from quantlab.formats import Format
 from quantlab.store import Store
 from quantlab_reports.model import Selection, Table
+from quantlab_reports.views.candidates import CANDIDATES, candidate_table
 from quantlab_reports.views.costs import COSTS, cost_table
 from quantlab_reports.views.layers import LAYERS, layer_table
 from quantlab_reports.views.ops import OPS, op_table
@@ -61,6 +62,11 @@ VIEWS: Mapping[str, View] = {
     "ops": View(lambda store, selection, _: op_table(store.read_inside(), selection), tuple(OPS.sorts), OPS.kind),
     "split": View(
         lambda store, selection, _: split_table(store.read_inside(), selection), tuple(SPLIT.sorts), SPLIT.kind
+    ),
+    "candidates": View(
+        lambda store, selection, _: candidate_table(store.read_tuning(), selection),
+        tuple(CANDIDATES.sorts),
+        CANDIDATES.kind,
     ),
 }
 """All views of `quantlab show` by name."""

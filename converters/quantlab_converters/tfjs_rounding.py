@@ -1,0 +1,64 @@
+"""Codes of one kernel: its grid, its rounding, and what its bias must take over."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.types import KernelChoice
+from quantlab_converters.channel_codes import ChannelCodes
+from quantlab_converters.code_grids import costs, decode, fit_grid, relative, round_to_nearest
+from quantlab_converters.gptq import round_by_hessian
+from quantlab_converters.hessians import HessianSums
+from quantlab_converters.tfjs_kernel_uses import KernelUse
+from quantlab_converters.tunable import RoundedKernel
+
+__all__ = ["round_kernel"]
+
+Array = NDArray[Any]
+
+
+def round_kernel(use: KernelUse, kernel: Array, sums: HessianSums | None, choice: KernelChoice) -> RoundedKernel:
+    """Choose the codes of a kernel.
+
+    Args:
+        use: How the graph uses it.
+        kernel: Finite values.
+        sums: Of the inputs, over the calibration samples; without them the nearest codes are chosen.
+        choice: What is asked for.
+    """
+    matrix = use.matrix(kernel).astype(np.float64)
+    hessians = None if sums is None else sums.centred if choice.corrected else sums.hessians
+    grid = fit_grid(matrix, hessians, choice.bits, sharing=choice.sharing)
+    if choice.rounding == "gptq" and hessians is not None:
+        codes = round_by_hessian(matrix, grid, hessians)
+    else:
+        codes = round_to_nearest(matrix, grid)
+    summed = costs(matrix, codes, grid, hessians)
+    shift = None
+    if sums is not None:
+        shift = np.einsum("gi,gio->go", sums.means, matrix - decode(codes, grid)).reshape(-1).astype(np.float32)
+    scales = grid.scales if choice.sharing == "channel" else grid.scales[:1, :, :1]
+    stored = ChannelCodes(
+        use.kernel(codes, kernel.shape).astype(np.uint8),
+        _narrowest(_by_channel(use, scales, kernel)),
+        _by_channel(use, grid.zeros.astype(np.uint8), kernel),
+    )
+    return RoundedKernel(stored, float(relative(summed, matrix, hessians).mean()), shift)
+
+
+def _narrowest(scales: Array) -> Array:
+    """Scales that are half floats or floats, in the narrowest data type."""
+    half = scales.astype(np.float16)
+    return half if (half.astype(scales.dtype) == scales).all() else scales.astype(np.float32)
+
+
+def _by_channel(use: KernelUse, values: Array, kernel: Array) -> Array:
+    """Values of the output channels, (groups, 1, outputs), in a shape that broadcasts against the kernel.
+
+    Axes before the first channel axis are left out. One value in all has the shape ().
+    """
+    if values.size == 1:
+        return values.reshape(())
+    shape = [size if axis in use.axes else 1 for axis, size in enumerate(kernel.shape)]
+    return values.reshape(shape[min(use.axes) :])

@@ -1,0 +1,158 @@
+"""The weights of a graph-model as a search sees them: kernels, the ways to store each, and what each way costs."""
+
+import zlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.types import KernelChoice, Sharing, TunedWeights
+from quantlab_converters.code_grids import relative
+from quantlab_converters.hessians import HessianSums, to_steps
+from quantlab_converters.packed_arrays import pack
+from quantlab_converters.tfjs_coded_graph import FloatGraph, narrowed, placed
+from quantlab_converters.tfjs_kernel_uses import KernelUse, find_uses
+from quantlab_converters.tfjs_per_channel import SLOWER
+from quantlab_converters.tfjs_rounding import round_kernel
+from quantlab_converters.tfjs_tuned import decided, weights_sha256, write_tuned
+from quantlab_converters.tunable import KernelOption
+
+__all__ = ["TunableGraph"]
+
+Array = NDArray[Any]
+
+MOST_INPUTS = 4096
+"""Inputs of a matrix above which its Hessian is not summed: it would take more than 134 MB."""
+_MOST_POSITIONS = 1024
+"""Positions of an image that are summed for each sample and channel, evenly spread; neighbours are alike."""
+_FEWEST_HALVES = 8
+"""Values below which a weight is not worth being stored as half floats."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TunableGraph:
+    """The float32 graph-model whose weights are tuned; see `TunableWeights`."""
+
+    folder: Path
+    graph: FloatGraph
+    uses: Mapping[str, KernelUse]
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read the folder of a float32 graph-model.
+
+        Raises:
+            ArtifactError: If it cannot be read.
+        """
+        graph = FloatGraph.read(folder)
+        return cls(folder, graph, find_uses(graph))
+
+    @property
+    def kernels(self) -> dict[str, int]:
+        """See `TunableWeights`; kernels with NaN or infinity stay as they are."""
+        return {name: values.size for name, values in self.graph.codable.items() if np.isfinite(values).all()}
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """See `TunableWeights`."""
+        summed = [use for name, use in self.uses.items() if self._is_summed(name)]
+        return tuple(dict.fromkeys(tensor for use in summed for tensor in use.inputs))
+
+    def _is_summed(self, kernel: str) -> bool:
+        return kernel in self.kernels and self._matrix(kernel).shape[1] <= MOST_INPUTS
+
+    def _matrix(self, kernel: str) -> Array:
+        return self.uses[kernel].matrix(self.graph.weights[kernel])
+
+    def sums_of(self, values: Mapping[str, Array], bounds: Mapping[str, float]) -> dict[str, HessianSums]:
+        """See `TunableWeights`."""
+        sums: dict[str, HessianSums] = {}
+        for name, use in self.uses.items():
+            if not use.inputs or not self._is_summed(name) or not all(tensor in values for tensor in use.inputs):
+                continue
+            bound = max(bounds[tensor] for tensor in use.inputs)
+            if not 0 < bound < np.inf:
+                continue
+            inputs = self._matrix(name).shape[1]
+            for tensor in use.inputs:
+                try:
+                    rows = use.rows(to_steps(values[tensor], bound), inputs, _MOST_POSITIONS)
+                except ValueError:  # inputs that this reader of graphs does not know, such as groups
+                    break
+                part = HessianSums.of_steps(rows, bound)
+                sums[name] = sums[name] + part if name in sums else part
+        return sums
+
+    def option(self, kernel: str, sums: HessianSums | None, choice: KernelChoice | None) -> KernelOption:
+        """See `TunableWeights`."""
+        values = self.graph.weights[kernel]
+        if choice is None:
+            half = narrowed(values)
+            hessians = None if sums is None else sums.hessians
+            error = self.uses[kernel].matrix(half.astype(np.float64) - values)
+            matrix = self._matrix(kernel).astype(np.float64)
+            weighted = error if hessians is None else hessians @ error
+            noise = relative(np.einsum("gio,gio->go", error, weighted), matrix, hessians).mean()
+            return KernelOption(None, None, float(noise), _deflated(half.tobytes()), half.nbytes)
+        rounded = round_kernel(self.uses[kernel], values, sums, choice)
+        codes = rounded.codes
+        parts = [part.tobytes() for part in (codes.codes, codes.scales, codes.zeros) if part.ndim]
+        deflated, raw = sum(map(_deflated, parts)), sum(map(len, parts))
+        return KernelOption(choice, rounded, rounded.noise, deflated, raw)
+
+    def choice(self, kernel: str, bits: int, sharing: Sharing) -> KernelChoice:
+        """See `TunableWeights`."""
+        use = self.uses[kernel]
+        return KernelChoice(bits, sharing, "gptq" if use.inputs else "nearest", corrected=use.bias is not None)
+
+    def affordable(self, gains: Mapping[str, float], options: Mapping[str, KernelOption]) -> frozenset[str]:
+        """See `TunableWeights`; the graph becomes at most 5 % slower by the estimate."""
+        work, chosen = self.graph.work, set[str]()
+        left = SLOWER * work.microseconds
+        times = {
+            name: placed(name, option.rounded.codes, work).microseconds
+            for name, option in options.items()
+            if option.rounded is not None and option.rounded.codes.scales.ndim
+        }
+        for name in sorted(times, key=lambda name: (-gains[name] / times[name], name)):
+            if gains[name] > 0 and times[name] <= left:
+                chosen.add(name)
+                left -= times[name]
+        return frozenset(chosen)
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """See `TunableWeights`."""
+        return tuple(
+            name
+            for name, values in self.graph.weights.items()
+            if values.dtype == np.float32
+            and name not in self.graph.axes
+            and values.size >= _FEWEST_HALVES
+            and narrowed(values).dtype == np.float16
+        )
+
+    def tuned(self, options: Mapping[str, KernelOption], halves: Collection[str]) -> TunedWeights:
+        """See `TunableWeights`."""
+        kernels, biases, narrow = [], {}, [*halves]
+        for name, option in options.items():
+            if option.rounded is None or option.choice is None:
+                narrow.append(name)
+                continue
+            kernels.append(decided(name, self.graph.weights[name], option.rounded.codes, option.choice))
+            bias = self.uses[name].bias
+            if option.choice.corrected and bias is not None and option.rounded.shift is not None:
+                values = self.graph.weights[bias]
+                biases[bias] = pack(values + option.rounded.shift.reshape(values.shape))
+        return TunedWeights(weights_sha256(self.graph), tuple(kernels), tuple(narrow), biases)
+
+    def write(self, tuned: TunedWeights, folder: Path) -> None:
+        """See `TunableWeights`."""
+        write_tuned(self.folder, folder, tuned)
+
+
+def _deflated(data: bytes) -> int:
+    return len(zlib.compress(data, 9))

@@ -1,0 +1,14 @@
+"""Searches the smallest artifact that keeps a budget.
+
+```text
+tune ─┬─ activations    sums over the inputs of each weight, on the calibration samples
+      ├─ weights        how each weight is stored (formats whose converter has `tunable`)
+      ├─ allocation     bytes divided among weights
+      ├─ measuring      candidates on the search samples, each kept
+      └─ acceptance     what may be expected of a candidate on the samples of the verdict
+```
+"""
+
+from quantlab.study.tuning.tune import Tuned, tune
+
+__all__ = ["Tuned", "tune"]

@@ -1,0 +1,244 @@
+"""One command from a model, samples and a budget to the smallest artifact that keeps it."""
+
+import hashlib
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from pkgutil import resolve_name
+
+import numpy as np
+
+from quantlab.errors import QuantlabError, UsageError
+from quantlab.gate import JudgedReference, Target, target_of
+from quantlab.models import identify
+from quantlab.names import study_folder
+from quantlab.progress import Progress, Silent
+from quantlab.registries import REAL, Registries
+from quantlab.samples import SampleParts, refuse_missing
+from quantlab.store import Store, key_of
+from quantlab.study.analysis import Analysis
+from quantlab.study.context import Context, open_model, pool_for
+from quantlab.study.conversions import settings_for
+from quantlab.study.inside.sessions import SessionInputs
+from quantlab.study.options import AnalyzeOptions, TuneOptions
+from quantlab.study.overlap import sample_hashes
+from quantlab.study.plan import make_plan
+from quantlab.study.samples import draw_samples
+from quantlab.study.task import refuse_unknown_metric
+from quantlab.study.tuning.acceptance import Goal
+from quantlab.study.tuning.activations import sum_inputs
+from quantlab.study.tuning.measuring import Bench
+from quantlab.study.tuning.weights import WeightSearch
+from quantlab.study.tuning.words import note_of
+from quantlab.types import (
+    PYTHON,
+    Budget,
+    OpenedModel,
+    SampleSet,
+    Study,
+    TensorSpec,
+    Trial,
+    TunedFormat,
+    Tuning,
+)
+from quantlab_converters.hessians import HessianSums
+from quantlab_converters.tunable import TunableWeights
+
+__all__ = ["Tuned", "tune"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What `tune` found."""
+
+    study: Study
+    """Scored on samples that neither calibration nor search saw: the settings, and a row for each tuned format."""
+    tuning: Tuning
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found in each format, a sentence each."""
+        return tuple(decided.note for decided in self.tuning.formats.values())
+
+
+def tune(
+    model: str | Path,
+    *,
+    data: str,
+    search: TuneOptions,
+    options: AnalyzeOptions | None = None,
+    progress: Progress | None = None,
+    registries: Registries = REAL,
+) -> Tuned:
+    """Search the smallest artifact that keeps a budget, and measure it beside the settings on other samples.
+
+    Args:
+        model: As for `analyze`.
+        data: The samples. A third of them, at most 1,000, are for the search, and the others for the verdict.
+        search: The budget, and the time of the search.
+        options: All options of the study; `settings` are those that are measured beside what is tuned.
+        progress: Receives events; nothing is printed.
+        registries: The known formats, runtimes and converters.
+
+    Raises:
+        UsageError: If the budget says nothing about the loss or the size, or none of the formats can be tuned.
+        QuantlabError: If nothing can be measured because the model, the data or an option is invalid.
+    """
+    deadline = time.monotonic() + 60 * search.minutes
+    options = options or AnalyzeOptions()
+    refuse_unknown_metric(options.metric, registries.metrics)
+    target = target_of(search.budget, registries)
+    path = Path(model)
+    file = identify(path, options.model)
+    options = replace(options, settings=_settings(options, file.kind, target, registries))
+    refuse_missing(data, options.calibration)
+    store = Store(options.out or study_folder(path))
+    with store.locked():
+        store.refuse_other_model(file.sha256, path)
+        with pool_for(file, store.work, options, registries) as pool:
+            context = Context(store, pool, options, progress or Silent(), file, registries)
+            tuning = _Search.begin(context, data, search.budget, target, deadline).run()
+            store.write_tuning(tuning)
+            context = replace(context, options=replace(options, tuned=tuning))
+            study = Analysis(context, data, make_plan(context.options, file.kind, registries)).run()
+    return Tuned(study, tuning)
+
+
+def _settings(options: AnalyzeOptions, kind: str, target: Target, registries: Registries) -> tuple[str, ...]:
+    """The settings that are measured beside what is tuned: those of the target's formats."""
+    chosen = [
+        setting
+        for setting in settings_for(options, kind, registries)
+        if (target.formats is None or setting.format in target.formats) and registries.takes(setting, kind)
+    ]
+    if not chosen:
+        raise UsageError(
+            f"no setting of the target '{target.name}' can be made from {kind}; choose another --target or --settings"
+        )
+    return tuple(setting.name for setting in chosen)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    """The search, with the settings measured on its samples."""
+
+    context: Context
+    data: str
+    budget: Budget
+    target: Target
+    deadline: float
+    model: OpenedModel
+    parts: SampleParts
+    samples: SampleSet
+    """For the search."""
+    study: Study
+    """Of the settings on these samples; it is not stored."""
+    outputs: tuple[TensorSpec, ...]
+
+    @classmethod
+    def begin(cls, context: Context, data: str, budget: Budget, target: Target, deadline: float) -> "_Search":
+        """Draw the samples, and measure the settings on those of the search."""
+        model = open_model(context)
+        parts = draw_samples(context, model, data, search=True)
+        samples = parts.search
+        if samples is None:
+            raise UsageError("the samples have no part for the search")
+        in_python = replace(context, options=replace(context.options, runtimes=(PYTHON,)))
+        analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
+        scored = analysis.score(analysis.begin(model, samples, parts.calibration))
+        outputs = scored.result.probe.outputs
+        return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
+
+    def run(self) -> Tuning:
+        """Search in each format."""
+        formats: dict[str, TunedFormat] = {}
+        for name in self._formats():
+            formats[name] = self._tuned(name)
+        return Tuning(
+            data=self.data,
+            seed=self.context.options.seed,
+            formats=formats,
+            search_sha256=self.samples.sha256,
+            calibration_sha256=self.parts.calibration.sha256 if self.parts.calibration else "",
+        )
+
+    def _formats(self) -> list[str]:
+        """The formats of the chosen settings that have a tuned setting."""
+        known = self.context.registries.settings
+        tunable = {setting.format for setting in known.values() if setting.tuned}
+        return list(
+            dict.fromkeys(
+                known[name].format for name in self.context.options.settings or () if known[name].format in tunable
+            )
+        )
+
+    def _tuned(self, format_name: str) -> TunedFormat:
+        converter = self.context.registries.converters[format_name]
+        bench = self._bench(format_name)
+        official = [
+            measured
+            for trial in self.study.trials
+            if trial.variant is not None and trial.variant.format == format_name
+            if (measured := bench.official(trial)) is not None
+        ]
+        goal = Goal(self.budget, self.parts.scored.n)
+        if converter.tunable is None:
+            raise UsageError(f"the weights of {format_name} cannot be tuned")
+        weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
+        sums = self._sums(bench, weights)
+        found = WeightSearch(bench, weights, sums, goal, official, self.deadline).run()
+        return replace(found, note=note_of(format_name, found, self.target.size_word, self.parts.scored.n))
+
+    def _bench(self, format_name: str) -> Bench:
+        trial = self._float32(format_name)
+        if trial.variant is None or trial.failure is not None:
+            reason = trial.failure.reason if trial.failure else "it was not made"
+            raise QuantlabError(f"the float32 artifact of {format_name} cannot be tuned: {reason}")
+        key = key_of(
+            {
+                "samples": self.samples.sha256,
+                "baseline": trial.variant.sha256,
+                "output": self.study.scored_output,
+                "metric": self.budget.metric or self.study.metric,
+                "target": self.target.name,
+                "versions": dict(self.study.versions),
+            }
+        )
+        return Bench(
+            context=self.context,
+            model=self.model.description,
+            samples=self.samples,
+            reference=JudgedReference.of(self.study, self.budget, self.context.registries),
+            target=self.target,
+            float32=trial.variant,
+            outputs=self.outputs,
+            folder=self.context.store.root / "tune" / format_name / key,
+        )
+
+    def _float32(self, format_name: str) -> Trial:
+        name = next(
+            setting.float32 for setting in self.context.registries.settings.values() if setting.format == format_name
+        )
+        return next(trial for trial in self.study.trials if trial.setting == name and trial.runtime == PYTHON)
+
+    def _sums(self, bench: Bench, weights: TunableWeights) -> dict[str, HessianSums]:
+        calibration = self.parts.calibration
+        if calibration is None:
+            return {}
+        indices = _apart(calibration, self.parts.scored)
+        inputs = SessionInputs(self.context, calibration, self.outputs, 1)
+        key = key_of(
+            {
+                "calibration": calibration.sha256,
+                "indices": hashlib.sha256(np.array(indices).tobytes()).hexdigest(),
+                "baseline": bench.float32.sha256,
+            }
+        )
+        folder = self.context.store.root / "tune" / bench.float32.format / key
+        return sum_inputs(inputs, bench.float32, weights, indices, folder)
+
+
+def _apart(samples: SampleSet, scored: SampleSet) -> list[int]:
+    """The indices of samples that are not among others, byte for byte."""
+    seen = set(sample_hashes(scored))
+    return [index for index, digest in enumerate(sample_hashes(samples)) if digest not in seen]

@@ -1,0 +1,316 @@
+"""Searches how the weights of an artifact are stored: the smallest one that may be expected to keep the budget.
+
+1. Each kernel alone is rounded to 4 bits and measured. That tells how its share of noise, which is known for any number
+   of bits without running anything, becomes error of the output.
+2. Single errors add up, so the division of bytes with the least error is known for any size (`allocation`). Some of
+   these divisions are measured, from precise to small, until none can be expected to fit, and then more where the last
+   one fitted.
+3. In the smallest one that fits, GPTQ and the correction of the bias are taken back for each kernel where that lowers
+   the error that is measured.
+"""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from quantlab.study.side_by_side import side_by_side
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, smallest
+from quantlab.study.tuning.allocation import Allocation, Way, between, ladder
+from quantlab.study.tuning.measuring import Bench, candidate_key, emptied
+from quantlab.types import Candidate, KernelChoice, Sharing, TunedFormat, TunedWeights
+from quantlab_converters.hessians import HessianSums
+from quantlab_converters.tunable import KernelOption, TunableWeights
+
+__all__ = ["WeightSearch"]
+
+BITS = (8, 7, 6, 5, 4, 3, 2)
+_PROBED_BITS = 4
+_STEPS = 16
+"""Divisions on the way from the most precise to the smallest one."""
+_FINE_STEPS = 4
+"""Divisions between the smallest that fits and the next smaller one, in each of some rounds."""
+_FINE_ROUNDS = 3
+_BACK_ROUNDS = 2
+"""Candidates in which single decisions are taken back, at most."""
+_LITTLE = 1.01
+"""Ratio of sizes up to which a lower error is worth more."""
+_PROBED_SHARE = 0.999
+"""Share of all values that belong to kernels that are measured alone; the small ones of the rest count as the most
+sensitive one."""
+_AT_ONCE = 2
+_PROBE_TIME = 0.5
+"""Share of the time after which no further kernel is measured alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """A way to store all weights."""
+
+    name: str
+    options: Mapping[str, KernelOption]
+    halves: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class WeightSearch:
+    """The search in one format."""
+
+    bench: Bench
+    weights: TunableWeights
+    sums: Mapping[str, HessianSums]
+    goal: Goal
+    official: Sequence[Measured]
+    """The settings of the format, measured on the same samples."""
+    deadline: float
+    """In seconds of `time.monotonic`."""
+    began: float = field(default_factory=time.monotonic)
+    finished: bool = True
+    measured: dict[str, Measured] = field(default_factory=dict)
+    """Name of a candidate → what was measured."""
+    stored: dict[str, _Stored] = field(default_factory=dict)
+    """Name of a candidate → how it stores the weights."""
+    _options: dict[tuple[str, KernelChoice | None], KernelOption] = field(default_factory=dict)
+    _number: int = 0
+
+    def run(self) -> TunedFormat:
+        """Search, and decide."""
+        self._descend(self._ways(self._sensitivities()))
+        for _ in range(_BACK_ROUNDS):
+            best = smallest(self._candidates())
+            if best is None or best.official or self._is_over() or not self._take_back(self.stored[best.name]):
+                break
+        candidates = self._candidates()
+        chosen = _preferred(candidates) or closest(candidates)
+        weights = None if chosen.official else self._decisions(self.stored[chosen.name])
+        return TunedFormat(
+            candidates=tuple(candidates),
+            chosen=chosen.name,
+            weights=weights,
+            setting=chosen.name if chosen.official else None,
+            finished=self.finished,
+        )
+
+    def _candidates(self) -> list[Candidate]:
+        return self.goal.judged([*self.official, *self.measured.values()])
+
+    # Kernels alone
+
+    def _option(self, kernel: str, choice: KernelChoice | None) -> KernelOption:
+        key = (kernel, choice)
+        if key not in self._options:
+            self._options[key] = self.weights.option(kernel, self.sums.get(kernel), choice)
+        return self._options[key]
+
+    @cached_property
+    def _by_channel(self) -> frozenset[str]:
+        """The kernels that may have a scale for each channel: those first that lose most without."""
+        options, gains = {}, {}
+        for name in self.weights.kernels:
+            options[name] = self._option(name, self.weights.choice(name, _PROBED_BITS, "channel"))
+            gains[name] = (
+                self._option(name, self.weights.choice(name, _PROBED_BITS, "tensor")).noise - options[name].noise
+            )
+        return self.weights.affordable(gains, options)
+
+    def _choices(self, kernel: str) -> Iterator[KernelChoice | None]:
+        yield None
+        shared: tuple[Sharing, ...] = ("channel", "tensor") if kernel in self._by_channel else ("tensor",)
+        for sharing in shared:
+            for bits in BITS:
+                yield self.weights.choice(kernel, bits, sharing)
+
+    def _sensitivities(self) -> dict[str, float]:
+        """Kernel → error of the output in relation to the noise of the kernel."""
+        sizes = self.weights.kernels
+        ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+        kept, total = 0, sum(sizes.values())
+        probed = []
+        for name in ordered:
+            if kept < _PROBED_SHARE * total:
+                probed.append(name)
+            kept += sizes[name]
+        step = f"store weights of {self.bench.float32.format} one by one"
+        self.bench.context.progress.begin(step, len(probed))
+
+        by_channel = self._by_channel  # before threads ask for it
+
+        def probe(name: str) -> float | None:
+            sharing: Sharing = "channel" if name in by_channel else "tensor"
+            option = self._option(name, self.weights.choice(name, _PROBED_BITS, sharing))
+            if self._is_over(_PROBE_TIME):
+                return None
+            error = self._measure(_Stored(f"{name} alone", {name: option}, ())).error
+            self.bench.context.progress.advance(step, 1)
+            return error / option.noise if option.noise > 0 else 0.0
+
+        found = dict(zip(probed, side_by_side(probe, probed, at_once=_AT_ONCE), strict=True))
+        self.bench.context.progress.end(step, "done")
+        self.finished = self.finished and None not in found.values()
+        highest = max((value for value in found.values() if value is not None), default=1.0)
+        return {name: highest if (own := found.get(name)) is None else own for name in sizes}
+
+    # All kernels
+
+    def _ways(self, sensitivities: Mapping[str, float]) -> dict[str, list[tuple[KernelChoice | None, Way]]]:
+        """Kernel → the ways to store it, with the errors that they are expected to make."""
+        ways = {}
+        for name in self.weights.kernels:
+            ways[name] = [
+                (choice, Way(sensitivities[name] * option.noise, self._size(option)))
+                for choice in self._choices(name)
+                for option in (self._option(name, choice),)
+            ]
+        return ways
+
+    def _size(self, option: KernelOption) -> int:
+        return option.raw_bytes if self.bench.target.transfer == "size_bytes" else option.compressed_bytes
+
+    def _descend(self, ways: Mapping[str, list[tuple[KernelChoice | None, Way]]]) -> None:
+        """Measure divisions from precise to small, until none fits any more, and then between the last two."""
+        plain = [[way for _, way in each] for each in ways.values()]
+        steps = ladder(plain, _STEPS)
+        step = f"divide bytes among the weights of {self.bench.float32.format}"
+        self.bench.context.progress.begin(step, len(steps) + _FINE_ROUNDS * _FINE_STEPS)
+        measured: dict[str, Allocation] = {}
+        for begin in range(0, len(steps), _AT_ONCE):
+            measured |= self._measure_all(steps[begin : begin + _AT_ONCE], ways, step)
+            last = list(measured)[-2 * _AT_ONCE :]
+            if self._is_over() or (len(measured) >= 2 * _AT_ONCE and not self._fitting & set(last)):
+                break
+        for _ in range(_FINE_ROUNDS):
+            larger, smaller = self._edge(measured)
+            if larger is None or smaller is None or self._is_over():
+                break
+            measured |= self._measure_all(between(plain, larger, smaller, _FINE_STEPS), ways, step)
+        best = smallest(self._candidates())
+        self.bench.context.progress.end(
+            step, f"best so far: {best.name}, {best.size_bytes:,} bytes" if best else "nothing fits"
+        )
+
+    @property
+    def _fitting(self) -> set[str]:
+        return {one.name for one in self._candidates() if one.fits}
+
+    def _edge(self, measured: Mapping[str, Allocation]) -> tuple[Allocation | None, Allocation | None]:
+        """The smallest division that fits, and the next smaller one that was measured."""
+        ordered = sorted(measured, key=lambda name: self.measured[name].size_bytes)
+        places = [place for place, name in enumerate(ordered) if name in self._fitting]
+        if not places:
+            return None, None
+        return measured[ordered[places[0]]], measured[ordered[places[0] - 1]] if places[0] else None
+
+    def _measure_all(
+        self,
+        allocations: Sequence[Allocation],
+        ways: Mapping[str, list[tuple[KernelChoice | None, Way]]],
+        step: str,
+    ) -> dict[str, Allocation]:
+        """Measure divisions, and return those that could be measured by name."""
+        stored = []
+        for allocation in allocations:
+            options = {
+                name: self._option(name, each[at][0]) for (name, each), at in zip(ways.items(), allocation, strict=True)
+            }
+            stored.append(_Stored(self._name(options), options, self.weights.halves))
+
+        def measure(one: _Stored) -> Measured | None:
+            if self._is_over():
+                self.finished = False
+                return None
+            measured = self._measure(one)
+            self.bench.context.progress.advance(step, 1)
+            return measured
+
+        found = {}
+        results = side_by_side(measure, stored, at_once=_AT_ONCE)
+        for one, allocation, measured in zip(stored, allocations, results, strict=True):
+            if measured is not None:
+                self.measured[one.name], self.stored[one.name] = measured, one
+                found[one.name] = allocation
+        return found
+
+    def _name(self, options: Mapping[str, KernelOption]) -> str:
+        """The mean number of bits of a value in kernels, with a number that tells candidates apart."""
+        sizes = self.weights.kernels
+        bits = sum(sizes[name] * (option.choice.bits if option.choice else 16) for name, option in options.items())
+        self._number += 1
+        return f"{bits / max(sum(sizes.values()), 1):.2f} bits #{self._number}"
+
+    # Single decisions taken back
+
+    def _take_back(self, best: _Stored) -> str | None:
+        """Take back GPTQ and corrected biases where that alone lowers the error.
+
+        Returns:
+            The name of the candidate with all that taken back, if its error is lower; else None.
+        """
+        base = self.measured[best.name]
+        step = "take back what does not help"
+        alternatives = [(name, choice) for name, option in best.options.items() for choice in _simpler(option.choice)]
+        self.bench.context.progress.begin(step, len(alternatives))
+
+        def try_one(place: int) -> float:
+            name, choice = alternatives[place]
+            if self._is_over():
+                self.finished = False
+                return float("inf")
+            options = {**best.options, name: self._option(name, choice)}
+            error = self._measure(_Stored(f"{best.name} with {choice}", options, best.halves)).error
+            self.bench.context.progress.advance(step, 1)
+            return error
+
+        errors = side_by_side(try_one, range(len(alternatives)), at_once=_AT_ONCE)
+        better: dict[str, tuple[float, KernelOption]] = {}
+        for (name, choice), error in zip(alternatives, errors, strict=True):
+            if error < better.get(name, (base.error,))[0]:
+                better[name] = (error, self._option(name, choice))
+        self.bench.context.progress.end(step, f"{len(better)} of {len(alternatives)} lower the error alone")
+        if better and not self._is_over():
+            options = {**best.options, **{name: option for name, (_, option) in better.items()}}
+            changed = _Stored(f"{best.name}, {len(better)} taken back", options, best.halves)
+            measured = self._measure(changed)
+            if measured.error < base.error:
+                self.measured[changed.name], self.stored[changed.name] = measured, changed
+                return changed.name
+        return None
+
+    # Measuring
+
+    def _decisions(self, stored: _Stored) -> TunedWeights:
+        return self.weights.tuned(stored.options, stored.halves)
+
+    def _measure(self, stored: _Stored) -> Measured:
+        """Measure a candidate, unless it is kept."""
+        decisions = self._decisions(stored)
+        key = candidate_key(decisions)
+        if (kept := self.bench.kept(key, stored.name)) is not None:
+            return kept
+        folder = emptied(self.bench.context.store.work / "tune" / key)
+        try:
+            self.weights.write(decisions, folder)
+            touched = [*stored.options, *decisions.biases, *stored.halves]
+            return self.bench.measure(stored.name, key, folder, swapped=list(dict.fromkeys(touched)))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _is_over(self, share: float = 1.0) -> bool:
+        return time.monotonic() > self.began + share * (self.deadline - self.began)
+
+
+def _preferred(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The smallest candidate that fits, or one that is hardly larger and has a lower error."""
+    best = smallest(candidates)
+    if best is None or best.official:
+        return best
+    alike = [one for one in candidates if one.fits and one.size_bytes <= _LITTLE * best.size_bytes]
+    return min(alike, key=lambda one: (one.error, one.size_bytes))
+
+
+def _simpler(choice: KernelChoice | None) -> Iterator[KernelChoice]:
+    """The choice with one of its improvements left out."""
+    if choice is not None and choice.rounding == "gptq":
+        yield replace(choice, rounding="nearest")
+    if choice is not None and choice.corrected:
+        yield replace(choice, corrected=False)

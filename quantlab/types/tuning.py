@@ -1,0 +1,144 @@
+"""What `quantlab tune` decides: the content of `tune.json`, from which an artifact can be made again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+__all__ = [
+    "Candidate",
+    "KernelChoice",
+    "PackedArray",
+    "Rounding",
+    "Sharing",
+    "TunedFormat",
+    "TunedKernel",
+    "TunedWeights",
+    "Tuning",
+]
+
+Rounding = Literal["nearest", "gptq"]
+"""How weights become codes: the nearest code, or by the second-order error of the layer's output (GPTQ)."""
+Sharing = Literal["channel", "tensor"]
+"""Whether each output channel of a kernel has its scale, or all have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedArray:
+    """An array as text: its bytes in C order, little-endian, compressed with zlib and encoded in base64."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class KernelChoice:
+    """How a kernel is stored as codes."""
+
+    bits: int
+    """From 2 to 8; a code takes a byte, which compression makes smaller."""
+    sharing: Sharing
+    rounding: Rounding = "gptq"
+    corrected: bool = True
+    """Whether the bias takes over the mean of the error, so that only its variance counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedKernel:
+    """A kernel that is stored as codes."""
+
+    name: str
+    """Name of the weight in the float32 artifact."""
+    choice: KernelChoice
+    scales: PackedArray
+    """One per channel, in a shape that broadcasts against the kernel; of the shape () for one in all."""
+    zeros: PackedArray
+    """The code of 0, in the shape of the scales, or of the shape () for one in all."""
+    moved: PackedArray
+    """In the shape of the kernel: the code less the nearest code, which is 0 without GPTQ."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedWeights:
+    """Every decision about the weights of one graph-model."""
+
+    float32_sha256: str
+    """Hash of the weights of the float32 artifact that it was made for."""
+    kernels: tuple[TunedKernel, ...] = ()
+    halves: tuple[str, ...] = ()
+    """Weights that are stored as half floats."""
+    biases: Mapping[str, PackedArray] = field(default_factory=dict)
+    """Weight → its float32 values after the correction by the mean error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One artifact that the search measured."""
+
+    name: str
+    """The setting it is, or what it stores in how many bits, or what it keeps in float."""
+    size_bytes: int
+    """Size of all files as the target transfers them."""
+    n: int
+    """Number of search samples."""
+    error: float
+    """Mean divergence of the class probabilities from the float32 artifact's in nats; mean squared error if the output
+    has no classes. Infinite if an output is not finite."""
+    changed: int | None
+    """Samples whose top-1 is another one than the model's; None without classes."""
+    loss: float | None
+    """Loss of the metric on the search samples, in its unit; None without labels."""
+    expected_upper: float
+    """The upper bound of the loss that is expected on the samples of the verdict; without labels, that of the share of
+    changed samples, in points; without classes, the negative SQNR in decibels."""
+    fits: bool
+    """Whether the bound, and the size, are within the budget."""
+    official: bool = False
+    """Whether a setting makes it without a search."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunedFormat:
+    """The decisions about one format."""
+
+    candidates: tuple[Candidate, ...]
+    """All that were measured, the largest first."""
+    chosen: str
+    """Name of the candidate that was chosen."""
+    weights: TunedWeights | None = None
+    """How each weight is stored; None if a setting makes the artifact."""
+    setting: str | None = None
+    """The setting that makes it, with `float_layers` kept in float; None if weights are tuned."""
+    float_layers: tuple[str, ...] = ()
+    """Entries for `--float-layers`."""
+    finished: bool = True
+    """Whether the search came to its end; otherwise time was over."""
+    note: str = ""
+    """What was found, in a sentence."""
+
+    @property
+    def own(self) -> bool:
+        """Whether the artifact is another one than those of the settings."""
+        return self.weights is not None or bool(self.float_layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The content of `tune.json`."""
+
+    data: str
+    """The samples, as the user named them; a part of them was set aside for the search."""
+    seed: int
+    formats: Mapping[str, TunedFormat]
+    """Format → its decisions."""
+    search_sha256: str = ""
+    """Hash of the search samples."""
+    calibration_sha256: str = ""
+    """Hash of the calibration samples; empty if none were used."""
+    schema: int = 1
+    """Version of the file's layout."""
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Formats for which another artifact was found than those of the settings."""
+        return tuple(name for name, decided in self.formats.items() if decided.own)

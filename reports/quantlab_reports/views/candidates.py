@@ -1,0 +1,90 @@
+"""The view of a search: every candidate that `quantlab tune` measured, the largest first.
+
+JSON and CSV rows have the fields of `CandidateRow` as keys.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from quantlab.types import TUNED, Tuning
+from quantlab_reports.figures import EMPTY, fixed
+from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.views.cells import figure, scaled, text
+
+__all__ = ["CANDIDATES", "CandidateRow", "candidate_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """One artifact that the search measured on its samples."""
+
+    setting: str
+    """The tuned setting that it is a candidate for."""
+    candidate: str
+    """A setting; or the mean number of bits of a value in kernels, with a number; or what stays in float."""
+    size_bytes: int
+    """Size of all files as the target transfers them."""
+    n: int
+    """Number of search samples."""
+    error: float
+    """Mean KL divergence from the model in nats; mean squared error if the output has no classes."""
+    changed: int | None
+    """Samples whose top-1 is another one than the model's; null without classes."""
+    loss: float | None
+    """Loss of the metric on the search samples; null without labels."""
+    expected_upper: float
+    """The upper bound of the loss that is expected on the samples of the verdict; without labels, that of the share of
+    changed samples, in points; without classes, the negative SQNR in decibels."""
+    fits: bool
+    """Whether this bound and the size are within the budget."""
+    chosen: bool
+    """Whether it was chosen."""
+
+
+def _state(row: CandidateRow) -> str:
+    return "chosen" if row.chosen else "fits" if row.fits else ""
+
+
+CANDIDATES = RowView(
+    kind=CandidateRow,
+    sorts={"size": lambda row: row.size_bytes, "error": lambda row: row.error},
+    columns=(
+        Column("for", text("setting"), numeric=False),
+        Column("candidate", text("candidate"), numeric=False),
+        Column("KB", scaled("size_bytes", 1e3)),
+        Column("error", figure("error")),
+        Column("changed", lambda row: EMPTY if row.changed is None else f"{row.changed:,} of {row.n:,}"),
+        Column("loss", lambda row: fixed(row.loss, 2)),
+        Column("expected bound", lambda row: fixed(row.expected_upper, 2)),
+        Column("budget", _state, numeric=False),
+    ),
+)
+
+_BELOW = (
+    "error: mean KL divergence from the model in nats, or the mean squared error without classes",
+    "changed: samples with another top-1 than the model",
+    "expected bound: upper bound of the loss on the samples of the verdict, as all candidates together tell it",
+    "All figures are those of the search samples, in Python; the verdict is of other samples",
+)
+
+
+def candidate_table(tuning: Tuning, selection: Selection) -> Table:
+    """Return the table of all candidates."""
+    return CANDIDATES.table(list(_rows(tuning)), selection, _BELOW)
+
+
+def _rows(tuning: Tuning) -> Iterator[CandidateRow]:
+    for name, decided in tuning.formats.items():
+        for one in decided.candidates:
+            yield CandidateRow(
+                setting=f"{name}-{TUNED}",
+                candidate=one.name,
+                size_bytes=one.size_bytes,
+                n=one.n,
+                error=one.error,
+                changed=one.changed,
+                loss=one.loss,
+                expected_upper=one.expected_upper,
+                fits=one.fits,
+                chosen=one.name == decided.chosen,
+            )
