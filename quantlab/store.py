@@ -42,7 +42,7 @@ from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
 from quantlab.types import Costs, FileState, Inside, OutputComparison, Study, Tuning
 
-__all__ = ["SCHEMA", "Store", "find_latest", "json_number", "key_of", "read_json", "write_json"]
+__all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "read_json", "write_json"]
 
 SCHEMA = 1
 """Schema version of `study.json`; a study with another version is refused."""
@@ -51,7 +51,8 @@ _BEFORE_THE_MODEL = {".lock", "model", "work"}
 """Entries that a study folder may contain before its model is known, if the first run was stopped early."""
 
 _OUTPUTS = "output_figures.json"
-_TUNING = "tune.json"
+TUNING = "tune.json"
+"""The file of a study with what `quantlab tune` decided."""
 
 _UNFINISHED = "unfinished"
 """Marker file in the work folder, present while variants are made and run."""
@@ -339,12 +340,12 @@ class Store:
             StudyError: If the study was not tuned, or the file is damaged or was written by another version.
         """
         return self._read_result(
-            _TUNING, Tuning, f"the study '{self.root}' was not tuned; 'quantlab tune' searches the smallest artifact"
+            TUNING, Tuning, f"the study '{self.root}' was not tuned; 'quantlab tune' searches the smallest artifact"
         )
 
     def write_tuning(self, tuning: Tuning) -> None:
         """Write what `quantlab tune` decided."""
-        self.write(self.root / _TUNING, tuning)
+        self.write(self.root / TUNING, tuning)
 
     def read_costs(self) -> Costs:
         """Read the cost of every trial.

@@ -89,7 +89,11 @@ def test_every_command_prints_json(command, tmp_path):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_folder_to_write_to_has_a_short_name(command, tmp_path):
     shown = quantlab_in_process(command, "--help", cwd=tmp_path).stdout
-    assert ("--out " in shown) is ("-o, --out " in shown) is (command in {"analyze", "convert", "demo", "sensitivity"})
+    assert (
+        ("--out " in shown)
+        is ("-o, --out " in shown)
+        is (command in {"analyze", "convert", "demo", "sensitivity", "tune"})
+    )
 
 
 def test_completion_is_there_for_a_shell(tmp_path):

@@ -23,7 +23,7 @@ def pack(values: NDArray[Any]) -> PackedArray:
     >>> pack(np.zeros(2, np.uint8))
     PackedArray(dtype='uint8', shape=(2,), data='eNpjYAAAAAIAAQ==')
     """
-    values = np.ascontiguousarray(values)
+    values = np.asarray(values, order="C")  # not ascontiguousarray, which turns a scalar into a vector
     data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     return PackedArray(values.dtype.name, values.shape, base64.b64encode(zlib.compress(data, 9)).decode())
 

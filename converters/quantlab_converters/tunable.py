@@ -40,8 +40,9 @@ class KernelOption:
     noise: float
     """Squared error of the outputs in relation to their power."""
     compressed_bytes: int
-    """Bytes after deflate, with the scales."""
+    """Bytes after deflate, with the scales and what the graph needs to decode it."""
     raw_bytes: int
+    """The same before."""
 
 
 class TunableWeights(Protocol):

@@ -21,6 +21,7 @@ from quantlab.cli.options import (
     Seed,
     Settings,
     TimeLimit,
+    Tuned,
     rendering_of,
     words,
 )
@@ -57,6 +58,7 @@ def analyze(
     ] = None,
     settings: Settings = None,
     float_layers: FloatLayers = None,
+    tuned: Tuned = None,
     runtimes: Runtimes = None,
     out: Annotated[
         Path | None,
@@ -111,7 +113,7 @@ def analyze(
 ) -> int:
     """Convert a model, run every variant and print the results."""
     begin_early(model, out)
-    from quantlab.study import AnalyzeOptions
+    from quantlab.study import AnalyzeOptions, read_tuning
 
     given = variants_of(variant or [])
     options = AnalyzeOptions(
@@ -133,6 +135,7 @@ def analyze(
         model=opening.options,
         preprocessing=image.preprocessing(data),
         float_layers=read_float_layers(image.config, float_layers),
+        tuned=None if tuned is None else read_tuning(tuned),
         time_limit=time_limit,
         **inside.options,
     )

@@ -7,9 +7,10 @@ import typer
 
 from quantlab.cli.config import read_float_layers, read_preprocessing
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import AsJson, Config, FloatLayers, Model, ModelGroup, Seed, TimeLimit, print_json, words
+from quantlab.cli.options import AsJson, Config, FloatLayers, ModelGroup, Seed, TimeLimit, Tuned, print_json, words
 from quantlab.cli.output import print_result
 from quantlab.cli.spread import spread
+from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
     from quantlab.types import Failure
@@ -19,16 +20,30 @@ __all__ = ["convert"]
 
 @spread
 def convert(
-    model: Model,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to: one folder for each setting.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder; none with --from.", show_default=False
+        ),
+    ] = None,
     *,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to: one folder for each setting.")],
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="STUDY", help="Write the artifacts of this study, instead of converting a model."
+        ),
+    ] = None,
     settings: Annotated[
         str | None,
         typer.Option(
-            help="Settings to make: comma-separated names and globs, or 'all'. [default: all that need no samples]"
+            "--settings",
+            "--setting",
+            help="Settings to make: comma-separated names and globs, or 'all'. [default: all that need no samples]",
         ),
     ] = None,
     float_layers: FloatLayers = None,
+    tuned: Tuned = None,
     calibration: Annotated[
         str | None,
         typer.Option(
@@ -44,27 +59,34 @@ def convert(
     time_limit: TimeLimit = 600.0,
     json: AsJson = False,
 ) -> int:
-    """Convert a model to artifacts that are ready to serve.
+    """Convert a model to artifacts that are ready to serve, or write those of a study.
 
     The command runs and scores nothing.
     """
     from quantlab.cli.progress import shown
-    from quantlab.study import AnalyzeOptions
+    from quantlab.study import AnalyzeOptions, copy_artifacts, read_tuning
     from quantlab.study import convert as run
     from quantlab.types import Failure
 
-    options = AnalyzeOptions(
-        calibration=calibration,
-        settings=words(settings),
-        float_layers=read_float_layers(config, float_layers),
-        limit=limit,
-        seed=seed,
-        model=opening.options,
-        preprocessing=read_preprocessing(config, {}, data=calibration),
-        time_limit=time_limit,
-    )
-    with shown() as progress:
-        made = run(model, out=out, options=options, progress=progress)
+    if study is not None and model is None:
+        _refuse_conversion(float_layers, tuned, calibration)
+        made = copy_artifacts(study, words(settings), out=out)
+    elif study is not None or model is None:
+        raise UsageError("give either a model to convert, or --from STUDY to write the artifacts of a study")
+    else:
+        options = AnalyzeOptions(
+            calibration=calibration,
+            settings=words(settings),
+            float_layers=read_float_layers(config, float_layers),
+            tuned=None if tuned is None else read_tuning(tuned),
+            limit=limit,
+            seed=seed,
+            model=opening.options,
+            preprocessing=read_preprocessing(config, {}, data=calibration),
+            time_limit=time_limit,
+        )
+        with shown() as progress:
+            made = run(model, out=out, options=options, progress=progress)
     if json:
         print_json([_row(name, result) for name, result in made.items()])
     else:
@@ -74,6 +96,14 @@ def convert(
         ]
         print_result("\n".join(lines))
     return COULD_NOT_RUN if any(isinstance(result, Failure) for result in made.values()) else OK
+
+
+def _refuse_conversion(*options: object) -> None:
+    if any(option is not None for option in options):
+        raise UsageError(
+            "--float-layers, --tuned and --calibration are for converting a model, and --from writes what a study has; "
+            "leave them out, or give the model"
+        )
 
 
 def _row(name: str, result: "Path | Failure") -> dict[str, str | None]:

@@ -35,6 +35,7 @@ __all__ = [
     "Settings",
     "StudyFolder",
     "TimeLimit",
+    "Tuned",
     "print_json",
     "rendering_of",
     "reports_for_terminal",
@@ -59,6 +60,12 @@ FloatLayers = Annotated[
     typer.Option(
         help="Keep these layers in float, in a row NAME+float for each quantized setting: comma-separated names and "
         "globs; NAME:float16 stores their weights as half floats. [default: float_layers of [convert] in quantlab.toml]"
+    ),
+]
+Tuned = Annotated[
+    Path | None,
+    typer.Option(
+        help="tune.json of a study that 'quantlab tune' made: what it decided is made, too, as a row <format>-tuned."
     ),
 ]
 Runtimes = Annotated[

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantlab.cli.analyze import begin_early
-from quantlab.cli.exit_status import BREAKS, COULD_NOT_RUN, INCONCLUSIVE, OK
+from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import (
     AsJson,
     ImageOptions,
@@ -124,6 +124,7 @@ def tune(
         "min_agreement": min_agreement,
         "min_sqnr": min_sqnr,
         "confidence": confidence,
+        "runtimes": runtimes,
     }
     budget = read_policy(policy, given).budget
     options = AnalyzeOptions(
@@ -149,7 +150,6 @@ def tune(
 def _print(tuned: "Tuned", folder: Path, budget: "Budget", *, as_json: bool) -> int:
     """Print what was tried, the table and the verdict; return the exit status of the verdict about what was tuned."""
     from quantlab.gate import judge
-    from quantlab.store import Store
     from quantlab_reports import Selection, trial_table
     from quantlab_reports.views.candidates import candidate_table
 
@@ -159,13 +159,10 @@ def _print(tuned: "Tuned", folder: Path, budget: "Budget", *, as_json: bool) -> 
     else:
         print_result(f"{render(candidate_table(tuned.tuning, Selection()))}\n")
         print_result(render(trial_table(tuned.study, wide=False)))
-    names = [name for name in tuned.study.candidates if any(trial.setting == name for trial in tuned.study.trials)]
     for text in tuned.notes:
         say(text)
     say(f"Study saved in '{folder}', with every decision in '{folder / 'tune.json'}'.")
-    if not names:
-        return OK if tuned.study.complete else COULD_NOT_RUN
-    verdict = judge(Store(folder).root, budget, settings=names)
+    verdict = judge(folder, budget, settings=tuned.chosen)
     for judged in verdict.settings:
         say(f"{judged.setting}: {judged.outcome}: {judged.reason}")
     return {"fits": OK, "breaks": BREAKS}.get(verdict.outcome, INCONCLUSIVE)

@@ -1,5 +1,6 @@
 """Judges the settings of a study from its stored outputs; runs nothing."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,8 +33,19 @@ from quantlab.statistics import (
     paired_metric,
     speed_note,
 )
-from quantlab.store import Store
-from quantlab.types import Budget, Evidence, OpenedModel, Recommendation, Study, Trial, TrialEvidence, Verdict
+from quantlab.store import TUNING, Store
+from quantlab.types import (
+    KEEPS_FLOAT,
+    Budget,
+    Evidence,
+    OpenedModel,
+    Recommendation,
+    Setting,
+    Study,
+    Trial,
+    TrialEvidence,
+    Verdict,
+)
 from quantlab_converters import RecipeRequest
 
 __all__ = ["Judged", "JudgedReference", "gather", "judge", "name_of", "opened_model", "recipe", "recommend"]
@@ -234,11 +246,18 @@ def recipe(store: Store, study: Study, name: str | None, registries: Registries 
     setting, opened = registries.settings.get(name or ""), opened_model(store, study)
     if setting is None or opened is None:
         return None
-    calibration = study.calibration if setting.calibrated else None
+    scheme, calibrated = setting.scheme, setting.calibrated
+    if setting.tuned:
+        decided = store.read_tuning().formats.get(setting.format)
+        base = registries.settings.get(decided.setting or "") if decided is not None else None
+        if base is None:
+            return _made_again(store, study, setting)
+        scheme, calibrated = f"{base.scheme}{KEEPS_FLOAT}", base.calibrated
+    calibration = study.calibration if calibrated else None
     return registries.converters[setting.format].recipe(
         RecipeRequest(
             setting=setting.name,
-            scheme=setting.scheme,
+            scheme=scheme,
             source=_as_written(opened.source),
             format=opened.format,
             signature=opened.signature,
@@ -250,6 +269,14 @@ def recipe(store: Store, study: Study, name: str | None, registries: Registries 
             float_layers=_float_layers(study, setting.name),
         )
     )
+
+
+def _made_again(store: Store, study: Study, setting: Setting) -> str:
+    """The command that makes a tuned artifact from the model and the decisions about its weights."""
+    words = ["quantlab", "convert", study.model.path, "--tuned", str(_as_written(store.root.absolute() / TUNING))]
+    if study.model.signature not in {None, "serving_default"}:
+        words += ["--signature", str(study.model.signature)]
+    return shlex.join([*words, "--settings", setting.name, "--out", f"{setting.name}-again"])
 
 
 def _float_layers(study: Study, name: str) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         setting=given.trial.setting,
         runtime=given.trial.runtime,
         outcome=most_severe.outcome,
-        reason=most_severe.clause,
+        reason=most_severe.clause + _among(given),
         n=given.evidence.n if given.evidence else 0,
         loss=loss,
         margin=budget.margin.of(loss) if budget.margin and loss else None,
@@ -234,6 +234,12 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         else None,
         used=most_used(given.evidence.figures) if given.evidence else None,
     )
+
+
+def _among(given: TrialEvidence) -> str:
+    """Of how many candidates it is one; they do not change the bound, because these samples chose none of them."""
+    tried = given.trial.variant.candidates if given.trial.variant else None
+    return f" (one of {counted(tried, 'candidate')}, chosen on other samples)" if tried else ""
 
 
 def _untested(known: Sequence[TrialEvidence], target: Target, budget: Budget) -> tuple[str, ...]:

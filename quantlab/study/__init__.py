@@ -6,7 +6,7 @@ from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptio
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
 from quantlab.study.transfer import measure_sizes
-from quantlab.study.tuning import Tuned, tune
+from quantlab.study.tuning import Tuned, copy_artifacts, read_tuning, tune
 from quantlab.study.verification import verify
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "Tuned",
     "analyze",
     "convert",
+    "copy_artifacts",
     "load_study",
     "measure_sensitivity",
     "measure_sizes",
+    "read_tuning",
     "refuse_setting",
     "tune",
     "verify",

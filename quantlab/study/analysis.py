@@ -248,7 +248,6 @@ class Analysis:
             versions=_versions(self.context.registries),
             metric=judged_metric(self.context.options.metric, self.context.registries.metrics),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            candidates=_candidates(self.context.options, self.context.registries),
         )
         return Scored(result, study, compared.comparison)
 
@@ -261,17 +260,6 @@ class Scored:
     study: Study
     outputs: OutputComparison
     """The figures of every output."""
-
-
-def _candidates(options: AnalyzeOptions, registries: Registries) -> dict[str, int]:
-    """Setting that was tuned → number of candidates that were measured for it."""
-    if options.tuned is None:
-        return {}
-    return {
-        name: len(options.tuned.formats[setting.format].candidates)
-        for name, setting in registries.settings.items()
-        if setting.tuned and setting.format in options.tuned.formats
-    }
 
 
 def _versions(registries: Registries) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from quantlab.errors import QuantlabError, StudyError, UsageError
 from quantlab.formats import Format, describe_given, describe_variant
 from quantlab.models import identify
+from quantlab.names import counted
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.settings import select_settings
@@ -116,6 +117,8 @@ class _Asked:
     calibrated: bool
     float_layers: tuple[str, ...] = ()
     tuned: TunedWeights | None = None
+    candidates: int | None = None
+    """Number of candidates among which a search chose it."""
 
 
 def _asked(context: Context, setting: Setting) -> _Asked:
@@ -125,12 +128,14 @@ def _asked(context: Context, setting: Setting) -> _Asked:
     decided = context.options.tuned.formats.get(setting.format) if context.options.tuned else None
     if decided is None:
         raise UsageError(f"'{setting.name}' was not decided; run 'quantlab tune', and give its file with --tuned")
+    tried = len(decided.candidates)
     if decided.setting is None:
-        return _Asked(setting, setting.scheme, calibrated=False, tuned=decided.weights)
+        return _Asked(setting, setting.scheme, calibrated=False, tuned=decided.weights, candidates=tried)
     base = context.registries.settings.get(decided.setting)
     if base is None:
         raise UsageError(f"the file of --tuned names the setting '{decided.setting}', which does not exist; tune again")
-    return _Asked(setting, f"{base.scheme}{KEEPS_FLOAT} {TUNED}", base.calibrated, decided.float_layers)
+    scheme = f"{base.scheme}{KEEPS_FLOAT} {TUNED}"
+    return _Asked(setting, scheme, base.calibrated, decided.float_layers, candidates=tried)
 
 
 def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
@@ -142,6 +147,7 @@ def _folder(context: Context, setting: Setting, samples: SampleSet | None, calib
         "shapes": _shapes(samples),
         "calibration": calibration.sha256 if calibration and asked.calibrated else None,
         **({"float_layers": list(asked.float_layers)} if asked.scheme != setting.scheme or setting.keeps_float else {}),
+        **({"candidates": asked.candidates} if asked.candidates else {}),
         **({"decisions": hashlib.sha256(repr(asked.tuned).encode()).hexdigest()} if asked.tuned is not None else {}),
     }
     return context.store.variant_folder(setting.name, key_of(depends))
@@ -227,13 +233,22 @@ def _described(format_: Format, model: OpenedModel, asked: _Asked, converted: Co
         try:
             variant = describe_variant(setting.name, format_, path, model.description)
             notes = note_left_in_float(format_, variant) if setting.quantized else _already_quantized(model)
-            own = () if setting.official else (_OWN,)
-            variant = replace(variant, notes=(*variant.notes, *notes, *own))
+            own = () if setting.official or asked.candidates else (_OWN,)
+            variant = replace(
+                variant, notes=(*variant.notes, *notes, *own, *_chosen(asked)), candidates=asked.candidates
+            )
             return ConversionResult(setting.name, _with_float_layers(variant, asked.float_layers))
         except QuantlabError as error:
             reason = str(error)
     reason = "; ".join([reason, *_already_quantized(model)])
     return ConversionResult(setting.name, None, Failure(reason, "conversion"))
+
+
+def _chosen(asked: _Asked) -> tuple[str, ...]:
+    """A note on an artifact that a search chose; else nothing."""
+    if asked.candidates is None:
+        return ()
+    return (f"chosen by quantlab among {counted(asked.candidates, 'candidate')}, on other samples",)
 
 
 def _with_float_layers(variant: Variant, kept: tuple[str, ...]) -> Variant:

@@ -54,8 +54,6 @@ class Study:
 
     search: SampleSet | None = None
     """Samples on which `quantlab tune` searched; they are never scored."""
-    candidates: Mapping[str, int] = field(default_factory=dict)
-    """Setting that was tuned → number of candidates that its search measured."""
 
     parity: Mapping[str, str] = field(default_factory=dict)
     """Format, or name of a variant that the user gave → result of the float32 check, as a clause."""

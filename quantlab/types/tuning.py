@@ -91,8 +91,10 @@ class Candidate:
     expected_upper: float
     """The upper bound of the loss that is expected on the samples of the verdict; without labels, that of the share of
     changed samples, in points; without classes, the negative SQNR in decibels."""
+    keeps: bool
+    """Whether the bound is within the budget, whatever the size."""
     fits: bool
-    """Whether the bound, and the size, are within the budget."""
+    """Whether the size is, too."""
     official: bool = False
     """Whether a setting makes it without a search."""
 

@@ -119,6 +119,8 @@ class Variant:
     """Seconds spent in the converter; None for a file that the user gave."""
     given: bool = False
     """Whether the user gave the file with `--variant`."""
+    candidates: int | None = None
+    """Number of candidates among which `quantlab tune` chose it, on other samples; None if it did not."""
     float_layers: tuple[str, ...] = ()
     """What `--float-layers` named, if its setting keeps these layers in float; see `FloatLayer`."""
     notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ tune ─┬─ activations    sums over the inputs of each weight, on the calibr
 ```
 """
 
+from quantlab.study.tuning.files import copy_artifacts, read_tuning
 from quantlab.study.tuning.tune import Tuned, tune
 
-__all__ = ["Tuned", "tune"]
+__all__ = ["Tuned", "copy_artifacts", "read_tuning", "tune"]

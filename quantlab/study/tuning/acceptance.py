@@ -55,7 +55,8 @@ class Goal:
 
     def _judged(self, one: Measured, rate: float | None, harm: float) -> Candidate:
         share = _share(one, rate)
-        upper, fits = self._expected(one, share, harm)
+        upper, keeps = self._expected(one, share, harm)
+        keeps = keeps and math.isfinite(one.error)
         small = self.budget.size_bytes is None or one.size_bytes <= self.budget.size_bytes
         return Candidate(
             one.name,
@@ -65,7 +66,8 @@ class Goal:
             one.changed,
             None if one.loss is None else one.loss.loss,
             upper,
-            fits and small and math.isfinite(one.error),
+            keeps,
+            keeps and small,
             one.official,
         )
 
@@ -141,5 +143,11 @@ def smallest(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def closest(candidates: Sequence[Candidate]) -> Candidate:
-    """The candidate that comes closest to the budget if none fits: that with the lowest expected bound."""
+    """The candidate that comes closest to the budget if none fits.
+
+    It is the smallest of those that are only too large; otherwise that with the lowest expected bound.
+    """
+    keeping = [one for one in candidates if one.keeps]
+    if keeping:
+        return min(keeping, key=lambda one: (one.size_bytes, one.error))
     return min(candidates, key=lambda one: (one.expected_upper, one.size_bytes))

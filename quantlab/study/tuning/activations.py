@@ -5,7 +5,7 @@ they do not depend on how samples are divided among blocks or calls. Two passes 
 magnitude of each tensor. Memory does not grow with the samples: a block of them is summed while the next is read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from quantlab.types import PYTHON, Variant
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tunable import TunableWeights
 
-__all__ = ["SumsFile", "sum_inputs"]
+__all__ = ["SumsFile", "sum_inputs", "sums_over"]
 
 Array = npt.NDArray[Any]
 
@@ -64,23 +64,34 @@ def sum_inputs(
         return _load(folder / _SUMS)
     context.progress.begin(_STEP, 2 * len(indices))
     reader = _Reader.open(inputs, variant, weights)
+    sums = sums_over(lambda: reader.blocks(indices), weights)
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(folder / _SUMS, sums)
+    context.store.write(folder / _RECORD, SumsFile(files_sha256(folder / _SUMS)))
+    context.progress.end(_STEP, "done")
+    return sums
+
+
+def sums_over(blocks: Callable[[], Iterator[Mapping[str, Array]]], weights: TunableWeights) -> dict[str, HessianSums]:
+    """The sums over blocks of samples, whatever their sizes.
+
+    Args:
+        blocks: Called twice; yields tensor → its values for some samples.
+        weights: The kernels.
+    """
     bounds: dict[str, float] = {}
-    for values in reader.blocks(indices):
+    for values in blocks():
         for tensor, block in values.items():
             bounds[tensor] = float(np.maximum(bounds.get(tensor, 0.0), np.abs(block).max(initial=0.0)))
     sums: dict[str, HessianSums] = {}
     with ThreadPoolExecutor(1, thread_name_prefix="quantlab-sums") as thread:
         adding: Future[None] | None = None
-        for values in reader.blocks(indices):
+        for values in blocks():
             if adding is not None:
                 result_of(adding)
             adding = thread.submit(_add, sums, weights, values, bounds)
         if adding is not None:
             result_of(adding)
-    folder.mkdir(parents=True, exist_ok=True)
-    _save(folder / _SUMS, sums)
-    context.store.write(folder / _RECORD, SumsFile(files_sha256(folder / _SUMS)))
-    context.progress.end(_STEP, "done")
     return sums
 
 

@@ -32,6 +32,7 @@ from quantlab.study.tuning.weights import WeightSearch
 from quantlab.study.tuning.words import note_of
 from quantlab.types import (
     PYTHON,
+    TUNED,
     Budget,
     OpenedModel,
     SampleSet,
@@ -59,6 +60,13 @@ class Tuned:
     def notes(self) -> tuple[str, ...]:
         """What was found in each format, a sentence each."""
         return tuple(decided.note for decided in self.tuning.formats.values())
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The row of the study that was chosen in each format: what was tuned, or a setting."""
+        return tuple(
+            f"{name}-{TUNED}" if decided.own else decided.chosen for name, decided in self.tuning.formats.items()
+        )
 
 
 def tune(

@@ -25,8 +25,11 @@ def note_of(format_name: str, decided: TunedFormat, size_word: str, verdict_samp
     ended = "" if decided.finished else "time was over before the search ended, so this is the best so far; "
     size = f"{chosen.size_bytes / 1e3:,.1f} KB {size_word}"
     if not chosen.fits:
-        closest = f"the closest is {chosen.name}, {size}, with {_expected(chosen)}"
-        return f"{format_name}: {ended}no candidate is expected to fit; {closest} ({tried})"
+        why = "which is too large" if chosen.keeps else f"with {_expected(chosen)}"
+        return (
+            f"{format_name}: {ended}no candidate is expected to fit; the closest is {chosen.name}, {size}, {why} "
+            f"({tried})"
+        )
     if not decided.own:
         return f"{format_name}: {ended}nothing smaller than {chosen.name}, {size}, was found ({tried})"
     smaller = _than(decided, chosen)

@@ -1,0 +1,208 @@
+"""What a search decides: how bytes are divided, which candidates may be expected to fit, and what it says."""
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, smallest
+from quantlab.study.tuning.allocation import Way, between, ladder, priced
+from quantlab.study.tuning.words import note_of
+from quantlab.types import Budget, Candidate, Loss, TunedFormat, TunedWeights
+
+WAYS = st.lists(
+    st.lists(st.builds(Way, st.floats(0, 10), st.integers(0, 1000)), min_size=1, max_size=4), min_size=1, max_size=4
+)
+
+
+def total(weights, allocation):
+    chosen = [ways[at] for ways, at in zip(weights, allocation, strict=True)]
+    return sum(way.error for way in chosen), sum(way.size_bytes for way in chosen)
+
+
+@given(WAYS, st.floats(1e-6, 1e3))
+def test_no_other_division_is_as_small_and_more_precise(weights, price):
+    error, size = total(weights, priced(weights, price))
+    for other in itertools.product(*(range(len(ways)) for ways in weights)):
+        other_error, other_size = total(weights, other)
+        assert other_size > size or other_error >= error * (1 - 1e-9) - 1e-9
+
+
+@given(WAYS, st.integers(2, 6))
+def test_a_ladder_leads_from_precise_to_small(weights, steps):
+    rungs = ladder(weights, steps)
+    sizes = [total(weights, rung)[1] for rung in rungs]
+    assert len(rungs) <= steps
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(rungs)) == len(rungs)
+    least = sum(min(way.error for way in ways) for ways in weights)
+    assert total(weights, rungs[0])[0] == pytest.approx(least)
+
+
+@given(WAYS, st.integers(1, 4))
+def test_what_is_between_two_divisions(weights, steps):
+    rungs = ladder(weights, 2)
+    inside = between(weights, rungs[0], rungs[-1], steps)
+    upper, lower = total(weights, rungs[0])[1], total(weights, rungs[-1])[1]
+    assert len(inside) <= steps
+    assert all(lower < total(weights, one)[1] < upper for one in inside)
+
+
+def test_nothing_to_divide():
+    assert ladder([], 5) == []
+
+
+# What may be expected
+
+
+def lost(points, *, n=1000, discordant=10, reference=90.0):
+    half = 164.49 * math.sqrt(max(discordant, 1)) / n
+    return Loss(
+        *("top1", "higher", "pt", n, reference, reference - points, points, points - half, points + half),
+        *(0.95, "Tango", discordant),
+    )
+
+
+def a_candidate(name="one", *, size=100, n=1000, error=0.01, changed=10, points=0.35, **figures):
+    loss = None if points is None else lost(points, n=n, discordant=changed or 0)
+    return Measured(name, size, n, error, changed, loss, 20.0, **figures)
+
+
+MARGIN = Budget(max_accuracy_loss="1pt")
+AGREEMENT = Budget(min_agreement="98%")
+
+
+@pytest.mark.parametrize(
+    ("budget", "n", "measured", "fits"),
+    [
+        pytest.param(MARGIN, 5000, a_candidate(), True, id="a bound below the margin"),
+        pytest.param(MARGIN, 5000, a_candidate(changed=25, points=0.875), False, id="a bound above the margin"),
+        pytest.param(MARGIN, 1000, a_candidate(), True, id="fewer samples, a higher bound that is still below"),
+        pytest.param(MARGIN, 500, a_candidate(), False, id="too few samples for this bound"),
+        pytest.param(MARGIN, 100, a_candidate(changed=9), True, id="no bound can be so low: all changes are losses"),
+        pytest.param(MARGIN, 100, a_candidate(changed=11), False, id="no bound can be so low, and too many changes"),
+        pytest.param(MARGIN, 5000, a_candidate(points=-1.0), True, id="a gain counts as the least loss of changes"),
+        pytest.param(AGREEMENT, 5000, a_candidate(points=None), True, id="agreement without labels"),
+        pytest.param(AGREEMENT, 5000, a_candidate(points=None, changed=25), False, id="too little agreement"),
+        pytest.param(Budget(max_accuracy_loss="1pt", max_size=99), 5000, a_candidate(), False, id="one byte too large"),
+        pytest.param(Budget(max_size=100), 5000, a_candidate(), True, id="a size alone"),
+        pytest.param(
+            Budget(min_sqnr="20dB"), 5000, a_candidate(changed=None, points=None), True, id="the SQNR of numbers"
+        ),
+        pytest.param(
+            Budget(min_sqnr="20.1dB"), 5000, a_candidate(changed=None, points=None), False, id="too low an SQNR"
+        ),
+        pytest.param(
+            MARGIN, 5000, a_candidate(error=math.inf, changed=0, points=0.0), False, id="an output that is not finite"
+        ),
+    ],
+)
+def test_what_fits(budget, n, measured, fits):
+    (candidate,) = Goal(budget, n).judged([measured])
+    assert candidate.fits is fits
+
+
+def test_luck_does_not_choose():
+    """Of candidates with the same divergence, none is expected to be better than another."""
+    lucky, unlucky = a_candidate("lucky", changed=4, points=0.1), a_candidate("unlucky", changed=16, points=0.6)
+    bounds = {one.name: one.expected_upper for one in Goal(MARGIN, 5000).judged([lucky, unlucky])}
+    assert bounds["lucky"] == bounds["unlucky"]
+
+
+def test_a_metric_without_classes_is_expected_to_vary_less_with_more_samples():
+    loss = Loss("mae", "lower", "", 100, 1.0, 1.1, 0.1, 0.0, 0.2, 0.95, "BCa bootstrap")
+    measured = Measured("one", 100, 100, 0.01, None, loss, 20.0)
+    assert [
+        candidate.expected_upper
+        for n in (100, 400)
+        for candidate in Goal(Budget(max_accuracy_loss="20%"), n).judged([measured])
+    ] == pytest.approx([0.2, 0.15])
+
+
+def test_the_smallest_that_fits_and_a_setting_of_the_same_size_first():
+    goal = Goal(MARGIN, 5000)
+    judged = goal.judged(
+        [
+            a_candidate("large", size=300),
+            a_candidate("tuned", size=200),
+            a_candidate("setting", size=200, official=True),
+            a_candidate("small", size=50, error=4.0, changed=200, points=7.0),
+        ]
+    )
+    assert [one.name for one in judged] == ["large", "setting", "tuned", "small"]
+    assert smallest(judged).name == "setting"
+
+
+def test_what_comes_closest_where_all_are_too_large():
+    judged = Goal(Budget(max_accuracy_loss="1pt", max_size=10), 5000).judged(
+        [a_candidate("precise", size=300, error=0.001, changed=1), a_candidate("smaller", size=200)]
+    )
+    assert smallest(judged) is None
+    assert closest(judged).name == "smaller"
+
+
+def test_what_comes_closest_where_nothing_fits():
+    judged = Goal(Budget(max_accuracy_loss="0.1pt"), 100_000).judged(
+        [a_candidate("far", error=0.04, changed=20, points=0.7), a_candidate("near")]
+    )
+    assert smallest(judged) is None
+    assert closest(judged).name == "near"
+
+
+# What is said
+
+
+def judged(name, size, *, fits=True, keeps=False, official=False, upper=0.5):
+    return Candidate(name, size, 300, 0.01, 3, 0.1, upper, fits or keeps, fits, official)
+
+
+UINT8, CODED = judged("tfjs-uint8", 160_000, official=True), judged("5.10 bits #7", 120_000)
+WEIGHTS = TunedWeights("0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("decided", "said"),
+    [
+        pytest.param(
+            TunedFormat((UINT8, CODED), CODED.name, WEIGHTS),
+            "tfjs-tuned: 5.10 bits #7, 120.0 KB gzipped, 25 % smaller than tfjs-uint8 (2 candidates on 300 search "
+            "samples; the verdict is of 600 other samples)",
+            id="a smaller one",
+        ),
+        pytest.param(
+            TunedFormat((judged("tfjs-uint8", 160_000, official=True, fits=False), CODED), CODED.name, WEIGHTS),
+            "tfjs-tuned: 5.10 bits #7, 120.0 KB gzipped, where no setting fits (2 candidates on 300 search samples; "
+            "the verdict is of 600 other samples)",
+            id="the only one that fits",
+        ),
+        pytest.param(
+            TunedFormat((UINT8,), UINT8.name, setting=UINT8.name),
+            "tfjs: nothing smaller than tfjs-uint8, 160.0 KB gzipped, was found (1 candidate on 300 search samples; "
+            "the verdict is of 600 other samples)",
+            id="nothing smaller",
+        ),
+        pytest.param(
+            TunedFormat((judged("5.10 bits #7", 120_000, fits=False, upper=1.25),), CODED.name, WEIGHTS),
+            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with an expected "
+            "bound of 1.25 (1 candidate on 300 search samples; the verdict is of 600 other samples)",
+            id="nothing fits",
+        ),
+        pytest.param(
+            TunedFormat((judged("5.10 bits #7", 120_000, fits=False, keeps=True),), CODED.name, WEIGHTS),
+            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, which is too large "
+            "(1 candidate on 300 search samples; the verdict is of 600 other samples)",
+            id="all are too large",
+        ),
+        pytest.param(
+            TunedFormat((UINT8, CODED), CODED.name, WEIGHTS, finished=False),
+            "tfjs-tuned: time was over before the search ended, so this is the best so far; 5.10 bits #7, 120.0 KB "
+            "gzipped, 25 % smaller than tfjs-uint8 (2 candidates on 300 search samples; the verdict is of 600 other "
+            "samples)",
+            id="no time left",
+        ),
+    ],
+)
+def test_what_is_said(decided, said):
+    assert note_of("tfjs", decided, "gzipped", 600) == said
