@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from quantlab_converters.channel_codes import stored_scales
 
-__all__ = ["Grid", "Sharing", "costs", "decode", "fit_grid", "relative", "round_to_nearest"]
+__all__ = ["Grid", "Sharing", "costs", "decode", "fit_grid", "powers", "relative", "round_to_nearest"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -22,6 +22,8 @@ Sharing = Literal["channel", "tensor"]
 
 CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)
 """Shares of a range that are tried."""
+_CLIPPED_BITS = 6
+"""Above so many bits only the first three of them are tried: clipping then gains next to nothing."""
 _COMMON_ZEROS = 17
 """Zeros that are tried for all channels, at most."""
 _OWN_ZERO_GAIN = 2.0
@@ -102,21 +104,26 @@ def fit_grid(weights: Floats, hessians: Floats | None, bits: int, *, sharing: Sh
     lowest = np.minimum(weights.min(axis=axes, keepdims=True), 0)
     largest = np.maximum(weights.max(axis=axes, keepdims=True), 0)
     highest = 2**bits - 1
+    clippings = CLIPPINGS if bits <= _CLIPPED_BITS else CLIPPINGS[:3]
     if sharing == "tensor":
-        grids = [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in CLIPPINGS]
-        everywhere = [
-            Grid(np.broadcast_to(one.scales, (len(weights), 1, weights.shape[2])), one.zeros, highest) for one in grids
-        ]
-        return min(everywhere, key=lambda grid: _total(weights, grid, hessians))
-    own = _least(
-        weights, hessians, [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in CLIPPINGS]
-    )
+        grids = [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in clippings]
+        shape = (len(weights), 1, weights.shape[2])
+        everywhere = [Grid(np.broadcast_to(one.scales, shape), one.zeros, highest) for one in grids]
+        return min(everywhere, key=lambda grid: _nearest_costs(weights, grid, hessians).sum())
+    power = powers(weights, hessians)
+    plain = _own_zeros(lowest, largest, highest)
     common = _common_zero(weights, _diagonal(hessians), lowest, largest, highest)
-    clipped = [_stored(Grid(share * common.scales, common.zeros, highest)) for share in CLIPPINGS]
-    shared = _least(weights, hessians, clipped)
-    if _total(weights, shared, hessians) <= _OWN_ZERO_GAIN * _total(weights, own, hessians):
-        return shared
-    return own
+    # By the diagonal alone, which is much faster and tells the two apart as well.
+    own_cost, common_cost = (
+        relative(_nearest_costs(weights, _stored(grid), _diagonal(hessians)), power).mean() for grid in (plain, common)
+    )
+    if common_cost <= _OWN_ZERO_GAIN * own_cost:
+        return _least(
+            weights, hessians, [_stored(Grid(share * common.scales, common.zeros, highest)) for share in clippings]
+        )
+    return _least(
+        weights, hessians, [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in clippings]
+    )
 
 
 def _floored(hessians: Floats | None) -> Floats | None:
@@ -140,10 +147,11 @@ def _own_zeros(lowest: Floats, largest: Floats, highest: int) -> Grid:
 
 def _common_zero(weights: Floats, diagonal: Floats | None, lowest: Floats, largest: Floats, highest: int) -> Grid:
     """The grid with one zero for all channels whose nearest codes cost least, with all ranges in reach."""
-    grids = (
+    power = powers(weights, diagonal)
+    grids = [
         Grid(_reaching(lowest, largest, zero, highest), np.full((1, 1, 1), zero), highest) for zero in _zeros(highest)
-    )
-    return min(grids, key=lambda grid: _total(weights, grid, diagonal))
+    ]
+    return min(grids, key=lambda grid: relative(_nearest_costs(weights, grid, diagonal), power).mean())
 
 
 def _zeros(highest: int) -> Iterator[float]:
@@ -170,22 +178,28 @@ def _stored(grid: Grid) -> Grid:
     return Grid(stored_scales(grid.scales).astype(np.float64), grid.zeros, grid.highest)
 
 
-def _total(weights: Floats, grid: Grid, hessians: Floats | None) -> float:
-    """The cost over all outputs, each in relation to its power, so that a large one does not decide for the others."""
-    own = costs(weights, round_to_nearest(weights, grid), grid, hessians)
-    return float(relative(own, weights, hessians).mean())
+def _nearest_costs(weights: Floats, grid: Grid, hessians: Floats | None) -> Floats:
+    return costs(weights, round_to_nearest(weights, grid), grid, hessians)
 
 
-def relative(summed: Floats, weights: Floats, hessians: Floats | None) -> Floats:
-    """Costs in relation to the power of each output; 0 for one without power."""
-    power = np.einsum("gio,gio->go", weights, _weighted(weights, hessians))
+def powers(weights: Floats, hessians: Floats | None) -> Floats:
+    """The power of each output, summed over the samples of the Hessian: (groups, outputs)."""
+    power: Floats = np.einsum("gio,gio->go", weights, _weighted(weights, hessians))
+    return power
+
+
+def relative(summed: Floats, power: Floats) -> Floats:
+    """Costs in relation to the power of each output, so that a large one does not decide for the others.
+
+    It is 0 for an output without power.
+    """
     return np.divide(summed, power, out=np.zeros_like(summed), where=power > 0)
 
 
 def _least(weights: Floats, hessians: Floats | None, grids: Iterable[Grid]) -> Grid:
     """Of several grids with the same kind of zeros, for each channel the one that costs least."""
     grids = list(grids)
-    summed = np.stack([costs(weights, round_to_nearest(weights, grid), grid, hessians) for grid in grids])
+    summed = np.stack([_nearest_costs(weights, grid, hessians) for grid in grids])
     best = np.argmin(summed, axis=0)[None, :, None, :]
     scales = np.take_along_axis(np.stack([grid.scales for grid in grids]), best, axis=0)[0]
     if grids[0].zeros.size == 1:

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantlab.types import KernelChoice
+from quantlab.types import KernelChoice, Sharing
 from quantlab_converters.channel_codes import ChannelCodes
-from quantlab_converters.code_grids import costs, decode, fit_grid, relative, round_to_nearest
+from quantlab_converters.code_grids import costs, decode, fit_grid, powers, relative, round_to_nearest
 from quantlab_converters.gptq import round_by_hessian
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tfjs_kernel_uses import KernelUse
 from quantlab_converters.tunable import RoundedKernel
 
-__all__ = ["round_kernel"]
+__all__ = ["noise_of", "round_kernel"]
 
 Array = NDArray[Any]
 
@@ -44,7 +44,14 @@ def round_kernel(use: KernelUse, kernel: Array, sums: HessianSums | None, choice
         _narrowest(_by_channel(use, scales, kernel)),
         _by_channel(use, grid.zeros.astype(np.uint8), kernel),
     )
-    return RoundedKernel(stored, float(relative(summed, matrix, hessians).mean()), shift)
+    return RoundedKernel(stored, noise_of(summed, powers(matrix, hessians), choice.sharing), shift)
+
+
+def noise_of(summed: NDArray[np.float64], power: NDArray[np.float64], sharing: Sharing) -> float:
+    """The error of the outputs in relation to their power; see `RoundedKernel.noise`."""
+    if sharing == "channel":
+        return float(relative(summed, power).mean())
+    return float(summed.sum() / power.sum()) if power.sum() > 0 else 0.0
 
 
 def _narrowest(scales: Array) -> Array:

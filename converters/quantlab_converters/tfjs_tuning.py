@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.types import KernelChoice, Sharing, TunedWeights
-from quantlab_converters.code_grids import relative
+from quantlab_converters.code_grids import powers, relative
 from quantlab_converters.hessians import HessianSums, to_steps
 from quantlab_converters.packed_arrays import pack
 from quantlab_converters.tfjs_coded_graph import FloatGraph, narrowed, placed
@@ -96,8 +96,7 @@ class TunableGraph:
             hessians = None if sums is None else sums.hessians
             error = self.uses[kernel].matrix(half.astype(np.float64) - values)
             matrix = self._matrix(kernel).astype(np.float64)
-            weighted = error if hessians is None else hessians @ error
-            noise = relative(np.einsum("gio,gio->go", error, weighted), matrix, hessians).mean()
+            noise = relative(powers(error, hessians), powers(matrix, hessians)).mean()
             raw, deflated = _JSON_BYTES[None]
             return KernelOption(None, None, float(noise), _deflated(half.tobytes()) + deflated, half.nbytes + raw)
         rounded = round_kernel(self.uses[kernel], values, sums, choice)

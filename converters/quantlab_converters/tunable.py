@@ -23,7 +23,11 @@ class RoundedKernel:
 
     codes: ChannelCodes
     noise: float
-    """Squared error of the outputs in relation to their power, as a mean over the outputs."""
+    """Squared error of the outputs in relation to their power.
+
+    With a scale for each channel, the mean over the outputs, whose errors are then alike in relation to their power.
+    With one in all, the sum of all errors in relation to the sum of all powers: the errors themselves are then alike.
+    """
     shift: NDArray[np.float32] | None
     """What the bias of each output must become larger by, so that the mean of the outputs stays; None if the inputs are
     not known."""
@@ -38,7 +42,7 @@ class KernelOption:
     rounded: RoundedKernel | None
     """Its codes; None for half floats."""
     noise: float
-    """Squared error of the outputs in relation to their power."""
+    """See `RoundedKernel`; of half floats, the mean over the outputs."""
     compressed_bytes: int
     """Bytes after deflate, with the scales and what the graph needs to decode it."""
     raw_bytes: int

@@ -1,7 +1,7 @@
 """Searches how the weights of an artifact are stored: the smallest one that may be expected to keep the budget.
 
-1. Each kernel alone is rounded to 4 bits and measured. That tells how its share of noise, which is known for any number
-   of bits without running anything, becomes error of the output.
+1. Each kernel alone is stored in 4 bits with scales of channels, and in 8 bits with one scale, and measured. That tells
+   how its noise, which is known for any number of bits without running anything, becomes error of the output.
 2. Single errors add up, so the division of bytes with the least error is known for any size (`allocation`). Some of
    these divisions are measured, from precise to small, until none can be expected to fit, and then more where the last
    one fitted.
@@ -120,45 +120,65 @@ class WeightSearch:
         for sharing in shared:
             for bits in BITS:
                 yield self.weights.choice(kernel, bits, sharing)
+        for bits in BITS:  # weights that do not matter keep the code of 0, which compresses best
+            yield replace(self.weights.choice(kernel, bits, "tensor"), rounding="nearest")
 
-    def _sensitivities(self) -> dict[str, float]:
-        """Kernel → error of the output in relation to the noise of the kernel."""
+    def _probes(self, kernel: str) -> list[tuple[Sharing, KernelChoice]]:
+        """How a kernel is stored alone: with scales of channels in few bits, with one scale in many."""
+        probes: list[tuple[Sharing, KernelChoice]] = []
+        if kernel in self._by_channel:
+            probes.append(("channel", self.weights.choice(kernel, _PROBED_BITS, "channel")))
+        plain = replace(self.weights.choice(kernel, max(BITS), "tensor"), rounding="nearest")
+        return [*probes, ("tensor", plain)]
+
+    def _sensitivities(self) -> dict[tuple[str, Sharing], float]:
+        """Kernel, and whether channels share a scale → error of the output in relation to the noise of the kernel."""
         sizes = self.weights.kernels
         ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
-        kept, total = 0, sum(sizes.values())
-        probed = []
+        reached, total = 0, sum(sizes.values())
+        probed: list[tuple[str, Sharing, KernelChoice]] = []
         for name in ordered:
-            if kept < _PROBED_SHARE * total:
-                probed.append(name)
-            kept += sizes[name]
+            if reached < _PROBED_SHARE * total:
+                probed += [(name, sharing, choice) for sharing, choice in self._probes(name)]
+            reached += sizes[name]
         step = f"store weights of {self.bench.float32.format} one by one"
         self.bench.context.progress.begin(step, len(probed))
 
-        by_channel = self._by_channel  # before threads ask for it
-
-        def probe(name: str) -> float | None:
-            sharing: Sharing = "channel" if name in by_channel else "tensor"
-            option = self._option(name, self.weights.choice(name, _PROBED_BITS, sharing))
+        def probe(place: int) -> float | None:
+            name, _, choice = probed[place]
             if self._is_over(_PROBE_TIME):
                 return None
+            option = self._option(name, choice)
             error = self._measure(_Stored(f"{name} alone", {name: option}, ())).error
             self.bench.context.progress.advance(step, 1)
             return error / option.noise if option.noise > 0 else 0.0
 
-        found = dict(zip(probed, side_by_side(probe, probed, at_once=_AT_ONCE), strict=True))
-        self.bench.context.progress.end(step, "done")
-        self.finished = self.finished and None not in found.values()
-        highest = max((value for value in found.values() if value is not None), default=1.0)
-        return {name: highest if (own := found.get(name)) is None else own for name in sizes}
+        results = side_by_side(probe, range(len(probed)), at_once=_AT_ONCE)
+        found = {
+            (name, sharing): value
+            for (name, sharing, _), value in zip(probed, results, strict=True)
+            if value is not None
+        }
+        self.bench.context.progress.end(step, "done" if len(found) == len(probed) else "time is over")
+        self.finished = self.finished and len(found) == len(probed)
+        return self._completed(found)
+
+    def _completed(self, found: Mapping[tuple[str, Sharing], float]) -> dict[tuple[str, Sharing], float]:
+        """The sensitivities of all kernels; one that was not measured counts as the most sensitive one."""
+        highest = max(found.values(), default=1.0)
+        shared: tuple[Sharing, ...] = ("channel", "tensor")
+        return {(name, one): found.get((name, one), highest) for name in self.weights.kernels for one in shared}
 
     # All kernels
 
-    def _ways(self, sensitivities: Mapping[str, float]) -> dict[str, list[tuple[KernelChoice | None, Way]]]:
+    def _ways(
+        self, sensitivities: Mapping[tuple[str, Sharing], float]
+    ) -> dict[str, list[tuple[KernelChoice | None, Way]]]:
         """Kernel → the ways to store it, with the errors that they are expected to make."""
         ways = {}
         for name in self.weights.kernels:
             ways[name] = [
-                (choice, Way(sensitivities[name] * option.noise, self._size(option)))
+                (choice, Way(sensitivities[name, _sharing(choice)] * option.noise, self._size(option)))
                 for choice in self._choices(name)
                 for option in (self._option(name, choice),)
             ]
@@ -297,6 +317,11 @@ class WeightSearch:
 
     def _is_over(self, share: float = 1.0) -> bool:
         return time.monotonic() > self.began + share * (self.deadline - self.began)
+
+
+def _sharing(choice: KernelChoice | None) -> Sharing:
+    """With which noise an error is compared: half floats err in relation to each weight, as scales of channels do."""
+    return "channel" if choice is None else choice.sharing
 
 
 def _preferred(candidates: Sequence[Candidate]) -> Candidate | None:
