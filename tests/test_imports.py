@@ -162,6 +162,14 @@ def test_no_library_of_models_is_loaded_by(arguments):
     assert loaded_by(COMMAND, *arguments) & heavy == set()
 
 
+def test_what_a_gate_computes_loads_no_distributions():
+    """`scipy.stats` takes longer to import than all else in a gate."""
+    program = "import sys; from quantlab.statistics import mcnemar, tango"
+    program += "; mcnemar(3, 1), tango(3, 1, n=9); print('scipy.special' in sys.modules, 'scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
+
+
 # Layers
 
 

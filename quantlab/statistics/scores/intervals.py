@@ -55,8 +55,6 @@ def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0
 
 def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
     """The smallest difference (forth − back) / n that the score test with quantile z does not reject."""
-    from scipy.optimize import brentq  # imported here because SciPy is slow to import and few commands need it
-
     # At both ends of the range, and without discordant pairs, the variance is 0 at the estimate; the equation is then
     # linear and has a closed solution.
     if forth + back == 0:
@@ -65,6 +63,8 @@ def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
         return (n - z**2) / (n + z**2)
     if back == n:
         return -1.0
+
+    from scipy.optimize import brentq  # imported here because SciPy is slow to import and few commands need it
 
     def excess(difference: float) -> float:
         # Tango's statistic minus z, multiplied by its denominator, which is 0 at −1. It has one root below the
