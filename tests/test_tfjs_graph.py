@@ -112,6 +112,32 @@ def test_prelu_by_itself_and_what_comes_after_it(tmp_path):
     np.testing.assert_array_equal(after, -prelu(IMAGE))
 
 
+def test_a_node_that_waits_for_an_input(tmp_path):
+    """Also an input that is an output, and one that nothing reads."""
+    nodes = [node("negated", "Neg", "image", "^rows", T={"type": "DT_FLOAT"})]
+    negated, image = run(write(tmp_path, nodes, inputs=FEED), FEED, "negated", "image")
+    np.testing.assert_array_equal(negated, -IMAGE)
+    np.testing.assert_array_equal(image, IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "producer"),
+    [
+        pytest.param({}, 1882, id="none"),
+        pytest.param({"shape": {"shape": {}}}, 21, id="none, in old files"),
+        pytest.param({"shape": {"shape": {"dim": [{"size": "-1"}, {"size": "8"}]}}}, 1882, id="its own"),
+    ],
+)
+def test_the_shape_of_an_input(attributes, producer, tmp_path):
+    bare = node("bare", "Placeholder", dtype={"type": "DT_FLOAT"}, **attributes)
+    folder = write(tmp_path, [bare, node("negated", "Neg", "bare", T={"type": "DT_FLOAT"})], inputs=())
+    document = json.loads((folder / "model.json").read_text())
+    document["modelTopology"]["versions"]["producer"] = producer
+    (folder / "model.json").write_text(json.dumps(document))
+    (negated,) = run(folder, {"bare": ROWS}, "negated")
+    np.testing.assert_array_equal(negated, -ROWS)
+
+
 def test_constants_of_64_bits_are_stored_in_32(tmp_path):
     weights = {"which": np.array([3, 0], np.int64), "axis": np.array(3, np.int64)}
     attributes = {"Tparams": {"type": "DT_FLOAT"}, "Tindices": {"type": "DT_INT64"}, "Taxis": {"type": "DT_INT64"}}

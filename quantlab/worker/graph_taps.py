@@ -19,7 +19,7 @@ from quantlab.runtimes.exchange import Job
 from quantlab.types import TapSpec
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.worker.tapping import TappedExecution
-from quantlab.worker.tfjs_graph import graph_def, part_owner
+from quantlab.worker.tfjs_graph import graph_def, graph_function, part_owner
 
 __all__ = [
     "list_isolated_taps",
@@ -174,21 +174,24 @@ def _imported(graph: Any) -> Any:
 
 
 def _tapped(function: Any, inputs: Sequence[str], outputs: Sequence[str], taps: Sequence[str]) -> TappedExecution:
-    import tensorflow as tf
-
     graph = function.graph
     feeds = [graph.get_tensor_by_name(_port(name)) for name in inputs]
     fetches = [graph.get_tensor_by_name(_port(name)) for name in (*outputs, *taps)]
-    pruned = function.prune(feeds, fetches)
+    return _execution(function.prune(feeds, fetches), [feed.dtype for feed in feeds], len(outputs))
+
+
+def _execution(function: Any, dtypes: Sequence[Any], outputs: int) -> TappedExecution:
+    """A function whose first results are the outputs, and the others the tapped tensors."""
+    import tensorflow as tf
 
     def call(batches: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         fed = [
-            tf.constant(batch.astype(feed.dtype.as_numpy_dtype, copy=False))
-            for batch, feed in zip(batches, feeds, strict=True)
+            tf.constant(batch.astype(dtype.as_numpy_dtype, copy=False))
+            for batch, dtype in zip(batches, dtypes, strict=True)
         ]
         # Not `.numpy()`, which copies: a view of TensorFlow's memory is enough for writing to a file.
-        values = [np.asarray(value) for value in pruned(*fed)]
-        return values[: len(outputs)], values[len(outputs) :]
+        values = [np.asarray(value) for value in function(*fed)]
+        return values[:outputs], values[outputs:]
 
     return TappedExecution(call)
 
@@ -210,8 +213,10 @@ def tap_reference(job: Job, taps: Sequence[str]) -> TappedExecution:
 
 def tap_tfjs(job: Job, taps: Sequence[str]) -> TappedExecution:
     """Open a graph-model unchanged, with the tensors of nodes as additional outputs."""
-    function = _imported(_graph_model(job, job.artifact))
-    return _tapped(function, [file.tensor for file in job.inputs], [file.tensor for file in job.outputs], taps)
+    graph = _graph_model(job, job.artifact)
+    outputs = [file.tensor for file in job.outputs]
+    function, dtypes = graph_function(graph, [file.tensor for file in job.inputs], [*outputs, *taps])
+    return _execution(function, dtypes, len(outputs))
 
 
 def tap_isolated(job: Job, taps: Sequence[str]) -> TappedExecution:

@@ -6,7 +6,7 @@ oneDNN), `Prelu`, and fused ops with the activation Prelu. They are split into t
 the node's name, so that the name still means the same value.
 """
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from quantlab.models.graph_ops import refuse_acting_graph
 from quantlab.runtimes.exchange import Job
 from quantlab.worker.execution import Execution
 
-__all__ = ["graph_def", "load", "part_owner"]
+__all__ = ["graph_def", "graph_function", "load", "part_owner"]
 
 Array = npt.NDArray[Any]
 
@@ -29,27 +29,79 @@ def load(job: Job) -> Execution:
     import tensorflow as tf
 
     graph = graph_def(Path(job.artifact), unsafe=job.options.unsafe)
-    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-    names = {node.name for node in graph.node}
-    inputs = [_tensor(wrapped.graph, file.tensor, names) for file in job.inputs]
-    outputs = [_tensor(wrapped.graph, file.tensor, names) for file in job.outputs]
-    function = wrapped.prune(inputs, outputs)
+    inputs, outputs = [[file.tensor for file in files] for files in (job.inputs, job.outputs)]
+    function, dtypes = graph_function(graph, inputs, outputs)
 
     def call(batches: Sequence[Array]) -> list[Array]:
         tensors = [
-            tf.constant(batch.astype(tensor.dtype.as_numpy_dtype, copy=False))
-            for batch, tensor in zip(batches, inputs, strict=True)
+            tf.constant(batch.astype(dtype.as_numpy_dtype, copy=False))
+            for batch, dtype in zip(batches, dtypes, strict=True)
         ]
         return [output.numpy() for output in function(*tensors)]
 
     return Execution(call, {"kernels": "TensorFlow"})
 
 
-def _tensor(graph: Any, name: str, known: set[str]) -> Any:
+def graph_function(graph: Any, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[Any, list[Any]]:
+    """A TensorFlow function of tensors of a graph, and the dtypes of its inputs.
+
+    The graph is imported where its inputs are the function's own. `prune`, which makes such a function of an imported
+    graph, copies it node by node in Python: that takes longer than everything else in loading a graph.
+
+    Args:
+        graph: A GraphDef; its nodes no longer wait for the inputs after the call.
+        inputs: Names of placeholders or their tensors, such as `x` or `x:0`.
+        outputs: Names of nodes or their tensors.
+
+    Raises:
+        TrialError: If the graph has no such node.
+    """
+    import tensorflow as tf
+
+    nodes = {node.name: node for node in graph.node}
+    feeds, fetches = ([_port(name, nodes) for name in names] for names in (inputs, outputs))
+    fed = [nodes[port.partition(":")[0]] for port in feeds]
+    _wait_for_none(graph, {node.name for node in fed})
+
+    def imported(*tensors: Any) -> list[Any]:
+        given = dict(zip(feeds, tensors, strict=True))
+        others = [port for port in fetches if port not in given]
+        found = dict(zip(others, tf.graph_util.import_graph_def(graph, given, others, name=""), strict=True))
+        return [{**found, **given}[port] for port in fetches]
+
+    specs = [
+        tf.TensorSpec(_shape(node, graph.versions.producer), node.attr["dtype"].type, f"quantlab_input_{place}")
+        for place, node in enumerate(fed)
+    ]
+    return tf.compat.v1.wrap_function(imported, specs), [spec.dtype for spec in specs]
+
+
+def _port(name: str, known: Collection[str]) -> str:
     node = name.partition(":")[0]
     if node not in known:
         raise TrialError(f"the graph has no node '{node}'; convert the model again")
-    return graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
+    return name if ":" in name else f"{name}:0"
+
+
+def _wait_for_none(graph: Any, inputs: Set[str]) -> None:
+    """Remove control dependencies on inputs, which are there before anything runs, and whose nodes never run."""
+    for node in graph.node:
+        kept = [name for name in node.input if name[:1] != "^" or name[1:] not in inputs]
+        if len(kept) < len(node.input):
+            node.input[:] = kept
+
+
+def _shape(placeholder: Any, producer: int) -> Any:
+    """As TensorFlow reads it: in old files a scalar's shape is that of anything."""
+    import tensorflow as tf
+
+    shape = placeholder.attr["shape"].shape if "shape" in placeholder.attr else None  # to ask for it would add it
+    known = shape is not None and (shape.dim or producer > _SCALARS_ARE_ANYTHING)
+    return tf.TensorShape(shape if known else None)
+
+
+_SCALARS_ARE_ANYTHING = 21
+"""The last version of GraphDefs in which a placeholder without axes has an unknown shape."""
 
 
 def graph_def(folder: Path, *, unsafe: bool = False) -> Any:

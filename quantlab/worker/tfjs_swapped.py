@@ -16,7 +16,7 @@ import numpy.typing as npt
 from quantlab.formats.tfjs.artifact import list_weights
 from quantlab.runtimes.exchange import Job
 from quantlab.worker.execution import Execution
-from quantlab.worker.tfjs_graph import graph_def
+from quantlab.worker.tfjs_graph import graph_def, graph_function
 
 __all__ = ["load"]
 
@@ -75,14 +75,9 @@ def _open(artifact: str, inputs: tuple[str, ...], outputs: tuple[str, ...], unsa
             node.op = "Placeholder"
             node.attr["shape"].shape.CopyFrom(tensor.tensor_shape)
             del node.attr["value"]
-    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-    feeds = [wrapped.graph.get_tensor_by_name(_port(name)) for name in (*inputs, *values)]
-    fetches = [wrapped.graph.get_tensor_by_name(_port(name)) for name in outputs]
-    return _Opened(
-        wrapped.prune(feeds, fetches),
-        tuple(feed.dtype for feed in feeds[: len(inputs)]),
-        {name: tf.constant(value) for name, value in values.items()},
-    )
+    function, dtypes = graph_function(graph, (*inputs, *values), outputs)
+    weights = {name: tf.constant(value) for name, value in values.items()}
+    return _Opened(function, tuple(dtypes[: len(inputs)]), weights)
 
 
 @lru_cache(maxsize=1)
@@ -96,7 +91,3 @@ def _is_weight(node: Any) -> bool:
     from tensorflow.core.framework import types_pb2
 
     return node.op == "Const" and node.attr["dtype"].type == types_pb2.DT_FLOAT and not node.input
-
-
-def _port(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
