@@ -1,6 +1,8 @@
 """Layers that stay in float: which ops and weights their names mean, and what becomes of them in each format."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,24 +142,43 @@ def artifact_of(format_name, folder):
     return FORMATS[format_name].served(folder)
 
 
-def weights_of(format_name, folder):
+def weights_of(format_name, artifact):
     """The float weights of an artifact with more than one value, by the op and place that read them."""
-    weights = FORMATS[format_name].weights(artifact_of(format_name, folder))
+    weights = FORMATS[format_name].weights(artifact)
     return {key: weight for weight in weights for key in weight.keys if weight.values.size > 1}
 
 
-def made(workbench, format_name, scheme, folder, *layers):
-    request = workbench.request(model_for(format_name, "conv"), ["float32", f"{scheme}+float"], folder)
-    results = convert(format_name, replace(request, float_layers={f"{scheme}+float": layers}))
-    assert [result.reason for result in results] == [None, None]
-    return request.schemes["float32"], request.schemes[f"{scheme}+float"]
+@pytest.fixture(scope="module")
+def kept(workbench, tmp_path_factory):
+    """The folder of a scheme that keeps layers in float; all schemes of a format are made in one conversion."""
+    made: dict[tuple[str, str], Mapping[str, Path]] = {}
+
+    def kept(format_name, scheme, layers):
+        key = (format_name, layers)
+        if key not in made:
+            made[key] = convert_all(workbench, format_name, layers, tmp_path_factory.mktemp("kept"))
+        return made[key][scheme]
+
+    return kept
+
+
+def convert_all(workbench, format_name, layers, folder):
+    schemes = [f"{scheme}+float" for name, scheme in EVERY if name == format_name]
+    request = workbench.request(model_for(format_name, "conv"), schemes, folder)
+    results = convert(format_name, replace(request, float_layers=dict.fromkeys(schemes, (layers,))))
+    assert [result.reason for result in results] == [None] * len(schemes)
+    return {result.scheme.removesuffix("+float"): result.folder for result in results}
+
+
+def float32_weights(workbench, format_name):
+    return weights_of(format_name, workbench.float32(model_for(format_name, "conv"), format_name).path)
 
 
 @pytest.mark.starts_children
 @pytest.mark.parametrize(("format_name", "scheme"), EVERY)
-def test_the_weights_of_a_layer_are_those_of_float32(format_name, scheme, workbench, tmp_path):
-    float32, kept = made(workbench, format_name, scheme, tmp_path, WIDE[format_name])
-    exact, stored = weights_of(format_name, float32), weights_of(format_name, kept)
+def test_the_weights_of_a_layer_are_those_of_float32(format_name, scheme, workbench, kept):
+    exact = float32_weights(workbench, format_name)
+    stored = weights_of(format_name, artifact_of(format_name, kept(format_name, scheme, WIDE[format_name])))
     widest = max(exact, key=lambda key: exact[key].values.size)
     assert stored[widest].dtype == "float32"
     np.testing.assert_array_equal(stored[widest].values, exact[widest].values)
@@ -167,20 +188,19 @@ def test_the_weights_of_a_layer_are_those_of_float32(format_name, scheme, workbe
 
 @pytest.mark.starts_children
 @pytest.mark.parametrize(("format_name", "scheme"), [pair for pair in EVERY if pair[1] != "float16"])
-def test_weights_as_half_floats(format_name, scheme, workbench, tmp_path):
-    float32, kept = made(workbench, format_name, scheme, tmp_path, f"{WIDE[format_name]}:float16")
-    widest = max(weights_of(format_name, float32).values(), key=lambda weight: weight.values.size)
-    stored = max(FORMATS[format_name].weights(artifact_of(format_name, kept)), key=lambda weight: weight.values.size)
+def test_weights_as_half_floats(format_name, scheme, workbench, kept):
+    widest = max(float32_weights(workbench, format_name).values(), key=lambda weight: weight.values.size)
+    halves = artifact_of(format_name, kept(format_name, scheme, f"{WIDE[format_name]}:float16"))
+    stored = max(FORMATS[format_name].weights(halves), key=lambda weight: weight.values.size)
     assert stored.dtype == "float16"
     np.testing.assert_array_equal(stored.values, widest.values.astype(np.float16).astype(np.float32))
 
 
 @pytest.mark.starts_children
 @pytest.mark.parametrize(("format_name", "scheme"), EVERY)
-def test_if_all_layers_stay_in_float_nothing_is_quantized(format_name, scheme, workbench, tmp_path):
-    _, kept = made(workbench, format_name, scheme, tmp_path, "*")
-    stored = {weight.dtype for weight in FORMATS[format_name].weights(artifact_of(format_name, kept))}
-    assert stored <= {"float32", "int32", "int64"}
+def test_if_all_layers_stay_in_float_nothing_is_quantized(format_name, scheme, kept):
+    weights = FORMATS[format_name].weights(artifact_of(format_name, kept(format_name, scheme, "*")))
+    assert {weight.dtype for weight in weights} <= {"float32", "int32", "int64"}
 
 
 @pytest.mark.starts_children
