@@ -4,6 +4,8 @@ Each of their programs would need seconds to import TensorFlow. No conversion co
 """
 
 import json
+import runpy
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +26,10 @@ def converted_officially(commands: Sequence[Sequence[str]], log: Path) -> None:
 
 
 def run_as_program(text: str, log: Path, *words: str) -> None:
-    """Run the text of a Python program in the current folder, as `python -c` does, with words for `sys.argv`."""
+    """Run the text of a Python program in the current folder, as `python -c` does, with words for `sys.argv`.
+
+    A module that it starts as a program of its own is run here, too.
+    """
     make_in_fork("official", {"program": text, "words": list(words)}, log)
 
 
@@ -43,6 +48,7 @@ def _named(file: Path) -> dict[str, npt.NDArray[Any]]:
 def _answer(request: Document, _: Emit) -> None:
     if "program" in request:
         sys.argv = ["-c", *request["words"]]
+        subprocess.run = _run_module
         exec(request["program"], {"__name__": "__main__"})  # noqa: S102 (what quantlab recommends)
         return
     from tensorflowjs.converters.converter import convert
@@ -51,6 +57,17 @@ def _answer(request: Document, _: Emit) -> None:
         convert(command)
     for place, folder in enumerate(request.get("folders", ())):
         _read(Path(folder), Path(request["target"], f"{place}.npz"))
+
+
+def _run_module(command: Sequence[str], *, check: bool) -> None:
+    """Stands in for `subprocess.run` of `python -m MODULE …`."""
+    executable, option, module, *words = command
+    assert (executable, option, check) == (sys.executable, "-m", True)
+    before, sys.argv = sys.argv, [module, *words]
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        sys.argv = before
 
 
 def _read(folder: Path, target: Path) -> None:
