@@ -35,32 +35,40 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def studies(small_models, workbench, tmp_path_factory) -> Mapping[str, Study]:
-    """A study of each model with a given variant: what the official converter writes, or one of batch size 1."""
-    folder, made = tmp_path_factory.mktemp("recurrent"), {}
+def studies(small_models, tmp_path_factory) -> Mapping[str, Study]:
+    """A study of each model with a given variant: what the official converter writes, or one of batch size 1.
+
+    Both are made of a study without it, which then goes on: to open a recurrent model takes seconds.
+    """
+    folder = tmp_path_factory.mktemp("recurrent")
     np.savez(folder / "data.npz", x=np.random.default_rng(0).normal(size=(40, 4, 3)).astype(np.float32))
-    official = _officially(
-        {name: workbench.opened(name).source for name in ("keras3_recurrent", "keras2_lstm")}, folder
-    )
-    given = {
-        **{name: {"official": path} for name, path in official.items()},
-        "keras2_gru": {"single": _single(workbench.float32("keras2_gru", "tfjs").path, folder / "single")},
-    }
-    for name, settings in SETTINGS.items():
-        made[name] = analyze(
+
+    def made(name: str, given: Mapping[str, Path]) -> Study:
+        return analyze(
             small_models[name].path,
             data=str(folder / "data.npz"),
             options=AnalyzeOptions(
-                settings=settings,
+                settings=SETTINGS[name],
                 runtimes=(PYTHON, WASM, CPU) if name == "keras3_recurrent" else (PYTHON, WASM),
-                variants=given[name],
+                variants=given,
                 score_output="output_0" if name == "keras3_recurrent" else None,
                 layers=False,
                 costs=False,
                 out=folder / f"{name}.study",
             ),
         )
-    return made
+
+    first = {name: made(name, {}) for name in SETTINGS}
+    official = _officially({name: _source(first[name]) for name in ("keras3_recurrent", "keras2_lstm")}, folder)
+    single = _single(row(first["keras2_gru"], "tfjs-float32").variant.path, folder / "single")
+    given = {**{name: {"official": path} for name, path in official.items()}, "keras2_gru": {"single": single}}
+    return {name: made(name, given[name]) for name in SETTINGS}
+
+
+def _source(study: Study) -> Path:
+    """The SavedModel that is converted."""
+    (source,) = study.samples.folder.parents[2].glob("model/*/saved_model")
+    return source
 
 
 def _officially(saved_models: Mapping[str, Path], folder: Path) -> dict[str, Path]:
@@ -174,10 +182,9 @@ def _document(folder: Path) -> Any:
 
 
 def _recipe(format_name: str, scheme: str, study: Study) -> str:
-    (source,) = study.samples.folder.parents[2].glob("model/*/saved_model")
     setting = f"{format_name}-{scheme}"
     return CONVERTERS[format_name].recipe(
-        RecipeRequest(setting, scheme, source, "serving_default", {"steps": (4, 3)}, {}, None)
+        RecipeRequest(setting, scheme, _source(study), "serving_default", {"steps": (4, 3)}, {}, None)
     )
 
 
