@@ -504,3 +504,9 @@ def ask_to_open(path, custom, export, pool):
     """What a worker says; in one of its own, since what was registered in a process stays registered."""
     said, *_ = ask(python.HOST, Open(opening_job(path, ModelOptions(custom=custom), export)), pool)
     return said
+
+
+@pytest.mark.parametrize("name", ["keras2_lstm", "keras2_keras"])
+def test_the_export_of_keras_2_has_no_functions_of_layers(name, workbench):
+    """Each conversion would load them, and none needs them."""
+    assert b"layer_call_fn" not in (workbench.opened(name).source / "saved_model.pb").read_bytes()

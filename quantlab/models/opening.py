@@ -229,8 +229,7 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
     _refuse_foreign_modules(file, tf_keras.saving.get_registered_object)
     model = _load(file, load)
     cast_from = keras2_to_float32(model)
-    # The same steps as in tensorflowjs_converter for a Keras file that becomes a graph-model.
-    _export(file, export, lambda folder: model.save(folder, include_optimizer=False, save_format="tf"))
+    _export(file, export, lambda folder: _save_keras2(model, folder))
     inputs, _ = _signature_specs(export, _DEFAULT_SIGNATURE)
     names = getattr(model, "input_names", None) or [spec.name for spec in inputs]
     functional = getattr(model, "output_names", None)
@@ -245,6 +244,18 @@ def _open_keras2(file: ModelFile, options: ModelOptions, export: Path) -> _Opene
         keras=model,
         cast_from=cast_from,
     )
+
+
+def _save_keras2(model: Any, folder: str) -> None:
+    """Save as tensorflowjs_converter does for a graph-model, but without the functions of each layer.
+
+    The signature is that which Keras saves by default. To trace the layers takes longer than all else in opening a
+    model, and each conversion would load what came of it.
+    """
+    from tf_keras.src.saving.legacy.saving_utils import trace_model_call
+
+    signature = trace_model_call(model)
+    model.save(folder, include_optimizer=False, save_format="tf", save_traces=False, signatures=signature)
 
 
 def _refuse_foreign_modules(file: ModelFile, registered: Callable[[str], Any]) -> None:
