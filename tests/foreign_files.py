@@ -17,6 +17,7 @@ from verdict_fixtures import write_study
 
 from quantlab.gate import accepted_figures, gather, write_lock
 from quantlab.samples import SampleOptions, open_samples
+from quantlab.seals import SEAL
 from quantlab.store import Store
 from quantlab.study.reference import Probe
 from quantlab.types import (
@@ -34,8 +35,11 @@ from quantlab.types import (
     TensorSpec,
     Timing,
     TrialLayers,
+    TunedFormat,
+    Tuning,
     WeightRow,
 )
+from quantlab_converters.tfjs_tuning import TunableGraph
 
 IMAGE = (TensorSpec("image", (None, 8, 8, 1), "float32"),)
 """The input that the samples below are for."""
@@ -162,6 +166,19 @@ def graph_model(folder: Path) -> Path:
     }
     topology = {"node": nodes, "versions": {"producer": 1987}}
     return _tfjs_model(folder, {"format": "graph-model", "signature": signature, "modelTopology": topology}, weights)
+
+
+def decisions(folder: Path) -> Path:
+    """What a search decided about the weights of that graph-model, without a hash that would give each change away."""
+    graph_model(folder)
+    weights = TunableGraph.open(folder)
+    option = weights.option("dense/w", None, weights.choice("dense/w", 4, "channel"))
+    decided = TunedFormat((), "4.00 bits #1", weights.tuned({"dense/w": option}, ()))
+    Store(folder).write(folder / "tune.json", Tuning("x.npz", 0, {"tfjs": decided}))
+    record = json.loads((folder / "tune.json").read_text())
+    del record[SEAL]
+    (folder / "tune.json").write_text(json.dumps(record))
+    return folder / "tune.json"
 
 
 def layers_model(folder: Path) -> Path:

@@ -22,10 +22,11 @@ from quantlab.runtimes.exchange import TensorFile
 from quantlab.samples import SampleOptions, open_samples
 from quantlab.samples.labels import read_labels, to_labels
 from quantlab.store import Store
-from quantlab.study import verify
+from quantlab.study import read_tuning, verify
 from quantlab.study.unfinished import read_progress
 from quantlab.types import Study
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
+from quantlab_converters.tfjs_tuned import write_tuned
 
 __all__ = ["READERS", "Reader"]
 
@@ -104,6 +105,15 @@ def _record(path: Path) -> object:
 def _verified(up: int) -> Callable[[Path], object]:
     """What `quantlab verify` reads in the folder of a study, which is so far above the file."""
     return lambda path: verify(path.parents[up])
+
+
+def _decisions(path: Path) -> object:
+    """What a search decided, and the graph-model that is made of it."""
+    decided = read_tuning(path).formats.get("tfjs")
+    if decided is None or decided.weights is None:
+        return decided
+    (made := path.parent / "made").mkdir(exist_ok=True)
+    return write_tuned(path.parent, made, decided.weights)
 
 
 def _policy(path: Path) -> object:
@@ -201,6 +211,7 @@ READERS: Mapping[str, Reader] = {
     },
     "progress.json": Reader(read_progress, files.progress, share=2),
     "lock": Reader(read_lock, files.lock),
+    "decisions of a search": Reader(_decisions, files.decisions, says=("the decisions",)),
     "toml": Reader(_policy, files.toml, says=("[budget]", "[preprocessing]", *files.TOML_KEYS)),
     # Models and artifacts, as workers open them
     "keras 3, opened": Reader(_opened(), model="sequential", **_OPENS),

@@ -12,7 +12,7 @@ from quantlab_converters.code_grids import (
     fit_grid,
     round_to_nearest,
 )
-from quantlab_converters.gptq import round_by_hessian
+from quantlab_converters.gptq import inverse_factors, round_by_hessian
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 4))
 
@@ -70,7 +70,7 @@ def test_two_inputs_by_hand():
     weights = np.array([[[0.6], [0.6]]])
     grid = Grid(np.ones((1, 1, 1)), np.zeros((1, 1, 1)), 3)
     hessians = np.ones((1, 2, 2))
-    codes = round_by_hessian(weights, grid, hessians, damping=1e-6)
+    codes = round_by_hessian(weights, grid, hessians, factors=inverse_factors(hessians, damping=1e-6))
     np.testing.assert_array_equal(codes, [[[1], [0]]])
     assert costs(weights, codes, grid, hessians)[0, 0] == pytest.approx(0.2**2)
     assert costs(weights, round_to_nearest(weights, grid), grid, hessians)[0, 0] == pytest.approx(0.8**2)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from quantlab_converters.code_grids import Grid, costs, decode, round_to_nearest
 
-__all__ = ["round_by_hessian"]
+__all__ = ["inverse_factors", "round_by_hessian"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -25,7 +25,7 @@ _BLOCK = 128
 """Inputs whose errors are handed to those behind them at once, as in the paper (§3.3, step 2)."""
 
 
-def round_by_hessian(weights: Floats, grid: Grid, hessians: Floats, *, damping: float = DAMPING) -> Codes:
+def round_by_hessian(weights: Floats, grid: Grid, hessians: Floats, *, factors: Floats | None = None) -> Codes:
     """The codes of GPTQ, or of an output the nearest codes where these cost no more.
 
     With a Hessian that is a multiple of the identity the result is `round_to_nearest`. An input that is 0 in all
@@ -35,7 +35,7 @@ def round_by_hessian(weights: Floats, grid: Grid, hessians: Floats, *, damping: 
         weights: (groups, inputs, outputs), finite.
         grid: The grid of each output.
         hessians: (groups, inputs, inputs), symmetric and positive semidefinite; it may be singular.
-        damping: See `DAMPING`; above 0.
+        factors: What `inverse_factors` gives for these Hessians; None computes it.
 
     Returns:
         (groups, inputs, outputs).
@@ -45,7 +45,7 @@ def round_by_hessian(weights: Floats, grid: Grid, hessians: Floats, *, damping: 
     """
     _check(weights, hessians)
     nearest = round_to_nearest(weights, grid)
-    compensated = _compensated(weights, grid, _factors(hessians, damping))
+    compensated = _compensated(weights, grid, inverse_factors(hessians) if factors is None else factors)
     better = costs(weights, compensated, grid, hessians) < costs(weights, nearest, grid, hessians)
     return np.where(better[:, None, :], compensated, nearest)
 
@@ -58,8 +58,13 @@ def _check(weights: Floats, hessians: Floats) -> None:
         raise ValueError("a weight or a Hessian is NaN or infinite, and rounding needs finite ones")
 
 
-def _factors(hessians: Floats, damping: float) -> Floats:
-    """Upper triangular factors U of the inverse of the damped Hessians, H⁻¹ = Uᵀ·U: (groups, inputs, inputs)."""
+def inverse_factors(hessians: Floats, damping: float = DAMPING) -> Floats:
+    """Upper triangular factors U of the inverse of the damped Hessians, H⁻¹ = Uᵀ·U: (groups, inputs, inputs).
+
+    Args:
+        hessians: See `round_by_hessian`.
+        damping: See `DAMPING`; above 0.
+    """
     damped = hessians.copy()
     diagonal = np.einsum("gii->gi", damped)  # a view, so that additions change the matrices
     means = diagonal.mean(axis=1, keepdims=True)

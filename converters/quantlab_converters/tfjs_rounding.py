@@ -13,12 +13,14 @@ from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tfjs_kernel_uses import KernelUse
 from quantlab_converters.tunable import RoundedKernel
 
-__all__ = ["noise_of", "round_kernel"]
+__all__ = ["hessians_of", "noise_of", "round_kernel"]
 
 Array = NDArray[Any]
 
 
-def round_kernel(use: KernelUse, kernel: Array, sums: HessianSums | None, choice: KernelChoice) -> RoundedKernel:
+def round_kernel(
+    use: KernelUse, kernel: Array, sums: HessianSums | None, choice: KernelChoice, *, factors: Array | None = None
+) -> RoundedKernel:
     """Choose the codes of a kernel.
 
     Args:
@@ -26,12 +28,13 @@ def round_kernel(use: KernelUse, kernel: Array, sums: HessianSums | None, choice
         kernel: Finite values.
         sums: Of the inputs, over the calibration samples; without them the nearest codes are chosen.
         choice: What is asked for.
+        factors: Of the Hessian of this choice, if they are known; see `inverse_factors`.
     """
     matrix = use.matrix(kernel).astype(np.float64)
-    hessians = None if sums is None else sums.centred if choice.corrected else sums.hessians
+    hessians = None if sums is None else hessians_of(sums, choice)
     grid = fit_grid(matrix, hessians, choice.bits, sharing=choice.sharing)
     if choice.rounding == "gptq" and hessians is not None:
-        codes = round_by_hessian(matrix, grid, hessians)
+        codes = round_by_hessian(matrix, grid, hessians, factors=factors)
     else:
         codes = round_to_nearest(matrix, grid)
     summed = costs(matrix, codes, grid, hessians)
@@ -45,6 +48,11 @@ def round_kernel(use: KernelUse, kernel: Array, sums: HessianSums | None, choice
         _by_channel(use, grid.zeros.astype(np.uint8), kernel),
     )
     return RoundedKernel(stored, noise_of(summed, powers(matrix, hessians), choice.sharing), shift)
+
+
+def hessians_of(sums: HessianSums, choice: KernelChoice) -> NDArray[np.float64]:
+    """The Hessian of the error that counts: its variance alone, if the bias takes over its mean."""
+    return sums.centred if choice.corrected else sums.hessians
 
 
 def noise_of(summed: NDArray[np.float64], power: NDArray[np.float64], sharing: Sharing) -> float:

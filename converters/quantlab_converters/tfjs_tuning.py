@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from quantlab.types import KernelChoice, Sharing, TunedWeights
 from quantlab_converters.code_grids import powers, relative
+from quantlab_converters.gptq import inverse_factors
 from quantlab_converters.hessians import HessianSums, to_steps
 from quantlab_converters.packed_arrays import pack
 from quantlab_converters.tfjs_coded_graph import FloatGraph, narrowed, placed
 from quantlab_converters.tfjs_kernel_uses import KernelUse, find_uses
 from quantlab_converters.tfjs_per_channel import SLOWER
-from quantlab_converters.tfjs_rounding import round_kernel
+from quantlab_converters.tfjs_rounding import hessians_of, round_kernel
 from quantlab_converters.tfjs_tuned import decided, weights_sha256, write_tuned
 from quantlab_converters.tunable import KernelOption
 
@@ -41,6 +42,8 @@ class TunableGraph:
     folder: Path
     graph: FloatGraph
     uses: Mapping[str, KernelUse]
+    _factors: dict[tuple[str, bool], Array] = field(default_factory=dict)
+    """Kernel, and whether its bias is corrected → factors of its Hessian, which take longer than rounding."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -99,7 +102,13 @@ class TunableGraph:
             noise = relative(powers(error, hessians), powers(matrix, hessians)).mean()
             raw, deflated = _JSON_BYTES[None]
             return KernelOption(None, None, float(noise), _deflated(half.tobytes()) + deflated, half.nbytes + raw)
-        rounded = round_kernel(self.uses[kernel], values, sums, choice)
+        factors = None
+        if sums is not None and choice.rounding == "gptq":
+            key = (kernel, choice.corrected)
+            if key not in self._factors:
+                self._factors[key] = inverse_factors(hessians_of(sums, choice))
+            factors = self._factors[key]
+        rounded = round_kernel(self.uses[kernel], values, sums, choice, factors=factors)
         codes = rounded.codes
         parts = [part.tobytes() for part in (codes.codes, codes.scales, codes.zeros) if part.ndim]
         raw, deflated = _JSON_BYTES["channel" if codes.scales.ndim else "tensor"]
