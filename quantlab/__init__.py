@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from quantlab.settings import SETTINGS as SETTINGS
     from quantlab.study import AnalyzeOptions as AnalyzeOptions
     from quantlab.study import SensitivityOptions as SensitivityOptions
+    from quantlab.study import TuneOptions as TuneOptions
     from quantlab.study import analyze as analyze
     from quantlab.study import convert as convert
     from quantlab.study import load_study as load_study
     from quantlab.study import measure_sensitivity as measure_sensitivity
     from quantlab.study import measure_sizes as measure_sizes
+    from quantlab.study import read_tuning as read_tuning
+    from quantlab.study import tune as tune
     from quantlab.types import Budget as Budget
     from quantlab.types import Preprocessing as Preprocessing
     from quantlab.types import Recommendation as Recommendation
@@ -45,6 +48,7 @@ _HOMES = {
     "SensitivityOptions": "quantlab.study",
     "Study": "quantlab.types",
     "Trial": "quantlab.types",
+    "TuneOptions": "quantlab.study",
     "Verdict": "quantlab.types",
     "analyze": "quantlab.study",
     "convert": "quantlab.study",
@@ -52,7 +56,9 @@ _HOMES = {
     "load_study": "quantlab.study",
     "measure_sensitivity": "quantlab.study",
     "measure_sizes": "quantlab.study",
+    "read_tuning": "quantlab.study",
     "recommend": "quantlab.gate",
+    "tune": "quantlab.study",
 }
 
 __all__ = list(_HOMES)

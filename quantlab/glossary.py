@@ -33,6 +33,8 @@ GLOSSARY: Mapping[str, str] = {
     "predictions, in 15 bins of confidence. It is between 0 and 1, and 0 is best.",
     "calibration samples": "Samples from which static quantization takes the ranges of activations. "
     "They are never scored.",
+    "candidate": "An artifact that 'quantlab tune' measured on its search samples, before it chose one of them.",
+    "changed": "Samples with another top-1 than the model, right or wrong.",
     "channel": "One index of the last axis of a tensor, or one output channel of a weight.",
     "class loss": "Accuracy loss on the samples of one class, in percentage points.",
     "clipped": "Percentage of weights outside the range of the codes, or of float16, by more than half a step.",
@@ -47,8 +49,12 @@ GLOSSARY: Mapping[str, str] = {
     "different top-1": "Samples whose top-1 in one runtime is not the one that Python gives for the same artifact.",
     "different values": "Percentage of the elements of a tensor that are not exactly equal to the baseline.",
     "download size": "Bytes of the shipped files after gzip and after brotli, each file compressed by itself.",
+    "error": "Of a candidate of 'quantlab tune', the mean KL divergence from the model in nats; the mean squared error "
+    "if the output has no classes.",
     "error growth": "Change of the relative RMS error from the layer before, in percentage points. "
     "The layer with the largest growth adds most of the error.",
+    "expected bound": "Upper bound of the loss that a candidate of 'quantlab tune' may have on the samples of the "
+    "verdict. All candidates together tell it, because single ones are noisy.",
     "fallback": "With --fallback, a slower backend runs a variant if the requested backend lacks an op. "
     "The row says where the variant ran.",
     "first different layer": "First layer, in order of execution, whose tensor is not exactly equal to that in Python.",

@@ -177,7 +177,7 @@ def test_shell_blocks_hold_commands_that_parse(page: Path) -> None:
     for words in shell_commands(page.read_text(encoding="utf-8")):
         parameters = parsed(words)
         if parameters.get("settings"):
-            assert select_settings(parameters["settings"].split(","))
+            assert select_settings(parameters["settings"].split(","), tuned={one.format for one in SETTINGS.values()})
         if parameters.get("runtimes"):
             assert choose("runtime", [parameters["runtimes"]], list(RUNTIMES))
 

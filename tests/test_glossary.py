@@ -9,9 +9,12 @@ import pytest
 from quantlab.cli import run
 from quantlab.glossary import GLOSSARY, HINT, SYNONYMS, explained
 from quantlab_reports import VIEWS
-from quantlab_reports.views import costs, layers, ops, outputs, runtimes, split, trial_columns, weights
+from quantlab_reports.views import candidates, costs, layers, ops, outputs, runtimes, split, trial_columns, weights
 
-VIEW_COLUMNS = (costs.COSTS, layers.LAYERS, ops.OPS, outputs.OUTPUTS, runtimes.RUNTIMES, split.SPLIT, weights.WEIGHTS)
+VIEW_COLUMNS = (
+    *(candidates.CANDIDATES, costs.COSTS, layers.LAYERS, ops.OPS, outputs.OUTPUTS),
+    *(runtimes.RUNTIMES, split.SPLIT, weights.WEIGHTS),
+)
 
 
 def headings() -> set[str]:

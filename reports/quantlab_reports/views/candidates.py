@@ -49,7 +49,7 @@ CANDIDATES = RowView(
     kind=CandidateRow,
     sorts={"size": lambda row: row.size_bytes, "error": lambda row: row.error},
     columns=(
-        Column("for", text("setting"), numeric=False),
+        Column("setting", text("setting"), numeric=False),
         Column("candidate", text("candidate"), numeric=False),
         Column("KB", scaled("size_bytes", 1e3)),
         Column("error", figure("error")),
