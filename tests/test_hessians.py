@@ -26,6 +26,8 @@ def test_any_partition_gives_the_same_bits(seed, cuts, shuffled):
     assert total.rows == 60
     assert total.products.tobytes() == whole.products.tobytes()
     assert total.hessians.tobytes() == whole.hessians.tobytes()
+    assert total.means.tobytes() == whole.means.tobytes()
+    assert total.centred.tobytes() == whole.centred.tobytes()
 
 
 @settings(deadline=None)
@@ -36,6 +38,63 @@ def test_it_is_the_sum_of_products(seed):
     expected = inputs.astype(np.float64).transpose(0, 2, 1) @ inputs.astype(np.float64)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     assert (found == found.transpose(0, 2, 1)).all()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0, 1, 30, 1000]), st.integers(1, 60))
+def test_centred_is_that_of_the_inputs_less_their_means(seed, offset, rows):
+    """Also of inputs whose mean is large against their spread, where a difference of two large sums would be noise."""
+    inputs = np.rint(rows_of(seed, rows) * 4 + offset)
+    bound = 2.0**15  # so that a step is 1, and nothing is rounded
+    sums = HessianSums.of(inputs, bound)
+    less = inputs.astype(np.float64) - inputs.mean(axis=1, keepdims=True, dtype=np.float64)
+    expected = less.transpose(0, 2, 1) @ less
+    np.testing.assert_allclose(sums.centred, expected, rtol=0, atol=1e-12 * max(np.abs(expected).max(), 1))
+    np.testing.assert_allclose(sums.means, inputs.mean(axis=1, dtype=np.float64), rtol=1e-12)
+    assert np.linalg.eigvalsh(sums.centred).min() >= -1e-12 * np.abs(expected).max()
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.floats(1e-6, 1e6), st.integers(1, 60))
+def test_inputs_that_are_always_the_same_have_no_variance(seed, bound, rows):
+    """Nothing is left of them, or it would decide how a layer is rounded whose inputs are constant."""
+    constant = np.random.default_rng(seed).uniform(-bound, bound, (2, 1, 5))
+    assert not HessianSums.of(np.repeat(constant, rows, axis=1), bound).centred.any()
+
+
+def test_sums_are_exact_up_to_the_last_row_that_they_can_hold():
+    """Two thirds of 2³² rows of the largest inputs, and one third of the smallest."""
+    high, low = (HessianSums.of(np.full((1, 1, 2), value), 1.0) for value in (1.0, -1.0))
+    for _ in range(30):
+        high, low = high + high, low + low
+    total = high + high + low
+    assert total.rows == 3 << 30
+    np.testing.assert_array_equal(total.hessians, np.full((1, 2, 2), 3.0 * 2**30))
+    np.testing.assert_allclose(total.centred, np.full((1, 2, 2), 3 * 2**30 * 8 / 9), rtol=1e-12)
+    with pytest.raises(ValueError, match="may overflow") as error:
+        total + total
+    assert str(error.value) == "a Hessian of more than 4,294,967,296 rows may overflow; take fewer samples"
+
+
+def test_sums_of_no_rows_are_zero():
+    sums = HessianSums.of(np.zeros((2, 0, 3)), 1.0)
+    assert not sums.means.any()
+    assert not sums.centred.any()
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 60), st.booleans())
+def test_at_most_as_many_positions_as_are_wanted(height, width, most, depthwise):
+    """They are evenly spread: a part of all positions, at the same distance in each direction."""
+    images = np.arange(height * width, dtype=np.float32).reshape(1, height, width, 1)
+    made = (depthwise_rows if depthwise else patch_rows)(images, Window((1, 1)), most)
+    places = made.reshape(-1).astype(int)
+    assert 1 <= len(places) <= most
+    down, across = np.unique(places // width), np.unique(places % width)
+    assert len(places) == len(down) * len(across)
+    assert len({*np.diff(down), *np.diff(across)}) <= 1
+    if height * width <= most:
+        assert len(places) == height * width
 
 
 @pytest.mark.parametrize(

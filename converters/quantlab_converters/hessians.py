@@ -9,6 +9,7 @@ and so do the bytes of an artifact that is rounded by it. The rounding, 2⁻¹�
 spread of samples.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -102,9 +103,19 @@ class HessianSums:
     @property
     def centred(self) -> NDArray[np.float64]:
         """The same of the inputs less their means."""
-        means = self.means
-        centred: NDArray[np.float64] = self.hessians - self.rows * means[:, :, None] * means[:, None, :]
-        return centred
+        if self.rows == 0:
+            return self.hessians
+        # Less the rounded means first, in integers: a difference of two large sums of floats would be noise, and no
+        # longer positive semidefinite. Integers wrap around, and the last sum fits again.
+        near = np.rint(self.sums / self.rows).astype(np.int64)
+        down, across = near[:, :, None], near[:, None, :]
+        moved = (
+            self.products - down * self.sums[:, None, :] - across * self.sums[:, :, None] + self.rows * down * across
+        )
+        rest = self.sums - self.rows * near
+        centred: NDArray[np.float64] = moved - rest[:, :, None] * (rest[:, None, :] / self.rows)
+        centred = (centred + centred.transpose(0, 2, 1)) / 2
+        return centred * (self.bound / _STEPS) ** 2
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -156,9 +167,11 @@ def depthwise_rows(images: Floats, window: Window, most: int | None = None) -> F
 
 
 def _spread(patches: Floats, most: int | None) -> Floats:
-    if most is None or (positions := patches.shape[1] * patches.shape[2]) <= most:
+    height, width = patches.shape[1:3]
+    if most is None or height * width <= most:
         return patches
-    step = math.ceil(math.sqrt(positions / most))
+    fewest = math.ceil(math.sqrt(height * width / most))
+    step = next(step for step in itertools.count(fewest) if -(-height // step) * -(-width // step) <= most)
     return patches[:, ::step, ::step]
 
 
