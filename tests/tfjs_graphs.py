@@ -56,13 +56,13 @@ def fused(op, fused_ops, arguments, **attributes):
     return node("result", op, source, kernel, *arguments, **{**common, **sliding, **product, **attributes})
 
 
+_TYPES = {"int64": "DT_INT64", "int32": "DT_INT32"}
+
+
 def write(folder, nodes, weights=WEIGHTS, inputs=("image",)):
     """A graph-model of constants, placeholders and the nodes given."""
     folder.mkdir(parents=True, exist_ok=True)
-    typed = {
-        name: {"dtype": {"type": "DT_INT64" if values.dtype == np.int64 else "DT_FLOAT"}}
-        for name, values in weights.items()
-    }
+    typed = {name: {"dtype": {"type": _TYPES.get(values.dtype.name, "DT_FLOAT")}} for name, values in weights.items()}
     constants = [node(name, "Const", **typed[name]) for name in weights]
     placeholders = [
         node(name, "Placeholder", dtype={"type": "DT_FLOAT"}, shape={"shape": {"unknownRank": True}}) for name in inputs

@@ -52,6 +52,9 @@ class KernelUse:
     """Tensors that are multiplied with the kernel, one for each op that reads it; empty if they are not known."""
     window: Window | None = None
     """Of a convolution."""
+    size: tuple[int, int] | None = None
+    """Height and width of the output of a transposed convolution, if the graph states them; otherwise they are those
+    that Keras computes."""
     bias: str | None = None
     """The weight that is added to each output channel, if it is added to nothing else."""
 
@@ -104,7 +107,7 @@ class KernelUse:
         elif self.kind == "depthwise":
             rows = depthwise_rows(values, self.window, most)
         else:
-            source = _stretched(values, self.window) if self.kind == "transposed" else values
+            source = _stretched(values, self.window, self.size) if self.kind == "transposed" else values
             rows = patch_rows(source, self._moving, most)
         if rows.shape[2] != inputs:
             raise ValueError(f"the rows have {rows.shape[2]} inputs, and the matrix has {inputs}")
@@ -120,16 +123,26 @@ class KernelUse:
         return math.prod(shape[axis] for axis in self.axes)
 
 
-def _stretched(images: Array, window: Window) -> Array:
-    """The inputs of a transposed convolution with zeros between and around them, over which its window moves by 1."""
+def _stretched(images: Array, window: Window, wholes: Sequence[int] | None) -> Array:
+    """The inputs of a transposed convolution with zeros between and around them, over which its window moves by 1.
+
+    Args:
+        images: (n, height, width, channels).
+        window: The convolution's.
+        wholes: Height and width of its output; None for those that Keras computes.
+    """
     n, *sizes, channels = images.shape
     begins, ends = [], []
-    for size, kernel, stride in zip(sizes, window.kernel, window.strides, strict=True):
-        whole = size * stride if window.same else (size - 1) * stride + kernel
-        padding = max((size - 1) * stride + kernel - whole, 0)  # of the convolution that this one is the transpose of
+    wholes = wholes or [
+        size * stride + (0 if window.same else max(kernel - stride, 0))
+        for size, kernel, stride in zip(sizes, window.kernel, window.strides, strict=True)
+    ]
+    for size, kernel, stride, whole in zip(sizes, window.kernel, window.strides, wholes, strict=True):
+        # Of the convolution that this one is the transpose of.
+        padding = max((size - 1) * stride + kernel - whole, 0) if window.same else 0
         begins.append(kernel - 1 - padding // 2)
         ends.append(begins[-1] + (size - 1) * stride + 1)
-        sizes[len(begins) - 1] = whole + kernel - 1
+    sizes = [whole + kernel - 1 for whole, kernel in zip(wholes, window.kernel, strict=True)]
     stretched = np.zeros((n, *sizes, channels), images.dtype)
     steps = tuple(slice(*part) for part in zip(begins, ends, window.strides, strict=True))
     stretched[(slice(None), *steps)] = images
@@ -144,52 +157,72 @@ def find_uses(graph: FloatGraph) -> dict[str, KernelUse]:
 
 
 def _readers(nodes: Sequence[_Node]) -> dict[str, list[_Node]]:
+    """Node → the nodes that read its output; those that only wait for it are left out."""
     readers = defaultdict[str, list[_Node]](list)
     for node in nodes:
         for tensor in node.get("input", ()):
-            readers[tensor.removeprefix("^").partition(":")[0]].append(node)
+            if not tensor.startswith("^"):
+                readers[_owner(tensor)].append(node)
     return readers
+
+
+def _owner(tensor: str) -> str:
+    return tensor.partition(":")[0]
 
 
 def _use(graph: FloatGraph, name: str, nodes: Mapping[str, _Node], readers: Mapping[str, Sequence[_Node]]) -> KernelUse:
     reading, axes = _behind(name, readers), graph.axes[name]
-    kinds, windows = (
-        {_KINDS.get(node["op"], "other") for node in reading},
-        {_window(graph, name, node) for node in reading},
-    )
+    ways = {
+        (
+            _KINDS.get(node["op"], "other"),
+            _window(graph, name, node),
+            _size(graph, node, nodes),
+            _is(node, "transpose_b"),
+        )
+        for node in reading
+    }
     unknown = KernelUse("other", axes)
-    if len(kinds) != 1 or len(windows) != 1:
+    if len(ways) != 1:
         return unknown
-    (kind,), (window,) = kinds, windows
-    if kind == "other" or (kind != "product" and window is None) or any(map(_is_turned, reading)):
+    ((kind, window, size, _),) = ways
+    if kind == "other" or (kind != "product" and window is None) or any(_is(node, "transpose_a") for node in reading):
         return unknown
     places = [2 if kind == "transposed" else 0 for _ in reading]
     inputs = [node["input"][place] for node, place in zip(reading, places, strict=True)]
+    if any(_source(tensor, nodes) == name for tensor in inputs):  # it is multiplied with itself, or with a weight
+        return unknown
     if kind == "product":
         inputs = [_source(tensor, nodes) for tensor in inputs]
     bias = _bias(graph, name, reading[0], readers) if len(reading) == 1 else None
-    return KernelUse(kind, axes, tuple(tensor.removesuffix(":0") for tensor in inputs), window, bias)
+    return KernelUse(kind, axes, tuple(tensor.removesuffix(":0") for tensor in inputs), window, size, bias)
 
 
 def _behind(name: str, readers: Mapping[str, Sequence[_Node]]) -> list[_Node]:
     """The ops that read a tensor, also behind `Identity`."""
-    found = []
-    for node in readers.get(name, ()):
-        found += _behind(node["name"], readers) if node["op"] == "Identity" else [node]
+    found, waiting, seen = list[_Node](), [name], {name}
+    while waiting:
+        for node in readers.get(waiting.pop(), ()):
+            if node["op"] != "Identity":
+                found.append(node)
+            elif node["name"] not in seen:
+                seen.add(node["name"])
+                waiting.append(node["name"])
     return found
 
 
 def _source(tensor: str, nodes: Mapping[str, _Node]) -> str:
     """The tensor whose values an op reads in the same order, with the samples in its first axis."""
+    seen = set[str]()
     node = nodes.get(tensor.removesuffix(":0"))
-    while node is not None and node["op"] in _SAME_VALUES:
+    while node is not None and node["op"] in _SAME_VALUES and node["name"] not in seen:
+        seen.add(node["name"])
         tensor = node["input"][0]
         node = nodes.get(tensor.removesuffix(":0"))
     return tensor
 
 
-def _is_turned(node: _Node) -> bool:
-    return bool(node.get("attr", {}).get("transpose_a", {}).get("b", False))
+def _is(node: _Node, attribute: str) -> bool:
+    return bool(node.get("attr", {}).get(attribute, {}).get("b", False))
 
 
 def _window(graph: FloatGraph, name: str, node: _Node) -> Window | None:
@@ -202,6 +235,22 @@ def _window(graph: FloatGraph, name: str, node: _Node) -> Window | None:
     if node["op"] == "Conv2DBackpropInput" and dilations != (1, 1):
         return None
     return Window((shape[0], shape[1]), strides, dilations, padding == "SAME")
+
+
+def _size(graph: FloatGraph, node: _Node, nodes: Mapping[str, _Node]) -> tuple[int, int] | None:
+    """Height and width of the output of a transposed convolution, if they are constants."""
+    if node["op"] != "Conv2DBackpropInput":
+        return None
+    stated = node["input"][0].removesuffix(":0")
+    if stated in graph.weights:
+        _, height, width, _ = graph.weights[stated].tolist()
+        return height, width
+    source = nodes.get(stated, {})
+    if source.get("op") != "Pack":
+        return None
+    sizes = [graph.weights.get(tensor.removesuffix(":0")) for tensor in source["input"][1:3]]
+    height, width = (None if values is None else int(values) for values in sizes)
+    return None if height is None or width is None else (height, width)
 
 
 def _text(attributes: Mapping[str, Any], key: str) -> str:
@@ -220,7 +269,8 @@ def _bias(graph: FloatGraph, name: str, node: _Node, readers: Mapping[str, Seque
     if fused[:1] == ["BiasAdd"]:
         added = node["input"][2]
     elif not any(fused) and len(adding := readers.get(node["name"], ())) == 1 and adding[0]["op"] in _ADDS:
-        added = next((tensor for tensor in adding[0]["input"] if tensor != node["name"]), None)
+        added = next((tensor for tensor in adding[0]["input"] if _owner(tensor) != node["name"]), None)
+    added = None if added is None else added.removesuffix(":0")
     values = graph.weights.get(added) if added is not None else None
     channels = math.prod(graph.weights[name].shape[axis] for axis in graph.axes[name])
     fits = values is not None and values.dtype == np.float32 and values.size == channels == values.shape[-1]
