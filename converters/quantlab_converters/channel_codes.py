@@ -1,12 +1,13 @@
 """8-bit codes of kernels, with one scale per output channel and integer zeros."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChannelCodes", "encode", "stored_scales"]
+__all__ = ["ChannelCodes", "by_channel", "encode", "stored_scales"]
 
 Array = npt.NDArray[Any]
 
@@ -39,6 +40,16 @@ class ChannelCodes:
         with np.errstate(divide="ignore"):
             decibels = 10 * np.log10(powers[powers > 0] / errors[powers > 0])
         return float(decibels.min(initial=np.inf)) if decibels.size else -np.inf
+
+
+def by_channel(shape: Sequence[int], channel_axes: Sequence[int]) -> tuple[int, ...]:
+    """The shape of one value per channel that broadcasts against a kernel, without the axes before the first channel's.
+
+    >>> by_channel((3, 3, 16, 8), (2,))
+    (16, 1)
+    """
+    sizes = [size if axis in channel_axes else 1 for axis, size in enumerate(shape)]
+    return tuple(sizes[min(channel_axes) :])
 
 
 def encode(kernel: Array, channel_axes: tuple[int, ...]) -> ChannelCodes:

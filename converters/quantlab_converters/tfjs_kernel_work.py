@@ -45,14 +45,16 @@ class GraphWork:
     _elements: Mapping[str, int]
     _readers: Mapping[str, Sequence[_Node]]
     _positions: Mapping[str, int]
+    _inner: frozenset[str]
 
     @classmethod
-    def of(cls, topology: Mapping[str, Any], kernels: Mapping[str, int]) -> Self:
+    def of(cls, topology: Mapping[str, Any], kernels: Mapping[str, int], inner: frozenset[str] = frozenset()) -> Self:
         """Estimate the time of a graph.
 
         Args:
             topology: The graph.
             kernels: Weight → number of its elements.
+            inner: Those whose channels are not the last axis of the output, such as tables of which columns are read.
         """
         positions: dict[str, int] = {}
         readers: dict[str, list[_Node]] = {}
@@ -67,7 +69,7 @@ class GraphWork:
                 readers.setdefault(name, []).append(node)
                 products += applied * kernels[name] * (_DEPTHWISE if "Depthwise" in node["op"] else 1)
         time = _MICROSECONDS_PER_NODE * nodes + _NANOSECONDS_PER_PRODUCT * products / 1000
-        return cls(time, kernels, readers, positions)
+        return cls(time, kernels, readers, positions, inner)
 
     def on_kernel(self, kernel: str, nodes: int) -> float:
         """Microseconds of `nodes` that decode a kernel at each call."""
@@ -77,10 +79,15 @@ class GraphWork:
         """Microseconds if the output of the op that alone reads a kernel is multiplied by scales, and the op.
 
         A bias and an activation that are fused into the op then are nodes of their own. None if the op does something
-        else, or is not the only one.
+        else, is not the only one, or has the channels in another axis of its output.
         """
         readers = self._readers.get(kernel, ())
-        if len(readers) != 1 or readers[0]["op"] not in _LINEAR or (activation := activation_of(readers[0])) is None:
+        if (
+            kernel in self._inner
+            or len(readers) != 1
+            or readers[0]["op"] not in _LINEAR
+            or (activation := activation_of(readers[0])) is None
+        ):
             return None
         (reader,) = readers
         nodes = 1 + (len(reader["input"]) > 2 and reader["op"].startswith("_Fused")) + bool(activation)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.types import KernelChoice, Sharing
-from quantlab_converters.channel_codes import ChannelCodes
+from quantlab_converters.channel_codes import ChannelCodes, by_channel
 from quantlab_converters.code_grids import costs, decode, fit_grid, powers, relative, round_to_nearest
 from quantlab_converters.gptq import round_by_hessian
 from quantlab_converters.hessians import HessianSums
@@ -64,16 +64,13 @@ def noise_of(summed: NDArray[np.float64], power: NDArray[np.float64], sharing: S
 
 def _narrowest(scales: Array) -> Array:
     """Scales that are half floats or floats, in the narrowest data type."""
+    limits = np.finfo(np.float16)
+    if scales.min() < limits.smallest_normal or scales.max() > limits.max:
+        return scales.astype(np.float32)
     half = scales.astype(np.float16)
     return half if (half.astype(scales.dtype) == scales).all() else scales.astype(np.float32)
 
 
 def _by_channel(use: KernelUse, values: Array, kernel: Array) -> Array:
-    """Values of the output channels, (groups, 1, outputs), in a shape that broadcasts against the kernel.
-
-    Axes before the first channel axis are left out. One value in all has the shape ().
-    """
-    if values.size == 1:
-        return values.reshape(())
-    shape = [size if axis in use.axes else 1 for axis, size in enumerate(kernel.shape)]
-    return values.reshape(shape[min(use.axes) :])
+    """Values of the output channels, (groups, 1, outputs), in the shape `by_channel`; one value in all as ()."""
+    return values.reshape(() if values.size == 1 else by_channel(kernel.shape, use.axes))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.errors import ConversionError
-from quantlab.types import KernelChoice, TunedKernel, TunedWeights
-from quantlab_converters.channel_codes import ChannelCodes
+from quantlab.types import KernelChoice, PackedArray, TunedKernel, TunedWeights
+from quantlab_converters.channel_codes import ChannelCodes, by_channel
 from quantlab_converters.packed_arrays import pack, unpack
 from quantlab_converters.tfjs_coded_graph import CodedKernel, FloatGraph, narrowed, placed, write_coded
 
@@ -62,17 +62,43 @@ def write_tuned(float32: Path, folder: Path, tuned: TunedWeights) -> None:
     codes = {kernel.name: _codes(kernel, graph) for kernel in tuned.kernels}
     work = graph.work
     coded = {name: CodedKernel(one) if one.scales.ndim == 0 else placed(name, one, work) for name, one in codes.items()}
-    stored = {name: unpack(values, name) for name, values in tuned.biases.items()}
-    stored |= {name: narrowed(stored.get(name, graph.weights[name])) for name in tuned.halves}
+    stored = {name: _bias(name, values, graph) for name, values in tuned.biases.items()}
+    stored |= {name: narrowed(stored.get(name, _floats(name, graph))) for name in tuned.halves}
     write_coded(graph, folder, coded, stored)
 
 
 def _codes(kernel: TunedKernel, graph: FloatGraph) -> ChannelCodes:
     """The codes of a kernel; raises ConversionError if they are damaged."""
+    values, bits = graph.codable.get(kernel.name), kernel.choice.bits
+    # Shapes are compared before anything is unpacked: of an array of gigabytes it may be true that it is so large.
+    if values is None or kernel.moved.shape != values.shape or not 2 <= bits <= 8:
+        raise _unfit(kernel.name)
+    channels = by_channel(values.shape, graph.axes[kernel.name])
+    if kernel.scales.shape not in {(), channels} or kernel.zeros.shape not in {(), kernel.scales.shape}:
+        raise _unfit(kernel.name)
     scales, zeros, moved = (unpack(part, kernel.name) for part in (kernel.scales, kernel.zeros, kernel.moved))
-    values = graph.codable.get(kernel.name)
-    if values is not None and moved.shape == values.shape and scales.dtype.kind == "f":
-        codes = _nearest(values, scales, zeros, kernel.choice.bits) + moved
-        if codes.min() >= 0 and codes.max() < 2**kernel.choice.bits:
-            return ChannelCodes(codes.astype(np.uint8), scales, zeros)
-    raise ConversionError(f"the decisions about '{kernel.name}' do not fit this weight; run 'quantlab tune' again")
+    types = (scales.dtype.kind, zeros.dtype.name, moved.dtype.name)
+    if types != ("f", "uint8", "int16") or not (np.isfinite(scales) & (scales > 0)).all() or zeros.max() >= 2**bits:
+        raise _unfit(kernel.name)
+    codes = _nearest(values, scales, zeros, bits) + moved
+    if codes.min() < 0 or codes.max() >= 2**bits:
+        raise _unfit(kernel.name)
+    return ChannelCodes(codes.astype(np.uint8), scales, zeros)
+
+
+def _bias(name: str, packed: PackedArray, graph: FloatGraph) -> Array:
+    if packed.shape != _floats(name, graph).shape or packed.dtype != "float32":
+        raise _unfit(name)
+    return unpack(packed, name)
+
+
+def _floats(name: str, graph: FloatGraph) -> Array:
+    """The values of a float32 weight; raises ConversionError for others."""
+    values = graph.weights.get(name)
+    if values is None or values.dtype != np.float32:
+        raise _unfit(name)
+    return values
+
+
+def _unfit(name: str) -> ConversionError:
+    return ConversionError(f"the decisions about '{name}' do not fit this weight; run 'quantlab tune' again")
