@@ -13,6 +13,7 @@ from quantlab_converters.code_grids import (
     round_to_nearest,
 )
 from quantlab_converters.gptq import inverse_factors, round_by_hessian
+from quantlab_converters.hessians import HessianSums
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 4))
 
@@ -74,6 +75,73 @@ def test_two_inputs_by_hand():
     np.testing.assert_array_equal(codes, [[[1], [0]]])
     assert costs(weights, codes, grid, hessians)[0, 0] == pytest.approx(0.2**2)
     assert costs(weights, round_to_nearest(weights, grid), grid, hessians)[0, 0] == pytest.approx(0.8**2)
+
+
+def one_after_the_other(weights, grid, hessian, damping):
+    """Algorithm 1 of the paper without its blocks and its Cholesky factor, for one group of inputs.
+
+    After an input is rounded, the others take over its error by a row of the inverse Hessian, from which the input is
+    then removed (arXiv:2210.17323, equations 2 and 3).
+    """
+    left, codes = weights.copy(), np.zeros(weights.shape, np.int64)
+    inverse = np.linalg.inv(hessian + damping * np.diag(hessian).mean() * np.eye(len(hessian)))
+    for place in range(weights.shape[1]):
+        row = left[:, place : place + 1]
+        codes[:, place : place + 1] = round_to_nearest(row, grid)
+        error = (row - decode(codes[:, place : place + 1], grid)) / inverse[place, place]
+        left[0] -= inverse[:, place, None] * error[0]
+        inverse -= np.outer(inverse[:, place], inverse[place]) / inverse[place, place]
+    return codes
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pytest.param(5, id="fewer inputs than a block"),
+        pytest.param(128, id="one block"),
+        pytest.param(129, id="one input more"),
+        pytest.param(300, id="blocks and a rest"),
+    ],
+)
+def test_blocks_do_not_change_the_codes(inputs):
+    random = np.random.default_rng(inputs)
+    weights = random.normal(size=(1, inputs, 8))
+    fed = random.normal(size=(600, inputs)) @ (np.eye(inputs) + random.normal(size=(inputs, inputs)) / inputs**0.5)
+    hessians = (fed.T @ fed)[None]
+    grid = fit_grid(weights, hessians, 4)
+    plain = one_after_the_other(weights, grid, hessians[0], 0.01)
+    nearest = round_to_nearest(weights, grid)
+    better = costs(weights, plain, grid, hessians) < costs(weights, nearest, grid, hessians)
+    assert better.any()
+    found = round_by_hessian(weights, grid, hessians)
+    np.testing.assert_array_equal(found, np.where(better[:, None], plain, nearest))
+
+
+def test_groups_do_not_change_each_other():
+    weights, hessians = layers(5, (3, 6, 2))
+    grid = Grid(np.full((3, 1, 2), 0.1), np.full((1, 1, 1), 7.0), 15)
+    together = round_by_hessian(weights, grid, hessians)
+    for group in range(3):
+        part = slice(group, group + 1)
+        alone = round_by_hessian(weights[part], Grid(grid.scales[part], grid.zeros, 15), hessians[part])
+        np.testing.assert_array_equal(together[part], alone)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 7), st.integers(0, 7), st.booleans())
+def test_inputs_that_do_not_vary_are_rounded_to_the_nearest_code(seed, inputs, constant, all_alike):
+    """Of a corrected layer: constant inputs have no variance, and inputs that are alike have a singular Hessian."""
+    random = np.random.default_rng(seed)
+    fed = random.normal(size=(1, 30, inputs))
+    if all_alike:
+        fed[:] = fed[:, :, :1]
+    fed[:, :, :constant] = 3.7
+    hessians = HessianSums.of(fed, float(np.abs(fed).max())).centred
+    weights = random.normal(size=(1, inputs, 3))
+    grid = fit_grid(weights, hessians, 4)
+    codes, nearest = round_by_hessian(weights, grid, hessians), round_to_nearest(weights, grid)
+    np.testing.assert_array_equal(codes[:, :constant], nearest[:, :constant])
+    assert (costs(weights, codes, grid, hessians) <= costs(weights, nearest, grid, hessians)).all()
 
 
 def test_correlated_inputs_gain_some_decibels():

@@ -30,7 +30,7 @@ _OWN_ZERO_GAIN = 2.0
 """Ratio of the costs (3 dB) above which each channel has a zero of its own, which costs a byte and a node."""
 
 _FLOOR = 1e-3
-"""Share of the mean power of the inputs that each input has at least."""
+"""Share of the mean power of the inputs of its group that each input has at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +130,13 @@ def _floored(hessians: Floats | None) -> Floats | None:
     """The Hessians with a little of the identity: weights of inputs that are always 0 must keep their range, too."""
     if hessians is None:
         return None
-    diagonal = _diagonal(hessians)
-    mean = 0.0 if diagonal is None else float(diagonal.mean())
-    if mean <= 0:
+    diagonal = hessians if hessians.shape[2] == 1 else np.einsum("gii->gi", hessians)[:, :, None]
+    means = diagonal.mean(axis=1, keepdims=True)
+    if not means.any():
         return None
+    means = np.where(means > 0, means, means.mean())  # of a group without inputs: any, as all its inputs are alike
     identity: Floats = np.ones((1, 1)) if hessians.shape[2] == 1 else np.eye(hessians.shape[1])
-    floored: Floats = hessians + _FLOOR * mean * identity
+    floored: Floats = hessians + _FLOOR * means * identity
     return floored
 
 
