@@ -1,5 +1,7 @@
 """The weights of a graph-model as a search sees them: kernels, the ways to store each, and what each way costs."""
 
+import functools
+import operator
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -67,29 +69,33 @@ class TunableGraph:
         return tuple(dict.fromkeys(tensor for use in summed for tensor in use.inputs))
 
     def _is_summed(self, kernel: str) -> bool:
-        return kernel in self.kernels and self._matrix(kernel).shape[1] <= MOST_INPUTS
+        return bool(np.isfinite(self.graph.weights[kernel]).all()) and self._matrix(kernel).shape[1] <= MOST_INPUTS
 
     def _matrix(self, kernel: str) -> Array:
         return self.uses[kernel].matrix(self.graph.weights[kernel])
 
     def sums_of(self, values: Mapping[str, Array], bounds: Mapping[str, float]) -> dict[str, HessianSums]:
         """See `TunableWeights`."""
-        sums: dict[str, HessianSums] = {}
+        found = {}
         for name, use in self.uses.items():
-            if not use.inputs or not self._is_summed(name) or not all(tensor in values for tensor in use.inputs):
-                continue
-            bound = max(bounds[tensor] for tensor in use.inputs)
-            if not 0 < bound < np.inf:
-                continue
-            inputs = self._matrix(name).shape[1]
-            for tensor in use.inputs:
+            if use.inputs and all(tensor in values for tensor in use.inputs) and self._is_summed(name):
                 try:
-                    rows = use.rows(to_steps(values[tensor], bound), inputs, _MOST_POSITIONS)
-                except ValueError:  # inputs that this reader of graphs does not know, such as groups
-                    break
-                part = HessianSums.of_steps(rows, bound)
-                sums[name] = sums[name] + part if name in sums else part
-        return sums
+                    found[name] = self._sums(name, values, bounds)
+                except ValueError:  # see below; then the nearest codes are chosen
+                    continue
+        return found
+
+    def _sums(self, kernel: str, values: Mapping[str, Array], bounds: Mapping[str, float]) -> HessianSums:
+        """The sums over all tensors that are multiplied with a kernel.
+
+        Raises:
+            ValueError: If one of them is not finite, all are 0, or this reader of graphs does not know how they are
+                multiplied, as in groups.
+        """
+        use, inputs = self.uses[kernel], self._matrix(kernel).shape[1]
+        bound = float(np.max([bounds[tensor] for tensor in use.inputs]))  # NaN if one of them is
+        parts = (use.rows(to_steps(values[tensor], bound), inputs, _MOST_POSITIONS) for tensor in use.inputs)
+        return functools.reduce(operator.add, (HessianSums.of_steps(rows, bound) for rows in parts))
 
     def option(self, kernel: str, sums: HessianSums | None, choice: KernelChoice | None) -> KernelOption:
         """See `TunableWeights`."""
@@ -137,12 +143,13 @@ class TunableGraph:
 
     @property
     def halves(self) -> tuple[str, ...]:
-        """See `TunableWeights`."""
+        """See `TunableWeights`; kernels in loops are among them, which nodes of the main graph cannot decode."""
+        kernels = self.kernels
         return tuple(
             name
             for name, values in self.graph.weights.items()
             if values.dtype == np.float32
-            and name not in self.graph.axes
+            and name not in kernels
             and values.size >= _FEWEST_HALVES
             and narrowed(values).dtype == np.float16
         )

@@ -23,7 +23,7 @@ class RoundedKernel:
 
     codes: ChannelCodes
     noise: float
-    """Squared error of the outputs in relation to their power.
+    """Squared error of the outputs in relation to their power; of their variances, if the bias is corrected.
 
     With a scale for each channel, the mean over the outputs, whose errors are then alike in relation to their power.
     With one in all, the sum of all errors in relation to the sum of all powers: the errors themselves are then alike.
