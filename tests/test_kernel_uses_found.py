@@ -69,6 +69,26 @@ BIASES = {
         ],
         "bias",
     ),
+    "behind a Reshape, as of a dense layer over time": (
+        [
+            MATMUL, node("shaped", "Reshape", "product", "shape", **FLOAT),
+            node("sum", "BiasAdd", "shaped", "bias", **FLOAT),
+        ],
+        "bias",
+    ),
+    "behind a Reshape, which may have other channels": (
+        [
+            MATMUL, node("shaped", "Reshape", "product", "shape", **FLOAT),
+            node("sum", "AddV2", "shaped", "bias", **FLOAT),
+        ],
+        None,
+    ),
+    "of a circle": (
+        [
+            MATMUL, node("one", "Identity", "two", "product", **FLOAT), node("two", "Identity", "one", **FLOAT),
+        ],
+        None,
+    ),
     "shared by two ops": (
         [
             MATMUL, node("sum", "BiasAdd", "product", "bias", **FLOAT),

@@ -4,22 +4,21 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from contracts import convert, executors, refuse_absent
+from contracts import convert, refuse_absent
 from kept import QUANTLAB, kept, make_in_fork
 from per_channel_models import INPUTS, MAKERS
 from tfjs_graphs import node
+from tfjs_runs import run_in
 
 from quantlab.formats.tfjs.artifact import inspect, list_weights
 from quantlab.formats.tfjs_manifest import decode, stored_weights
-from quantlab.runtimes import RUNTIMES, Job, create_output, protocol, tensor_file
+from quantlab.runtimes import RUNTIMES
 from quantlab.store import Store
-from quantlab.types import Port, TensorSpec
-from quantlab.types.executor_options import ExecutorOptions
-from quantlab.types.messages import Done
 from quantlab_converters import ConversionRequest
 from quantlab_converters.tfjs_per_channel import write_per_channel
 from tests.tfjs_pages import INSTALLED, open_browser, sample_for
@@ -63,25 +62,7 @@ def _add_busy_nodes(model_json):
 def ran(workbench, tmp_path) -> Ran:
     """Runs a graph-model on all samples at once; the outputs are tensors of the graph, with the shapes of a sample."""
 
-    def run(runtime, artifact, samples, outputs):
-        refuse_absent(RUNTIMES[runtime], "tfjs")
-        np.save(tmp_path / "in.npy", samples)
-        port = inspect(artifact).inputs[0]
-        files = []
-        for place, (tensor, shape) in enumerate(outputs.items()):
-            create_output(file := tmp_path / f"out-{place}.npy", n=len(samples), shape=shape, dtype="float32")
-            files.append(
-                tensor_file(file, TensorSpec(tensor, (), "float32"), Port(tensor, tensor, place, (), "float32"), place)
-            )
-        taken = tensor_file(tmp_path / "in.npy", TensorSpec(port.name, (), port.dtype), port, 0)
-        backend, n = RUNTIMES[runtime].backend, len(samples)
-        options = executors("tfjs")
-        job = Job("tfjs", str(artifact), backend, n, 0, n, (taken,), tuple(files), ExecutorOptions(), **options)
-        *_, last = protocol.run(RUNTIMES[runtime], job, workbench.pool)
-        assert last == Done()
-        return [np.load(file.file) for file in files]
-
-    return run
+    return partial(run_in, pool=workbench.pool, folder=tmp_path)
 
 
 def coded(float32, name, tmp_path):

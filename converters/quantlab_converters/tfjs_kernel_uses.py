@@ -265,13 +265,25 @@ def _pair(attributes: Mapping[str, Any], key: str) -> tuple[int, int]:
 def _bias(graph: FloatGraph, name: str, node: _Node, readers: Mapping[str, Sequence[_Node]]) -> str | None:
     """The weight that is added to the output of the op that alone reads a kernel."""
     fused = [base64.b64decode(text).decode() for text in node["attr"].get("fused_ops", {}).get("list", {}).get("s", ())]
-    added = None
-    if fused[:1] == ["BiasAdd"]:
-        added = node["input"][2]
-    elif not any(fused) and len(adding := readers.get(node["name"], ())) == 1 and adding[0]["op"] in _ADDS:
-        added = next((tensor for tensor in adding[0]["input"] if _owner(tensor) != node["name"]), None)
+    added = node["input"][2] if fused[:1] == ["BiasAdd"] else None if any(fused) else _added(node, readers)
     added = None if added is None else added.removesuffix(":0")
     values = graph.weights.get(added) if added is not None else None
     channels = math.prod(graph.weights[name].shape[axis] for axis in graph.axes[name])
     fits = values is not None and values.dtype == np.float32 and values.size == channels == values.shape[-1]
     return added if fits and len(readers[added or ""]) == 1 else None
+
+
+def _added(node: _Node, readers: Mapping[str, Sequence[_Node]]) -> str | None:
+    """What is added to the output of an op, if nothing else reads it.
+
+    A `Reshape` may stand between them, as behind a dense layer over time, but only before a `BiasAdd`, which makes sure
+    that the last axis is still that of the channels.
+    """
+    source, reading, seen = node, readers.get(node["name"], ()), {node["name"]}
+    while len(reading) == 1 and reading[0]["op"] in _SAME_VALUES and reading[0]["name"] not in seen:
+        source = reading[0]
+        seen.add(source["name"])
+        reading = readers.get(source["name"], ())
+    if len(reading) != 1 or reading[0]["op"] not in (_ADDS if source is node else {"BiasAdd"}):
+        return None
+    return next((tensor for tensor in reading[0]["input"] if _owner(tensor) != source["name"]), None)
