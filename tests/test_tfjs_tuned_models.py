@@ -28,6 +28,8 @@ KINDS = {
     "images": {"convolution": 3, "depthwise": 2, "transposed": 3, "product": 2},
     "sequences": {"other": 1, "convolution": 1, "product": 22},  # unrolled layers have a kernel for each step
 }
+IN_NODE = {"images": "node-wasm", "sequences": "node-cpu"}
+"""Runtime in Node.js; wasm adds no matrix in a fused product, as of an unrolled LSTM, in float32 neither."""
 BIASES = {"images": 8, "sequences": 3}
 """Kernels whose bias is found: no depthwise part of a separable convolution, or convolution in blocks, has one."""
 
@@ -84,14 +86,18 @@ def test_runtimes_compute_with_the_weights_that_are_listed(name, weights, ran, w
     """In 4 to 8 bits, with one scale in all or for each channel, after GPTQ and with corrected biases."""
     samples = INPUTS[name]
     taps = taps_of(weights.folder, samples, workbench.pool, tmp_path)
-    read = {tensor: taps[tensor][1:] for tensor in weights.tensors if tensor != "values"}
+    # A convolution with dilations reads blocks, of which there are more than samples.
+    tensors = [one for one in weights.tensors if one != "values" and "SpaceToBatch" not in one]
+    read = {tensor: taps[tensor][1:] for tensor in tensors}
     values = dict(zip(read, ran("python", weights.folder, samples, read), strict=True))
     values |= {"values": samples.astype(np.float32)}
     sums = weights.sums_of(values, {tensor: float(np.abs(one).max()) for tensor, one in values.items()})
-    # The first step of an unrolled layer multiplies zeros.
-    assert {name for name, use in weights.uses.items() if use.inputs} - set(sums) == {
-        name for name, use in weights.uses.items() if use.inputs and not any(values[one].any() for one in use.inputs)
+    summed = {
+        name for name, use in weights.uses.items() if any(values[one].any() for one in use.inputs if one in values)
     }
+    assert (
+        set(sums) == summed
+    )  # all but tables, that convolution, and the first step of a layer, which multiplies zeros
     ways = itertools.product(range(4, 9), ("channel", "tensor"))
     options = {
         kernel: weights.option(kernel, sums.get(kernel), weights.choice(kernel, bits, sharing))
@@ -104,7 +110,7 @@ def test_runtimes_compute_with_the_weights_that_are_listed(name, weights, ran, w
     outputs = {port.tensor: port.shape[1:]}
     (float32,), (expected,) = (ran("python", one, samples, outputs) for one in (weights.folder, listed))
     assert 0.001 < np.linalg.norm(expected - float32) / np.linalg.norm(float32) < 0.5
-    for runtime in ("python", "node-wasm"):
+    for runtime in ("python", IN_NODE[name]):
         (found,) = ran(runtime, folder, samples, outputs)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 

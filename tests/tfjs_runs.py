@@ -49,5 +49,5 @@ def run_in(
     options = executors("tfjs")
     job = Job("tfjs", str(artifact), backend, n, 0, n, (taken,), tuple(files), ExecutorOptions(), **options)
     *_, last = protocol.run(RUNTIMES[runtime], job, pool)
-    assert last == Done()
+    assert last == Done(), last
     return [np.load(file.file) for file in files]
