@@ -90,17 +90,20 @@ class FloatGraph:
     def work(self) -> GraphWork:
         """The estimated time of the graph."""
         sizes = {name: values.size for name, values in self.kernels.items()}
-        inner = {
-            node["input"][0] for node in self.topology["node"] if node["op"] == "GatherV2" and not self._is_rows(node)
-        }
+        gathering = [node for node in self.topology["node"] if node["op"] == "GatherV2"]
+        inner = {_owner(node["input"][0]) for node in gathering if not self._is_rows(node)}
         return GraphWork.of(self.topology, sizes, frozenset(inner))
 
     def _is_rows(self, node: Mapping[str, Any]) -> bool:
         """Whether a `GatherV2` gives rows of a matrix, as an embedding does, so that its output ends with channels."""
-        table, _, *axes = node["input"]
-        values, axis = self.weights.get(table), self.weights.get(axes[0]) if axes else np.array(0)
+        table, *others = map(_owner, node["input"])
+        values, axis = self.weights.get(table), self.weights.get(others[1]) if len(others) > 1 else np.array(0)
         batched = int(node.get("attr", {}).get("batch_dims", {}).get("i", 0)) != 0
         return values is not None and values.ndim == 2 and axis is not None and axis.tolist() == 0 and not batched
+
+
+def _owner(tensor: str) -> str:
+    return tensor.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)

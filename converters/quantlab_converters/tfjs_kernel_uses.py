@@ -242,8 +242,9 @@ def _size(graph: FloatGraph, node: _Node, nodes: Mapping[str, _Node]) -> tuple[i
     if node["op"] != "Conv2DBackpropInput":
         return None
     stated = node["input"][0].removesuffix(":0")
-    if stated in graph.weights:
-        _, height, width, _ = graph.weights[stated].tolist()
+    constant = graph.weights.get(stated)
+    if constant is not None and constant.shape == (4,):
+        _, height, width, _ = constant.tolist()
         return height, width
     source = nodes.get(stated, {})
     if source.get("op") != "Pack":
