@@ -99,12 +99,16 @@ def test_the_shift_is_the_mean_error_of_each_output(case, choice):
     )  # (groups, rows, outputs)
     np.testing.assert_allclose(rounded.shift, errors.mean(axis=1).reshape(-1), rtol=0, atol=1e-3)
     exact = fed @ use.matrix(kernel.astype(np.float64))
-    left = ((errors - errors.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    noise = (left / ((exact - exact.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)).mean()
-    assert rounded.noise == pytest.approx(noise, rel=0.01)
+    centred = [one - one.mean(axis=1, keepdims=True) for one in (errors, exact)]
+    assert rounded.noise == pytest.approx(noise(*centred, choice), rel=0.01)
     whole = round_kernel(use, kernel, sums, replace(choice, corrected=False))
     errors = fed @ (use.matrix(kernel.astype(np.float64)) - use.matrix(decoded(whole.codes)))
-    assert whole.noise == pytest.approx(((errors**2).sum(axis=1) / (exact**2).sum(axis=1)).mean(), rel=0.01)
+    assert whole.noise == pytest.approx(noise(errors, exact, choice), rel=0.01)
+
+
+def noise(errors, exact, choice):
+    noises, powers = ((one**2).sum(axis=1) for one in (errors, exact))
+    return (noises / powers).mean() if choice.sharing == "channel" else noises.sum() / powers.sum()
 
 
 @given(st.integers(2, 8))

@@ -44,8 +44,8 @@ class TunableGraph:
     folder: Path
     graph: FloatGraph
     uses: Mapping[str, KernelUse]
-    _factors: dict[tuple[str, bool], Array] = field(default_factory=dict)
-    """Kernel, and whether its bias is corrected → factors of its Hessian, which take longer than rounding."""
+    _factors: dict[tuple[HessianSums, bool], Array] = field(default_factory=dict)
+    """Sums, and whether the bias is corrected → factors of the Hessian, which take longer than rounding."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -110,7 +110,7 @@ class TunableGraph:
             return KernelOption(None, None, float(noise), _deflated(half.tobytes()) + deflated, half.nbytes + raw)
         factors = None
         if sums is not None and choice.rounding == "gptq":
-            key = (kernel, choice.corrected)
+            key = (sums, choice.corrected)
             if key not in self._factors:
                 self._factors[key] = inverse_factors(hessians_of(sums, choice))
             factors = self._factors[key]
