@@ -232,3 +232,29 @@ def test_the_first_ten_are_the_same_if_it_was_stopped(tmp_path):
 )
 def test_what_names_a_node(entry, nodes, tmp_path):
     assert kept_nodes(write_model(tmp_path / "names.onnx"), [entry]).all == nodes
+
+
+def test_a_tensor_with_the_name_of_a_layer(tmp_path):
+    """The entry that keeps the softmax in float named the MatMul of its layer, too, so that this had no error."""
+    random = np.random.default_rng(0)
+    weights = [
+        numpy_helper.from_array(random.normal(0, 1, (16, size)).astype(np.float32), f"net/{name}/kernel")
+        for name, size in (("first", 16), ("head", 4))
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "net/first/kernel"], ["net/first/MatMul:0"], name="net/first/MatMul"),
+        helper.make_node("MatMul", ["net/first/MatMul:0", "net/head/kernel"], ["net/head/MatMul:0"], "net/head/MatMul"),
+        helper.make_node("Softmax", ["net/head/MatMul:0"], ["head"], name="net/head/Softmax"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size]) for name, size in (("x", 16), ("head", 4))
+    ]
+    graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    save(model, tmp_path / "model.onnx")
+    x = random.normal(0, 1, (60, 16)).astype(np.float32)
+    np.savez(tmp_path / "model.npz", x=x, y=random.integers(0, 4, 60))
+    measured = measure_sensitivity(study_of(tmp_path / "model.onnx", "onnx-dynamic"))
+    errors = {part.part: part.only.mse for part in measured.parts}
+    assert errors.keys() == {"net/first/MatMul:0", "net/head/MatMul:0"}
+    assert min(errors.values()) > 0

@@ -7,6 +7,7 @@ names of all of them, so that each of them names the op.
 import fnmatch
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from quantlab.layer_names import layers_of
 from quantlab.names import nearest_of_many
 from quantlab.types import KEEPS_FLOAT, FloatLayer
 
-__all__ = ["Part", "kept_parts", "kept_weights", "list_parts", "plain_scheme"]
+__all__ = ["Part", "entry_of", "exact_name", "kept_parts", "kept_weights", "list_parts", "plain_scheme"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,30 @@ def kept_parts(parts: Sequence[Part], asked: Iterable[str]) -> dict[Part, str]:
             )
         kept |= named
     return kept
+
+
+def exact_name(part: Part, parts: Sequence[Part]) -> str:
+    """An entry of `--float-layers` that names one op and no other: the first of its names that does.
+
+    A layer often has several ops, and the tensor that the last one writes may have the layer's name. If none of the
+    names is exact, the result is the name of the tensor.
+
+    Args:
+        part: The op.
+        parts: All ops of the artifact.
+    """
+    for name in part.names:
+        entry = name.replace(",", "?")  # a comma would end the entry in a command, and `?` is a glob
+        with suppress(ConversionError):
+            if list(kept_parts(parts, [entry])) == [part]:
+                return entry
+    return part.tap
+
+
+def entry_of(part: Part, parts: Sequence[Part]) -> str:
+    """The entry of `--float-layers` that keeps one op in float, with its weights, if it has any, as half floats."""
+    name = exact_name(part, parts)
+    return f"{name}:float16" if part.weights else name
 
 
 def kept_weights(format_: Format, float32: Path, asked: Sequence[str]) -> dict[str, str]:

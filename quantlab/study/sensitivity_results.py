@@ -1,7 +1,7 @@
 """The stored results of a sensitivity, and how they become rows."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +9,7 @@ from quantlab.types import MeasuredError, PartSensitivity, VerifiedPart
 from quantlab.types.sensitivity import by_divergence
 from quantlab_converters import Part
 
-__all__ = ["Kind", "PartResult", "chunks", "ranking_figure", "with_result"]
+__all__ = ["Kind", "OpErrors", "PartResult", "chunks", "ranking_figure", "with_result"]
 
 Kind = Literal["only", "without"]
 """Only this op is quantized, or all but this one."""
@@ -26,6 +26,18 @@ class PartResult:
     activations: MeasuredError | None = None
     verified: VerifiedPart | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpErrors:
+    """The errors of single ops, each quantized alone."""
+
+    errors: Mapping[Part, float]
+    """The figure of each op that was measured; see `ranking_figure`."""
+    reasons: Mapping[Part, str]
+    """Why the others were not measured."""
+    finished: bool
+    """Whether all were tried; otherwise time was over."""
 
 
 def with_result(row: PartSensitivity, kind: Kind, result: PartResult) -> PartSensitivity:

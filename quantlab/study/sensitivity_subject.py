@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from quantlab.errors import StudyError, UsageError
@@ -9,10 +10,10 @@ from quantlab.formats import Format
 from quantlab.names import nearest
 from quantlab.registries import REAL, Registries
 from quantlab.study.integrity import intact_variant
-from quantlab.types import KEEPS_FLOAT, PYTHON, Setting, Study, Variant
-from quantlab_converters import Converter, Part
+from quantlab.types import KEEPS_FLOAT, PYTHON, OpenedModel, Setting, Study, Variant
+from quantlab_converters import ConversionRequest, Converter, Part
 
-__all__ = ["Subject", "measurable_settings", "refuse_setting", "subject_of"]
+__all__ = ["Subject", "measurable_settings", "refuse_setting", "request_of", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,35 @@ def refuse_setting(name: str, registries: Registries = REAL) -> None:
         raise UsageError(f"'{name}' is not quantized, so none of its ops causes an error; name a quantized setting")
     if name not in measurable:
         raise UsageError(f"'{name}' keeps layers in float already; name the setting without '{KEEPS_FLOAT}'")
+
+
+def request_of(
+    subject: Subject, study: Study, opened: OpenedModel, kept: Sequence[tuple[str, ...]], work: Path
+) -> ConversionRequest:
+    """What the converter is asked, to make the subject's setting again with ops that stay in float.
+
+    Args:
+        subject: The variant.
+        study: Of the samples.
+        opened: The model.
+        kept: For each artifact, the entries of `--float-layers`; there is a scheme for each, in this order.
+        work: A folder for the artifacts.
+    """
+    setting, calibration = subject.setting, study.calibration
+    schemes = [f"{setting.scheme}{KEEPS_FLOAT} {place}" for place in range(len(kept))]
+    return ConversionRequest(
+        source=opened.source,
+        format=opened.format,
+        signature=opened.signature,
+        schemes={scheme: work / str(place) for place, scheme in enumerate(schemes)},
+        sample_shapes={spec.name: tuple(int(size or 0) for size in spec.shape[1:]) for spec in study.samples.inputs},
+        calibration={spec.name: calibration.input_file(spec.name) for spec in calibration.inputs}
+        if calibration is not None and setting.calibrated
+        else {},
+        work=work / "work",
+        model=Path(study.model.path),
+        float_layers=dict(zip(schemes, kept, strict=True)),
+    )
 
 
 def _why_not(study: Study, name: str | None, offered: Sequence[str], registries: Registries) -> str:

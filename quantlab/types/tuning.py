@@ -82,8 +82,9 @@ class Candidate:
     n: int
     """Number of search samples."""
     error: float
-    """Mean divergence of the class probabilities from the float32 artifact's in nats; mean squared error if the output
-    has no classes. Infinite if an output is not finite."""
+    """Mean divergence of the class probabilities from the model's in nats; mean squared error if the output has no
+    classes, or if a candidate of the format gives a class the probability 0, which makes a divergence infinite.
+    Infinite if an output is not finite."""
     changed: int | None
     """Samples whose top-1 is another one than the model's; None without classes."""
     loss: float | None

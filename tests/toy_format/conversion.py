@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.errors import ConversionError
-from quantlab_converters import ConversionRequest
+from quantlab_converters import ConversionRequest, Part
+from quantlab_converters.float_layers import kept_parts
+
+PARTS = (Part("dense", ("kernel",), ("dense",), 36), Part("y", (), ("y",)))
+"""The ops of every toy file."""
 
 
 def convert(request: ConversionRequest) -> Iterator[str]:
@@ -15,10 +19,18 @@ def convert(request: ConversionRequest) -> Iterator[str]:
         yield scheme
         if scheme == "broken":
             raise ConversionError("toy files know no such scheme; leave it out")
-        scale = np.float32(1 if scheme == "float32" else np.abs(kernel).max() / 127)
-        stored = kernel if scheme == "float32" else np.round(kernel / scale).astype(np.int8)
+        dtype = kept_parts(PARTS, request.float_layers.get(scheme, ())).get(PARTS[0], "int8")
+        stored, scale = _stored(kernel, "float32" if scheme == "float32" else dtype)
         with (folder / "model.toy").open("wb") as file:
             np.savez(file, kernel=stored, bias=bias, scale=scale)
+
+
+def _stored(kernel: np.ndarray, dtype: str) -> tuple[np.ndarray, np.float32]:
+    """The kernel as it is stored, and the scale of its codes."""
+    if dtype != "int8":
+        return kernel.astype(dtype), np.float32(1)
+    scale = np.float32(np.abs(kernel).max() / 127)
+    return np.round(kernel / scale).astype(np.int8), scale
 
 
 def refuse(request: ConversionRequest) -> Iterator[str]:

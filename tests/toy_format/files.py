@@ -29,7 +29,7 @@ def inspect(path: Path) -> Contents:
         inputs=(Port("x", "x", 0, (None, size), "float32"),),
         outputs=(Port("y", "y", 0, (None, classes), "float32"),),
         weights={arrays["kernel"].dtype.name: arrays["kernel"].nbytes, "float32": arrays["bias"].nbytes}
-        if arrays["kernel"].dtype == np.int8
+        if arrays["kernel"].dtype != np.float32
         else {"float32": arrays["kernel"].nbytes + arrays["bias"].nbytes},
     )
 

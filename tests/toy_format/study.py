@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,25 @@ from quantlab.registries import Registries
 from quantlab.runtimes import RUNTIMES, Job, Runtime
 from quantlab.runtimes import Host as RuntimeHost
 from quantlab.runtimes.requests import Request, Run, Time, request_from
+from quantlab.types import TUNED, Setting
 from quantlab.types.messages import Done, Message, Progress, Ready, Timed
 from quantlab_converters import CONVERTERS
+from toy_format.conversion import PARTS
 from toy_format.execution import answer
 
 SAMPLES, INPUTS, CLASSES = 200, 12, 3
 
+_TUNED = Setting("toy-tuned", "toy", TUNED, "int8, but what was tuned is in float", default=False, official=False)
+
 WITH_TOY = Registries(
     formats={**FORMATS, "toy": toy_format.FORMAT}, converters={**CONVERTERS, "toy": toy_format.CONVERTER}
 )
+
+WITH_TUNED_TOY = Registries(
+    formats={"toy": replace(toy_format.FORMAT, settings=(*toy_format.FORMAT.settings, _TUNED))},
+    converters={"toy": replace(toy_format.CONVERTER, parts=lambda _: PARTS)},
+)
+"""The toy format alone, with ops that may stay in float."""
 
 
 def kernel_and_bias() -> tuple[np.ndarray, np.ndarray]:

@@ -1,19 +1,19 @@
 """Which candidates of a search may be expected to keep the budget on other samples.
 
 The search samples are few, and the best of many candidates looks better on them than it is. So the figures of classes
-are not taken from one candidate alone: the share of changed samples grows with the square root of the divergence, with
+are not taken from one candidate alone: the share of changed samples grows with the square root of the error, with
 a factor that all candidates tell together, and so does the loss with the share of changed samples. On MobileNetV1 0.25
 the factors of candidates from 1 to 15 % of changed samples differ by less than half.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from quantlab.types import Budget, Candidate, Loss
+from quantlab.types import Budget, Candidate, Loss, TunedFormat
 
-__all__ = ["Goal", "Measured", "closest", "smallest"]
+__all__ = ["Goal", "Measured", "closest", "figure_of", "smallest"]
 
 _LEAST_HARM = 0.35
 """Share of changed samples that counts as loss at least: few samples may show a gain by chance. Of candidates of the
@@ -29,7 +29,8 @@ class Measured:
     """As the target transfers it."""
     n: int
     error: float
-    """See `Candidate.error`."""
+    """Mean divergence of the class probabilities from the model's in nats, which is infinite if one of them is 0; mean
+    squared error without classes; infinite if an output is not finite."""
     changed: int | None = None
     """Samples whose top-1 changed; None without classes."""
     loss: Loss | None = None
@@ -37,6 +38,20 @@ class Measured:
     sqnr_db: float | None = None
     """Of the scored output."""
     official: bool = False
+    squared_error: float = math.inf
+    """Mean squared error of the scored output; infinite if an output is not finite."""
+
+
+def figure_of(measured: Iterable[Measured]) -> Callable[[Measured], float]:
+    """The figure that compares candidates: the error, or the squared error if one of the errors is infinite.
+
+    A softmax that gives codes gives some classes a probability of 0, so that the divergence is infinite, however small
+    its error is. Candidates with outputs that are not finite do not count: both figures of theirs are infinite.
+    """
+    finite = [one for one in measured if math.isfinite(one.squared_error)]
+    if all(math.isfinite(one.error) for one in finite):
+        return lambda one: one.error
+    return lambda one: one.squared_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +64,28 @@ class Goal:
 
     def judged(self, measured: Sequence[Measured]) -> list[Candidate]:
         """Every candidate, with the bound that is expected of it, the largest first."""
-        rate, harm = _rate(measured), _harm(measured)
-        judged = [self._judged(one, rate, harm) for one in measured]
+        figure = figure_of(measured)
+        errors = [figure(one) for one in measured]
+        rate, harm = _rate(measured, errors), _harm(measured)
+        judged = [self._judged(one, error, rate, harm) for one, error in zip(measured, errors, strict=True)]
         return sorted(judged, key=lambda one: (-one.size_bytes, one.name))
 
-    def _judged(self, one: Measured, rate: float | None, harm: float) -> Candidate:
-        share = _share(one, rate)
+    def among(self, official: Sequence[Measured], note: str) -> TunedFormat:
+        """The decision without a search."""
+        candidates = self.judged(official)
+        chosen = smallest(candidates) or closest(candidates)
+        return TunedFormat(tuple(candidates), chosen.name, setting=chosen.name, note=note)
+
+    def _judged(self, one: Measured, error: float, rate: float | None, harm: float) -> Candidate:
+        share = _share(one, error, rate)
         upper, keeps = self._expected(one, share, harm)
-        keeps = keeps and math.isfinite(one.error)
+        keeps = keeps and math.isfinite(error)
         small = self.budget.size_bytes is None or one.size_bytes <= self.budget.size_bytes
         return Candidate(
             one.name,
             one.size_bytes,
             one.n,
-            one.error,
+            error,
             one.changed,
             None if one.loss is None else one.loss.loss,
             upper,
@@ -104,25 +127,25 @@ class Goal:
         return 100 * self._z**2 / (self.n + self._z**2) < margin
 
 
-def _rate(measured: Iterable[Measured]) -> float | None:
-    """Share of changed samples in relation to the square root of the divergence, over all candidates."""
+def _rate(measured: Sequence[Measured], errors: Sequence[float]) -> float | None:
+    """Share of changed samples in relation to the square root of the error, over all candidates."""
     known = [
-        (one.changed / one.n, math.sqrt(one.error))
-        for one in measured
-        if one.changed is not None and 0 < one.error < math.inf and one.changed < one.n / 2
+        (one.changed / one.n, math.sqrt(error))
+        for one, error in zip(measured, errors, strict=True)
+        if one.changed is not None and 0 < error < math.inf and one.changed < one.n / 2
     ]
     shares, roots = (sum(column) for column in zip(*known, strict=True)) if known else (0.0, 0.0)
     return shares / roots if roots else None
 
 
-def _share(one: Measured, rate: float | None) -> float | None:
+def _share(one: Measured, error: float, rate: float | None) -> float | None:
     """The share of samples that change; None without classes."""
     if one.changed is None:
         return None
     own = one.changed / one.n
-    if rate is None or not math.isfinite(one.error) or own >= 0.5:
+    if rate is None or not math.isfinite(error) or own >= 0.5:
         return own
-    return min(rate * math.sqrt(one.error), 1.0)
+    return min(rate * math.sqrt(error), 1.0)
 
 
 def _harm(measured: Iterable[Measured]) -> float:

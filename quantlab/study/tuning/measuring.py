@@ -94,7 +94,8 @@ class Bench:
         expected = self.reference.reference.outputs.astype(np.float64)
         errors = np.square(self.reference.samples.rows(outputs).astype(np.float64) - expected)
         divergence = found.divergence.mean if found.divergence is not None else None
-        error = float(errors.mean()) if found.divergence is None else divergence
+        squared_error = float(errors.mean())
+        error = squared_error if found.divergence is None else divergence
         power, noise = float(np.square(expected).sum()), float(errors.sum())
         with np.errstate(divide="ignore"):
             sqnr_db = float(10 * np.log10(power / noise)) if noise > 0 else np.inf
@@ -106,6 +107,7 @@ class Bench:
             changed=None if found.same is None else found.n - found.same,
             loss=found.loss,
             sqnr_db=sqnr_db if np.isfinite(noise) else -np.inf,
+            squared_error=squared_error if np.isfinite(errors).all() else np.inf,
         )
 
 

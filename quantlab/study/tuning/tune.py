@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
@@ -27,6 +28,7 @@ from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
 from quantlab.study.tuning.acceptance import Goal
 from quantlab.study.tuning.activations import sum_inputs
+from quantlab.study.tuning.float_ops import FloatOpsSearch
 from quantlab.study.tuning.measuring import Bench
 from quantlab.study.tuning.weights import WeightSearch
 from quantlab.study.tuning.words import note_of
@@ -99,6 +101,7 @@ def tune(
     path = Path(model)
     file = identify(path, options.model)
     options = replace(options, settings=_settings(options, file.kind, target, registries))
+    _refuse_unsearchable(options.settings or (), registries)
     refuse_missing(data, options.calibration)
     store = Store(options.out or study_folder(path))
     with store.locked():
@@ -124,6 +127,17 @@ def _settings(options: AnalyzeOptions, kind: str, target: Target, registries: Re
             f"no setting of the target '{target.name}' can be made from {kind}; choose another --target or --settings"
         )
     return tuple(setting.name for setting in chosen)
+
+
+def _refuse_unsearchable(names: Sequence[str], registries: Registries) -> None:
+    """Refuse settings of which no format can be searched; beside one that can, the others are only compared."""
+    formats = dict.fromkeys(registries.settings[name].format for name in names)
+    searched = [name for name, one in registries.converters.items() if one.tunable is not None or one.parts is not None]
+    if not set(formats) & set(searched):
+        raise UsageError(
+            f"nothing can be chosen in artifacts of {' and '.join(formats)} but their setting; choose settings of "
+            f"{' or '.join(searched)}, or compare settings with 'quantlab recommend'"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,10 +172,16 @@ class _Search:
         return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
 
     def run(self) -> Tuning:
-        """Search in each format."""
+        """Search in each format; one whose float32 artifact is missing is left out, if there are others."""
         formats: dict[str, TunedFormat] = {}
+        absent = {name: reason for name in self._formats() if (reason := self._absent(name)) is not None}
         for name in self._formats():
-            formats[name] = self._tuned(name)
+            if name not in absent:
+                formats[name] = self._tuned(name)
+            elif len(absent) == len(self._formats()):
+                raise QuantlabError(absent[name])
+            else:
+                self.context.progress.warn(absent[name])
         return Tuning(
             data=self.data,
             seed=self.context.options.seed,
@@ -171,14 +191,9 @@ class _Search:
         )
 
     def _formats(self) -> list[str]:
-        """The formats of the chosen settings that have a tuned setting."""
+        """The formats of the chosen settings."""
         known = self.context.registries.settings
-        tunable = {setting.format for setting in known.values() if setting.tuned}
-        return list(
-            dict.fromkeys(
-                known[name].format for name in self.context.options.settings or () if known[name].format in tunable
-            )
-        )
+        return list(dict.fromkeys(known[name].format for name in self.context.options.settings or ()))
 
     def _tuned(self, format_name: str) -> TunedFormat:
         converter = self.context.registries.converters[format_name]
@@ -190,22 +205,24 @@ class _Search:
             if (measured := bench.official(trial)) is not None
         ]
         goal = Goal(self.budget, self.parts.scored.n)
-        if converter.tunable is None:
-            raise UsageError(f"the weights of {format_name} cannot be tuned")
-        weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
-        sums = self._sums(bench, weights)
-        found = WeightSearch(bench, weights, sums, goal, official, self.deadline).run()
+        if converter.tunable is not None:
+            weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
+            sums = self._sums(bench, weights)
+            found = WeightSearch(bench, weights, sums, goal, official, self.deadline).run()
+        elif converter.parts is not None:
+            found = FloatOpsSearch(bench, self.study, self.model, goal, official, self.deadline).run()
+        else:
+            found = goal.among(official, "only its settings are compared, because nothing else can be chosen in it")
         return replace(found, note=note_of(format_name, found, self.target.size_word, self.parts.scored.n))
 
     def _bench(self, format_name: str) -> Bench:
-        trial = self._float32(format_name)
-        if trial.variant is None or trial.failure is not None:
-            reason = trial.failure.reason if trial.failure else "it was not made"
-            raise QuantlabError(f"the float32 artifact of {format_name} cannot be tuned: {reason}")
+        float32 = self._float32(format_name).variant
+        if float32 is None:
+            raise ValueError(f"{format_name} has no float32 artifact")
         key = key_of(
             {
                 "samples": self.samples.sha256,
-                "baseline": trial.variant.sha256,
+                "baseline": float32.sha256,
                 "output": self.study.scored_output,
                 "metric": self.budget.metric or self.study.metric,
                 "target": self.target.name,
@@ -218,10 +235,18 @@ class _Search:
             samples=self.samples,
             reference=JudgedReference.of(self.study, self.budget, self.context.registries),
             target=self.target,
-            float32=trial.variant,
+            float32=float32,
             outputs=self.outputs,
             folder=self.context.store.root / "tune" / format_name / key,
         )
+
+    def _absent(self, format_name: str) -> str | None:
+        """Why a format cannot be tuned; None if its float32 artifact was measured."""
+        trial = self._float32(format_name)
+        if trial.variant is not None and trial.failure is None:
+            return None
+        reason = trial.failure.reason if trial.failure else "it was not made"
+        return f"{format_name} cannot be tuned, because of its float32 artifact: {reason}"
 
     def _float32(self, format_name: str) -> Trial:
         name = next(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from quantlab.study.side_by_side import side_by_side
-from quantlab.study.tuning.acceptance import Goal, Measured, closest, smallest
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, smallest
 from quantlab.study.tuning.allocation import Allocation, Way, between, ladder
 from quantlab.study.tuning.measuring import Bench, candidate_key, emptied
 from quantlab.types import Candidate, KernelChoice, Sharing, TunedFormat, TunedWeights
@@ -144,21 +144,21 @@ class WeightSearch:
         step = f"store weights of {self.bench.float32.format} one by one"
         self.bench.context.progress.begin(step, len(probed))
 
-        def probe(place: int) -> float | None:
+        def probe(place: int) -> Measured | None:
             name, _, choice = probed[place]
             if self._is_over(_PROBE_TIME):
                 return None
-            option = self._option(name, choice)
-            error = self._measure(_Stored(f"{name} alone", {name: option}, ())).error
+            measured = self._measure(_Stored(f"{name} alone", {name: self._option(name, choice)}, ()))
             self.bench.context.progress.advance(step, 1)
-            return error / option.noise if option.noise > 0 else 0.0
+            return measured
 
         results = side_by_side(probe, range(len(probed)), at_once=_AT_ONCE)
-        found = {
-            (name, sharing): value
-            for (name, sharing, _), value in zip(probed, results, strict=True)
-            if value is not None
-        }
+        figure = figure_of([one for one in results if one is not None])
+        found: dict[tuple[str, Sharing], float] = {}
+        for (name, sharing, choice), measured in zip(probed, results, strict=True):
+            if measured is not None:
+                noise = self._option(name, choice).noise
+                found[name, sharing] = figure(measured) / noise if noise > 0 else 0.0
         self.bench.context.progress.end(step, "done" if len(found) == len(probed) else "time is over")
         self.finished = self.finished and len(found) == len(probed)
         return self._completed(found)
@@ -271,27 +271,29 @@ class WeightSearch:
         alternatives = [(name, choice) for name, option in best.options.items() for choice in _simpler(option.choice)]
         self.bench.context.progress.begin(step, len(alternatives))
 
-        def try_one(place: int) -> float:
+        def try_one(place: int) -> Measured | None:
             name, choice = alternatives[place]
             if self._is_over():
                 self.finished = False
-                return float("inf")
+                return None
             options = {**best.options, name: self._option(name, choice)}
-            error = self._measure(_Stored(f"{best.name} with {choice}", options, best.halves)).error
+            measured = self._measure(_Stored(f"{best.name} with {choice}", options, best.halves))
             self.bench.context.progress.advance(step, 1)
-            return error
+            return measured
 
-        errors = side_by_side(try_one, range(len(alternatives)), at_once=_AT_ONCE)
+        tried = side_by_side(try_one, range(len(alternatives)), at_once=_AT_ONCE)
+        figure = figure_of([base, *(one for one in tried if one is not None)])
         better: dict[str, tuple[float, KernelOption]] = {}
-        for (name, choice), error in zip(alternatives, errors, strict=True):
-            if error < better.get(name, (base.error,))[0]:
-                better[name] = (error, self._option(name, choice))
+        for (name, choice), one in zip(alternatives, tried, strict=True):
+            if one is not None and figure(one) < better.get(name, (figure(base),))[0]:
+                better[name] = (figure(one), self._option(name, choice))
         self.bench.context.progress.end(step, f"{len(better)} of {len(alternatives)} lower the error alone")
         if better and not self._is_over():
             options = {**best.options, **{name: option for name, (_, option) in better.items()}}
             changed = _Stored(f"{best.name}, {len(better)} taken back", options, best.halves)
             measured = self._measure(changed)
-            if measured.error < base.error:
+            figure = figure_of([base, measured])
+            if figure(measured) < figure(base):
                 self.measured[changed.name], self.stored[changed.name] = measured, changed
                 return changed.name
         return None

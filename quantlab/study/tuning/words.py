@@ -24,6 +24,7 @@ def note_of(format_name: str, decided: TunedFormat, size_word: str, verdict_samp
     )
     ended = "" if decided.finished else "time was over before the search ended, so this is the best so far; "
     size = f"{chosen.size_bytes / 1e3:,.1f} KB {size_word}"
+    tried = f"{decided.note}; {tried}" if decided.note else tried
     if not chosen.fits:
         why = "which is too large" if chosen.keeps else f"with {_expected(chosen)}"
         return (

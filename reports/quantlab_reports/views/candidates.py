@@ -27,7 +27,8 @@ class CandidateRow:
     n: int
     """Number of search samples."""
     error: float
-    """Mean KL divergence from the model in nats; mean squared error if the output has no classes."""
+    """Mean KL divergence from the model in nats; mean squared error if the output has no classes, or if a candidate of
+    the format gives a class the probability 0."""
     changed: int | None
     """Samples whose top-1 is another one than the model's; null without classes."""
     loss: float | None
@@ -61,7 +62,7 @@ CANDIDATES = RowView(
 )
 
 _BELOW = (
-    "error: mean KL divergence from the model in nats, or the mean squared error without classes",
+    "error: mean KL divergence from the model in nats; mean squared error without classes, or if classes get exactly 0",
     "changed: samples with another top-1 than the model",
     "expected bound: upper bound of the loss on the samples of the verdict, as all candidates together tell it",
     "All figures are those of the search samples, in Python; the verdict is of other samples",
