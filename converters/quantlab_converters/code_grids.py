@@ -20,7 +20,7 @@ Codes = NDArray[np.int64]
 Sharing = Literal["channel", "tensor"]
 """Whether each output channel has its scale, or all have one."""
 
-CLIPPINGS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)
+CLIPPINGS: tuple[float, ...] = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)
 """Shares of a range that are tried."""
 _CLIPPED_BITS = 6
 """Above so many bits only the first three of them are tried: clipping then gains next to nothing."""
@@ -85,7 +85,9 @@ def _weighted(errors: Floats, hessians: Floats | None) -> Floats:
     return weighted
 
 
-def fit_grid(weights: Floats, hessians: Floats | None, bits: int, *, sharing: Sharing = "channel") -> Grid:
+def fit_grid(
+    weights: Floats, hessians: Floats | None, bits: int, *, sharing: Sharing = "channel", clipped: bool = True
+) -> Grid:
     """The grid whose nearest codes cost least, of grids that end at shares of the range.
 
     Args:
@@ -93,6 +95,7 @@ def fit_grid(weights: Floats, hessians: Floats | None, bits: int, *, sharing: Sh
         hessians: See `costs`.
         bits: From 2 to 8.
         sharing: Whether each output has its own scale. Then scales are half floats, unless one is too small.
+        clipped: Whether the grid may end at a share of the range, and not at its end.
 
     Raises:
         ValueError: If the bits are outside of this range.
@@ -104,7 +107,8 @@ def fit_grid(weights: Floats, hessians: Floats | None, bits: int, *, sharing: Sh
     lowest = np.minimum(weights.min(axis=axes, keepdims=True), 0)
     largest = np.maximum(weights.max(axis=axes, keepdims=True), 0)
     highest = 2**bits - 1
-    clippings = CLIPPINGS if bits <= _CLIPPED_BITS else CLIPPINGS[:3]
+    tried = 1 if not clipped else len(CLIPPINGS) if bits <= _CLIPPED_BITS else 3
+    clippings = CLIPPINGS[:tried]
     if sharing == "tensor":
         grids = [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in clippings]
         shape = (len(weights), 1, weights.shape[2])

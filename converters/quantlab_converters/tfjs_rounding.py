@@ -32,7 +32,7 @@ def round_kernel(
     """
     matrix = use.matrix(kernel).astype(np.float64)
     hessians = None if sums is None else hessians_of(sums, choice)
-    grid = fit_grid(matrix, hessians, choice.bits, sharing=choice.sharing)
+    grid = fit_grid(matrix, hessians, choice.bits, sharing=choice.sharing, clipped=choice.clipped)
     if choice.rounding == "gptq" and hessians is not None:
         codes = round_by_hessian(matrix, grid, hessians, factors=factors)
     else:

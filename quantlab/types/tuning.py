@@ -41,6 +41,8 @@ class KernelChoice:
     rounding: Rounding = "gptq"
     corrected: bool = True
     """Whether the bias takes over the mean of the error, so that only its variance counts."""
+    clipped: bool = True
+    """Whether the ends of the range may cut off large weights, where that lowers the error of the layer's output."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ Array = npt.NDArray[Any]
 
 _STEP = "read the inputs of the weights on the calibration samples"
 _BLOCK_BYTES = 64 << 20
+_SAMPLE_SECONDS = 0.01
+"""About how long a sample takes in each of the two passes, until that was measured."""
 _SUMS, _RECORD = "hessians.npz", "hessians.json"
 
 
@@ -62,6 +64,7 @@ def sum_inputs(
     if record is not None and (folder / _SUMS).is_file() and files_sha256(folder / _SUMS) == record.sha256:
         context.progress.end(_STEP, "kept")
         return _load(folder / _SUMS)
+    context.progress.plan(_STEP, 2 * len(indices), _SAMPLE_SECONDS)
     context.progress.begin(_STEP, 2 * len(indices))
     reader = _Reader.open(inputs, variant, weights)
     sums = sums_over(lambda: reader.blocks(indices), weights)
@@ -129,6 +132,7 @@ class _Reader:
             held.append({name: np.array(values) for name, values in {**read, **fed}.items()})
             size += sum(values.nbytes for values in held[-1].values())
             self.inputs.context.progress.advance(_STEP, 1)
+            self.inputs.context.progress.work(_STEP, 1)
             if size > _BLOCK_BYTES:
                 yield _joined(held)
                 held, size = [], 0

@@ -36,6 +36,8 @@ class Bench:
     outputs: tuple[TensorSpec, ...]
     folder: Path
     """Of what is kept."""
+    run_seconds: float = 0.0
+    """About how long a candidate takes, alone on a core."""
 
     def kept(self, key: str, name: str) -> Measured | None:
         """What was measured of a candidate in an earlier call, under the name that it has now."""

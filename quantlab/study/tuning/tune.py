@@ -49,6 +49,13 @@ from quantlab_converters.tunable import TunableWeights
 
 __all__ = ["Tuned", "tune"]
 
+_LOADING_SECONDS = 0.3
+"""About how long a candidate takes to be written and loaded."""
+_TABLE = "make the table"
+"""The phase after the search, for its progress."""
+_TRIAL_SECONDS = 4.0
+"""About how long a trial takes besides its samples: to start, to be timed, to be compared layer by layer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
@@ -108,8 +115,11 @@ def tune(
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress or Silent(), file, registries)
-            tuning = _Search.begin(context, data, search.budget, target, deadline).run()
+            begun = _Search.begin(context, data, search.budget, target, deadline)
+            context.progress.plan(_TABLE, 1, begun.table_seconds)
+            tuning = begun.run()
             store.write_tuning(tuning)
+            context.progress.skip(_TABLE, 1)  # its own phases are announced instead
             context = replace(context, options=replace(options, tuned=tuning))
             study = Analysis(context, data, make_plan(context.options, file.kind, registries)).run()
     return Tuned(study, tuning)
@@ -165,7 +175,8 @@ class _Search:
         samples = parts.search
         if samples is None:
             raise UsageError("the samples have no part for the search")
-        in_python = replace(context, options=replace(context.options, runtimes=(PYTHON,)))
+        quick = replace(context.options, runtimes=(PYTHON,), layers=False, costs=False)
+        in_python = replace(context, options=quick)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
         scored = analysis.score(analysis.begin(model, samples, parts.calibration))
         outputs = scored.result.probe.outputs
@@ -189,6 +200,13 @@ class _Search:
             search_sha256=self.samples.sha256,
             calibration_sha256=self.parts.calibration.sha256 if self.parts.calibration else "",
         )
+
+    @property
+    def table_seconds(self) -> float:
+        """About how long the table takes after the search, with both cores."""
+        runs = [self.parts.scored.n * _sample_seconds(trial) + _TRIAL_SECONDS for trial in self.study.trials]
+        plan = make_plan(self.context.options, self.context.file.kind, self.context.registries)
+        return len(plan.runtimes) * sum(runs) / 2
 
     def _formats(self) -> list[str]:
         """The formats of the chosen settings."""
@@ -216,7 +234,8 @@ class _Search:
         return replace(found, note=note_of(format_name, found, self.target.size_word, self.parts.scored.n))
 
     def _bench(self, format_name: str) -> Bench:
-        float32 = self._float32(format_name).variant
+        trial = self._float32(format_name)
+        float32 = trial.variant
         if float32 is None:
             raise ValueError(f"{format_name} has no float32 artifact")
         key = key_of(
@@ -238,6 +257,7 @@ class _Search:
             float32=float32,
             outputs=self.outputs,
             folder=self.context.store.root / "tune" / format_name / key,
+            run_seconds=_LOADING_SECONDS + self.samples.n * _sample_seconds(trial),
         )
 
     def _absent(self, format_name: str) -> str | None:
@@ -269,6 +289,12 @@ class _Search:
         )
         folder = self.context.store.root / "tune" / bench.float32.format / key
         return sum_inputs(inputs, bench.float32, weights, indices, folder)
+
+
+def _sample_seconds(trial: Trial) -> float:
+    """Seconds for each sample in Python; 0 if they were not measured."""
+    timing = trial.timing
+    return timing.seconds / timing.samples if timing is not None and timing.samples else 0.0
 
 
 def _apart(samples: SampleSet, scored: SampleSet) -> list[int]:

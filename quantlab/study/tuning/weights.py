@@ -5,8 +5,8 @@
 2. Single errors add up, so the division of bytes with the least error is known for any size (`allocation`). Some of
    these divisions are measured, from precise to small, until none can be expected to fit, and then more where the last
    one fitted.
-3. In the smallest one that fits, GPTQ and the correction of the bias are taken back for each kernel where that lowers
-   the error that is measured.
+3. In the smallest one that fits, GPTQ, the correction of the bias and clipped ranges are taken back for each kernel
+   where that lowers the error that is measured; then smaller divisions are measured without them.
 """
 
 import shutil
@@ -18,6 +18,7 @@ from functools import cached_property
 from quantlab.study.side_by_side import side_by_side
 from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, smallest
 from quantlab.study.tuning.allocation import Allocation, Way, between, ladder
+from quantlab.study.tuning.choices import is_same, sharing_of, simpler, without
 from quantlab.study.tuning.measuring import Bench, candidate_key, emptied
 from quantlab.types import Candidate, KernelChoice, Sharing, TunedFormat, TunedWeights
 from quantlab_converters.hessians import HessianSums
@@ -42,6 +43,12 @@ sensitive one."""
 _AT_ONCE = 2
 _PROBE_TIME = 0.5
 """Share of the time after which no further kernel is measured alone."""
+
+
+_ALONE, _DIVIDE, _BACK = "store weights alone", "divide bytes", "take decisions back"
+"""The phases of a search, for its progress."""
+_MOST_BACK = 3
+"""Decisions about a kernel that can be taken back."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,16 +78,26 @@ class WeightSearch:
     """Name of a candidate → what was measured."""
     stored: dict[str, _Stored] = field(default_factory=dict)
     """Name of a candidate → how it stores the weights."""
+    _allocations: dict[str, Allocation] = field(default_factory=dict)
+    """Name of a candidate → how it divides the bytes."""
+    _taken_back: dict[str, KernelChoice] = field(default_factory=dict)
+    """Kernel → a choice without what did not help it."""
     _options: dict[tuple[str, KernelChoice | None], KernelOption] = field(default_factory=dict)
+    _left: dict[str, int] = field(default_factory=dict)
+    """Phase → units that were announced and are not done."""
     _number: int = 0
 
     def run(self) -> TunedFormat:
         """Search, and decide."""
-        self._descend(self._ways(self._sensitivities()))
+        self._announce()
+        ways = self._ways(self._sensitivities())
+        self._descend(ways)
         for _ in range(_BACK_ROUNDS):
             best = smallest(self._candidates())
             if best is None or best.official or self._is_over() or not self._take_back(self.stored[best.name]):
                 break
+            self._refine(ways)
+        self._skip_rest(*self._left)
         candidates = self._candidates()
         chosen = _preferred(candidates) or closest(candidates)
         weights = None if chosen.official else self._decisions(self.stored[chosen.name])
@@ -94,6 +111,15 @@ class WeightSearch:
 
     def _candidates(self) -> list[Candidate]:
         return self.goal.judged([*self.official, *self.measured.values()])
+
+    def _announce(self) -> None:
+        """Announce all phases, so that the time that is told to be left lacks none."""
+        progress, seconds = self.bench.context.progress, self.bench.run_seconds / _AT_ONCE
+        probes = sum(len(self._probes(name)) for name in self.weights.kernels)
+        fine = (1 + _BACK_ROUNDS) * _FINE_ROUNDS * _FINE_STEPS
+        self._left = {_ALONE: probes, _DIVIDE: _STEPS + fine, _BACK: _MOST_BACK * len(self.weights.kernels)}
+        for phase, units in self._left.items():
+            progress.plan(phase, units, seconds)
 
     # Kernels alone
 
@@ -149,7 +175,7 @@ class WeightSearch:
             if self._is_over(_PROBE_TIME):
                 return None
             measured = self._measure(_Stored(f"{name} alone", {name: self._option(name, choice)}, ()))
-            self.bench.context.progress.advance(step, 1)
+            self._done(_ALONE, step)
             return measured
 
         results = side_by_side(probe, range(len(probed)), at_once=_AT_ONCE)
@@ -159,6 +185,7 @@ class WeightSearch:
             if measured is not None:
                 noise = self._option(name, choice).noise
                 found[name, sharing] = figure(measured) / noise if noise > 0 else 0.0
+        self._skip_rest(_ALONE)
         self.bench.context.progress.end(step, "done" if len(found) == len(probed) else "time is over")
         self.finished = self.finished and len(found) == len(probed)
         return self._completed(found)
@@ -178,7 +205,7 @@ class WeightSearch:
         ways = {}
         for name in self.weights.kernels:
             ways[name] = [
-                (choice, Way(sensitivities[name, _sharing(choice)] * option.noise, self._size(option)))
+                (choice, Way(sensitivities[name, sharing_of(choice)] * option.noise, self._size(option)))
                 for choice in self._choices(name)
                 for option in (self._option(name, choice),)
             ]
@@ -192,46 +219,67 @@ class WeightSearch:
         plain = [[way for _, way in each] for each in ways.values()]
         steps = ladder(plain, _STEPS)
         step = f"divide bytes among the weights of {self.bench.float32.format}"
-        self.bench.context.progress.begin(step, len(steps) + _FINE_ROUNDS * _FINE_STEPS)
-        measured: dict[str, Allocation] = {}
+        self.bench.context.progress.begin(step, len(steps))
         for begin in range(0, len(steps), _AT_ONCE):
-            measured |= self._measure_all(steps[begin : begin + _AT_ONCE], ways, step)
-            last = list(measured)[-2 * _AT_ONCE :]
-            if self._is_over() or (len(measured) >= 2 * _AT_ONCE and not self._fitting & set(last)):
+            self._measure_all(steps[begin : begin + _AT_ONCE], ways, step)
+            last = list(self._allocations)[-2 * _AT_ONCE :]
+            if self._is_over() or (len(self._allocations) >= 2 * _AT_ONCE and not self._fitting & set(last)):
                 break
+        self._end(step)
+        self._refine(ways)
+
+    def _refine(self, ways: Mapping[str, list[tuple[KernelChoice | None, Way]]]) -> None:
+        """Measure divisions between the smallest one that fits and the next smaller one."""
+        plain = [[way for _, way in each] for each in ways.values()]
+        step = f"divide bytes among the weights of {self.bench.float32.format} more finely"
+        self.bench.context.progress.begin(step, _FINE_ROUNDS * _FINE_STEPS)
         for _ in range(_FINE_ROUNDS):
-            larger, smaller = self._edge(measured)
+            larger, smaller = self._edge()
             if larger is None or smaller is None or self._is_over():
                 break
-            measured |= self._measure_all(between(plain, larger, smaller, _FINE_STEPS), ways, step)
+            if not self._measure_all(between(plain, larger, smaller, _FINE_STEPS), ways, step):
+                break
+        self._end(step)
+
+    def _end(self, step: str) -> None:
         best = smallest(self._candidates())
-        self.bench.context.progress.end(
-            step, f"best so far: {best.name}, {best.size_bytes:,} bytes" if best else "nothing fits"
-        )
+        words = f"best so far: {best.name}, {best.size_bytes:,} bytes" if best else "nothing fits so far"
+        self.bench.context.progress.end(step, words)
+
+    def _skip_rest(self, *phases: str) -> None:
+        for phase in tuple(phases):
+            self.bench.context.progress.skip(phase, self._left.pop(phase, 0))
+
+    def _done(self, phase: str, step: str) -> None:
+        if self._left.get(phase, 0) > 0:  # there may be more of it than was announced
+            self._left[phase] -= 1
+            self.bench.context.progress.work(phase, 1)
+        self.bench.context.progress.advance(step, 1)
 
     @property
     def _fitting(self) -> set[str]:
         return {one.name for one in self._candidates() if one.fits}
 
-    def _edge(self, measured: Mapping[str, Allocation]) -> tuple[Allocation | None, Allocation | None]:
+    def _edge(self) -> tuple[Allocation | None, Allocation | None]:
         """The smallest division that fits, and the next smaller one that was measured."""
-        ordered = sorted(measured, key=lambda name: self.measured[name].size_bytes)
-        places = [place for place, name in enumerate(ordered) if name in self._fitting]
-        if not places:
+        ordered = sorted(self._allocations, key=lambda name: self.measured[name].size_bytes)
+        place = next((place for place, name in enumerate(ordered) if name in self._fitting), None)
+        if place is None:
             return None, None
-        return measured[ordered[places[0]]], measured[ordered[places[0] - 1]] if places[0] else None
+        return self._allocations[ordered[place]], self._allocations[ordered[place - 1]] if place else None
 
     def _measure_all(
         self,
         allocations: Sequence[Allocation],
         ways: Mapping[str, list[tuple[KernelChoice | None, Way]]],
         step: str,
-    ) -> dict[str, Allocation]:
-        """Measure divisions, and return those that could be measured by name."""
+    ) -> int:
+        """Measure divisions, and return how many could be measured."""
         stored = []
         for allocation in allocations:
             options = {
-                name: self._option(name, each[at][0]) for (name, each), at in zip(ways.items(), allocation, strict=True)
+                name: self._option(name, without(each[at][0], self._taken_back.get(name)))
+                for (name, each), at in zip(ways.items(), allocation, strict=True)
             }
             stored.append(_Stored(self._name(options), options, self.weights.halves))
 
@@ -240,16 +288,15 @@ class WeightSearch:
                 self.finished = False
                 return None
             measured = self._measure(one)
-            self.bench.context.progress.advance(step, 1)
+            self._done(_DIVIDE, step)
             return measured
 
-        found = {}
         results = side_by_side(measure, stored, at_once=_AT_ONCE)
         for one, allocation, measured in zip(stored, allocations, results, strict=True):
             if measured is not None:
                 self.measured[one.name], self.stored[one.name] = measured, one
-                found[one.name] = allocation
-        return found
+                self._allocations[one.name] = allocation
+        return sum(measured is not None for measured in results)
 
     def _name(self, options: Mapping[str, KernelOption]) -> str:
         """The mean number of bits of a value in kernels, with a number that tells candidates apart."""
@@ -261,14 +308,19 @@ class WeightSearch:
     # Single decisions taken back
 
     def _take_back(self, best: _Stored) -> str | None:
-        """Take back GPTQ and corrected biases where that alone lowers the error.
+        """Take back GPTQ, corrected biases and clipped ranges where that alone lowers the error.
 
         Returns:
             The name of the candidate with all that taken back, if its error is lower; else None.
         """
         base = self.measured[best.name]
         step = "take back what does not help"
-        alternatives = [(name, choice) for name, option in best.options.items() for choice in _simpler(option.choice)]
+        alternatives = [
+            (name, choice)
+            for name, option in best.options.items()
+            for choice in simpler(option.choice)
+            if not is_same(option, self._option(name, choice))
+        ]
         self.bench.context.progress.begin(step, len(alternatives))
 
         def try_one(place: int) -> Measured | None:
@@ -278,7 +330,7 @@ class WeightSearch:
                 return None
             options = {**best.options, name: self._option(name, choice)}
             measured = self._measure(_Stored(f"{best.name} with {choice}", options, best.halves))
-            self.bench.context.progress.advance(step, 1)
+            self._done(_BACK, step)
             return measured
 
         tried = side_by_side(try_one, range(len(alternatives)), at_once=_AT_ONCE)
@@ -295,6 +347,7 @@ class WeightSearch:
             figure = figure_of([base, measured])
             if figure(measured) < figure(base):
                 self.measured[changed.name], self.stored[changed.name] = measured, changed
+                self._taken_back |= {name: option.choice for name, (_, option) in better.items() if option.choice}
                 return changed.name
         return None
 
@@ -321,11 +374,6 @@ class WeightSearch:
         return time.monotonic() > self.began + share * (self.deadline - self.began)
 
 
-def _sharing(choice: KernelChoice | None) -> Sharing:
-    """With which noise an error is compared: half floats err in relation to each weight, as scales of channels do."""
-    return "channel" if choice is None else choice.sharing
-
-
 def _preferred(candidates: Sequence[Candidate]) -> Candidate | None:
     """The smallest candidate that fits, or one that is hardly larger and has a lower error."""
     best = smallest(candidates)
@@ -333,11 +381,3 @@ def _preferred(candidates: Sequence[Candidate]) -> Candidate | None:
         return best
     alike = [one for one in candidates if one.fits and one.size_bytes <= _LITTLE * best.size_bytes]
     return min(alike, key=lambda one: (one.error, one.size_bytes))
-
-
-def _simpler(choice: KernelChoice | None) -> Iterator[KernelChoice]:
-    """The choice with one of its improvements left out."""
-    if choice is not None and choice.rounding == "gptq":
-        yield replace(choice, rounding="nearest")
-    if choice is not None and choice.corrected:
-        yield replace(choice, corrected=False)

@@ -1,0 +1,52 @@
+"""Ways to store one kernel, compared and made simpler."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from quantlab.types import KernelChoice, Sharing
+from quantlab_converters.tunable import KernelOption
+
+__all__ = ["is_same", "sharing_of", "simpler", "without"]
+
+
+def sharing_of(choice: KernelChoice | None) -> Sharing:
+    """With which noise an error is compared: half floats err in relation to each weight, as scales of channels do."""
+    return "channel" if choice is None else choice.sharing
+
+
+def simpler(choice: KernelChoice | None) -> Iterator[KernelChoice]:
+    """The choice with one of its improvements left out."""
+    if choice is not None and choice.rounding == "gptq":
+        yield replace(choice, rounding="nearest")
+    if choice is not None and choice.corrected:
+        yield replace(choice, corrected=False)
+    if choice is not None and choice.clipped:
+        yield replace(choice, clipped=False)
+
+
+def is_same(one: KernelOption, other: KernelOption) -> bool:
+    """Whether two options store the same codes and the same bias."""
+    if one.rounded is None or other.rounded is None or one.choice is None or other.choice is None:
+        return False
+    parts = zip(
+        *((codes.codes, codes.scales, codes.zeros) for codes in (one.rounded.codes, other.rounded.codes)), strict=True
+    )
+    return one.choice.corrected == other.choice.corrected and all(np.array_equal(*pair) for pair in parts)
+
+
+def without(choice: KernelChoice | None, taken_back: KernelChoice | None) -> KernelChoice | None:
+    """A choice without the improvements that another one lacks; a choice of half floats has none.
+
+    >>> without(KernelChoice(4, "channel"), KernelChoice(6, "tensor", corrected=False))
+    KernelChoice(bits=4, sharing='channel', rounding='gptq', corrected=False, clipped=True)
+    """
+    if choice is None or taken_back is None:
+        return choice
+    return replace(
+        choice,
+        rounding="nearest" if taken_back.rounding == "nearest" else choice.rounding,
+        corrected=choice.corrected and taken_back.corrected,
+        clipped=choice.clipped and taken_back.clipped,
+    )
