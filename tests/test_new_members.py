@@ -27,7 +27,7 @@ from quantlab.samples.source import HeldTensor, Source
 from quantlab.statistics import PAIRED_METRICS, ChangedAnswers, PairedMetric
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
-from quantlab.types import Budget
+from quantlab.types import Budget, Candidate, TunedFormat, Tuning
 from quantlab_reports import RENDERINGS, VIEWS, Reports, Selection
 from quantlab_reports.model import Column, table_of
 from quantlab_reports.views.recommendation import recommendation_table
@@ -54,6 +54,8 @@ def toy_study(one_dense: Path, tmp_path_factory: pytest.TempPathFactory) -> Stor
     options = AnalyzeOptions(settings=("toy-int8",), runtimes=("python",), out=folder)
     model, data = one_dense / "one_dense.onnx", one_dense / "samples.npz"
     analyze(model, data=f"{data}", options=options, registries=WITH_TOY)
+    candidate = Candidate("toy-int8", 120, 20, 1e-5, 0, 0.0, 0.1, keeps=True, fits=True, official=True)
+    Store(folder).write_tuning(Tuning(str(data), 0, {"toy": TunedFormat((candidate,), "toy-int8", setting="toy-int8")}))
     return Store(folder)
 
 

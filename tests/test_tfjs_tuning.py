@@ -340,3 +340,28 @@ MATRIX = ("matrix", "product", "result")
 
 def by_output(values):
     return values.astype(np.float64).reshape(-1, values.shape[-1])
+
+
+def test_copies_of_a_kernel_share_sums_and_codes(tmp_path):
+    """An unrolled layer has a copy of its kernel for each step."""
+    kernel = normal(6, 4)
+    steps = [node("first", "MatMul", "input", "one", **PRODUCT), node("second", "MatMul", "tap", "copy", **PRODUCT)]
+    nodes = [node("tap", "Relu", "input", **FLOAT), *steps, node("result", "AddV2", "first", "second", **FLOAT)]
+    other = normal(6, 4)
+    nodes.append(node("third", "MatMul", "tap", "other", **PRODUCT))
+    graph = write(tmp_path / "float32", nodes, {"one": kernel, "copy": kernel, "other": other}, inputs=("input",))
+    weights = TunableGraph.open(graph)
+    assert weights.kernels == {"one": 48, "other": 24}
+    rows = normal(5, 6)
+    tap = np.maximum(rows, 0)
+    bounds = {"input": float(np.abs(rows).max()), "tap": float(tap.max())}
+    sums = weights.sums_of({"input": rows, "tap": tap}, bounds)
+    assert {name: one.rows for name, one in sums.items()} == {"one": 10, "other": 5}
+    option = weights.option("one", sums["one"], weights.choice("one", 3, "tensor"))
+    tuned = weights.tuned({"one": option}, ())
+    assert [one.name for one in tuned.kernels] == ["one", "copy"]
+    (folder := tmp_path / "tuned").mkdir()
+    weights.write(tuned, folder)
+    listed = {weight.name: weight.stored for weight in list_weights(folder)}
+    np.testing.assert_array_equal(listed["one"], listed["copy"])
+    assert option.raw_bytes == 2 * (24 + 115)

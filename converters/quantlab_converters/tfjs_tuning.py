@@ -3,8 +3,8 @@
 import functools
 import operator
 import zlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,11 +33,13 @@ _MOST_POSITIONS = 1024
 """Positions of an image that are summed for each sample and channel, evenly spread; neighbours are alike."""
 _JSON_BYTES = {"channel": (515, 40), "tensor": (115, 22), None: (75, 10)}
 """Bytes that a kernel adds to `model.json`, and what is left of them after deflate; measured on MobileNetV1 0.25."""
+_WINDOW_BYTES = 1 << 14
+"""Half of how far deflate looks back."""
 _FEWEST_HALVES = 8
 """Values below which a weight is not worth being stored as half floats."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class TunableGraph:
     """The float32 graph-model whose weights are tuned; see `TunableWeights`."""
 
@@ -57,16 +59,35 @@ class TunableGraph:
         graph = FloatGraph.read(folder)
         return cls(folder, graph, find_uses(graph))
 
+    @functools.cached_property
+    def copies(self) -> dict[str, tuple[str, ...]]:
+        """Kernel → itself and its copies, of those that can be coded: an unrolled layer has one for each step.
+
+        Copies share their sums and codes, so that they stay equal, and compress like one kernel.
+        """
+        copies: dict[tuple[Any, ...], list[str]] = {}
+        for name, values in self.graph.codable.items():
+            if np.isfinite(values).all():
+                use = self.uses[name]
+                copied = (use.kind, use.axes, use.window, use.size) if use.bias is None else name
+                copies.setdefault((copied, values.shape, values.tobytes()), []).append(name)
+        return {names[0]: tuple(names) for names in copies.values()}
+
     @property
     def kernels(self) -> dict[str, int]:
         """See `TunableWeights`; kernels with NaN or infinity stay as they are."""
-        return {name: values.size for name, values in self.graph.codable.items() if np.isfinite(values).all()}
+        return {name: len(copies) * self.graph.weights[name].size for name, copies in self.copies.items()}
 
     @property
     def tensors(self) -> tuple[str, ...]:
         """See `TunableWeights`."""
-        summed = [use for name, use in self.uses.items() if self._is_summed(name)]
-        return tuple(dict.fromkeys(tensor for use in summed for tensor in use.inputs))
+        return tuple(dict.fromkeys(tensor for name in self.copies for tensor in self._inputs(name)))
+
+    def _inputs(self, kernel: str) -> tuple[str, ...]:
+        """The tensors that are multiplied with a kernel or its copies; empty if its Hessian is not summed."""
+        if not self._is_summed(kernel) or not all(self.uses[name].inputs for name in self.copies[kernel]):
+            return ()
+        return tuple(tensor for name in self.copies[kernel] for tensor in self.uses[name].inputs)
 
     def _is_summed(self, kernel: str) -> bool:
         return bool(np.isfinite(self.graph.weights[kernel]).all()) and self._matrix(kernel).shape[1] <= MOST_INPUTS
@@ -77,8 +98,8 @@ class TunableGraph:
     def sums_of(self, values: Mapping[str, Array], bounds: Mapping[str, float]) -> dict[str, HessianSums]:
         """See `TunableWeights`."""
         found = {}
-        for name, use in self.uses.items():
-            if use.inputs and all(tensor in values for tensor in use.inputs) and self._is_summed(name):
+        for name in self.copies:
+            if (inputs := self._inputs(name)) and all(tensor in values for tensor in inputs):
                 try:
                     found[name] = self._sums(name, values, bounds)
                 except ValueError:  # see below; then the nearest codes are chosen
@@ -93,8 +114,9 @@ class TunableGraph:
                 multiplied, as in groups.
         """
         use, inputs = self.uses[kernel], self._matrix(kernel).shape[1]
-        bound = float(np.max([bounds[tensor] for tensor in use.inputs]))  # NaN if one of them is
-        parts = (use.rows(to_steps(values[tensor], bound), inputs, _MOST_POSITIONS) for tensor in use.inputs)
+        tensors = self._inputs(kernel)
+        bound = float(np.max([bounds[tensor] for tensor in tensors]))  # NaN if one of them is
+        parts = (use.rows(to_steps(values[tensor], bound), inputs, _MOST_POSITIONS) for tensor in tensors)
         return functools.reduce(operator.add, (HessianSums.of_steps(rows, bound) for rows in parts))
 
     def option(self, kernel: str, sums: HessianSums | None, choice: KernelChoice | None) -> KernelOption:
@@ -106,8 +128,7 @@ class TunableGraph:
             error = self.uses[kernel].matrix(half.astype(np.float64) - values)
             matrix = self._matrix(kernel).astype(np.float64)
             noise = relative(powers(error, hessians), powers(matrix, hessians)).mean()
-            raw, deflated = _JSON_BYTES[None]
-            return KernelOption(None, None, float(noise), _deflated(half.tobytes()) + deflated, half.nbytes + raw)
+            return KernelOption(None, None, float(noise), *self._bytes(kernel, [half.tobytes()], None))
         factors = None
         if sums is not None and choice.rounding == "gptq":
             key = (sums, choice.corrected)
@@ -117,9 +138,15 @@ class TunableGraph:
         rounded = round_kernel(self.uses[kernel], values, sums, choice, factors=factors)
         codes = rounded.codes
         parts = [part.tobytes() for part in (codes.codes, codes.scales, codes.zeros) if part.ndim]
-        raw, deflated = _JSON_BYTES["channel" if codes.scales.ndim else "tensor"]
-        deflated, raw = deflated + sum(map(_deflated, parts)), raw + sum(map(len, parts))
-        return KernelOption(choice, rounded, rounded.noise, deflated, raw)
+        sharing = "channel" if codes.scales.ndim else "tensor"
+        return KernelOption(choice, rounded, rounded.noise, *self._bytes(kernel, parts, sharing))
+
+    def _bytes(self, kernel: str, parts: Sequence[bytes], sharing: str | None) -> tuple[int, int]:
+        """Bytes after and before deflate, which finds a copy of a kernel again if it is not far away."""
+        raw, deflated = _JSON_BYTES[sharing]
+        copies, size = len(self.copies[kernel]), sum(map(len, parts))
+        repeated = copies if size > _WINDOW_BYTES else 1
+        return repeated * sum(map(_deflated, parts)) + copies * deflated, copies * (size + raw)
 
     def choice(self, kernel: str, bits: int, sharing: Sharing) -> KernelChoice:
         """See `TunableWeights`."""
@@ -131,7 +158,7 @@ class TunableGraph:
         work, chosen = self.graph.work, set[str]()
         left = SLOWER * work.microseconds
         times = {
-            name: placed(name, option.rounded.codes, work).microseconds
+            name: len(self.copies[name]) * placed(name, option.rounded.codes, work).microseconds
             for name, option in options.items()
             if option.rounded is not None and option.rounded.codes.scales.ndim
         }
@@ -144,7 +171,7 @@ class TunableGraph:
     @property
     def halves(self) -> tuple[str, ...]:
         """See `TunableWeights`; kernels in loops are among them, which nodes of the main graph cannot decode."""
-        kernels = self.kernels
+        kernels = {name for copies in self.copies.values() for name in copies}
         return tuple(
             name
             for name, values in self.graph.weights.items()
@@ -159,9 +186,10 @@ class TunableGraph:
         kernels, biases, narrow = [], {}, [*halves]
         for name, option in options.items():
             if option.rounded is None or option.choice is None:
-                narrow.append(name)
+                narrow += self.copies[name]
                 continue
-            kernels.append(decided(name, self.graph.weights[name], option.rounded.codes, option.choice))
+            decision = decided(name, self.graph.weights[name], option.rounded.codes, option.choice)
+            kernels += [replace(decision, name=copy) for copy in self.copies[name]]
             bias = self.uses[name].bias
             if option.choice.corrected and bias is not None and option.rounded.shift is not None:
                 values = self.graph.weights[bias]

@@ -186,13 +186,14 @@ class _Search:
         """Search in each format; one whose float32 artifact is missing is left out, if there are others."""
         formats: dict[str, TunedFormat] = {}
         absent = {name: reason for name in self._formats() if (reason := self._absent(name)) is not None}
-        for name in self._formats():
-            if name not in absent:
-                formats[name] = self._tuned(name)
-            elif len(absent) == len(self._formats()):
-                raise QuantlabError(absent[name])
-            else:
-                self.context.progress.warn(absent[name])
+        if len(absent) == len(self._formats()):
+            raise QuantlabError(next(iter(absent.values())))
+        for reason in absent.values():
+            self.context.progress.warn(reason)
+        searched = [name for name in self._formats() if name not in absent]
+        for place, name in enumerate(searched):
+            now = time.monotonic()
+            formats[name] = self._tuned(name, now + (self.deadline - now) / (len(searched) - place))
         return Tuning(
             data=self.data,
             seed=self.context.options.seed,
@@ -213,7 +214,7 @@ class _Search:
         known = self.context.registries.settings
         return list(dict.fromkeys(known[name].format for name in self.context.options.settings or ()))
 
-    def _tuned(self, format_name: str) -> TunedFormat:
+    def _tuned(self, format_name: str, deadline: float) -> TunedFormat:
         converter = self.context.registries.converters[format_name]
         bench = self._bench(format_name)
         official = [
@@ -226,9 +227,9 @@ class _Search:
         if converter.tunable is not None:
             weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
             sums = self._sums(bench, weights)
-            found = WeightSearch(bench, weights, sums, goal, official, self.deadline).run()
+            found = WeightSearch(bench, weights, sums, goal, official, deadline).run()
         elif converter.parts is not None:
-            found = FloatOpsSearch(bench, self.study, self.model, goal, official, self.deadline).run()
+            found = FloatOpsSearch(bench, self.study, self.model, goal, official, deadline).run()
         else:
             found = goal.among(official, "only its settings are compared, because nothing else can be chosen in it")
         return replace(found, note=note_of(format_name, found, self.target.size_word, self.parts.scored.n))

@@ -365,7 +365,7 @@ class WeightSearch:
         folder = emptied(self.bench.context.store.work / "tune" / key)
         try:
             self.weights.write(decisions, folder)
-            touched = [*stored.options, *decisions.biases, *stored.halves]
+            touched = [*(kernel.name for kernel in decisions.kernels), *decisions.biases, *decisions.halves]
             return self.bench.measure(stored.name, key, folder, swapped=list(dict.fromkeys(touched)))
         finally:
             shutil.rmtree(folder, ignore_errors=True)

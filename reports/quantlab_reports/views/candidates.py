@@ -6,7 +6,7 @@ JSON and CSV rows have the fields of `CandidateRow` as keys.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from quantlab.types import TUNED, Tuning
+from quantlab.types import Tuning
 from quantlab_reports.figures import EMPTY, fixed
 from quantlab_reports.model import Column, RowView, Selection, Table
 from quantlab_reports.views.cells import figure, scaled, text
@@ -18,8 +18,8 @@ __all__ = ["CANDIDATES", "CandidateRow", "candidate_table"]
 class CandidateRow:
     """One artifact that the search measured on its samples."""
 
-    setting: str
-    """The tuned setting that it is a candidate for."""
+    format: str
+    """Name of the format that was tuned."""
     candidate: str
     """A setting; or the mean number of bits of a value in kernels, with a number; or what stays in float."""
     size_bytes: int
@@ -50,7 +50,7 @@ CANDIDATES = RowView(
     kind=CandidateRow,
     sorts={"size": lambda row: row.size_bytes, "error": lambda row: row.error},
     columns=(
-        Column("setting", text("setting"), numeric=False),
+        Column("format", text("format"), numeric=False),
         Column("candidate", text("candidate"), numeric=False),
         Column("KB", scaled("size_bytes", 1e3)),
         Column("error", figure("error")),
@@ -78,7 +78,7 @@ def _rows(tuning: Tuning) -> Iterator[CandidateRow]:
     for name, decided in tuning.formats.items():
         for one in decided.candidates:
             yield CandidateRow(
-                setting=f"{name}-{TUNED}",
+                format=name,
                 candidate=one.name,
                 size_bytes=one.size_bytes,
                 n=one.n,
