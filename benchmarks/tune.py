@@ -148,10 +148,10 @@ def panel(one: Curve) -> Iterator[str]:
     for candidate in shown:
         if candidate.official or candidate.name == one.chosen:
             label = "tuned" if candidate.name == one.chosen else candidate.name.partition("-")[2]
-            anchor = "end" if x(candidate.size_bytes) > WIDTH - 110 else "start"
-            shift = -8 if anchor == "end" else 8
+            anchor = "end" if label == "tuned" or x(candidate.size_bytes) > WIDTH - 110 else "start"
+            shift, drop = (-8 if anchor == "end" else 8), (16 if label == "uint8" else -6)
             yield (
-                f'<text x="{x(candidate.size_bytes) + shift:.1f}" y="{y(candidate.error) - 6:.1f}" '
+                f'<text x="{x(candidate.size_bytes) + shift:.1f}" y="{y(candidate.error) + drop:.1f}" '
                 f'text-anchor="{anchor}" fill="#222222">{escape(label)}</text>'
             )
 
@@ -159,7 +159,7 @@ def panel(one: Curve) -> Iterator[str]:
 def ticks(least: float, most: float) -> list[float]:
     """Round numbers between two sizes."""
     powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-    return [step * 10**power for power in powers for step in (1, 2, 5) if least <= step * 10**power <= most]
+    return [step * 10**power for power in powers for step in (1, 1.5, 2, 3, 5, 7) if least <= step * 10**power <= most]
 
 
 if __name__ == "__main__":

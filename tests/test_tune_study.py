@@ -258,6 +258,25 @@ def test_the_table_can_be_made_again_with_more_settings(tuned, tmp_path):
     assert {trial.setting for trial in after.trials} >= {"tfjs-tuned", "tfjs-float16"}
 
 
+def test_samples_of_the_search_are_found_under_another_name(tuned, tmp_path):
+    folder = shutil.copytree(tuned, tmp_path / "place")
+    (folder / "digits.npz").rename(folder / "other.npz")
+    asked = ("--tuned", "digits.study/tune.json", *ALONE[:-2], "--out", "other.study")
+    done = quantlab_in_process("analyze", "digits.keras", "--data", "other.npz", *asked, cwd=folder)
+    assert (
+        "! 313 of the 941 scored samples were calibrated or searched on by 'quantlab tune', so the tuned rows look "
+        "better than they are; remove these samples"
+    ) in done.stdout
+
+
+def test_a_budget_that_cannot_be_judged_is_refused_before_the_search(tmp_path):
+    digits(tmp_path, labelled=False, count=100)
+    done = quantlab_in_process(*TUNE, cwd=tmp_path)
+    assert done.status == 2
+    assert "labels" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "digits.study" / "tune").exists()
+
+
 def test_what_is_kept_of_a_search_is_verified(tuned, tmp_path):
     folder = shutil.copytree(tuned, tmp_path / "place")
     assert quantlab_in_process("verify", "digits.study", cwd=folder).status == 0

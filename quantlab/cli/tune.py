@@ -67,6 +67,17 @@ def tune(
     confidence: Annotated[
         float | None, typer.Option(help="One-sided confidence of the bounds that decide. [default: 0.95]")
     ] = None,
+    leave_out_non_finite: Annotated[
+        bool | None,
+        typer.Option(
+            "--leave-out-non-finite",
+            help="Judge without samples on which the model itself is NaN or infinite; otherwise they are an error.",
+        ),
+    ] = None,
+    allow_poor_reference: Annotated[
+        bool | None,
+        typer.Option("--allow-poor-reference", help="Judge although the model itself is no better than guessing."),
+    ] = None,
     policy: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +136,8 @@ def tune(
         "min_sqnr": min_sqnr,
         "confidence": confidence,
         "runtimes": runtimes,
+        "leave_out_non_finite": leave_out_non_finite,
+        "allow_poor_reference": allow_poor_reference,
     }
     budget = read_policy(policy, given).budget
     options = AnalyzeOptions(

@@ -30,7 +30,7 @@ from quantlab.study.inside.source import warn_of_collapses
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.outputs import compare_outputs
-from quantlab.study.overlap import refuse_overlap
+from quantlab.study.overlap import refuse_overlap, refuse_tuned_on
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
@@ -117,6 +117,8 @@ class Analysis:
             parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
             if parts.calibration:
                 self.warnings = refuse_overlap(parts.scored, parts.calibration)
+            if tuned is not None:
+                self.warnings += refuse_tuned_on(parts.scored, tuned)
         work = self.begin(model, parts.scored, parts.calibration)
         with context.store.unfinished():
             scored = self.score(work)

@@ -6,11 +6,14 @@ import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.npy import mapped
-from quantlab.types import SampleSet
+from quantlab.types import PackedArray, SampleSet, Tuning
+from quantlab_converters.packed_arrays import pack, unpack
 
-__all__ = ["refuse_overlap", "sample_hashes"]
+__all__ = ["refuse_overlap", "refuse_tuned_on", "sample_hashes", "seen_samples"]
 
 _REFUSED_SHARE = 0.5
+_KEPT_BYTES = 8
+"""Bytes of a hash that are kept: of a million samples, two have the same ones with a probability of 3e-8."""
 
 
 def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
@@ -33,6 +36,30 @@ def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
     if not common:
         return []
     return [f"{which} are also scored, so static quantization looks better than it is; remove them from one of the two"]
+
+
+def seen_samples(*sets: SampleSet | None) -> PackedArray:
+    """The samples on which something was tuned, for `Tuning.seen`."""
+    hashes = sorted({digest[:_KEPT_BYTES] for one in sets if one is not None for digest in sample_hashes(one)})
+    return pack(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, _KEPT_BYTES))
+
+
+def refuse_tuned_on(samples: SampleSet, tuning: Tuning) -> list[str]:
+    """Return a warning if some scored samples were seen by the search; byte by byte, as above.
+
+    Raises:
+        SamplesError: If half of the scored samples or more were.
+    """
+    if tuning.seen is None:
+        return []
+    seen = set(map(bytes, unpack(tuning.seen, "the samples of the search")))
+    common = sum(digest[:_KEPT_BYTES] in seen for digest in sample_hashes(samples))
+    if not common:
+        return []
+    which = f"{common:,} of the {samples.n:,} scored samples were calibrated or searched on by 'quantlab tune'"
+    if common >= _REFUSED_SHARE * samples.n:
+        raise SamplesError(f"{which}, and such samples must not be scored; give other samples, or leave --tuned out")
+    return [f"{which}, so the tuned rows look better than they are; remove these samples"]
 
 
 def sample_hashes(samples: SampleSet) -> list[bytes]:

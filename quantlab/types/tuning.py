@@ -140,6 +140,9 @@ class Tuning:
     """Hash of the search samples."""
     calibration_sha256: str = ""
     """Hash of the calibration samples; empty if none were used."""
+    seen: PackedArray | None = None
+    """The first 8 bytes of the hash of each search and calibration sample, (n, 8), sorted; none of them may be
+    scored."""
     schema: int = 1
     """Version of the file's layout."""
 

@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 import numpy as np
 
 from quantlab.errors import QuantlabError, UsageError
-from quantlab.gate import JudgedReference, Target, target_of
+from quantlab.gate import JudgedReference, Target, gather, target_of
 from quantlab.models import identify
 from quantlab.names import study_folder
 from quantlab.progress import Progress, Silent
@@ -22,7 +22,7 @@ from quantlab.study.context import Context, open_model, pool_for
 from quantlab.study.conversions import settings_for
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
-from quantlab.study.overlap import sample_hashes
+from quantlab.study.overlap import sample_hashes, seen_samples
 from quantlab.study.plan import make_plan
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
@@ -179,6 +179,8 @@ class _Search:
         in_python = replace(context, options=quick)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
         scored = analysis.score(analysis.begin(model, samples, parts.calibration))
+        # Whatever the budget says that cannot be judged is refused now, and not after the search.
+        gather(scored.study, replace(budget, runtimes=(PYTHON,)), registries=context.registries)
         outputs = scored.result.probe.outputs
         return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
 
@@ -200,6 +202,7 @@ class _Search:
             formats=formats,
             search_sha256=self.samples.sha256,
             calibration_sha256=self.parts.calibration.sha256 if self.parts.calibration else "",
+            seen=seen_samples(self.samples, self.parts.calibration),
         )
 
     @property
