@@ -31,6 +31,7 @@ __all__ = [
     "Context",
     "artifact_format",
     "artifact_options",
+    "code_sha256",
     "model_identity",
     "model_options",
     "naming",
@@ -69,12 +70,12 @@ def model_identity(context: Context) -> dict[str, Any]:
     return {
         "model": context.file.sha256,
         "signature": options.signature,
-        "custom": {name: _code_sha256(name) for name in options.custom},
+        "custom": {name: code_sha256(name) for name in options.custom},
         **({"shapes": {name: list(sizes) for name, sizes in options.shapes.items()}} if options.shapes else {}),
     }
 
 
-def _code_sha256(module: str) -> str:
+def code_sha256(module: str) -> str:
     """Hash of a module's file, or of all Python files of a package, without importing it; empty if not found."""
     place = Path(*module.split("."))
     for folder in (Path.cwd(), *map(Path, sys.path)):

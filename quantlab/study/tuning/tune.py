@@ -18,7 +18,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing
 from quantlab.store import Store, key_of
 from quantlab.study.analysis import Analysis
-from quantlab.study.context import Context, open_model, pool_for
+from quantlab.study.context import Context, code_sha256, model_identity, open_model, pool_for
 from quantlab.study.conversions import settings_for
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
@@ -43,6 +43,7 @@ from quantlab.types import (
     Trial,
     TunedFormat,
     Tuning,
+    Variant,
 )
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tunable import TunableWeights
@@ -242,16 +243,6 @@ class _Search:
         float32 = trial.variant
         if float32 is None:
             raise ValueError(f"{format_name} has no float32 artifact")
-        key = key_of(
-            {
-                "samples": self.samples.sha256,
-                "baseline": float32.sha256,
-                "output": self.study.scored_output,
-                "metric": self.budget.metric or self.study.metric,
-                "target": self.target.name,
-                "versions": dict(self.study.versions),
-            }
-        )
         return Bench(
             context=self.context,
             model=self.model.description,
@@ -260,8 +251,26 @@ class _Search:
             target=self.target,
             float32=float32,
             outputs=self.outputs,
-            folder=self.context.store.root / "tune" / format_name / key,
+            folder=self.context.store.root / "tune" / format_name / self._figures_key(float32),
             run_seconds=_LOADING_SECONDS + self.samples.n * _sample_seconds(trial),
+        )
+
+    def _figures_key(self, float32: Variant) -> str:
+        """The hash of everything that the figures of a candidate depend on, besides its own files."""
+        budget, metric = self.budget, self.budget.metric or self.study.metric or ""
+        return key_of(
+            {
+                **model_identity(self.context),
+                "samples": self.samples.sha256,
+                "baseline": float32.sha256,
+                "output": self.study.scored_output,
+                "metric": metric,
+                "code": code_sha256(metric.partition(":")[0]) if ":" in metric else "",
+                "judged": [budget.confidence, self.study.seed, budget.leave_out_non_finite],
+                "batch_size": self.context.options.batch_size,
+                "target": self.target.name,
+                "versions": dict(self.study.versions),
+            }
         )
 
     def _absent(self, format_name: str) -> str | None:
@@ -289,6 +298,7 @@ class _Search:
                 "calibration": calibration.sha256,
                 "indices": hashlib.sha256(np.array(indices).tobytes()).hexdigest(),
                 "baseline": bench.float32.sha256,
+                "versions": dict(self.study.versions),
             }
         )
         folder = self.context.store.root / "tune" / bench.float32.format / key
