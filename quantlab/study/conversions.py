@@ -132,8 +132,11 @@ def _asked(context: Context, setting: Setting) -> _Asked:
     if decided.setting is None:
         return _Asked(setting, setting.scheme, calibrated=False, tuned=decided.weights, candidates=tried)
     base = context.registries.settings.get(decided.setting)
-    if base is None:
-        raise UsageError(f"the file of --tuned names the setting '{decided.setting}', which does not exist; tune again")
+    if base is None or base.format != setting.format or base.tuned or base.keeps_float:
+        raise UsageError(
+            f"the file of --tuned names the setting '{decided.setting}', of which no '{setting.name}' can be made; "
+            f"tune again"
+        )
     scheme = f"{base.scheme}{KEEPS_FLOAT} {TUNED}"
     return _Asked(setting, scheme, base.calibrated, decided.float_layers, candidates=tried)
 
@@ -146,6 +149,7 @@ def _folder(context: Context, setting: Setting, samples: SampleSet | None, calib
         "versions": context.registries.converters[setting.format].versions(asked.scheme),
         "shapes": _shapes(samples),
         "calibration": calibration.sha256 if calibration and asked.calibrated else None,
+        **({"scheme": asked.scheme} if asked.scheme != setting.scheme else {}),
         **({"float_layers": list(asked.float_layers)} if asked.scheme != setting.scheme or setting.keeps_float else {}),
         **({"candidates": asked.candidates} if asked.candidates else {}),
         **({"decisions": hashlib.sha256(repr(asked.tuned).encode()).hexdigest()} if asked.tuned is not None else {}),
