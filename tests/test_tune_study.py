@@ -267,6 +267,9 @@ def test_samples_of_the_search_are_found_under_another_name(tuned, tmp_path):
         "! 313 of the 941 scored samples were calibrated or searched on by 'quantlab tune', so the tuned rows look "
         "better than they are; remove these samples"
     ) in done.stdout
+    assert read_tuning(folder / "other.study" / "tune.json") == read_tuning(folder / "digits.study" / "tune.json")
+    asked = ("recommend", "other.study", "--max-size", "1MB", "--allow-poor-reference")
+    assert "other.study/tune.json" in quantlab_in_process(*asked, cwd=folder).stdout
 
 
 def test_a_budget_that_cannot_be_judged_is_refused_before_the_search(tmp_path):
@@ -274,6 +277,15 @@ def test_a_budget_that_cannot_be_judged_is_refused_before_the_search(tmp_path):
     done = quantlab_in_process(*TUNE, cwd=tmp_path)
     assert done.status == 2
     assert "labels" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "digits.study" / "tune").exists()
+
+
+def test_calibration_samples_that_are_scored_are_refused_before_the_search(tmp_path):
+    digits(tmp_path)
+    shutil.copy(tmp_path / "digits.npz", tmp_path / "copy.npz")
+    done = quantlab_in_process(*TUNE, "--calibration", "copy.npz", cwd=tmp_path)
+    assert done.status == 2
+    assert "calibration samples must not be scored" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "digits.study" / "tune").exists()
 
 

@@ -118,7 +118,9 @@ class Analysis:
             if parts.calibration:
                 self.warnings = refuse_overlap(parts.scored, parts.calibration)
             if tuned is not None:
-                self.warnings += refuse_tuned_on(parts.scored, tuned)
+                self.warnings += refuse_tuned_on(parts.scored, tuned.seen)
+                # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
+                context.store.write_tuning(tuned)
         work = self.begin(model, parts.scored, parts.calibration)
         with context.store.unfinished():
             scored = self.score(work)

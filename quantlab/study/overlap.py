@@ -1,4 +1,4 @@
-"""Checks whether calibration samples are also among the scored samples."""
+"""Checks whether samples of the calibration or of a search are also among the scored samples."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.npy import mapped
-from quantlab.types import PackedArray, SampleSet, Tuning
+from quantlab.types import PackedArray, SampleSet
 from quantlab_converters.packed_arrays import pack, unpack
 
 __all__ = ["refuse_overlap", "refuse_tuned_on", "sample_hashes", "seen_samples"]
@@ -39,21 +39,26 @@ def refuse_overlap(samples: SampleSet, calibration: SampleSet) -> list[str]:
 
 
 def seen_samples(*sets: SampleSet | None) -> PackedArray:
-    """The samples on which something was tuned, for `Tuning.seen`."""
+    """The hashes of samples on which something is tuned, as `Tuning.seen` keeps them."""
     hashes = sorted({digest[:_KEPT_BYTES] for one in sets if one is not None for digest in sample_hashes(one)})
     return pack(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, _KEPT_BYTES))
 
 
-def refuse_tuned_on(samples: SampleSet, tuning: Tuning) -> list[str]:
-    """Return a warning if some scored samples were seen by the search; byte by byte, as above.
+def refuse_tuned_on(samples: SampleSet, seen: PackedArray | None) -> list[str]:
+    """Return a warning if some scored samples were calibrated or searched on. Samples are compared by their hashes.
+
+    Args:
+        samples: The scored samples.
+        seen: What `seen_samples` gives, from a file that may be damaged; None if it is not known.
 
     Raises:
         SamplesError: If half of the scored samples or more were.
+        ConversionError: If `seen` is damaged.
     """
-    if tuning.seen is None:
+    if seen is None:
         return []
-    seen = set(map(bytes, unpack(tuning.seen, "the samples of the search")))
-    common = sum(digest[:_KEPT_BYTES] in seen for digest in sample_hashes(samples))
+    hashes = set(map(bytes, unpack(seen, "the samples of the search")))
+    common = sum(digest[:_KEPT_BYTES] in hashes for digest in sample_hashes(samples))
     if not common:
         return []
     which = f"{common:,} of the {samples.n:,} scored samples were calibrated or searched on by 'quantlab tune'"

@@ -22,7 +22,7 @@ from quantlab.study.context import Context, code_sha256, model_identity, open_mo
 from quantlab.study.conversions import settings_for
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
-from quantlab.study.overlap import sample_hashes, seen_samples
+from quantlab.study.overlap import refuse_overlap, refuse_tuned_on, sample_hashes, seen_samples
 from quantlab.study.plan import make_plan
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
@@ -119,7 +119,6 @@ def tune(
             begun = _Search.begin(context, data, search.budget, target, deadline)
             context.progress.plan(_TABLE, 1, begun.table_seconds)
             tuning = begun.run()
-            store.write_tuning(tuning)
             context.progress.skip(_TABLE, 1)  # its own phases are announced instead
             context = replace(context, options=replace(options, tuned=tuning))
             study = Analysis(context, data, make_plan(context.options, file.kind, registries)).run()
@@ -176,6 +175,10 @@ class _Search:
         samples = parts.search
         if samples is None:
             raise UsageError("the samples have no part for the search")
+        # The table would refuse these, too, but only after the search.
+        if parts.calibration is not None:
+            refuse_overlap(parts.scored, parts.calibration)
+        refuse_tuned_on(parts.scored, seen_samples(samples, parts.calibration))
         quick = replace(context.options, runtimes=(PYTHON,), layers=False, costs=False)
         in_python = replace(context, options=quick)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
@@ -291,7 +294,7 @@ class _Search:
         calibration = self.parts.calibration
         if calibration is None:
             return {}
-        indices = _apart(calibration, self.parts.scored)
+        indices = _apart(calibration, self.parts.scored, self.samples)
         inputs = SessionInputs(self.context, calibration, self.outputs, 1)
         key = key_of(
             {
@@ -311,7 +314,7 @@ def _sample_seconds(trial: Trial) -> float:
     return timing.seconds / timing.samples if timing is not None and timing.samples else 0.0
 
 
-def _apart(samples: SampleSet, scored: SampleSet) -> list[int]:
-    """The indices of samples that are not among others, byte for byte."""
-    seen = set(sample_hashes(scored))
-    return [index for index, digest in enumerate(sample_hashes(samples)) if digest not in seen]
+def _apart(samples: SampleSet, *others: SampleSet) -> list[int]:
+    """The indices of samples that are in none of the others, byte for byte."""
+    elsewhere = {digest for other in others for digest in sample_hashes(other)}
+    return [index for index, digest in enumerate(sample_hashes(samples)) if digest not in elsewhere]
