@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.study.tuning.acceptance import Goal, Measured, closest, smallest
+from quantlab.errors import UsageError
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, refuse_unguided, smallest
 from quantlab.study.tuning.allocation import Way, between, ladder, priced
+from quantlab.study.tuning.weights import preferred
 from quantlab.study.tuning.words import note_of
 from quantlab.types import Budget, Candidate, Loss, TunedFormat, TunedWeights
 
@@ -149,6 +151,47 @@ def test_what_comes_closest_where_nothing_fits():
     )
     assert smallest(judged) is None
     assert closest(judged).name == "near"
+
+
+@pytest.mark.parametrize(
+    ("candidates", "chosen"),
+    [
+        pytest.param([(200, 0.01, False), (201, 0.005, False)], 201, id="one that is hardly larger and more precise"),
+        pytest.param([(200, 0.01, False), (203, 0.005, False)], 200, id="not one that is larger by more than 1 %"),
+        pytest.param([(2000, 0.01, False), (2010, 0.005, True)], 2010, id="a setting that is hardly larger"),
+        pytest.param(
+            [(2000, 0.01, False), (2010, 0.02, True), (2020, 0.005, False)], 2000, id="none larger than a setting"
+        ),
+    ],
+)
+def test_what_is_preferred(candidates, chosen):
+    listed = [
+        Candidate(str(size), size, 300, error, 3, 0.1, 0.5, keeps=True, fits=True, official=official)
+        for size, error, official in candidates
+    ]
+    assert preferred(listed).size_bytes == chosen
+
+
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        pytest.param(MARGIN, None, id="a loss"),
+        pytest.param(Budget(min_sqnr="20dB", max_size=10), None, id="an SQNR and a size"),
+        pytest.param(
+            Budget(max_accuracy_loss="1pt", max_class_loss="2pt", max_rmse="0.1"),
+            "the search does not look at max_class_loss and max_rmse; the verdict does",
+            id="limits of the verdict alone",
+        ),
+    ],
+)
+def test_limits_that_the_search_does_not_look_at(budget, said):
+    assert refuse_unguided(budget) == said
+
+
+@pytest.mark.parametrize("budget", [Budget(max_size=100), Budget(max_class_loss="2pt")])
+def test_a_search_without_a_limit_of_the_loss_is_refused(budget):
+    with pytest.raises(UsageError, match="the smallest artifact would be chosen whatever it loses"):
+        refuse_unguided(budget)
 
 
 # What is said

@@ -190,7 +190,7 @@ def test_what_stays_in_float_is_found_and_measured(one_dense, tmp_path):
         pytest.param(Budget(min_sqnr=("10dB",)), "toy-int8", True, id="a setting fits"),
         pytest.param(Budget(min_sqnr=("10dB",), max_size="1KB"), "toy-int8", True, id="and is small enough"),
         pytest.param(Budget(min_sqnr=("200dB",)), "toy-int8", False, id="nothing fits"),
-        pytest.param(Budget(max_size=10), "toy-int8", False, id="nothing is small enough"),
+        pytest.param(Budget(min_sqnr=("10dB",), max_size=10), "toy-int8", False, id="nothing is small enough"),
     ],
 )
 def test_nothing_smaller(one_dense, tmp_path, budget, chosen, fits):

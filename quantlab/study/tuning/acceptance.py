@@ -1,9 +1,18 @@
 """Which candidates of a search may be expected to keep the budget on other samples.
 
 The search samples are few, and the best of many candidates looks better on them than it is. So the figures of classes
-are not taken from one candidate alone: the share of changed samples grows with the square root of the error, with
-a factor that all candidates tell together, and so does the loss with the share of changed samples. On MobileNetV1 0.25
-the factors of candidates from 1 to 15 % of changed samples differ by less than half.
+are not taken from one candidate alone. They follow from its error by two factors that all candidates tell together:
+
+    share of changed samples = rate · √error        loss = harm · share of changed samples
+
+On MobileNetV1 0.25 the rates of candidates from 1 to 15 % of changed samples differ by less than half. The expected
+bound is this loss, and the quantile of the normal distribution times √(share / n), for n samples of the verdict: the
+variance of a paired loss is at most share / n. About half of the artifacts with this bound keep it. If n samples are so
+few that no artifact can keep the budget with certainty, the share itself is compared with the budget, as if every
+change were a loss; the verdict about such an artifact is inconclusive.
+
+Other metrics, such as the mean absolute error, have their own interval on the search samples, made narrower or wider
+for n samples. It does not take into account that the best of many candidates was chosen on these samples.
 """
 
 import math
@@ -11,9 +20,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from quantlab.types import Budget, Candidate, Loss, TunedFormat
+from quantlab.errors import UsageError
+from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, TunedFormat
 
-__all__ = ["Goal", "Measured", "closest", "figure_of", "smallest"]
+__all__ = ["Goal", "Measured", "closest", "figure_of", "refuse_unguided", "smallest"]
 
 _LEAST_HARM = 0.3
 """Share of changed samples that counts as loss at least: few samples may show a gain by chance. Of candidates of the
@@ -52,6 +62,25 @@ def figure_of(measured: Iterable[Measured]) -> Callable[[Measured], float]:
     if all(math.isfinite(one.error) for one in finite):
         return lambda one: one.error
     return lambda one: one.squared_error
+
+
+def refuse_unguided(budget: Budget) -> str | None:
+    """Return a warning about limits that only the verdict looks at; None without any.
+
+    Raises:
+        UsageError: If the search looks at no limit of the loss. It would choose the smallest candidate, whatever it
+            loses.
+    """
+    if budget.margin is None and budget.agreement is None and not budget.limits_of("sqnr"):
+        raise UsageError(
+            "the budget sets no limit of the loss that a search looks at, so the smallest artifact would be chosen "
+            "whatever it loses; give max_accuracy_loss (0.5pt), min_agreement (99%) or min_sqnr (40dB)"
+        )
+    beside = {"max_class_loss": budget.class_margin is not None} | {
+        ERROR_FIGURES[name].limit: bool(budget.limits_of(name)) for name in ERROR_FIGURES if name != "sqnr"
+    }
+    ignored = [name for name, given in beside.items() if given]
+    return f"the search does not look at {' and '.join(ignored)}; the verdict does" if ignored else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +124,7 @@ class Goal:
         )
 
     def _expected(self, one: Measured, share: float | None, harm: float) -> tuple[float, bool]:
-        """The expected upper bound, and whether it is within the budget."""
+        """The expected upper bound, and whether it is within the budget; see the top of the file for few samples."""
         budget, fits = self.budget, True
         upper = -one.sqnr_db if one.sqnr_db is not None else one.error
         for limit in budget.limits_of("sqnr"):

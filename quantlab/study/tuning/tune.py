@@ -26,7 +26,7 @@ from quantlab.study.overlap import refuse_overlap, refuse_tuned_on, sample_hashe
 from quantlab.study.plan import make_plan
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
-from quantlab.study.tuning.acceptance import Goal
+from quantlab.study.tuning.acceptance import Goal, refuse_unguided
 from quantlab.study.tuning.activations import sum_inputs
 from quantlab.study.tuning.float_ops import FloatOpsSearch
 from quantlab.study.tuning.measuring import Bench
@@ -99,11 +99,14 @@ def tune(
         registries: The known formats, runtimes and converters.
 
     Raises:
-        UsageError: If the budget says nothing about the loss or the size, or none of the formats can be tuned.
+        UsageError: If the budget sets no limit of the loss that the search looks at, or none of the formats can be
+            tuned.
         QuantlabError: If nothing can be measured because the model, the data or an option is invalid.
     """
     deadline = time.monotonic() + 60 * search.minutes
-    options = options or AnalyzeOptions()
+    options, progress = options or AnalyzeOptions(), progress or Silent()
+    if (warning := refuse_unguided(search.budget)) is not None:
+        progress.warn(warning)
     refuse_unknown_metric(options.metric, registries.metrics)
     target = target_of(search.budget, registries)
     path = Path(model)
@@ -115,7 +118,7 @@ def tune(
     with store.locked():
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
-            context = Context(store, pool, options, progress or Silent(), file, registries)
+            context = Context(store, pool, options, progress, file, registries)
             begun = _Search.begin(context, data, search.budget, target, deadline)
             context.progress.plan(_TABLE, 1, begun.table_seconds)
             tuning = begun.run()

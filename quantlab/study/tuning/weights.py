@@ -9,6 +9,7 @@
    where that lowers the error that is measured; then smaller divisions are measured without them.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from quantlab.types import Candidate, KernelChoice, Sharing, TunedFormat, TunedW
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tunable import KernelOption, TunableWeights
 
-__all__ = ["WeightSearch"]
+__all__ = ["WeightSearch", "preferred"]
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 _PROBED_BITS = 4
@@ -99,7 +100,7 @@ class WeightSearch:
             self._refine(ways)
         self._skip_rest(*self._left)
         candidates = self._candidates()
-        chosen = _preferred(candidates) or closest(candidates)
+        chosen = preferred(candidates) or closest(candidates)
         weights = None if chosen.official else self._decisions(self.stored[chosen.name])
         return TunedFormat(
             candidates=tuple(candidates),
@@ -374,10 +375,19 @@ class WeightSearch:
         return time.monotonic() > self.began + share * (self.deadline - self.began)
 
 
-def _preferred(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The smallest candidate that fits, or one that is hardly larger and has a lower error."""
+def preferred(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The smallest candidate that fits, or one that is hardly larger and has a lower error.
+
+    It is not larger than a setting that fits: then nothing would be gained over that.
+    """
     best = smallest(candidates)
     if best is None or best.official:
         return best
-    alike = [one for one in candidates if one.fits and one.size_bytes <= _LITTLE * best.size_bytes]
+    fitting = [one for one in candidates if one.fits]
+    official = min((one.size_bytes for one in fitting if one.official), default=math.inf)
+    alike = [
+        one
+        for one in fitting
+        if one.size_bytes <= _LITTLE * best.size_bytes and (one.official or one.size_bytes < official)
+    ]
     return min(alike, key=lambda one: (one.error, one.size_bytes))
