@@ -33,7 +33,8 @@ GLOSSARY: Mapping[str, str] = {
     "predictions, in 15 bins of confidence. It is between 0 and 1, and 0 is best.",
     "calibration samples": "Samples from which static quantization takes the ranges of activations. "
     "They are never scored.",
-    "candidate": "An artifact that 'quantlab tune' measured on its search samples, before it chose one of them.",
+    "candidate": "An artifact that 'quantlab tune' measured on its search samples and may choose: a setting, or one "
+    "with all its decisions. Artifacts that only measure one kernel, op or decision are not counted.",
     "changed": "Samples with another top-1 than the model, right or wrong.",
     "channel": "One index of the last axis of a tensor, or one output channel of a weight.",
     "class loss": "Accuracy loss on the samples of one class, in percentage points.",
@@ -50,7 +51,7 @@ GLOSSARY: Mapping[str, str] = {
     "different values": "Percentage of the elements of a tensor that are not exactly equal to the baseline.",
     "download size": "Bytes of the shipped files after gzip and after brotli, each file compressed by itself.",
     "error": "Of a candidate of 'quantlab tune', the mean KL divergence from the model in nats; the mean squared error "
-    "if the output has no classes.",
+    "if the output has no classes, or if a candidate gives a class the probability 0.",
     "error growth": "Change of the relative RMS error from the layer before, in percentage points. "
     "The layer with the largest growth adds most of the error.",
     "expected bound": "Upper bound of the loss that a candidate of 'quantlab tune' may have on the samples of the "

@@ -4,9 +4,9 @@ If the bias of the layer takes back the mean of the error, only the error's vari
 inputs less their mean.
 
 Inputs are rounded to integers of 16 bits first. Sums of their products are integers that float64 holds exactly, in
-whatever order they are added. So any partition of the samples gives the same Hessian to the last bit, on every machine,
-and so do the bytes of an artifact that is rounded by it. The rounding, 2⁻¹⁶ of the largest input, is far below the
-spread of samples.
+whatever order they are added. So any partition of the samples gives the same Hessian to the last bit, and on one
+machine the same bytes of an artifact that is rounded by it. On another machine, the inputs themselves may differ in
+their last bits. The rounding, 2⁻¹⁶ of the largest input, is far below the spread of samples.
 """
 
 import itertools

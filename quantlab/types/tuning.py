@@ -95,7 +95,8 @@ class Candidate:
     """The upper bound of the loss that is expected on the samples of the verdict; without labels, that of the share of
     changed samples, in points; without classes, the negative SQNR in decibels."""
     keeps: bool
-    """Whether the bound is within the budget, whatever the size."""
+    """Whether the bound is within the budget, whatever the size; if the samples of the verdict are too few for any
+    bound to be, whether the share of changed samples is."""
     fits: bool
     """Whether the size is, too."""
     official: bool = False

@@ -37,7 +37,8 @@ class CandidateRow:
     """The upper bound of the loss that is expected on the samples of the verdict; without labels, that of the share of
     changed samples, in points; without classes, the negative SQNR in decibels."""
     fits: bool
-    """Whether this bound and the size are within the budget."""
+    """Whether this bound and the size are within the budget; if the samples of the verdict are too few for any bound to
+    be, whether the share of changed samples and the size are."""
     chosen: bool
     """Whether it was chosen."""
 
