@@ -6,19 +6,17 @@ Its ends may cut off the largest weights, where that lowers the squared error of
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.types import Sharing
 from quantlab_converters.channel_codes import stored_scales
 
-__all__ = ["Grid", "Sharing", "costs", "decode", "fit_grid", "powers", "relative", "round_to_nearest"]
+__all__ = ["Grid", "costs", "decode", "fit_grid", "powers", "relative", "round_to_nearest"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-Sharing = Literal["channel", "tensor"]
-"""Whether each output channel has its scale, or all have one."""
 
 CLIPPINGS: tuple[float, ...] = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6)
 """Shares of a range that are tried."""
@@ -107,12 +105,11 @@ def fit_grid(
     lowest = np.minimum(weights.min(axis=axes, keepdims=True), 0)
     largest = np.maximum(weights.max(axis=axes, keepdims=True), 0)
     highest = 2**bits - 1
-    tried = 1 if not clipped else len(CLIPPINGS) if bits <= _CLIPPED_BITS else 3
-    clippings = CLIPPINGS[:tried]
+    clippings = CLIPPINGS[: 1 if not clipped else len(CLIPPINGS) if bits <= _CLIPPED_BITS else 3]
     if sharing == "tensor":
-        grids = [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in clippings]
         shape = (len(weights), 1, weights.shape[2])
-        everywhere = [Grid(np.broadcast_to(one.scales, shape), one.zeros, highest) for one in grids]
+        shared = [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in clippings]
+        everywhere = [Grid(np.broadcast_to(one.scales, shape), one.zeros, highest) for one in shared]
         return min(everywhere, key=lambda grid: _nearest_costs(weights, grid, hessians).sum())
     power = powers(weights, hessians)
     plain = _own_zeros(lowest, largest, highest)
@@ -122,12 +119,10 @@ def fit_grid(
         relative(_nearest_costs(weights, _stored(grid), _diagonal(hessians)), power).mean() for grid in (plain, common)
     )
     if common_cost <= _OWN_ZERO_GAIN * own_cost:
-        return _least(
-            weights, hessians, [_stored(Grid(share * common.scales, common.zeros, highest)) for share in clippings]
-        )
-    return _least(
-        weights, hessians, [_stored(_own_zeros(share * lowest, share * largest, highest)) for share in clippings]
-    )
+        grids = [Grid(share * common.scales, common.zeros, highest) for share in clippings]
+    else:
+        grids = [_own_zeros(share * lowest, share * largest, highest) for share in clippings]
+    return _least(weights, hessians, [_stored(grid) for grid in grids])
 
 
 def _floored(hessians: Floats | None) -> Floats | None:
