@@ -111,8 +111,9 @@ class Converter:
     takes: tuple[str, ...] = ("Keras 3", "Keras 2", "SavedModel")
     """The kinds of model that it starts from."""
     more_packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Scheme → distributions that it needs besides `packages`. They are optional: without one, `convert` raises a
-    ConversionError that says how to install it."""
+    """Scheme → distributions that decide what is written besides `packages`; `quantlab` if it writes the files itself.
+
+    The others are optional: without one, `convert` raises a ConversionError that says how to install it."""
 
     def versions(self, *schemes: str) -> dict[str, str]:
         """Versions of the packages that decide what is written in these schemes; optional ones only if installed."""

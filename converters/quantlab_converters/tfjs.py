@@ -182,4 +182,5 @@ CONVERTER = Converter(
     parts=partial(list_parts, FORMAT),
     words=partial(words_of_the_converter, FORMAT),
     tunable="quantlab_converters.tfjs_tuning:TunableGraph.open",
+    more_packages=dict.fromkeys((PER_CHANNEL, TUNED), ("quantlab",)),
 )
