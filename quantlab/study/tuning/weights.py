@@ -183,12 +183,14 @@ class WeightSearch:
         figure = figure_of([one for one in results if one is not None])
         found: dict[tuple[str, Sharing], float] = {}
         for (name, sharing, choice), measured in zip(probed, results, strict=True):
-            if measured is not None:
+            # An output that is not finite tells no ratio: such a kernel counts as the most sensitive one, too.
+            if measured is not None and math.isfinite(figure(measured)):
                 noise = self._option(name, choice).noise
                 found[name, sharing] = figure(measured) / noise if noise > 0 else 0.0
         self._skip_rest(_ALONE)
-        self.bench.context.progress.end(step, "done" if len(found) == len(probed) else "time is over")
-        self.finished = self.finished and len(found) == len(probed)
+        ended = all(measured is not None for measured in results)
+        self.bench.context.progress.end(step, "done" if ended else "time is over")
+        self.finished = self.finished and ended
         return self._completed(found)
 
     def _completed(self, found: Mapping[tuple[str, Sharing], float]) -> dict[tuple[str, Sharing], float]:
@@ -275,14 +277,19 @@ class WeightSearch:
         ways: Mapping[str, list[tuple[KernelChoice | None, Way]]],
         step: str,
     ) -> int:
-        """Measure divisions, and return how many could be measured."""
-        stored = []
+        """Measure divisions, and return how many could be measured; those that are measured already do not count."""
+        stored: list[_Stored] = []
+        divided: dict[str, Allocation] = {}
         for allocation in allocations:
             options = {
                 name: self._option(name, without(each[at][0], self._taken_back.get(name)))
                 for (name, each), at in zip(ways.items(), allocation, strict=True)
             }
-            stored.append(_Stored(self._name(options), options, self.weights.halves))
+            # What tells two divisions apart may be taken back; then two threads would write the same folder.
+            if all(options != one.options for one in (*self.stored.values(), *stored)):
+                one = _Stored(self._name(options), options, self.weights.halves)
+                divided[one.name] = allocation
+                stored.append(one)
 
         def measure(one: _Stored) -> Measured | None:
             if self._is_over():
@@ -293,10 +300,10 @@ class WeightSearch:
             return measured
 
         results = side_by_side(measure, stored, at_once=_AT_ONCE)
-        for one, allocation, measured in zip(stored, allocations, results, strict=True):
+        for one, measured in zip(stored, results, strict=True):
             if measured is not None:
                 self.measured[one.name], self.stored[one.name] = measured, one
-                self._allocations[one.name] = allocation
+                self._allocations[one.name] = divided[one.name]
         return sum(measured is not None for measured in results)
 
     def _name(self, options: Mapping[str, KernelOption]) -> str:
