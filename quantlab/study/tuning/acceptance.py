@@ -7,9 +7,11 @@ are not taken from one candidate alone. They follow from its error by two factor
 
 On MobileNetV1 0.25 the rates of candidates from 1 to 15 % of changed samples differ by less than half. The expected
 bound is this loss, and the quantile of the normal distribution times √(share / n), for n samples of the verdict: the
-variance of a paired loss is at most share / n. About half of the artifacts with this bound keep it. If n samples are so
-few that no artifact can keep the budget with certainty, the share itself is compared with the budget, as if every
-change were a loss; the verdict about such an artifact is inconclusive.
+variance of a paired loss is at most share / n. With ten changed samples or more, about half of the artifacts keep this
+bound. With fewer, the intervals of the verdict (Tango, Wilson) are wider: with two changed samples, 10 to 20 % keep it.
+
+If n samples are so few that the verdict could not be `fits` even if none of them changed, the share itself is compared
+with the budget, as if every change were a loss. That verdict is inconclusive.
 
 Other metrics, such as the mean absolute error, have their own interval on the search samples, made narrower or wider
 for n samples. It does not take into account that the best of many candidates was chosen on these samples.
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from quantlab.errors import UsageError
+from quantlab.statistics import zero_discordance_bound
 from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, TunedFormat
 
 __all__ = ["Goal", "Measured", "closest", "figure_of", "refuse_unguided", "smallest"]
@@ -134,12 +137,13 @@ class Goal:
             spread = 100 * self._z * math.sqrt(share / self.n)
             upper = points + spread
             if budget.agreement is not None:
-                fits = fits and (upper if self._can_show(100 - budget.agreement) else points) <= 100 - budget.agreement
+                allowed = 100 - budget.agreement
+                fits = fits and (upper if self._least_changed < allowed else points) <= allowed
             if one.loss is not None and one.loss.discordant is not None:
                 upper = harm * points + spread
                 if budget.margin is not None:
                     margin = budget.margin.of(one.loss)
-                    fits = fits and (upper if self._can_show(margin) else points) <= margin
+                    fits = fits and (upper if self._least_loss < margin else points) <= margin
                 return upper, fits
         if one.loss is not None and budget.margin is not None:
             upper = one.loss.loss + (one.loss.upper - one.loss.loss) * math.sqrt(one.n / self.n)
@@ -151,9 +155,15 @@ class Goal:
         """The quantile of the normal distribution at the budget's confidence."""
         return NormalDist().inv_cdf(self.budget.confidence)
 
-    def _can_show(self, margin: float) -> bool:
-        """Whether the bound of so many samples can be this low; that of Tango if none of them changes."""
-        return 100 * self._z**2 / (self.n + self._z**2) < margin
+    @property
+    def _least_changed(self) -> float:
+        """The upper bound of changed samples in percent if none changes: Wilson's."""
+        return 100 * self._z**2 / (self.n + self._z**2)
+
+    @property
+    def _least_loss(self) -> float:
+        """The upper bound of the loss in points if no sample changes."""
+        return 100 * zero_discordance_bound(self.n, self.budget.confidence)
 
 
 def _rate(measured: Sequence[Measured], errors: Sequence[float]) -> float | None:
