@@ -196,13 +196,13 @@ def run(model: Path, **changed):
 
 
 def test_all_settings_say_why_they_cannot_be_made(model):
-    study = run(model, settings=tuple(SETTINGS))
+    study = run(model, settings=tuple(name for name, setting in SETTINGS.items() if not setting.tuned))
     reasons = {row.setting: row.failure.reason for row in study.failed}
     assert reasons == {
         name: f"{setting.format} is made from TensorFlow models, and no maintained converter makes it from ONNX; give "
         "the model that 'model.onnx' was exported from, or leave this setting out"
         for name, setting in SETTINGS.items()
-        if setting.format != "onnx"
+        if setting.format != "onnx" and not setting.tuned
     }
     assert [row.setting for row in study.trials if row.failure is None] == NAMES
 

@@ -59,9 +59,9 @@ def convert(
     time_limit: TimeLimit = 600.0,
     json: AsJson = False,
 ) -> int:
-    """Convert a model to artifacts that are ready to serve, or write those of a study.
+    """Convert a model to artifacts, or write those of a study.
 
-    The command runs and scores nothing.
+    They are ready to serve. The command runs and scores nothing.
     """
     from quantlab.cli.progress import shown
     from quantlab.study import AnalyzeOptions, copy_artifacts, read_tuning
