@@ -186,8 +186,10 @@ class _Search:
         in_python = replace(context, options=quick)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
         scored = analysis.score(analysis.begin(model, samples, parts.calibration))
-        # Whatever the budget says that cannot be judged is refused now, and not after the search.
-        gather(scored.study, replace(budget, runtimes=(PYTHON,)), registries=context.registries)
+        # Whatever the budget says that cannot be judged is refused now, and not after the search. Whether the model is
+        # better than guessing is left to the verdict, as the search samples may be too few to tell.
+        judgeable = replace(budget, runtimes=(PYTHON,), allow_poor_reference=True)
+        gather(scored.study, judgeable, registries=context.registries)
         outputs = scored.result.probe.outputs
         return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
 
