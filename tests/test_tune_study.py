@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -263,10 +264,18 @@ def test_samples_of_the_search_are_found_under_another_name(tuned, tmp_path):
     (folder / "digits.npz").rename(folder / "other.npz")
     asked = ("--tuned", "digits.study/tune.json", *ALONE[:-2], "--out", "other.study")
     done = quantlab_in_process("analyze", "digits.keras", "--data", "other.npz", *asked, cwd=folder)
-    assert (
-        "! 313 of the 941 scored samples were calibrated or searched on by 'quantlab tune', so the tuned rows look "
-        "better than they are; remove these samples"
-    ) in done.stdout
+    assert done.status == 2
+    assert done.stderr.splitlines()[-1] == (
+        "quantlab: 313 of the 941 scored samples were calibrated or searched on by 'quantlab tune', and such samples "
+        "must not be scored; give other samples, or leave --tuned out"
+    )
+    few = ("--limit", "60", *asked)
+    done = quantlab_in_process("analyze", "digits.keras", "--data", "other.npz", *few, cwd=folder)
+    assert re.search(
+        r"! \d+ of the 60 scored samples were calibrated or searched on by 'quantlab tune', so the tuned rows look "
+        r"better than they are; remove these samples",
+        done.stdout,
+    )
     assert read_tuning(folder / "other.study" / "tune.json") == read_tuning(folder / "digits.study" / "tune.json")
     asked = ("recommend", "other.study", "--max-size", "1MB", "--allow-poor-reference")
     assert "other.study/tune.json" in quantlab_in_process(*asked, cwd=folder).stdout

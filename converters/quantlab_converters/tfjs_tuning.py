@@ -95,6 +95,14 @@ class TunableGraph:
     def _matrix(self, kernel: str) -> Array:
         return self.uses[kernel].matrix(self.graph.weights[kernel])
 
+    @property
+    def swappable(self) -> bool:
+        """See `TunableWeights`; weights in loops and functions cannot be swapped."""
+        plain = {
+            node["name"] for node in self.graph.topology["node"] if node["op"] == "Const" and not node.get("input")
+        }
+        return all(name in plain for name, values in self.graph.weights.items() if values.dtype == np.float32)
+
     def sums_of(self, values: Mapping[str, Array], bounds: Mapping[str, float]) -> dict[str, HessianSums]:
         """See `TunableWeights`."""
         found = {}

@@ -64,6 +64,10 @@ class TunableWeights(Protocol):
     def halves(self) -> tuple[str, ...]:
         """The weights besides kernels that may become half floats."""
 
+    @property
+    def swappable(self) -> bool:
+        """Whether the float32 artifact with the weights of another one computes what that computes."""
+
     def sums_of(self, values: Mapping[str, Array], bounds: Mapping[str, float]) -> dict[str, HessianSums]:
         """Kernel → the Hessian of its inputs over some samples; kernels whose inputs are not all given are left out.
 

@@ -52,17 +52,21 @@ def refuse_tuned_on(samples: SampleSet, seen: PackedArray | None) -> list[str]:
         seen: What `seen_samples` gives, from a file that may be damaged; None if it is not known.
 
     Raises:
-        SamplesError: If half of the scored samples or more were.
+        SamplesError: If half of the scored samples or more were, or half of those that were calibrated or searched on
+            are scored.
         ConversionError: If `seen` is damaged.
     """
     if seen is None:
         return []
-    hashes = set(map(bytes, unpack(seen, "the samples of the search")))
+    kept = unpack(seen, "the samples of the search")
+    if kept.dtype != np.uint8 or kept.shape[1:] != (_KEPT_BYTES,):
+        raise SamplesError("the samples of the search are damaged in tune.json; run 'quantlab tune' again")
+    hashes = set(map(bytes, kept))
     common = sum(digest[:_KEPT_BYTES] in hashes for digest in sample_hashes(samples))
     if not common:
         return []
     which = f"{common:,} of the {samples.n:,} scored samples were calibrated or searched on by 'quantlab tune'"
-    if common >= _REFUSED_SHARE * samples.n:
+    if common >= _REFUSED_SHARE * min(samples.n, len(hashes)):
         raise SamplesError(f"{which}, and such samples must not be scored; give other samples, or leave --tuned out")
     return [f"{which}, so the tuned rows look better than they are; remove these samples"]
 

@@ -60,7 +60,11 @@ def subject_of(study: Study, name: str | None, registries: Registries) -> Subjec
 
 def measurable_settings(registries: Registries = REAL) -> tuple[str, ...]:
     """The settings whose ops can be measured: quantized ones that keep no layers in float."""
-    return tuple(name for name, setting in registries.settings.items() if setting.quantized and not setting.keeps_float)
+    return tuple(
+        name
+        for name, setting in registries.settings.items()
+        if setting.quantized and not setting.keeps_float and not setting.tuned
+    )
 
 
 def refuse_setting(name: str, registries: Registries = REAL) -> None:

@@ -192,7 +192,8 @@ def _harm(measured: Iterable[Measured]) -> float:
     known = [
         (one.loss.loss, 100 * one.changed / one.n)
         for one in measured
-        if one.loss is not None and one.changed is not None and math.isfinite(one.loss.loss)
+        # Not of a ruined one, as above: of its samples most were right.
+        if one.loss is not None and one.changed is not None and one.changed < one.n / 2 and math.isfinite(one.loss.loss)
     ]
     losses, changes = (sum(column) for column in zip(*known, strict=True)) if known else (0.0, 0.0)
     return min(max(losses / changes, _LEAST_HARM), 1.0) if changes else _LEAST_HARM

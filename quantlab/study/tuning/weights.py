@@ -374,7 +374,8 @@ class WeightSearch:
         try:
             self.weights.write(decisions, folder)
             touched = [*(kernel.name for kernel in decisions.kernels), *decisions.biases, *decisions.halves]
-            return self.bench.measure(stored.name, key, folder, swapped=list(dict.fromkeys(touched)))
+            swapped = list(dict.fromkeys(touched)) if self.weights.swappable else None
+            return self.bench.measure(stored.name, key, folder, swapped=swapped)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
