@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quantlab.errors import UsageError
-from quantlab.study.tuning.acceptance import Goal, Measured, closest, refuse_unguided, smallest
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, preferred, refuse_unguided, smallest
 from quantlab.study.tuning.allocation import Way, between, ladder, priced
-from quantlab.study.tuning.weights import preferred
 from quantlab.study.tuning.words import note_of
 from quantlab.types import Budget, Candidate, Loss, TunedFormat, TunedWeights
 

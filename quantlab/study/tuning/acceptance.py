@@ -26,11 +26,15 @@ from quantlab.errors import UsageError
 from quantlab.statistics import zero_discordance_bound
 from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, TunedFormat
 
-__all__ = ["Goal", "Measured", "closest", "figure_of", "refuse_unguided", "smallest"]
+__all__ = ["Goal", "Measured", "closest", "figure_of", "preferred", "refuse_unguided", "smallest"]
 
 _LEAST_HARM = 0.3
 """Share of changed samples that counts as loss at least: few samples may show a gain by chance. Of candidates of the
 MobileNet above that lose more than a point, it is between 0.24 and 0.43."""
+
+
+_LITTLE = 1.01
+"""Ratio of sizes up to which a lower error is worth more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +218,21 @@ def closest(candidates: Sequence[Candidate]) -> Candidate:
     if keeping:
         return min(keeping, key=lambda one: (one.size_bytes, one.error))
     return min(candidates, key=lambda one: (one.expected_upper, one.size_bytes))
+
+
+def preferred(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The smallest candidate that fits, or one that is hardly larger and has a lower error.
+
+    It is not larger than a setting that fits: then nothing would be gained over that.
+    """
+    best = smallest(candidates)
+    if best is None or best.official:
+        return best
+    fitting = [one for one in candidates if one.fits]
+    official = min((one.size_bytes for one in fitting if one.official), default=math.inf)
+    alike = [
+        one
+        for one in fitting
+        if one.size_bytes <= _LITTLE * best.size_bytes and (one.official or one.size_bytes < official)
+    ]
+    return min(alike, key=lambda one: (one.error, one.size_bytes))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from quantlab.study.side_by_side import side_by_side
-from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, smallest
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, preferred, smallest
 from quantlab.study.tuning.allocation import Allocation, Way, between, ladder
 from quantlab.study.tuning.choices import is_same, sharing_of, simpler, without
 from quantlab.study.tuning.measuring import Bench, candidate_key, emptied
@@ -25,7 +25,7 @@ from quantlab.types import Candidate, KernelChoice, Sharing, TunedFormat, TunedW
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tunable import KernelOption, TunableWeights
 
-__all__ = ["WeightSearch", "preferred"]
+__all__ = ["WeightSearch"]
 
 BITS = (8, 7, 6, 5, 4, 3, 2)
 _PROBED_BITS = 4
@@ -36,8 +36,6 @@ _FINE_STEPS = 4
 _FINE_ROUNDS = 3
 _BACK_ROUNDS = 2
 """Candidates in which single decisions are taken back, at most."""
-_LITTLE = 1.01
-"""Ratio of sizes up to which a lower error is worth more."""
 _PROBED_SHARE = 0.999
 """Share of all values that belong to kernels that are measured alone; the small ones of the rest count as the most
 sensitive one."""
@@ -93,10 +91,12 @@ class WeightSearch:
         self._announce()
         ways = self._ways(self._sensitivities())
         self._descend(ways)
+        self._skip_rest(_DIVIDE)  # the time of what is left of a phase is told by all the time since it began
         for _ in range(_BACK_ROUNDS):
             best = smallest(self._candidates())
             if best is None or best.official or self._is_over() or not self._take_back(self.stored[best.name]):
                 break
+            self._skip_rest(_BACK)
             self._refine(ways)
         self._skip_rest(*self._left)
         candidates = self._candidates()
@@ -117,8 +117,8 @@ class WeightSearch:
         """Announce all phases, so that the time that is told to be left lacks none."""
         progress, seconds = self.bench.context.progress, self.bench.run_seconds / _AT_ONCE
         probes = sum(len(self._probes(name)) for name in self.weights.kernels)
-        fine = (1 + _BACK_ROUNDS) * _FINE_ROUNDS * _FINE_STEPS
-        self._left = {_ALONE: probes, _DIVIDE: _STEPS + fine, _BACK: _MOST_BACK * len(self.weights.kernels)}
+        divisions = _STEPS + _FINE_ROUNDS * _FINE_STEPS
+        self._left = {_ALONE: probes, _DIVIDE: divisions, _BACK: _MOST_BACK * len(self.weights.kernels)}
         for phase, units in self._left.items():
             progress.plan(phase, units, seconds)
 
@@ -381,21 +381,3 @@ class WeightSearch:
 
     def _is_over(self, share: float = 1.0) -> bool:
         return time.monotonic() > self.began + share * (self.deadline - self.began)
-
-
-def preferred(candidates: Sequence[Candidate]) -> Candidate | None:
-    """The smallest candidate that fits, or one that is hardly larger and has a lower error.
-
-    It is not larger than a setting that fits: then nothing would be gained over that.
-    """
-    best = smallest(candidates)
-    if best is None or best.official:
-        return best
-    fitting = [one for one in candidates if one.fits]
-    official = min((one.size_bytes for one in fitting if one.official), default=math.inf)
-    alike = [
-        one
-        for one in fitting
-        if one.size_bytes <= _LITTLE * best.size_bytes and (one.official or one.size_bytes < official)
-    ]
-    return min(alike, key=lambda one: (one.error, one.size_bytes))
