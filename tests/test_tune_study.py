@@ -250,6 +250,29 @@ def test_a_budget_that_nothing_keeps(tmp_path):
     assert done.status == 1
 
 
+def test_a_size_that_only_few_bits_keep(tmp_path):
+    digits(tmp_path)
+    done = quantlab_in_process(*TUNE, "--max-size", "5.5KB", cwd=tmp_path)
+    assert done.status == 0
+    assert ", where no setting fits (" in done.stderr
+    assert (
+        next(one for one in decisions(tmp_path).candidates if one.name == decisions(tmp_path).chosen).size_bytes < 5500
+    )
+
+
+def test_parts_of_equal_samples_are_refused_before_the_search(tmp_path):
+    digits(tmp_path)
+    x, y = samples()
+    np.savez(tmp_path / "digits.npz", x=np.repeat(x[:60], 5, axis=0), y=np.repeat(y[:60], 5))
+    done = quantlab_in_process(*TUNE, cwd=tmp_path)
+    assert done.status == 2
+    assert re.fullmatch(
+        r"quantlab: \d+ of the 150 samples for the verdict are equal to samples for the search or the calibration, "
+        r"because 'digits.npz' holds equal samples; keep one of each",
+        done.stderr.splitlines()[-1],
+    )
+
+
 def test_the_table_can_be_made_again_with_more_settings(tuned, tmp_path):
     folder = shutil.copytree(tuned, tmp_path / "place")
     more = ("--tuned", "digits.study/tune.json", "--settings", "tfjs-uint8,tfjs-float16", *ALONE[2:-2])
@@ -273,7 +296,7 @@ def test_samples_of_the_search_are_found_under_another_name(tuned, tmp_path):
     done = quantlab_in_process("analyze", "digits.keras", "--data", "other.npz", *few, cwd=folder)
     assert re.search(
         r"! \d+ of the 60 scored samples were calibrated or searched on by 'quantlab tune', so the tuned rows look "
-        r"better than they are; remove these samples",
+        r"better than they are; remove equal samples",
         done.stdout,
     )
     assert read_tuning(folder / "other.study" / "tune.json") == read_tuning(folder / "digits.study" / "tune.json")

@@ -175,7 +175,10 @@ def _print(tuned: "Tuned", folder: Path, budget: "Budget", *, as_json: bool) -> 
     for text in tuned.notes:
         say(text)
     say(f"Study saved in '{folder}', with every decision in '{folder / 'tune.json'}'.")
+    smallest = judge(folder, budget).recommended
     verdict = judge(folder, budget, settings=tuned.chosen)
     for judged in verdict.settings:
         say(f"{judged.setting}: {judged.outcome}: {judged.reason}")
+    if smallest is not None and smallest not in tuned.chosen:
+        say(f"On the samples of the verdict, {smallest} fits, and 'quantlab recommend' chooses it.")
     return {"fits": OK, "breaks": BREAKS}.get(verdict.outcome, INCONCLUSIVE)

@@ -9,7 +9,7 @@ from quantlab.npy import mapped
 from quantlab.types import PackedArray, SampleSet
 from quantlab_converters.packed_arrays import pack, unpack
 
-__all__ = ["refuse_overlap", "refuse_tuned_on", "sample_hashes", "seen_samples"]
+__all__ = ["refuse_duplicates", "refuse_overlap", "refuse_tuned_on", "sample_hashes", "seen_samples"]
 
 _REFUSED_SHARE = 0.5
 _KEPT_BYTES = 8
@@ -44,6 +44,21 @@ def seen_samples(*sets: SampleSet | None) -> PackedArray:
     return pack(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, _KEPT_BYTES))
 
 
+def refuse_duplicates(scored: SampleSet, *others: SampleSet | None) -> None:
+    """Refuse parts of one source that share most of their samples, because the source holds equal ones.
+
+    Raises:
+        SamplesError: If half of the scored samples or more are equal to samples of the other parts, or the reverse.
+    """
+    elsewhere = {digest for other in others if other is not None for digest in sample_hashes(other)}
+    common = sum(digest in elsewhere for digest in sample_hashes(scored))
+    if common and common >= _REFUSED_SHARE * min(scored.n, len(elsewhere)):
+        raise SamplesError(
+            f"{common:,} of the {scored.n:,} samples for the verdict are equal to samples for the search or the "
+            f"calibration, because '{scored.source}' holds equal samples; keep one of each"
+        )
+
+
 def refuse_tuned_on(samples: SampleSet, seen: PackedArray | None) -> list[str]:
     """Return a warning if some scored samples were calibrated or searched on. Samples are compared by their hashes.
 
@@ -68,7 +83,7 @@ def refuse_tuned_on(samples: SampleSet, seen: PackedArray | None) -> list[str]:
     which = f"{common:,} of the {samples.n:,} scored samples were calibrated or searched on by 'quantlab tune'"
     if common >= _REFUSED_SHARE * min(samples.n, len(hashes)):
         raise SamplesError(f"{which}, and such samples must not be scored; give other samples, or leave --tuned out")
-    return [f"{which}, so the tuned rows look better than they are; remove these samples"]
+    return [f"{which}, so the tuned rows look better than they are; remove equal samples"]
 
 
 def sample_hashes(samples: SampleSet) -> list[bytes]:

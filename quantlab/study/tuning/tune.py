@@ -22,7 +22,7 @@ from quantlab.study.context import Context, code_sha256, model_identity, open_mo
 from quantlab.study.conversions import settings_for
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
-from quantlab.study.overlap import refuse_overlap, refuse_tuned_on, sample_hashes, seen_samples
+from quantlab.study.overlap import refuse_duplicates, refuse_overlap, sample_hashes, seen_samples
 from quantlab.study.plan import make_plan
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
@@ -52,6 +52,8 @@ __all__ = ["Tuned", "tune"]
 
 _LOADING_SECONDS = 0.3
 """About how long a candidate takes to be written and loaded."""
+_SEARCH = "search"
+"""The phase that stands for those of the search until they are announced."""
 _TABLE = "make the table"
 """The phase after the search, for its progress."""
 _TRIAL_SECONDS = 4.0
@@ -119,8 +121,10 @@ def tune(
         store.refuse_other_model(file.sha256, path)
         with pool_for(file, store.work, options, registries) as pool:
             context = Context(store, pool, options, progress, file, registries)
+            context.progress.plan(_SEARCH, 1)  # of which nothing is known yet, so that no time left is told
             begun = _Search.begin(context, data, search.budget, target, deadline)
             context.progress.plan(_TABLE, 1, begun.table_seconds)
+            context.progress.skip(_SEARCH, 1)
             tuning = begun.run()
             context.progress.skip(_TABLE, 1)  # its own phases are announced instead
             context = replace(context, options=replace(options, tuned=tuning))
@@ -181,7 +185,7 @@ class _Search:
         # The table would refuse these, too, but only after the search.
         if parts.calibration is not None:
             refuse_overlap(parts.scored, parts.calibration)
-        refuse_tuned_on(parts.scored, seen_samples(samples, parts.calibration))
+        refuse_duplicates(parts.scored, samples, parts.calibration)
         quick = replace(context.options, runtimes=(PYTHON,), layers=False, costs=False)
         in_python = replace(context, options=quick)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))

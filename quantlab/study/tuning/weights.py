@@ -226,7 +226,7 @@ class WeightSearch:
         for begin in range(0, len(steps), _AT_ONCE):
             self._measure_all(steps[begin : begin + _AT_ONCE], ways, step)
             last = list(self._allocations)[-2 * _AT_ONCE :]
-            if self._is_over() or (len(self._allocations) >= 2 * _AT_ONCE and not self._fitting & set(last)):
+            if self._is_over() or (len(self._allocations) >= 2 * _AT_ONCE and not self._keeping & set(last)):
                 break
         self._end(step)
         self._refine(ways)
@@ -260,13 +260,14 @@ class WeightSearch:
         self.bench.context.progress.advance(step, 1)
 
     @property
-    def _fitting(self) -> set[str]:
-        return {one.name for one in self._candidates() if one.fits}
+    def _keeping(self) -> set[str]:
+        """The candidates that keep the loss, whatever their size: smaller ones may be small enough."""
+        return {one.name for one in self._candidates() if one.keeps}
 
     def _edge(self) -> tuple[Allocation | None, Allocation | None]:
-        """The smallest division that fits, and the next smaller one that was measured."""
+        """The smallest division that keeps the loss, and the next smaller one that was measured."""
         ordered = sorted(self._allocations, key=lambda name: self.measured[name].size_bytes)
-        place = next((place for place, name in enumerate(ordered) if name in self._fitting), None)
+        place = next((place for place, name in enumerate(ordered) if name in self._keeping), None)
         if place is None:
             return None, None
         return self._allocations[ordered[place]], self._allocations[ordered[place - 1]] if place else None
