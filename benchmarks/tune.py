@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.store import Store
 from quantlab.types import Candidate
 
@@ -67,6 +68,8 @@ def measure(model: str, data: str, options: Sequence[str]) -> None:
         ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         whole = time.monotonic() - began
+        if done.returncode not in (OK, BREAKS, INCONCLUSIVE):
+            sys.exit(f"{done.stderr}the search ended with the status {done.returncode}, so nothing was measured")
         phases: dict[str, float] = {}
         for line in done.stderr.splitlines():
             if (step := _STEP.match(line)) is not None:
@@ -77,7 +80,7 @@ def measure(model: str, data: str, options: Sequence[str]) -> None:
         print(f"{'the whole':36} {whole:7.1f} s")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"largest process: {peak:,.0f} MB")
-        print(done.stderr.splitlines()[-3:])
+        print(*done.stderr.splitlines()[-3:], sep="\n")
 
 
 @dataclass(frozen=True)

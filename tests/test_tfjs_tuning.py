@@ -215,6 +215,14 @@ def test_gptq_lowers_the_noise(kernel, corrected, weights, sums):
     assert gptq <= nearest
 
 
+def test_without_sums_no_gptq_is_claimed(weights, sums):
+    """A reader of `tune.json` learns how the codes came about."""
+    asked = weights.choice("filter", 4, "channel")
+    assert (asked.rounding, asked.corrected) == ("gptq", True)
+    assert weights.option("filter", sums["filter"], asked).choice == asked
+    assert weights.option("filter", None, asked).choice == replace(asked, rounding="nearest", corrected=False)
+
+
 def test_an_option_depends_on_its_sums_alone(weights, tmp_path):
     """And not on other sums of the same kernel that were given before."""
     first, second = made_up(), made_up()

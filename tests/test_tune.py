@@ -42,6 +42,12 @@ def test_a_ladder_leads_from_precise_to_small(weights, steps):
     assert total(weights, rungs[0])[0] == pytest.approx(least)
 
 
+def test_a_weight_that_loses_nothing_leaves_the_rungs_evenly_spread():
+    """Half floats lose nothing where a model was trained in them."""
+    ways = [Way(0.0, 1000), *(Way(10.0 ** (place / 10), 900 - place) for place in range(41))]
+    assert [round(total([ways], rung)[0], 3) for rung in ladder([ways], 5)] == [0.0, 10.0, 100.0, 1000.0, 10_000.0]
+
+
 @given(WAYS, st.integers(1, 4))
 def test_what_is_between_two_divisions(weights, steps):
     rungs = ladder(weights, 2)
@@ -102,6 +108,22 @@ AGREEMENT = Budget(min_agreement="98%")
 )
 def test_what_fits(budget, n, measured, fits):
     (candidate,) = Goal(budget, n).judged([measured])
+    assert candidate.fits is fits
+
+
+@pytest.mark.parametrize(
+    ("limits", "fits"),
+    [
+        pytest.param("boxes=40dB", True, id="of another output"),
+        pytest.param("scores[0]=40dB", True, id="of a channel"),
+        pytest.param("scores=40dB", False, id="of the scored output"),
+        pytest.param("40dB,scores=10dB", True, id="of all others, and the scored output has its own"),
+        pytest.param("10dB,boxes=40dB", True, id="of all others, and another output has its own"),
+    ],
+)
+def test_the_sqnr_of_the_scored_output_decides(limits, fits):
+    measured = a_candidate(changed=None, points=None)
+    (candidate,) = Goal(Budget(min_sqnr=limits), 5000, "scores").judged([measured])
     assert candidate.fits is fits
 
 
@@ -181,16 +203,29 @@ def test_what_is_preferred(candidates, chosen):
             "the search does not look at max_class_loss and max_rmse; the verdict does",
             id="limits of the verdict alone",
         ),
+        pytest.param(
+            Budget(min_sqnr="20dB,boxes=30dB,scores[2]=10dB"),
+            "the search does not look at min_sqnr of boxes and min_sqnr of scores[2]; the verdict does",
+            id="the SQNR of another output and of a channel",
+        ),
     ],
 )
 def test_limits_that_the_search_does_not_look_at(budget, said):
-    assert refuse_unguided(budget) == said
+    assert refuse_unguided(budget, "scores") == said
 
 
+@pytest.mark.parametrize("output", [None, "scores"])
 @pytest.mark.parametrize("budget", [Budget(max_size=100), Budget(max_class_loss="2pt")])
-def test_a_search_without_a_limit_of_the_loss_is_refused(budget):
+def test_a_search_without_a_limit_of_the_loss_is_refused(budget, output):
     with pytest.raises(UsageError, match="the smallest artifact would be chosen whatever it loses"):
-        refuse_unguided(budget)
+        refuse_unguided(budget, output)
+
+
+def test_the_sqnr_of_other_outputs_guides_no_search():
+    budget = Budget(min_sqnr="boxes=30dB")
+    assert refuse_unguided(budget) is None  # it may be the scored one
+    with pytest.raises(UsageError, match="which counts for the scored output"):
+        refuse_unguided(budget, "scores")
 
 
 # What is said
@@ -230,6 +265,12 @@ WEIGHTS = TunedWeights("0" * 64)
             "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with an expected "
             "bound of 1.25 (1 candidate on 300 search samples; the verdict is of 600 other samples)",
             id="nothing fits",
+        ),
+        pytest.param(
+            TunedFormat((judged("tfjs-uint8", 120_900, official=True), CODED), CODED.name, WEIGHTS),
+            "tfjs-tuned: 5.10 bits #7, 120.0 KB gzipped, hardly smaller than tfjs-uint8 (2 candidates on 300 search "
+            "samples; the verdict is of 600 other samples)",
+            id="less than a percent smaller",
         ),
         pytest.param(
             TunedFormat((judged("5.10 bits #7", 120_000, fits=False, keeps=True),), CODED.name, WEIGHTS),

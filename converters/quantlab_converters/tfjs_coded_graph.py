@@ -29,7 +29,7 @@ from quantlab.formats.tfjs_manifest import read_document, stored_weights
 from quantlab_converters.channel_codes import ChannelCodes
 from quantlab_converters.tfjs_kernel_work import GraphWork, activation_of
 
-__all__ = ["CodedKernel", "FloatGraph", "narrowed", "placed", "write_coded"]
+__all__ = ["CodedKernel", "FloatGraph", "narrowed", "owner", "placed", "write_coded"]
 
 Array = npt.NDArray[Any]
 
@@ -91,18 +91,19 @@ class FloatGraph:
         """The estimated time of the graph."""
         sizes = {name: values.size for name, values in self.kernels.items()}
         gathering = [node for node in self.topology["node"] if node["op"] == "GatherV2"]
-        inner = {_owner(node["input"][0]) for node in gathering if not self._is_rows(node)}
+        inner = {owner(node["input"][0]) for node in gathering if not self._is_rows(node)}
         return GraphWork.of(self.topology, sizes, frozenset(inner))
 
     def _is_rows(self, node: Mapping[str, Any]) -> bool:
         """Whether a `GatherV2` gives rows of a matrix, as an embedding does, so that its output ends with channels."""
-        table, *others = map(_owner, node["input"])
+        table, *others = map(owner, node["input"])
         values, axis = self.weights.get(table), self.weights.get(others[1]) if len(others) > 1 else np.array(0)
         batched = int(node.get("attr", {}).get("batch_dims", {}).get("i", 0)) != 0
         return values is not None and values.ndim == 2 and axis is not None and axis.tolist() == 0 and not batched
 
 
-def _owner(tensor: str) -> str:
+def owner(tensor: str) -> str:
+    """The name of the node whose output a tensor is: `node` of `node:1`."""
     return tensor.partition(":")[0]
 
 

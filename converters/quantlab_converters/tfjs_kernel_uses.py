@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab_converters.hessians import Window, depthwise_rows, patch_rows
-from quantlab_converters.tfjs_coded_graph import FloatGraph
+from quantlab_converters.tfjs_coded_graph import FloatGraph, owner
 
 __all__ = ["KernelUse", "find_uses"]
 
@@ -162,12 +162,8 @@ def _readers(nodes: Sequence[_Node]) -> dict[str, list[_Node]]:
     for node in nodes:
         for tensor in node.get("input", ()):
             if not tensor.startswith("^"):
-                readers[_owner(tensor)].append(node)
+                readers[owner(tensor)].append(node)
     return readers
-
-
-def _owner(tensor: str) -> str:
-    return tensor.partition(":")[0]
 
 
 def _use(graph: FloatGraph, name: str, nodes: Mapping[str, _Node], readers: Mapping[str, Sequence[_Node]]) -> KernelUse:
@@ -287,4 +283,4 @@ def _added(node: _Node, readers: Mapping[str, Sequence[_Node]]) -> str | None:
         reading = readers.get(source["name"], ())
     if len(reading) != 1 or reading[0]["op"] not in (_ADDS if source is node else {"BiasAdd"}):
         return None
-    return next((tensor for tensor in reading[0]["input"] if _owner(tensor) != source["name"]), None)
+    return next((tensor for tensor in reading[0]["input"] if owner(tensor) != source["name"]), None)

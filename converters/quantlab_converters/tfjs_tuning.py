@@ -138,7 +138,9 @@ class TunableGraph:
             noise = relative(powers(error, hessians), powers(matrix, hessians)).mean()
             return KernelOption(None, None, float(noise), *self._bytes(kernel, [half.tobytes()], None))
         factors = None
-        if sums is not None and choice.rounding == "gptq":
+        if sums is None:  # so nothing tells which errors cancel out
+            choice = replace(choice, rounding="nearest", corrected=False)
+        elif choice.rounding == "gptq":
             key = (sums, choice.corrected)
             if key not in self._factors:
                 self._factors[key] = inverse_factors(hessians_of(sums, choice))

@@ -15,11 +15,15 @@ from quantlab.cli.options import (
     FloatLayers,
     ImageOptions,
     InsideOptions,
+    Labels,
+    Limit,
     Model,
     ModelGroup,
     Runtimes,
+    ScoreOutput,
     Seed,
     Settings,
+    StudyOut,
     TimeLimit,
     Tuned,
     rendering_of,
@@ -47,9 +51,7 @@ def analyze(
             "[default: 256 samples of --data, which are then not scored]"
         ),
     ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")
-    ] = None,
+    labels: Labels = None,
     ignore_label: Annotated[
         int | None,
         typer.Option(
@@ -60,13 +62,8 @@ def analyze(
     float_layers: FloatLayers = None,
     tuned: Tuned = None,
     runtimes: Runtimes = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder of the study. [default: <model>.study in the current folder]"),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Score at most N samples: a random sample, stratified by label.")
-    ] = None,
+    out: StudyOut = None,
+    limit: Limit = None,
     seed: Seed = 0,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Samples per call, for artifacts that accept any batch size.")
@@ -78,9 +75,7 @@ def analyze(
             "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou and others."
         ),
     ] = "auto",
-    score_output: Annotated[
-        str | None, typer.Option(help="Name of the output to score. Required if the model has several outputs.")
-    ] = None,
+    score_output: ScoreOutput = None,
     variant: Annotated[
         list[str] | None,
         typer.Option(

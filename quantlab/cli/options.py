@@ -28,12 +28,16 @@ __all__ = [
     "Format",
     "ImageOptions",
     "InsideOptions",
+    "Labels",
+    "Limit",
     "Model",
     "ModelGroup",
     "Runtimes",
+    "ScoreOutput",
     "Seed",
     "Settings",
     "StudyFolder",
+    "StudyOut",
     "TimeLimit",
     "Tuned",
     "print_json",
@@ -71,6 +75,17 @@ Tuned = Annotated[
 Runtimes = Annotated[
     str | None,
     typer.Option(help="Runtimes to use: comma-separated names and globs, or 'all'. [default: python,node-wasm]"),
+]
+Labels = Annotated[str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")]
+StudyOut = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Folder of the study. [default: <model>.study in the current folder]"),
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Score at most N samples: a random sample, stratified by label.")
+]
+ScoreOutput = Annotated[
+    str | None, typer.Option(help="Name of the output to score. Required if the model has several outputs.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed for all random sampling.")]
 TimeLimit = Annotated[

@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantlab.cli.analyze import begin_early
+from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import (
     AsJson,
     ImageOptions,
     InsideOptions,
+    Labels,
+    Limit,
     Model,
     ModelGroup,
-    Runtimes,
+    ScoreOutput,
     Seed,
     Settings,
+    StudyOut,
     TimeLimit,
     rendering_of,
     words,
 )
 from quantlab.cli.output import print_result, say
-from quantlab.cli.policy import read_policy
 from quantlab.cli.spread import spread
 from quantlab.names import study_folder
 
@@ -43,47 +46,7 @@ def tune(
         ),
     ],
     *,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the model will run: web, web-mobile, node, android or any; it decides which formats are tuned "
-            "and which size counts. [default: any]"
-        ),
-    ] = None,
-    max_accuracy_loss: Annotated[
-        str | None,
-        typer.Option(help="Largest allowed loss of the metric: 0.5pt (percentage points) or 0.5% (relative)."),
-    ] = None,
-    max_size: Annotated[
-        str | None, typer.Option(help="Largest allowed size, as the target transfers it: 500KB, 2MiB.")
-    ] = None,
-    min_agreement: Annotated[
-        str | None, typer.Option(help="Smallest allowed share of samples with the same top-1 as the model: 99%.")
-    ] = None,
-    min_sqnr: Annotated[
-        list[str] | None,
-        typer.Option("--min-sqnr", metavar="DB", help="Smallest allowed SQNR against the model, without labels: 40dB."),
-    ] = None,
-    confidence: Annotated[
-        float | None, typer.Option(help="One-sided confidence of the bounds that decide. [default: 0.95]")
-    ] = None,
-    leave_out_non_finite: Annotated[
-        bool | None,
-        typer.Option(
-            "--leave-out-non-finite",
-            help="Judge without samples on which the model itself is NaN or infinite; otherwise they are an error.",
-        ),
-    ] = None,
-    allow_poor_reference: Annotated[
-        bool | None,
-        typer.Option("--allow-poor-reference", help="Judge although the model itself is no better than guessing."),
-    ] = None,
-    policy: Annotated[
-        Path | None,
-        typer.Option(
-            help="TOML file with a [budget] table. [default: quantlab.toml in the current folder, if it exists]"
-        ),
-    ] = None,
+    budget: BudgetOptions,
     budget_minutes: Annotated[
         float, typer.Option(min=0.01, help="End the search after N minutes with the best so far.")
     ] = 10.0,
@@ -94,23 +57,12 @@ def tune(
             "[default: 256 samples of --data, which are then not scored]"
         ),
     ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")
-    ] = None,
+    labels: Labels = None,
     settings: Settings = None,
-    runtimes: Runtimes = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder of the study. [default: <model>.study in the current folder]"),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Score at most N samples: a random sample, stratified by label.")
-    ] = None,
+    out: StudyOut = None,
+    limit: Limit = None,
     seed: Seed = 0,
-    metric: Annotated[str, typer.Option(help="Metric of the loss, as for 'quantlab analyze'.")] = "auto",
-    score_output: Annotated[
-        str | None, typer.Option(help="Name of the output to score. Required if the model has several outputs.")
-    ] = None,
+    score_output: ScoreOutput = None,
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
@@ -120,35 +72,24 @@ def tune(
     """Search the smallest artifact that keeps a budget.
 
     Weights of TensorFlow.js are stored in 2 to 8 bits, rounded by the calibration samples. TFLite and ONNX files keep
-    some ops in float. What is found is measured beside the official settings, on samples that the search did not see.
-    The command continues where it was stopped.
+    some ops in float. What is found is measured beside the official settings, on samples that the search did not see:
+    in python and node-wasm, or in --runtimes. The command continues where it was stopped.
     """
     begin_early(model, out)
     from quantlab.cli.progress import shown
     from quantlab.study import AnalyzeOptions, TuneOptions
     from quantlab.study import tune as run
 
-    given = {
-        "target": target,
-        "max_accuracy_loss": max_accuracy_loss,
-        "max_size": max_size,
-        "min_agreement": min_agreement,
-        "min_sqnr": min_sqnr,
-        "confidence": confidence,
-        "runtimes": runtimes,
-        "leave_out_non_finite": leave_out_non_finite,
-        "allow_poor_reference": allow_poor_reference,
-    }
-    budget = read_policy(policy, given).budget
+    asked = budget.read(None).budget
     options = AnalyzeOptions(
         calibration=calibration,
         labels=labels,
         settings=words(settings),
-        runtimes=words(runtimes),
+        runtimes=words(budget.runtimes),
         out=out,
         limit=limit,
         seed=seed,
-        metric=metric,
+        metric=budget.metric or "auto",
         score_output=score_output,
         model=opening.options,
         preprocessing=image.preprocessing(data),
@@ -156,8 +97,8 @@ def tune(
         **inside.options,
     )
     with shown() as progress:
-        tuned = run(model, data=data, search=TuneOptions(budget, budget_minutes), options=options, progress=progress)
-    return _print(tuned, out or study_folder(model), budget, as_json=json)
+        tuned = run(model, data=data, search=TuneOptions(asked, budget_minutes), options=options, progress=progress)
+    return _print(tuned, out or study_folder(model), asked, as_json=json)
 
 
 def _print(tuned: "Tuned", folder: Path, budget: "Budget", *, as_json: bool) -> int:

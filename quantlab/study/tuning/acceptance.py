@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from quantlab.errors import UsageError
+from quantlab.names import joined
 from quantlab.statistics import zero_discordance_bound
-from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, TunedFormat
+from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, TunedFormat, limit_of
 
 __all__ = ["Goal", "Measured", "closest", "figure_of", "preferred", "refuse_unguided", "smallest"]
 
@@ -71,23 +72,29 @@ def figure_of(measured: Iterable[Measured]) -> Callable[[Measured], float]:
     return lambda one: one.squared_error
 
 
-def refuse_unguided(budget: Budget) -> str | None:
+def refuse_unguided(budget: Budget, output: str | None = None) -> str | None:
     """Return a warning about limits that only the verdict looks at; None without any.
+
+    Args:
+        budget: The budget.
+        output: Name of the scored output, of which alone the search knows the SQNR; None as long as it is unknown.
 
     Raises:
         UsageError: If the search looks at no limit of the loss. It would choose the smallest candidate, whatever it
             loses.
     """
-    if budget.margin is None and budget.agreement is None and not budget.limits_of("sqnr"):
+    limits = budget.limits_of("sqnr")
+    elsewhere = [] if output is None else [limit for limit in limits if limit.place not in (None, output)]
+    if budget.margin is None and budget.agreement is None and len(limits) == len(elsewhere):
         raise UsageError(
             "the budget sets no limit of the loss that a search looks at, so the smallest artifact would be chosen "
-            "whatever it loses; give max_accuracy_loss (0.5pt), min_agreement (99%) or min_sqnr (40dB)"
+            "whatever it loses; give max_accuracy_loss (0.5pt), min_agreement (99%) or min_sqnr (40dB), which counts "
+            "for the scored output"
         )
-    beside = {"max_class_loss": budget.class_margin is not None} | {
-        ERROR_FIGURES[name].limit: bool(budget.limits_of(name)) for name in ERROR_FIGURES if name != "sqnr"
-    }
-    ignored = [name for name, given in beside.items() if given]
-    return f"the search does not look at {' and '.join(ignored)}; the verdict does" if ignored else None
+    beside = ["max_class_loss"] if budget.class_margin is not None else []
+    beside += [f"min_sqnr of {limit.place}" for limit in elsewhere]
+    beside += [figure.limit for name, figure in ERROR_FIGURES.items() if name != "sqnr" and budget.limits_of(name)]
+    return f"the search does not look at {joined(beside)}; the verdict does" if beside else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,8 @@ class Goal:
     budget: Budget
     n: int
     """Samples of the verdict."""
+    output: str = ""
+    """Name of the scored output."""
 
     def judged(self, measured: Sequence[Measured]) -> list[Candidate]:
         """Every candidate, with the bound that is expected of it, the largest first."""
@@ -134,8 +143,8 @@ class Goal:
         """The expected upper bound, and whether it is within the budget; see the top of the file for few samples."""
         budget, fits = self.budget, True
         upper = -one.sqnr_db if one.sqnr_db is not None else one.error
-        for limit in budget.limits_of("sqnr"):
-            fits = fits and one.sqnr_db is not None and one.sqnr_db >= limit.value
+        if (least := limit_of(self.output, None, budget.limits_of("sqnr"))) is not None:
+            fits = one.sqnr_db is not None and one.sqnr_db >= least.value
         if share is not None:
             points = 100 * share
             spread = 100 * self._z * math.sqrt(share / self.n)

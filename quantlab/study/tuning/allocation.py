@@ -48,21 +48,23 @@ def ladder(weights: Sequence[Sequence[Way]], steps: int) -> list[Allocation]:
     prices = _prices(weights)
     found: dict[Allocation, float] = {}
     for price in prices:
-        found.setdefault(priced(weights, math.nextafter(price, math.inf)), price)
+        found.setdefault(priced(weights, _above(price)), price)
     ordered = sorted(found, key=lambda allocation: -_size(weights, allocation))
     if len(ordered) <= steps:
         return ordered
-    errors = [math.log(max(_error(weights, one), 1e-300)) for one in ordered]
-    lowest, highest = errors[0], errors[-1]
+    errors = [_error(weights, one) for one in ordered]
+    least = min(error for error in errors if error > 0)  # at most one of the divisions has none
+    logarithms = [math.log(max(error, least)) for error in errors]
+    lowest, highest = logarithms[0], logarithms[-1]
     wanted = [lowest + (highest - lowest) * place / (steps - 1) for place in range(steps)]
-    chosen = {min(range(len(ordered)), key=lambda at: (abs(errors[at] - error), at)) for error in wanted}
+    chosen = {min(range(len(ordered)), key=lambda at: (abs(logarithms[at] - error), at)) for error in wanted}
     return [ordered[at] for at in sorted(chosen)]
 
 
 def between(weights: Sequence[Sequence[Way]], larger: Allocation, smaller: Allocation, steps: int) -> list[Allocation]:
     """At most this many divisions whose sizes are between those of two others, evenly spread."""
     upper, lower = _size(weights, larger), _size(weights, smaller)
-    found = {priced(weights, math.nextafter(price, math.inf)) for price in _prices(weights)}
+    found = {priced(weights, _above(price)) for price in _prices(weights)}
     inside = sorted((one for one in found if lower < _size(weights, one) < upper), key=lambda one: -_size(weights, one))
     if len(inside) <= steps:
         return inside
@@ -80,6 +82,11 @@ def _prices(weights: Sequence[Sequence[Way]]) -> list[float]:
     ordered = sorted(prices)
     step = max(len(ordered) // _MOST_PRICES, 1)
     return [*ordered[::step], ordered[-1]]
+
+
+def _above(price: float) -> float:
+    """A price that is higher by more than what sums of errors and prices are rounded by."""
+    return price * (1 + 1e-9)
 
 
 def _size(weights: Sequence[Sequence[Way]], allocation: Allocation) -> int:

@@ -107,8 +107,7 @@ def tune(
     """
     deadline = time.monotonic() + 60 * search.minutes
     options, progress = options or AnalyzeOptions(), progress or Silent()
-    if (warning := refuse_unguided(search.budget)) is not None:
-        progress.warn(warning)
+    refuse_unguided(search.budget)
     refuse_unknown_metric(options.metric, registries.metrics)
     target = target_of(search.budget, registries)
     path = Path(model)
@@ -194,6 +193,8 @@ class _Search:
         # better than guessing is left to the verdict, as the search samples may be too few to tell.
         judgeable = replace(budget, runtimes=(PYTHON,), allow_poor_reference=True)
         gather(scored.study, judgeable, registries=context.registries)
+        if (warning := refuse_unguided(budget, scored.study.scored_output)) is not None:
+            context.progress.warn(warning)
         outputs = scored.result.probe.outputs
         return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
 
@@ -239,7 +240,7 @@ class _Search:
             if trial.variant is not None and trial.variant.format == format_name
             if (measured := bench.official(trial)) is not None
         ]
-        goal = Goal(self.budget, self.parts.scored.n)
+        goal = Goal(self.budget, self.parts.scored.n, self.study.scored_output)
         if converter.tunable is not None:
             weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
             sums = self._sums(bench, weights)

@@ -49,4 +49,5 @@ def _than(decided: TunedFormat, chosen: Candidate) -> str:
     best = min(fitting, key=lambda one: one.size_bytes, default=None)
     if best is None:
         return ", where no setting fits"
-    return f", {100 * (1 - chosen.size_bytes / best.size_bytes):.0f} % smaller than {best.name}"
+    percent = 100 * (1 - chosen.size_bytes / best.size_bytes)
+    return f", {percent:.0f} % smaller than {best.name}" if percent >= 1 else f", hardly smaller than {best.name}"
