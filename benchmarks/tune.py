@@ -3,8 +3,7 @@
     tune.py MODEL DATA [OPTION…]            runs `quantlab tune` in a new folder, and prints its phases
     tune.py --figure OUT.svg NAME=STUDY…    draws what the searches of some studies measured
 
-The pass over the calibration samples is compared with plain inference on the same samples, one at a time. The options
-are those of `quantlab tune`.
+The options are those of `quantlab tune`.
 """
 
 import argparse

@@ -339,9 +339,8 @@ class Store:
         Raises:
             StudyError: If the study was not tuned, or the file is damaged or was written by another version.
         """
-        return self._read_result(
-            TUNING, Tuning, f"the study '{self.root}' was not tuned; 'quantlab tune' searches the smallest artifact"
-        )
+        absent = f"the study '{self.root}' was not tuned; 'quantlab tune' searches the smallest artifact"
+        return self._read_result(TUNING, Tuning, absent, command="quantlab tune")
 
     def write_tuning(self, tuning: Tuning) -> None:
         """Write what `quantlab tune` decided."""
@@ -359,7 +358,7 @@ class Store:
             f"the study '{self.root}' has no measured costs; run 'quantlab analyze' again without --no-costs",
         )
 
-    def _read_result(self, name: str, kind: type[_Value], absent: str) -> _Value:
+    def _read_result(self, name: str, kind: type[_Value], absent: str, *, command: str = "quantlab analyze") -> _Value:
         """Read a file beside the study's record; raises StudyError with `absent` if there is none."""
         path = self.root / name
         value = self.read(path, kind)
@@ -367,8 +366,8 @@ class Store:
             return value
         if path.is_file():
             raise StudyError(
-                f"'{path}' is damaged, or another version of quantlab wrote it; run the same 'quantlab analyze' "
-                f"command again, which reuses finished work"
+                f"'{path}' is damaged, or another version of quantlab wrote it; run the same '{command}' command "
+                f"again, which reuses finished work"
             )
         raise StudyError(absent)
 

@@ -192,6 +192,17 @@ def test_a_file_that_was_changed_is_refused(tuned, tmp_path):
     assert done.stderr.startswith("quantlab: 'tune.json' is no file that 'quantlab tune' wrote, or it was changed")
 
 
+def test_damaged_decisions_of_a_study_name_the_command_that_made_them(tuned, tmp_path):
+    shutil.copytree(tuned / "digits.study", tmp_path / "digits.study")
+    (tmp_path / "digits.study" / "tune.json").write_text("{}")
+    done = quantlab_in_process("show", "candidates", "digits.study", cwd=tmp_path)
+    assert done.status == 2
+    assert done.stderr == (
+        "quantlab: 'digits.study/tune.json' is damaged, or another version of quantlab wrote it; run the same "
+        "'quantlab tune' command again, which reuses finished work\n"
+    )
+
+
 KILLED = """
 import os, signal, sys
 import quantlab
