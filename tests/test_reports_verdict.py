@@ -42,7 +42,7 @@ from quantlab_reports.junit import render_junit
 from quantlab_reports.markdown_text import as_text
 from quantlab_reports.moved import MOVED_COLUMNS
 from quantlab_reports.pull_request import render_pull_request
-from quantlab_reports.verdict_document import flips_of, most_severe, render_verdicts
+from quantlab_reports.verdict_document import most_severe, render_verdicts
 from quantlab_reports.views.recommendation import RecommendationRow, recommendation_table
 from quantlab_reports.views.verdict import KEYS, verdict_table
 
@@ -516,10 +516,12 @@ def test_a_study_in_full() -> None:
                     "metric": None,
                     "target": "web",
                     "runtimes": None,
+                    "order": None,
                     "leave_out_non_finite": False,
                     "allow_poor_reference": False,
                     "allow_constant": [],
                 },
+                "several": None,
                 "warnings": [],
                 "untested": ["chromium-webgl"],
                 "judgements": [
@@ -620,11 +622,10 @@ def test_two_studies_keep_their_own_evidence() -> None:
         pytest.param(loss(loss=0.0, discordant=0), (0, 0), id="none"),
         pytest.param(loss(discordant=None), None, id="a metric that counts none"),
         pytest.param(loss(loss=math.nan), None, id="a loss that is none"),
-        pytest.param(None, None, id="no loss"),
     ],
 )
-def test_flips(known: Loss | None, flips: tuple[int, int] | None) -> None:
-    assert flips_of(known) == flips
+def test_changed_answers(known: Loss, flips: tuple[int, int] | None) -> None:
+    assert known.changed == flips
 
 
 @pytest.mark.parametrize(

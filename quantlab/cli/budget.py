@@ -110,6 +110,13 @@ class BudgetOptions:
         str | None,
         typer.Option(help="Runtimes that count: comma-separated names and globs. [default: those of the target]"),
     ] = None
+    order: Annotated[
+        str | None,
+        typer.Option(
+            help="Order in which settings are judged until one does not fit: comma-separated names and globs; none: no "
+            "order, but wider bounds. [default: from most bits to fewest]"
+        ),
+    ] = None
     leave_out_non_finite: Annotated[
         bool | None,
         typer.Option(

@@ -19,7 +19,7 @@ from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
 from quantlab.gate.recommendation import choose
-from quantlab.gate.verdict import decide
+from quantlab.gate.verdict import budget_of_each, decide
 from quantlab.names import study_folder
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
@@ -110,12 +110,13 @@ def gather(
 ) -> Judged:
     """Return the verdict with its evidence; see `judge`."""
     refuse_implausible(study, name)
-    compared = JudgedReference.of(study, budget, registries)
+    each = budget_of_each(study.trials, budget, settings=settings, registries=registries)
+    compared = JudgedReference.of(study, each, registries)
 
     def look(trial: Trial) -> TrialEvidence:
         found = compared.of_trial(trial)
         if found is not None:
-            limited = limited_figures(trial, study, compared.samples.finite, budget, compared.resampling)
+            limited = limited_figures(trial, study, compared.samples.finite, each, compared.resampling)
             found = replace(found, figures=limited)
         return TrialEvidence(trial, found)
 

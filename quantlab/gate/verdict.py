@@ -2,18 +2,29 @@
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate.criteria import CRITERIA
 from quantlab.gate.finding import Finding
 from quantlab.gate.output_limits import most_used
+from quantlab.gate.several import confidence_of_each, in_sequence, safest_first, surely
 from quantlab.gate.targets import Target, target_of
 from quantlab.names import choose, counted, nearest
 from quantlab.registries import REAL, Registries
-from quantlab.types import SEVERITY, Budget, Judgement, Setting, SettingVerdict, TrialEvidence, Verdict
+from quantlab.types import (
+    SEVERITY,
+    Budget,
+    Judgement,
+    Setting,
+    SettingVerdict,
+    SeveralSettings,
+    Trial,
+    TrialEvidence,
+    Verdict,
+)
 
-__all__ = ["decide", "judge_added"]
+__all__ = ["budget_of_each", "decide", "judge_added"]
 
 _FEWEST = 10
 
@@ -55,16 +66,54 @@ def decide(
     terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
     judged = _judged(known, terms, settings)
     _refuse_too_little(known)
+    each = confidence_of_each(budget, len(judged), named=settings is not None)
+    terms = replace(terms, budget=replace(budget, confidence=each))
     verdicts = tuple(_judge_setting(name, judged[name], known, terms) for name in judged)
+    several = None
     if settings is None:
         _refuse_nothing_quantized(verdicts)
+        verdicts, several = _simultaneous(verdicts, judged, terms)
     return Verdict(
         study=study,
         budget=budget,
         settings=verdicts,
         named=settings is not None,
         untested=_untested(known, target, budget),
+        several=several,
     )
+
+
+def _simultaneous(
+    verdicts: tuple[SettingVerdict, ...], judged: Mapping[str, Sequence[TrialEvidence]], terms: "_Terms"
+) -> tuple[tuple[SettingVerdict, ...], SeveralSettings | None]:
+    """Account for a choice among several settings; None if there is only one, or chance decides nothing."""
+    if len(verdicts) < 2 or not terms.budget.limits_by_chance:
+        return verdicts, None
+    order, confidence = safest_first(verdicts, terms.known, terms.budget), terms.budget.confidence
+    if terms.budget.unordered:
+        return verdicts, SeveralSettings(order, confidence, ordered=False)
+
+    def surely_breaks(name: str) -> bool:
+        rows = [surely(terms.budget, row) for row in judged[name] if row.trial.runtime in terms.runtimes]
+        return any(_judge_trial(row, budget, terms.target).outcome == "breaks" for budget, row in rows)
+
+    return in_sequence(verdicts, order, surely_breaks, confidence)
+
+
+def budget_of_each(
+    trials: Iterable[Trial], budget: Budget, *, settings: Sequence[str] | None = None, registries: Registries = REAL
+) -> Budget:
+    """The budget with the confidence of each bound, which is larger if settings are judged in no order; see `decide`.
+
+    Raises:
+        UsageError: If a setting, runtime or target is unknown in the study.
+    """
+    if not budget.unordered or settings is not None:
+        return budget
+    target = target_of(budget, registries)
+    rows = [TrialEvidence(trial, None) for trial in trials if trial.requested]
+    judged = _judged(rows, _Terms(budget, target, (), registries.settings), settings) if rows else {}
+    return replace(budget, confidence=confidence_of_each(budget, len(judged), named=False))
 
 
 def judge_added(

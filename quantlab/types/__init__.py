@@ -61,6 +61,7 @@ from quantlab.types.verdict import (
     Outcome,
     Recommendation,
     SettingVerdict,
+    SeveralSettings,
     TrialEvidence,
     Verdict,
 )
@@ -137,6 +138,7 @@ __all__ = [
     "Sensitivity",
     "Setting",
     "SettingVerdict",
+    "SeveralSettings",
     "Sharing",
     "Source",
     "SplitRow",

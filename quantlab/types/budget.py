@@ -12,6 +12,9 @@ from quantlab.types.paired import Loss
 
 __all__ = ["Budget", "Margin"]
 
+UNORDERED = "none"
+"""What `order` is if settings have none."""
+
 _UNITS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 _LARGEST = 100.0
@@ -159,6 +162,9 @@ class Budget:
     """Deployment target: `web`, `web-mobile`, `node`, `android` or `any`; selects formats, runtimes and size."""
     runtimes: tuple[str, ...] | None = None
     """Names or glob patterns of the runtimes that count; None selects those of the target."""
+    order: tuple[str, ...] | None = None
+    """Names or glob patterns of the settings in the order in which they are judged until one does not fit; `none`: no
+    order, but wider bounds; None: from most bits to fewest. It matters only where one of several settings is enough."""
     leave_out_non_finite: bool = False
     """Whether to judge without samples on which the model itself is NaN or infinite; otherwise they are refused."""
     allow_poor_reference: bool = False
@@ -179,6 +185,8 @@ class Budget:
             object.__setattr__(self, figure.limit, read_limits(getattr(self, figure.limit), figure.name))
         if isinstance(self.runtimes, str):
             object.__setattr__(self, "runtimes", tuple(runtime.strip() for runtime in self.runtimes.split(",")))
+        if isinstance(self.order, str):
+            object.__setattr__(self, "order", tuple(name.strip() for name in self.order.split(",")))
         if isinstance(self.allow_constant, str):
             names = tuple(name.strip() for name in self.allow_constant.split(","))
             object.__setattr__(self, "allow_constant", names)
@@ -195,6 +203,11 @@ class Budget:
                 f"a confidence of {_short(self.confidence)} is out of range; give a share above 0.5 and below 1, "
                 f"such as 0.95"
             )
+        if self.order and UNORDERED in self.order and len(self.order) > 1:
+            raise UsageError(
+                f"the order '{','.join(self.order)}' names settings and says that there is no order; leave 'none' out, "
+                f"or give it alone"
+            )
         if self.class_margin is not None and self.class_margin.unit != "pt":
             raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, for example 2pt")
         limits = (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
@@ -204,6 +217,19 @@ class Budget:
                 f"the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
                 f"max_size (500KB), min_agreement (99%), {', '.join(others)} and {last}"
             )
+
+    @property
+    def limits_by_chance(self) -> bool:
+        """Whether a limit is judged by a bound, so that chance may decide; the size and a largest error are facts."""
+        bounded = [limit for limit in self.output_limits if limit.figure != "max_abs_error"]
+        return bool(bounded) or any(
+            limit is not None for limit in (self.max_accuracy_loss, self.max_class_loss, self.min_agreement)
+        )
+
+    @property
+    def unordered(self) -> bool:
+        """Whether settings are judged in no order, with wider bounds."""
+        return self.order == (UNORDERED,)
 
     @property
     def margin(self) -> Margin | None:

@@ -1,5 +1,6 @@
 """Loss of a candidate against the reference on the same samples, with its statistical uncertainty."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,6 +43,18 @@ class Loss:
     """Samples that became wrong plus samples that became right; None for metrics that do not count right answers."""
     p_mcnemar: float | None = None
     """p-value of the two-sided exact McNemar test; None for metrics that do not count right answers."""
+
+    @property
+    def changed(self) -> tuple[int, int] | None:
+        """Samples that became wrong and right, from their sum and difference; None if the metric counts none.
+
+        >>> Loss("top1", "higher", "pt", 200, 97.5, 97.0, 0.5, 0, 1, 0.95, "Tango", discordant=3).changed
+        (2, 1)
+        """
+        if self.discordant is None or not math.isfinite(self.loss):
+            return None
+        more_lost = round(self.loss * self.n / 100)
+        return (self.discordant + more_lost) // 2, (self.discordant - more_lost) // 2
 
     @property
     def interval_confidence(self) -> float:

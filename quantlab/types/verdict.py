@@ -16,6 +16,7 @@ __all__ = [
     "Outcome",
     "Recommendation",
     "SettingVerdict",
+    "SeveralSettings",
     "TrialEvidence",
     "Verdict",
 ]
@@ -116,6 +117,31 @@ def _upper(judgement: Judgement) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class SeveralSettings:
+    """What keeps the confidence of a verdict if any one of several settings may be shipped.
+
+    Without it, the setting that was only lucky would be found among many: of nine settings that all lose just as much
+    as the margin, one would seem to fit in a third of all cases.
+    """
+
+    order: tuple[str, ...]
+    """The settings among which one is chosen; in a fixed sequence, in the order in which they are judged."""
+    confidence: float
+    """One-sided confidence of each bound: that of the budget in a fixed sequence, otherwise by Bonferroni."""
+    ordered: bool = True
+    """Whether they are judged in a fixed sequence, up to the first that does not fit."""
+    stopped_at: str | None = None
+    """The setting at which the sequence stopped; None if it did not stop."""
+    passed_over: tuple[str, ...] = ()
+    """Settings that the sequence passed over, because they surely break or were not run."""
+
+    @property
+    def rule(self) -> str:
+        """Name of the rule: `fixed sequence` or `Bonferroni`."""
+        return "fixed sequence" if self.ordered else "Bonferroni"
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The decision about a study."""
 
@@ -128,6 +154,8 @@ class Verdict:
     """Whether settings were selected by name: then all of them must fit; otherwise one quantized setting is enough."""
     untested: tuple[str, ...] = ()
     """Formats and runtimes of the target that the study did not run, in words."""
+    several: SeveralSettings | None = None
+    """What keeps the confidence although one of several settings is chosen; None if they are named, or there is one."""
     warnings: tuple[str, ...] = ()
     """Warnings of the study, shown first: a decision about a broken conversion is not meaningful."""
 

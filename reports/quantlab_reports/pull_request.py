@@ -25,7 +25,7 @@ from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.markdown_text import as_text, comment_table, unbroken
 from quantlab_reports.model import Column, table_of
 from quantlab_reports.moved import MOVED_COLUMNS
-from quantlab_reports.verdict_document import evidence_of, flips_of, most_severe, with_evidence
+from quantlab_reports.verdict_document import evidence_of, most_severe, with_evidence
 
 __all__ = ["render_pull_request"]
 
@@ -200,7 +200,7 @@ def _margin_cell(row: Row) -> str:
 
 
 def _flips_cell(row: Row) -> str:
-    flips = flips_of(row.first.loss)
+    flips = row.first.loss.changed if row.first.loss else None
     return EMPTY if flips is None else f"{flips[0]:,}/{flips[1]:,}"
 
 

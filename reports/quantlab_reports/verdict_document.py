@@ -15,6 +15,7 @@ Of a study:
 | `named` | whether settings were named: then each must fit, otherwise one quantized setting is enough |
 | `recommended` | the setting that `recommend` names, which fits in every runtime that counts; null if none fits |
 | `budget` | the limits, see below; null means no limit |
+| `several` | how it is accounted for that one of several settings is chosen, see below; null where nothing is chosen |
 | `warnings` | warnings of the study, most severe first, for example a failed float32 check |
 | `untested` | environments of the target that the study did not run, in words |
 | `judgements` | a list with one entry for each setting and runtime, in the order of the table |
@@ -31,9 +32,20 @@ Of a budget:
 | `metric` | null means the metric of the study |
 | `target` | `web`, `web-mobile`, `node`, `android` or `any` |
 | `runtimes` | the runtimes that count; null means those of the target |
+| `order` | order in which settings are judged, names and globs; `none`: no order; null means from most bits to fewest |
 | `leave_out_non_finite` | whether samples on which the model itself is NaN or infinite may be left out |
 | `allow_poor_reference` | whether a model that is no better than chance is judged all the same |
 | `allow_constant` | outputs and channels that may be constant; empty means none |
+
+Of several settings:
+
+| key | description |
+|---|---|
+| `rule` | `fixed sequence` or `Bonferroni` |
+| `order` | the settings in the order in which they are judged |
+| `confidence` | one-sided confidence of each bound |
+| `stopped_at` | the setting at which the sequence stopped: no setting after it fits; null if it did not stop |
+| `passed_over` | settings that surely break or were not run, so that the sequence went on |
 
 Of a judgement:
 
@@ -87,7 +99,6 @@ A float that JSON cannot represent is one of the strings `"NaN"`, `"Infinity"` a
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -98,10 +109,10 @@ from quantlab.types import (
     Budget,
     Evidence,
     Judgement,
-    Loss,
     Margin,
     Outcome,
     SettingVerdict,
+    SeveralSettings,
     TrialEvidence,
     Verdict,
 )
@@ -111,7 +122,6 @@ __all__ = [
     "JUDGEMENT_KEYS",
     "VERDICT_SCHEMA",
     "evidence_of",
-    "flips_of",
     "judgements_of",
     "most_severe",
     "render_verdicts",
@@ -174,18 +184,6 @@ def most_severe(verdicts: Sequence[Verdict]) -> Outcome:
     return max((verdict.outcome for verdict in verdicts), key=SEVERITY.__getitem__, default="inconclusive")
 
 
-def flips_of(loss: Loss | None) -> tuple[int, int] | None:
-    """Return samples that became wrong and right, from their sum and difference; None if the metric has none.
-
-    >>> flips_of(Loss("top1", "higher", "pt", 200, 97.5, 97.0, 0.5, 0, 1, 0.95, "Tango", discordant=3))
-    (2, 1)
-    """
-    if loss is None or loss.discordant is None or not math.isfinite(loss.loss):
-        return None
-    more_lost = round(loss.loss * loss.n / 100)
-    return (loss.discordant + more_lost) // 2, (loss.discordant - more_lost) // 2
-
-
 def evidence_of(judgement: Judgement, trials: Sequence[TrialEvidence]) -> Evidence | None:
     """Return the evidence of a judged trial; None if there is none."""
     for known in trials:
@@ -201,6 +199,7 @@ def _study(verdict: Verdict, trials: Sequence[TrialEvidence]) -> dict[str, Any]:
         "named": verdict.named,
         "recommended": verdict.recommended,
         "budget": _budget(verdict.budget),
+        "several": _several(verdict.several),
         "warnings": verdict.warnings,
         "untested": verdict.untested,
         "judgements": judgements_of(verdict, trials),
@@ -223,8 +222,15 @@ def _budget(budget: Budget) -> dict[str, Any]:
     return {**told, **{name: texts or None for name, texts in limits.items()}}
 
 
+def _several(several: SeveralSettings | None) -> dict[str, Any] | None:
+    if several is None:
+        return None
+    keys = ("rule", "order", "confidence", "stopped_at", "passed_over")
+    return {key: getattr(several, key) for key in keys}
+
+
 def _judgement(judgement: Judgement, setting: SettingVerdict, evidence: Evidence | None) -> dict[str, Any]:
-    lost, gained = flips_of(judgement.loss) or (None, None)
+    lost, gained = (judgement.loss and judgement.loss.changed) or (None, None)
     compared = evidence is not None and evidence.same is not None
     return {
         "setting": judgement.setting,

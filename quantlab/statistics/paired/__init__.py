@@ -43,6 +43,7 @@ from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, def
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.position_scores import reference_position_scores, with_positions
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
+from quantlab.statistics.paired.stricter import at_confidence
 
 __all__ = [
     "PAIRED_METRICS",
@@ -56,6 +57,7 @@ __all__ = [
     "Resampling",
     "Totals",
     "WholeSets",
+    "at_confidence",
     "bca_interval",
     "class_losses",
     "decide",

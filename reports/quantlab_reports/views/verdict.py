@@ -10,6 +10,7 @@ from typing import Any
 from quantlab.names import counted
 from quantlab.types import SettingVerdict, TrialEvidence, Verdict
 from quantlab_reports.model import Column, Table, plain, table_of
+from quantlab_reports.several_settings import several_settings
 from quantlab_reports.verdict_document import JUDGEMENT_KEYS, judgements_of, with_evidence
 
 __all__ = ["KEYS", "verdict_table"]
@@ -83,4 +84,8 @@ def _summary(verdict: Verdict, *, several: bool) -> str:
     same = sum(setting.outcome == verdict.outcome for setting in judged)
     one = "" if verdict.named or verdict.outcome != "fits" else "; one quantized setting that fits is enough"
     prefix = f"{verdict.study}: " if several else ""
-    return f"{prefix}{verdict.outcome.upper()}: {same} of {counted(len(judged), 'setting')}{one}"
+    return f"{prefix}{verdict.outcome.upper()}: {same} of {counted(len(judged), 'setting')}{one}{_rule(verdict)}"
+
+
+def _rule(verdict: Verdict) -> str:
+    return "" if verdict.several is None else f"; {several_settings(verdict.several)}"
