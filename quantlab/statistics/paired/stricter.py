@@ -1,11 +1,12 @@
 """The evidence of a trial with bounds of another confidence, without its samples."""
 
+import math
 from dataclasses import replace
 
-from quantlab.statistics.paired.answers import loss_bounds
+from quantlab.statistics.paired.answers import check_one_sided, loss_bounds
 from quantlab.types import ClassLoss, Evidence, Loss, OutputFigure
 
-__all__ = ["at_confidence"]
+__all__ = ["at_confidence", "moved"]
 
 
 def at_confidence(evidence: Evidence, confidence: float) -> Evidence:
@@ -29,7 +30,7 @@ def at_confidence(evidence: Evidence, confidence: float) -> Evidence:
 
 def _loss(loss: Loss, confidence: float) -> Loss:
     if loss.changed is None:
-        lower, upper = _moved(loss.loss, loss.lower, loss.upper, (loss.confidence, confidence))
+        lower, upper = moved(loss, loss.loss, _quantile(confidence))
     else:
         lower, upper = (100 * bound for bound in loss_bounds(*loss.changed, n=loss.n, confidence=confidence))
     return replace(loss, lower=lower, upper=upper, confidence=confidence)
@@ -41,16 +42,29 @@ def _class(loss: ClassLoss, confidence: float) -> ClassLoss:
 
 
 def _figure(figure: OutputFigure, confidence: float) -> OutputFigure:
-    lower, upper = _moved(figure.value, figure.lower, figure.upper, (figure.confidence, confidence))
+    lower, upper = moved(figure, figure.value, _quantile(confidence))
     return replace(figure, lower=lower, upper=upper, confidence=confidence)
 
 
-def _moved(value: float, lower: float, upper: float, confidences: tuple[float, float]) -> tuple[float, float]:
+def moved(bounded: Loss | OutputFigure, value: float, quantile: float) -> tuple[float, float]:
+    """Bounds whose distance from the figure is that of a normal distribution with another quantile.
+
+    A bound that is the figure itself, or infinite, stays what it is.
+
+    Args:
+        bounded: The figure with its bounds at `bounded.confidence`.
+        value: The figure.
+        quantile: Distance of the new bounds in standard errors.
+    """
+    ratio = quantile / _quantile(bounded.confidence)
+    return (
+        bounded.lower if bounded.lower in {value, -math.inf} else value - (value - bounded.lower) * ratio,
+        bounded.upper if bounded.upper in {value, math.inf} else value + (bounded.upper - value) * ratio,
+    )
+
+
+def _quantile(confidence: float) -> float:
     from scipy.special import ndtri  # imported here because SciPy is slow to import and few commands need it
 
-    before, after = (float(ndtri(confidence)) for confidence in confidences)
-    # A bound that is the figure itself, or infinite, stays what it is.
-    return (
-        lower if lower in {value, float("-inf")} else value - (value - lower) * after / before,
-        upper if upper in {value, float("inf")} else value + (upper - value) * after / before,
-    )
+    check_one_sided(confidence)
+    return float(ndtri(confidence))
