@@ -9,6 +9,7 @@ STUDY/
   outputs/<setting>/<runtime>/<key>/         <output>.npy and outputs.json
   outputs/<setting>/<runtime>/<key>.partial/ the same during the run, with progress.json
   output_figures.json                        figures of every output; its schema is `OutputComparison`
+  looks.json                                 every judgement, with its samples; its schema is `Looks`
   costs.json                                 cost of every trial; its schema is `Costs`
   costs/<setting>/<runtime>/<key>.json       cost of one trial, as measured
   inside.json                                layers, weights and ops of every trial; its schema is `Inside`
@@ -258,7 +259,7 @@ class Store:
             return self._converter.structure(record, kind), state
         except FileNotFoundError:
             return None, "missing"
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, cattrs.BaseValidationError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError):
             return None, "damaged"
 
     def read_study(self) -> Study:

@@ -117,6 +117,19 @@ class BudgetOptions:
             "order, but wider bounds. [default: from most bits to fewest]"
         ),
     ] = None
+    planned_n: Annotated[
+        int | None,
+        typer.Option(
+            help="Plan N samples at the first look; looks at fewer of them then count together. Recorded in the study."
+        ),
+    ] = None
+    looks: Annotated[
+        str | None,
+        typer.Option(
+            help="any, at the first look: the study may be judged at any number of samples, with wider bounds. "
+            "Recorded in the study."
+        ),
+    ] = None
     leave_out_non_finite: Annotated[
         bool | None,
         typer.Option(
@@ -156,7 +169,7 @@ def judged_of(
     folder: Path, policy: Policy, artifact: Path | None = None, accepted: "AcceptedFigures | None" = None
 ) -> "Judged":
     """Judge a study by a policy, or by accepted figures; with an artifact, judge only the settings with its bytes."""
-    from quantlab.gate import gather, name_of, settings_of_artifact
+    from quantlab.gate import gather_of, name_of, settings_of_artifact
     from quantlab.store import Store
 
     store = Store(folder)
@@ -167,4 +180,4 @@ def judged_of(
         settings = tuple(accepted.studies[name].settings)
     if artifact is not None:
         settings = settings_of_artifact(artifact, study, settings)
-    return gather(study, policy.budget, settings=settings, name=name)
+    return gather_of(store, policy.budget, settings=settings)

@@ -106,4 +106,6 @@ def _checked(key: str, value: Any) -> Any:
         raise UsageError(f"{key} is {shown} and must be text or a number")
     if key == "confidence":
         return _number(value)
+    if key == "planned_n":
+        return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
     return str(value) if _is_number(value) and key != "max_size" else value

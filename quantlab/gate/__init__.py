@@ -12,7 +12,7 @@ accepted_figures       figures that a later gate compares with
 
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
 from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
-from quantlab.gate.judging import Judged, JudgedReference, gather, judge, name_of, recommend
+from quantlab.gate.judging import Judged, JudgedReference, gather, gather_of, judge, name_of, recommend
 from quantlab.gate.outputs import (
     constant_clauses,
     constant_notes,
@@ -40,6 +40,7 @@ __all__ = [
     "decide",
     "decimals_of",
     "gather",
+    "gather_of",
     "judge",
     "name_of",
     "near_one",

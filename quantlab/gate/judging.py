@@ -14,6 +14,7 @@ from quantlab.errors import StudyError
 from quantlab.foreign import reading
 from quantlab.formats import Format
 from quantlab.gate.left_out import JudgedSamples
+from quantlab.gate.looks import budget_at, evidence_at, look_at, read_looks, record_look
 from quantlab.gate.output_limits import limited_figures
 from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
@@ -38,6 +39,7 @@ from quantlab.types import (
     KEEPS_FLOAT,
     Budget,
     Evidence,
+    Looks,
     OpenedModel,
     Recommendation,
     Setting,
@@ -48,7 +50,17 @@ from quantlab.types import (
 )
 from quantlab_converters import RecipeRequest
 
-__all__ = ["Judged", "JudgedReference", "gather", "judge", "name_of", "opened_model", "recipe", "recommend"]
+__all__ = [
+    "Judged",
+    "JudgedReference",
+    "gather",
+    "gather_of",
+    "judge",
+    "name_of",
+    "opened_model",
+    "recipe",
+    "recommend",
+]
 
 _AT_ONCE = 2
 
@@ -60,6 +72,8 @@ class Judged:
     study: Study
     verdict: Verdict
     trials: tuple[TrialEvidence, ...]
+    each: Budget
+    """The budget with the confidence of the bounds in the evidence."""
 
 
 def judge(
@@ -85,14 +99,25 @@ def judge(
         UsageError: If a name is unknown in the study, or a limit cannot be judged, for example a loss without labels.
         StudyError: If the study is missing or incomplete, or has too few samples.
     """
-    name = ""
-    if not isinstance(study, Study):
-        store = Store(Path(study))
-        store.refuse_running()
-        study, name = store.read_study(), name_of(store.root)
-    verdict = gather(study, budget, settings=settings, name=name, registries=registries).verdict
-    refuse_unknown_outputs(budget, [study])
-    return verdict
+    if isinstance(study, Study):
+        judged = gather(study, budget, settings=settings, registries=registries)
+    else:
+        judged = gather_of(Store(Path(study)), budget, settings=settings, registries=registries)
+    refuse_unknown_outputs(budget, [judged.study])
+    return judged.verdict
+
+
+def gather_of(
+    store: Store, budget: Budget, *, settings: Sequence[str] | None = None, registries: Registries = REAL
+) -> Judged:
+    """Return the verdict about a study on disk with its evidence, and record that it was judged; see `judge`.
+
+    A verdict about a study counts as a look at its samples, see `quantlab.gate.looks`.
+    """
+    store.refuse_running()
+    study, looks = store.read_study(), read_looks(store)
+    judged = gather(study, budget, settings=settings, name=name_of(store.root), looks=looks, registries=registries)
+    return replace(judged, verdict=record_look(store, looks, study, judged.verdict))
 
 
 def name_of(folder: Path) -> str:
@@ -106,26 +131,39 @@ def gather(
     *,
     settings: Sequence[str] | None = None,
     name: str = "",
+    looks: Looks | None = None,
     registries: Registries = REAL,
 ) -> Judged:
-    """Return the verdict with its evidence; see `judge`."""
+    """Return the verdict with its evidence; see `judge`.
+
+    Args:
+        study: The study.
+        budget: The limits, and the target and runtimes that count.
+        settings: Names and globs of the settings that must fit; None means that any quantized setting is enough.
+        name: The name of the study; empty for that of its model.
+        looks: What was judged before; None to judge as if nothing was.
+        registries: All formats, runtimes and converters.
+    """
     refuse_implausible(study, name)
+    look = None if looks is None else look_at(looks, study, budget)
     each = budget_of_each(study.trials, budget, settings=settings, registries=registries)
+    each = budget_at(look, looks or Looks(), study, each)
     compared = JudgedReference.of(study, each, registries)
 
-    def look(trial: Trial) -> TrialEvidence:
+    def seen(trial: Trial) -> TrialEvidence:
         found = compared.of_trial(trial)
         if found is not None:
             limited = limited_figures(trial, study, compared.samples.finite, each, compared.resampling)
-            found = replace(found, figures=limited)
+            found = evidence_at(look, replace(found, figures=limited), each)
         return TrialEvidence(trial, found)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        trials = tuple(pool.map(look, study.trials))
+        trials = tuple(pool.map(seen, study.trials))
     name = name or name_of(study_folder(Path(study.model.path)))
-    verdict = decide(trials, budget, study=name, settings=settings, registries=registries)
+    verdict = decide(trials, budget, study=name, settings=settings, each=each, registries=registries)
     refuse_poor_reference(study, compared.reference, budget)
-    return Judged(study, replace(verdict, warnings=(*compared.samples.warning(), *study.warnings)), trials)
+    warnings = (*compared.samples.warning(), *study.warnings)
+    return Judged(study, replace(verdict, look=look, warnings=warnings), trials, each)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,13 +231,12 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
         StudyError: See `judge`.
     """
     store = Store(Path(study))
-    store.refuse_running()
-    judged = gather(store.read_study(), budget, name=name_of(store.root), registries=registries)
+    judged = gather_of(store, budget, registries=registries)
     refuse_unknown_outputs(budget, [judged.study])
-    recommendation = choose(judged.trials, budget, study=judged.verdict.study, registries=registries)
+    recommendation = choose(judged.trials, budget, study=judged.verdict.study, each=judged.each, registries=registries)
     return replace(
         recommendation,
-        verdict=replace(recommendation.verdict, warnings=judged.verdict.warnings),
+        verdict=judged.verdict,
         no_faster=_no_faster(store, judged.study, recommendation, registries.formats),
         minimum_runtime=_minimum_runtime(judged.study, recommendation.setting),
         reproduce=recipe(store, judged.study, recommendation.setting, registries),

@@ -11,7 +11,9 @@ from quantlab.types import Budget, Setting, SettingVerdict, TrialEvidence, Verdi
 __all__ = ["next_settings"]
 
 
-def next_settings(trials: Sequence[TrialEvidence], verdict: Verdict, registries: Registries) -> tuple[str, ...]:
+def next_settings(
+    trials: Sequence[TrialEvidence], verdict: Verdict, each: Budget, registries: Registries
+) -> tuple[str, ...]:
     """Return settings that the study does not have and that may fit, in the order of the table.
 
     They belong to formats whose float32 variant loses little enough while their quantized settings do not, and store
@@ -20,6 +22,7 @@ def next_settings(trials: Sequence[TrialEvidence], verdict: Verdict, registries:
     Args:
         trials: All trials of the study, with their evidence.
         verdict: The verdict about them.
+        each: The budget with the confidence of the bounds in the evidence.
         registries: All formats, runtimes and converters.
 
     Returns:
@@ -27,10 +30,10 @@ def next_settings(trials: Sequence[TrialEvidence], verdict: Verdict, registries:
     """
     if any(judged.quantized and judged.outcome == "fits" for judged in verdict.settings):
         return ()
-    budget = _without_size(verdict.budget)
+    budget = _without_size(each)
     if budget is None:
         return ()
-    judged = decide(trials, budget, registries=registries).settings
+    judged = decide(trials, budget, each=budget, registries=registries).settings
     added = judge_added(trials, budget, registries=registries)
     fitting = {one.setting: one for one in (*judged, *added) if one.outcome == "fits"}
     studied = {row.trial.setting for row in trials}
@@ -40,7 +43,7 @@ def next_settings(trials: Sequence[TrialEvidence], verdict: Verdict, registries:
         for setting in registries.formats[failing[0].format].settings
         if setting.name not in studied
         and min(other.weight_bits for other in failing) < setting.weight_bits < _FLOAT32_BITS
-        and _is_small_enough(setting, float32, verdict.budget.size_bytes)
+        and _is_small_enough(setting, float32, each.size_bytes)
     )
 
 

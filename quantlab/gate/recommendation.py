@@ -15,7 +15,12 @@ __all__ = ["choose"]
 
 
 def choose(
-    trials: Iterable[TrialEvidence], budget: Budget, *, study: str = "", registries: Registries = REAL
+    trials: Iterable[TrialEvidence],
+    budget: Budget,
+    *,
+    study: str = "",
+    each: Budget | None = None,
+    registries: Registries = REAL,
 ) -> Recommendation:
     """Choose the setting to ship among those of a study.
 
@@ -23,6 +28,7 @@ def choose(
         trials: The trials of the study, with their evidence.
         budget: The limits, and the target and runtimes that count.
         study: The name of the study.
+        each: The budget with the confidence of the bounds in the evidence; see `decide`.
         registries: All formats, runtimes and converters.
 
     Raises:
@@ -30,9 +36,9 @@ def choose(
         StudyError: See `decide`.
     """
     given = tuple(trials)
-    verdict = decide(given, budget, study=study, registries=registries)
+    verdict = decide(given, budget, study=study, each=each, registries=registries)
     chosen = verdict.of(verdict.recommended) if verdict.recommended else None
-    added = judge_added(given, budget, registries=registries)
+    added = judge_added(given, each or budget, registries=registries)
     return Recommendation(
         verdict=verdict,
         reasons={setting.setting: _reason(setting, chosen) for setting in verdict.settings if setting is not chosen},
@@ -41,7 +47,7 @@ def choose(
         share_of_float32=_share(given, chosen, verdict.settings),
         losing_classes=_losing(given, {setting.setting for setting in verdict.settings}),
         baselines=() if chosen else tuple(judged for judged in added if judged.outcome == "fits"),
-        try_next=next_settings(given, verdict, registries),
+        try_next=next_settings(given, verdict, each or budget, registries),
     )
 
 

@@ -35,6 +35,7 @@ def decide(
     *,
     study: str = "",
     settings: Sequence[str] | None = None,
+    each: Budget | None = None,
     registries: Registries = REAL,
 ) -> Verdict:
     """Judge every setting, and recommend one that fits in every runtime that counts; see `Verdict.recommended`.
@@ -49,6 +50,7 @@ def decide(
         budget: The limits, and the target and runtimes that count.
         study: The name of the study, for the verdict.
         settings: Names and globs of the settings that must fit; None means that any quantized setting is enough.
+        each: The budget with the confidence of the bounds in the evidence, see `budget_of_each`; None if it is that.
         registries: All formats, runtimes and converters.
 
     Raises:
@@ -66,8 +68,10 @@ def decide(
     terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
     judged = _judged(known, terms, settings)
     _refuse_too_little(known)
-    each = confidence_of_each(budget, len(judged), named=settings is not None)
-    terms = replace(terms, budget=replace(budget, confidence=each))
+    if each is None:
+        confidence = confidence_of_each(budget, len(judged), named=settings is not None)
+        each = replace(budget, confidence=confidence)
+    terms = replace(terms, budget=each)
     verdicts = tuple(_judge_setting(name, judged[name], known, terms) for name in judged)
     several = None
     if settings is None:

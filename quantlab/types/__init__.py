@@ -27,6 +27,7 @@ from quantlab.types.layers import (
     WeightRow,
 )
 from quantlab.types.limits import ERROR_FIGURES, EVERY_CHANNEL, ErrorFigure, FigureName, OutputLimit, limit_of
+from quantlab.types.looks import Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
@@ -112,6 +113,10 @@ __all__ = [
     "KeptOutputs",
     "KernelChoice",
     "LayerRow",
+    "Look",
+    "LookKind",
+    "LookRule",
+    "Looks",
     "Loss",
     "Machine",
     "Margin",

@@ -165,6 +165,10 @@ class Budget:
     order: tuple[str, ...] | None = None
     """Names or glob patterns of the settings in the order in which they are judged until one does not fit; `none`: no
     order, but wider bounds; None: from most bits to fewest. It matters only where one of several settings is enough."""
+    planned_n: int | None = None
+    """Planned number of samples, declared at the first look: looks at fewer samples of the study count together."""
+    looks: str | None = None
+    """`any`, declared at the first look: the study may be judged at any number of samples, with wider bounds."""
     leave_out_non_finite: bool = False
     """Whether to judge without samples on which the model itself is NaN or infinite; otherwise they are refused."""
     allow_poor_reference: bool = False
@@ -203,6 +207,7 @@ class Budget:
                 f"a confidence of {_short(self.confidence)} is out of range; give a share above 0.5 and below 1, "
                 f"such as 0.95"
             )
+        self._check_looks()
         if self.order and UNORDERED in self.order and len(self.order) > 1:
             raise UsageError(
                 f"the order '{','.join(self.order)}' names settings and says that there is no order; leave 'none' out, "
@@ -216,6 +221,19 @@ class Budget:
             raise UsageError(
                 f"the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
                 f"max_size (500KB), min_agreement (99%), {', '.join(others)} and {last}"
+            )
+
+    def _check_looks(self) -> None:
+        if self.planned_n is not None and (isinstance(self.planned_n, bool) or not isinstance(self.planned_n, int)):
+            raise UsageError(f"planned_n '{self.planned_n}' is not a number of samples; write for example 10000")
+        if self.planned_n is not None and self.planned_n < 1:
+            raise UsageError(f"planned_n is {self.planned_n}; plan at least one sample")
+        if self.looks not in {None, "any"}:
+            raise UsageError(f"looks '{self.looks}' is not known; write any, or leave it out")
+        if self.looks == "any" and self.planned_n is not None:
+            raise UsageError(
+                f"looks = any and planned_n = {self.planned_n} contradict each other; a plan needs no bounds for any "
+                f"number of looks, so leave one of them out"
             )
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quantlab.types.budget import Budget
+from quantlab.types.looks import LookRule
 from quantlab.types.paired import ClassLoss, Evidence, Loss
 from quantlab.types.trial import Trial
 
@@ -156,6 +157,8 @@ class Verdict:
     """Formats and runtimes of the target that the study did not run, in words."""
     several: SeveralSettings | None = None
     """What keeps the confidence although one of several settings is chosen; None if they are named, or there is one."""
+    look: LookRule | None = None
+    """By which rule the samples are judged, given the looks before; None if looks are not recorded."""
     warnings: tuple[str, ...] = ()
     """Warnings of the study, shown first: a decision about a broken conversion is not meaningful."""
 

@@ -1,10 +1,10 @@
-"""The words for what keeps the confidence of a verdict although one of several settings is chosen."""
+"""The words for what keeps the confidence of a verdict although settings are many, and looks are several."""
 
 from quantlab.names import listed
-from quantlab.types import SeveralSettings
+from quantlab.types import LookRule, SeveralSettings
 from quantlab_reports.figures import number
 
-__all__ = ["several_settings"]
+__all__ = ["look_words", "several_settings"]
 
 
 def several_settings(several: SeveralSettings) -> str:
@@ -23,3 +23,21 @@ def several_settings(several: SeveralSettings) -> str:
     stopped = f", which stopped at {several.stopped_at}" if several.stopped_at else ""
     first, last = several.order[0], several.order[-1]
     return f"{count} settings judged in a fixed sequence from {first} to {last}{stopped}{over}"
+
+
+def look_words(look: LookRule | None) -> str:
+    """Say by which rule samples are judged, as a clause; empty for a look that is judged as the only one.
+
+    >>> look_words(LookRule("further", 2))
+    'look 2 at this study, so the bounds hold at any number of looks, for a tenth of the error'
+    >>> look_words(LookRule("planned", 1, 10_000))
+    'look 1 of a plan of 10,000 samples, so the bounds are wider before its end'
+    """
+    if look is None or look.kind == "one":
+        return ""
+    if look.kind == "planned":
+        return (
+            f"look {look.number} of a plan of {look.planned_n or 0:,} samples, so the bounds are wider before its end"
+        )
+    share = ", for a tenth of the error" if look.kind == "further" else ""
+    return f"look {look.number} at this study, so the bounds hold at any number of looks{share}"

@@ -16,6 +16,7 @@ Of a study:
 | `recommended` | the setting that `recommend` names, which fits in every runtime that counts; null if none fits |
 | `budget` | the limits, see below; null means no limit |
 | `several` | how it is accounted for that one of several settings is chosen, see below; null where nothing is chosen |
+| `look` | by which rule the samples are judged, given the looks before, see below; null where looks are not recorded |
 | `warnings` | warnings of the study, most severe first, for example a failed float32 check |
 | `untested` | environments of the target that the study did not run, in words |
 | `judgements` | a list with one entry for each setting and runtime, in the order of the table |
@@ -33,6 +34,8 @@ Of a budget:
 | `target` | `web`, `web-mobile`, `node`, `android` or `any` |
 | `runtimes` | the runtimes that count; null means those of the target |
 | `order` | order in which settings are judged, names and globs; `none`: no order; null means from most bits to fewest |
+| `planned_n` | the planned number of samples; null without a plan |
+| `looks` | `any` if it was declared that the study is judged at any number of samples; otherwise null |
 | `leave_out_non_finite` | whether samples on which the model itself is NaN or infinite may be left out |
 | `allow_poor_reference` | whether a model that is no better than chance is judged all the same |
 | `allow_constant` | outputs and channels that may be constant; empty means none |
@@ -46,6 +49,14 @@ Of several settings:
 | `confidence` | one-sided confidence of each bound |
 | `stopped_at` | the setting at which the sequence stopped: no setting after it fits; null if it did not stop |
 | `passed_over` | settings that surely break or were not run, so that the sequence went on |
+
+Of a look:
+
+| key | description |
+|---|---|
+| `kind` | `one`: judged as the only look; `further`: after such a look; `planned`; `any`: one of any number |
+| `number` | 1 for the first set of samples that was judged, 2 for the second, … |
+| `planned_n` | the planned number of samples; null without a plan |
 
 Of a judgement:
 
@@ -200,6 +211,7 @@ def _study(verdict: Verdict, trials: Sequence[TrialEvidence]) -> dict[str, Any]:
         "recommended": verdict.recommended,
         "budget": _budget(verdict.budget),
         "several": _several(verdict.several),
+        "look": asdict(verdict.look) if verdict.look else None,
         "warnings": verdict.warnings,
         "untested": verdict.untested,
         "judgements": judgements_of(verdict, trials),

@@ -42,6 +42,7 @@ from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_s
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.position_scores import reference_position_scores, with_positions
+from quantlab.statistics.paired.sequential import at_any_look, obrien_fleming
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
 from quantlab.statistics.paired.stricter import at_confidence
 
@@ -57,6 +58,7 @@ __all__ = [
     "Resampling",
     "Totals",
     "WholeSets",
+    "at_any_look",
     "at_confidence",
     "bca_interval",
     "class_losses",
@@ -73,6 +75,7 @@ __all__ = [
     "mcnemar_of_loss",
     "missing_samples",
     "missing_samples_of",
+    "obrien_fleming",
     "output_figure",
     "paired_loss",
     "paired_metric",

@@ -12,7 +12,7 @@ from quantlab.gate import bound_of, decimals_of, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
 from quantlab_reports.figures import fixed, number, with_sign
 from quantlab_reports.model import Column, Table, plain, table_of
-from quantlab_reports.several_settings import several_settings
+from quantlab_reports.several_settings import look_words, several_settings
 
 __all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
 
@@ -107,7 +107,7 @@ def _lines(chosen: Recommendation) -> list[_Line]:
     told = {
         "Try next": [_next(chosen)] if chosen.try_next else [],
         "Not chosen": [f"{name:{width}}  {reason}" for name, reason in chosen.reasons.items()],
-        "Rule": [several_settings(chosen.verdict.several)] if chosen.verdict.several else [],
+        "Rule": _rule(chosen.verdict),
         "Pareto front": [_front(chosen)] if len(chosen.front) > 1 else [],
         "Class losses": [_losing(name, classes) for name, classes in chosen.losing_classes.items()],
         "Speed": [chosen.no_faster] if chosen.no_faster else [],
@@ -115,6 +115,11 @@ def _lines(chosen: Recommendation) -> list[_Line]:
         "Not tested": [", ".join(untested)] if untested else [],
     }
     return [line for label, texts in told.items() for line in _labelled(label, texts)]
+
+
+def _rule(verdict: Verdict) -> list[str]:
+    several = "" if verdict.several is None else several_settings(verdict.several)
+    return [clause for clause in (several, look_words(verdict.look)) if clause]
 
 
 def _labelled(label: str, texts: Iterable[str]) -> list[_Line]:

@@ -10,7 +10,7 @@ from typing import Any
 from quantlab.names import counted
 from quantlab.types import SettingVerdict, TrialEvidence, Verdict
 from quantlab_reports.model import Column, Table, plain, table_of
-from quantlab_reports.several_settings import several_settings
+from quantlab_reports.several_settings import look_words, several_settings
 from quantlab_reports.verdict_document import JUDGEMENT_KEYS, judgements_of, with_evidence
 
 __all__ = ["KEYS", "verdict_table"]
@@ -88,4 +88,5 @@ def _summary(verdict: Verdict, *, several: bool) -> str:
 
 
 def _rule(verdict: Verdict) -> str:
-    return "" if verdict.several is None else f"; {several_settings(verdict.several)}"
+    several = "" if verdict.several is None else several_settings(verdict.several)
+    return "".join(f"; {clause}" for clause in (several, look_words(verdict.look)) if clause)
