@@ -115,8 +115,8 @@ def a_look(n, kind="one", samples="a"):
         pytest.param(
             Looks((a_look(600),)),
             {"planned_n": 10_000},
-            "the study was first judged with no plan (n = 600), and now a plan of 10,000 samples is asked for; a plan is "
-            "declared before the first look, so leave it out, or analyze new samples in another folder",
+            "the study was first judged with no plan (n = 600), and now a plan of 10,000 samples is asked for; a plan "
+            "is declared before the first look, so leave it out, or analyze new samples in another folder",
             id="a plan after the first look",
         ),
         pytest.param(

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from quantlab.statistics import decide, loss_bounds
-from quantlab.statistics.paired.planning import Expected, Pilot, Terms, chances, samples_to_decide
+from quantlab.statistics.paired.planning import Expected, Pilot, PlanTerms, chances, samples_to_decide
 from quantlab.statistics.paired.sequential import any_look_bounds
 from quantlab.types import Loss
 
-HALF_A_POINT = Terms(0.005)
+HALF_A_POINT = PlanTerms(0.005)
 
 
 @pytest.mark.parametrize("looks", ["one", "any"])
@@ -17,7 +17,7 @@ HALF_A_POINT = Terms(0.005)
     [(0, 0, 597), (0, 0, 598), (3, 0, 1000), (1, 1, 700), (5, 5, 2000), (60, 20, 2000), (0, 30, 900), (2, 9, 9000)],
 )
 def test_it_decides_as_the_bounds_do(wrong, right, n, looks):
-    terms = Terms(0.005, looks=looks)
+    terms = PlanTerms(0.005, looks=looks)
     lower, upper = (loss_bounds if looks == "one" else any_look_bounds)(wrong, right, n=n, confidence=0.95)
     loss = Loss(
         "top1", "higher", "pt", n, 0, 0, 100 * (wrong - right) / n, 100 * lower, 100 * upper, 0.95, "", wrong + right
@@ -47,7 +47,7 @@ def test_known_shares_need_what_the_normal_approximation_says():
 def test_a_pilot_asks_for_more_than_the_shares_that_it_showed():
     known = samples_to_decide(Expected(0.01), HALF_A_POINT)
     after = samples_to_decide(Pilot(3, 2, 500), HALF_A_POINT)
-    sure = samples_to_decide(Pilot(300, 200, 50_000), Terms(0.01))
+    sure = samples_to_decide(Pilot(300, 200, 50_000), PlanTerms(0.01))
     assert known is not None
     assert after is not None
     assert after.n > 1.5 * known.n
@@ -56,7 +56,7 @@ def test_a_pilot_asks_for_more_than_the_shares_that_it_showed():
 
 
 def test_any_number_of_looks_takes_two_or_three_times_the_samples():
-    one, always = (samples_to_decide(Expected(0.01), Terms(0.005, looks=looks)) for looks in ("one", "any"))
+    one, always = (samples_to_decide(Expected(0.01), PlanTerms(0.005, looks=looks)) for looks in ("one", "any"))
     assert one is not None
     assert always is not None
     assert 1.5 < always.n / one.n < 3
@@ -112,7 +112,7 @@ def test_the_chances_are_repeated_exactly():
             id="a loss without changes",
         ),
         pytest.param(
-            lambda: Terms(1.5), "the margin is 1.5; it must be a share of at least 0 and below 1", id="no margin"
+            lambda: PlanTerms(1.5), "the margin is 1.5; it must be a share of at least 0 and below 1", id="no margin"
         ),
         pytest.param(
             lambda: samples_to_decide(Expected(0.01), HALF_A_POINT, power=1),
@@ -133,7 +133,7 @@ def test_what_cannot_be_planned(make, message):
 
 
 def test_the_fewest_samples_of_any_look_are_those_of_its_bound():
-    plan = samples_to_decide(Expected(0.0), Terms(0.005, looks="any"))
+    plan = samples_to_decide(Expected(0.0), PlanTerms(0.005, looks="any"))
     assert plan is not None
     _, upper = any_look_bounds(0, 0, n=plan.n, confidence=0.95)
     assert upper < 0.005

@@ -11,6 +11,7 @@ from quantlab.cli.demo import demo
 from quantlab.cli.doctor import doctor
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
+from quantlab.cli.plan import plan
 from quantlab.cli.recommend import recommend
 from quantlab.cli.sensitivity import sensitivity
 from quantlab.cli.settings import settings
@@ -56,6 +57,7 @@ for command in (
     sensitivity,
     recommend,
     gate,
+    plan,
     accept,
     verify,
     settings,

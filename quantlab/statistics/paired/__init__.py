@@ -41,26 +41,41 @@ from quantlab.statistics.paired.decision import (
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
+from quantlab.statistics.paired.planning import (
+    MOST_SAMPLES,
+    Chances,
+    Expected,
+    Pilot,
+    PlanTerms,
+    chances,
+    samples_to_decide,
+)
 from quantlab.statistics.paired.position_scores import reference_position_scores, with_positions
 from quantlab.statistics.paired.sequential import at_any_look, obrien_fleming
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
 from quantlab.statistics.paired.stricter import at_confidence
 
 __all__ = [
+    "MOST_SAMPLES",
     "PAIRED_METRICS",
     "PERCENTILES_FROM",
     "WORST_SAMPLES",
     "Bounds",
+    "Chances",
     "ChangedAnswers",
     "Decision",
     "ErrorRows",
+    "Expected",
     "PairedMetric",
+    "Pilot",
+    "PlanTerms",
     "Resampling",
     "Totals",
     "WholeSets",
     "at_any_look",
     "at_confidence",
     "bca_interval",
+    "chances",
     "class_losses",
     "decide",
     "default_metrics",
@@ -83,6 +98,7 @@ __all__ = [
     "position_chance",
     "reference_position_scores",
     "samples_needed",
+    "samples_to_decide",
     "spread_of",
     "with_positions",
     "worst_samples",

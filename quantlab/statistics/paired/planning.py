@@ -17,7 +17,7 @@ from quantlab.statistics.paired.answers import check_one_sided, zero_discordance
 from quantlab.statistics.paired.decision import ENOUGH_CHANGES, fewest_samples
 from quantlab.statistics.paired.sequential import log_capital
 
-__all__ = ["MOST_SAMPLES", "Chances", "Expected", "Pilot", "Terms", "chances", "samples_to_decide"]
+__all__ = ["MOST_SAMPLES", "Chances", "Expected", "Pilot", "PlanTerms", "chances", "samples_to_decide"]
 
 Counts = NDArray[np.int64]
 Looks = Literal["one", "any"]
@@ -74,8 +74,12 @@ class Expected:
         return np.tile([wrong, right, max(0.0, 1 - wrong - right)], (draws, 1))
 
 
+Known = Pilot | Expected
+"""What is known of a setting."""
+
+
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PlanTerms:
     """By what a study is judged."""
 
     margin: float
@@ -133,7 +137,7 @@ class Chances:
         return self.fits + self.breaks
 
 
-def chances(known: Pilot | Expected, n: int, terms: Terms, *, seed: int = 0) -> Chances:
+def chances(known: Known, n: int, terms: PlanTerms, *, seed: int = 0) -> Chances:
     """Probabilities of the outcomes of a study of n new samples, from 4,000 draws of it with a fixed seed.
 
     Raises:
@@ -147,7 +151,7 @@ def chances(known: Pilot | Expected, n: int, terms: Terms, *, seed: int = 0) -> 
     return Chances(n, float(fits.mean()), float(breaks.mean()))
 
 
-def samples_to_decide(known: Pilot | Expected, terms: Terms, *, power: float = 0.8, seed: int = 0) -> Chances | None:
+def samples_to_decide(known: Known, terms: PlanTerms, *, power: float = 0.8, seed: int = 0) -> Chances | None:
     """The smallest study that decides with a probability of at least `power`, to 2 % of its size.
 
     After a pilot, half of the probability of no decision is kept for pilots that happened to look too good: the mean

@@ -1,0 +1,85 @@
+"""`quantlab plan`: how many samples decide about a margin; runs nothing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantlab.cli.exit_status import OK
+from quantlab.cli.options import AsJson, Format, StudyFolder, rendering_of
+from quantlab.cli.output import print_result
+from quantlab.errors import UsageError
+
+__all__ = ["plan"]
+
+
+def plan(
+    study: StudyFolder = None,
+    *,
+    margin: Annotated[str, typer.Option(help="Allowed loss: 0.5pt (percentage points), or 0.5% of the reference.")],
+    setting: Annotated[
+        list[str] | None, typer.Option("--setting", help="Plan for this setting: a name or glob. Repeatable.")
+    ] = None,
+    pilot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WRONG,RIGHT,N", help="Counts of a pilot instead of a study: 3,2,500.", show_default=False
+        ),
+    ] = None,
+    discordance: Annotated[
+        str | None, typer.Option(help="Share of changed answers that is taken as known, instead of a pilot: 1%.")
+    ] = None,
+    expected_loss: Annotated[str, typer.Option(help="Loss that is taken as known, with --discordance.")] = "0pt",
+    samples: Annotated[int | None, typer.Option(min=1, help="Also print what a study of N samples decides.")] = None,
+    power: Annotated[str, typer.Option(help="Asked probability of a decision.")] = "80%",
+    confidence: Annotated[float, typer.Option(help="One-sided confidence of the bounds that decide.")] = 0.95,
+    looks: Annotated[
+        str | None, typer.Option(help="any: the study will be judged at any number of samples, with wider bounds.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Metric of the study to plan for. [default: that of the study]")
+    ] = None,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
+    json: AsJson = False,
+) -> int:
+    """Say how many samples decide whether a margin is kept.
+
+    What is known comes from a study, from the counts of a pilot, or from a share of changed answers. A pilot is
+    uncertain, so the probability is a mean over all shares that it leaves plausible.
+    """
+    from quantlab.gate.plan import Asked, plan_after, plan_for, read_pilot, read_share
+    from quantlab.statistics import Expected
+    from quantlab.store import Store, find_latest
+    from quantlab.types import Budget, Margin
+    from quantlab_reports.planned import plan_table
+
+    if sum(one is not None for one in (study, pilot, discordance)) > 1:
+        raise UsageError("give one of a study, --pilot and --discordance, since each says what is known")
+    if looks not in {None, "any"}:
+        raise UsageError(f"--looks '{looks}' is not known; write any, or leave it out")
+    allowed = Margin.parse(margin, of="--margin")
+    asked = Asked(confidence, looks, read_share(power, "--power"), samples)
+    if pilot is not None:
+        planned = plan_for(read_pilot(pilot), allowed, asked)
+    elif discordance is not None:
+        try:
+            known = Expected(read_share(discordance, "--discordance"), _points(expected_loss) / 100)
+        except ValueError as error:
+            raise UsageError(f"{error}; correct --discordance or --expected-loss") from error
+        planned = plan_for(known, allowed, asked)
+    else:
+        budget = Budget(max_accuracy_loss=allowed, confidence=confidence, metric=metric)
+        settings = tuple(setting) if setting else None
+        planned = plan_after(Store(study or find_latest(Path())), budget, asked, settings=settings)
+    print_result(rendering_of(format, as_json=json)(plan_table(planned)))
+    return OK
+
+
+def _points(text: str) -> float:
+    from quantlab.types import Margin
+
+    sign, size = (-1, text.strip()[1:]) if text.strip().startswith(("-", "−")) else (1, text)
+    margin = Margin.parse(size, of="--expected-loss")
+    if margin.unit != "pt":
+        raise UsageError(f"--expected-loss '{text}' must be in points, for example 0.1pt")
+    return sign * margin.value
