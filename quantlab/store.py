@@ -43,7 +43,7 @@ from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
 from quantlab.types import Costs, FileState, Inside, OutputComparison, Study, Tuning
 
-__all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "read_json", "write_json"]
+__all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "parse_json", "read_json", "write_json"]
 
 SCHEMA = 1
 """Schema version of `study.json`; a study with another version is refused."""
@@ -93,7 +93,17 @@ def read_json(path: Path) -> Any:
         ValueError: If it is no such document.
         RecursionError: If it is nested too deeply.
     """
-    return json.loads(path.read_bytes(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    return parse_json(path.read_bytes())
+
+
+def parse_json(text: bytes) -> Any:
+    """Read a JSON document from its bytes; see `read_json`.
+
+    Raises:
+        ValueError: If it is no such document.
+        RecursionError: If it is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Converters, runtimes and the study read artifacts, so this package is a layer be
 
 from quantlab.formats.contract import Contents, Format, JavaScriptExecutor, PythonExecutor
 from quantlab.formats.describe import (
+    ArtifactFiles,
+    artifact_files,
     artifact_sha256,
     describe_given,
     describe_variant,
@@ -16,10 +18,12 @@ from quantlab.formats.registry import FORMATS
 
 __all__ = [
     "FORMATS",
+    "ArtifactFiles",
     "Contents",
     "Format",
     "JavaScriptExecutor",
     "PythonExecutor",
+    "artifact_files",
     "artifact_sha256",
     "describe_given",
     "describe_variant",

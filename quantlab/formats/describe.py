@@ -4,7 +4,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import brotli
@@ -14,7 +14,16 @@ from quantlab.formats.contract import Format, files_below
 from quantlab.formats.registry import FORMATS
 from quantlab.types import NARROW_DTYPES, DownloadSize, ModelDescription, Port, TensorSpec, Variant
 
-__all__ = ["artifact_sha256", "describe_given", "describe_variant", "download_size_of", "format_of", "note_unquantized"]
+__all__ = [
+    "ArtifactFiles",
+    "artifact_files",
+    "artifact_sha256",
+    "describe_given",
+    "describe_variant",
+    "download_size_of",
+    "format_of",
+    "note_unquantized",
+]
 
 _BLOCK_BYTES = 1 << 20
 _BEST_BROTLI, _FAST_BROTLI = 11, 9
@@ -41,7 +50,7 @@ def describe_variant(name: str, format_: Format, path: Path, model: ModelDescrip
         name=name,
         format=format_.name,
         path=path,
-        sha256=_sha256(path, files),
+        sha256=_hashed(path, files).sha256,
         size_bytes=sum(file.stat().st_size for file in files),
         gzip_bytes=sum(_gzip_bytes(file) for file in files),
         inputs=_match("input", path, contents.inputs, model.inputs),
@@ -100,10 +109,29 @@ def artifact_sha256(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:
     Raises:
         ArtifactError: If the path does not exist.
     """
+    return artifact_files(path, formats).sha256
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFiles:
+    """The hash of an artifact, and that of each of its files, from one reading of their bytes."""
+
+    sha256: str
+    """As `artifact_sha256`."""
+    files: Mapping[str, str]
+    """Name of each file, relative to the artifact's folder with `/`, or of the only file → SHA-256 of its bytes."""
+
+
+def artifact_files(path: Path, formats: Mapping[str, Format] = FORMATS) -> ArtifactFiles:
+    """Hash an artifact and each of its files.
+
+    Raises:
+        ArtifactError: If the path does not exist.
+    """
     path, format_ = _served(path, formats)
     if not path.exists():
         raise ArtifactError(f"there is no artifact at '{path}'; give the file or folder that you want to ship")
-    return _sha256(path, format_.files(path) if format_ else files_below(path))
+    return _hashed(path, format_.files(path) if format_ else files_below(path))
 
 
 def _served(path: Path, formats: Mapping[str, Format]) -> tuple[Path, Format | None]:
@@ -115,14 +143,18 @@ def _served(path: Path, formats: Mapping[str, Format]) -> tuple[Path, Format | N
     return path, next((format_ for format_ in formats.values() if format_.recognizes(path)), None)
 
 
-def _sha256(path: Path, files: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
+def _hashed(path: Path, files: Sequence[Path]) -> ArtifactFiles:
+    whole, of_files = hashlib.sha256(), dict[str, str]()
     for file in files:
-        name = "" if file == path else file.relative_to(path if path.is_dir() else path.parent).as_posix()
-        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as stream:
-            hashlib.file_digest(stream, lambda: digest)  # continues the given digest
-    return digest.hexdigest()
+        name = file.relative_to(path if path.is_dir() else path.parent).as_posix()
+        identity = "" if file == path else name  # a file that is renamed stays the same artifact
+        whole.update(f"{identity}\0{file.stat().st_size}\0".encode())
+        own = hashlib.sha256()
+        for block in _blocks(file):
+            whole.update(block)
+            own.update(block)
+        of_files[name] = own.hexdigest()
+    return ArtifactFiles(whole.hexdigest(), of_files)
 
 
 def _gzip_bytes(file: Path) -> int:

@@ -7,10 +7,17 @@ judge ─┬─ targets      the formats, runtimes and size that count
        └─ recommended  the smallest setting that fits in every runtime that counts; see `Verdict.recommended`
 recommend              the same, with a reason for every other setting, and the Pareto front of size and loss
 accepted_figures       figures that a later gate compares with
+attestation_of         a verdict bound to the files of an artifact, to be signed, and checked where they are shipped
 ```
 """
 
 from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
+from quantlab.gate.attestation import (
+    Attestation,
+    attestation_of,
+    attested_variant,
+    refuse_other_files,
+)
 from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
 from quantlab.gate.judging import Judged, JudgedReference, gather, gather_of, judge, name_of, recommend
 from quantlab.gate.outputs import (
@@ -22,16 +29,22 @@ from quantlab.gate.outputs import (
 )
 from quantlab.gate.recommendation import choose
 from quantlab.gate.shipped import settings_of_artifact
+from quantlab.gate.statement import budget_texts, read_attestation
+from quantlab.gate.strictness import looser_limits
 from quantlab.gate.targets import TARGETS, Target, target_of
 from quantlab.gate.verdict import decide
 
 __all__ = [
     "TARGETS",
+    "Attestation",
     "Judged",
     "JudgedReference",
     "Target",
     "accepted_figures",
+    "attestation_of",
+    "attested_variant",
     "bound_of",
+    "budget_texts",
     "changed_artifacts",
     "choose",
     "compare_with_lock",
@@ -42,12 +55,15 @@ __all__ = [
     "gather",
     "gather_of",
     "judge",
+    "looser_limits",
     "name_of",
     "near_one",
     "non_finite_clauses",
     "outward",
+    "read_attestation",
     "read_lock",
     "recommend",
+    "refuse_other_files",
     "refuse_unknown_outputs",
     "rounded_down",
     "rounded_up",
