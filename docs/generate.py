@@ -5,7 +5,7 @@
 | `cli.md` | the commands' functions in `quantlab/cli/app.py`: docstrings, options, help texts (`cli_page.py`) |
 | `api.md` | `quantlab.__all__` and the values that a study holds: signatures, docstrings, fields (`api_page.py`) |
 | `settings.md` | `SETTINGS`, `RUNTIMES`, `FORMATS`, `TARGETS` and `PAIRED_METRICS` (`blocks.py`) |
-| `json.md` | the docstrings of `trial_records` and `verdict_document`, and the fields of the rows that `VIEWS` show |
+| `json.md` | docstrings of `trial_records`, `verdict_document` and `attestation`, and fields of the rows of `VIEWS` |
 | `errors.md` | the docstrings of `quantlab.errors` |
 
 Every other page is written by hand, except for the blocks that `blocks.py` writes into it.
@@ -23,7 +23,7 @@ from docstrings import after_first_line, cell, class_body, documented, first_lin
 from glossary_page import glossary_page
 
 from quantlab import errors
-from quantlab_reports import VIEWS, verdict_document
+from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.sensitivity import SensitivityRow
 
@@ -60,6 +60,7 @@ def json_page() -> str:
     intro = "`quantlab show --format json` prints a list of rows, `--format csv` the same rows as a table."
     parts = ["# The rows as JSON and CSV", intro, after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
+    parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {"sensitivity": SensitivityRow}
     for command, kind in rows.items():
         if kind is not None:

@@ -15,7 +15,8 @@ from PIL import Image
 from study_fixtures import a_study, a_variant
 from verdict_fixtures import write_study
 
-from quantlab.gate import accepted_figures, gather, write_lock
+from quantlab.formats import artifact_sha256
+from quantlab.gate import accepted_figures, attestation_of, gather, write_lock
 from quantlab.samples import SampleOptions, open_samples
 from quantlab.seals import SEAL
 from quantlab.store import Store
@@ -40,6 +41,7 @@ from quantlab.types import (
     WeightRow,
 )
 from quantlab_converters.tfjs_tuning import TunableGraph
+from quantlab_reports.attestation import render_attestation
 
 IMAGE = (TensorSpec("image", (None, 8, 8, 1), "float32"),)
 """The input that the samples below are for."""
@@ -235,6 +237,17 @@ def lock(folder: Path) -> Path:
     judged = gather(Store(study(folder).parent).read_study(), BUDGET, name="study")
     write_lock(folder / "quantlab.lock", accepted_figures([judged], [["tfjs-uint8"]], {"max_accuracy_loss": "5pt"}))
     return folder / "quantlab.lock"
+
+
+def statement(folder: Path) -> Path:
+    record = Store(study(folder).parent).read_study()
+    (folder / "shipped.bin").write_bytes(b"weights")
+    judged = gather(record, BUDGET, name="study")
+    variant = replace(a_variant(folder), sha256=artifact_sha256(folder / "shipped.bin"))
+    trials = tuple(replace(row, trial=replace(row.trial, variant=variant)) for row in judged.trials)
+    attestation = attestation_of(replace(judged, trials=trials), variant, folder / "shipped.bin")
+    (folder / "statement.json").write_text(render_attestation(attestation))
+    return folder / "statement.json"
 
 
 TOML_KEYS = (

@@ -15,7 +15,7 @@ from quantlab.cli.config import read_preprocessing
 from quantlab.cli.policy import read_policy
 from quantlab.demo import MODEL
 from quantlab.formats import FORMATS
-from quantlab.gate import gather, read_lock
+from quantlab.gate import gather, read_attestation, read_lock
 from quantlab.models import ModelOptions, identify
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.exchange import TensorFile
@@ -211,6 +211,7 @@ READERS: Mapping[str, Reader] = {
     },
     "progress.json": Reader(read_progress, files.progress, share=2),
     "lock": Reader(read_lock, files.lock),
+    "statement": Reader(read_attestation, files.statement, share=2),
     "decisions of a search": Reader(_decisions, files.decisions, says=("the decisions",)),
     "toml": Reader(_policy, files.toml, says=("[budget]", "[preprocessing]", *files.TOML_KEYS)),
     # Models and artifacts, as workers open them

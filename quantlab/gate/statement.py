@@ -146,7 +146,7 @@ def _attestation(document: Any) -> Attestation:
         raise ValueError(f"it has schema {schema}, and this quantlab reads {ATTESTATION_SCHEMA}")
     configuration = _configuration(predicate.get("configuration"))
     result = predicate.get("result")
-    if result not in {"PASSED", "WARNED", "FAILED"}:
+    if not isinstance(result, str) or result not in {"PASSED", "WARNED", "FAILED"}:
         raise ValueError(f"its result is '{excerpt(str(result))}' and must be PASSED, WARNED or FAILED")
     attestation = Attestation(
         files=_files(statement.get("subject")),
@@ -235,7 +235,7 @@ def _verdict(figures: Mapping[str, Any], configuration: Mapping[str, dict[str, A
 def _structured(value: Any, kind: type[_Value], what: str) -> tuple[_Value, ...]:
     try:
         return tuple(_CONVERTER.structure(entry, kind) for entry in _list(value, what))
-    except (cattrs.BaseValidationError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # which cattrs itself raises for a word that is none of those allowed
         raise ValueError(f"{what} are incomplete or damaged") from error
 
 
@@ -259,9 +259,15 @@ def _integer(value: Any, _: Any) -> int:
     return value
 
 
+def _truth(value: Any, _: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{excerpt(repr(value))} is neither true nor false")
+    return value
+
+
 _CONVERTER = cattrs.Converter(detailed_validation=False)
 """Reads judgements; keys of a later quantlab are passed over, as in-toto's rules want it."""
-for _kind, _hook in ((str, _string), (float, _float), (int, _integer)):
+for _kind, _hook in ((str, _string), (float, _float), (int, _integer), (bool, _truth)):
     _CONVERTER.register_structure_hook(_kind, _hook)
 
 

@@ -1,0 +1,692 @@
+"""`quantlab gate --attest` and `--attested`: in-toto statements about artifacts, written, read and checked."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from verdict_fixtures import answers, flipped, write_study
+
+from quantlab.cli import run
+from quantlab.errors import ArtifactError, StudyError
+from quantlab.formats import artifact_files, artifact_sha256
+from quantlab.gate import Attestation, budget_texts, read_attestation, refuse_other_files
+from quantlab.gate.statement import PREDICATE_TYPE, STATEMENT_TYPE
+from quantlab.store import Store
+from quantlab.types import Budget, Judgement, Loss, SettingVerdict, Verdict
+from quantlab_reports.attestation import render_attestation
+
+MARGIN = ("--max-accuracy-loss", "0.5pt")
+LABELS = np.arange(2_000) % 10
+BYTES = {"graph.bin": b"a graph", "weights/one.bin": b"\0\1\2", "weights/two.bin": b""}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """No policy file of another folder, and no summary of the continuous integration that runs this."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+
+
+def artifact(folder: Path, files: dict[str, bytes] = BYTES) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def study_of(folder: Path, n: int = 2_000, *, lost: int = 0, more: tuple[str, ...] = ()) -> Path:
+    """A study of tfjs-uint8, which loses so many, and of others that lose nothing; each has an artifact on disk."""
+    labels = LABELS[:n]
+    outputs: dict[tuple[str, str], Any] = {("tfjs-uint8", "python"): answers(labels, flipped(n, range(lost)))}
+    outputs |= {(name, "python"): answers(labels) for name in more}
+    study = write_study(folder, labels, answers(labels), outputs)
+    trials = []
+    for trial in study.trials:
+        assert trial.variant is not None
+        files = {**BYTES, "name.txt": trial.setting.encode()} if more else BYTES
+        sha256 = artifact_sha256(artifact(trial.variant.path, files))
+        trials.append(replace(trial, variant=replace(trial.variant, sha256=sha256)))
+    model = replace(study.model, sha256="a" * 64)
+    Store(folder).write_study(replace(study, trials=tuple(trials), model=model))
+    return folder
+
+
+def gate(capsys, *arguments):
+    status = run(["gate", *map(str, arguments)])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.fixture
+def statement(tmp_path, capsys) -> Path:
+    """The statement of a setting that fits; its artifact is in `shipped`."""
+    folder = study_of(tmp_path / "digits.study")
+    assert gate(capsys, folder, *MARGIN, "--attest", "statement.json")[0] == 0
+    artifact(tmp_path / "shipped")
+    return tmp_path / "statement.json"
+
+
+# Written
+
+
+def test_the_whole_statement(statement):
+    document = json.loads(statement.read_text())
+    predicate = document["predicate"]
+    figures = predicate.pop("quantlab")
+    budget = {"confidence": "0.95", "max_accuracy_loss": "0.5pt", "target": "any"}
+    compact = '{"confidence":"0.95","max_accuracy_loss":"0.5pt","target":"any"}'
+    assert document == {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [
+            {"name": name, "digest": {"sha256": hashlib.sha256(content).hexdigest()}} for name, content in BYTES.items()
+        ],
+        "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
+        "predicate": {
+            "result": "PASSED",
+            "configuration": [
+                {
+                    "name": "budget",
+                    "digest": {"sha256": hashlib.sha256(compact.encode()).hexdigest()},
+                    "annotations": budget,
+                },
+                {"name": "model", "digest": {"sha256": "a" * 64}},
+                {"name": "samples", "digest": {"sha256": "5" * 64}},
+            ],
+            "passedTests": ["digits.tfjs-uint8.python"],
+            "warnedTests": [],
+            "failedTests": [],
+        },
+    }
+    (setting,) = figures.pop("settings")
+    (judgement,) = setting.pop("judgements")
+    loss = judgement.pop("loss")
+    assert figures == {
+        "schema": 1,
+        "study": "digits",
+        "artifact_sha256": artifact_sha256(Path("shipped")),
+        "plan": {"settings_judged": 1, "settings_of_study": 1, "tuning_candidates": None},
+        "untested": [],
+    }
+    assert (setting["setting"], setting["size_bytes"]) == ("tfjs-uint8", 10_000)
+    assert judgement["reason"] == "loses at most 0.15 pt, allowed 0.50"
+    assert (judgement["outcome"], judgement["n"], judgement["margin"]) == ("fits", 2_000, 0.5)
+    assert (loss["lower"], loss["confidence"], loss["unit"]) == (-loss["upper"], 0.95, "pt")
+    assert loss["upper"] == pytest.approx(100 * (1 - 0.05 ** (1 / 2_000)))
+
+
+def test_the_same_bytes_every_time_and_no_folder_of_this_machine(statement, tmp_path, capsys):
+    text = statement.read_bytes()
+    assert gate(capsys, "digits.study", *MARGIN, "--attest", "again.json", "--artifact", "shipped")[0] == 0
+    assert Path("again.json").read_bytes() == text
+    assert str(tmp_path).encode() not in text
+    assert text == text.strip() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("study", "more", "status", "result"),
+    [
+        pytest.param({}, (), 0, "PASSED", id="fits"),
+        pytest.param({"lost": 200}, (), 1, "FAILED", id="breaks"),
+        pytest.param({"n": 200}, (), 3, "FAILED", id="too few samples"),
+        pytest.param({"n": 200}, ("--undecided", "warn"), 0, "WARNED", id="too few samples, and a warning"),
+    ],
+)
+def test_results(study, more, status, result, tmp_path, capsys):
+    """The gate's own status, and that of a later check of the artifact by the statement."""
+    study_of(tmp_path / "digits.study", **study)
+    assert gate(capsys, "digits.study", *MARGIN, *more, "--attest", "out/statement.json")[0] == status
+    predicate = json.loads(Path("out/statement.json").read_text())["predicate"]
+    assert predicate["result"] == result
+    assert {key: predicate[key] for key in ("passedTests", "warnedTests", "failedTests") if predicate[key]} == {
+        f"{result.lower()}Tests": ["digits.tfjs-uint8.python"]
+    }
+    shutil.move("digits.study", "gone")
+    check = ("--artifact", artifact(tmp_path / "shipped"), "--attested", "out/statement.json")
+    assert gate(capsys, *check, *more)[0] == status
+    assert gate(capsys, *check)[0] == (3 if result == "WARNED" else status)
+
+
+def test_a_warning_is_none_that_nobody_allowed(tmp_path, capsys):
+    """A statement that failed stays one that failed, although a warning would be enough for whoever checks it."""
+    study_of(tmp_path / "digits.study", 200)
+    assert gate(capsys, "digits.study", *MARGIN, "--attest", "statement.json")[0] == 3
+    check = ("--artifact", artifact(tmp_path / "shipped"), "--attested", "statement.json")
+    assert gate(capsys, *check, "--undecided", "warn")[0] == 3
+
+
+def test_one_of_several_settings_is_attested_by_name_or_files(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", more=("tfjs-uint16",))
+    refused = gate(capsys, folder, *MARGIN, "--attest", "statement.json")
+    assert refused == (
+        2,
+        "",
+        (
+            "quantlab: --attest is about one artifact, and 'tfjs-uint8', 'tfjs-uint16' are judged; name one with "
+            "--setting, or the files that you ship with --artifact\n"
+        ),
+    )
+    assert not Path("statement.json").exists()
+    shipped = artifact(tmp_path / "shipped", {**BYTES, "name.txt": b"tfjs-uint16"})
+    assert gate(capsys, folder, *MARGIN, "--attest", "files.json", "--artifact", shipped)[0] == 0
+    assert gate(capsys, folder, *MARGIN, "--attest", "named.json", "--setting", "tfjs-uint16")[0] == 0
+    assert Path("files.json").read_text() == Path("named.json").read_text()
+    figures = json.loads(Path("named.json").read_text())["predicate"]["quantlab"]
+    assert [setting["setting"] for setting in figures["settings"]] == ["tfjs-uint16"]
+    assert figures["plan"]["settings_of_study"] == 2
+
+
+@pytest.mark.parametrize(
+    ("lost", "status"), [pytest.param(0, 2, id="fits"), pytest.param(200, 1, id="a verdict against it stays")]
+)
+def test_files_that_changed_since_are_not_attested(lost, status, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", lost=lost)
+    variant = Store(folder).read_study().trials[0].variant
+    (variant.path / "graph.bin").write_bytes(b"a grapH")
+    done, printed, error = gate(capsys, folder, *MARGIN, "--attest", "statement.json")
+    assert (done, printed.split()[:2]) == (status, ["digits", "tfjs-uint8"])
+    assert error.startswith("quantlab: 'statement.json' is not written: ")
+    assert f"its SHA-256 is {artifact_sha256(variant.path)}, and the study has {variant.sha256}" in error
+    assert not Path("statement.json").exists()
+
+
+def test_a_conversion_that_failed_has_nothing_to_attest(tmp_path, capsys):
+    write_study(tmp_path / "digits.study", LABELS, answers(LABELS), {("tfjs-uint8", "python"): "it crashed"})
+    study = Store(tmp_path / "digits.study").read_study()
+    trials = tuple(replace(trial, variant=None) for trial in study.trials)
+    Store(tmp_path / "digits.study").write_study(replace(study, trials=trials))
+    status, _, error = gate(capsys, "digits.study", *MARGIN, "--attest", "statement.json")
+    assert (status, error) == (
+        1,
+        (
+            "quantlab: 'statement.json' is not written: no artifact was made of the judged setting, so there is "
+            "nothing to attest\n"
+        ),
+    )
+
+
+def test_a_statement_that_cannot_be_written(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    Path("file").touch()
+    status, printed, error = gate(capsys, folder, *MARGIN, "--attest", "file/statement.json")
+    assert (status, error.endswith("name another file\n")) == (2, True)
+    assert printed.startswith("digits  tfjs-uint8  FITS")
+
+
+# Checked
+
+
+def test_a_check_prints_the_verdict_and_needs_no_study(statement, capsys):
+    shutil.rmtree("digits.study")
+    row = "digits  tfjs-uint8  FITS  loses at most 0.15 pt, allowed 0.50\n"
+    printed = f"{row}FITS: 1 of 1 setting\nTerms: quantlab glossary\n"
+    assert gate(capsys, "--artifact", "shipped", "--attested", statement) == (0, printed, "")
+    reports = ("--json", "verdict.json", "--junit", "verdict.xml", "--markdown", "verdict.md")
+    assert gate(capsys, "--artifact", "shipped", "--attested", statement, *MARGIN, *reports) == (0, printed, "")
+    assert json.loads(Path("verdict.json").read_text())["outcome"] == "fits"
+    assert 'failures="0"' in Path("verdict.xml").read_text()
+    assert "0.15" in Path("verdict.md").read_text()
+
+
+def _swap(folder: Path) -> None:
+    (folder / "weights/one.bin").rename(folder / "weights/x")
+    (folder / "weights/two.bin").rename(folder / "weights/one.bin")
+    (folder / "weights/x").rename(folder / "weights/two.bin")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(
+            lambda folder: (folder / "graph.bin").write_bytes(b"A graph"),
+            f"'graph.bin' has the SHA-256 {hashlib.sha256(b'A graph').hexdigest()}, and the statement has "
+            f"{hashlib.sha256(b'a graph').hexdigest()}",
+            id="one bit",
+        ),
+        pytest.param(
+            lambda folder: (folder / "graph.bin").unlink(),
+            f"'graph.bin' is missing, and the statement has {hashlib.sha256(b'a graph').hexdigest()}",
+            id="a file less",
+        ),
+        pytest.param(
+            lambda folder: (folder / "more.js").write_bytes(b""),
+            f"'more.js' has the SHA-256 {hashlib.sha256(b'').hexdigest()}, and the statement has no such file",
+            id="a file more",
+        ),
+        pytest.param(_swap, "'weights/one.bin' has the SHA-256", id="two files change places"),
+        pytest.param(shutil.rmtree, "there is no artifact at 'shipped'", id="no files"),
+    ],
+)
+def test_other_files_are_refused(change, says, statement, capsys):
+    change(Path("shipped"))
+    status, printed, error = gate(capsys, "--artifact", "shipped", "--attested", statement)
+    assert (status, printed, error.count("\n")) == (2, "", 1)
+    assert says in error
+
+
+def test_a_single_file_may_be_renamed(tmp_path):
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    attestation = attested(artifact_files(tmp_path / "model.bin").files)
+    assert list(attestation.files) == ["model.bin"]
+    (tmp_path / "model.bin").rename(tmp_path / "renamed.bin")
+    refuse_other_files(attestation, tmp_path / "renamed.bin", Path("statement.json"))
+    (tmp_path / "renamed.bin").write_bytes(b"Weights")
+    with pytest.raises(ArtifactError, match=r"'renamed.bin' has the SHA-256 \w{64}, and the statement has \w{64}"):
+        refuse_other_files(attestation, tmp_path / "renamed.bin", Path("statement.json"))
+
+
+@pytest.mark.parametrize(
+    ("options", "policy", "says"),
+    [
+        pytest.param(("--max-accuracy-loss", "1pt"), "", None, id="a larger loss"),
+        pytest.param((), "", None, id="no budget"),
+        pytest.param((), 'max_accuracy_loss = "0.5pt"\nsettings = ["tfjs-*"]', None, id="the same policy"),
+        pytest.param(("--setting", "tfjs-uint8"), "", None, id="the setting alone"),
+        pytest.param((), 'max_accuracy_loss = "1pt"\nstudies = ["elsewhere/digits.study"]', None, id="the same study"),
+        pytest.param(
+            ("--max-accuracy-loss", "0.4pt"),
+            "",
+            "'statement.json' was judged by another budget: max_accuracy_loss is 0.5pt there, and 0.4pt is asked; "
+            "judge the study by this budget, and write the statement again with 'quantlab gate --attest'",
+            id="a smaller loss",
+        ),
+        pytest.param(
+            ("--max-accuracy-loss", "0.5pt", "--max-size", "1MB"),
+            "",
+            "max_size is not limited there, and 1000000 is asked",
+            id="a limit more",
+        ),
+        pytest.param(
+            (),
+            'max_accuracy_loss = "0.5pt"\ntarget = "web"',
+            "target is any there, and web is asked",
+            id="another target in the policy",
+        ),
+        pytest.param(("--target", "web"), "", "the budget sets no limit", id="a target without a limit"),
+        pytest.param(
+            ("--setting", "tflite-*"),
+            "",
+            "'statement.json' is about the setting tfjs-uint8, and tflite-* is asked; give the statement of such a "
+            "setting",
+            id="another setting",
+        ),
+        pytest.param(
+            (),
+            'max_accuracy_loss = "0.5pt"\nstudies = ["easy.study"]',
+            "'statement.json' is about the study 'digits', and the policy names easy; give the statement of such a "
+            "study",
+            id="another study",
+        ),
+        pytest.param(
+            ("--lock", "quantlab.lock"),
+            "",
+            "--lock needs a study, and --attested reads none; leave one of them out",
+            id="accepted figures",
+        ),
+        pytest.param(
+            ("digits.study",),
+            "",
+            "--attested needs no study, and 'digits.study' is named; leave one of them out",
+            id="a study",
+        ),
+        pytest.param(
+            ("--attest", "again.json"),
+            "",
+            "--attest needs a study, and --attested reads none; leave one of them out",
+            id="another statement",
+        ),
+    ],
+)
+def test_what_is_asked(options, policy, says, statement, capsys):
+    Path("quantlab.toml").write_text(f"[budget]\n{policy}\n")
+    status, printed, error = gate(capsys, "--artifact", "shipped", "--attested", statement.name, *options)
+    assert (status, bool(printed), error.count("\n")) == ((0, True, 0) if says is None else (2, False, 1))
+    assert (says or "") in error
+
+
+def test_a_statement_without_files_is_no_check(statement, capsys):
+    assert gate(capsys, "--attested", statement) == (
+        2,
+        "",
+        "quantlab: --attested checks files to be shipped; name them with --artifact\n",
+    )
+
+
+def test_one_study_for_one_statement(tmp_path, capsys):
+    one, two = study_of(tmp_path / "one.study"), study_of(tmp_path / "two.study")
+    status, _, error = gate(capsys, one, two, *MARGIN, "--attest", "statement.json")
+    assert (status, error.startswith("quantlab: --attest needs exactly one study, and ")) == (2, True)
+
+
+# Malformed
+
+
+def _subject(entry: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda document: {**document, "subject": entry}
+
+
+def _predicate(**changed: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda document: {**document, "predicate": {**document["predicate"], **changed}}
+
+
+def _figures(**changed: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda document: _predicate(quantlab={**document["predicate"]["quantlab"], **changed})(document)
+
+
+def _budget(**changed: Any) -> Callable[[dict[str, Any]], Any]:
+    def change(document: dict[str, Any]) -> Any:
+        budget, *others = document["predicate"]["configuration"]
+        texts = {**budget["annotations"], **changed}
+        compact = json.dumps(texts, sort_keys=True, separators=(",", ":")).encode()
+        changed_budget = {**budget, "annotations": texts, "digest": {"sha256": hashlib.sha256(compact).hexdigest()}}
+        return _predicate(configuration=[changed_budget, *others])(document)
+
+    return change
+
+
+def _untouched_digest(document: dict[str, Any]) -> Any:
+    changed = copy.deepcopy(document)
+    changed["predicate"]["configuration"][0]["annotations"]["max_accuracy_loss"] = "0.4pt"
+    return changed
+
+
+def _outcome(outcome: str) -> Callable[[dict[str, Any]], Any]:
+    def change(document: dict[str, Any]) -> Any:
+        changed = copy.deepcopy(document)
+        changed["predicate"]["quantlab"]["settings"][0]["judgements"][0]["outcome"] = outcome
+        return changed
+
+    return change
+
+
+DIGEST = {"sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(lambda _: [], "it is not a table of JSON", id="a list"),
+        pytest.param(
+            lambda document: {**document, "_type": "https://in-toto.io/Statement/v0.1"},
+            "its _type is 'https://in-toto.io/Statement/v0.1' and must be https://in-toto.io/Statement/v1",
+            id="another type",
+        ),
+        pytest.param(
+            lambda document: {**document, "predicateType": "https://slsa.dev/provenance/v1"},
+            f"its predicateType is 'https://slsa.dev/provenance/v1' and must be {PREDICATE_TYPE}",
+            id="another predicate",
+        ),
+        pytest.param(
+            lambda _: {"payload": "e30=", "payloadType": "application/vnd.in-toto+json", "signatures": []},
+            f"its _type is 'None' and must be {STATEMENT_TYPE}",
+            id="an envelope",
+        ),
+        pytest.param(_subject([]), "its subject is empty", id="no files"),
+        pytest.param(_subject({}), "its subject is not a list", id="a subject that is a table"),
+        pytest.param(_subject([{"name": "a"}]), "a digest is not a table of JSON", id="no digest"),
+        pytest.param(
+            _subject([{"name": "a", "digest": {"sha512": "0" * 128}}]),
+            "the SHA-256 of 'a' is missing or not 64 hexadecimal digits",
+            id="another digest",
+        ),
+        pytest.param(
+            _subject([{"name": "a", "digest": {"sha256": "0" * 63}}]),
+            "the SHA-256 of 'a' is missing or not 64 hexadecimal digits",
+            id="a digit less",
+        ),
+        pytest.param(
+            _subject([{"name": "../../etc/passwd", "digest": DIGEST}]),
+            "its subject has the name '../../etc/passwd', which is no file of an artifact",
+            id="a name that leads out",
+        ),
+        pytest.param(
+            _subject([{"name": "/etc/passwd", "digest": DIGEST}]),
+            "its subject has the name '/etc/passwd', which is no file of an artifact",
+            id="an absolute name",
+        ),
+        pytest.param(
+            _subject([{"digest": DIGEST}]),
+            "the name 'None', which is no file of an artifact",
+            id="a file without a name",
+        ),
+        pytest.param(_subject([{"name": "a", "digest": DIGEST}] * 2), "its subject has 'a' twice", id="a file twice"),
+        pytest.param(_predicate(result="passed"), "its result is 'passed' and must be PASSED", id="another result"),
+        pytest.param(_predicate(result=["PASSED"]), "its result is '['PASSED']' and must be", id="a list of results"),
+        pytest.param(
+            _predicate(result="FAILED"),
+            "it contradicts itself: its result is FAILED, and its settings are 'fits'",
+            id="failed, and fits",
+        ),
+        pytest.param(
+            _outcome("breaks"),
+            "it contradicts itself: its result is PASSED, and its settings are 'breaks'",
+            id="passed, and breaks",
+        ),
+        pytest.param(_outcome("perhaps"), "its settings are incomplete or damaged", id="no outcome"),
+        pytest.param(
+            _predicate(failedTests=["other"]),
+            "it contradicts itself: its tests have other outcomes than its settings",
+            id="a test that failed",
+        ),
+        pytest.param(_predicate(quantlab=None), "its predicate's 'quantlab' is not a table", id="of another tool"),
+        pytest.param(_figures(schema=2), "it has schema 2, and this quantlab reads 1", id="of a later version"),
+        pytest.param(_figures(settings=[]), "it judges no setting", id="no setting"),
+        pytest.param(_figures(settings=[{"setting": "a"}]), "its settings are incomplete", id="half a setting"),
+        pytest.param(
+            _figures(settings=[{"setting": "a", "quantized": True, "size_bytes": 1, "judgements": []}]),
+            "it judges no setting",
+            id="a setting that was not judged",
+        ),
+        pytest.param(_predicate(configuration=[]), "its configuration has no 'model'", id="no configuration"),
+        pytest.param(_untouched_digest, "its budget does not have the SHA-256 beside it", id="another budget"),
+        pytest.param(_budget(max_loss="1pt"), "the budget's 'max_loss' is not known", id="a limit that is not known"),
+        pytest.param(
+            _budget(max_accuracy_loss="1"), "its budget is refused: max_accuracy_loss '1' has no unit", id="no unit"
+        ),
+        pytest.param(_budget(confidence="high"), "could not convert string to float", id="no confidence"),
+    ],
+)
+def test_malformed(change, says, statement, capsys):
+    statement.write_text(json.dumps(change(json.loads(statement.read_text()))))
+    status, printed, error = gate(capsys, "--artifact", "shipped", "--attested", statement.name)
+    assert (status, printed, error.count("\n")) == (2, "", 1)
+    assert error.startswith("quantlab: 'statement.json' cannot be read (")
+    assert error.endswith("; write it again with 'quantlab gate --attest'\n")
+    assert says in error
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(b"", "Expecting value", id="empty"),
+        pytest.param(b"\xff\xfe\xfa", "codec can't decode", id="no text"),
+        pytest.param(b"[" * 100_000, "nested too deeply", id="nested deeply"),
+        pytest.param(b'{"_type": "a", "_type": "b"}', "it holds a key twice", id="a key twice"),
+        pytest.param(b'{"_type": NaN}', "it holds NaN, which is no JSON", id="NaN"),
+        pytest.param(b" " * 4_000_001, "it has more than 4,000,000 bytes", id="too large"),
+    ],
+)
+def test_bytes_that_are_no_statement(content, says, statement, capsys):
+    statement.write_bytes(content)
+    status, printed, error = gate(capsys, "--artifact", "shipped", "--attested", statement.name)
+    assert (status, printed, error.count("\n")) == (2, "", 1)
+    assert says in error
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        pytest.param("none.json", "there is no statement 'none.json'", id="not there"),
+        pytest.param("shipped", "'shipped' cannot be read", id="a folder"),
+        pytest.param("/dev/zero", "it has more than 4,000,000 bytes", id="endless"),
+    ],
+)
+@pytest.mark.usefixtures("statement")
+def test_no_file(path, says, capsys):
+    status, printed, error = gate(capsys, "--artifact", "shipped", "--attested", path)
+    assert (status, printed, error.count("\n")) == (2, "", 1)
+    assert says in error
+
+
+# Laws
+
+few = settings(max_examples=20)
+"""Each example writes and reads files."""
+
+NAMES = st.text("abcdefgh-_. é", min_size=1, max_size=8).filter(lambda name: name not in {".", ".."})
+HASHES = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
+FLOATS = st.floats(allow_nan=False)
+LOSSES = st.builds(
+    Loss,
+    metric=NAMES,
+    direction=st.sampled_from(["higher", "lower"]),
+    unit=st.sampled_from(["pt", ""]),
+    n=st.integers(1, 10**6),
+    **dict.fromkeys(("reference", "candidate", "loss", "lower", "upper"), FLOATS),
+    confidence=st.floats(0.6, 0.99),
+    method=NAMES,
+    discordant=st.none() | st.integers(0, 99),
+    p_mcnemar=st.none() | st.floats(0, 1),
+)
+BUDGETS = st.builds(
+    Budget,
+    max_accuracy_loss=st.floats(0, 100).map(lambda loss: f"{loss:.9f}pt") | st.just("0.5%"),
+    max_class_loss=st.none() | st.floats(0, 100).map(lambda loss: f"{loss:.9f}pt"),
+    max_size=st.none() | st.integers(1, 2**53),
+    min_agreement=st.none() | st.floats(1.5, 100),
+    min_sqnr=st.none() | st.lists(st.floats(-300, 300), min_size=1, max_size=1),
+    max_rmse=st.none() | st.floats(0, 1e300).map(lambda limit: [f"out[3]={limit!r}"]),
+    confidence=st.floats(0.51, 0.99),
+    target=st.sampled_from(["any", "web"]),
+    runtimes=st.none() | st.lists(NAMES, min_size=1).map(tuple),
+    leave_out_non_finite=st.booleans(),
+    allow_poor_reference=st.booleans(),
+    allow_constant=st.lists(NAMES).map(tuple),
+)
+
+
+@st.composite
+def attestations(draw: st.DrawFn) -> Attestation:
+    outcomes = draw(st.lists(st.sampled_from(["fits", "breaks", "inconclusive"]), min_size=1, max_size=3))
+    judgements = tuple(
+        draw(st.builds(Judgement, NAMES, NAMES, st.just(outcome), st.text(), loss=st.none() | LOSSES, margin=FLOATS))
+        for outcome in outcomes
+    )
+    setting = SettingVerdict(draw(NAMES), draw(st.booleans()), draw(st.none() | st.integers(0, 10**9)), judgements)
+    verdict = Verdict(draw(NAMES), draw(BUDGETS), (setting,), named=True, untested=tuple(draw(st.lists(NAMES))))
+    allowed = {"fits": ["PASSED"], "breaks": ["FAILED"], "inconclusive": ["WARNED", "FAILED"]}[verdict.outcome]
+    return Attestation(
+        files=draw(st.dictionaries(NAMES, HASHES, min_size=1)),
+        artifact_sha256=draw(HASHES),
+        model_sha256=draw(HASHES),
+        samples_sha256=draw(HASHES),
+        verdict=verdict,
+        result=draw(st.sampled_from(allowed)),
+        plan=draw(st.dictionaries(NAMES, st.none() | st.integers() | NAMES | st.lists(st.integers()))),
+    )
+
+
+def attested(files: Any) -> Attestation:
+    """That tfjs-uint8 fits, and has these files."""
+    setting = SettingVerdict("tfjs-uint8", True, 1, (Judgement("tfjs-uint8", "python", "fits", "loses nothing"),))
+    verdict = Verdict("digits", Budget(max_accuracy_loss="1pt"), (setting,), named=True)
+    return Attestation(files, "a" * 64, "b" * 64, "c" * 64, verdict, "PASSED", {})
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("statements")
+
+
+@few
+@given(attestation=attestations())
+def test_a_statement_survives_writing_and_reading(place, attestation):
+    path = place / "statement.json"
+    path.write_text(render_attestation(attestation), encoding="utf-8")
+    assert read_attestation(path) == attestation
+    assert render_attestation(read_attestation(path)) == path.read_text(encoding="utf-8")
+
+
+@few
+@given(attestation=attestations())
+def test_a_statement_survives_tools_that_write_its_numbers_in_another_way(place, attestation):
+    """As jq does, which writes 99.0 as 99."""
+
+    def written(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: written(one) for key, one in reversed(value.items())}
+        if isinstance(value, list):
+            return [written(one) for one in value]
+        return int(value) if isinstance(value, float) and math.isfinite(value) and value.is_integer() else value
+
+    path = place / "written.json"
+    path.write_text(json.dumps(written(json.loads(render_attestation(attestation)))))
+    assert read_attestation(path) == attestation
+
+
+CONTENTS = st.dictionaries(st.text("abcd", min_size=1, max_size=3), st.binary(max_size=20), min_size=1, max_size=4)
+
+
+@few
+@given(files=CONTENTS, data=st.data())
+def test_a_changed_byte_in_any_file_is_found(place, files, data):
+    folder = place / "artifact"
+    shutil.rmtree(folder, ignore_errors=True)
+    hashes = artifact_files(artifact(folder, files))
+    assert hashes.files == {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    assert hashes.sha256 == artifact_sha256(folder)
+    statement = attested(hashes.files)
+    refuse_other_files(statement, folder, Path("statement.json"))
+    name = data.draw(st.sampled_from(sorted(files)))
+    changed = bytearray(files[name] + b"\0") if data.draw(st.booleans()) else bytearray(files[name])
+    if changed == files[name]:
+        changed = bytearray(files[name][:-1]) if data.draw(st.booleans()) and files[name] else changed + b"x"
+        if data.draw(st.booleans()) and files[name]:
+            at = data.draw(st.integers(0, len(files[name]) - 1))
+            changed = bytearray(files[name])
+            changed[at] ^= data.draw(st.integers(1, 255))
+    (folder / name).write_bytes(changed)
+    with pytest.raises(ArtifactError, match=f"'{name}' has the SHA-256"):
+        refuse_other_files(statement, folder, Path("statement.json"))
+    (folder / name).unlink()
+    with pytest.raises(ArtifactError):
+        refuse_other_files(statement, folder, Path("statement.json"))
+
+
+@few
+@given(data=st.data())
+def test_malformed_statements_cost_a_sentence(place, data):
+    """Any part of the document, replaced by anything."""
+    document = json.loads(render_attestation(data.draw(attestations())))
+    holder, key, part = None, None, document
+    for _ in range(data.draw(st.integers(1, 6))):
+        if not part or not isinstance(part, dict | list):
+            break
+        holder = part
+        key = data.draw(st.sampled_from(sorted(part))) if isinstance(part, dict) else 0
+        part = holder[key]
+    holder[key] = data.draw(st.recursive(st.none() | st.booleans() | st.integers() | FLOATS | st.text(), st.lists))
+    path = place / "malformed.json"
+    path.write_text(json.dumps(document).replace("Infinity", "NaN"))
+    with contextlib.suppress(StudyError):  # any other exception fails
+        read_attestation(path)
+
+
+@few
+@given(budget=BUDGETS)
+def test_a_budget_as_text_is_the_same_budget(budget):
+    texts = budget_texts(budget)
+    flags = {key: texts.pop(key) == "true" for key in ("leave_out_non_finite", "allow_poor_reference") if key in texts}
+    confidence = float(texts.pop("confidence"))
+    names = {key: tuple(texts.pop(key)) for key in ("runtimes", "allow_constant") if key in texts}
+    assert Budget(**texts, **flags, **names, confidence=confidence) == budget
