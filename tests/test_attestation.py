@@ -115,7 +115,7 @@ def test_the_whole_statement(statement):
         "schema": 1,
         "study": "digits",
         "artifact_sha256": artifact_sha256(Path("shipped")),
-        "plan": {"settings_judged": 1, "settings_of_study": 1, "tuning_candidates": None},
+        "plan": {"settings_judged": 1, "settings_of_study": 1, "tuning_candidates": None, "several": None},
         "untested": [],
     }
     assert (setting["setting"], setting["size_bytes"]) == ("tfjs-uint8", 10_000)

@@ -45,6 +45,7 @@ HALF = {"max_accuracy_loss": "0.5pt"}
         pytest.param(verdict(min_sqnr="boxes[*]=40dB"), {"min_sqnr": "boxes[3]=30dB"}, id="a limit of all channels"),
         pytest.param(verdict(min_sqnr="30dB,boxes[2]=10dB"), {"min_sqnr": "30dB"}, id="a channel, where none is asked"),
         pytest.param(verdict(max_rmse="0.1"), {"max_rmse": "0.2"}, id="a larger error"),
+        pytest.param(verdict(order="none"), HALF, id="an order, where all settings must fit"),
         pytest.param(verdict(metric="auc"), HALF, id="the metric of the study, whatever it is"),
     ],
 )

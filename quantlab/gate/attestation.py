@@ -16,10 +16,20 @@ from quantlab.names import excerpt, listed
 from quantlab.registries import REAL, Registries
 from quantlab.types import Variant, Verdict
 
-__all__ = ["Attestation", "TestResult", "attestation_of", "attested_variant", "refuse_other_files", "tests_of"]
+__all__ = [
+    "RESULTS",
+    "Attestation",
+    "TestResult",
+    "attestation_of",
+    "attested_variant",
+    "refuse_other_files",
+    "tests_of",
+]
 
 TestResult = Literal["PASSED", "WARNED", "FAILED"]
 """What the statement says about all tests together."""
+
+RESULTS: tuple[TestResult, ...] = ("PASSED", "WARNED", "FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ def plan_of(judged: Judged, variant: Variant) -> dict[str, Any]:
         "settings_judged": len(judged.verdict.settings),
         "settings_of_study": len({trial.setting for trial in judged.study.trials if trial.requested}),
         "tuning_candidates": variant.candidates,
+        "several": judged.verdict.several,
     }
 
 

@@ -17,7 +17,7 @@ import cattrs
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.foreign import reading
-from quantlab.gate.attestation import Attestation, tests_of
+from quantlab.gate.attestation import RESULTS, Attestation, tests_of
 from quantlab.names import excerpt
 from quantlab.store import parse_json
 from quantlab.types import Budget, Margin, OutputLimit, SettingVerdict, Verdict
@@ -145,9 +145,10 @@ def _attestation(document: Any) -> Attestation:
         schema = excerpt(str(figures.get("schema")))
         raise ValueError(f"it has schema {schema}, and this quantlab reads {ATTESTATION_SCHEMA}")
     configuration = _configuration(predicate.get("configuration"))
-    result = predicate.get("result")
-    if not isinstance(result, str) or result not in {"PASSED", "WARNED", "FAILED"}:
-        raise ValueError(f"its result is '{excerpt(str(result))}' and must be PASSED, WARNED or FAILED")
+    result = next((word for word in RESULTS if word == predicate.get("result")), None)
+    if result is None:
+        given = excerpt(str(predicate.get("result")))
+        raise ValueError(f"its result is '{given}' and must be PASSED, WARNED or FAILED")
     attestation = Attestation(
         files=_files(statement.get("subject")),
         artifact_sha256=_sha256(figures.get("artifact_sha256"), "artifact"),

@@ -73,6 +73,12 @@ def _allowed_names(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
         yield f"{key} allowed {', '.join(more)} there, and does not now"
 
 
+def _irrelevant(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
+    """What decides only among several settings: every setting of this verdict must fit."""
+    if not verdict.named:
+        yield from _equal(key, verdict, asked)
+
+
 def _metric(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
     """Compare the metric that was judged by, if there is a loss and a metric is asked for by name."""
     if asked.metric is None:
@@ -134,6 +140,7 @@ _RULES: Mapping[str, _Rule] = {
     "confidence": _at_least,
     "metric": _metric,
     "runtimes": _runtimes,
+    "order": _irrelevant,
     "leave_out_non_finite": _allowed,
     "allow_poor_reference": _allowed,
     "allow_constant": _allowed_names,
