@@ -111,11 +111,18 @@ def test_the_whole_statement(statement):
     (setting,) = figures.pop("settings")
     (judgement,) = setting.pop("judgements")
     loss = judgement.pop("loss")
+    look = {"kind": "one", "number": 1, "planned_n": None}
     assert figures == {
         "schema": 1,
         "study": "digits",
         "artifact_sha256": artifact_sha256(Path("shipped")),
-        "plan": {"settings_judged": 1, "settings_of_study": 1, "tuning_candidates": None, "several": None},
+        "plan": {
+            "settings_judged": 1,
+            "settings_of_study": 1,
+            "tuning_candidates": None,
+            "several": None,
+            "look": look,
+        },
         "untested": [],
     }
     assert (setting["setting"], setting["size_bytes"]) == ("tfjs-uint8", 10_000)
@@ -568,6 +575,7 @@ BUDGETS = st.builds(
     max_rmse=st.none() | st.floats(0, 1e300).map(lambda limit: [f"out[3]={limit!r}"]),
     confidence=st.floats(0.51, 0.99),
     target=st.sampled_from(["any", "web"]),
+    planned_n=st.none() | st.integers(1, 10**6),
     runtimes=st.none() | st.lists(NAMES, min_size=1).map(tuple),
     leave_out_non_finite=st.booleans(),
     allow_poor_reference=st.booleans(),
@@ -688,5 +696,6 @@ def test_a_budget_as_text_is_the_same_budget(budget):
     texts = budget_texts(budget)
     flags = {key: texts.pop(key) == "true" for key in ("leave_out_non_finite", "allow_poor_reference") if key in texts}
     confidence = float(texts.pop("confidence"))
+    flags |= {key: int(texts.pop(key)) for key in ("planned_n",) if key in texts}
     names = {key: tuple(texts.pop(key)) for key in ("runtimes", "allow_constant") if key in texts}
     assert Budget(**texts, **flags, **names, confidence=confidence) == budget

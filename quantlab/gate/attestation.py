@@ -59,6 +59,7 @@ def plan_of(judged: Judged, variant: Variant) -> dict[str, Any]:
         "settings_of_study": len({trial.setting for trial in judged.study.trials if trial.requested}),
         "tuning_candidates": variant.candidates,
         "several": judged.verdict.several,
+        "look": judged.verdict.look,
     }
 
 

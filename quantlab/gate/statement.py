@@ -94,7 +94,7 @@ def _budget_of(texts: Mapping[str, Any]) -> Budget:
         several = isinstance(value, list) and all(isinstance(one, str) for one in value)
         if key not in known or not (isinstance(value, str) or several):
             raise ValueError(f"the budget's '{excerpt(key)}' is not known")
-        values[key] = tuple(value) if several else _value(value, known[key])
+        values[key] = tuple(value) if several else int(value) if key == "planned_n" else _value(value, known[key])
     return Budget(**values)
 
 

@@ -74,7 +74,7 @@ def _allowed_names(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
 
 
 def _irrelevant(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
-    """What decides only among several settings: every setting of this verdict must fit."""
+    """What kept the confidence when it was judged: an order of settings, which all must fit here, or planned looks."""
     if not verdict.named:
         yield from _equal(key, verdict, asked)
 
@@ -140,7 +140,7 @@ _RULES: Mapping[str, _Rule] = {
     "confidence": _at_least,
     "metric": _metric,
     "runtimes": _runtimes,
-    "order": _irrelevant,
+    **dict.fromkeys(("order", "planned_n", "looks"), _irrelevant),
     "leave_out_non_finite": _allowed,
     "allow_poor_reference": _allowed,
     "allow_constant": _allowed_names,

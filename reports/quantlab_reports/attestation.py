@@ -27,7 +27,7 @@ Of `quantlab`:
 | `schema` | 1; new keys may be added, and existing keys keep their meaning |
 | `study` | the study's name |
 | `artifact_sha256` | the hash by which the study knows the artifact: of all files with their names |
-| `plan` | `settings_judged`, `settings_of_study`, `tuning_candidates` of `tune`, `several` (the rule); or null |
+| `plan` | `settings_judged`, `settings_of_study`, `tuning_candidates`, the rules `several` and `look` |
 | `untested` | environments of the target that the study did not run, in words |
 | `settings` | the settings that have these bytes: `setting`, `quantized`, `size_bytes`, `judgements` |
 
