@@ -217,6 +217,8 @@ def scores(**changed: Any) -> Scores:
         "kl_standard_error": 0.00001,
         "kl_infinite": 0,
         "kl_undefined": 0,
+        "total_variation": 0.0051,
+        "jensen_shannon": 0.000031,
         "non_finite": 0,
     }
     return Scores(**{**values, **changed})

@@ -555,6 +555,8 @@ def test_a_study_in_full() -> None:
                         "others": [],
                         "agreement": None,
                         "divergence": None,
+                        "total_variation": None,
+                        "jensen_shannon": None,
                         "true_class": None,
                         "calibration_error": None,
                         "calibration_error_reference": None,
@@ -575,7 +577,15 @@ def test_how_far_predictions_moved() -> None:
     fall = Spread(50, mean=0.001, standard_error=1e-4, maximum=0.13)
     moved = {"divergence": spread, "true_class": fall, "calibration_error": 0.011, "calibration_error_reference": 0.009}
     evidence = replace(known_of(breaking()).evidence or Evidence("", "", 0, None), **moved)
-    told = ["–", "1e−5", "0.001 / 0.002 / 0.01 / ∞", "∞", "2", "–", "0.13", "0.009 → 0.011"]
+    bounded = {
+        "total_variation": Spread(9744, mean=0.0123, standard_error=0.0004, maximum=0.25),
+        "jensen_shannon": Spread(9744, mean=0.0021, standard_error=0.00012, maximum=0.1),
+    }
+    evidence = replace(evidence, **bounded)
+    kl = ["–", "1e−5", "0.001 / 0.002 / 0.01 / ∞", "∞", "2"]
+    told = [*kl, "0.012 ± 0.0004", "0.25", "0.0021 ± 0.00012", "–", "0.13", "0.009 → 0.011"]
+    finite = replace(evidence, divergence=replace(spread, infinite=0))
+    assert [column.cell(finite) for column in MOVED_COLUMNS][5:8] == ["–"] * 3  # KL says it already
     assert [column.cell(evidence) for column in MOVED_COLUMNS] == told
     same = replace(evidence, divergence=None, true_class=None, calibration_error=None)
     assert {column.cell(same) for column in MOVED_COLUMNS} == {"–"}

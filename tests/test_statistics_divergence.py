@@ -1,4 +1,4 @@
-"""KL(reference‖candidate): compared with a loop with exact sums, and special cases in which other tools fail."""
+"""Divergences: compared with loops with exact sums, with laws, and special cases in which other tools fail."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from quantlab.statistics import DivergenceSums, kl_per_sample
+from quantlab.statistics import DivergenceSums, divergences_per_sample, kl_per_sample
 
 NAN, INF = math.nan, math.inf
 
@@ -204,3 +204,82 @@ def test_what_the_sums_come_to(sums, mean, error):
 def test_what_has_no_divergence_is_refused(reference, candidate, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         kl_per_sample(reference, candidate, probabilities=True)
+
+
+# Total variation and Jensen–Shannon divergence
+
+
+def middle_divergence(p, q):
+    """Jensen–Shannon from the definition."""
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    return (divergence(p, middle) + divergence(q, middle)) / 2
+
+
+@given(pairs(st.floats(-30, 30, width=32)), st.booleans())
+def test_bounded_divergences_equal_a_loop(pair, probabilities):
+    rows = [softmax(row) for side in pair for row in side.tolist()]
+    left, right = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    given_rows = (np.array(left), np.array(right)) if probabilities else pair
+    told = divergences_per_sample(*given_rows, probabilities=probabilities)
+    halves = [math.fsum(abs(a - b) for a, b in zip(p, q, strict=True)) / 2 for p, q in zip(left, right, strict=True)]
+    expected = [middle_divergence(p, q) for p, q in zip(left, right, strict=True)]
+    assert told.total_variation == pytest.approx(halves, rel=1e-9, abs=1e-12)
+    assert told.jensen_shannon == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert (told.kl == kl_per_sample(*given_rows, probabilities=probabilities)).all()
+
+
+CODES = st.sampled_from([0.0, 1e-38, 0.125, 0.25, 0.5, 3.0])
+"""As int8 has them: many are 0, so that the KL divergence is infinite."""
+
+
+@given(pairs(CODES | st.floats(0, 2.0**99, width=32)), st.booleans())
+def test_laws_of_bounded_divergences(pair, probabilities):
+    there = divergences_per_sample(*pair, probabilities=probabilities)
+    back = divergences_per_sample(*pair[::-1], probabilities=probabilities)
+    kl, total_variation, jensen_shannon = there.kl, there.total_variation, there.jensen_shannon
+    np.testing.assert_array_equal(total_variation, back.total_variation)  # symmetric; NaN in the same rows
+    np.testing.assert_allclose(jensen_shannon, back.jensen_shannon, atol=1e-15)
+    assert (np.isnan(kl) == np.isnan(total_variation)).all()
+    assert (np.isnan(kl) == np.isnan(jensen_shannon)).all()
+    known = ~np.isnan(kl)
+    kl, total_variation, jensen_shannon = kl[known], total_variation[known], jensen_shannon[known]
+    assert ((total_variation >= 0) & (total_variation <= 1)).all()
+    assert ((jensen_shannon >= 0) & (jensen_shannon <= math.log(2))).all()
+    assert (total_variation <= np.sqrt(kl / 2) + 1e-7).all()  # Pinsker's inequality; the root of rounding error
+    assert (jensen_shannon <= math.log(2) * total_variation + 1e-12).all()  # Lin 1991, theorem 3
+    assert (jensen_shannon >= total_variation**2 / 2 - 1e-12).all()  # Pinsker's inequality for both halves
+    itself = divergences_per_sample(pair[0], pair[0], probabilities=probabilities)
+    assert set(itself.total_variation[~np.isnan(itself.kl)].tolist()) <= {0.0}
+    assert set(itself.jensen_shannon[~np.isnan(itself.kl)].tolist()) <= {0.0}
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "total_variation", "jensen_shannon"),
+    [
+        pytest.param([0.5, 0.5], [0.5, 0.5], 0.0, 0.0, id="equal"),
+        # The middle is (¾, ¼): ½·(½·ln ⅔ + ½·ln 2) + ½·ln 4⁄3 = ¾·ln 4⁄3.
+        pytest.param([0.5, 0.5], [1.0, 0.0], 0.5, 0.75 * math.log(4 / 3), id="worked by hand, where KL is infinite"),
+        pytest.param([1.0, 0.0], [0.5, 0.5], 0.5, 0.75 * math.log(4 / 3), id="and the other way round"),
+        pytest.param([1.0, 0.0], [0.0, 1.0], 1.0, math.log(2), id="no class in common"),
+        pytest.param([1.0, 0.0, 0.0], [0.5, 0.5, 0.0], 0.5, 0.75 * math.log(4 / 3), id="zero on both sides"),
+        pytest.param([1 - 1e-6, 1e-6], [1.0, 0.0], 1e-6, 0.5e-6 * math.log(2), id="a share that int8 rounds to zero"),
+        pytest.param([0.2, 0.2], [0.5, 0.5], 0.0, 0.0, id="rows are divided by their sums"),
+        pytest.param([0.5, 0.5], [NAN, 0.5], NAN, NAN, id="NaN"),
+        pytest.param([0.5, 0.5], [0.0, 0.0], NAN, NAN, id="all zero is no distribution"),
+        pytest.param([0.5, 0.5], [1.5, -0.5], NAN, NAN, id="negative"),
+    ],
+)
+def test_bounded_divergences(reference, candidate, total_variation, jensen_shannon):
+    told = divergences_per_sample(np.array([reference]), np.array([candidate]), probabilities=True)
+    assert told.total_variation == pytest.approx([total_variation], abs=1e-12, nan_ok=True)
+    assert told.jensen_shannon == pytest.approx([jensen_shannon], abs=1e-12, nan_ok=True)
+
+
+def test_their_means_stay_where_kl_has_none():
+    reference, candidate = np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    sums = DivergenceSums.of(reference, candidate, probabilities=True)
+    assert (sums.mean, sums.infinite, sums.total_variation_mean) == (None, 1, 0.25)
+    assert sums.jensen_shannon_mean == pytest.approx(0.375 * math.log(4 / 3))
+    spoiled = sums + DivergenceSums.of(np.array([[NAN, 1.0]]), np.array([[0.5, 0.5]]), probabilities=True)
+    assert (spoiled.total_variation_mean, spoiled.jensen_shannon_mean) == (None, None)
+    assert (DivergenceSums().total_variation_mean, DivergenceSums().jensen_shannon_mean) == (None, None)

@@ -155,6 +155,7 @@ def test_evidence_of_a_candidate_that_swaps_two_classes():
     assert [class_loss.label for class_loss in judgement.classes] == list(range(10))
     assert [class_loss.label for class_loss in judgement.classes if class_loss.loses] == [6]
     assert judgement.divergence.n == 400
+    assert (judgement.total_variation, judgement.jensen_shannon) == (None, None)  # logits: KL is always finite
     assert judgement.divergence.median == 0 < judgement.divergence.percentiles["95"]
     assert judgement.true_class.maximum > 0.5  # what falls is positive
     assert judgement.calibration_error > judgement.calibration_error_reference
@@ -191,6 +192,9 @@ def test_codes_of_zero_are_counted_and_do_not_flatter():
     assert (judgement.divergence.mean, judgement.divergence.maximum) == (None, INF)
     assert judgement.divergence.undefined == 0
     assert judgement.worst[0].divergence == INF
+    assert 0 < judgement.total_variation.mean < judgement.total_variation.maximum < 10 / 2 / 2 / 256
+    assert 0 < judgement.jensen_shannon.maximum < judgement.total_variation.maximum * math.log(2)
+    assert (judgement.total_variation.n, judgement.total_variation.infinite) == (400, 0)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,14 @@ ALIKE = {"task": "similarity", "probabilities": False, "classes": False}
 UNLABELLED_CLASSES = {"task": "similarity", "probabilities": True, "classes": True}
 
 PERFECT = {"max_abs_error": 0.0, "rms_error": 0.0, "sqnr_db": INF, "cosine": pytest.approx(1), "non_finite": 0}
-NO_DIVERGENCE = {"kl_mean": 0.0, "kl_standard_error": 0.0, "kl_infinite": 0, "kl_undefined": 0}
+NO_DIVERGENCE = {
+    "kl_mean": 0.0,
+    "kl_standard_error": 0.0,
+    "kl_infinite": 0,
+    "kl_undefined": 0,
+    "total_variation": 0.0,
+    "jensen_shannon": 0.0,
+}
 
 
 def score(reference, candidate, labels, **how):
@@ -62,6 +69,8 @@ def test_classification():
         "kl_standard_error": pytest.approx(kl / 2 / math.sqrt(3)),
         "kl_infinite": 0,
         "kl_undefined": 0,
+        "total_variation": 0.125,  # 0.25 in two of four rows
+        "jensen_shannon": pytest.approx((0.5 * math.log(4 / 3) + 0.25 * math.log(2 / 3)) / 2),
         "non_finite": 0,
     }
 
@@ -233,6 +242,9 @@ def test_int8_outputs_with_zeros_have_no_mean_divergence():
     scores = score(reference.astype(np.float32), codes.astype(np.float32), labels, **CLASSIFICATION)
     assert (scores.kl_mean, scores.kl_standard_error, scores.kl_undefined) == (None, None, 0)
     assert scores.kl_infinite == np.count_nonzero((codes == 0).any(axis=1)) == 300
+    # Half of a code of 1/256 for each of the ten classes at most.
+    assert 0 < scores.total_variation < 10 / 2 / 2 / 256
+    assert 0 < scores.jensen_shannon < scores.total_variation * math.log(2)
     assert scores.agreement > 95
 
 

@@ -129,6 +129,10 @@ class Scores:
     """Samples for which the candidate gives probability 0 to a class that has a positive one in the reference."""
     kl_undefined: int | None = None
     """Samples whose row is not a distribution in candidate or reference: NaN, infinite, negative or all zero."""
+    total_variation: float | None = None
+    """Mean over samples of ½·Σ|p − q|, 0 to 1; finite where `kl_mean` is infinite; None if a sample is undefined."""
+    jensen_shannon: float | None = None
+    """Mean Jensen–Shannon divergence over samples, in nats, 0 to ln 2; finite and None as `total_variation`."""
     non_finite: int | None = None
     """Number of NaN and infinite elements in the candidate's output, on scored samples; for the reference on all."""
     left_out: int | None = None

@@ -1,6 +1,7 @@
-"""Columns about changed predictions: KL divergence, probability of the true class, calibration error."""
+"""Columns about changed predictions: divergence, probability of the true class, calibration error."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from quantlab.types import Evidence, Spread
 from quantlab_reports.figures import EMPTY, number
@@ -9,12 +10,26 @@ from quantlab_reports.model import Column
 __all__ = ["MOVED_COLUMNS"]
 
 
-def _of_divergence(text: Callable[[Spread], str]) -> Callable[[Evidence], str]:
+SpreadText = Callable[[Spread], str]
+
+
+def _of_divergence(text: SpreadText) -> Callable[[Evidence], str]:
     """Column of KL(reference‖variant) in nats; empty if there are no classes."""
     return lambda evidence: EMPTY if evidence.divergence is None else text(evidence.divergence)
 
 
-def _of_true_class(text: Callable[[Spread], str]) -> Callable[[Evidence], str]:
+def _where_infinite(name: Literal["total_variation", "jensen_shannon"], text: SpreadText) -> Callable[[Evidence], str]:
+    """Column of a bounded divergence; empty where KL is finite and says as much, so that the table stays narrow."""
+
+    def cell(evidence: Evidence) -> str:
+        spread: Spread | None = getattr(evidence, name)
+        infinite = evidence.divergence is not None and evidence.divergence.infinite > 0
+        return text(spread) if infinite and spread is not None else EMPTY
+
+    return cell
+
+
+def _of_true_class(text: SpreadText) -> Callable[[Evidence], str]:
     """Column of the decrease of the true class's probability, from 0 to 1."""
     return lambda evidence: EMPTY if evidence.true_class is None else text(evidence.true_class)
 
@@ -46,6 +61,9 @@ MOVED_COLUMNS = (
     Column("KL, percentiles 90 / 95 / 99 / 99.9", _of_divergence(_percentiles)),
     Column("KL, maximum", _of_divergence(lambda spread: _figure(spread.maximum))),
     Column("KL, infinite", _of_divergence(lambda spread: f"{spread.infinite:,}")),
+    Column("total variation, mean ± standard error", _where_infinite("total_variation", _mean)),
+    Column("total variation, maximum", _where_infinite("total_variation", lambda spread: _figure(spread.maximum))),
+    Column("Jensen–Shannon, nats, mean ± standard error", _where_infinite("jensen_shannon", _mean)),
     Column("drop of the true class's probability, percentiles 90 / 95 / 99 / 99.9", _of_true_class(_percentiles)),
     Column("its maximum", _of_true_class(lambda spread: _figure(spread.maximum))),
     Column("calibration error, model → variant", _calibration),

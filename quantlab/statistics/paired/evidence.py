@@ -56,6 +56,8 @@ def evidence(
         agreement=agreement_loss(reference, candidate, resampling),
         classes=_classes(reference, candidate, resampling.confidence),
         divergence=None if candidate.divergence is None else spread_of(candidate.divergence),
+        total_variation=None if candidate.bounded is None else spread_of(candidate.bounded.total_variation),
+        jensen_shannon=None if candidate.bounded is None else spread_of(candidate.bounded.jensen_shannon),
         true_class=_fall_of_true_class(expected, actual),
         calibration_error=_calibration_error(actual),
         calibration_error_reference=_calibration_error(expected),

@@ -5,7 +5,7 @@
 ```text
 ScoreSums ─┬─ TensorError            error of a tensor of any shape
            ├─ ClassificationSums     top-1, top-5, agreement, changed answers
-           ├─ DivergenceSums         KL(reference‖candidate)
+           ├─ DivergenceSums         KL(reference‖candidate), total variation, Jensen–Shannon
            └─ RegressionSums         MAE and RMSE against labels
 
 OutputSums                           error of each channel of an output, and which became constant
@@ -17,7 +17,7 @@ not import `paired` or `layers`.
 
 from quantlab.statistics.scores.channels import OutputSums, constant_parts, sum_channels
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
-from quantlab.statistics.scores.divergence import DivergenceSums, kl_per_sample
+from quantlab.statistics.scores.divergence import DivergenceSums, Divergences, divergences_per_sample, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import tango, wilson
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
@@ -32,6 +32,7 @@ __all__ = [
     "ClassSamples",
     "ClassificationSums",
     "DivergenceSums",
+    "Divergences",
     "ErrorSamples",
     "OutputSums",
     "Positions",
@@ -42,6 +43,7 @@ __all__ = [
     "as_classes",
     "constant_parts",
     "count_equal_places",
+    "divergences_per_sample",
     "finite_samples",
     "kl_per_sample",
     "looks_like_probabilities",

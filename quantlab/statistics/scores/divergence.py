@@ -1,4 +1,4 @@
-"""Kullback–Leibler divergence of the candidate's class probabilities from the reference's."""
+"""Divergences of the candidate's class probabilities from the reference's: KL, total variation, Jensen–Shannon."""
 
 import math
 from dataclasses import dataclass
@@ -10,15 +10,37 @@ from numpy.typing import NDArray
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.sums import Sums, sum_products
 
-__all__ = ["DivergenceSums", "kl_per_sample"]
+__all__ = ["DivergenceSums", "Divergences", "divergences_per_sample", "kl_per_sample"]
+
+LARGEST_JENSEN_SHANNON = math.log(2)
+"""In nats; that of two distributions without a class in common."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Divergences:
+    """Divergences of each sample's class probabilities; every array is (n,) in float64.
+
+    All three are NaN if a row is not a distribution. Only KL can be infinite: where int8 gives a class the probability
+    0, the other two stay bounded and still tell a small change from a large one.
+    """
+
+    kl: NDArray[np.float64]
+    """KL(reference‖candidate) in nats, see `kl_per_sample`."""
+    total_variation: NDArray[np.float64]
+    """½·Σ|p − q|, without a unit, 0 to 1: the most that the probability of any set of classes changed. Symmetric; at
+    most √(KL/2) (Pinsker's inequality)."""
+    jensen_shannon: NDArray[np.float64]
+    """½·KL(p‖m) + ½·KL(q‖m) with m = (p + q)/2, in nats, 0 to ln 2 (Lin 1991, IEEE Transactions on Information Theory
+    37:145–151). Symmetric; at most ln 2 times the total variation."""
 
 
 @dataclass(frozen=True, slots=True)
 class DivergenceSums(Sums):
-    """Sums of KL(reference‖candidate) over samples, in nats.
+    """Sums of the divergences over samples: of KL(reference‖candidate) in nats, unless the name says otherwise.
 
     `total` and `total_squares` include only finite divergences; other samples are counted in `infinite` and
-    `undefined`. A single such sample makes the mean and its standard error None.
+    `undefined`. A single such sample makes the mean and its standard error None. Total variation and Jensen–Shannon
+    divergence have no mean only if a sample is undefined.
     """
 
     n: int = 0
@@ -28,24 +50,41 @@ class DivergenceSums(Sums):
     """Samples whose row is not a distribution in the candidate or the reference."""
     total: float = 0.0
     total_squares: float = 0.0
+    total_variation: float = 0.0
+    """Sum of the total variation, over samples where it is defined."""
+    jensen_shannon: float = 0.0
+    """Sum of the Jensen–Shannon divergence in nats, over samples where it is defined."""
 
     @classmethod
     def of(cls, reference: NDArray[Any], candidate: NDArray[Any], *, probabilities: bool) -> Self:
         """Sum one batch; for the arguments see `kl_per_sample`."""
-        divergence = kl_per_sample(reference, candidate, probabilities=probabilities)
-        finite = divergence[np.isfinite(divergence)]
+        divergences = divergences_per_sample(reference, candidate, probabilities=probabilities)
+        kl, undefined = divergences.kl, np.isnan(divergences.kl)
+        finite = kl[np.isfinite(kl)]
         return cls(
-            n=len(divergence),
-            infinite=int(np.count_nonzero(np.isinf(divergence))),
-            undefined=int(np.count_nonzero(np.isnan(divergence))),
+            n=len(kl),
+            infinite=int(np.count_nonzero(np.isinf(kl))),
+            undefined=int(np.count_nonzero(undefined)),
             total=float(finite.sum()),
             total_squares=sum_products(finite, finite),
+            total_variation=float(divergences.total_variation[~undefined].sum()),
+            jensen_shannon=float(divergences.jensen_shannon[~undefined].sum()),
         )
 
     @property
     def mean(self) -> float | None:
         """Mean divergence; None if a sample is infinite or undefined, or there are no samples."""
         return None if self.infinite or self.undefined or not self.n else self.total / self.n
+
+    @property
+    def total_variation_mean(self) -> float | None:
+        """Mean total variation, 0 to 1; None if a sample is undefined, or there are no samples."""
+        return None if self.undefined or not self.n else self.total_variation / self.n
+
+    @property
+    def jensen_shannon_mean(self) -> float | None:
+        """Mean Jensen–Shannon divergence in nats, 0 to ln 2; None if a sample is undefined, or there are none."""
+        return None if self.undefined or not self.n else self.jensen_shannon / self.n
 
     @property
     def standard_error(self) -> float | None:
@@ -73,20 +112,69 @@ def kl_per_sample(reference: NDArray[Any], candidate: NDArray[Any], *, probabili
     Raises:
         ValueError: If the shapes differ, or are not (n, classes).
     """
+    (p, log_p), (_, log_q) = _distributions(reference, candidate, probabilities=probabilities)
+    return _kl(p, log_p, log_q)
+
+
+def divergences_per_sample(reference: NDArray[Any], candidate: NDArray[Any], *, probabilities: bool) -> Divergences:
+    """All divergences of each row; for the arguments and errors see `kl_per_sample`, whose result is `kl`.
+
+    >>> told = divergences_per_sample(np.array([[0.5, 0.5]]), np.array([[1.0, 0.0]]), probabilities=True)
+    >>> told.kl.tolist(), told.total_variation.tolist(), told.jensen_shannon.round(4).tolist()
+    ([inf], [0.5], [0.2158])
+    """
+    (p, log_p), (q, log_q) = _distributions(reference, candidate, probabilities=probabilities)
+    total_variation = np.abs(p - q).sum(axis=1) / 2
+    jensen_shannon = _jensen_shannon((p, log_p), (q, log_q))
+    # The logarithms of a softmax are rounded in another way than that of the middle; equal rows must give 0.
+    jensen_shannon[total_variation == 0] = 0
+    # Half the sum of two rows that add up to 1 may exceed 1 by rounding.
+    return Divergences(_kl(p, log_p, log_q), np.minimum(total_variation, 1.0), jensen_shannon)
+
+
+_Distributions = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""The probabilities of each row, and their logarithms."""
+
+
+def _distributions(
+    reference: NDArray[Any], candidate: NDArray[Any], *, probabilities: bool
+) -> tuple[_Distributions, _Distributions]:
     check_same_shape(reference, candidate)
     if reference.ndim != 2 or reference.shape[1] == 0:
         raise ValueError(f"the divergence needs outputs of shape (samples, classes), not {reference.shape}")
     distribution = _normalized if probabilities else _softmax
     # Results that are not finite are intended: ln 0, and NaN for rows that are not a distribution.
     with np.errstate(divide="ignore", invalid="ignore"):
-        p, log_p = distribution(reference)
-        _, log_q = distribution(candidate)
-        terms = p * (log_p - log_q)
+        return distribution(reference), distribution(candidate)
+
+
+def _kl(p: NDArray[np.float64], log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
+    divergence = _products(p, log_p, log_q)
+    # A negative value is rounding error: the divergence is not negative (Gibbs' inequality).
+    return np.maximum(divergence, 0.0, out=divergence)
+
+
+def _products(p: NDArray[np.float64], log_p: NDArray[np.float64], log_q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Σ p·(ln p − ln q) of each row."""
+    with np.errstate(invalid="ignore"):  # −∞ − −∞, and NaN for rows that are not a distribution
+        terms = log_p - log_q
+        terms *= p
     # 0·ln(0/q) is 0 by continuity for every q. A NaN row stays NaN, because p is not 0 everywhere in it.
     terms[p == 0] = 0
     divergence: NDArray[np.float64] = terms.sum(axis=1)
-    # A negative value is rounding error: the divergence is not negative (Gibbs' inequality).
-    return np.maximum(divergence, 0.0, out=divergence)
+    return divergence
+
+
+def _jensen_shannon(reference: _Distributions, candidate: _Distributions) -> NDArray[np.float64]:
+    """½·Σ p·(ln p − ln m) + ½·Σ q·(ln q − ln m) of each row; of one class with p = q = 0 it is 0 by continuity."""
+    (p, log_p), (q, log_q) = reference, candidate
+    middle = p + q
+    middle /= 2
+    with np.errstate(divide="ignore"):
+        log_middle = np.log(middle, out=middle)
+    divergence = (_products(p, log_p, log_middle) + _products(q, log_q, log_middle)) / 2
+    # What is outside of the range is rounding error (Gibbs' inequality); NaN is kept.
+    return np.clip(divergence, 0.0, LARGEST_JENSEN_SHANNON, out=divergence)
 
 
 def _normalized(rows: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

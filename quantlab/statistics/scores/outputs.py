@@ -122,6 +122,8 @@ class ScoreSums(Sums):
             kl_standard_error=divergence.standard_error,
             kl_infinite=divergence.infinite,
             kl_undefined=divergence.undefined,
+            total_variation=divergence.total_variation_mean,
+            jensen_shannon=divergence.jensen_shannon_mean,
         )
 
     def _with_accuracy(self, scores: Scores) -> Scores:

@@ -197,6 +197,8 @@ def wide(study: Study) -> list[Column]:
             Column("KL mean", _tiny("kl_mean")),
             Column("KL std. error", _tiny("kl_standard_error")),
             Column("KL infinite", _count("kl_infinite")),
+            Column("TV mean", _tiny("total_variation")),
+            Column("JS mean", _tiny("jensen_shannon")),
         ]
     return [
         *columns,

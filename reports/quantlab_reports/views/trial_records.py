@@ -25,6 +25,7 @@
 | `kl_mean`, `kl_standard_error` | KL(reference‖variant) in nats; null if it is infinite or undefined for a sample |
 | `kl_infinite`, `kl_undefined` | samples with an infinite KL (the variant gives probability 0 to a class to which the reference does not), and samples without a probability distribution |
 | `kl_reason` | why `kl_mean` is null; otherwise null |
+| `total_variation`, `jensen_shannon` | means over samples of half the sum of all differences of probabilities, from 0 to 1, and of the Jensen–Shannon divergence in nats, from 0 to ln 2; both are finite where KL is infinite; null without classes, if a sample is undefined, and in studies of an older quantlab |
 | `non_finite` | number of NaN and infinite elements of the output on scored samples; of the reference, on all samples |
 | `left_out` | samples that no score includes, because the model itself is NaN or infinite there |
 | `left_out_equal` | of these, samples on which the outputs of model and variant are NaN or infinite in the same places; null for the reference |
@@ -150,6 +151,8 @@ def _scores(scores: Scores) -> Row:
         "kl_infinite": scores.kl_infinite,
         "kl_undefined": scores.kl_undefined,
         "kl_reason": kl_reason(scores),
+        "total_variation": scores.total_variation,
+        "jensen_shannon": scores.jensen_shannon,
         "non_finite": scores.non_finite,
     }
 
