@@ -50,6 +50,8 @@ GLOSSARY: Mapping[str, str] = {
     "different top-1": "Samples whose top-1 in one runtime is not the one that Python gives for the same artifact.",
     "different values": "Percentage of the elements of a tensor that are not exactly equal to the baseline.",
     "download size": "Bytes of the shipped files after gzip and after brotli, each file compressed by itself.",
+    "equivalent": "Whether a runtime answers as Python does: within a margin of 0.5 pt of accuracy, by two one-sided "
+    "tests at 5 %, which are a 90 % interval within the margin. 'not shown' means that the samples are too few.",
     "error": "Of a candidate of 'quantlab tune', the mean KL divergence from the model in nats; the mean squared error "
     "if the output has no classes, or if a candidate gives a class the probability 0.",
     "error growth": "Change of the relative RMS error from the layer before, in percentage points. "
@@ -78,9 +80,9 @@ GLOSSARY: Mapping[str, str] = {
     "its activations": "Error if only the activations that an op reads and writes are quantized. "
     "Its weights are float32.",
     "its weights": "Error if only the weights of an op are quantized, and its activations are float32.",
-    "Jensen–Shannon divergence": "How far the class probabilities of a variant are from those of the reference, in nats. "
-    "It is the mean KL divergence of both from their middle: from 0, equal, to 0.69 (ln 2), no class in common. It is "
-    "finite where the KL divergence is infinite.",
+    "Jensen–Shannon divergence": "How far the class probabilities of a variant are from those of the reference, in "
+    "nats. It is the mean KL divergence of both from their middle: from 0, equal, to 0.69 (ln 2), no class in common. "
+    "It is finite where the KL divergence is infinite.",
     "kept in float": "Layers that --float-layers names stay in float in this row. "
     "'quantlab sensitivity' finds those that are worth it.",
     "KL divergence": "How far the class probabilities of a variant are from those of the reference, in nats. "
@@ -179,6 +181,7 @@ SYNONYMS: Mapping[str, str] = {
     "bytes": "size",
     "class": "class loss",
     "different": "different values",
+    "different top-1, at most": "different top-1",
     "difference from python": "largest difference",
     "flips": "became wrong / right",
     "float parity": "float32 check",
@@ -193,6 +196,7 @@ SYNONYMS: Mapping[str, str] = {
     "lock": "accepted figures",
     "loss": "accuracy loss",
     "loss, points [95 %]": "accuracy loss",
+    "loss from python, points [90 %]": "accuracy loss",
     "MAE loss": "accuracy loss",
     "mean IoU %": "mean IoU",
     "mean IoU loss [95 %]": "accuracy loss",

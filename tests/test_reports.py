@@ -15,7 +15,7 @@ import pytest
 from study_fixtures import a_failure, a_study, a_trial, a_variant, check_rendering, scores
 
 import quantlab_reports
-from quantlab.types import Interval, ReferenceCheck, Scores, Study, Timing, TrainingLayer
+from quantlab.types import Equivalence, Interval, ReferenceCheck, Scores, Study, Timing, TrainingLayer
 from quantlab_reports import RENDERINGS, trial_table
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.trial_records import KEYS, kl_reason, rows
@@ -416,22 +416,73 @@ def test_parity_marks(parity, mark):
     assert heading(of(measured(), parity={"tfjs": parity}))[-1] == mark
 
 
-def in_node(setting: str, largest: float | None, flips: int | None) -> Any:
-    return measured(setting, "node-wasm", max_abs_from_python=largest, flips_from_python=flips)
+def in_node(setting: str, largest: float | None, flips: int | None, **equivalence: Any) -> Any:
+    there = {"max_abs_from_python": largest, "flips_from_python": flips}
+    return measured(setting, "node-wasm", **there, equivalence=Equivalence(**equivalence) if equivalence else None)
+
+
+def alike(n: int, changed: int = 0, allowed: float = 0.3, *, lower: float = -0.3, upper: float = 0.3) -> dict[str, Any]:
+    """Answers in Node.js and in Python, with bounds."""
+    answers = {"became_wrong": changed, "became_right": 0}
+    return {"n": n, "changed": changed, "changed_upper": allowed, "lower": lower, "upper": upper, **answers}
 
 
 @pytest.mark.parametrize(
     ("trials", "mark"),
     [
         pytest.param(
-            [in_node("tfjs-uint8", 2.4e-7, 0), in_node("tfjs-uint16", 3.5e-5, 0)],
-            "✓ node-wasm = python: same top-1 on every sample; largest difference 3.5e−5",
+            [in_node("tfjs-uint8", 2.4e-7, 0, **alike(1000)), in_node("tfjs-uint16", 3.5e-5, 0, **alike(1000))],
+            "✓ node-wasm = python within 0.30 pt (90 % interval; margin 0.5); same top-1 on all 1,000 samples, which "
+            "allows 0.30 %; largest difference 3.5e−5",
             id="alike",
         ),
         pytest.param(
+            [
+                in_node("tfjs-uint8", 0.0, 0, **alike(1000)),
+                in_node("tflite-int8", 0.25, 2, **alike(1000, 2, 0.6285, lower=-0.02, upper=0.4983)),
+            ],
+            "✓ node-wasm = python within 0.499 pt (90 % interval; margin 0.5); different top-1 on 2 (tflite-int8) of "
+            "1,000 samples, which allows 0.63 %; largest difference 0.25",
+            id="the widest interval of all settings is within the margin",
+        ),
+        pytest.param(
+            [
+                in_node("tfjs-uint8", 0.0, 0, **alike(1000)),
+                in_node("tflite-int8", 0.25, 37, **alike(1000, 37, 4.85, lower=2.789, upper=4.8)),
+                in_node("tflite-int16x8", 0.25, 11, **alike(1000, 11, 1.82, lower=-1.9, upper=-0.6142)),
+            ],
+            "✗ node-wasm ≠ python: tflite-int8 loses at least 2.78 pt; tflite-int16x8 gains at least 0.61 pt (90 % "
+            "interval; margin 0.5); different top-1 on 37 (tflite-int8), 11 (tflite-int16x8) of 1,000 samples, which "
+            "allows 4.85 %; largest difference 0.25",
+            id="settings differ",
+        ),
+        pytest.param(
+            [
+                in_node("tfjs-uint8", 0.0, 0, **alike(1000)),
+                in_node("tflite-int8", 0.25, 7, **alike(1000, 7, 1.3104, lower=0.1, upper=1.2345)),
+            ],
+            "· node-wasm against python: not shown to be equivalent within 0.5 pt: 1,000 samples allow 1.24 pt "
+            "(tflite-int8) (90 % interval); different top-1 on 7 (tflite-int8) of 1,000 samples, which allows 1.32 %; "
+            "largest difference 0.25",
+            id="one setting needs more samples",
+        ),
+        pytest.param(
+            [in_node("tfjs-uint8", 0.0, 0, **alike(200, allowed=1.487, lower=-1.487, upper=1.487))],
+            "· node-wasm against python: not shown to be equivalent within 0.5 pt: 200 samples allow 1.49 pt (90 % "
+            "interval); same top-1 on all 200 samples, which allows 1.49 %; largest difference 0",
+            id="few samples",
+        ),
+        pytest.param(
+            [in_node("tfjs-uint8", 2.4e-7, 0), in_node("tfjs-uint16", 3.5e-5, 0)],
+            "· node-wasm against python: same top-1 on every sample; largest difference 3.5e−5; 'quantlab analyze' "
+            "again tests equivalence",
+            id="a study of an older quantlab",
+        ),
+        pytest.param(
             [in_node("tfjs-uint8", 0.0, 0), in_node("tflite-int8", 0.25, 7)],
-            "✗ node-wasm ≠ python: different top-1 on 7 (tflite-int8) of 1,000 samples; largest difference 0.25",
-            id="one setting differs",
+            "· node-wasm against python: different top-1 on 7 outputs of all settings; largest difference 0.25; "
+            "'quantlab analyze' again tests equivalence",
+            id="a study of an older quantlab whose runtimes differ",
         ),
     ],
 )
@@ -558,6 +609,12 @@ def test_a_json_row_in_full():
         "left_out_layer": None,
         "max_abs_from_python": 2.4e-7,
         "flips_from_python": 0,
+        "flips_from_python_upper": 0.2991,
+        "loss_from_python": 0.0,
+        "loss_from_python_lower": -0.2991,
+        "loss_from_python_upper": 0.2991,
+        "equivalence_margin": 0.5,
+        "equivalence": "equivalent",
         "ms_per_sample": 0.1,
         "convert_seconds": 1.25,
         "minimum_runtime": None,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from quantlab.npy import mapped, selected
 from quantlab.statistics import (
     CandidateSamples,
+    ClassificationSums,
     Positions,
     ReferenceSamples,
     blocks,
@@ -20,12 +21,13 @@ from quantlab.statistics import (
     reference_position_scores,
     reference_scores,
     rows_of_classes,
+    runtime_equivalence,
     scored_samples,
     sum_outputs,
     with_positions,
 )
 from quantlab.study.task import Scoring
-from quantlab.types import PYTHON, KeptOutputs, NonFinite, Scores, Task, Trial
+from quantlab.types import PYTHON, Equivalence, KeptOutputs, NonFinite, Scores, Task, Trial
 
 __all__ = ["Comparison"]
 
@@ -155,22 +157,36 @@ class Comparison:
         )
 
     def _from_python(self, trial: Trial, in_python: Path) -> Trial:
+        labelled = self.scoring.task == "classification"
         sums = sum_outputs(
             _scored(in_python, self.finite),
             _scored(trial.outputs[self.scoring.output.name], self.finite),
-            None,
-            task="similarity",
+            self.labels if labelled else None,
+            task="classification" if labelled else "similarity",
             probabilities=self.probabilities,
             classes=self.classes,
         )
-        flips = sums.n - sums.classification.same if self.classes else None
         return replace(
             trial,
             max_abs_from_python=sums.error.max_abs,
             mean_abs_from_python=sums.error.mean_abs,
             different_from_python=sums.error.different / sums.error.count if sums.error.count else None,
-            flips_from_python=flips,
+            flips_from_python=sums.n - sums.classification.same if self.classes else None,
+            equivalence=_equivalence(sums.classification),
         )
+
+
+def _equivalence(counts: ClassificationSums) -> Equivalence | None:
+    """Bounds of what changes from Python to another runtime; None without classes or samples."""
+    if not counts.n:
+        return None
+    labelled = counts.labelled > 0
+    return runtime_equivalence(
+        counts.n - counts.same,
+        n=counts.n,
+        became_wrong=counts.became_wrong if labelled else None,
+        became_right=counts.became_right if labelled else None,
+    )
 
 
 def _scored(path: Path, finite: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
+from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
 from quantlab.types.layers import (
@@ -78,6 +79,7 @@ __all__ = [
     "NARROW_DTYPES",
     "PYTHON",
     "REFERENCE",
+    "RUNTIME_MARGIN_POINTS",
     "SEVERITY",
     "SIMILAR_SIZE",
     "STRAY_LIMIT",
@@ -101,6 +103,8 @@ __all__ = [
     "Costs",
     "Direction",
     "DownloadSize",
+    "Equivalence",
+    "EquivalenceOutcome",
     "ErrorFigure",
     "Evidence",
     "Failure",

@@ -156,8 +156,8 @@ class Evidence:
     divergence: Spread | None = None
     """Distribution of KL(reference‖candidate) in nats."""
     total_variation: Spread | None = None
-    """Distribution of the total variation ½·Σ|p − q|, 0 to 1, of outputs that hold probabilities. None for logits: their
-    KL divergence is always finite."""
+    """Distribution of the total variation ½·Σ|p − q|, 0 to 1, of outputs that hold probabilities. None for logits:
+    their KL divergence is always finite."""
     jensen_shannon: Spread | None = None
     """Distribution of the Jensen–Shannon divergence in nats, 0 to ln 2; None like `total_variation`."""
     true_class: Spread | None = None

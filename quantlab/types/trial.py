@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from quantlab.types.equivalence import Equivalence
 from quantlab.types.variant import Variant
 
 __all__ = ["PYTHON", "REFERENCE", "Failure", "Interval", "KeptOutputs", "Scores", "Timing", "Trial"]
@@ -173,6 +174,9 @@ class Trial:
     flips_from_python: int | None = None
     """Number of samples whose top-1 differs from the same artifact in `python`; None in Python, for failures, and if
     classes are not compared."""
+    equivalence: Equivalence | None = None
+    """Accuracy and top-1 compared with the same artifact in `python`; None like `flips_from_python`, if no sample is
+    scored, and in studies of an older quantlab."""
     constant_outputs: tuple[str, ...] = ()
     """Outputs and channels, as `output` or `output[channel]`, that are constant and vary in the reference."""
     notes: tuple[str, ...] = ()

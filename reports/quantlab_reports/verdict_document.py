@@ -85,7 +85,8 @@ Of a judgement:
 | `agreement` | loss of agreement with the model over the positions of samples, with bounds; null without positions |
 | `classes` | for each class: samples, became wrong and right, loss, bounds, one-sided McNemar p-value, also by Holm |
 | `divergence` | KL(reference‖candidate) in nats: mean, standard error, median, percentiles, maximum, infinite samples |
-| `total_variation`, `jensen_shannon` | the same for half the sum of all differences of probabilities, from 0 to 1, and for the Jensen–Shannon divergence in nats, from 0 to ln 2; both are finite where KL is infinite; null for logits, whose KL is never infinite |
+| `total_variation` | the same for half the sum of all differences of probabilities, from 0 to 1; null for logits |
+| `jensen_shannon` | the same for the Jensen–Shannon divergence in nats, from 0 to ln 2; null for logits |
 | `true_class` | the same for the decrease of the true class's probability, reference − candidate |
 | `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
 | `worst` | samples with the largest changes, by index from 0 among the scored samples |

@@ -6,6 +6,7 @@ evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (Tang
           ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples
 with_positions                accuracy and mean IoU of classes of positions, with samples as the unit
+runtime_equivalence           whether a runtime answers as Python does (two one-sided tests)
 output_figure                 SQNR, cosine, RMS or largest error of an output, without labels
 decide, missing_samples       decision about a loss and a margin
 ```
@@ -38,6 +39,7 @@ from quantlab.statistics.paired.decision import (
     missing_samples,
     samples_needed,
 )
+from quantlab.statistics.paired.equivalence import runtime_equivalence
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
@@ -97,6 +99,7 @@ __all__ = [
     "percentile_interval",
     "position_chance",
     "reference_position_scores",
+    "runtime_equivalence",
     "samples_needed",
     "samples_to_decide",
     "spread_of",

@@ -17,7 +17,7 @@ not import `paired` or `layers`.
 
 from quantlab.statistics.scores.channels import OutputSums, constant_parts, sum_channels
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
-from quantlab.statistics.scores.divergence import DivergenceSums, Divergences, divergences_per_sample, kl_per_sample
+from quantlab.statistics.scores.divergence import Divergences, DivergenceSums, divergences_per_sample, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
 from quantlab.statistics.scores.intervals import tango, wilson
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs

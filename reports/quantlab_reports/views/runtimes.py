@@ -5,9 +5,22 @@ JSON and CSV rows have the fields of `RuntimeRow` as keys.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from quantlab.gate import rounded_up
 from quantlab.names import counted, joined
-from quantlab.types import AGAINST_FLOAT32, AGAINST_PYTHON, PYTHON, Inside, LayerRow, Study, Trial
+from quantlab.types import (
+    AGAINST_FLOAT32,
+    AGAINST_PYTHON,
+    PYTHON,
+    RUNTIME_MARGIN_POINTS,
+    Equivalence,
+    EquivalenceOutcome,
+    Inside,
+    LayerRow,
+    Study,
+    Trial,
+)
 from quantlab_reports.figures import EMPTY, fixed, number, share
 from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import count, figure, largest_first, text
@@ -46,6 +59,18 @@ class RuntimeRow:
     """Number of compared tensors; 0 if the study did not compare layers."""
     reason: str | None
     """Why nothing was compared; otherwise null."""
+    flips_upper: float | None = None
+    """Exact one-sided 95 % upper bound of the percentage of samples with a different top-1; null without classes."""
+    loss: float | None = None
+    """Accuracy in Python minus accuracy in this runtime, in percentage points; null without labels."""
+    loss_lower: float | None = None
+    """One-sided 95 % lower bound of the loss; without labels, that of every labelling; null without classes."""
+    loss_upper: float | None = None
+    """One-sided 95 % upper bound of the loss, as above; both bounds form the 90 % interval."""
+    margin: float | None = None
+    """The margin of equivalence, in percentage points; null without classes."""
+    equivalence: EquivalenceOutcome | None = None
+    """`equivalent` if both bounds are within the margin, `different` if one is beyond it, else `not shown`; or null."""
 
 
 def runtime_rows(study: Study, inside: Inside | None) -> list[RuntimeRow]:
@@ -72,7 +97,21 @@ def _row(trial: Trial, in_python: bool, layers: Sequence[LayerRow]) -> RuntimeRo
         first_beyond_half=_first(tensors, _beyond_half),
         compared=len(tensors),
         reason=_reason(trial, in_python),
+        **_equivalence(trial.equivalence),
     )
+
+
+def _equivalence(compared: Equivalence | None) -> dict[str, Any]:
+    if compared is None:
+        return {}
+    return {
+        "flips_upper": compared.changed_upper,
+        "loss": compared.accuracy_difference,
+        "loss_lower": compared.lower,
+        "loss_upper": compared.upper,
+        "margin": RUNTIME_MARGIN_POINTS,
+        "equivalence": compared.outcome(),
+    }
 
 
 def _reason(trial: Trial, in_python: bool) -> str | None:
@@ -101,6 +140,24 @@ def _beyond_half(row: LayerRow) -> bool:
     return row.max_abs is not None and row.max_abs > HALF_PRECISION * max(ends, default=0.0)
 
 
+def _at_most(upper: float | None) -> str:
+    return EMPTY if upper is None else f"{rounded_up(upper)} %"
+
+
+def _loss(row: RuntimeRow) -> str:
+    if row.loss_lower is None or row.loss_upper is None:
+        return EMPTY
+    interval = f"[{fixed(row.loss_lower, 2)}, {fixed(row.loss_upper, 2)}]"
+    return interval if row.loss is None else f"{fixed(row.loss, 2)} {interval}"
+
+
+_OUTCOMES = {
+    "equivalent": f"within {number(RUNTIME_MARGIN_POINTS)} pt",
+    "different": f"no, by {number(RUNTIME_MARGIN_POINTS)} pt or more",
+    "not shown": f"not shown within {number(RUNTIME_MARGIN_POINTS)} pt",
+    None: EMPTY,
+}
+
 RUNTIMES = RowView(
     kind=RuntimeRow,
     sorts={
@@ -116,6 +173,9 @@ RUNTIMES = RowView(
         Column("different values", lambda row: share(row.different, 1)),
         Column("same top-1", lambda row: EMPTY if row.agreement is None else f"{fixed(row.agreement, 2)} %"),
         Column("different top-1", count("flips")),
+        Column("different top-1, at most", lambda row: _at_most(row.flips_upper)),
+        Column("loss from python, points [90 %]", _loss),
+        Column("equivalent", lambda row: _OUTCOMES[row.equivalence]),
         Column("first different layer", lambda row: row.first_different or EMPTY, numeric=False),
         Column("first layer beyond half precision", lambda row: row.first_beyond_half or EMPTY, numeric=False),
         Column("why not compared", text("reason"), numeric=False),
@@ -145,6 +205,7 @@ def _sentence(rows: Sequence[RuntimeRow]) -> str:
     listed = joined([row.runtime for row in rows])
     if first.flips is not None:
         told = f"{'change' if others else 'changes'} the top-1 of {first.flips:,} of {first.n:,} samples against python"
+        told += "" if first.flips_upper is None else f", which allows {rounded_up(first.flips_upper)} %"
     elif first.max_abs == 0:
         told = f"{'give' if others else 'gives'} the same values as python"
     else:

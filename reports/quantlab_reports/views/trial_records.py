@@ -33,6 +33,9 @@
 | `left_out_weights` | reference only: weights of the model with NaN or infinity, as `<name>: <bad values> of <values> NaN`, or `infinite` |
 | `left_out_tensor`, `left_out_layer` | reference only: the first tensor in the model that is not finite there, and its layer |
 | `max_abs_from_python`, `flips_from_python` | largest difference, and samples with a different top-1, compared with the same artifact in `python` |
+| `flips_from_python_upper` | exact one-sided 95 % upper bound of the percentage of samples with a different top-1 than in `python`; null without classes, and in studies of an older quantlab, like the next five |
+| `loss_from_python`, `…_lower`, `…_upper` | accuracy in `python` − accuracy in this runtime in percentage points, with one-sided 95 % bounds (a 90 % interval); without labels the loss is null, and the bounds are those of every labelling |
+| `equivalence_margin`, `equivalence` | a margin in percentage points; `equivalent` if both bounds are within it (two one-sided tests), `different` if the loss is beyond it in either direction, else `not shown` |
 | `ms_per_sample` | time in the model's calls without the first batch; two processes at a time, one thread each |
 | `convert_seconds` | time of the conversion; null for a given variant |
 | `minimum_runtime` | oldest TFLite version that can run the file, as its converter wrote it; null if unknown |
@@ -67,7 +70,7 @@ from typing import Any
 
 from quantlab.names import counted
 from quantlab.store import json_number
-from quantlab.types import NAMED_SAMPLES, REFERENCE, Interval, Scores, Study, Trial
+from quantlab.types import NAMED_SAMPLES, REFERENCE, RUNTIME_MARGIN_POINTS, Equivalence, Interval, Scores, Study, Trial
 
 __all__ = ["KEYS", "kl_reason", "rows"]
 
@@ -103,6 +106,7 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         **_left_out(trial, study),
         "max_abs_from_python": trial.max_abs_from_python,
         "flips_from_python": trial.flips_from_python,
+        **_equivalence(trial.equivalence),
         "ms_per_sample": trial.timing.ms_per_sample if trial.timing else None,
         "convert_seconds": variant.convert_seconds if variant else None,
         "minimum_runtime": variant.minimum_runtime if variant else None,
@@ -154,6 +158,17 @@ def _scores(scores: Scores) -> Row:
         "total_variation": scores.total_variation,
         "jensen_shannon": scores.jensen_shannon,
         "non_finite": scores.non_finite,
+    }
+
+
+def _equivalence(compared: Equivalence | None) -> Row:
+    return {
+        "flips_from_python_upper": compared.changed_upper if compared else None,
+        "loss_from_python": compared.accuracy_difference if compared else None,
+        "loss_from_python_lower": compared.lower if compared else None,
+        "loss_from_python_upper": compared.upper if compared else None,
+        "equivalence_margin": RUNTIME_MARGIN_POINTS if compared else None,
+        "equivalence": compared.outcome() if compared else None,
     }
 
 
@@ -231,6 +246,7 @@ KEYS: tuple[str, ...] = (
     *_LEFT_OUT_KEYS,
     "max_abs_from_python",
     "flips_from_python",
+    *_equivalence(None),
     "ms_per_sample",
     "convert_seconds",
     "minimum_runtime",

@@ -7,6 +7,7 @@ from quantlab.names import counted
 from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.model import Column, Table, table_of
+from quantlab_reports.views.equivalence import equivalence_line
 from quantlab_reports.views.trial_columns import FEW_RUNTIMES, Group, narrow
 from quantlab_reports.views.trial_columns import wide as wide_columns
 from quantlab_reports.views.trial_records import KEYS, rows
@@ -101,12 +102,10 @@ def _agreement_with_python(study: Study, runtime: str) -> str | None:
     apart = f"largest difference {number(largest, 2)}"
     if not study.classes:
         return f"· {runtime} against python: {apart}"
-    if moved:
-        changed = ", ".join(
-            f"{trial.flips_from_python:,} ({trial.setting})" for trial in compared if trial.flips_from_python
-        )
-        return f"✗ {runtime} ≠ python: different top-1 on {changed} of {_scored(study):,} samples; {apart}"
-    return f"✓ {runtime} = python: same top-1 on every sample; {apart}"
+    if any(trial.equivalence is None for trial in compared):
+        told = f"different top-1 on {moved:,} outputs of all settings" if moved else "same top-1 on every sample"
+        return f"· {runtime} against python: {told}; {apart}; 'quantlab analyze' again tests equivalence"
+    return equivalence_line(runtime, compared, [trial.equivalence for trial in compared if trial.equivalence])
 
 
 def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
