@@ -14,10 +14,10 @@ class Progress(Protocol):
     def plan(self, phase: str, units: int, unit_seconds: float | None = None, *, beside: str | None = None) -> None:
         """Announce a phase: its units of work, including kept ones, and the expected seconds for each unit.
 
-        Units are settings (`convert`), samples over all trials (`run`, `look inside`) or trials (`time`). Without
-        seconds, the forecast measures the time for each unit once a part of the phase is done. `beside` names a phase
-        that goes on at the same time: of the two, the longer one counts. A phase may be announced again, with other
-        figures, before it begins.
+        Units are settings (`convert`), samples over all trials (`run`, `look inside`) or rounds of trials (`time`).
+        Without seconds, the forecast measures the time for each unit once a part of the phase is done. `beside` names a
+        phase that goes on at the same time: of the two, the longer one counts. A phase may be announced again, with
+        other figures, before it begins.
         """
 
     def begin(self, step: str, samples: int = 0) -> None:

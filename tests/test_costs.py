@@ -16,7 +16,7 @@ from quantlab.cli import run
 from quantlab.seals import unsealed
 from quantlab.store import Store
 from quantlab.study.costs import this_machine
-from quantlab.types import Cost, Costs, Machine
+from quantlab.types import Cost, Costs, Machine, SteadyTimes
 from quantlab_reports import RENDERINGS, Selection
 from quantlab_reports.views.costs import CostRow, cost_table
 
@@ -40,7 +40,10 @@ def measured(place, **options):
 def test_every_trial_has_its_costs_and_a_second_call_measures_none(place):
     folder, heard = measured(place)
     study, costs = read_study(folder), Store(folder).read_costs()
-    assert heard == {f"time {trial.setting} in {trial.runtime}": "done" for trial in study.trials}
+    steps = [f"time {trial.setting} in {trial.runtime}" for trial in study.trials]
+    later = [f"{step}, round {number} of 3" for number in (2, 3) for step in steps]
+    # Interleaved: every trial once, then every trial again.
+    assert list(heard.items()) == [(step, "done") for step in (*steps, *later)]
     assert [(row.setting, row.runtime, row.sha256) for row in costs.rows] == [
         (trial.setting, trial.runtime, trial.variant.sha256) for trial in study.trials
     ]
@@ -48,19 +51,52 @@ def test_every_trial_has_its_costs_and_a_second_call_measures_none(place):
         assert (row.reason, row.memory_reason, row.ran_on, row.batch) == (None, None, row.runtime, 1)
         assert all(0 < getattr(row, name) < 60_000 for name in TIMES)
         assert row.steady_q1_ms <= row.steady_median_ms <= row.steady_q3_ms
-        assert row.runs >= 5
-        assert (row.steady_p95_ms is None) == (row.runs < 20)
+        assert len(row.rounds) == 3
+        assert row.runs == sum(one.runs for one in row.rounds) >= 15
+        medians = sorted(one.median_ms for one in row.rounds)
+        interval = (row.steady_median_lower_ms, row.steady_median_ms, row.steady_median_upper_ms)
+        assert (*interval, row.steady_median_coverage) == (*medians, 0.75)
+        assert (row.steady_p95_ms is None) == any(one.runs < 20 for one in row.rounds)
         assert 10e6 < row.idle_memory_bytes <= row.peak_memory_bytes
         assert row.machine == costs.machine == this_machine()
     _, again = measured(place)
-    assert set(again.values()) == {"kept"}
+    assert again == dict.fromkeys(steps, "kept")
     assert Store(folder).read_costs() == costs
 
 
+def test_more_rounds_keep_those_before(place):
+    asked = {"settings": ("tflite-dynamic",), "runtimes": ("python",)}
+    folder, _ = measured(place, **asked, timing_rounds=1)
+    one = {row.setting: row for row in Store(folder).read_costs().rows}
+    assert {(len(row.rounds), row.steady_median_lower_ms, row.steady_median_coverage) for row in one.values()} == {
+        (1, None, None)
+    }
+    assert (
+        one["tflite-dynamic"]
+        .notes[0]
+        .endswith("not shown to be faster than tflite-float32, which takes three rounds of timing")
+    )
+    _, heard = measured(place, **asked, timing_rounds=2)
+    first, again = ([f"time {name} in python{later}" for name in one] for later in ("", ", round 2 of 2"))
+    assert heard == {**dict.fromkeys(first, "kept"), **dict.fromkeys(again, "done")}
+    for row in Store(folder).read_costs().rows:
+        before = one[row.setting]
+        assert (row.rounds[0], row.load_ms, row.first_run_ms) == (before.rounds[0], before.load_ms, before.first_run_ms)
+        assert (len(row.rounds), row.steady_median_coverage) == (2, 0.5)
+    _, fewer = measured(place, **asked, timing_rounds=1)
+    assert set(fewer.values()) == {"kept"}
+    assert {len(row.rounds) for row in Store(folder).read_costs().rows} == {2}
+
+
+def test_fewer_rounds_than_one_are_refused():
+    with pytest.raises(ValueError, match=r"^timing_rounds is 0 and must be at least 1$"):
+        AnalyzeOptions(timing_rounds=0)
+
+
 def test_an_added_setting_costs_only_its_own_measuring(place):
-    asked = {"settings": ("tflite-float32",), "runtimes": ("python",)}
+    asked = {"settings": ("tflite-float32",), "runtimes": ("python",), "timing_rounds": 1}
     measured(place, **asked)
-    _, heard = measured(place, settings=("tflite-dynamic",), runtimes=("python",))
+    _, heard = measured(place, **{**asked, "settings": ("tflite-dynamic",)})
     assert heard == {"time tflite-float32 in python": "kept", "time tflite-dynamic in python": "done"}
 
 
@@ -146,7 +182,7 @@ def test_a_study_of_before_is_read_and_completed(place, capsys):
 
 # Shown
 
-NO_FASTER = ("no faster than tfjs-float32",)
+NO_FASTER = ("not shown to be faster than tfjs-float32",)
 MACHINE = Machine("a processor", 2, "Linux x86_64")
 
 
@@ -180,7 +216,14 @@ def table(tmp_path):
         ),
     )
     rows = (
-        a_cost("tfjs-float32", steady_median_ms=1.6),
+        a_cost(
+            "tfjs-float32",
+            steady_median_ms=1.6,
+            steady_median_lower_ms=1.55,
+            steady_median_upper_ms=1.712,
+            steady_median_coverage=0.75,
+            rounds=(SteadyTimes(100, 1.6, 1.4, 1.45, 1.6, 2.0),) * 3,
+        ),
         a_cost(notes=NO_FASTER),
         a_cost(
             runtime="node-wasm",
@@ -200,7 +243,7 @@ def test_what_people_are_shown(table):
     sizes, unknown = ["20.0", "7.4", "6.9"], ["–"] * 8
     unmeasured = "not measured: the study has no costs; run 'quantlab analyze' again without --no-costs"
     assert [list(row) for row in shown.cells] == [
-        ["tfjs-float32", "python", *sizes, "12.5", "30", "1.6", "2", "1", "400", "95.0", "30.0", ""],
+        ["tfjs-float32", "python", *sizes, "12.5", "30", "1.6 [1.55, 1.71]", "2", "1", "400", "95.0", "30.0", ""],
         ["tfjs-uint8", "python", *sizes, "12.5", "30", "1.5", "2", "0.94", "400", "95.0", "30.0", *NO_FASTER],
         ["tfjs-uint8", "node-wasm", *sizes, "12.5", "30", "0.5", "2", "–", "400", "–", "–", "nobody tells"],
         ["tflite-int8", "node-wasm", *sizes, *unknown, "not measured: the trial failed: it died"],
@@ -208,6 +251,10 @@ def test_what_people_are_shown(table):
     ]
     assert shown.below[0] == (
         "Measured on a processor, 2 cores, Linux x86_64; do not use these times to compare phones"
+    )
+    assert shown.below[2] == (
+        "[…] of the median: from 3 rounds, each with a new process for every variant in turn; contains the median with "
+        "75 %"
     )
 
 

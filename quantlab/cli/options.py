@@ -186,6 +186,9 @@ class InsideOptions:
         typer.Option(help="Also compare each channel of these layers or tensors: comma-separated names and globs."),
     ] = None
     no_costs: Annotated[bool, typer.Option("--no-costs", help="Do not measure load time, run time and memory.")] = False
+    timing_rounds: Annotated[
+        int, typer.Option(min=1, help="Time all variants N times, each time in new processes; 3 show who is faster.")
+    ] = 3
 
     @property
     def options(self) -> dict[str, Any]:
@@ -196,6 +199,7 @@ class InsideOptions:
             "taps": words(self.taps),
             "channels": words(self.channels) or (),
             "costs": not self.no_costs,
+            "timing_rounds": self.timing_rounds,
         }
 
 

@@ -21,7 +21,7 @@ from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
 from quantlab.gate.recommendation import choose
 from quantlab.gate.verdict import budget_of_each, decide
-from quantlab.names import study_folder
+from quantlab.names import joined, study_folder
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
 from quantlab.statistics import (
@@ -32,6 +32,7 @@ from quantlab.statistics import (
     default_metrics,
     evidence,
     paired_metric,
+    speed,
     speed_note,
 )
 from quantlab.store import TUNING, Store
@@ -244,26 +245,27 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
 
 
 def _no_faster(store: Store, study: Study, recommendation: Recommendation, formats: Mapping[str, Format]) -> str | None:
-    """Say if the recommended artifact was measured to be no faster than float32, in the runtimes that count."""
+    """Say if the recommended artifact is not shown to be faster than float32, or is slower, in runtimes that count."""
     if recommendation.setting is None or not (store.root / "costs.json").is_file():
         return None
     counting = {judgement.runtime for judgement in recommendation.verdict.of(recommendation.setting).judgements}
     variant = next(trial.variant for trial in study.trials if trial.setting == recommendation.setting and trial.variant)
     rows = store.read_costs().rows
     float32 = {cost.runtime: cost for cost in rows if cost.setting == variant.float32}
-    notes = {
-        cost.runtime: note
-        for cost in rows
-        if (cost.setting, cost.sha256) == (recommendation.setting, variant.sha256)
-        and cost.runtime in counting
-        and cost.runtime in float32
-        and (note := speed_note(cost, float32[cost.runtime])) is not None
-    }
-    if not notes:
+    runtimes: dict[str, list[str]] = {}
+    for cost in rows:
+        of_artifact = (cost.setting, cost.sha256) == (recommendation.setting, variant.sha256)
+        if not of_artifact or cost.runtime not in counting or cost.runtime not in float32:
+            continue
+        note = speed_note(cost, float32[cost.runtime])
+        if note is not None and speed(cost, float32[cost.runtime]) != "faster":
+            runtimes.setdefault(note, []).append(cost.runtime)
+    if not runtimes:
         return None
     loaded = formats[variant.format].loaded if variant.format in formats else None
     why = f": {loaded}" if loaded else ""
-    return f"{next(iter(notes.values()))} in {' and '.join(notes)} on this machine{why}"
+    told = ", ".join(f"{note} in {joined(names)}" for note, names in runtimes.items())
+    return f"{told} on this machine{why}"
 
 
 def _minimum_runtime(study: Study, name: str | None) -> str | None:

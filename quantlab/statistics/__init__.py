@@ -8,8 +8,8 @@ reference the reference against its labels: chance, another order of the classes
 ```
 
 `paired` and `reference` use `scores`; `layers` is independent of them. Shared modules are `sums`, `blocks`,
-`shapes`, `tensors` and `channel_order`. `costs` computes quartiles of run times and decides whether one variant is
-faster than another.
+`shapes`, `tensors` and `channel_order`. `costs` computes quartiles of run times and the
+interval of a median, and decides whether one variant is shown to be faster than another.
 
 Intervals (`wilson`, `tango`) are shares from −1 to 1; `Scores` are in percent and percentage points.
 """
@@ -19,8 +19,11 @@ from quantlab.statistics.costs import (
     FASTER_BY,
     P95_FROM_RUNS,
     UNSTEADY_FROM,
-    SteadyTimes,
-    faster,
+    MedianInterval,
+    Speed,
+    median_interval,
+    over_rounds,
+    speed,
     speed_note,
     steady_note,
     steady_times,
@@ -160,6 +163,7 @@ __all__ = [
     "Expected",
     "LayerError",
     "LayerStatistic",
+    "MedianInterval",
     "NamedTensor",
     "OutputSums",
     "PairedMetric",
@@ -172,8 +176,8 @@ __all__ = [
     "RegressionSums",
     "Resampling",
     "ScoreSums",
+    "Speed",
     "SplitSums",
-    "SteadyTimes",
     "StepSums",
     "Sums",
     "TensorError",
@@ -199,7 +203,6 @@ __all__ = [
     "enough_samples",
     "evidence",
     "expected_calibration_error",
-    "faster",
     "fewest_samples",
     "finite_samples",
     "holm",
@@ -215,10 +218,12 @@ __all__ = [
     "mcnemar",
     "mcnemar_of_loss",
     "measure_error",
+    "median_interval",
     "missing_samples",
     "missing_samples_of",
     "obrien_fleming",
     "output_figure",
+    "over_rounds",
     "paired_loss",
     "paired_metric",
     "percentile_interval",
@@ -232,6 +237,7 @@ __all__ = [
     "samples_to_decide",
     "scored_samples",
     "share_on_grid",
+    "speed",
     "speed_note",
     "split_points",
     "spread_of",

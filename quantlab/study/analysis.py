@@ -136,7 +136,8 @@ class Analysis:
         if context.options.costs:  # last, because nothing else may run at the same time
             with self._timed("measure costs"):
                 inputs = SessionInputs(context, parts.scored, result.probe.outputs, batch_size_for(context, model))
-                context.store.write(context.store.root / "costs.json", measure_costs(inputs, study.trials))
+                costs = measure_costs(inputs, study.trials, rounds=context.options.timing_rounds)
+                context.store.write(context.store.root / "costs.json", costs)
         study = replace(study, seconds={**self.seconds, "all": time.perf_counter() - began})
         context.store.write_study(study)
         if context.options.download_sizes:

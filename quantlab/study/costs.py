@@ -1,4 +1,4 @@
-"""Measures what each trial costs: one trial at a time, each in its own process; results are stored."""
+"""Measures what each trial costs: one trial at a time, in rounds with a process for each; results are stored."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from quantlab.errors import QuantlabError, TrialError
 from quantlab.formats import Format
 from quantlab.progress import Progress
 from quantlab.runtimes import Job, Runtime, TimingPlan, protocol
-from quantlab.statistics import speed_note, steady_note, steady_times
+from quantlab.statistics import median_interval, over_rounds, speed_note, steady_note, steady_times
 from quantlab.store import key_of
 from quantlab.study.context import read_kept
 from quantlab.study.copies import opened_artifact
@@ -22,35 +22,53 @@ from quantlab.study.side_by_side import side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
 from quantlab.types.messages import Failed, Message, Timed
 
-__all__ = ["PHASE", "TRIAL_SECONDS", "measure_costs", "this_machine"]
+__all__ = ["PHASE", "expected_seconds", "measure_costs", "this_machine"]
 
 PHASE = "time"
 
 _WAITING = 4
 """Number of processes that are started before the first of them loads its variant."""
 
-TRIAL_SECONDS = 1.5
-"""Estimated time per trial: start of the process, warm-up and runs."""
+_FIRST_SECONDS, _LATER_SECONDS = 1.5, 0.8
+"""Estimated time per trial in a round: start of the process, warm-up and runs."""
+
+_FIRST_ROUND = TimingPlan()
+
+_LATER_ROUNDS = TimingPlan(warm_up_seconds=0.1, seconds=0.15, most_seconds=0.6)
+"""Later rounds are short: they show how much processes differ, which longer rounds would not show better."""
 
 
-def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], plan: TimingPlan | None = None) -> Costs:
+def expected_seconds(rounds: int) -> float:
+    """Estimated time per trial over all rounds."""
+    return _FIRST_SECONDS + (rounds - 1) * _LATER_SECONDS
+
+
+def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int) -> Costs:
     """A row for every trial, from the store if nothing changed; nothing else of the study may run at the same time.
 
-    Several processes start at the same time and then wait. Nothing else runs while a variant is timed.
+    All trials are timed once, then all again, as often as there are rounds. Several processes start at the same time
+    and then wait. Nothing else runs while a variant is timed.
 
-    A variant that could not be timed or run has a row with the reason.
+    A variant that could not be timed or run has a row with the reason. If a later round fails, the row keeps the rounds
+    before and has a note.
     """
-    machine = this_machine()
-    timings = [_Timing(inputs, trial, machine, plan or TimingPlan()) for trial in trials]
-    rows: list[Cost] = []
-    inputs.context.progress.work(PHASE, 0)
-    for first in range(0, len(timings), _WAITING):
-        some = timings[first : first + _WAITING]
-        # All at the same time: with two threads, one core would wait for the process that starts last.
-        waiting = side_by_side(_Timing.prepare, some, at_once=_WAITING, stop=inputs.context.pool.close)
-        rows += [time() for time in waiting]
+    machine, progress = this_machine(), inputs.context.progress
+    rows: list[Cost | None] = [None] * len(trials)
+    progress.work(PHASE, 0)
+    for number in range(1, rounds + 1):
+        timings = [
+            _Timing(inputs, trial, machine, _Round(number, rounds, row))
+            for trial, row in zip(trials, rows, strict=True)
+        ]
+        rows = []
+        for first in range(0, len(timings), _WAITING):
+            some = timings[first : first + _WAITING]
+            # All at the same time: with two threads, one core would wait for the process that starts last.
+            waiting = side_by_side(_Timing.prepare, some, at_once=_WAITING, stop=inputs.context.pool.close)
+            rows += [time() for time in waiting]
+    done = [row for row in rows if row is not None]
     formats = inputs.context.registries.formats
-    return Costs(tuple(_noted(row, trial, rows, formats) for row, trial in zip(rows, trials, strict=True)), machine)
+    return Costs(tuple(_noted(row, trial, done, formats) for row, trial in zip(done, trials, strict=True)), machine)
 
 
 def _noted(row: Cost, trial: Trial, rows: Sequence[Cost], formats: Mapping[str, Format]) -> Cost:
@@ -69,17 +87,34 @@ def _decodes(variant: Variant, formats: Mapping[str, Format]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Round:
+    """A round of timing, and the row of the trial after the round before; None in the first."""
+
+    number: int
+    of: int
+    before: Cost | None
+
+    @property
+    def plan(self) -> TimingPlan:
+        return _FIRST_ROUND if self.number == 1 else _LATER_ROUNDS
+
+
+@dataclass(frozen=True, slots=True)
 class _Timing:
-    """One trial to be timed. Its process may start at any time, but nothing else runs while its variant is timed."""
+    """One trial to be timed in one round.
+
+    Its process may start at any time, but nothing else runs while its variant is timed.
+    """
 
     inputs: SessionInputs
     trial: Trial
     machine: Machine
-    plan: TimingPlan
+    round: _Round
 
     @property
     def _step(self) -> str:
-        return f"time {self.trial.setting} in {self.trial.runtime}"
+        again = f", round {self.round.number} of {self.round.of}" if self.round.number > 1 else ""
+        return f"time {self.trial.setting} in {self.trial.runtime}{again}"
 
     @property
     def _runtime(self) -> Runtime:
@@ -92,15 +127,19 @@ class _Timing:
 
     def prepare(self) -> Callable[[], Cost]:
         """Start a process that waits, if one is needed; return the function that measures the trial's row."""
-        trial, variant = self.trial, self.trial.variant
-        row = Cost(trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on)
+        trial, variant, before = self.trial, self.trial.variant, self.round.before
+        if before is not None and len(before.rounds) != self.round.number - 1:
+            return partial(self._skipped, before)  # it failed before, or a later round is kept
+        row = before or Cost(
+            trial.setting, trial.runtime, variant.sha256 if variant else "", self.machine, trial.ran_on
+        )
         if variant is None or trial.ran_on is None or trial.failure is not None:
             reason = trial.failure.reason if trial.failure else "it was not run"
             return partial(self._skipped, replace(row, reason=f"the trial failed: {reason}"))
         if (untimed := self._runtime.untimed(trial.environment)) is not None:
             return partial(self._skipped, replace(row, reason=untimed))
         again = f"{trial.setting} is timed again in {trial.runtime}"
-        kept = read_kept(self.inputs.context, self._file(variant), Cost, again)
+        kept = None if before else read_kept(self.inputs.context, self._file(variant), Cost, again)
         if kept is not None:
             return partial(self._kept, kept)
         self._progress.begin(self._step)
@@ -122,14 +161,14 @@ class _Timing:
 
     def _started(self, variant: Variant) -> Generator[Message, None, None]:
         """Messages of a new process that has started and waits until it is told to measure."""
-        messages = protocol.time(self._runtime, self._job(variant), self.plan, self.inputs.context.pool)
+        messages = protocol.time(self._runtime, self._job(variant), self.round.plan, self.inputs.context.pool)
         next(messages)
         return messages
 
     def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None]) -> Cost:
         self._progress.begin(self._step)  # announced again, because its own turn begins now
         try:
-            cost = _filled(row, _timed(messages))
+            cost = _with_round(row, _timed(messages))
         except QuantlabError as error:
             return self._failed(row, error)
         self.inputs.context.store.write(self._file(variant), cost)
@@ -141,7 +180,10 @@ class _Timing:
         """A row with the failure; it is not stored, so the next call tries again."""
         self._progress.skip(PHASE, 1)
         self._progress.end(self._step, str(error))
-        return replace(row, reason=str(error))
+        if not row.rounds:
+            return replace(row, reason=str(error))
+        failed = f"timed in {len(row.rounds)} of {self.round.of} rounds: {error}"
+        return replace(row, notes=(*row.notes, failed))
 
     def _job(self, variant: Variant) -> Job:
         """The job that is timed: the first sample only."""
@@ -157,7 +199,7 @@ class _Timing:
                 "environment": dict(self.trial.environment),
                 "samples": self.inputs.samples.sha256,
                 "machine": asdict(self.machine),
-                "plan": asdict(self.plan),
+                "plan": [asdict(_FIRST_ROUND), asdict(_LATER_ROUNDS)],
             }
         )
         return self.inputs.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
@@ -174,21 +216,31 @@ def _timed(messages: Generator[Message, None, None]) -> Timed:
     raise TrialError("the process ended without reporting times")
 
 
-def _filled(row: Cost, said: Timed) -> Cost:
-    times = steady_times(said.runs_ms)
+def _with_round(row: Cost, said: Timed) -> Cost:
+    """The row with one more round; load time, first run and memory are those of the first."""
+    if not row.rounds:
+        row = replace(
+            row,
+            load_ms=said.load_ms,
+            first_run_ms=said.first_run_ms,
+            peak_memory_bytes=said.peak_memory_bytes,
+            idle_memory_bytes=said.idle_memory_bytes,
+            memory_reason=said.memory_reason,
+        )
+    rounds = (*row.rounds, steady_times(said.runs_ms))
+    times, interval = over_rounds(rounds), median_interval([one.median_ms for one in rounds])
     return replace(
         row,
-        load_ms=said.load_ms,
-        first_run_ms=said.first_run_ms,
+        rounds=rounds,
         runs=times.runs,
         steady_median_ms=times.median_ms,
+        steady_median_lower_ms=interval.lower if interval else None,
+        steady_median_upper_ms=interval.upper if interval else None,
+        steady_median_coverage=interval.coverage if interval else None,
         steady_fastest_ms=times.fastest_ms,
         steady_q1_ms=times.q1_ms,
         steady_q3_ms=times.q3_ms,
         steady_p95_ms=times.p95_ms,
-        peak_memory_bytes=said.peak_memory_bytes,
-        idle_memory_bytes=said.idle_memory_bytes,
-        memory_reason=said.memory_reason,
     )
 
 

@@ -60,6 +60,9 @@ class AnalyzeOptions:
     """Names and globs of the layers and tensors that are also compared channel by channel."""
     costs: bool = True
     """Whether to measure load time, run time and memory of each variant; takes a few seconds per trial."""
+    timing_rounds: int = 3
+    """How often all variants are timed, each time in new processes. Intervals of the median come from the rounds; fewer
+    than three cannot show that a variant is faster."""
     download_sizes: bool = True
     """Whether to compress large artifacts with Brotli, at 0.4 MB/s; `measure_sizes` does it later."""
     time_limit: float = 600.0
@@ -73,6 +76,8 @@ class AnalyzeOptions:
             raise ValueError(f"batch_size is {self.batch_size} and must be at least 1")
         if self.layer_samples is not None and self.layer_samples < 1:
             raise ValueError(f"layer_samples is {self.layer_samples} and must be at least 1, or None for all")
+        if self.timing_rounds < 1:
+            raise ValueError(f"timing_rounds is {self.timing_rounds} and must be at least 1")
         for text in self.float_layers:
             FloatLayer.read(text)
         if self.time_limit <= 0:

@@ -6,7 +6,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
-from quantlab.types.cost import Cost, Costs, DownloadSize, Machine
+from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
@@ -152,6 +152,7 @@ __all__ = [
     "Source",
     "SplitRow",
     "Spread",
+    "SteadyTimes",
     "StoredWeight",
     "Study",
     "TapSpec",

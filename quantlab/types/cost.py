@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Cost", "Costs", "DownloadSize", "Machine"]
+__all__ = ["Cost", "Costs", "DownloadSize", "Machine", "SteadyTimes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,26 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """Cost of one trial, measured in its own process, on one thread, while no other work of the study runs.
+class SteadyTimes:
+    """Times of the calls that one process made, in milliseconds, after warm-up."""
 
-    Times and memory that were not measured are None; `reason` or `memory_reason` says why.
+    runs: int
+    """Number of calls."""
+    median_ms: float
+    fastest_ms: float
+    q1_ms: float
+    q3_ms: float
+    p95_ms: float | None
+    """None with fewer than 20 calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Cost of one trial, on one thread, while no other work of the study runs.
+
+    Each round of timing is a process of its own. All trials are timed once, then all again, so that a slow minute of
+    the machine slows all of them. Calls of one process are not independent of each other, so intervals come from the
+    rounds. Times and memory that were not measured are None; `reason` or `memory_reason` says why.
     """
 
     setting: str
@@ -49,21 +65,32 @@ class Cost:
     batch: int = 1
     """Samples per call."""
     load_ms: float | None = None
-    """Time to load the variant, in milliseconds, after the runtime's library has been loaded and started."""
+    """Time to load the variant in the first round, in milliseconds, after the runtime's library has been loaded and
+    started."""
     first_run_ms: float | None = None
-    """Time of the first call, in milliseconds. It includes work that libraries postpone until then."""
+    """Time of the first call of the first round, in milliseconds. It includes work that libraries postpone until
+    then."""
     runs: int = 0
-    """Number of calls in the steady times; warm-up calls come before and are not counted."""
+    """Number of calls in the steady times of all rounds; warm-up calls come before and are not counted."""
     steady_median_ms: float | None = None
-    """Median time of one call with one sample, in milliseconds: the model's call and reading its outputs."""
+    """Median over the rounds of the median time of one call with one sample, in milliseconds: the model's call and
+    reading its outputs."""
+    steady_median_lower_ms: float | None = None
+    """Lower end of the interval of the median, from the rounds; None with one round."""
+    steady_median_upper_ms: float | None = None
+    """Upper end of the interval of the median, from the rounds; None with one round."""
+    steady_median_coverage: float | None = None
+    """Exact coverage of the interval, 0 to 1: 0.75 with three rounds; None with one round."""
     steady_fastest_ms: float | None = None
-    """Fastest run in milliseconds, the figure least affected by other load."""
+    """Fastest run of all rounds in milliseconds, the figure least affected by other load."""
     steady_q1_ms: float | None = None
-    """First quartile of the steady times, in milliseconds."""
+    """First quartile of the steady times, in milliseconds: the median over the rounds, like the next two."""
     steady_q3_ms: float | None = None
     """Third quartile of the steady times, in milliseconds."""
     steady_p95_ms: float | None = None
-    """95th percentile of the steady times, in milliseconds; None with fewer than 20 calls."""
+    """95th percentile of the steady times, in milliseconds; None if a round has fewer than 20 calls."""
+    rounds: tuple[SteadyTimes, ...] = ()
+    """The steady times of each round; empty in studies of an older quantlab."""
     peak_memory_bytes: int | None = None
     """Peak memory of the process until the last call, in bytes; for Python without pages of shared libraries."""
     idle_memory_bytes: int | None = None
@@ -73,7 +100,7 @@ class Cost:
     reason: str | None = None
     """Why nothing was measured, otherwise None."""
     notes: tuple[str, ...] = ()
-    """Remarks about this row, for example `no faster than tfjs-float32`."""
+    """Remarks about this row, for example `not shown to be faster than tfjs-float32`."""
 
     @property
     def own_memory_bytes(self) -> int | None:

@@ -236,7 +236,8 @@ class Recommendation:
     losing_classes: Mapping[str, tuple[ClassLoss, ...]] = field(default_factory=dict)
     """Setting → classes with a significant loss (after Holm's correction), in the runtime with most such classes."""
     no_faster: str | None = None
-    """Why the recommended setting is not faster than float32, as a clause; None if it is, or was not timed."""
+    """That the recommended setting is slower than float32, or not shown to be faster, and why, as a clause; None if it
+    is faster, or was not timed."""
     minimum_runtime: str | None = None
     """Oldest TFLite runtime version that runs the recommended setting; None if its format records none."""
     reproduce: str | None = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from quantlab.types import Cost, Costs, Study, Trial
-from quantlab_reports.figures import EMPTY
+from quantlab_reports.figures import EMPTY, number
 from quantlab_reports.model import NOTES, Column, RowView, Selection, Table
 from quantlab_reports.views.cells import figure, scaled, smallest_first, text
 
@@ -36,7 +36,15 @@ class CostRow:
     first_run_ms: float | None
     """Milliseconds of the first call, measured once."""
     steady_median_ms: float | None
-    """Median milliseconds of a call after the warm-up."""
+    """Median milliseconds of a call after the warm-up; the median over the rounds."""
+    steady_median_lower_ms: float | None
+    """Lower end of the interval of the median, by order statistics of the rounds; null with one round."""
+    steady_median_upper_ms: float | None
+    """Upper end of the same."""
+    steady_median_coverage: float | None
+    """Probability with which the interval contains the median: 0.75 with three rounds."""
+    rounds: int
+    """Number of rounds, each in a process of its own; 0 in studies of an older quantlab."""
     steady_p95_ms: float | None
     """95th percentile of the same; null for fewer than 20 calls."""
     steady_q1_ms: float | None
@@ -110,6 +118,10 @@ def _row(trial: Trial, cost: Cost, medians: Medians) -> CostRow:
         load_ms=cost.load_ms,
         first_run_ms=cost.first_run_ms,
         steady_median_ms=median,
+        steady_median_lower_ms=cost.steady_median_lower_ms,
+        steady_median_upper_ms=cost.steady_median_upper_ms,
+        steady_median_coverage=cost.steady_median_coverage,
+        rounds=len(cost.rounds),
         steady_p95_ms=cost.steady_p95_ms,
         steady_q1_ms=cost.steady_q1_ms,
         steady_q3_ms=cost.steady_q3_ms,
@@ -132,6 +144,13 @@ def _notes(row: CostRow) -> str:
     return "; ".join([*failed, *([row.memory_reason] if row.memory_reason else []), *row.notes])
 
 
+def _median(row: CostRow) -> str:
+    median = number(row.steady_median_ms)
+    if row.steady_median_lower_ms is None or row.steady_median_upper_ms is None:
+        return median
+    return f"{median} [{number(row.steady_median_lower_ms)}, {number(row.steady_median_upper_ms)}]"
+
+
 COSTS = RowView(
     kind=CostRow,
     sorts={
@@ -152,7 +171,7 @@ COSTS = RowView(
         Column("brotli KB", scaled("brotli_bytes", 1e3)),
         Column("load ms", figure("load_ms")),
         Column("first run ms", figure("first_run_ms")),
-        Column("median ms", figure("steady_median_ms")),
+        Column("median ms", _median),
         Column("p95 ms", figure("steady_p95_ms")),
         Column("time / float32", figure("median_to_float32", 2)),
         Column("runs", lambda row: f"{row.runs:,}" if row.runs else EMPTY),
@@ -167,15 +186,28 @@ COSTS = RowView(
 
 def cost_table(study: Study, costs: Costs, selection: Selection) -> Table:
     """Return the table of costs, with explanations below."""
-    below = [*(f"! {note}" for note in costs.notes), *_reading(costs.machine.text)]
-    return COSTS.table(cost_rows(study, costs), selection, below)
+    rows = cost_rows(study, costs)
+    below = [*(f"! {note}" for note in costs.notes), *_reading(costs.machine.text, rows)]
+    return COSTS.table(rows, selection, below)
 
 
-def _reading(machine: str) -> list[str]:
+def _reading(machine: str, rows: Sequence[CostRow]) -> list[str]:
     return [
         f"Measured on {machine}; do not use these times to compare phones",
         "Each run takes one sample, on one thread, in a separate process, while nothing else of the study runs",
-        "load and first run: measured once; the load time excludes the import of the runtime's library",
-        "median and p95: of all later runs; time / float32: median relative to the float32 variant of the format",
+        *_intervals(rows),
+        "load and first run: measured in the first round; the load time excludes the import of the runtime's library",
+        "median and p95: of the later runs of each round, then the median over the rounds",
+        "time / float32: median relative to the float32 variant of the format",
         "peak MB: memory of the whole process, in python with all libraries; added MB: memory added by this model",
+    ]
+
+
+def _intervals(rows: Sequence[CostRow]) -> list[str]:
+    """What the intervals of the median are, for each number of rounds; calls of one process are not independent."""
+    coverages = {row.rounds: row.steady_median_coverage for row in rows if row.steady_median_coverage is not None}
+    return [
+        f"[…] of the median: from {rounds} rounds, each with a new process for every variant in turn; "
+        f"contains the median with {number(100 * coverage)} %"
+        for rounds, coverage in sorted(coverages.items())
     ]
