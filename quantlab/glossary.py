@@ -80,9 +80,8 @@ GLOSSARY: Mapping[str, str] = {
     "its activations": "Error if only the activations that an op reads and writes are quantized. "
     "Its weights are float32.",
     "its weights": "Error if only the weights of an op are quantized, and its activations are float32.",
-    "Jensen–Shannon divergence": "How far the class probabilities of a variant are from those of the reference, in "
-    "nats. It is the mean KL divergence of both from their middle: from 0, equal, to 0.69 (ln 2), no class in common. "
-    "It is finite where the KL divergence is infinite.",
+    "Jensen–Shannon divergence": "Mean KL divergence of the class probabilities of variant and reference from their "
+    "middle, in nats: 0 means equal, 0.69 (ln 2) no class in common. It is finite where the KL divergence is infinite.",
     "kept in float": "Layers that --float-layers names stay in float in this row. "
     "'quantlab sensitivity' finds those that are worth it.",
     "KL divergence": "How far the class probabilities of a variant are from those of the reference, in nats. "
@@ -160,9 +159,8 @@ GLOSSARY: Mapping[str, str] = {
     "top-1 changed": "Samples whose top-1 is another one than that of the float32 artifact.",
     "top-5": "Percentage of samples whose label is among the five classes with the highest scores.",
     "total": "Sum of all steps of a split: the loss of the trial, or the RMS of the error of its output.",
-    "total variation": "How far the class probabilities of a variant are from those of the reference: half the sum of "
-    "all differences, from 0 to 1, the most that the probability of any set of classes changed. It is finite where the "
-    "KL divergence is infinite.",
+    "total variation": "Half the sum of all differences between the class probabilities of variant and reference: 0 "
+    "means equal, 1 no class in common. It is finite where the KL divergence is infinite.",
     "trial": "One variant in one runtime: one row of the table.",
     "variant": "The artifact that a setting makes from the model, or a file given with --variant.",
     "verdict": "Whether a setting keeps the budget: FITS, BREAKS or INCONCLUSIVE (too few samples to decide).",

@@ -28,5 +28,10 @@ def demo(
     begin_early(MODEL, out or Path("quantlab-demo.study"))
     from quantlab.study import AnalyzeOptions
 
-    options = AnalyzeOptions(out=out or Path("quantlab-demo.study"), settings=words(settings), runtimes=words(runtimes))
+    options = AnalyzeOptions(
+        out=out or Path("quantlab-demo.study"),
+        settings=words(settings),
+        runtimes=words(runtimes),
+        timing_rounds=1,  # an example should not take long
+    )
     return analyze_and_print(MODEL, LOADER, options, as_json=json)
