@@ -1,5 +1,6 @@
 """Selects samples for scoring and for calibration: seeded random samples, stratified by label."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,14 @@ import numpy as np
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import counted
 from quantlab.samples.source import Array, SampleOptions, Source
+from quantlab.samples.strata import (
+    keys_of,
+    proportional_shares,
+    scoring_order,
+    shares_that_spare,
+    strata_of,
+    with_classes,
+)
 
 SCORED, CALIBRATION, SEARCH = 0, 1, 3
 """Separate streams of random numbers, so that the selections are independent; 2 is that of layer samples."""
@@ -36,31 +45,31 @@ def draw(count: int, *, n: int, labels: Array | None, seed: int, stream: int = S
         count: From 0 to n.
         labels: (n,) integers to stratify by; None, floats or classes of positions for no stratification.
     """
-    keys = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream,)))).random(n)
-    strata = _strata(labels, n)
+    return _drawn(count, strata_of(labels, n), proportional_shares, seed=seed, stream=stream)
+
+
+def set_aside(count: int, *, labels: Array | None, among: Array, seed: int, stream: int) -> Array:
+    """Select `count` of the positions `among` at random like `draw`, and leave a sample of every class.
+
+    Both the selection and the rest have at least one sample of every class, as far as the samples suffice; a class of
+    one sample stays in the rest.
+
+    Args:
+        count: From 0 to the number of positions.
+        labels: Those of all samples; see `draw`.
+        among: Ascending positions.
+    """
+    strata = strata_of(None if labels is None else labels[among], len(among))
+    return among[_drawn(count, strata, shares_that_spare, seed=seed, stream=stream)]
+
+
+def _drawn(count: int, strata: Array, share: Callable[[int, Array], Array], *, seed: int, stream: int) -> Array:
+    n = len(strata)
+    keys, _ = keys_of(n, seed=seed, stream=stream)
     sizes = np.bincount(strata)
     order = np.lexsort((keys, strata))
     rank = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.sort(order[rank < np.repeat(_shares(count, sizes), sizes)])
-
-
-def _strata(labels: Array | None, n: int) -> Array:
-    if labels is None or not _classes(labels):
-        return np.zeros(n, dtype=np.int64)
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _shares(count: int, sizes: Array) -> Array:
-    """Divide `count` in proportion to `sizes`, in integers, by the largest remainder method."""
-    shares, remainders = np.divmod(count * sizes.astype(np.int64), int(sizes.sum()))
-    missing = count - int(shares.sum())
-    shares[np.argsort(-remainders, kind="stable")[:missing]] += 1
-    return shares
-
-
-def _classes(labels: Array | None) -> bool:
-    """Whether each sample has a class; a sample with a class for each position has none itself."""
-    return labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
+    return np.sort(order[rank < np.repeat(share(count, sizes), sizes)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,9 @@ def split(source: Source, *, options: SampleOptions, calibrate: int) -> Parts:
 
     The calibration part has `calibrate` samples (None for 0) and does not depend on the limit. With fewer than
     2 × `calibrate` samples it is limited to a quarter of them, but at least one, and its description says so. The
-    search part, if there is one, has a third of the others, at most `SEARCH_SAMPLES`.
+    search part, if there is one, has a third of the others, at most `SEARCH_SAMPLES`. The scored part is the beginning
+    of `scoring_order`, so that a higher limit adds samples and keeps the others. Each part has at least one sample of
+    every class as far as they suffice; of few samples, the scored part has them first.
 
     Raises:
         UsageError: If the limit is below 1, or the seed is negative.
@@ -90,7 +101,7 @@ def split(source: Source, *, options: SampleOptions, calibrate: int) -> Parts:
     """
     _check_options(options)
     everything = np.arange(source.n, dtype=np.int64)
-    words = f"{'stratified' if _classes(source.labels) else 'random'}, seed {options.seed}"
+    words = f"{'stratified' if with_classes(source.labels) else 'random'}, seed {options.seed}"
     calibration = _calibration(source, options.seed, calibrate=calibrate, words=words) if calibrate else None
     rest = np.setdiff1d(everything, calibration.indices, assume_unique=True) if calibration else everything
     search = _search(source, rest, options, words) if options.search else None
@@ -98,7 +109,8 @@ def split(source: Source, *, options: SampleOptions, calibrate: int) -> Parts:
     scored = rest
     if options.limit is not None and options.limit < len(rest):
         labels = None if source.labels is None else source.labels[rest]
-        scored = rest[draw(options.limit, n=len(rest), labels=labels, seed=options.seed)]
+        order = scoring_order(len(rest), labels=labels, seed=options.seed, stream=SCORED)
+        scored = np.sort(rest[order[: options.limit]])
     return Parts(Part("data", scored, "all" if len(scored) == source.n else words), calibration, search)
 
 
@@ -109,8 +121,7 @@ def _search(source: Source, rest: Array, options: SampleOptions, words: str) -> 
             f"'{source.text}' leaves {counted(len(rest), 'sample')}, which cannot be divided into samples for the "
             f"search and others for the verdict; give at least 3, and several hundred for meaningful figures"
         )
-    labels = None if source.labels is None else source.labels[rest]
-    chosen = rest[draw(count, n=len(rest), labels=labels, seed=options.seed, stream=SEARCH)]
+    chosen = set_aside(count, labels=source.labels, among=rest, seed=options.seed, stream=SEARCH)
     return Part("search", chosen, words)
 
 
@@ -123,7 +134,8 @@ def _calibration(source: Source, seed: int, *, calibrate: int, words: str) -> Pa
     few = source.n < 2 * calibrate
     count = max(1, source.n // 4) if few else calibrate
     note = f"; a quarter of the samples, because {calibrate} would be more than half of {source.n}" if few else ""
-    indices = draw(count, n=source.n, labels=source.labels, seed=seed, stream=CALIBRATION)
+    everything = np.arange(source.n, dtype=np.int64)
+    indices = set_aside(count, labels=source.labels, among=everything, seed=seed, stream=CALIBRATION)
     return Part("calibration", indices, words + note)
 
 
