@@ -1,5 +1,7 @@
 """Draws that keep a sample of every class, and the order in which samples are scored."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,7 +45,7 @@ PINNED = [1, 8, 11, 6, 5, 2, 4, 9, 7, 0, 3, 10]
 def test_a_longer_study_continues_a_shorter_one(labels, seed):
     every = [set(scored(labels, seed=seed, limit=limit).tolist()) for limit in range(1, len(labels) + 1)]
     assert [len(one) for one in every] == list(range(1, len(labels) + 1))
-    assert all(shorter < longer for shorter, longer in zip(every, every[1:], strict=False))
+    assert all(shorter < longer for shorter, longer in pairwise(every))
 
 
 @given(labels=LABELS, seed=SEEDS)
