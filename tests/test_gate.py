@@ -546,7 +546,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
         pytest.param(
             "confidence = 0.9",
             "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), "
-            "max_class_loss (2pt), max_size (500KB), min_agreement (99%), min_sqnr (40dB), min_cosine (0.999), "
+            "max_class_loss (2pt), max_slice_loss (2pt), max_size (500KB), min_agreement (99%), min_sqnr (40dB), "
+            "min_cosine (0.999), "
             "max_abs_error (0.05) and max_rmse (0.01)",
             id="no limit",
         ),

@@ -9,7 +9,8 @@ from verdict_fixtures import answers, flipped
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate import TARGETS, choose, decide
-from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence
+from quantlab.gate.figures import rounded_down
+from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence, loss_bounds
 from quantlab.types import Budget, Margin, TrialEvidence
 
 HALF_A_POINT = Budget(max_accuracy_loss="0.5pt")
@@ -126,8 +127,9 @@ def test_one_output_that_is_not_finite_breaks(seen):
 def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
     lost = range(6, 6 + 10 * 25, 10)  # 25 samples, each of class 6
     verdict = decide([seen(lost=lost)], Budget(max_accuracy_loss="0.5pt", max_class_loss="1pt"))
+    of_ten_classes, _ = loss_bounds(25, 0, n=1000, confidence=1 - 0.05 / 10)
     assert verdict.of("tfjs-uint8").reason == (
-        "class 6 loses at least 1.80 pt, allowed 1.00 "
+        f"class 6 loses at least {rounded_down(100 * of_ten_classes)} pt, allowed 1.00 "
         "(measured 2.5 pt: 25 of 1,000 samples became wrong, 0 became right)"
     )
 
@@ -228,7 +230,8 @@ def test_limits(seen, budget, outcome, reason):
             {},
             (
                 "the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), "
-                "max_class_loss (2pt), max_size (500KB), min_agreement (99%), min_sqnr (40dB), min_cosine (0.999), "
+                "max_class_loss (2pt), max_slice_loss (2pt), max_size (500KB), min_agreement (99%), min_sqnr (40dB), "
+                "min_cosine (0.999), "
                 "max_abs_error (0.05) and max_rmse (0.01)"
             ),
             id="nothing",

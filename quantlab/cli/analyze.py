@@ -23,6 +23,7 @@ from quantlab.cli.options import (
     ScoreOutput,
     Seed,
     Settings,
+    Slices,
     StudyOut,
     TimeLimit,
     Tuned,
@@ -58,6 +59,7 @@ def analyze(
             help="Label of pixels or steps that are not scored, for example padding. Labels below 0 are never scored."
         ),
     ] = None,
+    slices: Slices = None,
     settings: Settings = None,
     float_layers: FloatLayers = None,
     tuned: Tuned = None,
@@ -115,6 +117,7 @@ def analyze(
         calibration=calibration,
         labels=labels,
         ignore_label=ignore_label,
+        slices=tuple(slices or ()),
         settings=words(settings),
         runtimes=words(runtimes),
         variants=given.files,

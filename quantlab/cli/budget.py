@@ -45,6 +45,12 @@ class BudgetOptions:
     max_class_loss: Annotated[
         str | None, typer.Option(help="Largest allowed loss of any class, in percentage points: 2pt.")
     ] = None
+    max_slice_loss: Annotated[
+        str | None,
+        typer.Option(
+            help="Largest allowed loss of any slice of 'quantlab analyze --slice', in percentage points: 2pt."
+        ),
+    ] = None
     max_size: Annotated[
         str | None, typer.Option(help="Largest allowed size, as the target transfers it: 500KB, 2MiB.")
     ] = None

@@ -36,6 +36,7 @@ __all__ = [
     "ScoreOutput",
     "Seed",
     "Settings",
+    "Slices",
     "StudyFolder",
     "StudyOut",
     "TimeLimit",
@@ -77,6 +78,15 @@ Runtimes = Annotated[
     typer.Option(help="Runtimes to use: comma-separated names and globs, or 'all'. [default: python,node-wasm]"),
 ]
 Labels = Annotated[str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")]
+Slices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slice",
+        metavar="FILE.csv:COLUMN",
+        help="Column by whose values scored samples are judged like classes, see --max-slice-loss of 'quantlab gate'. "
+        "The file has one row for each sample, or a column 'file' for images. Repeatable.",
+    ),
+]
 StudyOut = Annotated[
     Path | None,
     typer.Option("--out", "-o", help="Folder of the study. [default: <model>.study in the current folder]"),

@@ -19,6 +19,7 @@ from quantlab.cli.options import (
     ScoreOutput,
     Seed,
     Settings,
+    Slices,
     StudyOut,
     TimeLimit,
     rendering_of,
@@ -58,6 +59,7 @@ def tune(
         ),
     ] = None,
     labels: Labels = None,
+    slices: Slices = None,
     settings: Settings = None,
     out: StudyOut = None,
     limit: Limit = None,
@@ -84,6 +86,7 @@ def tune(
     options = AnalyzeOptions(
         calibration=calibration,
         labels=labels,
+        slices=tuple(slices or ()),
         settings=words(settings),
         runtimes=words(budget.runtimes),
         out=out,

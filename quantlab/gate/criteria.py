@@ -3,14 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from quantlab.errors import UsageError
+from quantlab.gate.class_limits import judge_classes, judge_slices
 from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
 from quantlab.gate.finding import WITHOUT_LABELS, Finding, undecided
 from quantlab.gate.output_limits import judge_figures
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
 from quantlab.names import counted
-from quantlab.statistics import decide, enough_samples, fewest_samples, missing_samples, samples_needed, wilson
-from quantlab.types import Budget, ClassLoss, Evidence, Loss, TrialEvidence
+from quantlab.statistics import decide, fewest_samples, missing_samples, samples_needed, wilson
+from quantlab.types import Budget, Evidence, Loss, TrialEvidence
 
 __all__ = ["CRITERIA"]
 
@@ -78,56 +79,6 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     )
 
 
-def _classes(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
-    """Judge `max_class_loss`.
-
-    It breaks if a class loses significantly (Holm, over all classes) and its lower bound is above the margin.
-    It fits if the upper bound of every class is below the margin.
-    """
-    del target
-    if budget.class_margin is None or given.evidence is None:
-        return None
-    classes, margin = given.evidence.classes, budget.class_margin.value
-    if not classes:
-        raise UsageError(
-            f"the budget limits the loss of each class to {budget.class_margin}, and there are no labelled classes; "
-            f"give labels of classes, or leave max_class_loss out"
-        )
-    broken = [lost for lost in classes if lost.loses and lost.lower > margin]
-    if broken:
-        worst = max(broken, key=lambda lost: lost.lower)
-        return Finding(
-            "breaks",
-            f"class {worst.label} loses at least {rounded_down(worst.lower, margin)} pt, {allowed(margin)} "
-            f"(measured {worst.loss:.1f} pt: {_changed(worst)})",
-        )
-    worst = max(classes, key=lambda lost: lost.upper)
-    clause = f"no class loses more than {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
-    uncertain = [lost for lost in classes if not _class_fits(lost, margin)]
-    if not uncertain:
-        return Finding("fits", clause)
-    worst = max(uncertain, key=lambda lost: lost.upper)
-    missing = _missing_of_class(worst, margin)
-    clause = f"class {worst.label} loses at most {rounded_up(worst.upper, margin)} pt, {allowed(margin)}"
-    told = undecided(f"{clause} ({_changed(worst)})", worst.n, missing, of=f" of class {worst.label}")
-    return Finding("inconclusive", told, missing)
-
-
-def _changed(loss: ClassLoss) -> str:
-    return f"{loss.right_to_wrong:,} of {loss.n:,} samples became wrong, {loss.wrong_to_right:,} became right"
-
-
-def _class_fits(loss: ClassLoss, margin: float) -> bool:
-    changed = loss.right_to_wrong + loss.wrong_to_right
-    return loss.upper < margin and enough_samples(loss.n, changed, margin / 100, loss.confidence)
-
-
-def _missing_of_class(loss: ClassLoss, margin: float) -> int | None:
-    changes = loss.right_to_wrong + loss.wrong_to_right
-    needed = samples_needed(changes / loss.n, loss.loss / 100, margin / 100, loss.confidence, changes=changes)
-    return None if needed is None else max(1, needed - loss.n)
-
-
 def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
     del target
     if budget.agreement is None or given.evidence is None:
@@ -192,7 +143,8 @@ CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = 
     _other_outputs_finite,
     _constant,
     _loss,
-    _classes,
+    judge_classes,
+    judge_slices,
     _agreement,
     _output_errors,
     _size,

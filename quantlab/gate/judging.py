@@ -29,6 +29,7 @@ from quantlab.statistics import (
     PairedMetric,
     ReferenceSamples,
     Resampling,
+    SampleAttribute,
     default_metrics,
     evidence,
     paired_metric,
@@ -345,7 +346,7 @@ def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
     labels = _mapped(study.samples.labels_file) if study.samples.labelled and study.task != "similarity" else None
     try:
         labels = None if labels is None else samples.rows(labels)
-        return ReferenceSamples.of(
+        reference = ReferenceSamples.of(
             samples.rows(_mapped(_scored_file(study))),
             labels.astype(np.float64) if labels is not None and study.task == "regression" else labels,
             task=study.task,
@@ -357,6 +358,11 @@ def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
         raise StudyError(
             f"the outputs of the reference cannot be judged: {error}; run 'quantlab analyze' again"
         ) from error
+    attributes = [
+        SampleAttribute(one.name, one.values, samples.rows(_mapped(study.samples.attribute_file(one))))
+        for one in study.samples.attributes
+    ]
+    return replace(reference, class_names=study.samples.classes, attributes=tuple(attributes))
 
 
 def _scored_file(study: Study) -> Path:

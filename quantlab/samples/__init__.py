@@ -5,6 +5,7 @@ read, check, set calibration samples aside, select a subset, write. Labels are h
 blocks.
 """
 
+from quantlab.samples.attributes import intact_attributes
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
@@ -22,6 +23,7 @@ __all__ = [
     "check_labels",
     "draw",
     "holds_classes",
+    "intact_attributes",
     "intact_labels",
     "intact_origins",
     "intact_samples",

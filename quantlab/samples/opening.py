@@ -10,6 +10,7 @@ import numpy as np
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import nearest_of_many
 from quantlab.samples.arrays import open_npy, open_npz
+from quantlab.samples.attributes import read_attributes, with_attributes
 from quantlab.samples.check import check_tensor
 from quantlab.samples.images import open_images
 from quantlab.samples.labels import read_labels, to_labels, without_label
@@ -85,10 +86,12 @@ def open_parts(
     _check_preprocessing([data, calibration], options.preprocessing)
     if calibration is None:
         source = open_source(data, inputs=model_inputs, options=options)
+        attributes = read_attributes(options.slices, source)
         parts = split(source, options=options, calibrate=calibrate)
         written = write_samples(source, parts.all, inputs=model_inputs, folder=folder, warn=options.warn)
         by_name = {part.name: one for part, one in zip(parts.all, written, strict=True)}
-        return SampleParts(by_name["data"], by_name.get("calibration"), by_name.get("search"))
+        scored = with_attributes(by_name["data"], attributes, parts.scored.indices, options.warn)
+        return SampleParts(scored, by_name.get("calibration"), by_name.get("search"))
     _check_apart(data, calibration)
     others = open_parts(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
     # Calibration samples have no use for labels, so that their folder may lack classes.

@@ -39,6 +39,8 @@ class SampleOptions:
     """A `.npy` file, or a `.txt` or `.csv` file with one number per line, for samples without their own labels."""
     ignore_label: int | None = None
     """Label of positions that are not scored, such as padding; None scores every label from 0."""
+    slices: tuple[str, ...] = ()
+    """Columns of tables by whose values scored samples are judged, each as `meta.csv:COLUMN`."""
     stall_seconds: float = STALL_SECONDS
     """Time limit for each element of a user's loader."""
     loaders: "Mapping[str, FileLoader] | None" = None

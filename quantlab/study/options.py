@@ -20,6 +20,8 @@ class AnalyzeOptions:
     """A file of labels, for data that contain none."""
     ignore_label: int | None = None
     """Label of positions that are not scored, for example padding; labels below 0 are never scored."""
+    slices: tuple[str, ...] = ()
+    """Columns of tables by whose values scored samples are judged in slices, each as `meta.csv:COLUMN`."""
     settings: tuple[str, ...] | None = None
     """Names and globs; None means all default settings."""
     float_layers: tuple[str, ...] = ()

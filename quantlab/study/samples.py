@@ -22,6 +22,7 @@ def _options(context: Context, *, search: bool = False) -> SampleOptions:
         search=search,
         labels=asked.labels,
         ignore_label=asked.ignore_label,
+        slices=asked.slices,
         stall_seconds=asked.time_limit,
         loaders=context.registries.loaders,
         warn=context.progress.warn,
@@ -61,6 +62,7 @@ def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:
     options = replace(
         asked,
         ignore_label=None,
+        slices=(),
         limit=context.options.limit or CALIBRATION_SAMPLES,
         preprocessing=replace(asked.preprocessing, classes=None),  # not needed: nothing is scored
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from quantlab.intact import intact_outputs
 from quantlab.registries import REAL, Registries
-from quantlab.samples import intact_origins, intact_samples
+from quantlab.samples import intact_attributes, intact_origins, intact_samples
 from quantlab.store import Store
 from quantlab.study.inside.samples import intact_layer_samples
 from quantlab.study.integrity import intact_model, intact_variant
@@ -112,8 +112,8 @@ def _samples(store: Store, study: Study) -> Iterator[Checked]:
 
 
 def _set(samples: SampleSet) -> FileState:
-    """The worse of the samples and of where they come from; in an older record, the latter has no hash."""
-    state, origins = intact_samples(samples), intact_origins(samples)
+    """The worst of the samples, their slices and where they come from; in an older record, the latter has no hash."""
+    state, origins = _worst(intact_samples(samples), intact_attributes(samples)), intact_origins(samples)
     return state if origins == "no hash" else _worst(state, origins)
 
 

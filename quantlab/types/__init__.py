@@ -31,7 +31,7 @@ from quantlab.types.limits import ERROR_FIGURES, EVERY_CHANNEL, ErrorFigure, Fig
 from quantlab.types.looks import Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
-from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, Spread, WorstSample
+from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, WorstSample
 from quantlab.types.reference import (
     STRAY_LIMIT,
     ChanceCheck,
@@ -40,7 +40,7 @@ from quantlab.types.reference import (
     TargetCheck,
     TrainingLayer,
 )
-from quantlab.types.samples import VOID_LABEL, FileState, Preprocessing, SampleSet
+from quantlab.types.samples import VOID_LABEL, Attribute, FileState, Preprocessing, SampleSet
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
@@ -91,6 +91,7 @@ __all__ = [
     "AcceptedSetting",
     "AcceptedStudy",
     "Alignment",
+    "Attribute",
     "Baseline",
     "Budget",
     "Candidate",
@@ -149,6 +150,7 @@ __all__ = [
     "SettingVerdict",
     "SeveralSettings",
     "Sharing",
+    "SliceLosses",
     "Source",
     "SplitRow",
     "Spread",

@@ -141,6 +141,8 @@ class Budget:
     """Largest allowed loss of the metric, with its unit: `0.5pt` (points) or `0.5%` (relative to the reference)."""
     max_class_loss: Margin | str | None = None
     """Largest allowed loss of accuracy of any single class, in points: `2pt`."""
+    max_slice_loss: Margin | str | None = None
+    """Largest allowed loss of accuracy of any single slice of `analyze --slice`, in points: `2pt`."""
     max_size: int | str | None = None
     """Largest allowed download size, compressed as the target transfers files: `500KB`."""
     min_agreement: float | str | None = None
@@ -181,6 +183,7 @@ class Budget:
         for name, value in (
             ("max_accuracy_loss", _margin(self.max_accuracy_loss, "max_accuracy_loss")),
             ("max_class_loss", _margin(self.max_class_loss, "max_class_loss")),
+            ("max_slice_loss", _margin(self.max_slice_loss, "max_slice_loss")),
             ("max_size", _bytes(self.max_size)),
             ("min_agreement", _percent(self.min_agreement)),
         ):
@@ -213,14 +216,15 @@ class Budget:
                 f"the order '{','.join(self.order)}' names settings and says that there is no order; leave 'none' out, "
                 f"or give it alone"
             )
-        if self.class_margin is not None and self.class_margin.unit != "pt":
-            raise UsageError(f"max_class_loss '{self.class_margin}' must be in points, for example 2pt")
-        limits = (self.max_accuracy_loss, self.max_class_loss, self.max_size, self.min_agreement)
+        for name, margin in (("max_class_loss", self.class_margin), ("max_slice_loss", self.slice_margin)):
+            if margin is not None and margin.unit != "pt":
+                raise UsageError(f"{name} '{margin}' must be in points, for example 2pt")
+        limits = (self.margin, self.class_margin, self.slice_margin, self.max_size, self.min_agreement)
         if all(limit is None for limit in limits) and not self.output_limits:
             *others, last = (f"{figure.limit} ({figure.example})" for figure in ERROR_FIGURES.values())
             raise UsageError(
                 f"the budget sets no limit; give at least one of max_accuracy_loss (0.5pt), max_class_loss (2pt), "
-                f"max_size (500KB), min_agreement (99%), {', '.join(others)} and {last}"
+                f"max_slice_loss (2pt), max_size (500KB), min_agreement (99%), {', '.join(others)} and {last}"
             )
 
     def _check_looks(self) -> None:
@@ -241,7 +245,7 @@ class Budget:
         """Whether a limit is judged by a bound, so that chance may decide; the size and a largest error are facts."""
         bounded = [limit for limit in self.output_limits if limit.figure != "max_abs_error"]
         return bool(bounded) or any(
-            limit is not None for limit in (self.max_accuracy_loss, self.max_class_loss, self.min_agreement)
+            limit is not None for limit in (self.margin, self.class_margin, self.slice_margin, self.min_agreement)
         )
 
     @property
@@ -258,6 +262,11 @@ class Budget:
     def class_margin(self) -> Margin | None:
         """`max_class_loss` as a `Margin`."""
         return self.max_class_loss if isinstance(self.max_class_loss, Margin) else None
+
+    @property
+    def slice_margin(self) -> Margin | None:
+        """`max_slice_loss` as a `Margin`."""
+        return self.max_slice_loss if isinstance(self.max_slice_loss, Margin) else None
 
     @property
     def size_bytes(self) -> int | None:

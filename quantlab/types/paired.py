@@ -7,7 +7,7 @@ from typing import Literal
 
 from quantlab.types.outputs import ConstantOutput, OutputFigure
 
-__all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "Spread", "WorstSample"]
+__all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "SliceLosses", "Spread", "WorstSample"]
 
 Direction = Literal["higher", "lower"]
 """Which direction of a metric is better."""
@@ -88,9 +88,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class ClassLoss:
-    """Loss of accuracy on the samples of one class."""
+    """Loss of accuracy on the samples of one class, or of one slice."""
 
     label: int
+    """Number of the class; of a slice, the place of its value among those of the attribute."""
     n: int
     right_to_wrong: int
     """Number of samples that became wrong."""
@@ -99,19 +100,36 @@ class ClassLoss:
     loss: float
     """Percentage points of this class's samples: (right_to_wrong − wrong_to_right) / n · 100."""
     lower: float
-    """One-sided lower bound (Tango) in percentage points, not corrected for multiple testing."""
+    """One-sided lower bound in percentage points (see `loss_bounds`), not corrected for multiple testing."""
     upper: float
-    """One-sided upper bound (Tango) in percentage points, not corrected for multiple testing."""
+    """One-sided upper bound in percentage points (see `loss_bounds`), not corrected for multiple testing."""
     confidence: float
     p: float
     """p-value of the one-sided exact McNemar test that the class loses accuracy."""
     p_holm: float
     """The p-value after Holm's correction for the number of classes."""
+    name: str = ""
+    """Name of the class, or the value of the slice; empty for a class without a name."""
 
     @property
     def loses(self) -> bool:
-        """Whether the loss is significant at `confidence` after the correction."""
+        """Whether it is significant, at `confidence` and after the correction, that the loss is above 0.
+
+        A limit of the loss is another question: see `simultaneous_lower`.
+        """
         return self.p_holm < 1 - self.confidence
+
+
+@dataclass(frozen=True, slots=True)
+class SliceLosses:
+    """Losses of accuracy on slices: the samples with one value of an attribute."""
+
+    attribute: str
+    """Name of the column with the values."""
+    losses: tuple[ClassLoss, ...]
+    """Loss of each slice that has samples, in the order of the values."""
+    unscored: tuple[str, ...] = ()
+    """Values of which no sample was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +171,10 @@ class Evidence:
     class for each position."""
     classes: tuple[ClassLoss, ...] = ()
     """Loss of each class that has samples, in label order; empty without labelled classes."""
+    unscored_classes: tuple[str, ...] = ()
+    """Classes of the scored output of which no sample was judged, by number and name (`3` or `3 (boots)`)."""
+    slices: tuple[SliceLosses, ...] = ()
+    """Losses by the attributes of the samples that the study has; empty without labelled classes."""
     divergence: Spread | None = None
     """Distribution of KL(reference‖candidate) in nats."""
     total_variation: Spread | None = None

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from quantlab.types.model import TensorSpec
 
-__all__ = ["VOID_LABEL", "FileState", "Preprocessing", "SampleSet"]
+__all__ = ["VOID_LABEL", "Attribute", "FileState", "Preprocessing", "SampleSet"]
 
 VOID_LABEL = 255
 """Label of positions that belong to no class and are not scored, if there are at most 255 classes: a convention of
@@ -33,6 +33,20 @@ class Preprocessing:
     """Constant added after scaling."""
     classes: tuple[str, ...] | None = None
     """Names of the class folders in the order of the model's outputs; None sorts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column of a table about the samples: the samples with one of its values are a slice."""
+
+    name: str
+    """Name of the column."""
+    values: tuple[str, ...]
+    """Its distinct values in the whole source, sorted; a sample is stored as the place of its value."""
+    source: str
+    """The table and the column as the user wrote them, for example `meta.csv:site`."""
+    sha256: str
+    """SHA-256 of the name, the values, and the place of each sample's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,8 @@ class SampleSet:
     origins_sha256: str = ""
     """SHA-256 of the samples' positions in the source, and of their files' names; empty in records of an older
     quantlab."""
+    attributes: tuple[Attribute, ...] = ()
+    """Attributes of the samples by which they are judged in slices (`--slice`)."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""
@@ -74,3 +90,7 @@ class SampleSet:
     def labels_file(self) -> Path:
         """The `.npy` file of the labels; it exists only if `labelled`."""
         return self.folder / "labels.npy"
+
+    def attribute_file(self, attribute: Attribute) -> Path:
+        """The `.npy` file of one of `attributes`: (n,) int64, the place of each sample's value."""
+        return self.folder / f"attribute-{attribute.sha256[:12]}.npy"

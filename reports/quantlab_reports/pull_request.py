@@ -159,6 +159,7 @@ def _allowed_in_words(budget: Budget) -> str:
     parts = [
         f"a loss of at most {budget.margin}" if budget.margin else "",
         f"a loss of at most {budget.class_margin} in any class" if budget.class_margin else "",
+        f"a loss of at most {budget.slice_margin} in any slice" if budget.slice_margin else "",
         f"a size of at most {size(budget.size_bytes)} {_size_word(budget)}".rstrip() if budget.size_bytes else "",
         f"the same top-1 on at least {number(budget.agreement, 6)} % of the samples"
         if budget.agreement is not None

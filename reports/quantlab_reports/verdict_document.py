@@ -25,7 +25,7 @@ Of a budget:
 
 | key | description |
 |---|---|
-| `max_accuracy_loss`, `max_class_loss` | text with a unit, for example `0.5pt` |
+| `max_accuracy_loss`, `max_class_loss`, `max_slice_loss` | text with a unit, for example `0.5pt` |
 | `max_size` | bytes |
 | `min_agreement` | percent |
 | `min_sqnr`, `min_cosine`, `max_abs_error`, `max_rmse` | a list of limits, for example `40dB` or `boxes[3]=30dB` |

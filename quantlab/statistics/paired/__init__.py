@@ -2,7 +2,7 @@
 
 ```text
 evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (Tango), Totals or WholeSets (BCa bootstrap)
-          ├─ class_losses     loss of each class, with Holm's correction
+          ├─ class_losses     loss of each class and slice, with Holm's correction
           ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples
 with_positions                accuracy and mean IoU of classes of positions, with samples as the unit
@@ -29,7 +29,7 @@ from quantlab.statistics.paired.bootstrap import (
     bca_interval,
     percentile_interval,
 )
-from quantlab.statistics.paired.classes import class_losses, holm, losing_classes
+from quantlab.statistics.paired.classes import class_losses, holm, losing_classes, simultaneous_lower
 from quantlab.statistics.paired.constant import position_chance
 from quantlab.statistics.paired.decision import (
     Decision,
@@ -102,6 +102,7 @@ __all__ = [
     "runtime_equivalence",
     "samples_needed",
     "samples_to_decide",
+    "simultaneous_lower",
     "spread_of",
     "with_positions",
     "worst_samples",

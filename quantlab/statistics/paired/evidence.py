@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.paired.answers import ChangedAnswers
 from quantlab.statistics.paired.bootstrap import Resampling
-from quantlab.statistics.paired.classes import class_losses
 from quantlab.statistics.paired.metrics import PairedMetric, agreement_loss, paired_loss
+from quantlab.statistics.paired.slices import losses_by_class, losses_by_slice, unscored_classes
 from quantlab.statistics.paired.spread import expected_calibration_error, spread_of
 from quantlab.statistics.scores.classification import same_class
 from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ReferenceSamples
-from quantlab.types import ClassLoss, Evidence, Spread, WorstSample
+from quantlab.types import Evidence, Spread, WorstSample
 
 __all__ = ["WORST_SAMPLES", "evidence", "worst_samples"]
 
@@ -43,7 +43,9 @@ def evidence(
     """
     losses = [paired_loss(metric, reference, candidate, resampling) for metric in metrics]
     expected, actual = reference.classes, candidate.classes
-    answers = _answers(reference, candidate)
+    sides = _right(reference, candidate)
+    answers = None if sides is None else ChangedAnswers.of(*sides)
+    of_classes = None if reference.labels is None else sides
     return Evidence(
         setting=setting,
         runtime=runtime,
@@ -54,7 +56,9 @@ def evidence(
         wrong_to_right=tuple(answers.became_right.tolist()) if answers else (),
         same=_same(reference, candidate),
         agreement=agreement_loss(reference, candidate, resampling),
-        classes=_classes(reference, candidate, resampling.confidence),
+        classes=losses_by_class(reference, of_classes, resampling.confidence) if of_classes else (),
+        unscored_classes=unscored_classes(reference) if of_classes else (),
+        slices=losses_by_slice(reference, of_classes, resampling.confidence) if of_classes else (),
         divergence=None if candidate.divergence is None else spread_of(candidate.divergence),
         total_variation=None if candidate.bounded is None else spread_of(candidate.bounded.total_variation),
         jensen_shannon=None if candidate.bounded is None else spread_of(candidate.bounded.jensen_shannon),
@@ -98,11 +102,6 @@ def _class_of(samples: ClassSamples | None, index: int) -> int | None:
     return None if samples is None or samples.top1[index] < 0 else int(samples.top1[index])
 
 
-def _answers(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers | None:
-    sides = _right(reference, candidate)
-    return None if sides is None else ChangedAnswers.of(*sides)
-
-
 def _right(
     reference: ReferenceSamples, candidate: CandidateSamples
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
@@ -123,13 +122,6 @@ def _same(reference: ReferenceSamples, candidate: CandidateSamples) -> int | Non
     if expected is None or actual is None:
         return None
     return int(np.count_nonzero(same_class(expected.top1, actual.top1)))
-
-
-def _classes(reference: ReferenceSamples, candidate: CandidateSamples, confidence: float) -> tuple[ClassLoss, ...]:
-    sides = _right(reference, candidate)
-    if reference.labels is None or sides is None:
-        return ()
-    return class_losses(np.asarray(reference.labels), *sides, confidence=confidence)
 
 
 def _fall_of_true_class(expected: ClassSamples | None, actual: ClassSamples | None) -> Spread | None:

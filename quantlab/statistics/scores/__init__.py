@@ -24,7 +24,13 @@ from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_
 from quantlab.statistics.scores.positions import Positions, rows_of_classes
 from quantlab.statistics.scores.probabilities import ProbabilitySums, looks_like_probabilities
 from quantlab.statistics.scores.regression import RegressionSums
-from quantlab.statistics.scores.samples import CandidateSamples, ClassSamples, ErrorSamples, ReferenceSamples
+from quantlab.statistics.scores.samples import (
+    CandidateSamples,
+    ClassSamples,
+    ErrorSamples,
+    ReferenceSamples,
+    SampleAttribute,
+)
 
 __all__ = [
     "TOP5_FROM_CLASSES",
@@ -39,6 +45,7 @@ __all__ = [
     "ProbabilitySums",
     "ReferenceSamples",
     "RegressionSums",
+    "SampleAttribute",
     "ScoreSums",
     "as_classes",
     "constant_parts",

@@ -20,7 +20,7 @@ from quantlab.statistics.scores.regression import labels_shaped
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.types import Task
 
-__all__ = ["CandidateSamples", "ClassSamples", "ErrorSamples", "ReferenceSamples"]
+__all__ = ["CandidateSamples", "ClassSamples", "ErrorSamples", "ReferenceSamples", "SampleAttribute"]
 
 _BLOCK_BYTES = 2 * 2**20
 """Block size as float64. A dozen passes go over each block; at this size it stays in the processor's cache, which is
@@ -60,6 +60,16 @@ class ErrorSamples:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SampleAttribute:
+    """An attribute of the samples, whose values divide them into slices."""
+
+    name: str
+    values: tuple[str, ...]
+    places: NDArray[Any]
+    """(n,) integers: the place of each sample's value in `values`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ReferenceSamples:
     """The reference's output and its per-sample values."""
 
@@ -73,6 +83,10 @@ class ReferenceSamples:
     """None if the task is not regression."""
     positions: Positions | None = None
     """Where the classes of each sample are; None if the sample has scores of classes itself, or no classes."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes in the order of the labels; empty where they have none."""
+    attributes: tuple[SampleAttribute, ...] = ()
+    """Attributes by which the samples are judged in slices."""
 
     @classmethod
     def of(

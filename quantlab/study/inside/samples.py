@@ -67,7 +67,8 @@ def draw_layer_samples(
     of_classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu"
     kind = "stratified" if "stratified" in samples.drawn or of_classes else "random"
     drawn = f"{kind}, seed {context.options.seed}" if count < len(places) else "all on which the model is finite"
-    part = replace(samples, folder=folder, n=count, labelled=False, sha256=f"{samples.sha256}/{key}", drawn=drawn)
+    identity = f"{samples.sha256}/{key}"
+    part = replace(samples, folder=folder, n=count, labelled=False, sha256=identity, drawn=drawn, attributes=())
     state = intact_layer_samples(context.store, folder)
     if state in {"damaged", "missing"} and folder.exists():
         context.progress.warn(f"the samples in '{folder}' are damaged, so they are written again")

@@ -92,6 +92,7 @@ def refuse_unguided(budget: Budget, output: str | None = None) -> str | None:
             "for the scored output"
         )
     beside = ["max_class_loss"] if budget.class_margin is not None else []
+    beside += ["max_slice_loss"] if budget.slice_margin is not None else []
     beside += [f"min_sqnr of {limit.place}" for limit in elsewhere]
     beside += [figure.limit for name, figure in ERROR_FIGURES.items() if name != "sqnr" and budget.limits_of(name)]
     return f"the search does not look at {joined(beside)}; the verdict does" if beside else None
