@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -87,9 +88,11 @@ def _read(text: str, source: Source) -> SourceAttribute:
 def _ordered(values: set[str]) -> tuple[str, ...]:
     """Sort values by number if all are numbers, otherwise by text."""
     try:
-        return tuple(sorted(values, key=lambda value: (float(value), value)))
+        numbers = {value: float(value) for value in values}
     except ValueError:
         return tuple(sorted(values))
+    finite = all(map(math.isfinite, numbers.values()))
+    return tuple(sorted(values, key=lambda value: (numbers[value] if finite else 0, value)))
 
 
 def with_attributes(
