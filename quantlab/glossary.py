@@ -27,7 +27,7 @@ GLOSSARY: Mapping[str, str] = {
     "became zero": "Percentage of the nonzero float32 weights that are 0 after quantization.",
     "bias": "Mean of variant − reference over the values of an output: positive if the variant is too large.",
     "brotli": "Size of the shipped files after brotli compression, each file by itself.",
-    "budget": "The limits that a setting must keep: loss of the metric, loss of each class, size and agreement. "
+    "budget": "The limits that a setting must keep: loss of the metric, of each class and slice, size and agreement. "
     "They are options, or keys of [budget] in quantlab.toml.",
     "calibration error": "Expected calibration error: the difference between the confidence and the accuracy of the "
     "predictions, in 15 bins of confidence. It is between 0 and 1, and 0 is best.",
@@ -143,6 +143,8 @@ GLOSSARY: Mapping[str, str] = {
     "severity": "Order of outcomes: breaks, inconclusive, fits. The most severe outcome of a setting wins.",
     "size": "Bytes of all files of an artifact that must be shipped, before compression.",
     "size / float32": "Size of a variant divided by that of the float32 variant of its format.",
+    "slice": "The scored samples with one value of a column that 'quantlab analyze --slice' names. "
+    "A budget can limit the loss of every slice, as that of every class.",
     "split": "Divides the loss of a trial into the steps conversion, quantization and runtime. "
     "The steps add up to the total.",
     "SQNR": "Signal to quantization noise ratio in decibels: 20 dB more means an error that is ten times smaller. "

@@ -506,6 +506,7 @@ def test_a_study_in_full() -> None:
                 "budget": {
                     "max_accuracy_loss": "0.5%",
                     "max_class_loss": "2pt",
+                    "max_slice_loss": None,
                     "max_size": 500_000,
                     "min_agreement": 99.0,
                     "min_sqnr": None,
@@ -554,6 +555,8 @@ def test_a_study_in_full() -> None:
                         "size_bytes": 7400,
                         "others": [],
                         "agreement": None,
+                        "unscored_classes": [],
+                        "slices": [],
                         "divergence": None,
                         "total_variation": None,
                         "jensen_shannon": None,

@@ -47,7 +47,7 @@ def judge_classes(given: TrialEvidence, budget: Budget, target: Target) -> Findi
             f"the budget limits the loss of each class to {budget.class_margin}, and there are no labelled classes; "
             f"give labels of classes, or leave max_class_loss out"
         )
-    known = [Part(f"class {_number_and_name(lost)}", lost) for lost in classes]
+    known = [Part(f"class {lost.number_and_name}", lost) for lost in classes]
     return judge_parts(Parts("class", "classes", known, given.evidence.unscored_classes), budget.class_margin)
 
 
@@ -70,10 +70,6 @@ def judge_slices(given: TrialEvidence, budget: Budget, target: Target) -> Findin
     known = [Part(f"slice {one.attribute}={lost.name}", lost) for one in slices for lost in one.losses]
     unscored = [f"{one.attribute}={value}" for one in slices for value in one.unscored]
     return judge_parts(Parts("slice", "slices", known, unscored), budget.slice_margin)
-
-
-def _number_and_name(loss: ClassLoss) -> str:
-    return f"{loss.label} ({loss.name})" if loss.name else str(loss.label)
 
 
 def judge_parts(parts: Parts, limit: Margin) -> Finding:

@@ -112,6 +112,11 @@ class ClassLoss:
     """Name of the class, or the value of the slice; empty for a class without a name."""
 
     @property
+    def number_and_name(self) -> str:
+        """`3`, or `3 (boots)` if the class has a name."""
+        return f"{self.label} ({self.name})" if self.name else str(self.label)
+
+    @property
     def loses(self) -> bool:
         """Whether it is significant, at `confidence` and after the correction, that the loss is above 0.
 

@@ -22,6 +22,7 @@ from quantlab.types import (
     Verdict,
 )
 from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.losing import CLASS_COLUMNS, SLICE_COLUMNS, losing_classes, losing_slices
 from quantlab_reports.markdown_text import as_text, comment_table, unbroken
 from quantlab_reports.model import Column, table_of
 from quantlab_reports.moved import MOVED_COLUMNS
@@ -60,12 +61,6 @@ class Row:
         """All runtimes as text."""
         return as_text(", ".join(judgement.runtime for judgement in self.judgements)) or EMPTY
 
-    @property
-    def losing_classes(self) -> list[ClassLoss]:
-        """Classes that lose significantly, smallest p-value first."""
-        classes = self.evidence.classes if self.evidence else ()
-        return sorted((lost for lost in classes if lost.loses), key=lambda lost: lost.p_holm)
-
 
 def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Sequence[TrialEvidence]] = ()) -> str:
     """Render outcome, table, reasons, classes that lose, worst samples and explanations.
@@ -82,7 +77,7 @@ def render_pull_request(verdicts: Sequence[Verdict], *, evidence: Sequence[Seque
     told = [_heading(verdicts), *(_summary(verdict, several=several) for verdict in verdicts)]
     columns = [column for column in _COLUMNS if several or column.heading != "study"]
     told.append(comment_table(table_of(columns, rows)))
-    sections = [part(rows, several=several) for part in (_reasons, _classes, _moved, _worst)]
+    sections = [part(rows, several=several) for part in (_reasons, _classes, _slices, _moved, _worst)]
     return _within_a_comment(told, [section for section in sections if section], _footer(verdicts, rows))
 
 
@@ -108,7 +103,8 @@ def _rows(verdict: Verdict, trials: Sequence[TrialEvidence]) -> list[Row]:
         for judgement in setting.judgements:
             row = Row(verdict, setting, (judgement,), evidence_of(judgement, trials))
             shown = tuple(column.cell(row) for column in _COLUMNS if column.heading != "runtime")
-            lost = [column.cell(lost) for lost in row.losing_classes for column in _CLASS_COLUMNS]
+            lost = [column.cell(lost) for lost in losing_classes(row.evidence) for column in CLASS_COLUMNS]
+            lost += [column.cell(lost) for lost in losing_slices(row.evidence) for column in SLICE_COLUMNS]
             groups.setdefault((*shown, _reason(judgement), *lost), []).append(judgement)
         rows += [Row(verdict, setting, tuple(alike), evidence_of(alike[0], trials)) for alike in groups.values()]
     return rows
@@ -242,32 +238,40 @@ def _reasons(rows: Sequence[Row], *, several: bool) -> str:
     return "\n".join(["**Why**", "", *lines]) if lines else ""
 
 
-_CLASS_COLUMNS = (
-    Column("class", lambda lost: str(lost.label)),
-    Column("samples", lambda lost: f"{lost.n:,}"),
-    Column("became wrong / right", lambda lost: f"{lost.right_to_wrong:,}/{lost.wrong_to_right:,}"),
-    Column("loss", lambda lost: f"{fixed(lost.loss, 2)} [{rounded_down(lost.lower)}, {rounded_up(lost.upper)}] pt"),
-    Column("p (Holm)", lambda lost: number(lost.p_holm, 2)),
-)
-"""Columns of a `ClassLoss`."""
-
-
 def _classes(rows: Sequence[Row], *, several: bool) -> str:
-    losing = [(row, row.losing_classes) for row in rows if row.losing_classes]
+    title = "**Classes that lose accuracy** (significant after Holm's correction for the number of classes)"
+    losing = [(row, losses) for row in rows if (losses := losing_classes(row.evidence))]
+    return _losses(title, losing, CLASS_COLUMNS, "class loses", "classes lose", several=several)
+
+
+def _slices(rows: Sequence[Row], *, several: bool) -> str:
+    title = "**Slices that lose accuracy** (significant after Holm's correction for the slices of one attribute)"
+    losing = [(row, losses) for row in rows if (losses := losing_slices(row.evidence))]
+    return _losses(title, losing, SLICE_COLUMNS, "slice loses", "slices lose", several=several)
+
+
+def _losses(
+    title: str,
+    losing: Sequence[tuple[Row, list[ClassLoss]]],
+    columns: Sequence[Column],
+    one_loses: str,
+    several_lose: str,
+    *,
+    several: bool,
+) -> str:
     if not losing:
         return ""
     details = [
         _Detail(_name(row, several=several), row.runtimes, lost)
-        for row, classes in losing
-        for lost in classes[:_CLASSES_SHOWN]
+        for row, losses in losing
+        for lost in losses[:_CLASSES_SHOWN]
     ]
     beyond = [
-        f"{_name(row, several=several)}: {counted(more, 'more class loses', 'more classes lose')} accuracy."
-        for row, classes in losing
-        if (more := len(classes) - _CLASSES_SHOWN) > 0
+        f"{_name(row, several=several)}: {counted(more, f'more {one_loses}', f'more {several_lose}')} accuracy."
+        for row, losses in losing
+        if (more := len(losses) - _CLASSES_SHOWN) > 0
     ]
-    title = "**Classes that lose accuracy** (significant after Holm's correction for the number of classes)"
-    return "\n\n".join([title, _details_table(_CLASS_COLUMNS, details), *beyond])
+    return "\n\n".join([title, _details_table(columns, details), *beyond])
 
 
 @dataclass(frozen=True, slots=True)

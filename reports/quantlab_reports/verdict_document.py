@@ -84,6 +84,8 @@ Of a judgement:
 | `others` | losses of other metrics; null without evidence, like all keys below |
 | `agreement` | loss of agreement with the model over the positions of samples, with bounds; null without positions |
 | `classes` | for each class: samples, became wrong and right, loss, bounds, one-sided McNemar p-value, also by Holm |
+| `unscored_classes` | classes of the output of which no sample was judged, by number and name |
+| `slices` | for each attribute of `--slice`: its name, the same figures for each slice, values without judged samples |
 | `divergence` | KL(reference‖candidate) in nats: mean, standard error, median, percentiles, maximum, infinite samples |
 | `total_variation` | the same for half the sum of all differences of probabilities, from 0 to 1; null for logits |
 | `jensen_shannon` | the same for the Jensen–Shannon divergence in nats, from 0 to ln 2; null for logits |
@@ -268,6 +270,8 @@ _BESIDE = (
     "others",
     "agreement",
     "classes",
+    "unscored_classes",
+    "slices",
     "divergence",
     "total_variation",
     "jensen_shannon",

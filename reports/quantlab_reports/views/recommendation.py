@@ -216,8 +216,8 @@ def _point(setting: SettingVerdict) -> str:
 
 def _losing(name: str, classes: Sequence[ClassLoss]) -> str:
     texts = [
-        f"class {lost.label} loses {fixed(lost.loss, 1)} pt ({lost.right_to_wrong:,} of {lost.n:,} samples became "
-        f"wrong, {lost.wrong_to_right:,} became right; p = {number(lost.p_holm, 2)} by Holm)"
+        f"class {lost.number_and_name} loses {fixed(lost.loss, 1)} pt ({lost.right_to_wrong:,} of {lost.n:,} samples "
+        f"became wrong, {lost.wrong_to_right:,} became right; p = {number(lost.p_holm, 2)} by Holm)"
         for lost in classes
     ]
     return f"{name}: {'; '.join(texts)}"
