@@ -20,6 +20,7 @@ from quantlab.models import ModelOptions, identify
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.samples import SampleOptions, open_samples
+from quantlab.samples.columns import read_column
 from quantlab.samples.labels import read_labels, to_labels
 from quantlab.store import Store
 from quantlab.study import read_tuning, verify
@@ -61,6 +62,10 @@ def _samples(path: Path) -> object:
 
 def _labels(path: Path) -> object:
     return to_labels(read_labels(path), n=20, text=str(path))
+
+
+def _column(path: Path) -> object:
+    return read_column(path, "site", n=20, files=(), samples="x.npz")
 
 
 def _artifact(name: str) -> Callable[[Path], object]:
@@ -181,6 +186,7 @@ READERS: Mapping[str, Reader] = {
     "jpeg": Reader(lambda path: _samples(path.parents[1]), files.image(".jpg")),
     "labels as text": Reader(_labels, files.labels),
     "labels as npy": Reader(_labels, files.labels_npy),
+    "table about samples": Reader(_column, files.table),
     # Models, as they are recognized
     "keras": Reader(_model, files.copied(MODEL, name="model.keras")),
     "h5": Reader(_model, files.h5, share=1, seconds=60),  # which starts a process for each

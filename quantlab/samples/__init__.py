@@ -5,7 +5,7 @@ read, check, set calibration samples aside, select a subset, write. Labels are h
 blocks.
 """
 
-from quantlab.samples.attributes import intact_attributes
+from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
@@ -33,6 +33,7 @@ __all__ = [
     "open_samples",
     "open_source",
     "refuse_missing",
+    "refuse_missing_slices",
     "samples_sha256",
     "split",
     "told",

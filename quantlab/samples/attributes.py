@@ -12,12 +12,19 @@ from quantlab.errors import SamplesError, UsageError
 from quantlab.foreign import reading
 from quantlab.names import counted, listed
 from quantlab.npy import mapped
-from quantlab.samples.columns import read_column, split_column
+from quantlab.samples.columns import read_column, refuse_missing_table, split_column
 from quantlab.samples.source import Array, Source, raw_bytes
 from quantlab.samples.strata import with_classes
 from quantlab.types import Attribute, FileState, SampleSet
 
-__all__ = ["MOST_SLICES", "SourceAttribute", "intact_attributes", "read_attributes", "with_attributes"]
+__all__ = [
+    "MOST_SLICES",
+    "SourceAttribute",
+    "intact_attributes",
+    "read_attributes",
+    "refuse_missing_slices",
+    "with_attributes",
+]
 
 MOST_SLICES = 1000
 """Most values of an attribute."""
@@ -37,6 +44,17 @@ class SourceAttribute:
     """(n,) int64: the place of each sample's value in `values`."""
     text: str
     """The table and the column as the user wrote them."""
+
+
+def refuse_missing_slices(texts: Sequence[str]) -> None:
+    """Report what `--slice` names and is not there, before slow work begins.
+
+    Raises:
+        UsageError: If a text names no column of a table.
+        SamplesError: If a table is missing.
+    """
+    for text in texts:
+        refuse_missing_table(split_column(text, option=_OPTION)[0])
 
 
 def read_attributes(texts: Sequence[str], source: Source) -> tuple[SourceAttribute, ...]:

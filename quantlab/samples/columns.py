@@ -11,7 +11,7 @@ from quantlab.errors import SamplesError, UsageError
 from quantlab.foreign import reading
 from quantlab.names import counted, excerpt, listed, nearest_of_many, shortened
 
-__all__ = ["FILE_COLUMN", "Row", "names_a_column", "read_column", "split_column"]
+__all__ = ["FILE_COLUMN", "Row", "names_a_column", "read_column", "refuse_missing_table", "split_column"]
 
 FILE_COLUMN = "file"
 """Header of the column by which rows are found for samples that are files: paths below the folder."""
@@ -105,8 +105,7 @@ def read_column(path: Path, column: str, *, n: int, files: Sequence[str], sample
 
 def _read(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     """The names of the columns, and the rows."""
-    if not path.is_file():
-        raise _missing(path)
+    refuse_missing_table(path)
     with reading(f"the table '{path}'", SamplesError, _REMEDY):
         # The mark that some programs write before UTF-8 would become a part of the first name.
         text = path.read_text(encoding="utf-8-sig")
@@ -126,11 +125,18 @@ def _read(path: Path) -> tuple[tuple[str, ...], list[Row]]:
     return header, rows[1:]
 
 
-def _missing(path: Path) -> SamplesError:
+def refuse_missing_table(path: Path) -> None:
+    """Report a missing table.
+
+    Raises:
+        SamplesError: If there is no such file; the message names similar ones beside it.
+    """
+    if path.is_file():
+        return
     if not path.parent.is_dir():
-        return SamplesError(f"there is no '{path}', and no folder '{path.parent}'; {_REMEDY}")
+        raise SamplesError(f"there is no '{path}', and no folder '{path.parent}'; {_REMEDY}")
     known = [entry.name for entry in path.parent.iterdir() if entry.suffix.lower() in _DELIMITERS]
-    return SamplesError(f"there is no file '{path}'; {nearest_of_many(path.name, known)}")
+    raise SamplesError(f"there is no file '{path}'; {nearest_of_many(path.name, known)}")
 
 
 def _place(header: Sequence[str], column: str, path: Path) -> int:

@@ -17,7 +17,7 @@ from quantlab.names import study_folder
 from quantlab.processes import describe, python_environment, wait_for_preload
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import refuse_missing
+from quantlab.samples import refuse_missing, refuse_missing_slices
 from quantlab.statistics import tango, wilson
 from quantlab.store import Store
 from quantlab.study.context import Context, artifact_format, open_model, pool_for
@@ -80,6 +80,7 @@ def analyze(
     file = identify(path, options.model)
     plan = make_plan(options, file.kind, registries)
     refuse_missing(data, options.calibration)
+    refuse_missing_slices(options.slices)
     store = Store(options.out or study_folder(path))
     with store.locked():
         store.refuse_other_model(file.sha256, path)

@@ -15,7 +15,7 @@ from quantlab.models import identify
 from quantlab.names import study_folder
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.samples import SampleParts, refuse_missing
+from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.store import Store, key_of
 from quantlab.study.analysis import Analysis
 from quantlab.study.context import Context, code_sha256, model_identity, open_model, pool_for
@@ -115,6 +115,7 @@ def tune(
     options = replace(options, settings=_settings(options, file.kind, target, registries))
     _refuse_unsearchable(options.settings or (), registries)
     refuse_missing(data, options.calibration)
+    refuse_missing_slices(options.slices)
     store = Store(options.out or study_folder(path))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
