@@ -35,12 +35,19 @@ CHANGES = (1.0, 2.0, 5.0)
 """Share of changed samples as a multiple of the limit: 1 if all changed samples became wrong."""
 
 
-def rows(draws: int, seed: int, *, classes: tuple[int, ...] = CLASSES, samples: tuple[int, ...] = SAMPLES) -> list[Row]:
+def rows(
+    draws: int,
+    seed: int,
+    *,
+    classes: tuple[int, ...] = CLASSES,
+    samples: tuple[int, ...] = SAMPLES,
+    limits: tuple[float, ...] = LIMITS,
+) -> list[Row]:
     """Simulate each scenario with so many draws: three rows for each."""
     random = np.random.default_rng(seed)
     return [
         row
-        for number, n, limit, changes in product(classes, samples, LIMITS, CHANGES)
+        for number, n, limit, changes in product(classes, samples, limits, CHANGES)
         for row in _scenario(random, draws, number, n, limit=limit, changed=limit * changes)
     ]
 
@@ -86,10 +93,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer draws and scenarios")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    quick = {"classes": (10,), "samples": (50, 200)} if asked.quick else {}
+    classes, samples = ((10,), (50, 200)) if asked.quick else (CLASSES, SAMPLES)
+    simulated = rows(1000 if asked.quick else 4000, asked.seed, classes=classes, samples=samples)
     table = [
         (rule, scenario, f"{100 * promised:.1f} %", f"{100 * measured:.2f} %", draws)
-        for rule, scenario, promised, measured, draws in rows(1000 if asked.quick else 4000, asked.seed, **quick)
+        for rule, scenario, promised, measured, draws in simulated
     ]
     print(tabulate(table, ("rule", "scenario", "promised", "measured", "draws")))
 
