@@ -16,11 +16,14 @@ from quantlab.statistics import (
     ReferenceSamples,
     Resampling,
     SampleAttribute,
+    at_any_look,
     default_metrics,
     evidence,
     loss_bounds,
+    simultaneous_lower,
 )
-from quantlab.types import Budget, TrialEvidence
+from quantlab.statistics.paired.sequential import any_look_bounds
+from quantlab.types import Budget, ClassLoss, Evidence, SliceLosses, TrialEvidence
 
 EVERY = np.repeat(np.arange(10), 200)
 """200 samples of each of ten classes."""
@@ -144,6 +147,16 @@ def test_a_class_has_its_name(judged):
 
 def test_no_class_is_unknown_where_only_the_whole_is_limited(judged):
     assert judged({"max_accuracy_loss": "1pt"}, EVERY[EVERY != 9]).outcome == "fits"
+
+
+@pytest.mark.parametrize("parts", ["classes", "slices"])
+def test_bounds_that_hold_at_any_look_are_corrected_for_the_number_of_classes(parts):
+    lost = ClassLoss(3, 200, 20, 0, 10.0, 6.0, 14.0, 0.95, 0.0, 0.0, "A")
+    known = {"classes": (lost,)} if parts == "classes" else {"slices": (SliceLosses("site", (lost,)),)}
+    seen = at_any_look(Evidence("tfjs-uint8", "python", 2000, None, **known), 0.95)
+    (told_of,) = seen.classes or seen.slices[0].losses
+    assert told_of.lower == 100 * any_look_bounds(20, 0, n=200, confidence=0.95)[0] < lost.lower
+    assert simultaneous_lower(told_of, 10) == 100 * any_look_bounds(20, 0, n=200, confidence=1 - 0.05 / 10)[0]
 
 
 # Slices

@@ -110,6 +110,8 @@ class ClassLoss:
     """The p-value after Holm's correction for the number of classes."""
     name: str = ""
     """Name of the class, or the value of the slice; empty for a class without a name."""
+    any_look: bool = False
+    """Whether the bounds hold at every number of samples, see `at_any_look`."""
 
     @property
     def number_and_name(self) -> str:

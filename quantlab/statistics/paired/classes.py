@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.answers import loss_bounds, mcnemar_of_loss
+from quantlab.statistics.paired.sequential import any_look_bounds
 from quantlab.statistics.scores.classification import as_classes, changed_answers, top1
 from quantlab.types import ClassLoss
 
@@ -63,11 +64,16 @@ def simultaneous_lower(loss: ClassLoss, tested: int) -> float:
     of each is, since already one class at the limit fails with the confidence of its own bound (an intersection–union
     test: Berger 1982, Technometrics 24:295–300).
 
+    If the bounds of the loss hold at every number of samples, so does this one.
+
     Args:
         loss: The loss of one class, with the confidence of a single bound.
         tested: K, the number of classes with samples, at least 1.
     """
     confidence = 1 - (1 - loss.confidence) / tested
+    if loss.any_look:
+        lower, _ = any_look_bounds(loss.right_to_wrong, loss.wrong_to_right, n=loss.n, confidence=confidence)
+        return 100 * lower
     return _points(loss.right_to_wrong, loss.wrong_to_right, loss.n, confidence)[0]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantlab.statistics.paired.answers import check_one_sided
-from quantlab.statistics.paired.stricter import moved
+from quantlab.statistics.paired.stricter import in_slices, moved
 from quantlab.types import ClassLoss, Evidence, Loss, OutputFigure
 
 __all__ = [
@@ -141,6 +141,7 @@ def at_any_look(evidence: Evidence, confidence: float) -> Evidence:
         loss=None if evidence.loss is None else _loss(evidence.loss, confidence),
         agreement=None if evidence.agreement is None else _loss(evidence.agreement, confidence),
         classes=tuple(_class(lost, confidence) for lost in evidence.classes),
+        slices=in_slices(evidence.slices, lambda lost: _class(lost, confidence)),
         figures=tuple(_figure(figure, confidence) for figure in evidence.figures),
     )
 
@@ -157,7 +158,7 @@ def _loss(loss: Loss, confidence: float) -> Loss:
 
 def _class(loss: ClassLoss, confidence: float) -> ClassLoss:
     lower, upper = any_look_bounds(loss.right_to_wrong, loss.wrong_to_right, n=loss.n, confidence=confidence)
-    return replace(loss, lower=100 * lower, upper=100 * upper, confidence=confidence)
+    return replace(loss, lower=100 * lower, upper=100 * upper, confidence=confidence, any_look=True)
 
 
 def _figure(figure: OutputFigure, confidence: float) -> OutputFigure:

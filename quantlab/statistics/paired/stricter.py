@@ -1,12 +1,13 @@
 """The evidence of a trial with bounds of another confidence, without its samples."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from quantlab.statistics.paired.answers import check_one_sided, loss_bounds
-from quantlab.types import ClassLoss, Evidence, Loss, OutputFigure
+from quantlab.types import ClassLoss, Evidence, Loss, OutputFigure, SliceLosses
 
-__all__ = ["at_confidence", "moved"]
+__all__ = ["at_confidence", "in_slices", "moved"]
 
 
 def at_confidence(evidence: Evidence, confidence: float) -> Evidence:
@@ -24,8 +25,14 @@ def at_confidence(evidence: Evidence, confidence: float) -> Evidence:
         loss=None if evidence.loss is None else _loss(evidence.loss, confidence),
         agreement=None if evidence.agreement is None else _loss(evidence.agreement, confidence),
         classes=tuple(_class(lost, confidence) for lost in evidence.classes),
+        slices=in_slices(evidence.slices, lambda lost: _class(lost, confidence)),
         figures=tuple(_figure(figure, confidence) for figure in evidence.figures),
     )
+
+
+def in_slices(slices: Sequence[SliceLosses], change: Callable[[ClassLoss], ClassLoss]) -> tuple[SliceLosses, ...]:
+    """The same slices with the loss of each changed."""
+    return tuple(replace(one, losses=tuple(map(change, one.losses))) for one in slices)
 
 
 def _loss(loss: Loss, confidence: float) -> Loss:
