@@ -41,7 +41,7 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
-from quantlab.types import Costs, FileState, Inside, OutputComparison, Study, Tuning
+from quantlab.types import Costs, Duplicates, FileState, Inside, OutputComparison, Study, Tuning
 
 __all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "parse_json", "read_json", "write_json"]
 
@@ -343,6 +343,22 @@ class Store:
     def write_outputs(self, outputs: OutputComparison) -> None:
         """Write the figures of every output."""
         self.write(self.root / _OUTPUTS, outputs)
+
+    def read_duplicates(self) -> Duplicates:
+        """Read the scored samples that are equal or nearly equal to others.
+
+        Raises:
+            StudyError: If they were not looked for, or the record cannot be read.
+        """
+        return self._read_result(
+            "duplicates.json",
+            Duplicates,
+            f"the study '{self.root}' has no list of duplicate samples; run 'quantlab analyze' again",
+        )
+
+    def write_duplicates(self, duplicates: Duplicates) -> None:
+        """Write the scored samples that are equal or nearly equal to others."""
+        self.write(self.root / "duplicates.json", duplicates)
 
     def read_tuning(self) -> Tuning:
         """Read what `quantlab tune` decided, with all candidates.

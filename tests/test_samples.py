@@ -630,11 +630,11 @@ def test_one_sample_cannot_be_both():
 
 def test_calibration_samples_that_are_given_are_all_taken():
     np.savez("x.npz", x=PIXELS, y=CLASSES)
-    np.savez("other.npz", x=PIXELS[::-1])
+    np.savez("other.npz", x=PIXELS[::-1] + 1)
     samples, calibration = opened(calibration="other.npz", calibrate=256, limit=4)
     assert (samples.n, samples.drawn, calibration.n, calibration.drawn) == (4, "stratified, seed 0", 10, "all")
     assert calibration.folder.parent == Path("study/calibration")
-    np.testing.assert_array_equal(tensor(calibration), PIXELS[::-1])
+    np.testing.assert_array_equal(tensor(calibration), PIXELS[::-1] + 1)
 
 
 LABELS = st.lists(st.integers(-3, 6), min_size=1, max_size=200).map(np.array)

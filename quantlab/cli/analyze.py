@@ -13,6 +13,7 @@ from quantlab.cli.named import inputs_of, variants_of
 from quantlab.cli.options import (
     AsJson,
     FloatLayers,
+    Group,
     ImageOptions,
     InsideOptions,
     Labels,
@@ -60,6 +61,7 @@ def analyze(
         ),
     ] = None,
     slices: Slices = None,
+    group: Group = None,
     settings: Settings = None,
     float_layers: FloatLayers = None,
     tuned: Tuned = None,
@@ -118,6 +120,7 @@ def analyze(
         labels=labels,
         ignore_label=ignore_label,
         slices=tuple(slices or ()),
+        group=group,
         settings=words(settings),
         runtimes=words(runtimes),
         variants=given.files,

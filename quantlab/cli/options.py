@@ -26,6 +26,7 @@ __all__ = [
     "Config",
     "FloatLayers",
     "Format",
+    "Group",
     "ImageOptions",
     "InsideOptions",
     "Labels",
@@ -85,6 +86,16 @@ Slices = Annotated[
         metavar="FILE.csv:COLUMN",
         help="Column by whose values scored samples are judged like classes, see --max-slice-loss of 'quantlab gate'. "
         "The file has one row for each sample, or a column 'file' for images. Repeatable.",
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="KEY",
+        help="Samples of one group are not independent, such as images of one patient. KEY is an array of the .npz "
+        "file, FILE.csv:COLUMN, a regular expression with one group for names of image files, or 'duplicates' for equal "
+        "and nearly equal samples. Groups are drawn and judged as a whole.",
     ),
 ]
 StudyOut = Annotated[

@@ -40,7 +40,8 @@ def show(
             help="Order of the rows. Layers: place, sqnr, max, mean, isolated, growth. "
             "Outputs: sqnr, max, mean, rms. Weights: sqnr, channel, max, bytes. Ops: place. Split: total. "
             "Runtimes: max, mean, flips. "
-            "Costs: size, gzip, brotli, load, first, median, p95, memory. Candidates: size, error."
+            "Costs: size, gzip, brotli, load, first, median, p95, memory. Candidates: size, error. "
+            "Duplicates: distance."
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Other views: only the first N rows.")] = None,
@@ -50,7 +51,7 @@ def show(
 
     The command runs nothing. Views: table (scores), costs, runtimes (differences from Python), outputs (each output and
     channel), layers, weights, ops, split (which step causes the loss) and
-    candidates (what 'quantlab tune' measured).
+    candidates (what 'quantlab tune' measured), duplicates (scored samples that are equal or nearly equal).
     """
     from quantlab.store import Store, find_latest
     from quantlab_reports import Selection

@@ -10,6 +10,7 @@ from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import (
     AsJson,
+    Group,
     ImageOptions,
     InsideOptions,
     Labels,
@@ -60,6 +61,7 @@ def tune(
     ] = None,
     labels: Labels = None,
     slices: Slices = None,
+    group: Group = None,
     settings: Settings = None,
     out: StudyOut = None,
     limit: Limit = None,
@@ -87,6 +89,7 @@ def tune(
         calibration=calibration,
         labels=labels,
         slices=tuple(slices or ()),
+        group=group,
         settings=words(settings),
         runtimes=words(budget.runtimes),
         out=out,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from quantlab.errors import UsageError
 from quantlab.gate.class_limits import judge_classes, judge_slices
 from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
-from quantlab.gate.finding import WITHOUT_LABELS, Finding, undecided
+from quantlab.gate.finding import WITHOUT_LABELS, Finding, undecided, undecided_groups
 from quantlab.gate.output_limits import judge_figures
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
@@ -72,11 +72,10 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     if outcome == "breaks":
         return Finding("breaks", f"{at_least(loss, margin)}, {allowed(margin)}")
     missing = missing_samples(loss, margin)
-    return Finding(
-        "inconclusive",
-        undecided(f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else "", loss.n, missing),
-        missing,
-    )
+    clause = f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else ""
+    if loss.groups is not None:
+        return undecided_groups(loss, clause, margin, missing)
+    return Finding("inconclusive", undecided(clause, loss.n, missing), missing)
 
 
 def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -85,7 +84,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
         return None
     evidence = given.evidence
     if evidence.agreement is not None:
-        return _agreement_of_positions(evidence.agreement, budget.agreement)
+        return _agreement_by_bounds(evidence.agreement, budget.agreement, of_samples=evidence.same is not None)
     if evidence.same is None:
         raise UsageError(f"the budget sets min_agreement, and the scored output has no classes; {WITHOUT_LABELS}")
     interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
@@ -104,16 +103,21 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
     return Finding("inconclusive", undecided(agrees, evidence.n, missing), missing)
 
 
-def _agreement_of_positions(loss: Loss, floor: float) -> Finding:
-    """Judge the share of positions with the same class, whose bounds come from a bootstrap of samples."""
+def _agreement_by_bounds(loss: Loss, floor: float, *, of_samples: bool) -> Finding:
+    """Judge the share of positions with the same class by bounds from a bootstrap of samples, or that of samples in
+    groups by the bounds of groups.
+    """
+    same, whole = ("same top-1 on", "samples") if of_samples else ("same class in", "positions")
     outcome = decide(loss, 100 - floor)
     if outcome == "breaks":
         most = rounded_up(100 - loss.lower, floor)
-        return Finding("breaks", f"same class in at most {most} % of the positions, required {floor:g} %")
-    agrees = f"same class in at least {rounded_down(100 - loss.upper)} % of the positions, required {floor:g} %"
+        return Finding("breaks", f"{same} at most {most} % of the {whole}, required {floor:g} %")
+    agrees = f"{same} at least {rounded_down(100 - loss.upper)} % of the {whole}, required {floor:g} %"
     if outcome == "fits":
         return Finding("fits", agrees)
     missing = missing_samples(loss, 100 - floor)
+    if loss.groups is not None:
+        return undecided_groups(loss, agrees, 100 - floor, missing)
     return Finding("inconclusive", undecided(agrees, loss.n, missing), missing)
 
 

@@ -1,10 +1,12 @@
 """The result of one limit for one trial, and the words for a limit that is not decided."""
 
+import math
 from dataclasses import dataclass
 
-from quantlab.types import Outcome
+from quantlab.statistics import fewest_samples
+from quantlab.types import Loss, Outcome
 
-__all__ = ["WITHOUT_LABELS", "Finding", "undecided"]
+__all__ = ["WITHOUT_LABELS", "Finding", "undecided", "undecided_groups"]
 
 WITHOUT_LABELS = "limit the error of the outputs against the model instead, for example with min_sqnr (40dB)"
 """What can be done where there are neither labels nor classes."""
@@ -24,6 +26,25 @@ def undecided(clause: str, n: int, missing: int | None, *, of: str = "") -> str:
     if missing is None:
         return "; ".join(filter(None, [clause, _UNDECIDABLE]))
     return "; ".join(filter(None, [f"too few samples{of}: {n:,} of at least {n + missing:,}", clause]))
+
+
+def undecided_groups(loss: Loss, clause: str, margin: float, missing: int | None) -> Finding:
+    """Say that too few groups of samples were seen, whatever the number of samples.
+
+    Args:
+        loss: With the number of groups.
+        clause: What is known.
+        margin: Allowed loss, in the unit of the loss.
+        missing: Samples that would decide, if groups stay as large as they are.
+    """
+    if missing is None or loss.groups is None:
+        return Finding("inconclusive", undecided(clause, loss.n, missing), missing)
+    least = fewest_samples(margin / 100, loss.confidence) if loss.unit == "pt" and loss.loss <= margin else 0.0
+    if not math.isfinite(least):
+        return Finding("inconclusive", undecided(clause, loss.n, None))
+    needed = max(loss.groups + 1, math.ceil(least), math.ceil(loss.groups * (1 + missing / loss.n)))
+    words = "; ".join(filter(None, [f"too few groups: {loss.groups:,} of at least {needed:,}", clause]))
+    return Finding("inconclusive", words, math.ceil((needed - loss.groups) * loss.n / loss.groups))
 
 
 _UNDECIDABLE = "more samples cannot decide this, so relax the limit"

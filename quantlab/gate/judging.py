@@ -24,12 +24,14 @@ from quantlab.gate.verdict import budget_of_each, decide
 from quantlab.names import joined, study_folder
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
+from quantlab.samples import read_groups
 from quantlab.statistics import (
     CandidateSamples,
     PairedMetric,
     ReferenceSamples,
     Resampling,
     SampleAttribute,
+    compressed,
     default_metrics,
     evidence,
     paired_metric,
@@ -189,7 +191,9 @@ class JudgedReference:
         samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
         reference = _reference(study, samples)
         metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
-        resampling = Resampling(confidence=budget.confidence, seed=study.seed)
+        codes = read_groups(study.samples)
+        groups = None if codes is None else compressed(samples.rows(codes))
+        resampling = Resampling(confidence=budget.confidence, seed=study.seed, groups=groups)
         return cls(study, samples, reference, metrics, resampling)
 
     def of_trial(self, trial: Trial) -> Evidence | None:

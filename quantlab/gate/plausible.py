@@ -11,7 +11,7 @@ from quantlab.foreign import reading
 from quantlab.gate.outputs import NUMBERS
 from quantlab.intact import intact_outputs
 from quantlab.npy import mapped
-from quantlab.samples import intact_attributes, intact_labels
+from quantlab.samples import intact_attributes, intact_groups, intact_labels
 from quantlab.store import Store
 from quantlab.types import KeptOutputs, Study, Trial, Variant
 
@@ -41,6 +41,8 @@ def _problems(study: Study) -> Iterator[str]:
     if (state := intact_attributes(study.samples)) != "intact":
         were = "are missing" if state == "missing" else "are not those that were written"
         yield f"the slices of its samples {were}"
+    if intact_groups(study.samples) != "intact":
+        yield "the groups of its samples are not those that were written"
     for output, file in study.reference.outputs.items():
         yield from _problems_of_file(file, study, output, "the model itself")
     measured = [trial for trial in study.trials if trial.failure is None]

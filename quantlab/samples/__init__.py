@@ -6,16 +6,20 @@ blocks.
 """
 
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
+from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels, holds_classes
+from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
 from quantlab.samples.origins import intact_origins, names_of, told
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
-from quantlab.samples.write import write_samples
+from quantlab.samples.write import KEPT_BYTES, write_samples
 
 __all__ = [
     "ACCEPTED",
+    "KEPT_BYTES",
+    "NEAR_DISTANCE",
     "Part",
     "SampleOptions",
     "SampleParts",
@@ -24,6 +28,7 @@ __all__ = [
     "draw",
     "holds_classes",
     "intact_attributes",
+    "intact_groups",
     "intact_labels",
     "intact_origins",
     "intact_samples",
@@ -32,6 +37,7 @@ __all__ = [
     "open_parts",
     "open_samples",
     "open_source",
+    "read_groups",
     "refuse_missing",
     "refuse_missing_slices",
     "samples_sha256",

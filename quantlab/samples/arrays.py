@@ -140,3 +140,24 @@ def open_npy(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
             yield {spec.name: mapped(path)[piece]}
 
     return Source(text=text, n=n, tensors=tensors, labels=labels, read=read)
+
+
+def names_of_npz(path: Path, *, text: str) -> list[str]:
+    """Names of the arrays of a `.npz` file.
+
+    Raises:
+        SamplesError: If the file is damaged.
+    """
+    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
+def array_of_npz(path: Path, name: str, *, text: str) -> Array:
+    """One array of a `.npz` file as a whole, such as one about the samples.
+
+    Raises:
+        SamplesError: If the file is damaged, or the array is too large for its part of the file.
+    """
+    with reading(f"'{text}'", SamplesError, _NPZ_REMEDY), ExitStack() as stack:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        return _Member(stack, archive, name).whole()

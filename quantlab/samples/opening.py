@@ -12,13 +12,16 @@ from quantlab.names import nearest_of_many
 from quantlab.samples.arrays import open_npy, open_npz
 from quantlab.samples.attributes import read_attributes, with_attributes
 from quantlab.samples.check import check_tensor
+from quantlab.samples.dependence import dependence_words, duplicates_of, excluded_words
+from quantlab.samples.duplicates import Copies, Fingerprints
+from quantlab.samples.groups import group_codes, split_groups, with_groups
 from quantlab.samples.images import open_images
 from quantlab.samples.labels import read_labels, to_labels, without_label
 from quantlab.samples.loaders import open_loader
 from quantlab.samples.source import FileLoader, SampleOptions, Source
-from quantlab.samples.subset import Part, split
-from quantlab.samples.write import write_samples
-from quantlab.types import Preprocessing, SampleSet, TensorSpec
+from quantlab.samples.subset import Part, Parts, split
+from quantlab.samples.write import KEPT_BYTES, write_parts
+from quantlab.types import Duplicates, Preprocessing, SampleSet, TensorSpec
 
 ACCEPTED = "a .npz file, a .npy file, a folder of images, or module:function"
 """Accepted kinds of samples, for messages and help texts."""
@@ -37,6 +40,10 @@ class SampleParts:
     calibration: SampleSet | None
     search: SampleSet | None = None
     """Samples for the search of `quantlab tune`."""
+    duplicates: Duplicates | None = None
+    """The scored samples that are equal or nearly equal to others; None if nothing is scored."""
+    warnings: tuple[str, ...] = ()
+    """What must be known of samples that are not independent, and of samples that are not scored."""
 
 
 def open_samples(
@@ -85,23 +92,64 @@ def open_parts(
     """
     _check_preprocessing([data, calibration], options.preprocessing)
     if calibration is None:
-        source = open_source(data, inputs=model_inputs, options=options)
-        attributes = read_attributes(options.slices, source)
-        parts = split(source, options=options, calibrate=calibrate)
-        written = write_samples(source, parts.all, inputs=model_inputs, folder=folder, warn=options.warn)
-        by_name = {part.name: one for part, one in zip(parts.all, written, strict=True)}
-        scored = with_attributes(by_name["data"], attributes, parts.scored.indices, options.warn)
-        return SampleParts(scored, by_name.get("calibration"), by_name.get("search"))
+        return _of_one_source(
+            data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=calibrate
+        )
     _check_apart(data, calibration)
-    others = open_parts(data, None, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
     # Calibration samples have no use for labels, so that their folder may lack classes.
     unlabelled = replace(
         options, labels=None, ignore_label=None, preprocessing=replace(options.preprocessing, classes=None)
     )
     other = open_source(calibration, inputs=model_inputs, options=unlabelled)
-    whole = Part("calibration", np.arange(other.n, dtype=np.int64), "all")
-    (own,) = write_samples(other, [whole], inputs=model_inputs, folder=folder, warn=options.warn)
-    return replace(others, calibration=own)
+    whole = Parts(Part("calibration", np.arange(other.n, dtype=np.int64), "all"), None, None)
+    own = write_parts(other, whole, inputs=model_inputs, folder=folder, warn=options.warn)
+    given = own.samples[0], own.fingerprints[0]
+    return _of_one_source(data, given, model_inputs=model_inputs, folder=folder, options=options, calibrate=0)
+
+
+def _of_one_source(
+    data: str,
+    given: tuple[SampleSet, Fingerprints] | None,
+    *,
+    model_inputs: tuple[TensorSpec, ...],
+    folder: Path,
+    options: SampleOptions,
+    calibrate: int,
+) -> SampleParts:
+    """The parts of one source, scored without what is in other parts and in calibration samples that are given."""
+    source = open_source(data, inputs=model_inputs, options=options)
+    attributes = read_attributes(options.slices, source)
+    codes = None if options.group is None else group_codes(options.group, source, inputs=model_inputs)
+    parts = (
+        split(source, options=options, calibrate=calibrate)
+        if codes is None
+        else split_groups(source, codes, options=options, calibrate=calibrate)
+    )
+    tuned_on = frozenset(digest[:KEPT_BYTES] for digest in given[1].hashes) if given else frozenset()
+    written = write_parts(
+        source,
+        parts,
+        inputs=model_inputs,
+        folder=folder,
+        warn=options.warn,
+        never_scored=tuned_on | options.never_scored,
+    )
+    parts = written.parts
+    by_name = {part.name: one for part, one in zip(parts.all, written.samples, strict=True)}
+    scored = with_attributes(by_name["data"], attributes, parts.scored.indices, options.warn)
+    scored = with_groups(scored, options.group, codes, parts.scored.indices)
+    others = written.fingerprints[1:] + ((given[1],) if given else ())
+    found = Copies.find(written.fingerprints[0])
+    return SampleParts(
+        scored,
+        given[0] if given else by_name.get("calibration"),
+        by_name.get("search"),
+        duplicates_of(found, source, parts.scored.indices),
+        (
+            *excluded_words(written, others),
+            *dependence_words(found, scored, None if codes is None else codes[parts.scored.indices]),
+        ),
+    )
 
 
 def refuse_missing(*texts: str | None) -> None:

@@ -41,6 +41,10 @@ class SampleOptions:
     """Label of positions that are not scored, such as padding; None scores every label from 0."""
     slices: tuple[str, ...] = ()
     """Columns of tables by whose values scored samples are judged, each as `meta.csv:COLUMN`."""
+    group: str | None = None
+    """Key of groups of samples that are not independent, see `quantlab.samples.groups`."""
+    never_scored: frozenset[bytes] = frozenset()
+    """First `KEPT_BYTES` bytes of hashes of samples that are not scored, because something was tuned on them."""
     stall_seconds: float = STALL_SECONDS
     """Time limit for each element of a user's loader."""
     loaders: "Mapping[str, FileLoader] | None" = None

@@ -5,18 +5,19 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.samples.check import model_dtype, to_model_dtype
+from quantlab.samples.duplicates import Fingerprints
 from quantlab.samples.hashes import intact_samples, labels_sha256, set_sha256
 from quantlab.samples.origins import FILES, INDICES, origins_sha256
 from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
-from quantlab.samples.subset import Part
+from quantlab.samples.subset import Part, Parts
 from quantlab.types import SampleSet, TensorSpec
 
 
@@ -48,7 +49,9 @@ class _SetFiles:
 
     def __init__(self, part: Part, source: Source, *, inputs: Sequence[TensorSpec], folder: Path) -> None:
         self._labels = None if source.labels is None else source.labels[part.indices]
+        self.part = part
         self.indices = part.indices
+        self._fingerprints: list[Fingerprints] = []
         self._names = [source.files[index] for index in part.indices] if source.files else []
         self.samples = SampleSet(
             folder=folder,
@@ -69,8 +72,15 @@ class _SetFiles:
 
     def add(self, block: Block, indices: Array) -> None:
         mine = np.isin(indices, self.indices, assume_unique=True)
-        for name, values in block.items():
-            self._files[name].add(values if mine.all() else values[mine])
+        own = block if mine.all() else {name: values[mine] for name, values in block.items()}
+        for name, values in own.items():
+            self._files[name].add(values)
+        if mine.any():
+            self._fingerprints.append(Fingerprints.of(own, self.samples.inputs))
+
+    @property
+    def fingerprints(self) -> Fingerprints:
+        return Fingerprints.joined(self._fingerprints)
 
     def close(self) -> None:
         for file in self._files.values():
@@ -98,6 +108,24 @@ class _SetFiles:
         return final
 
 
+KEPT_BYTES = 8
+"""Bytes of a hash by which samples are compared: of a million samples, two have the same with a probability of 3e-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenParts:
+    """Parts of a source that were written."""
+
+    parts: Parts
+    """The parts, without the scored samples that are among others."""
+    samples: tuple[SampleSet, ...]
+    """One for each of `parts.all`."""
+    fingerprints: tuple[Fingerprints, ...]
+    """One for each of `parts.all`."""
+    excluded: int = 0
+    """Number of samples that would have been scored, and are equal to samples that must not be."""
+
+
 def write_samples(
     source: Source,
     parts: Sequence[Part],
@@ -120,19 +148,114 @@ def write_samples(
         SamplesError: If a sample does not match the model, the disk is too small, or a loader's second pass returns
             other samples.
     """
+    with _beside(source, parts, inputs, folder) as beside, _filled(source, parts, inputs, beside) as sets:
+        return tuple(files.finish(folder / files.part.name, warn) for files in sets)
+
+
+def write_parts(
+    source: Source,
+    parts: Parts,
+    *,
+    inputs: Sequence[TensorSpec],
+    folder: Path,
+    warn: Callable[[str], None] = lambda _: None,
+    never_scored: frozenset[bytes] = frozenset(),
+) -> WrittenParts:
+    """Write the parts of a source like `write_samples`, and score no sample that is equal to one of another part.
+
+    What must not be scored is only known after it was read, so that the source is read again if there are such samples.
+
+    Args:
+        parts: Scored samples, and others that must not be scored.
+        never_scored: First `KEPT_BYTES` bytes of hashes of samples that must not be scored either.
+
+    Raises:
+        SamplesError: See `write_samples`; and if less than a fifth of the samples remain to be scored.
+    """
+    with _beside(source, parts.all, inputs, folder) as beside:
+        with _filled(source, parts.all, inputs, beside) as sets:
+            kept = _scorable(sets, never_scored)
+            excluded = int(np.count_nonzero(~kept))
+            if not excluded:
+                return _finished(sets, parts, folder, warn, 0)
+        if kept.sum() * _LEAST_KEPT < len(kept):
+            raise _too_few(source, excluded, len(kept), apart=bool(never_scored))
+        scored = replace(parts.scored, indices=parts.scored.indices[kept])
+        parts = replace(parts, scored=scored)
+        again = beside / "again"
+        again.mkdir()
+        with _filled(source, parts.all, inputs, again) as sets:
+            return _finished(sets, parts, folder, warn, excluded)
+
+
+_LEAST_KEPT = 5
+"""If less than one of so many samples remains to be scored, the sets are meant to be the same."""
+
+
+def _too_few(source: Source, excluded: int, n: int, *, apart: bool) -> SamplesError:
+    which = f"{excluded:,} of the {n:,} samples for the verdict are equal to samples"
+    if apart:
+        return SamplesError(
+            f"{which} for calibration or of a search, and calibration samples must not be scored, nor those of a "
+            f"search; give other samples, or leave --calibration or --tuned out"
+        )
+    return SamplesError(
+        f"{which} for the search or the calibration, because '{source.text}' holds equal samples; keep one of each, or "
+        f"draw equal samples together with --group duplicates"
+    )
+
+
+@contextmanager
+def _beside(source: Source, parts: Sequence[Part], inputs: Sequence[TensorSpec], folder: Path) -> Iterator[Path]:
+    """A temporary folder in the place where samples are written, which has the space for them."""
     folder.mkdir(parents=True, exist_ok=True)
+    count = sum(len(part.indices) for part in parts)
+    _check_space(folder, count * sample_bytes(_as_held(source, written_specs(source, inputs))))
+    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside:
+        yield Path(beside)
+
+
+@contextmanager
+def _filled(
+    source: Source, parts: Sequence[Part], inputs: Sequence[TensorSpec], beside: Path
+) -> Iterator[list[_SetFiles]]:
+    """Read a source, and write the files of each part below a folder; those that were not finished are removed."""
     specs = written_specs(source, inputs)
     indices = np.sort(np.concatenate([part.indices for part in parts]))
-    _check_space(folder, len(indices) * sample_bytes(_as_held(source, specs)))
-    with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as beside, ExitStack() as stack:
+    with ExitStack() as stack:
         sets = []
         for part in parts:
-            sets.append(_SetFiles(part, source, inputs=specs, folder=Path(beside) / part.name))
+            sets.append(_SetFiles(part, source, inputs=specs, folder=beside / part.name))
+            stack.callback(shutil.rmtree, sets[-1].samples.folder, ignore_errors=True)
             stack.callback(sets[-1].close)
         for block, places in _converted(source, indices, specs):
             for files in sets:
                 files.add(block, places)
-        return tuple(files.finish(folder / part.name, warn) for files, part in zip(sets, parts, strict=True))
+        yield sets
+
+
+def _scorable(sets: Sequence[_SetFiles], never_scored: frozenset[bytes]) -> Array:
+    """(n,): which samples of the first set are in no other one."""
+    others = never_scored | {digest[:KEPT_BYTES] for files in sets[1:] for digest in files.fingerprints.hashes}
+    if not others:
+        return np.ones(sets[0].samples.n, np.bool_)
+    return np.array([digest[:KEPT_BYTES] not in others for digest in sets[0].fingerprints.hashes])
+
+
+def _finished(
+    sets: Sequence[_SetFiles], parts: Parts, folder: Path, warn: Callable[[str], None], excluded: int
+) -> WrittenParts:
+    return WrittenParts(
+        parts,
+        tuple(files.finish(folder / files.part.name, warn) for files in sets),
+        tuple(files.fingerprints for files in sets),
+        excluded,
+    )
+
+
+def converted_blocks(source: Source, indices: Array, inputs: Sequence[TensorSpec]) -> Iterator[tuple[Block, Array]]:
+    """Read samples of a source in blocks, as they are written, with their ascending positions in the source."""
+    return _converted(source, indices, written_specs(source, inputs))
 
 
 def _as_held(source: Source, specs: Sequence[TensorSpec]) -> list[HeldTensor]:

@@ -30,7 +30,6 @@ from quantlab.study.inside.source import warn_of_collapses
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.outputs import compare_outputs
-from quantlab.study.overlap import refuse_overlap, refuse_tuned_on
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
@@ -116,10 +115,8 @@ class Analysis:
         with self._timed("read the samples"):
             tuned = context.options.tuned
             parts = draw_samples(context, model, self.data, search=tuned is not None and tuned.data == self.data)
-            if parts.calibration:
-                self.warnings = refuse_overlap(parts.scored, parts.calibration)
+            self.warnings += parts.warnings
             if tuned is not None:
-                self.warnings += refuse_tuned_on(parts.scored, tuned.seen)
                 # The view of candidates and the recipe of a tuned row read the decisions in the row's own study.
                 context.store.write_tuning(tuned)
         work = self.begin(model, parts.scored, parts.calibration)
@@ -127,6 +124,8 @@ class Analysis:
             scored = self.score(work)
             result, study = scored.result, replace(scored.study, search=parts.search)
             context.store.write_outputs(scored.outputs)
+            if parts.duplicates is not None:
+                context.store.write_duplicates(parts.duplicates)
             context.store.write_study(study)  # first, so that a failed layer comparison does not lose the table
         if context.options.layers and result.comparison.finite.any():
             with self._timed("look inside"):

@@ -22,6 +22,9 @@ class AnalyzeOptions:
     """Label of positions that are not scored, for example padding; labels below 0 are never scored."""
     slices: tuple[str, ...] = ()
     """Columns of tables by whose values scored samples are judged in slices, each as `meta.csv:COLUMN`."""
+    group: str | None = None
+    """Key of groups of samples that are not independent: an array of the `.npz` file, `FILE.csv:COLUMN`, a regular
+    expression for file names, or `duplicates`; None counts every sample as independent."""
     settings: tuple[str, ...] | None = None
     """Names and globs; None means all default settings."""
     float_layers: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from quantlab.errors import UsageError
 from quantlab.samples import SampleOptions, SampleParts, open_parts, open_samples
 from quantlab.study.context import Context
+from quantlab.study.overlap import seen_hashes
 from quantlab.types import OpenedModel, SampleSet
 
 __all__ = ["CALIBRATION_SAMPLES", "calibration_alone", "draw_samples"]
@@ -23,6 +24,8 @@ def _options(context: Context, *, search: bool = False) -> SampleOptions:
         labels=asked.labels,
         ignore_label=asked.ignore_label,
         slices=asked.slices,
+        group=asked.group,
+        never_scored=seen_hashes(None if asked.tuned is None else asked.tuned.seen),
         stall_seconds=asked.time_limit,
         loaders=context.registries.loaders,
         warn=context.progress.warn,
@@ -63,6 +66,7 @@ def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:
         asked,
         ignore_label=None,
         slices=(),
+        group=None,
         limit=context.options.limit or CALIBRATION_SAMPLES,
         preprocessing=replace(asked.preprocessing, classes=None),  # not needed: nothing is scored
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from quantlab.intact import intact_outputs
 from quantlab.registries import REAL, Registries
-from quantlab.samples import intact_attributes, intact_origins, intact_samples
+from quantlab.samples import intact_attributes, intact_groups, intact_origins, intact_samples
 from quantlab.store import Store
 from quantlab.study.inside.samples import intact_layer_samples
 from quantlab.study.integrity import intact_model, intact_variant
@@ -20,6 +20,7 @@ from quantlab.types import (
     Cost,
     Costs,
     DownloadSize,
+    Duplicates,
     FileState,
     Inside,
     KeptOutputs,
@@ -106,14 +107,17 @@ def _samples(store: Store, study: Study) -> Iterator[Checked]:
         yield Checked("samples", "calibration", study.calibration.folder, _set(study.calibration))
     if study.search is not None:
         yield Checked("samples", "of the search", study.search.folder, _set(study.search))
+    if (record := store.root / "duplicates.json").is_file():
+        yield _record(store, record, store.state(record, Duplicates))
     for folder in sorted((store.root / "samples" / "layers").glob("*/")):
         if not folder.name.endswith(".partial"):  # of a study that was killed
             yield Checked("samples", "of the layer comparison", folder, intact_layer_samples(store, folder))
 
 
 def _set(samples: SampleSet) -> FileState:
-    """The worst of the samples, their slices and where they come from; in an older record, the latter has no hash."""
-    state, origins = _worst(intact_samples(samples), intact_attributes(samples)), intact_origins(samples)
+    """The worst of the samples, their slices, groups and origins; in an older record, the latter have no hash."""
+    state = _worst(_worst(intact_samples(samples), intact_attributes(samples)), intact_groups(samples))
+    origins = intact_origins(samples)
     return state if origins == "no hash" else _worst(state, origins)
 
 

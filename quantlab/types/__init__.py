@@ -40,7 +40,7 @@ from quantlab.types.reference import (
     TargetCheck,
     TrainingLayer,
 )
-from quantlab.types.samples import VOID_LABEL, Attribute, FileState, Preprocessing, SampleSet
+from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FileState, Preprocessing, SampleSet
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.study import Study, Task
 from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutputs, Scores, Timing, Trial
@@ -104,6 +104,8 @@ __all__ = [
     "Costs",
     "Direction",
     "DownloadSize",
+    "Duplicate",
+    "Duplicates",
     "Equivalence",
     "EquivalenceOutcome",
     "ErrorFigure",

@@ -38,11 +38,16 @@ class Loss:
     """One-sided confidence of each bound, for example 0.95."""
     method: str
     """Method of the bounds: `Tango`, `exact without a flip`, `BCa bootstrap`, `percentile bootstrap`, or
-    `BCa bootstrap of DeLong's components` for the area under the curve."""
+    `BCa bootstrap of DeLong's components` for the area under the curve. For samples in groups: `Tango with the groups'
+    design effect`, `exact without a change in a group`, or a bootstrap `of groups`."""
     discordant: int | None = None
-    """Samples that became wrong plus samples that became right; None for metrics that do not count right answers."""
+    """Samples that became wrong plus samples that became right; None for metrics that do not count right answers, and
+    for samples in groups, which do not count as so many."""
     p_mcnemar: float | None = None
-    """p-value of the two-sided exact McNemar test; None for metrics that do not count right answers."""
+    """p-value of the two-sided exact McNemar test; None for metrics that do not count right answers, and for samples
+    in groups."""
+    groups: int | None = None
+    """Number of groups of samples that are not independent (`--group`); None if samples count as independent."""
 
     @property
     def changed(self) -> tuple[int, int] | None:
@@ -174,8 +179,8 @@ class Evidence:
     same: int | None = None
     """Number of samples with the same top-1; None if classes are not compared."""
     agreement: Loss | None = None
-    """Share of positions with another class than in the reference, as a loss of agreement; None if the output has no
-    class for each position."""
+    """Share of positions with another class than in the reference, as a loss of agreement; for samples in groups, the
+    share of samples with another top-1. None if the output has no class for each position, and no groups."""
     classes: tuple[ClassLoss, ...] = ()
     """Loss of each class that has samples, in label order; empty without labelled classes."""
     unscored_classes: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from quantlab.types.model import TensorSpec
 
-__all__ = ["VOID_LABEL", "Attribute", "FileState", "Preprocessing", "SampleSet"]
+__all__ = ["VOID_LABEL", "Attribute", "Duplicate", "Duplicates", "FileState", "Preprocessing", "SampleSet"]
 
 VOID_LABEL = 255
 """Label of positions that belong to no class and are not scored, if there are at most 255 classes: a convention of
@@ -81,6 +81,12 @@ class SampleSet:
     quantlab."""
     attributes: tuple[Attribute, ...] = ()
     """Attributes of the samples by which they are judged in slices (`--slice`)."""
+    group_key: str = ""
+    """The `--group` by which samples are not independent; empty if all are."""
+    groups: int | None = None
+    """Number of groups among the samples; None without a group key."""
+    groups_sha256: str = ""
+    """SHA-256 of the group of each sample; empty without a group key."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""
@@ -94,3 +100,39 @@ class SampleSet:
     def attribute_file(self, attribute: Attribute) -> Path:
         """The `.npy` file of one of `attributes`: (n,) int64, the place of each sample's value."""
         return self.folder / f"attribute-{attribute.sha256[:12]}.npy"
+
+    @property
+    def groups_file(self) -> Path:
+        """The `.npy` file of the group of each sample, int64 (n,); it exists only with a `group_key`."""
+        return self.folder / "groups.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A scored sample that is equal or nearly equal to another one."""
+
+    sample: int
+    """Its position in the source, from 0."""
+    of: int
+    """The position of the other sample, with which all samples of its group are compared."""
+    distance: float
+    """0 if they are equal byte by byte; otherwise the root mean square difference of the images, at 16 × 16 pixels, in
+    units of their contrast."""
+    file: str | None = None
+    """Name of its file below the source; None if samples are no files."""
+    of_file: str | None = None
+    """Name of the other file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """The scored samples that are equal or nearly equal to others; the content of `duplicates.json`."""
+
+    n: int
+    """Number of scored samples."""
+    equal: int
+    """Samples that are equal to an earlier one byte by byte."""
+    near: int
+    """Samples that are nearly equal to another one; only images are compared so."""
+    pairs: tuple[Duplicate, ...] = ()
+    """Each of these samples with the one that it is a duplicate of."""

@@ -108,6 +108,8 @@ def _figures(judgement: Judgement) -> list[str]:
         f"confidence: {for_programs(loss.confidence)}, one-sided, for each bound ({loss.method})",
         f"n: {loss.n}",
     ]
+    if loss.groups is not None:
+        lines.append(f"groups: {loss.groups}")
     if loss.p_mcnemar is not None:
         lines.append(f"McNemar p-value: {for_programs(loss.p_mcnemar)}")
     if judgement.missing is not None:

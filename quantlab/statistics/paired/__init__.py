@@ -30,6 +30,8 @@ from quantlab.statistics.paired.bootstrap import (
     percentile_interval,
 )
 from quantlab.statistics.paired.classes import class_losses, holm, losing_classes, simultaneous_lower
+from quantlab.statistics.paired.cluster_bootstrap import compressed
+from quantlab.statistics.paired.clusters import GroupChanges
 from quantlab.statistics.paired.constant import position_chance
 from quantlab.statistics.paired.decision import (
     Decision,
@@ -68,6 +70,7 @@ __all__ = [
     "Decision",
     "ErrorRows",
     "Expected",
+    "GroupChanges",
     "PairedMetric",
     "Pilot",
     "PlanTerms",
@@ -79,6 +82,7 @@ __all__ = [
     "bca_interval",
     "chances",
     "class_losses",
+    "compressed",
     "decide",
     "default_metrics",
     "enough_samples",

@@ -71,7 +71,7 @@ def loss_bounds(became_wrong: int, became_right: int, *, n: int, confidence: flo
     return interval.lower, interval.upper
 
 
-def zero_discordance_bound(n: int, confidence: float) -> float:
+def zero_discordance_bound(n: float, confidence: float) -> float:
     """Upper bound of the share of samples that may change if none of n did: 1 − (1 − confidence)^(1/n).
 
     This is the one-sided bound of Clopper and Pearson 1934 for zero events; the "rule of three", 3/n, approximates it.

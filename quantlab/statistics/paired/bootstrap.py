@@ -7,7 +7,7 @@ grow with resamples × samples.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class Resampling:
     """One-sided; must be above 0.5."""
     resamples: int = 2000
     seed: int = 0
+    groups: NDArray[np.int64] | None = field(default=None, compare=False)
+    """(n,): group of each sample, from 0 without gaps; None if samples are independent. Used by `bounds_of`."""
 
     def __post_init__(self) -> None:
         check_one_sided(self.confidence)
@@ -70,6 +72,8 @@ class Totals:
     """Function from a share of samples to the largest change of the metric that this share could cause."""
     of: str = ""
     """Suffix of the method's name if something other than the samples' metric is resampled."""
+    row_of: NDArray[np.intp] | None = None
+    """(n,): the row of each sample; None if sample i has row i."""
 
     @property
     def n(self) -> int:
@@ -157,14 +161,13 @@ class WholeSets:
         """
         reference, candidate = self.reference(slice(None)), self.candidate(slice(None))
         loss = sign * (reference - candidate)
-        jackknifed = self.n <= _JACKKNIFE_SAMPLES
-        method = "BCa bootstrap" if jackknifed else "percentile bootstrap"
+        method = "BCa bootstrap" if self.jackknifed else "percentile bootstrap"
         if not math.isfinite(loss):
             return Bounds(reference, candidate, -math.inf, math.inf, method)
         random = np.random.default_rng(resampling.seed)
         draws = (random.integers(0, self.n, self.n) for _ in range(resampling.resamples))
         replicates = np.array([self._loss(indices, sign) for indices in draws])
-        if jackknifed:
+        if self.jackknifed:
             left_out = np.array([self._loss(indices, sign) for indices in self._without_groups()])
             ones = np.ones(len(left_out), np.int64)
             lower, upper = bca_interval(loss, replicates, left_out, ones, resampling.confidence)
@@ -177,6 +180,11 @@ class WholeSets:
             else 0.0
         )
         return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method)
+
+    @property
+    def jackknifed(self) -> bool:
+        """Whether there are few enough samples for a jackknife."""
+        return self.n <= _JACKKNIFE_SAMPLES
 
     def _loss(self, indices: NDArray[np.intp], sign: int) -> float:
         return sign * (self.reference(indices) - self.candidate(indices))

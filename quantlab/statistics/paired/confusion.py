@@ -30,12 +30,13 @@ def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
     columns = np.stack(
         [np.asarray(reference.labels), _top1(reference.classes), _top1(candidate.classes)], axis=1
     ).astype(np.int64)
-    cells, multiplicity = np.unique(columns, axis=0, return_counts=True)
+    cells, row_of, multiplicity = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
     return Totals(
         rows=_rows_of_cells(cells, classes),
         multiplicity=multiplicity.astype(np.int64),
         value=_macro(lambda hits, true, predicted: 2 * hits / (true + predicted)),
         unseen=of_rarest(np.unique(columns[:, 0], return_counts=True)[1], len(columns)),
+        row_of=row_of.reshape(-1),
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from quantlab.errors import UsageError
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, WholeSets
+from quantlab.statistics.paired.cluster_bootstrap import bounds_of
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction
 from quantlab.user_functions import CalledMetric
@@ -48,8 +49,9 @@ class CalledSets:
         """
         labels = np.asarray(self.reference.labels)
         with CalledMetric(self.function, UsageError) as metric:
-            return WholeSets(
+            sets = WholeSets(
                 n=self.reference.n,
                 reference=lambda these: metric(self.reference.outputs, labels, these),
                 candidate=lambda these: metric(self.candidate.outputs, labels, these),
-            ).bounds(sign, resampling)
+            )
+            return bounds_of(sets, sign, resampling)

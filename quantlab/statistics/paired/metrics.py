@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
 from quantlab.names import nearest
 from quantlab.statistics.paired.answers import ChangedAnswers
 from quantlab.statistics.paired.areas import area_under_curve
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
+from quantlab.statistics.paired.cluster_bootstrap import answer_bounds, bounds_of
 from quantlab.statistics.paired.confusion import macro_f1, mean_iou
 from quantlab.statistics.paired.custom_metrics import CalledSets, read_metric
 from quantlab.statistics.paired.positions import agreement_of_positions, changed_of_single, position_accuracy
+from quantlab.statistics.scores.classification import same_class
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
@@ -106,21 +109,39 @@ def paired_loss(
 def agreement_loss(reference: ReferenceSamples, candidate: CandidateSamples, resampling: Resampling) -> Loss | None:
     """The share of positions with another class than in the reference, in percentage points, with one-sided bounds.
 
-    None if the outputs have no classes of positions, or one position for each sample; its agreement is a count.
+    None if the outputs have no classes of positions, or one position for each sample: its agreement is a count. For
+    samples in groups it is the share of samples, whose count would be too sure.
     """
-    if reference.positions is None or reference.positions.single or not reference.n:
+    if not reference.n:
+        return None
+    if resampling.groups is not None and (same := _same_classes(reference, candidate)) is not None:
+        everything = np.ones(reference.n, np.bool_)
+        return _loss(_AGREEMENT, ChangedAnswers.of(everything, same), reference.n, resampling)
+    if reference.positions is None or reference.positions.single:
         return None
     return _loss(_AGREEMENT, agreement_of_positions(reference, candidate), reference.n, resampling)
+
+
+def _same_classes(reference: ReferenceSamples, candidate: CandidateSamples) -> NDArray[np.bool_] | None:
+    """(n,): which samples have the same class; None if they have none, or one for each position."""
+    if reference.positions is not None:
+        single = reference.positions.single and candidate.positions is not None
+        return np.asarray(candidate.positions.same > 0) if single and candidate.positions is not None else None
+    if reference.classes is None or candidate.classes is None:
+        return None
+    return same_class(reference.classes.top1, candidate.classes.top1)
 
 
 _AGREEMENT = PairedMetric("agreement", "higher", "pt", "labels", agreement_of_positions)
 
 
 def _loss(metric: PairedMetric, compared: ChangedAnswers | Totals | CalledSets, n: int, resampling: Resampling) -> Loss:
-    answers = compared if isinstance(compared, ChangedAnswers) else None
+    answers, grouped = compared if isinstance(compared, ChangedAnswers) else None, resampling.groups is not None
     bounds = (
         _answer_bounds(compared, resampling)
         if isinstance(compared, ChangedAnswers)
+        else bounds_of(compared, metric.sign, resampling)
+        if isinstance(compared, Totals)
         else compared.bounds(metric.sign, resampling)
     )
     finite = np.isfinite(bounds.reference) and np.isfinite(bounds.candidate)
@@ -136,12 +157,15 @@ def _loss(metric: PairedMetric, compared: ChangedAnswers | Totals | CalledSets, 
         upper=metric.scale * bounds.upper,
         confidence=resampling.confidence,
         method=bounds.method,
-        discordant=None if answers is None else answers.discordant,
-        p_mcnemar=None if answers is None else answers.p_mcnemar,
+        discordant=None if answers is None or grouped else answers.discordant,
+        p_mcnemar=None if answers is None or grouped else answers.p_mcnemar,
+        groups=None if resampling.groups is None else int(resampling.groups.max()) + 1,
     )
 
 
 def _answer_bounds(answers: ChangedAnswers, resampling: Resampling) -> Bounds:
+    if resampling.groups is not None:
+        return answer_bounds(answers, resampling.groups, resampling.confidence)
     lower, upper = answers.bounds(resampling.confidence)
     method = "Tango" if answers.discordant else "exact without a flip"
     return Bounds(answers.right_reference / answers.n, answers.right_candidate / answers.n, lower, upper, method)

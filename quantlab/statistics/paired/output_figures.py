@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.answers import zero_discordance_bound
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
+from quantlab.statistics.paired.cluster_bootstrap import bounds_of
+from quantlab.statistics.paired.clusters import effective_groups
 from quantlab.statistics.paired.decision import needed_for_bound
 from quantlab.statistics.shapes import check_same_shape
 from quantlab.statistics.tensors import check_numbers
@@ -162,8 +164,10 @@ def _bounds(sums: _Floats, figure: ErrorFigure, resampling: Resampling) -> Bound
         value=lambda resampled: (np.zeros(len(resampled)), of_means(resampled)),
         unseen=lambda _: 0.0,
     )
-    bounds = totals.bounds(-1, resampling)
-    share = zero_discordance_bound(len(sums), resampling.confidence)
+    bounds = bounds_of(totals, -1, resampling)
+    groups = resampling.groups
+    independent = float(len(sums)) if groups is None else effective_groups(np.bincount(groups))
+    share = zero_discordance_bound(independent, resampling.confidence)
     with np.errstate(invalid="ignore"):
         worse = float(np.nanmax(of_means(sums.mean(axis=0) + share * sums), initial=bounds.upper))
     better = max(0.0, min(bounds.lower, (1 - share) * bounds.candidate))

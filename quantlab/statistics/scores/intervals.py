@@ -27,7 +27,7 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     return Interval(0.0 if successes == 0 else center - half, 1.0 if successes == n else center + half, confidence)
 
 
-def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0.95) -> Interval:
+def tango(became_wrong: float, became_right: float, *, n: float, confidence: float = 0.95) -> Interval:
     """Tango's score interval for the paired difference (became_wrong − became_right) / n; positive is a loss.
 
     Tango 1998, Statistics in Medicine 17:891–908: the set of differences that a score test does not reject, with the
@@ -36,7 +36,8 @@ def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0
     Args:
         became_wrong: Samples that are correct in the reference and wrong in the candidate.
         became_right: Samples that are wrong in the reference and correct in the candidate.
-        n: All samples, changed or not.
+        n: All samples, changed or not. Counts need not be whole: those of dependent samples are divided by what their
+            dependence costs.
         confidence: Two-sided; each end is a one-sided bound at (1 + confidence) / 2.
 
     Raises:
@@ -53,7 +54,7 @@ def tango(became_wrong: int, became_right: int, *, n: int, confidence: float = 0
     )
 
 
-def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
+def _tango_lower(forth: float, back: float, n: float, z: float) -> float:
     """The smallest difference (forth − back) / n that the score test with quantile z does not reject."""
     # At both ends of the range, and without discordant pairs, the variance is 0 at the estimate; the equation is then
     # linear and has a closed solution.
@@ -75,7 +76,7 @@ def _tango_lower(forth: int, back: int, n: int, z: float) -> float:
     return float(brentq(excess, -1.0, (forth - back) / n, xtol=1e-15))
 
 
-def _restricted_variance(difference: float, forth: int, back: int, n: int) -> float:
+def _restricted_variance(difference: float, forth: float, back: float, n: float) -> float:
     """Variance of one pair's difference, estimated by maximum likelihood under a true difference of `difference`.
 
     The probability of a change back is the larger root of 2n·q² + b·q + c = 0 (Tango 1998); the probability of a change
@@ -102,7 +103,7 @@ def _upper_quantile(probability: float) -> float:
     return float(ndtri(probability))
 
 
-def _check(confidence: float, n: int, **counts: int) -> None:
+def _check(confidence: float, n: float, **counts: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"the confidence is {confidence}; it must be between 0 and 1, for example 0.95")
     if n < 1:

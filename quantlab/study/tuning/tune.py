@@ -22,7 +22,7 @@ from quantlab.study.context import Context, code_sha256, model_identity, open_mo
 from quantlab.study.conversions import settings_for
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
-from quantlab.study.overlap import refuse_duplicates, refuse_overlap, sample_hashes, seen_samples
+from quantlab.study.overlap import sample_hashes, seen_samples
 from quantlab.study.plan import make_plan
 from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
@@ -182,10 +182,6 @@ class _Search:
         samples = parts.search
         if samples is None:
             raise UsageError("the samples have no part for the search")
-        # The table would refuse these, too, but only after the search.
-        if parts.calibration is not None:
-            refuse_overlap(parts.scored, parts.calibration)
-        refuse_duplicates(parts.scored, samples, parts.calibration)
         quick = replace(context.options, runtimes=(PYTHON,), layers=False, costs=False)
         in_python = replace(context, options=quick)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
 from quantlab.gate import bound_of, decimals_of, rounded_up, size
-from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Outcome, Recommendation, SettingVerdict, Verdict
+from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Loss, Outcome, Recommendation, SettingVerdict, Verdict
 from quantlab_reports.figures import fixed, number, with_sign
 from quantlab_reports.model import Column, Table, plain, table_of
 from quantlab_reports.several_settings import look_words, several_settings
@@ -176,11 +176,15 @@ def _loss(setting: SettingVerdict) -> str:
         return deciding.reason
     loss = deciding.loss
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
-    sure = f"({number(100 * loss.confidence, 6)} % confidence, n = {loss.n:,})"
+    sure = f"({number(100 * loss.confidence, 6)} % confidence, n = {loss.n:,}{_groups(loss)})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
     bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
     most = f"loses at most {bound}{unit} of {number(loss.reference, 4)}"
     return f"{most} {sure} in {runtimes}"
+
+
+def _groups(loss: Loss) -> str:
+    return "" if loss.groups is None else f" in {loss.groups:,} groups"
 
 
 def _margin_of(judgement: Judgement) -> float:

@@ -8,6 +8,7 @@ from quantlab.store import Store
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.views.candidates import CANDIDATES, candidate_table
 from quantlab_reports.views.costs import COSTS, cost_table
+from quantlab_reports.views.duplicates import DUPLICATES, duplicate_table
 from quantlab_reports.views.layers import LAYERS, layer_table
 from quantlab_reports.views.ops import OPS, op_table
 from quantlab_reports.views.outputs import OUTPUTS, output_table
@@ -67,6 +68,11 @@ VIEWS: Mapping[str, View] = {
         lambda store, selection, _: candidate_table(store.read_tuning(), selection),
         tuple(CANDIDATES.sorts),
         CANDIDATES.kind,
+    ),
+    "duplicates": View(
+        lambda store, selection, _: duplicate_table(store.read_duplicates(), selection),
+        tuple(DUPLICATES.sorts),
+        DUPLICATES.kind,
     ),
 }
 """All views of `quantlab show` by name."""

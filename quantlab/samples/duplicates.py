@@ -1,0 +1,159 @@
+"""Finds samples that are equal or nearly equal, from a fingerprint of fixed size for each sample.
+
+The fingerprint is a hash of a sample's bytes and, for images, a thumbnail of at most 16 × 16 grey values from which
+brightness and contrast are removed (see `near.py`). A photo that was compressed again, resized or made darker is nearly
+equal; one that was shifted, cropped or mirrored is another sample.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.samples.near import STEPS, Thumbnails
+from quantlab.samples.source import Array, raw_bytes
+from quantlab.types import TensorSpec
+
+__all__ = ["Copies", "Fingerprints"]
+
+_SIDE = 16
+_DIGEST_BYTES = 16
+_IMAGE_RANK = 4
+_MOST_FLAT = 1e-6
+"""A contrast that is no larger than this share of the brightness is a rounding error."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fingerprints:
+    """What is kept of samples to find equal ones: at most 275 bytes for each."""
+
+    digests: Array
+    """(n, 16) uint8: hash of each sample's bytes, over all inputs."""
+    thumbnails: Thumbnails | None
+    """None if samples are no images: the only input has rank 3 with 1 or 3 channels, last or first."""
+
+    @classmethod
+    def of(cls, block: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> Self:
+        """Fingerprint consecutive samples.
+
+        Args:
+            block: Input name → (rows, …), in the data types in which runtimes are fed.
+            inputs: The inputs in their order.
+        """
+        images = _images(block[inputs[0].name]) if len(inputs) == 1 else None
+        return cls(_digests([block[spec.name] for spec in inputs]), None if images is None else _thumbnails(images))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The fingerprints of consecutive blocks of one source, at least one."""
+        thumbnails = [part.thumbnails for part in parts if part.thumbnails is not None]
+        digests = np.concatenate([part.digests for part in parts])
+        return cls(digests, Thumbnails.joined(thumbnails) if thumbnails else None)
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.digests)
+
+    @property
+    def hashes(self) -> list[bytes]:
+        """The hash of each sample's bytes, 16 bytes long."""
+        return [bytes(digest) for digest in self.digests]
+
+    def at(self, rows: NDArray[np.intp]) -> Self:
+        """The fingerprints of some samples, by position."""
+        return type(self)(self.digests[rows], None if self.thumbnails is None else self.thumbnails.at(rows))
+
+    def near(self, others: Self) -> NDArray[np.bool_]:
+        """Which samples are images that are nearly equal to one of `others`: (n,)."""
+        if self.thumbnails is None or others.thumbnails is None:
+            return np.zeros(self.n, np.bool_)
+        return self.thumbnails.near(others.thumbnails)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Copies:
+    """Which samples are copies of another one."""
+
+    of: NDArray[np.int64]
+    """(n,): the sample that each is equal or nearly equal to, or the sample itself."""
+    distances: NDArray[np.float64]
+    """(n,): 0 if it is equal byte by byte, otherwise the distance of the images."""
+
+    @classmethod
+    def find(cls, fingerprints: Fingerprints) -> Self:
+        """Compare all samples with each other: equal ones with the first of their kind, others see `Thumbnails`."""
+        _, first, places = np.unique(fingerprints.digests, axis=0, return_index=True, return_inverse=True)
+        of, distances = first[places.reshape(-1)].astype(np.int64), np.zeros(fingerprints.n)
+        if fingerprints.thumbnails is not None:
+            kinds = np.sort(first)
+            leaders, apart = fingerprints.thumbnails.at(kinds).copies()
+            of[kinds], distances[kinds] = kinds[leaders], apart
+        return cls(of, distances)
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """(n,): group of each sample, from 0; a sample without copies is a group."""
+        # An equal sample points at the first of its kind, which may itself be nearly equal to another one.
+        return np.asarray(np.unique(self.of[self.of], return_inverse=True)[1].reshape(-1), np.int64)
+
+    @property
+    def copies(self) -> NDArray[np.intp]:
+        """Ascending positions of the samples that are copies of another one; a group of k has k − 1."""
+        return np.flatnonzero(self.of != np.arange(len(self.of)))
+
+    @property
+    def equal(self) -> int:
+        """Number of copies that are equal byte by byte."""
+        copies = self.copies
+        return int(np.count_nonzero(self.distances[copies] == 0))
+
+
+def _digests(arrays: Sequence[Array]) -> Array:
+    digests = np.empty((len(arrays[0]), _DIGEST_BYTES), np.uint8)
+    whole = [np.ascontiguousarray(values) for values in arrays]
+    for index in range(len(digests)):
+        digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        for values in whole:
+            digest.update(raw_bytes(values[index]))
+        digests[index] = np.frombuffer(digest.digest(), np.uint8)
+    return digests
+
+
+def _images(values: Array) -> Array | None:
+    """Samples as (n, rows, columns, channels); None if they are no images."""
+    if values.ndim != _IMAGE_RANK or values.dtype.kind not in "uif" or 0 in values.shape[1:]:
+        return None
+    if values.shape[3] in (1, 3):
+        return values
+    return np.moveaxis(values, 1, 3) if values.shape[1] in (1, 3) else None
+
+
+def _thumbnails(images: Array) -> Thumbnails:
+    with np.errstate(invalid="ignore", over="ignore"):
+        small = _means(np.moveaxis(_means(images), 2, 1))
+        grey = small.mean(axis=3, dtype=np.float64).transpose(0, 2, 1)
+        level = grey.mean(axis=(1, 2))
+        centred = grey - level[:, None, None]
+        contrast = np.sqrt((centred**2).mean(axis=(1, 2)))
+        flat = ~(contrast > _MOST_FLAT * np.abs(level)) | ~np.isfinite(contrast)
+        scale = np.where(flat, np.inf, contrast)[:, None]
+        values = [centred.reshape(len(grey), -1)]
+        if images.shape[3] > 1:
+            values.append(small.mean(axis=(1, 2), dtype=np.float64) - level[:, None])
+        steps = np.where(flat[:, None], 0.0, np.concatenate(values, axis=1) / scale * STEPS)
+    return Thumbnails(np.clip(np.rint(steps), -127, 127).astype(np.int8), (grey.shape[1], grey.shape[2]), flat)
+
+
+def _means(images: Array) -> NDArray[np.float32]:
+    """Means of (n, rows, …) over at most 16 pieces of the rows, whose lengths differ by at most one row."""
+    length = images.shape[1]
+    pieces = min(_SIDE, length)
+    ends = [piece * length // pieces for piece in range(pieces + 1)]
+    # Sums of whole rows are added in order, which is fast and the same on every machine.
+    sums = [images[:, ends[piece] : ends[piece + 1]].sum(axis=1, dtype=np.float32) for piece in range(pieces)]
+    sizes = np.diff(ends).astype(np.float32).reshape(-1, *[1] * (images.ndim - 2))
+    return np.asarray(np.stack(sums, axis=1) / sizes, np.float32)

@@ -1,0 +1,60 @@
+"""The view of scored samples that are equal or nearly equal to others, one row for each pair.
+
+JSON and CSV rows have the fields of `DuplicateRow` as keys.
+"""
+
+from dataclasses import dataclass
+
+from quantlab.samples import NEAR_DISTANCE
+from quantlab.types import Duplicate, Duplicates
+from quantlab_reports.model import Column, RowView, Selection, Table
+
+__all__ = ["DUPLICATES", "DuplicateRow", "duplicate_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRow:
+    """A scored sample that is a copy of another one."""
+
+    sample: int
+    """Position of the sample in the source, from 0."""
+    of: int
+    """Position of the sample that it is a copy of."""
+    equal: bool
+    """Whether both are equal byte by byte."""
+    distance: float
+    """Root mean square difference of the images at 16 × 16 pixels, in units of their contrast; 0 if they are equal."""
+    file: str | None
+    """Name of the sample's file below the source; null if samples are no files."""
+    of_file: str | None
+    """Name of the other file."""
+
+
+DUPLICATES = RowView(
+    kind=DuplicateRow,
+    sorts={"distance": lambda row: row.distance},
+    columns=(
+        Column("sample", lambda row: row.file or f"{row.sample}", numeric=False),
+        Column("copy of", lambda row: row.of_file or f"{row.of}", numeric=False),
+        Column("kind", lambda row: "equal" if row.equal else "nearly equal", numeric=False),
+        Column("distance", lambda row: f"{row.distance:.3f}"),
+    ),
+)
+
+
+def duplicate_table(duplicates: Duplicates, selection: Selection) -> Table:
+    """Return the table of all pairs."""
+    found = (
+        f"{duplicates.equal:,} of {duplicates.n:,} scored samples equal another one byte by byte, and "
+        f"{duplicates.near:,} nearly do"
+    )
+    below = (
+        found,
+        f"nearly equal: images whose distance is at most {NEAR_DISTANCE} of their contrast",
+        "Samples without a file name have their position in the source, from 0",
+    )
+    return DUPLICATES.table([_row(pair) for pair in duplicates.pairs], selection, below)
+
+
+def _row(pair: Duplicate) -> DuplicateRow:
+    return DuplicateRow(pair.sample, pair.of, pair.distance == 0, pair.distance, pair.file, pair.of_file)
