@@ -94,8 +94,8 @@ Group = Annotated[
         "--group",
         metavar="KEY",
         help="Samples of one group are not independent, such as images of one patient. KEY is an array of the .npz "
-        "file, FILE.csv:COLUMN, a regular expression with one group for names of image files, or 'duplicates' for equal "
-        "and nearly equal samples. Groups are drawn and judged as a whole.",
+        "file, FILE.csv:COLUMN, a regular expression with one group for names of image files, or 'duplicates' for "
+        "equal and nearly equal samples. Groups are drawn and judged as a whole.",
     ),
 ]
 StudyOut = Annotated[

@@ -90,8 +90,9 @@ class GroupChanges:
     def design_effect(self) -> float:
         """`variance` divided by that of n independent samples with the same changes; at least 1, and 1 without changes.
 
-        It is 1 for groups of one sample, and (k·n − 1)/(n − 1), or about k, if each of n samples is there k times. A value below 1 would say that
-        members of a group differ more than strangers do; few groups show that by chance, so it is not used.
+        It is 1 for groups of one sample, and (k·n − 1)/(n − 1), about k, if each of n samples is there k times. A value
+        below 1 would say that members of a group differ more than strangers do; few groups show that by chance, so it
+        is not used.
         """
         n, changes = self.n, int((self.became_wrong + self.became_right).sum())
         loss = float(self.differences.sum()) / n
