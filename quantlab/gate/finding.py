@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from quantlab.statistics import fewest_samples
+from quantlab.statistics import fewest_samples, zero_discordance_bound
 from quantlab.types import Loss, Outcome
 
 __all__ = ["WITHOUT_LABELS", "Finding", "undecided", "undecided_groups"]
@@ -42,7 +42,10 @@ def undecided_groups(loss: Loss, clause: str, margin: float, missing: int | None
     least = fewest_samples(margin / 100, loss.confidence) if loss.unit == "pt" and loss.loss <= margin else 0.0
     if not math.isfinite(least):
         return Finding("inconclusive", undecided(clause, loss.n, None))
-    needed = max(loss.groups + 1, math.ceil(least), math.ceil(loss.groups * (1 + missing / loss.n)))
+    # The bound of what no group shows shrinks with the number of groups; others shrink with its root, as `missing` has it.
+    unseen = 100 * zero_discordance_bound(loss.groups, loss.confidence) if loss.unit == "pt" else 0.0
+    by_width = 0 if loss.upper <= unseen * (1 + 1e-9) else math.ceil(loss.groups * (1 + missing / loss.n))
+    needed = max(loss.groups + 1, math.ceil(least), by_width)
     words = "; ".join(filter(None, [f"too few groups: {loss.groups:,} of at least {needed:,}", clause]))
     return Finding("inconclusive", words, math.ceil((needed - loss.groups) * loss.n / loss.groups))
 
