@@ -42,7 +42,7 @@ def undecided_groups(loss: Loss, clause: str, margin: float, missing: int | None
     least = fewest_samples(margin / 100, loss.confidence) if loss.unit == "pt" and loss.loss <= margin else 0.0
     if not math.isfinite(least):
         return Finding("inconclusive", undecided(clause, loss.n, None))
-    # The bound of what no group shows shrinks with the number of groups; others shrink with its root, as `missing` has it.
+    # The bound of what no group shows shrinks with the number of groups, others with its root, as `missing` has it.
     unseen = 100 * zero_discordance_bound(loss.groups, loss.confidence) if loss.unit == "pt" else 0.0
     by_width = 0 if loss.upper <= unseen * (1 + 1e-9) else math.ceil(loss.groups * (1 + missing / loss.n))
     needed = max(loss.groups + 1, math.ceil(least), by_width)
