@@ -88,7 +88,7 @@ class GroupChanges:
 
     @property
     def design_effect(self) -> float:
-        """`variance` divided by that of n independent samples with the same changes; at least 1, and 1 without changes.
+        """`variance` divided by that of n independent samples with the same changes; at least 1, also without changes.
 
         It is 1 for groups of one sample, and (k·n − 1)/(n − 1), about k, if each of n samples is there k times. A value
         below 1 would say that members of a group differ more than strangers do; few groups show that by chance, so it
