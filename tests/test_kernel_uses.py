@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tfjs_graphs import node, run, text, write
 
 from quantlab_converters.tfjs_coded_graph import FloatGraph
-from quantlab_converters.tfjs_kernel_uses import find_uses
+from quantlab_converters.hessians import Window
+from quantlab_converters.tfjs_kernel_uses import KernelUse, find_uses
 
 RANDOM = np.random.default_rng(4)
 FLOAT = {"T": {"type": "DT_FLOAT"}}
@@ -151,6 +154,33 @@ def test_transposed_convolution_of_an_open_size(kernel, strides, padding, tmp_pa
     nodes.insert(0, node("size", "Identity", "given", T={"type": "DT_INT32"}))
     weights = {"kernel": normal(*kernel, 3, 2), "given": weights["size"]}
     assert checked(tmp_path, nodes, weights, normal(2, 5, 4, 2)).size is None
+
+
+STRIDES = st.tuples(st.integers(1, 4), st.integers(1, 4))
+
+
+@settings(deadline=None)
+@given(STRIDES, st.tuples(st.integers(1, 5), st.integers(1, 5)), st.integers(200, 1000), st.booleans())
+def test_some_positions_of_a_transposed_convolution_meet_each_input_as_often_as_all(strides, kernel, most, same):
+    """Its window moves over an image with zeros between the pixels: only every few positions meet the same inputs."""
+    use = KernelUse("transposed", (2,), window=Window(kernel, strides, same=same))
+    inputs = kernel[0] * kernel[1]
+    every = use.rows(np.ones((1, 16, 15, 1), np.float32), inputs)[0]
+    some = use.rows(np.ones((1, 16, 15, 1), np.float32), inputs, most)[0]
+    assert len(some) <= min(most, len(every))
+    # A window that lies partly beyond the image is in the first block more often than in all.
+    np.testing.assert_allclose(some.mean(axis=0), every.mean(axis=0), rtol=0, atol=2.5 / np.sqrt(len(some)))
+    assert ((some == 0).all(axis=0) == (every == 0).all(axis=0)).all()
+
+
+def test_a_strided_transposed_convolution_is_rounded_as_by_all_positions():
+    """Half of the positions of an image of 64 × 64, taken every second one, meet 4 of the 9 weights of a kernel."""
+    use = KernelUse("transposed", (2,), window=Window((3, 3), (2, 2), same=True))
+    images = normal(4, 32, 32, 2)
+    every, some = (use.rows(images, 18, most)[0].astype(np.float64) for most in (None, 1024))
+    assert some.shape == (4 * 1024, 18)
+    powers = [(rows**2).mean(axis=0) for rows in (every, some)]
+    np.testing.assert_allclose(powers[1], powers[0], rtol=0.15)
 
 
 SHAPE = {"new": np.array([-1, 8], np.int64)}

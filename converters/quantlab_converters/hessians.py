@@ -135,18 +135,23 @@ class Window:
     """Whether the image is padded with zeros as by `SAME` of TensorFlow; otherwise not at all (`VALID`)."""
 
 
-def patch_rows(images: Floats, window: Window, most: int | None = None) -> Floats:
+def patch_rows(
+    images: Floats, window: Window, most: int | None = None, *, period: tuple[int, int] = (1, 1)
+) -> Floats:
     """The inputs of a convolution as rows, in the order of a kernel's axes (height, width, inputs).
 
     Args:
         images: (n, height, width, channels).
         window: The convolution's.
-        most: Positions of each image, at most; None for all. They are evenly spread.
+        most: Positions of each image, at most; None for all. They are evenly spread, in blocks of `period`.
+        period: After how many positions down and across the images repeat which of their pixels are always 0. Blocks of
+            positions are taken as a whole, so that each input is 0 as often as at all positions; one block is taken
+            even if it has more than `most` positions.
 
     Returns:
         (1, n · positions, kernel height · kernel width · channels).
     """
-    patches = _spread(_patches(images, window), most)
+    patches = _spread(_patches(images, window), most, period)
     return patches.reshape(1, -1, int(np.prod(patches.shape[3:])))
 
 
@@ -166,13 +171,23 @@ def depthwise_rows(images: Floats, window: Window, most: int | None = None) -> F
     return np.moveaxis(patches, -1, 0).reshape(channels, -1, window.kernel[0] * window.kernel[1])
 
 
-def _spread(patches: Floats, most: int | None) -> Floats:
+def _spread(patches: Floats, most: int | None, period: tuple[int, int] = (1, 1)) -> Floats:
     height, width = patches.shape[1:3]
     if most is None or height * width <= most:
         return patches
     fewest = math.ceil(math.sqrt(height * width / most))
-    step = next(step for step in itertools.count(fewest) if -(-height // step) * -(-width // step) <= most)
-    return patches[:, ::step, ::step]
+    spread = ((_blocks(height, step, period[0]), _blocks(width, step, period[1])) for step in itertools.count(fewest))
+    one = (min(height, period[0]), min(width, period[1]))
+    down, across = next(
+        places for places in spread if len(places[0]) * len(places[1]) <= most or tuple(map(len, places)) == one
+    )
+    return patches[:, down[:, None], across]
+
+
+def _blocks(size: int, step: int, period: int) -> NDArray[np.int64]:
+    """The positions in every `step`-th block of `period` positions."""
+    positions = np.arange(size)
+    return positions[positions // period % step == 0]
 
 
 def _patches(images: Floats, window: Window) -> Floats:

@@ -106,18 +106,15 @@ class KernelUse:
             raise ValueError("the inputs of this kernel are not known")
         elif self.kind == "depthwise":
             rows = depthwise_rows(values, self.window, most)
+        elif self.kind == "transposed":
+            # The window moves by 1 over images with zeros between their pixels, which repeat with the strides.
+            stretched = _stretched(values, self.window, self.size)
+            rows = patch_rows(stretched, Window(self.window.kernel), most, period=self.window.strides)
         else:
-            source = _stretched(values, self.window, self.size) if self.kind == "transposed" else values
-            rows = patch_rows(source, self._moving, most)
+            rows = patch_rows(values, self.window, most)
         if rows.shape[2] != inputs:
             raise ValueError(f"the rows have {rows.shape[2]} inputs, and the matrix has {inputs}")
         return rows
-
-    @property
-    def _moving(self) -> Window:
-        """How the window moves over the rows' source; that of a transposed convolution by 1 over a stretched one."""
-        window = self.window or Window((1, 1))
-        return Window(window.kernel) if self.kind == "transposed" else window
 
     def _outputs(self, shape: Sequence[int]) -> int:
         return math.prod(shape[axis] for axis in self.axes)
