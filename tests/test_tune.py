@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -172,6 +173,23 @@ def test_what_comes_closest_where_nothing_fits():
     )
     assert smallest(judged) is None
     assert closest(judged).name == "near"
+
+
+@pytest.mark.parametrize("budget", [MARGIN, AGREEMENT, Budget(min_sqnr="20dB")], ids=["loss", "agreement", "SQNR"])
+@pytest.mark.parametrize("squared_error", [0.5, math.inf])
+@pytest.mark.parametrize("error", [math.inf, math.nan])
+def test_what_is_not_finite_is_never_closest(budget, squared_error, error):
+    """However few samples changed: a NaN in one of them says that more will come."""
+    points = 0.0 if budget is MARGIN else None
+    changed = None if budget.limits_of("sqnr") else 0
+    broken = replace(a_candidate("broken", size=10, error=error, changed=changed, points=points), sqnr_db=-math.inf)
+    poor = {"size": 200, "squared_error": squared_error, "official": True}
+    poor = a_candidate("poor", error=4.0, changed=None if changed is None else 900, points=points and 80.0, **poor)
+    judged = {one.name: one for one in Goal(budget, 5000).judged([broken, replace(poor, sqnr_db=1.0)])}
+    assert (judged["broken"].expected_upper, judged["broken"].keeps) == (math.inf, False)
+    assert closest(list(judged.values())).name == "poor"
+    alone = Goal(budget, 5000).judged([broken, replace(broken, name="setting", size_bytes=900, official=True)])
+    assert closest(alone).name == "setting"
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,9 @@ class Goal:
         return TunedFormat(tuple(candidates), chosen.name, setting=chosen.name, note=note)
 
     def _judged(self, one: Measured, error: float, rate: float | None, harm: float) -> Candidate:
-        share = _share(one, error, rate)
-        upper, keeps = self._expected(one, share, harm)
-        keeps = keeps and math.isfinite(error)
+        upper, keeps = math.inf, False  # whatever the few samples say whose outputs are finite
+        if math.isfinite(error):
+            upper, keeps = self._expected(one, _share(one, error, rate), harm)
         small = self.budget.size_bytes is None or one.size_bytes <= self.budget.size_bytes
         return Candidate(
             one.name,
@@ -196,7 +196,7 @@ def _share(one: Measured, error: float, rate: float | None) -> float | None:
     if one.changed is None:
         return None
     own = one.changed / one.n
-    if rate is None or not math.isfinite(error) or own >= 0.5:
+    if rate is None or own >= 0.5:
         return own
     return min(rate * math.sqrt(error), 1.0)
 
@@ -222,12 +222,13 @@ def smallest(candidates: Sequence[Candidate]) -> Candidate | None:
 def closest(candidates: Sequence[Candidate]) -> Candidate:
     """The candidate that comes closest to the budget if none fits.
 
-    It is the smallest of those that are only too large; otherwise that with the lowest expected bound.
+    It is the smallest of those that are only too large; otherwise that with the lowest expected bound. Where all bounds
+    are infinite, it is a setting: nothing that was tuned for such outputs is worth being written.
     """
     keeping = [one for one in candidates if one.keeps]
     if keeping:
         return min(keeping, key=lambda one: (one.size_bytes, one.error))
-    return min(candidates, key=lambda one: (one.expected_upper, one.size_bytes))
+    return min(candidates, key=lambda one: (one.expected_upper, not one.official, one.size_bytes))
 
 
 def preferred(candidates: Sequence[Candidate]) -> Candidate | None:
