@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfjs_graphs import node, run, text, write
 
-from quantlab_converters.tfjs_coded_graph import FloatGraph
 from quantlab_converters.hessians import Window
+from quantlab_converters.tfjs_coded_graph import FloatGraph
 from quantlab_converters.tfjs_kernel_uses import KernelUse, find_uses
 
 RANDOM = np.random.default_rng(4)

@@ -129,3 +129,18 @@ def test_a_kernel_of_zeros_has_no_noise():
     for choice in (CHANNEL, TENSOR):
         rounded = round_kernel(use, kernel, sums, choice)
         assert (rounded.noise, rounded.shift.any(), decoded(rounded.codes).any()) == (0, False, False)
+
+
+@pytest.mark.parametrize("choice", [CHANNEL, TENSOR], ids=["channel", "tensor"])
+@pytest.mark.parametrize("case", ["product", "depthwise convolution"])
+def test_inputs_that_never_vary_make_no_kernel_free(case, choice):
+    """The bias takes over all of the error on the calibration samples, but the inputs may vary on others."""
+    use, shape, _ = USES[case]
+    kernel = RANDOM.normal(size=shape).astype(np.float32)
+    groups, inputs, _ = use.matrix(kernel).shape
+    sums = HessianSums.of(np.full((groups, 50, inputs), 0.7), 0.7)
+    corrected = replace(choice, corrected=True)
+    noises = [round_kernel(use, kernel, sums, replace(corrected, bits=bits)).noise for bits in (2, 4, 8)]
+    unknown = [round_kernel(use, kernel, None, replace(corrected, bits=bits)).noise for bits in (2, 4, 8)]
+    assert noises == pytest.approx(unknown)
+    assert noises[0] > noises[1] > noises[2] > 0

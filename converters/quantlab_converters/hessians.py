@@ -135,9 +135,7 @@ class Window:
     """Whether the image is padded with zeros as by `SAME` of TensorFlow; otherwise not at all (`VALID`)."""
 
 
-def patch_rows(
-    images: Floats, window: Window, most: int | None = None, *, period: tuple[int, int] = (1, 1)
-) -> Floats:
+def patch_rows(images: Floats, window: Window, most: int | None = None, *, period: tuple[int, int] = (1, 1)) -> Floats:
     """The inputs of a convolution as rows, in the order of a kernel's axes (height, width, inputs).
 
     Args:

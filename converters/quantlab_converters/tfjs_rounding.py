@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantlab.types import KernelChoice, Sharing
 from quantlab_converters.channel_codes import ChannelCodes, by_channel
-from quantlab_converters.code_grids import costs, decode, fit_grid, powers, relative, round_to_nearest
+from quantlab_converters.code_grids import decode, fit_grid, powers, relative, round_to_nearest
 from quantlab_converters.gptq import round_by_hessian
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tfjs_kernel_uses import KernelUse
@@ -37,7 +37,6 @@ def round_kernel(
         codes = round_by_hessian(matrix, grid, hessians, factors=factors)
     else:
         codes = round_to_nearest(matrix, grid)
-    summed = costs(matrix, codes, grid, hessians)
     shift = None
     if sums is not None:
         shift = np.einsum("gi,gio->go", sums.means, matrix - decode(codes, grid)).reshape(-1).astype(np.float32)
@@ -47,7 +46,7 @@ def round_kernel(
         _narrowest(_by_channel(use, scales, kernel)),
         _by_channel(use, grid.zeros.astype(np.uint8), kernel),
     )
-    return RoundedKernel(stored, noise_of(summed, powers(matrix, hessians), choice.sharing), shift)
+    return RoundedKernel(stored, noise_of(matrix, decode(codes, grid), hessians, choice.sharing), shift)
 
 
 def hessians_of(sums: HessianSums, choice: KernelChoice) -> NDArray[np.float64]:
@@ -55,8 +54,24 @@ def hessians_of(sums: HessianSums, choice: KernelChoice) -> NDArray[np.float64]:
     return sums.centred if choice.corrected else sums.hessians
 
 
-def noise_of(summed: NDArray[np.float64], power: NDArray[np.float64], sharing: Sharing) -> float:
-    """The error of the outputs in relation to their power; see `RoundedKernel.noise`."""
+def noise_of(
+    matrix: NDArray[np.float64], stored: NDArray[np.float64], hessians: NDArray[np.float64] | None, sharing: Sharing
+) -> float:
+    """The error of the outputs in relation to their power; see `RoundedKernel.noise`.
+
+    If no output has power, as where inputs did not vary on the calibration samples and the bias takes over the mean,
+    inputs count as alike and not correlated: they may vary on other samples. So it is 0 only of what is stored exactly.
+
+    Args:
+        matrix: (groups, inputs, outputs).
+        stored: The same as it is stored.
+        hessians: (groups, inputs, inputs); None for inputs that are alike and not correlated.
+        sharing: See `RoundedKernel.noise`.
+    """
+    power = powers(matrix, hessians)
+    if not (power > 0).any():
+        hessians, power = None, powers(matrix, None)
+    summed = np.maximum(powers(stored - matrix, hessians), 0.0)  # a negative sum is rounding error
     if sharing == "channel":
         return float(relative(summed, power).mean())
     return float(summed.sum() / power.sum()) if power.sum() > 0 else 0.0

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.types import KernelChoice, Sharing, TunedWeights
-from quantlab_converters.code_grids import powers, relative
 from quantlab_converters.gptq import inverse_factors
 from quantlab_converters.hessians import HessianSums, to_steps
 from quantlab_converters.packed_arrays import pack
 from quantlab_converters.tfjs_coded_graph import FloatGraph, narrowed, placed
 from quantlab_converters.tfjs_kernel_uses import KernelUse, find_uses
 from quantlab_converters.tfjs_per_channel import SLOWER
-from quantlab_converters.tfjs_rounding import hessians_of, round_kernel
+from quantlab_converters.tfjs_rounding import hessians_of, noise_of, round_kernel
 from quantlab_converters.tfjs_tuned import decided, weights_sha256, write_tuned
 from quantlab_converters.tunable import KernelOption
 
@@ -133,10 +132,9 @@ class TunableGraph:
         if choice is None:
             half = narrowed(values)
             hessians = None if sums is None else sums.hessians
-            error = self.uses[kernel].matrix(half.astype(np.float64) - values)
-            matrix = self._matrix(kernel).astype(np.float64)
-            noise = relative(powers(error, hessians), powers(matrix, hessians)).mean()
-            return KernelOption(None, None, float(noise), *self._bytes(kernel, [half.tobytes()], None))
+            matrix, stored = (self.uses[kernel].matrix(one).astype(np.float64) for one in (values, half))
+            noise = noise_of(matrix, stored, hessians, "channel")
+            return KernelOption(None, None, noise, *self._bytes(kernel, [half.tobytes()], None))
         factors = None
         if sums is None:  # so nothing tells which errors cancel out
             choice = replace(choice, rounding="nearest", corrected=False)

@@ -1,5 +1,6 @@
 """Ways to store one kernel, compared and made simpler."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,12 +9,26 @@ import numpy as np
 from quantlab.types import KernelChoice, Sharing
 from quantlab_converters.tunable import KernelOption
 
-__all__ = ["is_same", "sharing_of", "simpler", "without"]
+__all__ = ["is_same", "ratio_of", "sharing_of", "simpler", "without"]
 
 
 def sharing_of(choice: KernelChoice | None) -> Sharing:
     """With which noise an error is compared: half floats err in relation to each weight, as scales of channels do."""
     return "channel" if choice is None else choice.sharing
+
+
+def ratio_of(error: float, noise: float) -> float | None:
+    """The error of the output in relation to the noise of the kernel that makes it; None if they tell no ratio.
+
+    They tell none if an output is not finite, or if there is an error without noise. Such a kernel counts as the most
+    sensitive one.
+
+    >>> ratio_of(0.5, 0.25), ratio_of(0.0, 0.0), ratio_of(0.5, 0.0), ratio_of(math.inf, 0.25)
+    (2.0, 0.0, None, None)
+    """
+    if noise > 0 and math.isfinite(error):
+        return error / noise
+    return 0.0 if error == 0 else None
 
 
 def simpler(choice: KernelChoice | None) -> Iterator[KernelChoice]:

@@ -9,7 +9,6 @@
    where that lowers the error that is measured; then smaller divisions are measured without them.
 """
 
-import math
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from functools import cached_property
 from quantlab.study.side_by_side import side_by_side
 from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, preferred, smallest
 from quantlab.study.tuning.allocation import Allocation, Way, between, ladder
-from quantlab.study.tuning.choices import is_same, sharing_of, simpler, without
+from quantlab.study.tuning.choices import is_same, ratio_of, sharing_of, simpler, without
 from quantlab.study.tuning.measuring import Bench, candidate_key, emptied
 from quantlab.types import Candidate, KernelChoice, Sharing, TunedFormat, TunedWeights
 from quantlab_converters.hessians import HessianSums
@@ -183,10 +182,11 @@ class WeightSearch:
         figure = figure_of([one for one in results if one is not None])
         found: dict[tuple[str, Sharing], float] = {}
         for (name, sharing, choice), measured in zip(probed, results, strict=True):
-            # An output that is not finite tells no ratio: such a kernel counts as the most sensitive one, too.
-            if measured is not None and math.isfinite(figure(measured)):
-                noise = self._option(name, choice).noise
-                found[name, sharing] = figure(measured) / noise if noise > 0 else 0.0
+            if (
+                measured is not None
+                and (ratio := ratio_of(figure(measured), self._option(name, choice).noise)) is not None
+            ):
+                found[name, sharing] = ratio
         self._skip_rest(_ALONE)
         ended = all(measured is not None for measured in results)
         self.bench.context.progress.end(step, "done" if ended else "time is over")
