@@ -184,8 +184,9 @@ def _spread(patches: Floats, most: int | None, period: tuple[int, int] = (1, 1))
 
 def _blocks(size: int, step: int, period: int) -> NDArray[np.int64]:
     """The positions in every `step`-th block of `period` positions."""
-    positions = np.arange(size)
-    return positions[positions // period % step == 0]
+    positions: NDArray[np.int64] = np.arange(size)
+    chosen: NDArray[np.int64] = positions[positions // period % step == 0]
+    return chosen
 
 
 def _patches(images: Floats, window: Window) -> Floats:

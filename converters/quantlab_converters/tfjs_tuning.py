@@ -177,17 +177,17 @@ class TunableGraph:
         return frozenset(chosen)
 
     @property
-    def halves(self) -> tuple[str, ...]:
+    def halves(self) -> dict[str, int]:
         """See `TunableWeights`; kernels in loops are among them, which nodes of the main graph cannot decode."""
         kernels = {name for copies in self.copies.values() for name in copies}
-        return tuple(
-            name
+        return {
+            name: values.size
             for name, values in self.graph.weights.items()
             if values.dtype == np.float32
             and name not in kernels
             and values.size >= _FEWEST_HALVES
             and narrowed(values).dtype == np.float16
-        )
+        }
 
     def tuned(self, options: Mapping[str, KernelOption], halves: Collection[str]) -> TunedWeights:
         """See `TunableWeights`."""

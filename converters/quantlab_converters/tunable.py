@@ -61,8 +61,8 @@ class TunableWeights(Protocol):
         """The tensors that are multiplied with kernels whose Hessians are summed, without duplicates."""
 
     @property
-    def halves(self) -> tuple[str, ...]:
-        """The weights besides kernels that may become half floats."""
+    def halves(self) -> Mapping[str, int]:
+        """Weight → number of its values, for those besides kernels that half floats can hold, with whatever error."""
 
     @property
     def swappable(self) -> bool:

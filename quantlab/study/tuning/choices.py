@@ -7,9 +7,30 @@ from dataclasses import replace
 import numpy as np
 
 from quantlab.types import KernelChoice, Sharing
-from quantlab_converters.tunable import KernelOption
+from quantlab_converters.tunable import KernelOption, TunableWeights
 
-__all__ = ["is_same", "ratio_of", "sharing_of", "simpler", "without"]
+__all__ = ["PROBED_BITS", "choices_of", "is_same", "probes_of", "ratio_of", "sharing_of", "simpler", "without"]
+
+BITS = (8, 7, 6, 5, 4, 3, 2)
+PROBED_BITS = 4
+"""Bits of a kernel with scales of channels that alone is stored so."""
+
+
+def choices_of(weights: TunableWeights, kernel: str, *, by_channel: bool) -> Iterator[KernelChoice | None]:
+    """All ways to store a kernel, with scales of channels only if the artifact can afford them."""
+    yield None
+    shared: tuple[Sharing, ...] = ("channel", "tensor") if by_channel else ("tensor",)
+    for sharing in shared:
+        for bits in BITS:
+            yield weights.choice(kernel, bits, sharing)
+    for bits in BITS:  # weights that do not matter keep the code of 0, which compresses best
+        yield replace(weights.choice(kernel, bits, "tensor"), rounding="nearest")
+
+
+def probes_of(weights: TunableWeights, kernel: str, *, by_channel: bool) -> list[KernelChoice]:
+    """How a kernel is stored alone: with scales of channels in few bits, with one scale in many."""
+    probes = [weights.choice(kernel, PROBED_BITS, "channel")] if by_channel else []
+    return [*probes, replace(weights.choice(kernel, max(BITS), "tensor"), rounding="nearest")]
 
 
 def sharing_of(choice: KernelChoice | None) -> Sharing:

@@ -32,6 +32,7 @@ from quantlab.study.tuning.float_ops import FloatOpsSearch
 from quantlab.study.tuning.measuring import Bench
 from quantlab.study.tuning.weights import WeightSearch
 from quantlab.study.tuning.words import note_of
+from quantlab.study.tuning.workbench import Workbench
 from quantlab.types import (
     PYTHON,
     TUNED,
@@ -241,7 +242,7 @@ class _Search:
         if converter.tunable is not None:
             weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
             sums = self._sums(bench, weights)
-            found = WeightSearch(bench, weights, sums, goal, official, deadline).run()
+            found = WeightSearch(Workbench(bench, weights, sums, deadline), goal, official).run()
         elif converter.parts is not None:
             found = FloatOpsSearch(bench, self.study, self.model, goal, official, deadline).run()
         else:
