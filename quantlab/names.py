@@ -10,6 +10,7 @@ from quantlab.errors import UsageError
 __all__ = [
     "choose",
     "counted",
+    "counted_candidates",
     "decibels",
     "excerpt",
     "joined",
@@ -151,6 +152,16 @@ def counted(count: int, one: str, several: str | None = None) -> str:
         several: What follows any other number; by default `one` with an "s".
     """
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
+def counted_candidates(candidates: int, single_decisions: int) -> str:
+    """How many artifacts a search measured, among which it chose.
+
+    >>> counted_candidates(20, 0), counted_candidates(1, 12)
+    ('20 candidates', '1 candidate and 12 single decisions')
+    """
+    words = counted(candidates, "candidate")
+    return f"{words} and {counted(single_decisions, 'single decision')}" if single_decisions else words
 
 
 def study_folder(model: Path) -> Path:

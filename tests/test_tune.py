@@ -12,7 +12,7 @@ from quantlab.errors import UsageError
 from quantlab.study.tuning.acceptance import Goal, Measured, closest, preferred, refuse_unguided, smallest
 from quantlab.study.tuning.allocation import Way, between, ladder, priced
 from quantlab.study.tuning.words import note_of
-from quantlab.types import Budget, Candidate, Loss, TunedFormat, TunedWeights
+from quantlab.types import Budget, Candidate, Loss, Miss, TunedFormat, TunedWeights
 
 WAYS = st.lists(
     st.lists(st.builds(Way, st.floats(0, 10), st.integers(0, 1000)), min_size=1, max_size=4), min_size=1, max_size=4
@@ -110,6 +110,58 @@ AGREEMENT = Budget(min_agreement="98%")
 def test_what_fits(budget, n, measured, fits):
     (candidate,) = Goal(budget, n).judged([measured])
     assert candidate.fits is fits
+
+
+NUMBERS = a_candidate(changed=None, points=None)
+
+
+@pytest.mark.parametrize(
+    ("budget", "n", "measured", "misses", "unit"),
+    [
+        pytest.param(MARGIN, 5000, a_candidate(), [], "pt", id="nothing"),
+        pytest.param(
+            MARGIN,
+            5000,
+            a_candidate(changed=25, points=0.875),
+            [Miss("max_accuracy_loss", pytest.approx(0.35 * 2.5 + 164.49 * math.sqrt(0.025 / 5000), 1e-3), 1.0, "pt")],
+            "pt",
+            id="the bound",
+        ),
+        pytest.param(
+            MARGIN,
+            100,
+            a_candidate(changed=11),
+            [Miss("max_accuracy_loss", pytest.approx(1.1), 1.0, "pt")],
+            "pt",
+            id="the share of changed samples, where no bound can be so low",
+        ),
+        pytest.param(
+            AGREEMENT,
+            5000,
+            a_candidate(points=None, changed=25),
+            [Miss("min_agreement", pytest.approx(100 - 2.5 - 164.49 * math.sqrt(0.025 / 5000), 1e-3), 98.0, "%")],
+            "pt",
+            id="agreement",
+        ),
+        pytest.param(
+            Budget(min_sqnr="25dB"), 5000, NUMBERS, [Miss("min_sqnr", 20.0, 25.0, "dB")], "dB", id="the SQNR of numbers"
+        ),
+        pytest.param(
+            Budget(min_sqnr="25dB", max_size=60),
+            5000,
+            NUMBERS,
+            [Miss("min_sqnr", 20.0, 25.0, "dB"), Miss("max_size", 100, 60, "bytes")],
+            "dB",
+            id="two limits",
+        ),
+    ],
+)
+def test_which_limits_are_not_kept_and_by_how_much(budget, n, measured, misses, unit):
+    (candidate,) = Goal(budget, n).judged([measured])
+    assert list(candidate.misses) == misses
+    assert candidate.unit == unit
+    assert candidate.fits is not bool(misses)
+    assert candidate.keeps is not bool([one for one in misses if one.limit != "max_size"])
 
 
 @pytest.mark.parametrize(
@@ -257,6 +309,11 @@ UINT8, CODED = judged("tfjs-uint8", 160_000, official=True), judged("5.10 bits #
 WEIGHTS = TunedWeights("0" * 64)
 
 
+def closest_with(*misses, upper=0.5):
+    candidate = replace(judged("5.10 bits #7", 120_000, fits=False, upper=upper), misses=misses)
+    return TunedFormat((candidate,), candidate.name, WEIGHTS)
+
+
 @pytest.mark.parametrize(
     ("decided", "said"),
     [
@@ -279,9 +336,10 @@ WEIGHTS = TunedWeights("0" * 64)
             id="nothing smaller",
         ),
         pytest.param(
-            TunedFormat((judged("5.10 bits #7", 120_000, fits=False, upper=1.25),), CODED.name, WEIGHTS),
+            closest_with(Miss("max_accuracy_loss", 1.25, 0.5, "pt")),
             "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with an expected "
-            "bound of 1.25 (1 candidate on 300 search samples; the verdict is of 600 other samples)",
+            "loss of at most 1.25 pt, where 0.50 pt is allowed: 0.75 pt too much (1 candidate on 300 search samples; "
+            "the verdict is of 600 other samples)",
             id="nothing fits",
         ),
         pytest.param(
@@ -291,10 +349,37 @@ WEIGHTS = TunedWeights("0" * 64)
             id="less than a percent smaller",
         ),
         pytest.param(
-            TunedFormat((judged("5.10 bits #7", 120_000, fits=False, keeps=True),), CODED.name, WEIGHTS),
-            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, which is too large "
-            "(1 candidate on 300 search samples; the verdict is of 600 other samples)",
+            closest_with(Miss("max_size", 120_000, 119_950, "bytes")),
+            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with a size of "
+            "120.00 KB, where 119.95 KB is allowed: 0.05 KB too much (1 candidate on 300 search samples; the verdict "
+            "is of 600 other samples)",
             id="all are too large",
+        ),
+        pytest.param(
+            closest_with(Miss("min_sqnr", 19.8, 25.0, "dB"), Miss("max_accuracy_loss", 0.125, 0.1, "")),
+            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with an SQNR of "
+            "19.80 dB, where 25.00 dB is asked for: 5.20 dB too little and an expected loss of at most 0.12, where "
+            "0.10 is allowed: 0.02 too much (1 candidate on 300 search samples; the verdict is of 600 other samples)",
+            id="two limits",
+        ),
+        pytest.param(
+            closest_with(Miss("min_agreement", 96.2, 98.0, "%")),
+            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with an expected "
+            "agreement of at least 96.20 %, where 98.00 % is asked for: 1.80 points too little (1 candidate on 300 "
+            "search samples; the verdict is of 600 other samples)",
+            id="agreement",
+        ),
+        pytest.param(
+            closest_with(upper=math.inf),
+            "tfjs: no candidate is expected to fit; the closest is 5.10 bits #7, 120.0 KB gzipped, with an output that "
+            "is not finite (1 candidate on 300 search samples; the verdict is of 600 other samples)",
+            id="an output that is not finite",
+        ),
+        pytest.param(
+            replace(TunedFormat((UINT8, CODED), CODED.name, WEIGHTS), single_decisions=31),
+            "tfjs-tuned: 5.10 bits #7, 120.0 KB gzipped, 25 % smaller than tfjs-uint8 (2 candidates and 31 single "
+            "decisions on 300 search samples; the verdict is of 600 other samples)",
+            id="single decisions count, too",
         ),
         pytest.param(
             TunedFormat((UINT8, CODED), CODED.name, WEIGHTS, finished=False),

@@ -79,7 +79,10 @@ def test_what_was_found_is_printed(tuned):
     assert said[0].startswith(f"tfjs-tuned: {found.chosen}, ")
     assert said[0].endswith("search samples; the verdict is of 628 other samples)")
     assert said[1] == "Study saved in 'digits.study', with every decision in 'digits.study/tune.json'."
-    assert f"(one of {len(found.candidates)} candidates, chosen on other samples)" in said[2]
+    assert found.single_decisions > 0
+    tried = f"{len(found.candidates)} candidates and {found.single_decisions} single decisions"
+    assert f"(one of {tried}, chosen on other samples)" in said[2]
+    assert f"tfjs: {tried}; the latter are artifacts that were measured to tell" in output
 
 
 def test_the_candidates_are_a_view_of_the_study(tuned):
@@ -257,7 +260,7 @@ def test_a_budget_that_nothing_keeps(tmp_path):
         cwd=tmp_path,
     )
     assert "tfjs: no candidate is expected to fit; the closest is " in done.stderr
-    assert "KB gzipped, which is too large (" in done.stderr
+    assert " KB, where 1.00 KB is allowed: " in done.stderr
     assert done.status == 1
 
 

@@ -139,6 +139,10 @@ def test_weights_that_half_floats_spoil_stay_float32(weights, spoiled, tmp_path)
     chosen = next(one for one in decided.candidates if one.name == decided.chosen)
     assert chosen.fits
     assert chosen.error < 0.05
+    alone = [name for name in tried.work.bench.names if name.endswith(" alone")]
+    named = {one.name for one in decided.candidates}
+    besides = {name for name in tried.work.bench.names if name not in named and name not in alone}
+    assert decided.single_decisions >= len(besides) > 0  # the same artifact may answer two questions
     halved = [name for name in tried.work.bench.names if "half floats" in name]
     assert len(halved) == 1 if not spoiled else 1 < len(halved) < 9
 

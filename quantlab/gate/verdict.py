@@ -10,7 +10,7 @@ from quantlab.gate.finding import Finding
 from quantlab.gate.output_limits import most_used
 from quantlab.gate.several import confidence_of_each, in_sequence, safest_first, surely
 from quantlab.gate.targets import Target, target_of
-from quantlab.names import choose, counted, nearest
+from quantlab.names import choose, counted, counted_candidates, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.types import (
     SEVERITY,
@@ -291,8 +291,10 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
 
 def _among(given: TrialEvidence) -> str:
     """Of how many candidates it is one; they do not change the bound, because these samples chose none of them."""
-    tried = given.trial.variant.candidates if given.trial.variant else None
-    return f" (one of {counted(tried, 'candidate')}, chosen on other samples)" if tried else ""
+    variant = given.trial.variant
+    if variant is None or not variant.candidates:
+        return ""
+    return f" (one of {counted_candidates(variant.candidates, variant.single_decisions)}, chosen on other samples)"
 
 
 def _untested(known: Sequence[TrialEvidence], target: Target, budget: Budget) -> tuple[str, ...]:

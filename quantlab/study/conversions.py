@@ -10,7 +10,7 @@ from pathlib import Path
 from quantlab.errors import QuantlabError, StudyError, UsageError
 from quantlab.formats import Format, describe_given, describe_variant
 from quantlab.models import identify
-from quantlab.names import counted
+from quantlab.names import counted_candidates
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.settings import select_settings
@@ -119,6 +119,8 @@ class _Asked:
     tuned: TunedWeights | None = None
     candidates: int | None = None
     """Number of candidates among which a search chose it."""
+    single_decisions: int = 0
+    """Number of artifacts that it measured besides."""
 
 
 def _asked(context: Context, setting: Setting) -> _Asked:
@@ -128,9 +130,9 @@ def _asked(context: Context, setting: Setting) -> _Asked:
     decided = context.options.tuned.formats.get(setting.format) if context.options.tuned else None
     if decided is None:
         raise UsageError(f"'{setting.name}' was not decided; run 'quantlab tune', and give its file with --tuned")
-    tried = len(decided.candidates)
+    tried, single = len(decided.candidates), decided.single_decisions
     if decided.setting is None:
-        return _Asked(setting, setting.scheme, calibrated=False, tuned=decided.weights, candidates=tried)
+        return _Asked(setting, setting.scheme, False, (), decided.weights, tried, single)
     base = context.registries.settings.get(decided.setting)
     if base is None or base.format != setting.format or base.tuned or base.keeps_float:
         raise UsageError(
@@ -138,7 +140,7 @@ def _asked(context: Context, setting: Setting) -> _Asked:
             f"tune again"
         )
     scheme = f"{base.scheme}{KEEPS_FLOAT} {TUNED}"
-    return _Asked(setting, scheme, base.calibrated, decided.float_layers, candidates=tried)
+    return _Asked(setting, scheme, base.calibrated, decided.float_layers, None, tried, single)
 
 
 def _folder(context: Context, setting: Setting, samples: SampleSet | None, calibration: SampleSet | None) -> Path:
@@ -152,6 +154,7 @@ def _folder(context: Context, setting: Setting, samples: SampleSet | None, calib
         **({"scheme": asked.scheme} if asked.scheme != setting.scheme else {}),
         **({"float_layers": list(asked.float_layers)} if asked.scheme != setting.scheme or setting.keeps_float else {}),
         **({"candidates": asked.candidates} if asked.candidates else {}),
+        **({"single_decisions": asked.single_decisions} if asked.single_decisions else {}),
         **({"decisions": hashlib.sha256(repr(asked.tuned).encode()).hexdigest()} if asked.tuned is not None else {}),
     }
     return context.store.variant_folder(setting.name, key_of(depends))
@@ -239,7 +242,10 @@ def _described(format_: Format, model: OpenedModel, asked: _Asked, converted: Co
             notes = note_left_in_float(format_, variant) if setting.quantized else _already_quantized(model)
             own = () if setting.official or asked.candidates else (_OWN,)
             variant = replace(
-                variant, notes=(*variant.notes, *notes, *own, *_chosen(asked)), candidates=asked.candidates
+                variant,
+                notes=(*variant.notes, *notes, *own, *_chosen(asked)),
+                candidates=asked.candidates,
+                single_decisions=asked.single_decisions,
             )
             return ConversionResult(setting.name, _with_float_layers(variant, asked.float_layers))
         except QuantlabError as error:
@@ -252,7 +258,8 @@ def _chosen(asked: _Asked) -> tuple[str, ...]:
     """A note on an artifact that a search chose; else nothing."""
     if asked.candidates is None:
         return ()
-    return (f"chosen by quantlab among {counted(asked.candidates, 'candidate')}, on other samples",)
+    tried = counted_candidates(asked.candidates, asked.single_decisions)
+    return (f"chosen by quantlab among {tried}, on other samples",)
 
 
 def _with_float_layers(variant: Variant, kept: tuple[str, ...]) -> Variant:

@@ -47,6 +47,7 @@ from quantlab.types.trial import PYTHON, REFERENCE, Failure, Interval, KeptOutpu
 from quantlab.types.tuning import (
     Candidate,
     KernelChoice,
+    Miss,
     PackedArray,
     Rounding,
     Sharing,
@@ -128,6 +129,7 @@ __all__ = [
     "Machine",
     "Margin",
     "MeasuredError",
+    "Miss",
     "ModelDescription",
     "NonFinite",
     "OpRow",

@@ -74,6 +74,20 @@ class TunedWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class Miss:
+    """A limit of the budget that a candidate is not expected to keep."""
+
+    limit: str
+    """Name of the limit, for example `max_accuracy_loss`."""
+    expected: float
+    """What is expected on the samples of the verdict, or the size."""
+    allowed: float
+    """What the budget allows or asks for."""
+    unit: str
+    """Unit of both: `pt`, `%`, `dB`, `bytes`, or that of the metric, which may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """One artifact that the search measured."""
 
@@ -93,7 +107,7 @@ class Candidate:
     """Loss of the metric on the search samples, in its unit; None without labels."""
     expected_upper: float
     """The upper bound of the loss that is expected on the samples of the verdict; without labels, that of the share of
-    changed samples, in points; without classes, the negative SQNR in decibels."""
+    changed samples, in points; without classes, the negative SQNR in decibels. Infinite if an output is not finite."""
     keeps: bool
     """Whether the bound is within the budget, whatever the size; if the samples of the verdict are too few for any
     bound to be, whether the share of changed samples is."""
@@ -101,6 +115,10 @@ class Candidate:
     """Whether the size is, too."""
     official: bool = False
     """Whether a setting makes it without a search."""
+    unit: str = ""
+    """Unit of the bound: `pt`, `dB`, or that of the metric, which may be empty."""
+    misses: tuple[Miss, ...] = ()
+    """The limits that it is not expected to keep; none also if an output is not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +139,9 @@ class TunedFormat:
     """Whether the search came to its end; otherwise time was over."""
     note: str = ""
     """What was found, in a sentence."""
+    single_decisions: int = 0
+    """Number of artifacts that were measured besides the candidates, to choose a single decision: weights as half
+    floats, or an improvement of a kernel taken back."""
 
     @property
     def own(self) -> bool:

@@ -121,6 +121,8 @@ class Variant:
     """Whether the user gave the file with `--variant`."""
     candidates: int | None = None
     """Number of candidates among which `quantlab tune` chose it, on other samples; None if it did not."""
+    single_decisions: int = 0
+    """Number of artifacts that were measured besides, on the same samples, to choose single decisions about it."""
     float_layers: tuple[str, ...] = ()
     """What `--float-layers` named, if its setting keeps these layers in float; see `FloatLayer`."""
     notes: tuple[str, ...] = ()

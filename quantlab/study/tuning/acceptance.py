@@ -25,7 +25,7 @@ from statistics import NormalDist
 from quantlab.errors import UsageError
 from quantlab.names import joined
 from quantlab.statistics import zero_discordance_bound
-from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, TunedFormat, limit_of
+from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, Miss, TunedFormat, limit_of
 
 __all__ = ["Goal", "Measured", "closest", "figure_of", "preferred", "refuse_unguided", "smallest"]
 
@@ -123,10 +123,12 @@ class Goal:
         return TunedFormat(tuple(candidates), chosen.name, setting=chosen.name, note=note)
 
     def _judged(self, one: Measured, error: float, rate: float | None, harm: float) -> Candidate:
-        upper, keeps = math.inf, False  # whatever the few samples say whose outputs are finite
-        if math.isfinite(error):
-            upper, keeps = self._expected(one, _share(one, error, rate), harm)
-        small = self.budget.size_bytes is None or one.size_bytes <= self.budget.size_bytes
+        upper, unit, misses = self._expected(one, _share(one, error, rate), harm)
+        if not math.isfinite(error):  # whatever is told by the few samples whose outputs are finite
+            upper, misses = math.inf, []
+        keeps = math.isfinite(error) and not misses
+        if self.budget.size_bytes is not None and one.size_bytes > self.budget.size_bytes:
+            misses.append(Miss("max_size", one.size_bytes, self.budget.size_bytes, "bytes"))
         return Candidate(
             one.name,
             one.size_bytes,
@@ -136,33 +138,51 @@ class Goal:
             None if one.loss is None else one.loss.loss,
             upper,
             keeps,
-            keeps and small,
+            keeps and not misses,
             one.official,
+            unit,
+            tuple(misses),
         )
 
-    def _expected(self, one: Measured, share: float | None, harm: float) -> tuple[float, bool]:
-        """The expected upper bound, and whether it is within the budget; see the top of the file for few samples."""
-        budget, fits = self.budget, True
-        upper = -one.sqnr_db if one.sqnr_db is not None else one.error
-        if (least := limit_of(self.output, None, budget.limits_of("sqnr"))) is not None:
-            fits = one.sqnr_db is not None and one.sqnr_db >= least.value
+    def _expected(self, one: Measured, share: float | None, harm: float) -> tuple[float, str, list[Miss]]:
+        """The expected upper bound, its unit, and the limits of the loss that are not kept.
+
+        See the top of the file for few samples.
+        """
+        budget, loss = self.budget, one.loss
+        upper, unit, misses = self._of_numbers(one)
+        points = spread = 0.0
         if share is not None:
-            points = 100 * share
-            spread = 100 * self._z * math.sqrt(share / self.n)
-            upper = points + spread
+            points, spread = 100 * share, 100 * self._z * math.sqrt(share / self.n)
+            upper, unit = points + spread, "pt"
             if budget.agreement is not None:
-                allowed = 100 - budget.agreement
-                fits = fits and (upper if self._least_changed < allowed else points) <= allowed
-            if one.loss is not None and one.loss.discordant is not None:
-                upper = harm * points + spread
-                if budget.margin is not None:
-                    margin = budget.margin.of(one.loss)
-                    fits = fits and (upper if self._least_loss < margin else points) <= margin
-                return upper, fits
-        if one.loss is not None and budget.margin is not None:
-            upper = one.loss.loss + (one.loss.upper - one.loss.loss) * math.sqrt(one.n / self.n)
-            fits = fits and upper <= budget.margin.of(one.loss)
-        return upper, fits
+                least = 100 - budget.agreement
+                changed = upper if self._least_changed < least else points
+                if changed > least:
+                    misses.append(Miss("min_agreement", 100 - changed, budget.agreement, "%"))
+        if loss is None:
+            return upper, unit, misses
+        margin = None if budget.margin is None else budget.margin.of(loss)
+        expected = upper
+        if share is not None and loss.discordant is not None:
+            expected = upper = harm * points + spread
+            if margin is not None and self._least_loss >= margin:
+                expected = points
+        elif margin is not None:
+            expected = upper = loss.loss + (loss.upper - loss.loss) * math.sqrt(one.n / self.n)
+            unit = loss.unit
+        if margin is not None and not expected <= margin:
+            misses.append(Miss("max_accuracy_loss", expected, margin, loss.unit))
+        return upper, unit, misses
+
+    def _of_numbers(self, one: Measured) -> tuple[float, str, list[Miss]]:
+        """The same of an output without classes."""
+        upper, unit = (one.error, "") if one.sqnr_db is None else (-one.sqnr_db, "dB")
+        least = limit_of(self.output, None, self.budget.limits_of("sqnr"))
+        reached = -math.inf if one.sqnr_db is None else one.sqnr_db
+        if least is None or reached >= least.value:
+            return upper, unit, []
+        return upper, unit, [Miss("min_sqnr", reached, least.value, "dB")]
 
     @property
     def _z(self) -> float:

@@ -84,6 +84,8 @@ class WeightSearch:
     """What was measured of kernels alone."""
     _halves: tuple[str, ...] = ()
     """The other weights that become half floats."""
+    _single_decisions: int = 0
+    """Number of artifacts that were measured to choose half floats and to take decisions back."""
     _number: int = 0
 
     def run(self) -> TunedFormat:
@@ -110,6 +112,7 @@ class WeightSearch:
             weights=weights,
             setting=chosen.name if chosen.official else None,
             finished=self.work.finished,
+            single_decisions=self._single_decisions,
         )
 
     def _warn_of_late_rounding(self, chosen: Candidate) -> None:
@@ -213,6 +216,7 @@ class WeightSearch:
         def errors_of(groups: Groups) -> list[float | None]:
             halved = [Stored(f"{counted(len(group), 'weight')} in half floats", {}, group) for group in groups]
             results = self.work.measure_all(halved, lambda: self._done(_HALVES, step), share=_HALVES_TIME)
+            self._single_decisions += sum(one is not None for one in results)
             return [None if one is None else figure_of(known)(one) for one in results]
 
         chosen = harmless(self.weights.halves, errors_of, allowed)
@@ -346,6 +350,7 @@ class WeightSearch:
             for name, option in alternatives
         ]
         tried = self.work.measure_all(changed, lambda: self._done(_BACK, step))
+        self._single_decisions += sum(one is not None for one in tried)
         figure = figure_of([base, *(one for one in tried if one is not None)])
         better: dict[str, tuple[float, KernelOption]] = {}
         for (name, option), one in zip(alternatives, tried, strict=True):
@@ -356,8 +361,10 @@ class WeightSearch:
             options = {**best.options, **{name: option for name, (_, option) in better.items()}}
             simple = Stored(f"{best.name}, {len(better)} taken back", options, best.halves)
             measured = self.work.measure(simple)
+            self._single_decisions += 1
             figure = figure_of([base, measured])
             if figure(measured) < figure(base):
+                self._single_decisions -= 1  # it is a candidate now
                 self.measured[simple.name], self.stored[simple.name] = measured, simple
                 self._taken_back |= {name: option.choice for name, (_, option) in better.items() if option.choice}
                 return simple.name

@@ -2,8 +2,8 @@
 
 import math
 
-from quantlab.names import counted
-from quantlab.types import TUNED, Candidate, TunedFormat
+from quantlab.names import counted, counted_candidates, joined
+from quantlab.types import TUNED, Candidate, Miss, TunedFormat
 
 __all__ = ["note_of"]
 
@@ -19,28 +19,44 @@ def note_of(format_name: str, decided: TunedFormat, size_word: str, verdict_samp
     """
     chosen = next(one for one in decided.candidates if one.name == decided.chosen)
     tried = (
-        f"{counted(len(decided.candidates), 'candidate')} on {counted(chosen.n, 'search sample')}; the verdict is of "
-        f"{counted(verdict_samples, 'other sample')}"
+        f"{counted_candidates(len(decided.candidates), decided.single_decisions)} on "
+        f"{counted(chosen.n, 'search sample')}; the verdict is of {counted(verdict_samples, 'other sample')}"
     )
     ended = "" if decided.finished else "time was over before the search ended, so this is the best so far; "
     size = f"{chosen.size_bytes / 1e3:,.1f} KB {size_word}"
     tried = f"{decided.note}; {tried}" if decided.note else tried
     if not chosen.fits:
-        why = "which is too large" if chosen.keeps else f"with {_expected(chosen)}"
-        return (
-            f"{format_name}: {ended}no candidate is expected to fit; the closest is {chosen.name}, {size}, {why} "
-            f"({tried})"
-        )
+        closest = f"no candidate is expected to fit; the closest is {chosen.name}, {size}, {_why(chosen)}"
+        return f"{format_name}: {ended}{closest} ({tried})"
     if not decided.own:
         return f"{format_name}: {ended}nothing smaller than {chosen.name}, {size}, was found ({tried})"
     smaller = _than(decided, chosen)
     return f"{format_name}-{TUNED}: {ended}{chosen.name}, {size}{smaller} ({tried})"
 
 
-def _expected(chosen: Candidate) -> str:
+_MISSES = {
+    "max_accuracy_loss": ("an expected loss of at most {}, where {} is allowed: {} too much"),
+    "min_agreement": ("an expected agreement of at least {}, where {} is asked for: {} too little"),
+    "min_sqnr": ("an SQNR of {}, where {} is asked for: {} too little"),
+    "max_size": ("a size of {}, where {} is allowed: {} too much"),
+}
+
+
+def _why(chosen: Candidate) -> str:
+    """The limits that it does not keep, and by how much."""
+    misses = [_missed(miss) for miss in chosen.misses]
     if not math.isfinite(chosen.expected_upper):
-        return "an output that is not finite"
-    return f"an expected bound of {chosen.expected_upper:.2f}"
+        misses.insert(0, "an output that is not finite")
+    return f"with {joined(misses)}"
+
+
+def _missed(miss: Miss) -> str:
+    figures = (miss.expected, miss.allowed, abs(miss.expected - miss.allowed))
+    if miss.unit == "bytes":
+        return _MISSES[miss.limit].format(*(f"{figure / 1e3:,.2f} KB" for figure in figures))
+    units = [miss.unit, miss.unit, "points" if miss.unit == "%" else miss.unit]
+    shown = (f"{figure:.2f} {unit}".rstrip() for figure, unit in zip(figures, units, strict=True))
+    return _MISSES[miss.limit].format(*shown)
 
 
 def _than(decided: TunedFormat, chosen: Candidate) -> str:
