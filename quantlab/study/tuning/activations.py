@@ -3,8 +3,11 @@
 Each sample is run alone, because the last bits of a batch may depend on its size. The sums are of integers, so that
 they do not depend on how samples are divided among blocks or calls. Two passes are made: the first finds the largest
 magnitude of each tensor. Memory does not grow with the samples: a block of them is summed while the next is read.
+
+A tensor that cannot be read of one sample is left out of all: sums over some of the samples would be others' sums.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ import numpy.typing as npt
 from quantlab.errors import StudyError
 from quantlab.foreign import reading
 from quantlab.models import files_sha256
+from quantlab.names import counted
 from quantlab.npy import mapped
 from quantlab.runtimes.taps import Session
 from quantlab.study.inside.sessions import SessionInputs, list_variant_taps, open_variant
@@ -25,7 +29,7 @@ from quantlab.types import PYTHON, Variant
 from quantlab_converters.hessians import HessianSums
 from quantlab_converters.tunable import TunableWeights
 
-__all__ = ["SumsFile", "sum_inputs", "sums_over"]
+__all__ = ["SumsFile", "TimeIsOverError", "sum_inputs", "sums_over"]
 
 Array = npt.NDArray[Any]
 
@@ -44,8 +48,23 @@ class SumsFile:
     """Of their file."""
 
 
+class TimeIsOverError(Exception):
+    """The time for reading the samples is over."""
+
+    def __init__(self, read: int) -> None:
+        super().__init__(f"the time was over after {counted(read, 'sample')}")
+        self.read = read
+        """Samples that were read, in both passes."""
+
+
 def sum_inputs(
-    inputs: SessionInputs, variant: Variant, weights: TunableWeights, indices: Sequence[int], folder: Path
+    inputs: SessionInputs,
+    variant: Variant,
+    weights: TunableWeights,
+    indices: Sequence[int],
+    folder: Path,
+    *,
+    deadline: float,
 ) -> dict[str, HessianSums]:
     """Kernel → the sums over its inputs; kept in a folder, and read again from there.
 
@@ -55,6 +74,7 @@ def sum_inputs(
         weights: Its kernels.
         indices: The calibration samples that are summed.
         folder: Named by everything that the sums depend on.
+        deadline: In seconds of `time.monotonic`. If it is over before all samples were read, no kernel has sums.
 
     Raises:
         QuantlabError: If the artifact cannot be run.
@@ -66,8 +86,17 @@ def sum_inputs(
         return _load(folder / _SUMS)
     context.progress.plan(_STEP, 2 * len(indices), _SAMPLE_SECONDS)
     context.progress.begin(_STEP, 2 * len(indices))
-    reader = _Reader.open(inputs, variant, weights)
-    sums = sums_over(lambda: reader.blocks(indices), weights)
+    try:
+        sums = _summed(inputs, variant, weights, indices, deadline)
+    except TimeIsOverError as over:
+        context.progress.skip(_STEP, 2 * len(indices) - over.read)
+        context.progress.end(_STEP, "time is over")
+        context.progress.warn(
+            f"little time was left before all of {counted(len(indices), 'calibration sample')} were read, so weights "
+            f"are rounded to the nearest codes and not by GPTQ; give more --budget-minutes or fewer samples of "
+            f"--calibration"
+        )
+        return {}
     folder.mkdir(parents=True, exist_ok=True)
     _save(folder / _SUMS, sums)
     context.store.write(folder / _RECORD, SumsFile(files_sha256(folder / _SUMS)))
@@ -75,37 +104,60 @@ def sum_inputs(
     return sums
 
 
+def _summed(
+    inputs: SessionInputs, variant: Variant, weights: TunableWeights, indices: Sequence[int], deadline: float
+) -> dict[str, HessianSums]:
+    if time.monotonic() > deadline:  # opening the artifact takes some seconds
+        raise TimeIsOverError(0)
+    reader = _Reader.open(inputs, variant, weights)
+    return sums_over(lambda: reader.blocks(indices, deadline), weights)
+
+
 def sums_over(blocks: Callable[[], Iterator[Mapping[str, Array]]], weights: TunableWeights) -> dict[str, HessianSums]:
-    """The sums over blocks of samples, whatever their sizes.
+    """The sums over blocks of samples, whatever their sizes; kernels whose inputs some block lacks have none.
 
     Args:
         blocks: Called twice; yields tensor → its values for some samples.
         weights: The kernels.
     """
-    bounds: dict[str, float] = {}
+    bounds: dict[str, float] | None = None
     for values in blocks():
-        for tensor, block in values.items():
-            bounds[tensor] = float(np.maximum(bounds.get(tensor, 0.0), np.abs(block).max(initial=0.0)))
-    sums: dict[str, HessianSums] = {}
+        found = {tensor: float(np.abs(block).max(initial=0.0)) for tensor, block in values.items()}
+        bounds = found if bounds is None else _largest(bounds, found)
+    bounds, sums = bounds or {}, _Sums(weights)
     with ThreadPoolExecutor(1, thread_name_prefix="quantlab-sums") as thread:
         adding: Future[None] | None = None
         for values in blocks():
             if adding is not None:
                 result_of(adding)
-            adding = thread.submit(_add, sums, weights, values, bounds)
+            adding = thread.submit(sums.add, {name: values[name] for name in values if name in bounds}, bounds)
         if adding is not None:
             result_of(adding)
-    return sums
+    return sums.of_all or {}
 
 
-def _add(
-    sums: dict[str, HessianSums], weights: TunableWeights, values: Mapping[str, Array], bounds: Mapping[str, float]
-) -> None:
-    for name, part in weights.sums_of(values, bounds).items():
-        sums[name] = sums[name] + part if name in sums else part
+def _largest(bounds: Mapping[str, float], others: Mapping[str, float]) -> dict[str, float]:
+    """The larger one of each, NaN if one is; without what one of them lacks."""
+    return {name: float(np.maximum(bound, others[name])) for name, bound in bounds.items() if name in others}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class _Sums:
+    """The sums over the blocks so far, of the kernels that all of them had."""
+
+    weights: TunableWeights
+    of_all: dict[str, HessianSums] | None = None
+    """None before the first block."""
+
+    def add(self, values: Mapping[str, Array], bounds: Mapping[str, float]) -> None:
+        parts = self.weights.sums_of(values, bounds)
+        if self.of_all is None:
+            self.of_all = parts
+        else:
+            self.of_all = {name: one + parts[name] for name, one in self.of_all.items() if name in parts}
+
+
+@dataclass(slots=True)
 class _Reader:
     """Reads the tensors of the float32 artifact, one sample at a time."""
 
@@ -113,6 +165,8 @@ class _Reader:
     session: Session
     fed: Mapping[str, Array]
     """Tensor of the artifact → the samples, for tensors that are inputs of the model."""
+    read: int = 0
+    """Samples that were read, in both passes."""
 
     @classmethod
     def open(cls, inputs: SessionInputs, variant: Variant, weights: TunableWeights) -> "_Reader":
@@ -122,17 +176,24 @@ class _Reader:
         fed = {tensor: mapped(inputs.samples.input_file(name)) for tensor, name in ports.items() if tensor in wanted}
         return cls(inputs, open_variant(inputs, variant, PYTHON, taps), fed)
 
-    def blocks(self, indices: Sequence[int]) -> Iterator[dict[str, Array]]:
-        """Tensor → its values for some of the samples; as many samples as fit into a block."""
+    def blocks(self, indices: Sequence[int], deadline: float) -> Iterator[dict[str, Array]]:
+        """Tensor → its values for some of the samples; as many samples as fit into a block.
+
+        Raises:
+            TimeIsOverError: If the deadline is over before a sample is read.
+        """
         held: list[dict[str, Array]] = []
         size = 0
         for index in indices:
+            if time.monotonic() > deadline:
+                raise TimeIsOverError(self.read)
             read = self.session.read(index, index + 1).taps
             fed = {name: np.asarray(samples[index : index + 1], np.float32) for name, samples in self.fed.items()}
             held.append({name: np.array(values) for name, values in {**read, **fed}.items()})
             size += sum(values.nbytes for values in held[-1].values())
             self.inputs.context.progress.advance(_STEP, 1)
             self.inputs.context.progress.work(_STEP, 1)
+            self.read += 1
             if size > _BLOCK_BYTES:
                 yield _joined(held)
                 held, size = [], 0
@@ -141,7 +202,9 @@ class _Reader:
 
 
 def _joined(held: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    return {name: np.concatenate([values[name] for values in held]) for name in held[0]}
+    """The samples of a block as arrays, without tensors that were not read of one of them."""
+    everywhere = [name for name in held[0] if all(name in values for values in held)]
+    return {name: np.concatenate([values[name] for values in held]) for name in everywhere}
 
 
 def _save(file: Path, sums: Mapping[str, HessianSums]) -> None:

@@ -53,6 +53,8 @@ __all__ = ["Tuned", "tune"]
 
 _LOADING_SECONDS = 0.3
 """About how long a candidate takes to be written and loaded."""
+_SUMS_TIME = 0.8
+"""Share of the time in which the calibration samples must be read, so that some is left to search."""
 _SEARCH = "search"
 """The phase that stands for those of the search until they are announced."""
 _TABLE = "make the table"
@@ -241,7 +243,8 @@ class _Search:
         goal = Goal(self.budget, self.parts.scored.n, self.study.scored_output)
         if converter.tunable is not None:
             weights: TunableWeights = resolve_name(converter.tunable)(bench.float32.path)
-            sums = self._sums(bench, weights)
+            now = time.monotonic()
+            sums = self._sums(bench, weights, now + _SUMS_TIME * (deadline - now))
             found = WeightSearch(Workbench(bench, weights, sums, deadline), goal, official).run()
         elif converter.parts is not None:
             found = FloatOpsSearch(bench, self.study, self.model, goal, official, deadline).run()
@@ -298,11 +301,15 @@ class _Search:
         )
         return next(trial for trial in self.study.trials if trial.setting == name and trial.runtime == PYTHON)
 
-    def _sums(self, bench: Bench, weights: TunableWeights) -> dict[str, HessianSums]:
+    def _sums(self, bench: Bench, weights: TunableWeights, deadline: float) -> dict[str, HessianSums]:
         calibration = self.parts.calibration
         if calibration is None:
             return {}
         indices = _apart(calibration, self.parts.scored, self.samples)
+        if len(indices) < calibration.n:
+            self.context.progress.warn(_left_out(calibration.n - len(indices), calibration.n))
+        if not indices:
+            return {}
         inputs = SessionInputs(self.context, calibration, self.outputs, 1)
         key = key_of(
             {
@@ -313,7 +320,7 @@ class _Search:
             }
         )
         folder = self.context.store.root / "tune" / bench.float32.format / key
-        return sum_inputs(inputs, bench.float32, weights, indices, folder)
+        return sum_inputs(inputs, bench.float32, weights, indices, folder, deadline=deadline)
 
 
 def _sample_seconds(trial: Trial) -> float:
@@ -326,3 +333,16 @@ def _apart(samples: SampleSet, *others: SampleSet) -> list[int]:
     """The indices of samples that are in none of the others, byte for byte."""
     elsewhere = {digest for other in others for digest in sample_hashes(other)}
     return [index for index, digest in enumerate(sample_hashes(samples)) if digest not in elsewhere]
+
+
+def _left_out(count: int, n: int) -> str:
+    """What follows from calibration samples that are also searched on or scored."""
+    if count == n:
+        return (
+            f"all {n:,} calibration samples are also searched on or scored, byte for byte, so weights are rounded to "
+            f"the nearest codes and no bias is corrected; give other samples as --calibration"
+        )
+    return (
+        f"{count:,} of {n:,} calibration samples {'is' if count == 1 else 'are'} also searched on or scored, byte for "
+        f"byte; weights are rounded by the other {n - count:,}"
+    )
