@@ -149,7 +149,7 @@ def test_a_channel_of_zeros_has_the_scale_1():
 
 
 def test_an_outlier_is_cut_off_where_no_input_meets_it():
-    """At 2 bits; the cost of the output decides, and not that of the weight alone."""
+    """At 4 bits; the cost of the output decides, and not that of the weight alone."""
     weights = np.concatenate([[1.0], np.random.default_rng(0).uniform(-0.7, 0.7, 63)])[None, :, None]
     never = np.ones((1, 64, 1))
     never[0, 0] = 1e-9

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_inputs import sums_of
 
 from quantlab_converters.code_grids import (
     Grid,
@@ -13,7 +14,6 @@ from quantlab_converters.code_grids import (
     round_to_nearest,
 )
 from quantlab_converters.gptq import inverse_factors, round_by_hessian
-from quantlab_converters.hessians import HessianSums
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(1, 4))
 
@@ -136,7 +136,7 @@ def test_inputs_that_do_not_vary_are_rounded_to_the_nearest_code(seed, inputs, c
     if all_alike:
         fed[:] = fed[:, :, :1]
     fed[:, :, :constant] = 3.7
-    hessians = HessianSums.of(fed, float(np.abs(fed).max())).centred
+    hessians = sums_of(fed, float(np.abs(fed).max())).centred
     weights = random.normal(size=(1, inputs, 3))
     grid = fit_grid(weights, hessians, 4)
     codes, nearest = round_by_hessian(weights, grid, hessians), round_to_nearest(weights, grid)

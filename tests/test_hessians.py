@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_inputs import sums_of
 
-from quantlab_converters.hessians import HessianSums, Window, depthwise_rows, patch_rows
+from quantlab_converters.hessians import Window, depthwise_rows, patch_rows
 
 
 def rows_of(seed, rows=60, groups=2, inputs=5):
@@ -17,8 +18,8 @@ def rows_of(seed, rows=60, groups=2, inputs=5):
 def test_any_partition_gives_the_same_bits(seed, cuts, shuffled):
     inputs = rows_of(seed)
     bound = float(np.abs(inputs).max())
-    whole = HessianSums.of(inputs, bound)
-    parts = [HessianSums.of(part, bound) for part in np.split(inputs, sorted(cuts), axis=1)]
+    whole = sums_of(inputs, bound)
+    parts = [sums_of(part, bound) for part in np.split(inputs, sorted(cuts), axis=1)]
     shuffled.shuffle(parts)
     total = parts[0]
     for part in parts[1:]:
@@ -34,7 +35,7 @@ def test_any_partition_gives_the_same_bits(seed, cuts, shuffled):
 @given(st.integers(0, 10_000))
 def test_it_is_the_sum_of_products(seed):
     inputs = rows_of(seed)
-    found = HessianSums.of(inputs, float(np.abs(inputs).max())).hessians
+    found = sums_of(inputs, float(np.abs(inputs).max())).hessians
     expected = inputs.astype(np.float64).transpose(0, 2, 1) @ inputs.astype(np.float64)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
     assert (found == found.transpose(0, 2, 1)).all()
@@ -46,7 +47,7 @@ def test_centred_is_that_of_the_inputs_less_their_means(seed, offset, rows):
     """Also of inputs whose mean is large against their spread, where a difference of two large sums would be noise."""
     inputs = np.rint(rows_of(seed, rows) * 4 + offset)
     bound = 2.0**15  # so that a step is 1, and nothing is rounded
-    sums = HessianSums.of(inputs, bound)
+    sums = sums_of(inputs, bound)
     less = inputs.astype(np.float64) - inputs.mean(axis=1, keepdims=True, dtype=np.float64)
     expected = less.transpose(0, 2, 1) @ less
     np.testing.assert_allclose(sums.centred, expected, rtol=0, atol=1e-12 * max(np.abs(expected).max(), 1))
@@ -59,12 +60,12 @@ def test_centred_is_that_of_the_inputs_less_their_means(seed, offset, rows):
 def test_inputs_that_are_always_the_same_have_no_variance(seed, bound, rows):
     """Nothing is left of them, or it would decide how a layer is rounded whose inputs are constant."""
     constant = np.random.default_rng(seed).uniform(-bound, bound, (2, 1, 5))
-    assert not HessianSums.of(np.repeat(constant, rows, axis=1), bound).centred.any()
+    assert not sums_of(np.repeat(constant, rows, axis=1), bound).centred.any()
 
 
 def test_sums_are_exact_up_to_the_last_row_that_they_can_hold():
     """Two thirds of 2³² rows of the largest inputs, and one third of the smallest."""
-    high, low = (HessianSums.of(np.full((1, 1, 2), value), 1.0) for value in (1.0, -1.0))
+    high, low = (sums_of(np.full((1, 1, 2), value), 1.0) for value in (1.0, -1.0))
     for _ in range(30):
         high, low = high + high, low + low
     total = high + high + low
@@ -77,7 +78,7 @@ def test_sums_are_exact_up_to_the_last_row_that_they_can_hold():
 
 
 def test_sums_of_no_rows_are_zero():
-    sums = HessianSums.of(np.zeros((2, 0, 3)), 1.0)
+    sums = sums_of(np.zeros((2, 0, 3)), 1.0)
     assert not sums.means.any()
     assert not sums.centred.any()
 
@@ -107,12 +108,12 @@ def test_at_most_as_many_positions_as_are_wanted(height, width, most, depthwise)
 )
 def test_inputs_without_a_hessian(inputs, bound, said):
     with pytest.raises(ValueError, match=said):
-        HessianSums.of(inputs, bound)
+        sums_of(inputs, bound)
 
 
 def test_sums_of_two_layers_do_not_add_up():
     with pytest.raises(ValueError, match="the Hessians of two layers"):
-        HessianSums.of(rows_of(1), 4.0) + HessianSums.of(rows_of(1), 8.0)
+        sums_of(rows_of(1), 4.0) + sums_of(rows_of(1), 8.0)
 
 
 WINDOWS = {

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from layer_inputs import sums_of as sums_over
 
 from quantlab.types import KernelChoice
-from quantlab_converters.hessians import HessianSums, Window
+from quantlab_converters.hessians import Window
 from quantlab_converters.tfjs_kernel_uses import KernelUse
 from quantlab_converters.tfjs_rounding import round_kernel
 
@@ -29,7 +30,7 @@ def sums_of(use, kernel, rows=50):
     """Of inputs with a mean, of which some are correlated."""
     groups, inputs, _ = use.matrix(kernel).shape
     fed = RANDOM.normal(size=(groups, rows, inputs)) @ RANDOM.normal(size=(inputs, inputs)) + 1
-    return fed, HessianSums.of(fed, float(np.abs(fed).max()))
+    return fed, sums_over(fed, float(np.abs(fed).max()))
 
 
 def decoded(codes):
@@ -138,7 +139,7 @@ def test_inputs_that_never_vary_make_no_kernel_free(case, choice):
     use, shape, _ = USES[case]
     kernel = RANDOM.normal(size=shape).astype(np.float32)
     groups, inputs, _ = use.matrix(kernel).shape
-    sums = HessianSums.of(np.full((groups, 50, inputs), 0.7), 0.7)
+    sums = sums_over(np.full((groups, 50, inputs), 0.7), 0.7)
     corrected = replace(choice, corrected=True)
     noises = [round_kernel(use, kernel, sums, replace(corrected, bits=bits)).noise for bits in (2, 4, 8)]
     unknown = [round_kernel(use, kernel, None, replace(corrected, bits=bits)).noise for bits in (2, 4, 8)]

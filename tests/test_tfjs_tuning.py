@@ -12,6 +12,8 @@ from tfjs_graphs import node, run, text, write
 from quantlab.formats.tfjs.artifact import list_weights
 from quantlab.formats.tfjs_manifest import stored_weights
 from quantlab.types import KernelChoice
+from quantlab_converters import tfjs_tuning
+from quantlab_converters.gptq import inverse_factors
 from quantlab_converters.tfjs_coded_graph import placed
 from quantlab_converters.tfjs_tuning import MOST_INPUTS, TunableGraph
 
@@ -232,6 +234,23 @@ def test_an_option_depends_on_its_sums_alone(weights, tmp_path):
     alone = opened(tmp_path / "again").option("filter", sums[1], choice)
     np.testing.assert_array_equal(after.rounded.codes.codes, alone.rounded.codes.codes)
     assert after.noise == alone.noise
+
+
+def test_factors_of_hessians_take_a_limited_memory(weights, sums, tmp_path, monkeypatch):
+    """Those that were used last are kept, so that all choices of a kernel need them once; codes do not change."""
+    made = []
+    monkeypatch.setattr(tfjs_tuning, "inverse_factors", lambda one: made.append(one.shape) or inverse_factors(one))
+    monkeypatch.setattr(tfjs_tuning, "_FACTOR_BYTES", 8 * (300**2 + 36**2))
+    rounded = {}
+    for graph in (weights, opened(tmp_path / "again")):
+        for name in (*sums, *sums):
+            for bits in (3, 4):
+                option = graph.option(name, sums[name], graph.choice(name, bits, "channel"))
+                codes = option.rounded.codes.codes
+                np.testing.assert_array_equal(rounded.setdefault((name, bits), codes), codes)
+        kept = sum(factors.nbytes for factors in graph._factors.kept.values())
+        assert 0 < kept <= 8 * (300**2 + 36**2)
+    assert sorted(made) == sorted(2 * 2 * [(1, 36, 36), (6, 9, 9), (1, 300, 300)])
 
 
 def test_kernels_are_affordable_as_long_as_the_graph_is_hardly_slower(weights, tmp_path):

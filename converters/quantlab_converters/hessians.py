@@ -4,9 +4,12 @@ If the bias of the layer takes back the mean of the error, only the error's vari
 inputs less their mean.
 
 Inputs are rounded to integers of 16 bits first. Sums of their products are integers that float64 holds exactly, in
-whatever order they are added. So any partition of the samples gives the same Hessian to the last bit, and on one
-machine the same bytes of an artifact that is rounded by it. On another machine, the inputs themselves may differ in
-their last bits. The rounding, 2⁻¹⁶ of the largest input, is far below the spread of samples.
+whatever order they are added. So any partition of the samples gives the same Hessian to the last bit. The rounding,
+2⁻¹⁶ of the largest input, is far below the spread of samples.
+
+The bytes of an artifact that is rounded by it are the same on one machine with one number of BLAS threads. With another
+number (`OPENBLAS_NUM_THREADS`), the last bits of the Hessian's inverse may differ, and a weight just between two codes
+may be rounded to the other one. On another machine, the inputs themselves may differ in their last bits.
 """
 
 import itertools
@@ -59,21 +62,13 @@ class HessianSums:
     """(groups, inputs), in units of bound / 2¹⁵."""
 
     @classmethod
-    def of(cls, inputs: Floats, bound: float) -> "HessianSums":
+    def of_steps(cls, steps: NDArray[np.float64], bound: float) -> "HessianSums":
         """The sums over some rows.
 
         Args:
-            inputs: (groups, rows, inputs), finite.
+            steps: (groups, rows, inputs), made by `to_steps`.
             bound: The largest |input| of all samples, which a first pass finds.
-
-        Raises:
-            ValueError: See `to_steps`.
         """
-        return cls.of_steps(to_steps(inputs, bound), bound)
-
-    @classmethod
-    def of_steps(cls, steps: NDArray[np.float64], bound: float) -> "HessianSums":
-        """The same of rows that `to_steps` made."""
         groups, rows, size = steps.shape
         products, sums = np.zeros((groups, size, size), np.int64), np.zeros((groups, size), np.int64)
         for begin in range(0, rows, _BLOCK_ROWS):

@@ -32,10 +32,31 @@ _MOST_POSITIONS = 1024
 """Positions of an image that are summed for each sample and channel, evenly spread; neighbours are alike."""
 _JSON_BYTES = {"channel": (515, 40), "tensor": (115, 22), None: (75, 10)}
 """Bytes that a kernel adds to `model.json`, and what is left of them after deflate; measured on MobileNetV1 0.25."""
+_FACTOR_BYTES = 256 << 20
+"""Factors of Hessians that are kept: they take longer than rounding, but as much memory as the Hessians."""
 _WINDOW_BYTES = 1 << 14
 """Half of how far deflate looks back."""
 _FEWEST_HALVES = 8
 """Values below which a weight is not worth being stored as half floats."""
+
+
+@dataclass(slots=True)
+class _Factors:
+    """Factors of the Hessians that were used last."""
+
+    kept: dict[tuple[HessianSums, bool], Array] = field(default_factory=dict)
+    """Sums, and whether the bias is corrected → factors, those that were used last at the end."""
+
+    def of(self, sums: HessianSums, choice: KernelChoice) -> Array:
+        """The factors for a choice; others are dropped if all take too much memory."""
+        key = (sums, choice.corrected)
+        factors = self.kept.pop(key, None)
+        if factors is None:
+            factors = inverse_factors(hessians_of(sums, choice))
+        self.kept[key] = factors
+        while len(self.kept) > 1 and sum(one.nbytes for one in self.kept.values()) > _FACTOR_BYTES:
+            self.kept.pop(next(iter(self.kept)))
+        return factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +66,7 @@ class TunableGraph:
     folder: Path
     graph: FloatGraph
     uses: Mapping[str, KernelUse]
-    _factors: dict[tuple[HessianSums, bool], Array] = field(default_factory=dict)
-    """Sums, and whether the bias is corrected → factors of the Hessian, which take longer than rounding."""
+    _factors: _Factors = field(default_factory=_Factors)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -139,10 +159,7 @@ class TunableGraph:
         if sums is None:  # so nothing tells which errors cancel out
             choice = replace(choice, rounding="nearest", corrected=False)
         elif choice.rounding == "gptq":
-            key = (sums, choice.corrected)
-            if key not in self._factors:
-                self._factors[key] = inverse_factors(hessians_of(sums, choice))
-            factors = self._factors[key]
+            factors = self._factors.of(sums, choice)
         rounded = round_kernel(self.uses[kernel], values, sums, choice, factors=factors)
         codes = rounded.codes
         parts = [part.tobytes() for part in (codes.codes, codes.scales, codes.zeros) if part.ndim]
