@@ -1,4 +1,4 @@
-"""Wall time of `quantlab tune` by phase, its memory, and bytes against loss.
+"""Wall time of `quantlab tune` by phase, its memory, sums of single errors beside errors, and bytes against loss.
 
     tune.py MODEL DATA [OPTION…]            runs `quantlab tune` in a new folder, and prints its phases
     tune.py --figure OUT.svg NAME=STUDY…    draws what the searches of some studies measured
@@ -79,7 +79,19 @@ def measure(model: str, data: str, options: Sequence[str]) -> None:
         print(f"{'the whole':36} {whole:7.1f} s")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"largest process: {peak:,.0f} MB")
+        print(*compared(Path(folder) / "study"), sep="\n")
         print(*done.stderr.splitlines()[-3:], sep="\n")
+
+
+def compared(study: Path) -> Iterator[str]:
+    """The measured error of each division of bytes beside the sum of the errors of its kernels alone."""
+    yield f"{'candidate':24} {'KB':>8} {'sum of single errors':>22} {'measured':>10} {'ratio':>6}"
+    for decided in Store(study).read_tuning().formats.values():
+        for one in decided.candidates:
+            if one.summed_error:
+                ratio = one.error / one.summed_error
+                size = one.size_bytes / 1e3
+                yield f"{one.name:24} {size:8.1f} {one.summed_error:22.3g} {one.error:10.3g} {ratio:6.2f}"
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,9 @@ def test_weights_that_half_floats_spoil_stay_float32(weights, spoiled, tmp_path)
     named = {one.name for one in decided.candidates}
     besides = {name for name in tried.work.bench.names if name not in named and name not in alone}
     assert decided.single_decisions >= len(besides) > 0  # the same artifact may answer two questions
+    ratios = [one.error / one.summed_error for one in decided.candidates if one.summed_error and one.error < 0.01]
+    assert len(ratios) > 2
+    assert all(0.2 < ratio < 5 for ratio in ratios)  # single errors nearly add up
     halved = [name for name in tried.work.bench.names if "half floats" in name]
     assert len(halved) == 1 if not spoiled else 1 < len(halved) < 9
 

@@ -119,6 +119,8 @@ class Candidate:
     """Unit of the bound: `pt`, `dB`, or that of the metric, which may be empty."""
     misses: tuple[Miss, ...] = ()
     """The limits that it is not expected to keep; none also if an output is not finite."""
+    summed_error: float | None = None
+    """The sum of the errors that its kernels were expected to make alone; None if it was not chosen by that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Allocation", "Way", "between", "ladder", "priced"]
+__all__ = ["Allocation", "Way", "between", "error_of", "ladder", "priced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def ladder(weights: Sequence[Sequence[Way]], steps: int) -> list[Allocation]:
     ordered = sorted(found, key=lambda allocation: -_size(weights, allocation))
     if len(ordered) <= steps:
         return ordered
-    errors = [_error(weights, one) for one in ordered]
+    errors = [error_of(weights, one) for one in ordered]
     least = min(error for error in errors if error > 0)  # at most one of the divisions has none
     logarithms = [math.log(max(error, least)) for error in errors]
     lowest, highest = logarithms[0], logarithms[-1]
@@ -93,5 +93,6 @@ def _size(weights: Sequence[Sequence[Way]], allocation: Allocation) -> int:
     return sum(ways[at].size_bytes for ways, at in zip(weights, allocation, strict=True))
 
 
-def _error(weights: Sequence[Sequence[Way]], allocation: Allocation) -> float:
+def error_of(weights: Sequence[Sequence[Way]], allocation: Allocation) -> float:
+    """The sum of the expected errors of a division."""
     return sum(ways[at].error for ways, at in zip(weights, allocation, strict=True))

@@ -12,13 +12,13 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from quantlab.names import counted
 from quantlab.progress import Progress
 from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, preferred, smallest
-from quantlab.study.tuning.allocation import Allocation, Way, between, ladder
+from quantlab.study.tuning.allocation import Allocation, Way, between, error_of, ladder
 from quantlab.study.tuning.choices import (
     PROBED_BITS,
     choices_of,
@@ -86,6 +86,8 @@ class WeightSearch:
     """The other weights that become half floats."""
     _single_decisions: int = 0
     """Number of artifacts that were measured to choose half floats and to take decisions back."""
+    _summed: dict[str, float] = field(default_factory=dict)
+    """Name of a candidate → the sum of the errors that are expected of its kernels alone."""
     _number: int = 0
 
     def run(self) -> TunedFormat:
@@ -107,7 +109,7 @@ class WeightSearch:
         self._warn_of_late_rounding(chosen)
         weights = None if chosen.official else self.work.decisions(self.stored[chosen.name])
         return TunedFormat(
-            candidates=tuple(candidates),
+            candidates=tuple(replace(one, summed_error=self._summed.get(one.name)) for one in candidates),
             chosen=chosen.name,
             weights=weights,
             setting=chosen.name if chosen.official else None,
@@ -324,6 +326,9 @@ class WeightSearch:
             if measured is not None:
                 self.measured[one.name], self.stored[one.name] = measured, one
                 self._allocations[one.name] = divided[one.name]
+                self._summed[one.name] = error_of(
+                    [[way for _, way in each] for each in ways.values()], divided[one.name]
+                )
         return sum(measured is not None for measured in results)
 
     def _name(self, options: Mapping[str, KernelOption]) -> str:
