@@ -92,7 +92,7 @@ def sum_inputs(
         context.progress.skip(_STEP, 2 * len(indices) - over.read)
         context.progress.end(_STEP, "time is over")
         context.progress.warn(
-            f"little time was left before all of {counted(len(indices), 'calibration sample')} were read, so weights "
+            f"little time was left before all {counted(len(indices), 'calibration sample')} had been read, so weights "
             f"are rounded to the nearest codes and not by GPTQ; give more --budget-minutes or fewer samples of "
             f"--calibration"
         )
