@@ -7,6 +7,7 @@ from typing import Literal
 __all__ = [
     "Candidate",
     "KernelChoice",
+    "Miss",
     "PackedArray",
     "Rounding",
     "Sharing",

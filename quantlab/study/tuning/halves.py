@@ -10,12 +10,13 @@ from quantlab.study.tuning.acceptance import Goal, Measured, figure_of
 from quantlab.study.tuning.allocation import Way
 from quantlab.types import KernelChoice
 
-__all__ = ["allowed_error", "harmless"]
+__all__ = ["Groups", "allowed_error", "harmless"]
 
 _LITTLE = 0.05
 """Share of an error that keeps the budget, up to which half floats may make one."""
 
 Groups = Sequence[tuple[str, ...]]
+"""Names of weights that are half floats together."""
 
 
 def harmless(
