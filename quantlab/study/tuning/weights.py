@@ -3,9 +3,9 @@
 1. Each kernel alone is stored in 4 bits with scales of channels, and in 8 bits with one scale, and measured. That tells
    how its noise, which is known for any number of bits without running anything, becomes error of the output.
 2. Other weights become half floats, except those whose error would be too large (`halves`).
-3. Single errors add up, so the division of bytes with the least error is known for any size (`allocation`). Some of
-   these divisions are measured, from precise to small, until none can be expected to fit, and then more where the last
-   one fitted.
+3. Single errors nearly add up, so the division of bytes with the least sum is known for any size (`allocation`). Some
+   of these divisions are measured, from precise to small, until none can be expected to fit, and then more where the
+   last one fitted.
 4. In the smallest one that fits, GPTQ, the correction of the bias and clipped ranges are taken back for each kernel
    where that lowers the error that is measured; then smaller divisions are measured without them.
 """
