@@ -91,17 +91,20 @@ def sum_inputs(
     except TimeIsOverError as over:
         context.progress.skip(_STEP, 2 * len(indices) - over.read)
         context.progress.end(_STEP, "time is over")
-        context.progress.warn(
-            f"little time was left before all {counted(len(indices), 'calibration sample')} had been read, so weights "
-            f"are rounded to the nearest codes and not by GPTQ; give more --budget-minutes or fewer samples of "
-            f"--calibration"
-        )
+        context.progress.warn(_unread(len(indices)))
         return {}
     folder.mkdir(parents=True, exist_ok=True)
     _save(folder / _SUMS, sums)
     context.store.write(folder / _RECORD, SumsFile(files_sha256(folder / _SUMS)))
     context.progress.end(_STEP, "done")
     return sums
+
+
+def _unread(count: int) -> str:
+    return (
+        f"little time was left before all {counted(count, 'calibration sample')} had been read, so weights are rounded "
+        f"to the nearest codes and not by GPTQ; give more --budget-minutes or fewer samples of --calibration"
+    )
 
 
 def _summed(
