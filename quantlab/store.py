@@ -266,6 +266,8 @@ class Store:
         """A record, None if it cannot be read, and its state."""
         try:
             record, state = unsealed(read_json(path))
+            if not isinstance(record, dict):
+                return None, "damaged"
             return self._converter.structure(record, kind), state
         except FileNotFoundError:
             return None, "missing"
