@@ -4,6 +4,7 @@ The files of `test_mutations.py` differ from good ones in some bytes or values. 
 such as a list, a number of 400 digits, or fifty thousand brackets.
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -74,6 +75,10 @@ def test_no_record_is_damaged(kind, text, tmp_path):
 
 DAMAGED = "is damaged, or another version of quantlab wrote it; run the same"
 AGAIN = "command again, which reuses finished work"
+NONE = (
+    "is no file that 'quantlab tune' wrote, or it was changed, or another version wrote it; give the tune.json of a "
+    "study"
+)
 
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in NO_RECORDS.items()])
@@ -90,8 +95,7 @@ def test_no_record_is_refused_with_the_same_sentence(text, tmp_path):
         ),
         "given.json": (
             lambda: read_tuning(tmp_path / "given.json"),
-            f"'{tmp_path / 'given.json'}' is no file that 'quantlab tune' wrote, or it was changed, or another version "
-            f"wrote it; give the tune.json of a study",
+            f"'{tmp_path / 'given.json'}' {NONE}",
         ),
     }
     for name, (read, said) in readers.items():
@@ -122,8 +126,7 @@ def test_the_commands_that_read_decisions(text, tmp_path):
     made = quantlab_in_process(*asked, cwd=tmp_path)
     assert (made.status, made.stderr) == (
         2,
-        "quantlab: 'list.json' is no file that 'quantlab tune' wrote, or it was changed, or another version wrote it; "
-        "give the tune.json of a study\n",
+        f"quantlab: 'list.json' {NONE}\n",
     )
 
 
@@ -144,7 +147,9 @@ VALUES = st.recursive(
 def places(document: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The keys and positions that lead to each value of a document; the document itself comes first."""
     yield before
-    items = document.items() if isinstance(document, dict) else enumerate(document if isinstance(document, list) else ())
+    items = (
+        document.items() if isinstance(document, dict) else enumerate(document if isinstance(document, list) else ())
+    )
     for key, value in items:
         yield from places(value, (*before, key))
 
@@ -184,7 +189,5 @@ def test_another_value_in_place_of_a_part(record, data):
     if isinstance(changed, dict) and SEAL in changed and place != (SEAL,):
         changed = sealed({key: value for key, value in changed.items() if key != SEAL})
     file.write_text(json.dumps(changed))
-    try:
+    with contextlib.suppress(QuantlabError):  # any other exception is an internal error
         reader.read(file)
-    except QuantlabError as error:
-        assert str(error)

@@ -13,8 +13,8 @@ from quantlab.models import identify
 from quantlab.names import counted_candidates
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
-from quantlab.settings import select_settings
 from quantlab.store import Store, key_of
+from quantlab.study.chosen_settings import settings_for
 from quantlab.study.codes import note_half_way, with_raw_pixels
 from quantlab.study.context import Context, model_identity, open_model, pool_for
 from quantlab.study.integrity import intact_variant
@@ -28,7 +28,6 @@ from quantlab.types import (
     TUNED,
     Failure,
     FileState,
-    FloatLayer,
     OpenedModel,
     SampleSet,
     Setting,
@@ -37,7 +36,7 @@ from quantlab.types import (
 )
 from quantlab_converters import Conversion, ConversionRequest, convert_settings
 
-__all__ = ["PHASE", "ConversionResult", "convert", "given_variant", "make_variants", "settings_for"]
+__all__ = ["PHASE", "ConversionResult", "convert", "given_variant", "make_variants"]
 
 
 PHASE = "convert"
@@ -337,24 +336,6 @@ def _temporary_store(target: Path) -> Iterator[Store]:
         shutil.rmtree(store.root, ignore_errors=True)
         if new and target.is_dir() and not any(target.iterdir()):
             target.rmdir()
-
-
-def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
-    """The requested settings; without a request the default ones, or all that can be made from this kind of model."""
-    known, layers = registries.settings, [FloatLayer.read(text) for text in options.float_layers]
-    if all(layer.half for layer in layers):  # a setting of half floats keeps nothing more
-        known = {name: setting for name, setting in known.items() if not (setting.keeps_float and setting.half)}
-    tuned = options.tuned.own if options.tuned else ()
-    settings = select_settings(options.settings, known, keep_float=bool(layers), tuned=tuned)
-    if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
-        return settings
-    return tuple(
-        setting
-        for setting in known.values()
-        if registries.takes(setting, kind)
-        and (bool(layers) or not setting.keeps_float)
-        and (setting.format in tuned or not setting.tuned)
-    )
 
 
 def _settings(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:

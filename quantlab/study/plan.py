@@ -9,8 +9,9 @@ from quantlab.formats import format_of
 from quantlab.names import choose, nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
+from quantlab.study.chosen_settings import settings_for
 from quantlab.study.codes import RAW
-from quantlab.study.conversions import ConversionResult, settings_for
+from quantlab.study.conversions import ConversionResult
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.trial import PlannedRun
 from quantlab.types import REFERENCE, Setting, Trial, float32_of

@@ -18,8 +18,8 @@ from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
 from quantlab.store import Store, key_of
 from quantlab.study.analysis import Analysis
+from quantlab.study.chosen_settings import settings_for
 from quantlab.study.context import Context, code_sha256, model_identity, open_model, pool_for
-from quantlab.study.conversions import settings_for
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
 from quantlab.study.overlap import sample_hashes, seen_samples

@@ -1,0 +1,63 @@
+"""The settings that a study is asked for."""
+
+from collections.abc import Mapping, Sequence
+
+from quantlab.errors import UsageError
+from quantlab.names import excerpt
+from quantlab.registries import REAL, Registries
+from quantlab.settings import select_settings
+from quantlab.study.options import AnalyzeOptions
+from quantlab.types import FloatLayer, Setting, TunedFormat, Tuning
+
+__all__ = ["settings_for"]
+
+
+def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
+    """The requested settings; without a request the default ones, or all that can be made from this kind of model.
+
+    Raises:
+        UsageError: If a name matches nothing, or is that of a tuned setting for which no artifact was found.
+    """
+    known, layers = registries.settings, [FloatLayer.read(text) for text in options.float_layers]
+    if all(layer.half for layer in layers):  # a setting of half floats keeps nothing more
+        known = {name: setting for name, setting in known.items() if not (setting.keeps_float and setting.half)}
+    tuned = options.tuned.own if options.tuned else ()
+    if options.tuned is not None:
+        _refuse_not_found(options.settings or (), options.tuned, known)
+    settings = select_settings(options.settings, known, keep_float=bool(layers), tuned=tuned)
+    if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
+        return settings
+    return tuple(
+        setting
+        for setting in known.values()
+        if registries.takes(setting, kind)
+        and (bool(layers) or not setting.keeps_float)
+        and (setting.format in tuned or not setting.tuned)
+    )
+
+
+def _refuse_not_found(asked: Sequence[str], tuning: Tuning, known: Mapping[str, Setting]) -> None:
+    """Refuse the name of a tuned setting of a format in which no artifact of its own was found."""
+    for name in (name.strip() for text in asked for name in text.split(",")):
+        setting = known.get(name)
+        if setting is None or not setting.tuned or setting.format in tuning.own:
+            continue
+        decided = tuning.formats.get(setting.format)
+        if decided is None:
+            others = " and ".join(excerpt(one) for one in tuning.formats) or "no format"
+            raise UsageError(
+                f"the file of --tuned is of a search in {others}, and decides nothing about {setting.format}; run "
+                f"'quantlab tune' with settings of {setting.format}, and give its tune.json"
+            )
+        chosen = excerpt(decided.chosen)
+        raise UsageError(
+            f"the file of --tuned holds no tuned artifact of {setting.format}: the search chose the setting "
+            f"'{chosen}', {_why(decided)}; make that with --setting {chosen}, or run 'quantlab tune' with another "
+            f"budget or more minutes"
+        )
+
+
+def _why(decided: TunedFormat) -> str:
+    """Why a setting was chosen."""
+    fits = any(one.fits for one in decided.candidates if one.name == decided.chosen)
+    return "and found nothing smaller that fits" if fits else "which comes closest to the budget that nothing keeps"
