@@ -1,5 +1,6 @@
 """The options of a budget, and functions that `gate`, `accept` and `recommend` share."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quantlab.cli.policy import Policy, read_policy
+from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
     from quantlab.gate import Judged
@@ -148,15 +150,29 @@ class BudgetOptions:
         typer.Option("--allow-poor-reference", help="Judge although the model itself is no better than guessing."),
     ] = None
 
-    def read(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> Policy:
-        """Return the policy; raises UsageError like `read_policy`."""
-        return read_policy(self.policy, self.given(studies, settings))
+    def read(
+        self,
+        studies: Sequence[Path] | None,
+        settings: Sequence[str] | None = None,
+        *,
+        unlimited: str | None = None,
+    ) -> Policy:
+        """Return the policy; `unlimited` and what is raised are those of `read_policy`."""
+        _refuse_unitless(self.max_size)
+        return read_policy(self.policy, self.given(studies, settings), unlimited=unlimited)
 
     def given(self, studies: Sequence[Path] | None, settings: Sequence[str] | None = None) -> dict[str, Any]:
         """Return the keys of `[budget]` by name; None is an option that was not given."""
         keys = asdict(self)
         del keys["policy"]
         return {**keys, "settings": settings, "studies": [str(folder) for folder in studies] if studies else None}
+
+
+def _refuse_unitless(max_size: str | None) -> None:
+    """Refuse a size without a unit: 20 may be meant as kilobytes. In a policy file, a number is one of bytes."""
+    if max_size is not None and re.fullmatch(r"\s*(\d*\.?\d+)\s*", max_size):
+        number = max_size.strip()
+        raise UsageError(f"--max-size {number} has no unit; write {number}KB, {number}MB or, for bytes, {number}B")
 
 
 def folders_of(policy: Policy) -> Sequence[Path]:

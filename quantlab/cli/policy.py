@@ -13,6 +13,7 @@ from quantlab.types import Budget
 __all__ = ["Policy", "read_policy"]
 
 _LIMITS = ("min_sqnr", "min_cosine", "max_abs_error", "max_rmse")
+_OTHER_LIMITS = ("max_accuracy_loss", "max_class_loss", "max_size", "min_agreement")
 _LISTS = ("allow_constant", "order", "runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
 _FLAGS = ("allow_poor_reference", "leave_out_non_finite")
@@ -32,12 +33,13 @@ class Policy:
     """The limits as text, for the file of accepted figures."""
 
 
-def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
+def read_policy(policy: Path | None, given: Mapping[str, Any], *, unlimited: str | None = None) -> Policy:
     """Return `[budget]` of a policy file; options override its keys.
 
     Args:
         policy: The file; None means quantlab.toml in the current folder, if it exists.
         given: Keys of `[budget]` by name; None is an option that was not given.
+        unlimited: Message for a budget without any limit; None means the one that names all limits.
 
     Raises:
         UsageError: If the file is missing or broken, a key or value is invalid, or the budget has no limit.
@@ -48,6 +50,8 @@ def read_policy(policy: Path | None, given: Mapping[str, Any]) -> Policy:
         if key not in known:
             raise UsageError(f"[budget] has no key '{excerpt(key)}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
+    if unlimited is not None and not any(key in table for key in (*_LIMITS, *_OTHER_LIMITS)):
+        raise UsageError(unlimited)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     budget = Budget(**table)  # first, because it refuses what is no text
     texts = {key: _text(value) for key, value in table.items()}

@@ -9,7 +9,6 @@ from quantlab.cli.analyze import begin_early
 from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import (
-    AsJson,
     Group,
     ImageOptions,
     InsideOptions,
@@ -71,7 +70,12 @@ def tune(
     image: ImageOptions,
     inside: InsideOptions,
     time_limit: TimeLimit = 600.0,
-    json: AsJson = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print the table as JSON; 'quantlab show candidates --json' prints the candidates then."
+        ),
+    ] = False,
 ) -> int:
     """Search the smallest artifact that keeps a budget.
 
@@ -81,10 +85,10 @@ def tune(
     """
     begin_early(model, out)
     from quantlab.cli.progress import shown
-    from quantlab.study import AnalyzeOptions, TuneOptions
+    from quantlab.study import UNGUIDED, AnalyzeOptions, TuneOptions
     from quantlab.study import tune as run
 
-    asked = budget.read(None).budget
+    asked = budget.read(None, unlimited=UNGUIDED).budget
     options = AnalyzeOptions(
         calibration=calibration,
         labels=labels,

@@ -5,6 +5,7 @@ judge ─┬─ targets      the formats, runtimes and size that count
        ├─ outputs      what became constant or is not finite in any output of the model
        ├─ criteria     one function for each limit of a budget: measured, finite, not constant, loss, …, size
        └─ recommended  the smallest setting that fits in every runtime that counts; see `Verdict.recommended`
+refuse_unjudgeable     the errors of `judge` that depend on no variant, before anything is converted
 recommend              the same, with a reason for every other setting, and the Pareto front of size and loss
 accepted_figures       figures that a later gate compares with
 attestation_of         a verdict bound to the files of an artifact, to be signed, and checked where they are shipped
@@ -18,6 +19,7 @@ from quantlab.gate.attestation import (
     attested_variant,
     refuse_other_files,
 )
+from quantlab.gate.before_trials import refuse_unjudgeable
 from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
 from quantlab.gate.judging import Judged, JudgedReference, gather, gather_of, judge, name_of, recommend
 from quantlab.gate.outputs import (
@@ -64,6 +66,7 @@ __all__ = [
     "read_lock",
     "recommend",
     "refuse_other_files",
+    "refuse_unjudgeable",
     "refuse_unknown_outputs",
     "rounded_down",
     "rounded_up",

@@ -204,6 +204,11 @@ class JudgedReference:
         compared = self.of_outputs(outputs, setting=trial.setting, runtime=trial.runtime)
         return with_outputs(self.samples.numbered(compared), trial, self.study, self.samples.finite)
 
+    def of_itself(self) -> Evidence:
+        """The evidence about a variant that gives the reference's own outputs."""
+        outputs = _mapped(_scored_file(self.study))
+        return self.of_outputs(outputs, setting=self.study.reference.setting, runtime=self.study.reference.runtime)
+
     def of_outputs(self, outputs: npt.NDArray[Any], *, setting: str, runtime: str) -> Evidence:
         """The evidence about a scored output that an artifact gives for the samples of the study."""
         expected = (len(self.samples.finite), *self.reference.outputs.shape[1:])

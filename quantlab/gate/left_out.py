@@ -45,7 +45,7 @@ class JudgedSamples:
         if not judged.finite.any():
             raise StudyError(
                 f"the model itself is NaN or infinite on all {len(rows):,} samples, so nothing can be judged against "
-                f"it; correct the model, and run 'quantlab analyze' again"
+                f"it; correct the model, and run '{_command(study)}' again"
             )
         if not budget.leave_out_non_finite:
             raise StudyError(
@@ -91,3 +91,8 @@ class JudgedSamples:
             f"(--leave-out-non-finite), so n = {judged:,}"
         )
         return [sentence]
+
+
+def _command(study: Study) -> str:
+    """The command that makes such a study."""
+    return "quantlab analyze" if study.search is None else "quantlab tune"

@@ -15,6 +15,7 @@ from quantlab.registries import REAL, Registries
 from quantlab.types import (
     SEVERITY,
     Budget,
+    Evidence,
     Judgement,
     Setting,
     SettingVerdict,
@@ -24,7 +25,7 @@ from quantlab.types import (
     Verdict,
 )
 
-__all__ = ["budget_of_each", "decide", "judge_added"]
+__all__ = ["budget_of_each", "decide", "judge_added", "refuse_too_little"]
 
 _FEWEST = 10
 
@@ -67,7 +68,7 @@ def decide(
     target = target_of(budget, registries)
     terms = _Terms(budget, target, _runtimes_that_count(known, budget, target), registries.settings)
     judged = _judged(known, terms, settings)
-    _refuse_too_little(known)
+    refuse_too_little(row.evidence for row in known)
     if each is None:
         confidence = confidence_of_each(budget, len(judged), named=settings is not None)
         each = replace(budget, confidence=confidence)
@@ -214,9 +215,13 @@ def _runtimes_that_count(known: Sequence[TrialEvidence], budget: Budget, target:
     return chosen
 
 
-def _refuse_too_little(known: Sequence[TrialEvidence]) -> None:
-    for row in known:
-        evidence = row.evidence
+def refuse_too_little(known: Iterable[Evidence | None]) -> None:
+    """Refuse a verdict on too few samples, or on samples of one class.
+
+    Raises:
+        StudyError: If there are less than ten samples, or all are of one class.
+    """
+    for evidence in known:
         if evidence is None:
             continue
         if evidence.n < _FEWEST:

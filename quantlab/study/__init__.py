@@ -6,10 +6,11 @@ from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptio
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
 from quantlab.study.transfer import measure_sizes
-from quantlab.study.tuning import Tuned, copy_artifacts, read_tuning, tune
+from quantlab.study.tuning import UNGUIDED, Tuned, copy_artifacts, read_tuning, tune
 from quantlab.study.verification import verify
 
 __all__ = [
+    "UNGUIDED",
     "AnalyzeOptions",
     "SensitivityOptions",
     "TuneOptions",

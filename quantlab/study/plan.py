@@ -37,6 +37,11 @@ class Plan:
     registries: Registries
 
     @property
+    def of_reference(self) -> "Plan":
+        """The plan to run the reference alone."""
+        return replace(self, asked=frozenset(), by_format={}, given={}, baselines=frozenset())
+
+    @property
     def trial_count(self) -> int:
         """Maximum number of trials; fewer run if a runtime does not support a given variant's format."""
         settings = [setting for members in self.by_format.values() for setting in members]

@@ -10,7 +10,8 @@ tune ─┬─ activations    sums over the inputs of each weight, on the calibr
 ```
 """
 
+from quantlab.study.tuning.acceptance import UNGUIDED
 from quantlab.study.tuning.files import copy_artifacts, read_tuning
 from quantlab.study.tuning.tune import Tuned, tune
 
-__all__ = ["Tuned", "copy_artifacts", "read_tuning", "tune"]
+__all__ = ["UNGUIDED", "Tuned", "copy_artifacts", "read_tuning", "tune"]

@@ -27,11 +27,18 @@ from quantlab.names import joined
 from quantlab.statistics import zero_discordance_bound
 from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, Miss, TunedFormat, limit_of
 
-__all__ = ["Goal", "Measured", "closest", "figure_of", "preferred", "refuse_unguided", "smallest"]
+__all__ = ["UNGUIDED", "Goal", "Measured", "closest", "figure_of", "preferred", "refuse_unguided", "smallest"]
 
 _LEAST_HARM = 0.3
 """Share of changed samples that counts as loss at least: few samples may show a gain by chance. Of candidates of the
 MobileNet above that lose more than a point, it is between 0.24 and 0.43."""
+
+
+UNGUIDED = (
+    "the budget sets no limit of the loss that a search looks at, so the smallest artifact would be chosen whatever it "
+    "loses; give max_accuracy_loss (0.5pt), min_agreement (99%) or min_sqnr (40dB), which counts for the scored output"
+)
+"""What is said about such a budget."""
 
 
 _LITTLE = 1.01
@@ -86,11 +93,7 @@ def refuse_unguided(budget: Budget, output: str | None = None) -> str | None:
     limits = budget.limits_of("sqnr")
     elsewhere = [] if output is None else [limit for limit in limits if limit.place not in (None, output)]
     if budget.margin is None and budget.agreement is None and len(limits) == len(elsewhere):
-        raise UsageError(
-            "the budget sets no limit of the loss that a search looks at, so the smallest artifact would be chosen "
-            "whatever it loses; give max_accuracy_loss (0.5pt), min_agreement (99%) or min_sqnr (40dB), which counts "
-            "for the scored output"
-        )
+        raise UsageError(UNGUIDED if output is None else f"{UNGUIDED} '{output}'")
     beside = ["max_class_loss"] if budget.class_margin is not None else []
     beside += ["max_slice_loss"] if budget.slice_margin is not None else []
     beside += [f"min_sqnr of {limit.place}" for limit in elsewhere]

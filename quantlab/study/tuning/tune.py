@@ -12,7 +12,7 @@ import numpy as np
 from quantlab.errors import QuantlabError, UsageError
 from quantlab.gate import JudgedReference, Target, gather, target_of
 from quantlab.models import identify
-from quantlab.names import study_folder
+from quantlab.names import joined, study_folder
 from quantlab.progress import Progress, Silent
 from quantlab.registries import REAL, Registries
 from quantlab.samples import SampleParts, refuse_missing, refuse_missing_slices
@@ -28,6 +28,7 @@ from quantlab.study.samples import draw_samples
 from quantlab.study.task import refuse_unknown_metric
 from quantlab.study.tuning.acceptance import Goal, refuse_unguided
 from quantlab.study.tuning.activations import sum_inputs
+from quantlab.study.tuning.early import on_search_samples, refuse_early
 from quantlab.study.tuning.float_ops import FloatOpsSearch
 from quantlab.study.tuning.measuring import Bench
 from quantlab.study.tuning.weights import WeightSearch
@@ -119,6 +120,8 @@ def tune(
     _refuse_unsearchable(options.settings or (), registries)
     refuse_missing(data, options.calibration)
     refuse_missing_slices(options.slices)
+    if (warning := _not_searched(options.settings or (), file.kind, target, registries)) is not None:
+        progress.warn(warning)
     store = Store(options.out or study_folder(path))
     with store.locked():
         store.refuse_other_model(file.sha256, path)
@@ -151,13 +154,39 @@ def _settings(options: AnalyzeOptions, kind: str, target: Target, registries: Re
 
 def _refuse_unsearchable(names: Sequence[str], registries: Registries) -> None:
     """Refuse settings of which no format can be searched; beside one that can, the others are only compared."""
-    formats = dict.fromkeys(registries.settings[name].format for name in names)
-    searched = [name for name, one in registries.converters.items() if one.tunable is not None or one.parts is not None]
+    formats, searched = _formats_of(names, registries), _searchable(registries)
     if not set(formats) & set(searched):
         raise UsageError(
             f"nothing can be chosen in artifacts of {' and '.join(formats)} but their setting; choose settings of "
             f"{' or '.join(searched)}, or compare settings with 'quantlab recommend'"
         )
+
+
+def _not_searched(names: Sequence[str], kind: str, target: Target, registries: Registries) -> str | None:
+    """A warning if the settings leave out formats of the target that could be searched, too; else None."""
+    known, chosen = _searchable(registries), _formats_of(names, registries)
+    of_target = [
+        name
+        for name in known
+        if (target.formats is None or name in target.formats) and kind in registries.converters[name].takes
+    ]
+    others = [name for name in of_target if name not in chosen]
+    if not others:
+        return None
+    return (
+        f"artifacts of {joined([name for name in known if name in chosen])} are searched, and not those of "
+        f"{joined(others)}, which the target '{target.name}' takes, too; to search them, name settings of theirs in "
+        f"--settings"
+    )
+
+
+def _formats_of(names: Sequence[str], registries: Registries) -> list[str]:
+    return list(dict.fromkeys(registries.settings[name].format for name in names))
+
+
+def _searchable(registries: Registries) -> list[str]:
+    """The formats whose artifacts can be searched."""
+    return [name for name, one in registries.converters.items() if one.tunable is not None or one.parts is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,15 +216,15 @@ class _Search:
             raise UsageError("the samples have no part for the search")
         quick = replace(context.options, runtimes=(PYTHON,), layers=False, costs=False)
         in_python = replace(context, options=quick)
+        reference_seconds = refuse_early(in_python, data, model, parts, budget)
         analysis = Analysis(in_python, data, make_plan(in_python.options, context.file.kind, context.registries))
         scored = analysis.score(analysis.begin(model, samples, parts.calibration))
-        # Whatever the budget says that cannot be judged is refused now, and not after the search. Whether the model is
-        # better than guessing is left to the verdict, as the search samples may be too few to tell.
-        judgeable = replace(budget, runtimes=(PYTHON,), allow_poor_reference=True)
-        gather(scored.study, judgeable, registries=context.registries)
+        # What the budget says about variants and cannot be judged is refused now, and not after the search.
+        gather(scored.study, on_search_samples(budget), registries=context.registries)
         if (warning := refuse_unguided(budget, scored.study.scored_output)) is not None:
             context.progress.warn(warning)
         outputs = scored.result.probe.outputs
+        deadline += reference_seconds
         return cls(context, data, budget, target, deadline, model, parts, samples, scored.study, outputs)
 
     def run(self) -> Tuning:
@@ -228,8 +257,7 @@ class _Search:
 
     def _formats(self) -> list[str]:
         """The formats of the chosen settings."""
-        known = self.context.registries.settings
-        return list(dict.fromkeys(known[name].format for name in self.context.options.settings or ()))
+        return _formats_of(self.context.options.settings or (), self.context.registries)
 
     def _tuned(self, format_name: str, deadline: float) -> TunedFormat:
         converter = self.context.registries.converters[format_name]
