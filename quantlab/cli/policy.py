@@ -13,7 +13,7 @@ from quantlab.types import Budget
 __all__ = ["Policy", "read_policy"]
 
 _LIMITS = ("min_sqnr", "min_cosine", "max_abs_error", "max_rmse")
-_OTHER_LIMITS = ("max_accuracy_loss", "max_class_loss", "max_size", "min_agreement")
+_OTHER_LIMITS = ("max_accuracy_loss", "max_class_loss", "max_slice_loss", "max_size", "min_agreement")
 _LISTS = ("allow_constant", "order", "runtimes", "settings", "studies")
 _TEXTS = ("metric", "target")
 _FLAGS = ("allow_poor_reference", "leave_out_non_finite")
