@@ -42,7 +42,9 @@ class BudgetOptions:
     ] = None
     max_accuracy_loss: Annotated[
         str | None,
-        typer.Option(help="Largest allowed loss of the metric: 0.5pt (percentage points) or 0.5% (relative)."),
+        typer.Option(
+            help="Largest allowed loss of the metric: 0.5pt (percentage points), 0.5% (relative) or 0.2mae (its unit)."
+        ),
     ] = None
     max_class_loss: Annotated[
         str | None, typer.Option(help="Largest allowed loss of any class, in percentage points: 2pt.")

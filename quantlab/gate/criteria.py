@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 from quantlab.errors import UsageError
 from quantlab.gate.class_limits import judge_classes, judge_slices
-from quantlab.gate.figures import allowed, at_least, at_most, rounded_down, rounded_up, size
+from quantlab.gate.figures import allowed, at_least, at_most, carried_by_few, rounded_down, rounded_up, size
 from quantlab.gate.finding import WITHOUT_LABELS, Finding, undecided, undecided_groups
 from quantlab.gate.output_limits import judge_figures
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
 from quantlab.names import counted
-from quantlab.statistics import decide, fewest_samples, missing_samples, samples_needed, wilson
+from quantlab.statistics import clopper_pearson, decide, missing_samples, samples_needed
 from quantlab.types import Budget, Evidence, Loss, TrialEvidence
 
 __all__ = ["CRITERIA"]
@@ -65,14 +65,14 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
             f"the budget limits the loss to {budget.margin}, and the samples have no labels; give samples with labels, "
             f"or {instead}"
         )
-    margin = budget.margin.of(loss)
+    margin, told = budget.margin.of(loss), carried_by_few(loss)
     outcome = decide(loss, margin)
     if outcome == "fits":
-        return Finding("fits", f"{at_most(loss, margin)}, {allowed(margin)}")
+        return Finding("fits", f"{at_most(loss, margin)}, {allowed(margin)}{told}")
     if outcome == "breaks":
-        return Finding("breaks", f"{at_least(loss, margin)}, {allowed(margin)}")
+        return Finding("breaks", f"{at_least(loss, margin)}, {allowed(margin)}{told}")
     missing = missing_samples(loss, margin)
-    clause = f"{at_most(loss, margin)}, {allowed(margin)}" if loss.upper >= 0 else ""
+    clause = f"{at_most(loss, margin)}, {allowed(margin)}{told}" if loss.upper >= 0 else ""
     if loss.groups is not None:
         return undecided_groups(loss, clause, margin, missing)
     return Finding("inconclusive", undecided(clause, loss.n, missing), missing)
@@ -87,7 +87,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
         return _agreement_by_bounds(evidence.agreement, budget.agreement, of_samples=evidence.same is not None)
     if evidence.same is None:
         raise UsageError(f"the budget sets min_agreement, and the scored output has no classes; {WITHOUT_LABELS}")
-    interval = wilson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
+    interval = clopper_pearson(evidence.same, evidence.n, confidence=2 * budget.confidence - 1)
     lower, upper = 100 * interval.lower, 100 * interval.upper
     if upper < budget.agreement:
         return Finding(
@@ -96,8 +96,7 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
             f"required {budget.agreement:g} %",
         )
     agrees = f"same top-1 on at least {rounded_down(lower)} % of the samples, required {budget.agreement:g} %"
-    enough = evidence.n >= fewest_samples(1 - budget.agreement / 100, budget.confidence)
-    if lower >= budget.agreement and enough:
+    if lower >= budget.agreement:
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
     return Finding("inconclusive", undecided(agrees, evidence.n, missing), missing)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
 
+from quantlab.names import counted
 from quantlab.types import Loss, SettingVerdict
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "at_least",
     "at_most",
     "bound_of",
+    "carried_by_few",
     "decimals_of",
     "near_one",
     "outward",
@@ -124,6 +126,22 @@ def at_most(loss: Loss, margin: float) -> str:
 def at_least(loss: Loss, margin: float) -> str:
     """Return `loses at least 0.61 pt`."""
     return f"loses at least {rounded_down(loss.lower, margin, decimals=decimals_of(loss))}{_unit(loss)}"
+
+
+def carried_by_few(loss: Loss) -> str:
+    """Return a warning, with a comma before it, where few samples carry a loss; otherwise nothing.
+
+    >>> from quantlab.types import Tail
+    >>> carried_by_few(Loss("mae", "lower", "", 300, 1, 2, 1, 0.5, 2.5, 0.95, "", tail=Tail(3, 0.614, 1.25)))
+    ', but 3 samples carry 61 % of all differences (tail index 1.2), so a bound misses more often than it says'
+    """
+    tail = loss.tail
+    if tail is None or not tail.heavy:
+        return ""
+    index = "" if tail.index is None else f" (tail index {tail.index:.1f})"
+    samples = counted(tail.samples, "sample carries", "samples carry")
+    share = f"{100 * tail.share:.0f} % of all differences"
+    return f", but {samples} {share}{index}, so a bound misses more often than it says"
 
 
 def bound_of(setting: SettingVerdict) -> str:

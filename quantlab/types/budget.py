@@ -4,7 +4,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from quantlab.errors import UsageError
 from quantlab.types.limits import ERROR_FIGURES, FigureName, OutputLimit, read_limits
@@ -19,6 +18,7 @@ _UNITS = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 
 
 _LARGEST = 100.0
 """Largest margin, in percentage points or percent."""
+_SHARES = ("pt", "%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +26,27 @@ class Margin:
     """Largest allowed loss of a metric, with its unit."""
 
     value: float
-    unit: Literal["pt", "%"]
-    """`pt`: percentage points; `%`: percent of the reference's value."""
+    unit: str
+    """`pt`: percentage points; `%`: percent of the reference's value; otherwise a metric that is no share, such as
+    `mae`, or the function of `module:function`: the loss in that metric's own unit."""
 
     @classmethod
     def parse(cls, text: str, *, of: str = "max_accuracy_loss") -> "Margin":
-        """Read `0.5pt` or `0.5%`; a space before the unit is allowed.
+        """Read `0.5pt`, `0.5%` or `0.2mae`; a space before the unit is allowed.
 
-        >>> Margin.parse("0.5pt"), Margin.parse("2 %")
-        (Margin(value=0.5, unit='pt'), Margin(value=2.0, unit='%'))
+        Whether a metric has this unit is only known where there is a loss, see `Margin.of`.
+
+        >>> Margin.parse("0.5pt"), Margin.parse("2 %"), Margin.parse("0.02mae")
+        (Margin(value=0.5, unit='pt'), Margin(value=2.0, unit='%'), Margin(value=0.02, unit='mae'))
 
         Args:
             text: The user's input.
             of: Name of the option, for the error message.
 
         Raises:
-            UsageError: If the unit or the number is missing, or the number is negative.
+            UsageError: If the unit or the number is missing, or the number is negative or too large.
         """
-        match = re.fullmatch(r"\s*([+-]?\d*\.?\d+)\s*(pt|%)?\s*", str(text))
+        match = re.fullmatch(r"\s*([+-]?\d*\.?\d+(?:[eE][+-]?\d+)?)\s*(%|[^\W\d][\w-]*)?\s*", str(text))
         if match is None:
             raise UsageError(
                 f"{of} '{text}' is not a valid loss; write for example 0.5pt (percentage points) or 0.5% (relative)"
@@ -56,33 +59,47 @@ class Margin:
             )
         if number < 0:
             raise UsageError(f"{of} '{text}' is negative; the allowed loss must be 0 or more")
-        if number > _LARGEST:
-            raise UsageError(f"{of} '{text}' is more than 100, so nothing could break it; allow a smaller loss")
-        return cls(number, "pt" if unit == "pt" else "%")
+        if not math.isfinite(number) or (unit in _SHARES and number > _LARGEST):
+            most = "100" if unit in _SHARES else "any number"
+            raise UsageError(f"{of} '{text}' is more than {most}, so nothing could break it; allow a smaller loss")
+        return cls(number, unit)
 
     def of(self, loss: Loss) -> float:
         """The margin in the unit of `loss`.
 
         Raises:
-            UsageError: If the margin is in points but the metric is not a share, or if the margin is relative and the
-                reference's value is not above 0.
+            UsageError: If the metric does not have the margin's unit, or if the margin is relative and the reference's
+                value is not above 0.
         """
-        if self.unit == "pt" and loss.unit == "pt":
+        own = "pt" if loss.unit == "pt" else loss.metric.rpartition(":")[2]
+        if self.unit == own:
             return self.value
+        example = "0.5pt" if own == "pt" else _example(loss.reference, own)
         if self.unit == "pt":
             raise UsageError(
                 f"{self.value:g}pt means percentage points, and the metric '{loss.metric}' is not a share; "
-                f"write the loss relative to the reference, for example {self.value:g}%"
+                f"write the loss in its own unit, for example {example}, or relative to the reference: {self.value:g}%"
+            )
+        if self.unit != "%":
+            raise UsageError(
+                f"the allowed loss {self} has the unit '{self.unit}', and a loss of the metric '{loss.metric}' has the "
+                f"unit '{own}'; write for example {example}, or a loss relative to the reference, such as 0.5%"
             )
         if not (loss.reference > 0 and math.isfinite(loss.reference)):
             raise UsageError(
-                f"a loss of {self.value:g}% cannot be taken from the reference's {loss.metric} of {loss.reference:g}; "
-                f"{'write points, for example 0.5pt' if loss.unit == 'pt' else 'choose another metric'}"
+                f"a loss of {self.value:g}% cannot be taken from the reference's {loss.metric} of {loss.reference:g}, "
+                f"which is not above 0; write an absolute loss, for example {example}"
             )
         return self.value / 100 * loss.reference
 
     def __str__(self) -> str:
         return f"{self.value:g}{self.unit}"
+
+
+def _example(reference: float, unit: str) -> str:
+    """A twentieth of the reference, in one digit."""
+    size = abs(reference) / 20
+    return f"{size if 0 < size < math.inf else 0.1:.1g}{unit}"
 
 
 def _margin(value: "Margin | str | float | None", name: str) -> "Margin | None":
@@ -138,7 +155,8 @@ class Budget:
     """
 
     max_accuracy_loss: Margin | str | None = None
-    """Largest allowed loss of the metric, with its unit: `0.5pt` (points) or `0.5%` (relative to the reference)."""
+    """Largest allowed loss of the metric, with its unit: `0.5pt` (points), `0.5%` (relative to the reference), or
+    the name of a metric that is no share: `0.2mae`."""
     max_class_loss: Margin | str | None = None
     """Largest allowed loss of accuracy of any single class, in points: `2pt`."""
     max_slice_loss: Margin | str | None = None

@@ -7,10 +7,36 @@ from typing import Literal
 
 from quantlab.types.outputs import ConstantOutput, OutputFigure
 
-__all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "SliceLosses", "Spread", "WorstSample"]
+__all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "SliceLosses", "Spread", "Tail", "WorstSample"]
 
 Direction = Literal["higher", "lower"]
 """Which direction of a metric is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """How much of a loss the few samples with the largest differences carry; a bootstrap misses what is rarer."""
+
+    samples: int
+    """Number of samples with the largest differences, 1 % of all."""
+    share: float
+    """Their part of the sum of all absolute differences, 0 to 1."""
+    index: float | None
+    """Hill's tail index of the largest 5 %; below 2, the variance of such differences may be infinite. None if not
+    known."""
+
+    @property
+    def heavy(self) -> bool:
+        """Whether so few samples carry the loss that no bound of it can be relied on: a tail index below 2, or a third.
+
+        >>> Tail(3, 0.1, 4.5).heavy, Tail(3, 0.1, 1.4).heavy, Tail(3, 0.4, 4.5).heavy
+        (False, True, True)
+        """
+        return self.share > _CARRIED or (self.index is not None and self.index < _FINITE_VARIANCE)
+
+
+_CARRIED = 1 / 3
+_FINITE_VARIANCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +63,10 @@ class Loss:
     confidence: float
     """One-sided confidence of each bound, for example 0.95."""
     method: str
-    """Method of the bounds: `Tango`, `exact without a flip`, `BCa bootstrap`, `percentile bootstrap`, or
-    `BCa bootstrap of DeLong's components` for the area under the curve. For samples in groups: `Tango with the groups'
-    design effect`, `exact without a change in a group`, or a bootstrap `of groups`."""
+    """Method of the bounds: `exact`, `exact without a flip`, `studentized bootstrap`, `BCa bootstrap`,
+    `percentile bootstrap`, or `BCa bootstrap of DeLong's components` for the area under the curve; with `, or what
+    unseen samples may do` where that is wider. For samples in groups: `Tango with the groups' design effect`, `exact
+    without a change in a group`, or a bootstrap `of groups`."""
     discordant: int | None = None
     """Samples that became wrong plus samples that became right; None for metrics that do not count right answers, and
     for samples in groups, which do not count as so many."""
@@ -48,6 +75,8 @@ class Loss:
     in groups."""
     groups: int | None = None
     """Number of groups of samples that are not independent (`--group`); None if samples count as independent."""
+    tail: Tail | None = None
+    """How few samples carry the loss; None for metrics that are bounded, and with fewer than 100 samples."""
 
     @property
     def changed(self) -> tuple[int, int] | None:
@@ -65,7 +94,7 @@ class Loss:
     def interval_confidence(self) -> float:
         """Confidence of the two-sided interval between the bounds: 0.90 if each bound has 0.95.
 
-        >>> Loss("top1", "higher", "pt", 1, 0, 0, 0, 0, 0, 0.95, "Tango").interval_confidence
+        >>> Loss("top1", "higher", "pt", 1, 0, 0, 0, 0, 0, 0.95, "exact").interval_confidence
         0.9
         """
         return round(2 * self.confidence - 1, 12)

@@ -66,7 +66,7 @@ Of a judgement:
 | `runtime` | where it ran; empty if it ran in no runtime that counts |
 | `verdict` | `fits`, `inconclusive` or `breaks` |
 | `reason` | the deciding figure, as text |
-| `metric` | metric of the loss; null if no loss was measured, like all keys down to `p_mcnemar` |
+| `metric` | metric of the loss; null if no loss was measured, like all keys down to `tail` |
 | `unit` | `pt`: percentage points; empty: the unit of the metric |
 | `reference`, `candidate` | the metric of the reference and of the variant |
 | `loss` | loss of the metric; positive is always worse |
@@ -75,6 +75,7 @@ Of a judgement:
 | `interval_confidence` | confidence of the two-sided interval between the bounds |
 | `method` | method of the bounds |
 | `p_mcnemar` | p-value of the two-sided exact McNemar test; null if the metric has no right and wrong |
+| `tail` | the 1 % of samples that differ most: number, share of all differences, tail index; null for bounded metrics |
 | `margin` | largest allowed loss, in the unit of the loss; null if the budget does not limit the loss |
 | `n` | judged samples; 0 if the trial failed or was not run |
 | `missing` | additional samples that would decide; null if decided, or if no number can decide |
@@ -158,6 +159,7 @@ _OF_LOSS = (
     "interval_confidence",
     "method",
     "p_mcnemar",
+    "tail",
 )
 
 

@@ -54,6 +54,7 @@ def area_under_curve(reference: ReferenceSamples, candidate: CandidateSamples) -
         value=lambda means: (means[:, 0], means[:, 1]),
         unseen=of_rarest(np.unique(labels, return_counts=True)[1], len(labels), averaged=len(judged)),
         of=" of DeLong's components",
+        differing=int(np.count_nonzero(sides[:, 0] != sides[:, 1])),
     )
 
 

@@ -7,20 +7,25 @@ grow with resamples × samples.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.statistics.paired.answers import check_one_sided, zero_discordance_bound
+from quantlab.statistics.paired.studentized import squares_of, standard_errors, studentized_interval, tail_of
+from quantlab.types import Tail
 
-__all__ = ["Bounds", "Resampling", "Totals", "WholeSets", "bca_interval", "percentile_interval"]
+__all__ = ["ENOUGH_DIFFERENCES", "Bounds", "Resampling", "Totals", "WholeSets", "bca_interval", "percentile_interval"]
 
 _Floats = NDArray[np.float64]
 
 _CHUNK_ELEMENTS = 2 * 2**20
 """Number of counts held in memory at once: 16 MB."""
+ENOUGH_DIFFERENCES = 5
+"""Samples that differ from which a bootstrap knows how much they differ."""
+
 _JACKKNIFE_GROUPS = 200
 _JACKKNIFE_SAMPLES = 5000
 """Largest number of samples for which `WholeSets` uses a jackknife; beyond it, intervals are percentile intervals."""
@@ -52,6 +57,7 @@ class Bounds:
     lower: float
     upper: float
     method: str
+    tail: Tail | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +80,12 @@ class Totals:
     """Suffix of the method's name if something other than the samples' metric is resampled."""
     row_of: NDArray[np.intp] | None = None
     """(n,): the row of each sample; None if sample i has row i."""
+    differing: int | None = None
+    """Number of samples that add something else to the two sides. From `ENOUGH_DIFFERENCES` the bootstrap is relied on,
+    and `unseen` is not used; None uses it always."""
+    slopes: Callable[[_Floats], _Floats] | None = None
+    """Function from means (any, columns) to the derivatives (any, columns) of reference − candidate, for few columns
+    and samples of any size: then bounds are those of a studentized bootstrap, which follow the skewness of errors."""
 
     @property
     def n(self) -> int:
@@ -81,10 +93,11 @@ class Totals:
         return int(self.multiplicity.sum())
 
     def bounds(self, sign: int, resampling: Resampling) -> Bounds:
-        """BCa bounds of the loss.
+        """BCa bounds of the loss; with `slopes`, those of a studentized bootstrap.
 
-        A bootstrap of few or no differences would be overconfident. The bounds are therefore at least as far from the
-        loss as `unseen` gives for the share of samples that may differ although none of n does.
+        A bootstrap of few or no differences would be overconfident. Unless enough samples are `differing`, the bounds
+        are therefore at least as far from the loss as `unseen` gives for the share of samples that may differ although
+        none of n does.
 
         Args:
             sign: 1 if a higher metric is better, −1 if a lower one is.
@@ -96,11 +109,46 @@ class Totals:
         method = f"BCa bootstrap{self.of}"
         if not math.isfinite(loss):
             return Bounds(reference, candidate, -math.inf, math.inf, method)
+        enough = self.differing is not None and self.differing >= ENOUGH_DIFFERENCES
+        if enough and self.slopes is not None:
+            lower, upper = self._studentized(loss, sign, self.slopes, resampling)
+            # Too few of them for this confidence leave too many resamples without any difference.
+            enough = math.isfinite(lower) and math.isfinite(upper)
+            if enough:
+                return Bounds(reference, candidate, lower, upper, "studentized bootstrap", self._tail(self.slopes))
         replicates = np.concatenate([self._losses(sums, self.n, sign) for sums in self._resampled(resampling)])
         left_out = self._left_out(whole, sign)
         lower, upper = bca_interval(loss, replicates, left_out, self.multiplicity, resampling.confidence)
+        tail = None if self.slopes is None else self._tail(self.slopes)
+        if enough:
+            return Bounds(reference, candidate, lower, upper, method, tail)
         width = self.unseen(zero_discordance_bound(self.n, resampling.confidence))
-        return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method)
+        if lower > loss - width or upper < loss + width:
+            method = f"{method}, or what unseen samples may do"
+        return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method, tail)
+
+    def _studentized(
+        self, loss: float, sign: int, slopes: Callable[[_Floats], _Floats], resampling: Resampling
+    ) -> tuple[float, float]:
+        from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
+
+        n, columns = self.n, self.rows.shape[1]
+        dense = self.rows.toarray()
+        wide = replace(self, rows=csr_matrix(np.concatenate([dense, squares_of(dense)], axis=1)))
+
+        def looked_at(sums: _Floats) -> tuple[_Floats, _Floats]:
+            means, squares = sums[:, :columns] / n, sums[:, columns:] / n
+            return self._losses(sums[:, :columns], n, sign), standard_errors(means, squares, slopes(means), n)
+
+        drawn = [looked_at(sums) for sums in wide._resampled(resampling)]
+        _, error = looked_at((self.multiplicity @ wide.rows)[None])
+        losses, errors = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+        return studentized_interval(loss, float(error[0]), losses, errors, resampling.confidence)
+
+    def _tail(self, slopes: Callable[[_Floats], _Floats]) -> Tail | None:
+        dense = self.rows.toarray()
+        means = (self.multiplicity @ dense)[None] / self.n
+        return tail_of(np.repeat((dense * slopes(means)).sum(axis=1), self.multiplicity))
 
     def _losses(self, sums: _Floats, n: int, sign: int) -> _Floats:
         reference, candidate = self.value(sums / n)

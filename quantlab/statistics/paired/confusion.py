@@ -37,6 +37,7 @@ def macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         value=_macro(lambda hits, true, predicted: 2 * hits / (true + predicted)),
         unseen=of_rarest(np.unique(columns[:, 0], return_counts=True)[1], len(columns)),
         row_of=row_of.reshape(-1),
+        differing=int(np.count_nonzero(columns[:, 1] != columns[:, 2])),
     )
 
 

@@ -23,12 +23,7 @@ _NO_DISTANCE = 1e-12
 """Tolerance for equality: shares computed from equal counts may differ this much due to rounding."""
 
 ENOUGH_CHANGES = 5
-"""Changed answers from which the bound of a loss decides alone, however few the samples are.
-
-With fewer changes, the bound alone would pass a loss as large as the margin in up to 6.5 % of cases at 95 % confidence;
-with at least five, in up to 5.9 %, which is no more than with `fewest_samples` (6.8 %). The script
-`benchmarks/interval_coverage.py` enumerates this exactly, and `docs/guides/deciding.md` shows its tables.
-"""
+"""Changed answers from which an estimate of the samples that decide relies on them, and has no least number."""
 
 _POWER = 0.8
 """Power of the sample size estimate; with 95 % confidence it gives the factor 6.18 = (1.645 + 0.842)²."""
@@ -37,8 +32,7 @@ _POWER = 0.8
 def decide(loss: Loss, margin: float) -> Decision:
     """Fits if the upper bound is below the margin, breaks if the lower bound is above it, otherwise inconclusive.
 
-    A loss that is not finite breaks. To fit, a share also needs `enough_samples`: with too few samples and too few
-    changes, a loss as large as the margin would remain unseen more often than the confidence allows.
+    A loss that is not finite breaks. To fit, a share whose bounds come from a bootstrap also needs `enough_samples`.
 
     Args:
         loss: Loss with one-sided bounds.
@@ -55,16 +49,18 @@ def decide(loss: Loss, margin: float) -> Decision:
 
 
 def enough_samples(n: int, discordant: int | None, margin: float, confidence: float) -> bool:
-    """Whether the upper bound of a share can be relied on at a margin: `fewest_samples`, or `ENOUGH_CHANGES`.
+    """Whether the upper bound of a share can be relied on at a margin.
+
+    The bounds of counted answers are exact, and always can. A bootstrap cannot know of samples that it has not seen, so
+    it needs `fewest_samples`.
 
     Args:
         n: Number of samples.
-        discordant: Number of samples whose answer changed; None for a metric that is no count of answers, whose bound
-            comes from a bootstrap and cannot be enumerated.
+        discordant: Number of samples whose answer changed; None for a metric that is no count of answers.
         margin: Allowed loss, a share.
         confidence: One-sided.
     """
-    return n >= fewest_samples(margin, confidence) or (discordant is not None and discordant >= ENOUGH_CHANGES)
+    return discordant is not None or n >= fewest_samples(margin, confidence)
 
 
 def fewest_samples(margin: float, confidence: float) -> float:

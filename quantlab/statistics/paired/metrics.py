@@ -160,6 +160,7 @@ def _loss(metric: PairedMetric, compared: ChangedAnswers | Totals | CalledSets, 
         discordant=None if answers is None or grouped else answers.discordant,
         p_mcnemar=None if answers is None or grouped else answers.p_mcnemar,
         groups=None if resampling.groups is None else int(resampling.groups.max()) + 1,
+        tail=bounds.tail,
     )
 
 
@@ -167,7 +168,7 @@ def _answer_bounds(answers: ChangedAnswers, resampling: Resampling) -> Bounds:
     if resampling.groups is not None:
         return answer_bounds(answers, resampling.groups, resampling.confidence)
     lower, upper = answers.bounds(resampling.confidence)
-    method = "Tango" if answers.discordant else "exact without a flip"
+    method = "exact" if answers.discordant else "exact without a flip"
     return Bounds(answers.right_reference / answers.n, answers.right_candidate / answers.n, lower, upper, method)
 
 
@@ -225,11 +226,16 @@ def _answers(name: str, reference: ReferenceSamples, candidate: CandidateSamples
 
 
 def _mae(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
-    return _mean_error("absolute", reference, candidate, lambda means: means)
+    return _mean_error("absolute", reference, candidate, lambda means: means, np.ones_like)
 
 
 def _rmse(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
-    return _mean_error("squared", reference, candidate, np.sqrt)
+    return _mean_error("squared", reference, candidate, np.sqrt, _slope_of_root)
+
+
+def _slope_of_root(means: Any) -> Any:
+    # A mean of 0 has no error in any sample, so its slope has nothing to multiply.
+    return np.where(means > 0, 0.5 / np.sqrt(np.where(means > 0, means, 1.0)), 0.0)
 
 
 def _mean_error(
@@ -237,6 +243,7 @@ def _mean_error(
     reference: ReferenceSamples,
     candidate: CandidateSamples,
     of_mean: Callable[[Any], Any],
+    slope: Callable[[Any], Any],
 ) -> Totals:
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
@@ -256,6 +263,8 @@ def _mean_error(
         # Subtracting a sample from a sum may leave a small negative rounding error, whose square root would be NaN.
         value=lambda means: (of_mean(np.maximum(means[:, 0], 0)), of_mean(np.maximum(means[:, 1], 0))),
         unseen=unseen,
+        differing=int(np.count_nonzero(differences)),
+        slopes=lambda means: slope(np.maximum(means, 0)) * np.array([1.0, -1.0]),
     )
 
 

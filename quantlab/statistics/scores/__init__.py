@@ -19,7 +19,7 @@ from quantlab.statistics.scores.channels import OutputSums, constant_parts, sum_
 from quantlab.statistics.scores.classification import TOP5_FROM_CLASSES, ClassificationSums, as_classes
 from quantlab.statistics.scores.divergence import Divergences, DivergenceSums, divergences_per_sample, kl_per_sample
 from quantlab.statistics.scores.finite import count_equal_places, finite_samples, ranges_of, scored_samples
-from quantlab.statistics.scores.intervals import tango, wilson
+from quantlab.statistics.scores.intervals import clopper_pearson, tango, wilson
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
 from quantlab.statistics.scores.positions import Positions, rows_of_classes
 from quantlab.statistics.scores.probabilities import ProbabilitySums, looks_like_probabilities
@@ -48,6 +48,7 @@ __all__ = [
     "SampleAttribute",
     "ScoreSums",
     "as_classes",
+    "clopper_pearson",
     "constant_parts",
     "count_equal_places",
     "divergences_per_sample",

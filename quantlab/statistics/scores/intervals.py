@@ -7,7 +7,7 @@ import math
 
 from quantlab.types import Interval
 
-__all__ = ["tango", "wilson"]
+__all__ = ["check_counts", "clopper_pearson", "tango", "wilson"]
 
 
 def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
@@ -18,13 +18,31 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     Raises:
         ValueError: If n is below 1, successes is not in 0…n, or confidence is not between 0 and 1.
     """
-    _check(confidence, n, successes=successes)
+    check_counts(confidence, n, successes=successes)
     # The operations of `scipy.stats`, in the same order, so that the bits are the same; its import takes 0.4 s.
     share, z = successes / n, _upper_quantile(0.5 + 0.5 * confidence)
     denominator = 2 * (n + z**2)
     center = (2 * n * share + z**2) / denominator
     half = z / denominator * math.sqrt(4 * n * share * (1 - share) + z**2)
     return Interval(0.0 if successes == 0 else center - half, 1.0 if successes == n else center + half, confidence)
+
+
+def clopper_pearson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
+    """Exact interval for the share successes / n (Clopper & Pearson 1934, Biometrika 26:404–413).
+
+    Each end is a one-sided bound at (1 + confidence) / 2 that errs in no more cases than it says, for every n and
+    share. Without a success the lower end is 0, without a failure the upper end is 1.
+
+    Raises:
+        ValueError: If n is below 1, successes is not in 0…n, or confidence is not between 0 and 1.
+    """
+    from scipy.special import betaincinv  # imported here because SciPy is slow to import and few commands need it
+
+    check_counts(confidence, n, successes=successes)
+    tail, failures = (1 - confidence) / 2, n - successes
+    lower = float(betaincinv(successes, failures + 1, tail)) if successes else 0.0
+    upper = 1 - float(betaincinv(failures, successes + 1, tail)) if failures else 1.0
+    return Interval(lower, upper, confidence)
 
 
 def tango(became_wrong: float, became_right: float, *, n: float, confidence: float = 0.95) -> Interval:
@@ -44,7 +62,7 @@ def tango(became_wrong: float, became_right: float, *, n: float, confidence: flo
         ValueError: If n is below 1, a count is negative, the counts exceed n together, or confidence is not between 0
             and 1.
     """
-    _check(confidence, n, became_wrong=became_wrong, became_right=became_right)
+    check_counts(confidence, n, became_wrong=became_wrong, became_right=became_right)
     z = _quantile(confidence)
     # Swapping the counts changes the sign of the difference, so its lower bound gives the upper one.
     return Interval(
@@ -103,7 +121,13 @@ def _upper_quantile(probability: float) -> float:
     return float(ndtri(probability))
 
 
-def _check(confidence: float, n: float, **counts: float) -> None:
+def check_counts(confidence: float, n: float, **counts: float) -> None:
+    """Raise an error for counts or a confidence that no interval can have.
+
+    Raises:
+        ValueError: If n is below 1, a count is negative, the counts exceed n together, or the confidence is not between
+            0 and 1.
+    """
     if not 0 < confidence < 1:
         raise ValueError(f"the confidence is {confidence}; it must be between 0 and 1, for example 0.95")
     if n < 1:

@@ -8,7 +8,7 @@ are not taken from one candidate alone. They follow from its error by two factor
 On MobileNetV1 0.25 the rates of candidates from 1 to 15 % of changed samples differ by less than half. The expected
 bound is this loss, and the quantile of the normal distribution times √(share / n), for n samples of the verdict: the
 variance of a paired loss is at most share / n. With ten changed samples or more, about half of the artifacts keep this
-bound. With fewer, the intervals of the verdict (Tango, Wilson) are wider: with two changed samples, 10 to 20 % keep it.
+bound. With fewer, the intervals of the verdict (exact ones) are wider: with two changed samples, 10 to 20 % keep it.
 
 If n samples are so few that the verdict could not be `fits` even if none of them changed, the share itself is compared
 with the budget, as if every change were a loss. That verdict is inconclusive.
@@ -194,13 +194,13 @@ class Goal:
 
     @property
     def _least_changed(self) -> float:
-        """The upper bound of changed samples in percent if none changes: Wilson's."""
-        return 100 * self._z**2 / (self.n + self._z**2)
+        """The upper bound of changed samples in percent if none changes."""
+        return 100 * zero_discordance_bound(self.n, self.budget.confidence)
 
     @property
     def _least_loss(self) -> float:
         """The upper bound of the loss in points if no sample changes."""
-        return 100 * zero_discordance_bound(self.n, self.budget.confidence)
+        return self._least_changed
 
 
 def _rate(measured: Sequence[Measured], errors: Sequence[float]) -> float | None:
