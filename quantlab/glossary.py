@@ -73,7 +73,8 @@ GLOSSARY: Mapping[str, str] = {
     "Holm's correction": "Corrects p-values for the number of classes that are tested. "
     "Without it, some classes would appear to lose by chance.",
     "interval": "Range that contains the true value with the given confidence, usually 95 %. "
-    "Losses of top-1 use Tango's method, shares use Wilson's, and other metrics use a bootstrap.",
+    "In tables, losses of top-1 use Tango's method and shares use Wilson's. "
+    "A verdict uses exact bounds for both, and a bootstrap for other metrics.",
     "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
     "It shows the error of this op without errors of earlier layers; graph-models, TFLite and ONNX files have it, in "
     "Python.",

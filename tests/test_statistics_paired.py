@@ -6,7 +6,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from statsmodels.stats import contingency_tables, multitest
@@ -18,7 +18,6 @@ from quantlab.statistics import (
     loss_bounds,
     mcnemar,
     mcnemar_of_loss,
-    tango,
     zero_discordance_bound,
 )
 from quantlab.types import ClassLoss
@@ -71,15 +70,11 @@ def test_a_share_of_the_bound_shows_no_flip_as_often_as_is_left_to_chance(n, con
     assert math.exp(n * math.log1p(-bound)) == pytest.approx(1 - confidence)
 
 
-def test_with_a_flip_bounds_are_the_ends_of_the_two_sided_interval():
-    interval = tango(28, 25, n=618, confidence=0.9)
-    assert loss_bounds(28, 25, n=618, confidence=0.95) == pytest.approx((interval.lower, interval.upper))
-
-
+@settings(max_examples=15)
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(61, 2000))
 def test_one_more_harmful_flip_is_never_good_news(forth, back, n):
     before, after = (loss_bounds(harmful, back, n=n, confidence=0.95) for harmful in (forth, forth + 1))
-    assert after > before
+    assert after[0] > before[0]
     assert after[1] > before[1]
 
 

@@ -1,5 +1,7 @@
 """Verdicts and their reasons: the rule, limits, targets, the recommendation."""
 
+import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from quantlab.errors import StudyError, UsageError
 from quantlab.gate import TARGETS, choose, decide
 from quantlab.gate.figures import rounded_down
 from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence, loss_bounds
-from quantlab.types import Budget, Margin, TrialEvidence
+from quantlab.types import Budget, Margin, Tail, TrialEvidence
 
 HALF_A_POINT = Budget(max_accuracy_loss="0.5pt")
 N = 10_000
@@ -628,15 +630,67 @@ def test_what_cannot_be_judged(seen, asked, error, message):
 
 def test_points_of_what_is_no_share(seen):
     loss = replace(seen().evidence.loss, metric="mae", unit="", direction="lower")
-    with pytest.raises(UsageError, match=r"^0.5pt means percentage points, and the metric 'mae' is not a share; write"):
-        Margin.parse("0.5pt").of(loss)
+    message = (
+        "0.5pt means percentage points, and the metric 'mae' is not a share; write the loss in its own unit, for "
+        "example 5mae, or relative to the reference: 0.5%"
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        Margin.parse("0.5pt").of(replace(loss, reference=95.0))
 
 
-@pytest.mark.parametrize("reference", [0.0, -3.0])
-def test_a_part_of_nothing(seen, reference):
-    loss = replace(seen().evidence.loss, metric="mae", unit="", reference=reference)
-    with pytest.raises(UsageError, match=r"cannot be taken from the reference's mae of .+; choose another metric"):
+@pytest.mark.parametrize(
+    ("reference", "metric", "example"),
+    [(0.0, "mae", "0.1mae"), (-3.0, "package.scores:skill", "0.1skill"), (math.nan, "rmse", "0.1rmse")],
+)
+def test_a_part_of_nothing(seen, reference, metric, example):
+    loss = replace(seen().evidence.loss, metric=metric, unit="", reference=reference)
+    message = (
+        f"a loss of 5% cannot be taken from the reference's {metric} of {reference:g}, which is not above 0; "
+        f"write an absolute loss, for example {example}"
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
         Margin.parse("5%").of(loss)
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "allowed"),
+    [
+        pytest.param("0.2mae", "mae", 0.2, id="a metric of the table"),
+        pytest.param("1e-3 rmse", "rmse", 0.001, id="an exponent and a space"),
+        pytest.param("120mae", "mae", 120.0, id="more than a hundred"),
+        pytest.param("0.01my_metric", "own.module:my_metric", 0.01, id="a function of the user"),
+        pytest.param("5%", "mae", 0.1, id="relative to a reference of 2"),
+    ],
+)
+def test_a_margin_in_the_unit_of_the_metric(seen, text, metric, allowed):
+    loss = replace(seen().evidence.loss, metric=metric, unit="", reference=2.0)
+    assert Margin.parse(text).of(loss) == pytest.approx(allowed, rel=1e-12)
+    assert Margin.parse(str(Margin.parse(text))) == Margin.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit", "own", "example"),
+    [("mae", "", "mae", "0.1mae"), ("top1", "pt", "pt", "0.5pt"), ("a.b:own", "", "own", "0.1own")],
+)
+def test_a_unit_that_the_metric_has_not(seen, metric, unit, own, example):
+    loss = replace(seen().evidence.loss, metric=metric, unit=unit, reference=2.0)
+    message = (
+        f"the allowed loss 0.2rmse has the unit 'rmse', and a loss of the metric '{metric}' has the unit '{own}'; "
+        f"write for example {example}, or a loss relative to the reference, such as 0.5%"
+    )
+    with pytest.raises(UsageError, match=f"^{re.escape(message)}$"):
+        Margin.parse("0.2rmse").of(loss)
+
+
+@pytest.mark.parametrize("tail", [None, Tail(3, 0.2, 3.0), Tail(3, 0.614, 1.25)])
+def test_a_loss_that_few_samples_carry_is_told(seen, tail):
+    trial = seen()
+    loss = replace(trial.evidence.loss, tail=tail)
+    verdict = decide([replace(trial, evidence=replace(trial.evidence, loss=loss))], Budget(max_accuracy_loss="0.5pt"))
+    warning = (
+        ", but 3 samples carry 61 % of all differences (tail index 1.2), so a bound misses more often than it says"
+    )
+    assert (warning in verdict.settings[0].judgements[0].reason) == (tail is not None and tail.heavy)
 
 
 def test_every_target_has_a_word_for_its_size():
