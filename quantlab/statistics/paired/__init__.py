@@ -1,7 +1,7 @@
 """Loss of a candidate against the reference on the same samples, with its statistical uncertainty.
 
 ```text
-evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (Tango), Totals or WholeSets (BCa bootstrap)
+evidence ─┬─ paired_loss      loss of a PairedMetric: ChangedAnswers (exact), Totals or WholeSets (bootstrap)
           ├─ class_losses     loss of each class and slice, with Holm's correction
           ├─ spread_of        distribution of the divergence and of the true class's probability decrease
           └─ worst_samples

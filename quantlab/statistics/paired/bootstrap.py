@@ -123,7 +123,7 @@ class Totals:
         if enough:
             return Bounds(reference, candidate, lower, upper, method, tail)
         width = self.unseen(zero_discordance_bound(self.n, resampling.confidence))
-        if lower > loss - width or upper < loss + width:
+        if width > 0 and (lower > loss - width or upper < loss + width):
             method = f"{method}, or what unseen samples may do"
         return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method, tail)
 
