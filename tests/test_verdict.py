@@ -76,9 +76,9 @@ def seen(tmp_path, labels):
         ),
         pytest.param(598, (0, 0), "fits", "loses at most 0.4998 pt, allowed 0.50", None, id="just enough"),
         pytest.param(10_000, (0, 0), "fits", "loses at most 0.03 pt, allowed 0.50", None, id="no flip in 10,000"),
-        pytest.param(10_000, (26, 24), "fits", "loses at most 0.14 pt, allowed 0.50", None, id="as many both ways"),
+        pytest.param(10_000, (26, 24), "fits", "loses at most 0.15 pt, allowed 0.50", None, id="as many both ways"),
         pytest.param(
-            10_000, (0, 60), "fits", "gains at least 0.48 pt, allowed 0.50", None, id="an improvement is no loss"
+            10_000, (0, 60), "fits", "gains at least 0.47 pt, allowed 0.50", None, id="an improvement is no loss"
         ),
         pytest.param(10_000, (200, 40), "breaks", "loses at least 1.35 pt, allowed 0.50", None, id="surely more"),
         pytest.param(
@@ -139,12 +139,12 @@ def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
 @pytest.mark.parametrize(
     ("budget", "outcome", "reason"),
     [
-        pytest.param({"max_class_loss": "1pt"}, "fits", "no class loses more than 0.61 pt, allowed 1.00", id="classes"),
+        pytest.param({"max_class_loss": "1pt"}, "fits", "no class loses more than 0.63 pt, allowed 1.00", id="classes"),
         pytest.param(
             {"max_class_loss": "0.5pt"},
             "inconclusive",
             (
-                "too few samples of class 0: 1,000 of at least 1,372; class 0 loses at most 0.61 pt, allowed 0.50 "
+                "too few samples of class 0: 1,000 of at least 1,372; class 0 loses at most 0.63 pt, allowed 0.50 "
                 "(2 of 1,000 samples became wrong, 0 became right)"
             ),
             id="classes of too few samples",
@@ -152,7 +152,7 @@ def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
         pytest.param(
             {"min_agreement": "99%"},
             "fits",
-            "same top-1 on at least 99.71 % of the samples, required 99 %",
+            "same top-1 on at least 99.70 % of the samples, required 99 %",
             id="agreement",
         ),
         pytest.param(
@@ -166,7 +166,7 @@ def test_a_class_that_surely_loses_breaks_although_the_total_fits(seen):
         pytest.param(
             {"max_size": "10KB", "target": "node"}, "breaks", "20.0 KB on disk, allowed 10.0 KB", id="raw size"
         ),
-        pytest.param({"max_accuracy_loss": "0.5%"}, "fits", "loses at most 0.29 pt, allowed 0.50", id="relative"),
+        pytest.param({"max_accuracy_loss": "0.5%"}, "fits", "loses at most 0.30 pt, allowed 0.50", id="relative"),
     ],
 )
 def test_limits(seen, budget, outcome, reason):
@@ -261,7 +261,7 @@ def test_the_smallest_that_fits_everywhere(seen):
     choice = choose(trials, HALF_A_POINT)
     assert choice.setting == "tfjs-uint16"
     assert choice.reasons == {
-        "tfjs-uint8": "breaks: loses at least 1.78 pt, allowed 0.50",
+        "tfjs-uint8": "breaks: loses at least 1.77 pt, allowed 0.50",
         "tfjs-float32": "fits, 100 % larger",
     }
     assert choice.share_of_float32 == 0.5
@@ -275,7 +275,7 @@ def test_the_smallest_that_fits_everywhere(seen):
             (20_000, 20_990),
             (26, 0),
             "tfjs-uint16",
-            {"tfjs-uint8": "fits, 5 % smaller, but its bound is higher: at most 0.36 pt against at most 0.03 pt"},
+            {"tfjs-uint8": "fits, 5 % smaller, but its bound is higher: at most 0.37 pt against at most 0.03 pt"},
             id="4.95 % larger, and a lower bound",
         ),
         pytest.param(
@@ -296,7 +296,7 @@ def test_the_smallest_that_fits_everywhere(seen):
             (20_000, 20_040),
             (26, 0),
             "tfjs-uint16",
-            {"tfjs-uint8": "fits, has the same size, but its bound is higher: at most 0.36 pt against at most 0.03 pt"},
+            {"tfjs-uint8": "fits, has the same size, but its bound is higher: at most 0.37 pt against at most 0.03 pt"},
             id="hardly larger",
         ),
         pytest.param(
@@ -353,8 +353,8 @@ def test_float32_that_fits_is_named_where_nothing_quantized_does(seen):
     assert choice.try_next == ("tfjs-float16", "tfjs-uint16")
     assert choice.explain().split("\n") == [
         "nothing fits: breaks",
-        "tfjs-uint8: breaks: loses at least 1.78 pt, allowed 0.50",
-        "tflite-int8: breaks: loses at least 1.78 pt, allowed 0.50",
+        "tfjs-uint8: breaks: loses at least 1.77 pt, allowed 0.50",
+        "tflite-int8: breaks: loses at least 1.77 pt, allowed 0.50",
         "tfjs-float32, the float32 baseline: loses at most 0.03 pt, allowed 0.50",
         "try next: tfjs-float16, tfjs-uint16",
     ]
@@ -506,7 +506,7 @@ def test_no_number_of_samples_shows_that_a_share_loses_nothing(seen):
     assert (judged.outcome, judged.missing) == ("inconclusive", None)
     assert judged.reason == ("loses at most 0.03 pt, allowed 0.00; more samples cannot decide this, so relax the limit")
     (judged,) = decide([seen(gained=60)], Budget(max_accuracy_loss="0pt")).of("tfjs-uint8").judgements
-    assert (judged.outcome, judged.reason) == ("fits", "gains at least 0.48 pt, allowed 0.00")
+    assert (judged.outcome, judged.reason) == ("fits", "gains at least 0.47 pt, allowed 0.00")
 
 
 @pytest.mark.parametrize(
@@ -552,7 +552,7 @@ def test_a_variant_with_nan_is_not_on_the_front(seen):
 def test_the_reader_of_a_failed_assertion_is_told(seen):
     verdict = decide([seen("tfjs-uint8", lost=200), seen("tfjs-uint16")], HALF_A_POINT, study="digits")
     assert verdict.explain() == (
-        "tfjs-uint8   BREAKS        loses at least 1.78 pt, allowed 0.50\n"
+        "tfjs-uint8   BREAKS        loses at least 1.77 pt, allowed 0.50\n"
         "tfjs-uint16  FITS          loses at most 0.03 pt, allowed 0.50\n"
         "digits: fits"
     )
