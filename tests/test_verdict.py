@@ -688,7 +688,7 @@ def test_a_loss_that_few_samples_carry_is_told(seen, tail):
     loss = replace(trial.evidence.loss, tail=tail)
     verdict = decide([replace(trial, evidence=replace(trial.evidence, loss=loss))], Budget(max_accuracy_loss="0.5pt"))
     warning = (
-        ", but 3 samples carry 61 % of all differences (tail index 1.2), so a bound misses more often than it says"
+        ", but 3 samples carry 61 % of all differences (tail index 1.2), so a bound may miss more often than it says"
     )
     assert (warning in verdict.settings[0].judgements[0].reason) == (tail is not None and tail.heavy)
 

@@ -133,7 +133,7 @@ def carried_by_few(loss: Loss) -> str:
 
     >>> from quantlab.types import Tail
     >>> carried_by_few(Loss("mae", "lower", "", 300, 1, 2, 1, 0.5, 2.5, 0.95, "", tail=Tail(3, 0.614, 1.25)))
-    ', but 3 samples carry 61 % of all differences (tail index 1.2), so a bound misses more often than it says'
+    ', but 3 samples carry 61 % of all differences (tail index 1.2), so a bound may miss more often than it says'
     """
     tail = loss.tail
     if tail is None or not tail.heavy:
@@ -141,7 +141,7 @@ def carried_by_few(loss: Loss) -> str:
     index = "" if tail.index is None else f" (tail index {tail.index:.1f})"
     samples = counted(tail.samples, "sample carries", "samples carry")
     share = f"{100 * tail.share:.0f} % of all differences"
-    return f", but {samples} {share}{index}, so a bound misses more often than it says"
+    return f", but {samples} {share}{index}, so a bound may miss more often than it says"
 
 
 def bound_of(setting: SettingVerdict) -> str:
