@@ -49,7 +49,10 @@ GLOSSARY: Mapping[str, str] = {
     "1 means the same direction.",
     "different top-1": "Samples whose top-1 in one runtime is not the one that Python gives for the same artifact.",
     "different values": "Percentage of the elements of a tensor that are not exactly equal to the baseline.",
+    "distance": "Of two scored images: root mean square difference at 16 × 16 pixels, in units of their contrast.",
     "download size": "Bytes of the shipped files after gzip and after brotli, each file compressed by itself.",
+    "duplicates": "Scored samples that are equal to another one, or images that nearly are. "
+    "They do not count as independent with --group duplicates.",
     "equivalent": "Whether a runtime answers as Python does: within a margin of 0.5 pt of accuracy, by two one-sided "
     "tests at 5 %, which are a 90 % interval within the margin. 'not shown' means that the samples are too few.",
     "error": "Of a candidate of 'quantlab tune', the mean KL divergence from the model in nats; the mean squared error "
@@ -73,8 +76,7 @@ GLOSSARY: Mapping[str, str] = {
     "Holm's correction": "Corrects p-values for the number of classes that are tested. "
     "Without it, some classes would appear to lose by chance.",
     "interval": "Range that contains the true value with the given confidence, usually 95 %. "
-    "In tables, losses of top-1 use Tango's method and shares use Wilson's. "
-    "A verdict uses exact bounds for both, and a bootstrap for other metrics.",
+    "Tables use Tango's method for top-1 and Wilson's for shares; a verdict uses exact bounds, or a bootstrap.",
     "isolated SQNR": "SQNR of one op whose inputs are taken from the float32 graph. "
     "It shows the error of this op without errors of earlier layers; graph-models, TFLite and ONNX files have it, in "
     "Python.",
@@ -181,6 +183,7 @@ SYNONYMS: Mapping[str, str] = {
     "brotli KB": "brotli",
     "bytes": "size",
     "class": "class loss",
+    "copy of": "duplicates",
     "different": "different values",
     "different top-1, at most": "different top-1",
     "difference from python": "largest difference",
@@ -192,6 +195,7 @@ SYNONYMS: Mapping[str, str] = {
     "isolated SQNR dB": "isolated SQNR",
     "KB": "size",
     "JS mean": "Jensen–Shannon divergence",
+    "kind": "duplicates",
     "KL mean": "KL divergence",
     "load ms": "load time",
     "lock": "accepted figures",
@@ -216,6 +220,7 @@ SYNONYMS: Mapping[str, str] = {
     "same class % [95 %]": "agreement",
     "same top-1": "agreement",
     "same top-1 % [95 %]": "agreement",
+    "sample": "samples",
     "shape": "weight",
     "SQNR dB": "SQNR",
     "top-1 %": "top-1",

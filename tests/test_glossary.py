@@ -9,10 +9,21 @@ import pytest
 from quantlab.cli import run
 from quantlab.glossary import GLOSSARY, HINT, SYNONYMS, explained
 from quantlab_reports import VIEWS
-from quantlab_reports.views import candidates, costs, layers, ops, outputs, runtimes, split, trial_columns, weights
+from quantlab_reports.views import (
+    candidates,
+    costs,
+    duplicates,
+    layers,
+    ops,
+    outputs,
+    runtimes,
+    split,
+    trial_columns,
+    weights,
+)
 
 VIEW_COLUMNS = (
-    *(candidates.CANDIDATES, costs.COSTS, layers.LAYERS, ops.OPS, outputs.OUTPUTS),
+    *(candidates.CANDIDATES, costs.COSTS, duplicates.DUPLICATES, layers.LAYERS, ops.OPS, outputs.OUTPUTS),
     *(runtimes.RUNTIMES, split.SPLIT, weights.WEIGHTS),
 )
 

@@ -180,7 +180,7 @@ def test_evidence_at_any_look():
     assert seen.agreement.method == "BCa bootstrap, for any number of looks"
     (of_class,) = seen.classes
     lower, upper = any_look_bounds(2, 1, n=100, confidence=0.95)
-    assert of_class == replace(lost, lower=100 * lower, upper=100 * upper)
+    assert of_class == replace(lost, lower=100 * lower, upper=100 * upper, any_look=True)
 
 
 def test_following_n_more_up_to_eight_times():

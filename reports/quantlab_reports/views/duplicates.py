@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from quantlab.samples import NEAR_DISTANCE
 from quantlab.types import Duplicate, Duplicates
+from quantlab_reports.figures import fixed
 from quantlab_reports.model import Column, RowView, Selection, Table
 
 __all__ = ["DUPLICATES", "DuplicateRow", "duplicate_table"]
@@ -37,7 +38,7 @@ DUPLICATES = RowView(
         Column("sample", lambda row: row.file or f"{row.sample}", numeric=False),
         Column("copy of", lambda row: row.of_file or f"{row.of}", numeric=False),
         Column("kind", lambda row: "equal" if row.equal else "nearly equal", numeric=False),
-        Column("distance", lambda row: f"{row.distance:.3f}"),
+        Column("distance", lambda row: fixed(row.distance, 3)),
     ),
 )
 
