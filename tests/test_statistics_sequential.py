@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.statistics import loss_bounds
+from quantlab.statistics import loss_bounds, missing_samples
 from quantlab.statistics.paired.sequential import (
     any_look_bounds,
     any_look_quantile,
@@ -178,6 +178,11 @@ def test_evidence_at_any_look():
     ratio = any_look_quantile(1000, 0.95) / 1.6448536
     assert seen.agreement.upper == pytest.approx(0.5 + 0.1 * ratio)
     assert seen.agreement.method == "BCa bootstrap, for any number of looks"
+    counted = at_any_look(Evidence("a", "python", 1000, None, same=990), 0.95).agreement
+    assert counted is not None
+    lower, upper = share_at_any_look(10, 1000, 0.95)
+    assert (counted.loss, counted.lower, counted.upper) == (1.0, 100 * lower, 100 * upper)
+    assert missing_samples(seen.loss, 1.0) > missing_samples(answers, 1.0)  # wider bounds need more samples
     (of_class,) = seen.classes
     lower, upper = any_look_bounds(2, 1, n=100, confidence=0.95)
     assert of_class == replace(lost, lower=100 * lower, upper=100 * upper, any_look=True)

@@ -31,7 +31,7 @@ from quantlab.types.limits import ERROR_FIGURES, EVERY_CHANNEL, ErrorFigure, Fig
 from quantlab.types.looks import Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
-from quantlab.types.paired import ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
+from quantlab.types.paired import ANY_LOOK, ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
 from quantlab.types.reference import (
     STRAY_LIMIT,
     ChanceCheck,
@@ -73,6 +73,7 @@ __all__ = [
     "AGAINST_FLOAT32",
     "AGAINST_PYTHON",
     "AGAINST_REFERENCE",
+    "ANY_LOOK",
     "ERROR_FIGURES",
     "EVERY_CHANNEL",
     "KEEPS_FLOAT",

@@ -9,6 +9,9 @@ from quantlab.types.outputs import ConstantOutput, OutputFigure
 
 __all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "SliceLosses", "Spread", "Tail", "WorstSample"]
 
+ANY_LOOK = "for any number of looks"
+"""End of the method of bounds that hold at every number of samples."""
+
 Direction = Literal["higher", "lower"]
 """Which direction of a metric is better."""
 
@@ -89,6 +92,11 @@ class Loss:
             return None
         more_lost = round(self.loss * self.n / 100)
         return (self.discordant + more_lost) // 2, (self.discordant - more_lost) // 2
+
+    @property
+    def any_look(self) -> bool:
+        """Whether the bounds hold at every number of samples."""
+        return self.method.endswith(ANY_LOOK)
 
     @property
     def interval_confidence(self) -> float:

@@ -115,6 +115,9 @@ def missing_samples(loss: Loss, margin: float) -> int | None:
         needed = samples_needed(
             loss.discordant / loss.n, loss.loss / scale, margin / scale, loss.confidence, changes=loss.discordant
         )
+        if needed is not None and loss.any_look:
+            # These bounds are wider than those of one look, for which the number is.
+            needed = max(needed, _needed_by_width(loss, margin) or needed)
     else:
         needed = _needed_by_width(loss, margin)
     return None if needed is None else max(1, needed - loss.n)

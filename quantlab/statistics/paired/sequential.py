@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from quantlab.statistics.paired.answers import check_one_sided
 from quantlab.statistics.paired.stricter import in_slices, moved
-from quantlab.types import ClassLoss, Evidence, Loss, OutputFigure
+from quantlab.types import ANY_LOOK, ClassLoss, Evidence, Loss, OutputFigure
 
 __all__ = [
     "any_look_bounds",
@@ -139,20 +139,35 @@ def at_any_look(evidence: Evidence, confidence: float) -> Evidence:
     return replace(
         evidence,
         loss=None if evidence.loss is None else _loss(evidence.loss, confidence),
-        agreement=None if evidence.agreement is None else _loss(evidence.agreement, confidence),
+        agreement=_agreement(evidence, confidence),
         classes=tuple(_class(lost, confidence) for lost in evidence.classes),
         slices=in_slices(evidence.slices, lambda lost: _class(lost, confidence)),
         figures=tuple(_figure(figure, confidence) for figure in evidence.figures),
     )
 
 
+def _agreement(evidence: Evidence, confidence: float) -> Loss | None:
+    """Of samples with one class each, the loss of agreement in points, which is a count otherwise."""
+    if evidence.agreement is not None:
+        return _loss(evidence.agreement, confidence)
+    if evidence.same is None:
+        return None
+    n, changed = evidence.n, evidence.n - evidence.same
+    lower, upper = (100 * bound for bound in share_at_any_look(changed, n, confidence))
+    loss = 100 * changed / n
+    return Loss("agreement", "higher", "pt", n, 100.0, 100 - loss, loss, lower, upper, confidence, _BETTING)
+
+
+_BETTING = f"betting, {ANY_LOOK}"
+
+
 def _loss(loss: Loss, confidence: float) -> Loss:
     if loss.changed is None:
         lower, upper = moved(loss, loss.loss, any_look_quantile(loss.n, confidence))
-        method = f"{loss.method}, for any number of looks"
+        method = f"{loss.method}, {ANY_LOOK}"
     else:
         lower, upper = (100 * bound for bound in any_look_bounds(*loss.changed, n=loss.n, confidence=confidence))
-        method = "betting, for any number of looks"
+        method = _BETTING
     return replace(loss, lower=lower, upper=upper, confidence=confidence, method=method)
 
 
