@@ -29,18 +29,19 @@ PHASE = "time"
 _WAITING = 4
 """Number of processes that are started before the first of them loads its variant."""
 
-_FIRST_SECONDS, _LATER_SECONDS = 1.5, 0.8
-"""Estimated time per trial in a round: start of the process, warm-up and runs."""
+_ONE_ROUND = TimingPlan()
 
-_FIRST_ROUND = TimingPlan()
+_OF_SEVERAL = TimingPlan(warm_up_seconds=0.1, seconds=0.15, most_seconds=0.6)
+"""Several rounds are short: they show how much processes differ, which longer rounds would not show better."""
 
-_LATER_ROUNDS = TimingPlan(warm_up_seconds=0.1, seconds=0.15, most_seconds=0.6)
-"""Later rounds are short: they show how much processes differ, which longer rounds would not show better."""
+
+def _plan(rounds: int) -> TimingPlan:
+    return _ONE_ROUND if rounds == 1 else _OF_SEVERAL
 
 
 def expected_seconds(rounds: int) -> float:
-    """Estimated time per trial over all rounds."""
-    return _FIRST_SECONDS + (rounds - 1) * _LATER_SECONDS
+    """Estimated time per trial over all rounds: starts of the processes, warm-up and runs."""
+    return 1.5 if rounds == 1 else 0.8 * rounds
 
 
 def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int) -> Costs:
@@ -96,7 +97,7 @@ class _Round:
 
     @property
     def plan(self) -> TimingPlan:
-        return _FIRST_ROUND if self.number == 1 else _LATER_ROUNDS
+        return _plan(self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ class _Timing:
                 "environment": dict(self.trial.environment),
                 "samples": self.inputs.samples.sha256,
                 "machine": asdict(self.machine),
-                "plan": [asdict(_FIRST_ROUND), asdict(_LATER_ROUNDS)],
+                "plan": asdict(self.round.plan),
             }
         )
         return self.inputs.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"
