@@ -20,7 +20,7 @@ from quantlab.gate.targets import TARGETS
 from quantlab.names import choose
 from quantlab.runtimes import RUNTIMES, Runtime
 from quantlab.settings import select_settings
-from quantlab.statistics import PAIRED_METRICS
+from quantlab.statistics import FAMILIES, PAIRED_METRICS
 from quantlab_reports import VIEWS
 
 __all__ = ["BLOCKS", "runtimes", "settings", "with_blocks"]
@@ -144,10 +144,12 @@ def _metrics(_: Sequence[str]) -> str:
         "positions": "class labels of pixels or steps",
         "numbers": "numeric targets",
         "labels": "labels of any kind",
+        "truth": "ground truth of its own form",
     }
+    families = [(family.spelled, family) for family in FAMILIES]
     rows = [
-        (f"`{metric.name}`", f"{metric.direction} is better", metric.unit or "unit of the output", needs[metric.needs])
-        for metric in PAIRED_METRICS.values()
+        (f"`{cell(name)}`", f"{metric.direction} is better", metric.unit or "unit of the output", needs[metric.needs])
+        for name, metric in (*PAIRED_METRICS.items(), *families)
     ]
     return _table(("`--metric`", "direction", "unit of the loss", "needs"), rows)
 

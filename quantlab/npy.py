@@ -42,6 +42,8 @@ def selected(array: npt.NDArray[Any], rows: npt.NDArray[np.bool_]) -> npt.NDArra
     """
     if len(rows) != len(array):
         raise ValueError(f"there are {len(array)} rows to select from and {len(rows)} choices; give one for each row")
+    if array.dtype.hasobject:  # labels of another shape for each sample, which are in memory already
+        return array[rows]
     kept, row_bytes = int(np.count_nonzero(rows)), array[:1].nbytes
     if not kept or not row_bytes:
         return np.empty((kept, *array.shape[1:]), array.dtype)  # an empty file cannot be mapped

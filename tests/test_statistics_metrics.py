@@ -337,7 +337,9 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
 @pytest.mark.parametrize(
     ("metric", "data", "message"),
     [
-        pytest.param("marco-f1", TWO, "there is no metric 'marco-f1'; did you mean 'macro-f1'? One", id="misspelt"),
+        pytest.param(
+            "marco-f1", TWO, "there is no metric 'marco-f1'; did you mean 'macro-f1' or 'micro-f1'? One", id="misspelt"
+        ),
         pytest.param("speed", TWO, "there is no metric 'speed'; choose from top1, top5, macro-f1, ", id="unknown"),
         pytest.param(
             "m:f",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantlab.statistics import ProbabilitySums, blocks, looks_like_probabilities
+from quantlab.statistics import ProbabilitySums, blocks, looks_like_probabilities, rows_of_shares
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,11 @@ from quantlab.statistics import ProbabilitySums, blocks, looks_like_probabilitie
         pytest.param([[0.25, 0.7505], [0.25, 0.7495]], True, id="rounded to half precision"),
         pytest.param([[0.25, 0.752]], False, id="a sum two thousandths above one"),
         pytest.param([[0.25, 0.748]], False, id="a sum two thousandths below one"),
-        pytest.param([[0.5, 0.5], [0.5, 0.6]], False, id="one row is enough to object"),
+        pytest.param([[0.5, 0.5], [0.5, 0.6]], False, id="one row of two is enough to object"),
+        pytest.param([[0.5, 0.5]] * 343 + [[0.5, 0.6]], True, id="one odd row of 344 decides nothing"),
+        pytest.param([[0.5]] * 343 + [[1.001]], True, id="one odd value of 344 decides nothing"),
+        pytest.param([[0.5, 0.5]] * 94 + [[0.5, 0.6]] * 6, False, id="six odd rows of a hundred are too many"),
+        pytest.param([[0.5, 0.5]] * 95 + [[0.5, 0.6]] * 5, True, id="five odd rows of a hundred are not"),
         pytest.param([[1.5, -0.5]], False, id="negative, though the sum is one"),
         pytest.param([[math.nan, 1.0]], False, id="NaN"),
         pytest.param([[math.inf, 0.0]], False, id="infinity"),
@@ -39,18 +43,51 @@ def test_outputs_that_look_like_probabilities(outputs, expected):
     assert looks_like_probabilities(np.asarray(outputs)) is expected
 
 
-def test_a_row_in_any_block_is_enough_to_object():
+def test_rows_of_every_block_count():
     outputs = np.full((6000, 1000), 1e-3, np.float32)
     assert len(list(blocks(outputs))) > 1
     assert looks_like_probabilities(outputs)
-    outputs[-1, 0] = 1
+    outputs[-300:, 0] = 1
+    assert looks_like_probabilities(outputs)
+    outputs[-301, 0] = 1
     assert not looks_like_probabilities(outputs)
+
+
+@pytest.mark.parametrize(
+    ("distributions", "n", "disagree"),
+    [
+        pytest.param(344, 344, False, id="all are probabilities"),
+        pytest.param(343, 344, True, id="one is not"),
+        pytest.param(172, 344, True, id="half are not"),
+        pytest.param(171, 344, False, id="most are logits, of which some are in 0 to 1"),
+        pytest.param(0, 0, False, id="no samples"),
+    ],
+)
+def test_rows_that_disagree(distributions, n, disagree):
+    assert ProbabilitySums(n=n, distributions=distributions).disagree is disagree
+
+
+def test_rows_of_shares_need_not_add_up():
+    outputs = np.array(
+        [
+            [[0.2], [1.0]],
+            [[0.0], [0.1]],
+            [[0.5], [1.1]],
+            [
+                [
+                    math.nan,
+                ],
+                [0.5],
+            ],
+        ]
+    )
+    assert rows_of_shares(outputs) == ProbabilitySums(n=4, distributions=2)
 
 
 def test_rows_are_counted():
     assert ProbabilitySums.of(np.array([[0.5, 0.5], [2.0, 2.0], [1.0, 0.0]])) == ProbabilitySums(n=3, distributions=2)
-    assert not ProbabilitySums(n=3, distributions=2).all
-    assert not ProbabilitySums().all
+    assert not ProbabilitySums(n=3, distributions=2).most
+    assert not ProbabilitySums().most
 
 
 @given(

@@ -76,7 +76,7 @@ def analyze(
         str,
         typer.Option(
             help="Metric to report: auto (chosen from the labels), similarity (no labels), "
-            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou and others."
+            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou, cer, map and others."
         ),
     ] = "auto",
     score_output: ScoreOutput = None,

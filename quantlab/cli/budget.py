@@ -100,7 +100,8 @@ class BudgetOptions:
     metric: Annotated[
         str | None,
         typer.Option(
-            help="Metric to judge by: top1, top5, macro-f1, auc, mae, rmse, mean-iou, position-accuracy, "
+            help="Metric to judge by: top1, top3 or another k, macro-f1, auc, mae, rmse, mean-iou, position-accuracy, "
+            "sequence-accuracy, micro-f1, multilabel-macro-f1, map, cer, wer, angular-error, pck@0.1, "
             "or module:function:higher|lower. [default: the metric of the study]"
         ),
     ] = None

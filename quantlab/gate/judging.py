@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import StudyError
+from quantlab.errors import StudyError, UsageError
 from quantlab.foreign import reading
 from quantlab.formats import Format
 from quantlab.gate.left_out import JudgedSamples
@@ -24,7 +24,7 @@ from quantlab.gate.verdict import budget_of_each, decide
 from quantlab.names import joined, study_folder
 from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
-from quantlab.samples import read_groups
+from quantlab.samples import labels_of, read_groups
 from quantlab.statistics import (
     CandidateSamples,
     PairedMetric,
@@ -46,6 +46,7 @@ from quantlab.types import (
     Looks,
     OpenedModel,
     Recommendation,
+    SampleSet,
     Setting,
     Study,
     Trial,
@@ -67,6 +68,7 @@ __all__ = [
 ]
 
 _AT_ONCE = 2
+_AGAIN = "run 'quantlab analyze' again, which runs only what is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,11 @@ class JudgedReference:
         samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
         reference = _reference(study, samples)
         metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
+        if not metrics and reference.labels is not None and budget.margin is not None:
+            raise UsageError(
+                f"the budget limits the loss to {budget.margin}, and the ground truth of the samples has no metric of "
+                f"its own; name one with --metric, for example cer, or a function: module:function:higher"
+            )
         codes = read_groups(study.samples)
         groups = None if codes is None else compressed(samples.rows(codes))
         resampling = Resampling(confidence=budget.confidence, seed=study.seed, groups=groups)
@@ -352,7 +359,7 @@ def _metrics(
 
 
 def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
-    labels = _mapped(study.samples.labels_file) if study.samples.labelled and study.task != "similarity" else None
+    labels = None if study.task == "similarity" else _labels(study.samples)
     try:
         labels = None if labels is None else samples.rows(labels)
         reference = ReferenceSamples.of(
@@ -374,6 +381,11 @@ def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
     return replace(reference, class_names=study.samples.classes, attributes=tuple(attributes))
 
 
+def _labels(samples: SampleSet) -> npt.NDArray[Any] | None:
+    with reading(f"the labels in '{samples.folder}'", StudyError, _AGAIN):
+        return labels_of(samples)
+
+
 def _scored_file(study: Study) -> Path:
     file = study.reference.outputs.get(study.scored_output)
     if file is None:
@@ -384,7 +396,6 @@ def _scored_file(study: Study) -> Path:
 
 
 def _mapped(path: Path) -> npt.NDArray[Any]:
-    remedy = "run 'quantlab analyze' again, which runs only what is missing"
-    with reading(f"the file '{path}' of the study", StudyError, remedy):
+    with reading(f"the file '{path}' of the study", StudyError, _AGAIN):
         array: npt.NDArray[Any] = mapped(path)
     return array

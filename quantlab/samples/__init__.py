@@ -14,6 +14,7 @@ from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_sam
 from quantlab.samples.origins import intact_origins, names_of, told
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
+from quantlab.samples.truth import labels_of
 from quantlab.samples.write import KEPT_BYTES, write_samples
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "intact_labels",
     "intact_origins",
     "intact_samples",
+    "labels_of",
     "labels_sha256",
     "names_of",
     "open_parts",

@@ -24,6 +24,7 @@ from quantlab.samples.source import (
     pieces,
     sample_count,
 )
+from quantlab.samples.truth import OFFSETS, ragged_labels
 from quantlab.types import TensorSpec
 
 _HEADERS: dict[tuple[int, int], Callable[[Any], tuple[tuple[int, ...], bool, np.dtype[Any]]]] = {
@@ -84,6 +85,8 @@ _NPZ_REMEDY = "it is truncated or does not hold plain arrays, so write it again 
 def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
     """Open a `.npz` file: arrays are named after the model's inputs, or `x` for a single input; labels `y` or `labels`.
 
+    With `y_offsets`, (n + 1,) integers, the labels of sample i are `y[y_offsets[i]:y_offsets[i + 1]]`.
+
     Raises:
         SamplesError: If the file is damaged, contains other names, or its arrays differ in length.
     """
@@ -93,14 +96,17 @@ def open_npz(path: Path, *, text: str, inputs: Sequence[TensorSpec]) -> Source:
         names = match_names(held, inputs, text=text)
         members = {name: _Member(stack, archive, names.inputs[name]) for name in names.inputs}
         raw = _Member(stack, archive, names.labels).whole() if names.labels else None
+        begins = f"{names.labels}{OFFSETS}"
+        offsets = _Member(stack, archive, begins).whole() if begins in held else None
     tensors = tuple(HeldTensor(name, member.shape, member.dtype) for name, member in members.items())
     n = sample_count(tensors, text=text)
-    labels = None if raw is None else to_labels(raw, n=n, text=text)
+    if raw is not None:
+        raw = to_labels(raw if offsets is None else ragged_labels(raw, offsets, n=n, text=text), n=n, text=text)
 
     def read(indices: Array) -> Iterator[Block]:
         return _read_npz(path, names.inputs, indices=indices, text=text, tensors=tensors)
 
-    return Source(text=text, n=n, tensors=tensors, labels=labels, read=read)
+    return Source(text=text, n=n, tensors=tensors, labels=raw, read=read)
 
 
 def _read_npz(

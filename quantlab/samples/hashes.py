@@ -3,13 +3,16 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from quantlab.errors import SamplesError
 from quantlab.foreign import reading
 from quantlab.npy import mapped
+from quantlab.ragged import pack
 from quantlab.samples.source import Array, raw_bytes
+from quantlab.samples.truth import labels_of
 from quantlab.types import FileState, SampleSet
 
 _HASHED_ROWS = 256
@@ -25,6 +28,9 @@ def set_sha256(tensors: Sequence[object], labels: Array | None) -> str:
 
 
 def _about_labels(labels: Array) -> list[object]:
+    if labels.dtype.hasobject:
+        packed = pack(labels)
+        return [packed.kind, *(part for array in (packed.values, packed.offsets) for part in _about_labels(array))]
     return ["labels", labels.dtype.str, labels.shape, hashlib.sha256(raw_bytes(labels)).hexdigest()]
 
 
@@ -51,13 +57,21 @@ def samples_sha256(samples: SampleSet) -> str:
 
 
 def _labels(samples: SampleSet) -> Array:
-    return np.array(mapped(samples.labels_file))
+    labels = labels_of(samples)
+    assert labels is not None  # noqa: S101 (the caller has checked that there are labels)
+    return labels if labels.dtype.hasobject else np.array(labels)
+
+
+def _label_files(samples: SampleSet) -> list[Path]:
+    if not samples.labelled:
+        return []
+    return [samples.labels_file, *([samples.label_offsets_file] if samples.truth else [])]
 
 
 def intact_samples(samples: SampleSet) -> FileState:
     """Compare stored samples, and their labels, with the hash in their record; reads all of them."""
     files = [samples.input_file(spec.name) for spec in samples.inputs]
-    if not all(file.is_file() for file in [*files, *([samples.labels_file] if samples.labelled else [])]):
+    if not all(file.is_file() for file in [*files, *_label_files(samples)]):
         return "missing"
     return _compared(lambda: samples_sha256(samples), samples.sha256, samples)
 
@@ -69,7 +83,7 @@ def intact_labels(samples: SampleSet) -> FileState:
     """
     if not samples.labelled:
         return "intact"
-    if not samples.labels_file.is_file():
+    if not all(file.is_file() for file in _label_files(samples)):
         return "missing"
     if samples.labels_sha256:
         return _compared(lambda: labels_sha256(_labels(samples)), samples.labels_sha256, samples)

@@ -20,6 +20,7 @@ def to_labels(raw: Array, *, n: int, text: str) -> Array:
     - int16, int32 or int64 (n, …): a class for each position, such as the pixels of a label map (n, height, width) or
       the steps of a sequence (n, steps). The narrowest type that holds them is used.
     - floats (n, …): regression targets.
+    - objects (n,), each an array or a value of JSON: ground truth of another shape for each sample.
 
     Class labels are integers or booleans, with or without a last axis of size 1, or one-hot along a last axis of at
     least two, of any data type. All other floats are regression targets, even if they are whole numbers.
@@ -28,6 +29,8 @@ def to_labels(raw: Array, *, n: int, text: str) -> Array:
         SamplesError: If the number of labels differs from n, or they have another form, or are not finite.
     """
     count = raw.shape[0] if raw.ndim else 1
+    if raw.dtype.hasobject and count == n:
+        return raw  # of another shape for each sample, and checked by who read them
     if raw.ndim == 0 or count != n:
         raise SamplesError(
             f"'{text}' holds {counted(n, 'sample')} but {counted(count, 'label')}; give one label per sample"

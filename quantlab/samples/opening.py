@@ -20,6 +20,7 @@ from quantlab.samples.labels import read_labels, to_labels, without_label
 from quantlab.samples.loaders import open_loader
 from quantlab.samples.source import FileLoader, SampleOptions, Source
 from quantlab.samples.subset import Part, Parts, split
+from quantlab.samples.truth import JSON_LINES, read_json_lines
 from quantlab.samples.write import KEPT_BYTES, write_parts
 from quantlab.types import Duplicates, Preprocessing, SampleSet, TensorSpec
 
@@ -208,7 +209,10 @@ def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> Sample
 def _with_labels(source: Source, labels: str) -> Source:
     if source.labels is not None:
         raise UsageError(f"'{source.text}' already has labels, and '{labels}' gives labels too; leave one of them out")
-    return replace(source, labels=to_labels(read_labels(Path(labels)), n=source.n, text=source.text))
+    path = Path(labels)
+    json_lines = path.suffix in JSON_LINES
+    raw = read_json_lines(path, n=source.n, text=source.text) if json_lines else read_labels(path)
+    return replace(source, labels=to_labels(raw, n=source.n, text=source.text))
 
 
 def _check_preprocessing(texts: Sequence[str | None], preprocessing: Preprocessing) -> None:

@@ -18,6 +18,7 @@ from quantlab.samples.hashes import intact_samples, labels_sha256, set_sha256
 from quantlab.samples.origins import FILES, INDICES, origins_sha256
 from quantlab.samples.source import Array, Block, HeldTensor, Source, raw_bytes, sample_bytes
 from quantlab.samples.subset import Part, Parts
+from quantlab.samples.truth import save_labels
 from quantlab.types import SampleSet, TensorSpec
 
 
@@ -94,7 +95,7 @@ class _SetFiles:
             # A file name may hold bytes that are no text; JSON's escapes keep them.
             (self.samples.folder / FILES).write_text(json.dumps(self._names), encoding="utf-8")
         if self._labels is not None:
-            np.save(self.samples.labels_file, self._labels)
+            self.samples = save_labels(self.samples, self._labels)
         sha256 = set_sha256([file.identity() for file in self._files.values()], self._labels)
         place = folder / sha256[:12]
         final = replace(

@@ -33,8 +33,8 @@ from quantlab.study.outputs import compare_outputs
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
 from quantlab.study.samples import draw_samples
-from quantlab.study.suspicions import examine, repeatability, sane, unstable_reference, unusual_precision
-from quantlab.study.task import choose_scoring, judged_metric, refuse_unknown_metric
+from quantlab.study.suspicions import examine, odd_rows, repeatability, sane, unstable_reference, unusual_precision
+from quantlab.study.task import NO_LOSS, choose_scoring, refuse_unknown_metric
 from quantlab.study.transfer import complete_sizes
 from quantlab.study.warnings import (
     CheckedOutputs,
@@ -223,7 +223,8 @@ class Analysis:
             scored_output=scoring.output.name,
             classes=comparison.classes,
             probabilities=comparison.probabilities,
-            positions=comparison.samples is not None,
+            positions=comparison.positions,
+            threshold=comparison.threshold,
             batch_size=batch_size_for(self.context, work.model),
             seed=self.context.options.seed,
             reference=Trial(
@@ -245,13 +246,14 @@ class Analysis:
                 *unusual_precision(work.model.description),
                 *(calibration_warning(one) for one in result.non_finite if one.among == "calibration"),
                 *sane(check, work.samples, comparison.labels_of_samples),
+                *odd_rows(comparison),
                 *failed_float32_checks(checks, trials, check).values(),
                 *compared.warnings,
                 *self.warnings,
                 *([result.unsearched] if result.unsearched else []),
             ),
             versions=_versions(self.context.registries),
-            metric=judged_metric(self.context.options.metric, self.context.registries.metrics),
+            metric=None if self.context.options.metric in NO_LOSS else self.context.options.metric,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         return Scored(result, study, compared.comparison)

@@ -13,17 +13,22 @@ from quantlab.statistics import (
     CandidateSamples,
     ClassificationSums,
     Positions,
+    ProbabilitySums,
     ReferenceSamples,
     blocks,
     count_equal_places,
     looks_like_probabilities,
     losing_classes,
+    probability_rows,
+    reference_metric_scores,
     reference_position_scores,
     reference_scores,
     rows_of_classes,
+    rows_of_shares,
     runtime_equivalence,
     scored_samples,
     sum_outputs,
+    with_metric,
     with_positions,
 )
 from quantlab.study.task import Scoring
@@ -46,7 +51,9 @@ class Comparison:
     finite: npt.NDArray[np.bool_]
     """(n,): whether the reference is finite; samples where it is not are left out of every score."""
     samples: ReferenceSamples | None = None
-    """The reference with its positions; None if it has no classes of positions."""
+    """The reference with its positions, or with what a metric reads; None if it has neither."""
+    rows: ProbabilitySums | None = None
+    """How many rows look like probabilities; None if that decides nothing."""
 
     @classmethod
     def open(cls, scoring: Scoring, kept: KeptOutputs, non_finite: Iterable[NonFinite] = ()) -> "Comparison":
@@ -61,16 +68,23 @@ class Comparison:
         finite = scored_samples(_mapped(path), non_finite)
         outputs = _scored(path, finite)
         labels = scoring.labels if scoring.labels is None or finite.all() else np.asarray(scoring.labels)[finite]
+        if scoring.task == "metric":
+            shares = rows_of_shares(outputs)
+            samples = ReferenceSamples.of(outputs, labels, task="metric", probabilities=shares.most, classes=False)
+            return cls(scoring, path, False, shares.most, finite, samples, rows=shares)
         where = _positions(scoring.task, outputs, labels)
         if where is not None:
             samples = ReferenceSamples.of(
                 outputs, labels, task=scoring.task, probabilities=where.probabilities, classes=False, positions=True
             )
-            return cls(scoring, path, classes=False, probabilities=where.probabilities, finite=finite, samples=samples)
-        probabilities = outputs.ndim == 2 and outputs.dtype.kind == "f" and looks_like_probabilities(outputs)
+            binary = rows_of_classes(outputs, binary=True) if where.kind == "binary" else None
+            rows = None if binary is None else probability_rows(binary)
+            return cls(scoring, path, False, where.probabilities, finite, samples, rows=rows)
+        rows = probability_rows(outputs) if outputs.ndim == 2 and outputs.dtype.kind == "f" else None
+        probabilities = rows is not None and rows.most
         similar = probabilities and outputs.shape[1] > 1
         classes = scoring.task == "classification" or (scoring.task == "similarity" and similar)
-        return cls(scoring, path, classes, probabilities, finite)
+        return cls(scoring, path, classes, probabilities, finite, rows=rows if classes else None)
 
     @property
     def labels(self) -> npt.NDArray[Any] | None:
@@ -83,6 +97,26 @@ class Comparison:
         """Whether samples have several positions, each with a class."""
         where = self.samples.positions if self.samples is not None else None
         return where is not None and not where.single
+
+    @property
+    def threshold(self) -> float | None:
+        """The value above which one score is a yes: 0.5 of probabilities, 0 of logits; None if nothing is so read."""
+        where = None if self.samples is None else self.samples.positions
+        metric = self.scoring.metric
+        binary = where.kind == "binary" if where is not None else self.classes and self._width == 1
+        if not binary and (metric is None or "{threshold" not in metric.reads):
+            return None
+        return 0.5 if self.probabilities else 0.0
+
+    @property
+    def _width(self) -> int:
+        outputs = _mapped(self.reference)
+        return 1 if outputs.ndim == 1 else outputs.shape[-1]
+
+    @property
+    def positions(self) -> bool:
+        """Whether the output has a class for each position, or class numbers."""
+        return self.samples is not None and self.samples.positions is not None
 
     @property
     def labels_of_samples(self) -> npt.NDArray[Any] | None:
@@ -110,8 +144,10 @@ class Comparison:
     def of_reference(self) -> Scores:
         """The reference's own scores."""
         scores = reference_scores(_scored(self.reference, self.finite), self._own_labels, **self._how)
-        if self.samples is not None:
+        if self.samples is not None and self.positions:
             scores = reference_position_scores(scores, self.samples)
+        elif self.samples is not None and self.scoring.metric is not None:
+            scores = reference_metric_scores(scores, self.scoring.metric, self.samples)
         if not self.left_out:
             return scores
         outputs = _mapped(self.reference)
@@ -122,8 +158,11 @@ class Comparison:
         """A candidate's scores against the reference."""
         outputs = _scored(candidate, self.finite)
         scores = sum_outputs(_scored(self.reference, self.finite), outputs, self._own_labels, **self._how).scores()
-        if self.samples is not None:
+        if self.samples is not None and self.positions:
             scores = with_positions(scores, self.samples, CandidateSamples.of(self.samples, outputs))
+        elif self.samples is not None and self.scoring.metric is not None:
+            compared = CandidateSamples.of(self.samples, outputs)
+            scores = with_metric(scores, self.scoring.metric, self.samples, compared)
         if not self.left_out:
             return scores
         equal = count_equal_places(_mapped(self.reference), _mapped(candidate), self.finite)

@@ -25,7 +25,7 @@ from quantlab.types import (
     TrainingLayer,
 )
 
-__all__ = ["examine", "repeatability", "sane", "unstable_reference", "unusual_precision"]
+__all__ = ["examine", "odd_rows", "repeatability", "sane", "unstable_reference", "unusual_precision"]
 
 _NAMED = 3
 """Layers, columns and moved classes that a sentence names at most; the study's record has all."""
@@ -160,7 +160,7 @@ def examine(check: ReferenceCheck, comparison: Comparison) -> ReferenceCheck:
         comparison: The reference's scored output and its labels; samples on which it is not finite are left out.
     """
     labels, finite = comparison.labels, comparison.finite
-    if labels is None or not finite.any():
+    if labels is None or comparison.scoring.task == "metric" or not finite.any():
         return check
     samples, labels = comparison.samples, np.asarray(labels)
     if samples is not None and comparison.of_positions:
@@ -193,6 +193,22 @@ def sane(check: ReferenceCheck, samples: SampleSet, labels: Any) -> list[str]:
     if check.class_order is not None:
         return [_other_order(check.class_order, samples.classes)]
     return [*_near_chance(check), *_targets(check.targets)]
+
+
+def odd_rows(comparison: Comparison) -> list[str]:
+    """A sentence if most rows of the reference's output look like probabilities and others do not."""
+    rows = comparison.rows
+    if rows is None or not rows.disagree:
+        return []
+    odd = rows.n - rows.distributions
+    held = (
+        "probabilities, because 95 % or more look like them"
+        if comparison.probabilities
+        else "logits, because fewer than 95 % look like probabilities"
+    )
+    which = f"{odd:,} of {rows.n:,} rows of the output '{comparison.scoring.output.name}'"
+    told = f"{'is' if odd == 1 else 'are'} no probabilities, and the others look like them; all are read as {held}"
+    return [f"{which} {told}. Check what the model returns"]
 
 
 def _near_chance(check: ReferenceCheck) -> Iterator[str]:

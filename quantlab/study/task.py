@@ -7,28 +7,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import UsageError
+from quantlab.errors import SamplesError, UsageError
 from quantlab.names import nearest
-from quantlab.npy import mapped
-from quantlab.samples import check_labels, holds_classes
-from quantlab.statistics import PAIRED_METRICS, PairedMetric
+from quantlab.samples import check_labels, holds_classes, labels_of
+from quantlab.statistics import FAMILIES, PAIRED_METRICS, PairedMetric, family_of, paired_metric
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
-__all__ = ["Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric", "task_by_metric"]
+__all__ = ["NO_LOSS", "Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric"]
 
 _TASKS: Mapping[str, Task | None] = {
     "classes": "classification",
     "positions": "positions",
     "numbers": "regression",
     "labels": None,
+    "truth": "metric",
 }
 """What a metric needs → its task; None means that the labels decide."""
-
-
-def task_by_metric(metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> dict[str, Task | None]:
-    """Metric → its task; None, as for `auto`, means that the labels decide."""
-    judged = {name: _TASKS[metric.needs] for name, metric in metrics.items()}
-    return {"auto": None, **judged, "similarity": "similarity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +32,8 @@ class Scoring:
     output: TensorSpec
     task: Task
     labels: npt.NDArray[Any] | None
+    metric: PairedMetric | None = None
+    """The metric that was asked for; None if the labels decide, or nothing is compared with them."""
 
 
 def choose_scoring(
@@ -55,20 +51,45 @@ def choose_scoring(
         SamplesError: If the labels do not fit the output.
     """
     output = _scored_output(model, asked)
-    labels: npt.NDArray[Any] | None = mapped(samples.labels_file) if samples.labelled else None
-    task = _task(task_by_metric(metrics)[metric], metric, labels)
-    if labels is not None and task in {"classification", "positions"} and labels.dtype.kind in "iu":
-        task = _of_samples_or_positions(task, metric, labels, output)
-    if task == "similarity":
-        return Scoring(output, task, None)
+    labels = labels_of(samples)
+    judged = judged_metric(metric, metrics)
+    if metric == "similarity" or (metric == "auto" and labels is None):
+        return Scoring(output, "similarity", None)
     if labels is None:
         raise UsageError(
             f"the metric '{metric}' needs labels and '{samples.source}' has none; add them (y in a .npz, or --labels "
             f"FILE), or compare with the reference only, with --metric similarity"
         )
+    if judged is not None and judged.needs == "truth":
+        judged.accepts(labels, output.shape)
+        return Scoring(output, "metric", labels, judged)
+    try:
+        task, labels = _by_labels(None if judged is None else _TASKS[judged.needs], metric, labels, output)
+    except (SamplesError, UsageError):
+        if judged is None or judged.needs != "labels":
+            raise
+        task = "metric"  # a function of the user may read labels that nothing else can
+    return Scoring(output, task, labels, judged)
+
+
+def _by_labels(
+    task: Task | None, metric: str, labels: npt.NDArray[Any], output: TensorSpec
+) -> tuple[Task, npt.NDArray[Any]]:
+    """The task of a metric, or else that of the labels, and the labels as it needs them."""
+    if labels.dtype.hasobject:
+        if task is not None:
+            raise UsageError(
+                f"the metric '{metric}' needs labels in one array, and those of the samples are of their own shape for "
+                f"each sample; choose a metric of them, such as cer, or a function of your own"
+            )
+        return "metric", labels
+    if task is None:
+        task = "classification" if labels.dtype.kind in "iu" else "regression"
+    if task in {"classification", "positions"} and labels.dtype.kind in "iu":
+        task = _of_samples_or_positions(task, metric, labels, output)
     labels = _fitting(labels, task, metric)
     check_labels(labels, output)
-    return Scoring(output, task, labels)
+    return task, labels
 
 
 def _of_samples_or_positions(task: Task, metric: str, labels: npt.NDArray[Any], output: TensorSpec) -> Task:
@@ -120,21 +141,25 @@ def refuse_unknown_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAI
     """Refuse an unknown metric, before anything is opened.
 
     Raises:
-        UsageError: If there is no metric of this name.
+        UsageError: If there is no metric of this name, or a function of the user cannot be called.
     """
-    known = task_by_metric(metrics)
-    if metric not in known:
+    judged_metric(metric, metrics)
+
+
+def judged_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> PairedMetric | None:
+    """The requested metric; None if the labels decide, or if it is `similarity`.
+
+    Raises:
+        UsageError: If there is no metric of this name, or a function of the user cannot be called.
+    """
+    if metric in NO_LOSS:
+        return None
+    if metric not in metrics and ":" not in metric and family_of(metric) is None:
+        known = [*NO_LOSS, *metrics, *(family.spelled for family in FAMILIES)]
         raise UsageError(f"there is no metric '{metric}'; {nearest(metric, known)}")
+    return paired_metric(metric, metrics)
 
 
-def _task(task: Task | None, metric: str, labels: npt.NDArray[Any] | None) -> Task:
-    if task is not None:
-        return task
-    if labels is None:
-        return "similarity" if metric == "auto" else "classification"  # refused later, because labels are missing
-    return "classification" if labels.dtype.kind in "iu" else "regression"
-
-
-def judged_metric(metric: str, metrics: Mapping[str, PairedMetric] = PAIRED_METRICS) -> str | None:
-    """The requested metric if its loss can be judged, else None."""
-    return metric if metric in metrics else None
+NO_LOSS = ("auto", "similarity")
+"""What may be asked for instead of a metric: that the labels decide, or that the outputs are compared with the model's
+alone."""

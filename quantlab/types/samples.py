@@ -87,6 +87,9 @@ class SampleSet:
     """Number of groups among the samples; None without a group key."""
     groups_sha256: str = ""
     """SHA-256 of the group of each sample; empty without a group key."""
+    truth: Literal["", "ragged", "json"] = ""
+    """How the labels are stored: empty for one array; `ragged` for arrays of another length for each sample, in a row;
+    `json` for the text of a JSON value for each sample."""
 
     def input_file(self, name: str) -> Path:
         """The `.npy` file of one input, of shape (n, *sample shape); the name is escaped for the file system."""
@@ -96,6 +99,11 @@ class SampleSet:
     def labels_file(self) -> Path:
         """The `.npy` file of the labels; it exists only if `labelled`."""
         return self.folder / "labels.npy"
+
+    @property
+    def label_offsets_file(self) -> Path:
+        """The `.npy` file that says where each sample's labels begin, (n + 1,); it exists only with `truth`."""
+        return self.folder / "label-offsets.npy"
 
     def attribute_file(self, attribute: Attribute) -> Path:
         """The `.npy` file of one of `attributes`: (n,) int64, the place of each sample's value."""

@@ -12,9 +12,9 @@ from quantlab.types.trial import Trial
 
 __all__ = ["Study", "Task"]
 
-Task = Literal["classification", "positions", "regression", "similarity"]
+Task = Literal["classification", "positions", "regression", "metric", "similarity"]
 """What the scored output is compared with: class labels, class labels for each position (a pixel of a label map, a step
-of a sequence), numeric labels, or only the reference's output."""
+of a sequence), numeric labels, ground truth that only a metric reads, or only the reference's output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class Study:
     positions: bool = False
     """Whether the scored output holds a class for each position of a sample, or the number of one class, so that
     agreement counts positions."""
+
+    threshold: float | None = None
+    """Value above which one score is a yes: 0.5 of probabilities, 0 of logits; None if no output is read so."""
 
     search: SampleSet | None = None
     """Samples on which `quantlab tune` searched; they are never scored."""

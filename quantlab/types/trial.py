@@ -97,6 +97,14 @@ class Scores:
     """Position accuracy of the reference minus that of the candidate, in percentage points."""
     position_loss_interval: Interval | None = None
     """95 % interval of the paired difference, in percentage points; the samples are resampled, not the positions."""
+    metric: str | None = None
+    """Name of the metric that reads ground truth of its own form, such as `cer`; the next three fields are its."""
+    metric_value: float | None = None
+    """In percent if the metric is a share, else in its own unit."""
+    metric_loss: float | None = None
+    """What the candidate loses against the reference, in percentage points or in the metric's own unit."""
+    metric_loss_interval: Interval | None = None
+    """95 % interval of the paired difference; the samples are resampled."""
     agreement: float | None = None
     """Percent of samples on which candidate and reference have the same top-1; of positions, if the output has a class
     for each position."""

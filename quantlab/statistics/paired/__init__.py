@@ -43,6 +43,8 @@ from quantlab.statistics.paired.decision import (
 )
 from quantlab.statistics.paired.equivalence import runtime_equivalence
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
+from quantlab.statistics.paired.families import FAMILIES, MetricFamily, family_of
+from quantlab.statistics.paired.metric_scores import reference_metric_scores, with_metric
 from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.planning import (
@@ -60,6 +62,7 @@ from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibra
 from quantlab.statistics.paired.stricter import at_confidence
 
 __all__ = [
+    "FAMILIES",
     "MOST_SAMPLES",
     "PAIRED_METRICS",
     "PERCENTILES_FROM",
@@ -71,6 +74,7 @@ __all__ = [
     "ErrorRows",
     "Expected",
     "GroupChanges",
+    "MetricFamily",
     "PairedMetric",
     "Pilot",
     "PlanTerms",
@@ -88,6 +92,7 @@ __all__ = [
     "enough_samples",
     "evidence",
     "expected_calibration_error",
+    "family_of",
     "fewest_samples",
     "holm",
     "losing_classes",
@@ -102,12 +107,14 @@ __all__ = [
     "paired_metric",
     "percentile_interval",
     "position_chance",
+    "reference_metric_scores",
     "reference_position_scores",
     "runtime_equivalence",
     "samples_needed",
     "samples_to_decide",
     "simultaneous_lower",
     "spread_of",
+    "with_metric",
     "with_positions",
     "worst_samples",
     "zero_discordance_bound",

@@ -6,7 +6,7 @@ changed answers, sums over samples, or a function of whole sets.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,25 @@ from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals
 from quantlab.statistics.paired.cluster_bootstrap import answer_bounds, bounds_of
 from quantlab.statistics.paired.confusion import macro_f1, mean_iou
 from quantlab.statistics.paired.custom_metrics import CalledSets, read_metric
+from quantlab.statistics.paired.families import FAMILIES, Accepts, Needs, accepts_all, family_of
+from quantlab.statistics.paired.keypoints import accepts_directions, angular_error
+from quantlab.statistics.paired.multilabel import (
+    accepts_multilabel,
+    mean_average_precision,
+    micro_f1,
+    multilabel_macro_f1,
+)
 from quantlab.statistics.paired.positions import agreement_of_positions, changed_of_single, position_accuracy
+from quantlab.statistics.paired.weighted import Weighted
+from quantlab.statistics.paired.whole_samples import sequence_accuracy
 from quantlab.statistics.scores.classification import same_class
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
 __all__ = ["PAIRED_METRICS", "PairedMetric", "agreement_loss", "default_metrics", "paired_loss", "paired_metric"]
 
-Needs = Literal["classes", "positions", "numbers", "labels"]
+
+Compared = ChangedAnswers | Totals | Weighted | CalledSets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +49,12 @@ class PairedMetric:
     unit: str
     """`pt` for shares, which are shown in percent; empty for the metric's own unit."""
     needs: Needs
-    """Kind of labels: labelled classes, a class for each position, numeric labels, or any labels."""
-    compare: Callable[[ReferenceSamples, CandidateSamples], ChangedAnswers | Totals | CalledSets]
+    compare: Callable[[ReferenceSamples, CandidateSamples], Compared]
     """Compares the two sides; shares are in 0…1 here, whatever the unit."""
+    accepts: Accepts = accepts_all
+    reads: str = ""
+    """How outputs are read, as a clause for the footer; empty if there is nothing to say. `{threshold}` stands for the
+    value above which an output is a yes: 0.5 of probabilities, 0 of logits."""
 
     @property
     def sign(self) -> int:
@@ -54,7 +68,7 @@ class PairedMetric:
 
 
 def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) -> PairedMetric:
-    """The metric with this name, or the user's function `module:function:higher` or `module:function:lower`.
+    """The metric with this name, of a family, or the user's function `module:function:higher` or `…:lower`.
 
     Args:
         name: As the user wrote it.
@@ -66,10 +80,21 @@ def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) 
     known = PAIRED_METRICS if metrics is None else metrics
     if name in known:
         return known[name]
+    family = family_of(name)
+    if family is not None:
+        return PairedMetric(
+            name,
+            family.direction,
+            family.unit,
+            family.needs,
+            family.compare(name),
+            accepts=family.accepts(name),
+            reads=family.reads(name),
+        )
     if ":" in name:
         function, direction = read_metric(name)
         return PairedMetric(function, direction, "", "labels", lambda *samples: CalledSets(function, *samples))
-    hint = nearest(name, known)
+    hint = nearest(name, [*known, *(family.spelled for family in FAMILIES)])
     remedy = f"{hint} One" if hint.endswith("?") else f"{hint}; one"
     raise UsageError(f"there is no metric '{name}'; {remedy} of your own is 'module:function:higher' or '…:lower'")
 
@@ -135,7 +160,7 @@ def _same_classes(reference: ReferenceSamples, candidate: CandidateSamples) -> N
 _AGREEMENT = PairedMetric("agreement", "higher", "pt", "labels", agreement_of_positions)
 
 
-def _loss(metric: PairedMetric, compared: ChangedAnswers | Totals | CalledSets, n: int, resampling: Resampling) -> Loss:
+def _loss(metric: PairedMetric, compared: Compared, n: int, resampling: Resampling) -> Loss:
     answers, grouped = compared if isinstance(compared, ChangedAnswers) else None, resampling.groups is not None
     bounds = (
         _answer_bounds(compared, resampling)
@@ -149,7 +174,7 @@ def _loss(metric: PairedMetric, compared: ChangedAnswers | Totals | CalledSets, 
         metric=metric.name,
         direction=metric.direction,
         unit=metric.unit,
-        n=n,
+        n=n if answers is None else answers.n,
         reference=metric.scale * bounds.reference,
         candidate=metric.scale * bounds.candidate,
         loss=metric.scale * metric.sign * (bounds.reference - bounds.candidate) if finite else float("nan"),
@@ -268,6 +293,14 @@ def _mean_error(
     )
 
 
+def _multilabel(
+    name: str, compare: Callable[[ReferenceSamples, CandidateSamples], Compared], reads: str = ""
+) -> PairedMetric:
+    return PairedMetric(name, "higher", "pt", "truth", compare, accepts=accepts_multilabel, reads=reads)
+
+
+_YES = "a class is answered above {threshold}"
+
 PAIRED_METRICS = {
     metric.name: metric
     for metric in (
@@ -279,6 +312,11 @@ PAIRED_METRICS = {
         PairedMetric("rmse", "lower", "", "numbers", _rmse),
         PairedMetric("mean-iou", "higher", "pt", "positions", mean_iou),
         PairedMetric("position-accuracy", "higher", "pt", "positions", position_accuracy),
+        PairedMetric("sequence-accuracy", "higher", "pt", "positions", sequence_accuracy),
+        _multilabel("micro-f1", micro_f1, _YES),
+        _multilabel("multilabel-macro-f1", multilabel_macro_f1, _YES),
+        _multilabel("map", mean_average_precision),
+        PairedMetric("angular-error", "lower", "", "truth", angular_error, accepts=accepts_directions),
     )
 }
 """Metrics by name."""

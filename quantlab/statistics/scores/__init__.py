@@ -22,7 +22,12 @@ from quantlab.statistics.scores.finite import count_equal_places, finite_samples
 from quantlab.statistics.scores.intervals import clopper_pearson, tango, wilson
 from quantlab.statistics.scores.outputs import ScoreSums, reference_scores, sum_outputs
 from quantlab.statistics.scores.positions import Positions, rows_of_classes
-from quantlab.statistics.scores.probabilities import ProbabilitySums, looks_like_probabilities
+from quantlab.statistics.scores.probabilities import (
+    ProbabilitySums,
+    looks_like_probabilities,
+    probability_rows,
+    rows_of_shares,
+)
 from quantlab.statistics.scores.regression import RegressionSums
 from quantlab.statistics.scores.samples import (
     CandidateSamples,
@@ -55,9 +60,11 @@ __all__ = [
     "finite_samples",
     "kl_per_sample",
     "looks_like_probabilities",
+    "probability_rows",
     "ranges_of",
     "reference_scores",
     "rows_of_classes",
+    "rows_of_shares",
     "scored_samples",
     "sum_channels",
     "sum_outputs",

@@ -20,6 +20,7 @@ __all__ = [
     "as_classes",
     "changed_answers",
     "check_classes",
+    "in_top",
     "in_top5",
     "same_class",
     "top1",
@@ -168,16 +169,24 @@ def changed_answers(
 def in_top5(
     outputs: NDArray[Any], labels: NDArray[Any], *, spoiled: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
-    """Whether fewer than five other classes score at least as high as the true class; False for rows with NaN.
+    """Whether fewer than five other classes score at least as high as the true class; see `in_top`."""
+    return in_top(outputs, labels, k=5, spoiled=spoiled)
+
+
+def in_top(
+    outputs: NDArray[Any], labels: NDArray[Any], *, k: int, spoiled: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Whether fewer than k other classes score at least as high as the true class; False for rows with NaN.
 
     Args:
         outputs: (n, classes).
         labels: (n,).
+        k: At least 1.
         spoiled: Which rows contain NaN, as in `top1`.
     """
     true = np.take_along_axis(outputs, labels.astype(np.intp)[:, None], axis=1)
     others = np.count_nonzero(outputs >= true, axis=1) - 1
-    return np.logical_and(others < 5, ~(_holds_nan(outputs) if spoiled is None else spoiled))
+    return np.logical_and(others < k, ~(_holds_nan(outputs) if spoiled is None else spoiled))
 
 
 def _holds_nan(outputs: NDArray[Any]) -> NDArray[np.bool_]:

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.sums import Sums
 
-__all__ = ["ProbabilitySums", "looks_like_probabilities"]
+__all__ = ["MOST_ROWS", "ProbabilitySums", "looks_like_probabilities", "probability_rows", "rows_of_shares"]
+
+MOST_ROWS = 0.95
+"""Share of rows from which an output holds probabilities."""
+_TELLING = 0.5
+"""Share of rows from which a few others are odd: half of the logits of a binary classifier may be in 0…1."""
 
 _SUM_TOLERANCE = 1e-3
 """Allowed deviation of a row's sum from 1; a softmax in half precision stays within it."""
@@ -40,18 +45,43 @@ class ProbabilitySums(Sums):
         return cls(n=len(rows), distributions=int(np.count_nonzero(fitting & (rows >= 0).all(axis=1))))
 
     @property
-    def all(self) -> bool:
-        """Whether every sample looks like a distribution, and there is at least one."""
-        return 0 < self.n == self.distributions
+    def most(self) -> bool:
+        """Whether at least `MOST_ROWS` of the samples look like distributions, and there is one."""
+        return self.distributions > 0 and self.distributions >= MOST_ROWS * self.n
+
+    @property
+    def disagree(self) -> bool:
+        """Whether some samples look like distributions and others do not, and at least half do."""
+        return _TELLING * self.n <= self.distributions < self.n
 
 
 def looks_like_probabilities(outputs: NDArray[Any]) -> bool:
-    """Whether every sample of the reference's output looks like a distribution; see `ProbabilitySums.of`.
+    """Whether at least 95 % of the rows of the reference's output look like distributions; see `ProbabilitySums.of`.
 
     This is decided once, from the reference, and applied to every candidate, so that a candidate cannot influence how
-    it is scored.
+    it is scored. One odd row decides nothing; rows that disagree are reported, see `ProbabilitySums.disagree`.
 
     Args:
         outputs: Samples first; may be memory-mapped, and is read in blocks.
     """
-    return sum((ProbabilitySums.of(outputs[rows]) for rows in blocks(outputs)), ProbabilitySums()).all
+    return probability_rows(outputs).most
+
+
+def probability_rows(outputs: NDArray[Any]) -> ProbabilitySums:
+    """Count the rows of an output that look like distributions; arguments as of `looks_like_probabilities`."""
+    return sum((ProbabilitySums.of(outputs[rows]) for rows in blocks(outputs)), ProbabilitySums())
+
+
+def rows_of_shares(outputs: NDArray[Any]) -> ProbabilitySums:
+    """Count the samples of which every element is in 0…1, as the outputs of sigmoids are, whatever their sum.
+
+    Args:
+        outputs: Samples first, any shape; may be memory-mapped, and is read in blocks.
+    """
+    counted = ProbabilitySums()
+    for rows in blocks(outputs):
+        block = outputs[rows].reshape(len(outputs[rows]), -1)
+        with np.errstate(invalid="ignore"):
+            inside = ((block >= 0) & (block <= 1)).all(axis=1)
+        counted += ProbabilitySums(n=len(block), distributions=int(np.count_nonzero(inside)))
+    return counted

@@ -104,7 +104,7 @@ class ReferenceSamples:
         Args:
             outputs: Samples first; may be memory-mapped.
             labels: Classes: (n,) integers from 0. Regression: the output's shape, ignoring axes of size 1.
-                Positions: (n, …) integers, see `Positions.of`. Similarity: None.
+                Positions: (n, …) integers, see `Positions.of`. Metric: what the metric reads. Similarity: None.
             task: What the output is compared with.
             probabilities: Whether rows hold probabilities; otherwise they hold logits.
             classes: Whether the columns of (n, classes), (n, 1) or (n,) are classes; False for classes of positions.
@@ -119,7 +119,7 @@ class ReferenceSamples:
         if classes and labels is not None:
             _check_labels(labels, max(2, outputs.shape[1] if outputs.ndim > 1 else 0))
         regression = task == "regression" and labels is not None
-        of_positions = positions if labels is None else not classes and not regression
+        of_positions = positions if labels is None or task == "metric" else not classes and not regression
         where = Positions.of(outputs, labels, probabilities=probabilities) if of_positions else None
         if where is not None and labels is not None:
             for rows in _small_blocks(labels):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from quantlab.intact import intact_files
 from quantlab.models import files_sha256
 from quantlab.npy import mapped
-from quantlab.samples import draw
+from quantlab.samples import draw, labels_of
 from quantlab.store import Store, key_of
 from quantlab.study.context import Context
 from quantlab.types import FileState, SampleSet
@@ -59,7 +59,8 @@ def draw_layer_samples(
     count = len(places) if count is None else min(count, len(places))
     if count == samples.n:
         return LayerSamples(samples, places)
-    labels = np.asarray(mapped(samples.labels_file))[places] if samples.labelled else None
+    held = labels_of(samples)
+    labels = None if held is None else np.asarray(held)[places]
     indices = places[draw(count, n=len(places), labels=labels, seed=context.options.seed, stream=_STREAM)]
     left_out = {} if len(places) == samples.n else {"left out": np.flatnonzero(~finite).tolist()}
     key = key_of({"samples": samples.sha256, "count": count, "seed": context.options.seed, **left_out})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from quantlab.statistics import paired_metric
 from quantlab.types import Interval, Scores, Study, Trial
 from quantlab_reports.figures import EMPTY, cosine, fixed, number
 from quantlab_reports.model import NOTES, Column
@@ -125,7 +126,14 @@ def _metric_columns(study: Study) -> list[Column]:
         return of_samples
     if study.task == "positions":  # columns without a value are left out
         return [*of_samples, *_POSITIONS]
+    return _columns_of_outputs(study)
+
+
+def _columns_of_outputs(study: Study) -> list[Column]:
+    """Columns where no labels are counted: a metric of them, and how far outputs are from the model's."""
     similar = [Column("SQNR dB", _of("sqnr_db", 1)), Column("max error", _tiny("max_abs_error"))]
+    if study.task == "metric":
+        return [*_of_own_metric(study), *similar]
     if study.classes:
         agreement = Column("same top-1 % [95 %]", _with_interval("agreement", "agreement_interval", 2))
         return [agreement, *similar]
@@ -141,6 +149,22 @@ _POSITIONS = (
     Column("accuracy loss [95 %]", _with_interval("position_loss_points", "position_loss_interval", 2)),
 )
 """Columns of classes of positions."""
+
+
+def _of_own_metric(study: Study) -> list[Column]:
+    """Columns of a metric that reads ground truth of its own form; a share is in percent."""
+    scores = study.reference.scores
+    if scores is None or scores.metric is None:
+        return []
+    share = paired_metric(study.metric or scores.metric).unit == "pt"
+    digits = 2 if share else 4
+    return [
+        Column(f"{scores.metric}{' %' if share else ''}", _of("metric_value", digits)),
+        Column(
+            f"loss{', points' if share else ''} [95 %]", _with_interval("metric_loss", "metric_loss_interval", digits)
+        ),
+    ]
+
 
 _AGREEMENT = Column("same class % [95 %]", _with_interval("agreement", "agreement_interval", 2))
 
@@ -187,6 +211,8 @@ def wide(study: Study) -> list[Column]:
             Column("top-5 %", _of("top5", 2)),
             Column("top-5 loss", _of("top5_loss_points", 2)),
         ]
+    elif study.task == "metric":
+        columns += _of_own_metric(study)
     elif study.task in {"regression", "positions"}:
         columns += _metric_columns(study)
     if study.positions:

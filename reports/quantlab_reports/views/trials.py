@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from quantlab.formats import FORMATS, Format
 from quantlab.names import counted
+from quantlab.statistics import paired_metric
 from quantlab.types import PYTHON, REFERENCE, SampleSet, Study, Trial
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.model import Column, Table, table_of
@@ -119,6 +120,8 @@ def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
     if samples.preprocessing:
         lines.append(f"Preprocessing: {samples.preprocessing}")
     lines.extend(_reading(study))
+    if study.threshold is not None and study.task != "metric":
+        lines.append(_threshold(study.threshold))
     lines.append(
         "ms/sample: time in the model's calls on this machine, two processes at a time with one thread each; "
         "do not use these times to compare phones"
@@ -141,9 +144,38 @@ def _left_out(study: Study) -> str:
     )
 
 
+def _threshold(value: float) -> str:
+    """How one score of two classes is read."""
+    held = "holds probabilities" if value else "does not hold probabilities"
+    return f"One score for two classes: class 1 above {value:g}, class 0 at it, because the output {held}"
+
+
+def _of_own_metric(study: Study) -> list[str]:
+    """How a metric reads outputs and ground truth, and its loss."""
+    if study.metric is None:
+        return ["Ground truth of its own form, and no metric of it: variants are compared with the reference only"]
+    metric = paired_metric(study.metric)
+    difference = "reference − variant" if metric.direction == "higher" else "variant − reference"
+    unit = "in percentage points" if metric.unit == "pt" else "in the unit of the metric"
+    told = metric.reads.format(threshold=_threshold_of(study))
+    return [
+        f"loss = {difference}, {unit} of {metric.name}; positive is worse; 95 % interval by a bootstrap of samples",
+        *([f"{metric.name}: {told}"] if told else []),
+    ]
+
+
+def _threshold_of(study: Study) -> str:
+    if study.threshold is None:
+        return ""
+    held = "the output holds probabilities" if study.threshold else "the output does not hold probabilities"
+    return f"{study.threshold:g}, because {held}"
+
+
 def _reading(study: Study) -> list[str]:
     if study.task == "regression":
         return ["loss = variant − reference, in the unit of the output; positive is worse"]
+    if study.task == "metric":
+        return _of_own_metric(study)
     if study.task == "similarity":
         return ["No labels: variants are compared with the reference only"]
     if study.task == "positions" and not (study.reference.scores and study.reference.scores.top1 is not None):

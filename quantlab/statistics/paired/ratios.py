@@ -1,0 +1,53 @@
+"""Metrics that are the ratio of two sums over samples, such as errors over lengths."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.statistics.paired.bootstrap import Totals
+
+__all__ = ["mean_of_values", "ratio_of_sums"]
+
+_Side = tuple[NDArray[Any], NDArray[Any]]
+
+
+def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = None) -> Totals:
+    """The totals of Σ numerator / Σ denominator; each side is (denominators, numerators), (n,) each.
+
+    Args:
+        reference: Of the reference.
+        candidate: Of the candidate.
+        most: Largest change of the numerator that an unseen sample may cause; None for the largest denominator, which
+            is right for shares.
+    """
+    from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
+
+    columns = np.stack([*reference, *candidate], axis=1).astype(np.float64)
+    rows, multiplicity = np.unique(columns, axis=0, return_counts=True)
+    mean = float(columns[:, 0].mean())
+    greatest = float(columns[:, 0].max()) if most is None else most
+    weight = greatest / mean if mean > 0 else 1.0
+
+    def value(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return means[:, 1] / means[:, 0], means[:, 3] / means[:, 2]
+
+    return Totals(
+        rows=csr_matrix(rows),
+        multiplicity=multiplicity.astype(np.int64),
+        value=value,
+        unseen=lambda share: share * weight,
+    )
+
+
+def mean_of_values(reference: NDArray[Any], candidate: NDArray[Any]) -> Totals:
+    """The totals of a mean of one number per sample; (n,) each.
+
+    An unseen sample may differ as much as the most different one; if none differs, the largest value is the scale.
+    """
+    finite = bool(np.isfinite(reference).all() and np.isfinite(candidate).all())
+    differences = np.abs(candidate - reference) if finite else np.array([np.inf])
+    largest = max(np.abs(reference).max(initial=0.0), np.abs(candidate).max(initial=0.0))
+    ones = np.ones(len(reference))
+    return ratio_of_sums((ones, reference), (ones, candidate), most=float(differences.max()) or float(largest))
