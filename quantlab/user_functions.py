@@ -28,7 +28,8 @@ from quantlab.processes import (
     warm_up,
 )
 from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
-from quantlab.user_requests import Call, Element, Import, Next, Number, Request
+from quantlab.ragged import RaggedKind, pack
+from quantlab.user_requests import Call, Element, Import, Next, Number, Request, Values
 
 __all__ = ["STALL_SECONDS", "CalledMetric", "Given", "called_loader"]
 
@@ -161,9 +162,13 @@ class CalledMetric:
     Use it as a context manager.
     """
 
-    def __init__(self, text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS) -> None:
+    def __init__(
+        self, text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS, *, each: bool = False
+    ) -> None:
+        """Start the process; `each` says that the function takes one sample instead of the set."""
         self._called = _Called(text, "metric", error, stall_seconds)
-        self._given: list[tuple[Array, Path]] = []
+        self._text, self._error, self._each = text, error, each
+        self._given: list[tuple[Array, _Written]] = []
 
     def __enter__(self) -> "CalledMetric":
         return self
@@ -181,22 +186,68 @@ class CalledMetric:
         Raises:
             QuantlabError: Of the kind that was asked for, if the function does anything but return one number.
         """
+        value = self.measure(outputs, labels, indices)
+        if value.ndim:
+            raise self._error(
+                f"the metric '{self._text}' returned an array of shape {value.shape}, and one number before; return "
+                f"the same form for every set"
+            )
+        return float(value)
+
+    def measure(self, outputs: Array, labels: Array, indices: Array | slice = slice(None)) -> Array:
+        """What the function returns: float64 (), or (n,) or (n, 2) of numbers for each sample.
+
+        Args:
+            outputs: (n, …).
+            labels: (n, …), or objects (n,) of another shape for each sample, which the function gets as a list.
+            indices: Positions with repetitions, or all.
+
+        Raises:
+            QuantlabError: Of the kind that was asked for, if the function does anything else.
+        """
         drawn = None
         if not isinstance(indices, slice):
             drawn = self._called.folder / "indices.npy"
             np.save(drawn, indices)
+        truth = self._written(labels)
         answer = self._called.ask(
-            Call(str(self._file(outputs)), str(self._file(labels)), None if drawn is None else str(drawn))
+            Call(
+                self._written(outputs).file,
+                truth.file,
+                None if drawn is None else str(drawn),
+                offsets=truth.offsets,
+                kind=truth.kind,
+                each=self._each,
+            )
         )
         assert answer is not None  # noqa: S101 (a metric that returns nothing was refused)
-        return float(Number(answer["value"]).value)
+        if answer["type"] == Values.type:
+            return np.asarray(np.load(Values(answer["file"]).file))
+        return np.array(float(Number(answer["value"]).value))
 
-    def _file(self, array: Array) -> Path:
+    def _written(self, array: Array) -> "_Written":
         """Where an array lies for the other side; the same array is written once."""
-        for known, file in self._given:
+        for known, written in self._given:
             if known is array:
-                return file
-        file = self._called.folder / f"array-{len(self._given)}.npy"
-        np.save(file, array)
-        self._given.append((array, file))
-        return file
+                return written
+        place = self._called.folder / f"array-{len(self._given)}.npy"
+        written = _Written(str(place))
+        if array.dtype.hasobject:
+            packed = pack(array)
+            begins = place.with_suffix(".offsets.npy")
+            np.save(place, packed.values)
+            np.save(begins, packed.offsets)
+            written = _Written(str(place), str(begins), packed.kind)
+        else:
+            np.save(place, array)
+        self._given.append((array, written))
+        return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Files of an array, see `Call`."""
+
+    file: str
+    offsets: str | None = None
+    kind: RaggedKind = ""

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-__all__ = ["REQUESTS", "Call", "Element", "Import", "Next", "Number", "Request"]
+from quantlab.ragged import RaggedKind
+
+__all__ = ["REQUESTS", "Call", "Element", "Import", "Next", "Number", "Request", "Values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,21 @@ class Next:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Call the metric with arrays that lie in the folder: `Number`."""
+    """Call the metric with arrays that lie in the folder: `Number`, or `Values` in the folder."""
 
     request: ClassVar[str] = "call"
     outputs: str
     """A `.npy` file, (n, …)."""
     labels: str
-    """A `.npy` file, (n, …)."""
+    """A `.npy` file, (n, …); with `offsets`, the values of all samples in a row."""
     indices: str | None
     """A `.npy` file of positions, with repetitions, that both are drawn at; None for all of them."""
+    offsets: str | None = None
+    """A `.npy` file that says where each sample's labels begin, (n + 1,); see `quantlab.ragged`."""
+    kind: RaggedKind = ""
+    """How labels with `offsets` are stored."""
+    each: bool = False
+    """Whether the function is called with one sample after the other, instead of the set."""
 
 
 Request = Import | Next | Call
@@ -60,6 +68,15 @@ class Element:
     """The file of the labels that came beside the samples."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Name → why that is no array; of one that the model does not take, it does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Numbers that a metric returned for each sample."""
+
+    type: ClassVar[str] = "values"
+    file: str
+    """A `.npy` file, float64 (n,) or (n, 2); it is overwritten by the next call."""
 
 
 @dataclass(frozen=True, slots=True)

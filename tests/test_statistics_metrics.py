@@ -317,7 +317,7 @@ def raises(_outputs, _labels):
 
 
 def returns_rows(outputs, labels):
-    return (outputs[:, 0] - labels) ** 2
+    return np.stack([outputs[:, 0], labels, labels], axis=1)
 
 
 def returns_words(_outputs, _labels):
@@ -382,8 +382,9 @@ TWO = (np.zeros((2, 2)), np.zeros((2, 2)), np.array([0, 1]))
         pytest.param(
             f"{HERE}:returns_rows:lower",
             TWO,
-            f"the metric '{HERE}:returns_rows' returned an array of shape (2,); it must return one number",
-            id="a number for each sample",
+            f"the metric '{HERE}:returns_rows' returned an array of shape (2, 3); it must return one number for the "
+            "set, or one or two for each of its 2 samples",
+            id="three numbers for each sample",
         ),
         pytest.param(
             f"{HERE}:returns_words:lower",

@@ -1,5 +1,6 @@
 """Whether a setting that kept one budget keeps another, without judging it again."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from fnmatch import fnmatchcase
@@ -79,6 +80,10 @@ def _irrelevant(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
         yield from _equal(key, verdict, asked)
 
 
+_DIRECTION = re.compile(r":(higher|lower)(:sample)?$")
+"""End of the name of a function of the user."""
+
+
 def _metric(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
     """Compare the metric that was judged by, if there is a loss and a metric is asked for by name."""
     if asked.metric is None:
@@ -87,7 +92,7 @@ def _metric(key: str, verdict: Verdict, asked: Budget) -> Iterator[str]:
         return
     judgements = [judgement for setting in verdict.settings for judgement in setting.judgements]
     known = dict.fromkeys(judgement.loss.metric for judgement in judgements if judgement.loss is not None)
-    name = ":".join(asked.metric.split(":")[:2])  # without the direction of a function of the user
+    name = _DIRECTION.sub("", asked.metric)
     if list(known) != [name] and asked.margin is not None:
         yield f"{key} is {', '.join(known) or 'not known'} there, and {asked.metric} is asked"
 

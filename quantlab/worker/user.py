@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import Document, Emit, serve, tagged, untagged
+from quantlab.ragged import Packed, unpack
 from quantlab.user_modules import load_function
-from quantlab.user_requests import REQUESTS, Call, Element, Import, Next, Number, Request
+from quantlab.user_requests import REQUESTS, Call, Element, Import, Next, Number, Request, Values
 
 __all__: list[str] = []
 
@@ -74,7 +75,8 @@ class _Called:
         elif isinstance(request, Next):
             self._next(emit)
         else:
-            emit(tagged(Number(repr(self._measure(request)))))
+            measured = self._measure(request)
+            emit(tagged(self._values(measured) if measured.ndim else Number(repr(float(measured)))))
 
     def remove_folder(self) -> None:
         """Remove what was written for the other side, which is gone."""
@@ -145,27 +147,66 @@ class _Called:
         np.save(file, array, allow_pickle=False)
         return str(file)
 
-    def _measure(self, request: Call) -> float:
-        assert self._function is not None  # noqa: S101 (it was imported before)
-        outputs, labels = (np.load(file, mmap_mode="r") for file in (request.outputs, request.labels))
+    def _values(self, measured: Array) -> Values:
+        assert self._folder is not None  # noqa: S101 (the function was imported before)
+        file = self._folder / "values.npy"
+        np.save(file, measured)
+        return Values(str(file))
+
+    def _measure(self, request: Call) -> Array:
+        """What the function returns, as float64 (), (n,) or (n, 2)."""
+        outputs, labels = np.load(request.outputs, mmap_mode="r"), _labels(request)
         if request.indices is not None:
             indices = np.load(request.indices)
             outputs, labels = outputs[indices], labels[indices]
-        outputs, labels = np.asarray(outputs), np.asarray(labels)
+        outputs = np.asarray(outputs)
+        if not request.each:
+            value = self._called_with(outputs, list(labels) if labels.dtype.hasobject else np.asarray(labels))
+            return self._checked(value, len(outputs))
+        values = [self._called_with(one, label) for one, label in zip(outputs, labels, strict=True)]
+        for place, value in enumerate(values):
+            if np.shape(value) not in {(), (2,)} or np.shape(value) != np.shape(values[0]):
+                raise QuantlabError(
+                    f"the metric '{self._text}' returned {_shown(value)} for sample {place}; it must return one "
+                    f"number, or two, whose sums over all samples are divided"
+                )
+        return self._checked(values, len(outputs))
+
+    def _called_with(self, outputs: Array, labels: Any) -> Any:
+        assert self._function is not None  # noqa: S101 (it was imported before)
         try:
-            value = np.asarray(self._function(outputs, labels))
+            value = self._function(outputs, labels)
+            return value if value is None or isinstance(value, str) else np.asarray(value)
         except (Exception, SystemExit) as error:  # a user's function may raise anything
+            told = f"with labels of shape {labels.shape}" if hasattr(labels, "shape") else "with their ground truth"
             raise QuantlabError(
                 f"the metric '{self._text}' raised {type(error).__name__} ({error}) on outputs of shape "
-                f"{outputs.shape} with labels of shape {labels.shape}; it is called with the whole set and with "
+                f"{outputs.shape} {told}; it is called with the whole set and with "
                 f"resamples of it, in which a class may be missing"
             ) from error
-        if value.shape != () or value.dtype.kind not in "biuf":
-            kind = f"an array of shape {value.shape}" if value.shape else f"'{value.item()}'"
+
+    def _checked(self, value: Any, n: int) -> Array:
+        array = np.asarray(value)
+        if array.shape not in {(), (n,), (n, 2)} or array.dtype.kind not in "biuf":
             raise QuantlabError(
-                f"the metric '{self._text}' returned {kind}; it must return one number for the whole set"
+                f"the metric '{self._text}' returned {_shown(value)}; it must return one number for the set, or one or "
+                f"two for each of its {n} samples"
             )
-        return float(value)
+        return array.astype(np.float64)
+
+
+def _labels(request: Call) -> Array:
+    values: Array = np.load(request.labels, mmap_mode="r")
+    if request.offsets is None:
+        return values
+    return unpack(Packed(request.kind, values, np.load(request.offsets)))
+
+
+def _shown(value: Any) -> str:
+    array = np.asarray(value)
+    if array.shape:
+        return f"an array of shape {array.shape}"
+    return "None" if value is None else f"'{array.item()}'"
 
 
 def _elements(text: str, function: Callable[[], Any]) -> Iterator[tuple[Any, bool]]:

@@ -92,8 +92,8 @@ def paired_metric(name: str, metrics: Mapping[str, PairedMetric] | None = None) 
             reads=family.reads(name),
         )
     if ":" in name:
-        function, direction = read_metric(name)
-        return PairedMetric(function, direction, "", "labels", lambda *samples: CalledSets(function, *samples))
+        own = read_metric(name)
+        return PairedMetric(own.function, own.direction, "", "labels", lambda *samples: CalledSets(own, *samples))
     hint = nearest(name, [*known, *(family.spelled for family in FAMILIES)])
     remedy = f"{hint} One" if hint.endswith("?") else f"{hint}; one"
     raise UsageError(f"there is no metric '{name}'; {remedy} of your own is 'module:function:higher' or '…:lower'")
