@@ -28,10 +28,10 @@ from quantlab.processes import (
     warm_up,
 )
 from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
-from quantlab.ragged import RaggedKind, pack
-from quantlab.user_requests import Call, Element, Import, Next, Number, Request, Values
+from quantlab.ragged import Packed, RaggedKind, pack, unpack
+from quantlab.user_requests import Boxes, Call, Decode, Element, Import, Next, Number, Request, Values
 
-__all__ = ["STALL_SECONDS", "CalledMetric", "Given", "called_loader"]
+__all__ = ["STALL_SECONDS", "CalledDecoder", "CalledMetric", "Given", "called_loader"]
 
 Array = npt.NDArray[Any]
 
@@ -242,6 +242,36 @@ class CalledMetric:
             np.save(place, array)
         self._given.append((array, written))
         return written
+
+
+class CalledDecoder:
+    """A function in its process that turns the output of one sample into boxes; use it as a context manager."""
+
+    def __init__(self, text: str, error: type[QuantlabError], stall_seconds: float = STALL_SECONDS) -> None:
+        self._called = _Called(text, "function", error, stall_seconds)
+
+    def __enter__(self) -> "CalledDecoder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End its process."""
+        self._called.close()
+
+    def __call__(self, outputs: Array) -> list[npt.NDArray[np.float64]]:
+        """The boxes of each sample: (k, 6) of x, y, width, height, score, class.
+
+        Raises:
+            QuantlabError: Of the kind that was asked for, if the function does anything but return boxes.
+        """
+        given = self._called.folder / "outputs.npy"
+        np.save(given, outputs)
+        answer = self._called.ask(Decode(str(given)))
+        assert answer is not None  # noqa: S101 (a function that returns nothing was refused)
+        found = Boxes(answer["file"], answer["offsets"])
+        return list(unpack(Packed("ragged", np.load(found.file), np.load(found.offsets))))
 
 
 @dataclass(frozen=True, slots=True)

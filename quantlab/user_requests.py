@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from quantlab.ragged import RaggedKind
 
-__all__ = ["REQUESTS", "Call", "Element", "Import", "Next", "Number", "Request", "Values"]
+__all__ = ["REQUESTS", "Boxes", "Call", "Decode", "Element", "Import", "Next", "Number", "Request", "Values"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,17 @@ class Call:
     """Whether the function is called with one sample after the other, instead of the set."""
 
 
-Request = Import | Next | Call
-REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Import, Next, Call)}
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Call the function with the output of one sample after the other: `Boxes` in the folder."""
+
+    request: ClassVar[str] = "decode"
+    outputs: str
+    """A `.npy` file, (n, …)."""
+
+
+Request = Import | Next | Call | Decode
+REQUESTS: Mapping[str, type[Request]] = {kind.request: kind for kind in (Import, Next, Call, Decode)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,17 @@ class Values:
     type: ClassVar[str] = "values"
     file: str
     """A `.npy` file, float64 (n,) or (n, 2); it is overwritten by the next call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Boxes of all samples; both files are overwritten by the next request."""
+
+    type: ClassVar[str] = "boxes"
+    file: str
+    """A `.npy` file, float64 (m, 6), of all samples in a row."""
+    offsets: str
+    """A `.npy` file that says where the boxes of each sample begin, (n + 1,)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from quantlab.errors import QuantlabError
 from quantlab.processes import Document, Emit, serve, tagged, untagged
-from quantlab.ragged import Packed, unpack
+from quantlab.ragged import Packed, objects, pack, unpack
 from quantlab.user_modules import load_function
-from quantlab.user_requests import REQUESTS, Call, Element, Import, Next, Number, Request, Values
+from quantlab.user_requests import REQUESTS, Boxes, Call, Decode, Element, Import, Next, Number, Request, Values
 
 __all__: list[str] = []
 
@@ -74,6 +74,8 @@ class _Called:
             self._function = load_function(request.function, refused=QuantlabError)
         elif isinstance(request, Next):
             self._next(emit)
+        elif isinstance(request, Decode):
+            emit(tagged(self._decoded(request)))
         else:
             measured = self._measure(request)
             emit(tagged(self._values(measured) if measured.ndim else Number(repr(float(measured)))))
@@ -147,6 +149,35 @@ class _Called:
         np.save(file, array, allow_pickle=False)
         return str(file)
 
+    def _decoded(self, request: Decode) -> Boxes:
+        assert self._folder is not None  # noqa: S101 (the function was imported before)
+        found = objects(
+            [self._boxes(np.asarray(one), place) for place, one in enumerate(np.load(request.outputs, mmap_mode="r"))]
+        )
+        packed, file, offsets = pack(found), self._folder / "boxes.npy", self._folder / "boxes.offsets.npy"
+        np.save(file, packed.values)
+        np.save(offsets, packed.offsets)
+        return Boxes(str(file), str(offsets))
+
+    def _boxes(self, output: Array, place: int) -> Array:
+        assert self._function is not None  # noqa: S101 (it was imported before)
+        try:
+            value = self._function(output)
+        except (Exception, SystemExit) as error:  # a user's function may raise anything
+            raise QuantlabError(
+                f"the function '{self._text}' raised {type(error).__name__} ({error}) on the output of sample {place}, "
+                f"of shape {output.shape}; call it directly to see where"
+            ) from error
+        boxes = np.asarray([] if value is None else value)
+        if value is not None and boxes.size == 0:
+            return np.zeros((0, 6))
+        if boxes.ndim != 2 or boxes.shape[1] != 6 or boxes.dtype.kind not in "biuf" or not _whole(boxes[:, 5]):
+            raise QuantlabError(
+                f"the function '{self._text}' returned {_shown(value)} for sample {place}; it must return boxes "
+                f"(k, 6): x, y, width, height, score and the number of the class"
+            )
+        return boxes.astype(np.float64)
+
     def _values(self, measured: Array) -> Values:
         assert self._folder is not None  # noqa: S101 (the function was imported before)
         file = self._folder / "values.npy"
@@ -200,6 +231,10 @@ def _labels(request: Call) -> Array:
     if request.offsets is None:
         return values
     return unpack(Packed(request.kind, values, np.load(request.offsets)))
+
+
+def _whole(values: Array) -> bool:
+    return bool((np.isfinite(values) & (values == np.round(values))).all())
 
 
 def _shown(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from quantlab.statistics.paired.detection import accepts_boxes, coco_map, reads_boxes
 from quantlab.statistics.paired.edit_rates import accepts_sequences, edit_rate, reads_sequences
 from quantlab.statistics.paired.keypoints import accepts_keypoints, pck, reads_keypoints
 from quantlab.statistics.paired.top_k import top_k
@@ -52,6 +53,16 @@ FAMILIES = (
     MetricFamily("topK", r"top[1-9]\d{0,8}", "higher", "pt", "classes", top_k),
     MetricFamily("cer[:blank=B|:plain]", r"cer(:[^:]*)?", "lower", "pt", "truth", edit_rate, **_RATES),
     MetricFamily("wer[:space=S,…]", r"wer(:[^:]*)?", "lower", "pt", "truth", edit_rate, **_RATES),
+    MetricFamily(
+        "coco-map:module:function",
+        r"coco-map(:.*)?",
+        "higher",
+        "pt",
+        "truth",
+        coco_map,
+        accepts=accepts_boxes,
+        reads=reads_boxes,
+    ),
     MetricFamily("pck@T", r"pck@.*", "higher", "pt", "truth", pck, accepts=accepts_keypoints, reads=reads_keypoints),
 )
 """Families, in the order of the documentation."""
