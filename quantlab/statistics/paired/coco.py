@@ -4,9 +4,9 @@ pycocotools matches the boxes of each image to its ground truth. What it would a
 here, with each image as often as it was drawn; for every image once, the result is that of `COCOeval.accumulate`.
 """
 
-import contextlib
 import importlib
-import io
+import itertools
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -30,13 +30,13 @@ _WHOLE_RANGE = [0.0, 1e10]
 
 
 def require_pycocotools() -> Any:
-    """The package, which is an optional dependency.
+    """Its module `cocoeval`, an optional dependency.
 
     Raises:
         UsageError: If it is not installed.
     """
     try:
-        return importlib.import_module("pycocotools.cocoeval"), importlib.import_module("pycocotools.coco")
+        return importlib.import_module("pycocotools.cocoeval")
     except ImportError as error:
         raise UsageError(
             "COCO's mean average precision needs pycocotools, which is not installed; install it with "
@@ -131,27 +131,29 @@ def ranked_classes(truth: Sequence[Any], boxes: Sequence[_Floats]) -> list[Match
             `iscrowd`.
         boxes: Of each image, (k, 6): x, y, width, height, score, class.
     """
-    evaluation, coco = require_pycocotools()
-    classes = sorted({one["category_id"] for annotations in truth for one in annotations})
-    sides = []
-    for side in (truth, [_annotations(rows) for rows in boxes]):
-        held = coco.COCO()
-        numbered = enumerate(({**one, "image_id": image} for image, every in enumerate(side) for one in every), start=1)
-        held.dataset = {
-            "images": [{"id": image} for image in range(len(truth))],
-            "annotations": [{**one, "id": number} for number, one in numbered],
-            "categories": [{"id": category} for category in classes],
-        }
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints how it goes
-            held.createIndex()
-        sides.append(held)
-    judged = evaluation.COCOeval(*sides, "bbox")
-    judged.params.areaRng, judged.params.areaRngLbl = [_WHOLE_RANGE], ["all"]
-    judged.params.maxDets, judged.params.iouThrs = [_MOST_BOXES], IOU_THRESHOLDS
-    with contextlib.redirect_stdout(io.StringIO()):
-        judged.evaluate()
-    n = len(truth)
-    return [Matches.of(judged.evalImgs[place * n : (place + 1) * n], n) for place in range(len(classes))]
+    judged = require_pycocotools().COCOeval(iouType="bbox")
+    judged.params.iouThrs, judged.params.maxDets = IOU_THRESHOLDS, [_MOST_BOXES]
+    # What `COCOeval.evaluate` does, which prints how it goes; standard output may be that of other threads.
+    judged._gts = _by_class(truth)
+    judged._dts = _by_class([_annotations(rows) for rows in boxes])
+    classes = []
+    for category in sorted({one["category_id"] for annotations in truth for one in annotations}):
+        found = []
+        for image in range(len(truth)):
+            judged.ious = {(image, category): judged.computeIoU(image, category)}
+            found.append(judged.evaluateImg(image, category, _WHOLE_RANGE, _MOST_BOXES))
+        classes.append(Matches.of(found, len(truth)))
+    return classes
+
+
+def _by_class(side: Sequence[Sequence[dict[str, Any]]]) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """Annotations by image and class, as `COCOeval` holds them; their numbers begin at 1, because 0 is no match."""
+    held: dict[tuple[int, int], list[dict[str, Any]]] = defaultdict(list)
+    numbers = itertools.count(1)
+    for image, annotations in enumerate(side):
+        for one in annotations:
+            held[image, one["category_id"]].append({**one, "id": next(numbers), "ignore": one["iscrowd"]})
+    return held
 
 
 def _annotations(boxes: _Floats) -> list[dict[str, Any]]:
