@@ -108,8 +108,8 @@ GLOSSARY: Mapping[str, str] = {
     "mean IoU": "Intersection over union of the pixels of a class in the answer and in the labels, averaged over the "
     "classes of the labels.",
     "median": "Median time of one call with one sample, in milliseconds, after the first run and a warm-up.",
-    "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, position accuracy, or a "
-    "function of yours.",
+    "metric": "What a verdict judges: top-1, top-5, macro F1, AUC, MAE, RMSE, mean IoU, position accuracy, an error "
+    "rate, or a function of yours.",
     "ms/sample": "Time in the model's calls for one sample on this machine, in milliseconds. "
     "Do not use it to compare phones.",
     "n": "Number of samples that a figure is based on.",

@@ -18,6 +18,7 @@ from verdict_fixtures import write_study
 from quantlab.formats import artifact_sha256
 from quantlab.gate import accepted_figures, attestation_of, gather, write_lock
 from quantlab.samples import SampleOptions, open_samples
+from quantlab.samples.source import HeldTensor, Source
 from quantlab.seals import SEAL
 from quantlab.store import Store
 from quantlab.study.reference import Probe
@@ -124,6 +125,37 @@ def table(folder: Path) -> Path:
 def labels_npy(folder: Path) -> Path:
     np.save(folder / "y.npy", _arrays()["y"])
     return folder / "y.npy"
+
+
+_BOX = {"bbox": [1, 2, 3, 4], "category_id": 1, "iscrowd": 0, "area": 12}
+
+PHOTOS = Source(
+    text="photos",
+    n=3,
+    tensors=(HeldTensor("image", (3, 8, 8, 1), np.dtype(np.float32)),),
+    labels=None,
+    read=lambda _: iter([]),
+    files=("a.png", "b.png", "c.png"),
+)
+"""Images that the labels below are for."""
+
+
+def json_lines(folder: Path) -> Path:
+    (folder / "y.jsonl").write_text("".join(f"{json.dumps([_BOX] * count)}\n" for count in range(3)))
+    return folder / "y.jsonl"
+
+
+def coco(folder: Path) -> Path:
+    images = [{"id": place, "file_name": name, "width": 16, "height": 16} for place, name in enumerate(PHOTOS.files)]
+    boxes = [{"id": 7, "image_id": 0, **_BOX}, {"id": 8, "image_id": 2, **_BOX}]
+    (folder / "y.json").write_text(json.dumps({"images": images, "annotations": boxes}))
+    return folder / "y.json"
+
+
+def mask(folder: Path) -> Path:
+    for name in PHOTOS.files:
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 3).save(folder / name)
+    return folder / PHOTOS.files[1]
 
 
 # Models and artifacts

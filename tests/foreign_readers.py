@@ -20,6 +20,7 @@ from quantlab.models import ModelOptions, identify
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.exchange import TensorFile
 from quantlab.samples import SampleOptions, open_samples
+from quantlab.samples.beside import labels_beside
 from quantlab.samples.columns import read_column
 from quantlab.samples.labels import read_labels, to_labels
 from quantlab.store import Store
@@ -66,6 +67,10 @@ def _labels(path: Path) -> object:
 
 def _column(path: Path) -> object:
     return read_column(path, "site", n=20, files=(), samples="x.npz")
+
+
+def _truth(path: Path) -> object:
+    return labels_beside(path, files.PHOTOS)
 
 
 def _artifact(name: str) -> Callable[[Path], object]:
@@ -185,6 +190,9 @@ READERS: Mapping[str, Reader] = {
     "png": Reader(lambda path: _samples(path.parents[1]), files.image(".png")),
     "jpeg": Reader(lambda path: _samples(path.parents[1]), files.image(".jpg")),
     "labels as text": Reader(_labels, files.labels),
+    "labels as JSON lines": Reader(_truth, files.json_lines, share=2),
+    "labels as a COCO file": Reader(_truth, files.coco, share=2),
+    "labels as masks": Reader(lambda path: labels_beside(path.parent, files.PHOTOS), files.mask, share=2),
     "labels as npy": Reader(_labels, files.labels_npy),
     "table about samples": Reader(_column, files.table),
     # Models, as they are recognized

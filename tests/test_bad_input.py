@@ -296,7 +296,7 @@ NAMES = [
     Case(
         "an unknown metric",
         f"{UNKNOWN} --metric top-1",
-        "there is no metric 'top-1'; did you mean 'top1' or 'top5'?",
+        "there is no metric 'top-1'; did you mean 'top1' or 'topK'?",
     ),
     Case(
         "an unknown output",

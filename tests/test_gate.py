@@ -553,7 +553,9 @@ def test_a_loss_without_labels(tmp_path, capsys):
         pytest.param(
             "max_accuracy_loss = '0.5pt'\nmetric = 'recall'",
             "there is no metric 'recall'; choose from top1, top5, macro-f1, auc, mae, rmse, mean-iou, "
-            "position-accuracy; one of your own is 'module:function:higher' or '…:lower'",
+            "position-accuracy, sequence-accuracy, micro-f1, multilabel-macro-f1, map, angular-error, topK, "
+            "cer[:blank=B|:plain], wer[:space=S,…], coco-map:module:function, pck@T; one of your own is "
+            "'module:function:higher' or '…:lower'",
             id="a metric that there is not",
         ),
     ],
@@ -583,7 +585,7 @@ def test_a_metric_of_ones_own(tmp_path, capsys, monkeypatch):
         2,
         (
             "quantlab: the metric 'own_metric:several' returned an array of shape (10,); it must return one number for "
-            "the whole set\n"
+            "the set, or one or two for each of its 500 samples\n"
         ),
     )
 

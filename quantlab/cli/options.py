@@ -78,7 +78,13 @@ Runtimes = Annotated[
     str | None,
     typer.Option(help="Runtimes to use: comma-separated names and globs, or 'all'. [default: python,node-wasm]"),
 ]
-Labels = Annotated[str | None, typer.Option(help="Labels for data without labels: a .npy, .txt or .csv file.")]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Labels for data without labels: a .npy, .txt or .csv file, a .jsonl file with a JSON value per sample, "
+        "and for images a COCO .json file or a folder of masks."
+    ),
+]
 Slices = Annotated[
     list[str] | None,
     typer.Option(

@@ -11,16 +11,16 @@ from quantlab.errors import SamplesError, UsageError
 from quantlab.names import nearest_of_many
 from quantlab.samples.arrays import open_npy, open_npz
 from quantlab.samples.attributes import read_attributes, with_attributes
+from quantlab.samples.beside import labels_beside
 from quantlab.samples.check import check_tensor
 from quantlab.samples.dependence import dependence_words, duplicates_of, excluded_words
 from quantlab.samples.duplicates import Copies, Fingerprints
 from quantlab.samples.groups import group_codes, split_groups, with_groups
 from quantlab.samples.images import open_images
-from quantlab.samples.labels import read_labels, to_labels, without_label
+from quantlab.samples.labels import to_labels, without_label
 from quantlab.samples.loaders import open_loader
 from quantlab.samples.source import FileLoader, SampleOptions, Source
 from quantlab.samples.subset import Part, Parts, split
-from quantlab.samples.truth import JSON_LINES, read_json_lines
 from quantlab.samples.write import KEPT_BYTES, write_parts
 from quantlab.types import Duplicates, Preprocessing, SampleSet, TensorSpec
 
@@ -209,9 +209,7 @@ def _unknown(path: Path, text: str, loaders: Mapping[str, FileLoader]) -> Sample
 def _with_labels(source: Source, labels: str) -> Source:
     if source.labels is not None:
         raise UsageError(f"'{source.text}' already has labels, and '{labels}' gives labels too; leave one of them out")
-    path = Path(labels)
-    json_lines = path.suffix in JSON_LINES
-    raw = read_json_lines(path, n=source.n, text=source.text) if json_lines else read_labels(path)
+    raw = labels_beside(Path(labels), source)
     return replace(source, labels=to_labels(raw, n=source.n, text=source.text))
 
 

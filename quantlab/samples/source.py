@@ -36,7 +36,8 @@ class SampleOptions:
     search: bool = False
     """Whether a part is set aside for the search of `quantlab tune`, and not scored."""
     labels: str | None = None
-    """A `.npy` file, or a `.txt` or `.csv` file with one number per line, for samples without their own labels."""
+    """For samples without their own labels: a `.npy` file, a `.txt` or `.csv` file with one number per line, a `.jsonl`
+    file with a JSON value per line, and for images a COCO `.json` file or a folder of masks."""
     ignore_label: int | None = None
     """Label of positions that are not scored, such as padding; None scores every label from 0."""
     slices: tuple[str, ...] = ()
@@ -81,7 +82,8 @@ class Source:
     tensors: tuple[HeldTensor, ...]
     """One entry per input of the model, in its order."""
     labels: Array | None
-    """int64 (n,) for classes, integers (n, …) for classes of positions, floats (n, …) for regression; None without."""
+    """int64 (n,) for classes, integers (n, …) for classes of positions, floats (n, …) for regression, objects (n,) of
+    another shape for each sample; None without."""
     read: Callable[[Array], Iterator[Block]]
     """Function from ascending positions to their samples in that order, in blocks of any size."""
     preprocessing: str = ""

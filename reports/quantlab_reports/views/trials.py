@@ -147,7 +147,7 @@ def _left_out(study: Study) -> str:
 def _threshold(value: float) -> str:
     """How one score of two classes is read."""
     held = "holds probabilities" if value else "does not hold probabilities"
-    return f"One score for two classes: class 1 above {value:g}, class 0 at it, because the output {held}"
+    return f"One score for two classes: class 1 above {number(value, 2)}, class 0 at it, because the output {held}"
 
 
 def _of_own_metric(study: Study) -> list[str]:
@@ -168,7 +168,7 @@ def _threshold_of(study: Study) -> str:
     if study.threshold is None:
         return ""
     held = "the output holds probabilities" if study.threshold else "the output does not hold probabilities"
-    return f"{study.threshold:g}, because {held}"
+    return f"{number(study.threshold, 2)}, because {held}"
 
 
 def _reading(study: Study) -> list[str]:
