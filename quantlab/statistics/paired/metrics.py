@@ -174,7 +174,7 @@ def _loss(metric: PairedMetric, compared: Compared, n: int, resampling: Resampli
         metric=metric.name,
         direction=metric.direction,
         unit=metric.unit,
-        n=n if answers is None else answers.n,
+        n=n,
         reference=metric.scale * bounds.reference,
         candidate=metric.scale * bounds.candidate,
         loss=metric.scale * metric.sign * (bounds.reference - bounds.candidate) if finite else float("nan"),

@@ -31,7 +31,7 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
     for side in (reference, candidate):
         answers = _answers(side.outputs, probabilities=reference.probabilities)
         columns += [(answers & truth).sum(axis=1), answers.sum(axis=1)]
-    rows, multiplicity = np.unique(np.stack(columns, axis=1), axis=0, return_counts=True)
+    rows, row_of, multiplicity = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True, return_counts=True)
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
         true, *sides = means.T
@@ -43,6 +43,7 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         multiplicity=multiplicity.astype(np.int64),
         value=value,
         unseen=lambda share: min(1.0, share * most / mean),
+        row_of=row_of.reshape(-1),
     )
 
 
@@ -58,7 +59,8 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
     for side in (reference, candidate):
         answers = _answers(side.outputs, probabilities=reference.probabilities)
         parts += [answers & truth, answers]
-    rows, multiplicity = np.unique(np.concatenate(parts, axis=1), axis=0, return_counts=True)
+    joined = np.concatenate(parts, axis=1)
+    rows, row_of, multiplicity = np.unique(joined, axis=0, return_inverse=True, return_counts=True)
 
     def value(means: _Floats) -> tuple[_Floats, _Floats]:
         true, hits_r, answers_r, hits_c, answers_c = np.split(means, 5, axis=1)
@@ -77,6 +79,7 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
         multiplicity=multiplicity.astype(np.int64),
         value=value,
         unseen=of_rarest(sizes[sizes > 0], len(truth)),
+        row_of=row_of.reshape(-1),
     )
 
 

@@ -24,7 +24,7 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
     columns = np.stack([*reference, *candidate], axis=1).astype(np.float64)
-    rows, multiplicity = np.unique(columns, axis=0, return_counts=True)
+    rows, row_of, multiplicity = np.unique(columns, axis=0, return_inverse=True, return_counts=True)
     mean = float(columns[:, 0].mean())
     greatest = float(columns[:, 0].max()) if most is None else most
     weight = greatest / mean if mean > 0 else 1.0
@@ -38,6 +38,7 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
         multiplicity=multiplicity.astype(np.int64),
         value=value,
         unseen=lambda share: share * weight,
+        row_of=row_of.reshape(-1),
     )
 
 

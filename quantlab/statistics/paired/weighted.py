@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.paired.answers import zero_discordance_bound
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, bca_interval
+from quantlab.statistics.paired.clusters import effective_groups, student_factor
 
 __all__ = ["Weighted"]
 
@@ -19,7 +20,7 @@ _CHUNK_COUNTS = 2**20
 _MOST_WORK = 2 * 10**9
 """Number of sample weights that all resamples together may read: about half a minute."""
 _FEWEST_RESAMPLES = 200
-_JACKKNIFE_GROUPS = 200
+_JACKKNIFED = 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,39 +39,48 @@ class Weighted:
         """BCa bounds of the loss, with a jackknife of at most 200 groups; for `sign` see `Totals.bounds`.
 
         The bounds are at least as far from the loss as `unseen` gives for the share of samples that may differ although
-        none of n does. A resample in which the metric is not defined makes them infinite.
+        none of n does. A resample in which the metric is not defined makes them infinite. Samples in groups are drawn
+        and left out with their group, and the bounds are as far from the loss as so few groups ask for.
         """
+        codes = np.arange(self.n) if resampling.groups is None else resampling.groups
+        sizes = np.bincount(codes)
         reference, candidate = (float(side[0]) for side in self.value(np.ones((1, self.n), np.int64)))
         loss = sign * (reference - candidate)
-        method = "BCa bootstrap"
-        if not math.isfinite(loss):
+        method = "BCa bootstrap" if resampling.groups is None else "BCa bootstrap of groups"
+        if not math.isfinite(loss) or (resampling.groups is not None and len(sizes) < 2):
             return Bounds(reference, candidate, -math.inf, math.inf, method)
-        replicates = np.concatenate([self._losses(counts, sign) for counts in self._drawn(resampling)])
-        left_out = np.concatenate([self._losses(counts, sign) for counts in self._without_groups()])
+        replicates = np.concatenate([self._losses(drawn, codes, sign) for drawn in self._drawn(len(sizes), resampling)])
+        left_out = np.concatenate([self._losses(kept, codes, sign) for kept in self._without_some(len(sizes))])
         ones = np.ones(len(left_out), np.int64)
         lower, upper = bca_interval(loss, replicates, left_out, ones, resampling.confidence)
-        width = self.unseen(zero_discordance_bound(self.n, resampling.confidence))
+        number: float = self.n
+        if resampling.groups is not None:
+            number = effective_groups(sizes)
+            factor = student_factor(len(sizes), resampling.confidence) * math.sqrt(len(sizes) / (len(sizes) - 1))
+            lower, upper = loss - factor * max(0.0, loss - lower), loss + factor * max(0.0, upper - loss)
+        width = self.unseen(zero_discordance_bound(number, resampling.confidence))
         return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method)
 
-    def _losses(self, counts: NDArray[np.int64], sign: int) -> _Floats:
-        reference, candidate = self.value(counts)
+    def _losses(self, drawn: NDArray[np.int64], codes: NDArray[np.int64], sign: int) -> _Floats:
+        """The loss with each group as often as it was drawn; (resamples, groups) gives (resamples,)."""
+        reference, candidate = self.value(drawn[:, codes])
         return sign * (reference - candidate)
 
-    def _drawn(self, resampling: Resampling) -> Iterator[NDArray[np.int64]]:
+    def _drawn(self, groups: int, resampling: Resampling) -> Iterator[NDArray[np.int64]]:
         random = np.random.default_rng(resampling.seed)
         affordable = max(_FEWEST_RESAMPLES, _MOST_WORK // (self.cost * self.n))
         resamples = min(resampling.resamples, affordable)
         step = max(1, _CHUNK_COUNTS // self.n)
         for start in range(0, resamples, step):
             size = min(step, resamples - start)
-            yield np.stack([np.bincount(random.integers(0, self.n, self.n), minlength=self.n) for _ in range(size)])
+            yield np.stack([np.bincount(random.integers(0, groups, groups), minlength=groups) for _ in range(size)])
 
-    def _without_groups(self) -> Iterator[NDArray[np.int64]]:
-        """All samples except every k-th, for each offset; a few groups at a time."""
-        groups = min(self.n, _JACKKNIFE_GROUPS)
+    def _without_some(self, groups: int) -> Iterator[NDArray[np.int64]]:
+        """All groups except every k-th, for each offset; some offsets at a time."""
+        parts = min(groups, _JACKKNIFED)
         step = max(1, _CHUNK_COUNTS // self.n)
-        places = np.arange(self.n) % groups
-        for start in range(0, groups if groups > 1 else 0, step):
-            yield (places != np.arange(start, min(start + step, groups))[:, None]).astype(np.int64)
-        if groups <= 1:
-            yield np.ones((1, self.n), np.int64)
+        places = np.arange(groups) % parts
+        for start in range(0, parts if parts > 1 else 0, step):
+            yield (places != np.arange(start, min(start + step, parts))[:, None]).astype(np.int64)
+        if parts <= 1:
+            yield np.ones((1, groups), np.int64)

@@ -1,19 +1,19 @@
 """Sequence accuracy: samples whose positions are all right."""
 
-import numpy as np
-
 from quantlab.errors import UsageError
 from quantlab.statistics.paired.answers import ChangedAnswers
+from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.paired.ratios import ratio_of_sums
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 
 __all__ = ["sequence_accuracy"]
 
 
-def sequence_accuracy(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
+def sequence_accuracy(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers | Totals:
     """Samples of which every scored position is right: whole sequences, or whole label maps.
 
     Positions without a scored label are left out. A sample without any scored position is neither right nor wrong, and
-    is left out too.
+    is left out too; then the number of samples is itself a matter of chance, and bounds are those of a bootstrap.
 
     Raises:
         UsageError: If no sample has a scored position.
@@ -27,14 +27,7 @@ def sequence_accuracy(reference: ReferenceSamples, candidate: CandidateSamples) 
     scored = counts.compared > 0
     if not scored.any():
         raise UsageError("the metric 'sequence-accuracy' needs a label that is scored, and every label is ignored")
-    answers = ChangedAnswers.of(
-        (counts.right_reference == counts.compared)[scored], (counts.right_candidate == counts.compared)[scored]
-    )
-    places = np.flatnonzero(scored)
-    return ChangedAnswers(
-        answers.n,
-        answers.right_reference,
-        answers.right_candidate,
-        became_wrong=places[answers.became_wrong],
-        became_right=places[answers.became_right],
-    )
+    sides = [(counts.compared == right) & scored for right in (counts.right_reference, counts.right_candidate)]
+    if scored.all():
+        return ChangedAnswers.of(*sides)
+    return ratio_of_sums((scored, sides[0]), (scored, sides[1]))
