@@ -144,7 +144,8 @@ def test_a_recognizer_is_gated_from_stored_files_alone(studied, capsys):
     folder = studied("recognizer")
     status, lines = printed(capsys, "gate", folder, "--max-accuracy-loss", "8pt", "--format", "json")
     rows = json.loads("\n".join(lines))
-    assert (status, {(row["metric"], row["method"], row["n"]) for row in rows}) == (0, {("cer", "BCa bootstrap", 180)})
+    assert (status, {(row["metric"], row["n"]) for row in rows}) == (0, {("cer", 180)})
+    assert all("bootstrap" in row["method"] for row in rows)
     assert printed(capsys, "gate", folder, "--max-accuracy-loss", "8pt", "--metric", "wer:space=0")[0] in {0, 3}
     assert printed(capsys, "recommend", folder, "--max-accuracy-loss", "8pt")[1][0].startswith("Ship onnx-")
 

@@ -33,12 +33,21 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
         with np.errstate(divide="ignore", invalid="ignore"):
             return means[:, 1] / means[:, 0], means[:, 3] / means[:, 2]
 
+    def slopes(means: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives of the difference of the two ratios by the four means."""
+        under, over, under_c, over_c = means.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.stack([-over / under**2, 1 / under, over_c / under_c**2, -1 / under_c], axis=1)
+
+    finite = bool(np.isfinite(columns).all())
     return Totals(
         rows=csr_matrix(rows),
         multiplicity=multiplicity.astype(np.int64),
         value=value,
         unseen=lambda share: share * weight,
         row_of=row_of.reshape(-1),
+        differing=int((columns[:, :2] != columns[:, 2:]).any(axis=1).sum()) if finite else None,
+        slopes=slopes if finite else None,
     )
 
 

@@ -59,6 +59,8 @@ class Weighted:
             factor = student_factor(len(sizes), resampling.confidence) * math.sqrt(len(sizes) / (len(sizes) - 1))
             lower, upper = loss - factor * max(0.0, loss - lower), loss + factor * max(0.0, upper - loss)
         width = self.unseen(zero_discordance_bound(number, resampling.confidence))
+        if lower > loss - width or upper < loss + width:
+            method = f"{method}, or what unseen samples may do"
         return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method)
 
     def _losses(self, drawn: NDArray[np.int64], codes: NDArray[np.int64], sign: int) -> _Floats:
