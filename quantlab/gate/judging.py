@@ -46,7 +46,6 @@ from quantlab.types import (
     Looks,
     OpenedModel,
     Recommendation,
-    SampleSet,
     Setting,
     Study,
     Trial,
@@ -69,6 +68,10 @@ __all__ = [
 
 _AT_ONCE = 2
 _AGAIN = "run 'quantlab analyze' again, which runs only what is missing"
+_NO_METRIC = (
+    "the budget limits the loss to {}, and the ground truth of the samples has no metric of its own; name one with "
+    "--metric, for example cer, or a function: module:function:higher"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +197,7 @@ class JudgedReference:
         reference = _reference(study, samples)
         metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
         if not metrics and reference.labels is not None and budget.margin is not None:
-            raise UsageError(
-                f"the budget limits the loss to {budget.margin}, and the ground truth of the samples has no metric of "
-                f"its own; name one with --metric, for example cer, or a function: module:function:higher"
-            )
+            raise UsageError(_NO_METRIC.format(budget.margin))
         codes = read_groups(study.samples)
         groups = None if codes is None else compressed(samples.rows(codes))
         resampling = Resampling(confidence=budget.confidence, seed=study.seed, groups=groups)
@@ -359,7 +359,8 @@ def _metrics(
 
 
 def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
-    labels = None if study.task == "similarity" else _labels(study.samples)
+    with reading(f"the labels in '{study.samples.folder}'", StudyError, _AGAIN):
+        labels = None if study.task == "similarity" else labels_of(study.samples)
     try:
         labels = None if labels is None else samples.rows(labels)
         reference = ReferenceSamples.of(
@@ -379,11 +380,6 @@ def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
         for one in study.samples.attributes
     ]
     return replace(reference, class_names=study.samples.classes, attributes=tuple(attributes))
-
-
-def _labels(samples: SampleSet) -> npt.NDArray[Any] | None:
-    with reading(f"the labels in '{samples.folder}'", StudyError, _AGAIN):
-        return labels_of(samples)
 
 
 def _scored_file(study: Study) -> Path:
