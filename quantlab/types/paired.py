@@ -7,7 +7,7 @@ from typing import Literal
 
 from quantlab.types.outputs import ConstantOutput, OutputFigure
 
-__all__ = ["ClassLoss", "Direction", "Evidence", "Loss", "SliceLosses", "Spread", "Tail", "WorstSample"]
+__all__ = ["ANY_LOOK", "ClassLoss", "Direction", "Evidence", "Loss", "SliceLosses", "Spread", "Tail", "WorstSample"]
 
 ANY_LOOK = "for any number of looks"
 """End of the method of bounds that hold at every number of samples."""
