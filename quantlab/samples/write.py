@@ -171,15 +171,23 @@ def write_parts(
         never_scored: First `KEPT_BYTES` bytes of hashes of samples that must not be scored either.
 
     Raises:
-        SamplesError: See `write_samples`; and if less than a fifth of the samples remain to be scored.
+        SamplesError: See `write_samples`; and if less than a fifth of the samples remain to be scored, unless they are of one
+            source without a search: then a warning says so.
     """
     with _beside(source, parts.all, inputs, folder) as beside:
         with _filled(source, parts.all, inputs, beside) as sets:
             kept = _scorable(sets, never_scored)
             excluded = int(np.count_nonzero(~kept))
+            few = kept.sum() * _LEAST_KEPT < len(kept)
+            if excluded and few and not never_scored and parts.search is None:
+                warn(
+                    f"{excluded:,} of the {len(kept):,} scored samples are equal to calibration samples, because "
+                    f"'{source.text}' holds equal samples; they are scored all the same, since too few others remain"
+                )
+                return _finished(sets, parts, folder, warn, 0)
             if not excluded:
                 return _finished(sets, parts, folder, warn, 0)
-        if kept.sum() * _LEAST_KEPT < len(kept):
+        if few:
             raise _too_few(source, excluded, len(kept), apart=bool(never_scored))
         scored = replace(parts.scored, indices=parts.scored.indices[kept])
         parts = replace(parts, scored=scored)

@@ -72,6 +72,8 @@ def exact_upper(became_wrong: int, became_right: int, n: int, confidence: float)
     score_bound = tango(became_wrong, became_right, n=n, confidence=2 * confidence - 1).upper
     width = score_bound - estimate
     end = _outer_end(excess, estimate, width, -threshold)
+    if not end > estimate:
+        return 1.0  # no end was found on the far side, so nothing is known
     if became_wrong + became_right > _FEW_CHANGES:
         return end
     # The p-value of discrete counts falls in a saw-tooth: a difference beyond the first rejected one may be kept again.
