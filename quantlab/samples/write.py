@@ -171,8 +171,8 @@ def write_parts(
         never_scored: First `KEPT_BYTES` bytes of hashes of samples that must not be scored either.
 
     Raises:
-        SamplesError: See `write_samples`; and if less than a fifth of the samples remain to be scored, unless they are of one
-            source without a search: then a warning says so.
+        SamplesError: See `write_samples`; and if less than a fifth of the samples remain to be scored, unless they
+            are of one source without a search: then a warning says so.
     """
     with _beside(source, parts.all, inputs, folder) as beside:
         with _filled(source, parts.all, inputs, beside) as sets:

@@ -33,6 +33,8 @@ _TOLERANCE = 5e-4
 _MOST_STEPS = 50
 _AHEAD = (0.003, 0.006, 0.01, 0.015, 0.025, 0.045, 0.08)
 """Distances beyond the end, in parts of its distance from the estimate, where a difference may still be kept."""
+_FURTHER = (0.12, 0.18, 0.27, 0.4, 0.6, 1.0)
+"""Distances at which it is looked for an end if a difference is kept at the last of these."""
 _FEW_CHANGES = 200
 """Changes up to which that is looked for: with more, a probability hardly jumps."""
 _SAME = 1e-9
@@ -79,7 +81,10 @@ def exact_upper(became_wrong: int, became_right: int, n: int, confidence: float)
     # The p-value of discrete counts falls in a saw-tooth: a difference beyond the first rejected one may be kept again.
     ahead = [min(1.0, end + step * width) for step in _AHEAD]
     last = max((number for number, place in enumerate(ahead) if place < 1 and excess(place) > 0), default=-1)
-    return [end, *ahead, 1.0][last + 1 + (last >= 0)]
+    if last == len(ahead) - 1:
+        further = (end + step * width for step in _FURTHER)
+        return next((place for place in further if place < 1 and excess(place) <= 0), 1.0)
+    return [end, *ahead][last + 1 + (last >= 0)]
 
 
 def rejection(became_wrong: int, became_right: int, n: int, difference: float, error: float) -> float:
