@@ -45,7 +45,9 @@ def test_as_many_right_answers(name, limit, flatbuffers, data_folder, begun, tmp
         costs=False,
     )
     study = quantlab.analyze(data_folder / model, data=str(data_folder / data), options=options)
-    assert (study.samples.n, study.calibration.n) == (limit, 256)
+    # Samples that equal calibration samples are not scored: two of the keywords.
+    assert limit - 2 <= study.samples.n <= limit
+    assert study.calibration.n == 256
     (port,) = [spec.name for spec in study.samples.inputs]
     job = {
         "model": str(data_folder / model),
