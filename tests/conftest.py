@@ -24,6 +24,7 @@ pytest.register_assert_rewrite(
 )  # before their import, so that failures show values
 
 import import_count  # noqa: E402
+import old_processors  # noqa: E402
 import quick  # noqa: E402
 from contracts import Workbench, refuse_absent  # noqa: E402
 from kept import kept, make_in_fork, shared_once  # noqa: E402
@@ -57,6 +58,7 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quick.mark_by_fixtures(items)
     quick.longest_first(items)
+    old_processors.expect_less(items)
 
 
 @pytest.fixture(scope="session")
