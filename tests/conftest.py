@@ -13,6 +13,10 @@ import pytest
 
 pytest_plugins = ["cause_models", "fork_fixtures", "real_models", "study_fixtures"]
 
+# As in the children that run variants: TensorFlow's own default depends on the processor, and without oneDNN its
+# depthwise convolutions refuse dilations. Set before TensorFlow is imported anywhere.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 gc.disable()  # until all is imported: looking for garbage meanwhile takes a quarter of the time
 
 # No test asserts a time: the first example of a property may be the one that compiles, or waits for the other core.
@@ -24,7 +28,6 @@ pytest.register_assert_rewrite(
 )  # before their import, so that failures show values
 
 import import_count  # noqa: E402
-import old_processors  # noqa: E402
 import quick  # noqa: E402
 from contracts import Workbench, refuse_absent  # noqa: E402
 from kept import kept, make_in_fork, shared_once  # noqa: E402
@@ -58,7 +61,6 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     quick.mark_by_fixtures(items)
     quick.longest_first(items)
-    old_processors.expect_less(items)
 
 
 @pytest.fixture(scope="session")
