@@ -28,6 +28,7 @@ HALF = {"max_accuracy_loss": "0.5pt"}
         pytest.param(verdict(), {"max_accuracy_loss": "1pt"}, id="a larger loss"),
         pytest.param(verdict(max_class_loss="1pt", max_size="1MB"), HALF, id="limits that are not asked"),
         pytest.param(verdict(max_class_loss="1pt"), {**HALF, "max_class_loss": "2pt"}, id="a larger loss of a class"),
+        pytest.param(verdict(max_slice_loss="1pt"), {**HALF, "max_slice_loss": "2pt"}, id="a larger loss of a slice"),
         pytest.param(verdict(max_size="1MB"), {**HALF, "max_size": "1000KB"}, id="the same size"),
         pytest.param(verdict(min_agreement="99%"), {"min_agreement": "98%"}, id="a smaller agreement"),
         pytest.param(verdict(confidence=0.99), HALF, id="a smaller confidence"),

@@ -85,9 +85,8 @@ def test_a_format_is_read_inside(toy_study):
 
 
 @pytest.mark.parametrize("rendering", RENDERINGS)
-@pytest.mark.parametrize(
-    "view", [view for view in VIEWS if view not in {"runtimes", "duplicates"}]
-)  # of two runtimes, see `test_a_runtime`; of samples
+# Two views have no rows of settings: `runtimes` compares two of them, see `test_a_runtime`, and `duplicates` samples.
+@pytest.mark.parametrize("view", [view for view in VIEWS if view not in {"runtimes", "duplicates"}])
 def test_every_view_shows_it_in_every_rendering(view, rendering, toy_study):
     shown = RENDERINGS[rendering](VIEWS[view].table(toy_study, Selection(wide=True), WITH_TOY.formats))
     assert "toy-int8" in shown.replace("\\", "")

@@ -46,8 +46,7 @@ def test_as_many_right_answers(name, limit, flatbuffers, data_folder, begun, tmp
     )
     study = quantlab.analyze(data_folder / model, data=str(data_folder / data), options=options)
     # Samples that equal calibration samples are not scored: two of the keywords.
-    assert limit - 2 <= study.samples.n <= limit
-    assert study.calibration.n == 256
+    assert (study.samples.n, study.calibration.n) == ({"kws": 498}.get(name, limit), 256)
     (port,) = [spec.name for spec in study.samples.inputs]
     job = {
         "model": str(data_folder / model),

@@ -104,6 +104,14 @@ def test_bounds_hold_the_estimate_and_mirror(b, c, n, confidence):
     assert wider[0] < lower < upper < wider[1]
 
 
+def test_a_bound_is_found_behind_wide_teeth():
+    """Few samples of which many change: the p-value is above the error again far beyond the first crossing."""
+    estimate, upper = (1 - 12) / 36, exact_upper(1, 12, 36, 0.95)
+    assert estimate < upper < 0
+    further = np.linspace(upper, 0.9, 200)
+    assert all(rejection(1, 12, 36, float(place), 0.05) <= 0.05 for place in further)
+
+
 def test_all_may_become_wrong():
     assert exact_upper(7, 0, 7, 0.95) == 1.0
     assert loss_bounds(0, 7, n=7, confidence=0.95)[0] == -1.0

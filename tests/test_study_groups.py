@@ -14,7 +14,7 @@ from quantlab.samples import read_groups
 from quantlab.store import Store
 from quantlab.study import AnalyzeOptions, analyze
 from quantlab.types import Budget
-from quantlab_reports import Reports, Selection
+from quantlab_reports import RENDERINGS, Reports, Selection
 
 pytestmark = pytest.mark.starts_children
 
@@ -76,6 +76,22 @@ def test_copies_are_told_and_count_as_one_with_a_group(study, tmp_path):
     rows = shown if isinstance(shown, list) else shown["rows"]
     assert len(rows) == 2
     assert rows[0]["equal"] is True
+    pair = duplicates.pairs[0]
+    for rendering in RENDERINGS:
+        text = Reports().show(Store(tmp_path / "toy.study"), "duplicates", rendering, Selection(top=1))
+        assert str(pair.sample) in text, rendering
+        assert str(pair.of) in text, rendering
+
+
+def test_samples_that_are_all_alike_are_scored_and_told(study):
+    """A source of a single sample, again and again: nothing is left to score if none may equal a calibration sample."""
+    alike = study({name: np.repeat(values, 200, axis=0) for name, values in samples(1).items()})
+    assert alike.samples.n == 150
+    assert [
+        warning for warning in alike.warnings if "equal to calibration samples, byte by byte, and scored" in warning
+    ]
+    mixed = study(samples(40, copies=5))
+    assert not [warning for warning in mixed.warnings if "and scored all the same" in warning]
 
 
 def test_a_group_is_wholly_in_one_part(study):

@@ -1,7 +1,8 @@
 """`quantlab plan`: how many samples decide about a margin; runs nothing."""
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +10,9 @@ from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, Format, StudyFolder, rendering_of
 from quantlab.cli.output import print_result
 from quantlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantlab.statistics import Pilot
 
 __all__ = ["plan"]
 
@@ -47,7 +51,7 @@ def plan(
     What is known comes from a study, from the counts of a pilot, or from a share of changed answers. A pilot is
     uncertain, so the probability is a mean over all shares that it leaves plausible.
     """
-    from quantlab.gate.plan import Asked, plan_after, plan_for, read_pilot, read_share
+    from quantlab.gate.plan import Asked, plan_after, plan_for
     from quantlab.statistics import Expected
     from quantlab.store import Store, find_latest
     from quantlab.types import Budget, Margin
@@ -58,12 +62,12 @@ def plan(
     if looks not in {None, "any"}:
         raise UsageError(f"--looks '{looks}' is not known; write any, or leave it out")
     allowed = Margin.parse(margin, of="--margin")
-    asked = Asked(confidence, looks, read_share(power, "--power"), samples)
+    asked = Asked(confidence, looks, _share(power, "--power"), samples)
     if pilot is not None:
-        planned = plan_for(read_pilot(pilot), allowed, asked)
+        planned = plan_for(_pilot(pilot), allowed, asked)
     elif discordance is not None:
         try:
-            known = Expected(read_share(discordance, "--discordance"), _points(expected_loss) / 100)
+            known = Expected(_share(discordance, "--discordance"), _points(expected_loss) / 100)
         except ValueError as error:
             raise UsageError(f"{error}; correct --discordance or --expected-loss") from error
         planned = plan_for(known, allowed, asked)
@@ -83,3 +87,35 @@ def _points(text: str) -> float:
     if margin.unit != "pt":
         raise UsageError(f"--expected-loss '{text}' must be in points, for example 0.1pt")
     return sign * margin.value
+
+
+def _pilot(text: str) -> "Pilot":
+    """Read `WRONG,RIGHT,N`.
+
+    Raises:
+        UsageError: If it is no such text, or the counts exceed n.
+    """
+    from quantlab.statistics import Pilot
+
+    match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
+    if match is None:
+        raise UsageError(
+            f"--pilot '{text}' is not of the form WRONG,RIGHT,N; write 3,2,500 for 500 samples of which 3 became wrong "
+            f"and 2 became right"
+        )
+    try:
+        return Pilot(*(int(part) for part in match.groups()))
+    except ValueError as error:
+        raise UsageError(f"--pilot '{text}': {error}") from error
+
+
+def _share(text: str, option: str) -> float:
+    """Read `1%` as 0.01.
+
+    Raises:
+        UsageError: If it is no percentage from 0 to 100.
+    """
+    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", text)
+    if match is None or float(match[1]) > 100:
+        raise UsageError(f"{option} '{text}' is not a share of samples; write a percentage, for example 1%")
+    return float(match[1]) / 100

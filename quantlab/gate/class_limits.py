@@ -9,7 +9,7 @@ from quantlab.gate.figures import allowed, rounded_down, rounded_up
 from quantlab.gate.finding import Finding, undecided
 from quantlab.gate.targets import Target
 from quantlab.names import shortened
-from quantlab.statistics import enough_samples, fewest_samples, samples_needed, simultaneous_lower
+from quantlab.statistics import fewest_samples, samples_needed, simultaneous_lower
 from quantlab.types import Budget, ClassLoss, Margin, TrialEvidence
 
 __all__ = ["Part", "Parts", "judge_classes", "judge_parts", "judge_slices"]
@@ -89,7 +89,7 @@ def judge_parts(parts: Parts, limit: Margin) -> Finding:
         )
     if parts.unscored:
         return _unscored(parts, margin, parts.known[0].loss.confidence)
-    uncertain = [part for part in parts.known if not _fits(part.loss, margin)]
+    uncertain = [part for part in parts.known if not part.loss.upper < margin]
     if not uncertain:
         most = max(part.loss.upper for part in parts.known)
         return Finding("fits", f"no {parts.kind} loses more than {rounded_up(most, margin)} pt, {allowed(margin)}")
@@ -121,11 +121,6 @@ _TOLD = 5
 
 def _changed(loss: ClassLoss) -> str:
     return f"{loss.right_to_wrong:,} of {loss.n:,} samples became wrong, {loss.wrong_to_right:,} became right"
-
-
-def _fits(loss: ClassLoss, margin: float) -> bool:
-    changed = loss.right_to_wrong + loss.wrong_to_right
-    return loss.upper < margin and enough_samples(loss.n, changed, margin / 100, loss.confidence)
 
 
 def _missing(loss: ClassLoss, margin: float) -> int | None:

@@ -41,9 +41,12 @@ def read_looks(store: Store) -> Looks:
 
 
 def record_look(store: Store, record: Looks, study: Study, verdict: Verdict) -> Verdict:
-    """Record a judgement; the verdict has a warning if it cannot be written, as in a folder that is read-only."""
+    """Record a judgement, unless chance decided nothing in it.
+
+    The verdict has a warning if the record cannot be written, as in a folder that is read-only.
+    """
     after = recorded(record, study, verdict)
-    if after == record:
+    if after == record or not verdict.budget.limits_by_chance:
         return verdict
     try:
         store.write(store.root / _FILE, after)

@@ -1,6 +1,5 @@
 """Plans how many samples a study needs until it decides about a margin; runs nothing."""
 
-import re
 from dataclasses import dataclass
 
 from quantlab.errors import UsageError
@@ -10,7 +9,7 @@ from quantlab.statistics import Chances, Expected, Pilot, PlanTerms, chances, sa
 from quantlab.store import Store
 from quantlab.types import Budget, Judgement, Margin
 
-__all__ = ["Asked", "Plan", "PlannedRow", "plan_after", "plan_for", "read_pilot", "read_share"]
+__all__ = ["Asked", "Plan", "PlannedRow", "plan_after", "plan_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,39 +122,3 @@ def _row(judgement: Judgement, asked: Asked) -> PlannedRow:
         )
     known = Pilot(*loss.changed, loss.n)
     return asked.row(known, margin, setting=judgement.setting, runtime=judgement.runtime)
-
-
-def read_pilot(text: str) -> Pilot:
-    """Read `WRONG,RIGHT,N`.
-
-    >>> read_pilot("3,2,500")
-    Pilot(became_wrong=3, became_right=2, n=500)
-
-    Raises:
-        UsageError: If it is no such text, or the counts exceed n.
-    """
-    match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
-    if match is None:
-        raise UsageError(
-            f"--pilot '{text}' is not of the form WRONG,RIGHT,N; write 3,2,500 for 500 samples of which 3 became wrong "
-            f"and 2 became right"
-        )
-    try:
-        return Pilot(*(int(part) for part in match.groups()))
-    except ValueError as error:
-        raise UsageError(f"--pilot '{text}': {error}") from error
-
-
-def read_share(text: str, option: str) -> float:
-    """Read `1%` as 0.01.
-
-    >>> read_share("1%", "--discordance")
-    0.01
-
-    Raises:
-        UsageError: If it is no percentage from 0 to 100.
-    """
-    match = re.fullmatch(r"\s*(\d*\.?\d+)\s*%\s*", text)
-    if match is None or float(match[1]) > 100:
-        raise UsageError(f"{option} '{text}' is not a share of samples; write a percentage, for example 1%")
-    return float(match[1]) / 100

@@ -139,6 +139,7 @@ def _is_looser(limit: OutputLimit, than: OutputLimit) -> bool:
 _RULES: Mapping[str, _Rule] = {
     "max_accuracy_loss": _at_most,
     "max_class_loss": _at_most,
+    "max_slice_loss": _at_most,
     "max_size": _at_most,
     "min_agreement": _at_least,
     **{figure.limit: _output_limits for figure in ERROR_FIGURES.values()},

@@ -43,7 +43,7 @@ def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # fatal errors only
-    # On x86-64 without VNNI, the default is faster int8 kernels whose sums saturate: answers that no other machine gives.
+    # On x86-64 without VNNI, the default is faster int8 kernels whose sums saturate, and answers of no other machine.
     options.add_session_config_entry("session.x64quantprecision", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

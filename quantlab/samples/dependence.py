@@ -48,6 +48,12 @@ def excluded_words(written: WrittenParts, others: Sequence[Fingerprints]) -> lis
             f"{counted(written.excluded, 'sample')} of '{written.samples[0].source}' {_verb(written.excluded)} equal "
             f"to samples for calibration or of a search, byte by byte, and {_verb(written.excluded)} not scored"
         )
+    if written.equal:
+        words.append(
+            f"{counted(written.equal, 'scored sample')} of '{written.samples[0].source}' {_verb(written.equal)} equal "
+            f"to calibration samples, byte by byte, and scored all the same, because too few others remain: quantized "
+            f"variants may look better than they are"
+        )
     scored = written.fingerprints[0]
     near = np.zeros(scored.n, np.bool_)
     for other in others:

@@ -21,6 +21,7 @@ from quantlab.samples.arrays import array_of_npz, names_of_npz
 from quantlab.samples.columns import names_a_column, read_column, split_column
 from quantlab.samples.duplicates import Copies, Fingerprints
 from quantlab.samples.source import Array, SampleOptions, Source, raw_bytes
+from quantlab.samples.strata import with_classes
 from quantlab.samples.subset import CALIBRATION, SCORED, SEARCH, SEARCH_SAMPLES, Part, Parts
 from quantlab.samples.write import converted_blocks
 from quantlab.types import FileState, SampleSet, TensorSpec
@@ -214,7 +215,7 @@ def split_groups(source: Source, codes: _Codes, *, options: SampleOptions, calib
             f"'{source.text}' has {counted(int(codes.max()) + 1, 'group')} ({options.group}), and {wanted} parts are "
             f"drawn from it, each with whole groups; give more groups"
         )
-    words = f"{'stratified' if _classes(source.labels) is not None else 'random'} by group, seed {options.seed}"
+    words = f"{'stratified' if with_classes(source.labels) else 'random'} by group, seed {options.seed}"
     rest, parts = np.arange(source.n, dtype=np.int64), dict[str, Part]()
     counts = {"calibration": min(calibrate, max(1, source.n // 4)) if calibrate else 0, "search": 0}
     for name, stream in (("calibration", CALIBRATION), ("search", SEARCH)):
@@ -261,8 +262,8 @@ def _drawn(source: Source, codes: _Codes, rest: Array, count: int, drawing: tupl
     seed, stream, left = drawing
     groups, places = np.unique(codes[rest], return_inverse=True)
     sizes = np.bincount(places)
-    labels = _classes(source.labels)
-    strata = _strata(places, None if labels is None else labels[rest], sizes)
+    labels = source.labels[rest] if source.labels is not None and with_classes(source.labels) else None
+    strata = _strata(places, labels, sizes)
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stream,))))
     order = random.permutation(len(groups))
     shares = count * np.bincount(strata, weights=sizes) / sizes.sum()
@@ -311,8 +312,3 @@ def _strata(places: NDArray[np.int64], labels: Array | None, sizes: NDArray[np.i
     found, first = np.unique(group, return_index=True)
     strata[found] = number[first]
     return np.unique(strata, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def _classes(labels: Array | None) -> Array | None:
-    """Labels to stratify by: one class for each sample."""
-    return labels if labels is not None and labels.ndim == 1 and labels.dtype.kind in "biu" else None

@@ -125,6 +125,8 @@ class WrittenParts:
     """One for each of `parts.all`."""
     excluded: int = 0
     """Number of samples that would have been scored, and are equal to samples that must not be."""
+    equal: int = 0
+    """Number of samples that are scored although they are equal to calibration samples, as nearly all of the source."""
 
 
 def write_samples(
@@ -172,21 +174,16 @@ def write_parts(
 
     Raises:
         SamplesError: See `write_samples`; and if less than a fifth of the samples remain to be scored, unless they
-            are of one source without a search: then a warning says so.
+            are of one source without a search, whose samples are nearly all alike: see `WrittenParts.equal`.
     """
     with _beside(source, parts.all, inputs, folder) as beside:
         with _filled(source, parts.all, inputs, beside) as sets:
             kept = _scorable(sets, never_scored)
             excluded = int(np.count_nonzero(~kept))
             few = kept.sum() * _LEAST_KEPT < len(kept)
-            if excluded and few and not never_scored and parts.search is None:
-                warn(
-                    f"{excluded:,} of the {len(kept):,} scored samples are equal to calibration samples, because "
-                    f"'{source.text}' holds equal samples; they are scored all the same, since too few others remain"
-                )
-                return _finished(sets, parts, folder, warn, 0)
-            if not excluded:
-                return _finished(sets, parts, folder, warn, 0)
+            alike = few and not never_scored and parts.search is None
+            if alike or not excluded:
+                return replace(_finished(sets, parts, folder, warn, 0), equal=excluded)
         if few:
             raise _too_few(source, excluded, len(kept), apart=bool(never_scored))
         scored = replace(parts.scored, indices=parts.scored.indices[kept])

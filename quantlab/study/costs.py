@@ -22,26 +22,18 @@ from quantlab.study.side_by_side import side_by_side
 from quantlab.types import Cost, Costs, Machine, Trial, Variant
 from quantlab.types.messages import Failed, Message, Timed
 
-__all__ = ["PHASE", "expected_seconds", "measure_costs", "this_machine"]
+__all__ = ["EXPECTED_SECONDS", "PHASE", "measure_costs", "this_machine"]
 
 PHASE = "time"
 
 _WAITING = 4
 """Number of processes that are started before the first of them loads its variant."""
 
-_ONE_ROUND = TimingPlan()
+EXPECTED_SECONDS = 0.8
+"""Estimated time of a trial in a round: start of the process, warm-up and runs."""
 
-_OF_SEVERAL = TimingPlan(warm_up_seconds=0.1, seconds=0.15, most_seconds=0.6)
-"""Several rounds are short: they show how much processes differ, which longer rounds would not show better."""
-
-
-def _plan(rounds: int) -> TimingPlan:
-    return _ONE_ROUND if rounds == 1 else _OF_SEVERAL
-
-
-def expected_seconds(rounds: int) -> float:
-    """Estimated time per trial over all rounds: starts of the processes, warm-up and runs."""
-    return 1.5 if rounds == 1 else 0.8 * rounds
+_PLAN = TimingPlan(warm_up_seconds=0.1, seconds=0.15, most_seconds=0.6)
+"""A round is short: several of them show how much processes differ, which a longer one would not show."""
 
 
 def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int) -> Costs:
@@ -94,10 +86,6 @@ class _Round:
     number: int
     of: int
     before: Cost | None
-
-    @property
-    def plan(self) -> TimingPlan:
-        return _plan(self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +150,7 @@ class _Timing:
 
     def _started(self, variant: Variant) -> Generator[Message, None, None]:
         """Messages of a new process that has started and waits until it is told to measure."""
-        messages = protocol.time(self._runtime, self._job(variant), self.round.plan, self.inputs.context.pool)
+        messages = protocol.time(self._runtime, self._job(variant), _PLAN, self.inputs.context.pool)
         next(messages)
         return messages
 
@@ -200,7 +188,7 @@ class _Timing:
                 "environment": dict(self.trial.environment),
                 "samples": self.inputs.samples.sha256,
                 "machine": asdict(self.machine),
-                "plan": asdict(self.round.plan),
+                "plan": asdict(_PLAN),
             }
         )
         return self.inputs.context.store.root / "costs" / self.trial.setting / self.trial.runtime / f"{key}.json"

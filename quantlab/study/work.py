@@ -20,8 +20,8 @@ from quantlab.study.compare import Comparison
 from quantlab.study.context import Context
 from quantlab.study.conversions import PHASE as CONVERT_PHASE
 from quantlab.study.conversions import ConversionResult, given_variant, make_variants
+from quantlab.study.costs import EXPECTED_SECONDS
 from quantlab.study.costs import PHASE as COSTS_PHASE
-from quantlab.study.costs import expected_seconds
 from quantlab.study.inside.choice import TapChoice
 from quantlab.study.inside.comparison import PHASE as INSIDE_PHASE
 from quantlab.study.inside.comparison import LayerStudy
@@ -246,7 +246,7 @@ class Work:
         self._plan_inside(0.0)
         if self.context.options.costs:
             rounds = self.context.options.timing_rounds
-            progress.plan(COSTS_PHASE, trials * rounds, expected_seconds(rounds) / rounds)
+            progress.plan(COSTS_PHASE, trials * rounds, EXPECTED_SECONDS)
 
     def _plan_inside(self, once: float) -> None:
         """Estimate the time for reading tensors, if the reference takes `once` seconds for each sample."""

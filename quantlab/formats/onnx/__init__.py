@@ -69,7 +69,7 @@ FORMAT = Format(
         load="quantlab.worker.onnx_runtime:load",
         library="onnxruntime",
         packages=("onnxruntime",),
-        facts={"kernels": "CPUExecutionProvider"},
+        facts={"kernels": "CPUExecutionProvider", "int8_sums": "exact"},
         tap="quantlab.worker.onnx_runtime:tap",
     ),
     javascript=JavaScriptExecutor(

@@ -23,7 +23,7 @@ from quantlab.statistics.paired.bootstrap import (
 )
 from quantlab.statistics.paired.clusters import GroupChanges, effective_groups, student_factor
 
-__all__ = ["answer_bounds", "bounds_of", "compressed"]
+__all__ = ["answer_bounds", "bounds_of", "compressed", "widened"]
 
 _Floats = NDArray[np.float64]
 _Codes = NDArray[np.int64]
@@ -96,7 +96,7 @@ class _GroupTotals:
         drawn = [losses(*drawn) for drawn in _drawn_sums(sums, sizes, resampling)]
         left_out = losses(sums.sum(axis=0) - sums, (sizes.sum() - sizes).astype(np.float64))
         ends = bca_interval(loss, np.concatenate(drawn), left_out, np.ones(len(sizes), np.int64), resampling.confidence)
-        lower, upper = _widened(loss, ends, len(sizes), resampling.confidence)
+        lower, upper = widened(loss, ends, len(sizes), resampling.confidence)
         width = self.totals.unseen(zero_discordance_bound(effective_groups(sizes), resampling.confidence))
         return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method)
 
@@ -161,7 +161,7 @@ class _GroupSets:
             ends = bca_interval(loss, replicates, left_out, ones, resampling.confidence)
         else:
             ends, method = percentile_interval(replicates, resampling.confidence), f"percentile bootstrap{_OF_GROUPS}"
-        lower, upper = _widened(loss, ends, len(sizes), resampling.confidence)
+        lower, upper = widened(loss, ends, len(sizes), resampling.confidence)
         share = zero_discordance_bound(effective_groups(sizes), resampling.confidence)
         width = share * max(abs(reference), abs(candidate)) if np.ptp(replicates) == 0 else 0.0
         return Bounds(reference, candidate, min(lower, loss - width), max(upper, loss + width), method)
@@ -173,7 +173,7 @@ def _without_some(groups: int) -> Iterator[NDArray[np.intp]]:
     yield from (everything[everything % parts != part] for part in range(parts))
 
 
-def _widened(loss: float, ends: tuple[float, float], groups: int, confidence: float) -> tuple[float, float]:
+def widened(loss: float, ends: tuple[float, float], groups: int, confidence: float) -> tuple[float, float]:
     """Bounds at least as far from the loss as few groups ask for."""
     factor = student_factor(groups, confidence) * math.sqrt(groups / (groups - 1))
     lower, upper = ends

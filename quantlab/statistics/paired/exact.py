@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.scores.intervals import clopper_pearson, tango
 
-__all__ = ["exact_upper", "rejection"]
+__all__ = ["exact_upper", "rejection", "tango_statistic"]
 
 _Floats = NDArray[np.float64]
 _Counts = NDArray[np.int64]
@@ -33,8 +33,8 @@ _TOLERANCE = 5e-4
 _MOST_STEPS = 50
 _AHEAD = (0.003, 0.006, 0.01, 0.015, 0.025, 0.045, 0.08)
 """Distances beyond the end, in parts of its distance from the estimate, where a difference may still be kept."""
-_FURTHER = (0.12, 0.18, 0.27, 0.4, 0.6, 1.0)
-"""Distances at which it is looked for an end if a difference is kept at the last of these."""
+_FAR_AHEAD = (0.12, 0.16, 0.22, 0.3, 0.4, 0.55, 0.75, 1.0)
+"""The same if a difference is kept at the last of these: teeth are wide where few samples meet many changes."""
 _FEW_CHANGES = 200
 """Changes up to which that is looked for: with more, a probability hardly jumps."""
 _SAME = 1e-9
@@ -74,17 +74,16 @@ def exact_upper(became_wrong: int, became_right: int, n: int, confidence: float)
     score_bound = tango(became_wrong, became_right, n=n, confidence=2 * confidence - 1).upper
     width = score_bound - estimate
     end = _outer_end(excess, estimate, width, -threshold)
-    if not end > estimate:
-        return 1.0  # no end was found on the far side, so nothing is known
     if became_wrong + became_right > _FEW_CHANGES:
         return end
     # The p-value of discrete counts falls in a saw-tooth: a difference beyond the first rejected one may be kept again.
-    ahead = [min(1.0, end + step * width) for step in _AHEAD]
-    last = max((number for number, place in enumerate(ahead) if place < 1 and excess(place) > 0), default=-1)
-    if last == len(ahead) - 1:
-        further = (end + step * width for step in _FURTHER)
-        return next((place for place in further if place < 1 and excess(place) <= 0), 1.0)
-    return [end, *ahead][last + 1 + (last >= 0)]
+    for steps in (_AHEAD, _FAR_AHEAD):
+        places = [end, *(min(1.0, end + step * width) for step in steps), 1.0]
+        kept = (number for number, place in enumerate(places[1:-1], 1) if place < 1 and excess(place) > 0)
+        last = max(kept, default=0)
+        if last < len(steps):
+            break
+    return places[last + (last > 0)]
 
 
 def rejection(became_wrong: int, became_right: int, n: int, difference: float, error: float) -> float:
@@ -104,7 +103,7 @@ def rejection(became_wrong: int, became_right: int, n: int, difference: float, e
     # Equal steps on this scale are equal parts of a count's standard deviation.
     scale = np.linspace(math.asin(math.sqrt(low)), math.asin(math.sqrt(high)), _SHARES)
     back = np.clip((np.sin(scale) ** 2 - difference) / 2, max(0.0, -difference), 1.0)
-    most = float(_statistic(np.array([became_wrong]), np.array([became_right]), n, difference)[0]) + _SAME
+    most = float(tango_statistic(np.array([became_wrong]), np.array([became_right]), n, difference)[0]) + _SAME
     return float(min(_SURELY, _Tables(n, difference, most).probability(back).max() + spent + _BEYOND))
 
 
@@ -159,7 +158,7 @@ class _Tables:
         low, high = np.full_like(numbers, -1), self.n - numbers
         while (low < high).any():
             middle = (low + high + 1) // 2
-            belongs = _statistic(middle, numbers, self.n, self.difference) <= self.most
+            belongs = tango_statistic(middle, numbers, self.n, self.difference) <= self.most
             low, high = np.where(belongs, middle, low), np.where(belongs, high, middle - 1)
         return low
 
@@ -175,7 +174,7 @@ def _binomial(numbers: _Counts, of: _Counts, probability: _Floats) -> _Floats:
     return np.asarray(np.exp(ways + logarithm))
 
 
-def _statistic(forth: _Counts, back: _Counts, n: int, difference: float) -> _Floats:
+def tango_statistic(forth: _Counts, back: _Counts, n: int, difference: float) -> _Floats:
     """Tango's statistic: distance of (forth − back) / n from a difference in standard errors under that difference."""
     b = (2 * n - forth + back) * difference - forth - back
     root = np.sqrt(np.maximum(0.0, b * b + 8 * n * back * difference * (1 - difference)))

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from quantlab.statistics.paired.answers import check_one_sided
-from quantlab.statistics.paired.stricter import in_slices, moved
-from quantlab.types import ANY_LOOK, ClassLoss, Evidence, Loss, OutputFigure
+from quantlab.statistics.paired.stricter import Rebounding
+from quantlab.types import ANY_LOOK, Evidence, Loss
 
 __all__ = [
     "any_look_bounds",
@@ -136,49 +136,25 @@ def at_any_look(evidence: Evidence, confidence: float) -> Evidence:
     Raises:
         ValueError: If the confidence is not between 0.5 and 1.
     """
-    return replace(
-        evidence,
-        loss=None if evidence.loss is None else _loss(evidence.loss, confidence),
-        agreement=_agreement(evidence, confidence),
-        classes=tuple(_class(lost, confidence) for lost in evidence.classes),
-        slices=in_slices(evidence.slices, lambda lost: _class(lost, confidence)),
-        figures=tuple(_figure(figure, confidence) for figure in evidence.figures),
+    bounding = Rebounding(
+        confidence,
+        lambda wrong, right, n: any_look_bounds(wrong, right, n=n, confidence=confidence),
+        lambda n: any_look_quantile(n, confidence),
+        any_look=True,
     )
+    bounded = bounding.evidence(evidence)
+    if evidence.agreement is None and evidence.same is not None:
+        return replace(bounded, agreement=_agreement(evidence.same, evidence.n, confidence))
+    return bounded
 
 
-def _agreement(evidence: Evidence, confidence: float) -> Loss | None:
-    """Of samples with one class each, the loss of agreement in points, which is a count otherwise."""
-    if evidence.agreement is not None:
-        return _loss(evidence.agreement, confidence)
-    if evidence.same is None:
-        return None
-    n, changed = evidence.n, evidence.n - evidence.same
-    lower, upper = (100 * bound for bound in share_at_any_look(changed, n, confidence))
-    loss = 100 * changed / n
-    return Loss("agreement", "higher", "pt", n, 100.0, 100 - loss, loss, lower, upper, confidence, _BETTING)
-
-
-_BETTING = f"betting, {ANY_LOOK}"
-
-
-def _loss(loss: Loss, confidence: float) -> Loss:
-    if loss.changed is None:
-        lower, upper = moved(loss, loss.loss, any_look_quantile(loss.n, confidence))
-        method = f"{loss.method}, {ANY_LOOK}"
-    else:
-        lower, upper = (100 * bound for bound in any_look_bounds(*loss.changed, n=loss.n, confidence=confidence))
-        method = _BETTING
-    return replace(loss, lower=lower, upper=upper, confidence=confidence, method=method)
-
-
-def _class(loss: ClassLoss, confidence: float) -> ClassLoss:
-    lower, upper = any_look_bounds(loss.right_to_wrong, loss.wrong_to_right, n=loss.n, confidence=confidence)
-    return replace(loss, lower=100 * lower, upper=100 * upper, confidence=confidence, any_look=True)
-
-
-def _figure(figure: OutputFigure, confidence: float) -> OutputFigure:
-    lower, upper = moved(figure, figure.value, any_look_quantile(figure.n, confidence))
-    return replace(figure, lower=lower, upper=upper, confidence=confidence)
+def _agreement(same: int, n: int, confidence: float) -> Loss:
+    """The loss of agreement of samples with one class each, in points, which is a count otherwise."""
+    lower, upper = (100 * bound for bound in share_at_any_look(n - same, n, confidence))
+    loss = 100 * (n - same) / n
+    return Loss(
+        "agreement", "higher", "pt", n, 100.0, 100 - loss, loss, lower, upper, confidence, f"betting, {ANY_LOOK}"
+    )
 
 
 def obrien_fleming(numbers: Sequence[int], planned: int, confidence: float) -> float:

@@ -1,13 +1,13 @@
-"""The evidence of a trial with bounds of another confidence, without its samples."""
+"""The evidence of a trial with other bounds, without its samples."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from quantlab.statistics.paired.answers import check_one_sided, loss_bounds
-from quantlab.types import ClassLoss, Evidence, Loss, OutputFigure, SliceLosses
+from quantlab.types import ANY_LOOK, ClassLoss, Evidence, Loss, OutputFigure
 
-__all__ = ["at_confidence", "in_slices", "moved"]
+__all__ = ["Rebounding", "at_confidence"]
 
 
 def at_confidence(evidence: Evidence, confidence: float) -> Evidence:
@@ -20,54 +20,67 @@ def at_confidence(evidence: Evidence, confidence: float) -> Evidence:
     Raises:
         ValueError: If the confidence is not between 0.5 and 1.
     """
-    return replace(
-        evidence,
-        loss=None if evidence.loss is None else _loss(evidence.loss, confidence),
-        agreement=None if evidence.agreement is None else _loss(evidence.agreement, confidence),
-        classes=tuple(_class(lost, confidence) for lost in evidence.classes),
-        slices=in_slices(evidence.slices, lambda lost: _class(lost, confidence)),
-        figures=tuple(_figure(figure, confidence) for figure in evidence.figures),
+    quantile = _quantile(confidence)
+    bounding = Rebounding(
+        confidence, lambda wrong, right, n: loss_bounds(wrong, right, n=n, confidence=confidence), lambda _: quantile
     )
+    return bounding.evidence(evidence)
 
 
-def in_slices(slices: Sequence[SliceLosses], change: Callable[[ClassLoss], ClassLoss]) -> tuple[SliceLosses, ...]:
-    """The same slices with the loss of each changed."""
-    return tuple(replace(one, losses=tuple(map(change, one.losses))) for one in slices)
+@dataclass(frozen=True, slots=True)
+class Rebounding:
+    """Puts other bounds into evidence."""
 
+    confidence: float
+    """One-sided."""
+    of_counts: Callable[[int, int, int], tuple[float, float]]
+    """Bounds of the loss, as shares, from samples that became wrong, became right, and all samples."""
+    quantile: Callable[[int], float]
+    """Distance of other bounds in standard errors, by the number of samples."""
+    any_look: bool = False
+    """Whether the bounds hold at any number of looks."""
 
-def _loss(loss: Loss, confidence: float) -> Loss:
-    if loss.changed is None:
-        lower, upper = moved(loss, loss.loss, _quantile(confidence))
-    else:
-        lower, upper = (100 * bound for bound in loss_bounds(*loss.changed, n=loss.n, confidence=confidence))
-    return replace(loss, lower=lower, upper=upper, confidence=confidence)
+    def evidence(self, evidence: Evidence) -> Evidence:
+        """All losses and figures with these bounds."""
+        return replace(
+            evidence,
+            loss=None if evidence.loss is None else self.loss(evidence.loss),
+            agreement=None if evidence.agreement is None else self.loss(evidence.agreement),
+            classes=tuple(map(self._part, evidence.classes)),
+            slices=tuple(replace(one, losses=tuple(map(self._part, one.losses))) for one in evidence.slices),
+            figures=tuple(map(self._figure, evidence.figures)),
+        )
 
+    def loss(self, loss: Loss) -> Loss:
+        """A loss with these bounds."""
+        if loss.changed is None:
+            lower, upper = self._moved(loss, loss.loss)
+        else:
+            lower, upper = (100 * bound for bound in self.of_counts(*loss.changed, loss.n))
+        method = loss.method
+        if self.any_look:
+            method = f"{'betting' if loss.changed is not None else method}, {ANY_LOOK}"
+        return replace(loss, lower=lower, upper=upper, confidence=self.confidence, method=method)
 
-def _class(loss: ClassLoss, confidence: float) -> ClassLoss:
-    lower, upper = loss_bounds(loss.right_to_wrong, loss.wrong_to_right, n=loss.n, confidence=confidence)
-    return replace(loss, lower=100 * lower, upper=100 * upper, confidence=confidence)
+    def _part(self, loss: ClassLoss) -> ClassLoss:
+        lower, upper = self.of_counts(loss.right_to_wrong, loss.wrong_to_right, loss.n)
+        any_look = loss.any_look or self.any_look
+        return replace(loss, lower=100 * lower, upper=100 * upper, confidence=self.confidence, any_look=any_look)
 
+    def _figure(self, figure: OutputFigure) -> OutputFigure:
+        lower, upper = self._moved(figure, figure.value)
+        return replace(figure, lower=lower, upper=upper, confidence=self.confidence)
 
-def _figure(figure: OutputFigure, confidence: float) -> OutputFigure:
-    lower, upper = moved(figure, figure.value, _quantile(confidence))
-    return replace(figure, lower=lower, upper=upper, confidence=confidence)
+    def _moved(self, bounded: Loss | OutputFigure, value: float) -> tuple[float, float]:
+        """Bounds whose distance from the figure is that of another quantile.
 
-
-def moved(bounded: Loss | OutputFigure, value: float, quantile: float) -> tuple[float, float]:
-    """Bounds whose distance from the figure is that of a normal distribution with another quantile.
-
-    A bound that is the figure itself, or infinite, stays what it is.
-
-    Args:
-        bounded: The figure with its bounds at `bounded.confidence`.
-        value: The figure.
-        quantile: Distance of the new bounds in standard errors.
-    """
-    ratio = quantile / _quantile(bounded.confidence)
-    return (
-        bounded.lower if bounded.lower in {value, -math.inf} else value - (value - bounded.lower) * ratio,
-        bounded.upper if bounded.upper in {value, math.inf} else value + (bounded.upper - value) * ratio,
-    )
+        A bound that is the figure itself, or infinite, stays what it is.
+        """
+        ratio = self.quantile(bounded.n) / _quantile(bounded.confidence)
+        return (
+            bounded.lower if bounded.lower in {value, -math.inf} else value - (value - bounded.lower) * ratio,
+            bounded.upper if bounded.upper in {value, math.inf} else value + (bounded.upper - value) * ratio,
+        )
 
 
 def _quantile(confidence: float) -> float:

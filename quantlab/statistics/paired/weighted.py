@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from quantlab.statistics.paired.answers import zero_discordance_bound
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, bca_interval
-from quantlab.statistics.paired.clusters import effective_groups, student_factor
+from quantlab.statistics.paired.cluster_bootstrap import widened
+from quantlab.statistics.paired.clusters import effective_groups
 
 __all__ = ["Weighted"]
 
@@ -56,8 +57,7 @@ class Weighted:
         number: float = self.n
         if resampling.groups is not None:
             number = effective_groups(sizes)
-            factor = student_factor(len(sizes), resampling.confidence) * math.sqrt(len(sizes) / (len(sizes) - 1))
-            lower, upper = loss - factor * max(0.0, loss - lower), loss + factor * max(0.0, upper - loss)
+            lower, upper = widened(loss, (lower, upper), len(sizes), resampling.confidence)
         width = self.unseen(zero_discordance_bound(number, resampling.confidence))
         if lower > loss - width or upper < loss + width:
             method = f"{method}, or what unseen samples may do"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 from quantlab.gate import bound_of, decimals_of, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Loss, Outcome, Recommendation, SettingVerdict, Verdict
 from quantlab_reports.figures import fixed, number, with_sign
+from quantlab_reports.judging_rules import look_words, several_settings
 from quantlab_reports.model import Column, Table, plain, table_of
-from quantlab_reports.several_settings import look_words, several_settings
 
 __all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from quantlab.names import counted
 from quantlab.types import SettingVerdict, TrialEvidence, Verdict
+from quantlab_reports.judging_rules import look_words, several_settings
 from quantlab_reports.model import Column, Table, plain, table_of
-from quantlab_reports.several_settings import look_words, several_settings
 from quantlab_reports.verdict_document import JUDGEMENT_KEYS, judgements_of, with_evidence
 
 __all__ = ["KEYS", "verdict_table"]
