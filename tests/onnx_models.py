@@ -14,6 +14,8 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from quantlab.errors import ModelError
+from quantlab.models.onnx import open_onnx_session
 from quantlab.settings import SETTINGS
 from quantlab_converters import CONVERTERS, ConversionRequest
 
@@ -116,11 +118,7 @@ def samples(n: int = 7, *, seed: int = 2) -> dict[str, Array]:
 
 def predicted(path: Path, fed: Mapping[str, Array], names: Sequence[str] | None = None) -> list[Array]:
     """What onnxruntime answers, a sample at a time, with sums of int8 that no processor saturates."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.x64quantprecision", "1")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_onnx_session(path, ModelError)
     n = len(next(iter(fed.values())))
     runs = [session.run(names, {name: array[i : i + 1] for name, array in fed.items()}) for i in range(n)]
     return [np.concatenate(list(map(np.atleast_1d, parts))) for parts in zip(*runs, strict=True)]

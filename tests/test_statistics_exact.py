@@ -1,7 +1,5 @@
 """Exact bounds: of a share against published figures, of a paired difference against its definition, enumerated."""
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,18 +32,11 @@ def test_clopper_pearson_is_that_of_scipy(counts, confidence):
 # A paired difference
 
 
-def score(b, c, n, difference):
-    """Tango's statistic."""
-    linear = (2 * n - b + c) * difference - b - c
-    back = (math.sqrt(max(0.0, linear**2 + 8 * n * c * difference * (1 - difference))) - linear) / (4 * n)
-    variance = n * (2 * back + difference * (1 - difference))
-    return (b - c - n * difference) / math.sqrt(variance) if variance > 0 else 0.0
-
-
 def largest_probability(b, c, n, difference, shares):
     """The definition of the p-value: all tables are visited, and each share of changed samples."""
     tables = [(i, j) for i in range(n + 1) for j in range(n + 1 - i)]
-    chosen = [(i, j, n - i - j) for i, j in tables if score(i, j, n, difference) <= score(b, c, n, difference) + 1e-9]
+    order = tango(b, c, n=n, confidence=0.9).upper
+    chosen = [(i, j, n - i - j) for i, j in tables if tango(i, j, n=n, confidence=0.9).upper <= order + 1e-9]
     return max(
         stats.multinomial.pmf(chosen, n, [(share + difference) / 2, (share - difference) / 2, 1 - share]).sum()
         for share in shares
@@ -56,7 +47,7 @@ def largest_probability(b, c, n, difference, shares):
     ("b", "c", "n", "difference"),
     [(1, 0, 10, 0.3), (2, 3, 12, 0.2), (0, 2, 20, 0.05), (4, 1, 25, 0.28), (1, 4, 15, -0.02)],
 )
-def test_the_p_value_is_the_largest_probability_of_tables_as_far_away(b, c, n, difference):
+def test_the_p_value_is_the_largest_probability_of_tables_with_as_small_a_bound(b, c, n, difference):
     known = clopper_pearson(b + c, n, confidence=1 - 5e-5)
     shares = np.linspace(max(known.lower, abs(difference)), known.upper, 150)
     expected = largest_probability(b, c, n, difference, shares)
@@ -77,7 +68,7 @@ def error_of_upper_bounds(n, differences, confidence):
     return worst
 
 
-@pytest.mark.parametrize(("n", "confidence"), [(10, 0.95), (11, 0.95), (12, 0.9), (14, 0.99)])
+@pytest.mark.parametrize(("n", "confidence"), [(10, 0.95), (11, 0.95), (12, 0.9), (14, 0.99), (25, 0.95)])
 def test_no_bound_of_few_samples_misses_more_often_than_it_says(n, confidence):
     """All tables, differences from −0.9 to 0.9, and shares of changed samples; Tango's misses 8.8 % at n = 10."""
     error = error_of_upper_bounds(n, np.linspace(-0.9, 0.9, 37), confidence)
@@ -104,12 +95,17 @@ def test_bounds_hold_the_estimate_and_mirror(b, c, n, confidence):
     assert wider[0] < lower < upper < wider[1]
 
 
-def test_a_bound_is_found_behind_wide_teeth():
-    """Few samples of which many change: the p-value is above the error again far beyond the first crossing."""
-    estimate, upper = (1 - 12) / 36, exact_upper(1, 12, 36, 0.95)
-    assert estimate < upper < 0
-    further = np.linspace(upper, 0.9, 200)
-    assert all(rejection(1, 12, 36, float(place), 0.05) <= 0.05 for place in further)
+@pytest.mark.parametrize(
+    ("b", "c", "n", "confidence"),
+    [(1, 12, 36, 0.95), (1, 10, 220, 0.95), (3, 16, 83, 0.95), (3, 10, 391, 0.9), (4, 24, 358, 0.975)],
+)
+def test_no_difference_beyond_a_bound_is_kept(b, c, n, confidence):
+    """Tests whose order of tables depends on the difference keep some again far beyond, such as these."""
+    estimate, upper = (b - c) / n, exact_upper(b, c, n, confidence)
+    assert estimate < upper
+    p_values = [rejection(b, c, n, float(place), 1 - confidence) for place in np.linspace(upper, 0.9, 300)]
+    assert max(p_values) <= 1 - confidence
+    assert np.all(np.diff(p_values) <= 1e-9)
 
 
 def test_all_may_become_wrong():

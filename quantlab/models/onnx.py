@@ -12,6 +12,7 @@ import numpy.typing as npt
 from quantlab.errors import ModelError, QuantlabError
 from quantlab.formats.onnx.file import graph_inputs, graphs_of, read_onnx, save_onnx, shape_of
 from quantlab.models.files import ModelFile, ModelOptions
+from quantlab.models.onnx_sums import PRECISE, saturates, with_own_weights
 from quantlab.models.reference import Reference
 from quantlab.types import ModelDescription, TensorSpec
 
@@ -31,8 +32,7 @@ _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(stri
 def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
     """Open an `onnxruntime.InferenceSession` with the CPU provider and one thread.
 
-    Sums of int8 products are exact on every processor, see `session.x64quantprecision` in onnxruntime's
-    `onnxruntime_session_options_config_keys.h`; it changes nothing where the processor has VNNI.
+    Sums of int8 products are exact on every processor, see `models/onnx_sums.py`.
 
     Args:
         path: The file.
@@ -43,12 +43,26 @@ def open_onnx_session(path: Path, error: type[QuantlabError]) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # fatal errors only
-    # On x86-64 without VNNI, the default is faster int8 kernels whose sums saturate, and answers of no other machine.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return _session(path, options)
     except Exception as refused:  # onnxruntime's exceptions share no base class of their own
         raise error(_explained(path, " ".join(str(refused).split()))) from refused
+
+
+def _session(path: Path, options: Any) -> Any:
+    from onnxruntime import InferenceSession
+
+    providers = ["CPUExecutionProvider"]
+    if not saturates():
+        return InferenceSession(str(path), options, providers=providers)
+    options.add_session_config_entry(PRECISE, "1")
+    try:
+        return InferenceSession(str(path), options, providers=providers)
+    except Exception:
+        separate = with_own_weights(path)
+        if separate is None:
+            raise
+        return InferenceSession(separate, options, providers=providers)
 
 
 _LACKING = r"Could not find an implementation for ([\w.]+)\((\d+)\) node with name '([^']*)'"

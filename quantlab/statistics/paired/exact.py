@@ -1,12 +1,13 @@
-"""Exact bound of a paired difference: that of an unconditional test which is ordered by Tango's score statistic.
+"""Exact bound of a paired difference: the smallest that errs rarely enough, if tables are ordered by Tango's bound.
 
-The numbers of samples that became wrong and right are trinomial. A difference is rejected if tables that speak at least
-as strongly against it are improbable, whatever share of the samples changes. No normal distribution takes the place of
-the trinomial one, so the bound errs in at most 1 − confidence of cases, for every number of samples.
+The numbers of samples that became wrong and right are trinomial. A difference is rejected if tables with as small a
+bound of Tango's are improbable, whatever share of the samples changes. No normal distribution takes the place of the
+trinomial one, so the bound errs in at most 1 − confidence of cases, for every number of samples. The order of tables
+does not depend on the difference, so a larger difference is never less surely rejected than a smaller one (Buehler
+1957, Journal of the ASA 52:482–493; for paired proportions Lloyd & Moldovan 2007, Statistics in Medicine 26:3369–3384).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -30,13 +31,8 @@ _BEYOND = 3e-6
 """At most this probability lies further away; it is added."""
 _TOLERANCE = 5e-4
 """Of the distance between an estimate and its bound."""
-_MOST_STEPS = 50
-_AHEAD = (0.003, 0.006, 0.01, 0.015, 0.025, 0.045, 0.08)
-"""Distances beyond the end, in parts of its distance from the estimate, where a difference may still be kept."""
-_FAR_AHEAD = (0.12, 0.16, 0.22, 0.3, 0.4, 0.55, 0.75, 1.0)
-"""The same if a difference is kept at the last of these: teeth are wide where few samples meet many changes."""
-_FEW_CHANGES = 200
-"""Changes up to which that is looked for: with more, a probability hardly jumps."""
+_STEP = 0.1
+"""The bound is looked for beyond Tango's in steps of this part of that distance."""
 _SAME = 1e-9
 """Rounding error of a statistic: tables that differ by no more are equally far from a difference."""
 _SURELY = 1 - 1e-12
@@ -58,7 +54,8 @@ def exact_upper(became_wrong: int, became_right: int, n: int, confidence: float)
         n: All samples, at least the sum of both counts.
         confidence: One-sided, between 0.5 and 1.
     """
-    from scipy.special import ndtri  # imported here because SciPy is slow to import and few commands need it
+    from scipy.optimize import brentq  # imported here because SciPy is slow to import and few commands need it
+    from scipy.special import ndtri
 
     if became_wrong == became_right == 0:
         return -math.expm1(math.log1p(-confidence) / n)
@@ -71,29 +68,22 @@ def exact_upper(became_wrong: int, became_right: int, n: int, confidence: float)
         """Positive where a difference is not rejected, and nearly linear in it."""
         return float(ndtri(rejection(became_wrong, became_right, n, difference, error))) - threshold
 
-    score_bound = tango(became_wrong, became_right, n=n, confidence=2 * confidence - 1).upper
-    width = score_bound - estimate
-    end = _outer_end(excess, estimate, width, -threshold)
-    if became_wrong + became_right > _FEW_CHANGES:
-        return end
-    # The p-value of discrete counts falls in a saw-tooth: a difference beyond the first rejected one may be kept again.
-    for steps in (_AHEAD, _FAR_AHEAD):
-        places = [end, *(min(1.0, end + step * width) for step in steps), 1.0]
-        kept = (number for number, place in enumerate(places[1:-1], 1) if place < 1 and excess(place) > 0)
-        last = max(kept, default=0)
-        if last < len(steps):
-            break
-    return places[last + (last > 0)]
+    low, high = estimate, _order(became_wrong, became_right, n, error)
+    width = high - estimate
+    while high < 1 and excess(high) > 0:
+        low, high = high, min(1.0, high + _STEP * width)
+    tolerance = _TOLERANCE * width
+    return float(min(1.0, brentq(excess, low, high, xtol=tolerance / 2, rtol=1e-12) + tolerance / 2))
 
 
 def rejection(became_wrong: int, became_right: int, n: int, difference: float, error: float) -> float:
     """The p-value of the hypothesis that the true difference is at least `difference`: small if it is less.
 
-    It is the largest probability of all tables whose statistic (Tango 1998, Statistics in Medicine 17:891–908) is at
-    most that of these counts, over the shares of changed samples in their interval of Clopper and Pearson, plus the
-    error of that interval: 0.001·`error` (Berger & Boos 1994, Journal of the ASA 89:1012–1016). The statistic grows
-    with `became_wrong` and falls with `became_right`, so no larger difference is more probable (Hsueh, Liu & Chen 2001,
-    Biometrics 57:478–483).
+    It is the largest probability of all tables whose upper bound by Tango (1998, Statistics in Medicine 17:891–908), at
+    the confidence 1 − `error`, is at most that of these counts, over the shares of changed samples in their interval of
+    Clopper and Pearson, plus the error of that interval: 0.001·`error` (Berger & Boos 1994, Journal of the ASA
+    89:1012–1016). Tango's bound grows with `became_wrong` and falls with `became_right`, so the p-value falls as
+    `difference` grows.
     """
     changed, spent = became_wrong + became_right, _SPENT * error
     lowest, high = _shares_of(changed, n, 1 - spent)
@@ -103,8 +93,15 @@ def rejection(became_wrong: int, became_right: int, n: int, difference: float, e
     # Equal steps on this scale are equal parts of a count's standard deviation.
     scale = np.linspace(math.asin(math.sqrt(low)), math.asin(math.sqrt(high)), _SHARES)
     back = np.clip((np.sin(scale) ** 2 - difference) / 2, max(0.0, -difference), 1.0)
-    most = float(tango_statistic(np.array([became_wrong]), np.array([became_right]), n, difference)[0]) + _SAME
-    return float(min(_SURELY, _Tables(n, difference, most).probability(back).max() + spent + _BEYOND))
+    order = _order(became_wrong, became_right, n, error)
+    most = float(tango_statistic(np.array([became_wrong]), np.array([became_right]), n, order)[0]) + _SAME
+    return float(min(_SURELY, _Tables(n, order, most).probability(back, difference).max() + spent + _BEYOND))
+
+
+@lru_cache(maxsize=8)
+def _order(became_wrong: int, became_right: int, n: int, error: float) -> float:
+    """Tango's upper bound, by which tables are ordered: those with smaller ones have smaller statistics at this one."""
+    return tango(became_wrong, became_right, n=n, confidence=1 - 2 * error).upper
 
 
 @lru_cache(maxsize=8)
@@ -115,14 +112,15 @@ def _shares_of(changed: int, n: int, confidence: float) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """All tables that speak at least as strongly against a difference as some table does."""
+    """All tables whose upper bound by Tango is at most that of some table."""
 
     n: int
-    difference: float
+    order: float
+    """That bound."""
     most: float
-    """The largest statistic that belongs to them."""
+    """The largest statistic, at that bound, that belongs to them."""
 
-    def probability(self, back: _Floats) -> _Floats:
+    def probability(self, back: _Floats, difference: float) -> _Floats:
         """Their probability for each probability of a change back; that of a change forth differs by `difference`.
 
         The number of changes back is binomial, and given that the number of changes forth is, too. The distribution
@@ -134,7 +132,7 @@ class _Tables:
         numbers = self._numbers_back(back)
         rest = self.n - numbers
         largest = self._largest_forth(numbers)
-        forth = np.clip((back + self.difference) / np.maximum(1 - back, _NEVER), _NEVER, 1 - 1e-15)
+        forth = np.clip((back + difference) / np.maximum(1 - back, _NEVER), _NEVER, 1 - 1e-15)
         of_back = _binomial(numbers, np.full_like(numbers, self.n), np.clip(back, _NEVER, 1 - 1e-15))
         # From c to c + 1 changes back, one sample fewer can change forth, and more changes forth belong to the tables.
         steps = np.zeros((len(back), len(numbers)))
@@ -158,7 +156,7 @@ class _Tables:
         low, high = np.full_like(numbers, -1), self.n - numbers
         while (low < high).any():
             middle = (low + high + 1) // 2
-            belongs = tango_statistic(middle, numbers, self.n, self.difference) <= self.most
+            belongs = tango_statistic(middle, numbers, self.n, self.order) <= self.most
             low, high = np.where(belongs, middle, low), np.where(belongs, high, middle - 1)
         return low
 
@@ -183,33 +181,3 @@ def tango_statistic(forth: _Counts, back: _Counts, n: int, difference: float) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         # Without variance, every value except the estimate itself is infinitely far.
         return np.where(np.abs(distance) < _SAME, 0.0, distance / np.sqrt(n * variance))
-
-
-def _outer_end(excess: Callable[[float], float], estimate: float, width: float, at_estimate: float) -> float:
-    """Where `excess` falls below 0: the outer end of an interval of `_TOLERANCE` that holds the place; 1 at most.
-
-    Args:
-        excess: Nearly linear, but with jumps, because counts are discrete.
-        estimate: Where it is about `at_estimate`, above 0.
-        width: About the distance of the place from the estimate, above 0.
-        at_estimate: See `estimate`.
-    """
-    tolerance = _TOLERANCE * width
-    low, at_low, place = estimate, at_estimate, estimate + width
-    high, at_high = math.inf, -math.inf
-    for step in range(_MOST_STEPS):
-        value = excess(place)
-        # Aiming a little beyond the crossing closes the interval from its other side, too.
-        low, at_low, high, at_high, beyond = (
-            (place, value, high, at_high, tolerance / 3) if value > 0 else (low, at_low, place, value, -tolerance / 3)
-        )
-        if high - low <= tolerance or low >= 1:
-            break
-        if math.isinf(high):
-            place = min(1.0, low + width * (1.1 * value / at_estimate + 0.002))
-            continue
-        fraction = at_low / (at_low - at_high) if step < _MOST_STEPS // 6 else 0.5
-        place = low + fraction * (high - low) + beyond
-        if not low < place < high:
-            place = (low + high) / 2
-    return min(1.0, high)
