@@ -56,7 +56,9 @@ def test_as_many_right_answers(name, limit, flatbuffers, data_folder, begun, tmp
         "work": str(tmp_path / "official"),
         "flatbuffers": list(flatbuffers),
     }
-    ours = {trial.setting: round(trial.scores.top1 * study.samples.n / 100, 6) for trial in (study.reference, *study.trials)}
+    ours = {
+        trial.setting: round(trial.scores.top1 * study.samples.n / 100, 6) for trial in (study.reference, *study.trials)
+    }
     assert ours == official(job, tmp_path)
 
 

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from quantlab.statistics import loss_bounds, runtime_equivalence, tango
-from quantlab.statistics.paired.equivalence import exact_upper_bound
+from quantlab.statistics import clopper_pearson, loss_bounds, runtime_equivalence, tango
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -56,13 +55,13 @@ def test_an_interval_that_r_gives():
 )
 def test_the_exact_bound_of_a_share(events, n, percent):
     """93 and 124 items: the usual table of Wilks 1941 for 95 % confidence that 95 % are without the event."""
-    assert 100 * exact_upper_bound(events, n, 0.95) == pytest.approx(percent, abs=0.03)
+    assert 100 * clopper_pearson(events, n, confidence=0.9).upper == pytest.approx(percent, abs=0.03)
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_exact_bound_is_where_so_few_have_5_percent(counts):
     events, n = counts
-    bound = exact_upper_bound(events, n, 0.95)
+    bound = clopper_pearson(events, n, confidence=0.9).upper
     assert bound > events / n or events == n
     if events < n:
         assert stats.binom.cdf(events, n, bound) == pytest.approx(0.05, rel=1e-6)
@@ -114,11 +113,9 @@ def test_swapping_the_runtimes_changes_signs_only(drawn, margin):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
+        pytest.param({"changed": 0, "n": 0}, "an interval needs at least one sample, and n is 0", id="none"),
         pytest.param(
-            {"changed": 0, "n": 0}, "a share needs 0 to n events of at least one sample; got 0 of 0", id="none"
-        ),
-        pytest.param(
-            {"changed": 3, "n": 2}, "a share needs 0 to n events of at least one sample; got 3 of 2", id="more"
+            {"changed": 3, "n": 2}, "counts must not be negative or exceed n = 2 together: changed = 3", id="more"
         ),
         pytest.param(
             {"changed": 1, "n": 9, "became_wrong": 1},
@@ -140,6 +137,20 @@ def test_counts_that_cannot_be(counts, message):
 def test_wrong_claims_at_the_margin_are_as_rare_as_promised():
     told = promises_runtimes.rows(draws=3000, seed=1)
     assert {rule for rule, *_ in told} == {"runtimes called equivalent", "runtimes called different"}
-    # Tango's interval covers slightly less than promised where few samples change; 3,000 draws add 1 point.
-    assert {row: row[3] for row in told if row[3] > 0.08} == {}
-    assert max(measured for rule, _, _, measured, _ in told if rule.endswith("equivalent")) <= 0.06
+    # The bounds are exact; 3,000 draws add three standard errors of 0.4 points.
+    assert {row: row[3] for row in told if row[3] > 0.062} == {}
+
+
+def test_several_settings_are_called_different_by_wider_bounds():
+    """12 of 1,000 became wrong: one setting is surely more than 0.5 points worse, but not the worst of nine."""
+    one, of_nine = (
+        runtime_equivalence(12, n=1000, became_wrong=12, became_right=0, settings=settings) for settings in (1, 9)
+    )
+    assert (one.outcome(), of_nine.outcome()) == ("different", "not shown")
+    assert (one.lower, one.upper, one.lower) == (of_nine.lower, of_nine.upper, one.outer_lower)
+    alone = runtime_equivalence(12, n=1000, became_wrong=12, became_right=0, confidence=1 - 0.05 / 9)
+    assert (of_nine.outer_lower, of_nine.outer_upper) == pytest.approx((alone.lower, alone.upper))
+
+
+def test_no_correction_where_all_settings_must_be_equivalent():
+    assert runtime_equivalence(0, n=600, became_wrong=0, became_right=0, settings=20).outcome() == "equivalent"

@@ -12,12 +12,12 @@ from quantlab.types import KeptOutputs, TensorSpec, Timing, Trial
 def compared(tmp_path):
     """Returns the equivalence of a runtime from its outputs, those of Python, labels and a task."""
 
-    def compare(in_python, there, labels=None, task="similarity"):
+    def compare(in_python, there, labels=None, task="similarity", groups=None):
         files = {}
         for name, outputs in (("python", in_python), ("there", there)):
             files[name] = tmp_path / f"{name}.npy"
             np.save(files[name], np.asarray(outputs, np.float32))
-        scoring = Scoring(TensorSpec("y", (None, *np.shape(in_python)[1:]), "float32"), task, labels)
+        scoring = Scoring(TensorSpec("y", (None, *np.shape(in_python)[1:]), "float32"), task, labels, groups=groups)
         comparison = Comparison.open(scoring, KeptOutputs({"y": files["python"]}, "python", {}, Timing(0, 0.0)))
         rows = [
             Trial("tfjs-uint8", runtime, ran_on=runtime, outputs={"y": files[name]})
@@ -65,3 +65,27 @@ def test_an_answer_that_is_nan_is_another_one(compared):
 def test_what_has_no_classes_is_not_tested(compared):
     row = compared(np.ones((5, 4, 4, 3)), np.ones((5, 4, 4, 3)))
     assert (row.equivalence, row.flips_from_python, row.max_abs_from_python) == (None, None, 0.0)
+
+
+@pytest.mark.parametrize("labelled", [True, False], ids=["with labels", "without labels"])
+def test_groups_that_act_as_one_are_counted_once(compared, labelled):
+    """50 groups of 20 copies say what 50 samples say, also if one of them changes."""
+    labels, task = (np.zeros(1000, int), "classification") if labelled else (None, "similarity")
+    groups = np.arange(1000) // 20
+    alone = compared(CLASSES, CLASSES, labels, task).equivalence
+    alike = compared(CLASSES, CLASSES, labels, task, groups).equivalence
+    assert (alone.groups, alike.groups, alone.outcome(), alike.outcome()) == (None, 50, "equivalent", "not shown")
+    assert alike.upper == alike.changed_upper == pytest.approx(100 * (1 - 0.05 ** (1 / 50)))
+    there = CLASSES.copy()
+    there[40:60] = [0.2, 0.5, 0.3]
+    changed = compared(CLASSES, there, labels, task, groups).equivalence
+    assert changed.changed == 20
+    assert changed.upper > alike.upper
+    assert changed.upper > compared(CLASSES, there, labels, task).equivalence.upper
+
+
+def test_groups_of_one_sample_are_independent_samples(compared):
+    there = CLASSES.copy()
+    there[:4] = [0.2, 0.5, 0.3]
+    alone = compared(CLASSES, there).equivalence
+    assert compared(CLASSES, there, groups=np.arange(1000)[::-1].copy()).equivalence == alone

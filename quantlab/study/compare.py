@@ -1,5 +1,6 @@
 """Scores from stored outputs: each trial against the reference, each runtime against Python."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,14 @@ from quantlab.npy import mapped, selected
 from quantlab.statistics import (
     CandidateSamples,
     ClassificationSums,
+    GroupedAnswers,
     Positions,
     ProbabilitySums,
     ReferenceSamples,
     blocks,
+    compressed,
     count_equal_places,
+    grouped_equivalence,
     looks_like_probabilities,
     losing_classes,
     probability_rows,
@@ -188,18 +192,22 @@ class Comparison:
         """The trials, with the difference between each output and that of the same artifact in `python`."""
         name = self.scoring.output.name
         in_python = {trial.setting: trial.outputs[name] for trial in trials if trial.in_python}
+        compared = [
+            trial.runtime != PYTHON and trial.status == "measured" and trial.setting in in_python for trial in trials
+        ]
+        settings = Counter(trial.runtime for trial, is_compared in zip(trials, compared, strict=True) if is_compared)
         return tuple(
-            self._from_python(trial, in_python[trial.setting])
-            if trial.runtime != PYTHON and trial.status == "measured" and trial.setting in in_python
-            else trial
-            for trial in trials
+            self._from_python(trial, in_python[trial.setting], settings[trial.runtime]) if is_compared else trial
+            for trial, is_compared in zip(trials, compared, strict=True)
         )
 
-    def _from_python(self, trial: Trial, in_python: Path) -> Trial:
+    def _from_python(self, trial: Trial, in_python: Path, settings: int) -> Trial:
         labelled = self.scoring.task == "classification"
+        baseline = _scored(in_python, self.finite)
+        outputs = _scored(trial.outputs[self.scoring.output.name], self.finite)
         sums = sum_outputs(
-            _scored(in_python, self.finite),
-            _scored(trial.outputs[self.scoring.output.name], self.finite),
+            baseline,
+            outputs,
             self.labels if labelled else None,
             task="classification" if labelled else "similarity",
             probabilities=self.probabilities,
@@ -211,11 +219,25 @@ class Comparison:
             mean_abs_from_python=sums.error.mean_abs,
             different_from_python=sums.error.different / sums.error.count if sums.error.count else None,
             flips_from_python=sums.n - sums.classification.same if self.classes else None,
-            equivalence=_equivalence(sums.classification),
+            equivalence=self._grouped(baseline, outputs, settings) or _equivalence(sums.classification, settings),
         )
 
+    def _grouped(self, baseline: npt.NDArray[Any], outputs: npt.NDArray[Any], settings: int) -> Equivalence | None:
+        """Bounds of what changes from Python to another runtime by groups; None without groups or classes."""
+        codes = None if self.scoring.groups is None else compressed(self.scoring.groups[self.finite])
+        if codes is None or not self.classes:
+            return None
+        labels = self.labels if self.scoring.task == "classification" else None
+        expected = ReferenceSamples.of(
+            baseline, labels, task=self.scoring.task, probabilities=self.probabilities, classes=True
+        )
+        actual = CandidateSamples.of(expected, outputs)
+        if expected.classes is None or actual.classes is None:
+            return None
+        return grouped_equivalence(GroupedAnswers.of(expected.classes, actual.classes, codes), settings=settings)
 
-def _equivalence(counts: ClassificationSums) -> Equivalence | None:
+
+def _equivalence(counts: ClassificationSums, settings: int) -> Equivalence | None:
     """Bounds of what changes from Python to another runtime; None without classes or samples."""
     if not counts.n:
         return None
@@ -225,6 +247,7 @@ def _equivalence(counts: ClassificationSums) -> Equivalence | None:
         n=counts.n,
         became_wrong=counts.became_wrong if labelled else None,
         became_right=counts.became_right if labelled else None,
+        settings=settings,
     )
 
 

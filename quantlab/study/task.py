@@ -1,7 +1,7 @@
 """Decides which output is scored, and as which task, from the labels and the metric."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import nearest
-from quantlab.samples import check_labels, holds_classes, labels_of
+from quantlab.samples import check_labels, holds_classes, labels_of, read_groups
 from quantlab.statistics import FAMILIES, PAIRED_METRICS, PairedMetric, family_of, paired_metric
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
@@ -34,6 +34,8 @@ class Scoring:
     labels: npt.NDArray[Any] | None
     metric: PairedMetric | None = None
     """The metric that was asked for; None if the labels decide, or nothing is compared with them."""
+    groups: npt.NDArray[np.int64] | None = None
+    """(n,): group of each sample; None if samples are independent."""
 
 
 def choose_scoring(
@@ -51,8 +53,13 @@ def choose_scoring(
         SamplesError: If the labels do not fit the output.
     """
     output = _scored_output(model, asked)
+    scoring = _scoring(output, samples, metric, judged_metric(metric, metrics))
+    return replace(scoring, groups=read_groups(samples))
+
+
+def _scoring(output: TensorSpec, samples: SampleSet, metric: str, judged: PairedMetric | None) -> Scoring:
+    """How an output is scored, without the groups of the samples."""
     labels = labels_of(samples)
-    judged = judged_metric(metric, metrics)
     if metric == "similarity" or (metric == "auto" and labels is None):
         return Scoring(output, "similarity", None)
     if labels is None:

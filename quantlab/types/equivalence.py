@@ -41,6 +41,15 @@ class Equivalence:
     top-1 changes, whatever the labels are."""
     confidence: float = 0.95
     """One-sided confidence of each bound."""
+    settings: int = 1
+    """How many settings are compared in this runtime. All of them are equivalent if each is, without a correction; but
+    that one of them is different is only shown by bounds at 1 − (1 − `confidence`) / `settings` (Bonferroni)."""
+    outer_lower: float | None = None
+    """`lower` at that confidence; None in studies of an older quantlab: `lower`."""
+    outer_upper: float | None = None
+    """`upper` at that confidence; None: `upper`."""
+    groups: int | None = None
+    """Number of groups of samples, by which the bounds are computed; None if samples are independent."""
 
     @property
     def accuracy_difference(self) -> float | None:
@@ -53,6 +62,16 @@ class Equivalence:
     def widest(self) -> float:
         """The largest accuracy difference in either direction that the samples allow, in points."""
         return max(-self.lower, self.upper)
+
+    @property
+    def apart(self) -> float:
+        """The smallest accuracy difference that the samples allow, in points, whichever of the settings is looked at.
+
+        Negative if they allow that there is none.
+        """
+        lower = self.lower if self.outer_lower is None else self.outer_lower
+        upper = self.upper if self.outer_upper is None else self.outer_upper
+        return max(lower, -upper)
 
     def outcome(self, margin: float = RUNTIME_MARGIN_POINTS) -> EquivalenceOutcome:
         """What the samples show about a margin in points.
@@ -67,4 +86,4 @@ class Equivalence:
         """
         if self.widest < margin:
             return "equivalent"
-        return "different" if max(self.lower, -self.upper) >= margin else "not shown"
+        return "different" if self.apart >= margin else "not shown"

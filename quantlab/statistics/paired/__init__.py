@@ -41,7 +41,7 @@ from quantlab.statistics.paired.decision import (
     missing_samples,
     samples_needed,
 )
-from quantlab.statistics.paired.equivalence import runtime_equivalence
+from quantlab.statistics.paired.equivalence import GroupedAnswers, grouped_equivalence, runtime_equivalence
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.families import FAMILIES, MetricFamily, family_of
 from quantlab.statistics.paired.metric_scores import reference_metric_scores, with_metric
@@ -74,6 +74,7 @@ __all__ = [
     "ErrorRows",
     "Expected",
     "GroupChanges",
+    "GroupedAnswers",
     "MetricFamily",
     "PairedMetric",
     "Pilot",
@@ -94,6 +95,7 @@ __all__ = [
     "expected_calibration_error",
     "family_of",
     "fewest_samples",
+    "grouped_equivalence",
     "holm",
     "losing_classes",
     "loss_bounds",

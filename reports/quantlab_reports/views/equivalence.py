@@ -24,6 +24,8 @@ def equivalence_clause(compared: Equivalence) -> str:
     if outcome == "different":
         return _apart(compared)
     samples = counted(compared.n, "sample")
+    if compared.groups is not None:
+        samples += f" in {counted(compared.groups, 'group')}"
     return f"not shown to be equivalent within {_MARGIN} pt: {samples} allow {_within(compared)} pt"
 
 
@@ -32,7 +34,7 @@ def equivalence_line(runtime: str, trials: Sequence[Trial], compared: Sequence[E
 
     A runtime is equivalent if every setting is. Each setting is tested at the full level: to claim all at once, all
     tests must reject, so no correction is needed (Berger 1982, Technometrics 24:295–300). Otherwise the line names the
-    settings that differ, or else those that need more samples.
+    settings that differ, each tested at the level divided by their number, or else those that need more samples.
 
     Args:
         runtime: Name of the runtime.
@@ -44,7 +46,7 @@ def equivalence_line(runtime: str, trials: Sequence[Trial], compared: Sequence[E
     different = [pair for pair in pairs if pair[1].outcome() == "different"]
     if different:
         told = "; ".join(f"{trial.setting} {_apart(one)}" for trial, one in different)
-        return f"✗ {runtime} ≠ python: {told} (90 % interval; margin {_MARGIN}); {changed}"
+        return f"✗ {runtime} ≠ python: {told} ({_confidence(different[0][1])} interval; margin {_MARGIN}); {changed}"
     open_ones = [pair for pair in pairs if pair[1].outcome() == "not shown"]
     widest = max((one for _, one in pairs), key=lambda one: one.widest)
     if not open_ones:
@@ -59,9 +61,13 @@ def _within(compared: Equivalence) -> str:
 
 def _apart(compared: Equivalence) -> str:
     """By how much a runtime differs at least, and in which direction."""
-    if compared.lower > 0:
-        return f"loses at least {rounded_down(compared.lower)} pt"
-    return f"gains at least {rounded_down(-compared.upper)} pt"
+    direction = "loses" if compared.lower > 0 else "gains"
+    return f"{direction} at least {rounded_down(compared.apart)} pt"
+
+
+def _confidence(compared: Equivalence) -> str:
+    """Confidence of the interval by which a setting is called different."""
+    return f"{number(100 * (1 - 2 * (1 - compared.confidence) / compared.settings), 4)} %"
 
 
 def _changed(pairs: Sequence[tuple[Trial, Equivalence]]) -> str:

@@ -70,7 +70,8 @@ class RuntimeRow:
     margin: float | None = None
     """The margin of equivalence, in percentage points; null without classes."""
     equivalence: EquivalenceOutcome | None = None
-    """`equivalent` if both bounds are within the margin, `different` if one is beyond it, else `not shown`; or null."""
+    """`equivalent` if both bounds are within the margin; `different` if the whole interval is beyond it, at an error of
+    5 % divided by the number of settings in the runtime; else `not shown`; or null."""
 
 
 def runtime_rows(study: Study, inside: Inside | None) -> list[RuntimeRow]:

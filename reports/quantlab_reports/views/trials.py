@@ -120,6 +120,11 @@ def footer(study: Study, formats: Mapping[str, Format] = FORMATS) -> list[str]:
     if samples.preprocessing:
         lines.append(f"Preprocessing: {samples.preprocessing}")
     lines.extend(_reading(study))
+    if samples.groups is not None:
+        lines.append(
+            f"Intervals in the table count {samples.n:,} samples as independent; lines about runtimes, and verdicts, "
+            f"count their {counted(samples.groups, 'group')} ({samples.group_key})"
+        )
     if study.threshold is not None and study.task != "metric":
         lines.append(_threshold(study.threshold))
     lines.append(
