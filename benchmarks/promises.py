@@ -15,7 +15,14 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmarks import promises_bounds, promises_classes, promises_groups, promises_runtimes, promises_use
+from benchmarks import (
+    promises_bounds,
+    promises_classes,
+    promises_groups,
+    promises_metrics,
+    promises_runtimes,
+    promises_use,
+)
 
 PARTS: dict[str, tuple[ModuleType, int, int]] = {
     "use": (promises_use, 2000, 300),
@@ -23,6 +30,7 @@ PARTS: dict[str, tuple[ModuleType, int, int]] = {
     "classes": (promises_classes, 2000, 300),
     "groups": (promises_groups, 1000, 150),
     "runtimes": (promises_runtimes, 20_000, 2000),
+    "metrics": (promises_metrics, 400, 100),
 }
 """Part → its module, its draws, and its draws with `--quick`."""
 

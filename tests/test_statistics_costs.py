@@ -30,9 +30,12 @@ def cost(setting="tfjs-uint8", fastest=1.0, q1=1.1, q3=1.3, **changed):
     return Cost(setting, "python", "c" * 64, MACHINE, ran_on="python", **{**times, "runs": 100, **changed})
 
 
-def timed(*medians, setting="tfjs-uint8"):
-    """A variant whose rounds have these medians."""
-    rounds = tuple(SteadyTimes(100, median, 0.9 * median, median, median, None) for median in medians)
+def timed(*medians, setting="tfjs-uint8", sessions=""):
+    """A variant whose rounds have these medians; `sessions` has a letter for each, or names none."""
+    rounds = tuple(
+        SteadyTimes(100, median, 0.9 * median, median, median, None, session)
+        for median, session in zip(medians, sessions or [""] * len(medians), strict=True)
+    )
     return cost(setting, steady_median_ms=statistics.median(medians), rounds=rounds)
 
 
@@ -110,6 +113,31 @@ NO_ONE_FASTER = "not shown to be faster than tfjs-float32"
 def test_what_is_shown_of_speed(candidate, expected, note):
     assert speed(candidate, FLOAT32) == expected
     assert speed_note(candidate, FLOAT32) == note
+
+
+APART = NO_ONE_FASTER + ", because they were timed by different commands; --timing-rounds {} times both in turns"
+
+
+@pytest.mark.parametrize(
+    ("sessions", "of_float32", "expected", "note"),
+    [
+        pytest.param("aaa", "aaa", "faster", "faster than tfjs-float32", id="in turns"),
+        pytest.param("bbb", "aaa", "not shown", APART.format(6), id="float32 was timed before"),
+        pytest.param("abb", "aaa", "not shown", APART.format(6), id="one round in turns"),
+        pytest.param("bbbccc", "aaaccc", "faster", "faster than tfjs-float32", id="and then three in turns"),
+    ],
+)
+def test_only_rounds_in_turns_show_speed(sessions, of_float32, expected, note):
+    candidate = timed(*(0.5 for _ in sessions), sessions=sessions)
+    float32 = timed(*(1.0 for _ in of_float32), sessions=of_float32, setting="tfjs-float32")
+    assert (speed(candidate, float32), speed_note(candidate, float32)) == (expected, note)
+
+
+def test_rounds_of_another_session_do_not_decide():
+    """The machine was slow when float32 was timed first."""
+    candidate = timed(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, sessions="bbbccc")
+    float32 = timed(9.0, 9.0, 9.0, 1.0, 1.0, 1.0, sessions="aaaccc", setting="tfjs-float32")
+    assert speed(candidate, float32) == "not shown"
 
 
 def test_nothing_is_said_where_float32_was_not_measured():

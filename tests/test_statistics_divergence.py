@@ -283,3 +283,12 @@ def test_their_means_stay_where_kl_has_none():
     spoiled = sums + DivergenceSums.of(np.array([[NAN, 1.0]]), np.array([[0.5, 0.5]]), probabilities=True)
     assert (spoiled.total_variation_mean, spoiled.jensen_shannon_mean) == (None, None)
     assert (DivergenceSums().total_variation_mean, DivergenceSums().jensen_shannon_mean) == (None, None)
+
+
+def test_probabilities_whose_half_is_0():
+    """Softmax gives 5e-324 for the second class of one row and 0 for that of the other; their mean rounds to 0."""
+    reference, candidate = np.array([[0.0, -744.9, -1.0]]), np.array([[0.0, -900.0, -1.0001]])
+    told = divergences_per_sample(reference, candidate, probabilities=False)
+    without = divergences_per_sample(reference[:, ::2], candidate[:, ::2], probabilities=False)
+    assert told.jensen_shannon == pytest.approx(without.jensen_shannon, rel=1e-6)
+    assert told.jensen_shannon < 1e-9

@@ -15,6 +15,7 @@ from quantlab.types import KernelChoice
 from quantlab_converters import tfjs_tuning
 from quantlab_converters.gptq import inverse_factors
 from quantlab_converters.tfjs_coded_graph import placed
+from quantlab_converters.tfjs_rounding import noise_of
 from quantlab_converters.tfjs_tuning import MOST_INPUTS, TunableGraph
 
 RANDOM = np.random.default_rng(9)
@@ -392,3 +393,13 @@ def test_copies_of_a_kernel_share_sums_and_codes(tmp_path):
     listed = {weight.name: weight.stored for weight in list_weights(folder)}
     np.testing.assert_array_equal(listed["one"], listed["copy"])
     assert option.raw_bytes == 2 * (24 + 115)
+
+
+def test_the_noise_of_an_output_whose_inputs_do_not_vary_counts():
+    """Of two outputs, one reads the input that does not vary on the calibration samples; it may on others."""
+    matrix, stored = np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.array([[[1.1, 0.0], [0.0, 1.5]]])
+    hessians = np.array([[[4.0, 0.0], [0.0, 0.0]]])
+    assert noise_of(matrix, stored, hessians, "channel") == pytest.approx((0.1**2 + 0.5**2) / 2)
+    exact = np.array([[[1.1, 0.0], [0.0, 1.0]]])
+    assert noise_of(matrix, exact, hessians, "channel") == pytest.approx(0.1**2 / 2)
+    assert noise_of(matrix, matrix, hessians, "channel") == 0

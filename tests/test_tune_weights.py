@@ -108,7 +108,7 @@ class Heard(Silent):
 SETTING = Measured("setting", 10_000, N, 1e-12, 0, None, 100.0, official=True, squared_error=1e-12)
 
 
-def search(folder, *, seconds=1e6, summed=True, **weights):
+def search(folder, *, seconds=1e6, summed=True, official=SETTING, **weights):
     made = weights_of(**weights)
     graph = TunableGraph.open(write(folder / "float32", NODES, made, ("input",)))
     hidden, expected = outputs_of(made)
@@ -116,7 +116,7 @@ def search(folder, *, seconds=1e6, summed=True, **weights):
     sums = graph.sums_of(values, {name: float(one.max()) for name, one in values.items()}) if summed else {}
     began = workbench.time.monotonic()
     work = Workbench(Bench(folder / "work", expected), graph, sums, began + seconds, began)
-    return WeightSearch(work, Goal(Budget(min_agreement="97%"), 5000), [SETTING])
+    return WeightSearch(work, Goal(Budget(min_agreement="97%"), 5000), [official])
 
 
 # Half floats
@@ -148,6 +148,27 @@ def test_weights_that_half_floats_spoil_stay_float32(weights, spoiled, tmp_path)
     assert all(0.2 < ratio < 5 for ratio in ratios)  # single errors nearly add up
     halved = [name for name in tried.work.bench.names if "half floats" in name]
     assert len(halved) == 1 if not spoiled else 1 < len(halved) < 9
+
+
+def test_sensitivities_are_in_the_figure_of_the_candidates(tmp_path):
+    """A setting that gives a class the probability 0 has an infinite divergence, so squared errors are compared."""
+    tried = search(tmp_path, official=replace(SETTING, error=math.inf))
+    decided = tried.run()
+    fine = [one for one in decided.candidates if one.summed_error and one.error < 1e-3]
+    assert len(fine) > 2
+    assert all(0.2 < one.error / one.summed_error < 5 for one in fine)
+    assert {one.error for one in fine} <= {one.squared_error for one in tried.measured.values()}
+
+
+def test_no_sum_is_told_of_kernels_of_which_something_was_taken_back(tmp_path):
+    tried = search(tmp_path)
+    decided = tried.run()
+    later = [one for one in decided.candidates if "taken back" in one.name]
+    told = {one.name: one.summed_error for one in decided.candidates}
+    assert later
+    assert all(told[one.name] is None for one in later)
+    last = max((name for name, value in told.items() if value), key=list(tried.measured).index)
+    assert list(tried.measured).index(last) < list(tried.measured).index(later[0].name)
 
 
 @given(

@@ -61,6 +61,7 @@ def noise_of(
 
     If no output has power, as where inputs did not vary on the calibration samples and the bias takes over the mean,
     inputs count as alike and not correlated: they may vary on other samples. So it is 0 only of what is stored exactly.
+    With scales of channels, the same holds of each output alone.
 
     Args:
         matrix: (groups, inputs, outputs).
@@ -73,7 +74,8 @@ def noise_of(
         hessians, power = None, powers(matrix, None)
     summed = np.maximum(powers(stored - matrix, hessians), 0.0)  # a negative sum is rounding error
     if sharing == "channel":
-        return float(relative(summed, power).mean())
+        alike = relative(powers(stored - matrix, None), powers(matrix, None))
+        return float(np.where(power > 0, relative(summed, power), alike).mean())
     return float(summed.sum() / power.sum()) if power.sum() > 0 else 0.0
 
 

@@ -1,6 +1,7 @@
 """Summary of run times, and the rule for calling one variant faster than another."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -52,7 +53,7 @@ def steady_times(milliseconds: Sequence[float]) -> SteadyTimes:
         ValueError: If there are no times, or one is negative or not finite.
 
     >>> steady_times([1.0, 2.0, 3.0, 4.0, 5.0])
-    SteadyTimes(runs=5, median_ms=3.0, fastest_ms=1.0, q1_ms=2.0, q3_ms=4.0, p95_ms=None)
+    SteadyTimes(runs=5, median_ms=3.0, fastest_ms=1.0, q1_ms=2.0, q3_ms=4.0, p95_ms=None, session='')
     """
     times = np.asarray(milliseconds, np.float64)
     if not times.size or not np.isfinite(times).all() or (times < 0).any():
@@ -121,17 +122,33 @@ def speed(candidate: Cost, float32: Cost) -> Speed | None:
 
     If both variants take the same time, three rounds of one are all faster than three rounds of the other in 1 of 20
     cases (the exact test of Wilcoxon, Mann and Whitney). So with three rounds or more, `faster` is wrong in at most 5 %
-    of cases, and `slower` as well; with fewer, nothing is shown.
+    of cases, and `slower` as well; with fewer, nothing is shown. Rounds that only one of both has from some session do
+    not count: the machine may have been slower in that hour.
     """
-    ours, theirs = candidate.steady_median_ms, float32.steady_median_ms
-    if ours is None or theirs is None:
+    if candidate.steady_median_ms is None or float32.steady_median_ms is None:
         return None
-    if shows_speed(len(candidate.rounds), len(float32.rounds)):
-        if _ahead(candidate, float32) and ours <= (1 - FASTER_BY) * theirs:
+    ours, theirs = _in_turns(candidate, float32)
+    if shows_speed(len(ours), len(theirs)):
+        if _ahead(ours, theirs):
             return "faster"
-        if _ahead(float32, candidate) and theirs <= (1 - FASTER_BY) * ours:
+        if _ahead(theirs, ours):
             return "slower"
     return "not shown"
+
+
+def _in_turns(one: Cost, other: Cost) -> tuple[list[float], list[float]]:
+    """The medians of the rounds in which both were timed in turns, equally many of each session."""
+    shared = Counter(times.session for times in one.rounds) & Counter(times.session for times in other.rounds)
+    return _medians_of(one, shared), _medians_of(other, shared)
+
+
+def _medians_of(cost: Cost, sessions: Counter[str]) -> list[float]:
+    left, medians = Counter(sessions), []
+    for times in cost.rounds:
+        if left[times.session] > 0:
+            left[times.session] -= 1
+            medians.append(times.median_ms)
+    return medians
 
 
 def shows_speed(rounds: int, others: int) -> bool:
@@ -139,10 +156,12 @@ def shows_speed(rounds: int, others: int) -> bool:
     return min(rounds, others) > 1 and math.comb(rounds + others, rounds) >= 1 / _LEVEL
 
 
-def _ahead(one: Cost, other: Cost) -> bool:
-    """Whether the interval of one median ends before that of the other begins."""
-    ours, theirs = (median_interval([times.median_ms for times in cost.rounds]) for cost in (one, other))
-    return ours is not None and theirs is not None and ours.upper < theirs.lower
+def _ahead(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+    """Whether the interval of one median ends before that of the other begins, and the median is much shorter."""
+    first, second = median_interval(ours), median_interval(theirs)
+    if first is None or second is None or not first.upper < second.lower:
+        return False
+    return float(np.median(ours)) <= (1 - FASTER_BY) * float(np.median(theirs))
 
 
 def speed_note(candidate: Cost, float32: Cost) -> str | None:
@@ -152,8 +171,13 @@ def speed_note(candidate: Cost, float32: Cost) -> str | None:
         return None
     if known != "not shown":
         return f"{known} than {float32.setting}"
-    few = min(len(candidate.rounds), len(float32.rounds))
-    reason = "" if shows_speed(few, few) else ", which takes three rounds of timing"
+    few, together = min(len(candidate.rounds), len(float32.rounds)), len(_in_turns(candidate, float32)[0])
+    if not shows_speed(few, few):
+        reason = ", which takes three rounds of timing"
+    elif not shows_speed(together, together):
+        reason = f", because they were timed by different commands; --timing-rounds {few + 3} times both in turns"
+    else:
+        reason = ""
     return f"not shown to be faster than {float32.setting}{reason}"
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import platform
 import re
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -45,12 +46,12 @@ def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int
     A variant that could not be timed or run has a row with the reason. If a later round fails, the row keeps the rounds
     before and has a note.
     """
-    machine, progress = this_machine(), inputs.context.progress
+    machine, progress, session = this_machine(), inputs.context.progress, uuid.uuid4().hex[:12]
     rows: list[Cost | None] = [None] * len(trials)
     progress.work(PHASE, 0)
     for number in range(1, rounds + 1):
         timings = [
-            _Timing(inputs, trial, machine, _Round(number, rounds, row))
+            _Timing(inputs, trial, machine, _Round(number, rounds, row, session))
             for trial, row in zip(trials, rows, strict=True)
         ]
         rows = []
@@ -86,6 +87,8 @@ class _Round:
     number: int
     of: int
     before: Cost | None
+    session: str
+    """See `SteadyTimes.session`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ class _Timing:
     def _measured(self, row: Cost, variant: Variant, messages: Generator[Message, None, None]) -> Cost:
         self._progress.begin(self._step)  # announced again, because its own turn begins now
         try:
-            cost = _with_round(row, _timed(messages))
+            cost = _with_round(row, _timed(messages), self.round.session)
         except QuantlabError as error:
             return self._failed(row, error)
         self.inputs.context.store.write(self._file(variant), cost)
@@ -205,7 +208,7 @@ def _timed(messages: Generator[Message, None, None]) -> Timed:
     raise TrialError("the process ended without reporting times")
 
 
-def _with_round(row: Cost, said: Timed) -> Cost:
+def _with_round(row: Cost, said: Timed, session: str) -> Cost:
     """The row with one more round; load time, first run and memory are those of the first."""
     if not row.rounds:
         row = replace(
@@ -216,7 +219,7 @@ def _with_round(row: Cost, said: Timed) -> Cost:
             idle_memory_bytes=said.idle_memory_bytes,
             memory_reason=said.memory_reason,
         )
-    rounds = (*row.rounds, steady_times(said.runs_ms))
+    rounds = (*row.rounds, replace(steady_times(said.runs_ms), session=session))
     times, interval = over_rounds(rounds), median_interval([one.median_ms for one in rounds])
     return replace(
         row,

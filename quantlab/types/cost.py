@@ -44,6 +44,9 @@ class SteadyTimes:
     q3_ms: float
     p95_ms: float | None
     """None with fewer than 20 calls."""
+    session: str = ""
+    """Names the command that measured it: artifacts that were timed by one command were timed in turns, so that a slow
+    minute slowed all of them. Empty in studies of an older quantlab."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,9 +169,9 @@ def _jensen_shannon(reference: _Distributions, candidate: _Distributions) -> NDA
     """½·Σ p·(ln p − ln m) + ½·Σ q·(ln q − ln m) of each row; of one class with p = q = 0 it is 0 by continuity."""
     (p, log_p), (q, log_q) = reference, candidate
     middle = p + q
-    middle /= 2
     with np.errstate(divide="ignore"):
         log_middle = np.log(middle, out=middle)
+    log_middle -= math.log(2)  # halving the smallest positive sum would give 0
     divergence = (_products(p, log_p, log_middle) + _products(q, log_q, log_middle)) / 2
     # What is outside of the range is rounding error (Gibbs' inequality); NaN is kept.
     return np.clip(divergence, 0.0, LARGEST_JENSEN_SHANNON, out=divergence)

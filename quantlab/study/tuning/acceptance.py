@@ -27,7 +27,17 @@ from quantlab.names import joined
 from quantlab.statistics import zero_discordance_bound
 from quantlab.types import ERROR_FIGURES, Budget, Candidate, Loss, Miss, TunedFormat, limit_of
 
-__all__ = ["UNGUIDED", "Goal", "Measured", "closest", "figure_of", "preferred", "refuse_unguided", "smallest"]
+__all__ = [
+    "UNGUIDED",
+    "Goal",
+    "Measured",
+    "closest",
+    "figure_of",
+    "has_errors",
+    "preferred",
+    "refuse_unguided",
+    "smallest",
+]
 
 _LEAST_HARM = 0.3
 """Share of changed samples that counts as loss at least: few samples may show a gain by chance. Of candidates of the
@@ -73,10 +83,15 @@ def figure_of(measured: Iterable[Measured]) -> Callable[[Measured], float]:
     A softmax that gives codes gives some classes a probability of 0, so that the divergence is infinite, however small
     its error is. Candidates with outputs that are not finite do not count: both figures of theirs are infinite.
     """
-    finite = [one for one in measured if math.isfinite(one.squared_error)]
-    if all(math.isfinite(one.error) for one in finite):
+    if has_errors(measured):
         return lambda one: one.error
     return lambda one: one.squared_error
+
+
+def has_errors(measured: Iterable[Measured]) -> bool:
+    """Whether the error compares candidates, see `figure_of`."""
+    finite = [one for one in measured if math.isfinite(one.squared_error)]
+    return all(math.isfinite(one.error) for one in finite)
 
 
 def refuse_unguided(budget: Budget, output: str | None = None) -> str | None:
@@ -169,7 +184,7 @@ class Goal:
         expected = upper
         if share is not None and loss.discordant is not None:
             expected = upper = harm * points + spread
-            if margin is not None and self._least_loss >= margin:
+            if margin is not None and self._least_changed >= margin:
                 expected = points
         elif margin is not None:
             expected = upper = loss.loss + (loss.upper - loss.loss) * math.sqrt(one.n / self.n)
@@ -194,13 +209,8 @@ class Goal:
 
     @property
     def _least_changed(self) -> float:
-        """The upper bound of changed samples in percent if none changes."""
+        """The upper bound of changed samples in percent, and of the loss in points, if no sample changes."""
         return 100 * zero_discordance_bound(self.n, self.budget.confidence)
-
-    @property
-    def _least_loss(self) -> float:
-        """The upper bound of the loss in points if no sample changes."""
-        return self._least_changed
 
 
 def _rate(measured: Sequence[Measured], errors: Sequence[float]) -> float | None:

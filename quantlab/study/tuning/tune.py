@@ -20,6 +20,7 @@ from quantlab.store import Store, key_of
 from quantlab.study.analysis import Analysis
 from quantlab.study.chosen_settings import settings_for
 from quantlab.study.context import Context, code_sha256, model_identity, open_model, pool_for
+from quantlab.study.costs import EXPECTED_SECONDS
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.options import AnalyzeOptions, TuneOptions
 from quantlab.study.overlap import sample_hashes, seen_samples
@@ -60,8 +61,8 @@ _SEARCH = "search"
 """The phase that stands for those of the search until they are announced."""
 _TABLE = "make the table"
 """The phase after the search, for its progress."""
-_TRIAL_SECONDS = 4.0
-"""About how long a trial takes besides its samples: to start, to be timed, to be compared layer by layer."""
+_TRIAL_SECONDS = 1.6
+"""About how long a trial takes besides its samples and its timing: to start, to be compared layer by layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +252,10 @@ class _Search:
     @property
     def table_seconds(self) -> float:
         """About how long the table takes after the search, with both cores."""
-        runs = [self.parts.scored.n * _sample_seconds(trial) + _TRIAL_SECONDS for trial in self.study.trials]
-        plan = make_plan(self.context.options, self.context.file.kind, self.context.registries)
+        options = self.context.options
+        timed = EXPECTED_SECONDS * options.timing_rounds if options.costs else 0.0
+        runs = [self.parts.scored.n * _sample_seconds(trial) + _TRIAL_SECONDS + timed for trial in self.study.trials]
+        plan = make_plan(options, self.context.file.kind, self.context.registries)
         return len(plan.runtimes) * sum(runs) / 2
 
     def _formats(self) -> list[str]:

@@ -17,7 +17,7 @@ from functools import cached_property
 
 from quantlab.names import counted
 from quantlab.progress import Progress
-from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, preferred, smallest
+from quantlab.study.tuning.acceptance import Goal, Measured, closest, figure_of, has_errors, preferred, smallest
 from quantlab.study.tuning.allocation import Allocation, Way, between, error_of, ladder
 from quantlab.study.tuning.choices import (
     PROBED_BITS,
@@ -109,13 +109,18 @@ class WeightSearch:
         self._warn_of_late_rounding(chosen)
         weights = None if chosen.official else self.work.decisions(self.stored[chosen.name])
         return TunedFormat(
-            candidates=tuple(replace(one, summed_error=self._summed.get(one.name)) for one in candidates),
+            candidates=tuple(replace(one, summed_error=self._summed_error(one)) for one in candidates),
             chosen=chosen.name,
             weights=weights,
             setting=chosen.name if chosen.official else None,
             finished=self.work.finished,
             single_decisions=self._single_decisions,
         )
+
+    def _summed_error(self, candidate: Candidate) -> float | None:
+        """The sum of the errors of its kernels alone, if they are in the figure of the candidate's error."""
+        same = has_errors(self._known) == has_errors([*self.official, *self.measured.values()])
+        return self._summed.get(candidate.name) if same else None
 
     def _warn_of_late_rounding(self, chosen: Candidate) -> None:
         options = {} if chosen.official else self.stored[chosen.name].options
@@ -166,6 +171,11 @@ class WeightSearch:
             gains[name] = shared.noise - options[name].noise
         return self.weights.affordable(gains, options)
 
+    @property
+    def _known(self) -> list[Measured]:
+        """What is measured before bytes are divided; it decides in which figure sensitivities are."""
+        return [*self.official, *self._probed]
+
     def _probes(self, kernel: str) -> list[KernelChoice]:
         return probes_of(self.weights, kernel, by_channel=kernel in self._by_channel)
 
@@ -189,7 +199,7 @@ class WeightSearch:
             alone.append(Stored(f"{name} alone", {name: self.work.option(name, choice)}, ()))
         results = self.work.measure_all(alone, lambda: self._done(_ALONE, step), share=_PROBE_TIME)
         self._probed = [one for one in results if one is not None]
-        figure = figure_of(self._probed)
+        figure = figure_of(self._known)
         found: dict[tuple[str, Sharing], float] = {}
         for (name, choice), measured in zip(probed, results, strict=False):  # without those for which time was over
             error = math.inf if measured is None else figure(measured)
@@ -210,7 +220,7 @@ class WeightSearch:
 
     def _harmless(self, ways: Ways) -> tuple[str, ...]:
         """The other weights that become half floats."""
-        known = [*self.official, *self._probed]
+        known = self._known
         allowed = allowed_error(ways, self.goal, known) if known else 0.0
         step = f"store other weights of {self._format} as half floats"
         self._progress.begin(step, 1)
@@ -326,9 +336,9 @@ class WeightSearch:
             if measured is not None:
                 self.measured[one.name], self.stored[one.name] = measured, one
                 self._allocations[one.name] = divided[one.name]
-                self._summed[one.name] = error_of(
-                    [[way for _, way in each] for each in ways.values()], divided[one.name]
-                )
+                if not self._taken_back:  # the sum is that of kernels with all that helps them alone
+                    plain = [[way for _, way in each] for each in ways.values()]
+                    self._summed[one.name] = error_of(plain, divided[one.name])
         return sum(measured is not None for measured in results)
 
     def _name(self, options: Mapping[str, KernelOption]) -> str:
