@@ -8,9 +8,14 @@ import pytest
 from tfjs_graphs import node, write
 
 from quantlab.progress import Silent
+from quantlab.registries import REAL
+from quantlab.study.options import AnalyzeOptions
 from quantlab.study.tuning import activations
 from quantlab.study.tuning.activations import TimeIsOverError, sums_over
+from quantlab.types import SampleSet, TensorSpec, Timing, Trial
 from quantlab_converters.tfjs_tuning import TunableGraph
+
+tune = import_module("quantlab.study.tuning.tune")  # the package has a function of this name
 
 PRODUCT = {"transpose_a": {"b": False}, "transpose_b": {"b": False}, "T": {"type": "DT_FLOAT"}}
 NODES = [
@@ -109,7 +114,6 @@ def test_samples_are_read_until_time_is_over(seconds, weights, monkeypatch):
 )
 def test_calibration_samples_that_are_left_out_are_counted(left, said, monkeypatch, tmp_path):
     warned, summed = [], []
-    tune = import_module("quantlab.study.tuning.tune")  # the package has a function of this name
     monkeypatch.setattr(tune, "_apart", lambda *_: left)
     monkeypatch.setattr(tune, "sum_inputs", lambda *given, deadline: summed.append((given[3], deadline)) or {})
     sampled = SimpleNamespace(n=4, sha256="0")
@@ -124,3 +128,45 @@ def test_calibration_samples_that_are_left_out_are_counted(left, said, monkeypat
     assert tune._Search._sums(search, bench, None, 7.0) == {}
     assert warned == ([said] if said else [])
     assert summed == ([(left, 7.0)] if left else [])
+
+
+def written(folder, rows):
+    """A written set of samples with these values."""
+    folder.mkdir()
+    inputs = (TensorSpec("x", (None, 8), "float32"),)
+    samples = SampleSet(folder, inputs, len(rows), False, "0" * 64, str(folder), len(rows), "all")
+    np.save(samples.input_file("x"), rows)
+    return samples
+
+
+def test_what_is_searched_on_or_scored_does_not_round_weights(tmp_path):
+    """Byte for byte: −0 is another sample than 0."""
+    rows = ROWS.copy()
+    rows[3] = 0.0
+    calibration = written(tmp_path / "calibration", rows[:6])
+    scored, searched = written(tmp_path / "scored", -rows[3:4]), written(tmp_path / "searched", rows[4:9])
+    assert tune._apart(calibration, scored, searched) == [0, 1, 2, 3]
+    assert tune._apart(calibration, calibration) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        pytest.param({"costs": False}, 2 * (200 * 0.01 + 1.6) / 2, id="without costs"),
+        pytest.param({"timing_rounds": 3}, 2 * (200 * 0.01 + 1.6 + 3 * 0.8) / 2, id="timed three times"),
+        pytest.param({"costs": False, "runtimes": ("python", "node-wasm")}, 2 * (200 * 0.01 + 1.6), id="two runtimes"),
+    ],
+)
+def test_how_long_the_table_is_expected_to_take(options, seconds):
+    """Two trials of 200 samples, on two cores."""
+    timed = Trial("tfjs-uint8", "python", timing=Timing(50, 0.5))
+    search = SimpleNamespace(
+        context=SimpleNamespace(
+            options=AnalyzeOptions(**{"runtimes": ("python",), "settings": ("tfjs-uint8",), **options}),
+            file=SimpleNamespace(kind="Keras 3"),
+            registries=REAL,
+        ),
+        parts=SimpleNamespace(scored=SimpleNamespace(n=200)),
+        study=SimpleNamespace(trials=(timed, timed)),
+    )
+    assert tune._Search.table_seconds.fget(search) == pytest.approx(seconds)

@@ -15,10 +15,11 @@ from quantlab.formats.tfjs.artifact import list_weights
 from quantlab.progress import Silent
 from quantlab.study.tuning import workbench
 from quantlab.study.tuning.acceptance import Goal, Measured
-from quantlab.study.tuning.halves import harmless
+from quantlab.study.tuning.allocation import Way
+from quantlab.study.tuning.halves import allowed_error, harmless
 from quantlab.study.tuning.weights import WeightSearch
 from quantlab.study.tuning.workbench import Workbench
-from quantlab.types import Budget
+from quantlab.types import Budget, KernelChoice
 from quantlab_converters.tfjs_tuning import TunableGraph
 
 FLOAT = {"T": {"type": "DT_FLOAT"}}
@@ -189,6 +190,29 @@ def test_half_floats_make_no_larger_error_than_is_allowed(weights, allowed):
     assert len(set(tried)) == len(tried) < 2 * len(weights)
     assert all(name in chosen for name in sizes if not errors[name])
     assert sorted(chosen, key=list(sizes).index) == list(chosen)
+
+
+def measured_with(name, error, changed):
+    return Measured(name, 1000, N, error, changed, None, 30.0, squared_error=error)
+
+
+@pytest.mark.parametrize(
+    ("measured", "allowed"),
+    [
+        pytest.param([], 0.001 + 0.002, id="the most precise codes of all kernels"),
+        pytest.param([measured_with("fine", 0.2, 4)], 0.05 * 0.2, id="a little of what keeps the budget"),
+        pytest.param([measured_with("ruined", 9.0, 390), SETTING], 0.001 + 0.002, id="and not of what breaks it"),
+    ],
+)
+def test_the_error_that_half_floats_may_make(measured, allowed):
+    coded = KernelChoice(8, "channel", "nearest", False)
+    ways = {
+        "one": [(coded, Way(0.001, 9)), (replace(coded, bits=4), Way(0.1, 5)), (None, Way(0.0, 20))],
+        "two": [(coded, Way(0.002, 9))],
+        "never in codes": [(None, Way(0.0, 20))],
+    }
+    goal = Goal(Budget(min_agreement="97%"), 5000)
+    assert allowed_error(ways, goal, measured) == pytest.approx(allowed)
 
 
 def test_one_spoiled_weight_in_a_hundred_takes_few_measurements():
