@@ -1,10 +1,12 @@
 """What is judged again with more samples: the record of looks, and the bounds that follow from it."""
 
+import contextlib
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from command_line import quantlab_in_process
 from verdict_fixtures import answers, flipped, write_study
 
 from quantlab import judge
@@ -17,6 +19,7 @@ from quantlab.store import Store
 from quantlab.types import Budget, Look, LookRule, Looks
 
 POINT = Budget(max_accuracy_loss="1pt")
+UNKNOWN = Budget(min_sqnr="elsewhere=10dB")
 
 
 @pytest.fixture
@@ -206,3 +209,30 @@ def test_the_record_keeps_what_was_declared(study):
     assert budget_at(look_at(after, judged, POINT), after, judged, POINT).confidence == pytest.approx(
         obrien_fleming([800], 4000, 0.95)
     )
+
+
+@pytest.mark.parametrize(
+    "judging",
+    [
+        pytest.param(lambda folder: judge(folder, UNKNOWN), id="judge"),
+        pytest.param(lambda folder: recommend(folder, UNKNOWN), id="recommend"),
+        pytest.param(
+            lambda folder: quantlab_in_process("gate", folder, "--min-sqnr", "elsewhere=10dB", cwd=folder.parent),
+            id="quantlab gate",
+        ),
+        pytest.param(
+            lambda folder: quantlab_in_process(
+                "accept", folder, "--min-sqnr", "elsewhere=10dB", "--lock", f"{folder}.lock", cwd=folder.parent
+            ),
+            id="quantlab accept",
+        ),
+    ],
+)
+def test_what_cannot_be_judged_is_no_look(judging, study):
+    folder = study(600, 3)
+    with contextlib.suppress(UsageError):
+        done = judging(folder)
+        assert (done.status, "elsewhere" in done.stderr) == (2, True)
+    assert not (folder / "looks.json").exists()
+    judge(folder, POINT)
+    assert (folder / "looks.json").exists()

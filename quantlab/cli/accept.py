@@ -35,11 +35,14 @@ def accept(
     whatever they lose.
     """
     from quantlab.gate import accepted_figures, refuse_unknown_outputs, write_lock
+    from quantlab.store import Store
     from quantlab_reports.views.verdict import verdict_table
 
     asked = budget.read(study, setting)
-    judged = [judged_of(folder, asked) for folder in folders_of(asked)]
-    refuse_unknown_outputs(asked.budget, [decided.study for decided in judged])
+    folders = folders_of(asked)
+    # Before a look at one of them is recorded.
+    refuse_unknown_outputs(asked.budget, [Store(folder).read_study() for folder in folders])
+    judged = [judged_of(folder, asked) for folder in folders]
     names = [_accepted(decided) for decided in judged]
     if lock.is_dir():
         raise UsageError(f"'{lock}' is a folder, and --lock takes a file; name the file to write")

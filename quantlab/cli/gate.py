@@ -60,6 +60,7 @@ def gate(
     fits is enough.
     """
     from quantlab.gate import changed_artifacts, compare_with_lock, read_lock, refuse_unknown_outputs
+    from quantlab.store import Store
 
     result = _Result(rendering_of(format), _undecided(undecided), junit, markdown, json)
     if attested is not None:
@@ -75,8 +76,9 @@ def gate(
         raise UsageError(
             f"{option} needs exactly one study, and {listed(folders)} are named; name the study of the artifact"
         )
+    # Before a look at one of them is recorded.
+    refuse_unknown_outputs(asked.budget, [Store(folder).read_study() for folder in folders])
     judged = [judged_of(folder, asked, artifact, accepted) for folder in folders]
-    refuse_unknown_outputs(asked.budget, [decided.study for decided in judged])
     verdicts = [decided.verdict if accepted is None else compare_with_lock(decided, accepted) for decided in judged]
     changed = [text for decided in judged for text in changed_artifacts(decided, accepted)] if accepted else []
     written = None

@@ -109,11 +109,11 @@ def judge(
         StudyError: If the study is missing or incomplete, or has too few samples.
     """
     if isinstance(study, Study):
-        judged = gather(study, budget, settings=settings, registries=registries)
-    else:
-        judged = gather_of(Store(Path(study)), budget, settings=settings, registries=registries)
-    refuse_unknown_outputs(budget, [judged.study])
-    return judged.verdict
+        refuse_unknown_outputs(budget, [study])
+        return gather(study, budget, settings=settings, registries=registries).verdict
+    store = Store(Path(study))
+    refuse_unknown_outputs(budget, [store.read_study()])  # before the look at the study is recorded
+    return gather_of(store, budget, settings=settings, registries=registries).verdict
 
 
 def gather_of(
@@ -249,8 +249,8 @@ def recommend(study: str | Path, budget: Budget, *, registries: Registries = REA
         StudyError: See `judge`.
     """
     store = Store(Path(study))
+    refuse_unknown_outputs(budget, [store.read_study()])  # before the look at the study is recorded
     judged = gather_of(store, budget, registries=registries)
-    refuse_unknown_outputs(budget, [judged.study])
     recommendation = choose(judged.trials, budget, study=judged.verdict.study, each=judged.each, registries=registries)
     return replace(
         recommendation,
