@@ -13,6 +13,7 @@ from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.plan import plan
 from quantlab.cli.recommend import recommend
+from quantlab.cli.report import report
 from quantlab.cli.sensitivity import sensitivity
 from quantlab.cli.settings import settings
 from quantlab.cli.show import show
@@ -56,6 +57,7 @@ for command in (
     show,
     sensitivity,
     recommend,
+    report,
     gate,
     plan,
     accept,

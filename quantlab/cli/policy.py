@@ -10,7 +10,7 @@ from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
 from quantlab.types import Budget
 
-__all__ = ["Policy", "read_policy"]
+__all__ = ["Policy", "has_limits", "read_policy"]
 
 _LIMITS = ("min_sqnr", "min_cosine", "max_abs_error", "max_rmse")
 _OTHER_LIMITS = ("max_accuracy_loss", "max_class_loss", "max_slice_loss", "max_size", "min_agreement")
@@ -44,18 +44,31 @@ def read_policy(policy: Path | None, given: Mapping[str, Any], *, unlimited: str
     Raises:
         UsageError: If the file is missing or broken, a key or value is invalid, or the budget has no limit.
     """
-    table = {**read_table("budget", policy), **{key: value for key, value in given.items() if value is not None}}
+    table = _table(policy, given)
     known = [*(field.name for field in fields(Budget)), "settings", "studies"]
     for key, value in table.items():
         if key not in known:
             raise UsageError(f"[budget] has no key '{excerpt(key)}'; {nearest(key, known)}")
         table[key] = _checked(key, value)
-    if unlimited is not None and not any(key in table for key in (*_LIMITS, *_OTHER_LIMITS)):
+    if unlimited is not None and not _is_limited(table):
         raise UsageError(unlimited)
     settings, studies = table.pop("settings", None), table.pop("studies", ())
     budget = Budget(**table)  # first, because it refuses what is no text
     texts = {key: _text(value) for key, value in table.items()}
     return Policy(budget, settings, tuple(Path(folder) for folder in studies), texts)
+
+
+def has_limits(policy: Path | None, given: Mapping[str, Any]) -> bool:
+    """Whether a policy file or options limit anything; the arguments are those of `read_policy`."""
+    return _is_limited(_table(policy, given))
+
+
+def _table(policy: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {**read_table("budget", policy), **{key: value for key, value in given.items() if value is not None}}
+
+
+def _is_limited(table: Mapping[str, Any]) -> bool:
+    return any(key in table for key in (*_LIMITS, *_OTHER_LIMITS))
 
 
 def _text(value: Any) -> str:

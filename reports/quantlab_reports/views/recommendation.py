@@ -14,7 +14,7 @@ from quantlab_reports.figures import fixed, number, with_sign
 from quantlab_reports.judging_rules import look_words, several_settings
 from quantlab_reports.model import Column, Table, plain, table_of
 
-__all__ = ["RecommendationRow", "recommendation_rows", "recommendation_table"]
+__all__ = ["RecommendationRow", "lacking_samples", "loss_in_words", "recommendation_rows", "recommendation_table"]
 
 _LABEL_WIDTH = 14
 
@@ -144,7 +144,7 @@ _ALONE = "; no quantized setting fits"
 def _facts(chosen: Recommendation, setting: SettingVerdict, share: str = "") -> str:
     weight = f"{size(setting.size_bytes)} {chosen.size_word}" if setting.size_bytes else ""
     # Without a limit of the loss, the reason is the size itself.
-    decided = _loss(setting).removeprefix(weight).removeprefix(", ")
+    decided = loss_in_words(setting).removeprefix(weight).removeprefix(", ")
     return ", ".join(part for part in (f"{weight}{share}" if weight else "", decided) if part)
 
 
@@ -170,7 +170,8 @@ def _change(share: float) -> str:
     return f" ({with_sign(fixed(100 * (share - 1), 0))} % against float32)"
 
 
-def _loss(setting: SettingVerdict) -> str:
+def loss_in_words(setting: SettingVerdict) -> str:
+    """What a setting loses at most, or else the reason of its verdict, as a clause."""
     deciding = setting.deciding
     if deciding.loss is None:
         return deciding.reason
@@ -194,10 +195,11 @@ def _margin_of(judgement: Judgement) -> float:
 def _nothing(chosen: Recommendation) -> str:
     baselines = [f"{judged.setting} fits: {_facts(chosen, judged)}" for judged in chosen.baselines]
     none = "No quantized setting fits" if baselines else "No setting fits"
-    return "; ".join([f"{none}{_lacking(chosen.verdict)}", *baselines])
+    return "; ".join([f"{none}{lacking_samples(chosen.verdict)}", *baselines])
 
 
-def _lacking(verdict: Verdict) -> str:
+def lacking_samples(verdict: Verdict) -> str:
+    """What follows "no setting fits": that the budget is broken, or how many samples are missing."""
     undecided = [
         (judgement.missing, judgement.n + judgement.missing)
         for setting in verdict.settings

@@ -1,0 +1,31 @@
+"""What a chart is: one Vega-Lite specification, from which the page and every file are drawn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from quantlab_reports.subject import Subject
+
+__all__ = ["Chart", "Drawing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart of one study."""
+
+    specification: Mapping[str, Any]
+    """Vega-Lite 5, with values inline. Colours are roles (`@ink`, see `palette.py`), so that a page can follow the
+    reader's choice of light or dark, and a file has fixed ones."""
+    text: str
+    """What the chart shows, as a sentence: for those who cannot see it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A kind of chart."""
+
+    heading: str
+    draw: Callable[[Subject], Drawing | None]
+    """Draws a study; None if it has nothing of the kind."""
+    absent: str
+    """What is missing then, and the command that brings it, as a sentence."""

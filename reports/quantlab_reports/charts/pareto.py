@@ -1,0 +1,264 @@
+"""Size against loss: what each setting costs and saves."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantlab.gate import size
+from quantlab.types import Trial
+from quantlab_reports.charts.contract import Drawing
+from quantlab_reports.charts.placing import placed
+from quantlab_reports.figures import number
+from quantlab_reports.losses import ShownLoss, loss_of
+from quantlab_reports.subject import Subject
+
+__all__ = ["draw_pareto"]
+
+_WIDTH, _HEIGHT = 680.0, 320.0
+_SIZES = [bytes_ * 10**power for power in range(3, 12) for bytes_ in (1, 2, 5)]
+_LOSSES = [sign * step * 10.0**power for sign in (1, -1) for power in range(-6, 7) for step in (1, 2, 5)]
+_SHOWN_PART = 0.05
+"""Part of the height below which ticks of the loss would lie on each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A setting on the chart."""
+
+    setting: str
+    size_bytes: int
+    loss: ShownLoss
+    runtimes: tuple[str, ...]
+
+    @property
+    def lower(self) -> float:
+        return self.loss.value if self.loss.interval is None else self.loss.interval.lower
+
+    @property
+    def upper(self) -> float:
+        return self.loss.value if self.loss.interval is None else self.loss.interval.upper
+
+
+def draw_pareto(subject: Subject) -> Drawing | None:
+    """Draw every measured setting once, in the runtime where it loses most; None without a loss."""
+    points = _points(subject)
+    if not points:
+        return None
+    margin = _margin(subject)
+    axes = _Axes.of(points, margin)
+    rows = [_row(point, axes, subject) for point in points]
+    whiskers = [(row["x"] - 3, row["lower"], row["x"] + 3, row["upper"]) for row in rows]
+    places = [(row["x"], row["y"]) for row in rows]
+    labels = placed(places, [point.setting for point in points], (_WIDTH, _HEIGHT), whiskers)
+    texts = [
+        {"x": label.x, "y": label.y, "text": label.text, "colour": row["colour"]}
+        for label, row in zip(labels, rows, strict=True)
+    ]
+    loss = points[0].loss
+    unit = " (points)" if loss.unit == "pt" else ""
+    layers = [
+        *_grid(axes, subject, f"loss of {loss.name}{unit}"),
+        *([] if margin is None else _margin_line(axes.down(margin), margin, loss)),
+        _marks("rule", rows, {"y2": _pixels("upper"), "y": _pixels("lower"), "color": _colour()}, strokeWidth=2),
+        _marks("point", rows, {"y": _pixels("y"), "color": _colour(), "description": {"field": "told"}}, size=110),
+        *_texts(texts),
+    ]
+    return Drawing({"width": _WIDTH, "height": _HEIGHT, "layer": layers}, _in_words(points, subject))
+
+
+def _points(subject: Subject) -> list[_Point]:
+    """The settings that the target can run."""
+    points = []
+    for setting in dict.fromkeys(trial.setting for trial in subject.study.trials):
+        shown = [(trial, loss) for trial in subject.trials_of(setting) if (loss := _finite(trial))]
+        if not shown or not _runs(shown[0][0], subject):
+            continue
+        trial, loss = max(shown, key=lambda one: one[1].value)
+        size_bytes = subject.size_of(trial.variant)
+        if size_bytes:
+            points.append(_Point(setting, size_bytes, loss, tuple(one.runtime for one, _ in shown)))
+    return points
+
+
+def _runs(trial: Trial, subject: Subject) -> bool:
+    formats = subject.target.formats
+    return formats is None or trial.variant is None or trial.variant.format in formats
+
+
+def _finite(trial: Trial) -> ShownLoss | None:
+    loss = loss_of(trial)
+    return loss if loss is not None and math.isfinite(loss.value) else None
+
+
+def _margin(subject: Subject) -> float | None:
+    """The allowed loss in the unit of the chart."""
+    chosen = subject.recommendation
+    if chosen is None:
+        return None
+    margins = [one.margin for setting in chosen.verdict.settings for one in setting.judgements]
+    return next((margin for margin in margins if margin is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Bytes and losses as pixels.
+
+    Bytes are on a logarithmic scale. Losses are on one that is linear up to `linear` and logarithmic beyond, so that a
+    ruined setting does not press all others onto a line.
+    """
+
+    smallest: float
+    largest: float
+    lowest: float
+    highest: float
+    linear: float
+
+    @classmethod
+    def of(cls, points: Sequence[_Point], margin: float | None) -> "_Axes":
+        sizes = [point.size_bytes for point in points]
+        ends = [0.0, *(point.lower for point in points), *(point.upper for point in points)]
+        ends += [] if margin is None else [margin]
+        typical = sorted(abs(point.upper) for point in points)[len(points) // 2]
+        linear = margin or typical or max(map(abs, ends)) or 1.0
+        return cls(min(sizes) / 1.25, max(sizes) * 1.6, min(ends), max(ends), linear)
+
+    def across(self, size_bytes: float) -> float:
+        """Pixels from the left."""
+        whole = math.log(self.largest / self.smallest)
+        return _WIDTH * math.log(size_bytes / self.smallest) / whole
+
+    def down(self, loss: float) -> float:
+        """Pixels from the top; a larger loss is lower."""
+        top, bottom = self._bent(self.lowest), self._bent(self.highest)
+        part = (self._bent(loss) - top) / (bottom - top) if bottom > top else 0.5
+        return _HEIGHT * (0.06 + 0.88 * part)
+
+    def _bent(self, loss: float) -> float:
+        return math.copysign(math.log1p(abs(loss) / self.linear), loss)
+
+    def size_ticks(self) -> list[tuple[float, str]]:
+        """Places and texts of the ticks of sizes."""
+        return [
+            (self.across(tick), size(tick).replace(".0 ", " ").replace(".00 ", " "))
+            for tick in _SIZES
+            if self.smallest <= tick <= self.largest
+        ]
+
+    def loss_ticks(self) -> list[tuple[float, str]]:
+        """Places and texts of the ticks of losses: round ones, as many as can be told apart."""
+        inside = [tick for tick in sorted(_LOSSES, key=abs, reverse=True) if self.lowest <= tick <= self.highest]
+        chosen: list[float] = [0.0]
+        for tick in inside:
+            if all(abs(self.down(tick) - self.down(other)) > _SHOWN_PART * _HEIGHT * 1.6 for other in chosen):
+                chosen.append(tick)
+        return [(self.down(tick), number(tick)) for tick in sorted(chosen)]
+
+
+def _row(point: _Point, axes: _Axes, subject: Subject) -> dict[str, Any]:
+    recommended = point.setting == subject.recommended
+    return {
+        "x": axes.across(point.size_bytes),
+        "y": axes.down(point.loss.value),
+        "lower": axes.down(point.lower),
+        "upper": axes.down(point.upper),
+        "colour": "@accent" if recommended else "@muted",
+        "setting": point.setting,
+        "told": _told(point),
+    }
+
+
+def _told(point: _Point) -> str:
+    unit = "points" if point.loss.unit == "pt" else ""
+    interval = point.loss.interval
+    between = "" if interval is None else f" [{number(interval.lower)}, {number(interval.upper)}]"
+    loss = f"{number(point.loss.value)}{between} {unit}".rstrip()
+    return f"{point.setting}: {size(point.size_bytes)}, loss of {point.loss.name} {loss}, n = {point.loss.n:,}"
+
+
+def _in_words(points: Sequence[_Point], subject: Subject) -> str:
+    smallest = min(points, key=lambda point: point.size_bytes)
+    worst = max(points, key=lambda point: point.loss.value)
+    word = subject.target.size_word
+    return (
+        f"Download size ({word}) against loss of {len(points)} settings. The smallest is {_told(smallest)}. "
+        f"The largest loss: {_told(worst)}."
+    )
+
+
+def _pixels(field: str) -> dict[str, Any]:
+    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
+
+
+def _colour() -> dict[str, Any]:
+    return {"field": "colour", "type": "nominal", "scale": None}
+
+
+def _marks(mark: str, rows: Sequence[Any], encoding: dict[str, Any], **look: Any) -> dict[str, Any]:
+    filled = {"filled": True, "opacity": 1} if mark == "point" else {}
+    return {
+        "data": {"values": list(rows)},
+        "mark": {"type": mark, **filled, **look},
+        "encoding": {"x": _pixels("x"), **encoding},
+    }
+
+
+def _texts(texts: Sequence[Any]) -> list[dict[str, Any]]:
+    """Labels with a rim in the colour of the paper, so that lines behind them do not disturb."""
+    encoding = {"y": _pixels("y"), "text": {"field": "text"}}
+    rim = {"color": {"value": "@paper"}, "stroke": {"value": "@paper"}}
+    return [
+        _marks("text", texts, {**encoding, **rim}, align="left", strokeWidth=4, strokeJoin="round"),
+        _marks("text", texts, {**encoding, "color": _colour()}, align="left"),
+    ]
+
+
+def _grid(axes: _Axes, subject: Subject, title: str) -> list[dict[str, Any]]:
+    """Lines, ticks and titles of both axes."""
+    losses = [{"x": 0.0, "right": _WIDTH, "y": y, "text": text} for y, text in axes.loss_ticks()]
+    sizes = [{"x": x, "y": _HEIGHT, "low": _HEIGHT + 16, "text": text} for x, text in axes.size_ticks()]
+    low = _HEIGHT + 38
+    titles = [
+        {"x": _WIDTH, "y": low, "text": f"download size, {subject.target.size_word} (logarithmic) →", "align": "right"},
+        {"x": 0.0, "y": -12.0, "text": f"{title}; worse is lower ↓", "align": "left"},
+    ]
+    return [
+        _marks("rule", losses, {"y": _pixels("y"), "x2": _pixels("right"), "color": {"value": "@rule"}}),
+        _marks(
+            "text",
+            losses,
+            {"y": _pixels("y"), "text": {"field": "text"}, "color": {"value": "@muted"}},
+            align="right",
+            dx=-8,
+            fontSize=12,
+        ),
+        _marks(
+            "text",
+            sizes,
+            {"y": _pixels("low"), "text": {"field": "text"}, "color": {"value": "@muted"}},
+            align="center",
+            fontSize=12,
+        ),
+        *[_marks("text", [one], {"y": _pixels("y"), "text": {"field": "text"}}, align=one["align"]) for one in titles],
+    ]
+
+
+def _margin_line(y: float, margin: float, loss: ShownLoss) -> list[dict[str, Any]]:
+    unit = " points" if loss.unit == "pt" else ""
+    line = [{"x": 0.0, "right": _WIDTH, "y": y, "text": f"allowed: {number(margin)}{unit}"}]
+    return [
+        _marks(
+            "rule",
+            line,
+            {"y": _pixels("y"), "x2": _pixels("right"), "color": {"value": "@warning"}},
+            strokeDash=[6, 4],
+            strokeWidth=1.5,
+        ),
+        _marks(
+            "text",
+            [{**line[0], "x": _WIDTH}],
+            {"y": _pixels("y"), "text": {"field": "text"}, "color": {"value": "@warning"}},
+            align="right",
+            dy=-9,
+        ),
+    ]

@@ -1,0 +1,18 @@
+"""All charts. A new chart is a file and a line here."""
+
+from collections.abc import Mapping
+
+from quantlab_reports.charts.contract import Chart
+from quantlab_reports.charts.pareto import draw_pareto
+
+__all__ = ["CHARTS"]
+
+CHARTS: Mapping[str, Chart] = {
+    "pareto": Chart(
+        "Size against loss",
+        draw_pareto,
+        "No setting was measured that loses anything in percentage points or in the unit of a metric; give labels, or "
+        "a metric, to 'quantlab analyze'.",
+    ),
+}
+"""All charts of `quantlab plot` by name."""

@@ -1,0 +1,99 @@
+"""The first screen: what to ship, how sure that is, and what is wrong."""
+
+from dataclasses import dataclass
+
+from quantlab.gate import size
+from quantlab.names import counted
+from quantlab.types import Outcome, Recommendation, SettingVerdict
+from quantlab_reports.figures import fixed, number
+from quantlab_reports.losses import loss_of
+from quantlab_reports.subject import Subject
+from quantlab_reports.views.recommendation import lacking_samples, loss_in_words
+
+__all__ = ["MOST_WARNINGS", "Headline", "headline_of"]
+
+MOST_WARNINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The sentences of the first screen."""
+
+    claim: str
+    """The recommendation."""
+    evidence: str
+    outcome: Outcome | None
+    """None if nothing was judged."""
+    budget: str
+    """What was allowed: `1 pt`; empty without a limit of the loss."""
+    warnings: tuple[str, ...]
+    more_warnings: int
+    unchecked: tuple[str, ...]
+
+
+def headline_of(subject: Subject) -> Headline:
+    """The sentences of the first screen, from the recommendation if there is one."""
+    chosen = subject.recommendation
+    warnings = subject.study.warnings if chosen is None else chosen.verdict.warnings
+    claim, evidence = _without_budget(subject) if chosen is None else _judged(chosen)
+    margin = None if chosen is None else chosen.verdict.budget.margin
+    return Headline(
+        claim,
+        evidence,
+        None if chosen is None else "fits" if chosen.setting else chosen.verdict.outcome,
+        "" if margin is None else str(margin),
+        warnings[:MOST_WARNINGS],
+        max(len(warnings) - MOST_WARNINGS, 0),
+        () if chosen is None else chosen.verdict.untested,
+    )
+
+
+def _judged(chosen: Recommendation) -> tuple[str, str]:
+    if chosen.setting is None:
+        return _nothing(chosen)
+    setting = chosen.verdict.of(chosen.setting)
+    share = chosen.share_of_float32
+    part = "" if share is None else f", {fixed(100 * share, 0)} % of float32"
+    weight = "" if setting.size_bytes is None else f": {size(setting.size_bytes)} {chosen.size_word}{part}"
+    return f"Ship {chosen.setting}{weight}.", f"It {loss_in_words(setting)}{_among(chosen)}."
+
+
+def _among(chosen: Recommendation) -> str:
+    several = chosen.verdict.several
+    return "" if several is None else f"; chosen among {counted(len(several.order), 'setting')}"
+
+
+def _nothing(chosen: Recommendation) -> tuple[str, str]:
+    verdict = chosen.verdict
+    closest = min(verdict.settings, key=_distance, default=None)
+    nearest = "" if closest is None else f"{closest.setting} comes closest: {closest.reason}."
+    if verdict.outcome == "inconclusive":
+        return f"Not decided{lacking_samples(verdict)}.", nearest
+    return "Nothing fits the budget.", nearest
+
+
+def _distance(judged: SettingVerdict) -> tuple[bool, float, float]:
+    return (not judged.quantized, judged.upper, judged.size_bytes or 0)
+
+
+def _without_budget(subject: Subject) -> tuple[str, str]:
+    """What is smallest, and what it loses; nothing is recommended."""
+    known = [
+        (trial, loss, size_bytes)
+        for trial in subject.study.trials
+        if (size_bytes := subject.size_of(trial.variant)) and (loss := loss_of(trial)) is not None
+    ]
+    settings = len({trial.setting for trial in subject.study.trials})
+    claim = (
+        f"{counted(settings, 'setting')} of {subject.study.model.kind}: nothing was judged, because no budget is given."
+    )
+    if not known:
+        return claim, "No loss was measured; errors against the model's outputs are below."
+    trial, loss, size_bytes = min(known, key=lambda one: (one[2], -one[1].value))
+    unit = " points" if loss.unit == "pt" else ""
+    interval = loss.interval
+    between = "" if interval is None else f" [{number(interval.lower)}, {number(interval.upper)}]"
+    return claim, (
+        f"The smallest is {trial.setting}, {size(size_bytes)} {subject.target.size_word}; loss of {loss.name}: "
+        f"{number(loss.value)}{between}{unit}, n = {loss.n:,}."
+    )

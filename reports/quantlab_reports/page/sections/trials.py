@@ -1,0 +1,174 @@
+"""The table: every setting in every runtime, with the loss as a whisker."""
+
+import math
+from dataclasses import dataclass
+
+from quantlab.gate import size
+from quantlab.names import joined
+from quantlab.types import Study, Trial
+from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.losses import ShownLoss, loss_of
+from quantlab_reports.page.contract import Content
+from quantlab_reports.subject import Subject
+
+__all__ = ["trials_section"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell: its text, and the number by which the column is sorted."""
+
+    text: str
+    sort: float | str = math.inf
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Whisker:
+    """An interval as parts of the width of its cell, from 0 to 1."""
+
+    left: float
+    right: float
+    at: float
+    zero: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A trial."""
+
+    setting: str
+    runtime: str
+    format: str
+    recommended: bool
+    cells: tuple[Cell, ...]
+    whisker: Whisker | None
+    outcome: str
+    notes: tuple[str, ...]
+
+
+def trials_section(subject: Subject) -> Content:
+    """All trials, and which of them lose something that the samples show."""
+    study = subject.study
+    losses = [loss for trial in study.trials if (loss := loss_of(trial)) is not None]
+    scale = _Scale.of(losses)
+    rows = [_row(trial, subject, scale) for trial in study.trials]
+    values = {
+        "headings": _headings(losses, subject),
+        "rows": rows,
+        "formats": sorted({row.format for row in rows if row.format}),
+        "runtimes": list(dict.fromkeys(row.runtime for row in rows)),
+        "reference": _reference(study),
+    }
+    return Content(_conclusion(study), "trials.html.jinja", values)
+
+
+def _conclusion(study: Study) -> str:
+    known = [(trial, loss) for trial in study.trials if (loss := loss_of(trial)) is not None and loss.interval]
+    if not known:
+        return f"{len(study.trials)} trials; no figure of the loss has an interval here."
+    shown = {trial.setting: loss for trial, loss in known if loss.interval and loss.interval.lower > 0}
+    settings = len({trial.setting for trial, _ in known})
+    name = known[0][1].name
+    if not shown:
+        return f"For none of {settings} settings do the samples show a loss of {name}: every interval contains 0."
+    named = joined([f"{setting} ({number(loss.value)})" for setting, loss in shown.items()])
+    return f"Of {settings} settings, the samples show a loss of {name} for {len(shown)}: {named}."
+
+
+def _headings(losses: list[ShownLoss], subject: Subject) -> list[str]:
+    loss = losses[0] if losses else None
+    unit = "" if loss is None or loss.unit != "pt" else ", points"
+    name = "loss" if loss is None else f"loss of {loss.name}{unit}"
+    return [f"size, {subject.target.size_word}", f"{name} [95 %]", "agreement %", "SQNR dB", "ms/sample"]
+
+
+def _row(trial: Trial, subject: Subject, scale: "_Scale") -> Row:
+    scores, loss = trial.scores, loss_of(trial)
+    size_bytes = subject.size_of(trial.variant)
+    milliseconds = trial.timing.ms_per_sample if trial.timing else None
+    agreement = scores.agreement if scores else None
+    sqnr = scores.sqnr_db if scores else None
+    cells = (
+        Cell(EMPTY) if size_bytes is None else Cell(size(size_bytes), size_bytes),
+        Cell(_loss_text(loss), math.inf if loss is None else loss.value),
+        Cell(fixed(agreement, 2), math.inf if agreement is None else -agreement),
+        Cell(fixed(sqnr, 1), math.inf if sqnr is None else -sqnr),
+        Cell(fixed(milliseconds, 3), math.inf if milliseconds is None else milliseconds),
+    )
+    notes = (trial.failure.reason,) if trial.failure else trial.notes
+    return Row(
+        trial.setting,
+        trial.runtime,
+        trial.variant.format if trial.variant else "",
+        trial.setting == subject.recommended,
+        cells,
+        scale.whisker(loss),
+        _outcome(trial, subject),
+        tuple(notes),
+    )
+
+
+def _loss_text(loss: ShownLoss | None) -> str:
+    if loss is None:
+        return EMPTY
+    digits = 2
+    text = fixed(loss.value, digits) if loss.unit == "pt" else number(loss.value)
+    if loss.interval is None:
+        return text
+    ends = (loss.interval.lower, loss.interval.upper)
+    lower, upper = (fixed(end, digits) if loss.unit == "pt" else number(end) for end in ends)
+    return f"{text} [{lower}, {upper}]"
+
+
+def _outcome(trial: Trial, subject: Subject) -> str:
+    chosen = subject.recommendation
+    if chosen is None:
+        return ""
+    found = [
+        one.outcome
+        for judged in chosen.verdict.settings
+        if judged.setting == trial.setting
+        for one in judged.judgements
+        if one.runtime == trial.runtime
+    ]
+    return found[0] if found else ""
+
+
+def _reference(study: Study) -> str:
+    scores = study.reference.scores
+    if scores is None or scores.top1 is None:
+        return ""
+    interval = scores.top1_interval
+    between = "" if interval is None else f" [{fixed(interval.lower, 2)}, {fixed(interval.upper, 2)}]"
+    return f"The model itself: top-1 {fixed(scores.top1, 2)} %{between}, n = {scores.n:,}."
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Losses as parts of the width of a cell; linear near 0 and logarithmic beyond."""
+
+    lowest: float
+    highest: float
+    linear: float
+
+    @classmethod
+    def of(cls, losses: list[ShownLoss]) -> "_Scale":
+        ends = [0.0]
+        for loss in losses:
+            ends += [loss.value] if loss.interval is None else [loss.interval.lower, loss.interval.upper]
+        ends = [end for end in ends if math.isfinite(end)]
+        typical = sorted(map(abs, ends))[len(ends) // 2] or 1.0
+        return cls(min(ends), max(ends), typical)
+
+    def whisker(self, loss: ShownLoss | None) -> Whisker | None:
+        """Where the interval begins and ends."""
+        if loss is None or loss.interval is None or not math.isfinite(loss.value):
+            return None
+        return Whisker(*map(self._part, (loss.interval.lower, loss.interval.upper, loss.value, 0.0)))
+
+    def _part(self, value: float) -> float:
+        low, high, bent = (
+            math.copysign(math.log1p(abs(one) / self.linear), one) for one in (self.lowest, self.highest, value)
+        )
+        return (bent - low) / (high - low) if high > low else 0.5

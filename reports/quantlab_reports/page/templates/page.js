@@ -1,0 +1,69 @@
+"use strict";
+// All of it adds to what can be read without it: sorting, filtering, hovering, and the choice of dark or light.
+(() => {
+  const root = document.documentElement;
+  const colours = document.getElementById("colours");
+  colours.hidden = false;
+  colours.addEventListener("click", () => {
+    const dark = root.dataset.colours
+      ? root.dataset.colours === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.colours = dark ? "light" : "dark";
+  });
+
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    const number = Number(cell.dataset.sort ?? NaN);
+    if (cell.dataset.sort === "inf") return Infinity;
+    return Number.isNaN(number) ? cell.textContent.trim() : number;
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const headings = [...table.tHead.rows[0].cells];
+    headings.forEach((heading, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...heading.childNodes);
+      heading.append(button);
+      button.addEventListener("click", () => {
+        const up = heading.getAttribute("aria-sort") !== "ascending";
+        for (const other of headings) other.removeAttribute("aria-sort");
+        heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+        const body = table.tBodies[0];
+        const compare = (a, b) => {
+          const [one, other] = [value(a, column), value(b, column)];
+          if (typeof one !== typeof other) return typeof one === "number" ? -1 : 1;
+          return one < other ? -1 : one > other ? 1 : 0;
+        };
+        body.append(...[...body.rows].sort((a, b) => (up ? compare(a, b) : compare(b, a))));
+      });
+    });
+  }
+
+  for (const filters of document.querySelectorAll(".filters")) {
+    filters.hidden = false;
+    const table = filters.parentElement.querySelector("table");
+    filters.addEventListener("change", () => {
+      for (const row of table.tBodies[0].rows) {
+        row.hidden = [...filters.querySelectorAll("fieldset")].some((set) => {
+          const chosen = [...set.querySelectorAll("input:checked")].map((box) => box.value);
+          const own = row.dataset[set.dataset.filter];
+          return own !== "" && !chosen.includes(own);
+        });
+      }
+    });
+  }
+
+  const hover = document.getElementById("hover");
+  const told = (target) => target.closest?.(".chart [aria-label]")?.getAttribute("aria-label");
+  document.addEventListener("pointermove", (event) => {
+    const text = told(event.target);
+    hover.hidden = !text;
+    if (!text) return;
+    hover.textContent = text;
+    const left = Math.min(event.clientX + 14, innerWidth - hover.offsetWidth - 8);
+    const below = event.clientY + 18;
+    const fits = below + hover.offsetHeight < innerHeight;
+    hover.style.left = `${Math.max(left, 8)}px`;
+    hover.style.top = `${fits ? below : event.clientY - hover.offsetHeight - 12}px`;
+  });
+})();

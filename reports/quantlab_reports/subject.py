@@ -1,0 +1,73 @@
+"""A study with all that is kept of it, as charts and pages read it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from quantlab.formats import FORMATS, Format
+from quantlab.gate import TARGETS, Target, name_of, recommend
+from quantlab.store import TUNING, Store
+from quantlab.types import Budget, Costs, Inside, Recommendation, Study, Trial, Tuning, Variant
+
+__all__ = ["Subject"]
+
+_Kept = TypeVar("_Kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A study and what belongs to it; None where nothing was measured or decided."""
+
+    store: Store
+    study: Study
+    name: str
+    """The name of the study: its folder without `.study`."""
+    target: Target
+    """Decides which size counts."""
+    recommendation: Recommendation | None = None
+    """None without a budget."""
+    costs: Costs | None = None
+    inside: Inside | None = None
+    tuning: Tuning | None = None
+    formats: Mapping[str, Format] | None = None
+
+    @classmethod
+    def of(cls, store: Store, budget: Budget | None = None, formats: Mapping[str, Format] = FORMATS) -> Self:
+        """Read a study, and judge it if there is a budget.
+
+        Raises:
+            UsageError: If a limit of the budget cannot be judged.
+            StudyError: If the study is missing or damaged.
+        """
+        study = store.read_study()
+        chosen = None if budget is None else recommend(store.root, budget)
+        return cls(
+            store,
+            study,
+            name_of(store.root),
+            TARGETS["any" if budget is None else budget.target],
+            chosen,
+            _if_there(store.root / "costs.json", store.read_costs),
+            _if_there(store.root / "inside.json", store.read_inside),
+            _if_there(store.root / TUNING, store.read_tuning),
+            formats,
+        )
+
+    @property
+    def recommended(self) -> str | None:
+        """The setting to ship; None if nothing fits or nothing was judged."""
+        return None if self.recommendation is None else self.recommendation.setting
+
+    def size_of(self, variant: Variant | None) -> int | None:
+        """The bytes that the target transfers; None if there is no artifact."""
+        return None if variant is None else self.target.size_of(variant)
+
+    def trials_of(self, setting: str) -> tuple[Trial, ...]:
+        """The trials of a setting, in the order of the table."""
+        return tuple(trial for trial in self.study.trials if trial.setting == setting)
+
+
+def _if_there(file: Path, read: Callable[[], _Kept]) -> _Kept | None:
+    """What was read; None if it was not measured, and sections then name the command that measures it."""
+    return read() if file.is_file() else None
