@@ -6,7 +6,11 @@ from typing import Any
 
 from quantlab_reports.subject import Subject
 
-__all__ = ["Chart", "Drawing"]
+__all__ = ["WIDTH", "WIDTH_OF_PHONES", "Chart", "Drawing"]
+
+WIDTH = 680.0
+"""Of a chart in a column of text, and in a file."""
+WIDTH_OF_PHONES = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Chart:
     """A kind of chart."""
 
     heading: str
-    draw: Callable[[Subject], Drawing | None]
-    """Draws a study; None if it has nothing of the kind."""
+    draw: Callable[[Subject, float], Drawing | None]
+    """Draws a study in a width, in pixels without titles of axes; None if it has nothing of the kind."""
     absent: str
     """What is missing then, and the command that brings it, as a sentence."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from quantlab_reports.charts.contract import Drawing
+from quantlab_reports.charts.contract import WIDTH, WIDTH_OF_PHONES, Chart, Drawing
 from quantlab_reports.charts.palette import ON_PAPER, ON_THE_PAGE, coloured
+from quantlab_reports.subject import Subject
 
 __all__ = ["FILES", "for_page"]
 
@@ -37,14 +38,22 @@ _CONFIGURATION: Mapping[str, Any] = {
 }
 
 
-def for_page(drawing: Drawing) -> str:
-    """An `<svg>` element in the colours of the page, which shrinks to its column and has a text for screen readers.
+def for_page(chart: Chart, subject: Subject) -> str | None:
+    """A chart for wide and one for narrow windows, of which the style sheet shows one; None if there is none.
 
-    Marks keep their `aria-label`, which a script shows on hovering.
+    Each is an `<svg>` element in the colours of the page with a text for screen readers. Marks keep their `aria-label`,
+    which a script shows on hovering.
     """
+    drawings = {"roomy": chart.draw(subject, WIDTH), "narrow": chart.draw(subject, WIDTH_OF_PHONES)}
+    return "".join(_element(name, one) for name, one in drawings.items() if one is not None) or None
+
+
+def _element(kind: str, drawing: Drawing) -> str:
     svg = _svg(drawing.specification, ON_THE_PAGE)
     width, height = (float(size) for size in re.findall(r' (?:width|height)="([\d.]+)"', svg)[:2])
-    head = f'<svg class="chart" role="img" aria-label="{escape(drawing.text)}" viewBox="0 0 {width:g} {height:g}"'
+    head = (
+        f'<svg class="chart {kind}" role="img" aria-label="{escape(drawing.text)}" viewBox="0 0 {width:g} {height:g}"'
+    )
     return re.sub(r"^<svg[^>]*>", f'{head} style="max-width:{width:g}px">', svg)
 
 

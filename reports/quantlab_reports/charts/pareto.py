@@ -8,6 +8,7 @@ from typing import Any
 from quantlab.gate import size
 from quantlab.types import Trial
 from quantlab_reports.charts.contract import Drawing
+from quantlab_reports.charts.marks import HEIGHT, grid, labels, marks, pixels
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.figures import number
 from quantlab_reports.losses import ShownLoss, loss_of
@@ -15,7 +16,6 @@ from quantlab_reports.subject import Subject
 
 __all__ = ["draw_pareto"]
 
-_WIDTH, _HEIGHT = 680.0, 320.0
 _SIZES = [bytes_ * 10**power for power in range(3, 12) for bytes_ in (1, 2, 5)]
 _LOSSES = [sign * step * 10.0**power for sign in (1, -1) for power in range(-6, 7) for step in (1, 2, 5)]
 _SHOWN_PART = 0.05
@@ -40,31 +40,35 @@ class _Point:
         return self.loss.value if self.loss.interval is None else self.loss.interval.upper
 
 
-def draw_pareto(subject: Subject) -> Drawing | None:
+def draw_pareto(subject: Subject, width: float) -> Drawing | None:
     """Draw every measured setting once, in the runtime where it loses most; None without a loss."""
     points = _points(subject)
     if not points:
         return None
     margin = _margin(subject)
-    axes = _Axes.of(points, margin)
+    axes = _Axes.of(points, margin, width)
     rows = [_row(point, axes, subject) for point in points]
     whiskers = [(row["x"] - 3, row["lower"], row["x"] + 3, row["upper"]) for row in rows]
     places = [(row["x"], row["y"]) for row in rows]
-    labels = placed(places, [point.setting for point in points], (_WIDTH, _HEIGHT), whiskers)
+    found = placed(places, [point.setting for point in points], (width, HEIGHT), whiskers)
     texts = [
         {"x": label.x, "y": label.y, "text": label.text, "colour": row["colour"]}
-        for label, row in zip(labels, rows, strict=True)
+        for label, row in zip(found, rows, strict=True)
     ]
     loss = points[0].loss
     unit = " (points)" if loss.unit == "pt" else ""
+    titles = (
+        f"loss of {loss.name}{unit}; worse is lower ↓",
+        f"download size, {subject.target.size_word} (logarithmic) →",
+    )
     layers = [
-        *_grid(axes, subject, f"loss of {loss.name}{unit}"),
-        *([] if margin is None else _margin_line(axes.down(margin), margin, loss)),
-        _marks("rule", rows, {"y2": _pixels("upper"), "y": _pixels("lower"), "color": _colour()}, strokeWidth=2),
-        _marks("point", rows, {"y": _pixels("y"), "color": _colour(), "description": {"field": "told"}}, size=110),
-        *_texts(texts),
+        *grid(width, down=axes.loss_ticks(), across=axes.size_ticks(), titles=titles),
+        *([] if margin is None else _margin_line(axes, margin, loss)),
+        marks("rule", rows, {"y": pixels("lower"), "y2": pixels("upper")}, strokeWidth=2, aria=False),
+        marks("point", rows, {}, size=110),
+        *labels(texts),
     ]
-    return Drawing({"width": _WIDTH, "height": _HEIGHT, "layer": layers}, _in_words(points, subject))
+    return Drawing({"width": width, "height": HEIGHT, "layer": layers}, _in_words(points, subject))
 
 
 def _points(subject: Subject) -> list[_Point]:
@@ -113,26 +117,28 @@ class _Axes:
     lowest: float
     highest: float
     linear: float
+    width: float
+    """In pixels."""
 
     @classmethod
-    def of(cls, points: Sequence[_Point], margin: float | None) -> "_Axes":
+    def of(cls, points: Sequence[_Point], margin: float | None, width: float) -> "_Axes":
         sizes = [point.size_bytes for point in points]
         ends = [0.0, *(point.lower for point in points), *(point.upper for point in points)]
         ends += [] if margin is None else [margin]
         typical = sorted(abs(point.upper) for point in points)[len(points) // 2]
         linear = margin or typical or max(map(abs, ends)) or 1.0
-        return cls(min(sizes) / 1.25, max(sizes) * 1.6, min(ends), max(ends), linear)
+        return cls(min(sizes) / 1.25, max(sizes) * 1.6, min(ends), max(ends), linear, width)
 
     def across(self, size_bytes: float) -> float:
         """Pixels from the left."""
         whole = math.log(self.largest / self.smallest)
-        return _WIDTH * math.log(size_bytes / self.smallest) / whole
+        return self.width * math.log(size_bytes / self.smallest) / whole
 
     def down(self, loss: float) -> float:
         """Pixels from the top; a larger loss is lower."""
         top, bottom = self._bent(self.lowest), self._bent(self.highest)
         part = (self._bent(loss) - top) / (bottom - top) if bottom > top else 0.5
-        return _HEIGHT * (0.06 + 0.88 * part)
+        return HEIGHT * (0.06 + 0.88 * part)
 
     def _bent(self, loss: float) -> float:
         return math.copysign(math.log1p(abs(loss) / self.linear), loss)
@@ -150,7 +156,7 @@ class _Axes:
         inside = [tick for tick in sorted(_LOSSES, key=abs, reverse=True) if self.lowest <= tick <= self.highest]
         chosen: list[float] = [0.0]
         for tick in inside:
-            if all(abs(self.down(tick) - self.down(other)) > _SHOWN_PART * _HEIGHT * 1.6 for other in chosen):
+            if all(abs(self.down(tick) - self.down(other)) > _SHOWN_PART * HEIGHT * 1.6 for other in chosen):
                 chosen.append(tick)
         return [(self.down(tick), number(tick)) for tick in sorted(chosen)]
 
@@ -186,78 +192,17 @@ def _in_words(points: Sequence[_Point], subject: Subject) -> str:
     )
 
 
-def _pixels(field: str) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
-
-
-def _colour() -> dict[str, Any]:
-    return {"field": "colour", "type": "nominal", "scale": None}
-
-
-def _marks(mark: str, rows: Sequence[Any], encoding: dict[str, Any], **look: Any) -> dict[str, Any]:
-    filled = {"filled": True, "opacity": 1} if mark == "point" else {}
-    return {
-        "data": {"values": list(rows)},
-        "mark": {"type": mark, **filled, **look},
-        "encoding": {"x": _pixels("x"), **encoding},
-    }
-
-
-def _texts(texts: Sequence[Any]) -> list[dict[str, Any]]:
-    """Labels with a rim in the colour of the paper, so that lines behind them do not disturb."""
-    encoding = {"y": _pixels("y"), "text": {"field": "text"}}
-    rim = {"color": {"value": "@paper"}, "stroke": {"value": "@paper"}}
-    return [
-        _marks("text", texts, {**encoding, **rim}, align="left", strokeWidth=4, strokeJoin="round"),
-        _marks("text", texts, {**encoding, "color": _colour()}, align="left"),
-    ]
-
-
-def _grid(axes: _Axes, subject: Subject, title: str) -> list[dict[str, Any]]:
-    """Lines, ticks and titles of both axes."""
-    losses = [{"x": 0.0, "right": _WIDTH, "y": y, "text": text} for y, text in axes.loss_ticks()]
-    sizes = [{"x": x, "y": _HEIGHT, "low": _HEIGHT + 16, "text": text} for x, text in axes.size_ticks()]
-    low = _HEIGHT + 38
-    titles = [
-        {"x": _WIDTH, "y": low, "text": f"download size, {subject.target.size_word} (logarithmic) →", "align": "right"},
-        {"x": 0.0, "y": -12.0, "text": f"{title}; worse is lower ↓", "align": "left"},
-    ]
-    return [
-        _marks("rule", losses, {"y": _pixels("y"), "x2": _pixels("right"), "color": {"value": "@rule"}}),
-        _marks(
-            "text",
-            losses,
-            {"y": _pixels("y"), "text": {"field": "text"}, "color": {"value": "@muted"}},
-            align="right",
-            dx=-8,
-            fontSize=12,
-        ),
-        _marks(
-            "text",
-            sizes,
-            {"y": _pixels("low"), "text": {"field": "text"}, "color": {"value": "@muted"}},
-            align="center",
-            fontSize=12,
-        ),
-        *[_marks("text", [one], {"y": _pixels("y"), "text": {"field": "text"}}, align=one["align"]) for one in titles],
-    ]
-
-
-def _margin_line(y: float, margin: float, loss: ShownLoss) -> list[dict[str, Any]]:
+def _margin_line(axes: _Axes, margin: float, loss: ShownLoss) -> list[dict[str, Any]]:
     unit = " points" if loss.unit == "pt" else ""
-    line = [{"x": 0.0, "right": _WIDTH, "y": y, "text": f"allowed: {number(margin)}{unit}"}]
+    y, text = axes.down(margin), f"allowed: {number(margin)}{unit}"
+    warning = {"color": {"value": "@warning"}}
+    rule = [{"x": 0.0, "right": axes.width, "y": y}]
     return [
-        _marks(
-            "rule",
-            line,
-            {"y": _pixels("y"), "x2": _pixels("right"), "color": {"value": "@warning"}},
-            strokeDash=[6, 4],
-            strokeWidth=1.5,
-        ),
-        _marks(
+        marks("rule", rule, {"x2": pixels("right"), **warning}, strokeDash=[6, 4], strokeWidth=1.5, aria=False),
+        marks(
             "text",
-            [{**line[0], "x": _WIDTH}],
-            {"y": _pixels("y"), "text": {"field": "text"}, "color": {"value": "@warning"}},
+            [{"x": axes.width, "y": y, "text": text}],
+            {"text": {"field": "text"}, **warning},
             align="right",
             dy=-9,
         ),

@@ -25,14 +25,14 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
     filtering.
     """
     study = subject.study
-    pareto = CHARTS["pareto"].draw(subject)
+    pareto = for_page(CHARTS["pareto"], subject)
     filled = [(name, section, section.content(subject)) for name, section in sections.items()]
     page: str = _template("page.html.jinja").render(
         name=subject.name,
         headline=headline_of(subject),
         facts=_facts(subject),
         version=study.versions.get("quantlab", ""),
-        pareto=None if pareto is None else _safe(for_page(pareto)),
+        pareto=None if pareto is None else _safe(pareto),
         absent=CHARTS["pareto"].absent,
         sections=filled,
     )

@@ -1,0 +1,87 @@
+"""Marks at places in pixels, from which charts are put together.
+
+Places are computed here and not by scales of Vega-Lite, because labels are placed where they cover nothing, and that
+needs the places of all other marks.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["HEIGHT", "grid", "labels", "line", "marks", "pixels"]
+
+HEIGHT = 320.0
+"""Of the charts, in pixels, without the titles of axes."""
+
+Rows = Sequence[Mapping[str, Any]]
+Ticks = Sequence[tuple[float, str]]
+"""Places in pixels, and what stands there."""
+
+
+def pixels(field: str) -> dict[str, Any]:
+    """A position that a field has in pixels."""
+    return {"field": field, "type": "quantitative", "scale": None, "axis": None}
+
+
+def marks(kind: str, rows: Rows, fields: Mapping[str, Any], **look: Any) -> dict[str, Any]:
+    """A layer of marks.
+
+    Args:
+        kind: A mark of Vega-Lite.
+        rows: One for each mark: `x` and `y` in pixels, `colour`, and `told`, which is shown on hovering.
+        fields: Encodings besides these, or in place of these.
+        look: Properties of the mark.
+    """
+    first = rows[0] if rows else {}
+    own: dict[str, Any] = {"x": pixels("x"), "y": pixels("y")}
+    if "colour" in first:
+        own["color"] = {"field": "colour", "type": "nominal", "scale": None}
+    if "told" in first:
+        own["description"] = {"field": "told"}
+    filled = {"filled": True, "opacity": 1} if kind == "point" else {}
+    return {
+        "data": {"values": list(rows)},
+        "mark": {"type": kind, **filled, **look},
+        "encoding": {**own, **fields},
+    }
+
+
+def labels(rows: Rows, **look: Any) -> list[dict[str, Any]]:
+    """Texts with a rim in the colour of the paper, so that lines behind them do not disturb."""
+    text = {"text": {"field": "text"}}
+    rim = {"color": {"value": "@paper"}, "stroke": {"value": "@paper"}}
+    align = {"align": "left", **look}
+    return [
+        marks("text", rows, {**text, **rim}, strokeWidth=4, strokeJoin="round", aria=False, **align),
+        marks("text", rows, text, **align),
+    ]
+
+
+def line(rows: Rows, by: str, **look: Any) -> dict[str, Any]:
+    """Lines through points, one for each value of a field, in the order of the rows."""
+    return marks("line", rows, {"detail": {"field": by}}, strokeWidth=2, **look)
+
+
+def grid(
+    width: float, *, down: Ticks, across: Ticks, titles: tuple[str, str], height: float = HEIGHT
+) -> list[dict[str, Any]]:
+    """Lines and ticks of both axes with their titles: that of the vertical one above, of the other one below.
+
+    Args:
+        width: Of the chart.
+        down: The ticks of the vertical axis, from the top.
+        across: The ticks of the horizontal axis, from the left.
+        titles: Of the vertical axis, and of the horizontal one.
+        height: Of the chart.
+    """
+    rules = [{"x": 0.0, "right": width, "y": place, "text": text} for place, text in down]
+    steps = [{"x": place, "y": height + 16, "text": text} for place, text in across]
+    muted = {"color": {"value": "@muted"}}
+    text = {"text": {"field": "text"}}
+    above, below = titles
+    return [
+        marks("rule", rules, {"x2": pixels("right"), "color": {"value": "@rule"}}, aria=False),
+        marks("text", rules, {**text, **muted}, align="right", dx=-8, fontSize=12, aria=False),
+        marks("text", steps, {**text, **muted}, align="center", fontSize=12, aria=False),
+        marks("text", [{"x": 0.0, "y": -14.0, "text": above}], text, align="left", aria=False),
+        marks("text", [{"x": width, "y": height + 38, "text": below}], text, align="right", aria=False),
+    ]
