@@ -1,15 +1,21 @@
 """The report: what it says first, that it needs nothing else, and that every figure in it is that of the JSON."""
 
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from command_line import quantlab_in_process
+from hypothesis import given
+from hypothesis import strategies as st
 from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.store import Store
-from quantlab.types import Budget
+from quantlab.types import Budget, Inside, LayerRow, TensorSpec
+from quantlab_reports.charts import CHARTS, FILES
+from quantlab_reports.charts.placing import placed
 from quantlab_reports.page import report_page
 from quantlab_reports.subject import Subject
 
@@ -59,7 +65,7 @@ def page_of(folder, budget=None):
 
 
 def headline(page):
-    return " ".join(page.text.split("Table")[1].split())
+    return " ".join(page.text.split("How measured")[1].split())
 
 
 @pytest.mark.parametrize(
@@ -151,3 +157,119 @@ def test_a_report_is_written_over(study, tmp_path):
         done = quantlab_in_process("report", folder, "--out", "page.html", cwd=tmp_path)
         assert (done.status, done.stderr) == (0, "Report written to 'page.html'\n")
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+
+
+def with_inputs(folder, inputs):
+    """Write the inputs of the samples, as a study keeps them."""
+    store = Store(folder)
+    written = store.read_study()
+    samples = replace(written.samples, inputs=(TensorSpec("x", (None, *inputs.shape[1:]), str(inputs.dtype)),))
+    np.save(samples.input_file("x"), inputs)
+    store.write_study(replace(written, samples=samples))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("inputs", "begins"),
+    [
+        pytest.param(np.zeros((N, 8, 8, 3), np.uint8), "data:image/png;base64,", id="small images"),
+        pytest.param(np.zeros((N, 60, 50, 1), np.float32), "data:image/jpeg;base64,", id="images"),
+        pytest.param(np.zeros((N, 24), np.float32), "data:image/svg+xml;base64,", id="rows of values"),
+        pytest.param(np.full((N, 3), np.nan, np.float32), "data:image/svg+xml;base64,", id="nothing finite"),
+        pytest.param(np.full(N, "text"), None, id="no numbers"),
+        pytest.param(None, None, id="inputs that are gone"),
+    ],
+)
+def test_cards_show_what_was_fed(inputs, begins, study):
+    folder = study({"tfjs-uint8": 3, "tfjs-float16": 0})
+    if inputs is not None:
+        with_inputs(folder, inputs)
+    page = page_of(folder)
+    pictures = [one["src"] for tag, one in page.tags if tag == "img"]
+    assert len(pictures) == (0 if begins is None else 3)
+    assert all(picture.startswith(begins or "") for picture in pictures)
+    assert "Of 2,000 samples, tfjs-uint8 answers 3 samples differently: 3 became wrong, 0 became right." in page.text
+
+
+def test_changed_samples_have_their_names(study):
+    classes = tuple(f"<b>kind {place}</b>" for place in range(10))
+    folder = study({"tfjs-uint8": 2, "tfjs-float16": 0})
+    store = Store(folder)
+    written = store.read_study()
+    store.write_study(replace(written, samples=replace(written.samples, classes=classes)))
+    np.save(written.samples.folder / "indices.npy", np.arange(N) + 5000)
+    (written.samples.folder / "files.json").write_text(json.dumps([f"{place}/{HOSTILE}.png" for place in range(N)]))
+    text = " ".join(page_of(folder).text.split())
+    assert f"became wrong 0/{HOSTILE}.png label: <b>kind 0</b> before: <b>kind 0</b>, 91 % after: <b>kind 1</b>" in text
+    assert "<b>kind 0</b><b>kind 1</b>+1" in text
+
+
+def test_what_is_missing_is_said_with_the_command_that_brings_it(study):
+    text = page_of(study({"tfjs-uint8": 3})).text
+    for sentence in (
+        "Layers were not compared, or none differs; run 'quantlab analyze' again without --no-layers.",
+        "Time and memory were not measured; run 'quantlab analyze' again without --no-costs.",
+        "The loss was not divided among its steps; run 'quantlab analyze' again without --no-layers, with python",
+        "Nothing is recommended, so there is nothing to make; 'quantlab recommend' judges by a budget.",
+    ):
+        assert sentence in text
+
+
+def test_without_labels_answers_are_compared_with_those_of_the_model(study):
+    folder = study({"tfjs-uint8": 3, "tfjs-float16": 0}, labels=False, task="similarity")
+    text = page_of(folder).text
+    assert "answers 3 samples differently; without labels it is not known which answer is right." in text
+
+
+def test_a_damaged_record_beside_the_study_is_no_empty_section(study, tmp_path):
+    folder = study({"tfjs-uint8": 3})
+    (folder / "costs.json").write_text("{")
+    done = quantlab_in_process("report", folder, cwd=tmp_path)
+    assert (done.status, "costs.json' is damaged" in done.stderr) == (2, True)
+    assert not (tmp_path / "report.html").exists()
+
+
+def an_inside():
+    """Two layers of one setting, of which the second adds most of the error."""
+    rows = [
+        LayerRow(
+            "tfjs-uint8", "python", layer, layer, "reference", True, None, place, "Conv2D", "float32",
+            count=10, sqnr_db=sqnr, relative_rms_growth=growth,
+        )
+        for place, (layer, sqnr, growth) in enumerate([("stem", 60.0, 0.001), ("head;relu", 31.0, 0.02)])
+    ]  # fmt: skip
+    return Inside(tuple(rows), (), (), (), samples=10, drawn="all")
+
+
+def test_the_layer_that_adds_most_is_named(study):
+    folder = study({"tfjs-uint8": 3})
+    Store(folder).write_inside(an_inside())
+    assert (
+        "In tfjs-uint8, head (and 1 more) adds most: there the SQNR goes from 60.0 to 31.0 dB. The lowest of all "
+        "layers is 31.0 dB."
+    ) in page_of(folder).text
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf"])
+@pytest.mark.parametrize("chart", CHARTS)
+def test_every_chart_is_a_file_of_every_kind(chart, suffix, study):
+    folder = study({"tfjs-uint8": 40, "tfjs-float16": 3})
+    Store(folder).write_inside(an_inside())
+    drawing = CHARTS[chart].draw(Subject.of(Store(folder)), 680.0)
+    made = FILES[suffix](drawing.specification)
+    assert made.startswith({".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix])
+    assert b"var(" not in made
+    assert b"@" not in made or suffix != ".svg"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 680), st.floats(0, 320), st.integers(3, 24)), min_size=1, max_size=7),
+)
+def test_a_label_covers_a_point_only_if_there_is_no_other_place(points):
+    found = placed([(x, y) for x, y, _ in points], ["m" * n for *_, n in points], (680.0, 320.0))
+    assert len(found) == len(points)
+    if len(points) == 1:
+        (label,), ((x, y, _),) = found, points
+        assert not (label.x < x < label.x + label.width and abs(label.y - y) < 7)
+        assert label.x >= -1
+        assert label.x + label.width <= 681

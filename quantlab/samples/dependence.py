@@ -82,8 +82,9 @@ def dependence_words(found: Copies, scored: SampleSet, codes: Array | None) -> l
         return []
     kinds = {"equal": found.equal, "nearly equal": len(copies) - found.equal}
     what = " and ".join(f"{count:,} {kind}" for kind, count in kinds.items() if count)
+    are = "is a copy of another one" if len(copies) == 1 else "are copies of others"
     sentence = (
-        f"{len(copies):,} of the {scored.n:,} scored samples {_verb(len(copies))} copies of others ({what}), which "
+        f"{len(copies):,} of the {scored.n:,} scored samples {are} ({what}), which "
         f"makes intervals too narrow; count copies as one with --group {DUPLICATES}, or see 'quantlab show duplicates'"
     )
     return [sentence]

@@ -59,6 +59,12 @@ class Subject:
         """The setting to ship; None if nothing fits or nothing was judged."""
         return None if self.recommendation is None else self.recommendation.setting
 
+    @property
+    def judged_runtimes(self) -> frozenset[str]:
+        """The runtimes that count in the verdict; empty without one."""
+        judged = () if self.recommendation is None else self.recommendation.verdict.settings
+        return frozenset(one.runtime for setting in judged for one in setting.judgements)
+
     def size_of(self, variant: Variant | None) -> int | None:
         """The bytes that the target transfers; None if there is no artifact."""
         return None if variant is None else self.target.size_of(variant)

@@ -11,6 +11,7 @@ from quantlab_reports.charts.marks import HEIGHT, grid, labels, line, marks
 from quantlab_reports.charts.palette import SERIES
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.figures import fixed
+from quantlab_reports.layer_words import short_layer
 from quantlab_reports.subject import Subject
 
 __all__ = ["ONE_PERCENT_DB", "Line", "draw_layers", "lines_of_layers"]
@@ -133,7 +134,7 @@ def _told(one: Line, row: LayerRow) -> str:
     alone = "" if row.isolated_sqnr_db is None else f", of the op alone {fixed(row.isolated_sqnr_db, 1)} dB"
     worst = row.worst_channel_sqnr_db
     channel = "" if worst is None else f", worst channel {row.worst_channel}: {fixed(worst, 1)} dB"
-    return f"{one.setting}, {row.layer} ({row.op}): SQNR {fixed(row.sqnr_db, 1)} dB{alone}{channel}"
+    return f"{one.setting}, {short_layer(row.layer)} ({row.op}): SQNR {fixed(row.sqnr_db, 1)} dB{alone}{channel}"
 
 
 def _dots(points: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[dict[str, Any]]:
@@ -165,7 +166,7 @@ def _names(lines: Sequence[Line], points: Sequence[dict[str, Any]], axes: _Axes)
     most = lines[0].adds_most
     if most is not None:
         at = next(point for point, row in zip(points, lines[0].rows, strict=False) if row is most)
-        ends, texts = [*ends, at], [*texts, f"{most.layer} adds most"]
+        ends, texts = [*ends, at], [*texts, f"{short_layer(most.layer)} adds most"]
     taken = [(point["x"] - 3, point["y"] - 3, point["x"] + 3, point["y"] + 3) for point in points]
     found = placed([(end["x"], end["y"]) for end in ends], texts, (axes.width, HEIGHT), taken)
     return [
@@ -178,6 +179,6 @@ def _in_words(lines: Sequence[Line]) -> str:
     told = []
     for one in lines:
         most = one.adds_most
-        grown = "" if most is None else f", {most.layer} adds most"
+        grown = "" if most is None else f", {short_layer(most.layer)} adds most"
         told.append(f"{one.setting}: lowest SQNR {fixed(one.worst, 1)} dB{grown}")
     return f"SQNR of each layer against the model, in the order of execution. {'; '.join(told)}."

@@ -7,8 +7,10 @@ from typing import Any
 from quantlab.errors import UsageError
 from quantlab.names import counted
 from quantlab_reports.charts import CHARTS, for_page
+from quantlab_reports.figures import without_bar
 from quantlab_reports.page.contract import Section
 from quantlab_reports.page.headline import headline_of
+from quantlab_reports.page.markup import safe
 from quantlab_reports.page.registry import SECTIONS
 from quantlab_reports.subject import Subject
 
@@ -32,7 +34,7 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
         headline=headline_of(subject),
         facts=_facts(subject),
         version=study.versions.get("quantlab", ""),
-        pareto=None if pareto is None else _safe(pareto),
+        pareto=None if pareto is None else safe(pareto),
         absent=CHARTS["pareto"].absent,
         sections=filled,
     )
@@ -74,11 +76,5 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["without_bar"] = without_bar  # bars of block characters are for terminals
     return environment.get_template(name)
-
-
-def _safe(markup: str) -> Any:
-    """Markup that is ours, as `for_page` makes it: names in it are escaped there."""
-    from markupsafe import Markup
-
-    return Markup(markup)  # noqa: S704 (see above)

@@ -12,6 +12,7 @@ from typing import Any
 from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, share, with_sign
+from quantlab_reports.layer_words import short_layer, source_in_words
 from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
@@ -49,7 +50,7 @@ LAYERS = RowView(
     columns=(
         Column("setting", text("setting"), numeric=False),
         Column(_RUNTIME, text("runtime"), numeric=False),
-        Column("layer", lambda row: _short(row.layer), numeric=False),
+        Column("layer", lambda row: short_layer(row.layer), numeric=False),
         Column("op", text("op"), numeric=False),
         Column("channel", lambda row: EMPTY if row.channel is None else str(row.channel)),
         Column("values", lambda row: f"{row.count:,}" if row.aligned else EMPTY),
@@ -110,17 +111,11 @@ def _unmatched(rows: Sequence[LayerRow]) -> list[str]:
     names: dict[tuple[str, str, str], dict[str, None]] = {}
     for row in rows:
         if not row.aligned:
-            names.setdefault((row.setting, row.runtime, row.reason or ""), {})[_short(row.layer)] = None
+            names.setdefault((row.setting, row.runtime, row.reason or ""), {})[short_layer(row.layer)] = None
     settings: dict[tuple[str, str], dict[str, None]] = {}
     for (setting, _, reason), listed in names.items():
         settings.setdefault((reason, ", ".join(listed)), {})[setting] = None
     return [f"{', '.join(given)}: {listed} ({reason})" for (reason, listed), given in settings.items()]
-
-
-def _short(name: str) -> str:
-    """Shorten the name that a converter made for several layers that it merged, joined by semicolons."""
-    first, *others = name.split(";")
-    return f"{first} (and {len(others)} more)" if others else first
 
 
 def _columns(inside: Inside, *, several_runtimes: bool) -> tuple[Column, ...]:
@@ -142,24 +137,23 @@ def _findings(rows: Sequence[Any], sources: Sequence[Source]) -> list[str]:
     spoiled = next((row for row in measured if row.non_finite), None)
     if spoiled is not None:
         values = counted(spoiled.non_finite, "value")
-        return [f"First tensor with NaN or infinity: {_short(spoiled.layer)} ({spoiled.op}), {values}"]
+        return [f"First tensor with NaN or infinity: {short_layer(spoiled.layer)} ({spoiled.op}), {values}"]
     loud = next((row for row in measured if row.sqnr_db < _THRESHOLD_DB), None)
     findings = []
     if loud is not None:
-        told = f"{_short(loud.layer)} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
+        told = f"{short_layer(loud.layer)} ({loud.op}), {fixed(loud.sqnr_db, 1)} dB"
         findings.append(f"First tensor with an SQNR below {number(_THRESHOLD_DB)} dB: {told}")
     findings += [_source(source) for source in sources if source.setting == rows[0].setting]
     most = min(measured, key=largest_first("relative_rms_growth"), default=None)
     if most is not None and (most.relative_rms_growth or 0) > 0:
         points = 100 * most.relative_rms_growth
         findings.append(
-            f"Largest error growth: {_short(most.layer)} ({most.op}), {number(points, 2)} points of relative RMS error"
+            f"Largest error growth: {short_layer(most.layer)} ({most.op}), {number(points, 2)} points of relative RMS "
+            f"error"
         )
     return findings
 
 
 def _source(source: Source) -> str:
     """The op that causes most of the error, by its own error in Python."""
-    channel = "" if source.channel is None else f" in channel {source.channel}"
-    op = f"{_short(source.layer)} ({source.op})"
-    return f"Source of the error: {op}, isolated SQNR {fixed(source.sqnr_db, 1)} dB{channel}"
+    return f"Source of the error: {source_in_words(source)}"

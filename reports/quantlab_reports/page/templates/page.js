@@ -53,6 +53,17 @@
     });
   }
 
+  // Arrows lead from card to card.
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step || !document.activeElement?.classList.contains("card")) return;
+    const cards = [...document.querySelectorAll(".card")];
+    const next = cards[cards.indexOf(document.activeElement) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  });
+
   const hover = document.getElementById("hover");
   const told = (target) => target.closest?.(".chart [aria-label]")?.getAttribute("aria-label");
   document.addEventListener("pointermove", (event) => {

@@ -1,0 +1,150 @@
+"""Which samples changed: their names, labels, and the answers before and after."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from quantlab.npy import mapped
+from quantlab.samples import labels_of, names_of
+from quantlab.statistics import CandidateSamples, ClassSamples, ReferenceSamples, class_losses, scored_samples
+from quantlab.types import ClassLoss, Study, Trial
+
+__all__ = ["Answer", "ChangedSample", "Changes", "changes_of"]
+
+Array = npt.NDArray[Any]
+
+Kind = Literal["became wrong", "became right", "changed"]
+"""`changed`: another answer, which is wrong both times, or there is no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A top-1 class and its probability."""
+
+    name: str
+    """Name of the class, or its number; `none` of a row that contains NaN."""
+    probability: float
+    """0 to 1; NaN of a row that is no distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSample:
+    """A sample whose top-1 is another one than the model's."""
+
+    row: int
+    """Position among the scored samples, from 0."""
+    index: int
+    """Position in the user's source, from 0."""
+    file: str
+    """Name of its file below the source; empty if samples are no files."""
+    kind: Kind
+    label: str
+    """Name of the true class, or its number; empty without labels."""
+    before: Answer
+    after: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """All samples that changed in one trial, and what that does to classes."""
+
+    setting: str
+    runtime: str
+    n: int
+    samples: tuple[ChangedSample, ...]
+    """Those that became wrong first; of each kind, first where the model was most sure."""
+    classes: tuple[ClassLoss, ...] = ()
+    """Loss of each class in percentage points; empty without labels."""
+
+    def count(self, kind: Kind) -> int:
+        """Number of samples of a kind."""
+        return sum(sample.kind == kind for sample in self.samples)
+
+    @property
+    def pairs(self) -> list[tuple[str, str, int]]:
+        """Label, answer, and how many samples more are confused so than by the model; the most frequent first.
+
+        Negative where fewer are.
+        """
+        counts: Counter[tuple[str, str]] = Counter()
+        for sample in self.samples:
+            if sample.label:
+                counts[sample.label, sample.after.name] += sample.after.name != sample.label
+                counts[sample.label, sample.before.name] -= sample.before.name != sample.label
+        found = [(label, answer, count) for (label, answer), count in counts.items() if count]
+        return sorted(found, key=lambda pair: (-pair[2], pair))
+
+
+def changes_of(trial: Trial, study: Study) -> Changes | None:
+    """Compare the stored outputs of a trial with those of the reference; None if they hold no classes.
+
+    Samples on which the reference is not finite are left out, as in every score.
+
+    Raises:
+        OSError: If outputs or samples are missing.
+        ValueError: If they are damaged.
+    """
+    if not study.classes or trial.failure is not None or study.positions:
+        return None
+    outputs = mapped(study.reference.outputs[study.scored_output])
+    finite = scored_samples(outputs, study.non_finite)
+    labels = labels_of(study.samples) if study.task == "classification" else None
+    reference = ReferenceSamples.of(
+        np.asarray(outputs)[finite],
+        None if labels is None else np.asarray(labels)[finite],
+        task="similarity" if labels is None else "classification",
+        probabilities=study.probabilities,
+        classes=True,
+    )
+    candidate = CandidateSamples.of(reference, np.asarray(mapped(trial.outputs[study.scored_output]))[finite])
+    if reference.classes is None or candidate.classes is None:
+        return None
+    places = np.flatnonzero(finite)
+    samples = _samples(reference, candidate.classes, places, study)
+    order = {"became wrong": 0, "became right": 1, "changed": 2}
+    samples.sort(key=lambda sample: (order[sample.kind], -np.nan_to_num(sample.before.probability), sample.index))
+    return Changes(trial.setting, trial.runtime, reference.n, tuple(samples), _classes(reference, candidate.classes))
+
+
+def _samples(reference: ReferenceSamples, candidate: ClassSamples, places: Array, study: Study) -> list[ChangedSample]:
+    before = reference.classes
+    assert before is not None  # noqa: S101 (checked by the caller)
+    changed = np.flatnonzero(before.top1 != candidate.top1)
+    rows = places[changed]
+    names = names_of(study.samples, rows)
+    known = len(names.indices)
+    classes = study.samples.classes
+    samples = []
+    for number, place in enumerate(changed[:known]):
+        kind: Kind = "changed"
+        if before.right is not None and candidate.right is not None and before.right[place] != candidate.right[place]:
+            kind = "became wrong" if before.right[place] else "became right"
+        label = "" if reference.labels is None else _name(int(reference.labels[place]), classes)
+        samples.append(
+            ChangedSample(
+                int(rows[number]),
+                names.indices[number],
+                names.files[number] if names.files else "",
+                kind,
+                label,
+                Answer(_name(int(before.top1[place]), classes), float(before.confidence[place])),
+                Answer(_name(int(candidate.top1[place]), classes), float(candidate.confidence[place])),
+            )
+        )
+    return samples
+
+
+def _classes(reference: ReferenceSamples, candidate: ClassSamples) -> tuple[ClassLoss, ...]:
+    right = reference.classes.right if reference.classes is not None else None
+    if reference.labels is None or right is None or candidate.right is None:
+        return ()
+    return class_losses(np.asarray(reference.labels), right, candidate.right, confidence=0.95)
+
+
+def _name(number: int, classes: tuple[str, ...]) -> str:
+    if number < 0:
+        return "none"
+    return classes[number] if number < len(classes) else f"class {number}"

@@ -1,0 +1,106 @@
+"""What changed: samples that became wrong and right, the pairs of classes, and the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantlab.names import counted
+from quantlab.npy import mapped
+from quantlab.types import Study, Trial
+from quantlab_reports.changed import ChangedSample, Changes, changes_of
+from quantlab_reports.figures import fixed, with_sign
+from quantlab_reports.page.contract import Content
+from quantlab_reports.pictures import picture_of
+from quantlab_reports.subject import Subject
+
+__all__ = ["changes_section"]
+
+MOST_CARDS = 60
+_MOST_PAIRS = 12
+_MOST_CLASSES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A sample with its picture."""
+
+    sample: ChangedSample
+    picture: str
+    """Address of the picture; empty if there is none."""
+    before: int
+    """Probability in percent."""
+    after: int
+
+
+def changes_section(subject: Subject) -> Content:
+    """The changed samples of the recommended setting, or else of the one in which most changed."""
+    study = subject.study
+    if not study.classes or study.positions:
+        return Content("The scored output has no class for each sample, so no answers are compared one by one.")
+    trial = _shown(subject)
+    if trial is None:
+        return Content("No quantized setting was measured, so no answer changed.")
+    try:
+        found = changes_of(trial, study)
+    except (OSError, ValueError) as error:
+        return Content(f"The outputs or samples are not there any more ({error}); run 'quantlab analyze' again.")
+    if found is None:
+        return Content("The outputs hold no classes.")
+    values = {
+        "about": f"{found.setting} in {found.runtime}",
+        "cards": [_card(sample, study) for sample in found.samples[:MOST_CARDS]],
+        "more": len(found.samples) - MOST_CARDS,
+        "rest": found.samples[MOST_CARDS:],
+        "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
+        "classes": _classes(found, study),
+    }
+    return Content(_conclusion(found), "changes.html.jinja", values)
+
+
+def _shown(subject: Subject) -> Trial | None:
+    trials = [trial for trial in subject.study.trials if trial.failure is None and not trial.is_float32]
+    own = [trial for trial in subject.study.trials if trial.setting == subject.recommended and trial.failure is None]
+    if own:
+        return own[-1]
+
+    def changed(trial: Trial) -> float:
+        scores = trial.scores
+        return 100.0 if scores is None or scores.agreement is None else scores.agreement
+
+    return min(trials, key=changed, default=None)
+
+
+def _conclusion(found: Changes) -> str:
+    if not found.samples:
+        return f"{found.setting} gives the model's answer on all {found.n:,} samples."
+    wrong, right = found.count("became wrong"), found.count("became right")
+    others = len(found.samples) - wrong - right
+    start = f"Of {found.n:,} samples, {found.setting} answers {counted(len(found.samples), 'sample')} differently"
+    if not found.classes:
+        return f"{start}; without labels it is not known which answer is right."
+    rest = f", and {others:,} are wrong both times" if others else ""
+    return f"{start}: {wrong:,} became wrong, {right:,} became right{rest}."
+
+
+def _card(sample: ChangedSample, study: Study) -> Card:
+    files = [study.samples.input_file(spec.name) for spec in study.samples.inputs]
+    pictures = (picture_of(np.asarray(mapped(file)[sample.row])) for file in files if file.is_file())
+    picture = next((picture for picture in pictures if picture is not None), None)
+    before, after = (round(100 * float(np.nan_to_num(one.probability))) for one in (sample.before, sample.after))
+    return Card(sample, picture or "", before, after)
+
+
+def _classes(found: Changes, study: Study) -> list[tuple[str, str, str, str]]:
+    """Classes whose answers changed, the largest loss first."""
+    names = study.samples.classes
+    changed = [one for one in found.classes if one.right_to_wrong or one.wrong_to_right]
+    changed.sort(key=lambda one: (-one.loss, one.label))
+    return [
+        (
+            names[one.label] if one.label < len(names) else f"class {one.label}",
+            f"{one.n:,}",
+            f"{one.right_to_wrong:,}/{one.wrong_to_right:,}",
+            f"{fixed(one.loss, 1)} [{fixed(one.lower, 1)}, {fixed(one.upper, 1)}]",
+        )
+        for one in changed[:_MOST_CLASSES]
+    ]

@@ -1,0 +1,40 @@
+"""Cost: download, load, first run, steady time with its spread, and memory."""
+
+from quantlab_reports.figures import number
+from quantlab_reports.model import Selection
+from quantlab_reports.page.contract import Content
+from quantlab_reports.subject import Subject
+from quantlab_reports.views.costs import CostRow, cost_rows, cost_table
+
+__all__ = ["costs_section"]
+
+
+def costs_section(subject: Subject) -> Content:
+    """The costs of every trial on the machine of the study."""
+    if subject.costs is None:
+        return Content("Time and memory were not measured; run 'quantlab analyze' again without --no-costs.")
+    rows = cost_rows(subject.study, subject.costs)
+    table = cost_table(subject.study, subject.costs, Selection())
+    return Content(_conclusion(subject, rows), "plain.html.jinja", {"table": table, "label": "Costs of all trials"})
+
+
+def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
+    timed = [row for row in rows if row.steady_median_ms is not None]
+    if not timed:
+        return "No trial could be timed; the reasons are in the table."
+    own = [row for row in timed if row.setting == subject.recommended] or timed
+    row = min(
+        [row for row in own if row.runtime in subject.judged_runtimes] or own,
+        key=lambda one: one.steady_median_ms or 0.0,
+    )
+    interval = (
+        ""
+        if row.steady_median_lower_ms is None or row.steady_median_upper_ms is None
+        else f" [{number(row.steady_median_lower_ms)}, {number(row.steady_median_upper_ms)}]"
+    )
+    ratio = row.median_to_float32
+    against = "" if ratio is None or row.setting.endswith("float32") else f", {number(ratio, 2)} times that of float32"
+    return (
+        f"A call of {row.setting} takes {number(row.steady_median_ms)}{interval} ms in {row.runtime}{against}, on "
+        f"{row.machine}; phones are others."
+    )
