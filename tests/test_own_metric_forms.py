@@ -10,6 +10,7 @@ import pytest
 from quantlab.errors import UsageError
 from quantlab.ragged import objects
 from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, paired_loss, paired_metric
+from quantlab.statistics.paired.metrics import reference_value
 
 pytestmark = pytest.mark.starts_children
 
@@ -34,6 +35,9 @@ MODULE = """
     def nan_of_variant(outputs, labels): return float("nan") if outputs.min() < 0 else 1.0
     def other_form(outputs, labels): return outputs[:, 0] if outputs.min() < 0 else 1.0
     def centred(outputs, labels): return outputs[:, 0] - outputs[:, 0].mean()
+    def counted(outputs, labels):
+        with open("calls", "a") as file: file.write(f"{len(labels)}\\n")
+        return float(outputs.mean())
     def shape_by_sample(output, label): return 1.0 if label < 3 else (1.0, 2.0)
 """
 
@@ -132,6 +136,14 @@ def test_ground_truth_of_another_shape_comes_as_it_is():
 def test_what_a_metric_must_not_do(name, message):
     with pytest.raises(UsageError, match=f"^the metric {message}"):
         loss_of(name)
+
+
+def test_the_reference_alone_is_called_for_twice():
+    """Once more than its value needs, because a function that is random is refused."""
+    outputs = np.ones((40, 1))
+    known = ReferenceSamples.of(outputs, np.arange(40), task="metric", probabilities=False, classes=False)
+    assert reference_value(paired_metric("metric_forms:counted:higher"), known) == 1
+    assert Path("calls").read_text().split() == ["40", "40"]
 
 
 def test_a_variant_of_nan_is_a_loss_and_no_error():

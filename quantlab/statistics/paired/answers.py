@@ -49,6 +49,10 @@ class ChangedAnswers:
         """Two-sided p-value, see `mcnemar`."""
         return mcnemar(len(self.became_wrong), len(self.became_right))
 
+    def of_reference(self) -> float:
+        """The share of samples that are correct in the reference."""
+        return self.right_reference / self.n
+
     def bounds(self, confidence: float) -> tuple[float, float]:
         """One-sided bounds of the loss, see `loss_bounds`."""
         return loss_bounds(len(self.became_wrong), len(self.became_right), n=self.n, confidence=confidence)

@@ -92,6 +92,10 @@ class Totals:
         """Number of samples."""
         return int(self.multiplicity.sum())
 
+    def of_reference(self) -> float:
+        """The metric of the reference."""
+        return float(self.value((self.multiplicity @ self.rows)[None] / self.n)[0][0])
+
     def bounds(self, sign: int, resampling: Resampling) -> Bounds:
         """BCa bounds of the loss; with `slopes`, those of a studentized bootstrap.
 

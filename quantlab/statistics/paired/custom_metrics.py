@@ -84,6 +84,17 @@ class CalledSets:
             )
             return bounds_of(sets, sign, resampling)
 
+    def of_reference(self) -> float:
+        """The metric of the reference alone, from a process that lives as long.
+
+        Raises:
+            UsageError: See `bounds`.
+        """
+        with CalledMetric(self.own.function, UsageError, each=self.own.each) as metric:
+            values = self._repeated(metric)
+        totals = self._totals(values, values)
+        return float(values) if totals is None else totals.of_reference()
+
     def _repeated(self, metric: CalledMetric) -> _Values:
         """What the function returns for the reference, twice the same, and for each sample the same among fewer."""
         outputs, labels = self.reference.outputs, np.asarray(self.reference.labels)

@@ -32,6 +32,9 @@ def coco_map(name: str) -> Callable[[ReferenceSamples, CandidateSamples], Weight
         with CalledDecoder(function, UsageError) as decoder:
             boxes, again = (decoder(reference.outputs) for _ in range(2))
             _refuse_other(function, boxes, again)
+            if candidate.outputs is reference.outputs:
+                ranked = ranked_classes(truth, boxes)
+                return _weighted(ranked, ranked, len(truth))
             of_candidate = decoder(candidate.outputs)
         return _weighted(ranked_classes(truth, boxes), ranked_classes(truth, of_candidate), len(truth))
 

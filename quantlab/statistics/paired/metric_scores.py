@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from quantlab.statistics.paired.bootstrap import Resampling
-from quantlab.statistics.paired.metrics import PairedMetric, paired_loss
+from quantlab.statistics.paired.metrics import PairedMetric, paired_loss, reference_value
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Interval, Scores
 
@@ -34,9 +34,11 @@ def with_metric(
 
 
 def reference_metric_scores(scores: Scores, metric: PairedMetric, reference: ReferenceSamples) -> Scores:
-    """Add the reference's own metric."""
+    """Add the reference's own metric, without bounds, which a user's function would be called hundreds of times for.
+
+    Raises:
+        UsageError: See `with_metric`.
+    """
     if not reference.n:
         return scores
-    own = CandidateSamples.of(reference, reference.outputs)
-    value = paired_loss(metric, reference, own, replace(_BOTH_SIDES, resamples=1)).reference
-    return replace(scores, metric=metric.name, metric_value=value)
+    return replace(scores, metric=metric.name, metric_value=reference_value(metric, reference))

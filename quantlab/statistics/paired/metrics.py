@@ -34,7 +34,15 @@ from quantlab.statistics.scores.classification import same_class
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction, Loss
 
-__all__ = ["PAIRED_METRICS", "PairedMetric", "agreement_loss", "default_metrics", "paired_loss", "paired_metric"]
+__all__ = [
+    "PAIRED_METRICS",
+    "PairedMetric",
+    "agreement_loss",
+    "default_metrics",
+    "paired_loss",
+    "paired_metric",
+    "reference_value",
+]
 
 
 Compared = ChangedAnswers | Totals | Weighted | CalledSets
@@ -129,6 +137,17 @@ def paired_loss(
     """
     _check_needs(metric, reference)
     return _loss(metric, metric.compare(reference, candidate), reference.n, resampling)
+
+
+def reference_value(metric: PairedMetric, reference: ReferenceSamples) -> float:
+    """The reference's own metric, without bounds.
+
+    Raises:
+        UsageError: If the metric does not apply to the outputs, or a user's function fails.
+    """
+    _check_needs(metric, reference)
+    own = CandidateSamples.of(reference, reference.outputs)
+    return metric.scale * metric.compare(reference, own).of_reference()
 
 
 def agreement_loss(reference: ReferenceSamples, candidate: CandidateSamples, resampling: Resampling) -> Loss | None:

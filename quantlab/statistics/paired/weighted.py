@@ -36,6 +36,10 @@ class Weighted:
     cost: int = 1
     """How often `value` reads each count; with many samples, there are fewer resamples."""
 
+    def of_reference(self) -> float:
+        """The metric of the reference."""
+        return float(self.value(np.ones((1, self.n), np.int64))[0][0])
+
     def bounds(self, sign: int, resampling: Resampling) -> Bounds:
         """BCa bounds of the loss, with a jackknife of at most 200 groups; for `sign` see `Totals.bounds`.
 
