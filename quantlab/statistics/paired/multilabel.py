@@ -22,15 +22,16 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
     """F1 = 2·TP / (2·TP + FP + FN) of all answers of all classes; scikit-learn's `f1_score(average="micro")`.
 
     Labels are 0 or 1, (n, classes). A class is answered if its output is above 0.5 of probabilities, or 0 of logits;
-    NaN answers nothing. Samples are resampled, not single answers. What unseen samples may do is always counted: the
-    bootstrap alone passes a loss at the margin in 7 to 9 % of cases with 300 samples (benchmarks/promises_metrics.py).
+    NaN is answered wrong. Samples are resampled, not single answers. What unseen samples may do, with all of their
+    answers, is always counted: the bootstrap alone passes a loss at the margin in 7 to 9 % of cases with 300 samples
+    (benchmarks/promises_metrics.py).
     """
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
     truth = _truth(reference)
     columns = [truth.sum(axis=1)]
     for side in (reference, candidate):
-        answers = _answers(side.outputs, probabilities=reference.probabilities)
+        answers = _answers(side.outputs, truth, probabilities=reference.probabilities)
         columns += [(answers & truth).sum(axis=1), answers.sum(axis=1)]
     rows, row_of, multiplicity = np.unique(np.stack(columns, axis=1), axis=0, return_inverse=True, return_counts=True)
 
@@ -38,12 +39,17 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
         true, *sides = means.T
         return _f1(sides[0], true, sides[1]), _f1(sides[2], true, sides[3])
 
-    mean, most = float(truth.sum(axis=1).mean()), float(truth.sum(axis=1).max())
+    def unseen(share: float) -> float:
+        true, *sides = np.stack(columns).mean(axis=1)
+        classes, most = truth.shape[1], int(columns[0].max())
+        changes = [_changed(share, true, *side, classes=classes, most=most) for side in (sides[:2], sides[2:])]
+        return float(min(1.0, max(*changes, share * most / true)))
+
     return Totals(
         rows=csr_matrix(rows.astype(np.float64)),
         multiplicity=multiplicity.astype(np.int64),
         value=value,
-        unseen=lambda share: min(1.0, share * most / mean),
+        unseen=unseen,
         row_of=row_of.reshape(-1),
     )
 
@@ -51,14 +57,15 @@ def micro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals
 def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples) -> Totals:
     """Mean of the F1 of each class that the labels hold; answers as of `micro_f1`.
 
-    This equals scikit-learn's `f1_score(..., average="macro")` restricted to classes with a positive label.
+    This equals scikit-learn's `f1_score(..., average="macro")` restricted to classes with a positive label. Unseen
+    samples may change the answers of all classes at once.
     """
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
     truth = _truth(reference)
     parts = [truth]
     for side in (reference, candidate):
-        answers = _answers(side.outputs, probabilities=reference.probabilities)
+        answers = _answers(side.outputs, truth, probabilities=reference.probabilities)
         parts += [answers & truth, answers]
     joined = np.concatenate(parts, axis=1)
     rows, row_of, multiplicity = np.unique(joined, axis=0, return_inverse=True, return_counts=True)
@@ -75,11 +82,18 @@ def multilabel_macro_f1(reference: ReferenceSamples, candidate: CandidateSamples
         return sides[0], sides[1]
 
     sizes = truth.sum(axis=0)
+    rarest = of_rarest(sizes[sizes > 0], len(truth))
+
+    def unseen(share: float) -> float:
+        true, *sides = (part[:, sizes > 0].mean(axis=0) for part in parts)
+        changes = [_changed(share, true, *side, classes=1, most=1).mean() for side in (sides[:2], sides[2:])]
+        return float(min(1.0, max(*changes, rarest(share))))
+
     return Totals(
         rows=csr_matrix(rows.astype(np.float64)),
         multiplicity=multiplicity.astype(np.int64),
         value=value,
-        unseen=of_rarest(sizes[sizes > 0], len(truth)),
+        unseen=unseen,
         row_of=row_of.reshape(-1),
     )
 
@@ -88,7 +102,8 @@ def mean_average_precision(reference: ReferenceSamples, candidate: CandidateSamp
     """Mean of the average precision of each class that has a positive label.
 
     The average precision is Σ (Rₖ − Rₖ₋₁)·Pₖ over the distinct scores in falling order, as in scikit-learn's
-    `average_precision_score`: samples of equal score come together, and nothing is interpolated. NaN ranks last.
+    `average_precision_score`: samples of equal score come together, and nothing is interpolated. NaN ranks
+    worst: a positive sample last, and any other one first.
     """
     truth = _truth(reference)
     places = np.flatnonzero(truth.any(axis=0))
@@ -116,7 +131,7 @@ class _Ranked:
     @classmethod
     def of(cls, outputs: NDArray[Any], truth: _Bools, place: int) -> "_Ranked":
         scores = np.array(outputs[:, place], np.float64)
-        scores[np.isnan(scores)] = -np.inf
+        scores = np.where(np.isnan(scores), np.where(truth[:, place], -np.inf, np.inf), scores)
         order = np.argsort(-scores, kind="stable")
         ranked = scores[order]
         ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(scores) - 1)
@@ -149,7 +164,8 @@ def _truth(reference: ReferenceSamples) -> _Bools:
 def _as_truth(labels: NDArray[Any], shape: tuple[int | None, ...]) -> _Bools:
     """Labels as (n, classes) booleans.
 
-    If every sample has exactly one class, labels were stored as its number, which is the same thing.
+    If every sample has exactly one class, labels were stored as its number, which is the same thing. Those of a single
+    class were stored without their axis.
     """
     classes = shape[1] if len(shape) == 2 else None
     if len(shape) != 2:
@@ -168,6 +184,8 @@ def _as_truth(labels: NDArray[Any], shape: tuple[int | None, ...]) -> _Bools:
             f"{'of another shape for each sample' if labels.dtype.hasobject else f'of shape {labels.shape}'}, with "
             f"outputs of {classes} classes; give one column for each class"
         )
+    if labels.ndim == 1 and classes == 1:
+        labels = labels[:, None]
     if labels.ndim == 1:
         if labels.dtype.kind == "f" or int(labels.min()) < 0 or (classes is not None and int(labels.max()) >= classes):
             raise UsageError(
@@ -188,12 +206,36 @@ def _as_truth(labels: NDArray[Any], shape: tuple[int | None, ...]) -> _Bools:
     return truth
 
 
-def _answers(outputs: NDArray[Any], *, probabilities: bool) -> _Bools:
+def _answers(outputs: NDArray[Any], truth: _Bools, *, probabilities: bool) -> _Bools:
+    """Which classes are answered: (n, classes); NaN answers the opposite of the truth."""
     threshold = 0.5 if probabilities else 0
-    with np.errstate(invalid="ignore"):
-        return np.concatenate([np.asarray(outputs[rows]) > threshold for rows in blocks(outputs)])
+
+    def of(scores: NDArray[Any], true: _Bools) -> _Bools:
+        with np.errstate(invalid="ignore"):
+            return np.where(np.isnan(scores), ~true, scores > threshold)
+
+    return np.concatenate([of(np.asarray(outputs[rows]), truth[rows]) for rows in blocks(outputs)])
 
 
 def _f1(hits: _Floats, true: _Floats, answered: _Floats) -> _Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(2 * hits / (true + answered))
+
+
+def _changed(share: float, true: Any, hits: Any, answered: Any, *, classes: int, most: int) -> Any:
+    """The largest change of F1 if all answers of a share of samples turn from right to wrong, or back.
+
+    F1 is 2·TP / D, where D is the number of labels and answers. A sample with t labels moves TP by t, and its answers
+    from t to classes − t; so F1 moves by share · (F1·(classes − 2·t) + 2·t) / D′. That is largest for the most labels,
+    and D′ is at least D − share·classes, and at least the number of labels.
+
+    Args:
+        share: Of all samples.
+        true: Labels of a sample, on average; all of these may be arrays.
+        hits: Right answers.
+        answered: All answers.
+        classes: Number of answers that a sample has.
+        most: The largest number of labels of a sample.
+    """
+    f1 = _f1(hits, true, answered)
+    return share * (f1 * (classes - 2 * most) + 2 * most) / np.maximum(true, true + answered - share * classes)
