@@ -122,6 +122,30 @@ def test_a_box_that_is_nan_is_wrong():
     assert mean_of(ranked_classes(truth, boxes), np.ones((1, 1), np.int64)).tolist() == [0.0]
 
 
+FILLER = [50.0, 50, 10, 10, 0.5, 0]
+
+
+@pytest.mark.parametrize(
+    ("box", "precision"),
+    [
+        pytest.param([0, 0, 10, 10, 0.9, 0], 1, id="right"),
+        pytest.param([np.nan, 0, 10, 10, 0.1, 0], 51 / 101, id="NaN, and ranked last"),
+        pytest.param([np.nan, 0, 10, 10, 0.9, 0], 51 / 101 / 2, id="NaN, and ranked first"),
+        pytest.param([0, 0, -10, 10, 0.9, 0], 51 / 101 / 2, id="a negative width"),
+        pytest.param([10, 10, -10, -10, 0.9, 0], 51 / 101 / 2, id="a negative width and height"),
+        pytest.param([0, 0, 0, 10, 0.9, 0], 51 / 101 / 2, id="no width"),
+        pytest.param([0, 0, 2e5, 2e5, 0.9, 0], 51 / 101 / 2, id="larger than COCO's range of areas"),
+        pytest.param([0, 0, 10, 10, np.nan, 0], 51 / 101 / 2, id="a score of NaN is ranked first"),
+        pytest.param([0, 0, 10, 10, -np.inf, 0], 51 / 101, id="a score of minus infinity is ranked last"),
+    ],
+)
+def test_a_box_that_is_none_is_wrong_at_its_rank(box, precision):
+    """By hand: one of two boxes is found at score 0.5, up to recall 1/2, with a wrong one before it or after it."""
+    truth = annotations_of("coco-map", objects([np.array([[0, 0, 10, 10, 0], [50, 50, 10, 10, 0]])]))
+    classes = ranked_classes(truth, [np.array([box, FILLER])])
+    assert mean_of(classes, np.ones((1, 1), np.int64)) == pytest.approx([precision])
+
+
 MODULE = """
     import numpy as np
 
@@ -210,6 +234,21 @@ def test_what_a_function_must_not_do(name, message):
         pytest.param([{"bbox": [0, 0, 1], "category_id": 1}], "the box [0.0, 0.0, 1.0] is no finite", id="no height"),
         pytest.param([{"bbox": [0, 0, -1, 1], "category_id": 1}], "the box [0.0, 0.0, -1.0, 1.0] is no", id="negative"),
         pytest.param(np.array([[0, 0, 1, 1, 0.5]]), "the class 0.5 is no whole number", id="half a class"),
+        pytest.param(
+            [{"bbox": [0, 0, 1, 1], "category_id": 1, "area": -1}],
+            "the area -1.0 is no finite number from 0",
+            id="a negative area",
+        ),
+        pytest.param(
+            [{"bbox": [0, 0, 1, 1], "category_id": 1, "area": float("nan")}],
+            "the area nan is no finite number from 0",
+            id="an area of NaN",
+        ),
+        pytest.param(
+            [{"bbox": [0, 0, 1, 1], "category_id": 1, "iscrowd": 2}],
+            "iscrowd is 2 and neither 0 nor 1",
+            id="a crowd that is neither",
+        ),
         pytest.param("boxes", "could not convert string to float: 'boxes'", id="text"),
     ],
 )
@@ -219,6 +258,27 @@ def test_ground_truth_that_is_none_is_named(value, reason):
     )
     with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
         annotations_of("coco-map", objects([[], value]))
+
+
+CROWD = {"bbox": [0, 0, 10, 10], "category_id": 1, "iscrowd": 1}
+
+
+@pytest.mark.parametrize(
+    ("truth", "message"),
+    [
+        pytest.param([[], []], "needs a box in the ground truth, and no sample has one", id="no box"),
+        pytest.param(
+            [[CROWD], []],
+            "needs a box in the ground truth that is no crowd, and every box has iscrowd 1; give boxes of single "
+            "objects",
+            id="crowds alone",
+        ),
+    ],
+)
+def test_ground_truth_without_a_box_that_counts_is_refused(truth, message):
+    with pytest.raises(UsageError) as refused:
+        annotations_of("coco-map", objects(truth))
+    assert str(refused.value) == f"the metric 'coco-map' {message}"
 
 
 def test_a_name_without_a_function_is_refused():

@@ -26,7 +26,8 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 _MOST_BOXES = 100
 """Boxes of an image and class that count, those of the highest scores."""
-_WHOLE_RANGE = [0.0, 1e10]
+_WHOLE_RANGE = [0.0, np.inf]
+"""Areas of boxes that count. COCO's own ends at 1e10, beyond which a wrong box would be ignored."""
 
 
 def require_pycocotools() -> Any:
@@ -157,11 +158,15 @@ def _by_class(side: Sequence[Sequence[dict[str, Any]]]) -> dict[tuple[int, int],
 
 
 def _annotations(boxes: _Floats) -> list[dict[str, Any]]:
-    """Boxes as pycocotools reads results; one that is not finite is put where nothing is, after all others."""
+    """Boxes as pycocotools reads results.
+
+    A box that is not finite, or has a negative width or height, is wrong: it is put where nothing is. It keeps its
+    rank, because one that is ranked last lowers no precision; if its score is NaN, it is ranked first.
+    """
     found = []
     for *place, score, category in boxes.tolist():
-        finite = bool(np.isfinite([*place, score]).all())
-        bbox = place if finite else [-1e9, -1e9, 0.0, 0.0]
-        held = {"bbox": bbox, "score": score if finite else -np.inf, "category_id": int(category)}
+        valid = bool(np.isfinite([*place, score]).all()) and min(place[2:]) >= 0
+        bbox = place if valid else [-1e9, -1e9, 0.0, 0.0]
+        held = {"bbox": bbox, "score": np.inf if np.isnan(score) else score, "category_id": int(category)}
         found.append({**held, "area": bbox[2] * bbox[3], "iscrowd": 0})
     return found

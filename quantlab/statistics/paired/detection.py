@@ -22,8 +22,9 @@ def coco_map(name: str) -> Callable[[ReferenceSamples, CandidateSamples], Weight
     """Function that compares COCO's mean average precision: over IoU 0.50 to 0.95, 101 recalls and all classes.
 
     (Lin et al. 2014, Microsoft COCO; the average is that of `COCOeval`.) The function of the user, `module:function`,
-    takes the output of one sample and returns boxes (k, 6): x, y, width, height, score, class. Ground truth of a sample
-    is an array (k, 5): x, y, width, height, class, or a list of COCO annotations. Images are resampled.
+    takes the output of one sample and returns boxes (k, 6): x, y, width, height, score, class; one that is not finite,
+    or has a negative width or height, is wrong. Ground truth of a sample is an array (k, 5): x, y, width, height,
+    class, or a list of COCO annotations. Images are resampled.
     """
     function = _function(name)
 
@@ -101,7 +102,8 @@ def annotations_of(name: str, labels: NDArray[Any]) -> list[list[dict[str, Any]]
     """Ground truth as COCO annotations, for each sample.
 
     Raises:
-        UsageError: If that of a sample has another form; the message names the first.
+        UsageError: If that of a sample has another form, and the message names the first; or if there is no box but
+            those of crowds, which count neither as found nor as missed.
     """
     truth = []
     for place, value in enumerate(labels):
@@ -114,6 +116,11 @@ def annotations_of(name: str, labels: NDArray[Any]) -> list[list[dict[str, Any]]
             ) from error
     if not any(truth):
         raise UsageError(f"the metric '{name}' needs a box in the ground truth, and no sample has one")
+    if all(one["iscrowd"] for annotations in truth for one in annotations):
+        raise UsageError(
+            f"the metric '{name}' needs a box in the ground truth that is no crowd, and every box has iscrowd 1; give "
+            f"boxes of single objects"
+        )
     return truth
 
 
@@ -134,9 +141,9 @@ def _annotation(bbox: Any, category: Any, area: Any, crowd: Any) -> dict[str, An
         raise ValueError(f"the box {place} is no finite x, y, width, height")
     if float(category) != int(category):
         raise ValueError(f"the class {category} is no whole number")
-    return {
-        "bbox": place,
-        "category_id": int(category),
-        "area": place[2] * place[3] if area is None else float(area),
-        "iscrowd": int(bool(crowd)),
-    }
+    size = place[2] * place[3] if area is None else float(area)
+    if not np.isfinite(size) or size < 0:
+        raise ValueError(f"the area {size} is no finite number from 0")
+    if crowd not in {0, 1}:
+        raise ValueError(f"iscrowd is {crowd} and neither 0 nor 1")
+    return {"bbox": place, "category_id": int(category), "area": size, "iscrowd": int(crowd)}
