@@ -143,6 +143,25 @@ def test_class_numbers_are_plain_unless_a_blank_is_named():
     assert Decoding.of("cer").decode(numbers.astype(np.float32)).tolist() == [[1, 1, 0, 1, -1]]
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param(np.array([[1.0, NAN]]), id="NaN"),
+        pytest.param(np.array([[1.0, np.inf]], np.float32), id="infinity"),
+        pytest.param(np.array([[1.0, 1.5]], np.float16), id="no whole number"),
+        pytest.param(np.array([[1.0, 2.0**63]]), id="a float beyond int64"),
+        pytest.param(np.array([[1.0, -1e30]]), id="a float far below int64"),
+        pytest.param(np.array([[1, 2**63 + 1]], np.uint64), id="an integer beyond int64"),
+    ],
+)
+def test_a_class_number_that_cannot_be_read_is_one_error(numbers):
+    assert Decoding.of("cer").decode(numbers).tolist() == [[1, np.iinfo(np.int64).max]]
+    labels = np.array([[1]])
+    assert loss_of("cer", labels, labels, labels).candidate == 0
+    assert loss_of("cer", numbers[:, :1], numbers[:, 1:], labels).candidate == 100
+    assert loss_of("cer", numbers, numbers, labels).candidate == 100
+
+
 def test_cer_is_edits_over_length():
     """By hand: 1 and 2 edits of 3 + 1 characters; of the reference, 1 and 0."""
     labels = objects([np.array([A, A, B]), np.array([B])])

@@ -21,7 +21,7 @@ from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSample
 __all__ = ["Decoding", "accepts_sequences", "edit_distances", "edit_rate", "reads_sequences"]
 
 _UNREADABLE = np.iinfo(np.int64).max
-"""Code of a step whose scores hold NaN: it is never right, and never left out."""
+"""Code of a step that cannot be read, such as one whose scores hold NaN: it is never right, and never left out."""
 _BLOCK_SAMPLES = 512
 
 
@@ -76,11 +76,15 @@ def _best(outputs: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _class_numbers(outputs: NDArray[Any]) -> NDArray[np.int64]:
+    """(n, steps); what is no whole number, or none of int64, cannot be read."""
     flat = outputs.reshape(outputs.shape[:2])
-    if flat.dtype.kind != "f":
-        return flat.astype(np.int64)
-    whole = np.isfinite(flat) & (flat == np.round(flat))
-    return np.where(whole, np.where(whole, flat, 0), _UNREADABLE).astype(np.int64)
+    if flat.dtype.kind == "f":
+        flat = flat.astype(np.float64)
+        whole = (flat == np.round(flat)) & (np.abs(flat) < 2.0**63)
+    else:
+        whole = flat <= _UNREADABLE
+    # The code is put in as an integer: as a float it would be 2^63, which is none of int64.
+    return np.where(whole, np.where(whole, flat, 0).astype(np.int64), _UNREADABLE)
 
 
 def _to_the_left(steps: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
