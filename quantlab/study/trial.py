@@ -78,7 +78,7 @@ class RunResult:
             candidate = kept.files[comparison.scoring.output.name]
             scored = replace(trial, scores=comparison.of(candidate))
             return replace(scored, notes=(*trial.notes, *comparison.notes(candidate), *left_out_note(scored)))
-        except ValueError as error:
+        except (QuantlabError, ValueError) as error:
             return replace(trial, failure=Failure(f"its outputs cannot be scored: {error}", "scoring"))
 
 
