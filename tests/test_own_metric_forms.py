@@ -35,6 +35,14 @@ MODULE = """
     def nan_of_variant(outputs, labels): return float("nan") if outputs.min() < 0 else 1.0
     def other_form(outputs, labels): return outputs[:, 0] if outputs.min() < 0 else 1.0
     def centred(outputs, labels): return outputs[:, 0] - outputs[:, 0].mean()
+    def rounded(outputs, labels): return np.abs(outputs[:, 0] - labels) * (1 + 2e-7 * len(outputs))
+    def below_zero(outputs, labels): return np.stack([labels, np.where(labels == 0.3, -1, 1)], axis=1)
+    def infinite(outputs, labels): return np.stack([labels, np.where(labels == 0.3, np.inf, 1)], axis=1)
+    def infinite_of_variant(outputs, labels):
+        return np.stack([labels, np.where(np.isfinite(outputs[:, 0]) & (outputs[:, 0] > 0), 1, np.inf)], axis=1)
+    def of_nothing(outputs, labels): return np.stack([labels, np.zeros(len(labels))], axis=1)
+    def some_of_nothing(outputs, labels): return np.stack([labels, labels > 1], axis=1)
+    def one_short(outputs, labels): return np.ones((len(labels) - 1, 2))
     def counted(outputs, labels):
         with open("calls", "a") as file: file.write(f"{len(labels)}\\n")
         return float(outputs.mean())
@@ -127,6 +135,39 @@ def test_ground_truth_of_another_shape_comes_as_it_is():
             id="numbers that depend on others",
         ),
         pytest.param(
+            "below_zero:lower",
+            "'metric_forms:below_zero' returned the denominator -1 for sample 3 of the outputs of the model; return "
+            "finite numbers from 0$",
+            id="a denominator below 0",
+        ),
+        pytest.param(
+            "infinite:lower",
+            "'metric_forms:infinite' returned the denominator inf for sample 3 of the outputs of the model; return "
+            "finite numbers from 0$",
+            id="an infinite denominator",
+        ),
+        pytest.param(
+            "infinite_of_variant:lower",
+            "'metric_forms:infinite_of_variant' returned the denominator inf for sample 0 of outputs of a variant; "
+            "return finite numbers from 0$",
+            id="an infinite denominator of a variant",
+        ),
+        pytest.param(
+            "of_nothing:lower",
+            "'metric_forms:of_nothing' returned the denominator 0 for every sample of the outputs of the model; return "
+            "one above 0 for each sample that counts$",
+            id="no denominator above 0",
+        ),
+        pytest.param(
+            "one_short:lower",
+            re.escape(
+                "'metric_forms:one_short' returned an array of shape (39, 2); it must return one number for the set, "
+                "or one or two for each of its 40 samples"
+            )
+            + "$",
+            id="a sample too few",
+        ),
+        pytest.param(
             "shape_by_sample:lower:sample",
             re.escape("'metric_forms:shape_by_sample' returned an array of shape (2,) for sample 30; it must return"),
             id="two numbers for some samples",
@@ -136,6 +177,25 @@ def test_ground_truth_of_another_shape_comes_as_it_is():
 def test_what_a_metric_must_not_do(name, message):
     with pytest.raises(UsageError, match=f"^the metric {message}"):
         loss_of(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("rounded:lower", id="sums that are rounded otherwise"),
+        pytest.param("some_of_nothing:lower", id="samples without a denominator"),
+    ],
+)
+def test_what_a_metric_may_do(name):
+    assert np.isfinite(loss_of(name).loss)
+
+
+def test_a_denominator_of_a_variant_that_is_nan_does_not_hide_an_error():
+    outputs = np.ones((40, 1))
+    outputs[7] = np.nan
+    loss = loss_of("infinite_of_variant:lower", candidate=outputs)
+    assert np.isnan(loss.candidate)
+    assert (loss.lower, loss.upper) == (-np.inf, np.inf)
 
 
 def test_the_reference_alone_is_called_for_twice():

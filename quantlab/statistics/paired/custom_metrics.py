@@ -23,6 +23,9 @@ __all__ = ["CalledSets", "OwnMetric", "read_metric"]
 
 _Values = NDArray[np.float64]
 
+_ROUNDING = 1e-5
+"""See `_nearly_same`."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnMetric:
@@ -68,7 +71,8 @@ class CalledSets:
 
         Raises:
             UsageError: If the function does anything but return numbers of a form above, differs when it is called
-                again, returns NaN for finite outputs, or another form for the candidate than for the reference.
+                again, returns NaN for finite outputs, a denominator that is none, or another form for the candidate
+                than for the reference.
         """
         with CalledMetric(self.own.function, UsageError, each=self.own.each) as metric:
             reference = self._repeated(metric)
@@ -110,8 +114,9 @@ class CalledSets:
                 f"the metric '{self.own.function}' returned NaN{where} for the outputs of the model; return a number "
                 f"for every finite output"
             )
+        self._check_denominators(first, "the outputs of the model")
         half = np.arange(0, len(outputs), 2)
-        if first.ndim and not self.own.each and not _same(metric.measure(outputs, labels, half), first[half]):
+        if first.ndim and not self.own.each and not _nearly_same(metric.measure(outputs, labels, half), first[half]):
             raise UsageError(
                 f"the metric '{self.own.function}' returned a number for each sample that depends on the other "
                 f"samples, because for every second sample it returned others; return one number for the set instead"
@@ -125,12 +130,30 @@ class CalledSets:
                 f"the metric '{self.own.function}' returned {_form(reference)} for the outputs of the model, and "
                 f"{_form(values)} for those of a variant; return the same form for both"
             )
-        if np.isnan(values).any() and self._finite_candidate():
+        if not self._finite_candidate():
+            # A denominator that is none spoils the metric, instead of dividing an error by infinity.
+            return np.full_like(values, np.nan) if _odd_denominators(values).any() else values
+        if np.isnan(values).any():
             raise UsageError(
                 f"the metric '{self.own.function}' returned NaN for outputs of a variant that are finite; return a "
                 f"number for every finite output"
             )
+        self._check_denominators(values, "outputs of a variant")
         return values
+
+    def _check_denominators(self, values: _Values, of: str) -> None:
+        odd = _odd_denominators(values)
+        if odd.any():
+            place = int(np.argmax(odd))
+            raise UsageError(
+                f"the metric '{self.own.function}' returned the denominator {values[place, 1]:g} for sample {place} of "
+                f"{of}; return finite numbers from 0"
+            )
+        if values.ndim == 2 and not values[:, 1].any():
+            raise UsageError(
+                f"the metric '{self.own.function}' returned the denominator 0 for every sample of {of}; return one "
+                f"above 0 for each sample that counts"
+            )
 
     def _finite_candidate(self) -> bool:
         outputs = self.candidate.outputs
@@ -148,6 +171,28 @@ class CalledSets:
 
 def _same(first: _Values, again: _Values) -> bool:
     return first.shape == again.shape and bool(np.array_equal(first, again, equal_nan=True))
+
+
+def _nearly_same(first: _Values, again: _Values) -> bool:
+    """Whether numbers of samples are the same but for the rounding of sums in another order.
+
+    Libraries sum in an order that depends on the number of rows. In float32, whose steps are 1.2e-7, a sum of some
+    thousand terms then differs by up to 1e-5 of its largest terms, of which a difference may leave little: so the
+    tolerance is 1e-5 of the largest number of its column, too. A number that depends on other samples, such as one less
+    than the mean of all, changes much more if half of them are left out.
+    """
+    if first.shape != again.shape:
+        return False
+    largest = np.where(np.isfinite(again), np.abs(again), 0.0).max(axis=0, initial=0.0)
+    return bool(np.allclose(first, again, rtol=_ROUNDING, atol=_ROUNDING * largest))
+
+
+def _odd_denominators(values: _Values) -> NDArray[np.bool_]:
+    """Which samples have a denominator that is not finite, or is below 0: (n,); empty where there is none."""
+    if values.ndim < 2:
+        return np.zeros(0, np.bool_)
+    odd: NDArray[np.bool_] = ~(np.isfinite(values[:, 1]) & (values[:, 1] >= 0))
+    return odd
 
 
 def _columns(values: NDArray[Any]) -> int:
