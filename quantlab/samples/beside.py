@@ -51,51 +51,82 @@ def _coco(path: Path, source: Source) -> Array:
     names = _names(path, source, "a COCO file")
     with reading(path, SamplesError, "give a COCO file with the lists 'images' and 'annotations'"):
         document = json.loads(path.read_text(encoding="utf-8"))
-        images = {str(image["file_name"]): image for image in document["images"]}
+        images = _images(document["images"])
         by_image: dict[Any, list[Mapping[str, Any]]] = {image["id"]: [] for image in images.values()}
         for annotation in document["annotations"]:
             if annotation["image_id"] in by_image:
                 by_image[annotation["image_id"]].append(annotation)
     shape = source.tensors[0].shape[1:3]
-    truth = []
+    truth, by_last_part = [], _by_last_part(images, names)
     for place, name in enumerate(names):
-        image = images.get(name) or _by_last_part(name, images, names)
+        image = images.get(name) or by_last_part.get(Path(name).name)
         if image is None:
             raise SamplesError(
                 f"'{path}' has no image with the file_name '{name}' (sample {place}, counted from 0); add it, or "
                 f"remove that file from '{source.text}'"
             )
         with reading(f"the boxes of '{name}' (sample {place}) in '{path}'", SamplesError, "correct them"):
-            scale = np.array([shape[1] / float(image["width"]), shape[0] / float(image["height"])])
+            scale = _scale(image, shape)
             truth.append([_scaled(annotation, scale) for annotation in by_image[image["id"]]])
     return objects(truth)
 
 
-def _by_last_part(name: str, images: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """The image whose file has the same name in another folder, if there is only one; else None."""
-    last = Path(name).name
-    alone = Counter(Path(other).name for other in names)[last] == 1
-    found = [image for other, image in images.items() if Path(other).name == last]
-    return found[0] if alone and len(found) == 1 else None
+def _images(listed: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The images by their file name.
+
+    Raises:
+        ValueError: If two have the same name or the same id, of which the boxes of one would be lost.
+    """
+    for key in ("file_name", "id"):
+        value, count = next(iter(Counter(image[key] for image in listed).most_common(1)), ("", 0))
+        if count > 1:
+            raise ValueError(f"{count} images have the {key} {value!r}")
+    return {str(image["file_name"]): image for image in listed}
+
+
+def _by_last_part(images: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The image for each name of a file in whatever folder, if there is one of that name on both sides."""
+    of_files, of_images = (Counter(Path(name).name for name in side) for side in (names, images))
+    found = {Path(name).name: image for name, image in images.items()}
+    return {last: image for last, image in found.items() if of_files[last] == of_images[last] == 1}
+
+
+def _scale(image: Mapping[str, Any], shape: Sequence[int]) -> Array:
+    """Factors of x and y from the pixels of an image to those of the input.
+
+    Raises:
+        ValueError: If the size of the image is none.
+    """
+    size = np.array([image["width"], image["height"]], np.float64)
+    if not np.isfinite(size).all() or size.min() <= 0:
+        raise ValueError(f"the size {image['width']}×{image['height']} is none of an image")
+    return np.array([shape[1], shape[0]]) / size
 
 
 def _scaled(annotation: Mapping[str, Any], scale: Array) -> dict[str, Any]:
-    box = np.array(annotation["bbox"], np.float64)
-    if box.shape != (4,) or not np.isfinite(box).all() or not np.isfinite(scale).all():
-        raise ValueError(f"the box {annotation['bbox']} or the size of its image is no finite number")
-    area = float(annotation.get("area", box[2] * box[3])) * float(scale.prod())
+    box, category = np.array(annotation["bbox"], np.float64), annotation["category_id"]
+    if box.shape != (4,) or not np.isfinite(box).all() or box[2:].min() < 0:
+        raise ValueError(f"the box {annotation['bbox']} is no finite x, y, width, height")
+    if float(category) != int(category):
+        raise ValueError(f"the category_id {category} is no whole number")
+    area, crowd = float(annotation.get("area", box[2] * box[3])), annotation.get("iscrowd", 0)
+    if not np.isfinite(area) or area < 0:
+        raise ValueError(f"the area {area} is no finite number from 0")
+    if crowd not in {0, 1}:
+        raise ValueError(f"iscrowd is {crowd} and neither 0 nor 1")
     return {
         "bbox": (box * np.tile(scale, 2)).tolist(),
-        "category_id": int(annotation["category_id"]),
-        "area": area,
-        "iscrowd": int(annotation.get("iscrowd", 0)),
+        "category_id": int(category),
+        "area": area * float(scale.prod()),
+        "iscrowd": int(crowd),
     }
 
 
 def _masks(folder: Path, source: Source) -> Array:
-    """The class of each pixel, (n, height, width) uint8, from PNG files that are named as the images.
+    """The class of each pixel, (n, height, width), from PNG files that are named as the images.
 
-    A mask holds class numbers: grey values, or the indices of a palette.
+    A mask holds class numbers: grey values, or the indices of a palette. They are uint8, uint16 if a file has 16 bits,
+    or bool if all have one; `to_labels` stores them as any class numbers.
     """
     names = _names(folder, source, "a folder of masks")
     masks: list[Array] = []
