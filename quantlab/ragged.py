@@ -59,7 +59,8 @@ def unpack(packed: Packed) -> Array:
     """
     values, offsets = packed.values, np.asarray(packed.offsets)
     fitting = offsets.ndim == 1 and offsets.dtype.kind in "iu" and len(offsets) > 0
-    if not fitting or offsets[0] != 0 or offsets[-1] != len(values) or (np.diff(offsets.astype(np.int64)) < 0).any():
+    # Compared as they are: offsets of uint64 would wrap in int64.
+    if not fitting or offsets[0] != 0 or offsets[-1] != len(values) or (offsets[1:] < offsets[:-1]).any():
         raise ValueError("the offsets of the labels are not those of their values")
     parts = [values[start:stop] for start, stop in pairwise(offsets)]
     if packed.kind == "ragged":
@@ -92,9 +93,12 @@ def rectangular(values: list[Any]) -> Array | None:
 
 
 def _numbers(value: Any) -> Array | None:
-    """A value of JSON as an array of numbers; None if it is none, or its lists differ in length."""
+    """A value of JSON as an array of numbers; None if it is none, or its lists differ in length.
+
+    An integer beyond int64 stays a value of JSON, because as int64 it would wrap.
+    """
     try:
         array = np.asarray(value)
     except ValueError:
         return None
-    return array if array.dtype.kind in "biuf" else None
+    return array if array.dtype.kind in "bif" else None

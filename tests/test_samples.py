@@ -1,6 +1,8 @@
 """Samples in arrays: names, shapes, dtypes, labels, random subsets and written files."""
 
+import io
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -375,6 +377,12 @@ def test_values_that_fit_another_dtype(values, dtype):
             id="a class number that is too large",
         ),
         pytest.param(
+            {"x": PIXELS, "y": np.full(10, 2**63, np.uint64)},
+            [IMAGE],
+            "the label 9223372036854775808 of 'x.npz' is too large for a class number; number the classes from 0",
+            id="a class of samples that is too large",
+        ),
+        pytest.param(
             {"x": PIXELS, "y": np.where(CLASSES, np.nan, 1.0)},
             [IMAGE],
             "label 1 (counted from 0) of 'x.npz' holds NaN or infinity; correct or remove that sample",
@@ -395,6 +403,32 @@ def test_arrays_that_do_not_fit(arrays, inputs, message):
         opened(inputs=inputs)
     assert str(refusal.value) == message
     assert not list(Path().glob("study/**/*.npy"))
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((-1,), id="as many as there are"),
+        pytest.param((10, -4, 3, 1), id="of an axis inside"),
+        pytest.param((-10, -12), id="a product above zero"),
+    ],
+)
+def test_a_header_with_a_negative_size_is_refused(name, shape):
+    """Its product is below the limit for what is read at once, and a count of −1 reads all there is."""
+    np.savez("x.npz", x=PIXELS, y=CLASSES)
+    with zipfile.ZipFile("x.npz") as good, zipfile.ZipFile("bad.npz", "w") as bad:
+        for member in good.namelist():
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": shape})
+            changed = member == f"{name}.npy"
+            bad.writestr(member, header.getvalue() + bytes(1000) if changed else good.read(member))
+    with pytest.raises(SamplesError) as refusal:
+        opened("bad.npz")
+    assert str(refusal.value) == (
+        f"'bad.npz' cannot be read (the array '{name}' has the shape {shape} in its header); it is truncated or does "
+        f"not hold plain arrays, so write it again with numpy.savez"
+    )
 
 
 @pytest.mark.parametrize(

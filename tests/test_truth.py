@@ -51,6 +51,8 @@ def test_arrays_come_back_as_they_were(lengths, inner):
         pytest.param([[1], [[2]]], None, id="of several depths"),
         pytest.param([[[1], [2, 3]]], None, id="of several lengths inside"),
         pytest.param(["a"], None, id="text"),
+        pytest.param([[2**63], [1]], None, id="an integer beyond int64"),
+        pytest.param([[2**63 - 1], [-(2**63)]], np.array([[2**63 - 1], [-(2**63)]]), id="the ends of int64"),
         pytest.param([[], []], None, id="nothing"),
     ],
 )
@@ -92,12 +94,31 @@ def test_offsets_divide_the_labels(tmp_path):
             "fall at sample 1 (counted from 0), from 2 to 1; each sample must begin where the one before it ends",
             id="backwards",
         ),
+        pytest.param(
+            {"y": np.zeros(3), "y_offsets": np.array([0, 2**64 - 1, 1, 3, 3], np.uint64)},
+            "fall at sample 1 (counted from 0), from 18,446,744,073,709,551,615 to 1; each sample must begin where the "
+            "one before it ends",
+            id="beyond int64",
+        ),
     ],
 )
 def test_offsets_that_do_not_fit(tmp_path, labels, message):
     data = npz(tmp_path, **labels)
     with pytest.raises(SamplesError, match=re.escape(f"the offsets of the labels of '{data}' {message}")):
         open_source(data, inputs=SPECS, options=SampleOptions())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(np.zeros(0), id="floats"),
+        pytest.param(np.zeros((0, 4)), id="boxes of floats"),
+        pytest.param(np.zeros(0, np.int64), id="integers"),
+    ],
+)
+def test_labels_that_are_all_empty(tmp_path, labels):
+    source = open_source(npz(tmp_path, y=labels, y_offsets=np.zeros(5, int)), inputs=SPECS, options=SampleOptions())
+    assert [one.shape for one in source.labels] == [labels.shape] * 4
 
 
 def test_nan_is_named_with_its_sample(tmp_path):
@@ -117,6 +138,21 @@ def test_a_line_is_a_sample(tmp_path):
     options = lines(tmp_path, '{"boxes": [[0, 0, 4, 4]]}', "[]")
     source = open_source(str(tmp_path / "x.npy"), inputs=SPECS, options=options)
     assert source.labels.tolist() == [{"boxes": [[0, 0, 4, 4]]}, []]
+
+
+@pytest.mark.parametrize(
+    "separator",
+    [
+        pytest.param("\u2028", id="line separator"),
+        pytest.param("\u2029", id="paragraph separator"),
+        pytest.param("\x85", id="next line"),
+    ],
+)
+def test_what_json_allows_in_a_string_ends_no_line(tmp_path, separator):
+    np.save(tmp_path / "x.npy", np.zeros((2, 2), np.float32))
+    options = lines(tmp_path, f'"one{separator}two"', '"three"\r')
+    source = open_source(str(tmp_path / "x.npy"), inputs=SPECS, options=options)
+    assert source.labels.tolist() == [f"one{separator}two", "three"]
 
 
 def test_lines_of_numbers_are_labels_as_in_any_file(tmp_path):
@@ -175,6 +211,16 @@ def test_truth_that_was_changed_is_not_intact(tmp_path):
     assert intact_labels(samples) == "missing"
 
 
-def test_offsets_that_are_not_of_the_values_are_no_truth():
-    with pytest.raises(ValueError, match="not those of their values"):
-        unpack(Packed("ragged", np.zeros(3), np.array([0, 4])))
+@pytest.mark.parametrize(
+    "offsets",
+    [
+        pytest.param(np.array([0, 4]), id="more than there is"),
+        pytest.param(np.array([0, 2, 1, 3]), id="backwards"),
+        pytest.param(np.array([0, 2**64 - 1, 3], np.uint64), id="beyond int64"),
+        pytest.param(np.array([0, 2, 1, 3], np.uint64), id="backwards and unsigned"),
+        pytest.param(np.array([0.0, 3]), id="floats"),
+    ],
+)
+def test_offsets_that_are_not_of_the_values_are_no_truth(offsets):
+    with pytest.raises(ValueError, match=r"^the offsets of the labels are not those of their values$"):
+        unpack(Packed("ragged", np.zeros(3), offsets))

@@ -41,7 +41,7 @@ class _Member:
     """An array inside a `.npz` file, read sequentially in blocks of samples until `stack` closes it.
 
     Raises:
-        ValueError: If the header has an unknown version, or the array holds Python objects.
+        ValueError: If the header has an unknown version or a shape that is none, or the array holds Python objects.
     """
 
     def __init__(self, stack: ExitStack, archive: zipfile.ZipFile, name: str) -> None:
@@ -51,13 +51,15 @@ class _Member:
         if version not in _HEADERS:
             raise ValueError(f"the array '{name}' has a header of version {version}, and only 1 and 2 are supported")
         self.shape, fortran, self.dtype = _HEADERS[version](self._file)
+        if any(size < 0 for size in self.shape):
+            raise ValueError(f"the array '{name}' has the shape {self.shape} in its header")
         if self.dtype.hasobject:
             raise ValueError(f"the array '{name}' holds Python objects, which are never unpickled")
         # In Fortran order the values of a sample are not contiguous, so the whole array must be read.
         self._columns = self._read_whole(self.shape[::-1]).T if fortran and len(self.shape) > 1 else None
 
     def _read(self, shape: tuple[int, ...]) -> Array:
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         data = self._file.read(count * self.dtype.itemsize)
         return np.frombuffer(data, dtype=self.dtype, count=count).reshape(shape)
 

@@ -45,7 +45,17 @@ def to_labels(raw: Array, *, n: int, text: str) -> Array:
         return _targets(raw, text)
     if raw.ndim > 1 and raw.shape[-1] == 1:
         raw = raw.reshape(raw.shape[:-1])
-    return raw.astype("<i8") if raw.ndim == 1 else _of_positions(raw, text)
+    return _of_samples(raw, text) if raw.ndim == 1 else _of_positions(raw, text)
+
+
+def _of_samples(raw: Array, text: str) -> Array:
+    if raw.dtype.kind == "u" and raw.size and int(raw.max()) > np.iinfo(np.int64).max:
+        raise _too_large(int(raw.max()), text)
+    return raw.astype("<i8")
+
+
+def _too_large(label: int, text: str) -> SamplesError:
+    return SamplesError(f"the label {label} of '{text}' is too large for a class number; number the classes from 0")
 
 
 def _of_positions(raw: Array, text: str) -> Array:
@@ -55,7 +65,7 @@ def _of_positions(raw: Array, text: str) -> Array:
     types = (np.dtype(kind) for kind in ("<i2", "<i4", "<i8"))
     narrow = next((kind for kind in types if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max), None)
     if narrow is None:
-        raise SamplesError(f"the label {high} of '{text}' is too large for a class number; number the classes from 0")
+        raise _too_large(high, text)
     return raw.astype(narrow)
 
 
@@ -106,8 +116,17 @@ def read_labels(path: Path) -> Array:
     with reading(f"the labels in '{path}'", SamplesError, "give a .npy file, or text with one number per line"):
         if path.suffix == ".npy":
             return np.array(mapped(path))
-        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
-        return _numbers(lines, path)
+        return _numbers(text_lines(path), path)
+
+
+def text_lines(path: Path) -> list[str]:
+    """Lines of a text in UTF-8, without empty ones at its end.
+
+    They end as editors and JSON lines have it; `str.splitlines` also splits at U+2028 and other characters, which JSON
+    allows in a string.
+    """
+    text = path.read_text(encoding="utf-8").rstrip()
+    return text.split("\n") if text else []
 
 
 def _numbers(lines: list[str], path: Path) -> Array:

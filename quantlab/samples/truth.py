@@ -12,6 +12,7 @@ from quantlab.foreign import reading
 from quantlab.names import counted, excerpt
 from quantlab.npy import mapped
 from quantlab.ragged import Packed, objects, pack, rectangular, unpack
+from quantlab.samples.labels import text_lines
 from quantlab.samples.source import Array
 from quantlab.types import SampleSet
 
@@ -42,19 +43,21 @@ def ragged_labels(values: Array, offsets: Array, *, n: int, text: str) -> Array:
             f"the offsets of the labels of '{text}' are {offsets.dtype.name} of shape {offsets.shape}, and "
             f"{counted(n, 'sample')} need {n + 1:,} integers, from 0 to the number of values"
         )
-    starts = offsets.astype(np.int64)
-    if starts[0] != 0 or starts[-1] != len(values):
+    if offsets[0] != 0 or offsets[-1] != len(values):
         raise SamplesError(
-            f"the offsets of the labels of '{text}' go from {starts[0]:,} to {starts[-1]:,}, and there are "
+            f"the offsets of the labels of '{text}' go from {offsets[0]:,} to {offsets[-1]:,}, and there are "
             f"{counted(len(values), 'value')}; let them go from 0 to that number"
         )
-    falling = np.flatnonzero(np.diff(starts) < 0)
+    falling = np.flatnonzero(offsets[1:] < offsets[:-1])
     if falling.size:
         raise SamplesError(
             f"the offsets of the labels of '{text}' fall at sample {falling[0]} (counted from 0), from "
-            f"{starts[falling[0]]:,} to {starts[falling[0] + 1]:,}; each sample must begin where the one before it ends"
+            f"{offsets[falling[0]]:,} to {offsets[falling[0] + 1]:,}; each sample must begin where the one before it "
+            f"ends"
         )
-    finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1) if values.dtype.kind == "f" else None
+    starts = offsets.astype(np.int64)
+    axes = tuple(range(1, values.ndim))
+    finite = np.isfinite(values).all(axis=axes) if values.dtype.kind == "f" else None
     if finite is not None and not finite.all():
         which = int(np.searchsorted(starts, int(np.argmin(finite)), side="right")) - 1
         raise SamplesError(
@@ -73,7 +76,7 @@ def read_json_lines(path: Path, *, n: int, text: str) -> Array:
         SamplesError: If there are not as many lines as samples, or a line is not JSON.
     """
     with reading(f"the labels in '{path}'", SamplesError, "give text in UTF-8 with one JSON value per line"):
-        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+        lines = text_lines(path)
     if len(lines) != n:
         raise SamplesError(
             f"'{text}' holds {counted(n, 'sample')} but '{path}' {counted(len(lines), 'line')}; give one JSON value "
