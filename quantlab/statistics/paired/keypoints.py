@@ -68,11 +68,13 @@ def _directions(labels: NDArray[Any], shape: _Shape) -> NDArray[Any]:
 
 
 def pck(name: str) -> Callable[[ReferenceSamples, CandidateSamples], Totals]:
-    """Function that compares the percentage of correct keypoints, PCK (Yang & Ramanan 2013), of `pck@0.1`.
+    """Function that compares the percentage of correct keypoints, PCK, of `pck@0.1`.
 
-    A keypoint is right if its distance from the label is at most the threshold, in the unit of the outputs. Outputs are
-    (n, k, 2), or (n, 2·k); labels are (n, k, 2), or (n, k, 3) whose last value is 0 for points that are not labelled.
-    The metric is Σ right / Σ labelled; an output that is not finite is wrong.
+    Yang & Ramanan 2013, Articulated Human Detection with Flexible Mixtures of Parts, IEEE Transactions on Pattern
+    Analysis and Machine Intelligence 35:2878–2890, where the threshold is a share of the size of the person. Here it is
+    one distance for all: a keypoint is right if its distance from the label is at most the threshold, in the unit of
+    the outputs. Outputs are (n, k, 2), or (n, 2·k); labels are (n, k, 2), or (n, k, 3) whose last value is 0 for points
+    that are not labelled. The metric is Σ right / Σ labelled; an output that is not finite is wrong.
     """
     threshold = _threshold(name)
 
