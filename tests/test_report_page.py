@@ -273,3 +273,38 @@ def test_a_label_covers_a_point_only_if_there_is_no_other_place(points):
         assert not (label.x < x < label.x + label.width and abs(label.y - y) < 7)
         assert label.x >= -1
         assert label.x + label.width <= 681
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["pie", "--out", "a.svg"], "there is no chart 'pie'; choose from pareto, layers", id="no chart"),
+        pytest.param(
+            ["pareto", "--out", "a.gif"],
+            "--out is 'a.gif', and charts are written as .svg, .png, .pdf; give it such a suffix",
+            id="no such kind of file",
+        ),
+        pytest.param(
+            ["pareto", "--out", "nowhere/a.svg"],
+            "'nowhere/a.svg' cannot be written (No such file or directory); name another file with --out",
+            id="no such folder",
+        ),
+        pytest.param(
+            ["layers", "--out", "a.svg"],
+            "Layers were not compared, or none differs; run 'quantlab analyze' again without --no-layers",
+            id="not measured",
+        ),
+    ],
+)
+def test_charts_that_cannot_be_made(arguments, message, study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    done = quantlab_in_process("plot", arguments[0], folder, *arguments[1:], cwd=tmp_path)
+    assert (done.status, done.stdout, message in done.stderr) == (2, "", True), done.stderr
+
+
+def test_a_chart_with_the_allowed_loss(study, tmp_path):
+    folder = study({"tfjs-uint8": 4, "tfjs-float16": 0})
+    budget = ("--max-accuracy-loss", "1pt", "--target", "web")
+    done = quantlab_in_process("plot", "pareto", folder, "--out", "a.svg", *budget, cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "Size against loss written to 'a.svg'\n")
+    assert "allowed: 1 points" in (tmp_path / "a.svg").read_text()

@@ -12,6 +12,7 @@ from quantlab.cli.doctor import doctor
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.plan import plan
+from quantlab.cli.plot import plot
 from quantlab.cli.recommend import recommend
 from quantlab.cli.report import report
 from quantlab.cli.sensitivity import sensitivity
@@ -58,6 +59,7 @@ for command in (
     sensitivity,
     recommend,
     report,
+    plot,
     gate,
     plan,
     accept,

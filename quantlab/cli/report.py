@@ -1,7 +1,8 @@
 """`quantlab report`: writes one HTML file about a study; runs nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +13,10 @@ from quantlab.cli.policy import has_limits
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
-__all__ = ["report"]
+if TYPE_CHECKING:
+    from quantlab_reports.subject import Subject
+
+__all__ = ["report", "subject_of"]
 
 
 @spread
@@ -27,16 +31,20 @@ def report(
     With a budget, the page begins with a recommendation; without one, it shows what was measured. The command runs
     nothing.
     """
-    from quantlab.store import Store, find_latest
     from quantlab_reports.page import report_page, write_page
+
+    write_page(report_page(subject_of(study, budget)), out)
+    say(f"Report written to '{out}'")
+    return OK
+
+
+def subject_of(study: Sequence[Path] | None, budget: BudgetOptions) -> "Subject":
+    """Read the one study that is named, and judge it if the options or a policy file limit anything."""
+    from quantlab.store import Store, find_latest
     from quantlab_reports.subject import Subject
 
-    given = budget.given(study)
-    asked = budget.read(study) if has_limits(budget.policy, given) else None
+    asked = budget.read(study) if has_limits(budget.policy, budget.given(study)) else None
     folders = folders_of(asked) if asked is not None else tuple(study or [find_latest(Path())])
     if len(folders) > 1:
         raise UsageError(f"a report is about exactly one study, and {listed(folders)} are named; name one")
-    subject = Subject.of(Store(folders[0]), None if asked is None else asked.budget)
-    write_page(report_page(subject), out)
-    say(f"Report written to '{out}'")
-    return OK
+    return Subject.of(Store(folders[0]), None if asked is None else asked.budget)

@@ -93,12 +93,13 @@ class TimingPlan:
 
     The first run is reported separately. Runs during the next `warm_up_seconds` are not counted. Then runs are counted
     until `seconds` have passed and there are `enough_runs`, but for `most_seconds` at most, and never fewer than
-    `least_runs`.
+    `least_runs`. That is short, because a variant is timed in several rounds: these show how much processes differ,
+    which a longer round would not show.
     """
 
-    warm_up_seconds: float = 0.2
-    seconds: float = 0.5
-    most_seconds: float = 2.0
+    warm_up_seconds: float = 0.1
+    seconds: float = 0.15
+    most_seconds: float = 0.6
     least_runs: int = 5
     enough_runs: int = 20
     most_runs: int = 2000

@@ -33,8 +33,7 @@ _WAITING = 4
 EXPECTED_SECONDS = 0.8
 """Estimated time of a trial in a round: start of the process, warm-up and runs."""
 
-_PLAN = TimingPlan(warm_up_seconds=0.1, seconds=0.15, most_seconds=0.6)
-"""A round is short: several of them show how much processes differ, which a longer one would not show."""
+_PLAN = TimingPlan()
 
 
 def measure_costs(inputs: SessionInputs, trials: Sequence[Trial], *, rounds: int) -> Costs:
