@@ -37,7 +37,7 @@ def marks(kind: str, rows: Rows, fields: Mapping[str, Any], **look: Any) -> dict
         own["color"] = {"field": "colour", "type": "nominal", "scale": None}
     if "told" in first:
         own["description"] = {"field": "told"}
-    filled = {"filled": True, "opacity": 1} if kind == "point" else {}
+    filled = {"filled": True, "opacity": 1.0} if kind == "point" else {}
     return {
         "data": {"values": list(rows)},
         "mark": {"type": kind, **filled, **look},

@@ -46,11 +46,15 @@ def draw_pareto(subject: Subject, width: float) -> Drawing | None:
     if not points:
         return None
     margin = _margin(subject)
-    axes = _Axes.of(points, margin, width)
+    tried = _candidates(subject)
+    axes = _Axes.of(points, tried, margin, width)
     rows = [_row(point, axes, subject) for point in points]
-    whiskers = [(row["x"] - 3, row["lower"], row["x"] + 3, row["upper"]) for row in rows]
+    taken = [(row["x"] - 3, row["lower"], row["x"] + 3, row["upper"]) for row in rows]
+    if margin is not None:  # the line, and the words at its right end
+        y = axes.down(margin)
+        taken += [(0.0, y - 3, width, y + 3), (width - 115, y - 18, width, y)]
     places = [(row["x"], row["y"]) for row in rows]
-    found = placed(places, [point.setting for point in points], (width, HEIGHT), whiskers)
+    found = placed(places, [point.setting for point in points], (width, HEIGHT), taken)
     texts = [
         {"x": label.x, "y": label.y, "text": label.text, "colour": row["colour"]}
         for label, row in zip(found, rows, strict=True)
@@ -64,11 +68,14 @@ def draw_pareto(subject: Subject, width: float) -> Drawing | None:
     layers = [
         *grid(width, down=axes.loss_ticks(), across=axes.size_ticks(), titles=titles),
         *([] if margin is None else _margin_line(axes, margin, loss)),
+        *_small([one for one in tried if axes.holds(one.size_bytes, one.loss)], axes),
         marks("rule", rows, {"y": pixels("lower"), "y2": pixels("upper")}, strokeWidth=2, aria=False),
         marks("point", rows, {}, size=110),
         *labels(texts),
     ]
-    return Drawing({"width": width, "height": HEIGHT, "layer": layers}, _in_words(points, subject))
+    return Drawing(
+        {"width": width, "height": HEIGHT, "layer": layers}, f"{_in_words(points, subject)}{_tried_in_words(tried)}"
+    )
 
 
 def _points(subject: Subject) -> list[_Point]:
@@ -83,6 +90,47 @@ def _points(subject: Subject) -> list[_Point]:
         if size_bytes:
             points.append(_Point(setting, size_bytes, loss, tuple(one.runtime for one, _ in shown)))
     return points
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """A candidate of a search, with its loss on the search samples, which are other ones than those of the table."""
+
+    name: str
+    size_bytes: int
+    loss: float
+    n: int
+
+    @property
+    def told(self) -> str:
+        weight = size(self.size_bytes)
+        return f"candidate {self.name}: {weight}, loss {number(self.loss)} on {self.n:,} search samples"
+
+
+def _candidates(subject: Subject) -> list[_Tried]:
+    """The candidates of the formats that the target can run; none if nothing was tuned, or they have no loss."""
+    formats = {} if subject.tuning is None else subject.tuning.formats
+    return [
+        _Tried(one.name, one.size_bytes, one.loss, one.n)
+        for name, decided in formats.items()
+        if subject.target.formats is None or name in subject.target.formats
+        for one in decided.candidates
+        if not one.official and one.loss is not None and math.isfinite(one.loss)
+    ]
+
+
+def _small(tried: Sequence[_Tried], axes: "_Axes") -> list[dict[str, Any]]:
+    rows = [
+        {"x": axes.across(one.size_bytes), "y": axes.down(one.loss), "colour": "@muted", "told": one.told}
+        for one in tried
+    ]
+    return [marks("point", rows, {}, size=18, opacity=0.6)] if rows else []
+
+
+def _tried_in_words(tried: Sequence[_Tried]) -> str:
+    if not tried:
+        return ""
+    return f" Small points are {len(tried)} candidates of the search, with their loss on {tried[0].n:,} search samples."
 
 
 def _runs(trial: Trial, subject: Subject) -> bool:
@@ -121,13 +169,17 @@ class _Axes:
     """In pixels."""
 
     @classmethod
-    def of(cls, points: Sequence[_Point], margin: float | None, width: float) -> "_Axes":
-        sizes = [point.size_bytes for point in points]
+    def of(cls, points: Sequence[_Point], tried: Sequence[_Tried], margin: float | None, width: float) -> "_Axes":
+        sizes = [*(point.size_bytes for point in points), *(one.size_bytes for one in tried)]
         ends = [0.0, *(point.lower for point in points), *(point.upper for point in points)]
         ends += [] if margin is None else [margin]
         typical = sorted(abs(point.upper) for point in points)[len(points) // 2]
         linear = margin or typical or max(map(abs, ends)) or 1.0
         return cls(min(sizes) / 1.25, max(sizes) * 1.6, min(ends), max(ends), linear, width)
+
+    def holds(self, size_bytes: float, loss: float) -> bool:
+        """Whether a point is within the axes, which are those of the settings."""
+        return self.smallest <= size_bytes <= self.largest and self.lowest <= loss <= self.highest
 
     def across(self, size_bytes: float) -> float:
         """Pixels from the left."""

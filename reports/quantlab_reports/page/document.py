@@ -36,9 +36,17 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
         version=study.versions.get("quantlab", ""),
         pareto=None if pareto is None else safe(pareto),
         absent=CHARTS["pareto"].absent,
+        caption=_caption(subject),
         sections=filled,
     )
     return page
+
+
+def _caption(subject: Subject) -> str:
+    whiskers = "Lines are 95 % intervals of the table"
+    if subject.tuning is None:
+        return f"{whiskers}."
+    return f"{whiskers}; small points are candidates of the search, with their loss on the search samples."
 
 
 def _facts(subject: Subject) -> Sequence[str]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from quantlab.gate import size
-from quantlab.names import counted
+from quantlab.names import counted, counted_candidates
 from quantlab.types import Outcome, Recommendation, SettingVerdict
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.losses import loss_of
@@ -35,7 +35,7 @@ def headline_of(subject: Subject) -> Headline:
     """The sentences of the first screen, from the recommendation if there is one."""
     chosen = subject.recommendation
     warnings = subject.study.warnings if chosen is None else chosen.verdict.warnings
-    claim, evidence = _without_budget(subject) if chosen is None else _judged(chosen)
+    claim, evidence = _without_budget(subject) if chosen is None else _judged(chosen, subject)
     margin = None if chosen is None else chosen.verdict.budget.margin
     return Headline(
         claim,
@@ -48,19 +48,25 @@ def headline_of(subject: Subject) -> Headline:
     )
 
 
-def _judged(chosen: Recommendation) -> tuple[str, str]:
+def _judged(chosen: Recommendation, subject: Subject) -> tuple[str, str]:
     if chosen.setting is None:
         return _nothing(chosen)
     setting = chosen.verdict.of(chosen.setting)
     share = chosen.share_of_float32
     part = "" if share is None else f", {fixed(100 * share, 0)} % of float32"
     weight = "" if setting.size_bytes is None else f": {size(setting.size_bytes)} {chosen.size_word}{part}"
-    return f"Ship {chosen.setting}{weight}.", f"It {loss_in_words(setting)}{_among(chosen)}."
+    return f"Ship {chosen.setting}{weight}.", f"It {loss_in_words(setting)}{_among(chosen, subject)}."
 
 
-def _among(chosen: Recommendation) -> str:
+def _among(chosen: Recommendation, subject: Subject) -> str:
+    """How many others there were: a choice among many finds a lucky one."""
     several = chosen.verdict.several
-    return "" if several is None else f"; chosen among {counted(len(several.order), 'setting')}"
+    settings = "" if several is None else f"; chosen among {counted(len(several.order), 'setting')}"
+    variant = next((trial.variant for trial in subject.trials_of(chosen.setting or "") if trial.variant), None)
+    if variant is None or not variant.candidates:
+        return settings
+    searched = counted_candidates(variant.candidates, variant.single_decisions)
+    return f"{settings}, and found among {searched} on other samples"
 
 
 def _nothing(chosen: Recommendation) -> tuple[str, str]:
