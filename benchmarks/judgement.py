@@ -19,7 +19,21 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 
 from quantlab.gate import gather
-from quantlab.types import Budget, ModelDescription, SampleSet, Study, TensorSpec, Trial, Verdict
+from quantlab.models import files_sha256
+from quantlab.store import Store
+from quantlab.types import (
+    Budget,
+    KeptOutputs,
+    ModelDescription,
+    Port,
+    SampleSet,
+    Study,
+    TensorSpec,
+    Timing,
+    Trial,
+    Variant,
+    Verdict,
+)
 
 SAMPLES, CLASSES, TRIALS, BLOCK = 50_000, 1_000, 18, 1_000
 
@@ -33,8 +47,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         files, labels = write(Path(folder), (arguments.samples, arguments.classes), arguments.trials)
+        study = study_of(Path(folder), files)
         plain = measured(lambda: means(files, labels))
-        whole = measured(lambda: judged(files))
+        whole = measured(lambda: judged(study))
     rows = [("judgement", *whole), ("plain NumPy, means only", *plain), ("ratio", whole[0] / plain[0], None)]
     print(tabulate(rows, ("", "seconds", "MiB beyond mapped files"), floatfmt=".1f"))
 
@@ -42,7 +57,9 @@ def main() -> None:
 def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path], NDArray[np.int64]]:
     """Write the reference and candidates with increasing errors; most labels equal the reference's top-1."""
     random = np.random.default_rng(0)
-    files = [folder / f"{index}.npy" for index in range(trials + 1)]
+    files = [folder / "outputs" / str(index) / "python" / "key" / "logits.npy" for index in range(trials + 1)]
+    for file in files:
+        file.parent.mkdir(parents=True)
     maps = [np.lib.format.open_memmap(file, "w+", np.float32, shape) for file in files]
     labels = random.integers(0, shape[1], shape[0])
     for start in range(0, shape[0], BLOCK):
@@ -59,12 +76,14 @@ def write(folder: Path, shape: tuple[int, int], trials: int) -> tuple[list[Path]
     return files, labels
 
 
-def judged(files: Sequence[Path]) -> Verdict:
-    """Do what `quantlab gate` does with a study: compute the evidence of every trial, and the verdict."""
-    folder = files[0].parent
-    spec = TensorSpec("image", (None, 1), "float32")
-    trials = [_trial(f"variant-{file.stem}", file) for file in files[1:]]
-    study = Study(
+def study_of(folder: Path, files: Sequence[Path]) -> Study:
+    """The study, with the records of its outputs, whose hashes a judgement checks."""
+    spec = TensorSpec("logits", (None, CLASSES), "float32")
+    for file in files:
+        kept = KeptOutputs({"logits": file}, "python", {}, Timing(1, 0.1), {"logits": files_sha256(file)})
+        Store(folder).write(file.parent / "outputs.json", kept)
+    trials = [_trial(f"tfjs-uint8-{place}", file, folder, place) for place, file in enumerate(files[1:], 1)]
+    return Study(
         model=ModelDescription("model.keras", "Keras 3", "0" * 64, (spec,), (spec,), None),
         samples=SampleSet(folder, (spec,), len(np.load(files[0], mmap_mode="r")), True, "0" * 64, "x.npz", 0, "all"),
         calibration=None,
@@ -74,14 +93,22 @@ def judged(files: Sequence[Path]) -> Verdict:
         probabilities=False,
         batch_size=32,
         seed=0,
-        reference=_trial("reference", files[0]),
+        reference=Trial("reference", "python", ran_on="python", outputs={"logits": files[0]}),
         trials=tuple(trials),
     )
+
+
+def judged(study: Study) -> Verdict:
+    """Do what `quantlab gate` does with a study: compute the evidence of every trial, and the verdict."""
     return gather(study, Budget(max_accuracy_loss="0.5pt", max_class_loss="5pt", min_agreement="90%")).verdict
 
 
-def _trial(setting: str, file: Path) -> Trial:
-    return Trial(setting, "python", ran_on="python", outputs={"logits": file})
+def _trial(setting: str, file: Path, folder: Path, place: int) -> Trial:
+    port = Port("logits", "logits:0", 0, (None, CLASSES), "float32")
+    variant = Variant(
+        setting, "tfjs", folder / setting, f"{place:064x}", 1000 * place, 900 * place, (port,), (port,), {"uint8": 800}
+    )
+    return Trial(setting, "python", variant, ran_on="python", outputs={"logits": file})
 
 
 def means(files: list[Path], labels: NDArray[np.int64]) -> list[tuple[float, float]]:
