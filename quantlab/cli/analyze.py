@@ -108,6 +108,7 @@ def analyze(
     image: ImageOptions,
     inside: InsideOptions,
     time_limit: TimeLimit = 600.0,
+    html: Annotated[Path | None, typer.Option(help="Write a report as one HTML file, see 'quantlab report'.")] = None,
     json: AsJson = False,
 ) -> int:
     """Convert a model, run every variant and print the results."""
@@ -140,7 +141,20 @@ def analyze(
         time_limit=time_limit,
         **inside.options,
     )
-    return analyze_and_print(model, data, options, as_json=json)
+    status = analyze_and_print(model, data, options, as_json=json)
+    if html is not None:
+        _write_report(out or study_folder(model), html)
+    return status
+
+
+def _write_report(folder: Path, html: Path) -> None:
+    """Write the report, judged by the budget of a quantlab.toml if there is one."""
+    from quantlab.cli.budget import BudgetOptions
+    from quantlab.cli.report import subject_of
+    from quantlab_reports.page import report_page, write_page
+
+    write_page(report_page(subject_of([folder], BudgetOptions())), html)
+    say(f"Report written to '{html}'")
 
 
 def begin_early(model: Path, out: Path | None) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from quantlab.cli.accept import accept
 from quantlab.cli.analyze import analyze
+from quantlab.cli.check import check
 from quantlab.cli.convert import convert
 from quantlab.cli.demo import demo
 from quantlab.cli.doctor import doctor
@@ -52,6 +53,7 @@ def _program(
 
 
 for command in (
+    check,
     analyze,
     tune,
     convert,

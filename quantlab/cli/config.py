@@ -14,7 +14,7 @@ from quantlab.types import FloatLayer, Preprocessing
 __all__ = ["read_float_layers", "read_preprocessing", "read_table"]
 
 _DEFAULT = Path("quantlab.toml")
-_TABLES = ("preprocessing", "convert", "budget")
+_TABLES = ("analyze", "preprocessing", "convert", "budget")
 _FLOAT_LAYERS = "float_layers"
 _PREPROCESSING = tuple(field.name for field in fields(Preprocessing))
 _TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, for example 0.5")

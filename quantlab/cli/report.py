@@ -1,6 +1,7 @@
 """`quantlab report`: writes one HTML file about a study; runs nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,14 @@ from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
+    from quantlab.types import Budget
     from quantlab_reports.subject import Subject
 
-__all__ = ["report", "subject_of"]
+__all__ = ["Thumbnails", "page_of", "report", "subject_of"]
+
+Thumbnails = Annotated[
+    bool, typer.Option("--thumbnails", help="Put pictures of changed samples into the HTML file; it may be passed on.")
+]
 
 
 @spread
@@ -36,6 +42,15 @@ def report(
     write_page(report_page(subject_of(study, budget)), out)
     say(f"Report written to '{out}'")
     return OK
+
+
+def page_of(folder: Path, budget: "Budget | None", *, pictures: bool) -> str:
+    """The report of a study, judged if there is a budget."""
+    from quantlab.store import Store
+    from quantlab_reports.page import report_page
+    from quantlab_reports.subject import Subject
+
+    return report_page(replace(Subject.of(Store(folder), budget), pictures=pictures))
 
 
 def subject_of(study: Sequence[Path] | None, budget: BudgetOptions) -> "Subject":

@@ -21,7 +21,14 @@ from quantlab.gate.attestation import (
 )
 from quantlab.gate.before_trials import refuse_unjudgeable
 from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
-from quantlab.gate.judging import Judged, JudgedReference, gather, gather_of, judge, name_of, recommend
+from quantlab.gate.judging import (
+    Judged,
+    JudgedReference,
+    gather,
+    gather_of,
+    judge,
+    name_of,
+)
 from quantlab.gate.outputs import (
     constant_clauses,
     constant_notes,
@@ -30,6 +37,7 @@ from quantlab.gate.outputs import (
     sum_output_file,
 )
 from quantlab.gate.recommendation import choose
+from quantlab.gate.recommending import recommend, recommendation_of
 from quantlab.gate.shipped import settings_of_artifact
 from quantlab.gate.statement import budget_texts, read_attestation
 from quantlab.gate.strictness import looser_limits
@@ -65,6 +73,7 @@ __all__ = [
     "read_attestation",
     "read_lock",
     "recommend",
+    "recommendation_of",
     "refuse_other_files",
     "refuse_unjudgeable",
     "refuse_unknown_outputs",

@@ -5,11 +5,13 @@ from quantlab.study.conversions import convert
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
+from quantlab.study.shipping import CHECKED, replace_artifact
 from quantlab.study.transfer import measure_sizes
 from quantlab.study.tuning import UNGUIDED, Tuned, copy_artifacts, read_tuning, tune
 from quantlab.study.verification import verify
 
 __all__ = [
+    "CHECKED",
     "UNGUIDED",
     "AnalyzeOptions",
     "SensitivityOptions",
@@ -23,6 +25,7 @@ __all__ = [
     "measure_sizes",
     "read_tuning",
     "refuse_setting",
+    "replace_artifact",
     "tune",
     "verify",
 ]

@@ -31,17 +31,28 @@ class Subject:
     inside: Inside | None = None
     tuning: Tuning | None = None
     formats: Mapping[str, Format] | None = None
+    pictures: bool = True
+    """Whether pages show pictures of samples."""
 
     @classmethod
-    def of(cls, store: Store, budget: Budget | None = None, formats: Mapping[str, Format] = FORMATS) -> Self:
-        """Read a study, and judge it if there is a budget.
+    def of(
+        cls,
+        store: Store,
+        budget: Budget | None = None,
+        formats: Mapping[str, Format] = FORMATS,
+        *,
+        recommendation: Recommendation | None = None,
+    ) -> Self:
+        """Read a study, and judge it if there is a budget and it is not judged yet.
 
         Raises:
             UsageError: If a limit of the budget cannot be judged.
             StudyError: If the study is missing or damaged.
         """
         study = store.read_study()
-        chosen = None if budget is None else recommend(store.root, budget)
+        chosen = recommendation
+        if chosen is None and budget is not None:
+            chosen = recommend(store.root, budget)
         return cls(
             store,
             study,

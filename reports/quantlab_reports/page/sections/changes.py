@@ -48,7 +48,7 @@ def changes_section(subject: Subject) -> Content:
         return Content("The outputs hold no classes.")
     values = {
         "about": f"{found.setting} in {found.runtime}",
-        "cards": [_card(sample, study) for sample in found.samples[:MOST_CARDS]],
+        "cards": [_card(sample, subject) for sample in found.samples[:MOST_CARDS]],
         "more": len(found.samples) - MOST_CARDS,
         "rest": found.samples[MOST_CARDS:],
         "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
@@ -82,8 +82,9 @@ def _conclusion(found: Changes) -> str:
     return f"{start}: {wrong:,} became wrong, {right:,} became right{rest}."
 
 
-def _card(sample: ChangedSample, study: Study) -> Card:
-    files = [study.samples.input_file(spec.name) for spec in study.samples.inputs]
+def _card(sample: ChangedSample, subject: Subject) -> Card:
+    samples = subject.study.samples
+    files = [samples.input_file(spec.name) for spec in samples.inputs] if subject.pictures else []
     pictures = (picture_of(np.asarray(mapped(file)[sample.row])) for file in files if file.is_file())
     picture = next((picture for picture in pictures if picture is not None), None)
     before, after = (round(100 * float(np.nan_to_num(one.probability))) for one in (sample.before, sample.after))

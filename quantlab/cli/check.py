@@ -1,0 +1,135 @@
+"""`quantlab check`: analyzes, judges, reports, and writes the artifact only if it fits."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from quantlab.cli.analyze_table import Analyzed, read_analyze
+from quantlab.cli.budget import BudgetOptions
+from quantlab.cli.exit_status import COULD_NOT_RUN, OK
+from quantlab.cli.options import (
+    ImageOptions,
+    InsideOptions,
+    Labels,
+    Limit,
+    ModelGroup,
+    Settings,
+    rendering_of,
+)
+from quantlab.cli.output import say
+from quantlab.cli.report import Thumbnails
+from quantlab.cli.spread import spread
+from quantlab.cli.telling import Page, Telling, undecided_of
+from quantlab.names import study_folder
+
+__all__ = ["check"]
+
+
+@spread
+def check(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder. [default: that of [analyze]]",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Samples to score: .npz, .npy, a folder of images, or module:function. [default: that of [analyze]]"
+        ),
+    ] = None,
+    budget: BudgetOptions,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to write the artifact to, if it fits: a folder <setting> in it.")
+    ] = Path("artifacts"),
+    study: Annotated[Path | None, typer.Option(help="Folder of the study. [default: <model>.study]")] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="Calibration samples for static quantization, in a form that --data takes.")
+    ] = None,
+    labels: Labels = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    opening: ModelGroup,
+    image: ImageOptions,
+    inside: InsideOptions,
+    html: Annotated[Path, typer.Option(help="Report to write as one HTML file.")] = Path("report.html"),
+    thumbnails: Thumbnails = False,
+    undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail",
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Write all figures to a JSON file; - prints them instead of the table.")
+    ] = None,
+) -> int:
+    """Analyze a model, recommend a setting, write a report, and write the artifact only if it fits the budget.
+
+    Model, samples and budget may stand in [analyze] and [budget] of quantlab.toml, so that the command needs no option
+    there. The exit status is that of 'quantlab gate': 1 or 3, and no artifact, if nothing fits.
+    """
+    given = {
+        "model": model, "data": data, "study": study, "calibration": calibration, "labels": labels,
+        "settings": settings, "runtimes": budget.runtimes, "limit": limit,
+    }  # fmt: skip
+    asked = budget.read(None).budget
+    what = read_analyze(image.config, given)
+    folder = what.study or study_folder(what.model)
+    _analyze(
+        what, folder, {"model": opening.options, "preprocessing": image.preprocessing(what.data), **inside.options}
+    )
+
+    from quantlab.gate import gather_of, recommendation_of, refuse_unknown_outputs
+    from quantlab.store import Store
+    from quantlab_reports.page import report_page
+    from quantlab_reports.subject import Subject
+    from quantlab_reports.views.recommendation import recommendation_table
+
+    store = Store(folder)
+    refuse_unknown_outputs(asked, [store.read_study()])  # before the look at the study is recorded
+    judged = gather_of(store, asked)
+    chosen = recommendation_of(store, judged, asked)
+    say(rendering_of("terminal")(recommendation_table(chosen)))
+    subject = replace(Subject.of(store, asked, recommendation=chosen), pictures=thumbnails)
+    page = Page(html, lambda: report_page(subject))
+    telling = Telling(rendering_of("terminal"), undecided_of(undecided), junit, markdown, json, page=page)
+    status = telling.tell([judged.verdict], [judged.trials])
+    say(f"Report written to '{html}'")
+    if not judged.verdict.fits or chosen.setting is None:
+        say(f"No artifact is written to '{out}', because nothing fits{_left(out)}.")
+        return status
+    return _write_artifact(chosen.setting, folder, out) or status
+
+
+def _analyze(what: Analyzed, folder: Path, others: dict[str, Any]) -> None:
+    """Make the study, or complete the one that is there."""
+    from quantlab.cli.analyze import begin_early
+    from quantlab.cli.progress import shown
+    from quantlab.study import AnalyzeOptions, analyze
+
+    begin_early(what.model, folder)
+    options = AnalyzeOptions(out=folder, **what.options, **others)
+    with shown() as progress:
+        analyze(what.model, data=what.data, options=options, progress=progress)
+
+
+def _left(out: Path) -> str:
+    from quantlab.study import CHECKED
+
+    return "; what is there is of an earlier check" if (out / CHECKED).is_file() else ""
+
+
+def _write_artifact(setting: str, folder: Path, out: Path) -> int:
+    """Write the artifact of a setting, in place of one that an earlier check wrote; returns an exit status."""
+    from quantlab.study import replace_artifact
+    from quantlab.types import Failure
+
+    made = replace_artifact(folder, setting, out=out)
+    if isinstance(made, Failure):
+        say(f"quantlab: the artifact of {setting} is not written: {made.reason}")
+        return COULD_NOT_RUN
+    say(f"{setting} fits and is written to '{made}'")
+    return OK

@@ -1,0 +1,72 @@
+"""Writes the artifact that a check lets pass, in place of the one that an earlier check wrote."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from quantlab.errors import StudyError
+from quantlab.registries import REAL, Registries
+from quantlab.study.tuning.files import copy_artifacts
+from quantlab.types import Failure
+
+__all__ = ["CHECKED", "replace_artifact"]
+
+CHECKED = "checked.json"
+"""Beside the artifact: its setting and the hash of its files, by which a later check knows that it may replace it."""
+
+
+def replace_artifact(
+    study: str | Path, setting: str, *, out: str | Path, registries: Registries = REAL
+) -> Path | Failure:
+    """Write the artifact of a setting to `out/<setting>`, so that `out` holds no other artifact of a check.
+
+    Args:
+        study: The folder of the study.
+        setting: One of its settings.
+        out: The folder to write to. What an earlier check wrote there is removed if nobody changed it.
+        registries: All formats.
+
+    Returns:
+        Its folder, or the reason why there is none.
+
+    Raises:
+        UsageError: If the study has no such setting.
+        StudyError: If there is no study, or something else is in the place of the artifact.
+    """
+    folder, record = Path(out), Path(out) / CHECKED
+    earlier = _recorded(record)
+    target = folder / setting
+    if earlier is not None and (folder / earlier[0]).is_dir() and _digest(folder / earlier[0]) == earlier[1]:
+        shutil.rmtree(folder / earlier[0])
+    if target.exists():
+        raise StudyError(
+            f"'{target}' exists and is not what an earlier check wrote; remove it, or choose another --out"
+        )
+    made = copy_artifacts(study, [setting], out=folder, registries=registries)[setting]
+    if not isinstance(made, Failure):
+        record.write_text(json.dumps({"setting": setting, "sha256": _digest(made)}) + "\n", encoding="utf-8")
+    return made
+
+
+def _recorded(record: Path) -> tuple[str, str] | None:
+    """The setting and hash of an earlier check; None if there is none or the record is not one."""
+    if not record.is_file():
+        return None
+    try:
+        document = json.loads(record.read_text(encoding="utf-8"))
+        setting, digest = document["setting"], document["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    named = isinstance(setting, str) and isinstance(digest, str) and Path(setting).name == setting
+    return (setting, digest) if named else None
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 of the names and bytes of all files in a folder."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as opened:
+            hashlib.file_digest(opened, lambda: digest)
+    return digest.hexdigest()
