@@ -23,6 +23,7 @@ from typer.main import get_command
 
 import quantlab
 from quantlab import AnalyzeOptions, Budget
+from quantlab.cli.analyze_table import ANALYZE_KEYS
 from quantlab.cli.app import app
 from quantlab.names import choose
 from quantlab.runtimes import RUNTIMES
@@ -261,6 +262,7 @@ def check_node(node: ast.AST) -> None:
 @pages()
 def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
     known = {
+        "analyze": set(ANALYZE_KEYS),
         "preprocessing": {field.name for field in fields(quantlab.Preprocessing)},
         "convert": {"float_layers"},
         "budget": {*(field.name for field in fields(quantlab.Budget)), "settings", "studies"},
