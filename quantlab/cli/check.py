@@ -21,7 +21,7 @@ from quantlab.cli.options import (
 from quantlab.cli.output import say
 from quantlab.cli.report import Thumbnails
 from quantlab.cli.spread import spread
-from quantlab.cli.telling import Page, Telling, undecided_of
+from quantlab.cli.telling import Page, VerdictFiles
 from quantlab.names import study_folder
 
 __all__ = ["check"]
@@ -59,12 +59,7 @@ def check(
     inside: InsideOptions,
     html: Annotated[Path, typer.Option(help="Report to write as one HTML file.")] = Path("report.html"),
     thumbnails: Thumbnails = False,
-    undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail",
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write all figures to a JSON file; - prints them instead of the table.")
-    ] = None,
+    files: VerdictFiles,
 ) -> int:
     """Analyze a model, recommend a setting, write a report, and write the artifact only if it fits the budget.
 
@@ -95,7 +90,7 @@ def check(
     say(rendering_of("terminal")(recommendation_table(chosen)))
     subject = replace(Subject.of(store, asked, recommendation=chosen), pictures=thumbnails)
     page = Page(html, lambda: report_page(subject))
-    telling = Telling(rendering_of("terminal"), undecided_of(undecided), junit, markdown, json, page=page)
+    telling = replace(files.telling(rendering_of("terminal")), page=page)
     status = telling.tell([judged.verdict], [judged.trials])
     say(f"Report written to '{html}'")
     if not judged.verdict.fits or chosen.setting is None:

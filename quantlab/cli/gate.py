@@ -14,7 +14,7 @@ from quantlab.cli.options import Format, rendering_of
 from quantlab.cli.policy import Policy, read_policy
 from quantlab.cli.report import Thumbnails, page_of
 from quantlab.cli.spread import spread
-from quantlab.cli.telling import Page, Telling, undecided_of
+from quantlab.cli.telling import Page, VerdictFiles
 from quantlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,12 +41,7 @@ def gate(
         ),
     ] = None,
     format: Format = "terminal",  # noqa: A002 (the option's name)
-    undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail",
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None,
-    json: Annotated[
-        Path | None, typer.Option(help="Write all figures to a JSON file; - prints them instead of the table.")
-    ] = None,
+    files: VerdictFiles,
     attest: Annotated[
         Path | None, typer.Option(help="Write an in-toto statement about the artifact, to be signed by other tools.")
     ] = None,
@@ -61,7 +56,7 @@ def gate(
     from quantlab.gate import changed_artifacts, compare_with_lock, read_lock, refuse_unknown_outputs
     from quantlab.store import Store
 
-    result = Telling(rendering_of(format), undecided_of(undecided), junit, markdown, json)
+    result = files.telling(rendering_of(format))
     if attested is not None:
         checked = artifact_to_check(study, artifact, {"--lock": lock, "--attest": attest, "--html": html})
         verdict, warned = attested_verdict(attested, checked, budget, setting)

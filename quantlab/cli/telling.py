@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from quantlab.cli.attest import Attest
 from quantlab.cli.exit_status import BREAKS, COULD_NOT_RUN, INCONCLUSIVE, OK
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from quantlab_reports import Table
     from quantlab_reports.junit import Undecided
 
-__all__ = ["Page", "Telling", "undecided_of"]
+__all__ = ["Page", "Telling", "VerdictFiles"]
 
 _STANDARD_OUTPUT = Path("-")
 
@@ -30,8 +32,7 @@ class Page:
     """Makes the page; raises QuantlabError if it cannot be made."""
 
 
-def undecided_of(text: str) -> "Undecided":
-    """Read `--undecided`; raises UsageError for another word."""
+def _undecided(text: str) -> "Undecided":
     if text == "fail":
         return "fail"
     if text == "warn":
@@ -49,6 +50,22 @@ def _status(verdicts: Sequence["Verdict"], undecided: "Undecided") -> int:
         say("warning: too few samples to decide; --undecided warn lets this pass")
         return OK
     return INCONCLUSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFiles:
+    """Options that say where a verdict is written, and what too few samples mean."""
+
+    undecided: Annotated[str, typer.Option(help="With too few samples: fail, or warn and exit with 0.")] = "fail"
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None
+    markdown: Annotated[Path | None, typer.Option(help="Write Markdown for a comment on a pull request.")] = None
+    json: Annotated[
+        Path | None, typer.Option(help="Write all figures to a JSON file; - prints them instead of the table.")
+    ] = None
+
+    def telling(self, render: "Callable[[Table], str]") -> "Telling":
+        """Return where a verdict goes; raises UsageError for an unknown word of `--undecided`."""
+        return Telling(render, _undecided(self.undecided), self.junit, self.markdown, self.json)
 
 
 @dataclass(frozen=True, slots=True)
