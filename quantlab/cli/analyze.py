@@ -12,6 +12,7 @@ from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.named import inputs_of, variants_of
 from quantlab.cli.options import (
     AsJson,
+    ClassNames,
     FloatLayers,
     Group,
     ImageOptions,
@@ -60,6 +61,7 @@ def analyze(
             help="Label of pixels or steps that are not scored, for example padding. Labels below 0 are never scored."
         ),
     ] = None,
+    class_names: ClassNames = None,
     slices: Slices = None,
     group: Group = None,
     settings: Settings = None,
@@ -120,6 +122,7 @@ def analyze(
         calibration=calibration,
         labels=labels,
         ignore_label=ignore_label,
+        class_names=class_names,
         slices=tuple(slices or ()),
         group=group,
         settings=words(settings),

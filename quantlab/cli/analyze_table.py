@@ -39,6 +39,7 @@ ANALYZE_KEYS: Mapping[str, _Rule] = {
     "study": _TEXT,
     "calibration": _TEXT,
     "labels": _TEXT,
+    "class_names": _NAMES,
     "ignore_label": (_is_count(-(2**31)), "a whole number"),
     "slices": _NAMES,
     "group": _TEXT,
@@ -93,6 +94,8 @@ def read_analyze(config: Path | None, given: Mapping[str, Any]) -> Analyzed:
     for key in _LISTS:
         if isinstance(table.get(key), str):
             table[key] = table[key].split(",")
+    if isinstance(table.get("class_names"), list):
+        table["class_names"] = ",".join(table["class_names"])
     study = table.pop("study", None)
     model, data = Path(table.pop("model")), str(table.pop("data"))
     others = {key: tuple(value) if key in _LISTS else value for key, value in table.items()}

@@ -10,6 +10,7 @@ from quantlab.cli.analyze_table import Analyzed, read_analyze
 from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import (
+    ClassNames,
     ImageOptions,
     InsideOptions,
     Labels,
@@ -52,6 +53,7 @@ def check(
         str | None, typer.Option(help="Calibration samples for static quantization, in a form that --data takes.")
     ] = None,
     labels: Labels = None,
+    class_names: ClassNames = None,
     settings: Settings = None,
     limit: Limit = None,
     opening: ModelGroup,
@@ -68,7 +70,7 @@ def check(
     """
     given = {
         "model": model, "data": data, "study": study, "calibration": calibration, "labels": labels,
-        "settings": settings, "runtimes": budget.runtimes, "limit": limit,
+        "class_names": class_names,        "settings": settings, "runtimes": budget.runtimes, "limit": limit,
     }  # fmt: skip
     asked = budget.read(None).budget
     what = read_analyze(image.config, given)

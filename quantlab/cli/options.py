@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsJson",
+    "ClassNames",
     "Config",
     "FloatLayers",
     "Format",
@@ -83,6 +84,13 @@ Labels = Annotated[
     typer.Option(
         help="Labels for data without labels: a .npy, .txt or .csv file, a .jsonl file with a JSON value per sample, "
         "and for images a COCO .json file or a folder of masks."
+    ),
+]
+ClassNames = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of the classes in the order of the outputs: a file with a name per line, or names separated by "
+        "commas. [default: those of image folders, or of class_names.txt or labels.txt beside the model]"
     ),
 ]
 Slices = Annotated[

@@ -9,6 +9,7 @@ from quantlab.cli.analyze import begin_early
 from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import BREAKS, INCONCLUSIVE, OK
 from quantlab.cli.options import (
+    ClassNames,
     Group,
     ImageOptions,
     InsideOptions,
@@ -59,6 +60,7 @@ def tune(
         ),
     ] = None,
     labels: Labels = None,
+    class_names: ClassNames = None,
     slices: Slices = None,
     group: Group = None,
     settings: Settings = None,
@@ -92,6 +94,7 @@ def tune(
     options = AnalyzeOptions(
         calibration=calibration,
         labels=labels,
+        class_names=class_names,
         slices=tuple(slices or ()),
         group=group,
         settings=words(settings),

@@ -203,7 +203,8 @@ class JudgedReference:
             return None
         outputs = _mapped(trial.outputs[self.study.scored_output])
         compared = self.of_outputs(outputs, setting=trial.setting, runtime=trial.runtime)
-        return with_outputs(self.samples.numbered(compared), trial, self.study, self.samples.finite)
+        numbered = self.samples.identified(self.samples.numbered(compared), self.study)
+        return with_outputs(numbered, trial, self.study, self.samples.finite)
 
     def of_itself(self) -> Evidence:
         """The evidence about a variant that gives the reference's own outputs."""

@@ -1,6 +1,6 @@
 """Samples on which the model itself is NaN or infinite: refused, or left out of the verdict if the budget says so."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from quantlab.names import counted
 from quantlab.npy import selected
 from quantlab.samples import names_of, told
 from quantlab.statistics import scored_samples
-from quantlab.types import Budget, Evidence, Study
+from quantlab.types import Budget, Evidence, Study, WorstSample
 
 __all__ = ["JudgedSamples"]
 
@@ -80,6 +80,13 @@ class JudgedSamples:
             left_out=self.left_out,
         )
 
+    def identified(self, evidence: Evidence, study: Study) -> Evidence:
+        """The evidence, numbered by `numbered`, with the names of the samples that differ most."""
+        rows = sorted(sample.index for sample in evidence.worst)
+        names = names_of(study.samples, np.array(rows, np.int64))
+        known = dict(zip(rows, zip(names.indices, names.files or [""] * len(rows), strict=False), strict=False))
+        return replace(evidence, worst=tuple(_named(sample, known, study.samples.classes) for sample in evidence.worst))
+
     def warning(self) -> list[str]:
         """A sentence for the verdict if samples are left out of it."""
         if not self.left_out:
@@ -91,6 +98,21 @@ class JudgedSamples:
             f"(--leave-out-non-finite), so n = {judged:,}"
         )
         return [sentence]
+
+
+def _named(sample: WorstSample, known: Mapping[int, tuple[int, str]], classes: Sequence[str]) -> WorstSample:
+    def name(number: int | None) -> str:
+        return classes[number] if number is not None and 0 <= number < len(classes) else ""
+
+    index, file = known.get(sample.index, (None, ""))
+    return replace(
+        sample,
+        source_index=index,
+        file=file,
+        label_name=name(sample.label),
+        reference_name=name(sample.reference_class),
+        candidate_name=name(sample.candidate_class),
+    )
 
 
 def _command(study: Study) -> str:

@@ -6,6 +6,7 @@ blocks.
 """
 
 from quantlab.samples.attributes import intact_attributes, refuse_missing_slices
+from quantlab.samples.class_names import ClassNames, class_names_beside, read_class_names
 from quantlab.samples.groups import intact_groups, read_groups
 from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256, samples_sha256
 from quantlab.samples.labels import check_labels, holds_classes
@@ -21,11 +22,13 @@ __all__ = [
     "ACCEPTED",
     "KEPT_BYTES",
     "NEAR_DISTANCE",
+    "ClassNames",
     "Part",
     "SampleOptions",
     "SampleParts",
     "Source",
     "check_labels",
+    "class_names_beside",
     "draw",
     "holds_classes",
     "intact_attributes",
@@ -39,6 +42,7 @@ __all__ = [
     "open_parts",
     "open_samples",
     "open_source",
+    "read_class_names",
     "read_groups",
     "refuse_missing",
     "refuse_missing_slices",

@@ -27,6 +27,7 @@ from quantlab.study.inside.half import warn_of_half_floats
 from quantlab.study.inside.look import look_inside
 from quantlab.study.inside.sessions import SessionInputs
 from quantlab.study.inside.source import warn_of_collapses
+from quantlab.study.naming import checked_names, class_names
 from quantlab.study.non_finite_words import calibration_warning, output_warning
 from quantlab.study.options import AnalyzeOptions
 from quantlab.study.outputs import compare_outputs
@@ -153,6 +154,9 @@ class Analysis:
             self.context.options.score_output,
             metrics=self.context.registries.metrics,
         )
+        names = class_names(self.context.options, self.context.file.path, lambda _: None)
+        samples = checked_names(samples, names, scoring.output, self.context.progress.warn)
+        scoring = replace(scoring, class_names=samples.classes)
         return Work(self.context, model, samples, calibration, self.plan, scoring, self.add_seconds)
 
     def score(self, work: Work) -> "Scored":

@@ -182,10 +182,12 @@ class Comparison:
             self.labels,
             probabilities=self.probabilities,
         )
+        names = self.scoring.class_names
         return tuple(
-            f"class {class_loss.label} loses {class_loss.loss:.1f} points ({class_loss.right_to_wrong} lost, "
-            f"{class_loss.wrong_to_right} gained of {class_loss.n:,}; p = {class_loss.p_holm:.1g}, Holm)"
-            for class_loss in sorted(losing, key=lambda class_loss: class_loss.p_holm)[:_NAMED_CLASSES]
+            f"class {replace(one, name=names[one.label] if one.label < len(names) else '').number_and_name} loses "
+            f"{one.loss:.1f} points ({one.right_to_wrong} lost, {one.wrong_to_right} gained of {one.n:,}; p = "
+            f"{one.p_holm:.1g}, Holm)"
+            for one in sorted(losing, key=lambda class_loss: class_loss.p_holm)[:_NAMED_CLASSES]
         )
 
     def with_python(self, trials: Sequence[Trial]) -> tuple[Trial, ...]:

@@ -20,6 +20,10 @@ class AnalyzeOptions:
     """A file of labels, for data that contain none."""
     ignore_label: int | None = None
     """Label of positions that are not scored, for example padding; labels below 0 are never scored."""
+    class_names: str | None = None
+    """Names of the classes in the order of the outputs: a file with a name per line or a JSON list, or names separated
+    by commas. None takes those of image folders, or of a file `class_names.txt`, `labels.txt` or `class_names.json`
+    beside the model."""
     slices: tuple[str, ...] = ()
     """Columns of tables by whose values scored samples are judged in slices, each as `meta.csv:COLUMN`."""
     group: str | None = None

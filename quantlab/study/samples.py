@@ -5,6 +5,7 @@ from dataclasses import replace
 from quantlab.errors import UsageError
 from quantlab.samples import SampleOptions, SampleParts, open_parts, open_samples
 from quantlab.study.context import Context
+from quantlab.study.naming import class_names, folders_in_order, with_class_names
 from quantlab.study.overlap import seen_hashes
 from quantlab.types import OpenedModel, SampleSet
 
@@ -44,16 +45,19 @@ def draw_samples(context: Context, model: OpenedModel, data: str, *, search: boo
     """
     step = f"read {data}"
     context.progress.begin(step)
+    names = class_names(context.options, context.file.path, context.progress.warn)
+    asked = _options(context, search=search)
+    asked = replace(asked, preprocessing=folders_in_order(names, data, asked.preprocessing))
     drawn = open_parts(
         data,
         context.options.calibration,
         model_inputs=model.description.inputs,
         folder=context.store.root / "samples",
-        options=_options(context, search=search),
+        options=asked,
         calibrate=CALIBRATION_SAMPLES,
     )
     context.progress.end(step, "done")
-    return drawn
+    return with_class_names(drawn, names)
 
 
 def calibration_alone(context: Context, model: OpenedModel) -> SampleSet:

@@ -188,11 +188,15 @@ def sane(check: ReferenceCheck, samples: SampleSet, labels: Any) -> list[str]:
         labels: (n,) classes of the samples; None for any other task.
     """
     if labels is not None and (only := np.unique(labels)).size == 1:
-        one = f"all {samples.n:,} samples are of class {int(only[0])}"
+        one = f"all {samples.n:,} samples are of class {_named(int(only[0]), samples.classes)}"
         return [f"{one}, so nothing is known about the other classes; give samples of every class"]
     if check.class_order is not None:
         return [_other_order(check.class_order, samples.classes)]
-    return [*_near_chance(check), *_targets(check.targets)]
+    return [*_near_chance(check, samples.classes), *_targets(check.targets)]
+
+
+def _named(number: int, classes: tuple[str, ...]) -> str:
+    return f"{number} ({classes[number]})" if 0 <= number < len(classes) else str(number)
 
 
 def odd_rows(comparison: Comparison) -> list[str]:
@@ -211,15 +215,16 @@ def odd_rows(comparison: Comparison) -> list[str]:
     return [f"{which} {told}. Check what the model returns"]
 
 
-def _near_chance(check: ReferenceCheck) -> Iterator[str]:
+def _near_chance(check: ReferenceCheck, classes: tuple[str, ...]) -> Iterator[str]:
     chance = check.chance
     if chance is not None and chance.at_chance:
         few = ", which so few samples do not tell apart; give more samples, or" if chance.too_few else ";"
         model, constant = _CHANCE[chance.metric]
         yield (
-            f"the model itself {model.format(chance.top1)}, and always answering class {chance.majority} would "
-            f"{constant.format(chance.chance)}{few} check that the samples are preprocessed as in training (scale "
-            f"0–255 or 0–1, mean, colour order) and that the labels have the order of the outputs"
+            f"the model itself {model.format(chance.top1)}, and always answering class "
+            f"{_named(chance.majority, classes)} would {constant.format(chance.chance)}{few} check that the samples "
+            f"are preprocessed as in training (scale 0–255 or 0–1, mean, colour order) and that the labels have the "
+            f"order of the outputs"
         )
 
 

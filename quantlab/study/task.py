@@ -34,6 +34,8 @@ class Scoring:
     labels: npt.NDArray[Any] | None
     metric: PairedMetric | None = None
     """The metric that was asked for; None if the labels decide, or nothing is compared with them."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes in the order of the labels; empty where they have none."""
     groups: npt.NDArray[np.int64] | None = None
     """(n,): group of each sample; None if samples are independent."""
 

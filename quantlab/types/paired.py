@@ -196,6 +196,14 @@ class WorstSample:
     """KL(reference‖candidate) in nats; None if classes are not compared."""
     max_abs: float
     """Largest absolute difference between the two outputs; infinite if an element is not finite."""
+    source_index: int | None = None
+    """Position in the user's source, from 0; None if the study does not know it."""
+    file: str = ""
+    """Name of its file below the source; empty if samples are no files."""
+    label_name: str = ""
+    """Name of the true class; empty if classes have no names, like the next two."""
+    reference_name: str = ""
+    candidate_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

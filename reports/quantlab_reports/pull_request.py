@@ -20,6 +20,7 @@ from quantlab.types import (
     SettingVerdict,
     TrialEvidence,
     Verdict,
+    WorstSample,
 )
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.losing import CLASS_COLUMNS, SLICE_COLUMNS, losing_classes, losing_slices
@@ -306,19 +307,24 @@ def _moved(rows: Sequence[Row], *, several: bool) -> str:
     return _folded(told, _details_table(MOVED_COLUMNS, details))
 
 
+def _sample(sample: WorstSample) -> str:
+    """The name of its file, or its position in the user's data."""
+    return as_text(sample.file) or str(sample.index if sample.source_index is None else sample.source_index)
+
+
+def _class(label: int | None, name: str) -> str:
+    return as_text(name) or (EMPTY if label is None else str(label))
+
+
 _SAMPLE_COLUMNS = (
-    Column("sample", lambda sample: str(sample.index)),
-    Column("label", lambda sample: _class(sample.label)),
-    Column("model's top-1", lambda sample: _class(sample.reference_class)),
-    Column("variant's top-1", lambda sample: _class(sample.candidate_class)),
+    Column("sample", _sample),
+    Column("label", lambda sample: _class(sample.label, sample.label_name)),
+    Column("model's top-1", lambda sample: _class(sample.reference_class, sample.reference_name)),
+    Column("variant's top-1", lambda sample: _class(sample.candidate_class, sample.candidate_name)),
     Column("KL, nats", lambda sample: EMPTY if sample.divergence is None else _nearest(sample.divergence)),
     Column("largest difference", lambda sample: _nearest(sample.max_abs)),
 )
 """Columns of a `WorstSample`."""
-
-
-def _class(label: int | None) -> str:
-    return EMPTY if label is None else str(label)
 
 
 def _nearest(value: float) -> str:
@@ -332,7 +338,7 @@ def _worst(rows: Sequence[Row], *, several: bool) -> str:
         if row.setting.quantized and row.evidence
         for sample in row.evidence.worst[:_WORST_SHOWN]
     ]
-    told = f"Samples with the largest changes: {_WORST_SHOWN} for each variant, by index from 0"
+    told = f"Samples with the largest changes: {_WORST_SHOWN} for each variant, by file or position in the data"
     return _folded(told, _details_table(_SAMPLE_COLUMNS, details))
 
 

@@ -92,7 +92,7 @@ Of a judgement:
 | `jensen_shannon` | the same for the Jensen–Shannon divergence in nats, from 0 to ln 2; null for logits |
 | `true_class` | the same for the decrease of the true class's probability, reference − candidate |
 | `calibration_error`, `calibration_error_reference` | expected calibration error, 15 bins, from 0 to 1 |
-| `worst` | samples with the largest changes, by index from 0 among the scored samples |
+| `worst` | samples with the largest changes: `index` among scored ones, `source_index` in the data, `file`, names |
 | `non_finite` | number of NaN and infinite elements of the output on judged samples |
 | `left_out` | samples that are not judged, because the model itself is NaN or infinite there |
 | `non_finite_outputs` | other outputs than the scored one → the same number; only those that have such elements |

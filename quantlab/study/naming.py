@@ -1,0 +1,72 @@
+"""Gives the classes of a study their names."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from quantlab.errors import SamplesError, UsageError
+from quantlab.samples import ClassNames, SampleParts, class_names_beside, read_class_names
+from quantlab.study.options import AnalyzeOptions
+from quantlab.types import Preprocessing, SampleSet, TensorSpec
+
+__all__ = ["checked_names", "class_names", "folders_in_order", "with_class_names"]
+
+
+def class_names(options: AnalyzeOptions, model: Path, warn: Callable[[str], None]) -> ClassNames | None:
+    """The names that the user gives, or those in a file beside the model; None without any.
+
+    Raises:
+        UsageError: If a file that the user names cannot be read. One that lies beside the model only costs a warning.
+    """
+    if options.class_names is not None:
+        return read_class_names(options.class_names)
+    try:
+        return class_names_beside(model)
+    except SamplesError as error:
+        warn(str(error))
+        return None
+
+
+def folders_in_order(names: ClassNames | None, data: str, asked: Preprocessing) -> Preprocessing:
+    """The preprocessing of a folder of images with its class folders in the order of the names, if they are the same.
+
+    Alphabetical order would give every image the label of another class wherever the model's outputs have their own
+    order.
+    """
+    folder = Path(data)
+    if names is None or asked.classes is not None or not folder.is_dir():
+        return asked
+    folders = {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    return replace(asked, classes=names.names) if folders == set(names.names) else asked
+
+
+def with_class_names(parts: SampleParts, names: ClassNames | None) -> SampleParts:
+    """The parts with these names where the source has none of its own."""
+    if names is None:
+        return parts
+
+    def named(samples: SampleSet) -> SampleSet:
+        return samples if samples.classes else replace(samples, classes=names.names)
+
+    search = None if parts.search is None else named(parts.search)
+    return replace(parts, scored=named(parts.scored), search=search)
+
+
+def checked_names(
+    samples: SampleSet, names: ClassNames | None, output: TensorSpec, warn: Callable[[str], None]
+) -> SampleSet:
+    """The samples without names that cannot be those of the scored output.
+
+    Raises:
+        UsageError: If the user named the classes so.
+    """
+    if names is None or samples.classes != names.names:
+        return samples
+    width = output.shape[-1] if len(output.shape) > 1 else 1
+    problem = names.problem(2 if width == 1 else width)
+    if problem is None:
+        return samples
+    if names.asked:
+        raise UsageError(problem)
+    warn(f"{problem}. Its names are not used")
+    return replace(samples, classes=())
