@@ -927,13 +927,14 @@ def test_every_input_is_used() -> None:
     used = re.findall(r"\binputs\.([\w-]+)", yaml.safe_dump(STEPS))
     assert set(used) == set(ACTION["inputs"])
     for step in STEPS:
-        assert all(re.search(rf"\${{?{name}\b", step["run"]) for name in step.get("env", {}))
+        named = set(step.get("env", {})) - {"GH_TOKEN"}  # which gh itself reads
+        assert all(re.search(rf"\${{?{name}\b", step["run"]) for name in named)
 
 
 def test_every_option_that_the_action_gives_exists() -> None:
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", JUDGE["run"]))
     assert named
-    assert named <= options_of("gate")
+    assert named <= options_of("gate") | options_of("check")
 
 
 def test_no_expression_stands_in_a_script() -> None:
@@ -979,10 +980,11 @@ def test_the_action_and_the_example_pass_a_linter(tmp_path: Path) -> None:
 
 
 FAKE = """#!/usr/bin/env bash
-[[ $1 == gate ]] && shift
+echo "$1" > "$RUNNER_TEMP/command"
+shift
 printf '%s\\n' "$@" > "$RUNNER_TEMP/arguments"
 [[ -z $OUTCOME ]] || for word; do
-  case $word in --json=*|--junit=*|--markdown=*) echo "{\\"outcome\\": \\"$OUTCOME\\"}" > "${word#*=}";; esac
+  case $word in --json=*|--junit=*|--markdown=*|--html=*) echo "{\\"outcome\\": \\"$OUTCOME\\"}" > "${word#*=}";; esac
 done
 exit "$STATUS"
 """
@@ -1027,6 +1029,43 @@ def test_the_action_ends_as_the_gate_does(tmp_path: Path, outcome: str, status: 
     assert arguments == ["--undecided=fail", *files, "--"]
     # A path is told where there is a file.
     assert sorted(files if outcome else []) == sorted(f"--{name}={path}" for name, path in outputs.items())
+
+
+def test_the_action_checks_a_model_if_it_is_asked_to(tmp_path: Path) -> None:
+    ended, arguments, outputs = run_action(tmp_path, outcome="breaks", status=1, check="true", policy="own.toml")
+    assert (tmp_path / "command").read_text() == "check\n"
+    assert (ended, outputs["outcome"], outputs["html"]) == (1, "breaks", arguments[-1].removeprefix("--html="))
+    assert "--policy=own.toml" in arguments
+    assert "--" not in arguments
+
+
+FAKE_GH = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >> "$RUNNER_TEMP/calls"
+for word; do [[ $word != body=@* ]] || cp "${word#body=@}" "$RUNNER_TEMP/body"; done
+[[ $* != *--paginate* ]] || printf '%s' "$OWN"
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "call"),
+    [
+        pytest.param("", "--method POST repos/o/r/issues/7/comments", id="the first comment"),
+        pytest.param("11\n12\n", "--method PATCH repos/o/r/issues/comments/11", id="one that is there"),
+    ],
+)
+def test_the_action_keeps_one_comment_up_to_date(tmp_path: Path, own: str, call: str) -> None:
+    (tmp_path / "gh").write_text(FAKE_GH, encoding="utf-8")
+    (tmp_path / "gh").chmod(0o755)
+    (tmp_path / "told.md").write_text("### fits\n", encoding="utf-8")
+    (step,) = [step for step in STEPS if step.get("name") == "Comment"]
+    environment = {"GH_TOKEN": "t", "MARKDOWN": str(tmp_path / "told.md"), "REPOSITORY": "o/r", "NUMBER": "7"}
+    assert set(environment) == set(step["env"])
+    environment |= {"RUNNER_TEMP": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin", "OWN": own}
+    command = ["/bin/bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+    subprocess.run(command, env=environment, cwd=tmp_path, timeout=60, check=True)
+    _, last = (tmp_path / "calls").read_text().splitlines()
+    assert call in last
+    assert (tmp_path / "body").read_text() == "<!-- quantlab -->\n### fits\n"
 
 
 def test_the_action_gives_what_it_is_given_and_runs_none_of_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["artifact_to_check", "attested_verdict"]
 
 
-def artifact_to_check(studies: Sequence[Path] | None, artifact: Path | None, others: Mapping[str, Path | None]) -> Path:
+def artifact_to_check(studies: Sequence[Path] | None, artifact: Path | None, others: Mapping[str, object]) -> Path:
     """Return the artifact, after a check of the options beside `--attested`.
 
     Args:

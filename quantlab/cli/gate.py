@@ -30,6 +30,13 @@ def gate(
     setting: SettingNames = None,
     budget: BudgetOptions,
     lock: Annotated[Path | None, typer.Option(help="Compare with the accepted figures in this file.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV|FILE",
+            help="Compare with the accepted figures of a revision of git, such as origin/main, or of a file.",
+        ),
+    ] = None,
     artifact: Annotated[
         Path | None,
         typer.Option(help="Verify that this file or folder is an artifact of the study, and judge only its settings."),
@@ -53,16 +60,18 @@ def gate(
     The command runs nothing. Every setting named with --setting must fit; without names, one quantized setting that
     fits is enough.
     """
-    from quantlab.gate import changed_artifacts, compare_with_lock, read_lock, refuse_unknown_outputs
+    from quantlab.gate import changed_artifacts, compare_with_lock, refuse_unknown_outputs
     from quantlab.store import Store
 
     result = files.telling(rendering_of(format))
     if attested is not None:
-        checked = artifact_to_check(study, artifact, {"--lock": lock, "--attest": attest, "--html": html})
+        checked = artifact_to_check(
+            study, artifact, {"--lock": lock, "--baseline": baseline, "--attest": attest, "--html": html}
+        )
         verdict, warned = attested_verdict(attested, checked, budget, setting)
         # A statement that failed with too few samples stays one that failed.
         return (result if warned else replace(result, undecided="fail")).tell([verdict])
-    accepted = read_lock(lock) if lock is not None else None
+    accepted = _accepted(lock, baseline)
     asked = _policy(budget, study, setting, accepted)
     folders = folders_of(asked)
     _refuse_several(folders, {"--artifact": artifact, "--attest": attest, "--html": html})
@@ -76,6 +85,18 @@ def gate(
         written = Attest.of(attest, replace(judged[0], verdict=verdicts[0]), artifact, result.undecided)
     page = None if html is None else Page(html, lambda: page_of(folders[0], asked.budget, pictures=thumbnails))
     return replace(result, attest=written, page=page).tell(verdicts, [decided.trials for decided in judged], changed)
+
+
+def _accepted(lock: Path | None, baseline: str | None) -> "AcceptedFigures | None":
+    """Read the figures that are compared with; None if none are named."""
+    from quantlab.cli.baseline import accepted_of
+    from quantlab.gate import read_lock
+
+    if lock is not None and baseline is not None:
+        raise UsageError("--lock and --baseline both name accepted figures; give one of them")
+    if baseline is not None:
+        return accepted_of(baseline)
+    return read_lock(lock) if lock is not None else None
 
 
 def _refuse_several(folders: Sequence[Path], options: Mapping[str, Path | None]) -> None:

@@ -12,7 +12,14 @@ attestation_of         a verdict bound to the files of an artifact, to be signed
 ```
 """
 
-from quantlab.gate.accepted import accepted_figures, changed_artifacts, compare_with_lock, read_lock, write_lock
+from quantlab.gate.accepted import (
+    accepted_figures,
+    changed_artifacts,
+    compare_with_lock,
+    parse_lock,
+    read_lock,
+    write_lock,
+)
 from quantlab.gate.attestation import (
     Attestation,
     attestation_of,
@@ -70,6 +77,7 @@ __all__ = [
     "near_one",
     "non_finite_clauses",
     "outward",
+    "parse_lock",
     "read_attestation",
     "read_lock",
     "recommend",

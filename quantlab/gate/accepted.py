@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cattrs
 
@@ -15,7 +16,7 @@ from quantlab.gate.output_limits import accepted_of, worse_than_accepted
 from quantlab.gate.targets import target_of
 from quantlab.names import excerpt, listed
 from quantlab.registries import REAL, Registries
-from quantlab.store import json_number, read_json, write_json
+from quantlab.store import json_number, parse_json, read_json, write_json
 from quantlab.types import (
     ERROR_FIGURES,
     AcceptedFigures,
@@ -31,7 +32,15 @@ from quantlab.types import (
     Verdict,
 )
 
-__all__ = ["LOCK_SCHEMA", "accepted_figures", "changed_artifacts", "compare_with_lock", "read_lock", "write_lock"]
+__all__ = [
+    "LOCK_SCHEMA",
+    "accepted_figures",
+    "changed_artifacts",
+    "compare_with_lock",
+    "parse_lock",
+    "read_lock",
+    "write_lock",
+]
 
 LOCK_SCHEMA = 1
 """Version of `quantlab.lock`; a file of another version is refused."""
@@ -137,6 +146,29 @@ def read_lock(path: Path) -> AcceptedFigures:
         raise StudyError(
             f"the accepted figures '{path}' cannot be read ({error}); write them again with 'quantlab accept'"
         ) from error
+    return _read(document, str(path))
+
+
+def parse_lock(text: bytes, name: str) -> AcceptedFigures:
+    """Read accepted figures from the text of a file.
+
+    Args:
+        text: The content.
+        name: Where it comes from, for messages.
+
+    Raises:
+        StudyError: If it is damaged or of another version.
+    """
+    try:
+        document = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(
+            f"the accepted figures '{name}' cannot be read ({error}); write them again with 'quantlab accept'"
+        ) from error
+    return _read(document, name)
+
+
+def _read(document: Any, path: str) -> AcceptedFigures:
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != LOCK_SCHEMA:
         raise StudyError(
