@@ -10,10 +10,11 @@ import pytest
 from command_line import quantlab_in_process
 from hypothesis import given
 from hypothesis import strategies as st
+from report_fixtures import with_inputs
 from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.store import Store
-from quantlab.types import Budget, Inside, LayerRow, TensorSpec
+from quantlab.types import Budget, Inside, LayerRow
 from quantlab_reports.charts import CHARTS, FILES
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.page import report_page
@@ -157,16 +158,6 @@ def test_a_report_is_written_over(study, tmp_path):
         done = quantlab_in_process("report", folder, "--out", "page.html", cwd=tmp_path)
         assert (done.status, done.stderr) == (0, "Report written to 'page.html'\n")
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
-
-
-def with_inputs(folder, inputs):
-    """Write the inputs of the samples, as a study keeps them."""
-    store = Store(folder)
-    written = store.read_study()
-    samples = replace(written.samples, inputs=(TensorSpec("x", (None, *inputs.shape[1:]), str(inputs.dtype)),))
-    np.save(samples.input_file("x"), inputs)
-    store.write_study(replace(written, samples=samples))
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def _names(lines: Sequence[Line], points: Sequence[dict[str, Any]], axes: _Axes)
     taken = [(point["x"] - 3, point["y"] - 3, point["x"] + 3, point["y"] + 3) for point in points]
     found = placed([(end["x"], end["y"]) for end in ends], texts, (axes.width, HEIGHT), taken)
     return [
-        {"x": label.x, "y": label.y, "text": label.text, "colour": end["colour"]}
+        {"x": label.x, "y": label.y, "text": label.text, "colour": end["colour"].replace("series", "words")}
         for label, end in zip(found, ends, strict=True)
     ]
 

@@ -7,10 +7,13 @@ marker or a label for each, so that none is told by its colour alone.
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["ON_PAPER", "ON_THE_PAGE", "SERIES", "coloured"]
+__all__ = ["ON_PAPER", "ON_THE_PAGE", "SERIES", "WORDS", "coloured"]
 
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe & Ito 2008, Color Universal Design, without black and yellow."""
+
+WORDS = ("#0067a3", "#a84a00", "#00754f", "#9c4a78", "#8a5f00", "#22729f")
+"""The same for words, darker where the contrast to white would be less than 4.5 : 1."""
 
 _ROLES = ("ink", "muted", "rule", "accent", "warning", "band", "paper")
 
@@ -23,12 +26,13 @@ ON_PAPER: Mapping[str, str] = {
     "@band": "#f2e6d9",
     "@paper": "#ffffff",
     **{f"@series{place}": colour for place, colour in enumerate(SERIES)},
+    **{f"@words{place}": colour for place, colour in enumerate(WORDS)},
 }
 """Roles → colours of a file, on white."""
 
 ON_THE_PAGE: Mapping[str, str] = {
     **{f"@{role}": f"var(--{role})" for role in _ROLES},
-    **{f"@series{place}": f"var(--series{place})" for place in range(len(SERIES))},
+    **{f"@{kind}{place}": f"var(--{kind}{place})" for kind in ("series", "words") for place in range(len(SERIES))},
 }
 """Roles → variables of the page's style sheet, which has them for light and for dark."""
 

@@ -1,0 +1,183 @@
+"""The report in Chromium: it needs nothing else, fits every window, is accessible, and sorts, filters and tells."""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from contracts import refuse_absent
+from playwright.sync_api import Page
+from report_fixtures import report_study
+
+from quantlab.runtimes import RUNTIMES
+from quantlab.store import Store
+from quantlab.types import Budget
+from quantlab_reports.page import report_page
+from quantlab_reports.subject import Subject
+from tests.tfjs_pages import open_browser
+
+pytestmark = pytest.mark.starts_children
+
+AXE = Path(__file__).parents[1] / "quantlab" / "runtimes" / "js" / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS = (390, 960, 1600)
+COLOURS = ("light", "dark")
+
+CONTRASTS = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).slice(0, 3).map((one) => one / 255);
+  const light = (colour) => channels(colour)
+    .map((one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, one, place) => sum + one * [0.2126, 0.7152, 0.0722][place], 0);
+  const paper = light(getComputedStyle(document.body).backgroundColor);
+  const ratio = (one) => (Math.max(one, paper) + 0.05) / (Math.min(one, paper) + 0.05);
+  return [...document.querySelectorAll(".chart text")]
+    .filter((text) => text.checkVisibility() && getComputedStyle(text).stroke === "none")
+    .map((text) => [text.textContent, ratio(light(getComputedStyle(text).fill))])
+    .filter(([, contrast]) => contrast < 4.5);
+}"""
+"""Texts of charts with too little contrast, which axe-core does not look at."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    refuse_absent(RUNTIMES["chromium-wasm"])
+    with open_browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    report_study(folder / "clothes.study")
+    subject = Subject.of(Store(folder / "clothes.study"), Budget(max_accuracy_loss="3pt"))
+    (folder / "report.html").write_text(report_page(subject), encoding="utf-8")
+    return folder / "report.html"
+
+
+@dataclass
+class Opened:
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    """Addresses that were asked for."""
+    said: list[str] = field(default_factory=list)
+    """What stands in the console."""
+
+
+@pytest.fixture
+def shown(browser, file):
+    """Opens the report in a window."""
+    with contextlib.ExitStack() as stack:
+
+        def show(width=1280, colours="light", **options):
+            size = {"width": width, "height": 800}
+            context = stack.enter_context(browser.new_context(viewport=size, color_scheme=colours, **options))
+            opened = Opened(stack.enter_context(context.new_page()))
+            opened.page.on("request", lambda request: opened.asked.append(request.url))
+            opened.page.on("console", lambda message: opened.said.append(message.text))
+            opened.page.on("pageerror", lambda error: opened.said.append(str(error)))
+            opened.page.goto(file.as_uri())
+            return opened
+
+        yield show
+
+
+@pytest.fixture(scope="session")
+def axe():
+    if not AXE.is_file():
+        if os.environ.get("QUANTLAB_NOTHING_ABSENT"):
+            pytest.fail(f"'{AXE}' is missing; run 'python hatch_build.py', which installs the JavaScript packages")
+        pytest.skip("needs axe-core; run 'python hatch_build.py', which installs the JavaScript packages")
+    return AXE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_fits_and_asks_for_nothing(width, colours, shown, file):
+    opened = shown(width, colours)
+    opened.page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert [address for address in opened.asked if not address.startswith("data:")] == [file.as_uri()]
+    assert opened.said == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_is_accessible(width, colours, shown, axe):
+    page = shown(width, colours).page
+    page.evaluate(axe)
+    violations = page.evaluate("axe.run()")["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations] == []
+    assert page.evaluate(CONTRASTS) == []
+
+
+def test_the_switch_of_colours_keeps_contrasts(shown, axe):
+    page = shown(1280, "light").page
+    page.click("#colours")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 26)"
+    page.evaluate(axe)
+    assert page.evaluate("axe.run()")["violations"] == []
+
+
+def column(page, place):
+    return page.locator(f"#table tbody tr:visible > :nth-child({place})").all_inner_texts()
+
+
+def test_a_column_is_sorted(shown):
+    page = shown().page
+    before = column(page, 1)
+    page.click("#table th:nth-child(4) button")
+    losses = [float(text.split()[0].replace("−", "-")) for text in column(page, 4)]
+    assert losses == sorted(losses)
+    assert page.get_attribute("#table th:nth-child(4)", "aria-sort") == "ascending"
+    page.keyboard.press("Enter")  # the heading still has the focus
+    losses = [float(text.split()[0].replace("−", "-")) for text in column(page, 4)]
+    assert losses == sorted(losses, reverse=True)
+    assert sorted(column(page, 1)) == sorted(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "left"),
+    [
+        pytest.param("tflite", 1, ["tfjs-uint8", "tfjs-uint8", "tfjs-float16", "tfjs-float16"], id="format"),
+        pytest.param("python", 2, ["node-wasm", "node-wasm", "node-wasm"], id="runtime"),
+    ],
+)
+def test_rows_are_filtered(name, place, left, shown):
+    page = shown().page
+    page.get_by_role("checkbox", name=name).uncheck()
+    assert column(page, place) == left
+    page.get_by_role("checkbox", name=name).check()
+    assert len(column(page, place)) == 6
+
+
+def test_hovering_a_mark_tells_its_figures(shown):
+    page = shown().page
+    mark = page.locator(".first .chart.roomy [aria-label^='tfjs-uint8:']")
+    mark.hover()
+    assert page.inner_text("#hover") == mark.get_attribute("aria-label")
+    page.mouse.move(5, 5)
+    assert page.is_hidden("#hover")
+
+
+def test_arrows_move_between_cards(shown):
+    page = shown().page
+    page.focus(".card >> nth=0")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("[...document.querySelectorAll('.card')].indexOf(document.activeElement)") == 1
+    assert "label: " in page.inner_text(".card:focus")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_everything_is_read_without_scripts(width, shown):
+    scripted, plain = shown(width).page, shown(width, java_script_enabled=False).page
+    assert plain.locator("#colours, .filters").evaluate_all("all => all.map((one) => one.checkVisibility())") == [
+        False,
+        False,
+    ]
+    for name in ("table", "layers", "changes", "runtimes", "cost", "split", "again", "measured"):
+        words = plain.inner_text(f"#{name}").split()
+        assert len(words) > 8
+        assert set(words) <= set(scripted.inner_text(f"#{name}").split())
+    assert plain.locator(".chart:visible").count() == 2
