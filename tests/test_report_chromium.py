@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from contracts import refuse_absent
 from playwright.sync_api import Page
-from report_fixtures import report_study
+from report_fixtures import formats_with, report_study
 
 from quantlab.runtimes import RUNTIMES
 from quantlab.store import Store
@@ -49,7 +49,7 @@ def browser():
 def file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     report_study(folder / "clothes.study")
-    subject = Subject.of(Store(folder / "clothes.study"), Budget(max_accuracy_loss="3pt"))
+    subject = Subject.of(Store(folder / "clothes.study"), Budget(max_accuracy_loss="3pt"), formats_with())
     (folder / "report.html").write_text(report_page(subject), encoding="utf-8")
     return folder / "report.html"
 
@@ -138,25 +138,110 @@ def test_a_column_is_sorted(shown):
 @pytest.mark.parametrize(
     ("name", "place", "left"),
     [
-        pytest.param("tflite", 1, ["tfjs-uint8", "tfjs-uint8", "tfjs-float16", "tfjs-float16"], id="format"),
-        pytest.param("python", 2, ["node-wasm", "node-wasm", "node-wasm"], id="runtime"),
+        pytest.param("tfjs", 1, ["tflite-int8", "tflite-int8"], id="format"),
+        pytest.param("python", 2, ["node-wasm", "node-wasm", "node-wasm", "node-wasm"], id="runtime"),
     ],
 )
 def test_rows_are_filtered(name, place, left, shown):
     page = shown().page
-    page.get_by_role("checkbox", name=name).uncheck()
+    page.get_by_role("checkbox", name=name, exact=True).uncheck()
     assert column(page, place) == left
-    page.get_by_role("checkbox", name=name).check()
-    assert len(column(page, place)) == 6
+    page.get_by_role("checkbox", name=name, exact=True).check()
+    assert len(column(page, place)) == 8
 
 
 def test_hovering_a_mark_tells_its_figures(shown):
     page = shown().page
-    mark = page.locator(".first .chart.roomy [aria-label^='tfjs-uint8:']")
+    mark = page.locator(".first .chart.roomy:visible [aria-label^='tfjs-uint8:']")
     mark.hover()
     assert page.inner_text("#hover") == mark.get_attribute("aria-label")
     page.mouse.move(5, 5)
     assert page.is_hidden("#hover")
+
+
+def test_a_runtime_is_chosen_for_the_chart_of_sizes(shown):
+    page = shown().page
+    mark = page.locator(".first .chart.roomy:visible [aria-label^='tflite-int8:']")
+    told = []
+    for name in ("where it loses most", "node-wasm", "python"):
+        page.locator(".choice").get_by_role("radio", name=name).check()
+        told.append(mark.get_attribute("aria-label").partition(" [")[0])
+    assert told == [f"tflite-int8: 40.0 KB, loss of top-1 {loss}" for loss in ("2.25", "2.25", "1.5")]
+    assert page.locator(".first .view").count() == 2  # one drawing for both that are the same
+
+
+def panel(page):
+    """Heading and facts of the panel of a layer."""
+    facts = zip(page.locator("#layer dt").all_inner_texts(), page.locator("#layer dd").all_inner_texts(), strict=True)
+    return page.inner_text("#layer h3"), dict(facts)
+
+
+FIXED = {
+    "setting": "tfjs-uint8 in python",
+    "op": "Conv2D, in float32",
+    "SQNR": "22.0 dB",
+    "isolated SQNR": "27.0 dB",
+    "worst channel": "3: 20.0 dB",
+    "error growth": "+0.3 pt",
+}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_click_on_a_point_fixes_its_layer(width, shown):
+    page = shown(width).page
+    assert panel(page)[0] == "dense"  # it adds most
+    chart = page.locator("#layers .chart:visible")
+    chart.scroll_into_view_if_needed()
+    place = chart.evaluate(PIXELS, ["tfjs-uint8", "conv_2"])
+    page.mouse.move(*place)
+    assert page.inner_text("#hover") == (
+        "tfjs-uint8, conv_2 (Conv2D): SQNR 22.0 dB, of the op alone 27.0 dB, worst channel 3: 20.0 dB"
+    )
+    page.mouse.click(*place)
+    assert panel(page) == ("conv_2", FIXED)
+    assert page.inner_text("#layer figcaption") == (
+        "conv_2/kernel 3×3×2×4, uint8, SQNR 9.7 dB. Grey: float32 weights. Blue: those of the worst channel "
+        "(0: 9.6 dB), each as a share of its highest bar. Ticks: the 4 stored values."
+    )
+    assert page.locator("#layer .histogram .code").count() == 4
+
+
+PIXELS = """(chart, [setting, layer]) => {
+  const data = JSON.parse(document.getElementById("layer-data").textContent);
+  const row = data.lines.find((one) => one.setting === setting).rows.find((one) => one[2] === layer);
+  const width = data.widths[chart.classList.contains("narrow") ? "narrow" : "roomy"];
+  const frame = chart.querySelector("path.background");
+  const x = width * (0.01 + 0.98 * row[0] / (data.steps - 1));
+  const point = new DOMPoint(x, frame.getBBox().height * row[1] / 1000).matrixTransform(frame.getScreenCTM());
+  return [point.x, point.y];
+}"""
+"""Where a layer is in the window."""
+
+
+def test_keys_fix_a_layer_of_the_chart(shown):
+    page = shown().page
+    page.focus("#layers .chart.roomy")
+    for key in ("ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert page.inner_text("#hover").startswith("tfjs-uint8, conv_2 (Conv2D): SQNR 22.0 dB")
+    page.keyboard.press("Enter")
+    assert panel(page) == ("conv_2", FIXED)
+
+
+@pytest.mark.parametrize(
+    ("press", "weights"),
+    [
+        pytest.param("Enter", ["Stored as float32, whose values are too many to be drawn."], id="with Enter"),
+        pytest.param(None, ["Stored as float32, whose values are too many to be drawn."], id="with a click"),
+    ],
+)
+def test_a_row_of_the_worst_layers_fixes_its_layer(press, weights, shown):
+    page = shown().page
+    button = page.get_by_role("button", name="conv_2")
+    button.press(press) if press else button.click()
+    heading, facts = panel(page)
+    assert (heading, facts["setting"], facts["SQNR"]) == ("conv_2", "tfjs-float16 in python", "62.0 dB")
+    assert all(sentence in page.inner_text("#layer") for sentence in weights)
 
 
 def test_arrows_move_between_cards(shown):

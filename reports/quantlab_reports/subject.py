@@ -1,7 +1,7 @@
 """A study with all that is kept of it, as charts and pages read it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -79,6 +79,11 @@ class Subject:
     def size_of(self, variant: Variant | None) -> int | None:
         """The bytes that the target transfers; None if there is no artifact."""
         return None if variant is None else self.target.size_of(variant)
+
+    def in_runtime(self, runtime: str) -> Self:
+        """The same with the trials of one runtime alone."""
+        trials = tuple(trial for trial in self.study.trials if trial.runtime == runtime)
+        return replace(self, study=replace(self.study, trials=trials))
 
     def trials_of(self, setting: str) -> tuple[Trial, ...]:
         """The trials of a setting, in the order of the table."""

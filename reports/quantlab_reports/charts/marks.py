@@ -7,7 +7,9 @@ needs the places of all other marks.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["HEIGHT", "grid", "labels", "line", "marks", "pixels"]
+from quantlab_reports.charts.placing import Label
+
+__all__ = ["HEIGHT", "grid", "labels", "leaders", "line", "marks", "pixels"]
 
 HEIGHT = 320.0
 """Of the charts, in pixels, without the titles of axes."""
@@ -39,10 +41,15 @@ def marks(kind: str, rows: Rows, fields: Mapping[str, Any], **look: Any) -> dict
         own["description"] = {"field": "told"}
     filled = {"filled": True, "opacity": 1.0} if kind == "point" else {}
     return {
-        "data": {"values": list(rows)},
+        "data": {"values": [{name: _rounded(value) for name, value in row.items()} for row in rows]},
         "mark": {"type": kind, **filled, **look},
         "encoding": {**own, **fields},
     }
+
+
+def _rounded(value: Any) -> Any:
+    """A place to a tenth of a pixel: more digits would be a third of the file."""
+    return round(value, 1) if isinstance(value, float) else value
 
 
 def labels(rows: Rows, **look: Any) -> list[dict[str, Any]]:
@@ -52,13 +59,29 @@ def labels(rows: Rows, **look: Any) -> list[dict[str, Any]]:
     align = {"align": "left", **look}
     return [
         marks("text", rows, {**text, **rim}, strokeWidth=4, strokeJoin="round", aria=False, **align),
-        marks("text", rows, text, **align),
+        marks("text", rows, text, aria=False, **align),
     ]
 
 
-def line(rows: Rows, by: str, **look: Any) -> dict[str, Any]:
+def leaders(found: Sequence[Label], ends: Rows) -> list[dict[str, Any]]:
+    """Thin lines from points to labels that stand far from them; a layer, or none.
+
+    Args:
+        found: The labels.
+        ends: The point of each.
+    """
+    rows = [
+        {"x": end["x"], "y": end["y"], "right": last[0], "bottom": last[1]}
+        for label, end in zip(found, ends, strict=True)
+        if (last := label.end_of_leader(end["x"], end["y"])) is not None
+    ]
+    fields = {"x2": pixels("right"), "y2": pixels("bottom"), "color": {"value": "@muted"}}
+    return [marks("rule", rows, fields, strokeWidth=0.75, aria=False)] if rows else []
+
+
+def line(rows: Rows, by: str, *, thickness: float = 2, **look: Any) -> dict[str, Any]:
     """Lines through points, one for each value of a field, in the order of the rows."""
-    return marks("line", rows, {"detail": {"field": by}}, strokeWidth=2, **look)
+    return marks("line", rows, {"detail": {"field": by}}, strokeWidth=thickness, **look)
 
 
 def grid(
@@ -74,14 +97,17 @@ def grid(
         height: Of the chart.
     """
     rules = [{"x": 0.0, "right": width, "y": place, "text": text} for place, text in down]
-    steps = [{"x": place, "y": height + 16, "text": text} for place, text in across]
+    steps = [
+        {"x": place, "y": height + 18, "text": text, "top": height, "bottom": height + 5} for place, text in across
+    ]
     muted = {"color": {"value": "@muted"}}
     text = {"text": {"field": "text"}}
     above, below = titles
     return [
         marks("rule", rules, {"x2": pixels("right"), "color": {"value": "@rule"}}, aria=False),
         marks("text", rules, {**text, **muted}, align="right", dx=-8, fontSize=12, aria=False),
+        marks("rule", steps, {"y": pixels("top"), "y2": pixels("bottom"), "color": {"value": "@muted"}}, aria=False),
         marks("text", steps, {**text, **muted}, align="center", fontSize=12, aria=False),
         marks("text", [{"x": 0.0, "y": -14.0, "text": above}], text, align="left", aria=False),
-        marks("text", [{"x": width, "y": height + 38, "text": below}], text, align="right", aria=False),
+        marks("text", [{"x": width, "y": height + 40, "text": below}], text, align="right", aria=False),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 from quantlab.gate import size
 from quantlab.types import Trial
 from quantlab_reports.charts.contract import Drawing
-from quantlab_reports.charts.marks import HEIGHT, grid, labels, marks, pixels
+from quantlab_reports.charts.marks import HEIGHT, grid, labels, leaders, line, marks, pixels
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.figures import number
 from quantlab_reports.losses import ShownLoss, loss_of
@@ -69,13 +69,25 @@ def draw_pareto(subject: Subject, width: float) -> Drawing | None:
         *grid(width, down=axes.loss_ticks(), across=axes.size_ticks(), titles=titles),
         *([] if margin is None else _margin_line(axes, margin, loss)),
         *_small([one for one in tried if axes.holds(one.size_bytes, one.loss)], axes),
+        *_front(points, rows),
         marks("rule", rows, {"y": pixels("lower"), "y2": pixels("upper")}, strokeWidth=2, aria=False),
         marks("point", rows, {}, size=110),
+        *leaders(found, rows),
         *labels(texts),
     ]
     return Drawing(
         {"width": width, "height": HEIGHT, "layer": layers}, f"{_in_words(points, subject)}{_tried_in_words(tried)}"
     )
+
+
+def _front(points: Sequence[_Point], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A thin line through the upper ends of the settings than which none is smaller with a lower upper end."""
+    found: list[tuple[_Point, dict[str, Any]]] = []
+    for point, row in sorted(zip(points, rows, strict=True), key=lambda one: (one[0].size_bytes, one[0].upper)):
+        if not found or point.upper < found[-1][0].upper:
+            found.append((point, row))
+    ends = [{"x": row["x"], "y": row["upper"], "colour": "@muted", "line": "front"} for _, row in found]
+    return [line(ends, "line", thickness=1, aria=False, opacity=0.7)] if len(ends) > 1 else []
 
 
 def _points(subject: Subject) -> list[_Point]:

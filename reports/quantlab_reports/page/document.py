@@ -1,8 +1,11 @@
 """Writes the page: the first screen, the sections, and the style and script inside."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from quantlab.errors import UsageError
 from quantlab.names import counted
@@ -27,14 +30,13 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
     filtering.
     """
     study = subject.study
-    pareto = for_page(CHARTS["pareto"], subject)
     filled = [(name, section, section.content(subject)) for name, section in sections.items()]
     page: str = _template("page.html.jinja").render(
         name=subject.name,
         headline=headline_of(subject),
         facts=_facts(subject),
         version=study.versions.get("quantlab", ""),
-        pareto=None if pareto is None else safe(pareto),
+        pareto=_views(subject),
         absent=CHARTS["pareto"].absent,
         caption=_caption(subject),
         sections=filled,
@@ -42,11 +44,36 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
     return page
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """The chart of sizes and losses in some runtimes, in which it is the same."""
+
+    names: tuple[str, ...]
+    """Runtimes; an empty one stands for that in which each setting loses most."""
+    chart: Markup
+    first: bool
+    """Whether it is shown without a choice."""
+
+
+def _views(subject: Subject) -> list[View]:
+    chart = CHARTS["pareto"]
+    whole = for_page(chart, subject)
+    if whole is None:
+        return []
+    found: dict[str, list[str]] = {whole: [""]}
+    runtimes = dict.fromkeys(trial.runtime for trial in subject.study.trials)
+    for runtime in runtimes if len(runtimes) > 1 else ():
+        drawn = for_page(chart, subject.in_runtime(runtime))
+        if drawn is not None:
+            found.setdefault(drawn, []).append(runtime)
+    return [View(tuple(names), safe(drawn), first=drawn is whole) for drawn, names in found.items()]
+
+
 def _caption(subject: Subject) -> str:
-    whiskers = "Lines are 95 % intervals of the table"
+    told = "Lines are 95 % intervals of the table. The thin line joins settings than which no smaller one loses less."
     if subject.tuning is None:
-        return f"{whiskers}."
-    return f"{whiskers}; small points are candidates of the search, with their loss on the search samples."
+        return told
+    return f"{told} Small points are candidates of the search, with their loss on the search samples."
 
 
 def _facts(subject: Subject) -> Sequence[str]:

@@ -1,11 +1,17 @@
 """Where the error is born: the layers of each setting, and the op that makes most of it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantlab.names import counted
+from quantlab.types import WeightRow
 from quantlab_reports.charts import CHARTS, for_page
-from quantlab_reports.charts.layers import Line, lines_of_layers
 from quantlab_reports.figures import fixed
+from quantlab_reports.layer_lines import MOST_LINES, DrawnLines, Line, drawn_lines, lines_of_layers
 from quantlab_reports.layer_words import short_layer, source_in_words
 from quantlab_reports.model import Selection
 from quantlab_reports.page.contract import Content
+from quantlab_reports.page.layer_data import LayerFacts, facts_of, layer_json
 from quantlab_reports.page.markup import safe
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.layers import layer_table
@@ -16,21 +22,60 @@ _WORST = 12
 """Rows of the table; 'quantlab show layers' has all."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorstLayer:
+    """A row of the table."""
+
+    place: str
+    """Line and row in the data of the chart: `0,12`; empty if the setting is not drawn."""
+    facts: LayerFacts
+    weights: str
+    """How the weights that its op reads are stored, and their SQNR."""
+
+
 def layers_section(subject: Subject) -> Content:
     """The chart of layers, and the worst ones of the setting that the page is about."""
     chart = CHARTS["layers"]
-    drawn = for_page(chart, subject)
-    if drawn is None or subject.inside is None:
+    picture, drawn = for_page(chart, subject), drawn_lines(subject)
+    if picture is None or drawn is None or subject.inside is None:
         return Content(chart.absent)
     lines = lines_of_layers(subject.inside)
     about = next((one for one in lines if one.setting == subject.recommended), lines[0])
-    table = layer_table(subject.inside, Selection(about.setting, about.runtime, "sqnr", _WORST))
-    sources = [f"{one.setting}: {source_in_words(one)}." for one in subject.inside.sources]
-    values = {"chart": safe(drawn), "table": table, "about": about.setting, "sources": sources, "lead": _LEAD}
+    values = {
+        "chart": safe(picture),
+        "caption": _caption(drawn, subject.recommended),
+        "data": safe(layer_json(subject, drawn)),
+        "sources": [f"{one.setting}: {source_in_words(one)}." for one in subject.inside.sources],
+        "worst": _worst_layers(about, drawn, subject.inside.weights),
+        "about": about.setting,
+        "below": layer_table(subject.inside, Selection(about.setting, about.runtime)).below,
+    }
     return Content(_conclusion(about), "layers.html.jinja", values)
 
 
-_LEAD = "Most of the error that an op makes alone, with inputs from the float32 graph:"
+def _caption(drawn: DrawnLines, recommended: str | None) -> str:
+    told = "Layers are those of the model; where an op computes several, their error is that of the last one."
+    if not drawn.left_out:
+        return told
+    first = "the recommended setting and those" if drawn.lines[0].setting == recommended else "the settings"
+    return (
+        f"{told} Of {counted(MOST_LINES + drawn.left_out, 'setting')}, {MOST_LINES} are drawn: {first} with the lowest "
+        f"SQNR; 'quantlab show layers' has all."
+    )
+
+
+def _worst_layers(about: Line, drawn: DrawnLines, weights: Sequence[WeightRow]) -> list[WorstLayer]:
+    number = drawn.lines.index(about) if about in drawn.lines else None
+    read: dict[int | None, list[str]] = {}
+    for weight in weights:
+        if weight.setting == about.setting and weight.sqnr_db is not None and number is not None:
+            told = f"{weight.dtype}: {fixed(weight.sqnr_db, 1)} dB"
+            read.setdefault(drawn.reader(about, weight.layer), []).append(told)
+    rows = sorted(enumerate(about.rows), key=lambda one: one[1].sqnr_db or 0.0)[:_WORST]
+    return [
+        WorstLayer("" if number is None else f"{number},{place}", facts_of(row), "; ".join(read.get(place, [])))
+        for place, row in rows
+    ]
 
 
 def _conclusion(about: Line) -> str:

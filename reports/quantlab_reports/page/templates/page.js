@@ -1,5 +1,16 @@
 "use strict";
 // All of it adds to what can be read without it: sorting, filtering, hovering, and the choice of dark or light.
+const hover = document.getElementById("hover");
+const tell = (text, x, y) => {
+  hover.hidden = !text;
+  if (!text) return;
+  hover.textContent = text;
+  const left = Math.min(x + 14, innerWidth - hover.offsetWidth - 8);
+  const fits = y + 18 + hover.offsetHeight < innerHeight;
+  hover.style.left = `${Math.max(left, 8)}px`;
+  hover.style.top = `${fits ? y + 18 : y - hover.offsetHeight - 12}px`;
+};
+
 (() => {
   const root = document.documentElement;
   const colours = document.getElementById("colours");
@@ -64,17 +75,16 @@
     next.focus();
   });
 
-  const hover = document.getElementById("hover");
   const told = (target) => target.closest?.(".chart [aria-label]")?.getAttribute("aria-label");
-  document.addEventListener("pointermove", (event) => {
-    const text = told(event.target);
-    hover.hidden = !text;
-    if (!text) return;
-    hover.textContent = text;
-    const left = Math.min(event.clientX + 14, innerWidth - hover.offsetWidth - 8);
-    const below = event.clientY + 18;
-    const fits = below + hover.offsetHeight < innerHeight;
-    hover.style.left = `${Math.max(left, 8)}px`;
-    hover.style.top = `${fits ? below : event.clientY - hover.offsetHeight - 12}px`;
-  });
+  document.addEventListener("pointermove", (event) => tell(told(event.target), event.clientX, event.clientY));
+
+  // One drawing for each runtime.
+  for (const choice of document.querySelectorAll(".choice")) {
+    choice.hidden = false;
+    choice.addEventListener("change", (event) => {
+      for (const view of choice.parentElement.querySelectorAll(".view")) {
+        view.hidden = !view.dataset.names.split(" ").includes(event.target.value);
+      }
+    });
+  }
 })();
