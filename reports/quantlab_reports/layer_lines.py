@@ -1,5 +1,6 @@
 """The layers of each setting as a line, and one order of execution for the settings of all formats."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,15 +66,18 @@ class DrawnLines:
         known = {step: place for place, step in enumerate(self.order)}
         return [known[step] for step in line.steps]
 
-    def reader(self, line: Line, layer: str) -> int | None:
-        """Number of the row of a line whose op reads the weights of a layer; None if there is none.
+    def readers(self, line: Line) -> dict[str, int]:
+        """Layer → number of the row of a line whose op reads its weights.
 
-        If the setting has no tensor of that layer, the next one has taken it in.
+        If the setting has no tensor of a layer, the next one has taken it in.
         """
-        if (layer, 0) not in self.order:
-            return None
-        first = self.order.index((layer, 0))
-        return next((row for row, place in enumerate(self.places(line)) if place >= first), None)
+        rows = sorted((place, row) for row, place in enumerate(self.places(line)))
+        found = {}
+        for place, (layer, count) in enumerate(self.order):
+            after = bisect_left(rows, (place, 0))
+            if count == 0 and after < len(rows):
+                found[layer] = rows[after][1]
+        return found
 
 
 def lines_of_layers(inside: Inside) -> list[Line]:

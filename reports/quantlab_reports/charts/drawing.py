@@ -1,7 +1,7 @@
 """Draws specifications with vl-convert: no browser, no network."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -9,7 +9,7 @@ from quantlab_reports.charts.contract import WIDTH, WIDTH_OF_PHONES, Chart, Draw
 from quantlab_reports.charts.palette import ON_PAPER, ON_THE_PAGE, coloured
 from quantlab_reports.subject import Subject
 
-__all__ = ["FILES", "for_page"]
+__all__ = ["FILES", "for_page", "several_for_page"]
 
 _VERSION = "5.21"
 """Of Vega-Lite. vl-convert carries several; a newer one might draw another picture."""
@@ -44,8 +44,22 @@ def for_page(chart: Chart, subject: Subject) -> str | None:
     Each is an `<svg>` element in the colours of the page with a text for screen readers. Marks keep their `aria-label`,
     which a script shows on hovering.
     """
-    drawings = {"roomy": chart.draw(subject, WIDTH), "narrow": chart.draw(subject, WIDTH_OF_PHONES)}
-    return "".join(_element(name, one) for name, one in drawings.items() if one is not None) or None
+    (markup,) = several_for_page(chart, [subject])
+    return markup
+
+
+def several_for_page(chart: Chart, subjects: Sequence[Subject]) -> list[str | None]:
+    """The same for several subjects; charts that are equal are drawn once, since drawing takes long."""
+    known: dict[str, str | None] = {}
+    found = []
+    for subject in subjects:
+        drawings = {"roomy": chart.draw(subject, WIDTH), "narrow": chart.draw(subject, WIDTH_OF_PHONES)}
+        key = repr(drawings)
+        if key not in known:
+            parts = (_element(name, one) for name, one in drawings.items() if one is not None)
+            known[key] = "".join(parts) or None
+        found.append(known[key])
+    return found
 
 
 def _element(kind: str, drawing: Drawing) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from quantlab.errors import UsageError
 from quantlab.names import counted
-from quantlab_reports.charts import CHARTS, for_page
+from quantlab_reports.charts import CHARTS, several_for_page
 from quantlab_reports.figures import without_bar
 from quantlab_reports.page.contract import Section
 from quantlab_reports.page.headline import headline_of
@@ -56,17 +56,14 @@ class View:
 
 
 def _views(subject: Subject) -> list[View]:
-    chart = CHARTS["pareto"]
-    whole = for_page(chart, subject)
-    if whole is None:
-        return []
-    found: dict[str, list[str]] = {whole: [""]}
-    runtimes = dict.fromkeys(trial.runtime for trial in subject.study.trials)
-    for runtime in runtimes if len(runtimes) > 1 else ():
-        drawn = for_page(chart, subject.in_runtime(runtime))
+    runtimes = list(dict.fromkeys(trial.runtime for trial in subject.study.trials))
+    names = ["", *runtimes] if len(runtimes) > 1 else [""]
+    subjects = [subject, *(subject.in_runtime(name) for name in names[1:])]
+    found: dict[str, list[str]] = {}
+    for name, drawn in zip(names, several_for_page(CHARTS["pareto"], subjects), strict=True):
         if drawn is not None:
-            found.setdefault(drawn, []).append(runtime)
-    return [View(tuple(names), safe(drawn), first=drawn is whole) for drawn, names in found.items()]
+            found.setdefault(drawn, []).append(name)
+    return [View(tuple(shown), safe(drawn), first=not place) for place, (drawn, shown) in enumerate(found.items())]
 
 
 def _caption(subject: Subject) -> str:

@@ -113,10 +113,10 @@ def _line(line: Line, drawn: DrawnLines, axes: LayerAxes, figures: _Figures) -> 
 
 def _weights_by_row(line: Line, drawn: DrawnLines, figures: Sequence[WeightFigure]) -> dict[int, list[WeightFigure]]:
     """Row of a line → the weights that its op reads, the largest first."""
-    readers = {layer: drawn.reader(line, layer) for layer in {figure.row.layer for figure in figures}}
+    readers = drawn.readers(line)
     found: dict[int, list[WeightFigure]] = {}
     for figure in sorted(figures, key=lambda one: -one.row.size_bytes):
-        row = readers[figure.row.layer]
+        row = readers.get(figure.row.layer)
         if row is not None:
             found.setdefault(row, []).append(figure)
     return found

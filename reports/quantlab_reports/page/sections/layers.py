@@ -66,11 +66,11 @@ def _caption(drawn: DrawnLines, recommended: str | None) -> str:
 
 def _worst_layers(about: Line, drawn: DrawnLines, weights: Sequence[WeightRow]) -> list[WorstLayer]:
     number = drawn.lines.index(about) if about in drawn.lines else None
-    read: dict[int | None, list[str]] = {}
+    readers = {} if number is None else drawn.readers(about)
+    read: dict[int, list[str]] = {}
     for weight in weights:
-        if weight.setting == about.setting and weight.sqnr_db is not None and number is not None:
-            told = f"{weight.dtype}: {fixed(weight.sqnr_db, 1)} dB"
-            read.setdefault(drawn.reader(about, weight.layer), []).append(told)
+        if weight.setting == about.setting and weight.sqnr_db is not None and weight.layer in readers:
+            read.setdefault(readers[weight.layer], []).append(f"{weight.dtype}: {fixed(weight.sqnr_db, 1)} dB")
     rows = sorted(enumerate(about.rows), key=lambda one: one[1].sqnr_db or 0.0)[:_WORST]
     return [
         WorstLayer("" if number is None else f"{number},{place}", facts_of(row), "; ".join(read.get(place, [])))
