@@ -18,6 +18,9 @@ from quantlab.types import Budget, Inside, LayerRow
 from quantlab_reports.charts import CHARTS, FILES
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.page import report_page
+from quantlab_reports.page.sections.again import in_lines
+from quantlab_reports.page.tables import notes_of_rows, same_sentences
+from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
 N = 2000
@@ -66,7 +69,8 @@ def page_of(folder, budget=None):
 
 
 def headline(page):
-    return " ".join(page.text.split("How measured")[1].split())
+    _, _, after_contents = page.text.partition("How measured\nTerms")
+    return " ".join(after_contents.split())
 
 
 @pytest.mark.parametrize(
@@ -115,6 +119,91 @@ def test_the_page_refers_to_nothing_else(study):
     assert all(attributes["href"].startswith("#") for tag, attributes in page.tags if tag == "a")
     (policy,) = [one["content"] for tag, one in page.tags if one.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none';")
+
+
+def test_every_link_leads_to_a_place_in_the_page(study):
+    page = page_of(study({"tfjs-uint8": 4}), Budget(max_accuracy_loss="1pt"))
+    places = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    links = [attributes["href"][1:] for tag, attributes in page.tags if tag == "a"]
+    assert set(links) <= places
+    assert {"term-top-1", "term-accuracy-loss", "term-sqnr"} <= set(links)
+    assert "Signal to quantization noise ratio in decibels" in page.text
+
+
+@pytest.mark.parametrize(
+    ("text", "linked"),
+    [
+        pytest.param(
+            "The SQNR <b> of SQNR",
+            'The <a class="term" href="#term-sqnr">SQNR</a> &lt;b&gt; of SQNR',
+            id="the first of two",
+        ),
+        pytest.param(
+            "the isolated SQNR",
+            'the <a class="term" href="#term-isolated-sqnr">isolated SQNR</a>',
+            id="the longer term",
+        ),
+        pytest.param("top-10 of top-1-like", "top-10 of top-1-like", id="parts of other words"),
+    ],
+)
+def test_terms_are_links(text, linked):
+    assert Terms().linked(text) == linked
+
+
+@pytest.mark.parametrize(
+    ("rows", "lines"),
+    [
+        pytest.param([], [], id="no rows"),
+        pytest.param(
+            [("a", "python", ["slow"]), ("a", "node-wasm", ["slow"]), ("b", "python", ["slow"])],
+            ["All settings: slow"],
+            id="all",
+        ),
+        pytest.param(
+            [("a", "python", ["slow"]), ("a", "node-wasm", ["slow"]), ("b", "python", [])],
+            ["a: slow"],
+            id="all runtimes of one",
+        ),
+        pytest.param(
+            [("a", "python", []), ("a", "node-wasm", ["slow", "odd", "slow"]), ("b", "python", ["slow"])],
+            ["b and a in node-wasm: slow", "a in node-wasm: odd"],
+            id="one runtime",
+        ),
+    ],
+)
+def test_notes_stand_once_below_the_table(rows, lines):
+    assert notes_of_rows(rows) == lines
+
+
+def test_settings_with_the_same_sentence_share_it():
+    lines = ["a: equal", "b: first: x", "c: equal", "On 5 samples", "others: are no setting"]
+    assert same_sentences(lines, ["a", "b", "c"]) == [
+        "a and c: equal",
+        "b: first: x",
+        "On 5 samples",
+        "others: are no setting",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "lines"),
+    [
+        pytest.param("quantlab convert m.keras --out x", ["quantlab convert m.keras --out x"], id="a short command"),
+        pytest.param(
+            f"quantlab convert {'m' * 80}.keras --settings a --out x",
+            [f"quantlab convert {'m' * 80}.keras \\", "  --settings a \\", "  --out x"],
+            id="a long command",
+        ),
+        pytest.param(
+            f"quantlab convert '{'m' * 80} --odd.keras' --out x",
+            [f"quantlab convert '{'m' * 80} --odd.keras' --out x"],
+            id="quotes",
+        ),
+        pytest.param("import a\nb = ' --c'" + 90 * " ", ["import a", "b = ' --c'" + 90 * " "], id="a program"),
+    ],
+)
+def test_long_commands_have_a_line_for_each_option(recipe, lines):
+    assert in_lines(recipe).split("\n") == lines
 
 
 def test_names_from_outside_are_text(study):

@@ -14,7 +14,7 @@ from quantlab_reports.figures import number
 from quantlab_reports.losses import ShownLoss, loss_of
 from quantlab_reports.subject import Subject
 
-__all__ = ["draw_pareto"]
+__all__ = ["draw_pareto", "has_candidates"]
 
 _SIZES = [bytes_ * 10**power for power in range(3, 12) for bytes_ in (1, 2, 5)]
 _LOSSES = [sign * step * 10.0**power for sign in (1, -1) for power in range(-6, 7) for step in (1, 2, 5)]
@@ -129,6 +129,11 @@ def _candidates(subject: Subject) -> list[_Tried]:
         for one in decided.candidates
         if not one.official and one.loss is not None and math.isfinite(one.loss)
     ]
+
+
+def has_candidates(subject: Subject) -> bool:
+    """Whether candidates of a search are drawn."""
+    return bool(_candidates(subject))
 
 
 def _small(tried: Sequence[_Tried], axes: "_Axes") -> list[dict[str, Any]]:

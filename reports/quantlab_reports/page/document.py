@@ -8,13 +8,16 @@ from typing import Any
 from markupsafe import Markup
 
 from quantlab.errors import UsageError
-from quantlab.names import counted
+from quantlab.names import counted, joined
 from quantlab_reports.charts import CHARTS, several_for_page
+from quantlab_reports.charts.pareto import has_candidates
 from quantlab_reports.figures import without_bar
+from quantlab_reports.losses import loss_of
 from quantlab_reports.page.contract import Section
 from quantlab_reports.page.headline import headline_of
 from quantlab_reports.page.markup import safe
 from quantlab_reports.page.registry import SECTIONS
+from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
 __all__ = ["report_page", "write_page"]
@@ -30,15 +33,16 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
     filtering.
     """
     study = subject.study
+    views = _views(subject)
     filled = [(name, section, section.content(subject)) for name, section in sections.items()]
     page: str = _template("page.html.jinja").render(
         name=subject.name,
         headline=headline_of(subject),
         facts=_facts(subject),
         version=study.versions.get("quantlab", ""),
-        pareto=_views(subject),
+        pareto=views,
         absent=CHARTS["pareto"].absent,
-        caption=_caption(subject),
+        caption=_caption(subject, views),
         sections=filled,
     )
     return page
@@ -66,11 +70,17 @@ def _views(subject: Subject) -> list[View]:
     return [View(tuple(shown), safe(drawn), first=not place) for place, (drawn, shown) in enumerate(found.items())]
 
 
-def _caption(subject: Subject) -> str:
-    told = "Lines are 95 % intervals of the table. The thin line joins settings than which no smaller one loses less."
-    if subject.tuning is None:
-        return told
-    return f"{told} Small points are candidates of the search, with their loss on the search samples."
+def _caption(subject: Subject, views: Sequence[View]) -> str:
+    told = []
+    if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
+        told.append("Lines are 95 % intervals of the table.")
+    told.append("The thin line joins settings than which no smaller one loses less.")
+    if has_candidates(subject):
+        told.append("Small points are candidates of the search, with their loss on the search samples.")
+    runtimes = dict.fromkeys(trial.runtime for trial in subject.study.trials)
+    if len(views) == 1 and len(runtimes) > 1:
+        told.append(f"It is the same in {joined(list(runtimes))}.")
+    return " ".join(told)
 
 
 def _facts(subject: Subject) -> Sequence[str]:
@@ -108,5 +118,8 @@ def _template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    terms = Terms()
     environment.filters["without_bar"] = without_bar  # bars of block characters are for terminals
+    environment.filters["linked"] = terms.linked
+    environment.globals["terms"] = terms
     return environment.get_template(name)

@@ -55,7 +55,12 @@ def _judged(chosen: Recommendation, subject: Subject) -> tuple[str, str]:
     share = chosen.share_of_float32
     part = "" if share is None else f", {fixed(100 * share, 0)} % of float32"
     weight = "" if setting.size_bytes is None else f": {size(setting.size_bytes)} {chosen.size_word}{part}"
-    return f"Ship {chosen.setting}{weight}.", f"It {loss_in_words(setting)}{_among(chosen, subject)}."
+    return f"Ship {chosen.setting}{weight}.", f"{_loses(setting)}{_among(chosen, subject)}."
+
+
+def _loses(setting: SettingVerdict) -> str:
+    told = loss_in_words(setting)
+    return f"{told[0].upper()}{told[1:]}" if setting.deciding.loss is None else f"It {told}"
 
 
 def _among(chosen: Recommendation, subject: Subject) -> str:
@@ -63,7 +68,8 @@ def _among(chosen: Recommendation, subject: Subject) -> str:
     several = chosen.verdict.several
     settings = "" if several is None else f"; chosen among {counted(len(several.order), 'setting')}"
     variant = next((trial.variant for trial in subject.trials_of(chosen.setting or "") if trial.variant), None)
-    if variant is None or not variant.candidates:
+    told = chosen.setting is not None and "candidate" in loss_in_words(chosen.verdict.of(chosen.setting))
+    if variant is None or not variant.candidates or told:
         return settings
     searched = counted_candidates(variant.candidates, variant.single_decisions)
     return f"{settings}, and found among {searched} on other samples"

@@ -3,7 +3,7 @@
 from quantlab_reports.page.contract import Content
 from quantlab_reports.subject import Subject
 
-__all__ = ["again_section"]
+__all__ = ["again_section", "in_lines"]
 
 
 def again_section(subject: Subject) -> Content:
@@ -18,4 +18,14 @@ def again_section(subject: Subject) -> Content:
     lead = f"{told} {chosen.setting} with the official tools, byte for byte, from the same model and versions."
     if chosen.setting.endswith("tuned"):
         lead = f"This makes {chosen.setting} again from the decisions of the search, without a search."
-    return Content(lead, "again.html.jinja", {"recipe": recipe})
+    return Content(lead, "again.html.jinja", {"recipe": in_lines(recipe)})
+
+
+_LONG = 88
+
+
+def in_lines(recipe: str) -> str:
+    """A long command with a line for each option, for a shell; a program as it is."""
+    if len(recipe) <= _LONG or "\n" in recipe or "'" in recipe or '"' in recipe:
+        return recipe
+    return recipe.replace(" --", " \\\n  --")

@@ -78,7 +78,7 @@ def _conclusion(found: Changes) -> str:
     start = f"Of {found.n:,} samples, {found.setting} answers {counted(len(found.samples), 'sample')} differently"
     if not found.classes:
         return f"{start}; without labels it is not known which answer is right."
-    rest = f", and {others:,} are wrong both times" if others else ""
+    rest = f", and {others:,} {'is' if others == 1 else 'are'} wrong both times" if others else ""
     return f"{start}: {wrong:,} became wrong, {right:,} became right{rest}."
 
 

@@ -1,8 +1,12 @@
 """Cost: download, load, first run, steady time with its spread, and memory."""
 
-from quantlab_reports.figures import number
-from quantlab_reports.model import Selection
+from collections.abc import Sequence
+from dataclasses import replace
+
+from quantlab_reports.figures import fixed, number
+from quantlab_reports.model import NOTES, Selection
 from quantlab_reports.page.contract import Content
+from quantlab_reports.page.tables import notes_of_rows, without_columns
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.costs import CostRow, cost_rows, cost_table
 
@@ -15,7 +19,23 @@ def costs_section(subject: Subject) -> Content:
         return Content("Time and memory were not measured; run 'quantlab analyze' again without --no-costs.")
     rows = cost_rows(subject.study, subject.costs)
     table = cost_table(subject.study, subject.costs, Selection())
-    return Content(_conclusion(subject, rows), "plain.html.jinja", {"table": table, "label": "Costs of all trials"})
+    notes = notes_of_rows([(row.setting, row.runtime, _notes(row)) for row in rows])
+    table = without_columns(table, _LEFT_OUT)
+    values = {"table": replace(table, below=(*notes, *_below(table.below))), "label": "Costs of all trials"}
+    return Content(_conclusion(subject, rows), "plain.html.jinja", values)
+
+
+_LEFT_OUT = ("KB", "runs", "peak MB", NOTES)
+"""Columns that stand in 'quantlab show costs' alone, or below the table."""
+
+
+def _below(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("peak MB")]
+
+
+def _notes(row: CostRow) -> list[str]:
+    failed = [f"not measured: {row.reason}"] if row.reason else []
+    return [*failed, *([row.memory_reason] if row.memory_reason else []), *row.notes]
 
 
 def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
@@ -33,7 +53,9 @@ def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
         else f" [{number(row.steady_median_lower_ms)}, {number(row.steady_median_upper_ms)}]"
     )
     ratio = row.median_to_float32
-    against = "" if ratio is None or row.setting.endswith("float32") else f", {number(ratio, 2)} times that of float32"
+    against = (
+        "" if ratio is None or row.setting.endswith("float32") else f", {fixed(ratio, 2)} times as long as float32"
+    )
     return (
         f"A call of {row.setting} takes {number(row.steady_median_ms)}{interval} ms in {row.runtime}{against}, on "
         f"{row.machine}; phones are others."

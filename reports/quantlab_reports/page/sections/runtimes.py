@@ -1,9 +1,13 @@
 """Runtimes: whether each answers as Python does, and the first tensor that parts."""
 
+from dataclasses import replace
+
 from quantlab.names import joined
 from quantlab.types import Equivalence
+from quantlab_reports.figures import number
 from quantlab_reports.model import Selection
 from quantlab_reports.page.contract import Content
+from quantlab_reports.page.tables import same_sentences, without_columns
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.equivalence import equivalence_clause
 from quantlab_reports.views.runtimes import RuntimeRow, runtime_rows, runtime_table
@@ -18,7 +22,9 @@ def runtimes_section(subject: Subject) -> Content:
         return Content(
             "Only Python was run, or nothing could be compared with it; name others with 'quantlab analyze --runtimes'."
         )
-    table = runtime_table(subject.study, subject.inside, Selection())
+    table = without_columns(runtime_table(subject.study, subject.inside, Selection()), _LEFT_OUT)
+    below = same_sentences(table.below, [row.setting for row in rows])
+    table = replace(table, below=tuple(below))
     return Content(_conclusion(subject, rows), "plain.html.jinja", {"table": table, "label": "Runtimes against Python"})
 
 
@@ -29,12 +35,22 @@ def _conclusion(subject: Subject, rows: list[RuntimeRow]) -> str:
         if widest is not None:
             told.append(f"{runtime} is {equivalence_clause(widest)}")
         else:
-            largest = max(row.max_abs or 0.0 for row in rows if row.runtime == runtime)
-            told.append(f"{runtime} differs from Python by {largest:.2g} at most")
+            known = [row.max_abs for row in rows if row.runtime == runtime and row.max_abs is not None]
+            told += [f"{runtime} differs from Python by {number(max(known), 2)} at most"] if known else []
+    if not told:
+        return "The differences from Python were not kept; run 'quantlab analyze' again."
     return f"{joined(told)}." if len(told) < _MANY else f"{'; '.join(told)}."
 
 
 _MANY = 3
+_LEFT_OUT = (
+    "mean difference",
+    "different values",
+    "different top-1, at most",
+    "first different layer",
+    "first layer beyond half precision",
+)
+"""Columns that stand in 'quantlab show runtimes' alone, or in the sentences below the table."""
 
 
 def _widest(subject: Subject, runtime: str) -> Equivalence | None:

@@ -1,9 +1,12 @@
 """Whose fault: the steps that make the loss of each trial."""
 
-from quantlab.types import SplitRow
+from dataclasses import replace
+
+from quantlab.types import Inside, SplitRow
 from quantlab_reports.figures import number
-from quantlab_reports.model import Selection
+from quantlab_reports.model import Selection, Table
 from quantlab_reports.page.contract import Content
+from quantlab_reports.page.tables import without_columns
 from quantlab_reports.subject import Subject
 from quantlab_reports.views.split import split_table
 
@@ -19,10 +22,19 @@ def split_section(subject: Subject) -> Content:
             "The loss was not divided among its steps; run 'quantlab analyze' again without --no-layers, with python "
             "among the runtimes."
         )
-    table = split_table(subject.inside, Selection())
-    return Content(
-        _conclusion(list(subject.inside.split)), "plain.html.jinja", {"table": table, "label": "Steps of the loss"}
-    )
+    rows = list(subject.inside.split)
+    measures = [measure for measure in ("points", "rms") if any(row.measure == measure for row in rows)]
+    tables = [_table(subject.inside, measure) for measure in measures]
+    return Content(_conclusion(rows), "split.html.jinja", {"shown": tables[0], "more": tables[1:]})
+
+
+_LEFT_OUT = ("measure", "RMS of each step")
+"""Columns that stand in 'quantlab show split' alone."""
+
+
+def _table(inside: Inside, measure: str) -> Table:
+    rows = tuple(row for row in inside.split if row.measure == measure)
+    return without_columns(split_table(replace(inside, split=rows), Selection()), _LEFT_OUT)
 
 
 def _conclusion(rows: list[SplitRow]) -> str:

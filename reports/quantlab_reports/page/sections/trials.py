@@ -9,6 +9,7 @@ from quantlab.types import Study, Trial
 from quantlab_reports.figures import EMPTY, fixed, number
 from quantlab_reports.losses import ShownLoss, loss_of
 from quantlab_reports.page.contract import Content
+from quantlab_reports.page.tables import notes_of_rows
 from quantlab_reports.subject import Subject
 
 __all__ = ["trials_section"]
@@ -20,7 +21,7 @@ class Cell:
 
     text: str
     sort: float | str = math.inf
-    numeric: bool = True
+    whisker: "Whisker | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,7 @@ class Row:
     format: str
     recommended: bool
     cells: tuple[Cell, ...]
-    whisker: Whisker | None
     outcome: str
-    notes: tuple[str, ...]
 
 
 def trials_section(subject: Subject) -> Content:
@@ -53,9 +52,14 @@ def trials_section(subject: Subject) -> Content:
     losses = [loss for trial in study.trials if (loss := loss_of(trial)) is not None]
     scale = _Scale.of(losses)
     rows = [_row(trial, subject, scale) for trial in study.trials]
+    headings = _headings(losses, subject)
+    kept = [place for place in range(len(headings)) if any(row.cells[place].text != EMPTY for row in rows)]
     values = {
-        "headings": _headings(losses, subject),
+        "headings": [headings[place] for place in kept],
+        "columns": kept,
         "rows": rows,
+        "judged": any(row.outcome for row in rows),
+        "notes": notes_of_rows([(trial.setting, trial.runtime, _notes(trial)) for trial in study.trials]),
         "formats": sorted({row.format for row in rows if row.format}),
         "runtimes": list(dict.fromkeys(row.runtime for row in rows)),
         "reference": _reference(study),
@@ -91,22 +95,23 @@ def _row(trial: Trial, subject: Subject, scale: "_Scale") -> Row:
     sqnr = scores.sqnr_db if scores else None
     cells = (
         Cell(EMPTY) if size_bytes is None else Cell(size(size_bytes), size_bytes),
-        Cell(_loss_text(loss), math.inf if loss is None else loss.value),
+        Cell(_loss_text(loss), math.inf if loss is None else loss.value, scale.whisker(loss)),
         Cell(fixed(agreement, 2), math.inf if agreement is None else -agreement),
         Cell(fixed(sqnr, 1), math.inf if sqnr is None else -sqnr),
         Cell(fixed(milliseconds, 3), math.inf if milliseconds is None else milliseconds),
     )
-    notes = (trial.failure.reason,) if trial.failure else trial.notes
     return Row(
         trial.setting,
         trial.runtime,
         trial.variant.format if trial.variant else "",
         trial.setting == subject.recommended,
         cells,
-        scale.whisker(loss),
         _outcome(trial, subject),
-        tuple(notes),
     )
+
+
+def _notes(trial: Trial) -> tuple[str, ...]:
+    return (trial.failure.reason,) if trial.failure else trial.notes
 
 
 def _loss_text(loss: ShownLoss | None) -> str:
