@@ -24,6 +24,7 @@ from glossary_page import glossary_page
 
 from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
+from quantlab_reports.compared import CompareRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.sensitivity import SensitivityRow
 
@@ -61,7 +62,10 @@ def json_page() -> str:
     parts = ["# The rows as JSON and CSV", intro, after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
     parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
-    rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {"sensitivity": SensitivityRow}
+    rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
+        "sensitivity": SensitivityRow,
+        "compare --json": CompareRow,
+    }
     for command, kind in rows.items():
         if kind is not None:
             parts += [f"## `quantlab {command}`", inspect.getdoc(kind) or "", _keys(kind)]

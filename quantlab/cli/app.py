@@ -7,6 +7,7 @@ import typer
 from quantlab.cli.accept import accept
 from quantlab.cli.analyze import analyze
 from quantlab.cli.check import check
+from quantlab.cli.compare import compare
 from quantlab.cli.convert import convert
 from quantlab.cli.demo import demo
 from quantlab.cli.doctor import doctor
@@ -59,6 +60,7 @@ for command in (
     convert,
     show,
     sensitivity,
+    compare,
     recommend,
     report,
     plot,

@@ -1,38 +1,33 @@
 """Judges the settings of a study from its stored outputs; runs nothing."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from quantlab.errors import StudyError, UsageError
-from quantlab.foreign import reading
 from quantlab.gate.left_out import JudgedSamples
 from quantlab.gate.looks import budget_at, evidence_at, look_at, read_looks, record_look
 from quantlab.gate.output_limits import limited_figures
 from quantlab.gate.outputs import refuse_unknown_outputs, with_outputs
 from quantlab.gate.plausible import refuse_implausible
 from quantlab.gate.poor_reference import refuse_poor_reference
+from quantlab.gate.stored import judged_metrics, mapped_file, reference_samples, scored_file
 from quantlab.gate.verdict import budget_of_each, decide
 from quantlab.names import study_folder
-from quantlab.npy import mapped
 from quantlab.registries import REAL, Registries
-from quantlab.samples import labels_of, read_groups
+from quantlab.samples import read_groups
 from quantlab.statistics import (
     CandidateSamples,
     PairedMetric,
     ReferenceSamples,
     Resampling,
-    SampleAttribute,
     compressed,
-    default_metrics,
     evidence,
-    paired_metric,
 )
 from quantlab.store import TUNING, Store
 from quantlab.types import (
@@ -61,7 +56,6 @@ __all__ = [
 ]
 
 _AT_ONCE = 2
-_AGAIN = "run 'quantlab analyze' again, which runs only what is missing"
 _NO_METRIC = (
     "the budget limits the loss to {}, and the ground truth of the samples has no metric of its own; name one with "
     "--metric, for example cer, or a function: module:function:higher"
@@ -187,9 +181,9 @@ class JudgedReference:
             UsageError: If a limit cannot be judged, for example a loss without labels.
             StudyError: If the outputs are missing or damaged.
         """
-        samples = JudgedSamples.of(_mapped(_scored_file(study)), study, budget)
-        reference = _reference(study, samples)
-        metrics = _metrics(reference, budget.metric or study.metric, registries.metrics)
+        samples = JudgedSamples.of(mapped_file(scored_file(study)), study, budget)
+        reference = reference_samples(study, samples)
+        metrics = judged_metrics(reference, budget.metric or study.metric, registries.metrics)
         if not metrics and reference.labels is not None and budget.margin is not None:
             raise UsageError(_NO_METRIC.format(budget.margin))
         codes = read_groups(study.samples)
@@ -201,14 +195,14 @@ class JudgedReference:
         """The evidence of a trial, and about its other outputs; None if it was not measured."""
         if trial.failure is not None:
             return None
-        outputs = _mapped(trial.outputs[self.study.scored_output])
+        outputs = mapped_file(trial.outputs[self.study.scored_output])
         compared = self.of_outputs(outputs, setting=trial.setting, runtime=trial.runtime)
         numbered = self.samples.identified(self.samples.numbered(compared), self.study)
         return with_outputs(numbered, trial, self.study, self.samples.finite)
 
     def of_itself(self) -> Evidence:
         """The evidence about a variant that gives the reference's own outputs."""
-        outputs = _mapped(_scored_file(self.study))
+        outputs = mapped_file(scored_file(self.study))
         return self.of_outputs(outputs, setting=self.study.reference.setting, runtime=self.study.reference.runtime)
 
     def of_outputs(self, outputs: npt.NDArray[Any], *, setting: str, runtime: str) -> Evidence:
@@ -284,52 +278,3 @@ def _float_layers(study: Study, name: str) -> tuple[str, ...]:
 def _as_written(path: Path) -> Path:
     """Return a relative path if it is below the current folder."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _metrics(
-    reference: ReferenceSamples, asked: str | None, known: Mapping[str, PairedMetric]
-) -> tuple[PairedMetric, ...]:
-    defaults = default_metrics(reference)
-    if asked is None:
-        return defaults
-    chosen = paired_metric(asked, known)
-    return (chosen, *(metric for metric in defaults if metric.name != chosen.name))
-
-
-def _reference(study: Study, samples: JudgedSamples) -> ReferenceSamples:
-    with reading(f"the labels in '{study.samples.folder}'", StudyError, _AGAIN):
-        labels = None if study.task == "similarity" else labels_of(study.samples)
-    try:
-        labels = None if labels is None else samples.rows(labels)
-        reference = ReferenceSamples.of(
-            samples.rows(_mapped(_scored_file(study))),
-            labels.astype(np.float64) if labels is not None and study.task == "regression" else labels,
-            task=study.task,
-            probabilities=study.probabilities,
-            classes=study.classes,
-            positions=study.positions,
-        )
-    except ValueError as error:
-        raise StudyError(
-            f"the outputs of the reference cannot be judged: {error}; run 'quantlab analyze' again"
-        ) from error
-    attributes = [
-        SampleAttribute(one.name, one.values, samples.rows(_mapped(study.samples.attribute_file(one))))
-        for one in study.samples.attributes
-    ]
-    return replace(reference, class_names=study.samples.classes, attributes=tuple(attributes))
-
-
-def _scored_file(study: Study) -> Path:
-    file = study.reference.outputs.get(study.scored_output)
-    if file is None:
-        raise StudyError(
-            f"the study has no outputs of the model for '{study.scored_output}'; run 'quantlab analyze' again"
-        )
-    return file
-
-
-def _mapped(path: Path) -> npt.NDArray[Any]:
-    with reading(f"the file '{path}' of the study", StudyError, _AGAIN):
-        array: npt.NDArray[Any] = mapped(path)
-    return array

@@ -13,6 +13,7 @@ from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
 from quantlab.samples.origins import intact_origins, names_of, told
+from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
 from quantlab.samples.truth import labels_of
@@ -49,5 +50,6 @@ __all__ = [
     "samples_sha256",
     "split",
     "told",
+    "why_other_samples",
     "write_samples",
 ]

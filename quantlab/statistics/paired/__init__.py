@@ -45,7 +45,14 @@ from quantlab.statistics.paired.equivalence import GroupedAnswers, grouped_equiv
 from quantlab.statistics.paired.evidence import WORST_SAMPLES, evidence, worst_samples
 from quantlab.statistics.paired.families import FAMILIES, MetricFamily, family_of
 from quantlab.statistics.paired.metric_scores import reference_metric_scores, with_metric
-from quantlab.statistics.paired.metrics import PAIRED_METRICS, PairedMetric, default_metrics, paired_loss, paired_metric
+from quantlab.statistics.paired.metrics import (
+    PAIRED_METRICS,
+    PairedMetric,
+    default_metrics,
+    paired_loss,
+    paired_metric,
+    reference_value,
+)
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.planning import (
     MOST_SAMPLES,
@@ -111,6 +118,7 @@ __all__ = [
     "position_chance",
     "reference_metric_scores",
     "reference_position_scores",
+    "reference_value",
     "runtime_equivalence",
     "samples_needed",
     "samples_to_decide",

@@ -1,0 +1,482 @@
+"""`quantlab compare`: studies beside each other, and the differences of their answers."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from command_line import quantlab_in_process
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from verdict_fixtures import answers, flipped, record_outputs, write_study
+
+from quantlab.gate.comparison import compare_studies
+from quantlab.npy import mapped
+from quantlab.samples import labels_sha256, why_other_samples
+from quantlab.store import Store
+from quantlab.types import TensorSpec
+from quantlab_reports.compared import CompareRow, comparison_table
+
+N = 400
+LABELS = np.arange(N) % 10
+
+
+def made(folder, candidates, *, labels=LABELS, reference=None, **changed):
+    """A study whose candidates are (setting, runtime) → the samples that it answers wrong, or why it failed."""
+    n = len(labels)
+    given_answers = {
+        place: wrong if isinstance(wrong, str) else answers(labels, flipped(n, wrong))
+        for place, wrong in candidates.items()
+    }
+    write_study(folder, labels, answers(labels) if reference is None else reference, given_answers, **changed)
+    return folder
+
+
+def rewritten(folder, change):
+    store = Store(folder)
+    store.write_study(change(store.read_study()))
+    return folder
+
+
+UINT8 = ("tfjs-uint8", "python")
+
+TOGETHER = (
+    "Each of these bounds holds with 95 % for {} differences together; the intervals of the table are of one row each"
+)
+NOT_PAIRED = (
+    "! after and before are not compared sample by sample ({}): their figures stand side by side, and no difference is "
+    "shown"
+)
+
+
+def lines_above(*folders):
+    return comparison_table(compare_studies(folders)).above
+
+
+# What may be concluded
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        pytest.param(
+            range(4),
+            range(4),
+            "No difference between after and before is shown in any of 2 rows: after loses at most 1.09 and gains at "
+            "most 1.09 pt",
+            id="the same answers",
+        ),
+        pytest.param(
+            range(4),
+            range(6),
+            "No difference between after and before is shown in any of 2 rows: after loses at most 2.02 and gains at "
+            "most 1.09 pt",
+            id="a difference that may be chance",
+        ),
+        pytest.param(
+            range(4),
+            range(40),
+            "after is worse than before in tfjs-uint8 (python): loses at least 6.06 pt; no difference is shown in the "
+            "model itself: after loses at most 1.09 and gains at most 1.09 pt",
+            id="worse",
+        ),
+        pytest.param(
+            range(40),
+            range(4),
+            "after is better than before in tfjs-uint8 (python): gains at least 6.06 pt; no difference is shown in the "
+            "model itself: after loses at most 1.09 and gains at most 1.09 pt",
+            id="better",
+        ),
+    ],
+)
+def test_the_leading_line_is_computed(tmp_path, before, after, said):
+    folders = [
+        made(tmp_path / "before.study", {UINT8: before}),
+        made(tmp_path / "after.study", {UINT8: after}),
+    ]
+    leading, bounds = lines_above(*folders)
+    assert leading == said
+    assert bounds == TOGETHER.format(2)
+
+
+def test_bounds_are_wider_if_more_is_compared(tmp_path):
+    rows = [(setting, "python") for setting in ("tfjs-uint8", "tfjs-uint16", "tfjs-float16", "tflite-dynamic")]
+    few = compare_studies([made(tmp_path / name / "few.study", {UINT8: range(4)}) for name in "ab"])
+    many = compare_studies([made(tmp_path / name / "many.study", dict.fromkeys(rows, range(4))) for name in "ab"])
+    assert few.differences[0][2].loss == many.differences[0][2].loss
+    assert few.differences[0][2].together.upper < many.differences[0][2].together.upper
+
+
+# What is refused to be paired
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        pytest.param({"labels": LABELS[:300]}, "400 samples and 300", id="another number"),
+        pytest.param({"labels": np.roll(LABELS, 1)}, "their labels differ", id="other labels"),
+    ],
+)
+def test_other_samples_are_not_paired(tmp_path, other, why):
+    folders = [
+        made(tmp_path / "before.study", {UINT8: range(4)}),
+        made(tmp_path / "after.study", {UINT8: range(40)}, **other),
+    ]
+    table = comparison_table(compare_studies(folders))
+    assert table.above == (NOT_PAIRED.format(f"other samples: {why}"),)
+    assert [(record["value"], record["loss"]) for record in table.records if record["setting"] == "tfjs-uint8"] == [
+        (99.0, None),
+        (pytest.approx(100 - 100 * 40 / len(other["labels"])), None),
+    ]
+    assert not any(heading.startswith("loss") for heading in table.headings)
+
+
+def test_probabilities_and_logits_are_not_paired(tmp_path):
+    folders = [
+        made(tmp_path / "before.study", {UINT8: range(4)}),
+        rewritten(
+            made(tmp_path / "after.study", {UINT8: range(4)}),
+            lambda study: replace(study, probabilities=not study.probabilities),
+        ),
+    ]
+    why = "one output holds probabilities and the other does not, so they are read in different ways"
+    assert lines_above(*folders) == (NOT_PAIRED.format(why),)
+
+
+def inputs_of(folder, name, values):
+    """A set of samples with one input, whose name differs from model to model."""
+    study = Store(made(folder, {UINT8: []})).read_study()
+    spec = TensorSpec(name, (None, *values.shape[1:]), values.dtype.name)
+    samples = replace(study.samples, inputs=(spec,), sha256=name.ljust(64, "0"))
+    np.save(samples.input_file(name), values)
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        pytest.param(np.arange(N, dtype=np.float32), "", id="another name of the input alone"),
+        pytest.param(np.arange(N, dtype=np.float32)[::-1], "their inputs differ", id="another order"),
+        pytest.param(np.arange(N), "their inputs have other shapes or data types", id="another data type"),
+    ],
+)
+def test_the_same_samples_are_known_by_their_bytes(tmp_path, values, why):
+    one = inputs_of(tmp_path / "one.study", "input_1", np.arange(N, dtype=np.float32))
+    other = inputs_of(tmp_path / "other.study", "input_2", values)
+    assert why_other_samples(one, other) == why
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param({"labelled": False, "labels_sha256": ""}, "only one of them has labels", id="no labels"),
+        pytest.param({"groups_sha256": "6" * 64}, "their groups differ", id="other groups"),
+        pytest.param({"sha256": "6" * 64, "labels_sha256": ""}, "their hashes differ", id="an older record"),
+        pytest.param({"labels_sha256": ""}, "", id="an older record of the same samples"),
+    ],
+)
+def test_other_samples_by_their_records(tmp_path, change, why):
+    samples = Store(made(tmp_path / "a.study", {UINT8: []})).read_study().samples
+    assert why_other_samples(samples, replace(samples, **change)) == why
+
+
+def test_inputs_that_are_gone_cannot_be_compared(tmp_path):
+    one = inputs_of(tmp_path / "one.study", "input_1", np.arange(N, dtype=np.float32))
+    other = inputs_of(tmp_path / "other.study", "input_2", np.arange(N, dtype=np.float32))
+    other.input_file("input_2").unlink()
+    assert why_other_samples(one, other) == "their hashes differ, and their inputs cannot be read"
+
+
+# Rows that not all studies have
+
+
+def test_what_not_all_have_is_a_dash_and_said(tmp_path):
+    failed = ("tfjs-uint8", "node-wasm")
+    folders = [
+        made(tmp_path / "before.study", {UINT8: range(4), failed: range(4), ("tflite-dynamic", "python"): []}),
+        made(tmp_path / "after.study", {UINT8: range(4), failed: "out of memory", ("tfjs-uint16", "python"): []}),
+    ]
+    table = comparison_table(compare_studies(folders))
+    notes = {(row[0], row[1]): (row[2], row[3], row[-1]) for row in table.cells}
+    assert notes == {
+        ("reference", "python"): ("100.00", "100.00", ""),
+        UINT8: ("99.00", "99.00", ""),
+        failed: ("99.00", "–", "failed in after: out of memory"),
+        ("tflite-dynamic", "python"): ("100.00", "–", "not in after"),
+        ("tfjs-uint16", "python"): ("–", "100.00", "not in before"),
+    }
+    statuses = {(record["setting"], record["runtime"], record["study"]): record["status"] for record in table.records}
+    assert statuses["tflite-dynamic", "python", "after"] == "absent"
+    assert statuses["tfjs-uint8", "node-wasm", "after"] == "failed"
+
+
+def test_three_models_beside_each_other(tmp_path):
+    folders = [
+        made(tmp_path / f"{name}.study", {UINT8: range(wrong)}) for name, wrong in zip("abc", (4, 5, 60), strict=True)
+    ]
+    table = comparison_table(compare_studies(folders))
+    assert [line.partition(":")[0] for line in table.above] == [
+        "No difference between b and a is shown in any of 2 rows",
+        "c is worse than a in tfjs-uint8 (python)",
+        TOGETHER.format(4),
+    ]
+    assert [heading for heading in table.headings if heading.startswith("loss")] == [
+        "loss of b, points [95 %]",
+        "loss of c, points [95 %]",
+    ]
+    assert {record["against"] for record in table.records} == {None, "a"}
+
+
+def test_studies_of_one_name_are_told_apart_by_their_folders(tmp_path, monkeypatch):
+    for name in ("old", "new"):
+        made(tmp_path / name / "m.study", {UINT8: range(4)})
+    monkeypatch.chdir(tmp_path)
+    assert [study.name for study in compare_studies(["old/m.study", "new/m.study"]).studies] == [
+        "old/m.study",
+        "new/m.study",
+    ]
+
+
+# Laws
+
+
+def wrong_samples():
+    return st.sets(st.integers(0, 49), max_size=50).map(sorted)
+
+
+@settings(max_examples=15, deadline=None)
+@given(mine=wrong_samples(), theirs=wrong_samples())
+def test_the_difference_changes_its_sign_if_the_studies_are_exchanged(tmp_path_factory, mine, theirs):
+    folder, labels = tmp_path_factory.mktemp("pair"), LABELS[:50]
+    one, other = (
+        made(folder / f"{name}.study", {UINT8: wrong}, labels=labels) for name, wrong in (("a", mine), ("b", theirs))
+    )
+    there = compare_studies([one, other]).rows[1].sides[1].difference
+    back = compare_studies([other, one]).rows[1].sides[1].difference
+    for forth, reverse in ((there.loss, back.loss), (there.together, back.together)):
+        assert forth.loss == -reverse.loss
+        assert (forth.lower, forth.upper) == (-reverse.upper, -reverse.lower)
+        assert (forth.reference, forth.candidate) == (reverse.candidate, reverse.reference)
+
+
+@settings(max_examples=10, deadline=None)
+@given(wrong=wrong_samples())
+def test_equal_studies_differ_by_nothing_within_the_interval_of_no_change(tmp_path_factory, wrong):
+    folder, labels = tmp_path_factory.mktemp("equal"), LABELS[:50]
+    folders = [made(folder / f"{name}.study", {UINT8: wrong}, labels=labels) for name in "ab"]
+    for _, _, difference in compare_studies(folders).differences:
+        most = 100 * (1 - 0.025 ** (1 / 50))  # no sample of 50 changed
+        assert difference.loss.loss == 0
+        assert (difference.loss.lower, difference.loss.upper) == (pytest.approx(-most), pytest.approx(most))
+        assert difference.loss.changed == (0, 0)
+
+
+# Regressions and similarity
+
+
+def regression(folder, errors):
+    """A study of one number per sample, which a variant misses by errors of shape (n,)."""
+    labels = np.linspace(0, 10, N)[:, None]
+    study = {"task": "regression", "classes": False, "probabilities": False}
+    write_study(
+        folder,
+        labels,
+        (labels + 0.1).astype(np.float32),
+        {UINT8: (labels + errors[:, None]).astype(np.float32)},
+        **study,
+    )
+    return folder
+
+
+def test_regressions_are_paired_by_their_errors(tmp_path):
+    random = np.random.default_rng(0)
+    errors = random.uniform(0.1, 0.3, N)
+    folders = [
+        regression(tmp_path / "before.study", errors),
+        regression(tmp_path / "after.study", errors + random.uniform(0.05, 0.15, N)),
+    ]
+    compared = compare_studies(folders)
+    loss = compared.rows[1].sides[1].difference.loss
+    assert (compared.metric, compared.unit) == ("mae", "")
+    assert loss.loss == pytest.approx(loss.candidate - loss.reference)
+    assert 0.05 < loss.lower < loss.loss < loss.upper < 0.15
+    (leading, _) = comparison_table(compared).above
+    assert leading.startswith("after is worse than before in tfjs-uint8 (python): loses at least 0.09")
+    below = comparison_table(compared).below
+    assert below[0].startswith("loss = the other study − before, in the unit of mae; positive is worse; ")
+
+
+def test_one_answer_that_is_not_finite_is_an_infinite_error(tmp_path):
+    errors = np.full(N, 0.1)
+    spoiled = errors.copy()
+    spoiled[3] = np.nan
+    folders = [regression(tmp_path / "before.study", errors), regression(tmp_path / "after.study", spoiled)]
+    side = compare_studies(folders).rows[1].sides[1]
+    assert side.value == np.inf
+    assert np.isnan(side.difference.loss.loss)
+    assert lines_above(*folders)[0] == (
+        "! the metric is NaN or infinite in tfjs-uint8 (python), so no difference is known; no difference is shown in "
+        "the model itself: after loses at most 0.0011 and gains at most 0.0011 mae"
+    )
+
+
+def test_without_labels_figures_stand_beside_each_other(tmp_path):
+    outputs = answers(LABELS)
+    for name in ("before", "after"):
+        write_study(tmp_path / f"{name}.study", None, outputs, {UINT8: outputs}, task="similarity")
+    folders = [tmp_path / "before.study", tmp_path / "after.study"]
+    table = comparison_table(compare_studies(folders))
+    (leading,) = table.above
+    assert leading == (
+        "! no labels: each figure compares a variant with the model of its own study, so no difference between the "
+        "studies is shown"
+    )
+    assert {record["metric"] for record in table.records} == {"agreement"}
+    assert {record["loss"] for record in table.records} == {None}
+
+
+# What is refused
+
+
+def test_another_metric(tmp_path):
+    folders = [made(tmp_path / f"{name}.study", {UINT8: range(4)}) for name in "ab"]
+    assert compare_studies(folders, metric="macro-f1").metric == "macro-f1"
+
+
+def other_task(study):
+    return replace(study, task="similarity")
+
+
+def other_metric(study):
+    return replace(study, metric="macro-f1")
+
+
+def other_output(study):
+    spec, files = study.model.outputs[0], study.reference.outputs
+    record_outputs(study.samples.folder.parent, files["output_0"], name="second")
+    return replace(
+        study,
+        model=replace(study.model, outputs=(spec, replace(spec, name="second"))),
+        scored_output="second",
+        reference=replace(study.reference, outputs={"second": files["output_0"]}),
+        trials=(),
+    )
+
+
+def other_shape(study):
+    spec = replace(study.model.outputs[0], shape=(None, 12))
+    return replace(study, model=replace(study.model, outputs=(spec,)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            other_task,
+            "'a' is a study of the task classification, and 'b' of similarity, so their figures cannot be compared; "
+            "name studies of one task",
+            id="another task",
+        ),
+        pytest.param(
+            other_metric,
+            "'a' is scored by top1, and 'b' by macro-f1; name one metric for all with --metric",
+            id="another metric",
+        ),
+        pytest.param(
+            other_output,
+            "'a' scores the output 'output_0', and 'b' the output 'second'; analyze both with the same --score-output",
+            id="another output of the same model",
+        ),
+        pytest.param(
+            other_shape,
+            "the scored output of 'a' has the shape (10) for each sample, and that of 'b' (12) for each sample; name "
+            "studies whose scored outputs have the same shape",
+            id="another number of classes",
+        ),
+    ],
+)
+def test_other_subjects_are_refused(tmp_path, change, message):
+    one = made(tmp_path / "a.study", {UINT8: range(4)})
+    other = rewritten(made(tmp_path / "b.study", {UINT8: range(4)}), change)
+    ran = quantlab_in_process("compare", one, other, cwd=tmp_path)
+    assert (ran.status, ran.stdout, ran.last) == (2, "", f"quantlab: {message}")
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        pytest.param(
+            ["a.study"],
+            "a comparison needs at least two studies; name for example before.study after.study",
+            id="one study",
+        ),
+        pytest.param(["a.study", "./a.study"], "the study 'a.study' is named twice; name each study once", id="twice"),
+        pytest.param(
+            ["a.study", "b.study"],
+            "'b.study' is not a finished study; create it with 'quantlab analyze … --out b.study'",
+            id="no study",
+        ),
+    ],
+)
+def test_folders_that_are_refused(tmp_path, named, message):
+    made(tmp_path / "a.study", {UINT8: range(4)})
+    ran = quantlab_in_process("compare", *named, cwd=tmp_path)
+    assert (ran.status, ran.stdout, ran.last) == (2, "", f"quantlab: {message}")
+
+
+def test_outputs_that_were_changed_are_refused(tmp_path):
+    folders = [made(tmp_path / f"{name}.study", {UINT8: range(4)}) for name in "ab"]
+    file = folders[1] / "outputs" / "tfjs-uint8" / "python" / "key" / "output_0.npy"
+    np.save(file, mapped(file)[::-1].copy())
+    ran = quantlab_in_process("compare", *folders, cwd=tmp_path)
+    assert ran.status == 2
+    assert ran.last == (
+        "quantlab: the record of the study 'b' cannot be true: the outputs of tfjs-uint8 in python are not those that "
+        "were written; run 'quantlab analyze' again"
+    )
+
+
+# The command line
+
+
+def test_all_formats_have_the_same_rows(tmp_path):
+    folders = [made(tmp_path / f"{name}.study", {UINT8: range(wrong)}) for name, wrong in (("a", 4), ("b", 40))]
+    rows = json.loads(quantlab_in_process("compare", *folders, "--json", cwd=tmp_path).stdout)
+    assert [tuple(row) for row in rows] == [tuple(CompareRow.__dataclass_fields__)] * 4
+    assert rows[3].pop("loss") == pytest.approx(9)
+    assert rows[3] | {"loss_lower": 0, "loss_upper": 0, "together_lower": 0, "together_upper": 0} == {
+        "setting": "tfjs-uint8",
+        "runtime": "python",
+        "study": "b",
+        "status": "measured",
+        "reason": None,
+        "metric": "top1",
+        "unit": "pt",
+        "value": 90.0,
+        "size_bytes": 10_000,
+        "gzip_bytes": 10_000,
+        "n": N,
+        "against": "a",
+        "loss_lower": 0,
+        "loss_upper": 0,
+        "together_lower": 0,
+        "together_upper": 0,
+        "method": "exact",
+        "became_wrong": 36,
+        "became_right": 0,
+    }
+    for name in ("terminal", "markdown", "csv", "latex"):
+        ran = quantlab_in_process("compare", *folders, "--format", name, cwd=tmp_path)
+        assert (ran.status, ran.stderr) == (0, "")
+        assert "uint8" in ran.stdout
+
+
+def test_comparing_is_no_look(tmp_path):
+    folders = [made(tmp_path / f"{name}.study", {UINT8: range(4)}) for name in "ab"]
+    before = sorted(tmp_path.rglob("*"))
+    assert quantlab_in_process("compare", *folders, cwd=tmp_path).status == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_labels_count_in_the_hash():
+    assert labels_sha256(LABELS) != labels_sha256(np.roll(LABELS, 1))
