@@ -7,31 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantlab.cli.config import read_float_layers
+from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.named import inputs_of, variants_of
-from quantlab.cli.options import (
-    AsJson,
-    ClassNames,
-    FloatLayers,
-    Group,
-    ImageOptions,
-    InsideOptions,
-    Labels,
-    Limit,
-    Model,
-    ModelGroup,
-    Runtimes,
-    ScoreOutput,
-    Seed,
-    Settings,
-    Slices,
-    StudyOut,
-    TimeLimit,
-    Tuned,
-    rendering_of,
-    words,
-)
+from quantlab.cli.options import AsJson, ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit, rendering_of
 from quantlab.cli.output import print_result, say
 from quantlab.cli.spread import spread
 from quantlab.names import study_folder
@@ -45,67 +23,9 @@ __all__ = ["analyze", "analyze_and_print", "begin_early"]
 @spread
 def analyze(
     model: Model,
-    data: Annotated[str, typer.Option(help="Samples to score: .npz, .npy, a folder of images, or module:function.")],
+    data: Scored,
     *,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            help="Calibration samples for static quantization, in a form that --data takes. "
-            "[default: 256 samples of --data, which are then not scored]"
-        ),
-    ] = None,
-    labels: Labels = None,
-    ignore_label: Annotated[
-        int | None,
-        typer.Option(
-            help="Label of pixels or steps that are not scored, for example padding. Labels below 0 are never scored."
-        ),
-    ] = None,
-    class_names: ClassNames = None,
-    slices: Slices = None,
-    group: Group = None,
-    settings: Settings = None,
-    float_layers: FloatLayers = None,
-    tuned: Tuned = None,
-    runtimes: Runtimes = None,
-    out: StudyOut = None,
-    limit: Limit = None,
-    seed: Seed = 0,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Samples per call, for artifacts that accept any batch size.")
-    ] = 32,
-    metric: Annotated[
-        str,
-        typer.Option(
-            help="Metric to report: auto (chosen from the labels), similarity (no labels), "
-            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou, cer, map and others."
-        ),
-    ] = "auto",
-    score_output: ScoreOutput = None,
-    variant: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--variant",
-            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, or the folder or "
-            "model.json of a tfjs model; NAME=FILE@python,node-wasm runs it in these runtimes only. Repeatable.",
-        ),
-    ] = None,
-    variant_input: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--variant-input",
-            help="NAME=raw feeds a uint8 file of --variant the pixels (0 to 255) from which the samples were computed. "
-            "Repeatable.",
-        ),
-    ] = None,
-    fallback: Annotated[
-        bool,
-        typer.Option(
-            "--fallback",
-            help="If a JavaScript backend lacks an op, run the variant on the plain JavaScript backend instead "
-            "(node-cpu or chromium-cpu).",
-        ),
-    ] = False,
+    asked: AnalysisGroup,
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
@@ -114,39 +34,11 @@ def analyze(
     json: AsJson = False,
 ) -> int:
     """Convert a model, run every variant and print the results."""
-    begin_early(model, out)
-    from quantlab.study import AnalyzeOptions, read_tuning
-
-    given = variants_of(variant or [])
-    options = AnalyzeOptions(
-        calibration=calibration,
-        labels=labels,
-        ignore_label=ignore_label,
-        class_names=class_names,
-        slices=tuple(slices or ()),
-        group=group,
-        settings=words(settings),
-        runtimes=words(runtimes),
-        variants=given.files,
-        variant_runtimes=given.runtimes,
-        variant_inputs=inputs_of(variant_input or []),
-        out=out,
-        limit=limit,
-        seed=seed,
-        batch_size=batch_size,
-        metric=metric,
-        score_output=score_output,
-        fallback=fallback,
-        model=opening.options,
-        preprocessing=image.preprocessing(data),
-        float_layers=read_float_layers(image.config, float_layers),
-        tuned=None if tuned is None else read_tuning(tuned),
-        time_limit=time_limit,
-        **inside.options,
-    )
+    begin_early(model, asked.out)
+    options = analyze_options(data, asked, opening=opening, image=image, inside=inside, time_limit=time_limit)
     status = analyze_and_print(model, data, options, as_json=json)
     if html is not None:
-        _write_report(out or study_folder(model), html)
+        _write_report(asked.out or study_folder(model), html)
     return status
 
 

@@ -6,6 +6,7 @@ import typer
 
 from quantlab.cli.accept import accept
 from quantlab.cli.analyze import analyze
+from quantlab.cli.batch import batch
 from quantlab.cli.check import check
 from quantlab.cli.compare import compare
 from quantlab.cli.convert import convert
@@ -61,6 +62,7 @@ for command in (
     show,
     sensitivity,
     compare,
+    batch,
     recommend,
     report,
     plot,

@@ -11,10 +11,11 @@ from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
 from quantlab.types import FloatLayer, Preprocessing
 
-__all__ = ["read_float_layers", "read_preprocessing", "read_table"]
+__all__ = ["read_float_layers", "read_models", "read_preprocessing", "read_table"]
 
 _DEFAULT = Path("quantlab.toml")
-_TABLES = ("analyze", "preprocessing", "convert", "budget")
+_MODELS = "model"
+_TABLES = ("analyze", "preprocessing", "convert", "budget", _MODELS)
 _FLOAT_LAYERS = "float_layers"
 _PREPROCESSING = tuple(field.name for field in fields(Preprocessing))
 _TEXT, _NUMBER = ((str,), "text in quotes"), ((int, float), "a number, for example 0.5")
@@ -92,6 +93,32 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
     Raises:
         UsageError: If a named file is missing, the file is not valid TOML, or it has an unknown table.
     """
+    table = _document(name, config).get(name, {})
+    if not isinstance(table, dict):
+        raise UsageError(
+            f"'{name}' in '{config or _DEFAULT}' is not a table; write [{name}] on a line and its keys below"
+        )
+    return table
+
+
+def read_models(config: Path | None) -> list[dict[str, Any]]:
+    """Return the `[[model]]` tables of a quantlab.toml, in their order.
+
+    Raises:
+        UsageError: If the file is missing or broken, or has no such table.
+    """
+    path = config or _DEFAULT
+    tables = _document(f"[{_MODELS}]", path).get(_MODELS, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"'{_MODELS}' in '{path}' is no list of tables; write [[{_MODELS}]] above each model's keys")
+    if not tables:
+        keys = 'model = "FILE" and data = "SAMPLES"'
+        raise UsageError(f"'{path}' has no [[{_MODELS}]] table; write one for each model, with {keys}")
+    return tables
+
+
+def _document(name: str, config: Path | None) -> dict[str, Any]:
+    """The whole file, whose tables are all known; empty if the default file does not exist."""
     path = config or _DEFAULT
     if config is None and not path.is_file():
         return {}
@@ -106,10 +133,7 @@ def read_table(name: str, config: Path | None) -> dict[str, Any]:
             raise UsageError(f"'{key}' in '{path}' belongs to a table; write it below a line [preprocessing]")
         if key not in _TABLES:
             raise UsageError(f"'{path}' has the unknown table [{excerpt(key)}]; {nearest(key, _TABLES)}")
-    table = document.get(name, {})
-    if not isinstance(table, dict):
-        raise UsageError(f"'{name}' in '{path}' is not a table; write [{name}] on a line and its keys below")
-    return table
+    return document
 
 
 def _quoted(value: Any) -> str:

@@ -47,7 +47,7 @@ from quantlab.study.work import Work, WorkResult
 from quantlab.types import PYTHON, REFERENCE, OpenedModel, OutputComparison, SampleSet, Study, Trial
 from quantlab_converters import preloaded
 
-__all__ = ["Analysis", "Scored", "analyze", "load_study"]
+__all__ = ["Analysis", "Scored", "analyze", "load_study", "package_versions"]
 
 
 def analyze(
@@ -256,7 +256,7 @@ class Analysis:
                 *self.warnings,
                 *([result.unsearched] if result.unsearched else []),
             ),
-            versions=_versions(self.context.registries),
+            versions=package_versions(self.context.registries),
             metric=None if self.context.options.metric in NO_LOSS else self.context.options.metric,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -273,7 +273,7 @@ class Scored:
     """The figures of every output."""
 
 
-def _versions(registries: Registries) -> dict[str, str]:
+def package_versions(registries: Registries) -> dict[str, str]:
     """Versions of the packages that affect artifacts and outputs, quantlab first."""
     executors = (format_.python.packages for format_ in registries.formats.values())
     used = {name: version(name) for name in itertools.chain(_LIBRARIES, *executors)}

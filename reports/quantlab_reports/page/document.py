@@ -13,6 +13,7 @@ from quantlab_reports.charts import CHARTS, several_for_page
 from quantlab_reports.charts.pareto import has_candidates
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
+from quantlab_reports.model import Table
 from quantlab_reports.page.contract import Section
 from quantlab_reports.page.headline import headline_of
 from quantlab_reports.page.markup import safe
@@ -20,7 +21,7 @@ from quantlab_reports.page.registry import SECTIONS
 from quantlab_reports.page.terms import Terms
 from quantlab_reports.subject import Subject
 
-__all__ = ["report_page", "write_page"]
+__all__ = ["overview_page", "report_page", "write_page"]
 
 _MARK = '<meta name="generator" content="quantlab'
 """By which a page is recognized as one of ours, which may be written over."""
@@ -45,6 +46,19 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
         caption=_caption(subject, views),
         sections=filled,
     )
+    return page
+
+
+def overview_page(table: Table, links: Sequence[str]) -> str:
+    """Many models as one HTML file: a table whose first column links to the report of each.
+
+    Args:
+        table: A row for each model.
+        links: The name of the file of each row's report, beside this one; empty where there is none.
+    """
+    from importlib.metadata import version
+
+    page: str = _template("overview.html.jinja").render(table=table, links=links, version=version("quantlab"))
     return page
 
 

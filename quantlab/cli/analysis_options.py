@@ -1,0 +1,140 @@
+"""The options of `quantlab analyze`, which the tables of `quantlab batch` take as keys, too."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantlab.cli.config import read_float_layers
+from quantlab.cli.named import inputs_of, variants_of
+from quantlab.cli.options import (
+    ClassNames,
+    FloatLayers,
+    Group,
+    ImageOptions,
+    InsideOptions,
+    Labels,
+    Limit,
+    ModelGroup,
+    Runtimes,
+    ScoreOutput,
+    Seed,
+    Settings,
+    Slices,
+    StudyOut,
+    Tuned,
+    words,
+)
+
+if TYPE_CHECKING:
+    from quantlab.study import AnalyzeOptions
+
+__all__ = ["AnalysisGroup", "Scored", "analyze_options"]
+
+Scored = Annotated[str, typer.Option(help="Samples to score: .npz, .npy, a folder of images, or module:function.")]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisGroup:
+    """Options that say what is measured, on which samples."""
+
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Calibration samples for static quantization, in a form that --data takes. "
+            "[default: 256 samples of --data, which are then not scored]"
+        ),
+    ] = None
+    labels: Labels = None
+    ignore_label: Annotated[
+        int | None,
+        typer.Option(
+            help="Label of pixels or steps that are not scored, for example padding. Labels below 0 are never scored."
+        ),
+    ] = None
+    class_names: ClassNames = None
+    slices: Slices = None
+    group: Group = None
+    settings: Settings = None
+    float_layers: FloatLayers = None
+    tuned: Tuned = None
+    runtimes: Runtimes = None
+    out: StudyOut = None
+    limit: Limit = None
+    seed: Seed = 0
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Samples per call, for artifacts that accept any batch size.")
+    ] = 32
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="Metric to report: auto (chosen from the labels), similarity (no labels), "
+            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou, cer, map and others."
+        ),
+    ] = "auto"
+    score_output: ScoreOutput = None
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variant",
+            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, or the folder or "
+            "model.json of a tfjs model; NAME=FILE@python,node-wasm runs it in these runtimes only. Repeatable.",
+        ),
+    ] = None
+    variant_input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--variant-input",
+            help="NAME=raw feeds a uint8 file of --variant the pixels (0 to 255) from which the samples were computed. "
+            "Repeatable.",
+        ),
+    ] = None
+    fallback: Annotated[
+        bool,
+        typer.Option(
+            "--fallback",
+            help="If a JavaScript backend lacks an op, run the variant on the plain JavaScript backend instead "
+            "(node-cpu or chromium-cpu).",
+        ),
+    ] = False
+
+
+def analyze_options(
+    data: str,
+    asked: AnalysisGroup,
+    *,
+    opening: ModelGroup,
+    image: ImageOptions,
+    inside: InsideOptions,
+    time_limit: float,
+) -> "AnalyzeOptions":
+    """Return the options for the Python API; raises UsageError where one is invalid."""
+    from quantlab.study import AnalyzeOptions, read_tuning
+
+    given = variants_of(asked.variant or [])
+    return AnalyzeOptions(
+        calibration=asked.calibration,
+        labels=asked.labels,
+        ignore_label=asked.ignore_label,
+        class_names=asked.class_names,
+        slices=tuple(asked.slices or ()),
+        group=asked.group,
+        settings=words(asked.settings),
+        runtimes=words(asked.runtimes),
+        variants=given.files,
+        variant_runtimes=given.runtimes,
+        variant_inputs=inputs_of(asked.variant_input or []),
+        out=asked.out,
+        limit=asked.limit,
+        seed=asked.seed,
+        batch_size=asked.batch_size,
+        metric=asked.metric,
+        score_output=asked.score_output,
+        fallback=asked.fallback,
+        model=opening.options,
+        preprocessing=image.preprocessing(data),
+        float_layers=read_float_layers(image.config, asked.float_layers),
+        tuned=None if asked.tuned is None else read_tuning(asked.tuned),
+        time_limit=time_limit,
+        **inside.options,
+    )

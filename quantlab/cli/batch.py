@@ -1,0 +1,144 @@
+"""`quantlab batch`: many models, each with its own study, and one table."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantlab.cli.exit_status import COULD_NOT_RUN, OK
+from quantlab.cli.options import AsJson, Format, rendering_of
+from quantlab.cli.output import print_result, say
+from quantlab.cli.policy import has_limits, read_policy
+from quantlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantlab.progress import Progress
+    from quantlab.study.batch import BatchModel
+    from quantlab.types import Budget
+    from quantlab.types.batch import BatchResult
+    from quantlab_reports.batch import BatchEntry
+
+__all__ = ["batch"]
+
+
+def batch(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="TOML file with a [[model]] table for each model. [default: quantlab.toml in the current folder]",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Analyze N models at the same time. A study keeps two processor cores and some gigabytes of memory "
+            "busy, so use 1 for each two cores. With more than 1, no load times, run times and memory are measured, "
+            "because other studies would disturb them.",
+        ),
+    ] = 1,
+    changed_since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REVISION",
+            help="Analyze only models of which a file, or a file of their samples, differs from this git revision.",
+        ),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Folder for a report of each study, and index.html with links to them.")
+    ] = None,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
+    json: AsJson = False,
+) -> int:
+    """Analyze many models and print one table.
+
+    Keys of a [[model]] table are the options of 'quantlab analyze', with underscores, and 'name'. A model whose study
+    is complete and whose files, options and packages have not changed is not analyzed again. A model that fails costs
+    its own row, and the exit status is 2. With a [budget] table, each row has the setting that fits.
+    """
+    from quantlab.cli.model_tables import models_of
+    from quantlab.study.batch import run_batch
+    from quantlab_reports.batch import batch_entries, batch_table
+
+    render = rendering_of(format, as_json=json)  # check names first, because this takes no time
+    models = models_of(file)
+    budget = read_policy(file, {}).budget if has_limits(file, {}) else None
+    chosen = None if changed_since is None else _changed(models, changed_since)
+    if html is not None:
+        _make_folder(html)
+    results = run_batch(models, _Told(len(models), jobs), jobs=jobs, chosen=chosen)
+    entries = batch_entries(results, budget)
+    print_result(render(batch_table(entries, budget)))
+    written = html is None or _write_pages(html, entries, budget)
+    return OK if written and all(_complete(entry) for entry in entries) else COULD_NOT_RUN
+
+
+def _complete(entry: "BatchEntry") -> bool:
+    """Whether nothing failed: neither the model nor a row of its study."""
+    return entry.row.state != "failed" and (entry.subject is None or entry.subject.study.complete)
+
+
+def _changed(models: Sequence["BatchModel"], revision: str) -> set[str]:
+    """Names of the models with a file that differs from a revision; says which files git does not know."""
+    from quantlab.cli.git import changes_since
+
+    changes = changes_since(revision)
+    for model in models:
+        for path in changes.unseen(model.files):
+            say(f"warning: {model.name}: git does not track '{path}', so a change of it is not seen")
+    # What is missing has changed, too: its row then says what to do.
+    return {model.name for model in models if model.gone or changes.touch(model.files)}
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the reports cannot be written to '{folder}' ({error.strerror}); name another folder with --html"
+        ) from error
+
+
+def _write_pages(folder: Path, entries: Sequence["BatchEntry"], budget: "Budget | None") -> bool:
+    """Write the report of each study, then the overview; returns whether all could be written."""
+    from quantlab_reports.batch import batch_table
+    from quantlab_reports.page import overview_page, report_page, write_page
+
+    links, failed = [], False
+    for entry in entries:
+        name = f"{entry.row.name}.html"
+        try:
+            if entry.subject is not None:
+                write_page(report_page(entry.subject), folder / name)
+        except UsageError as error:
+            say(f"quantlab: {error}")
+            failed = True
+        links.append("" if entry.subject is None else name)
+    write_page(overview_page(batch_table(entries, budget), links), folder / "index.html")
+    say(f"Reports written to '{folder / 'index.html'}'")
+    return not failed
+
+
+class _Told:
+    """Prints a line when a model begins and ends; steps of a study are shown if it is the only one that runs."""
+
+    def __init__(self, models: int, jobs: int) -> None:
+        self._models, self._jobs, self._ended = models, jobs, 0
+
+    def progress(self, model: "BatchModel") -> "AbstractContextManager[Progress]":
+        from quantlab.cli.progress import shown
+        from quantlab.progress import Silent
+
+        say(f"{model.name}: analyzing '{model.model}'")
+        return shown() if self._jobs == 1 else nullcontext(Silent())
+
+    def ended(self, result: "BatchResult") -> None:
+        self._ended += 1
+        outcome = f"failed: {result.reason}" if result.state == "failed" else result.state
+        took = f" in {result.seconds:.0f} s" if result.state == "measured" else ""
+        say(f"[{self._ended}/{self._models}] {result.name}: {outcome}{took}")

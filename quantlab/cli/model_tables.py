@@ -1,0 +1,117 @@
+"""The `[[model]]` tables of a quantlab.toml, whose keys are the options of `quantlab analyze` and read as they are."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
+from quantlab.cli.config import read_models
+from quantlab.cli.options import ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit
+from quantlab.cli.spread import spread
+from quantlab.errors import UsageError
+from quantlab.names import excerpt, nearest, study_folder
+
+if TYPE_CHECKING:
+    from quantlab.study.batch import BatchModel
+
+__all__ = ["models_of"]
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+"""Names are names of files, too."""
+
+
+def models_of(file: Path | None) -> "tuple[BatchModel, ...]":
+    """Return the models of a file; None is the quantlab.toml of the current folder.
+
+    Raises:
+        UsageError: If the file is missing or broken, a key or value is invalid, or two models share a name or folder.
+    """
+    where = f"'{file or 'quantlab.toml'}'"
+    tables = read_models(file)
+    models = [_model_of(table, f"[[model]] {place} of {where}", file) for place, table in enumerate(tables, start=1)]
+    for kind, known in (("name", [model.name for model in models]), ("folder", [str(m.folder) for m in models])):
+        twice = [text for place, text in enumerate(known) if text in known[:place]]
+        if twice:
+            raise UsageError(
+                f"two [[model]] tables of {where} have the {kind} '{twice[0]}'; give each a different "
+                f"{'name' if kind == 'name' else 'out'}"
+            )
+    return tuple(models)
+
+
+def _model_of(table: Mapping[str, Any], place: str, file: Path | None) -> "BatchModel":
+    for key in ("model", "data"):
+        if not isinstance(table.get(key), str) or not table[key]:
+            raise UsageError(f'{place} has no {key}; write {key} = "FILE" below it')
+    name = table.get("name", study_folder(Path(table["model"])).name.removesuffix(".study"))
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"the name {excerpt(repr(name))} of {place} must be of letters, digits, '.', '_' and '-'; it names files"
+        )
+    keys = {"out": f"{name}.study", **({"config": str(file)} if file is not None else {}), **table}
+    keys.pop("name", None)
+    return _parsed(name, keys, place)
+
+
+def _parsed(name: str, keys: Mapping[str, Any], place: str) -> "BatchModel":
+    """Read the keys as `quantlab analyze` would read them as options."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_read)
+    command = typer.main.get_command(app)
+    known = {str(option.name): option for option in command.params if option.name != "help"}
+    for key in keys:
+        if key not in known:
+            raise UsageError(f"{place} has no key '{excerpt(key)}'; {nearest(key, ['name', *known])}")
+    options = {key: value for key, value in keys.items() if key != "model"}
+    words = [word for key, value in options.items() for word in _words(known[key], key, value, place)]
+    try:
+        model, data, read = command.main([*words, "--", keys["model"]], prog_name="", standalone_mode=False)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from error
+    except Exception as error:
+        explain = getattr(error, "format_message", None)  # typer bundles its own click, which cannot be imported
+        if explain is None:
+            raise
+        text = explain().rstrip(".")
+        raise UsageError(f"{place}: {text[:1].lower()}{text[1:]}; correct the key") from error
+    from quantlab.study.batch import BatchModel
+
+    return BatchModel(name, model, data, read)
+
+
+@spread
+def _read(
+    model: Model,
+    data: Scored,
+    *,
+    asked: AnalysisGroup,
+    opening: ModelGroup,
+    image: ImageOptions,
+    inside: InsideOptions,
+    time_limit: TimeLimit = 600.0,
+) -> Any:
+    """Return what `quantlab analyze` would be asked for."""
+    options = analyze_options(data, asked, opening=opening, image=image, inside=inside, time_limit=time_limit)
+    return model, data, options
+
+
+def _words(option: Any, key: str, value: Any, place: str) -> Iterator[str]:
+    """Write a value as it is written on a command line."""
+    spelled = option.opts[0]
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{key} of {place} is {excerpt(repr(value))} and must be true or false")
+        if value:
+            yield spelled
+        return
+    parts = value if isinstance(value, list) else [value]
+    if not parts or not all(isinstance(part, str | int | float) and not isinstance(part, bool) for part in parts):
+        raise UsageError(f"{key} of {place} is {excerpt(repr(value))} and must be text, a number, or a list of these")
+    yield from (f"{spelled}={part}" for part in _given(parts, repeated=option.multiple))
+
+
+def _given(parts: Sequence[Any], *, repeated: bool) -> list[str]:
+    return [str(part) for part in parts] if repeated else [",".join(map(str, parts))]

@@ -1,0 +1,251 @@
+"""Many models as one table: a row for each, with the setting that is recommended, or the smallest one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+from quantlab.errors import QuantlabError
+from quantlab.gate import size
+from quantlab.names import counted, joined
+from quantlab.statistics import paired_metric
+from quantlab.store import Store
+from quantlab.types import Budget, Outcome, Scores, Study
+from quantlab.types.batch import BatchResult, BatchState
+from quantlab_reports.figures import EMPTY, fixed, number, share
+from quantlab_reports.losses import loss_of
+from quantlab_reports.model import NOTES, Column, Table, plain, table_of
+from quantlab_reports.subject import Subject
+
+__all__ = ["BatchEntry", "BatchRow", "batch_entries", "batch_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """One model of a batch."""
+
+    name: str
+    """Name of the model."""
+    model: str
+    """The model's file or folder, as the user wrote it."""
+    data: str
+    """The samples, as the user wrote them."""
+    study: str
+    """The folder of the study."""
+    state: BatchState
+    """`measured`, `kept` from an earlier call, `unchanged` since the revision, or `failed`."""
+    reason: str | None = None
+    """Why it failed or was not judged; otherwise null."""
+    n: int | None = None
+    """Number of scored samples; null without a study, like all keys below."""
+    trials: int | None = None
+    """Number of rows of the study."""
+    failed_trials: int | None = None
+    """Rows that could not be measured."""
+    metric: str | None = None
+    """What the next figure is; null without labels."""
+    unit: str | None = None
+    """`pt` for shares, which are in percent; empty for the metric's own unit."""
+    value: float | None = None
+    """The metric of the model itself."""
+    float32_bytes: int | None = None
+    """Size of the float32 artifact in the format of the setting."""
+    setting: str | None = None
+    """With a budget the recommended setting, null if none fits; without one the smallest that was measured."""
+    size_bytes: int | None = None
+    """Its size, as the target transfers it."""
+    loss: float | None = None
+    """Its loss in the runtime in which it loses most; positive is worse."""
+    loss_lower: float | None = None
+    """Lower end of the interval of the loss: with a budget that of the verdict, without one of 95 %."""
+    loss_upper: float | None = None
+    """Upper end of the same interval."""
+    loss_unit: str | None = None
+    """`pt` for percentage points; empty for the unit of the metric."""
+    outcome: Outcome | None = None
+    """`fits`, `breaks` or `inconclusive`; null without a budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """A row, and the study that it is about."""
+
+    row: BatchRow
+    subject: Subject | None
+    """None if there is no study to show."""
+
+
+def batch_entries(results: Sequence[BatchResult], budget: Budget | None = None) -> list[BatchEntry]:
+    """Read the study of each model, and judge it if there is a budget.
+
+    Of a model that failed, an older study is not shown.
+    """
+    return [_entry(result, budget) for result in results]
+
+
+def _entry(result: BatchResult, budget: Budget | None) -> BatchEntry:
+    row = BatchRow(result.name, str(result.model), result.data, str(result.folder), result.state, result.reason)
+    store = Store(result.folder)
+    if result.state == "failed" or (result.state == "unchanged" and not (store.root / "study.json").is_file()):
+        return BatchEntry(row, None)
+    try:
+        store.refuse_running()
+        subject = Subject.of(store, budget)
+    except QuantlabError as error:
+        return BatchEntry(replace(row, state="failed", reason=str(error)), None)
+    return BatchEntry(_chosen(_of_study(row, subject.study), subject), subject)
+
+
+def _of_study(row: BatchRow, study: Study) -> BatchRow:
+    scores = study.reference.scores
+    known = [figure for figure in _figures(scores) if figure[2] is not None] if scores else []
+    metric, unit, value = known[0] if known else (None, None, None)
+    return replace(
+        row,
+        n=scores.n if scores else study.samples.n,
+        trials=len(study.trials),
+        failed_trials=len(study.failed),
+        metric=metric,
+        unit=unit,
+        value=value,
+    )
+
+
+def _figures(scores: Scores) -> list[tuple[str | None, str, float | None]]:
+    unit = "" if scores.metric is None else paired_metric(scores.metric).unit
+    return [
+        ("top-1", "pt", scores.top1),
+        ("mean IoU", "pt", scores.mean_iou),
+        ("position accuracy", "pt", scores.position_accuracy),
+        (scores.metric, unit, scores.metric_value),
+        ("MAE", "", scores.mae),
+    ]
+
+
+def _chosen(row: BatchRow, subject: Subject) -> BatchRow:
+    return _smallest(row, subject) if subject.recommendation is None else _recommended(row, subject)
+
+
+def _recommended(row: BatchRow, subject: Subject) -> BatchRow:
+    chosen = subject.recommendation
+    assert chosen is not None  # noqa: S101 (the caller has checked that there is one)
+    if chosen.setting is None:
+        reasons = [judged.reason for judged in chosen.verdict.settings if judged.quantized]
+        return replace(row, outcome=chosen.verdict.outcome, reason="; ".join(dict.fromkeys(reasons)) or None)
+    judged = chosen.verdict.of(chosen.setting)
+    loss = judged.deciding.loss
+    row = replace(
+        row,
+        outcome="fits",
+        setting=chosen.setting,
+        size_bytes=judged.size_bytes,
+        float32_bytes=_float32_bytes(subject, chosen.setting),
+    )
+    if loss is None:
+        return row
+    return replace(row, loss=loss.loss, loss_lower=loss.lower, loss_upper=loss.upper, loss_unit=loss.unit)
+
+
+def _smallest(row: BatchRow, subject: Subject) -> BatchRow:
+    """The smallest quantized setting that was measured, in the runtime in which it loses most."""
+    known = [
+        (trial, loss_of(trial), size_bytes)
+        for trial in subject.study.trials
+        if trial.scores is not None and not trial.is_float32 and (size_bytes := subject.size_of(trial.variant))
+    ]
+    if not known:
+        return row
+    trial, loss, size_bytes = min(known, key=lambda one: (one[2], -(one[1].value if one[1] else 0.0)))
+    row = replace(
+        row, setting=trial.setting, size_bytes=size_bytes, float32_bytes=_float32_bytes(subject, trial.setting)
+    )
+    if loss is None:
+        return row
+    interval = loss.interval
+    return replace(
+        row,
+        loss=loss.value,
+        loss_lower=interval.lower if interval else None,
+        loss_upper=interval.upper if interval else None,
+        loss_unit=loss.unit,
+    )
+
+
+def _float32_bytes(subject: Subject, setting: str) -> int | None:
+    variant = next((trial.variant for trial in subject.trials_of(setting) if trial.variant is not None), None)
+    if variant is None or variant.float32 is None:
+        return None
+    baseline = next((trial.variant for trial in subject.trials_of(variant.float32) if trial.variant is not None), None)
+    return subject.size_of(baseline)
+
+
+def batch_table(entries: Sequence[BatchEntry], budget: Budget | None = None) -> Table:
+    """Return the table, with a leading line that counts what became of the models."""
+    rows = [entry.row for entry in entries]
+    return table_of(
+        [
+            Column("model", lambda row: row.name, numeric=False),
+            Column("study", lambda row: row.state, numeric=False),
+            Column("n", lambda row: EMPTY if row.n is None else f"{row.n:,}"),
+            Column("the model itself", _itself, numeric=False),
+            Column("recommended" if budget else "smallest", lambda row: row.setting or EMPTY, numeric=False),
+            Column("size", lambda row: EMPTY if row.size_bytes is None else size(row.size_bytes)),
+            Column("of float32", lambda row: share(row.size_bytes, row.float32_bytes or 0)),
+            Column("loss", _loss),
+            Column("verdict", lambda row: row.outcome or EMPTY, numeric=False),
+            Column(NOTES, _notes, numeric=False),
+        ],
+        rows,
+        keys=[field.name for field in fields(BatchRow)],
+        records=[plain(row) for row in rows],
+        above=[_counts(rows, judged=budget is not None)],
+        below=list(_footer(rows, budget)),
+    )
+
+
+def _itself(row: BatchRow) -> str:
+    if row.value is None:
+        return EMPTY
+    return f"{row.metric} {fixed(row.value, 2)} %" if row.unit == "pt" else f"{row.metric} {number(row.value, 4)}"
+
+
+def _loss(row: BatchRow) -> str:
+    if row.loss is None:
+        return EMPTY
+    points = row.loss_unit == "pt"
+
+    def text(value: float | None) -> str:
+        return fixed(value, 2) if points else number(value, 2)
+
+    interval = "" if row.loss_lower is None else f" [{text(row.loss_lower)}, {text(row.loss_upper)}]"
+    return f"{text(row.loss)}{interval}{' pt' if points else ''}"
+
+
+def _notes(row: BatchRow) -> str:
+    failed = f"{row.failed_trials} of {counted(row.trials or 0, 'row')} failed" if row.failed_trials else ""
+    return "; ".join(part for part in (failed, row.reason) if part)
+
+
+def _counts(rows: Sequence[BatchRow], *, judged: bool) -> str:
+    """What became of the models, and of their verdicts."""
+    known = ("measured", "kept", "unchanged", "failed")
+    states = [f"{count} {state}" for state in known if (count := sum(row.state == state for row in rows))]
+    line = f"{counted(len(rows), 'model')}: {joined(states)}"
+    if not judged:
+        return line
+    told = ("fits", "breaks", "inconclusive")
+    outcomes = [f"{sum(row.outcome == outcome for row in rows)} {outcome}" for outcome in told]
+    return f"{line}; verdicts: {joined(outcomes)}"
+
+
+def _footer(rows: Sequence[BatchRow], budget: Budget | None) -> Iterator[str]:
+    if budget is None:
+        yield (
+            "smallest: the smallest quantized setting that was measured, whatever it loses, in the runtime in which it "
+            "loses most; with a [budget] table, the setting that fits is shown"
+        )
+        yield "loss: positive is worse; 95 % interval of each row"
+    else:
+        sure = number(100 * (2 * budget.confidence - 1), 4)
+        yield "recommended: the smallest setting that keeps the budget; see 'quantlab recommend STUDY' for the reasons"
+        yield f"loss: positive is worse; {sure} % interval, whose upper end is the bound that decides"
+    if any(row.state == "unchanged" for row in rows):
+        yield "unchanged: no file of the model or of its samples changed since the revision; figures are those it has"
