@@ -24,6 +24,7 @@ from glossary_page import glossary_page
 
 from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
+from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.sensitivity import SensitivityRow
@@ -65,6 +66,7 @@ def json_page() -> str:
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
         "sensitivity": SensitivityRow,
         "compare --json": CompareRow,
+        "batch --json": BatchRow,
     }
     for command, kind in rows.items():
         if kind is not None:

@@ -12,9 +12,7 @@ from verdict_fixtures import answers, flipped, record_outputs, write_study
 
 from quantlab.gate.comparison import compare_studies
 from quantlab.npy import mapped
-from quantlab.samples import labels_sha256, why_other_samples
 from quantlab.store import Store
-from quantlab.types import TensorSpec
 from quantlab_reports.compared import CompareRow, comparison_table
 
 N = 400
@@ -141,50 +139,6 @@ def test_probabilities_and_logits_are_not_paired(tmp_path):
     ]
     why = "one output holds probabilities and the other does not, so they are read in different ways"
     assert lines_above(*folders) == (NOT_PAIRED.format(why),)
-
-
-def inputs_of(folder, name, values):
-    """A set of samples with one input, whose name differs from model to model."""
-    study = Store(made(folder, {UINT8: []})).read_study()
-    spec = TensorSpec(name, (None, *values.shape[1:]), values.dtype.name)
-    samples = replace(study.samples, inputs=(spec,), sha256=name.ljust(64, "0"))
-    np.save(samples.input_file(name), values)
-    return samples
-
-
-@pytest.mark.parametrize(
-    ("values", "why"),
-    [
-        pytest.param(np.arange(N, dtype=np.float32), "", id="another name of the input alone"),
-        pytest.param(np.arange(N, dtype=np.float32)[::-1], "their inputs differ", id="another order"),
-        pytest.param(np.arange(N), "their inputs have other shapes or data types", id="another data type"),
-    ],
-)
-def test_the_same_samples_are_known_by_their_bytes(tmp_path, values, why):
-    one = inputs_of(tmp_path / "one.study", "input_1", np.arange(N, dtype=np.float32))
-    other = inputs_of(tmp_path / "other.study", "input_2", values)
-    assert why_other_samples(one, other) == why
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        pytest.param({"labelled": False, "labels_sha256": ""}, "only one of them has labels", id="no labels"),
-        pytest.param({"groups_sha256": "6" * 64}, "their groups differ", id="other groups"),
-        pytest.param({"sha256": "6" * 64, "labels_sha256": ""}, "their hashes differ", id="an older record"),
-        pytest.param({"labels_sha256": ""}, "", id="an older record of the same samples"),
-    ],
-)
-def test_other_samples_by_their_records(tmp_path, change, why):
-    samples = Store(made(tmp_path / "a.study", {UINT8: []})).read_study().samples
-    assert why_other_samples(samples, replace(samples, **change)) == why
-
-
-def test_inputs_that_are_gone_cannot_be_compared(tmp_path):
-    one = inputs_of(tmp_path / "one.study", "input_1", np.arange(N, dtype=np.float32))
-    other = inputs_of(tmp_path / "other.study", "input_2", np.arange(N, dtype=np.float32))
-    other.input_file("input_2").unlink()
-    assert why_other_samples(one, other) == "their hashes differ, and their inputs cannot be read"
 
 
 # Rows that not all studies have
@@ -476,7 +430,3 @@ def test_comparing_is_no_look(tmp_path):
     before = sorted(tmp_path.rglob("*"))
     assert quantlab_in_process("compare", *folders, cwd=tmp_path).status == 0
     assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_labels_count_in_the_hash():
-    assert labels_sha256(LABELS) != labels_sha256(np.roll(LABELS, 1))

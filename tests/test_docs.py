@@ -25,6 +25,7 @@ import quantlab
 from quantlab import AnalyzeOptions, Budget
 from quantlab.cli.analyze_table import ANALYZE_KEYS
 from quantlab.cli.app import app
+from quantlab.cli.model_tables import model_keys
 from quantlab.names import choose
 from quantlab.runtimes import RUNTIMES
 from quantlab.runtimes.exchange import TimingPlan
@@ -259,6 +260,11 @@ def check_node(node: ast.AST) -> None:
         assert {keyword.arg for keyword in node.keywords} <= set(signature(called).parameters)
 
 
+def listed(value: object) -> list[object]:
+    """The tables of an array of tables, or one table."""
+    return value if isinstance(value, list) else [value]
+
+
 @pages()
 def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
     known = {
@@ -266,11 +272,13 @@ def test_toml_blocks_hold_keys_that_exist(page: Path) -> None:
         "preprocessing": {field.name for field in fields(quantlab.Preprocessing)},
         "convert": {"float_layers"},
         "budget": {*(field.name for field in fields(quantlab.Budget)), "settings", "studies"},
+        "model": set(model_keys()),
     }
     for block in blocks(page.read_text(encoding="utf-8"), "toml"):
         document = tomllib.loads(block)
         assert set(document) <= set(known)
-        assert all(set(table) <= known[name] for name, table in document.items())
+        tables = ((name, table) for name, value in document.items() for table in listed(value))
+        assert all(set(table) <= known[name] for name, table in tables)
 
 
 @pytest.mark.parametrize("name", quantlab.__all__)

@@ -68,7 +68,7 @@ def batch(
     render = rendering_of(format, as_json=json)  # check names first, because this takes no time
     models = models_of(file)
     budget = read_policy(file, {}).budget if has_limits(file, {}) else None
-    chosen = None if changed_since is None else _changed(models, changed_since)
+    chosen = None if changed_since is None else _changed(models, changed_since, file)
     if html is not None:
         _make_folder(html)
     results = run_batch(models, _Told(len(models), jobs), jobs=jobs, chosen=chosen)
@@ -83,11 +83,13 @@ def _complete(entry: "BatchEntry") -> bool:
     return entry.row.state != "failed" and (entry.subject is None or entry.subject.study.complete)
 
 
-def _changed(models: Sequence["BatchModel"], revision: str) -> set[str]:
+def _changed(models: Sequence["BatchModel"], revision: str, file: Path | None) -> set[str]:
     """Names of the models with a file that differs from a revision; says which files git does not know."""
     from quantlab.cli.git import changes_since
 
     changes = changes_since(revision)
+    if changes.touch([file or Path("quantlab.toml")]):
+        say("warning: the [[model]] tables themselves changed since the revision, and only files of models count")
     for model in models:
         for path in changes.unseen(model.files):
             say(f"warning: {model.name}: git does not track '{path}', so a change of it is not seen")

@@ -28,7 +28,7 @@ def compare(
     format: Format = "terminal",  # noqa: A002 (the option's name)
     json: AsJson = False,
 ) -> int:
-    """Compare studies of several models, or of one model before and after a change.
+    """Compare several models, or one before and after a change.
 
     For each setting and runtime: the metric and the size in each study. Where all samples are the same, the answers of
     two studies are compared sample by sample, and the difference has an interval. Otherwise no difference is shown. The

@@ -17,7 +17,7 @@ from quantlab.names import excerpt, nearest, study_folder
 if TYPE_CHECKING:
     from quantlab.study.batch import BatchModel
 
-__all__ = ["models_of"]
+__all__ = ["model_keys", "models_of"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 """Names are names of files, too."""
@@ -56,16 +56,28 @@ def _model_of(table: Mapping[str, Any], place: str, file: Path | None) -> "Batch
     return _parsed(name, keys, place)
 
 
-def _parsed(name: str, keys: Mapping[str, Any], place: str) -> "BatchModel":
-    """Read the keys as `quantlab analyze` would read them as options."""
+def model_keys() -> tuple[str, ...]:
+    """Return the keys of a `[[model]]` table: the options of `quantlab analyze` with underscores, and its own."""
+    return ("name", "model", *_command()[1])
+
+
+def _command() -> tuple[Any, dict[str, Any]]:
+    """The command whose options the keys are, and its options by key."""
     app = typer.Typer(add_completion=False)
     app.command()(_read)
     command = typer.main.get_command(app)
-    known = {str(option.name): option for option in command.params if option.name != "help"}
-    for key in keys:
-        if key not in known:
-            raise UsageError(f"{place} has no key '{excerpt(key)}'; {nearest(key, ['name', *known])}")
+    spelled = {option.opts[0]: option for option in command.params}
+    known = {name[2:].replace("-", "_"): option for name, option in spelled.items() if name.startswith("--")}
+    return command, {key: option for key, option in known.items() if key != "help"}
+
+
+def _parsed(name: str, keys: Mapping[str, Any], place: str) -> "BatchModel":
+    """Read the keys as `quantlab analyze` would read them as options."""
+    command, known = _command()
     options = {key: value for key, value in keys.items() if key != "model"}
+    for key in options:
+        if key not in known:
+            raise UsageError(f"{place} has no key '{excerpt(key)}'; {nearest(key, model_keys())}")
     words = [word for key, value in options.items() for word in _words(known[key], key, value, place)]
     try:
         model, data, read = command.main([*words, "--", keys["model"]], prog_name="", standalone_mode=False)

@@ -232,8 +232,8 @@ def _counts(rows: Sequence[BatchRow], *, judged: bool) -> str:
     if not judged:
         return line
     told = ("fits", "breaks", "inconclusive")
-    outcomes = [f"{sum(row.outcome == outcome for row in rows)} {outcome}" for outcome in told]
-    return f"{line}; verdicts: {joined(outcomes)}"
+    outcomes = [f"{count} {outcome}" for outcome in told if (count := sum(row.outcome == outcome for row in rows))]
+    return f"{line}; verdicts: {joined(outcomes)}" if outcomes else line
 
 
 def _footer(rows: Sequence[BatchRow], budget: Budget | None) -> Iterator[str]:

@@ -1,0 +1,166 @@
+"""The `[[model]]` tables of a quantlab.toml, which `quantlab batch` reads."""
+
+from pathlib import Path
+
+import pytest
+from command_line import quantlab_in_process
+
+from quantlab.cli.model_tables import models_of
+from quantlab.models import ModelOptions
+from quantlab.study import AnalyzeOptions
+from quantlab.study.batch import BatchModel
+from quantlab.types import Preprocessing
+
+
+def written(folder, text):
+    (folder / "quantlab.toml").write_text(text)
+    return folder / "quantlab.toml"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current folder, in which paths are relative."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_keys_are_the_options_of_analyze(here):
+    written(
+        here,
+        """
+        [[model]]
+        model = "serving/kws/1"
+        data = "kws.npz"
+
+        [[model]]
+        name = "small"
+        model = "m.keras"
+        data = "photos:load"
+        settings = ["tfjs-*", "tflite-dynamic"]
+        limit = 500
+        layer_samples = 64
+        no_costs = true
+        unsafe = false
+        slice = ["meta.csv:site", "meta.csv:day"]
+        variant = "mine=m.tflite@python"
+        custom = ["layers"]
+        scale = 0.5
+        out = "studies/small"
+        """,
+    )
+    assert models_of(None) == (
+        BatchModel("kws-1", Path("serving/kws/1"), "kws.npz", AnalyzeOptions(out=Path("kws-1.study"))),
+        BatchModel(
+            "small",
+            Path("m.keras"),
+            "photos:load",
+            AnalyzeOptions(
+                settings=("tfjs-*", "tflite-dynamic"),
+                limit=500,
+                layer_samples=64,
+                costs=False,
+                slices=("meta.csv:site", "meta.csv:day"),
+                variants={"mine": Path("m.tflite")},
+                variant_runtimes={"mine": ("python",)},
+                model=ModelOptions(custom=("layers",)),
+                preprocessing=Preprocessing(scale=0.5),
+                out=Path("studies/small"),
+            ),
+        ),
+    )
+
+
+def test_a_file_that_is_named_has_the_preprocessing_too(here):
+    file = written(here, '[preprocessing]\nscale = 0.5\n[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n')
+    assert models_of(None)[0].options.preprocessing == Preprocessing()  # arrays are fed as they are
+    assert models_of(Path(file.name))[0].options.preprocessing == Preprocessing(scale=0.5)
+
+
+MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(
+            "",
+            "'quantlab.toml' has no [[model]] table; write one for each model, with model = \"FILE\" and data = "
+            '"SAMPLES"',
+            id="no table",
+        ),
+        pytest.param(
+            '[model]\nmodel = "m.keras"\n',
+            "'model' in 'quantlab.toml' is no list of tables; write [[model]] above each model's keys",
+            id="one table instead of a list",
+        ),
+        pytest.param(
+            '[[model]]\ndata = "d.npz"\n',
+            "[[model]] 1 of 'quantlab.toml' has no model; write model = \"FILE\" below it",
+            id="no model",
+        ),
+        pytest.param(
+            f'{MODEL}[[model]]\nmodel = "m.keras"\ndata = 5\n',
+            "[[model]] 2 of 'quantlab.toml' has no data; write data = \"FILE\" below it",
+            id="data that are no text",
+        ),
+        pytest.param(
+            f'{MODEL}name = "../m"\n',
+            "the name '../m' of [[model]] 1 of 'quantlab.toml' must be of letters, digits, '.', '_' and '-'; it names "
+            "files",
+            id="a name that is a path",
+        ),
+        pytest.param(
+            f'{MODEL}seting = "all"\n',
+            "[[model]] 1 of 'quantlab.toml' has no key 'seting'; did you mean 'settings'?",
+            id="an unknown key",
+        ),
+        pytest.param(
+            f"{MODEL}no_costs = 1\n",
+            "no_costs of [[model]] 1 of 'quantlab.toml' is 1 and must be true or false",
+            id="a flag that is a number",
+        ),
+        pytest.param(
+            f"{MODEL}limit = true\n",
+            "limit of [[model]] 1 of 'quantlab.toml' is True and must be text, a number, or a list of these",
+            id="a number that is a flag",
+        ),
+        pytest.param(
+            f'{MODEL}layer_samples = "few"\n',
+            "[[model]] 1 of 'quantlab.toml': --layer-samples is 'few' and must be a positive integer or 'all'",
+            id="a value that quantlab refuses",
+        ),
+        pytest.param(
+            f"{MODEL}{MODEL}",
+            "two [[model]] tables of 'quantlab.toml' have the name 'm'; give each a different name",
+            id="a name twice",
+        ),
+        pytest.param(
+            f'{MODEL}out = "same.study"\n{MODEL}name = "n"\nout = "same.study"\n',
+            "two [[model]] tables of 'quantlab.toml' have the folder 'same.study'; give each a different out",
+            id="a folder twice",
+        ),
+        pytest.param(
+            f"{MODEL}[modell]\n",
+            "'quantlab.toml' has the unknown table [modell]; did you mean 'model'?",
+            id="an unknown table",
+        ),
+    ],
+)
+def test_tables_that_are_refused(here, text, message):
+    written(here, text)
+    ran = quantlab_in_process("batch", cwd=here)
+    assert (ran.status, ran.stdout, ran.last) == (2, "", f"quantlab: {message}")
+
+
+def test_a_value_that_the_option_refuses(here):
+    written(here, f"{MODEL}limit = 0\n")
+    ran = quantlab_in_process("batch", cwd=here)
+    assert ran.status == 2
+    # The middle is typer's, whose words depend on its version.
+    assert ran.last.startswith("quantlab: [[model]] 1 of 'quantlab.toml': invalid value for '--limit': ")
+    assert ran.last.endswith("; correct the key")
+
+
+def test_a_file_that_is_missing(here):
+    ran = quantlab_in_process("batch", cwd=here)
+    assert ran.last == ("quantlab: there is no file 'quantlab.toml' to read [[model]] from; name an existing TOML file")
