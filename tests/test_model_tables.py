@@ -41,11 +41,11 @@ def test_keys_are_the_options_of_analyze(here):
         layer_samples = 64
         no_costs = true
         unsafe = false
-        slice = ["meta.csv:site", "meta.csv:day"]
+        slices = ["meta.csv:site", "meta.csv:day"]
         variant = "mine=m.tflite@python"
         custom = ["layers"]
         scale = 0.5
-        out = "studies/small"
+        study = "studies/small"
         """,
     )
     assert models_of(None) == (
@@ -68,6 +68,15 @@ def test_keys_are_the_options_of_analyze(here):
             ),
         ),
     )
+
+
+def test_keys_of_analyze_are_for_all_models(here):
+    shared = '[analyze]\nmodel = "one.keras"\ndata = "d.npz"\nstudy = "one.study"\nsettings = ["tfjs-*"]\nlimit = 500\n'
+    written(here, f"{shared}{MODEL}{MODEL}name = 'n'\nlimit = 20\n")
+    models = models_of(None)
+    assert [model.folder for model in models] == [Path("m.study"), Path("n.study")]
+    assert [model.options.limit for model in models] == [500, 20]
+    assert [model.options.settings for model in models] == [("tfjs-*",), ("tfjs-*",)]
 
 
 def test_a_file_that_is_named_has_the_preprocessing_too(here):
@@ -135,9 +144,14 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
             id="a name twice",
         ),
         pytest.param(
-            f'{MODEL}out = "same.study"\n{MODEL}name = "n"\nout = "same.study"\n',
-            "two [[model]] tables of 'quantlab.toml' have the folder 'same.study'; give each a different out",
+            f'{MODEL}study = "same.study"\n{MODEL}name = "n"\nstudy = "same.study"\n',
+            "two [[model]] tables of 'quantlab.toml' have the folder 'same.study'; give each a different study",
             id="a folder twice",
+        ),
+        pytest.param(
+            f"[analyze]\nlimt = 5\n{MODEL}",
+            "[analyze] has no key 'limt'; did you mean 'limit'?",
+            id="an unknown key for all models",
         ),
         pytest.param(
             f"{MODEL}[modell]\n",

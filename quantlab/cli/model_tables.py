@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
-from quantlab.cli.config import read_models
+from quantlab.cli.analyze_table import ANALYZE_KEYS
+from quantlab.cli.config import read_models, read_table
 from quantlab.cli.options import ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit
 from quantlab.cli.spread import spread
 from quantlab.errors import UsageError
@@ -30,14 +31,18 @@ def models_of(file: Path | None) -> "tuple[BatchModel, ...]":
         UsageError: If the file is missing or broken, a key or value is invalid, or two models share a name or folder.
     """
     where = f"'{file or 'quantlab.toml'}'"
-    tables = read_models(file)
+    shared = {key: value for key, value in read_table("analyze", file).items() if key not in _OWN}
+    for key in shared:
+        if key not in ANALYZE_KEYS:
+            raise UsageError(f"[analyze] has no key '{excerpt(key)}'; {nearest(key, ANALYZE_KEYS)}")
+    tables = [{**shared, **table} for table in read_models(file)]
     models = [_model_of(table, f"[[model]] {place} of {where}", file) for place, table in enumerate(tables, start=1)]
     for kind, known in (("name", [model.name for model in models]), ("folder", [str(m.folder) for m in models])):
         twice = [text for place, text in enumerate(known) if text in known[:place]]
         if twice:
             raise UsageError(
                 f"two [[model]] tables of {where} have the {kind} '{twice[0]}'; give each a different "
-                f"{'name' if kind == 'name' else 'out'}"
+                f"{'name' if kind == 'name' else 'study'}"
             )
     return tuple(models)
 
@@ -51,9 +56,16 @@ def _model_of(table: Mapping[str, Any], place: str, file: Path | None) -> "Batch
         raise UsageError(
             f"the name {excerpt(repr(name))} of {place} must be of letters, digits, '.', '_' and '-'; it names files"
         )
-    keys = {"out": f"{name}.study", **({"config": str(file)} if file is not None else {}), **table}
+    keys = {"study": f"{name}.study", **({"config": str(file)} if file is not None else {}), **table}
     keys.pop("name", None)
     return _parsed(name, keys, place)
+
+
+_OF_ANALYZE = {"out": "study", "slice": "slices"}
+"""Options whose keys have another name in `[analyze]`, and so here."""
+
+_OWN = ("model", "data", "study")
+"""Keys of `[analyze]` that are about one model."""
 
 
 def model_keys() -> tuple[str, ...]:
@@ -66,9 +78,12 @@ def _command() -> tuple[Any, dict[str, Any]]:
     app = typer.Typer(add_completion=False)
     app.command()(_read)
     command = typer.main.get_command(app)
-    spelled = {option.opts[0]: option for option in command.params}
-    known = {name[2:].replace("-", "_"): option for name, option in spelled.items() if name.startswith("--")}
-    return command, {key: option for key, option in known.items() if key != "help"}
+    options = {option.opts[0].removeprefix("--"): option for option in command.params}
+    return command, {
+        _OF_ANALYZE.get(name, name.replace("-", "_")): option
+        for name, option in options.items()
+        if name not in {"model", "help"}
+    }
 
 
 def _parsed(name: str, keys: Mapping[str, Any], place: str) -> "BatchModel":

@@ -16,6 +16,7 @@ from quantlab.models import files_sha256, identify
 from quantlab.names import study_folder
 from quantlab.progress import Progress
 from quantlab.registries import REAL, Registries
+from quantlab.samples.class_names import NAMES_FILES
 from quantlab.store import Store, key_of
 from quantlab.study.analysis import analyze, package_versions
 from quantlab.study.context import code_sha256
@@ -46,24 +47,32 @@ class BatchModel:
     def files(self) -> tuple[Path, ...]:
         """The existing files and folders that it is made from: the model, the samples and what options name."""
         options = self.options
-        sources = [text for text in (self.data, options.calibration, options.labels) if text]
+        sources = [text for text in (self.data, options.calibration, options.labels, options.class_names) if text]
+        beside = [self.model.parent / name for name in NAMES_FILES]
         tables = [text.rpartition(":")[0] for text in (*options.slices, options.group or "")]
         modules = [Path(*text.split(":")[0].split(".")).with_suffix(".py") for text in sources if ":" in text]
         named = [Path(text) for text in (*sources, *tables) if text]
-        paths = [self.model, *named, *modules, *options.variants.values()]
-        return tuple(path for path in dict.fromkeys(paths) if path.exists())
+        paths = [self.model, *beside, *named, *modules, *options.variants.values()]
+        return tuple(path for path in dict.fromkeys(paths) if _exists(path))
 
     @property
     def gone(self) -> bool:
         """Whether the model or a file of samples does not exist; a function is no file."""
         sources = [self.data, *([self.options.calibration] if self.options.calibration else [])]
-        return not self.model.exists() or any(":" not in text and not Path(text).exists() for text in sources)
+        return not _exists(self.model) or any(":" not in text and not _exists(Path(text)) for text in sources)
 
     @property
     def repeatable(self) -> bool:
         """Whether its samples are files; what a function returns is known only when it is called."""
         sources = [self.data, *([self.options.calibration] if self.options.calibration else [])]
-        return all(Path(source).exists() for source in sources)
+        return all(_exists(Path(source)) for source in sources)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a list of names may be longer than any file's name
+        return False
 
 
 class Analyze(Protocol):
