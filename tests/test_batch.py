@@ -313,6 +313,13 @@ def test_two_models_and_one_that_is_lost(two_models):
         "[1/3] a: kept",
         "[3/3] b: kept",
     ]
+    (two_models / "pages" / "a.html").write_text("notes of mine")
+    over = quantlab_in_process("batch", "--html", "pages", cwd=two_models)
+    assert over.status == 2
+    assert over.last == (
+        f"quantlab: '{Path('pages', 'a.html')}' exists and is no report of quantlab; name another file with --html"
+    )
+    assert (two_models / "pages" / "a.html").read_text() == "notes of mine"
     compared = quantlab_in_process("compare", "a.study", "b.study", cwd=two_models)
     assert compared.status == 0
     assert compared.stdout.startswith("b is worse than a in the model itself, tfjs-float32 (python) and tfjs-uint8")

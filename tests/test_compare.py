@@ -1,6 +1,7 @@
 """`quantlab compare`: studies beside each other, and the differences of their answers."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -129,16 +130,39 @@ def test_other_samples_are_not_paired(tmp_path, other, why):
     assert not any(heading.startswith("loss") for heading in table.headings)
 
 
-def test_probabilities_and_logits_are_not_paired(tmp_path):
-    folders = [
-        made(tmp_path / "before.study", {UINT8: range(4)}),
-        rewritten(
-            made(tmp_path / "after.study", {UINT8: range(4)}),
-            lambda study: replace(study, probabilities=not study.probabilities),
-        ),
-    ]
+def in_logits(folder, wrong):
+    """The same answers as logarithms, of which the model is known to give no probabilities."""
+    outputs = np.log(answers(LABELS, flipped(N, wrong))) + 5
+    write_study(folder, LABELS, np.log(answers(LABELS)), {UINT8: outputs}, probabilities=False)
+    return folder
+
+
+def test_answers_of_probabilities_and_logits_are_paired(tmp_path):
+    before = made(tmp_path / "before.study", {UINT8: range(4)})
+    after = in_logits(tmp_path / "after.study", range(2, 8))
+    for metric in (None, "macro-f1"):
+        paired = compare_studies([before, after], metric=metric).rows[1].sides[1].difference.loss
+        known = compare_studies([before, made(tmp_path / "p" / "after.study", {UINT8: range(2, 8)})], metric=metric)
+        assert paired == known.rows[1].sides[1].difference.loss
+        shutil.rmtree(tmp_path / "p")
+
+
+def test_one_score_of_two_classes_is_read_as_its_own_study_reads_it(tmp_path):
+    labels = np.arange(N) % 2
+    scores = np.where(labels == 1, 0.8, 0.2).astype(np.float32)[:, None]
+    logits = np.log(scores / (1 - scores))
+    for name, outputs, probabilities in (("before", scores, True), ("after", logits, False)):
+        threshold = 0.5 if probabilities else 0.0
+        read = {"probabilities": probabilities, "threshold": threshold}
+        write_study(tmp_path / f"{name}.study", labels, outputs, {UINT8: outputs}, **read)
+    loss = compare_studies([tmp_path / "before.study", tmp_path / "after.study"]).rows[1].sides[1].difference.loss
+    assert (loss.reference, loss.candidate, loss.changed) == (100, 100, (0, 0))
+
+
+def test_probabilities_and_logits_are_not_paired_by_more_than_answers(tmp_path):
+    folders = [made(tmp_path / "before.study", {UINT8: range(4)}), in_logits(tmp_path / "after.study", range(4))]
     why = "one output holds probabilities and the other does not, so they are read in different ways"
-    assert lines_above(*folders) == (NOT_PAIRED.format(why),)
+    assert comparison_table(compare_studies(folders, metric="auc")).above == (NOT_PAIRED.format(why),)
 
 
 # Rows that not all studies have

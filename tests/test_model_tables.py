@@ -119,6 +119,11 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
             id="a name that is a path",
         ),
         pytest.param(
+            f'{MODEL}name = "index"\n',
+            "the name 'index' of [[model]] 1 of 'quantlab.toml' is that of the page of all models; choose another name",
+            id="the name of the overview",
+        ),
+        pytest.param(
             f'{MODEL}seting = "all"\n',
             "[[model]] 1 of 'quantlab.toml' has no key 'seting'; did you mean 'settings'?",
             id="an unknown key",

@@ -109,21 +109,31 @@ def _make_folder(folder: Path) -> None:
 def _write_pages(folder: Path, entries: Sequence["BatchEntry"], budget: "Budget | None") -> bool:
     """Write the report of each study, then the overview; returns whether all could be written."""
     from quantlab_reports.batch import batch_table
-    from quantlab_reports.page import overview_page, report_page, write_page
+    from quantlab_reports.page import overview_page, report_page
 
-    links, failed = [], False
+    links, written = [], []
     for entry in entries:
-        name = f"{entry.row.name}.html"
-        try:
-            if entry.subject is not None:
-                write_page(report_page(entry.subject), folder / name)
-        except UsageError as error:
-            say(f"quantlab: {error}")
-            failed = True
-        links.append("" if entry.subject is None else name)
-    write_page(overview_page(batch_table(entries, budget), links), folder / "index.html")
-    say(f"Reports written to '{folder / 'index.html'}'")
-    return not failed
+        name = "" if entry.subject is None else f"{entry.row.name}.html"
+        if entry.subject is not None:
+            written.append(_written(report_page(entry.subject), folder / name))
+        links.append(name)
+    overview = folder / "index.html"
+    written.append(_written(overview_page(batch_table(entries, budget), links), overview))
+    if all(written):
+        say(f"Reports written to '{overview}'")
+    return all(written)
+
+
+def _written(page: str, path: Path) -> bool:
+    """Write a page; says why if that is impossible."""
+    from quantlab_reports.page import write_page
+
+    try:
+        write_page(page, path, option="--html")
+    except UsageError as error:
+        say(f"quantlab: {error}")
+        return False
+    return True
 
 
 class _Told:

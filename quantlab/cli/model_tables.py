@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["model_keys", "models_of"]
 
+_OVERVIEW = "index"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 """Names are names of files, too."""
 
@@ -52,6 +53,8 @@ def _model_of(table: Mapping[str, Any], place: str, file: Path | None) -> "Batch
         if not isinstance(table.get(key), str) or not table[key]:
             raise UsageError(f'{place} has no {key}; write {key} = "FILE" below it')
     name = table.get("name", study_folder(Path(table["model"])).name.removesuffix(".study"))
+    if name == _OVERVIEW:
+        raise UsageError(f"the name '{name}' of {place} is that of the page of all models; choose another name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
             f"the name {excerpt(repr(name))} of {place} must be of letters, digits, '.', '_' and '-'; it names files"

@@ -129,9 +129,10 @@ def compare_studies(
     named = list(zip(_names([Path(folder) for folder in folders]), map(_read, folders), strict=True))
     first = named[0][1]
     _refuse_others(named)
-    studies = tuple(ComparedStudy(name, study, _why_unpaired(first, study)) for name, study in named)
     judged = [_judged_metric(study, metric, registries) for _, study in named]
     _refuse_other_metrics([name for name, _ in named], judged)
+    chosen = judged[0]
+    studies = tuple(ComparedStudy(name, study, _why_unpaired(first, study, chosen)) for name, study in named)
     places = dict.fromkeys(place for _, study in named for place in _places(study))
     trials = [_places(study) for _, study in named]
     pairs = sum(
@@ -139,7 +140,6 @@ def compare_studies(
         for place in places
         for of_study, study in zip(trials[1:], studies[1:], strict=True)
     )
-    chosen = judged[0]
     if chosen is None:
         rows = [ComparedRow(*place, tuple(_similar(of_study.get(place)) for of_study in trials)) for place in places]
         shares = first.classes or first.positions
@@ -221,12 +221,18 @@ def _shape(spec: TensorSpec) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in spec.shape[1:])}) for each sample"
 
 
-def _why_unpaired(first: Study, study: Study) -> str:
+def _why_unpaired(first: Study, study: Study, metric: PairedMetric | None) -> str:
     if why := why_other_samples(first.samples, study.samples):
         return f"other samples: {why}"
-    if (first.probabilities, first.threshold) != (study.probabilities, study.threshold):
+    answers = metric is not None and metric.of_answers and first.classes and study.classes
+    if not answers and _reading(first) != _reading(study):
         return "one output holds probabilities and the other does not, so they are read in different ways"
     return ""
+
+
+def _reading(study: Study) -> tuple[bool, float | None]:
+    """How the scored output is read."""
+    return study.probabilities, study.threshold
 
 
 def _judged_metric(study: Study, asked: str | None, registries: Registries) -> PairedMetric | None:
@@ -317,6 +323,8 @@ class _Comparing:
                 f"and {base.outputs.shape} in '{self.studies[0].name}'; name studies whose outputs have the same shape"
             )
         candidate = CandidateSamples.of(base, outputs)
+        if _reading(named.study) != _reading(self.studies[0].study):
+            candidate = replace(candidate, classes=_values_of(named.study, trial).classes)
         together = replace(self.resampling, confidence=1 - (1 - _CONFIDENCE) / self.pairs)
         return Difference(
             paired_loss(self.metric, base, candidate, self.resampling),

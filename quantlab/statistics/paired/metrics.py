@@ -63,6 +63,8 @@ class PairedMetric:
     reads: str = ""
     """How outputs are read, as a clause for the footer; empty if there is nothing to say. `{threshold}` stands for the
     value above which an output is a yes: 0.5 of probabilities, 0 of logits."""
+    of_answers: bool = False
+    """Whether only the classes that are answered count, so that probabilities and logits may be compared."""
 
     @property
     def sign(self) -> int:
@@ -323,9 +325,9 @@ _YES = "a class is answered above {threshold}"
 PAIRED_METRICS = {
     metric.name: metric
     for metric in (
-        PairedMetric("top1", "higher", "pt", "classes", _top1),
-        PairedMetric("top5", "higher", "pt", "classes", _top5),
-        PairedMetric("macro-f1", "higher", "pt", "classes", macro_f1),
+        PairedMetric("top1", "higher", "pt", "classes", _top1, of_answers=True),
+        PairedMetric("top5", "higher", "pt", "classes", _top5, of_answers=True),
+        PairedMetric("macro-f1", "higher", "pt", "classes", macro_f1, of_answers=True),
         PairedMetric("auc", "higher", "pt", "classes", area_under_curve),
         PairedMetric("mae", "lower", "", "numbers", _mae),
         PairedMetric("rmse", "lower", "", "numbers", _rmse),

@@ -104,8 +104,8 @@ def _facts(subject: Subject) -> Sequence[str]:
     return [fact for fact in facts if fact]
 
 
-def write_page(page: str, path: Path) -> None:
-    """Write a page; an older one is replaced.
+def write_page(page: str, path: Path, *, option: str = "--out") -> None:
+    """Write a page; an older one is replaced. `option` is the one that named the file, for messages.
 
     Raises:
         UsageError: If the file is something else than a report, or it cannot be written.
@@ -114,11 +114,11 @@ def write_page(page: str, path: Path) -> None:
         if path.is_dir():
             raise UsageError(f"'{path}' is a folder, and --out takes a file; name the file to write")
         if path.is_file() and _MARK not in path.read_text("utf-8", errors="replace")[:2000]:
-            raise UsageError(f"'{path}' exists and is no report of quantlab; name another file with --out")
+            raise UsageError(f"'{path}' exists and is no report of quantlab; name another file with {option}")
         path.write_text(page, "utf-8")
     except OSError as error:
         raise UsageError(
-            f"the report cannot be written to '{path}' ({error.strerror}); name another file with --out"
+            f"the report cannot be written to '{path}' ({error.strerror}); name another file with {option}"
         ) from error
 
 
