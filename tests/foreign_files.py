@@ -302,6 +302,16 @@ def toml(folder: Path) -> Path:
     return folder / "quantlab.toml"
 
 
+def models(folder: Path) -> Path:
+    (folder / "quantlab.toml").write_text(
+        '[analyze]\nruntimes = ["python"]\n[[model]]\nname = "a"\nmodel = "a.keras"\ndata = "a.npz"\nlimit = 500\n'
+        'no_costs = true\nlayer_samples = 64\nvariant = "mine=m.tflite@python"\n[[model]]\nname = "b"\n'
+        'model = "b.onnx"\ndata = "photos"\nsize = "8x8"\nscale = 0.5\nslices = ["meta.csv:site"]\n'
+        'shape = ["x=1,3,8,8"]\n'
+    )
+    return folder / "quantlab.toml"
+
+
 _MACHINE = Machine("a processor", 2, "Linux x86_64")
 _COST = Cost("tfjs-uint8", "python", "c" * 64, _MACHINE, ran_on="python", load_ms=1.5, runs=20, steady_median_ms=0.5)
 _LAYER = LayerRow(

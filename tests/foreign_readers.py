@@ -12,6 +12,7 @@ from pathlib import Path
 import foreign_files as files
 
 from quantlab.cli.config import read_preprocessing
+from quantlab.cli.model_tables import models_of
 from quantlab.cli.policy import read_policy
 from quantlab.demo import MODEL
 from quantlab.formats import FORMATS
@@ -227,6 +228,7 @@ READERS: Mapping[str, Reader] = {
     "lock": Reader(read_lock, files.lock),
     "statement": Reader(read_attestation, files.statement, share=2),
     "decisions of a search": Reader(_decisions, files.decisions, says=("the decisions",)),
+    "models": Reader(models_of, files.models, says=("[[model]]", "[analyze]", "quantlab.toml", "--", "the name")),
     "toml": Reader(_policy, files.toml, says=("[budget]", "[preprocessing]", *files.TOML_KEYS)),
     # Models and artifacts, as workers open them
     "keras 3, opened": Reader(_opened(), model="sequential", **_OPENS),

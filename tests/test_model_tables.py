@@ -130,12 +130,13 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
         ),
         pytest.param(
             f"{MODEL}no_costs = 1\n",
-            "no_costs of [[model]] 1 of 'quantlab.toml' is 1 and must be true or false",
+            "no_costs of [[model]] 1 of 'quantlab.toml' is 1 and must be true or false; correct it",
             id="a flag that is a number",
         ),
         pytest.param(
             f"{MODEL}limit = true\n",
-            "limit of [[model]] 1 of 'quantlab.toml' is True and must be text, a number, or a list of these",
+            "limit of [[model]] 1 of 'quantlab.toml' is True and must be text, a number, or a list of these; correct "
+            "it",
             id="a number that is a flag",
         ),
         pytest.param(

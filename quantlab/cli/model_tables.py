@@ -101,6 +101,9 @@ def _parsed(name: str, keys: Mapping[str, Any], place: str) -> "BatchModel":
         model, data, read = command.main([*words, "--", keys["model"]], prog_name="", standalone_mode=False)
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from error
+    except OSError as error:  # a name that no file can have
+        named = excerpt(str(error.filename or ""))
+        raise UsageError(f"{place}: {error.strerror}: '{named}'; correct the key") from error
     except Exception as error:
         explain = getattr(error, "format_message", None)  # typer bundles its own click, which cannot be imported
         if explain is None:
@@ -128,18 +131,24 @@ def _read(
     return model, data, options
 
 
+_LONGEST = 1000
+"""Most characters of a value, or of a part of a list: no name or path has more."""
+
+
 def _words(option: Any, key: str, value: Any, place: str) -> Iterator[str]:
     """Write a value as it is written on a command line."""
-    spelled = option.opts[0]
+    spelled, shown = option.opts[0], excerpt(repr(value))
     if option.is_flag:
         if not isinstance(value, bool):
-            raise UsageError(f"{key} of {place} is {excerpt(repr(value))} and must be true or false")
+            raise UsageError(f"{key} of {place} is {shown} and must be true or false; correct it")
         if value:
             yield spelled
         return
     parts = value if isinstance(value, list) else [value]
     if not parts or not all(isinstance(part, str | int | float) and not isinstance(part, bool) for part in parts):
-        raise UsageError(f"{key} of {place} is {excerpt(repr(value))} and must be text, a number, or a list of these")
+        raise UsageError(f"{key} of {place} is {shown} and must be text, a number, or a list of these; correct it")
+    if any(len(str(part)) > _LONGEST for part in parts):
+        raise UsageError(f"{key} of {place} is {shown}, and no value has over {_LONGEST:,} characters; correct it")
     yield from (f"{spelled}={part}" for part in _given(parts, repeated=option.multiple))
 
 
