@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from quantlab.types import Study as Study
     from quantlab.types import Trial as Trial
     from quantlab.types import Verdict as Verdict
+    from quantlab_reports.api import report as report
+    from quantlab_reports.api import to_dataframe as to_dataframe
 
 _HOMES = {
     "AnalyzeOptions": "quantlab.study",
@@ -58,6 +60,8 @@ _HOMES = {
     "measure_sizes": "quantlab.study",
     "read_tuning": "quantlab.study",
     "recommend": "quantlab.gate",
+    "report": "quantlab_reports.api",
+    "to_dataframe": "quantlab_reports.api",
     "tune": "quantlab.study",
 }
 

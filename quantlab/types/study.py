@@ -6,6 +6,7 @@ from typing import Literal
 
 from quantlab.types.finite import NonFinite
 from quantlab.types.model import ModelDescription
+from quantlab.types.notebooks import InNotebooks
 from quantlab.types.reference import ReferenceCheck
 from quantlab.types.samples import SampleSet
 from quantlab.types.trial import Trial
@@ -18,7 +19,7 @@ of a sequence), numeric labels, ground truth that only a metric reads, or only t
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class Study(InNotebooks):
     """The result of a study; the content of `study.json`."""
 
     model: ModelDescription

@@ -7,6 +7,7 @@ from typing import Literal
 
 from quantlab.types.budget import Budget
 from quantlab.types.looks import LookRule
+from quantlab.types.notebooks import InNotebooks
 from quantlab.types.paired import ClassLoss, Evidence, Loss
 from quantlab.types.trial import Trial
 
@@ -143,7 +144,7 @@ class SeveralSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(InNotebooks):
     """The decision about a study."""
 
     study: str
@@ -221,7 +222,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Recommendation:
+class Recommendation(InNotebooks):
     """Which setting to ship, and why not the others."""
 
     verdict: Verdict

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from quantlab.errors import UsageError
 from quantlab.names import choose
 from quantlab.store import json_number
+from quantlab.types.notebooks import InNotebooks
 from quantlab_reports.figures import EMPTY
 
 __all__ = ["NOTES", "CellAmong", "Column", "RowView", "Selection", "Table", "filled", "lines_of", "plain", "table_of"]
@@ -47,7 +48,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class Table(InNotebooks):
     """The result of a view."""
 
     headings: tuple[str, ...]
