@@ -12,6 +12,7 @@ from quantlab.cli.compare import compare
 from quantlab.cli.convert import convert
 from quantlab.cli.demo import demo
 from quantlab.cli.doctor import doctor
+from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.plan import plan
@@ -66,6 +67,7 @@ for command in (
     recommend,
     report,
     plot,
+    export,
     gate,
     plan,
     accept,

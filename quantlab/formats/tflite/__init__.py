@@ -106,6 +106,7 @@ FORMAT = Format(
     ops=later("quantlab.formats.tflite.artifact:list_ops"),
     minimum_runtime=later("quantlab.formats.tflite.artifact:minimum_runtime"),
     taps=later("quantlab.formats.tflite.tapped:list_taps"),
+    viewers_open=True,
     write_tapped=later("quantlab.formats.tflite.tapped:write_tapped"),
     write_isolated=later("quantlab.formats.tflite.isolated:write_isolated"),
     write_for_javascript=later("quantlab.formats.tflite.float_ends:write_for_javascript"),

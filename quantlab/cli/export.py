@@ -1,0 +1,84 @@
+"""`quantlab export`: writes a study in the form of another program; runs nothing."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantlab.cli.budget import BudgetOptions
+from quantlab.cli.exit_status import OK
+from quantlab.cli.output import say
+from quantlab.cli.report import subject_of
+from quantlab.cli.spread import spread
+from quantlab.errors import UsageError
+from quantlab.names import joined, nearest
+
+__all__ = ["export"]
+
+
+@spread
+def export(
+    program: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROGRAM",
+            help="model-explorer (errors of tensors as colours of the graph) or mlflow (a run for each trial).",
+            show_default=False,
+        ),
+    ],
+    study: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder of the study. [default: the latest study in the current folder or below]", show_default=False
+        ),
+    ] = None,
+    *,
+    setting: Annotated[str | None, typer.Option(help="model-explorer: the setting or given variant.")] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(help="model-explorer: the runtime. [default: python, or the first that was read]"),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            help="model-explorer: sqnr (against the model), isolated (of each op alone) or max (largest error). "
+            "[default: sqnr]"
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="model-explorer: file to write. [default: model-explorer.json]")
+    ] = None,
+    tracking: Annotated[
+        str | None, typer.Option(help="mlflow: folder, or address of a server. [default: where MLflow logs by itself]")
+    ] = None,
+    budget: BudgetOptions,
+) -> int:
+    """Write a study in the form of another program.
+
+    The command runs nothing. With a budget, mlflow gets the verdict, too.
+    """
+    from quantlab.store import Store, find_latest
+    from quantlab_reports.exports import EXPORTS, Asked
+    from quantlab_reports.subject import Subject
+
+    if program not in EXPORTS:
+        raise UsageError(f"there is no export for '{program}'; {nearest(program, EXPORTS)}")
+    chosen, asked = EXPORTS[program], Asked(setting, runtime, figure, out, tracking)
+    given = [field.name for field in fields(asked) if getattr(asked, field.name) is not None]
+    unread = [name for name in given if name not in chosen.options]
+    if not chosen.judges:
+        unread += [name for name, value in budget.given(None).items() if value is not None]
+    if unread:
+        options = [f"--{name.replace('_', '-')}" for name in unread]
+        one = len(options) == 1
+        raise UsageError(
+            f"{joined(options)} {'does' if one else 'do'} not apply to '{program}'; leave {'it' if one else 'them'} out"
+        )
+    if chosen.judges:
+        subject = subject_of([study] if study else None, budget)
+    else:
+        subject = Subject.of(Store(study or find_latest(Path())))
+    for sentence in chosen.write(subject, asked):
+        say(sentence)
+    return OK

@@ -1,0 +1,38 @@
+"""What an export is: it writes a study in the form of another program."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantlab_reports.subject import Subject
+
+__all__ = ["Asked", "Export"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of an export; None if an option was not given."""
+
+    setting: str | None = None
+    runtime: str | None = None
+    figure: str | None = None
+    """Which figure of a tensor is exported."""
+    out: Path | None = None
+    tracking: str | None = None
+    """Folder or address of a tracking server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A form of another program."""
+
+    options: frozenset[str]
+    """The fields of `Asked` that it reads; others are refused."""
+    judges: bool
+    """Whether it tells the verdict about a budget."""
+    write: Callable[[Subject, Asked], Sequence[str]]
+    """Writes a study, and returns sentences for the user: what was written where, and how to open it.
+
+    Raises UsageError for an option that the study cannot meet or a program that is missing, and StudyError if the study
+    lacks what is exported.
+    """

@@ -1,0 +1,14 @@
+"""All exports. A new export is a file and a line here."""
+
+from collections.abc import Mapping
+
+from quantlab_reports.exports import mlflow, model_explorer
+from quantlab_reports.exports.contract import Export
+
+__all__ = ["EXPORTS"]
+
+EXPORTS: Mapping[str, Export] = {
+    "model-explorer": model_explorer.EXPORT,
+    "mlflow": mlflow.EXPORT,
+}
+"""All exports of `quantlab export` by name."""
