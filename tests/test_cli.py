@@ -51,6 +51,19 @@ def test_every_command_has_help(command, tmp_path):
     assert "\x1b" not in done.stdout
 
 
+@pytest.mark.starts_children
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        pytest.param("quantlab sh", "show", id="a command"),
+        pytest.param("quantlab export --fi", "--figure", id="an option"),
+    ],
+)
+def test_a_shell_completes(typed, completed, tmp_path):
+    variables = {"_QUANTLAB_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert run_quantlab(cwd=tmp_path, env=variables).stdout.split() == [completed]
+
+
 def test_settings_lists_every_setting_and_runtime(tmp_path):
     done = quantlab_in_process("settings", cwd=tmp_path)
     assert (done.status, done.stderr) == (0, "")
@@ -87,12 +100,12 @@ def test_every_command_prints_json(command, tmp_path):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_folder_to_write_to_has_a_short_name(command, tmp_path):
+def test_what_is_written_to_has_a_short_name(command, tmp_path):
     shown = quantlab_in_process(command, "--help", cwd=tmp_path).stdout
     assert (
         ("--out " in shown)
         is ("-o, --out " in shown)
-        is (command in {"analyze", "convert", "demo", "sensitivity", "tune"})
+        is (command in {"analyze", "convert", "demo", "export", "plot", "report", "sensitivity", "tune"})
     )
 
 

@@ -15,7 +15,7 @@ from quantlab.errors import ArtifactError, StudyError, UsageError
 from quantlab.formats import FORMATS
 from quantlab.store import Store
 from quantlab.types import Budget, GraphEdge, GraphNode, Inside, LayerRow
-from quantlab_reports.exports import Asked
+from quantlab_reports.exports import Asked, Written
 from quantlab_reports.exports.mlflow import export_mlflow, open_mlflow
 from quantlab_reports.subject import Subject
 
@@ -142,6 +142,16 @@ def test_a_graph_model_gets_its_graph_beside(folder, tmp_path):
     edges = [list(edge.values()) for one in graph["nodes"] for edge in one["incomingEdges"]]
     assert edges == [["x", "0", "0"], ["net/w", "0", "1"], ["net/stem", "1", "0"], ["x", "0", "1"]]
     assert {"net/stem", "net/head"} <= {one["id"] for one in graph["nodes"]} & {*data["results"]}
+
+
+def test_what_was_written_as_json(folder, tmp_path):
+    words = ("--setting", "tfjs-uint8", "-o", "a.json", "--json")
+    done = quantlab_in_process("export", "model-explorer", folder, *words, cwd=tmp_path)
+    assert json.loads(done.stdout) == {"program": "model-explorer", "written": ["a.json", "a.graph.json"]}
+    for command, file in (("report", "a.html"), ("plot", "a.svg")):
+        named = ("pareto", folder) if command == "plot" else (folder,)
+        done = quantlab_in_process(command, *named, "-o", file, "--json", cwd=tmp_path)
+        assert json.loads(done.stdout) == {"written": file}
 
 
 def test_a_file_that_the_program_opens_gets_none(folder, tmp_path):
@@ -286,7 +296,9 @@ def test_a_run_for_each_trial_below_that_of_the_study(artifacts):
         "tfjs-float16 in python": "digits",
     }
     assert {run for run, failed in heard.ended.items() if failed} == {"tfjs-float16 in python"}
-    assert told == ["Study logged to 'runs': experiment 'digits', 5 runs below one with the report"]
+    assert told == Written(
+        ("runs",), ("Study logged to 'runs': experiment 'digits', 5 runs below one with the report",)
+    )
 
 
 def test_metrics_are_the_figures_of_the_json(artifacts, tmp_path):

@@ -8,6 +8,7 @@ import typer
 
 from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import OK
+from quantlab.cli.options import AsJson, print_json
 from quantlab.cli.output import say
 from quantlab.cli.report import subject_of
 from quantlab.cli.spread import spread
@@ -47,12 +48,13 @@ def export(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="model-explorer: file to write. [default: model-explorer.json]")
+        Path | None, typer.Option("--out", "-o", help="model-explorer: file to write. [default: model-explorer.json]")
     ] = None,
     tracking: Annotated[
         str | None, typer.Option(help="mlflow: folder, or address of a server. [default: where MLflow logs by itself]")
     ] = None,
     budget: BudgetOptions,
+    json: AsJson = False,
 ) -> int:
     """Write a study in the form of another program.
 
@@ -79,6 +81,9 @@ def export(
         subject = subject_of([study] if study else None, budget)
     else:
         subject = Subject.of(Store(study or find_latest(Path())))
-    for sentence in chosen.write(subject, asked):
+    written = chosen.write(subject, asked)
+    for sentence in written.notes:
         say(sentence)
+    if json:
+        print_json({"program": program, "written": written.places})
     return OK

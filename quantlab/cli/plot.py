@@ -7,6 +7,7 @@ import typer
 
 from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import OK
+from quantlab.cli.options import AsJson, print_json
 from quantlab.cli.output import say
 from quantlab.cli.report import subject_of
 from quantlab.cli.spread import spread
@@ -27,8 +28,9 @@ def plot(
         ),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="File to write: .svg, .png or .pdf.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .svg, .png or .pdf.")],
     budget: BudgetOptions,
+    json: AsJson = False,
 ) -> int:
     """Write a chart of a study as an SVG, PNG or PDF file.
 
@@ -49,4 +51,6 @@ def plot(
     except OSError as error:
         raise UsageError(f"'{out}' cannot be written ({error.strerror}); name another file with --out") from error
     say(f"{CHARTS[chart].heading} written to '{out}'")
+    if json:
+        print_json({"written": str(out)})
     return OK

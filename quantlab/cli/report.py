@@ -9,6 +9,7 @@ import typer
 
 from quantlab.cli.budget import BudgetOptions, Studies, folders_of, listed
 from quantlab.cli.exit_status import OK
+from quantlab.cli.options import AsJson, print_json
 from quantlab.cli.output import say
 from quantlab.cli.policy import has_limits
 from quantlab.cli.spread import spread
@@ -29,8 +30,9 @@ Thumbnails = Annotated[
 def report(
     study: Studies = None,
     *,
-    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file to write.")] = Path("report.html"),
     budget: BudgetOptions,
+    json: AsJson = False,
 ) -> int:
     """Write a report about a study as one HTML file that needs no network.
 
@@ -41,6 +43,8 @@ def report(
 
     write_page(report_page(subject_of(study, budget)), out)
     say(f"Report written to '{out}'")
+    if json:
+        print_json({"written": str(out)})
     return OK
 
 

@@ -1,5 +1,7 @@
 """`quantlab show`: prints a view of a study."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +9,8 @@ import typer
 
 from quantlab.cli.exit_status import OK
 from quantlab.cli.options import AsJson, Format, StudyFolder, reports_for_terminal
+from quantlab.errors import UsageError
+from quantlab.names import excerpt, joined
 
 __all__ = ["show"]
 
@@ -45,6 +49,14 @@ def show(
         ),
     ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Other views: only the first N rows.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these columns, in this order: comma-separated headings, or keys of the JSON; in every format."
+        ),
+    ] = None,
+    caption: Annotated[str | None, typer.Option(help="LaTeX: caption of the table, as plain text.")] = None,
+    label: Annotated[str | None, typer.Option(help="LaTeX: name for \\ref, for example tab:loss.")] = None,
     json: AsJson = False,
 ) -> int:
     """Print a table of a study that 'quantlab analyze' made.
@@ -58,11 +70,29 @@ def show(
 
     reports = reports_for_terminal()
     format = "json" if json else format  # noqa: A001 (the option's name)
-    reports.rendering(format)  # check names first, because this takes no time
+    render = reports.rendering(format)  # check names first, because this takes no time
+    _refuse_caption(format, caption, label)
     if what not in reports.views and study is None:
         what, study = next(iter(reports.views)), Path(what)
     reports.view(what)
     store = Store(study or find_latest(Path()))
     store.read_study()  # reports a missing or broken study before a missing view
-    print(reports.show(store, what, format, Selection(setting, runtime, sort, top, wide)))
+    selection = Selection(setting, runtime, sort, top, wide, columns=columns)
+    print(render(replace(reports.table(store, what, selection), caption=caption or "", label=label or "")))
     return OK
+
+
+def _refuse_caption(rendering: str, caption: str | None, label: str | None) -> None:
+    """Refuse a caption or label where it would be ignored, and a label that LaTeX does not take."""
+    given = [f"--{name}" for name, text in (("caption", caption), ("label", label)) if text is not None]
+    if given and rendering != "latex":
+        one = len(given) == 1
+        raise UsageError(
+            f"{joined(given)} {'is' if one else 'are'} for --format latex, and the format is {rendering}; leave "
+            f"{'it' if one else 'them'} out"
+        )
+    if label is not None and not re.fullmatch(r"[A-Za-z0-9:._/+-]+", label):
+        raise UsageError(
+            f"--label is '{excerpt(label)}', and a name in LaTeX has letters, digits and :._/+- only; write for "
+            f"example tab:loss"
+        )

@@ -20,6 +20,7 @@ __all__ = [
     "number",
     "percent",
     "share",
+    "significant",
     "special",
     "true_minus",
     "with_sign",
@@ -55,6 +56,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return (
         f"{float(shown):.0f}".replace("-", "−") if "e+0" in shown and abs(float(shown)) < _LARGE else true_minus(shown)
     )
+
+
+def significant(value: float, digits: int) -> float:
+    """Round a finite number to significant digits, for programs that print all of them.
+
+    >>> significant(12.3456, 4), significant(103342.0, 2)
+    (12.35, 100000.0)
+    """
+    return float(f"{value:.{digits}g}")
 
 
 def digits_apart(figures: Iterable[tuple[Hashable, float | None]], least: int = 2) -> int:

@@ -66,6 +66,11 @@ class Table(InNotebooks):
     """Lines of a command or program below all others; they are for copying, so no rendering changes them."""
     headed: bool = True
     """Whether plain text prints headings; without headings, rows read as sentences."""
+    unfilled: tuple[str, ...] = ()
+    """Headings of columns that are left out because no row has a value."""
+    caption: str = ""
+    """A caption as plain text, and `label` the name for references to the table; only LaTeX has them."""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Selection:
     """Whether to show all figures; only for the view of trials."""
     settings: tuple[str, ...] = ()
     """All settings of the study; if a view has no row for one, its table is empty."""
+    columns: str | None = None
+    """Headings or keys, separated by commas, see `columns.py`; None shows the view's own columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,7 @@ def table_of(
         records=tuple(records),
         above=tuple(above),
         below=tuple(below),
+        unfilled=tuple(column.heading for place, column in enumerate(columns) if place not in kept),
     )
 
 

@@ -9,6 +9,7 @@ from quantlab.formats import FORMATS, Format
 from quantlab.names import nearest
 from quantlab.store import Store
 from quantlab.types import Trial
+from quantlab_reports.columns import with_columns
 from quantlab_reports.model import Selection, Table
 from quantlab_reports.renderings.registry import RENDERINGS
 from quantlab_reports.views.registry import VIEWS, View
@@ -32,15 +33,31 @@ class Reports:
             UsageError: If the view or rendering is unknown, or the selection is invalid.
             StudyError: If the study cannot be read.
         """
-        render = self.rendering(rendering)
+        return self.rendering(rendering)(self.table(store, view, selection))
+
+    def table(self, store: Store, view: str, selection: Selection) -> Table:
+        """Return a view of a study as a table; raises like `show`."""
         if selection.setting is None:
-            return render(self.view(view).table(store, selection, self.formats))
+            return self._with_columns(store, view, selection)
         trials = store.read_study().trials
         known = replace(selection, settings=tuple(dict.fromkeys(trial.setting for trial in trials)))
-        table = self.view(view).table(store, known, self.formats)
+        table = self._with_columns(store, view, known)
         if not table.records:
             table = replace(table, below=(*_why_empty(selection.setting, trials), *table.below))
-        return render(table)
+        return table
+
+    def _with_columns(self, store: Store, view: str, selection: Selection) -> Table:
+        """The table with the columns that are asked for, if any; a column of the wide table makes it wide."""
+        make = self.view(view).table
+        table = make(store, selection, self.formats)
+        if selection.columns is None:
+            return table
+        try:
+            return with_columns(table, selection.columns)
+        except UsageError:
+            if selection.wide:
+                raise
+            return with_columns(make(store, replace(selection, wide=True), self.formats), selection.columns)
 
     def view(self, name: str) -> View:
         """Return a view by name.

@@ -1,12 +1,12 @@
 """What an export is: it writes a study in the form of another program."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantlab_reports.subject import Subject
 
-__all__ = ["Asked", "Export"]
+__all__ = ["Asked", "Export", "Written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,16 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """The result of an export."""
+
+    places: tuple[str, ...]
+    """Files, or the folder or address that was logged to."""
+    notes: tuple[str, ...]
+    """What was written, and how to open it, as sentences."""
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """A form of another program."""
 
@@ -30,8 +40,8 @@ class Export:
     """The fields of `Asked` that it reads; others are refused."""
     judges: bool
     """Whether it tells the verdict about a budget."""
-    write: Callable[[Subject, Asked], Sequence[str]]
-    """Writes a study, and returns sentences for the user: what was written where, and how to open it.
+    write: Callable[[Subject, Asked], Written]
+    """Writes a study.
 
     Raises UsageError for an option that the study cannot meet or a program that is missing, and StudyError if the study
     lacks what is exported.

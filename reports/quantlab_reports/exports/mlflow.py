@@ -1,7 +1,7 @@
 """A study as runs of MLflow: one for the study, with its report, and one below it for each trial."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from quantlab.errors import StudyError, UsageError
 from quantlab.formats import FORMATS
 from quantlab.names import counted, excerpt
 from quantlab.types import Trial
-from quantlab_reports.exports.contract import Asked, Export
+from quantlab_reports.exports.contract import Asked, Export, Written
 from quantlab_reports.page import report_page
 from quantlab_reports.renderings import comma_separated
 from quantlab_reports.subject import Subject
@@ -48,7 +48,7 @@ class Tracker(Protocol):
 
 def export_mlflow(
     subject: Subject, asked: Asked, opened: Callable[[str | None, str], Tracker] | None = None
-) -> Sequence[str]:
+) -> Written:
     """Log a study: every call adds new runs to the experiment of the study's name.
 
     Args:
@@ -68,7 +68,8 @@ def export_mlflow(
                 for file in files.pop(trial.setting, ()):
                     tracker.add(run, file, "artifact")
     trials = counted(len(records), "run")
-    return [f"Study logged to '{tracker.address}': experiment '{subject.name}', {trials} below one with the report"]
+    note = f"Study logged to '{tracker.address}': experiment '{subject.name}', {trials} below one with the report"
+    return Written((tracker.address,), (note,))
 
 
 def open_mlflow(tracking: str | None, experiment: str) -> Tracker:

@@ -16,7 +16,8 @@ from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
 from quantlab.names import counted, nearest
 from quantlab.types import AGAINST_REFERENCE, PYTHON, GraphNode, LayerRow, Variant
-from quantlab_reports.exports.contract import Asked, Export
+from quantlab_reports.exports.contract import Asked, Export, Written
+from quantlab_reports.figures import significant
 from quantlab_reports.subject import Subject
 
 __all__ = ["EXPORT", "FIGURES", "export_model_explorer"]
@@ -63,7 +64,7 @@ FIGURES: Mapping[str, _Figure] = {
 """Name for `--figure` → figure."""
 
 
-def export_model_explorer(subject: Subject, asked: Asked) -> Sequence[str]:
+def export_model_explorer(subject: Subject, asked: Asked) -> Written:
     """Write node data, and the graph if Model Explorer does not open the artifact."""
     figure = _figure(asked.figure or next(iter(FIGURES)))
     setting, runtime, rows = _rows(subject, asked)
@@ -84,10 +85,9 @@ def export_model_explorer(subject: Subject, asked: Asked) -> Sequence[str]:
     tensors = {row.tensor for row in rows if row.tensor}
     rest = "" if len(data["results"]) == len(tensors) else "; the others have no matching tensor in the model"
     have = f"{len(data['results'])} of {counted(len(tensors), 'tensor')} have a value"
-    return [
-        f"Node data written to '{file}': {have}{rest}",
-        f"To open: model-explorer {shlex.quote(str(graph or variant.path))} --node_data_paths {shlex.quote(str(file))}",
-    ]
+    how = f"model-explorer {shlex.quote(str(graph or variant.path))} --node_data_paths {shlex.quote(str(file))}"
+    places = (str(file),) if graph is None else (str(file), str(graph))
+    return Written(places, (f"Node data written to '{file}': {have}{rest}", f"To open: {how}"))
 
 
 def _figure(name: str) -> _Figure:
@@ -138,7 +138,7 @@ def _node_data(name: str, values: Sequence[tuple[str, float]], figure: _Figure) 
 def _result(value: float, figure: _Figure) -> dict[str, Any]:
     """A value; JSON has no infinity, so one that is not finite is a text with a colour of its own."""
     if math.isfinite(value):
-        return {"value": float(f"{value:.4g}")}
+        return {"value": significant(value, 4)}
     without_error = value == math.inf and not figure.largest_is_worst
     text = "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     return {"value": text, "bgColor": "transparent" if without_error else _WORST}
