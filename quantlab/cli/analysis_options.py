@@ -1,10 +1,11 @@
 """The options of `quantlab analyze`, which the tables of `quantlab batch` take as keys, too."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quantlab.cli.analyze_table import ANALYZE_KEYS, Analyzed
 from quantlab.cli.config import read_float_layers
 from quantlab.cli.named import inputs_of, variants_of
 from quantlab.cli.options import (
@@ -18,12 +19,10 @@ from quantlab.cli.options import (
     ModelGroup,
     Runtimes,
     ScoreOutput,
-    Seed,
     Settings,
     Slices,
     StudyOut,
     Tuned,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -61,17 +60,21 @@ class AnalysisGroup:
     runtimes: Runtimes = None
     out: StudyOut = None
     limit: Limit = None
-    seed: Seed = 0
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed for all random sampling. [default: 0]", show_default=False)
+    ] = None
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Samples per call, for artifacts that accept any batch size.")
-    ] = 32
+        int | None,
+        typer.Option(min=1, help="Samples per call, for artifacts that accept any batch size. [default: 32]"),
+    ] = None
     metric: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Metric to report: auto (chosen from the labels), similarity (no labels), "
-            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou, cer, map and others."
+            "or a metric of 'quantlab gate': top1, macro-f1, mae, mean-iou, cer, map and others. "
+            "[default: auto]"
         ),
-    ] = "auto"
+    ] = None
     score_output: ScoreOutput = None
     variant: Annotated[
         list[str] | None,
@@ -98,43 +101,30 @@ class AnalysisGroup:
         ),
     ] = False
 
+    @property
+    def keys(self) -> dict[str, Any]:
+        """What was given of it, by the keys of `[analyze]`; None is an option that was not given."""
+        own = {key: getattr(self, key) for key in ANALYZE_KEYS if hasattr(self, key)}
+        return {**own, "study": self.out, "slices": self.slices or None}
+
 
 def analyze_options(
-    data: str,
-    asked: AnalysisGroup,
-    *,
-    opening: ModelGroup,
-    image: ImageOptions,
-    inside: InsideOptions,
-    time_limit: float,
+    what: Analyzed, asked: AnalysisGroup, *, opening: ModelGroup, image: ImageOptions, inside: InsideOptions
 ) -> "AnalyzeOptions":
     """Return the options for the Python API; raises UsageError where one is invalid."""
     from quantlab.study import AnalyzeOptions, read_tuning
 
     given = variants_of(asked.variant or [])
     return AnalyzeOptions(
-        calibration=asked.calibration,
-        labels=asked.labels,
-        ignore_label=asked.ignore_label,
-        class_names=asked.class_names,
-        slices=tuple(asked.slices or ()),
-        group=asked.group,
-        settings=words(asked.settings),
-        runtimes=words(asked.runtimes),
         variants=given.files,
         variant_runtimes=given.runtimes,
         variant_inputs=inputs_of(asked.variant_input or []),
-        out=asked.out,
-        limit=asked.limit,
-        seed=asked.seed,
-        batch_size=asked.batch_size,
-        metric=asked.metric,
-        score_output=asked.score_output,
+        out=what.study,
         fallback=asked.fallback,
         model=opening.options,
-        preprocessing=image.preprocessing(data),
+        preprocessing=image.preprocessing(what.data),
         float_layers=read_float_layers(image.config, asked.float_layers),
         tuned=None if asked.tuned is None else read_tuning(asked.tuned),
-        time_limit=time_limit,
+        **what.options,
         **inside.options,
     )

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
+from quantlab.cli.analysis_options import AnalysisGroup, analyze_options
+from quantlab.cli.analyze_table import read_analyze
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
-from quantlab.cli.options import AsJson, ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit, rendering_of
+from quantlab.cli.options import (
+    AsJson,
+    DataOrTable,
+    ImageOptions,
+    InsideOptions,
+    ModelGroup,
+    ModelOrTable,
+    rendering_of,
+)
 from quantlab.cli.output import print_result, say
 from quantlab.cli.spread import spread
 from quantlab.names import study_folder
@@ -22,23 +31,30 @@ __all__ = ["analyze", "analyze_and_print", "begin_early"]
 
 @spread
 def analyze(
-    model: Model,
-    data: Scored,
+    model: ModelOrTable = None,
     *,
+    data: DataOrTable = None,
     asked: AnalysisGroup,
     opening: ModelGroup,
     image: ImageOptions,
     inside: InsideOptions,
-    time_limit: TimeLimit = 600.0,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=1, help="Stop a converter or runtime that reports nothing for N seconds. [default: 600]"),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a report as one HTML file, see 'quantlab report'.")] = None,
     json: AsJson = False,
 ) -> int:
-    """Convert a model, run every variant and print the results."""
-    begin_early(model, asked.out)
-    options = analyze_options(data, asked, opening=opening, image=image, inside=inside, time_limit=time_limit)
-    status = analyze_and_print(model, data, options, as_json=json)
+    """Convert a model, run every variant and print the results.
+
+    What is not given may stand in [analyze] of quantlab.toml, see 'quantlab init'.
+    """
+    what = read_analyze(image.config, {"model": model, "data": data, "time_limit": time_limit, **asked.keys})
+    begin_early(what.model, what.study)
+    options = analyze_options(what, asked, opening=opening, image=image, inside=inside)
+    status = analyze_and_print(what.model, what.data, options, as_json=json)
     if html is not None:
-        _write_report(asked.out or study_folder(model), html)
+        _write_report(what.study or study_folder(what.model), html)
     return status
 
 

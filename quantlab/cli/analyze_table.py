@@ -10,7 +10,7 @@ from quantlab.cli.config import read_table
 from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
 
-__all__ = ["ANALYZE_KEYS", "Analyzed", "read_analyze"]
+__all__ = ["ANALYZE_KEYS", "Analyzed", "analyzed", "read_analyze"]
 
 
 def _is_text(value: Any) -> bool:
@@ -87,7 +87,16 @@ def read_analyze(config: Path | None, given: Mapping[str, Any]) -> Analyzed:
         holds, words = ANALYZE_KEYS[key]
         if not holds(value):
             raise UsageError(f"{key} is {excerpt(repr(value))} and must be {words}; correct it in [analyze]")
-    table |= {key: value for key, value in given.items() if value is not None}
+    return analyzed({**table, **{key: value for key, value in given.items() if value is not None}})
+
+
+def analyzed(given: Mapping[str, Any]) -> Analyzed:
+    """The keys of `[analyze]` as what they say.
+
+    Raises:
+        UsageError: If no model or samples are named.
+    """
+    table = {key: value for key, value in given.items() if value is not None}
     for key, option in (("model", "as the first argument"), ("data", "with --data")):
         if key not in table:
             raise UsageError(f"no {key} is named; give it {option}, or as '{key}' in [analyze] of a quantlab.toml")

@@ -15,6 +15,7 @@ from quantlab.cli.doctor import doctor
 from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
+from quantlab.cli.init import init
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.recommend import recommend
@@ -56,6 +57,7 @@ def _program(
 
 
 for command in (
+    init,
     check,
     analyze,
     tune,

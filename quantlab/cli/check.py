@@ -11,11 +11,13 @@ from quantlab.cli.budget import BudgetOptions
 from quantlab.cli.exit_status import COULD_NOT_RUN, OK
 from quantlab.cli.options import (
     ClassNames,
+    DataOrTable,
     ImageOptions,
     InsideOptions,
     Labels,
     Limit,
     ModelGroup,
+    ModelOrTable,
     Settings,
     rendering_of,
 )
@@ -30,20 +32,9 @@ __all__ = ["check"]
 
 @spread
 def check(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder. [default: that of [analyze]]",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelOrTable = None,
     *,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Samples to score: .npz, .npy, a folder of images, or module:function. [default: that of [analyze]]"
-        ),
-    ] = None,
+    data: DataOrTable = None,
     budget: BudgetOptions,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder to write the artifact to, if it fits: a folder <setting> in it.")
@@ -63,10 +54,11 @@ def check(
     thumbnails: Thumbnails = False,
     files: VerdictFiles,
 ) -> int:
-    """Analyze a model, recommend a setting, write a report, and write the artifact only if it fits the budget.
+    """Analyze a model and judge it, in one command.
 
-    Model, samples and budget may stand in [analyze] and [budget] of quantlab.toml, so that the command needs no option
-    there. The exit status is that of 'quantlab gate': 1 or 3, and no artifact, if nothing fits.
+    The command recommends a setting, writes a report, and writes the artifact only if it fits the budget. Model,
+    samples and budget may stand in [analyze] and [budget] of quantlab.toml, so that the command needs no option there.
+    The exit status is that of 'quantlab gate': 1 or 3, and no artifact, if nothing fits.
     """
     given = {
         "model": model, "data": data, "study": study, "calibration": calibration, "labels": labels,

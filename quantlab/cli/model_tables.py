@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from quantlab.cli.analysis_options import AnalysisGroup, Scored, analyze_options
-from quantlab.cli.analyze_table import ANALYZE_KEYS
+from quantlab.cli.analyze_table import ANALYZE_KEYS, analyzed
 from quantlab.cli.config import read_models, read_table
 from quantlab.cli.options import ImageOptions, InsideOptions, Model, ModelGroup, TimeLimit
 from quantlab.cli.spread import spread
@@ -127,8 +127,8 @@ def _read(
     time_limit: TimeLimit = 600.0,
 ) -> Any:
     """Return what `quantlab analyze` would be asked for."""
-    options = analyze_options(data, asked, opening=opening, image=image, inside=inside, time_limit=time_limit)
-    return model, data, options
+    what = analyzed({"model": model, "data": data, "time_limit": time_limit, **asked.keys})
+    return what.model, what.data, analyze_options(what, asked, opening=opening, image=image, inside=inside)
 
 
 _LONGEST = 1000

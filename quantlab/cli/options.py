@@ -25,6 +25,7 @@ __all__ = [
     "AsJson",
     "ClassNames",
     "Config",
+    "DataOrTable",
     "FloatLayers",
     "Format",
     "Group",
@@ -34,6 +35,7 @@ __all__ = [
     "Limit",
     "Model",
     "ModelGroup",
+    "ModelOrTable",
     "Runtimes",
     "ScoreOutput",
     "Seed",
@@ -54,6 +56,20 @@ Model = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL", help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder.", show_default=False
+    ),
+]
+ModelOrTable = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="Model: a .keras, .h5, .hdf5 or .onnx file, or a SavedModel folder. [default: that of [analyze]]",
+        show_default=False,
+    ),
+]
+DataOrTable = Annotated[
+    str | None,
+    typer.Option(
+        help="Samples to score: .npz, .npy, a folder of images, or module:function. [default: that of [analyze]]"
     ),
 ]
 Settings = Annotated[

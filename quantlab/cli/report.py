@@ -34,10 +34,10 @@ def report(
     budget: BudgetOptions,
     json: AsJson = False,
 ) -> int:
-    """Write a report about a study as one HTML file that needs no network.
+    """Write a report about a study as one HTML file.
 
-    With a budget, the page begins with a recommendation; without one, it shows what was measured. The command runs
-    nothing.
+    The file needs no network. With a budget, the page begins with a recommendation; without one, it shows what was
+    measured. The command runs nothing.
     """
     from quantlab_reports.page import report_page, write_page
 
