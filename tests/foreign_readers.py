@@ -81,7 +81,7 @@ def _artifact(name: str) -> Callable[[Path], object]:
         served = path if path.suffix in {".tflite", ".onnx"} else path.parent
         parts = [format_.inspect(served), format_.files(served), list(format_.weights(served))]
         parts += [format_.ops(served, "given"), format_.options(served), format_.minimum_runtime(served)]
-        parts.append(format_.nodes(served) if format_.nodes else ())
+        parts.append(format_.drawn(served) if format_.drawn else None)
         return [*parts, format_.taps(served) if format_.taps else ()]
 
     return read_all

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from quantlab.errors import ArtifactError
 from quantlab.foreign import reading
-from quantlab.types import GraphNode, OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
+from quantlab.types import OpRow, Port, Setting, StoredWeight, TapSpec, float32_of
 from quantlab.types.executor_options import ExecutorOptions
 
 __all__ = ["Contents", "Format", "JavaScriptExecutor", "PythonExecutor", "files_below", "later"]
@@ -119,10 +119,9 @@ class Format:
     """Function from the artifact to additional options for executors."""
     taps: Callable[[Path], tuple[TapSpec, ...]] | None = None
     """Every tensor inside, in execution order; None if only the Python child process can list them."""
-    viewers_open: bool = False
-    """Whether programs that draw graphs open its files themselves and name tensors as `taps` does."""
-    nodes: Callable[[Path], tuple[GraphNode, ...]] | None = None
-    """Function from the artifact to its graph, for programs that do not open its files; None if there is none."""
+    drawn: Callable[[Path], Path] | None = None
+    """Function from the artifact to the file that Google's Model Explorer opens, in which nodes or their outputs have
+    the names of taps; None if it opens none."""
     write_tapped: Callable[[Path, Path, Collection[str]], tuple[int, ...]] | None = None
     """Writes a copy of the artifact that returns the named taps as additional outputs.
 

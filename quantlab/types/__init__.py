@@ -10,7 +10,6 @@ from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
-from quantlab.types.graph import GraphEdge, GraphNode
 from quantlab.types.layers import (
     AGAINST_FLOAT32,
     AGAINST_PYTHON,
@@ -117,8 +116,6 @@ __all__ = [
     "FigureName",
     "FileState",
     "FloatLayer",
-    "GraphEdge",
-    "GraphNode",
     "Inside",
     "Interval",
     "Judgement",

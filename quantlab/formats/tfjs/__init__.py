@@ -63,7 +63,7 @@ FORMAT = Format(
     decoded_bytes=later("quantlab.formats.tfjs.artifact:decoded_bytes"),
     options=later("quantlab.formats.tfjs_manifest:options"),
     weights=later("quantlab.formats.tfjs.artifact:list_weights"),
-    nodes=later("quantlab.formats.tfjs.graph:list_nodes"),
+    drawn=later("quantlab.formats.tfjs_manifest:document_file"),
     python=replace(
         _PYTHON,
         swapped=replace(_PYTHON, load="quantlab.worker.tfjs_swapped:load"),

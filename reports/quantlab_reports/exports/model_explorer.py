@@ -1,7 +1,7 @@
 """The errors of layers as colours of a graph: node data for Google's Model Explorer.
 
-Node data are values by the name of a tensor or node (`GraphNodeData` in its `node_data_builder.py`). If Model Explorer
-does not open the files of a format itself, the graph is written beside them (`Graph` in its `graph_builder.py`).
+Node data are values by the name of a node or of a tensor that it gives (`GraphNodeData` in its `node_data_builder.py`).
+Model Explorer opens the artifact itself, so the graph is that of the file that is shipped. Tried with version 0.1.34.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from quantlab.errors import StudyError, UsageError
 from quantlab.formats import Format
 from quantlab.names import counted, nearest
-from quantlab.types import AGAINST_REFERENCE, PYTHON, GraphNode, LayerRow, Variant
+from quantlab.types import AGAINST_REFERENCE, PYTHON, LayerRow
 from quantlab_reports.exports.contract import Asked, Export, Written
 from quantlab_reports.figures import significant
 from quantlab_reports.subject import Subject
@@ -65,29 +65,48 @@ FIGURES: Mapping[str, _Figure] = {
 
 
 def export_model_explorer(subject: Subject, asked: Asked) -> Written:
-    """Write node data, and the graph if Model Explorer does not open the artifact."""
+    """Write node data for the artifact of a setting."""
     figure = _figure(asked.figure or next(iter(FIGURES)))
     setting, runtime, rows = _rows(subject, asked)
-    variant = next((trial.variant for trial in subject.trials_of(setting) if trial.variant is not None), None)
-    kind = None if variant is None or subject.formats is None else subject.formats.get(variant.format)
-    if variant is None or kind is None or not (kind.viewers_open or kind.nodes):
-        raise UsageError(
-            f"Model Explorer shows no {'artifact' if variant is None else variant.format + ' artifact'}, which "
-            f"'{setting}' is; {nearest('', _shown(subject))}"
-        )
+    drawn = _drawn(subject, setting)
     values = figure.worst_last(rows)
     if not values:
         raise StudyError(f"'{setting}' in {runtime} {figure.absent}")
     file = asked.out or Path("model-explorer.json")
     data = _node_data(f"{setting} in {runtime}: {figure.name}", values, figure)
     _write(file, data)
-    graph = _graph_beside(file, variant, kind)
     tensors = {row.tensor for row in rows if row.tensor}
     rest = "" if len(data["results"]) == len(tensors) else "; the others have no matching tensor in the model"
-    have = f"{len(data['results'])} of {counted(len(tensors), 'tensor')} have a value"
-    how = f"model-explorer {shlex.quote(str(graph or variant.path))} --node_data_paths {shlex.quote(str(file))}"
-    places = (str(file),) if graph is None else (str(file), str(graph))
-    return Written(places, (f"Node data written to '{file}': {have}{rest}", f"To open: {how}"))
+    have = f"{len(data['results'])} of {counted(len(tensors), 'tensor has', 'tensors have')} a value"
+    how = f"model-explorer {shlex.quote(str(drawn))} --node_data_paths {shlex.quote(str(file))}"
+    return Written((str(file),), (f"Node data written to '{file}': {have}{rest}", f"To open: {how}"))
+
+
+def _drawn(subject: Subject, setting: str) -> Path:
+    """The file of a setting that Model Explorer opens.
+
+    Raises:
+        UsageError: If it opens none of this format.
+        StudyError: If the file is gone.
+    """
+    formats = subject.formats or {}
+    variant = next((trial.variant for trial in subject.trials_of(setting) if trial.variant is not None), None)
+    kind = None if variant is None else formats.get(variant.format)
+    if variant is None or kind is None or kind.drawn is None:
+        named = "artifact" if variant is None else f"{variant.format} artifact"
+        raise UsageError(
+            f"Model Explorer opens no {named}, which '{setting}' is; {nearest('', _openable(subject, formats))}"
+        )
+    file = kind.drawn(variant.path)
+    if not file.is_file():
+        raise StudyError(f"'{file}', the artifact of '{setting}', is gone; run 'quantlab analyze' again")
+    return file
+
+
+def _openable(subject: Subject, formats: Mapping[str, Format]) -> list[str]:
+    variants = [trial.variant for trial in subject.study.trials if trial.variant is not None]
+    known = [variant.name for variant in variants if variant.format in formats and formats[variant.format].drawn]
+    return list(dict.fromkeys(known))
 
 
 def _figure(name: str) -> _Figure:
@@ -119,20 +138,15 @@ def _rows(subject: Subject, asked: Asked) -> tuple[str, str, list[LayerRow]]:
     return asked.setting, runtime, found[runtime]
 
 
-def _shown(subject: Subject) -> list[str]:
-    """Settings whose artifacts can be shown."""
-    formats = subject.formats or {}
-    shown = {name for name, kind in formats.items() if kind.viewers_open or kind.nodes}
-    variants = [trial.variant for trial in subject.study.trials if trial.variant is not None]
-    return list(dict.fromkeys(variant.name for variant in variants if variant.format in shown))
-
-
 def _node_data(name: str, values: Sequence[tuple[str, float]], figure: _Figure) -> dict[str, Any]:
     """`GraphNodeData`, without the name of a graph: it applies to the graph that is shown.
 
-    Tensors of one name share the worst value.
+    Tensors of one name share the worst value. A sum or mean of decibels or of largest errors means nothing, so they are
+    not shown.
     """
-    return {"name": name, "results": {tensor: _result(value, figure) for tensor, value in values}, **figure.colours}
+    results = {tensor: _result(value, figure) for tensor, value in values}
+    hidden = {"hideAggregatedStats": ["sum", "avg"], "hideInChildrenStatsTable": True}
+    return {"name": name, "results": results, **figure.colours, **hidden}
 
 
 def _result(value: float, figure: _Figure) -> dict[str, Any]:
@@ -142,29 +156,6 @@ def _result(value: float, figure: _Figure) -> dict[str, Any]:
     without_error = value == math.inf and not figure.largest_is_worst
     text = "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     return {"value": text, "bgColor": "transparent" if without_error else _WORST}
-
-
-def _graph_beside(file: Path, variant: Variant, kind: Format) -> Path | None:
-    """Write the graph of an artifact whose files Model Explorer does not open; None if it opens them."""
-    if kind.nodes is None:
-        return None
-    graph = file.with_name(f"{file.stem}.graph.json")
-    nodes = [_node(node) for node in kind.nodes(variant.path)]
-    _write(graph, {"label": variant.name, "graphs": [{"id": "main", "nodes": nodes}]})
-    return graph
-
-
-def _node(node: GraphNode) -> dict[str, Any]:
-    return {
-        "id": node.name,
-        "label": node.op,
-        "namespace": node.name.rpartition("/")[0],
-        "attrs": [{"key": key, "value": value} for key, value in {"name": node.name, **node.attributes}.items()],
-        "incomingEdges": [
-            {"sourceNodeId": edge.source, "sourceNodeOutputId": str(edge.output), "targetNodeInputId": str(place)}
-            for place, edge in enumerate(node.inputs)
-        ],
-    }
 
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:
