@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from command_line import quantlab_in_process
@@ -86,6 +87,12 @@ def test_columns(asked, headings, cells, records):
     assert (chosen.headings, chosen.cells, list(chosen.records)) == (headings, cells, records)
     assert chosen.keys == headings
     assert len(chosen.numeric) == len(headings)
+
+
+def test_rows_of_programs_leave_none_out():
+    table = replace(a_table(), below=("Not shown: node-wasm; --runtime '*' shows all", "n = 10"))
+    assert with_columns(table, "n").below == ("n = 10",)
+    assert with_columns(table, "Size KB").below == table.below
 
 
 def test_figures_stay_at_the_right():

@@ -8,7 +8,7 @@ from typing import Any
 from quantlab.errors import UsageError
 from quantlab.names import excerpt, nearest
 from quantlab_reports.figures import EMPTY, number, without_bar
-from quantlab_reports.model import Table
+from quantlab_reports.model import NOT_SHOWN, Table
 
 __all__ = ["with_columns"]
 
@@ -82,6 +82,7 @@ def _by_keys(table: Table, names: Sequence[str]) -> Table:
         cells=tuple(tuple(_text(value) for value in record.values()) for record in records),
         keys=tuple(names),
         records=records,
+        below=tuple(line for line in table.below if not line.startswith(NOT_SHOWN)),
         unfilled=(),
     )
 

@@ -15,10 +15,25 @@ from quantlab.store import json_number
 from quantlab.types.notebooks import InNotebooks
 from quantlab_reports.figures import EMPTY
 
-__all__ = ["NOTES", "CellAmong", "Column", "RowView", "Selection", "Table", "filled", "lines_of", "plain", "table_of"]
+__all__ = [
+    "NOTES",
+    "NOT_SHOWN",
+    "CellAmong",
+    "Column",
+    "RowView",
+    "Selection",
+    "Table",
+    "filled",
+    "lines_of",
+    "plain",
+    "table_of",
+]
 
 NOTES = "notes"
 """The heading of a column of sentences, which text renderings wrap."""
+
+NOT_SHOWN = "Not shown: "
+"""Begins a line below a table about rows that only programs get."""
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from quantlab.names import counted
 from quantlab.types import AGAINST_REFERENCE, PYTHON, Inside, LayerRow, Source
 from quantlab_reports.figures import EMPTY, fixed, number, share, with_sign
 from quantlab_reports.layer_words import short_layer, source_in_words
-from quantlab_reports.model import Column, RowView, Selection, Table, lines_of
+from quantlab_reports.model import NOT_SHOWN, Column, RowView, Selection, Table, lines_of
 from quantlab_reports.views.cells import decibels_of, figure, largest_first, text, worst_first
 
 __all__ = ["LAYERS", "layer_table"]
@@ -103,7 +103,7 @@ def _other_runtimes(compared: Sequence[LayerRow], shown: Sequence[LayerRow]) -> 
     others = dict.fromkeys(row.runtime for row in compared if row.runtime not in seen)
     if not others:
         return []
-    return [f"Not shown: {', '.join(others)}; --runtime NAME shows another runtime, and --runtime '*' shows all"]
+    return [f"{NOT_SHOWN}{', '.join(others)}; --runtime NAME shows another runtime, and --runtime '*' shows all"]
 
 
 def _unmatched(rows: Sequence[LayerRow]) -> list[str]:
