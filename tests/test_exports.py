@@ -179,8 +179,8 @@ def test_what_was_written_as_json(folder, tmp_path):
         ),
         pytest.param(
             ["model-explorer", "STUDY", "--setting", "tfjs_layers-uint8"],
-            "Model Explorer opens no tfjs_layers artifact, which 'tfjs_layers-uint8' is; choose from tfjs-uint8, "
-            "tflite-int8, tfjs-float16",
+            "Model Explorer cannot show values in files of tfjs_layers, which 'tfjs_layers-uint8' is; choose from "
+            "tfjs-uint8, tflite-int8, tfjs-float16",
             id="a format that it does not show",
         ),
         pytest.param(

@@ -86,16 +86,17 @@ def _drawn(subject: Subject, setting: str) -> Path:
     """The file of a setting that Model Explorer opens.
 
     Raises:
-        UsageError: If it opens none of this format.
+        UsageError: If it opens none of this format, or finds no tensors in it by name.
         StudyError: If the file is gone.
     """
     formats = subject.formats or {}
     variant = next((trial.variant for trial in subject.trials_of(setting) if trial.variant is not None), None)
     kind = None if variant is None else formats.get(variant.format)
     if variant is None or kind is None or kind.drawn is None:
-        named = "artifact" if variant is None else f"{variant.format} artifact"
+        named = "what was not converted" if variant is None else f"files of {variant.format}"
         raise UsageError(
-            f"Model Explorer opens no {named}, which '{setting}' is; {nearest('', _openable(subject, formats))}"
+            f"Model Explorer cannot show values in {named}, which '{setting}' is; "
+            f"{nearest('', _openable(subject, formats))}"
         )
     file = kind.drawn(variant.path)
     if not file.is_file():
