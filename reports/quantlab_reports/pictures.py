@@ -79,7 +79,7 @@ def _signal(values: Array) -> str:
     low, high = float(values.min()), float(values.max())
     heights = _SIDE / 2 * (1 - (values - low) / ((high - low) or 1.0))
     steps = np.linspace(0, _SIDE, len(values)) if len(values) > 1 else np.zeros(1)
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(steps, heights, strict=True))
+    points = " ".join(f"{round(float(x), 1)},{round(float(y), 1)}" for x, y in zip(steps, heights, strict=True))
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 -2 {_SIDE} {_SIDE / 2 + 4}">'
         f'<polyline points="{points}" fill="none" stroke="#808080"/></svg>'

@@ -1,5 +1,6 @@
 """Draws specifications with vl-convert: no browser, no network."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -64,11 +65,9 @@ def several_for_page(chart: Chart, subjects: Sequence[Subject]) -> list[str | No
 
 def _element(kind: str, drawing: Drawing) -> str:
     svg = _svg(drawing.specification, ON_THE_PAGE)
-    width, height = (float(size) for size in re.findall(r' (?:width|height)="([\d.]+)"', svg)[:2])
-    head = (
-        f'<svg class="chart {kind}" role="img" aria-label="{escape(drawing.text)}" viewBox="0 0 {width:g} {height:g}"'
-    )
-    return re.sub(r"^<svg[^>]*>", f'{head} style="max-width:{width:g}px">', svg)
+    width, height = (math.ceil(float(size)) for size in re.findall(r' (?:width|height)="([\d.]+)"', svg)[:2])
+    head = f'<svg class="chart {kind}" role="img" aria-label="{escape(drawing.text)}" viewBox="0 0 {width} {height}"'
+    return re.sub(r"^<svg[^>]*>", f'{head} style="max-width:{width}px">', svg)
 
 
 def _svg(specification: Mapping[str, Any], palette: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ def again_section(subject: Subject) -> Content:
         return Content(f"{chosen.setting} was given as a file, and quantlab does not know how it was made.")
     told = "This program makes" if "\n" in recipe else "This command makes"
     lead = f"{told} {chosen.setting} with the official tools, byte for byte, from the same model and versions."
-    if chosen.setting.endswith("tuned"):
+    if any(trial.variant is not None and trial.variant.candidates for trial in subject.trials_of(chosen.setting)):
         lead = f"This makes {chosen.setting} again from the decisions of the search, without a search."
     return Content(lead, "again.html.jinja", {"recipe": in_lines(recipe)})
 

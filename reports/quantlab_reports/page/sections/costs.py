@@ -54,9 +54,13 @@ def _conclusion(subject: Subject, rows: list[CostRow]) -> str:
     )
     ratio = row.median_to_float32
     against = (
-        "" if ratio is None or row.setting.endswith("float32") else f", {fixed(ratio, 2)} times as long as float32"
+        "" if ratio is None or _is_float32(row.setting, subject) else f", {fixed(ratio, 2)} times as long as float32"
     )
     return (
         f"A call of {row.setting} takes {number(row.steady_median_ms)}{interval} ms in {row.runtime}{against}, on "
         f"{row.machine}; phones are others."
     )
+
+
+def _is_float32(setting: str, subject: Subject) -> bool:
+    return any(trial.is_float32 for trial in subject.trials_of(setting))
