@@ -40,6 +40,8 @@ def report_study(folder: Path) -> Study:
     written = store.read_study()
     trials = tuple(replace(trial, scores=_scores(trial.setting, trial.runtime)) for trial in written.trials)
     store.write_study(replace(written, samples=replace(written.samples, classes=CLASSES), trials=trials))
+    for trial in trials:
+        trial.variant.path.mkdir(parents=True, exist_ok=True)
     np.save(written.samples.folder / "indices.npy", np.arange(_N))
     names = [f"{CLASSES[label]}/{place}.png" for place, label in enumerate(labels)]
     (written.samples.folder / "files.json").write_text(json.dumps(names), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -178,6 +179,16 @@ def test_weights_that_cannot_be_drawn_are_left_out_with_a_sentence(setting, weig
     assert (found.figures, found.absent) == ({}, {setting: sentence})
     (line,) = [line for line in data_of(report_page(read))["lines"] if line["setting"] == setting]
     assert line["absent"] == sentence
+
+
+@pytest.mark.parametrize("gone_setting", ["tfjs-uint8", "tfjs-float32"])
+def test_artifacts_that_are_gone_are_named(gone_setting, subject):
+    read = subject()
+    shutil.rmtree(next(trial.variant.path for trial in read.study.trials if trial.setting == gone_setting))
+    assert weight_figures(read, ["tfjs-uint8"]).absent == {
+        "tfjs-uint8": f"The weights are not drawn, because the artifact of {gone_setting} is gone; run "
+        "'quantlab analyze' again."
+    }
 
 
 def test_a_large_study_has_a_small_file(subject):

@@ -28,6 +28,7 @@ _MOST_BYTES = 200_000_000
 """Size of artifacts that are read: larger ones would take longer than a report may."""
 _LARGE = "The weights are not drawn, because they have more than 200 MB; 'quantlab show weights' has the figures."
 _GONE = "The weights are not drawn, because there is no float32 artifact of the same format."
+_MISSING = "The weights are not drawn, because the artifact of {} is gone; run 'quantlab analyze' again."
 _SMALL_ITEM = 1
 """Bytes of a stored code, for which different ones are few enough to be drawn."""
 
@@ -96,6 +97,9 @@ def weight_figures(subject: Subject, settings: Sequence[str]) -> WeightFigures:
         if isinstance(known, str):
             absent[setting] = known
             continue
+        if not variants[setting].path.exists():
+            absent[setting] = _MISSING.format(setting)
+            continue
         try:
             stored = ((one, rows.get((one.name, one.shape))) for one in _weights(subject, variants[setting]))
             figures[setting] = [_figure(one, row, known) for one, row in stored if row is not None]
@@ -142,8 +146,8 @@ def _originals(
         float32 = next((one for one in variants.values() if one.format == name and one.is_float32), None)
         if float32 is None or name not in (subject.formats or {}):
             continue
-        if float32.size_bytes > _MOST_BYTES:
-            found[name] = _LARGE
+        if float32.size_bytes > _MOST_BYTES or not float32.path.exists():
+            found[name] = _LARGE if float32.path.exists() else _MISSING.format(float32.name)
             continue
         try:
             read = ((one, weights.get((one.name, one.shape))) for one in _weights(subject, float32))

@@ -46,13 +46,16 @@ def changes_section(subject: Subject) -> Content:
         return Content(f"The outputs or samples are not there any more ({error}); run 'quantlab analyze' again.")
     if found is None:
         return Content("The outputs hold no classes.")
+    classes = _classes(found, study)
     values = {
         "about": f"{found.setting} in {found.runtime}",
         "cards": [_card(sample, subject) for sample in found.samples[:MOST_CARDS]],
         "more": len(found.samples) - MOST_CARDS,
         "rest": found.samples[MOST_CARDS:],
         "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
-        "classes": _classes(found, study),
+        "more_pairs": len(found.pairs) - _MOST_PAIRS,
+        "classes": classes[:_MOST_CLASSES],
+        "more_classes": len(classes) - _MOST_CLASSES,
     }
     return Content(_conclusion(found), "changes.html.jinja", values)
 
@@ -103,5 +106,5 @@ def _classes(found: Changes, study: Study) -> list[tuple[str, str, str, str]]:
             f"{one.right_to_wrong:,}/{one.wrong_to_right:,}",
             f"{fixed(one.loss, 1)} [{fixed(one.lower, 1)}, {fixed(one.upper, 1)}]",
         )
-        for one in changed[:_MOST_CLASSES]
+        for one in changed
     ]
