@@ -212,7 +212,7 @@ PIXELS = """(chart, [setting, layer]) => {
   const width = data.widths[chart.classList.contains("narrow") ? "narrow" : "roomy"];
   const frame = chart.querySelector("path.background");
   const x = width * (0.01 + 0.98 * row[0] / (data.steps - 1));
-  const point = new DOMPoint(x, frame.getBBox().height * row[1] / 1000).matrixTransform(frame.getScreenCTM());
+  const point = new DOMPoint(x, data.height * row[1] / 1000).matrixTransform(frame.getScreenCTM());
   return [point.x, point.y];
 }"""
 """Where a layer is in the window."""
@@ -252,6 +252,22 @@ def test_arrows_move_between_cards(shown):
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("[...document.querySelectorAll('.card')].indexOf(document.activeElement)") == 1
     assert "label: " in page.inner_text(".card:focus")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_sample_is_opened_and_closed(width, shown):
+    page = shown(width).page
+    card = page.locator(".card").nth(1)
+    before = card.locator("img").bounding_box()["width"]
+    card.click()
+    assert card.get_by_role("button").get_attribute("aria-expanded") == "true"
+    assert card.locator("img").bounding_box()["width"] > 2 * before
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    page.focus(".card >> nth=1")
+    page.keyboard.press("Escape")
+    assert card.locator("img").bounding_box()["width"] == before
+    page.keyboard.press("Enter")
+    assert card.get_by_role("button").get_attribute("aria-expanded") == "true"
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -69,6 +69,7 @@ def layer_json(subject: Subject, drawn: DrawnLines) -> str:
     document = {
         "steps": len(drawn.order),
         "widths": {"roomy": plot_width(drawn, WIDTH), "narrow": plot_width(drawn, WIDTH_OF_PHONES)},
+        "height": HEIGHT,
         "first": [0, 0 if most is None else drawn.lines[0].rows.index(most)],
         "lines": lines,
         "histograms": [_histogram(one) for one in histograms],

@@ -85,10 +85,9 @@
 
   // Pixels of a point in the coordinates of a chart.
   const at = (chart, line, row) => {
-    const box = chart.querySelector("path.background").getBBox();
-    const { place, y } = rowOf(line, row);
+    const [place, y] = data.lines[line].rows[row];
     const width = data.widths[chart.classList.contains("narrow") ? "narrow" : "roomy"];
-    return { x: width * (0.01 + (0.98 * place) / Math.max(data.steps - 1, 1)), y: (box.height * y) / 1000 };
+    return { x: width * (0.01 + (0.98 * place) / Math.max(data.steps - 1, 1)), y: (data.height * y) / 1000 };
   };
   const mark = (chart, name, line, row) => {
     const group = chart.querySelector("path.background").parentNode;

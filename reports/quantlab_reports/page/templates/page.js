@@ -64,15 +64,31 @@ const tell = (text, x, y) => {
     });
   }
 
-  // Arrows lead from card to card.
+  // Arrows lead from card to card; a click or Enter opens one, and Escape closes it.
+  const cards = [...document.querySelectorAll(".card")];
+  const open = (card, opened) => {
+    card.classList.toggle("open", opened);
+    card.querySelector("button").setAttribute("aria-expanded", String(opened));
+  };
+  for (const card of cards) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.tabIndex = -1; // the card itself has the focus
+    const name = card.querySelector(".where");
+    button.append(...name.childNodes);
+    name.append(button);
+    open(card, false);
+    card.addEventListener("click", () => open(card, !card.classList.contains("open")));
+  }
   document.addEventListener("keydown", (event) => {
+    const card = document.activeElement?.closest(".card");
+    if (!card) return;
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-    if (!step || !document.activeElement?.classList.contains("card")) return;
-    const cards = [...document.querySelectorAll(".card")];
-    const next = cards[cards.indexOf(document.activeElement) + step];
-    if (!next) return;
+    if (step) cards[cards.indexOf(card) + step]?.focus();
+    else if (event.key === "Enter") open(card, !card.classList.contains("open"));
+    else if (event.key === "Escape") open(card, false);
+    else return;
     event.preventDefault();
-    next.focus();
   });
 
   const told = (target) => target.closest?.(".chart [aria-label]")?.getAttribute("aria-label");
