@@ -63,6 +63,16 @@ def test_settings_of_two_formats_stand_at_the_same_place(subject):
     assert places == {"tfjs-uint8": [1, 2, 3, 4], "tflite-int8": [0, 1, 3, 4]}
 
 
+def test_a_weight_is_read_by_the_tensor_that_took_its_layer_in(subject):
+    rows = [
+        *a_line("tfjs-float32", ["a", "a_relu", "b", "b_relu", "c"], 150.0),
+        *a_line("tfjs-uint8", ["a_relu", "b_relu"]),
+    ]
+    drawn = drawn_lines(subject(rows))
+    assert drawn.order == (("a_relu", 0), ("b_relu", 0))
+    assert drawn.readers(drawn.lines[0]) == {"a": 0, "a_relu": 0, "b": 1, "b_relu": 1}
+
+
 def test_tensors_of_one_layer_are_told_apart(subject):
     drawn = drawn_lines(subject(a_line("tfjs-uint8", ["conv", "dense", "dense", "dense"])))
     assert drawn.order == (("conv", 0), ("dense", 0), ("dense", 1), ("dense", 2))
@@ -74,7 +84,8 @@ def test_tensors_of_one_layer_are_told_apart(subject):
         pytest.param(6, None, id="six"),
         pytest.param(
             9,
-            "Of 9 settings, 6 are drawn: the settings with the lowest SQNR; 'quantlab show layers' has all.",
+            "Of 9 settings with an error, 6 are drawn: the settings with the lowest SQNR; 'quantlab show layers' has "
+            "all.",
             id="nine",
         ),
     ],

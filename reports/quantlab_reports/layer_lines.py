@@ -57,7 +57,9 @@ class DrawnLines:
     lines: tuple[Line, ...]
     """The recommended setting first, then the worst ones."""
     order: tuple[Step, ...]
-    """All steps of all lines, in the order of execution."""
+    """All steps of these lines, in the order of execution."""
+    whole_order: tuple[Step, ...]
+    """The same with the steps of the lines that are not drawn."""
     left_out: int
     """Lines for which there is no room."""
 
@@ -71,9 +73,10 @@ class DrawnLines:
 
         If the setting has no tensor of a layer, the next one has taken it in.
         """
-        rows = sorted((place, row) for row, place in enumerate(self.places(line)))
+        known = {step: place for place, step in enumerate(self.whole_order)}
+        rows = sorted((known[step], row) for row, step in enumerate(line.steps))
         found = {}
-        for place, (layer, count) in enumerate(self.order):
+        for place, (layer, count) in enumerate(self.whole_order):
             after = bisect_left(rows, (place, 0))
             if count == 0 and after < len(rows):
                 found[layer] = rows[after][1]
@@ -98,13 +101,15 @@ def drawn_lines(subject: Subject) -> DrawnLines | None:
     """The lines of the settings with the largest errors, and of the recommended one; None if there are none."""
     if subject.inside is None:
         return None
-    lines = [one for one in lines_of_layers(subject.inside) if one.worst < HIGHEST_DB]
+    every = lines_of_layers(subject.inside)
+    lines = [one for one in every if one.worst < HIGHEST_DB]
     chosen = [one for one in lines if one.setting == subject.recommended]
     lines = [*chosen, *(one for one in lines if one not in chosen)]
     if not lines:
         return None
     drawn = tuple(lines[:MOST_LINES])
-    return DrawnLines(drawn, tuple(merged([one.steps for one in drawn])), len(lines) - len(drawn))
+    order, used = tuple(merged([one.steps for one in every])), {step for one in drawn for step in one.steps}
+    return DrawnLines(drawn, tuple(step for step in order if step in used), order, len(lines) - len(drawn))
 
 
 def merged(lines: Sequence[Sequence[Step]]) -> list[Step]:

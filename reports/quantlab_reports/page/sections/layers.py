@@ -59,8 +59,8 @@ def _caption(drawn: DrawnLines, recommended: str | None) -> str:
         return told
     first = "the recommended setting and those" if drawn.lines[0].setting == recommended else "the settings"
     return (
-        f"{told} Of {counted(MOST_LINES + drawn.left_out, 'setting')}, {MOST_LINES} are drawn: {first} with the lowest "
-        f"SQNR; 'quantlab show layers' has all."
+        f"{told} Of {counted(MOST_LINES + drawn.left_out, 'setting')} with an error, {MOST_LINES} are drawn: {first} "
+        f"with the lowest SQNR; 'quantlab show layers' has all."
     )
 
 
