@@ -214,7 +214,8 @@ def test_the_loss_of_noisy_boxes_has_an_interval():
         ),
         pytest.param(
             "random",
-            "'own_boxes:random' gave other boxes for the output of sample 0 when it was called again; remove",
+            "'own_boxes:random' gave other boxes for the output of sample 0 (counted from 0) when it was called "
+            "again; remove",
             id="random",
         ),
         pytest.param("absent", "the module 'own_boxes' has no function 'absent'", id="not there"),

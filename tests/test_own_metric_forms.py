@@ -113,7 +113,7 @@ def test_ground_truth_of_another_shape_comes_as_it_is():
         ),
         pytest.param(
             "nan_of_one:lower",
-            "'metric_forms:nan_of_one' returned NaN for sample 3 for the outputs of the model",
+            "'metric_forms:nan_of_one' returned NaN for sample 3 \\(counted from 0\\) for the outputs of the model",
             id="NaN for one sample",
         ),
         pytest.param(
@@ -136,20 +136,20 @@ def test_ground_truth_of_another_shape_comes_as_it_is():
         ),
         pytest.param(
             "below_zero:lower",
-            "'metric_forms:below_zero' returned the denominator -1 for sample 3 of the outputs of the model; return "
-            "finite numbers from 0$",
+            "'metric_forms:below_zero' returned the denominator -1 for sample 3 \\(counted from 0\\), in the "
+            "outputs of the model; return finite numbers from 0$",
             id="a denominator below 0",
         ),
         pytest.param(
             "infinite:lower",
-            "'metric_forms:infinite' returned the denominator inf for sample 3 of the outputs of the model; return "
-            "finite numbers from 0$",
+            "'metric_forms:infinite' returned the denominator inf for sample 3 \\(counted from 0\\), in the "
+            "outputs of the model; return finite numbers from 0$",
             id="an infinite denominator",
         ),
         pytest.param(
             "infinite_of_variant:lower",
-            "'metric_forms:infinite_of_variant' returned the denominator inf for sample 0 of outputs of a variant; "
-            "return finite numbers from 0$",
+            "'metric_forms:infinite_of_variant' returned the denominator inf for sample 0 \\(counted from 0\\), in "
+            "outputs of a variant; return finite numbers from 0$",
             id="an infinite denominator of a variant",
         ),
         pytest.param(

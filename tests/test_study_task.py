@@ -1,5 +1,6 @@
 """Which task labels and outputs make, and which metrics they refuse."""
 
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -9,6 +10,7 @@ from study_fixtures import a_study
 
 from quantlab.errors import UsageError
 from quantlab.ragged import objects
+from quantlab.samples.origins import FILES, INDICES
 from quantlab.samples.truth import save_labels
 from quantlab.study.task import choose_scoring
 from quantlab.types import TensorSpec
@@ -97,8 +99,8 @@ def test_ground_truth_that_a_metric_reads_is_accepted(output, labels, metric, tm
             ((None, 1), "float32"),
             np.array([0, 1, 2]),
             "map",
-            "a metric of several labels per sample needs labels of 0 and 1, and those of sample 2 (counted from 0) "
-            "hold 2; correct them",
+            "a metric of several labels per sample needs labels of 0 and 1, and those of sample 2 (counted from 0) of "
+            "'x.npz' hold 2; correct them",
             id="a third number of one class",
         ),
         pytest.param(
@@ -138,7 +140,7 @@ def test_ground_truth_that_a_metric_reads_is_accepted(output, labels, metric, tm
             BOXES,
             "wer:space=0",
             "the metric 'wer:space=0' needs sequences of class numbers, and the ground truth of sample 0 (counted from "
-            "0) is object of shape (1,); give a list of integers from 0",
+            "0) of 'x.npz' is object of shape (1,); give a list of integers from 0",
             id="boxes instead of sequences",
         ),
         pytest.param(
@@ -221,3 +223,44 @@ def test_a_metric_that_does_not_fit_is_refused(output, labels, metric, message, 
     with pytest.raises(UsageError) as refused:
         scoring(tmp_path, output, labels, metric)
     assert str(refused.value) == message
+
+
+ROWS, BAD = np.array([3, 41, 99]), objects([[1], [0], {"text": "no"}])
+SEQUENCES = ((None, 9, 3), "float32")
+
+
+def set_of(folder, labels, indices, files=None):
+    """A stored set with the origins of its samples."""
+    folder.mkdir()
+    np.save(folder / INDICES, indices)
+    if files is not None:
+        (folder / FILES).write_text(json.dumps(files))
+    return save_labels(replace(a_study(folder).samples, folder=folder, n=len(labels), labelled=True), labels)
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        pytest.param(None, "sample 99 (counted from 0) of 'x.npz'", id="a position in the source"),
+        pytest.param(["a.png", "b.png", "c/7.png"], "'c/7.png' in 'x.npz'", id="a file"),
+    ],
+)
+@pytest.mark.parametrize("aside", [False, True])
+def test_bad_ground_truth_is_named_by_its_origin_also_where_it_is_not_scored(aside, files, named, tmp_path):
+    bad = set_of(tmp_path / "bad", BAD, ROWS, files)
+    good = set_of(tmp_path / "good", objects([np.array([1]), np.array([0, 1])]), np.array([0, 1]))
+    model = replace(a_study(tmp_path).model, outputs=(TensorSpec("out", *SEQUENCES),))
+    scored, other = (good, bad) if aside else (bad, good)
+    with pytest.raises(UsageError) as refused:
+        choose_scoring(model, scored, "cer", None, calibration=other)
+    assert str(refused.value) == (
+        f"the metric 'cer' needs sequences of class numbers, and the ground truth of {named} is no list; give a list "
+        f"of integers from 0"
+    )
+
+
+def test_ground_truth_of_other_calibration_samples_is_not_read(tmp_path):
+    good = set_of(tmp_path / "good", objects([np.array([1]), np.array([0, 1])]), np.array([0, 1]))
+    other = replace(set_of(tmp_path / "other", BAD, ROWS), source="other.npz")
+    model = replace(a_study(tmp_path).model, outputs=(TensorSpec("out", *SEQUENCES),))
+    assert choose_scoring(model, good, "cer", None, calibration=other).task == "metric"

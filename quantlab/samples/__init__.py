@@ -12,7 +12,7 @@ from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
-from quantlab.samples.origins import intact_origins, names_of, told
+from quantlab.samples.origins import intact_origins, named, names_of, told
 from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -39,6 +39,7 @@ __all__ = [
     "intact_samples",
     "labels_of",
     "labels_sha256",
+    "named",
     "names_of",
     "open_parts",
     "open_samples",

@@ -12,7 +12,7 @@ from quantlab.names import shortened
 from quantlab.npy import mapped
 from quantlab.types import NAMED_SAMPLES, FileState, SampleNames, SampleSet
 
-__all__ = ["FILES", "INDICES", "intact_origins", "names_of", "origins_sha256", "told"]
+__all__ = ["FILES", "INDICES", "intact_origins", "named", "names_of", "origins_sha256", "told"]
 
 INDICES = "indices.npy"
 """File of a sample set with the position of each of its samples in the source, int64 (n,)."""
@@ -58,6 +58,19 @@ def names_of(samples: SampleSet, rows: npt.NDArray[Any]) -> SampleNames:
     except (OSError, ValueError, IndexError):
         indices = first
     return SampleNames(samples.source, tuple(int(index) for index in indices), _files(samples, first))
+
+
+def named(samples: SampleSet, row: int) -> str:
+    """Name one sample of a set within a sentence: its file, or its position in the source.
+
+    Args:
+        samples: A written set.
+        row: Position in the set.
+    """
+    names = names_of(samples, np.array([row]))
+    if names.files:
+        return f"'{names.files[0]}' in '{names.source}'"
+    return f"sample {names.indices[0]} (counted from 0) of '{names.source}'"
 
 
 def _files(samples: SampleSet, rows: npt.NDArray[Any]) -> tuple[str, ...]:

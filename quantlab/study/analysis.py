@@ -153,6 +153,7 @@ class Analysis:
             self.context.options.metric,
             self.context.options.score_output,
             metrics=self.context.registries.metrics,
+            calibration=calibration,
         )
         names = class_names(self.context.options, self.context.file.path, lambda _: None)
         samples = checked_names(samples, names, scoring.output, self.context.progress.warn)

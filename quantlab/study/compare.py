@@ -1,7 +1,8 @@
 """Scores from stored outputs: each trial against the reference, each runtime against Python."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from quantlab.npy import mapped, selected
+from quantlab.samples import named
 from quantlab.statistics import (
     CandidateSamples,
     ClassificationSums,
     GroupedAnswers,
+    OddSample,
     Positions,
     ProbabilitySums,
     ReferenceSamples,
@@ -151,7 +154,8 @@ class Comparison:
         if self.samples is not None and self.positions:
             scores = reference_position_scores(scores, self.samples)
         elif self.samples is not None and self.scoring.metric is not None:
-            scores = reference_metric_scores(scores, self.scoring.metric, self.samples)
+            with self._naming():
+                scores = reference_metric_scores(scores, self.scoring.metric, self.samples)
         if not self.left_out:
             return scores
         outputs = _mapped(self.reference)
@@ -166,11 +170,23 @@ class Comparison:
             scores = with_positions(scores, self.samples, CandidateSamples.of(self.samples, outputs))
         elif self.samples is not None and self.scoring.metric is not None:
             compared = CandidateSamples.of(self.samples, outputs)
-            scores = with_metric(scores, self.scoring.metric, self.samples, compared)
+            with self._naming():
+                scores = with_metric(scores, self.scoring.metric, self.samples, compared)
         if not self.left_out:
             return scores
         equal = count_equal_places(_mapped(self.reference), _mapped(candidate), self.finite)
         return replace(scores, left_out=self.left_out, left_out_equal=equal)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Name a sample by its origin in an error about one of those that are scored."""
+        try:
+            yield
+        except OddSample as error:
+            if self.scoring.samples is None:
+                raise
+            row = int(np.flatnonzero(self.finite)[error.place])
+            raise error.named(named(self.scoring.samples, row)) from error
 
     def notes(self, candidate: Path) -> tuple[str, ...]:
         """Notes for the row: classes with a significant loss of accuracy, even if the total has none."""

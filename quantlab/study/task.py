@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from quantlab.errors import SamplesError, UsageError
 from quantlab.names import nearest
-from quantlab.samples import check_labels, holds_classes, labels_of, read_groups
-from quantlab.statistics import FAMILIES, PAIRED_METRICS, PairedMetric, family_of, paired_metric
+from quantlab.samples import check_labels, holds_classes, labels_of, named, read_groups
+from quantlab.statistics import FAMILIES, PAIRED_METRICS, OddSample, PairedMetric, family_of, paired_metric
 from quantlab.types import ModelDescription, SampleSet, Task, TensorSpec
 
 __all__ = ["NO_LOSS", "Scoring", "choose_scoring", "judged_metric", "refuse_unknown_metric"]
@@ -38,6 +38,8 @@ class Scoring:
     """Names of the classes in the order of the labels; empty where they have none."""
     groups: npt.NDArray[np.int64] | None = None
     """(n,): group of each sample; None if samples are independent."""
+    samples: SampleSet | None = None
+    """The samples that are scored, by which errors name a sample; None names it by its place."""
 
 
 def choose_scoring(
@@ -47,8 +49,18 @@ def choose_scoring(
     asked: str | None,
     *,
     metrics: Mapping[str, PairedMetric] = PAIRED_METRICS,
+    calibration: SampleSet | None = None,
 ) -> Scoring:
-    """Decide what is scored, before anything slow starts; `asked` is the name of the output, if given.
+    """Decide what is scored, before anything slow starts.
+
+    Args:
+        model: The model.
+        samples: The samples that are scored.
+        metric: As the user wrote it.
+        asked: Name of the output, if given.
+        metrics: Known metrics by name.
+        calibration: Calibration samples; the ground truth of those that were set aside is checked too, since another
+            seed scores them.
 
     Raises:
         UsageError: If the output does not exist, or the metric needs labels and there are none.
@@ -56,7 +68,22 @@ def choose_scoring(
     """
     output = _scored_output(model, asked)
     scoring = _scoring(output, samples, metric, judged_metric(metric, metrics))
-    return replace(scoring, groups=read_groups(samples))
+    if calibration is not None and calibration.source == samples.source:
+        _check_aside(scoring, calibration)
+    return replace(scoring, groups=read_groups(samples), samples=samples)
+
+
+def _check_aside(scoring: Scoring, aside: SampleSet) -> None:
+    """Refuse ground truth of a sample that is not scored, in a form that the metric cannot read."""
+    labels = labels_of(aside)
+    if labels is None or scoring.metric is None or scoring.task != "metric":
+        return
+    try:
+        scoring.metric.accepts(labels, scoring.output.shape)
+    except OddSample as error:
+        raise error.named(named(aside, error.place)) from error
+    except UsageError:
+        return  # what is needed of all samples together, such as a box, the scored ones have
 
 
 def _scoring(output: TensorSpec, samples: SampleSet, metric: str, judged: PairedMetric | None) -> Scoring:
@@ -70,7 +97,10 @@ def _scoring(output: TensorSpec, samples: SampleSet, metric: str, judged: Paired
             f"FILE), or compare with the reference only, with --metric similarity"
         )
     if judged is not None and judged.needs == "truth":
-        judged.accepts(labels, output.shape)
+        try:
+            judged.accepts(labels, output.shape)
+        except OddSample as error:
+            raise error.named(named(samples, error.place)) from error
         return Scoring(output, "metric", labels, judged)
     try:
         task, labels = _by_labels(None if judged is None else _TASKS[judged.needs], metric, labels, output)

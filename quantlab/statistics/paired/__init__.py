@@ -53,6 +53,7 @@ from quantlab.statistics.paired.metrics import (
     paired_metric,
     reference_value,
 )
+from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.output_figures import ErrorRows, missing_samples_of, output_figure
 from quantlab.statistics.paired.planning import (
     MOST_SAMPLES,
@@ -83,6 +84,7 @@ __all__ = [
     "GroupChanges",
     "GroupedAnswers",
     "MetricFamily",
+    "OddSample",
     "PairedMetric",
     "Pilot",
     "PlanTerms",

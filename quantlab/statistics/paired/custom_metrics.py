@@ -14,6 +14,7 @@ from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Bounds, Resampling, Totals, WholeSets
 from quantlab.statistics.paired.cluster_bootstrap import bounds_of
+from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.ratios import mean_of_values, ratio_of_sums
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.types import Direction
@@ -109,11 +110,11 @@ class CalledSets:
                 f"same outputs; remove what is random in it, or give it a seed"
             )
         if np.isnan(first).any():
-            where = f" for sample {int(np.argmax(np.isnan(first)) // _columns(first))}" if first.ndim else ""
-            raise UsageError(
-                f"the metric '{self.own.function}' returned NaN{where} for the outputs of the model; return a number "
-                f"for every finite output"
-            )
+            before = f"the metric '{self.own.function}' returned NaN"
+            after = " for the outputs of the model; return a number for every finite output"
+            if not first.ndim:
+                raise UsageError(f"{before}{after}")
+            raise OddSample(f"{before} for", int(np.argmax(np.isnan(first)) // _columns(first)), after)
         self._check_denominators(first, "the outputs of the model")
         half = np.arange(0, len(outputs), 2)
         if first.ndim and not self.own.each and not _nearly_same(metric.measure(outputs, labels, half), first[half]):
@@ -145,9 +146,10 @@ class CalledSets:
         odd = _odd_denominators(values)
         if odd.any():
             place = int(np.argmax(odd))
-            raise UsageError(
-                f"the metric '{self.own.function}' returned the denominator {values[place, 1]:g} for sample {place} of "
-                f"{of}; return finite numbers from 0"
+            raise OddSample(
+                f"the metric '{self.own.function}' returned the denominator {values[place, 1]:g} for",
+                place,
+                f", in {of}; return finite numbers from 0",
             )
         if values.ndim == 2 and not values[:, 1].any():
             raise UsageError(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from quantlab.errors import UsageError
 from quantlab.statistics.paired.coco import Matches, ranked_classes, require_pycocotools
 from quantlab.statistics.paired.confusion import of_rarest
+from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.weighted import Weighted
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 from quantlab.user_functions import CalledDecoder
@@ -60,9 +61,10 @@ def _weighted(reference: list[Matches], candidate: list[Matches], n: int) -> Wei
 def _refuse_other(function: str, boxes: list[_Floats], again: list[_Floats]) -> None:
     for place, (one, other) in enumerate(zip(boxes, again, strict=True)):
         if one.shape != other.shape or not np.array_equal(one, other, equal_nan=True):
-            raise UsageError(
-                f"'{function}' gave other boxes for the output of sample {place} when it was called again; remove what "
-                f"is random in it, or give it a seed"
+            raise OddSample(
+                f"'{function}' gave other boxes for the output of",
+                place,
+                " when it was called again; remove what is random in it, or give it a seed",
             )
 
 
@@ -110,9 +112,10 @@ def annotations_of(name: str, labels: NDArray[Any]) -> list[list[dict[str, Any]]
         try:
             truth.append(_annotations(value))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UsageError(
-                f"the metric '{name}' needs boxes as ground truth, and that of sample {place} (counted from 0) is none "
-                f"({error}); give (k, 5) of x, y, width, height, class, or a list of COCO annotations"
+            raise OddSample(
+                f"the metric '{name}' needs boxes as ground truth, and that of",
+                place,
+                f" is none ({error}); give (k, 5) of x, y, width, height, class, or a list of COCO annotations",
             ) from error
     if not any(truth):
         raise UsageError(f"the metric '{name}' needs a box in the ground truth, and no sample has one")

@@ -15,6 +15,7 @@ from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.metric_names import options_of
+from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.ratios import ratio_of_sums
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 
@@ -226,9 +227,10 @@ def _truth(name: str, labels: NDArray[Any]) -> list[NDArray[np.int64]]:
             row = np.empty((1, 0), object)
         if row.ndim != 1 or (row.size and row.dtype.kind not in "iu"):
             what = f"is {row.dtype.name} of shape {row.shape}" if row.ndim else "is no list"
-            raise UsageError(
-                f"the metric '{name}' needs sequences of class numbers, and the ground truth of sample {place} "
-                f"(counted from 0) {what}; give a list of integers from 0"
+            raise OddSample(
+                f"the metric '{name}' needs sequences of class numbers, and the ground truth of",
+                place,
+                f" {what}; give a list of integers from 0",
             )
         rows.append(row[row >= 0].astype(np.int64))
     return rows

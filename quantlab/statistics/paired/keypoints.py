@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quantlab.errors import UsageError
 from quantlab.statistics.paired.bootstrap import Totals
+from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.ratios import mean_of_values, ratio_of_sums
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 
@@ -60,9 +61,10 @@ def _directions(labels: NDArray[Any], shape: _Shape) -> NDArray[Any]:
         )
     zero = ~(labels != 0).any(axis=1)
     if zero.any():
-        raise UsageError(
-            f"the metric 'angular-error' needs directions, and the label of sample {int(np.argmax(zero))} (counted "
-            f"from 0) is zero; correct or remove it"
+        raise OddSample(
+            "the metric 'angular-error' needs directions, and the label of",
+            int(np.argmax(zero)),
+            " is zero; correct or remove it",
         )
     return labels
 

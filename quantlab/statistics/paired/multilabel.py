@@ -9,6 +9,7 @@ from quantlab.errors import UsageError
 from quantlab.statistics.blocks import blocks
 from quantlab.statistics.paired.bootstrap import Totals
 from quantlab.statistics.paired.confusion import of_rarest
+from quantlab.statistics.paired.odd_sample import OddSample
 from quantlab.statistics.paired.weighted import Weighted
 from quantlab.statistics.scores.samples import CandidateSamples, ReferenceSamples
 
@@ -196,9 +197,10 @@ def _as_truth(labels: NDArray[Any], shape: tuple[int | None, ...]) -> _Bools:
     odd = (labels != 0) & (labels != 1)
     if odd.any():
         place = int(np.argmax(odd.any(axis=1)))
-        raise UsageError(
-            f"a metric of several labels per sample needs labels of 0 and 1, and those of sample {place} (counted from "
-            f"0) hold {labels[place][odd[place]][0]:g}; correct them"
+        raise OddSample(
+            "a metric of several labels per sample needs labels of 0 and 1, and those of",
+            place,
+            f" hold {labels[place][odd[place]][0]:g}; correct them",
         )
     truth: _Bools = np.asarray(labels) == 1
     if not truth.any():
