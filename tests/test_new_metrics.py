@@ -399,6 +399,23 @@ def test_no_difference_in_few_samples_is_not_certainty(metric, outputs, labels):
             id="a label without a direction",
         ),
         pytest.param(
+            "mae",
+            (2, 4, 2),
+            np.zeros((2, 4, 3)),
+            "the metric 'mae' needs numeric labels, and these labels were read for another metric; use the metric of "
+            "the study, or run 'quantlab analyze' with --metric mae, which says what labels it needs",
+            id="numbers of keypoints",
+        ),
+        pytest.param(
+            "sequence-accuracy",
+            (2, 4, 2),
+            np.zeros((2, 4, 3)),
+            "the metric 'sequence-accuracy' needs a class label for each position, such as a pixel or a step; use the "
+            "metric of the study, or run 'quantlab analyze' with --metric sequence-accuracy, which says what labels it "
+            "needs",
+            id="positions of keypoints",
+        ),
+        pytest.param(
             "pck@0",
             (1, 4, 2),
             np.zeros((1, 4, 2)),

@@ -234,23 +234,27 @@ def _check_needs(metric: PairedMetric, reference: ReferenceSamples) -> None:
     if metric.needs == "positions" and reference.positions is None:
         raise UsageError(
             f"the metric '{metric.name}' needs a class label for each position, such as a pixel or a step; "
-            f"use {_names_for(reference)}"
+            f"{_instead(metric, reference)}"
         )
     single = metric.name == "top1" and reference.positions is not None and reference.positions.single
     if metric.needs == "classes" and reference.classes is None and not single:
         raise UsageError(
             f"the metric '{metric.name}' needs labelled classes, and the scored output has none; "
-            f"use {_names_for(reference)}"
+            f"{_instead(metric, reference)}"
         )
     if metric.needs == "numbers" and reference.errors is None:
+        classes = reference.classes is not None or reference.positions is not None
         raise UsageError(
-            f"the metric '{metric.name}' needs numeric labels, and these labels are classes; "
-            f"use {_names_for(reference)}"
+            f"the metric '{metric.name}' needs numeric labels, and these labels "
+            f"{'are classes' if classes else 'were read for another metric'}; {_instead(metric, reference)}"
         )
 
 
-def _names_for(reference: ReferenceSamples) -> str:
-    return " or ".join(f"'{metric.name}'" for metric in default_metrics(reference))
+def _instead(metric: PairedMetric, reference: ReferenceSamples) -> str:
+    """What to do where a metric does not apply; no default metric reads ground truth of another form."""
+    names = " or ".join(f"'{one.name}'" for one in default_metrics(reference))
+    again = f"run 'quantlab analyze' with --metric {metric.name}, which says what labels it needs"
+    return f"use {names}" if names else f"use the metric of the study, or {again}"
 
 
 def _top1(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
