@@ -33,6 +33,11 @@ def numbers():
 SIMILAR = {"task": "similarity"}
 NUMBERS = {"task": "similarity", "classes": False, "probabilities": False}
 
+TRUTH = {"task": "metric", "classes": False, "probabilities": False}
+TAGS = np.stack([LABELS % 2, LABELS % 5 == 0, LABELS < 5], axis=1).astype(int)
+TAGGED = (4 * TAGS - 2).astype(np.float32)
+WORDS = np.stack([LABELS % 3, LABELS % 2, LABELS % 3], axis=1)
+
 CASES = {
     "a budget that can be judged": (LABELS, answers(LABELS), MARGIN, {}, None),
     "agreement without labels": (None, answers(LABELS), AGREEMENT, SIMILAR, None),
@@ -99,6 +104,60 @@ CASES = {
         answers(LABELS),
         replace(MARGIN, allow_poor_reference=True),
         {},
+        None,
+    ),
+    "a model that is worthless in the metric": (
+        TAGS,
+        -TAGGED,
+        Budget(max_accuracy_loss="1pt", metric="micro-f1"),
+        TRUTH,
+        (
+            "the model itself has 0 % in the metric 'micro-f1' on 300 samples, the worst value there is. Nothing can "
+            "be judged against it; check the ground truth, the preprocessing and how the metric reads the outputs, or "
+            "insist with --allow-poor-reference"
+        ),
+    ),
+    "a model that is worthless in the metric, allowed": (
+        TAGS,
+        -TAGGED,
+        Budget(max_accuracy_loss="1pt", metric="micro-f1", allow_poor_reference=True),
+        TRUTH,
+        None,
+    ),
+    "a model that is good in the metric": (
+        TAGS,
+        TAGGED,
+        Budget(max_accuracy_loss="5pt", metric="micro-f1"),
+        TRUTH,
+        None,
+    ),
+    "sequences that are all wrong": (
+        WORDS,
+        np.eye(4, dtype=np.float32)[(WORDS + 1) % 3],
+        Budget(max_accuracy_loss="1pt", metric="cer:plain"),
+        TRUTH,
+        (
+            "the model itself has 100 % in the metric 'cer:plain' on 300 samples, no better than an empty answer's "
+            "100 %. Nothing can be judged against it; check the ground truth, the preprocessing and how the metric "
+            "reads the outputs, or insist with --allow-poor-reference"
+        ),
+    ),
+    "a metric that is the same for any labels": (
+        TAGS,
+        np.ones_like(TAGGED),
+        Budget(max_accuracy_loss="1pt", metric="micro-f1"),
+        TRUTH,
+        (
+            "the metric 'micro-f1' is 57.14 % for the model on 300 samples, and the same if the ground truth is in "
+            "another order, so it tells nothing of what is right. Nothing can be judged by it; correct the metric or "
+            "the ground truth, or insist with --allow-poor-reference"
+        ),
+    ),
+    "labels that are all alike": (
+        np.tile([1, 0, 1], (N, 1)),
+        np.ones_like(TAGGED),
+        Budget(max_accuracy_loss="5pt", metric="micro-f1"),
+        TRUTH,
         None,
     ),
     "an unknown output": (

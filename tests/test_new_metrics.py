@@ -346,6 +346,30 @@ def test_no_difference_in_few_samples_is_not_certainty(metric, outputs, labels):
             id="a blank that is no number",
         ),
         pytest.param(
+            "cer:blank=3",
+            (1, 2, 3),
+            np.zeros((1, 2), int),
+            "the metric 'cer:blank=3' has 'blank=3', and the scored output has 3 classes; give a class number from 0 "
+            "to 2",
+            id="a blank that is no class",
+        ),
+        pytest.param(
+            "wer:space=9",
+            (1, 2, 3),
+            np.zeros((1, 2), int),
+            "the metric 'wer:space=9' has 'space=9', and the scored output has 3 classes; give a class number from 0 "
+            "to 2",
+            id="a space that is no class",
+        ),
+        pytest.param(
+            "cer",
+            (2, 2, 3),
+            np.array([[0, 2], [99, 1]]),
+            "the metric 'cer' needs class numbers from 0 to 2, as the scored output has 3 classes, and the ground "
+            "truth of sample 1 (counted from 0) holds 99; number the classes as the output does",
+            id="a class that the output does not have",
+        ),
+        pytest.param(
             "cer:plain,blank=0",
             (1, 2, 3),
             np.zeros((1, 2), int),

@@ -31,6 +31,7 @@ MODULE = """
     def interrupted(outputs, labels): raise KeyboardInterrupt
     class Odd(BaseException): pass
     def odd(outputs, labels): raise Odd("of its own kind")
+    def constant(outputs, labels): return 0.5
     def raising(outputs, labels): raise RuntimeError("no network")
     def ending(outputs, labels): raise GeneratorExit
     def sleeping(outputs, labels): time.sleep(600)
@@ -91,3 +92,12 @@ def test_a_metric_that_never_ends():
         pytest.raises(UsageError, match=r"sleeping' did not answer for 0\.5 seconds and was ended; if it only needs"),
     ):
         metric(labels, labels)
+
+
+def test_a_metric_that_is_always_the_same_judges_nothing(capsys):
+    assert gate("constant") == 2
+    assert capsys.readouterr().err == (
+        "quantlab: the metric 'metrics_that_fail:constant' is 0.5 for the model on 200 samples, and the same if the "
+        "ground truth is in another order, so it tells nothing of what is right. Nothing can be judged by it; correct "
+        "the metric or the ground truth, or insist with --allow-poor-reference\n"
+    )

@@ -35,4 +35,4 @@ def refuse_unjudgeable(study: Study, budget: Budget, *, registries: Registries =
     row, target = TrialEvidence(study.reference, evidence), target_of(budget, registries)
     for criterion in CRITERIA:
         criterion(row, budget, target)
-    refuse_poor_reference(study, compared.reference, budget)
+    refuse_poor_reference(study, compared.reference, budget, compared.metrics)

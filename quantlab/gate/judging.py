@@ -158,7 +158,7 @@ def gather(
         trials = tuple(pool.map(seen, study.trials))
     name = name or name_of(study_folder(Path(study.model.path)))
     verdict = decide(trials, budget, study=name, settings=settings, each=each, registries=registries)
-    refuse_poor_reference(study, compared.reference, budget)
+    refuse_poor_reference(study, compared.reference, budget, compared.metrics)
     warnings = (*compared.samples.warning(), *study.warnings)
     return Judged(study, replace(verdict, look=look, warnings=warnings), trials, each)
 

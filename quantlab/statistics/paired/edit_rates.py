@@ -105,7 +105,7 @@ def edit_rate(name: str) -> Callable[[ReferenceSamples, CandidateSamples], Total
         labels = np.asarray(reference.labels)
         _check_sequences(name, labels, reference.outputs.shape)
         words = _Words(decoding.space)
-        truth = [words.of(row) for row in _truth(name, labels)]
+        truth = [words.of(row) for row in _truth(name, labels, _classes(reference.outputs.shape))]
         lengths = np.array([len(row) for row in truth], np.int64)
         if not lengths.any():
             raise UsageError(f"the metric '{name}' needs ground truth that is not empty, and that of every sample is")
@@ -197,9 +197,14 @@ def accepts_sequences(name: str) -> Callable[[NDArray[Any], tuple[int | None, ..
 
     def accepts(labels: NDArray[Any], shape: tuple[int | None, ...]) -> None:
         _check_sequences(name, labels, shape)
-        _truth(name, labels)
+        _truth(name, labels, _classes(shape))
 
     return accepts
+
+
+def _classes(shape: tuple[int | None, ...]) -> int | None:
+    """Number of classes of scores (n, steps, classes); None for class numbers, and where it is open."""
+    return shape[2] if len(shape) == 3 and shape[2] != 1 else None
 
 
 def _check_sequences(name: str, labels: NDArray[Any], shape: tuple[int | None, ...]) -> None:
@@ -209,6 +214,13 @@ def _check_sequences(name: str, labels: NDArray[Any], shape: tuple[int | None, .
             f"the metric '{name}' needs outputs (n, steps, classes) or class numbers (n, steps), and those of the "
             f"scored output are ({sizes}) per sample; choose the decoded output with --score-output"
         )
+    classes, decoding = _classes(shape), Decoding.of(name)
+    for key, number in (("blank", decoding.blank), ("space", decoding.space)):
+        if classes is not None and number is not None and number >= classes:
+            raise UsageError(
+                f"the metric '{name}' has '{key}={number}', and the scored output has {classes} classes; give a class "
+                f"number from 0 to {classes - 1}"
+            )
     if not labels.dtype.hasobject and (labels.ndim != 2 or labels.dtype.kind not in "iu"):
         raise UsageError(
             f"the metric '{name}' needs sequences of class numbers as ground truth, and the labels are "
@@ -217,8 +229,8 @@ def _check_sequences(name: str, labels: NDArray[Any], shape: tuple[int | None, .
         )
 
 
-def _truth(name: str, labels: NDArray[Any]) -> list[NDArray[np.int64]]:
-    """The ground truth of each sample, without what fills it up."""
+def _truth(name: str, labels: NDArray[Any], classes: int | None) -> list[NDArray[np.int64]]:
+    """The ground truth of each sample, without what fills it up; None of `classes` allows any class number."""
     rows = []
     for place, value in enumerate(labels):
         try:
@@ -231,6 +243,13 @@ def _truth(name: str, labels: NDArray[Any]) -> list[NDArray[np.int64]]:
                 f"the metric '{name}' needs sequences of class numbers, and the ground truth of",
                 place,
                 f" {what}; give a list of integers from 0",
+            )
+        if classes is not None and row.size and row.max() >= classes:
+            raise OddSample(
+                f"the metric '{name}' needs class numbers from 0 to {classes - 1}, as the scored output has {classes} "
+                f"classes, and the ground truth of",
+                place,
+                f" holds {row.max()}; number the classes as the output does",
             )
         rows.append(row[row >= 0].astype(np.int64))
     return rows
