@@ -308,6 +308,16 @@ def test_pck_counts_labelled_points_within_the_distance():
     assert (flat.reference, flat.candidate) == (100, pytest.approx(200 / 3))
 
 
+def test_few_changes_of_an_error_rate_or_of_keypoints_are_no_heavy_tail():
+    words = np.array([[A, B]] * 500)
+    changed = words.copy()
+    changed[:3] = B, A
+    assert loss_of("cer", words, changed, words).tail is None
+    points = np.zeros((500, 2, 2))
+    moved = points + 9 * (np.arange(500) < 3)[:, None, None]
+    assert loss_of("pck@1", points, moved, points).tail is None
+
+
 # Without a difference, and what cannot be judged
 
 

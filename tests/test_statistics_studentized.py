@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks import promises_bounds
 from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, paired_loss, paired_metric
+from quantlab.statistics.paired.ratios import mean_of_values, ratio_of_sums
 from quantlab.statistics.paired.studentized import squares_of, standard_errors, studentized_interval, tail_of
 from quantlab.types import Tail
 
@@ -119,6 +120,27 @@ def test_the_index_of_a_pareto_distribution_is_found(index, heavy):
 def test_a_regression_that_few_samples_carry_is_marked(spread, heavy):
     candidate = np.random.default_rng(0).lognormal(0.0, spread, 1000)
     assert error_of("mae", np.zeros(1000), candidate, resamples=50).tail.heavy == heavy
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        pytest.param([0.0, 1.0], False, id="right and wrong"),
+        pytest.param([0.0, 0.5], True, id="shares of a scale that is not known"),
+        pytest.param([0.0, 3.0], True, id="errors"),
+    ],
+)
+def test_numbers_of_right_and_wrong_have_no_tail(values, told):
+    few = np.where(np.arange(500) < 10, *values[::-1])
+    bounds = mean_of_values(np.full(500, values[0]), few).bounds(-1, Resampling(resamples=50))
+    assert (bounds.tail is not None) == told
+
+
+def test_shares_have_no_tail():
+    ones, few = np.full(500, 4), np.where(np.arange(500) < 10, 0, 4)
+    assert ratio_of_sums((ones, ones), (ones, few)).bounds(1, Resampling(resamples=50)).tail is None
+    unbounded = ratio_of_sums((ones, ones), (ones, few), most=4.0).bounds(1, Resampling(resamples=50))
+    assert unbounded.tail.heavy
 
 
 # The area under the curve

@@ -79,7 +79,7 @@ class Loss:
     groups: int | None = None
     """Number of groups of samples that are not independent (`--group`); None if samples count as independent."""
     tail: Tail | None = None
-    """How few samples carry the loss; None for metrics that are bounded, and with fewer than 100 samples."""
+    """How few samples carry the loss; None where a sample has a greatest value, and with fewer than 100 samples."""
 
     @property
     def changed(self) -> tuple[int, int] | None:

@@ -86,6 +86,9 @@ class Totals:
     slopes: Callable[[_Floats], _Floats] | None = None
     """Function from means (any, columns) to the derivatives (any, columns) of reference − candidate, for few columns
     and samples of any size: then bounds are those of a studentized bootstrap, which follow the skewness of errors."""
+    bounded: bool = False
+    """Whether a sample has a greatest value that is known: then nothing rarer may be much larger, and no `Tail` is
+    told."""
 
     @property
     def n(self) -> int:
@@ -150,6 +153,8 @@ class Totals:
         return studentized_interval(loss, float(error[0]), losses, errors, resampling.confidence)
 
     def _tail(self, slopes: Callable[[_Floats], _Floats]) -> Tail | None:
+        if self.bounded:
+            return None
         dense = self.rows.toarray()
         means = (self.multiplicity @ dense)[None] / self.n
         return tail_of(np.repeat((dense * slopes(means)).sum(axis=1), self.multiplicity))

@@ -111,7 +111,8 @@ def edit_rate(name: str) -> Callable[[ReferenceSamples, CandidateSamples], Total
             raise UsageError(f"the metric '{name}' needs ground truth that is not empty, and that of every sample is")
         edits = [_edits(decoding, words, side.outputs, truth) for side in (reference, candidate)]
         most = float(max(lengths.max(), *(side.max() for side in edits)))
-        return ratio_of_sums((lengths, edits[0]), (lengths, edits[1]), most=most)
+        # No more edits than the longer of ground truth and output.
+        return ratio_of_sums((lengths, edits[0]), (lengths, edits[1]), most=most, bounded=True)
 
     return compare
 

@@ -12,7 +12,7 @@ __all__ = ["mean_of_values", "ratio_of_sums"]
 _Side = tuple[NDArray[Any], NDArray[Any]]
 
 
-def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = None) -> Totals:
+def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = None, bounded: bool = False) -> Totals:
     """The totals of Σ numerator / Σ denominator; each side is (denominators, numerators), (n,) each.
 
     Args:
@@ -20,6 +20,7 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
         candidate: Of the candidate.
         most: Largest change of the numerator that an unseen sample may cause; None for the largest denominator, which
             is right for shares.
+        bounded: Whether a sample's numerator has a known greatest value; that of a share has.
     """
     from scipy.sparse import csr_matrix  # imported here because SciPy is slow to import and few commands need it
 
@@ -48,6 +49,7 @@ def ratio_of_sums(reference: _Side, candidate: _Side, *, most: float | None = No
         row_of=row_of.reshape(-1),
         differing=int((columns[:, :2] != columns[:, 2:]).any(axis=1).sum()) if finite else None,
         slopes=slopes if finite else None,
+        bounded=bounded or most is None,
     )
 
 
@@ -55,9 +57,12 @@ def mean_of_values(reference: NDArray[Any], candidate: NDArray[Any]) -> Totals:
     """The totals of a mean of one number per sample; (n,) each.
 
     An unseen sample may differ as much as the most different one; if none differs, the largest value is the scale.
+    Numbers that are all 0 or 1 are taken for right and wrong, which no other value can follow.
     """
     finite = bool(np.isfinite(reference).all() and np.isfinite(candidate).all())
     differences = np.abs(candidate - reference) if finite else np.array([np.inf])
     largest = max(np.abs(reference).max(initial=0.0), np.abs(candidate).max(initial=0.0))
     ones = np.ones(len(reference))
-    return ratio_of_sums((ones, reference), (ones, candidate), most=float(differences.max()) or float(largest))
+    most = float(differences.max()) or float(largest)
+    binary = all(bool(((side == 0) | (side == 1)).all()) for side in (reference, candidate))
+    return ratio_of_sums((ones, reference), (ones, candidate), most=most, bounded=binary)
