@@ -299,6 +299,11 @@ NAMES = [
         "there is no metric 'top-1'; did you mean 'top1' or 'topK'?",
     ),
     Case(
+        "a top-k of nothing",
+        f"{UNKNOWN} --metric top0",
+        "the metric 'top0' names no k; write a number of at least 1, without zeros before it, for example top1",
+    ),
+    Case(
         "an unknown output",
         f"{UNKNOWN} --score-output output_1",
         "there is no output 'output_1'; did you mean 'output_0'?",

@@ -528,8 +528,8 @@ def test_a_loss_without_labels(tmp_path, capsys):
         ),
         pytest.param(
             "max_accuracy_loss = 0.5",
-            "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, or 0.5% for "
-            "a loss relative to the reference",
+            "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, 0.5% for a "
+            "loss relative to the reference, or the name of a metric that is no share, for example 0.5mae",
             id="no unit",
         ),
         pytest.param(

@@ -12,8 +12,17 @@ from verdict_fixtures import answers, flipped
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate import TARGETS, choose, decide
 from quantlab.gate.figures import rounded_down
-from quantlab.statistics import CandidateSamples, ReferenceSamples, Resampling, default_metrics, evidence, loss_bounds
+from quantlab.statistics import (
+    PAIRED_METRICS,
+    CandidateSamples,
+    ReferenceSamples,
+    Resampling,
+    default_metrics,
+    evidence,
+    loss_bounds,
+)
 from quantlab.types import Budget, Margin, Tail, TrialEvidence
+from quantlab.types.budget import OWN_UNITS
 
 HALF_A_POINT = Budget(max_accuracy_loss="0.5pt")
 N = 10_000
@@ -182,10 +191,27 @@ def test_limits(seen, budget, outcome, reason):
         pytest.param(
             {"max_accuracy_loss": "0.5"},
             (
-                "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, or 0.5% for "
-                "a loss relative to the reference"
+                "max_accuracy_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points, 0.5% for a "
+                "loss relative to the reference, or the name of a metric that is no share, for example 0.5mae"
             ),
             id="no unit",
+        ),
+        pytest.param(
+            {"max_class_loss": "0.5"},
+            "max_class_loss '0.5' has no unit; write 0.5pt for 0.5 percentage points",
+            id="no unit of a class",
+        ),
+        pytest.param(
+            {"max_accuracy_loss": "0.2", "metric": "mae"},
+            "max_accuracy_loss '0.2' has no unit; write 0.2mae for a loss in the unit of the metric, or 0.2% for a "
+            "loss relative to the reference",
+            id="no unit of a regression",
+        ),
+        pytest.param(
+            {"max_accuracy_loss": "0.2", "metric": "own:error:lower"},
+            "max_accuracy_loss '0.2' has no unit; write 0.2error for a loss in the unit of the metric, or 0.2% for a "
+            "loss relative to the reference",
+            id="no unit of an own metric",
         ),
         pytest.param(
             {"max_accuracy_loss": "half"},
@@ -695,3 +721,7 @@ def test_a_loss_that_few_samples_carry_is_told(seen, tail):
 
 def test_every_target_has_a_word_for_its_size():
     assert {target.size_word for target in TARGETS.values()} == {"gzipped", "on disk", "raw"}
+
+
+def test_metrics_that_are_no_shares_are_those_whose_names_are_units():
+    assert set(OWN_UNITS) == {metric.name for metric in PAIRED_METRICS.values() if metric.unit == ""}

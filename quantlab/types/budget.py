@@ -31,7 +31,7 @@ class Margin:
     `mae`, or the function of `module:function`: the loss in that metric's own unit."""
 
     @classmethod
-    def parse(cls, text: str, *, of: str = "max_accuracy_loss") -> "Margin":
+    def parse(cls, text: str, *, of: str = "max_accuracy_loss", metric: str | None = None) -> "Margin":
         """Read `0.5pt`, `0.5%` or `0.2mae`; a space before the unit is allowed.
 
         Whether a metric has this unit is only known where there is a loss, see `Margin.of`.
@@ -42,6 +42,7 @@ class Margin:
         Args:
             text: The user's input.
             of: Name of the option, for the error message.
+            metric: The metric, if known, for the error message.
 
         Raises:
             UsageError: If the unit or the number is missing, or the number is negative or too large.
@@ -53,10 +54,7 @@ class Margin:
             )
         number, unit = float(match[1]), match[2]
         if unit is None:
-            raise UsageError(
-                f"{of} '{text}' has no unit; write {number:g}pt for {number:g} percentage points, "
-                f"or {number:g}% for a loss relative to the reference"
-            )
+            raise UsageError(f"{of} '{text}' has no unit; write {_units(number, of, metric)}")
         if number < 0:
             raise UsageError(f"{of} '{text}' is negative; the allowed loss must be 0 or more")
         if not math.isfinite(number) or (unit in _SHARES and number > _LARGEST):
@@ -102,8 +100,27 @@ def _example(reference: float, unit: str) -> str:
     return f"{size if 0 < size < math.inf else 0.1:.1g}{unit}"
 
 
-def _margin(value: "Margin | str | float | None", name: str) -> "Margin | None":
-    return value if value is None or isinstance(value, Margin) else Margin.parse(str(value), of=name)
+def _units(number: float, of: str, metric: str | None) -> str:
+    """How to write a number with the units that a limit takes."""
+    points = f"{number:g}pt for {number:g} percentage points"
+    if of in _ONLY_POINTS:
+        return points
+    relative = f"{number:g}% for a loss relative to the reference"
+    function = re.fullmatch(r"[^:]+:([^:]+):(?:higher|lower)(?::sample)?", metric or "")
+    own = function[1] if function else metric if metric in OWN_UNITS else None
+    if own is not None:
+        return f"{number:g}{own} for a loss in the unit of the metric, or {relative}"
+    return f"{points}, {relative}, or the name of a metric that is no share, for example {number:g}mae"
+
+
+_ONLY_POINTS = ("max_class_loss", "max_slice_loss")
+"""Limits of losses of top-1."""
+OWN_UNITS = ("mae", "rmse", "angular-error")
+"""Metrics that are no shares; their names are the units of their losses."""
+
+
+def _margin(value: "Margin | str | float | None", name: str, metric: str | None = None) -> "Margin | None":
+    return value if value is None or isinstance(value, Margin) else Margin.parse(str(value), of=name, metric=metric)
 
 
 def _bytes(value: int | str | None) -> int | None:
@@ -199,7 +216,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name, value in (
-            ("max_accuracy_loss", _margin(self.max_accuracy_loss, "max_accuracy_loss")),
+            ("max_accuracy_loss", _margin(self.max_accuracy_loss, "max_accuracy_loss", self.metric)),
             ("max_class_loss", _margin(self.max_class_loss, "max_class_loss")),
             ("max_slice_loss", _margin(self.max_slice_loss, "max_slice_loss")),
             ("max_size", _bytes(self.max_size)),

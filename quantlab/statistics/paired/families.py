@@ -50,7 +50,7 @@ class MetricFamily:
 _RATES: dict[str, Any] = {"accepts": accepts_sequences, "reads": reads_sequences}
 
 FAMILIES = (
-    MetricFamily("topK", r"top[1-9]\d{0,8}", "higher", "pt", "classes", top_k),
+    MetricFamily("topK", r"top\d{1,9}", "higher", "pt", "classes", top_k),
     MetricFamily("cer[:blank=B|:plain]", r"cer(:[^:]*)?", "lower", "pt", "truth", edit_rate, **_RATES),
     MetricFamily("wer[:space=S,…]", r"wer(:[^:]*)?", "lower", "pt", "truth", edit_rate, **_RATES),
     MetricFamily(

@@ -23,8 +23,16 @@ def top_k(name: str) -> Callable[[ReferenceSamples, CandidateSamples], ChangedAn
 
     Args:
         name: `top` and a number of at least 1.
+
+    Raises:
+        UsageError: If the number is 0, or is written with zeros before it.
     """
     k = int(name.removeprefix("top"))
+    if k < 1 or name != f"top{k}":
+        raise UsageError(
+            f"the metric '{name}' names no k; write a number of at least 1, without zeros before it, for example "
+            f"top{max(k, 1)}"
+        )
 
     def compare(reference: ReferenceSamples, candidate: CandidateSamples) -> ChangedAnswers:
         if k >= reference.class_count:
