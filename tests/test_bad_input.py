@@ -326,7 +326,7 @@ NAMES = [
     Case(
         "no data",
         "analyze digits.keras",
-        "missing option '--data'; see 'quantlab --help'",
+        "no data is named; give it with --data, or as 'data' in [analyze] of a quantlab.toml",
     ),
     Case(
         "a variant without a file",
@@ -368,7 +368,7 @@ NAMES = [
     Case(
         "a quantlab.toml that is not there",
         f"{UNKNOWN} --config nowhere.toml",
-        "there is no file 'nowhere.toml' to read [preprocessing] from; name an existing TOML file",
+        "there is no file 'nowhere.toml' to read [analyze] from; name an existing TOML file",
     ),
     Case(
         "calibration samples that are not there",
