@@ -13,12 +13,14 @@ from quantlab import judge
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate import recommend
 from quantlab.gate.looks import budget_at, look_at, recorded
+from quantlab.seals import sealed
 from quantlab.statistics import loss_bounds, obrien_fleming
 from quantlab.statistics.paired.sequential import any_look_bounds
-from quantlab.store import Store
+from quantlab.store import Store, write_json
 from quantlab.types import Budget, Look, LookRule, Looks
 
 POINT = Budget(max_accuracy_loss="1pt")
+TWO = Budget(max_accuracy_loss="2pt")
 UNKNOWN = Budget(min_sqnr="elsewhere=10dB")
 
 
@@ -209,6 +211,89 @@ def test_the_record_keeps_what_was_declared(study):
     assert budget_at(look_at(after, judged, POINT), after, judged, POINT).confidence == pytest.approx(
         obrien_fleming([800], 4000, 0.95)
     )
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A study of 600 samples: 3 become wrong with 16 bits, and one with 8, so that the sequence stops at the first."""
+    labels = np.arange(600) % 10
+    outputs = {
+        ("tfjs-uint8", "python"): answers(labels, flipped(600, [7])),
+        ("tfjs-uint16", "python"): answers(labels, flipped(600, [1, 2, 3])),
+    }
+    folder = tmp_path / "two.study"
+    write_study(folder, labels, answers(labels), outputs)
+    return folder
+
+
+FIRST = "in the order tfjs-uint16 and tfjs-uint8 (inconclusive)"
+PROMISE = "that at most 5 % of verdicts fit wrongly holds only for what was declared before the first look"
+
+
+@pytest.mark.parametrize(
+    ("budget", "settings", "now"),
+    [
+        pytest.param(
+            replace(POINT, order=("tfjs-uint8",)), None, "in the order tfjs-uint8 and tfjs-uint16", id="order"
+        ),
+        pytest.param(POINT, ("tfjs-uint8",), "by tfjs-uint8 alone", id="a setting"),
+        pytest.param(
+            replace(POINT, max_size=15_000),
+            None,
+            "in the order tfjs-uint16 and tfjs-uint8 with max_size 15000",
+            id="a size that leaves the first setting out",
+        ),
+    ],
+)
+def test_a_choice_after_the_first_look_is_told(two, budget, settings, now):
+    assert judge(two, POINT).outcome == "inconclusive"
+    for _ in range(2):
+        verdict = judge(two, budget, settings=settings)
+        assert verdict.outcome == "fits"
+        assert verdict.look == LookRule("one", 1, first_choice=FIRST)
+        assert verdict.warnings[-1] == f"these samples were judged first {FIRST}, and now {now}; {PROMISE}"
+    looks = json.loads((two / "looks.json").read_text())["looks"]
+    assert (looks[0]["rule"], looks[0]["order"]) == ("fixed sequence", ["tfjs-uint16", "tfjs-uint8"])
+    assert len(looks) == 2
+
+
+def test_settings_in_no_order_after_an_order_are_a_choice(two):
+    judge(two, Budget(max_accuracy_loss="1.5pt"), settings=("tfjs-uint16",))
+    verdict = judge(two, Budget(max_accuracy_loss="1.5pt", order=("none",)))
+    (warning,) = verdict.warnings
+    assert warning == (
+        f"these samples were judged first by tfjs-uint16 alone (fits), and now by any of tfjs-uint16 and tfjs-uint8 in "
+        f"no order; {PROMISE}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param((POINT, None), (POINT, None), id="the same again"),
+        pytest.param((POINT, None), (TWO, ("tfjs-*",)), id="all settings by name"),
+        pytest.param((POINT, None), (TWO, ("tfjs-uint16",)), id="the first of the order by name"),
+        pytest.param((TWO, None), (TWO, ("tfjs-uint8",)), id="by name what fitted first"),
+        pytest.param((POINT, ("tfjs-uint16",)), (TWO, None), id="the order that begins with what was named"),
+        pytest.param((POINT, ("tfjs-uint8",)), (TWO, ("tfjs-*",)), id="more settings, all of which must fit"),
+    ],
+)
+def test_what_was_declared_first_is_no_choice(two, first, then):
+    judge(two, first[0], settings=first[1])
+    verdict = judge(two, then[0], settings=then[1])
+    assert (verdict.look, verdict.warnings) == (LookRule("one", 1), ())
+
+
+def test_records_of_an_older_quantlab_do_not_say_what_was_chosen(two):
+    store = Store(two)
+    study = store.read_study()
+    looks = [{"samples_sha256": study.samples.sha256, "n": 600, "kind": "one", "confidence": 0.95}]
+    looks[0] |= {"budget": "max_accuracy_loss 1pt", "outcome": "inconclusive"}
+    write_json(two / "looks.json", sealed({"looks": looks, "planned_n": None}))
+    assert judge(two, POINT, settings=("tfjs-uint8",)).warnings == ()
+    assert judge(two, replace(POINT, order=("tfjs-uint8",))).warnings == ()
+    judged_first = Store(two).read(two / "looks.json", Looks).looks[0]
+    assert (judged_first.rule, judged_first.order) == ("unknown", ())
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from quantlab.errors import StudyError, UsageError
+from quantlab.gate.first_choice import first_choice, look_of, warning_of
 from quantlab.statistics import at_any_look, obrien_fleming
 from quantlab.store import Store
 from quantlab.types import Budget, Evidence, Look, LookRule, Looks, Study, Verdict
 
-__all__ = ["budget_at", "evidence_at", "look_at", "read_looks", "record_look"]
+__all__ = ["budget_at", "evidence_at", "look_at", "read_looks", "record_look", "recorded", "with_first_choice"]
 
 _FILE = "looks.json"
 
@@ -45,6 +46,7 @@ def record_look(store: Store, record: Looks, study: Study, verdict: Verdict) -> 
 
     The verdict has a warning if the record cannot be written, as in a folder that is read-only.
     """
+    verdict = with_first_choice(record, study, verdict)
     after = recorded(record, study, verdict)
     if after == record or not verdict.budget.limits_by_chance:
         return verdict
@@ -138,12 +140,24 @@ def evidence_at(look: LookRule | None, evidence: Evidence, budget: Budget) -> Ev
 
 def recorded(record: Looks, study: Study, verdict: Verdict) -> Looks:
     """The record with a judgement; the same record if the same samples were judged by the same limits before."""
-    rule = verdict.look or LookRule("one", 1)
-    budget = verdict.budget
-    look = Look(study.samples.sha256, study.samples.n, rule.kind, budget.confidence, _limits(budget), verdict.outcome)
+    look = _look(study, verdict)
     if look in record.looks:
         return record
-    return Looks((*record.looks, look), rule.planned_n)
+    return Looks((*record.looks, look), verdict.look.planned_n if verdict.look else None)
+
+
+def with_first_choice(record: Looks, study: Study, verdict: Verdict) -> Verdict:
+    """The verdict, with a warning if its settings or their order were chosen after the first look at its samples."""
+    look = _look(study, verdict)
+    first = first_choice(record, look) if verdict.budget.limits_by_chance else None
+    if first is None or verdict.look is None:
+        return verdict
+    warnings = (*verdict.warnings, warning_of(first, look))
+    return replace(verdict, look=replace(verdict.look, first_choice=first), warnings=warnings)
+
+
+def _look(study: Study, verdict: Verdict) -> Look:
+    return look_of(study.samples.sha256, study.samples.n, _limits(verdict.budget), verdict)
 
 
 def _limits(budget: Budget) -> str:

@@ -28,7 +28,7 @@ from quantlab.types.layers import (
     WeightRow,
 )
 from quantlab.types.limits import ERROR_FIGURES, EVERY_CHANNEL, ErrorFigure, FigureName, OutputLimit, limit_of
-from quantlab.types.looks import Look, LookKind, LookRule, Looks
+from quantlab.types.looks import ChoiceRule, Look, LookKind, LookRule, Looks
 from quantlab.types.model import ModelDescription, OpenedModel, TensorSpec
 from quantlab.types.outputs import ConstantOutput, OutputComparison, OutputFigure, OutputRow
 from quantlab.types.paired import ANY_LOOK, ClassLoss, Direction, Evidence, Loss, SliceLosses, Spread, Tail, WorstSample
@@ -98,6 +98,7 @@ __all__ = [
     "Budget",
     "Candidate",
     "ChanceCheck",
+    "ChoiceRule",
     "ClassLoss",
     "ClassOrder",
     "Codes",

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Look", "LookKind", "LookRule", "Looks"]
+__all__ = ["ChoiceRule", "Look", "LookKind", "LookRule", "Looks"]
 
 LookKind = Literal["one", "further", "planned", "any"]
 """`one`: the first look, judged as if it were the only one. `further`: after a look that was judged so. `planned`: one
 of the looks at a planned number of samples. `any`: one of any number of looks, as was declared at the first."""
+
+ChoiceRule = Literal["all", "fixed sequence", "Bonferroni", "unknown"]
+"""Which settings had to fit. `all`: each of them. `fixed sequence` and `Bonferroni`: any one, see `SeveralSettings`.
+`unknown`: an older quantlab did not record it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,9 @@ class LookRule:
     """1 for the first set of samples that was judged, 2 for the second, …"""
     planned_n: int | None = None
     """The planned number of samples; None without a plan."""
+    first_choice: str | None = None
+    """How the same samples were judged first, in words, if another order or another choice of settings fits now; None
+    if what fits was declared before the first look."""
 
     @property
     def any_number(self) -> bool:
@@ -40,6 +47,15 @@ class Look:
     """The limits, as text."""
     outcome: str
     """`fits`, `inconclusive` or `breaks`."""
+    rule: ChoiceRule = "unknown"
+    order: tuple[str, ...] = ()
+    """The settings that were judged, in the order in which they were; if all had to fit, in that of the table."""
+    passed_over: tuple[str, ...] = ()
+    """Settings of a fixed sequence that surely broke or were not run, so that the sequence went on."""
+    fitting: tuple[str, ...] = ()
+    """Settings that fit; none if all had to fit and one did not."""
+    runtimes: tuple[str, ...] = ()
+    """The runtimes that counted."""
 
 
 @dataclass(frozen=True, slots=True)
