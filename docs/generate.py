@@ -26,7 +26,9 @@ from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
+from quantlab_reports.planned import PlanRow
 from quantlab_reports.views import trial_records
+from quantlab_reports.views.recommendation import RecommendationRow
 from quantlab_reports.views.sensitivity import SensitivityRow
 
 __all__ = ["PAGES", "main", "outdated"]
@@ -64,6 +66,8 @@ def json_page() -> str:
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
     parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
+        "recommend --json": RecommendationRow,
+        "plan --json": PlanRow,
         "sensitivity": SensitivityRow,
         "compare --json": CompareRow,
         "batch --json": BatchRow,

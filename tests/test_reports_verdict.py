@@ -29,9 +29,11 @@ from quantlab.types import (
     ClassLoss,
     Evidence,
     Judgement,
+    LookRule,
     Loss,
     Recommendation,
     SettingVerdict,
+    SeveralSettings,
     Spread,
     TrialEvidence,
     Verdict,
@@ -356,9 +358,22 @@ def test_rows_of_a_recommendation() -> None:
         "no_faster": None,
         "reproduce": COMMAND,
         "try_next": [],
+        "several": None,
+        "look": None,
     }
     last = rows[-1]
     assert (last["recommended"], last["on_front"], last["upper"], last["reproduce"]) == (False, False, "Infinity", None)
+
+
+def test_every_row_of_a_recommendation_says_how_several_settings_were_judged() -> None:
+    several = SeveralSettings(("tfjs-uint16", "tfjs-uint8"), 0.95, stopped_at="tfjs-uint8")
+    verdict = replace(EVERYTHING, several=several, look=LookRule("further", 2))
+    rows = json.loads(RENDERINGS["json"](recommendation_table(the_choice(verdict))))
+    document = json.loads(render_verdicts([verdict]))["studies"][0]
+    assert [row["several"] for row in rows] == [document["several"]] * len(rows)
+    assert [row["look"] for row in rows] == [document["look"]] * len(rows)
+    assert rows[0]["several"]["stopped_at"] == "tfjs-uint8"
+    assert rows[0]["look"]["number"] == 2
 
 
 # JUnit
@@ -548,6 +563,7 @@ def test_a_study_in_full() -> None:
                         "tail": None,
                         "margin": 0.5,
                         "n": 1000,
+                        "groups": None,
                         "missing": None,
                         "right_to_wrong": 25,
                         "wrong_to_right": 5,
@@ -617,6 +633,15 @@ def test_what_failed_has_no_figures() -> None:
 def test_numbers_that_json_lacks_are_strings() -> None:
     row = json.loads(render_verdicts([NUMBERS_THAT_ARE_NONE]))["studies"][0]["judgements"][0]
     assert [row[key] for key in ("candidate", "loss", "lower", "upper")] == ["NaN", "NaN", "-Infinity", "Infinity"]
+
+
+def test_counts_of_samples_in_groups_come_from_the_evidence() -> None:
+    grouped = fitting(loss=loss(groups=50, discordant=None, p_mcnemar=None))
+    keys = ("n", "groups", "right_to_wrong", "wrong_to_right", "p_mcnemar")
+    assert [row_of(grouped, [[known_of(grouped)]])[key] for key in keys] == [1000, 50, 2, 1, None]
+    assert [row_of(grouped)[key] for key in keys] == [1000, 50, None, None, None]
+    other = fitting(loss=loss(metric="top5", groups=50, discordant=None, p_mcnemar=None))
+    assert [row_of(other, [[known_of(other)]])[key] for key in keys] == [1000, 50, None, None, None]
 
 
 def test_indices_of_flips_are_left_out_where_no_classes_are_compared() -> None:

@@ -1,35 +1,54 @@
 """A plan as a table: what is known of each setting, and how many samples decide about it."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, fields
 
 from quantlab.gate.plan import Plan, PlannedRow
 from quantlab.statistics import MOST_SAMPLES, Chances, Pilot
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
 
-__all__ = ["KEYS", "plan_table"]
+__all__ = ["PlanRow", "plan_table"]
 
-KEYS = (
-    "setting",
-    "runtime",
-    "pilot_n",
-    "became_wrong",
-    "became_right",
-    "discordance",
-    "expected_loss",
-    "margin",
-    "confidence",
-    "looks",
-    "power",
-    "samples",
-    "fits",
-    "breaks",
-    "asked_samples",
-    "asked_fits",
-    "asked_breaks",
-)
-"""All keys of a row, in order."""
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One setting, what is known of it, and the samples that decide about it."""
+
+    setting: str | None
+    """Name of the setting; null without a study."""
+    runtime: str | None
+    """Where it lost most; null without a study."""
+    pilot_n: int | None
+    """Number of samples of the pilot, which may be a study; null with `--discordance`, like the next two."""
+    became_wrong: int | None
+    """Samples of the pilot that became wrong."""
+    became_right: int | None
+    """Samples of the pilot that became right."""
+    discordance: float | None
+    """Share of changed answers that is taken as known, from 0 to 1; null with a pilot, like the next one."""
+    expected_loss: float | None
+    """Loss that is taken as known, in percentage points."""
+    margin: float
+    """Allowed loss, in percentage points."""
+    confidence: float
+    """One-sided confidence of the bounds that decide."""
+    looks: str
+    """`one`: the study is judged once; `any`: at any number of samples."""
+    power: float
+    """Asked probability of a decision, from 0 to 1."""
+    samples: int | None
+    """Number of new samples that decides, rounded up to two digits; null if that takes more than 10,000,000, like the
+    next two."""
+    fits: float | None
+    """Probability that a study of so many samples fits."""
+    breaks: float | None
+    """Probability that it breaks."""
+    asked_samples: int | None
+    """The number of `--samples`; null without it, like the next two."""
+    asked_fits: float | None
+    """Probability that a study of `asked_samples` fits."""
+    asked_breaks: float | None
+    """Probability that it breaks."""
 
 
 def plan_table(plan: Plan) -> Table:
@@ -40,7 +59,7 @@ def plan_table(plan: Plan) -> Table:
     return table_of(
         columns,
         list(plan.rows),
-        keys=KEYS,
+        keys=[field.name for field in fields(PlanRow)],
         records=[plain(_record(plan, row)) for row in plan.rows],
         below=_notes(plan),
     )
@@ -86,27 +105,26 @@ def _notes(plan: Plan) -> list[str]:
     return notes
 
 
-def _record(plan: Plan, row: PlannedRow) -> Mapping[str, Any]:
+def _record(plan: Plan, row: PlannedRow) -> PlanRow:
     pilot = row.known if isinstance(row.known, Pilot) else None
     known = None if isinstance(row.known, Pilot) else row.known
     needed, at = row.needed, row.at
-    values = (
-        row.setting or None,
-        row.runtime or None,
-        pilot and pilot.n,
-        pilot and pilot.became_wrong,
-        pilot and pilot.became_right,
-        known and known.discordance,
-        known and 100 * known.loss,
-        row.margin,
-        plan.terms.confidence,
-        plan.terms.looks,
-        plan.power,
-        needed and _rounded(needed.n),
-        needed and needed.fits,
-        needed and needed.breaks,
-        at and at.n,
-        at and at.fits,
-        at and at.breaks,
+    return PlanRow(
+        setting=row.setting or None,
+        runtime=row.runtime or None,
+        pilot_n=pilot.n if pilot else None,
+        became_wrong=pilot.became_wrong if pilot else None,
+        became_right=pilot.became_right if pilot else None,
+        discordance=known.discordance if known else None,
+        expected_loss=100 * known.loss if known else None,
+        margin=row.margin,
+        confidence=plan.terms.confidence,
+        looks=plan.terms.looks,
+        power=plan.power,
+        samples=_rounded(needed.n) if needed else None,
+        fits=needed.fits if needed else None,
+        breaks=needed.breaks if needed else None,
+        asked_samples=at.n if at else None,
+        asked_fits=at.fits if at else None,
+        asked_breaks=at.breaks if at else None,
     )
-    return dict(zip(KEYS, values, strict=True))

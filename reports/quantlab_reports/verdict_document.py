@@ -75,12 +75,13 @@ Of a judgement:
 | `confidence` | confidence of each bound |
 | `interval_confidence` | confidence of the two-sided interval between the bounds |
 | `method` | method of the bounds |
-| `p_mcnemar` | p-value of the two-sided exact McNemar test; null if the metric has no right and wrong |
+| `p_mcnemar` | p-value of McNemar's exact two-sided test; null without right and wrong, and with groups: see below |
 | `tail` | the 1 % of samples that differ most: number, share of all differences, tail index; null for bounded metrics |
 | `margin` | largest allowed loss, in the unit of the loss; null if the budget does not limit the loss |
 | `n` | judged samples; 0 if the trial failed or was not run |
+| `groups` | number of groups of judged samples that are not independent; null without `--group` or without a loss |
 | `missing` | additional samples that would decide; null if decided, or if no number can decide |
-| `right_to_wrong`, `wrong_to_right` | samples that became wrong and right in the metric; null like `p_mcnemar` |
+| `right_to_wrong`, `wrong_to_right` | samples that became wrong and right in the metric; null if not counted, see below |
 | `right_to_wrong_indices`, `wrong_to_right_indices` | indices from 0 of samples whose top-1 changed; or null |
 | `size_bytes` | size as the target transfers it; null if the conversion failed |
 | `others` | losses of other metrics; null without evidence, like all keys below |
@@ -99,6 +100,9 @@ Of a judgement:
 | `non_finite_outputs` | other outputs than the scored one → the same number; only those that have such elements |
 | `figures` | figures of the outputs that the budget limits, see below; empty without such a limit |
 | `constant_outputs` | outputs and channels (`output[channel]`) that are constant and vary in the reference |
+
+McNemar's test takes samples as independent. With `--group` they are not, so `p_mcnemar` is null. The counts
+`right_to_wrong` and `wrong_to_right` are given for `top1` then, and are null for other metrics.
 
 Of a figure of an output:
 
@@ -126,6 +130,8 @@ from quantlab.types import (
     Budget,
     Evidence,
     Judgement,
+    LookRule,
+    Loss,
     Margin,
     Outcome,
     SettingVerdict,
@@ -140,8 +146,10 @@ __all__ = [
     "VERDICT_SCHEMA",
     "evidence_of",
     "judgements_of",
+    "look_document",
     "most_severe",
     "render_verdicts",
+    "several_document",
     "with_evidence",
 ]
 
@@ -217,8 +225,8 @@ def _study(verdict: Verdict, trials: Sequence[TrialEvidence]) -> dict[str, Any]:
         "named": verdict.named,
         "recommended": verdict.recommended,
         "budget": _budget(verdict.budget),
-        "several": _several(verdict.several),
-        "look": asdict(verdict.look) if verdict.look else None,
+        "several": several_document(verdict.several),
+        "look": look_document(verdict.look),
         "warnings": verdict.warnings,
         "untested": verdict.untested,
         "judgements": judgements_of(verdict, trials),
@@ -241,15 +249,30 @@ def _budget(budget: Budget) -> dict[str, Any]:
     return {**told, **{name: texts or None for name, texts in limits.items()}}
 
 
-def _several(several: SeveralSettings | None) -> dict[str, Any] | None:
+def look_document(look: LookRule | None) -> dict[str, Any] | None:
+    """Return by which rule samples are judged, as plain values."""
+    return None if look is None else asdict(look)
+
+
+def several_document(several: SeveralSettings | None) -> dict[str, Any] | None:
+    """Return how it is accounted for that one of several settings is chosen, as plain values."""
     if several is None:
         return None
     keys = ("rule", "order", "confidence", "stopped_at", "passed_over")
     return {key: getattr(several, key) for key in keys}
 
 
+def _changed(loss: Loss | None, evidence: Evidence | None) -> tuple[int | None, int | None]:
+    """Samples that became wrong and right; of samples in groups, only the evidence has them, and only for `top1`."""
+    if loss is None:
+        return None, None
+    if loss.changed is None and loss.metric == "top1" and evidence is not None and evidence.same is not None:
+        return len(evidence.right_to_wrong), len(evidence.wrong_to_right)
+    return loss.changed or (None, None)
+
+
 def _judgement(judgement: Judgement, setting: SettingVerdict, evidence: Evidence | None) -> dict[str, Any]:
-    lost, gained = (judgement.loss and judgement.loss.changed) or (None, None)
+    lost, gained = _changed(judgement.loss, evidence)
     compared = evidence is not None and evidence.same is not None
     return {
         "setting": judgement.setting,
@@ -259,6 +282,7 @@ def _judgement(judgement: Judgement, setting: SettingVerdict, evidence: Evidence
         **{key: getattr(judgement.loss, key) if judgement.loss else None for key in _OF_LOSS},
         "margin": judgement.margin,
         "n": judgement.n,
+        "groups": judgement.loss.groups if judgement.loss else None,
         "missing": judgement.missing,
         "right_to_wrong": lost,
         "wrong_to_right": gained,

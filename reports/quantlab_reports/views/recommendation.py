@@ -5,14 +5,16 @@ float32 baselines that quantlab added and that fit have a row, too.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from quantlab.gate import bound_of, decimals_of, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Loss, Outcome, Recommendation, SettingVerdict, Verdict
 from quantlab_reports.figures import fixed, number, with_sign
 from quantlab_reports.judging_rules import look_words, several_settings
 from quantlab_reports.model import Column, Table, plain, table_of
+from quantlab_reports.verdict_document import look_document, several_document
 
 __all__ = ["RecommendationRow", "lacking_samples", "loss_in_words", "recommendation_rows", "recommendation_table"]
 
@@ -49,6 +51,12 @@ class RecommendationRow:
     """Recommended setting only: the command or program that makes it; otherwise null."""
     try_next: tuple[str, ...]
     """Settings to analyze next, the same list in every row; empty if a quantized setting fits."""
+    several: Mapping[str, Any] | None
+    """How it is accounted for that one of several settings is chosen, the same in every row, with the keys of `several`
+    of `quantlab gate --json`; null where nothing is chosen."""
+    look: Mapping[str, Any] | None
+    """By which rule the samples are judged, the same in every row, with the keys of `look` of `quantlab gate --json`;
+    null where looks are not recorded."""
 
 
 def recommendation_rows(chosen: Recommendation) -> list[RecommendationRow]:
@@ -72,6 +80,8 @@ def _row(chosen: Recommendation, setting: SettingVerdict) -> RecommendationRow:
         no_faster=chosen.no_faster if recommended else None,
         reproduce=chosen.reproduce if recommended else None,
         try_next=chosen.try_next,
+        several=several_document(chosen.verdict.several),
+        look=look_document(chosen.verdict.look),
     )
 
 
