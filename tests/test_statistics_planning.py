@@ -108,11 +108,13 @@ def test_the_chances_are_repeated_exactly():
         ),
         pytest.param(
             lambda: Expected(0.01, 0.02),
-            "a loss of 0.02 needs a share of changed answers between 0.02 and 1, not 0.01",
+            "a loss of 2 points needs a share of changed answers from 2 % to 100 %, not 1 %",
             id="a loss without changes",
         ),
         pytest.param(
-            lambda: PlanTerms(1.5), "the margin is 1.5; it must be a share of at least 0 and below 1", id="no margin"
+            lambda: PlanTerms(1.5),
+            "the margin is 150 points; it must be at least 0 and below 100 points",
+            id="no margin",
         ),
         pytest.param(
             lambda: samples_to_decide(Expected(0.01), HALF_A_POINT, power=1),

@@ -1,6 +1,7 @@
 """`quantlab plan`: how many samples decide about a margin; runs nothing."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,9 @@ def plan(
     discordance: Annotated[
         str | None, typer.Option(help="Share of changed answers that is taken as known, instead of a pilot: 1%.")
     ] = None,
-    expected_loss: Annotated[str, typer.Option(help="Loss that is taken as known, with --discordance.")] = "0pt",
+    expected_loss: Annotated[
+        str | None, typer.Option(help="Loss that is taken as known, with --discordance. [default: 0pt]")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Also print what a study of N samples decides.")] = None,
     power: Annotated[str, typer.Option(help="Asked probability of a decision.")] = "80%",
     confidence: Annotated[float, typer.Option(help="One-sided confidence of the bounds that decide.")] = 0.95,
@@ -59,15 +62,21 @@ def plan(
 
     if sum(one is not None for one in (study, pilot, discordance)) > 1:
         raise UsageError("give one of a study, --pilot and --discordance, since each says what is known")
+    _refuse_without_effect(
+        {"--setting": setting, "--metric": metric},
+        None if pilot is discordance is None else "--discordance" if pilot is None else "--pilot",
+    )
+    if discordance is None:
+        _refuse_without_effect({"--expected-loss": expected_loss}, "--pilot" if pilot is not None else "a study")
     if looks not in {None, "any"}:
         raise UsageError(f"--looks '{looks}' is not known; write any, or leave it out")
     allowed = Margin.parse(margin, of="--margin")
-    asked = Asked(confidence, looks, _share(power, "--power"), samples)
+    asked = Asked(confidence, looks, _power(power), samples)
     if pilot is not None:
         planned = plan_for(_pilot(pilot), allowed, asked)
     elif discordance is not None:
         try:
-            known = Expected(_share(discordance, "--discordance"), _points(expected_loss) / 100)
+            known = Expected(_share(discordance, "--discordance"), _points(expected_loss or "0pt") / 100)
         except ValueError as error:
             raise UsageError(f"{error}; correct --discordance or --expected-loss") from error
         planned = plan_for(known, allowed, asked)
@@ -77,6 +86,25 @@ def plan(
         planned = plan_after(Store(study or find_latest(Path())), budget, asked, settings=settings)
     print_result(rendering_of(format, as_json=json)(plan_table(planned)))
     return OK
+
+
+def _refuse_without_effect(options: Mapping[str, object], known: str | None) -> None:
+    """Refuse options that say nothing beside what is known; none if nothing is."""
+    given = next((option for option, value in options.items() if value), None)
+    if known is None or given is None:
+        return
+    instead = "give it with --discordance" if given == "--expected-loss" else "give it with a study"
+    raise UsageError(f"{given} has no effect with {known}; {instead}, or leave it out")
+
+
+def _power(text: str) -> float:
+    try:
+        power = _share(text, "--power")
+    except UsageError:
+        power = 0.0
+    if not 0 < power < 1:
+        raise UsageError(f"--power '{text}' is not a probability between 0% and 100%; write for example 80%")
+    return power
 
 
 def _points(text: str) -> float:

@@ -9,7 +9,7 @@ from quantlab.statistics import Chances, Expected, Pilot, PlanTerms, chances, sa
 from quantlab.store import Store
 from quantlab.types import Budget, Judgement, Margin
 
-__all__ = ["Asked", "Plan", "PlannedRow", "plan_after", "plan_for"]
+__all__ = ["Asked", "Plan", "PlannedRow", "plan_after", "plan_for", "refuse_uncounted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class Asked:
     def row(self, known: Pilot | Expected, margin: float, *, setting: str = "", runtime: str = "") -> PlannedRow:
         """Plan for one setting."""
         if not 0 < self.power < 1:
-            raise UsageError(f"a power of {self.power:g} is not a share between 0 and 1; give for example 0.8")
+            raise UsageError(
+                f"a power of {round(100 * self.power, 9):g} % is not between 0 % and 100 %; give for example 80 %"
+            )
         terms = self.terms(margin)
         needed = samples_to_decide(known, terms, power=self.power, seed=self.seed)
         at = None if self.samples is None else chances(known, self.samples, terms, seed=self.seed)
@@ -75,6 +77,11 @@ def plan_for(known: Pilot | Expected, margin: Margin, asked: Asked) -> Plan:
     Raises:
         UsageError: If the margin is not in points, or a number is out of range.
     """
+    if margin.unit not in {"pt", "%"}:
+        raise UsageError(
+            f"a margin of {margin} is in the unit of a metric that counts no right and wrong answers, and a plan is "
+            f"made from such counts; write points, for example 0.5pt"
+        )
     if margin.unit != "pt":
         raise UsageError(
             f"a margin of {margin} is relative to the reference, which is unknown here; write points, for example "
@@ -99,11 +106,15 @@ def plan_after(
     """
     store.refuse_running()
     judged = gather(store.read_study(), budget, settings=settings, name=name_of(store.root), registries=registries)
-    rows = [
-        _row(max(of_setting.judgements, key=lambda one: one.loss.loss if one.loss else -101.0), asked)
+    with_classes = any(row.evidence is not None and row.evidence.classes for row in judged.trials)
+    of_settings = [
+        max(of_setting.judgements, key=lambda one: one.loss.loss if one.loss else -101.0)
         for of_setting in judged.verdict.settings
         if any(judgement.loss is not None for judgement in of_setting.judgements)
     ]
+    for judgement in of_settings:
+        refuse_uncounted(judgement, with_classes=with_classes)
+    rows = [_row(judgement, asked) for judgement in of_settings]
     if not rows:
         raise UsageError(
             "no setting of the study was measured with a loss, so there is no pilot; analyze labelled samples, or give "
@@ -112,13 +123,26 @@ def plan_after(
     return Plan(tuple(rows), asked.terms(rows[0].margin), asked.power, asked.samples)
 
 
+def refuse_uncounted(judgement: Judgement, *, with_classes: bool) -> None:
+    """Refuse a loss from which no plan can be made: of samples in groups, or without right and wrong answers."""
+    loss = judgement.loss
+    if loss is None or loss.changed is not None:
+        return
+    if loss.groups is not None:
+        raise UsageError(
+            f"the samples of the study are in {loss.groups:,} groups, and a plan is made from counts of independent "
+            f"samples, so it is not offered for groups; follow the number of groups that 'quantlab gate' prints"
+        )
+    instead = "use --metric top1, or follow" if with_classes else "follow"
+    raise UsageError(
+        f"the metric '{loss.metric}' counts no right and wrong answers, so its loss cannot be planned for; {instead} "
+        f"the number of samples that 'quantlab gate' prints"
+    )
+
+
 def _row(judgement: Judgement, asked: Asked) -> PlannedRow:
     loss, margin = judgement.loss, judgement.margin
     if loss is None or margin is None or loss.changed is None:
-        metric = "" if loss is None else loss.metric
-        raise UsageError(
-            f"the metric '{metric}' counts no right and wrong answers, so its loss cannot be planned for; use --metric "
-            f"top1, or follow the number of samples that 'quantlab gate' prints"
-        )
+        raise ValueError(f"the judgement of {judgement.setting} has no counts of changed answers")
     known = Pilot(*loss.changed, loss.n)
     return asked.row(known, margin, setting=judgement.setting, runtime=judgement.runtime)

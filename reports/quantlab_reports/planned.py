@@ -3,7 +3,8 @@
 from dataclasses import dataclass, fields
 
 from quantlab.gate.plan import Plan, PlannedRow
-from quantlab.statistics import MOST_SAMPLES, Chances, Pilot
+from quantlab.names import counted
+from quantlab.statistics import MOST_SAMPLES, Chances, Pilot, fewest_samples
 from quantlab_reports.figures import fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
 
@@ -102,7 +103,18 @@ def _notes(plan: Plan) -> list[str]:
             "fits · breaks: probabilities of the outcomes, as means over all shares of changed answers that the pilot "
             "leaves plausible"
         )
+    few = [row.known.n for row in plan.rows if isinstance(row.known, Pilot) and row.known.n < _few(plan, row)]
+    if few:
+        notes.append(
+            f"a pilot of {counted(min(few), 'sample', 'samples')} leaves large losses plausible, which few samples "
+            f"decide, so a larger pilot may ask for more samples"
+        )
     return notes
+
+
+def _few(plan: Plan, row: PlannedRow) -> float:
+    """The size of a pilot without a changed answer up to which a larger one asks for more samples, roughly."""
+    return fewest_samples(row.margin / 100, plan.terms.confidence) / 6
 
 
 def _record(plan: Plan, row: PlannedRow) -> PlanRow:

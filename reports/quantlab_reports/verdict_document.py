@@ -81,7 +81,7 @@ Of a judgement:
 | `n` | judged samples; 0 if the trial failed or was not run |
 | `groups` | number of groups of judged samples that are not independent; null without `--group` or without a loss |
 | `missing` | additional samples that would decide; null if decided, or if no number can decide |
-| `right_to_wrong`, `wrong_to_right` | samples that became wrong and right in the metric; null if not counted, see below |
+| `right_to_wrong`, `wrong_to_right` | samples that became wrong and right in the metric; null if unknown, see below |
 | `right_to_wrong_indices`, `wrong_to_right_indices` | indices from 0 of samples whose top-1 changed; or null |
 | `size_bytes` | size as the target transfers it; null if the conversion failed |
 | `others` | losses of other metrics; null without evidence, like all keys below |

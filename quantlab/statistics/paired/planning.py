@@ -40,6 +40,8 @@ class Pilot:
     n: int
 
     def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError("a pilot of 0 samples says nothing; give the counts of at least one sample")
         if min(self.became_wrong, self.became_right) < 0 or self.became_wrong + self.became_right > self.n:
             raise ValueError(
                 f"a pilot of {self.n:,} samples cannot have {self.became_wrong:,} that became wrong and "
@@ -64,8 +66,8 @@ class Expected:
     def __post_init__(self) -> None:
         if not abs(self.loss) <= self.discordance <= 1:
             raise ValueError(
-                f"a loss of {self.loss:g} needs a share of changed answers between {abs(self.loss):g} and 1, not "
-                f"{self.discordance:g}"
+                f"a loss of {_percent(self.loss)} points needs a share of changed answers from "
+                f"{_percent(abs(self.loss))} % to 100 %, not {_percent(self.discordance)} %"
             )
 
     def shares(self, random: np.random.Generator, draws: int) -> NDArray[np.float64]:
@@ -73,6 +75,10 @@ class Expected:
         del random
         wrong, right = (self.discordance + self.loss) / 2, (self.discordance - self.loss) / 2
         return np.tile([wrong, right, max(0.0, 1 - wrong - right)], (draws, 1))
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share, 9):g}"
 
 
 Known = Pilot | Expected
@@ -93,7 +99,9 @@ class PlanTerms:
     def __post_init__(self) -> None:
         check_one_sided(self.confidence)
         if not 0 <= self.margin < 1:
-            raise ValueError(f"the margin is {self.margin:g}; it must be a share of at least 0 and below 1")
+            raise ValueError(
+                f"the margin is {_percent(self.margin)} points; it must be at least 0 and below 100 points"
+            )
 
     @property
     def decides(self) -> Callable[[Counts, Counts, int], tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
