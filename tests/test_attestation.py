@@ -111,7 +111,7 @@ def test_the_whole_statement(statement):
     (setting,) = figures.pop("settings")
     (judgement,) = setting.pop("judgements")
     loss = judgement.pop("loss")
-    look = {"kind": "one", "number": 1, "planned_n": None, "first_choice": None}
+    look = {"kind": "one", "number": 1, "planned_n": None, "n": None, "first_choice": None}
     assert figures == {
         "schema": 1,
         "study": "digits",

@@ -84,20 +84,34 @@ def test_every_judgement_is_recorded_once(study):
 def test_a_plan_spends_little_early_and_hardly_anything_is_lost_at_its_end(study):
     planned = replace(POINT, planned_n=2000)
     first = judge(study(600, 3), planned)
-    assert first.look == LookRule("planned", 1, 2000)
+    assert first.look == LookRule("planned", 1, 2000, n=600)
     assert bounds_of(first)[2] == pytest.approx(obrien_fleming([600], 2000, 0.95))
     assert bounds_of(first)[2] > 0.995
     second = judge(study(2000, 10), POINT)  # the plan is in the record
-    assert second.look == LookRule("planned", 2, 2000)
+    assert second.look == LookRule("planned", 2, 2000, n=2000)
     assert bounds_of(second)[2] == pytest.approx(obrien_fleming([600, 2000], 2000, 0.95))
     assert 0.95 < bounds_of(second)[2] < 0.953
     assert second.outcome == "fits"
     with pytest.raises(UsageError) as caught:
         judge(study(3000, 10), POINT)
     assert str(caught.value) == (
-        "the plan of 2,000 samples ended with the look at n = 2,000, which was fits; analyze new samples in another "
-        "folder"
+        "the plan of 2,000 samples ended with the look at n = 2,000, with the outcome fits; analyze new samples in "
+        "another folder"
     )
+
+
+def test_a_plan_is_at_least_as_large_as_the_first_look(study):
+    folder = study(600, 3)
+    with pytest.raises(UsageError) as caught:
+        judge(folder, replace(POINT, planned_n=599))
+    assert str(caught.value) == (
+        "a plan of 599 samples is smaller than the 600 samples of this first look; plan at least 600, or leave the "
+        "plan out"
+    )
+    assert not (folder / "looks.json").exists()
+    at_end = judge(folder, replace(POINT, planned_n=600))
+    assert (at_end.look, at_end.look.at_end) == (LookRule("planned", 1, 600, n=600), True)
+    assert bounds_of(at_end)[2] == pytest.approx(0.95)
 
 
 def test_any_number_of_looks_is_declared_at_the_first(study):

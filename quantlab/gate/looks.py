@@ -72,16 +72,25 @@ def look_at(record: Looks, study: Study, budget: Budget) -> LookRule:
     number = before.index(study.samples.sha256) + 1 if study.samples.sha256 in before else len(before) + 1
     if first is None:
         if budget.planned_n is not None:
-            return LookRule("planned", 1, budget.planned_n)
+            _refuse_small_plan(budget.planned_n, study.samples.n)
+            return LookRule("planned", 1, budget.planned_n, n=study.samples.n)
         return LookRule("any" if budget.looks == "any" else "one", 1)
     _refuse_another_plan(record, budget)
     if first.kind == "planned":
         if number > len(before):
             _refuse_ended(record, study)
-        return LookRule("planned", number, record.planned_n)
+        return LookRule("planned", number, record.planned_n, n=study.samples.n)
     if first.kind == "any" or number == 1:
         return LookRule(first.kind, number)
     return LookRule("further", number)
+
+
+def _refuse_small_plan(planned: int, n: int) -> None:
+    if planned < n:
+        raise UsageError(
+            f"a plan of {planned:,} samples is smaller than the {n:,} samples of this first look; plan at least {n:,}, "
+            f"or leave the plan out"
+        )
 
 
 def _sets(looks: Sequence[Look]) -> list[str]:
@@ -110,8 +119,8 @@ def _refuse_ended(record: Looks, study: Study) -> None:
     most = max(look.n for look in record.looks)
     if most >= planned:
         raise UsageError(
-            f"the plan of {planned:,} samples ended with the look at n = {most:,}, which was {last.outcome}; analyze "
-            f"new samples in another folder"
+            f"the plan of {planned:,} samples ended with the look at n = {most:,}, with the outcome {last.outcome}; "
+            f"analyze new samples in another folder"
         )
     if study.samples.n <= most:
         raise UsageError(

@@ -23,9 +23,16 @@ class LookRule:
     """1 for the first set of samples that was judged, 2 for the second, …"""
     planned_n: int | None = None
     """The planned number of samples; None without a plan."""
+    n: int | None = None
+    """Number of samples of this look; None without a plan."""
     first_choice: str | None = None
     """How the same samples were judged first, in words, if another order or another choice of settings fits now; None
     if what fits was declared before the first look."""
+
+    @property
+    def at_end(self) -> bool:
+        """Whether this look is the last one of a plan."""
+        return self.n is not None and self.planned_n is not None and self.n >= self.planned_n
 
     @property
     def any_number(self) -> bool:

@@ -32,12 +32,18 @@ def look_words(look: LookRule | None) -> str:
     'look 2 at this study, so the bounds hold at any number of looks, for a tenth of the error'
     >>> look_words(LookRule("planned", 1, 10_000))
     'look 1 of a plan of 10,000 samples, so the bounds are wider before its end'
+    >>> look_words(LookRule("planned", 2, 10_000, n=10_000))
+    'look 2 of a plan of 10,000 samples, which ends here, with slightly wider bounds because of the looks before'
+    >>> look_words(LookRule("planned", 1, 10_000, n=10_000))
+    'look 1 of a plan of 10,000 samples, which ends here'
     """
     if look is None or look.kind == "one":
         return ""
     if look.kind == "planned":
-        return (
-            f"look {look.number} of a plan of {look.planned_n or 0:,} samples, so the bounds are wider before its end"
-        )
+        plan = f"look {look.number} of a plan of {look.planned_n or 0:,} samples"
+        if not look.at_end:
+            return f"{plan}, so the bounds are wider before its end"
+        wider = ", with slightly wider bounds because of the looks before" if look.number > 1 else ""
+        return f"{plan}, which ends here{wider}"
     share = ", for a tenth of the error" if look.kind == "further" else ""
     return f"look {look.number} at this study, so the bounds hold at any number of looks{share}"

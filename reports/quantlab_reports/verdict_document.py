@@ -57,6 +57,7 @@ Of a look:
 | `kind` | `one`: judged as the only look; `further`: after such a look; `planned`; `any`: one of any number |
 | `number` | 1 for the first set of samples that was judged, 2 for the second, … |
 | `planned_n` | the planned number of samples; null without a plan |
+| `n` | the number of samples of this look; null without a plan |
 | `first_choice` | how these samples were judged first, if order or settings were chosen after it; otherwise null |
 
 Of a judgement:
