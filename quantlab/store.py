@@ -41,7 +41,7 @@ import cattrs
 from quantlab.errors import StudyError
 from quantlab.names import excerpt
 from quantlab.seals import sealed, unsealed
-from quantlab.types import Costs, Duplicates, FileState, Inside, OutputComparison, Study, Tuning
+from quantlab.types import Costs, Duplicates, FileState, Inside, Looks, OutputComparison, Study, Tuning
 
 __all__ = ["SCHEMA", "TUNING", "Store", "find_latest", "json_number", "key_of", "parse_json", "read_json", "write_json"]
 
@@ -361,6 +361,16 @@ class Store:
     def write_duplicates(self, duplicates: Duplicates) -> None:
         """Write the scored samples that are equal or nearly equal to others."""
         self.write(self.root / "duplicates.json", duplicates)
+
+    @property
+    def looks_file(self) -> Path:
+        """The record of all judgements."""
+        return self.root / "looks.json"
+
+    def looks_state(self) -> FileState:
+        """Like `state` of the record of all judgements, which is damaged without a hash: it always had one."""
+        state = self.state(self.looks_file, Looks)
+        return "damaged" if state == "no hash" else state
 
     def read_tuning(self) -> Tuning:
         """Read what `quantlab tune` decided, with all candidates.

@@ -17,6 +17,7 @@ from quantlab.seals import sealed
 from quantlab.statistics import loss_bounds, obrien_fleming
 from quantlab.statistics.paired.sequential import any_look_bounds
 from quantlab.store import Store, write_json
+from quantlab.study import verify
 from quantlab.types import Budget, Look, LookRule, Looks
 
 POINT = Budget(max_accuracy_loss="1pt")
@@ -197,10 +198,36 @@ def test_a_damaged_record_is_refused(study):
     folder = study(600, 3)
     judge(folder, POINT)
     text = (folder / "looks.json").read_text()
-    for damaged in ("[]", "{", text.replace("600", "601")):
+    for damaged in ("[]", "{", text.replace("600", "601"), '{"looks": []}', '{"looks": [], "planned_n": null}'):
         (folder / "looks.json").write_text(damaged)
         with pytest.raises(StudyError, match=r"looks\.json' is damaged, so it is unknown which samples were judged"):
             judge(folder, POINT)
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        pytest.param(lambda text: text, "intact", id="whole"),
+        pytest.param(lambda text: text.replace("600", "601"), "damaged", id="another number"),
+        pytest.param(lambda _: '{"looks": []}', "damaged", id="no hash"),
+        pytest.param(lambda _: "", "damaged", id="empty"),
+    ],
+)
+def test_the_record_of_looks_is_verified(change, state, study):
+    folder = study(600, 3)
+    judge(folder, POINT)
+    text = change((folder / "looks.json").read_text())
+    (folder / "looks.json").write_text(text)
+    done = quantlab_in_process("verify", folder, cwd=folder.parent)
+    assert f"looks.json {state}" in " ".join(done.stdout.split())
+    told = (
+        "'looks.json' is not made again, because it is unknown which samples were judged before: restore it, or "
+        "analyze new samples in another folder"
+    )
+    assert (told in done.stdout) is (state == "damaged")
+    assert done.status == 2  # other files of this study were never written
+    (row,) = [row for row in verify(folder) if row.path.name == "looks.json"]
+    assert (row.kind, row.name, row.state) == ("record", "looks.json", state)
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning(study, monkeypatch):

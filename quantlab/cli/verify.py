@@ -59,6 +59,11 @@ def _text(checked: "Sequence[Checked]", study: Path) -> str:
         if broken
         else f"{_whole(checked)} of {len(checked)} are as they were written"
     )
+    if any(row.path.name == "looks.json" for row in broken):
+        end += (
+            ". 'looks.json' is not made again, because it is unknown which samples were judged before: restore it, or "
+            "analyze new samples in another folder"
+        )
     unknown = sum(row.state == "no hash" for row in checked)
     if unknown:
         end += f". {unknown} cannot be checked, because an older quantlab wrote them without a hash"

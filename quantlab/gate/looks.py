@@ -20,8 +20,6 @@ from quantlab.types import Budget, Evidence, Look, LookRule, Looks, Study, Verdi
 
 __all__ = ["budget_at", "evidence_at", "look_at", "read_looks", "record_look", "recorded", "with_first_choice"]
 
-_FILE = "looks.json"
-
 _FURTHER = 0.1
 """Share of 1 − confidence for all looks after one that was judged as the only one."""
 
@@ -32,8 +30,8 @@ def read_looks(store: Store) -> Looks:
     Raises:
         StudyError: If the file is damaged: what was looked at is then unknown.
     """
-    path = store.root / _FILE
-    if store.state(path, Looks) == "damaged":
+    path = store.looks_file
+    if store.looks_state() == "damaged":
         raise StudyError(
             f"'{path}' is damaged, so it is unknown which samples were judged before; restore it, or analyze new "
             f"samples in another folder"
@@ -51,10 +49,10 @@ def record_look(store: Store, record: Looks, study: Study, verdict: Verdict) -> 
     if after == record or not verdict.budget.limits_by_chance:
         return verdict
     try:
-        store.write(store.root / _FILE, after)
+        store.write(store.looks_file, after)
     except OSError as error:
         text = (
-            f"this judgement cannot be recorded in '{store.root / _FILE}' ({error.strerror}), so a later one with more "
+            f"this judgement cannot be recorded in '{store.looks_file}' ({error.strerror}), so a later one with more "
             f"samples will not know of it"
         )
         return replace(verdict, warnings=(*verdict.warnings, text))

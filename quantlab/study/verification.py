@@ -91,6 +91,8 @@ def _checked(store: Store, study: Study, registries: Registries) -> Iterator[Che
         for record in sorted(store.root.glob(pattern)):
             states = {store.state(record, kind) for kind in kinds}
             yield _record(store, record, min(states, key=_WORST_LAST.index))
+    if store.looks_file.exists():
+        yield _record(store, store.looks_file, store.looks_state())
 
 
 def _worst(*states: FileState) -> FileState:
