@@ -105,6 +105,38 @@ def test_a_limit_of_two_points_takes_149_flawless_samples_of_each_class(judged, 
 
 
 @pytest.mark.parametrize(
+    ("limit", "reason", "missing"),
+    [
+        pytest.param(
+            "2pt",
+            "class 3 loses at most 9.15 pt, allowed 2.00 (1 of 50 samples became wrong, 0 became right); the measured "
+            "figure is the limit itself, so score more samples of class 3, or relax the limit",
+            None,
+            id="the limit itself",
+        ),
+        pytest.param(
+            "3pt",
+            "too few samples of class 3: 50 of at least 1,212; class 3 loses at most 9.15 pt, allowed 3.00 (1 of 50 "
+            "samples became wrong, 0 became right)",
+            1162,
+            id="below the limit",
+        ),
+        pytest.param(
+            "0pt",
+            "too few samples of class 3: 50 of at least 303; class 3 loses at most 9.15 pt, allowed 0.00 (1 of 50 "
+            "samples became wrong, 0 became right)",
+            253,
+            id="above the limit",
+        ),
+    ],
+)
+def test_a_class_with_one_of_50_changed(judged, limit, reason, missing):
+    labels = np.repeat(np.arange(10), 50)
+    found = judged({"max_class_loss": limit}, labels, of_class(3, 1, labels))
+    assert (found.outcome, found.reason, found.missing) == ("inconclusive", reason, missing)
+
+
+@pytest.mark.parametrize(
     ("absent", "names", "words", "missing"),
     [
         pytest.param([3], (), "class 3 was scored, so it may lose everything", 149, id="one"),

@@ -207,7 +207,8 @@ def a_figure(name="sqnr", limit=40.0, value=45.0, lower=44.0, upper=46.0, **chan
         pytest.param(
             [a_figure(limit=45.0)],
             "inconclusive",
-            "SQNR of 'out' is at least 44 dB, required 45 dB; more samples cannot decide this, so relax the limit",
+            "SQNR of 'out' is at least 44 dB, required 45 dB; the measured figure is the limit itself, so score more "
+            "samples, or relax the limit",
             id="SQNR on the limit",
         ),
         pytest.param(

@@ -376,6 +376,13 @@ def test_every_row_of_a_recommendation_says_how_several_settings_were_judged() -
     assert rows[0]["look"]["number"] == 2
 
 
+def test_the_headline_counts_groups_where_groups_are_missing() -> None:
+    reason = "too few groups: 20 of at least 99; loses at most 14.00 pt, allowed 3.00"
+    grouped = undecided(loss=loss(groups=20, discordant=None), reason=reason, missing=3950, missing_groups=79)
+    lines = RENDERINGS["terminal"](recommendation_table(the_choice(a_verdict(judged(grouped))))).split("\n")
+    assert lines[0] == "No setting fits yet: too few groups of samples, at least 99 are needed (79 more)"
+
+
 # JUnit
 
 

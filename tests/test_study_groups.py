@@ -126,7 +126,7 @@ def test_a_key_that_cannot_be_used(key, message, study):
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
-        pytest.param(200, "into a group of its own, so it changes nothing", id="unique"),
+        pytest.param(200, "into a group of its own, so it changes no bound", id="unique"),
         pytest.param(4, "groups (patient); the bounds are those of so few groups", id="few"),
     ],
 )
@@ -137,8 +137,13 @@ def test_a_key_that_says_little(groups, words, study):
 
 def test_unique_groups_change_nothing(study):
     arrays = {**samples(200), "patient": np.arange(200)}
-    loss = loss_of(study(arrays, group="patient"))
-    assert (loss.groups, loss.method) == (None, loss_of(study(arrays)).method)
+    grouped = study(arrays, group="patient", limit=60)
+    scored = np.load(grouped.samples.folder / "indices.npy")
+    loss = loss_of(grouped)
+    alone = study(arrays, limit=60)
+    np.testing.assert_array_equal(scored, np.load(alone.samples.folder / "indices.npy"))
+    assert grouped.samples.drawn == alone.samples.drawn == "stratified, seed 0"
+    assert loss == loss_of(alone)
 
 
 def test_few_groups_are_named_where_a_verdict_is_missing(study):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from quantlab.errors import UsageError
 from quantlab.gate.figures import allowed, rounded_down, rounded_up
-from quantlab.gate.finding import Finding, undecided
+from quantlab.gate.finding import Finding, is_at, undecided
 from quantlab.gate.targets import Target
 from quantlab.names import shortened
 from quantlab.statistics import fewest_samples, samples_needed, simultaneous_lower
@@ -96,7 +96,8 @@ def judge_parts(parts: Parts, limit: Margin) -> Finding:
     worst = max(uncertain, key=lambda part: part.loss.upper)
     missing = _missing(worst.loss, margin)
     clause = f"{worst.words} loses at most {rounded_up(worst.loss.upper, margin)} pt, {allowed(margin)}"
-    told = undecided(f"{clause} ({_changed(worst.loss)})", worst.loss.n, missing, of=f" of {worst.words}")
+    known, at_limit = f"{clause} ({_changed(worst.loss)})", is_at(worst.loss.loss, margin)
+    told = undecided(known, worst.loss.n, missing, of=f" of {worst.words}", at_limit=at_limit)
     return Finding("inconclusive", told, missing)
 
 

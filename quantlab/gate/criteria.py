@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from quantlab.errors import UsageError
 from quantlab.gate.class_limits import judge_classes, judge_slices
 from quantlab.gate.figures import allowed, at_least, at_most, carried_by_few, rounded_down, rounded_up, size
-from quantlab.gate.finding import WITHOUT_LABELS, Finding, undecided, undecided_groups
+from quantlab.gate.finding import WITHOUT_LABELS, Finding, is_at, undecided, undecided_groups
 from quantlab.gate.output_limits import judge_figures
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
 from quantlab.gate.targets import Target
@@ -75,7 +75,8 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     clause = f"{at_most(loss, margin)}, {allowed(margin)}{told}" if loss.upper >= 0 else ""
     if loss.groups is not None:
         return undecided_groups(loss, clause, margin, missing)
-    return Finding("inconclusive", undecided(clause, loss.n, missing), missing)
+    told = undecided(clause, loss.n, missing, at_limit=is_at(loss.loss, margin))
+    return Finding("inconclusive", told, missing)
 
 
 def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -99,7 +100,8 @@ def _agreement(given: TrialEvidence, budget: Budget, target: Target) -> Finding 
     if lower >= budget.agreement:
         return Finding("fits", agrees)
     missing = _missing_for_agreement(evidence, budget.agreement, budget.confidence)
-    return Finding("inconclusive", undecided(agrees, evidence.n, missing), missing)
+    at_limit = is_at(100 * (1 - evidence.same / evidence.n), 100 - budget.agreement)
+    return Finding("inconclusive", undecided(agrees, evidence.n, missing, at_limit=at_limit), missing)
 
 
 def _agreement_by_bounds(loss: Loss, floor: float, *, of_samples: bool) -> Finding:
@@ -117,7 +119,8 @@ def _agreement_by_bounds(loss: Loss, floor: float, *, of_samples: bool) -> Findi
     missing = missing_samples(loss, 100 - floor)
     if loss.groups is not None:
         return undecided_groups(loss, agrees, 100 - floor, missing)
-    return Finding("inconclusive", undecided(agrees, loss.n, missing), missing)
+    told = undecided(agrees, loss.n, missing, at_limit=is_at(loss.loss, 100 - floor))
+    return Finding("inconclusive", told, missing)
 
 
 def _missing_for_agreement(evidence: Evidence, floor: float, confidence: float) -> int | None:

@@ -109,7 +109,9 @@ def judge_figures(figures: Sequence[OutputFigure]) -> Finding | None:
     missing = [missing_samples_of(figure) for figure in deciding]
     # If no number of samples can decide one limit, there is no number.
     needed = None if None in missing else max(samples or 0 for samples in missing)
-    return Finding("inconclusive", undecided(_kept(deciding[0]), deciding[0].n, needed), needed)
+    at_limit = any(one.value == one.limit for one in deciding)
+    told = undecided(_kept(deciding[0]), deciding[0].n, needed, at_limit=at_limit)
+    return Finding("inconclusive", told, needed)
 
 
 def most_used(figures: Iterable[OutputFigure]) -> float | None:

@@ -119,4 +119,5 @@ def _not_reached(judgement: Judgement, stopper: SettingVerdict) -> Judgement:
         reason=f"not reached, because {stopper.setting} before it in the order does not fit; by itself it "
         f"{judgement.reason}",
         missing=stopper.deciding.missing,
+        missing_groups=stopper.deciding.missing_groups,
     )

@@ -290,6 +290,7 @@ def _judge_trial(given: TrialEvidence, budget: Budget, target: Target) -> Judgem
         missing=max((samples or 0 for samples in missing), default=0) or None
         if most_severe.outcome == "inconclusive" and None not in missing
         else None,
+        missing_groups=most_severe.missing_groups if None not in missing else None,
         used=most_used(given.evidence.figures) if given.evidence else None,
     )
 

@@ -137,7 +137,7 @@ def group_warnings(key: str, codes: Array, duplicates: int) -> list[str]:
         )
     elif groups == len(codes) and key != DUPLICATES:
         warnings.append(
-            f"--group {key} puts each of the {groups:,} scored samples into a group of its own, so it changes nothing"
+            f"--group {key} puts each of the {groups:,} scored samples into a group of its own, so it changes no bound"
         )
     if duplicates and key != DUPLICATES:
         warnings.append(

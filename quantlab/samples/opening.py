@@ -123,7 +123,7 @@ def _of_one_source(
     codes = None if options.group is None else group_codes(options.group, source, inputs=model_inputs)
     parts = (
         split(source, options=options, calibrate=calibrate)
-        if codes is None
+        if codes is None or int(codes.max()) + 1 == source.n  # each sample is a group of its own
         else split_groups(source, codes, options=options, calibrate=calibrate)
     )
     tuned_on = frozenset(digest[:KEPT_BYTES] for digest in given[1].hashes) if given else frozenset()

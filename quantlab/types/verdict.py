@@ -52,6 +52,8 @@ class Judgement:
     """The allowed loss, in the unit of `loss`."""
     missing: int | None = None
     """Additional samples needed for a decision; None unless inconclusive, or if no number of samples would decide."""
+    missing_groups: int | None = None
+    """Additional groups of samples needed for a decision, if samples are in groups; otherwise None."""
     used: float | None = None
     """How much of the allowed error the output figure nearest to its limit uses, see `OutputFigure.used`; None if the
     budget limits no such figure."""

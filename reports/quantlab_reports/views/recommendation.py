@@ -209,7 +209,16 @@ def _nothing(chosen: Recommendation) -> str:
 
 
 def lacking_samples(verdict: Verdict) -> str:
-    """What follows "no setting fits": that the budget is broken, or how many samples are missing."""
+    """What follows "no setting fits": that the budget is broken, or how many samples or groups are missing."""
+    grouped = [
+        (judgement.missing_groups, judgement.loss.groups + judgement.missing_groups)
+        for setting in verdict.settings
+        for judgement in setting.judgements
+        if judgement.missing_groups and judgement.loss and judgement.loss.groups
+    ]
+    if grouped:
+        more, total = (min(counts) for counts in zip(*grouped, strict=True))
+        return f" yet: too few groups of samples, at least {total:,} are needed ({more:,} more)"
     undecided = [
         (judgement.missing, judgement.n + judgement.missing)
         for setting in verdict.settings
