@@ -311,6 +311,22 @@ def test_what_is_called_the_cause(sqnr_db, cause, tmp_path):
     assert warning == f"tfjs-uint8 loses 60.0 points of top-1: {cause}{INSTEAD}"
 
 
+def test_a_variant_that_loses_less_but_much_is_named(tmp_path):
+    study = collapsed(tmp_path)
+    (trial,) = study.trials
+    lost = replace(trial.scores, top1_loss_points=50.0, top1_loss_interval=Interval(45.0, 55.0, 0.95))
+    variant = replace(trial.variant, name="onnx-int8", format="onnx")
+    other = replace(trial, setting="onnx-int8", variant=variant, scores=lost)
+    warnings = warn_of_collapses(replace(study, trials=(trial, other)), [SOURCE])
+    assert warnings[0] == (
+        "tfjs-uint8 loses 60.0 points of top-1: the cause is layer conv (Conv2D): with exact inputs, channel 3 of its "
+        "output has an SQNR of 2.5 dB; onnx-int8 loses least of the quantized variants of this study, so use it if "
+        "that is little enough, or try settings with more bits (quantlab settings)"
+    )
+    worse = replace(other, scores=replace(lost, top1_loss_points=60.0))
+    assert warn_of_collapses(replace(study, trials=(trial, worse)), [SOURCE])[0].endswith(INSTEAD)
+
+
 def grew(layer, decibels, growth, **changed):
     """A row of `collapsed`, which was not run alone."""
     return replace(

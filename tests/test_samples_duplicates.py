@@ -1,6 +1,7 @@
 """Which samples are called equal or nearly equal, and which are not."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from quantlab.samples.duplicates import Copies, Fingerprints
-from quantlab.types import TensorSpec
+from quantlab.types import Duplicates, TensorSpec
+from quantlab_reports import RENDERINGS, Selection
+from quantlab_reports.views.duplicates import duplicate_table
 
 
 def fingerprints(*arrays, block=7):
@@ -137,3 +140,17 @@ def test_blocks_do_not_matter(n, block):
     whole, parts = fingerprints(images, block=n), fingerprints(images, block=block)
     assert whole.hashes == parts.hashes
     np.testing.assert_array_equal(whole.thumbnails.values, parts.thumbnails.values)
+
+
+@pytest.mark.parametrize("rendering", ["terminal", "markdown", "latex", "json", "csv"])
+def test_no_copies_are_said_in_a_sentence(rendering):
+    table = duplicate_table(Duplicates(n=300, equal=0, near=0, pairs=()), Selection())
+    text = RENDERINGS[rendering](table)
+    told = "None of the 300 scored samples equals another one or nearly does, so there are no copies"
+    if rendering == "json":
+        assert json.loads(text) == []
+    elif rendering == "csv":
+        assert text.strip() == "sample,of,equal,distance,file,of_file"
+    else:
+        assert told in " ".join(text.split())
+        assert "copy of" not in text

@@ -11,7 +11,7 @@ from verdict_fixtures import answers, flipped
 
 from quantlab.errors import StudyError, UsageError
 from quantlab.gate import TARGETS, choose, decide
-from quantlab.gate.figures import rounded_down
+from quantlab.gate.figures import at_most, rounded_down
 from quantlab.statistics import (
     PAIRED_METRICS,
     CandidateSamples,
@@ -21,7 +21,7 @@ from quantlab.statistics import (
     evidence,
     loss_bounds,
 )
-from quantlab.types import Budget, Margin, Tail, TrialEvidence
+from quantlab.types import Budget, Loss, Margin, Tail, TrialEvidence
 from quantlab.types.budget import OWN_UNITS
 
 HALF_A_POINT = Budget(max_accuracy_loss="0.5pt")
@@ -726,3 +726,29 @@ def test_every_target_has_a_word_for_its_size():
 
 def test_metrics_that_are_no_shares_are_those_whose_names_are_units():
     assert set(OWN_UNITS) == {metric.name for metric in PAIRED_METRICS.values() if metric.unit == ""}
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "limit", "reason"),
+    [
+        pytest.param(19_029, "19KB", "19,029 B gzipped, allowed 19,000 B", id="alike in KB"),
+        pytest.param(19_060, "19KB", "19.1 KB gzipped, allowed 19.0 KB", id="different in KB"),
+        pytest.param(11_000_000_000, "10GB", "11.00 GB gzipped, allowed 10.00 GB", id="GB"),
+    ],
+)
+def test_a_broken_limit_of_the_size_shows(tmp_path, size_bytes, limit, reason):
+    variant = a_variant(tmp_path, "tfjs-uint8", size_bytes=size_bytes, gzip_bytes=size_bytes)
+    trial = a_trial(tmp_path, "tfjs-uint8", "python", variant=variant)
+    (judged,) = decide([TrialEvidence(trial, None)], Budget(max_size=limit)).settings
+    assert (judged.outcome, judged.reason) == ("breaks", reason)
+
+
+@pytest.mark.parametrize(
+    ("upper", "words"),
+    [
+        pytest.param(-0.0012, "gains at least 0.001 pt", id="less than two decimals"),
+        pytest.param(-0.47, "gains at least 0.47 pt", id="two decimals"),
+    ],
+)
+def test_a_gain_is_never_said_to_be_0(upper, words):
+    assert at_most(Loss("top1", "higher", "pt", 600, 90, 91, -1, -2, upper, 0.95, "exact"), 5.0) == words

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from quantlab.errors import UsageError
 from quantlab.gate.class_limits import judge_classes, judge_slices
-from quantlab.gate.figures import allowed, at_least, at_most, carried_by_few, rounded_down, rounded_up, size
+from quantlab.gate.figures import allowed, at_least, at_most, carried_by_few, rounded_down, rounded_up, size_against
 from quantlab.gate.finding import WITHOUT_LABELS, Finding, is_at, undecided, undecided_groups
 from quantlab.gate.output_limits import judge_figures
 from quantlab.gate.outputs import constant_clauses, non_finite_clauses, not_allowed
@@ -139,7 +139,7 @@ def _size(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
     if budget.size_bytes is None or given.trial.variant is None:
         return None
     actual = target.size_of(given.trial.variant)
-    clause = f"{size(actual)} {target.size_word}, allowed {size(budget.size_bytes)}"
+    clause = size_against(actual, budget.size_bytes, target.size_word)
     return Finding("fits" if actual <= budget.size_bytes else "breaks", clause)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "rounded_down",
     "rounded_up",
     "size",
+    "size_against",
 ]
 
 Towards = Literal["up", "down", "nearest"]
@@ -119,7 +120,7 @@ _NEAREST = Decimal("1e-9")
 def at_most(loss: Loss, margin: float) -> str:
     """Return `loses at most 0.14 pt`, or `gains at least …` if the upper bound is below zero."""
     if loss.upper < 0:
-        return f"gains at least {rounded_down(-loss.upper, decimals=decimals_of(loss))}{_unit(loss)}"
+        return f"gains at least {rounded_down(-loss.upper, 0.0, decimals=decimals_of(loss))}{_unit(loss)}"
     return f"loses at most {rounded_up(loss.upper, margin, decimals=decimals_of(loss))}{_unit(loss)}"
 
 
@@ -161,11 +162,31 @@ def _unit(loss: Loss) -> str:
 
 
 def size(size_bytes: int) -> str:
-    """Return bytes as B, KB or MB, in powers of 1,000.
+    """Return bytes as B, KB, MB or GB, in powers of 1,000.
 
     >>> size(19012), size(345), size(3_456_789)
     ('19.0 KB', '345 B', '3.46 MB')
+    >>> size(999_950), size(10_000_000_000)
+    ('1.00 MB', '10.00 GB')
     """
     if size_bytes < 1000:
         return f"{size_bytes} B"
-    return f"{size_bytes / 1e3:.1f} KB" if size_bytes < 1_000_000 else f"{size_bytes / 1e6:.2f} MB"
+    if size_bytes < _ROUNDED_TO_MB:
+        return f"{size_bytes / 1e3:.1f} KB"
+    return f"{size_bytes / 1e6:.2f} MB" if size_bytes < _ROUNDED_TO_GB else f"{size_bytes / 1e9:.2f} GB"
+
+
+_ROUNDED_TO_MB = 999_950
+_ROUNDED_TO_GB = 999_995_000
+"""Sizes from which the larger unit is shown: the smaller one would be rounded to 1000."""
+
+
+def size_against(size_bytes: int, limit: int, word: str) -> str:
+    """Return a size and its limit, in bytes if they would look alike although the limit is broken.
+
+    >>> size_against(19_029, 19_000, "gzipped"), size_against(19_000, 19_029, "raw"), size_against(345, 300, "raw")
+    ('19,029 B gzipped, allowed 19,000 B', '19.0 KB raw, allowed 19.0 KB', '345 B raw, allowed 300 B')
+    """
+    if size_bytes > limit and size(size_bytes) == size(limit):
+        return f"{size_bytes:,} B {word}, allowed {limit:,} B"
+    return f"{size(size_bytes)} {word}, allowed {size(limit)}"

@@ -58,6 +58,20 @@ def number(value: float | None, digits: int = 3) -> str:
     )
 
 
+def confidence(share: float) -> str:
+    """Return a confidence in percent, with two decimals, or with as many as its distance from 100 needs.
+
+    >>> confidence(0.95), confidence(0.994444444), confidence(0.988851), confidence(0.9500000000000046)
+    ('95 %', '99.44 %', '98.89 %', '95 %')
+    >>> confidence(0.99995), confidence(0.9999949)
+    ('99.995 %', '99.99949 %')
+    """
+    percent = round(100 * share, 9)
+    left = 100 - percent
+    decimals = max(2, 1 - math.floor(math.log10(left))) if left > 0 else 0
+    return f"{percent:.{decimals}f}".rstrip("0").rstrip(".") + " %"
+
+
 def significant(value: float, digits: int) -> float:
     """Round a finite number to significant digits, for programs that print all of them.
 

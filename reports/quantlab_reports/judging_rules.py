@@ -2,7 +2,7 @@
 
 from quantlab.names import listed
 from quantlab.types import LookRule, SeveralSettings
-from quantlab_reports.figures import number
+from quantlab_reports.figures import confidence
 
 __all__ = ["look_words", "several_settings"]
 
@@ -17,8 +17,8 @@ def several_settings(several: SeveralSettings) -> str:
     """
     count = len(several.order)
     if not several.ordered:
-        sure = number(100 * several.confidence, 4)
-        return f"any of {count} settings may be chosen, so each bound has {sure} % confidence (Bonferroni)"
+        sure = confidence(several.confidence)
+        return f"any of {count} settings may be chosen, so each bound has {sure} confidence (Bonferroni)"
     over = f"; it passed over {listed(several.passed_over)}" if several.passed_over else ""
     stopped = f", which stopped at {several.stopped_at}" if several.stopped_at else ""
     first, last = several.order[0], several.order[-1]

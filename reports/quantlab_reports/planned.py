@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from quantlab.gate.plan import Plan, PlannedRow
 from quantlab.names import counted
 from quantlab.statistics import MOST_SAMPLES, Chances, Pilot, fewest_samples
-from quantlab_reports.figures import fixed, number
+from quantlab_reports.figures import confidence, fixed, number
 from quantlab_reports.model import Column, Table, plain, table_of
 
 __all__ = ["PlanRow", "plan_table"]
@@ -94,9 +94,9 @@ _COLUMNS = [
 
 
 def _notes(plan: Plan) -> list[str]:
-    sure = number(100 * plan.terms.confidence, 6)
+    sure = confidence(plan.terms.confidence)
     looks = "any number of times" if plan.terms.looks == "any" else "once"
-    study = f"a study of new samples, judged {looks} at {sure} % confidence"
+    study = f"a study of new samples, judged {looks} at {sure} confidence"
     notes = [f"samples: size of {study}, that decides in at least {number(100 * plan.power, 3)} % of cases"]
     if any(isinstance(row.known, Pilot) for row in plan.rows):
         notes.append(

@@ -22,7 +22,7 @@ from quantlab.types import (
     Verdict,
     WorstSample,
 )
-from quantlab_reports.figures import EMPTY, fixed, number
+from quantlab_reports.figures import EMPTY, confidence, fixed, number
 from quantlab_reports.losing import CLASS_COLUMNS, SLICE_COLUMNS, losing_classes, losing_slices
 from quantlab_reports.markdown_text import as_text, comment_table, unbroken
 from quantlab_reports.model import Column, table_of
@@ -370,14 +370,10 @@ def _sample_counts(verdicts: Sequence[Verdict]) -> list[str]:
     return [f"n = {', '.join(f'{count:,} ({as_text(name)})' for name, count in counts.items())}."] if counts else []
 
 
-def _percent(confidence: float) -> str:
-    return f"{number(100 * confidence, 6)} %"
-
-
 def _confidence_in_words(losses: Sequence[Loss]) -> list[str]:
     if not losses:
         return []
-    sure = {_percent(loss.confidence): _percent(loss.interval_confidence) for loss in losses}
+    sure = {confidence(loss.confidence): confidence(loss.interval_confidence) for loss in losses}
     one, two = " or ".join(sure), " or ".join(sure.values())
     lines = [f"The verdict uses one-sided {one} bounds; the table shows the matching two-sided {two} interval."]
     metrics = {f"{as_text(loss.metric)} ({'points' if loss.unit == 'pt' else 'its own unit'})" for loss in losses}

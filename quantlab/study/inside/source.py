@@ -94,7 +94,7 @@ def warn_of_collapses(
         loss = _collapse(trial) if not _is_wrong_in_float32(trial, study) else None
         cause = _cause(source_of[name]) if name in source_of else _place(name, layers, weights)
         if loss is not None and cause is not None:
-            sentences.append(f"{name} {loss}: {cause}{_instead(measured)}")
+            sentences.append(f"{name} {loss}: {cause}{_instead(trial, measured)}")
     return tuple(sentences)
 
 
@@ -169,8 +169,8 @@ def _of_weight(source: Source) -> str:
     )
 
 
-def _instead(measured: dict[str, Trial]) -> str:
-    """The smallest quantized variant of the study that did not collapse."""
+def _instead(collapsed: Trial, measured: dict[str, Trial]) -> str:
+    """The smallest quantized variant of the study that did not collapse, or else the one that loses least."""
     kept = [
         trial.variant
         for trial in measured.values()
@@ -180,6 +180,29 @@ def _instead(measured: dict[str, Trial]) -> str:
         and not (trial.scores is not None and trial.scores.non_finite)
     ]
     if not kept:
+        best = min(
+            (trial for trial in measured.values() if trial.variant is not None and not trial.variant.is_float32),
+            key=_lost,
+            default=collapsed,
+        )
+        if _lost(best) < _lost(collapsed):
+            return (
+                f"; {best.setting} loses least of the quantized variants of this study, so use it if that is little "
+                f"enough, or try settings with more bits (quantlab settings)"
+            )
         return "; no quantized variant of this study does better, so try settings with more bits (quantlab settings)"
-    best = min(kept, key=lambda variant: variant.gzip_bytes)
-    return f"; the smallest variant here that does not collapse is {best.name} ({best.gzip_bytes / 1000:,.1f} KB gzip)"
+    smallest = min(kept, key=lambda variant: variant.gzip_bytes)
+    size = f"{smallest.gzip_bytes / 1000:,.1f} KB gzip"
+    return f"; the smallest variant here that does not collapse is {smallest.name} ({size})"
+
+
+def _lost(trial: Trial) -> float:
+    """How much a variant lost, in the measure by which it collapses; infinite if that is unknown."""
+    scores = trial.scores
+    if scores is None or scores.non_finite:
+        return math.inf
+    if scores.top1_loss_points is not None:
+        return scores.top1_loss_points
+    if scores.agreement is not None:
+        return 100 - scores.agreement
+    return math.inf if scores.sqnr_db is None else -scores.sqnr_db

@@ -3,12 +3,12 @@
 JSON and CSV rows have the fields of `DuplicateRow` as keys.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from quantlab.samples import NEAR_DISTANCE
 from quantlab.types import Duplicate, Duplicates
 from quantlab_reports.figures import fixed
-from quantlab_reports.model import Column, RowView, Selection, Table
+from quantlab_reports.model import Column, RowView, Selection, Table, table_of
 
 __all__ = ["DUPLICATES", "DuplicateRow", "duplicate_table"]
 
@@ -43,12 +43,22 @@ DUPLICATES = RowView(
 )
 
 
+_SENTENCE = Column("copies", str, numeric=False)
+
+
 def duplicate_table(duplicates: Duplicates, selection: Selection) -> Table:
     """Return the table of all pairs."""
     found = (
         f"{duplicates.equal:,} of {duplicates.n:,} scored samples equal another one byte by byte, and "
         f"{duplicates.near:,} nearly do"
     )
+    if not duplicates.pairs:
+        DUPLICATES.select([], selection)  # refuses an unknown order
+        found = f"None of the {duplicates.n:,} scored samples equals another one or nearly does, so there are no copies"
+        return replace(
+            table_of([_SENTENCE], [found], keys=[field.name for field in fields(DuplicateRow)], records=[]),
+            headed=False,
+        )
     below = (
         found,
         f"nearly equal: images whose distance is at most {NEAR_DISTANCE} of their contrast",

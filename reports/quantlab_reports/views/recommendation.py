@@ -11,7 +11,7 @@ from typing import Any
 
 from quantlab.gate import bound_of, decimals_of, rounded_up, size
 from quantlab.types import SIMILAR_SIZE, ClassLoss, Judgement, Loss, Outcome, Recommendation, SettingVerdict, Verdict
-from quantlab_reports.figures import fixed, number, with_sign
+from quantlab_reports.figures import confidence, fixed, number, with_sign
 from quantlab_reports.judging_rules import look_words, several_settings
 from quantlab_reports.model import Column, Table, plain, table_of
 from quantlab_reports.verdict_document import look_document, several_document
@@ -187,7 +187,7 @@ def loss_in_words(setting: SettingVerdict) -> str:
         return deciding.reason
     loss = deciding.loss
     unit = " pt" if loss.unit == "pt" else f" {loss.metric}"
-    sure = f"({number(100 * loss.confidence, 6)} % confidence, n = {loss.n:,}{_groups(loss)})"
+    sure = f"({confidence(loss.confidence)} confidence, n = {loss.n:,}{_groups(loss)})"
     runtimes = " and ".join(judgement.runtime for judgement in setting.judgements)
     bound = rounded_up(max(loss.upper, 0.0), _margin_of(deciding), decimals=decimals_of(loss))
     most = f"loses at most {bound}{unit} of {number(loss.reference, 4)}"
