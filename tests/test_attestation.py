@@ -19,7 +19,7 @@ from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.cli import run
 from quantlab.errors import ArtifactError, StudyError
-from quantlab.formats import artifact_files, artifact_sha256
+from quantlab.formats import artifact_files, artifact_sha256, files_not_served
 from quantlab.gate import Attestation, budget_texts, read_attestation, refuse_other_files
 from quantlab.gate.statement import PREDICATE_TYPE, STATEMENT_TYPE
 from quantlab.store import Store
@@ -45,7 +45,18 @@ def artifact(folder: Path, files: dict[str, bytes] = BYTES) -> Path:
     return folder
 
 
-def study_of(folder: Path, n: int = 2_000, *, lost: int = 0, more: tuple[str, ...] = ()) -> Path:
+MODEL = {
+    "format": "graph-model",
+    "modelTopology": {"node": []},
+    "weightsManifest": [{"paths": ["shards/group1.bin"], "weights": []}],
+}
+WEB = {"model.json": json.dumps(MODEL).encode(), "shards/group1.bin": b"\0\1\2"}
+"""The files of a graph-model, of which quantlab knows which are served."""
+
+
+def study_of(
+    folder: Path, n: int = 2_000, *, lost: int = 0, more: tuple[str, ...] = (), files: dict[str, bytes] = BYTES
+) -> Path:
     """A study of tfjs-uint8, which loses so many, and of others that lose nothing; each has an artifact on disk."""
     labels = LABELS[:n]
     outputs: dict[tuple[str, str], Any] = {("tfjs-uint8", "python"): answers(labels, flipped(n, range(lost)))}
@@ -54,8 +65,8 @@ def study_of(folder: Path, n: int = 2_000, *, lost: int = 0, more: tuple[str, ..
     trials = []
     for trial in study.trials:
         assert trial.variant is not None
-        files = {**BYTES, "name.txt": trial.setting.encode()} if more else BYTES
-        sha256 = artifact_sha256(artifact(trial.variant.path, files))
+        own = {**files, "name.txt": trial.setting.encode()} if more else files
+        sha256 = artifact_sha256(artifact(trial.variant.path, own))
         trials.append(replace(trial, variant=replace(trial.variant, sha256=sha256)))
     model = replace(study.model, sha256="a" * 64)
     Store(folder).write_study(replace(study, trials=tuple(trials), model=model))
@@ -279,6 +290,79 @@ def test_other_files_are_refused(change, says, statement, capsys):
     status, printed, error = gate(capsys, "--artifact", "shipped", "--attested", statement)
     assert (status, printed, error.count("\n")) == (2, "", 1)
     assert says in error
+
+
+MORE = [
+    pytest.param({"group2.bin": b"\0\1\2", "extra.txt": b""}, "'extra.txt', 'group2.bin'", id="a text and a copy"),
+    pytest.param({".DS_Store": b"", "shards/.git/HEAD": b"x"}, "'.DS_Store', 'shards/.git/HEAD'", id="hidden files"),
+]
+
+
+@pytest.mark.parametrize(("more", "names"), MORE)
+def test_files_that_are_not_served_are_no_part_of_what_is_attested(more, names, tmp_path, capsys):
+    """Neither when the statement is written, nor when it is checked; a file by itself is shipped with its shards."""
+    folder, shipped = study_of(tmp_path / "digits.study", files=WEB), artifact(tmp_path / "tam", WEB)
+    says = (
+        f"quantlab: 'tam' has files that do not belong to the artifact: {names}; remove them, or ship the artifact "
+        f"from a folder of its own\n"
+    )
+    attest = (folder, *MARGIN, "--artifact", "tam", "--attest")
+    assert gate(capsys, *attest, "statement.json")[0] == 0
+    assert gate(capsys, "--artifact", "tam", "--attested", "statement.json")[0] == 0
+    artifact(shipped, more)
+    assert gate(capsys, *attest, "again.json") == (2, "", says)
+    assert not Path("again.json").exists()
+    assert gate(capsys, *attest[:-1]) == (2, "", says)
+    assert gate(capsys, "--artifact", "tam", "--attested", "statement.json") == (2, "", says)
+    assert gate(capsys, "--artifact", "tam/model.json", "--attested", "statement.json")[0] == 0
+
+
+def test_linked_files_that_are_not_served(tmp_path):
+    """A web server follows links; one that leads back ends, and one that leads nowhere is a file, too."""
+    shipped, elsewhere = artifact(tmp_path / "tam", WEB), artifact(tmp_path / "elsewhere", {"secret.txt": b""})
+    assert files_not_served(shipped) == ()
+    (shipped / "again").symlink_to(shipped)
+    (shipped / "more").symlink_to(elsewhere)
+    (shipped / "copy.bin").symlink_to(shipped / "shards/group1.bin")
+    (shipped / "nowhere").symlink_to(tmp_path / "gone")
+    assert files_not_served(shipped) == ("copy.bin", "more/secret.txt", "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        pytest.param(("tfjs-uint8",), None, id="the setting of the artifact"),
+        pytest.param(("tfjs-*",), None, id="a glob, of which the artifact is one"),
+        pytest.param(("all",), None, id="all, of which the artifact is one"),
+        pytest.param(("tfjs-uint8", "tfjs-uint16"), "'tfjs-uint16'", id="another setting, too"),
+        pytest.param(("tfjs-uint8,tfjs-uint16",), "'tfjs-uint16'", id="another setting behind a comma"),
+    ],
+)
+def test_no_named_setting_is_dropped(asked, says, tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", more=("tfjs-uint16",))
+    shipped = artifact(tmp_path / "shipped", {**BYTES, "name.txt": b"tfjs-uint8"})
+    named = [word for name in asked for word in ("--setting", name)]
+    status, _, error = gate(capsys, folder, *MARGIN, *named, "--artifact", "shipped")
+    wanted = (
+        ""
+        if says is None
+        else (
+            f"quantlab: 'shipped' is the artifact of 'tfjs-uint8', and {says} must fit, too; leave that setting out, "
+            f"or judge it without --artifact\n"
+        )
+    )
+    assert (status, error) == (0 if says is None else 2, wanted)
+    assert gate(capsys, folder, *MARGIN, "--artifact", shipped, "--attest", "statement.json")[0] == 0
+    status, _, error = gate(capsys, "--artifact", "shipped", "--attested", "statement.json", *named)
+    wanted = (
+        ""
+        if says is None
+        else (
+            "quantlab: 'statement.json' is about the setting tfjs-uint8, and tfjs-uint16 is asked; give the statement "
+            "of such a setting\n"
+        )
+    )
+    assert (status, error) == (0 if says is None else 2, wanted)
 
 
 def test_a_single_file_may_be_renamed(tmp_path):

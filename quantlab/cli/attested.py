@@ -73,9 +73,7 @@ def _policy(budget: BudgetOptions, settings: Sequence[str] | None, attestation: 
 
 
 def _refuse_other_question(verdict: "Verdict", policy: Policy, statement: Path) -> None:
-    from fnmatch import fnmatchcase
-
-    from quantlab.gate import looser_limits, name_of
+    from quantlab.gate import looser_limits, name_of, unmatched
 
     looser = looser_limits(verdict, policy.budget)
     if looser:
@@ -84,9 +82,10 @@ def _refuse_other_question(verdict: "Verdict", policy: Policy, statement: Path) 
             f"write the statement again with 'quantlab gate --attest'"
         )
     names = [judged.setting for judged in verdict.settings]
-    if policy.settings and not any(fnmatchcase(name, wanted) for name in names for wanted in policy.settings):
+    others = unmatched(policy.settings or (), names)
+    if others:
         raise StudyError(
-            f"'{statement}' is about the setting {' and '.join(names)}, and {', '.join(policy.settings)} is asked; "
+            f"'{statement}' is about the setting {' and '.join(names)}, and {', '.join(others)} is asked; "
             f"give the statement of such a setting"
         )
     studies = [name_of(folder) for folder in policy.studies]

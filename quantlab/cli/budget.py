@@ -194,7 +194,13 @@ def judged_of(
     folder: Path, policy: Policy, artifact: Path | None = None, accepted: "AcceptedFigures | None" = None
 ) -> "Judged":
     """Judge a study by a policy, or by accepted figures; with an artifact, judge only the settings with its bytes."""
-    from quantlab.gate import gather_of, name_of, settings_of_artifact
+    from quantlab.gate import (
+        gather_of,
+        name_of,
+        refuse_dropped_settings,
+        refuse_files_not_served,
+        settings_of_artifact,
+    )
     from quantlab.store import Store
 
     store = Store(folder)
@@ -205,4 +211,6 @@ def judged_of(
         settings = tuple(accepted.studies[name].settings)
     if artifact is not None:
         settings = settings_of_artifact(artifact, study, settings)
+        refuse_files_not_served(artifact)
+        refuse_dropped_settings(artifact, policy.settings or (), settings)
     return gather_of(store, policy.budget, settings=settings)

@@ -11,6 +11,7 @@ from quantlab.formats.describe import (
     describe_given,
     describe_variant,
     download_size_of,
+    files_not_served,
     format_of,
     note_unquantized,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "describe_given",
     "describe_variant",
     "download_size_of",
+    "files_not_served",
     "format_of",
     "note_unquantized",
 ]

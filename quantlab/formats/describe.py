@@ -1,6 +1,7 @@
 """Builds a `Variant` from an artifact on disk: hash, sizes, ports matched to the model, and a check of its name."""
 
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ __all__ = [
     "describe_given",
     "describe_variant",
     "download_size_of",
+    "files_not_served",
     "format_of",
     "note_unquantized",
 ]
@@ -132,6 +134,30 @@ def artifact_files(path: Path, formats: Mapping[str, Format] = FORMATS) -> Artif
     if not path.exists():
         raise ArtifactError(f"there is no artifact at '{path}'; give the file or folder that you want to ship")
     return _hashed(path, format_.files(path) if format_ else files_below(path))
+
+
+def files_not_served(path: Path, formats: Mapping[str, Format] = FORMATS) -> tuple[str, ...]:
+    """Return the names of the files in a folder that are no part of the artifact in it, also of hidden ones, sorted.
+
+    There are none where a file is given. In a folder of an unknown format, each file is part of the artifact.
+
+    Raises:
+        ArtifactError: If the artifact is invalid.
+    """
+    artifact, format_ = _served(path, formats)
+    if not path.is_dir():
+        return ()
+    served = {os.path.relpath(file, path) for file in (format_.files(artifact) if format_ else files_below(path))}
+    return tuple(sorted(Path(name).as_posix() for name in _listing(path) if name not in served))
+
+
+def _listing(folder: Path) -> Iterator[str]:
+    """Names of all that is below a folder and is no folder, as a web server finds it: linked folders are followed."""
+    seen = set[str]()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(root))
+        folders[:] = [name for name in folders if os.path.realpath(Path(root) / name) not in seen]
+        yield from (os.path.relpath(Path(root) / name, folder) for name in names)
 
 
 def _served(path: Path, formats: Mapping[str, Format]) -> tuple[Path, Format | None]:

@@ -45,7 +45,7 @@ from quantlab.gate.outputs import (
 )
 from quantlab.gate.recommendation import choose
 from quantlab.gate.recommending import recommend, recommendation_of
-from quantlab.gate.shipped import settings_of_artifact
+from quantlab.gate.shipped import refuse_dropped_settings, refuse_files_not_served, settings_of_artifact, unmatched
 from quantlab.gate.statement import budget_texts, read_attestation
 from quantlab.gate.strictness import looser_limits
 from quantlab.gate.targets import TARGETS, Target, target_of
@@ -82,6 +82,8 @@ __all__ = [
     "read_lock",
     "recommend",
     "recommendation_of",
+    "refuse_dropped_settings",
+    "refuse_files_not_served",
     "refuse_other_files",
     "refuse_unjudgeable",
     "refuse_unknown_outputs",
@@ -91,5 +93,6 @@ __all__ = [
     "size",
     "sum_output_file",
     "target_of",
+    "unmatched",
     "write_lock",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from quantlab.errors import ArtifactError, UsageError
 from quantlab.formats import artifact_files
 from quantlab.gate.judging import Judged
+from quantlab.gate.shipped import refuse_files_not_served
 from quantlab.names import excerpt, listed
 from quantlab.registries import REAL, Registries
 from quantlab.types import Variant, Verdict
@@ -162,6 +163,7 @@ def refuse_other_files(attestation: Attestation, path: Path, statement: Path, *,
     if len(actual) == len(expected) == 1:
         name, expected = next(iter(actual)), {next(iter(actual)): next(iter(expected.values()))}
     if actual == expected:
+        refuse_files_not_served(path, registries=registries)
         return
     name = next(name for name in (*actual, *expected) if actual.get(name) != expected.get(name))
     has = f"has the SHA-256 {actual[name]}" if name in actual else "is missing"
