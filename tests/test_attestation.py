@@ -445,6 +445,48 @@ def test_what_is_asked(options, policy, says, statement, capsys):
     assert (says or "") in error
 
 
+RULES = {
+    "looks": ("--looks", "any"),
+    "a plan": ("--planned-n", "2000"),
+    "an order": ("--order", "tfjs-uint8"),
+    "no order": ("--order", "none"),
+}
+
+
+@pytest.mark.parametrize(
+    ("judged", "asked", "says"),
+    [
+        *(pytest.param(rule, rule, None, id=f"{name}, as judged") for name, rule in RULES.items()),
+        *(pytest.param(rule, (), None, id=f"{name} is not asked for") for name, rule in RULES.items()),
+        pytest.param((), RULES["looks"], "looks is not set there, and any is asked", id="looks"),
+        pytest.param((), RULES["a plan"], "planned_n is not set there, and 2000 is asked", id="a plan"),
+        pytest.param((), RULES["an order"], "order is not set there, and tfjs-uint8 is asked", id="an order"),
+        pytest.param((), RULES["no order"], "order is not set there, and none is asked", id="no order"),
+        pytest.param(
+            RULES["looks"],
+            RULES["a plan"],
+            "planned_n is not set there, and 2000 is asked",
+            id="a plan, where it was judged for any look",
+        ),
+        pytest.param(
+            RULES["a plan"], ("--planned-n", "3000"), "planned_n is 2000 there, and 3000 is asked", id="another plan"
+        ),
+        pytest.param(
+            RULES["an order"], RULES["no order"], "order is tfjs-uint8 there, and none is asked", id="another order"
+        ),
+    ],
+)
+@pytest.mark.parametrize("margin", [MARGIN, ()], ids=["a limit, too", "the limit of the statement"])
+def test_the_rules_that_are_asked_for(judged, asked, says, margin, tmp_path, capsys):
+    study_of(tmp_path / "digits.study")
+    assert gate(capsys, "digits.study", *MARGIN, *judged, "--attest", "statement.json")[0] == 0
+    check = ("--artifact", artifact(tmp_path / "shipped"), "--attested", "statement.json", *margin)
+    status, printed, error = gate(capsys, *check, *asked)
+    wanted = f"quantlab: 'statement.json' was judged by another budget: {says}; judge the study by this budget, and "
+    wanted += "write the statement again with 'quantlab gate --attest'\n"
+    assert (status, bool(printed), error) == ((0, True, "") if says is None else (2, False, wanted))
+
+
 def test_a_statement_without_files_is_no_check(statement, capsys):
     assert gate(capsys, "--attested", statement) == (
         2,

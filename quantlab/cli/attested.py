@@ -58,24 +58,32 @@ def attested_verdict(
     attestation = read_attestation(statement)
     refuse_other_files(attestation, artifact, statement)
     policy = _policy(budget, settings, attestation)
-    _refuse_other_question(attestation.verdict, policy, statement)
+    _refuse_other_question(attestation, policy, statement)
     return attestation.verdict, attestation.result == "WARNED"
 
 
 def _policy(budget: BudgetOptions, settings: Sequence[str] | None, attestation: "Attestation") -> Policy:
-    """Read what is asked; without any key of a budget, it is what the statement was judged by."""
+    """Read what is asked; without a limit or another key that limits refer to, the statement's budget is asked.
+
+    Rules about looks and order are asked for beside either.
+    """
     from quantlab.gate import budget_texts
 
     given = {key: value for key, value in budget.given(None, settings).items() if value is not None}
-    asked = {*given, *read_table("budget", budget.policy)} - {"settings", "studies"}
-    kept: dict[str, Any] = {} if asked else dict(budget_texts(attestation.verdict.budget))
+    asked = {*given, *read_table("budget", budget.policy)}
+    own = {key: value for key, value in budget_texts(attestation.verdict.budget).items() if key not in _RULES}
+    kept: dict[str, Any] = {} if asked - {"settings", "studies"} - _RULES else own
     return read_policy(budget.policy, {**kept, **given})
 
 
-def _refuse_other_question(verdict: "Verdict", policy: Policy, statement: Path) -> None:
-    from quantlab.gate import looser_limits, name_of, unmatched
+_RULES = {"order", "planned_n", "looks"}
 
-    looser = looser_limits(verdict, policy.budget)
+
+def _refuse_other_question(attestation: "Attestation", policy: Policy, statement: Path) -> None:
+    from quantlab.gate import looser_limits, name_of, other_rules, unmatched
+
+    verdict = attestation.verdict
+    looser = (*looser_limits(verdict, policy.budget), *other_rules(attestation, policy.budget))
     if looser:
         raise StudyError(
             f"'{statement}' was judged by another budget: {'; '.join(looser)}; judge the study by this budget, and "

@@ -24,6 +24,7 @@ from quantlab.gate.attestation import (
     Attestation,
     attestation_of,
     attested_variant,
+    other_rules,
     refuse_other_files,
 )
 from quantlab.gate.before_trials import refuse_unjudgeable
@@ -76,6 +77,7 @@ __all__ = [
     "name_of",
     "near_one",
     "non_finite_clauses",
+    "other_rules",
     "outward",
     "parse_lock",
     "read_attestation",

@@ -15,7 +15,7 @@ from quantlab.gate.judging import Judged
 from quantlab.gate.shipped import refuse_files_not_served
 from quantlab.names import excerpt, listed
 from quantlab.registries import REAL, Registries
-from quantlab.types import Variant, Verdict
+from quantlab.types import Budget, Variant, Verdict
 
 __all__ = [
     "RESULTS",
@@ -23,6 +23,7 @@ __all__ = [
     "TestResult",
     "attestation_of",
     "attested_variant",
+    "other_rules",
     "refuse_other_files",
     "tests_of",
 ]
@@ -143,6 +144,27 @@ def tests_of(attestation: Attestation) -> dict[str, list[str]]:
             name = f"{attestation.verdict.study}.{setting.setting}.{judgement.runtime or 'no runtime'}"
             tests[fields_of[judgement.outcome]].append(name)
     return tests
+
+
+def other_rules(attestation: Attestation, asked: Budget) -> tuple[str, ...]:
+    """Return a clause for each rule of a budget, about looks and order, by which an attested verdict was not judged.
+
+    A rule that is not asked for is not compared.
+    """
+    look = attestation.plan.get("look")
+    look = look if isinstance(look, dict) else {}
+    planned = look.get("planned_n") if look.get("kind") == "planned" else None
+    order = attestation.verdict.budget.order
+    rules = (
+        ("order", "not set" if order is None else ",".join(order), asked.order and ",".join(asked.order)),
+        ("planned_n", "not set" if planned is None else excerpt(str(planned)), asked.planned_n),
+        ("looks", "any" if look.get("kind") == "any" else "not set", asked.looks),
+    )
+    return tuple(
+        f"{key} is {known} there, and {wanted} is asked"
+        for key, known, wanted in rules
+        if wanted is not None and known != str(wanted)
+    )
 
 
 def refuse_other_files(attestation: Attestation, path: Path, statement: Path, *, registries: Registries = REAL) -> None:
