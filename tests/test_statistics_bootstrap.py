@@ -5,6 +5,7 @@ wide.
 import math
 import re
 import tracemalloc
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -160,6 +161,16 @@ def test_the_same_seed_is_the_same_interval_and_another_is_another():
     totals = means(*skewed(200))
     assert totals.bounds(1, Resampling(seed=3)) == totals.bounds(1, Resampling(seed=3))
     assert totals.bounds(1, Resampling(seed=3)) != totals.bounds(1, Resampling(seed=4))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_bounds_enclose_a_loss_that_a_bootstrap_moves(sign):
+    """Of a metric that is no mean, resamples are biased, and bounds of little confidence lie beside the loss."""
+    totals = replace(ratio_of_sums(*skewed(20)), differing=10**6)
+    bounds = totals.bounds(sign, Resampling(confidence=0.501))
+    loss = sign * (bounds.reference - bounds.candidate)
+    assert bounds.lower <= loss <= bounds.upper
+    assert loss in {bounds.lower, bounds.upper}  # it was beyond one of them
 
 
 def test_lower_is_better_mirrors_the_loss():

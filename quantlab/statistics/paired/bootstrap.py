@@ -104,7 +104,7 @@ class Totals:
 
         A bootstrap of few or no differences would be overconfident. Unless enough samples are `differing`, the bounds
         are therefore at least as far from the loss as `unseen` gives for the share of samples that may differ although
-        none of n does.
+        none of n does. Bounds always enclose the loss, which a bias correction alone does not ensure.
 
         Args:
             sign: 1 if a higher metric is better, −1 if a lower one is.
@@ -122,13 +122,14 @@ class Totals:
             # Too few of them for this confidence leave too many resamples without any difference.
             enough = math.isfinite(lower) and math.isfinite(upper)
             if enough:
+                lower, upper = min(lower, loss), max(upper, loss)
                 return Bounds(reference, candidate, lower, upper, "studentized bootstrap", self._tail(self.slopes))
         replicates = np.concatenate([self._losses(sums, self.n, sign) for sums in self._resampled(resampling)])
         left_out = self._left_out(whole, sign)
         lower, upper = bca_interval(loss, replicates, left_out, self.multiplicity, resampling.confidence)
         tail = None if self.slopes is None else self._tail(self.slopes)
         if enough:
-            return Bounds(reference, candidate, lower, upper, method, tail)
+            return Bounds(reference, candidate, min(lower, loss), max(upper, loss), method, tail)
         width = self.unseen(zero_discordance_bound(self.n, resampling.confidence))
         if width > 0 and (lower > loss - width or upper < loss + width):
             method = f"{method}, or what unseen samples may do"
