@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.cli import run
-from quantlab.errors import ArtifactError, StudyError
-from quantlab.formats import artifact_files, artifact_sha256, files_not_served
+from quantlab.errors import ArtifactError, StudyError, UsageError
+from quantlab.formats import ArtifactFiles, artifact_files, artifact_sha256, files_not_served
 from quantlab.gate import Attestation, budget_texts, read_attestation, refuse_other_files
+from quantlab.gate.contradictions import told_by_figures
 from quantlab.gate.statement import PREDICATE_TYPE, STATEMENT_TYPE
+from quantlab.statistics import decide, loss_bounds
 from quantlab.store import Store
-from quantlab.types import Budget, Judgement, Loss, SettingVerdict, Verdict
+from quantlab.types import SEVERITY, Budget, Judgement, Loss, SettingVerdict, Verdict
 from quantlab_reports.attestation import render_attestation
 
 MARGIN = ("--max-accuracy-loss", "0.5pt")
@@ -367,7 +369,7 @@ def test_no_named_setting_is_dropped(asked, says, tmp_path, capsys):
 
 def test_a_single_file_may_be_renamed(tmp_path):
     (tmp_path / "model.bin").write_bytes(b"weights")
-    attestation = attested(artifact_files(tmp_path / "model.bin").files)
+    attestation = attested(artifact_files(tmp_path / "model.bin"))
     assert list(attestation.files) == ["model.bin"]
     (tmp_path / "model.bin").rename(tmp_path / "renamed.bin")
     refuse_other_files(attestation, tmp_path / "renamed.bin", Path("statement.json"))
@@ -638,6 +640,239 @@ def test_malformed(change, says, statement, capsys):
     assert says in error
 
 
+# Figures that contradict each other
+
+
+def _judged(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda figures: figures["settings"][0]["judgements"][0].update(changed)
+
+
+def _lost(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda figures: figures["settings"][0]["judgements"][0]["loss"].update(changed)
+
+
+def _set(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda figures: figures["settings"][0].update(changed)
+
+
+def _planned(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda figures: figures["plan"].update(changed)
+
+
+def _by_numbers(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    """Of a metric that counts no answers, so that nothing but the bounds says how far the loss may be."""
+    return _lost(discordant=None, **changed)
+
+
+def _in_another_runtime(figures: dict[str, Any]) -> None:
+    figures["settings"][0]["judgements"].append({**figures["settings"][0]["judgements"][0], "runtime": "node-wasm"})
+    figures["settings"][0]["judgements"][1]["loss"] = None
+    figures["settings"][0]["judgements"][1].update(n=1_000, margin=None, outcome="inconclusive")
+
+
+LOSS_OF_3 = {"loss": 3.0, "candidate": 97.0}
+"""Of the reference's 100 %."""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param(
+            _by_numbers(**LOSS_OF_3, lower=2.0, upper=4.0),
+            "the outcome is 'fits', and the loss 3 between 2 and 4, allowed 0.5, is 'breaks', of tfjs-uint8 in python",
+            id="a loss beyond the margin",
+        ),
+        pytest.param(
+            _by_numbers(upper=0.7),
+            "the outcome is 'fits', and the loss 0 between -0.149674 and 0.7, allowed 0.5, is 'inconclusive', of "
+            "tfjs-uint8 in python",
+            id="an upper bound beyond the margin",
+        ),
+        pytest.param(
+            _by_numbers(**LOSS_OF_3),
+            "the loss is 3, and its bounds are -0.149674 and 0.149674, of tfjs-uint8 in python",
+            id="a loss beyond its bounds",
+        ),
+        pytest.param(
+            _by_numbers(lower=0.1),
+            "the loss is 0, and its bounds are 0.1 and 0.149674, of tfjs-uint8 in python",
+            id="a lower bound beyond the loss",
+        ),
+        pytest.param(
+            _lost(loss=3.0),
+            "the loss is 3, and the metric 100 before and 100 after, of tfjs-uint8 in python",
+            id="a loss without its metric",
+        ),
+        pytest.param(
+            _lost(upper=0.1),
+            "the bounds are -0.149674 and 0.1, and 0 answers that became wrong and 0 right give -0.149674 and "
+            "0.149674, of tfjs-uint8 in python",
+            id="a bound that does not follow from the counts",
+        ),
+        pytest.param(
+            _lost(discordant=3_000),
+            "3000 of 2000 answers changed, and the loss is 0, of tfjs-uint8 in python",
+            id="more changes than samples",
+        ),
+        pytest.param(
+            _lost(discordant=1),
+            "1 of 2000 answers changed, and the loss is 0, of tfjs-uint8 in python",
+            id="an odd number of changes without a loss",
+        ),
+        pytest.param(
+            _lost(confidence=0.9),
+            "the confidence is 0.9, and that of the budget 0.95, of tfjs-uint8 in python",
+            id="less confidence than the budget",
+        ),
+        pytest.param(
+            _judged(margin=5.0),
+            "the judgement has the margin 5, and the budget allows 0.5, of tfjs-uint8 in python",
+            id="another margin than the budget's",
+        ),
+        pytest.param(
+            _judged(margin=None),
+            "the judgement has no margin, and the budget allows 0.5, of tfjs-uint8 in python",
+            id="no margin",
+        ),
+        pytest.param(
+            _judged(loss=None, margin=None),
+            "the outcome is 'fits', and there is no loss, of tfjs-uint8 in python",
+            id="no loss",
+        ),
+        pytest.param(
+            _judged(n=100_000), "n is 100000, and 2000 of the loss, of tfjs-uint8 in python", id="more samples"
+        ),
+        pytest.param(
+            _lost(n=100_000),
+            "n is 2000, and 100000 of the loss, of tfjs-uint8 in python",
+            id="more samples of the loss",
+        ),
+        pytest.param(
+            _lost(groups=0), "n is 2000, and there are 0 groups, of tfjs-uint8 in python", id="groups without samples"
+        ),
+        pytest.param(
+            _judged(missing=5),
+            "5 samples are missing, and the outcome is 'fits', of tfjs-uint8 in python",
+            id="missing",
+        ),
+        pytest.param(
+            _judged(setting="tfjs-uint16"),
+            "the setting tfjs-uint8 has a judgement of tfjs-uint16",
+            id="a judgement of another setting",
+        ),
+        pytest.param(_planned(settings_judged=0), "0 settings were judged, and 1 are there", id="fewer settings"),
+        pytest.param(
+            _planned(look={"kind": "any", "number": 1, "planned_n": None}),
+            "the look is 'any', and the bounds are of another",
+            id="another look than that of the bounds",
+        ),
+    ],
+)
+def test_figures_that_contradict_each_other(change, says, statement, capsys):
+    document = json.loads(statement.read_text())
+    change(document["predicate"]["quantlab"])
+    statement.write_text(json.dumps(document))
+    assert gate(capsys, "--artifact", "shipped", "--attested", statement.name) == (
+        2,
+        "",
+        (
+            f"quantlab: 'statement.json' cannot be read (it contradicts itself: {says}); write it again with "
+            f"'quantlab gate --attest'\n"
+        ),
+    )
+
+
+def test_a_hash_of_the_artifact_that_is_not_that_of_its_files(statement, capsys):
+    document = json.loads(statement.read_text())
+    document["predicate"]["quantlab"]["artifact_sha256"] = "0" * 64
+    statement.write_text(json.dumps(document))
+    assert gate(capsys, "--artifact", "shipped", "--attested", statement.name) == (
+        2,
+        "",
+        (
+            f"quantlab: 'statement.json' contradicts itself: its files have the SHA-256 "
+            f"{artifact_sha256(Path('shipped'))} together, and it names {'0' * 64}; write it again with 'quantlab gate "
+            f"--attest'\n"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("added", "says"),
+    [
+        pytest.param(lambda settings: settings.append(settings[0]), "a setting is there twice", id="a setting twice"),
+        pytest.param(
+            lambda settings: settings[0]["judgements"].append(settings[0]["judgements"][0]),
+            "the setting tfjs-uint8 is judged twice in a runtime",
+            id="a runtime twice",
+        ),
+    ],
+)
+def test_what_is_judged_twice(added, says, statement, capsys):
+    document = json.loads(statement.read_text())
+    added(document["predicate"]["quantlab"]["settings"])
+    document["predicate"]["passedTests"] *= 2
+    statement.write_text(json.dumps(document))
+    status, _, error = gate(capsys, "--artifact", "shipped", "--attested", statement.name)
+    assert (status, f"(it contradicts itself: {says}); " in error) == (2, True)
+
+
+def test_numbers_of_samples_that_contradict_each_other(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study", 200)
+    assert gate(capsys, folder, *MARGIN, "--attest", "statement.json")[0] == 3
+    document = json.loads(Path("statement.json").read_text())
+    _in_another_runtime(document["predicate"]["quantlab"])
+    document["predicate"]["failedTests"].append("digits.tfjs-uint8.node-wasm")
+    Path("statement.json").write_text(json.dumps(document))
+    artifact(tmp_path / "shipped")
+    status, _, error = gate(capsys, "--artifact", "shipped", "--attested", "statement.json")
+    assert (status, "it contradicts itself: n is 1000 and 200" in error) == (2, True)
+
+
+def test_a_size_beyond_the_budget(tmp_path, capsys):
+    folder = study_of(tmp_path / "digits.study")
+    assert gate(capsys, folder, *MARGIN, "--max-size", "20KB", "--attest", "statement.json")[0] == 0
+    document = json.loads(Path("statement.json").read_text())
+    _set(size_bytes=30_000)(document["predicate"]["quantlab"])
+    Path("statement.json").write_text(json.dumps(document))
+    artifact(tmp_path / "shipped")
+    status, _, error = gate(capsys, "--artifact", "shipped", "--attested", "statement.json")
+    says = "the outcome is 'fits', and the size is 30000 bytes, allowed 20000, of tfjs-uint8 in python"
+    assert (status, says in error) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("limits", "n", "shown"),
+    [
+        pytest.param(MARGIN, 2_000, "FITS  loses at most 0.15 pt, allowed 0.50\n", id="the loss"),
+        pytest.param(("--max-size", "20KB"), 2_000, "FITS  10.0 KB gzipped, allowed 20.0 KB\n", id="the size"),
+        pytest.param(
+            MARGIN,
+            200,
+            "INCONCLUSIVE  too few samples: 200 of at least 598; loses at most 1.49 pt, allowed 0.50\n",
+            id="too few samples",
+        ),
+        pytest.param(
+            ("--min-agreement", "99%"),
+            2_000,
+            "FITS  keeps the budget; the statement has no figures of what decided it\n",
+            id="a limit without figures",
+        ),
+    ],
+)
+def test_reasons_are_told_by_the_figures(limits, n, shown, tmp_path, capsys):
+    """Not by the text of the statement, which may be another."""
+    gate(capsys, study_of(tmp_path / "digits.study", n), *limits, "--attest", "statement.json")
+    document = json.loads(Path("statement.json").read_text())
+    _judged(reason="gains at least 3.00 pt")(document["predicate"]["quantlab"])
+    Path("statement.json").write_text(json.dumps(document))
+    artifact(tmp_path / "shipped")
+    check = ("--artifact", "shipped", "--attested", "statement.json", "--markdown", "verdict.md")
+    printed = gate(capsys, *check)[1]
+    assert printed.splitlines(keepends=True)[0] == f"digits  tfjs-uint8  {shown}"
+    assert "gains" not in printed + Path("verdict.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -679,18 +914,42 @@ few = settings(max_examples=20)
 NAMES = st.text("abcdefgh-_. é", min_size=1, max_size=8).filter(lambda name: name not in {".", ".."})
 HASHES = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
 FLOATS = st.floats(allow_nan=False)
-LOSSES = st.builds(
-    Loss,
-    metric=NAMES,
-    direction=st.sampled_from(["higher", "lower"]),
-    unit=st.sampled_from(["pt", ""]),
-    n=st.integers(1, 10**6),
-    **dict.fromkeys(("reference", "candidate", "loss", "lower", "upper"), FLOATS),
-    confidence=st.floats(0.6, 0.99),
-    method=NAMES,
-    discordant=st.none() | st.integers(0, 99),
-    p_mcnemar=st.none() | st.floats(0, 1),
-)
+
+
+@st.composite
+def losses(draw: st.DrawFn, n: int, confidence: float) -> Loss:
+    """Of counted answers with their own bounds, or of numbers with bounds of any width around it."""
+    metric: dict[str, Any] = {"metric": "top1", "direction": "higher", "n": n, "confidence": confidence}
+    if draw(st.booleans()):
+        wrong, right = draw(st.integers(0, n // 2)), draw(st.integers(0, n // 2))
+        loss = 100 * (wrong - right) / n
+        lower, upper = (100 * bound for bound in loss_bounds(wrong, right, n=n, confidence=confidence))
+        counted = {"discordant": wrong + right, "p_mcnemar": draw(st.none() | st.floats(0, 1))}
+        return Loss(
+            **metric,
+            unit="pt",
+            reference=75.0,
+            candidate=75 - loss,
+            loss=loss,
+            lower=lower,
+            upper=upper,
+            method="exact",
+            **counted,
+        )
+    reference, candidate = draw(st.floats(1, 1e9)), draw(st.floats(-1e9, 1e9))
+    loss, width = reference - candidate, st.floats(0, math.inf)
+    return Loss(
+        **metric,
+        unit="pt",
+        reference=reference,
+        candidate=candidate,
+        loss=loss,
+        lower=loss - draw(width),
+        upper=loss + draw(width),
+        method=draw(NAMES),
+    )
+
+
 BUDGETS = st.builds(
     Budget,
     max_accuracy_loss=st.floats(0, 100).map(lambda loss: f"{loss:.9f}pt") | st.just("0.5%"),
@@ -709,15 +968,23 @@ BUDGETS = st.builds(
 )
 
 
+def _judgement(draw: st.DrawFn, budget: Budget, setting: str, runtime: str, n: int) -> Judgement:
+    loss = draw(st.none() | losses(n, budget.confidence))
+    assert budget.margin is not None
+    margin = None if loss is None else budget.margin.of(loss)
+    by_loss = "inconclusive" if loss is None or margin is None else decide(loss, margin)
+    as_severe = [outcome for outcome in SEVERITY if SEVERITY[outcome] >= SEVERITY[by_loss]]
+    outcome = draw(st.sampled_from(as_severe))
+    return Judgement(setting, runtime, outcome, draw(st.text()), n=n, loss=loss, margin=margin)
+
+
 @st.composite
 def attestations(draw: st.DrawFn) -> Attestation:
-    outcomes = draw(st.lists(st.sampled_from(["fits", "breaks", "inconclusive"]), min_size=1, max_size=3))
-    judgements = tuple(
-        draw(st.builds(Judgement, NAMES, NAMES, st.just(outcome), st.text(), loss=st.none() | LOSSES, margin=FLOATS))
-        for outcome in outcomes
-    )
-    setting = SettingVerdict(draw(NAMES), draw(st.booleans()), draw(st.none() | st.integers(0, 10**9)), judgements)
-    verdict = Verdict(draw(NAMES), draw(BUDGETS), (setting,), named=True, untested=tuple(draw(st.lists(NAMES))))
+    budget, n, name = draw(BUDGETS), draw(st.integers(10, 300)), draw(NAMES)
+    runtimes = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
+    judgements = tuple(_judgement(draw, budget, name, runtime, n) for runtime in runtimes)
+    setting = SettingVerdict(name, draw(st.booleans()), draw(st.integers(0, budget.size_bytes or 10**9)), judgements)
+    verdict = Verdict(draw(NAMES), budget, (setting,), named=True, untested=tuple(draw(st.lists(NAMES))))
     allowed = {"fits": ["PASSED"], "breaks": ["FAILED"], "inconclusive": ["WARNED", "FAILED"]}[verdict.outcome]
     return Attestation(
         files=draw(st.dictionaries(NAMES, HASHES, min_size=1)),
@@ -730,11 +997,13 @@ def attestations(draw: st.DrawFn) -> Attestation:
     )
 
 
-def attested(files: Any) -> Attestation:
+def attested(hashed: ArtifactFiles) -> Attestation:
     """That tfjs-uint8 fits, and has these files."""
-    setting = SettingVerdict("tfjs-uint8", True, 1, (Judgement("tfjs-uint8", "python", "fits", "loses nothing"),))
-    verdict = Verdict("digits", Budget(max_accuracy_loss="1pt"), (setting,), named=True)
-    return Attestation(files, "a" * 64, "b" * 64, "c" * 64, verdict, "PASSED", {})
+    judgement = Judgement("tfjs-uint8", "python", "fits", "same top-1", n=10)
+    verdict = Verdict(
+        "digits", Budget(min_agreement="99%"), (SettingVerdict("tfjs-uint8", True, 1, (judgement,)),), True
+    )
+    return Attestation(hashed.files, hashed.sha256, "b" * 64, "c" * 64, verdict, "PASSED", {})
 
 
 @pytest.fixture(scope="module")
@@ -779,7 +1048,7 @@ def test_a_changed_byte_in_any_file_is_found(place, files, data):
     hashes = artifact_files(artifact(folder, files))
     assert hashes.files == {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     assert hashes.sha256 == artifact_sha256(folder)
-    statement = attested(hashes.files)
+    statement = attested(hashes)
     refuse_other_files(statement, folder, Path("statement.json"))
     name = data.draw(st.sampled_from(sorted(files)))
     changed = bytearray(files[name] + b"\0") if data.draw(st.booleans()) else bytearray(files[name])
@@ -812,8 +1081,8 @@ def test_malformed_statements_cost_a_sentence(place, data):
     holder[key] = data.draw(st.recursive(st.none() | st.booleans() | st.integers() | FLOATS | st.text(), st.lists))
     path = place / "malformed.json"
     path.write_text(json.dumps(document).replace("Infinity", "NaN"))
-    with contextlib.suppress(StudyError):  # any other exception fails
-        read_attestation(path)
+    with contextlib.suppress(StudyError, UsageError):  # any other exception fails
+        told_by_figures(read_attestation(path))
 
 
 @few

@@ -40,7 +40,7 @@ def artifact_to_check(studies: Sequence[Path] | None, artifact: Path | None, oth
 def attested_verdict(
     statement: Path, artifact: Path, budget: BudgetOptions, settings: Sequence[str] | None
 ) -> tuple["Verdict", bool]:
-    """Return the verdict of a statement about an artifact, and whether it passed with a warning.
+    """Return the verdict of a statement about an artifact, told by its figures, and whether it passed with a warning.
 
     Args:
         statement: The file of the statement.
@@ -53,13 +53,13 @@ def attested_verdict(
         ArtifactError: If the artifact has other files than the statement.
         UsageError: If an option is invalid.
     """
-    from quantlab.gate import read_attestation, refuse_other_files
+    from quantlab.gate import read_attestation, refuse_other_files, told_by_figures
 
     attestation = read_attestation(statement)
     refuse_other_files(attestation, artifact, statement)
     policy = _policy(budget, settings, attestation)
     _refuse_other_question(attestation, policy, statement)
-    return attestation.verdict, attestation.result == "WARNED"
+    return told_by_figures(attestation), attestation.result == "WARNED"
 
 
 def _policy(budget: BudgetOptions, settings: Sequence[str] | None, attestation: "Attestation") -> Policy:

@@ -28,6 +28,7 @@ from quantlab.gate.attestation import (
     refuse_other_files,
 )
 from quantlab.gate.before_trials import refuse_unjudgeable
+from quantlab.gate.contradictions import told_by_figures
 from quantlab.gate.figures import bound_of, decimals_of, near_one, outward, rounded_down, rounded_up, size
 from quantlab.gate.judging import (
     Judged,
@@ -95,6 +96,7 @@ __all__ = [
     "size",
     "sum_output_file",
     "target_of",
+    "told_by_figures",
     "unmatched",
     "write_lock",
 ]

@@ -181,10 +181,17 @@ def refuse_other_files(attestation: Attestation, path: Path, statement: Path, *,
     Raises:
         ArtifactError: If the artifact does not exist, or has other files; the message has the hashes of one.
     """
-    actual, expected = artifact_files(path, registries.formats).files, attestation.files
+    hashed = artifact_files(path, registries.formats)
+    actual, expected = hashed.files, attestation.files
     if len(actual) == len(expected) == 1:
         name, expected = next(iter(actual)), {next(iter(actual)): next(iter(expected.values()))}
     if actual == expected:
+        # The name of a single file, which may have changed, is part of the hash of a folder.
+        if len(actual) > 1 and hashed.sha256 != attestation.artifact_sha256:
+            raise ArtifactError(
+                f"'{statement}' contradicts itself: its files have the SHA-256 {hashed.sha256} together, and it names "
+                f"{attestation.artifact_sha256}; write it again with 'quantlab gate --attest'"
+            )
         refuse_files_not_served(path, registries=registries)
         return
     name = next(name for name in (*actual, *expected) if actual.get(name) != expected.get(name))

@@ -13,7 +13,7 @@ from quantlab.names import counted
 from quantlab.statistics import clopper_pearson, decide, missing_samples, samples_needed
 from quantlab.types import Budget, Evidence, Loss, TrialEvidence
 
-__all__ = ["CRITERIA"]
+__all__ = ["CRITERIA", "judge_loss", "judge_size"]
 
 
 def _measured(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
@@ -65,7 +65,12 @@ def _loss(given: TrialEvidence, budget: Budget, target: Target) -> Finding | Non
             f"the budget limits the loss to {budget.margin}, and the samples have no labels; give samples with labels, "
             f"or {instead}"
         )
-    margin, told = budget.margin.of(loss), carried_by_few(loss)
+    return judge_loss(loss, budget.margin.of(loss))
+
+
+def judge_loss(loss: Loss, margin: float) -> Finding:
+    """Judge a loss by a margin in its unit."""
+    told = carried_by_few(loss)
     outcome = decide(loss, margin)
     if outcome == "fits":
         return Finding("fits", f"{at_most(loss, margin)}, {allowed(margin)}{told}")
@@ -138,9 +143,13 @@ def _output_errors(given: TrialEvidence, budget: Budget, target: Target) -> Find
 def _size(given: TrialEvidence, budget: Budget, target: Target) -> Finding | None:
     if budget.size_bytes is None or given.trial.variant is None:
         return None
-    actual = target.size_of(given.trial.variant)
-    clause = size_against(actual, budget.size_bytes, target.size_word)
-    return Finding("fits" if actual <= budget.size_bytes else "breaks", clause)
+    return judge_size(target.size_of(given.trial.variant), budget.size_bytes, target.size_word)
+
+
+def judge_size(actual: int, allowed_bytes: int, word: str) -> Finding:
+    """Judge a size in bytes; the word says how it is transferred."""
+    clause = size_against(actual, allowed_bytes, word)
+    return Finding("fits" if actual <= allowed_bytes else "breaks", clause)
 
 
 CRITERIA: Sequence[Callable[[TrialEvidence, Budget, Target], Finding | None]] = (

@@ -18,6 +18,7 @@ import cattrs
 from quantlab.errors import StudyError, UsageError
 from quantlab.foreign import reading
 from quantlab.gate.attestation import RESULTS, Attestation, tests_of
+from quantlab.gate.contradictions import contradictions
 from quantlab.names import excerpt
 from quantlab.store import parse_json
 from quantlab.types import Budget, Margin, OutputLimit, SettingVerdict, Verdict
@@ -273,10 +274,12 @@ for _kind, _hook in ((str, _string), (float, _float), (int, _integer), (bool, _t
 
 
 def _refuse_contradiction(attestation: Attestation, predicate: Mapping[str, Any]) -> None:
-    """Check that the fields that other tools read say what the judgements say."""
+    """Check that the fields that other tools read say what the judgements say, and these what their figures say."""
     passed, outcome = attestation.result == "PASSED", attestation.verdict.outcome
     told = {key: predicate.get(key, []) for key in ("passedTests", "warnedTests", "failedTests")}
     if passed != (outcome == "fits") or (attestation.result == "WARNED" and outcome != "inconclusive"):
         raise ValueError(f"it contradicts itself: its result is {attestation.result}, and its settings are '{outcome}'")
     if told != tests_of(attestation):
         raise ValueError("it contradicts itself: its tests have other outcomes than its settings")
+    for clause in contradictions(attestation):
+        raise ValueError(f"it contradicts itself: {clause}")

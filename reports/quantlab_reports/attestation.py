@@ -32,6 +32,7 @@ Of `quantlab`:
 | `settings` | the settings that have these bytes: `setting`, `quantized`, `size_bytes`, `judgements` |
 
 A judgement has `outcome`, `reason`, `n`, `loss` with its bounds, and `margin`; they mean the same as in `gate --json`.
+`gate --attested` refuses figures that contradict each other, and prints a reason from them instead of `reason`.
 """
 
 import json

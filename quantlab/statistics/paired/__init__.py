@@ -65,7 +65,7 @@ from quantlab.statistics.paired.planning import (
     samples_to_decide,
 )
 from quantlab.statistics.paired.position_scores import reference_position_scores, with_positions
-from quantlab.statistics.paired.sequential import at_any_look, obrien_fleming
+from quantlab.statistics.paired.sequential import any_look_bounds, at_any_look, obrien_fleming
 from quantlab.statistics.paired.spread import PERCENTILES_FROM, expected_calibration_error, spread_of
 from quantlab.statistics.paired.stricter import at_confidence
 
@@ -91,6 +91,7 @@ __all__ = [
     "Resampling",
     "Totals",
     "WholeSets",
+    "any_look_bounds",
     "at_any_look",
     "at_confidence",
     "bca_interval",
