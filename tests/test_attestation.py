@@ -842,6 +842,29 @@ def test_a_size_beyond_the_budget(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param((), id="counted answers"),
+        pytest.param(("--looks", "any"), id="any number of looks"),
+        pytest.param(("--planned-n", "5000"), id="a plan"),
+        pytest.param(("--metric", "macro-f1"), id="a bootstrap"),
+        pytest.param(("--metric", "auc"), id="ranks"),
+        pytest.param(("--max-accuracy-loss", "2%"), id="a relative loss"),
+        pytest.param(("--max-rmse", "1", "--max-class-loss", "5pt"), id="more limits"),
+        pytest.param(("--confidence", "0.51"), id="little confidence"),
+    ],
+)
+@pytest.mark.parametrize("lost", [0, 12, 400])
+def test_no_figures_of_the_gate_contradict_each_other(options, lost, tmp_path, capsys):
+    """A check has the status of the gate, and its line about the setting."""
+    study_of(tmp_path / "digits.study", lost=lost)
+    status, printed, _ = gate(capsys, "digits.study", *MARGIN, *options, "--attest", "statement.json")
+    artifact(tmp_path / "shipped")
+    checked, again, error = gate(capsys, "--artifact", "shipped", "--attested", "statement.json")
+    assert (checked, again.splitlines()[0], error) == (status, printed.splitlines()[0], "")
+
+
+@pytest.mark.parametrize(
     ("limits", "n", "shown"),
     [
         pytest.param(MARGIN, 2_000, "FITS  loses at most 0.15 pt, allowed 0.50\n", id="the loss"),
