@@ -74,6 +74,23 @@ def test_no_more_than_5_percent_ever_pass_at_the_margin(discordance):
     assert ever <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / walks)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right", "n", "margin", "capital", "upper"),
+    [
+        pytest.param(5, 3, 2000, 0.005, 4.905853936640, 0.006550895702, id="few changes"),
+        pytest.param(0, 0, 600, 0.005, 4.376241518619, 0.008192698147, id="no change"),
+        pytest.param(50, 40, 10_000, 0.004, 24.406953395642, 0.003920972109, id="many changes"),
+    ],
+)
+def test_the_capital_of_the_program_of_its_authors(wrong, right, n, margin, capital, upper):
+    """Waudby-Smith & Ramdas 2024, by `betting_mart` of their package confseq 0.0.11, on (x + 1) / 2 in [0, 1].
+
+    The mean of its negative capital over our stakes, as `trunc_scale`; the bound is where it reaches 20.
+    """
+    assert math.exp(float(log_capital(wrong, right, n, margin))) == pytest.approx(capital, rel=1e-10)
+    assert any_look_bounds(wrong, right, n=n, confidence=0.95)[1] == pytest.approx(upper, rel=1e-8)
+
+
 def test_the_capital_is_that_of_the_bets():
     """Samples one after the other: a stake s of the largest, on a loss below m, is 1 + s·(m − x)/(1 − m)."""
     margin, changes = 0.02, [0, 1, 0, -1, 0, 0, 1]
