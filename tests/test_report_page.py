@@ -14,7 +14,7 @@ from report_fixtures import with_inputs
 from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.store import Store
-from quantlab.types import Budget, Inside, LayerRow
+from quantlab.types import Budget, Cost, Costs, Inside, LayerRow, Machine
 from quantlab_reports.charts import CHARTS, FILES
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.page import report_page
@@ -321,6 +321,31 @@ def an_inside():
     return Inside(tuple(rows), (), (), (), samples=10, drawn="all")
 
 
+def some_costs(folder):
+    """The times of every trial, from three rounds."""
+    machine = Machine("a processor", 2, "Linux x86_64")
+    rows = []
+    for trial in Store(folder).read_study().trials:
+        cost = Cost(trial.setting, trial.runtime, trial.variant.sha256, machine, ran_on=trial.runtime)
+        rows.append(replace(cost, steady_median_ms=1.2, steady_median_lower_ms=1.1, steady_median_upper_ms=1.5))
+    return Costs(tuple(rows), machine)
+
+
+def test_the_classes_that_lose_are_drawn(study):
+    folder = study({"tfjs-uint8": 60, "tfjs-float16": 0})
+    drawing = CHARTS["classes"].draw(Subject.of(Store(folder)), 680.0)
+    assert drawing.text.startswith("tfjs-uint8 in python: classes whose answers changed. class 0: loss 3.0 [")
+    assert "points, 6 became wrong and 0 right of 200" in drawing.text
+    assert CHARTS["classes"].draw(Subject.of(Store(study({"tfjs-uint8": 0}, name="same"))), 680.0) is None
+
+
+def test_times_are_drawn_with_their_intervals(study):
+    folder = study({"tfjs-uint8": 4})
+    Store(folder).write(folder / "costs.json", some_costs(folder))
+    drawing = CHARTS["times"].draw(Subject.of(Store(folder)), 680.0)
+    assert "tfjs-uint8 in node-wasm: 1.2 [1.1, 1.5] ms" in drawing.text
+
+
 def test_the_layer_that_adds_most_is_named(study):
     folder = study({"tfjs-uint8": 3})
     Store(folder).write_inside(an_inside())
@@ -335,6 +360,7 @@ def test_the_layer_that_adds_most_is_named(study):
 def test_every_chart_is_a_file_of_every_kind(chart, suffix, study):
     folder = study({"tfjs-uint8": 40, "tfjs-float16": 3})
     Store(folder).write_inside(an_inside())
+    Store(folder).write(folder / "costs.json", some_costs(folder))
     drawing = CHARTS[chart].draw(Subject.of(Store(folder)), 680.0)
     made = FILES[suffix](drawing.specification)
     assert made.startswith({".svg": b"<svg", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix])

@@ -19,7 +19,9 @@ __all__ = ["plot"]
 
 @spread
 def plot(
-    chart: Annotated[str, typer.Argument(metavar="CHART", help="pareto (size against loss) or layers.")],
+    chart: Annotated[
+        str, typer.Argument(metavar="CHART", help="pareto (size against loss), layers, classes or times.")
+    ],
     study: Annotated[
         Path | None,
         typer.Argument(

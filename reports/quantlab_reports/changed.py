@@ -11,8 +11,9 @@ from quantlab.npy import mapped
 from quantlab.samples import labels_of, names_of
 from quantlab.statistics import CandidateSamples, ClassSamples, ReferenceSamples, class_losses, scored_samples
 from quantlab.types import ClassLoss, Study, Trial
+from quantlab_reports.subject import Subject
 
-__all__ = ["Answer", "ChangedSample", "Changes", "changes_of"]
+__all__ = ["Answer", "ChangedSample", "Changes", "changes_of", "shown_trial"]
 
 Array = npt.NDArray[Any]
 
@@ -76,6 +77,20 @@ class Changes:
                 counts[sample.label, sample.before.name] -= sample.before.name != sample.label
         found = [(label, answer, count) for (label, answer), count in counts.items() if count]
         return sorted(found, key=lambda pair: (-pair[2], pair))
+
+
+def shown_trial(subject: Subject) -> Trial | None:
+    """The trial whose changes a report shows: of the recommended setting, or else that in which most changed."""
+    trials = [trial for trial in subject.study.trials if trial.failure is None and not trial.is_float32]
+    own = [trial for trial in subject.study.trials if trial.setting == subject.recommended and trial.failure is None]
+    if own:
+        return own[-1]
+
+    def changed(trial: Trial) -> float:
+        scores = trial.scores
+        return 100.0 if scores is None or scores.agreement is None else scores.agreement
+
+    return min(trials, key=changed, default=None)
 
 
 def changes_of(trial: Trial, study: Study) -> Changes | None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from quantlab_reports.charts.classes import draw_classes
 from quantlab_reports.charts.contract import Chart
 from quantlab_reports.charts.layers import draw_layers
 from quantlab_reports.charts.pareto import draw_pareto
+from quantlab_reports.charts.times import draw_times
 
 __all__ = ["CHARTS"]
 
@@ -19,6 +21,16 @@ CHARTS: Mapping[str, Chart] = {
         "The error through the network",
         draw_layers,
         "Layers were not compared, or none differs; run 'quantlab analyze' again without --no-layers.",
+    ),
+    "classes": Chart(
+        "Classes that lose and gain",
+        draw_classes,
+        "No class lost or gained an answer, or there are no labels of classes; give labels to 'quantlab analyze'.",
+    ),
+    "times": Chart(
+        "Time of a call",
+        draw_times,
+        "No trial was timed; run 'quantlab analyze' again without --no-costs.",
     ),
 }
 """All charts of `quantlab plot` by name."""

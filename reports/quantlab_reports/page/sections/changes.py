@@ -6,10 +6,12 @@ import numpy as np
 
 from quantlab.names import counted
 from quantlab.npy import mapped
-from quantlab.types import Study, Trial
-from quantlab_reports.changed import ChangedSample, Changes, changes_of
+from quantlab.types import Study
+from quantlab_reports.changed import ChangedSample, Changes, changes_of, shown_trial
+from quantlab_reports.charts import CHARTS, for_page
 from quantlab_reports.figures import fixed, with_sign
 from quantlab_reports.page.contract import Content
+from quantlab_reports.page.markup import safe
 from quantlab_reports.pictures import picture_of
 from quantlab_reports.subject import Subject
 
@@ -37,7 +39,7 @@ def changes_section(subject: Subject) -> Content:
     study = subject.study
     if not study.classes or study.positions:
         return Content("The scored output has no class for each sample, so no answers are compared one by one.")
-    trial = _shown(subject)
+    trial = shown_trial(subject)
     if trial is None:
         return Content("No quantized setting was measured, so no answer changed.")
     try:
@@ -54,23 +56,11 @@ def changes_section(subject: Subject) -> Content:
         "rest": found.samples[MOST_CARDS:],
         "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
         "more_pairs": len(found.pairs) - _MOST_PAIRS,
+        "chart": None if (drawn := for_page(CHARTS["classes"], subject)) is None else safe(drawn),
         "classes": classes[:_MOST_CLASSES],
         "more_classes": len(classes) - _MOST_CLASSES,
     }
     return Content(_conclusion(found), "changes.html.jinja", values)
-
-
-def _shown(subject: Subject) -> Trial | None:
-    trials = [trial for trial in subject.study.trials if trial.failure is None and not trial.is_float32]
-    own = [trial for trial in subject.study.trials if trial.setting == subject.recommended and trial.failure is None]
-    if own:
-        return own[-1]
-
-    def changed(trial: Trial) -> float:
-        scores = trial.scores
-        return 100.0 if scores is None or scores.agreement is None else scores.agreement
-
-    return min(trials, key=changed, default=None)
 
 
 def _conclusion(found: Changes) -> str:

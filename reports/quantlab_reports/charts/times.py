@@ -1,0 +1,34 @@
+"""Time of a call, with the interval from its rounds."""
+
+from quantlab_reports.charts.contract import Drawing
+from quantlab_reports.charts.intervals import Interval, draw_intervals
+from quantlab_reports.figures import number
+from quantlab_reports.subject import Subject
+from quantlab_reports.views.costs import cost_rows
+
+__all__ = ["draw_times"]
+
+
+def draw_times(subject: Subject, width: float) -> Drawing | None:
+    """Draw the median of every trial that was timed; None if none was."""
+    if subject.costs is None:
+        return None
+    rows = []
+    for row in cost_rows(subject.study, subject.costs):
+        median = row.steady_median_ms
+        if median is None:
+            continue
+        lower = median if row.steady_median_lower_ms is None else row.steady_median_lower_ms
+        upper = median if row.steady_median_upper_ms is None else row.steady_median_upper_ms
+        told = f"{row.setting} in {row.runtime}: {number(median)} [{number(lower)}, {number(upper)}] ms"
+        name = f"{row.setting} {row.runtime}"
+        rows.append(
+            Interval(
+                name, median, lower, upper, told, colour="@accent" if row.setting == subject.recommended else "@ink"
+            )
+        )
+    if not rows:
+        return None
+    above = f"Milliseconds of a call on {subject.costs.machine.text}"
+    specification = draw_intervals(rows, width, (above, "median and interval from the rounds, ms →"), zero=True)
+    return Drawing(specification, f"{above}. {'; '.join(row.told for row in rows)}.")
