@@ -12,6 +12,7 @@ from quantlab.store import json_number
 __all__ = [
     "EMPTY",
     "bar",
+    "confidence",
     "cosine",
     "decibels",
     "digits_apart",
