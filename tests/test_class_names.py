@@ -100,6 +100,21 @@ def test_files_that_name_no_classes(content, message, tmp_path):
     assert str(refused.value).endswith(message)
 
 
+@pytest.mark.parametrize("lines", [["4", "2", "4"], ["0", "1", "2"], ["cat", "dog", "cat"]], ids=" ".join)
+def test_labels_of_samples_are_no_names_of_classes(lines, tmp_path):
+    """A file for --labels may lie beside the model, too."""
+    (tmp_path / "labels.txt").write_text("\n".join(lines))
+    assert class_names_beside(tmp_path / "model.keras") is None
+    (tmp_path / "class_names.json").write_text('["a", "b"]')
+    assert class_names_beside(tmp_path / "model.keras").names == ("a", "b")
+
+
+def test_a_class_that_is_named_twice(tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\na\n")
+    with pytest.raises(UsageError, match=r"names the class 'a' twice; write one name for each class$"):
+        read_class_names(str(tmp_path / "names.txt"))
+
+
 @pytest.mark.parametrize("content", ['{"a": 1}', "[1, 2]", "[]", "[", '["a", " "]'])
 def test_json_that_names_no_classes(content, tmp_path):
     (tmp_path / "names.json").write_text(content)

@@ -4,13 +4,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from quantlab.errors import SamplesError, UsageError
+from quantlab.names import excerpt
 
 __all__ = ["NAMES_FILES", "ClassNames", "class_names_beside", "read_class_names"]
 
 NAMES_FILES = ("class_names.txt", "labels.txt", "class_names.json")
 """Files beside a model that name its classes; the first that is there is read."""
+_OF_SAMPLES = "labels.txt"
+"""Of these, the name that a file with the label of each sample may have, too; then it names no classes."""
 _MOST_BYTES = 10_000_000
 
 
@@ -60,25 +64,43 @@ def class_names_beside(model: Path) -> ClassNames | None:
     """
     folders = (model, model.parent) if model.is_dir() else (model.parent,)
     for file in (folder / name for folder in folders for name in NAMES_FILES):
-        if file.is_file():
+        if file.is_file() and not (file.name == _OF_SAMPLES and _labels_samples(file)):
             return ClassNames(_names_in(file), f"'{file}'", asked=False)
     return None
 
 
+def _labels_samples(file: Path) -> bool:
+    """Whether a file holds labels of samples: numbers, or names of which one comes twice."""
+    try:
+        names = _lines_of(file)
+    except SamplesError:
+        return False  # which is said when it is read as names
+    return len(set(names)) < len(names) or all(name.strip().isdecimal() for name in names)
+
+
 def _names_in(file: Path) -> tuple[str, ...]:
+    names = _lines_of(file)
+    if not _are_names(names):
+        raise SamplesError(f"'{file}' is no list of names of classes; write one name per line, and none empty")
+    stripped = tuple(name.strip() for name in names)
+    twice = next((name for place, name in enumerate(stripped) if name in stripped[:place]), None)
+    if twice is not None:
+        raise SamplesError(f"'{file}' names the class '{excerpt(twice)}' twice; write one name for each class")
+    return stripped
+
+
+def _lines_of(file: Path) -> Any:
+    """The lines of a text file, or the document of a JSON file."""
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise SamplesError(f"'{file}' has more than {_MOST_BYTES:,} bytes, which are no names of classes")
         text = file.read_text(encoding="utf-8-sig")
-        names = json.loads(text) if file.suffix == ".json" else text.rstrip("\n").split("\n")
+        return json.loads(text) if file.suffix == ".json" else text.rstrip("\n").split("\n")
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text or JSON"
         raise SamplesError(
             f"the names of classes in '{file}' cannot be read ({why}); write one name per line"
         ) from error
-    if not _are_names(names):
-        raise SamplesError(f"'{file}' is no list of names of classes; write one name per line, and none empty")
-    return tuple(name.strip() for name in names)
 
 
 def _are_names(names: object) -> bool:
