@@ -281,4 +281,4 @@ def test_everything_is_read_without_scripts(width, shown):
         words = plain.inner_text(f"#{name}").split()
         assert len(words) > 8
         assert set(words) <= set(scripted.inner_text(f"#{name}").split())
-    assert plain.locator(".chart:visible").count() == 2
+    assert plain.locator(".chart:visible").count() == 3  # sizes, layers and classes
