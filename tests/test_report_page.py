@@ -15,12 +15,14 @@ from verdict_fixtures import answers, flipped, write_study
 
 from quantlab.store import Store
 from quantlab.types import Budget, Cost, Costs, Inside, LayerRow, Machine
+from quantlab_reports.changed import changes_of
 from quantlab_reports.charts import CHARTS, FILES
 from quantlab_reports.charts.placing import placed
 from quantlab_reports.page import report_page
 from quantlab_reports.page.sections.again import in_lines
 from quantlab_reports.page.tables import notes_of_rows, same_sentences
 from quantlab_reports.page.terms import Terms
+from quantlab_reports.pictures import picture_of
 from quantlab_reports.subject import Subject
 
 N = 2000
@@ -293,6 +295,46 @@ def test_what_is_missing_is_said_with_the_command_that_brings_it(study):
         "Nothing is recommended, so there is nothing to make; 'quantlab recommend' judges by a budget.",
     ):
         assert sentence in text
+
+
+def test_all_changed_samples_are_counted_and_not_all_are_listed(study):
+    """A record names 1,000 samples; a ruined setting changes more."""
+    folder = study({"tfjs-uint8": 1800, "tfjs-float16": 0})
+    found = changes_of(next(iter(Store(folder).read_study().trials)), Store(folder).read_study())
+    assert (len(found.samples), found.count("became wrong")) == (1800, 1800)
+    assert sorted(sample.index for sample in found.samples) == list(range(1800))
+    assert sum(count for *_, count in found.pairs) == 1800
+    page = page_of(folder)
+    assert "Of 2,000 samples, tfjs-uint8 answers 1,800 samples differently: 1,800 became wrong" in page.text
+    assert "1,740 more" in page.text
+    assert "1,240 further samples changed and are not listed." in page.text
+
+
+def test_a_row_that_is_no_distribution_has_no_probability(study):
+    folder = study({"tfjs-uint8": 0, "tfjs-float16": 0})
+    trial = next(iter(Store(folder).read_study().trials))
+    outputs = np.load(trial.outputs["output_0"])
+    outputs[3] = np.nan
+    np.save(trial.outputs["output_0"], outputs)
+    text = " ".join(page_of(folder).text.split())
+    assert "became wrong sample 3 label: class 3 before: class 3, 91 % after: none, no probability" in text
+
+
+def test_outputs_that_are_gone_cost_a_section_and_a_chart_one_sentence(study, tmp_path):
+    folder = study({"tfjs-uint8": 4})
+    for trial in Store(folder).read_study().trials:
+        trial.outputs["output_0"].unlink()
+    assert "run 'quantlab analyze' again." in page_of(folder).text
+    done = quantlab_in_process("plot", "classes", folder, "--out", "a.svg", cwd=tmp_path)
+    assert (done.status, "run 'quantlab analyze' again" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+
+
+def test_values_that_are_not_finite_do_not_change_a_picture():
+    fine = np.linspace(0, 200, 64).reshape(8, 8)
+    fine[0, 1] = 0  # another smallest value
+    spoiled = fine.copy()
+    spoiled[0, 0] = np.inf
+    assert picture_of(spoiled) == picture_of(fine)
 
 
 def test_without_labels_answers_are_compared_with_those_of_the_model(study):

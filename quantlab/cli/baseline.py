@@ -1,9 +1,9 @@
 """The accepted figures of another branch, which `gate --baseline` compares with."""
 
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quantlab.cli.git import run_git
 from quantlab.errors import StudyError, UsageError
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 __all__ = ["accepted_of"]
 
 _FILE = "quantlab.lock"
-_SECONDS = 60
 
 
 def accepted_of(baseline: str) -> "AcceptedFigures":
@@ -43,10 +42,5 @@ def accepted_of(baseline: str) -> "AcceptedFigures":
 
 def _git(*arguments: str) -> bytes | None:
     """What git prints; None if it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, timeout=_SECONDS, check=False)  # noqa: S607
-    except OSError as error:
-        raise UsageError("--baseline names no file, and there is no git to read a revision; install git") from error
-    except subprocess.TimeoutExpired as error:
-        raise UsageError(f"git did not answer within {_SECONDS} seconds; name a file with --baseline") from error
+    done = run_git("--baseline", *arguments)
     return done.stdout if done.returncode == 0 else None

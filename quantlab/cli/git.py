@@ -1,4 +1,4 @@
-"""Which files changed since a revision, as git tells it."""
+"""What git tells: which files changed since a revision."""
 
 import subprocess
 from collections.abc import Collection
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from quantlab.errors import UsageError
 
-__all__ = ["Changes", "changes_since"]
+__all__ = ["Changes", "changes_since", "run_git"]
 
 _OPTION = "--changed-since"
+_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,7 @@ def _paths(top: Path, *arguments: str) -> frozenset[Path]:
 
 
 def _git(*arguments: str) -> str:
-    try:
-        ran = subprocess.run(["git", *arguments], capture_output=True, check=False)  # noqa: S607 (the git of the user)
-    except OSError as error:
-        raise UsageError(
-            f"{_OPTION} needs the program git, which cannot be run ({error.strerror}); install git, or leave the "
-            f"option out"
-        ) from error
+    ran = run_git(_OPTION, *arguments)
     if ran.returncode:
         lines = ran.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise UsageError(
@@ -72,3 +67,24 @@ def _git(*arguments: str) -> str:
             f"leave the option out"
         )
     return ran.stdout.decode(errors="surrogateescape")
+
+
+def run_git(option: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run the git of the user, whatever its exit status.
+
+    Args:
+        option: The option that needs it, for messages.
+        arguments: Those of git.
+
+    Raises:
+        UsageError: If there is no git, or it does not answer.
+    """
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, timeout=_SECONDS, check=False)  # noqa: S607
+    except OSError as error:
+        raise UsageError(
+            f"{option} needs the program git, which cannot be run ({error.strerror}); install git, or leave the option "
+            f"out"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(f"git did not answer within {_SECONDS} seconds, which {option} needs; try again") from error

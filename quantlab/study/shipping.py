@@ -1,11 +1,11 @@
 """Writes the artifact that a check lets pass, in place of the one that an earlier check wrote."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
 from quantlab.errors import StudyError
+from quantlab.models import files_sha256
 from quantlab.registries import REAL, Registries
 from quantlab.study.tuning.files import copy_artifacts
 from quantlab.types import Failure
@@ -37,7 +37,7 @@ def replace_artifact(
     folder, record = Path(out), Path(out) / CHECKED
     earlier = _recorded(record)
     target = folder / setting
-    if earlier is not None and (folder / earlier[0]).is_dir() and _digest(folder / earlier[0]) == earlier[1]:
+    if earlier is not None and (folder / earlier[0]).is_dir() and files_sha256(folder / earlier[0]) == earlier[1]:
         shutil.rmtree(folder / earlier[0])
     if target.exists():
         raise StudyError(
@@ -45,7 +45,7 @@ def replace_artifact(
         )
     made = copy_artifacts(study, [setting], out=folder, registries=registries)[setting]
     if not isinstance(made, Failure):
-        record.write_text(json.dumps({"setting": setting, "sha256": _digest(made)}) + "\n", encoding="utf-8")
+        record.write_text(json.dumps({"setting": setting, "sha256": files_sha256(made)}) + "\n", encoding="utf-8")
     return made
 
 
@@ -60,13 +60,3 @@ def _recorded(record: Path) -> tuple[str, str] | None:
         return None
     named = isinstance(setting, str) and isinstance(digest, str) and Path(setting).name == setting
     return (setting, digest) if named else None
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 of the names and bytes of all files in a folder."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\0".encode())
-        with file.open("rb") as opened:
-            hashlib.file_digest(opened, lambda: digest)
-    return digest.hexdigest()

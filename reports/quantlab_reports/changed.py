@@ -1,5 +1,6 @@
 """Which samples changed: their names, labels, and the answers before and after."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -7,10 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from quantlab.errors import StudyError
+from quantlab.foreign import reading
 from quantlab.npy import mapped
 from quantlab.samples import labels_of, names_of
 from quantlab.statistics import CandidateSamples, ClassSamples, ReferenceSamples, class_losses, scored_samples
-from quantlab.types import ClassLoss, Study, Trial
+from quantlab.types import NAMED_SAMPLES, ClassLoss, SampleSet, Study, Trial
 from quantlab_reports.subject import Subject
 
 __all__ = ["Answer", "ChangedSample", "Changes", "changes_of", "shown_trial"]
@@ -99,11 +102,15 @@ def changes_of(trial: Trial, study: Study) -> Changes | None:
     Samples on which the reference is not finite are left out, as in every score.
 
     Raises:
-        OSError: If outputs or samples are missing.
-        ValueError: If they are damaged.
+        StudyError: If outputs or labels are missing or damaged.
     """
     if not study.classes or trial.failure is not None or study.positions:
         return None
+    with reading(f"the outputs of {trial.setting} in {trial.runtime}", StudyError, "run 'quantlab analyze' again"):
+        return _changes(trial, study)
+
+
+def _changes(trial: Trial, study: Study) -> Changes | None:
     outputs = mapped(study.reference.outputs[study.scored_output])
     finite = scored_samples(outputs, study.non_finite)
     labels = labels_of(study.samples) if study.task == "classification" else None
@@ -119,9 +126,24 @@ def changes_of(trial: Trial, study: Study) -> Changes | None:
         return None
     places = np.flatnonzero(finite)
     samples = _samples(reference, candidate.classes, places, study)
-    order = {"became wrong": 0, "became right": 1, "changed": 2}
-    samples.sort(key=lambda sample: (order[sample.kind], -np.nan_to_num(sample.before.probability), sample.index))
+    samples.sort(key=_rank)
     return Changes(trial.setting, trial.runtime, reference.n, tuple(samples), _classes(reference, candidate.classes))
+
+
+def _rank(sample: ChangedSample) -> tuple[int, float, int]:
+    """Became wrong first, then where the model was most sure; a row that is no distribution is last of its kind."""
+    order = {"became wrong": 0, "became right": 1, "changed": 2}
+    probability = sample.before.probability
+    return order[sample.kind], math.inf if math.isnan(probability) else -probability, sample.index
+
+
+def _names(samples: SampleSet, rows: Array) -> list[tuple[int, str]]:
+    """Position in the source and file of every row; `names_of` names only so many at a time."""
+    named: list[tuple[int, str]] = []
+    for first in range(0, len(rows), NAMED_SAMPLES):
+        names = names_of(samples, rows[first : first + NAMED_SAMPLES])
+        named += zip(names.indices, names.files or [""] * len(names.indices), strict=True)
+    return named
 
 
 def _samples(reference: ReferenceSamples, candidate: ClassSamples, places: Array, study: Study) -> list[ChangedSample]:
@@ -129,20 +151,18 @@ def _samples(reference: ReferenceSamples, candidate: ClassSamples, places: Array
     assert before is not None  # noqa: S101 (checked by the caller)
     changed = np.flatnonzero(before.top1 != candidate.top1)
     rows = places[changed]
-    names = names_of(study.samples, rows)
-    known = len(names.indices)
     classes = study.samples.classes
     samples = []
-    for number, place in enumerate(changed[:known]):
+    for place, row, (index, file) in zip(changed, rows, _names(study.samples, rows), strict=True):
         kind: Kind = "changed"
         if before.right is not None and candidate.right is not None and before.right[place] != candidate.right[place]:
             kind = "became wrong" if before.right[place] else "became right"
         label = "" if reference.labels is None else _name(int(reference.labels[place]), classes)
         samples.append(
             ChangedSample(
-                int(rows[number]),
-                names.indices[number],
-                names.files[number] if names.files else "",
+                int(row),
+                index,
+                file,
                 kind,
                 label,
                 Answer(_name(int(before.top1[place]), classes), float(before.confidence[place])),

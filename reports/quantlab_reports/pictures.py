@@ -32,7 +32,10 @@ def picture_of(sample: Array) -> str | None:
     values = np.asarray(sample)
     if values.dtype.kind not in "biuf" or not values.size:
         return None
-    values = np.nan_to_num(values.astype(np.float64))
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    # What is not finite is as dark as the smallest value, and does not change the scale of the others.
+    values = np.where(finite, values, values[finite].min(initial=np.inf) if finite.any() else 0.0)
     image = _as_image(values)
     return _signal(values.reshape(-1)) if image is None else _encoded(image)
 

@@ -1,7 +1,7 @@
 """A study with all that is kept of it, as charts and pages read it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -30,7 +30,7 @@ class Subject:
     costs: Costs | None = None
     inside: Inside | None = None
     tuning: Tuning | None = None
-    formats: Mapping[str, Format] | None = None
+    formats: Mapping[str, Format] = field(default_factory=lambda: FORMATS)
     pictures: bool = True
     """Whether pages show pictures of samples."""
 

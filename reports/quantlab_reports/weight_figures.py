@@ -126,7 +126,7 @@ def _compared(subject: Subject, settings: Sequence[str]) -> dict[str, dict[_Name
 
 
 def _weights(subject: Subject, variant: Variant) -> Iterator[StoredWeight]:
-    formats = subject.formats or {}
+    formats = subject.formats
     return formats[variant.format].weights(variant.path)
 
 
@@ -144,7 +144,7 @@ def _originals(
     found: dict[str, dict[_Name, _Original] | str] = {}
     for name, weights in wanted.items():
         float32 = next((one for one in variants.values() if one.format == name and one.is_float32), None)
-        if float32 is None or name not in (subject.formats or {}):
+        if float32 is None or name not in subject.formats:
             continue
         if float32.size_bytes > _MOST_BYTES or not float32.path.exists():
             found[name] = _LARGE if float32.path.exists() else _MISSING.format(float32.name)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from quantlab.errors import StudyError, UsageError
-from quantlab.formats import FORMATS
 from quantlab.names import counted, excerpt
 from quantlab.types import Trial
 from quantlab_reports.exports.contract import Asked, Export, Written
@@ -209,7 +208,7 @@ def _files_of(subject: Subject) -> dict[str, list[Path]]:
     Raises:
         StudyError: If an artifact is gone.
     """
-    formats = FORMATS if subject.formats is None else subject.formats
+    formats = subject.formats
     found: dict[str, list[Path]] = {}
     for trial in subject.study.trials:
         variant = trial.variant

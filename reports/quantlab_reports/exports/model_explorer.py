@@ -89,7 +89,7 @@ def _drawn(subject: Subject, setting: str) -> Path:
         UsageError: If it opens none of this format, or finds no tensors in it by name.
         StudyError: If the file is gone.
     """
-    formats = subject.formats or {}
+    formats = subject.formats
     variant = next((trial.variant for trial in subject.trials_of(setting) if trial.variant is not None), None)
     kind = None if variant is None else formats.get(variant.format)
     if variant is None or kind is None or kind.drawn is None:

@@ -68,8 +68,9 @@ def _among(chosen: Recommendation, subject: Subject) -> str:
     several = chosen.verdict.several
     settings = "" if several is None else f"; chosen among {counted(len(several.order), 'setting')}"
     variant = next((trial.variant for trial in subject.trials_of(chosen.setting or "") if trial.variant), None)
-    told = chosen.setting is not None and "candidate" in loss_in_words(chosen.verdict.of(chosen.setting))
-    if variant is None or not variant.candidates or told:
+    # Without a loss, the evidence is the reason of the verdict, which counts them itself.
+    counted_already = chosen.setting is not None and chosen.verdict.of(chosen.setting).deciding.loss is None
+    if variant is None or not variant.candidates or counted_already:
         return settings
     searched = counted_candidates(variant.candidates, variant.single_decisions)
     return f"{settings}, and found among {searched} on other samples"

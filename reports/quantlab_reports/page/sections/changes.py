@@ -1,13 +1,15 @@
 """What changed: samples that became wrong and right, the pairs of classes, and the classes."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.errors import StudyError
 from quantlab.names import counted
 from quantlab.npy import mapped
 from quantlab.types import Study
-from quantlab_reports.changed import ChangedSample, Changes, changes_of, shown_trial
+from quantlab_reports.changed import Answer, ChangedSample, Changes, changes_of, shown_trial
 from quantlab_reports.charts import CHARTS, for_page
 from quantlab_reports.figures import fixed, with_sign
 from quantlab_reports.page.contract import Content
@@ -18,6 +20,8 @@ from quantlab_reports.subject import Subject
 __all__ = ["changes_section"]
 
 MOST_CARDS = 60
+_MOST_LISTED = 500
+"""Samples without a picture in the list below the cards: thousands would be megabytes."""
 _MOST_PAIRS = 12
 _MOST_CLASSES = 40
 
@@ -29,9 +33,9 @@ class Card:
     sample: ChangedSample
     picture: str
     """Address of the picture; empty if there is none."""
-    before: int
-    """Probability in percent."""
-    after: int
+    before: int | None
+    """Probability in percent; None if the row is no distribution."""
+    after: int | None
 
 
 def changes_section(subject: Subject) -> Content:
@@ -44,8 +48,8 @@ def changes_section(subject: Subject) -> Content:
         return Content("No quantized setting was measured, so no answer changed.")
     try:
         found = changes_of(trial, study)
-    except (OSError, ValueError) as error:
-        return Content(f"The outputs or samples are not there any more ({error}); run 'quantlab analyze' again.")
+    except StudyError as error:
+        return Content(f"{str(error)[:1].upper()}{str(error)[1:]}.")
     if found is None:
         return Content("The outputs hold no classes.")
     classes = _classes(found, study)
@@ -53,7 +57,8 @@ def changes_section(subject: Subject) -> Content:
         "about": f"{found.setting} in {found.runtime}",
         "cards": [_card(sample, subject) for sample in found.samples[:MOST_CARDS]],
         "more": len(found.samples) - MOST_CARDS,
-        "rest": found.samples[MOST_CARDS:],
+        "rest": found.samples[MOST_CARDS : MOST_CARDS + _MOST_LISTED],
+        "unlisted": len(found.samples) - MOST_CARDS - _MOST_LISTED,
         "pairs": [(label, answer, with_sign(fixed(count, 0))) for label, answer, count in found.pairs[:_MOST_PAIRS]],
         "more_pairs": len(found.pairs) - _MOST_PAIRS,
         "chart": None if (drawn := for_page(CHARTS["classes"], subject)) is None else safe(drawn),
@@ -80,8 +85,11 @@ def _card(sample: ChangedSample, subject: Subject) -> Card:
     files = [samples.input_file(spec.name) for spec in samples.inputs] if subject.pictures else []
     pictures = (picture_of(np.asarray(mapped(file)[sample.row])) for file in files if file.is_file())
     picture = next((picture for picture in pictures if picture is not None), None)
-    before, after = (round(100 * float(np.nan_to_num(one.probability))) for one in (sample.before, sample.after))
-    return Card(sample, picture or "", before, after)
+    return Card(sample, picture or "", _percent(sample.before), _percent(sample.after))
+
+
+def _percent(answer: Answer) -> int | None:
+    return None if math.isnan(answer.probability) else round(100 * answer.probability)
 
 
 def _classes(found: Changes, study: Study) -> list[tuple[str, str, str, str]]:

@@ -18,7 +18,7 @@ def measured_section(subject: Subject) -> Content:
     look = None if chosen is None else look_words(chosen.verdict.look)
     values = {
         "warnings": warnings,
-        "lines": [*above, *rules, *([look] if look else []), *footer(study, subject.formats or {})],
+        "lines": [*above, *rules, *([look] if look else []), *footer(study, subject.formats)],
         "hashes": _hashes(subject),
     }
     failed = len(study.failed)
