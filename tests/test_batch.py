@@ -235,15 +235,38 @@ def results(tmp_path):
 
 def test_a_row_for_each_model_with_a_budget(results):
     budget = Budget(max_accuracy_loss="1pt")
-    table = batch_table(batch_entries(results, budget), budget)
+    table = batch_table(batch_entries(results, {result.name: budget for result in results}))
     assert table.above == ("4 models: 1 measured, 1 kept, 1 unchanged and 1 failed; verdicts: 1 fits and 1 breaks",)
     rows = {record["name"]: record for record in table.records}
     assert (rows["good"]["setting"], rows["good"]["outcome"]) == ("tfjs-uint8", "fits")
     assert rows["good"]["loss"] == pytest.approx(0.1)
     assert (rows["bad"]["setting"], rows["bad"]["outcome"]) == (None, "breaks")
-    assert rows["bad"]["reason"].startswith("loses at least ")
+    assert rows["bad"]["reason"].startswith("tfjs-uint8: loses at least ")
     assert (rows["gone"]["n"], rows["gone"]["reason"]) == (None, "there is no model")
     assert (rows["new"]["n"], rows["new"]["reason"]) == (None, None)
+
+
+def test_each_model_is_judged_by_its_own_budget(tmp_path):
+    budgets = {
+        "strict": Budget(max_accuracy_loss="0.5pt"),
+        "lax": Budget(max_accuracy_loss="5pt", confidence=0.9),
+        "unjudgeable": Budget(max_slice_loss="1pt"),
+        "free": None,
+    }
+    entries = batch_entries([result_of(tmp_path, name, 40) for name in budgets], budgets)
+    table = batch_table(entries)
+    rows = {entry.row.name: entry.row for entry in entries}
+    assert {name: row.outcome for name, row in rows.items()} == {
+        "strict": "breaks",
+        "lax": "fits",
+        "unjudgeable": None,
+        "free": None,
+    }
+    assert (rows["unjudgeable"].state, rows["unjudgeable"].n) == ("kept", N // 2)
+    assert rows["unjudgeable"].reason.startswith("not judged: the budget limits the loss of each slice to 1pt")
+    assert rows["free"].reason == "not judged: the model has no limit"
+    assert all(entry.subject is not None for entry in entries)
+    assert "80 % or 90 % interval" in "\n".join(table.below)
 
 
 def test_without_a_budget_the_smallest_setting_is_shown(results):
