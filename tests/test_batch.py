@@ -269,6 +269,15 @@ def test_each_model_is_judged_by_its_own_budget(tmp_path):
     assert "80 % or 90 % interval" in "\n".join(table.below)
 
 
+def test_what_decides_without_labels_is_said(tmp_path):
+    place = tmp_path / "photos.study"
+    write_study(place, None, answers(LABELS), {("tfjs-uint8", "python"): answers(LABELS, flipped(N, [1, 2]))})
+    result = BatchResult("photos", Path("photos.keras"), "photos.npz", place, "kept")
+    (entry,) = batch_entries([result], {"photos": Budget(min_agreement="90%")})
+    assert (entry.row.outcome, entry.row.loss) == ("fits", None)
+    assert entry.row.reason == "same top-1 on at least 99.68 % of the samples, required 90 %"
+
+
 def test_without_a_budget_the_smallest_setting_is_shown(results):
     table = batch_table(batch_entries(results))
     assert table.headings[:6] == ("model", "study", "n", "the model itself", "smallest", "size")

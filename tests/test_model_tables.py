@@ -152,7 +152,8 @@ MODEL = '[[model]]\nmodel = "m.keras"\ndata = "d.npz"\n'
         ),
         pytest.param(
             f"{MODEL}[model.budget]\nmax_siz = 5\n",
-            "the budget of [[model]] 1 of 'quantlab.toml': [budget] has no key 'max_siz'; did you mean 'max_size' or 'max_rmse'?",
+            "the budget of [[model]] 1 of 'quantlab.toml': [budget] has no key 'max_siz'; did you mean 'max_size' or "
+            "'max_rmse'?",
             id="an unknown key of a budget",
         ),
         pytest.param(

@@ -33,7 +33,7 @@ class BatchRow:
     state: BatchState
     """`measured`, `kept` from an earlier call, `unchanged` since the revision, or `failed`."""
     reason: str | None = None
-    """Why it failed or was not judged; otherwise null."""
+    """Why it failed or was not judged, or what the verdict says where it names no loss; otherwise null."""
     n: int | None = None
     """Number of scored samples; null without a study, like all keys below."""
     trials: int | None = None
@@ -155,7 +155,7 @@ def _recommended(row: BatchRow, subject: Subject) -> BatchRow:
         float32_bytes=_float32_bytes(subject, chosen.setting),
     )
     if loss is None:
-        return row
+        return replace(row, reason=judged.reason or None)
     return replace(row, loss=loss.loss, loss_lower=loss.lower, loss_upper=loss.upper, loss_unit=loss.unit)
 
 
