@@ -1,5 +1,6 @@
 """Writes the page: the first screen, the sections, and the style and script inside."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def _caption(subject: Subject, views: Sequence[View]) -> str:
     told = []
     if any(loss.interval for trial in subject.study.trials if (loss := loss_of(trial)) is not None):
         told.append("Lines are 95 % intervals of the table.")
-    told.append("The thin line joins settings than which no smaller one loses less.")
+    told.append("The thin line is the front: no smaller setting has a lower upper bound of the loss.")
     if has_candidates(subject):
         told.append("Small points are candidates of the search, with their loss on the search samples.")
     runtimes = dict.fromkeys(trial.runtime for trial in subject.study.trials)
@@ -122,6 +123,14 @@ def write_page(page: str, path: Path, *, option: str = "--out") -> None:
         ) from error
 
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:B|KB|MB|GB|pt|points|ms|dB)\b|%)")
+
+
+def _unbroken(text: str) -> str:
+    """The same text in which no line ends between a number and its unit."""
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
 def _template(name: str) -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -134,6 +143,7 @@ def _template(name: str) -> Any:
     )
     terms = Terms()
     environment.filters["without_bar"] = without_bar  # bars of block characters are for terminals
+    environment.filters["unbroken"] = _unbroken
     environment.filters["linked"] = terms.linked
     environment.globals["terms"] = terms
     return environment.get_template(name)
