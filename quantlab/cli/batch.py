@@ -118,7 +118,8 @@ def _write_pages(folder: Path, entries: Sequence["BatchEntry"], budget: "Budget 
             written.append(_written(report_page(entry.subject), folder / name))
         links.append(name)
     overview = folder / "index.html"
-    written.append(_written(overview_page(batch_table(entries, budget), links), overview))
+    rows = [entry.row for entry in entries]
+    written.append(_written(overview_page(batch_table(entries, budget), rows, links), overview))
     if all(written):
         say(f"Reports written to '{overview}'")
     return all(written)
