@@ -116,7 +116,8 @@ def _write_pages(folder: Path, entries: Sequence["BatchEntry"]) -> bool:
             written.append(_written(report_page(entry.subject), folder / name))
         links.append(name)
     overview = folder / "index.html"
-    written.append(_written(overview_page(batch_table(entries), links), overview))
+    rows = [entry.row for entry in entries]
+    written.append(_written(overview_page(batch_table(entries), rows, links), overview))
     if all(written):
         say(f"Reports written to '{overview}'")
     return all(written)

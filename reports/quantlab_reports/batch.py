@@ -15,7 +15,7 @@ from quantlab_reports.losses import loss_of
 from quantlab_reports.model import NOTES, Column, Table, plain, table_of
 from quantlab_reports.subject import Subject
 
-__all__ = ["BatchEntry", "BatchRow", "batch_entries", "batch_table"]
+__all__ = ["BatchEntry", "BatchRow", "batch_entries", "batch_table", "sizes_in_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +214,27 @@ def batch_table(entries: Sequence[BatchEntry]) -> Table:
         records=[plain(row) for row in rows],
         above=[_counts(rows, judged=bool(budgets))],
         below=list(_footer(entries, budgets)),
+    )
+
+
+def sizes_in_words(rows: Sequence[BatchRow]) -> str:
+    """What the settings of the rows save, as a sentence; empty if no size is known."""
+    known = [
+        (row.size_bytes / row.float32_bytes, row)
+        for row in rows
+        if row.setting is not None and row.size_bytes and row.float32_bytes
+    ]
+    if not known:
+        return ""
+    chosen = "recommended" if any(row.outcome for row in rows) else "smallest"
+    (least, small), (most, large) = min(known, key=lambda one: one[0]), max(known, key=lambda one: one[0])
+    first = f"{fixed(100 * least, 1)} % of float32 ({small.name})"
+    if len(known) == 1:
+        return f"The {chosen} setting of the one model with known sizes has {first}."
+    whole = sum(row.size_bytes or 0 for _, row in known) / sum(row.float32_bytes or 0 for _, row in known)
+    return (
+        f"The {chosen} settings of {len(known)} models have {first} to {fixed(100 * most, 1)} % ({large.name}), and "
+        f"together {fixed(100 * whole, 1)} %."
     )
 
 

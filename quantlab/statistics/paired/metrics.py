@@ -315,6 +315,7 @@ def _mean_error(
         unseen=unseen,
         differing=int(np.count_nonzero(differences)),
         slopes=lambda means: slope(np.maximum(means, 0)) * np.array([1.0, -1.0]),
+        of_samples=True,
     )
 
 

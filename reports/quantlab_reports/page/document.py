@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from quantlab.errors import UsageError
 from quantlab.names import counted, joined
-from quantlab_reports.charts import CHARTS, several_for_page
+from quantlab_reports.batch import BatchRow, sizes_in_words
+from quantlab_reports.charts import CHARTS, OVERVIEWS, for_page, several_for_page
 from quantlab_reports.charts.pareto import has_candidates
 from quantlab_reports.figures import without_bar
 from quantlab_reports.losses import loss_of
@@ -50,16 +51,25 @@ def report_page(subject: Subject, sections: Mapping[str, Section] = SECTIONS) ->
     return page
 
 
-def overview_page(table: Table, links: Sequence[str]) -> str:
-    """Many models as one HTML file: a table whose first column links to the report of each.
+def overview_page(table: Table, rows: Sequence[BatchRow], links: Sequence[str]) -> str:
+    """Many models as one HTML file: a chart of their sizes, and a table whose first column links to each report.
 
     Args:
         table: A row for each model.
+        rows: The same rows, in the same order.
         links: The name of the file of each row's report, beside this one; empty where there is none.
     """
     from importlib.metadata import version
 
-    page: str = _template("overview.html.jinja").render(table=table, links=links, version=version("quantlab"))
+    drawn = for_page(OVERVIEWS["models"], rows)
+    page: str = _template("overview.html.jinja").render(
+        table=table,
+        links=links,
+        version=version("quantlab"),
+        chart=None if drawn is None else safe(drawn),
+        absent=OVERVIEWS["models"].absent,
+        evidence=sizes_in_words(rows),
+    )
     return page
 
 
