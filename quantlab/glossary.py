@@ -231,6 +231,7 @@ SYNONYMS: Mapping[str, str] = {
     "loss from python, points [90 %]": "accuracy loss",
     "loss, points [95 %]": "accuracy loss",
     "MAE loss": "accuracy loss",
+    "MAE loss [95 %]": "accuracy loss",
     "mean IoU %": "mean IoU",
     "mean IoU loss [95 %]": "accuracy loss",
     "measure": "split",
