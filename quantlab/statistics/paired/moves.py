@@ -70,7 +70,7 @@ def percentile_with_bounds(
     each (Hahn & Meeker 1991, Statistical Intervals, 5.2). An end is None if no value is far enough.
 
     >>> percentile_with_bounds(np.arange(1.0, 101.0), 0.5), percentile_with_bounds(np.arange(1.0, 11.0), 0.9)
-    ((50.0, 40.0, 61.0), (9.0, 6.0, None))
+    ((50.0, 40.0, 61.0), (9.0, 7.0, None))
 
     Args:
         values: (n,), none of them NaN; infinite ones are allowed.
@@ -80,14 +80,15 @@ def percentile_with_bounds(
     Raises:
         ValueError: If there are no values.
     """
-    from scipy.stats import binom  # imported here because SciPy is slow to import and few commands need it
+    from scipy.special import bdtr  # imported here because SciPy is slow to import; `scipy.stats` takes seconds more
 
     n = len(values)
     if not n:
         raise ValueError("a percentile needs at least one value")
     tail = (1 - confidence) / 2
     rank = int(np.ceil(round(n * share, 9)))
-    lower, upper = int(binom.ppf(tail, n, share)), int(binom.ppf(1 - tail, n, share)) + 1
+    at_most = bdtr(np.arange(n + 1), n, share)
+    lower, upper = int(np.searchsorted(at_most, tail)), int(np.searchsorted(at_most, 1 - tail)) + 1
     ordered = np.sort(values)
     return (
         float(ordered[rank - 1]),
