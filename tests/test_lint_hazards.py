@@ -47,8 +47,8 @@ SPREAD = KERNEL * np.array([1, 0.004], np.float32)
 HALF = np.full((4, 2), 65504.0)
 FLAT = np.tile(np.linspace(-1, 1, 256, dtype=np.float32), 8)
 STRETCHED = np.concatenate([FLAT[:-1], np.float32([20])])
-QUARTER = {"scales": (0.5,), "low": (-1.0, -0.3), "high": (1.0, 0.3), "rms": (0.6, 0.1)}
-BOUNDED = {"scales": (0.008,), "low": (-1.0, -0.9), "high": (1.0, 0.9), "rms": (0.6, 0.5)}
+COARSE = {"scales": (0.5,), "low": (-60.0, -1.0), "high": (60.0, 0.5), "rms": (30.0, 0.6)}
+FINE = {"scales": (0.5,), "low": (-60.0, -1.5), "high": (60.0, 0.5), "rms": (30.0, 0.6)}
 TFLITE_LEAKING = (op("CONV_2D", name="a", computes_in="int8"), op("CONV_2D", name="b", computes_in="int8"))
 
 
@@ -102,9 +102,9 @@ CASES: dict[str, tuple[Subject, str, Subject]] = {
         keras(weights=[weight(FLAT, role="kernel")]),
     ),
     "PER-TENSOR-DEPTHWISE": (
-        graph(weights=[codes(role="depthwise", **QUARTER)]),
-        "1 of 2 channels have an SQNR below 10 dB with one scale for all in 8 bits (the worst −3.2 dB)",
-        graph(weights=[codes(role="depthwise", **BOUNDED)]),
+        graph(weights=[codes(role="depthwise", **COARSE)]),
+        "1 of 2 channels use at most 5 codes, because one scale serves all channels",
+        graph(weights=[codes(role="depthwise", **FINE)]),
     ),
     "SMALL-TENSORS": (
         keras(weights=[weight(np.ones((30, 30)), role="kernel")] * 10),

@@ -3,7 +3,7 @@
 from quantlab.lint.contract import Evidence, Hazard, anchor
 from quantlab.lint.reading import read_subject
 from quantlab.lint.registry import HAZARDS
-from quantlab.lint.run import choose_hazards, examine, lint
+from quantlab.lint.run import choose_hazards, examine, examine_file, lint
 from quantlab.lint.subject import Layer, Op, Subject, TensorFacts, WeightFacts
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "anchor",
     "choose_hazards",
     "examine",
+    "examine_file",
     "lint",
     "read_subject",
 ]

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from quantlab.errors import QuantlabError, UsageError
+from quantlab.errors import ArtifactError, QuantlabError, UsageError
+from quantlab.foreign import reading
 from quantlab.lint.contract import Evidence, Hazard, anchor
 from quantlab.lint.reading import read_subject
 from quantlab.lint.registry import HAZARDS
@@ -12,7 +13,7 @@ from quantlab.lint.subject import Subject
 from quantlab.names import nearest
 from quantlab.types.lint import Finding, LintResult, Unread
 
-__all__ = ["choose_hazards", "examine", "lint"]
+__all__ = ["choose_hazards", "examine", "examine_file", "lint"]
 
 
 def lint(paths: Sequence[Path], *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> LintResult:
@@ -30,10 +31,22 @@ def lint(paths: Sequence[Path], *, select: Sequence[str] = (), ignore: Sequence[
     hazards, findings, unread = choose_hazards(select, ignore), list[Finding](), list[Unread]()
     for path in paths:
         try:
-            findings += examine(read_subject(path), hazards)
+            findings += examine_file(path, hazards)
         except QuantlabError as error:
             unread.append(Unread(str(path), str(error)))
     return LintResult(tuple(map(str, paths)), tuple(findings), tuple(unread))
+
+
+def examine_file(path: Path, hazards: Sequence[Hazard]) -> list[Finding]:
+    """Examine one file.
+
+    Raises:
+        ModelError: If there is no file, or it is no complete model.
+        ArtifactError: If it is no complete artifact, or a value in it is of a type that no check expects.
+    """
+    subject = read_subject(path)
+    with reading(path, ArtifactError, "a value in it is none that Keras or a converter writes, so convert it again"):
+        return examine(subject, hazards)
 
 
 def choose_hazards(

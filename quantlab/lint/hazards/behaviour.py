@@ -22,7 +22,7 @@ def _layer_norm(subject: Subject) -> Iterator[Evidence]:
                 str(layer), f"with its epsilon {epsilon:g}, every output of the graph-model is NaN", "warning"
             )
     for op in _batch_norms_in_training(subject):
-        if _is_layer_norm(op):
+        if _is_layer_norm(subject, op):
             yield Evidence(
                 op.name, "a FusedBatchNormV3 in training mode: tfjs divides by variances it does not compute"
             )
@@ -40,8 +40,12 @@ def _batch_norms_in_training(subject: Subject) -> Iterator[Op]:
             yield op
 
 
-def _is_layer_norm(op: Op) -> bool:
-    return re.search(r"layer_?norm", op.name, re.IGNORECASE) is not None
+def _is_layer_norm(subject: Subject, op: Op) -> bool:
+    """Whether a batch norm in training mode stands for a LayerNormalization, which gives it (1, samples, rest, 1).
+
+    The converter refuses those of a BatchNormalization, so a graph-model has no others.
+    """
+    return subject.kind == "graph-model" or op.attributes.get("data_format") == "NCHW"
 
 
 def _training(subject: Subject) -> Iterator[Evidence]:
@@ -49,7 +53,7 @@ def _training(subject: Subject) -> Iterator[Evidence]:
         if layer.training:
             yield Evidence(str(layer), "it is called with training=True")
     for op in _batch_norms_in_training(subject):
-        if not _is_layer_norm(op):
+        if not _is_layer_norm(subject, op):
             yield Evidence(op.name, "a batch norm in training mode: it takes mean and variance from the batch", "error")
     for op in subject.ops_of("BatchNormalization"):
         if op.attributes.get("training_mode") == 1:

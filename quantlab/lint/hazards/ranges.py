@@ -50,12 +50,32 @@ def _spread(subject: Subject) -> Iterator[Evidence]:
     for weight in _with_norms_folded(subject):
         if weight.role not in {"kernel", "depthwise"} or len(weight.rms) < 2:
             continue
-        if not weight.is_float and weight.role == "depthwise":
-            continue  # PER-TENSOR-DEPTHWISE
-        step = _step(subject, weight)
-        told = None if step is None else _poor_channels(weight, step)
+        if weight.is_float:
+            step = _step_of_floats(subject, weight)
+            told = None if step is None else _poor_channels(weight, step)
+        else:  # of depthwise kernels, PER-TENSOR-DEPTHWISE tells
+            told = _few_codes(weight) if weight.role == "kernel" else None
         if told is not None:
             yield Evidence(weight.name, told)
+
+
+def _few_codes(weight: WeightFacts) -> str | None:
+    """What is left of the channels of a kernel that is stored with one scale; None if all have codes enough.
+
+    A channel of zeros may have been that before, so it is not counted.
+    """
+    if len(weight.scales) != 1 or weight.dtype not in {"int8", "uint8"} or not weight.scales[0] > 0:
+        return None
+    reaches = [_reach(low, high) / weight.scales[0] for low, high in zip(weight.low, weight.high, strict=True)]
+    live = [reach for reach in reaches if reach > 0.5]
+    few = sum(reach < _FEW_STEPS for reach in live)
+    if few < max(1, _MANY * len(live)):
+        return None
+    return f"{few} of {len(live)} channels use at most 5 codes, because one scale serves all channels"
+
+
+_FEW_STEPS = 2.5
+"""Steps from 0 below which a channel has the codes −2 to 2."""
 
 
 def _poor_channels(weight: WeightFacts, step: float) -> str | None:
@@ -73,14 +93,12 @@ _ONE_SCALE_FOR_FLOATS = frozenset({"Keras 3", "Keras 2", "graph-model", "layers-
 """Kinds whose float kernels get one scale for the tensor in a default setting; TFLite and ONNX have one a channel."""
 
 
-def _step(subject: Subject, weight: WeightFacts) -> float | None:
-    """The step of 8 bits with one scale, if that is how the weight is stored or would be."""
-    if len(weight.scales) == 1 and weight.dtype in {"int8", "uint8"}:
-        return weight.scales[0] if weight.scales[0] > 0 else None
-    if weight.is_float and subject.kind in _ONE_SCALE_FOR_FLOATS and weight.dtype != "float16":
-        step = (max(0.0, *weight.high) - min(0.0, *weight.low)) / _LEVELS
-        return step if step > 0 else None
-    return None
+def _step_of_floats(subject: Subject, weight: WeightFacts) -> float | None:
+    """The step that 8 bits with one scale would have, if a default setting would store the weight like this."""
+    if subject.kind not in _ONE_SCALE_FOR_FLOATS or weight.dtype == "float16":
+        return None
+    step = (max(0.0, *weight.high) - min(0.0, *weight.low)) / _LEVELS
+    return step if step > 0 else None
 
 
 def _with_norms_folded(subject: Subject) -> Iterator[WeightFacts]:
@@ -136,10 +154,9 @@ def _factors(norm: Layer, weights: Mapping[tuple[str, Role], WeightFacts]) -> tu
 
 def _depthwise(subject: Subject) -> Iterator[Evidence]:
     for weight in subject.weights:
-        if weight.role == "depthwise" and not weight.is_float and len(weight.scales) == 1 and weight.scales[0] > 0:
-            told = _poor_channels(weight, weight.scales[0])
-            if told is not None:
-                yield Evidence(weight.name, told)
+        told = _few_codes(weight) if weight.role == "depthwise" else None
+        if told is not None:
+            yield Evidence(weight.name, told)
 
 
 _FAR = 8.0
@@ -151,7 +168,7 @@ def _outliers(subject: Subject) -> Iterator[Evidence]:
         if weight.role not in {"kernel", "depthwise"} or weight.elements < _FEW or not weight.quantile:
             continue
         ratio = weight.largest / weight.quantile
-        if ratio > _FAR and _step(subject, weight) is not None:
+        if ratio > _FAR and (len(weight.scales) == 1 or _step_of_floats(subject, weight) is not None):
             yield Evidence(
                 weight.name,
                 f"its largest value {weight.largest:.3g} is {ratio:.3g} times the value that 99.9 % do not exceed, so "
