@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from quantlab.errors import ModelError
 from quantlab.lint.subject import WeightFacts
-from quantlab.processes import import_path
+from quantlab.processes import Child, ChildDied, ChildStalled, Document, PythonModule, import_path, python_environment
+from quantlab.processes.preload import WORKERS
 
 __all__ = ["ask", "weights_from"]
 
@@ -52,6 +54,25 @@ def ask(module: str, path: Path, kinds: Mapping[str, str] | None = None) -> dict
     if "error" in said:
         raise ModelError(f"'{path}' cannot be read ({said['error']}); it may be damaged, so copy or save it again")
     return said
+
+
+def ask_fork(module: str, path: Path) -> Document:
+    """Ask a module that serves, in a fork of a process that has imported TensorFlow, about one path.
+
+    Raises:
+        ModelError: If it says so, ends without an answer, or takes too long.
+    """
+    environment = {**python_environment(onednn=True), "OMP_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with Child(PythonModule(module, WORKERS), log=Path(folder) / "read.log", environment=environment) as child:
+                child.send({"path": str(path)})
+                first, *_ = child.messages(_SECONDS)
+        except (ChildDied, ChildStalled) as error:
+            raise ModelError(f"'{path}' cannot be read ({error}); it may be damaged, so save it again") from error
+    if first["type"] != "read":
+        raise ModelError(str(first["reason"]))
+    return first
 
 
 def weights_from(documents: list[dict[str, Any]]) -> tuple[WeightFacts, ...]:

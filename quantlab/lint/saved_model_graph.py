@@ -1,19 +1,20 @@
-"""The process that reads a SavedModel: `python -m quantlab.lint.saved_model_graph FOLDER`.
+"""The child that reads SavedModels with TensorFlow; nothing of a model is run.
 
-Prints one JSON object: `ops` and `weights` as the fields of `Op` and `WeightFacts`, `inputs` and `outputs` as those of
-`Port`, and `version` of the TensorFlow that wrote it; or `error`. Nothing of the model is run.
+It answers a request with the `path` of a folder by one message of the type `read`: `ops` and `weights` as the fields of
+`Op` and `WeightFacts`, `inputs` and `outputs` as those of `Port`, and `version` of the TensorFlow that wrote it.
 """
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from quantlab.errors import ModelError
+from quantlab.foreign import reading
 from quantlab.lint.subject import Op, Role, WeightFacts
 from quantlab.lint.weights import facts_of
 from quantlab.models.graph_ops import reached_nodes
+from quantlab.processes import Document, Emit, serve
 from quantlab.types import Port
 
 __all__: list[str] = []
@@ -28,7 +29,7 @@ def _read(folder: Path) -> dict[str, Any]:
     signatures = {name: part for name, part in meta.signature_def.items() if part.outputs}
     signature = signatures.get(_SIGNATURE) or next(iter(signatures.values()), None)
     if signature is None:
-        return {"error": "it has no signature that can be called"}
+        raise ModelError(f"'{folder}' has no signature that can be called, so save it with one")
     names = [info.name.split(":")[0] for info in signature.outputs.values()]
     nodes = [node for part in reached_nodes(meta.graph_def, names) for node in part]
     constants = [facts for node in nodes if node.op == "Const" for facts in _constant(node)]
@@ -118,12 +119,11 @@ def _constant(node: Any) -> Iterator[WeightFacts]:
         yield facts_of(node.name, values)
 
 
-def _answer(folder: Path) -> dict[str, Any]:
-    try:
-        return _read(folder)
-    except Exception as error:  # noqa: BLE001 (TensorFlow raises anything on a damaged folder)
-        return {"error": " ".join(str(error).split())[:200] or type(error).__name__}
+def _answer(request: Document, emit: Emit) -> None:
+    path = Path(request["path"])
+    with reading(path, ModelError, "it may be damaged, so copy or save it again"):
+        emit({"type": "read", **_read(path)})
 
 
 if __name__ == "__main__":
-    print(json.dumps(_answer(Path(sys.argv[1]))))
+    serve(_answer)

@@ -43,7 +43,7 @@ class WeightFacts:
     rms: tuple[float, ...] = ()
     """Root mean square of each output channel, of its finite values."""
     values: tuple[float, ...] = ()
-    """All values, of weights with at most one axis and at most 4,096 values."""
+    """All values, of weights with at most one axis and at most 4,096 values, all of them finite."""
     scales: tuple[float, ...] = ()
     """Scales of affine codes."""
     zero_points: tuple[int, ...] = ()

@@ -75,8 +75,13 @@ def _of_floats(values: Array, axes: Sequence[int]) -> dict[str, Any]:
         "low": tuple(channels.min(axis=1).tolist()),
         "high": tuple(channels.max(axis=1).tolist()),
         "rms": tuple(np.sqrt(np.square(channels).mean(axis=1)).tolist()),
-        "values": tuple(values.reshape(-1).tolist()) if values.ndim <= 1 and values.size <= _MOST_VALUES else (),
+        "values": tuple(values.reshape(-1).tolist()) if _is_kept(values, finite) else (),
     }
+
+
+def _is_kept(values: Array, finite: Array) -> bool:
+    """Whether all values are kept: few, on one axis, and such that JSON has them."""
+    return values.ndim <= 1 and values.size <= _MOST_VALUES and bool(finite.all())
 
 
 def _by_channel(values: Array, axes: Sequence[int]) -> Array:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from quantlab.lint.children import ask, weights_from
+from quantlab.lint.children import ask_fork, weights_from
 from quantlab.lint.subject import Op, Subject
 from quantlab.types import Port
 
@@ -16,7 +16,7 @@ def read(path: Path) -> Subject:
     Raises:
         ModelError: If TensorFlow cannot read it, or it has no signature.
     """
-    said = ask("quantlab.lint.saved_model_graph", path)
+    said = ask_fork("quantlab.lint.saved_model_graph", path)
     return Subject(
         path=str(path),
         kind="SavedModel",
