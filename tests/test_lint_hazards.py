@@ -257,9 +257,24 @@ CASES: dict[str, tuple[Subject, str, Subject]] = {
         keras(layer("Dense", activation="relu")),
     ),
     "CHANNELS-FIRST": (
-        keras(layer("Conv2D", data_format="channels_first")),
-        "1 layers have their channels first",
-        keras(layer("Conv2D", data_format="channels_last")),
+        graph(op("MaxPool", data_format="NCHW")),
+        "tfjs pools a graph-model with channels first along the wrong axes, without a message",
+        graph(op("MaxPool", data_format="NHWC")),
+    ),
+    "INTERPOLATION": (
+        keras(layer("UpSampling2D", interpolation="bicubic")),
+        "tfjs has no bicubic interpolation",
+        keras(layer("UpSampling2D", interpolation="nearest")),
+    ),
+    "SEPARABLE-FIELDS": (
+        keras(layer("SeparableConv2D", kernel_initializer={"class_name": "GlorotUniform"})),
+        "tfjs does not load it, because it has the field kernel_initializer, as recent versions of Keras 2 write",
+        keras(layer("SeparableConv2D", kernel_initializer=None)),
+    ),
+    "CAUSAL-PADDING": (
+        keras(layer("Conv1D", padding="causal")),
+        "tfjs does not run it: causal padding is not implemented",
+        keras(layer("Conv1D", padding="same")),
     ),
     "LEAKYRELU-ALPHA": (
         keras(layer("LeakyReLU", negative_slope=0.1), kind="Keras 3"),
@@ -296,7 +311,7 @@ CASES: dict[str, tuple[Subject, str, Subject]] = {
         "tfjs does not load it: 'GRUCell does not support reset_after parameter set to true'",
         keras(layer("GRU", reset_after=False)),
     ),
-    "DEPTHWISE-DILATION": (
+    "DILATION-IGNORED": (
         keras(layer("DepthwiseConv2D", dilation_rate=[2, 2])),
         "tfjs ignores its dilation_rate 2×2",
         keras(layer("Conv2D", dilation_rate=[2, 2])),

@@ -1,6 +1,7 @@
 """Opens a file for the checks: told by its bytes, read by the reader of its kind."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def read_subject(path: Path) -> Subject:
             if recognizes(path):
                 read: Callable[[Path], Subject] = import_module(f"quantlab.lint.readers.{name}").read
                 return read(served(path) if name in _SERVED else path)
+        for made in (path / "model.tflite", path / "model.onnx"):  # a folder of 'quantlab convert'
+            if made.is_file():
+                return replace(read_subject(made), path=str(path), name=f"{path.name}/{made.name}")
     raise ModelError(
         f"'{path}' is no model and no artifact that quantlab knows; give a .keras or .h5 file of a whole model, a "
         f"SavedModel folder, an .onnx or .tflite file, or the folder or model.json of a tfjs model"

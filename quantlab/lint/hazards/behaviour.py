@@ -217,7 +217,7 @@ HAZARDS = (
         id="SOFTMAX-TWICE",
         severity="warning",
         title="a softmax follows a softmax",
-        happens="The second one makes all probabilities nearly equal: of ten classes none is above 0.23. The order "
+        happens="The second one makes all probabilities nearly equal: of ten classes none is above 0.24. The order "
         "stays, but 8 bits have few codes between the classes, and thresholds of probabilities are wrong.",
         see="`quantlab show outputs`: the range of the output.",
         remedy="Remove one of the two.",

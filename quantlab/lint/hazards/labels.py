@@ -95,7 +95,7 @@ def _not_faster(subject: Subject) -> Iterator[Evidence]:
     if subject.kind in {"graph-model", "layers-model"}:
         yield Evidence("", f"its {most} weights become float32 when they are loaded")
     elif most == "float16" and not any(op.attributes.get("computes_in") == "int8" for op in subject.ops):
-        yield Evidence("", "its float16 weights become float32 on a CPU; only GPU delegates compute in half floats")
+        yield Evidence("", "its float16 weights become float32 on most CPUs; GPU delegates compute in half floats")
     elif any(op.attributes.get("computes_in") == "int16" for op in subject.ops):
         yield Evidence("", "activations in int16 run in reference kernels, some 50 times slower than int8")
 
@@ -139,7 +139,7 @@ HAZARDS = (
         severity="note",
         title="the file is smaller, but not faster",
         happens="TensorFlow.js decodes all weights to float32 when it loads a model; only the download is smaller. "
-        "TFLite does the same with float16 weights on a CPU, and has no fast kernels for int16 activations.",
+        "TFLite does the same with float16 weights on most CPUs, and has no fast kernels for int16 activations.",
         see="`quantlab show costs`: milliseconds and memory of the setting beside those of float32.",
         remedy="For speed, use int8 activations in TFLite or ONNX (`tflite-int8`, `onnx-int8`).",
         kinds=("graph-model", "layers-model", "TFLite"),

@@ -98,9 +98,25 @@ def _gru(_: Subject, layer: Layer) -> str | None:
 def _dilation(_: Subject, layer: Layer) -> str | None:
     rate = layer.config.get("dilation_rate")
     rates = rate if isinstance(rate, list | tuple) else [rate]
-    if layer.kind != "DepthwiseConv2D" or all(number in {None, 1} for number in rates):
+    if layer.kind not in {"DepthwiseConv2D", "Conv2DTranspose"} or all(number in {None, 1} for number in rates):
         return None
     return f"tfjs ignores its dilation_rate {'×'.join(map(str, rates))}"
+
+
+_FIELDS = ("kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
+
+def _separable(_: Subject, layer: Layer) -> str | None:
+    held = [field for field in _FIELDS if layer.config.get(field) is not None]
+    if not layer.kind.startswith("SeparableConv") or not held:
+        return None
+    return f"tfjs does not load it, because it has the field {held[0]}, as recent versions of Keras 2 write"
+
+
+def _causal(_: Subject, layer: Layer) -> str | None:
+    if not layer.kind.startswith("Conv1D") or layer.config.get("padding") != "causal":
+        return None
+    return "tfjs does not run it: causal padding is not implemented"
 
 
 def _elu(_: Subject, layer: Layer) -> str | None:
@@ -171,7 +187,7 @@ HAZARDS = (
     _hazard(
         "HARD-SIGMOID-DEFINITION",
         "hard_sigmoid is another function in tfjs than in Keras 3",
-        "Keras 3 computes relu6(x + 3)/6, tfjs and Keras 2 compute clip(0.2·x + 0.5, 0, 1): they differ by up to 0.1.",
+        "Keras 3 computes relu6(x + 3)/6, tfjs and Keras 2 compute clip(0.2·x + 0.5, 0, 1): up to 0.083 apart.",
         _hard_sigmoid,
         remedy=_GRAPH,
     ),
@@ -208,11 +224,27 @@ HAZARDS = (
         remedy=f"{_GRAPH} Or train with `GRU(…, reset_after=False)`; the weights of the two cannot be exchanged.",
     ),
     _hazard(
-        "DEPTHWISE-DILATION",
-        "tfjs ignores the dilation of DepthwiseConv2D",
+        "DILATION-IGNORED",
+        "tfjs ignores the dilation of this convolution",
         "The convolution runs undilated. With padding `same` the shapes fit, and results are wrong without a message.",
         _dilation,
         remedy=_GRAPH,
+    ),
+    _hazard(
+        "SEPARABLE-FIELDS",
+        "tfjs does not load SeparableConv2D of a recent Keras 2",
+        "Recent versions of Keras 2 store fields of a kernel that the layer does not have, and tfjs refuses them.",
+        _separable,
+        loads=False,
+        remedy=f"{_GRAPH} Or remove the fields `kernel_*` of these layers from `model.json`.",
+    ),
+    _hazard(
+        "CAUSAL-PADDING",
+        "tfjs does not run a causal Conv1D",
+        "tfjs-layers 4.22 has not implemented causal padding.",
+        _causal,
+        loads=False,
+        remedy=f"{_GRAPH} Or put a ZeroPadding1D layer before a convolution without padding.",
     ),
     _hazard(
         "ELU-ALPHA",

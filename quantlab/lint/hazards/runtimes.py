@@ -159,10 +159,32 @@ def _gelu(subject: Subject) -> Iterator[Evidence]:
             yield Evidence(str(layer), "the exact gelu is the op Erfc, which the graph-model converter refuses")
 
 
+_POOLS = ("MaxPool", "AvgPool", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D")
+_CONVOLUTIONS = ("Conv2D", "_FusedConv2D", "Conv2DTranspose", "SeparableConv2D")
+
+
 def _channels_first(subject: Subject) -> Iterator[Evidence]:
     layers = [layer for layer in subject.layers if layer.config.get("data_format") == "channels_first"]
-    if layers:
-        yield Evidence(str(layers[0]), f"{len(layers)} layers have their channels first")
+    placed = [(layer.kind, str(layer)) for layer in layers]
+    placed += [(op.kind, op.name) for op in subject.ops if op.attributes.get("data_format") == "NCHW"]
+    severity: Severity = "error" if subject.kind == "graph-model" else "warning"
+    for kinds, told in (
+        (_POOLS, "tfjs pools a graph-model with channels first along the wrong axes, without a message"),
+        (_CONVOLUTIONS, "the wasm backend of tfjs refuses a convolution with channels first in a graph-model"),
+    ):
+        places = [place for kind, place in placed if kind in kinds]
+        if places:
+            yield Evidence(places[0], told, severity if kinds is _POOLS else "warning")
+
+
+_READ_BY_TFJS = frozenset({"nearest", "bilinear"})
+
+
+def _interpolation(subject: Subject) -> Iterator[Evidence]:
+    for layer in subject.layers_of("UpSampling2D", "Resizing"):
+        name = layer.config.get("interpolation")
+        if isinstance(name, str) and name not in _READ_BY_TFJS:
+            yield Evidence(str(layer), f"tfjs has no {name} interpolation")
 
 
 HAZARDS = (
@@ -234,12 +256,24 @@ HAZARDS = (
     Hazard(
         id="CHANNELS-FIRST",
         severity="warning",
-        title="layers have their channels first",
-        happens="TensorFlow on a CPU has no kernels for most of these convolutions and poolings, so that the reference "
-        "cannot be run, and converters transpose around each layer or fail.",
-        see="`quantlab analyze MODEL`: the reference fails.",
-        remedy="Build the model with `data_format='channels_last'` and transpose the kernels.",
-        kinds=("Keras 3", "Keras 2"),
+        title="a graph-model has its channels first",
+        happens="TensorFlow.js ignores the `data_format` of a pooling in a graph-model: it pools height and channels, "
+        "without a message, and the shape of the output is wrong. Its wasm backend refuses convolutions. Layers-models "
+        "and TFLite are right.",
+        see="`quantlab analyze --settings 'tfjs-*'`: the failures and the float32 check of the tfjs settings.",
+        remedy="Build the model with `data_format='channels_last'`, and transpose its inputs. Kernels stay the same.",
+        kinds=("Keras 3", "Keras 2", "SavedModel", "graph-model"),
         check=_channels_first,
+    ),
+    Hazard(
+        id="INTERPOLATION",
+        severity="warning",
+        title="tfjs does not have this interpolation",
+        happens="The graph-model converter refuses the op (ResizeBicubic, ScaleAndTranslate), and a layers-model is "
+        "not loaded.",
+        see="`quantlab analyze --settings 'tfjs-*'`: the rows fail.",
+        remedy="Use `nearest` or `bilinear`, if the model was trained with it, or ship TFLite or ONNX.",
+        kinds=("Keras 3", "Keras 2", "layers-model"),
+        check=_interpolation,
     ),
 )

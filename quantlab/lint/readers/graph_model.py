@@ -1,5 +1,6 @@
 """Reads a tfjs graph-model."""
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,9 @@ def _plain(value: Any) -> Any:
     for kind, held in value.items():
         if kind == "i":
             return int(held)
-        if kind in {"b", "f", "type", "s"}:
+        if kind == "s":
+            return b64decode(held).decode(errors="replace")
+        if kind in {"b", "f", "type"}:
             return held
     return None
 
