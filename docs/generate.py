@@ -7,6 +7,7 @@
 | `settings.md` | `SETTINGS`, `RUNTIMES`, `FORMATS`, `TARGETS` and `PAIRED_METRICS` (`blocks.py`) |
 | `json.md` | docstrings of `trial_records`, `verdict_document` and `attestation`, and fields of the rows of `VIEWS` |
 | `errors.md` | the docstrings of `quantlab.errors` |
+| `hazards.md` | the descriptors in `quantlab.lint.HAZARDS` |
 
 Every other page is written by hand, except for the blocks that `blocks.py` writes into it.
 """
@@ -21,11 +22,13 @@ from blocks import BLOCKS, with_blocks
 from cli_page import cli_page
 from docstrings import after_first_line, cell, class_body, documented, first_line, one_line
 from glossary_page import glossary_page
+from hazards_page import hazards_page
 
 from quantlab import errors
 from quantlab_reports import VIEWS, attestation, verdict_document
 from quantlab_reports.batch import BatchRow
 from quantlab_reports.compared import CompareRow
+from quantlab_reports.hazards import lint_document
 from quantlab_reports.planned import PlanRow
 from quantlab_reports.views import trial_records
 from quantlab_reports.views.recommendation import RecommendationRow
@@ -65,6 +68,7 @@ def json_page() -> str:
     parts = ["# The rows as JSON and CSV", intro, after_first_line(trial_records)]
     parts += ["## `quantlab gate --json`", after_first_line(verdict_document)]
     parts += ["## `quantlab gate --attest`", after_first_line(attestation)]
+    parts += ["## `quantlab lint --json`", after_first_line(lint_document)]
     rows = {f"show {name}": view.kind for name, view in VIEWS.items()} | {
         "recommend --json": RecommendationRow,
         "plan --json": PlanRow,
@@ -94,6 +98,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "errors.md": errors_page,
     "glossary.md": glossary_page,
+    "hazards.md": hazards_page,
     "json.md": json_page,
     "settings.md": settings_page,
 }

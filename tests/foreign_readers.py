@@ -17,6 +17,7 @@ from quantlab.cli.policy import read_policy
 from quantlab.demo import MODEL
 from quantlab.formats import FORMATS
 from quantlab.gate import gather, read_attestation, read_lock
+from quantlab.lint import HAZARDS, examine_file
 from quantlab.models import ModelOptions, identify
 from quantlab.runtimes import Job, python
 from quantlab.runtimes.exchange import TensorFile
@@ -93,6 +94,11 @@ def _external_onnx(path: Path) -> object:
 
 def _model(path: Path) -> object:
     return identify(path, ModelOptions())
+
+
+def _examined(path: Path) -> object:
+    served = path if path.suffix in {".tflite", ".onnx", ".keras"} else path.parent
+    return examine_file(served, tuple(HAZARDS.values()))
 
 
 def _judged(path: Path) -> object:
@@ -211,6 +217,12 @@ READERS: Mapping[str, Reader] = {
     "shard of tfjs": Reader(_artifact("tfjs"), files.beside(files.graph_model, "shard.bin"), share=2),
     "tfjs-layers": Reader(_artifact("tfjs-layers"), files.layers_model),
     "shard of tfjs-layers": Reader(_artifact("tfjs-layers"), files.beside(files.layers_model, "shard.bin"), share=2),
+    # Models and artifacts, as lint examines them
+    "tflite, examined": Reader(_examined, files.copied(files.TFLITE, name="model.tflite"), share=2),
+    "onnx, examined": Reader(_examined, files.copied(files.ONNX, name="model.onnx"), share=2),
+    "tfjs, examined": Reader(_examined, files.graph_model, share=2),
+    "tfjs-layers, examined": Reader(_examined, files.layers_model, share=2),
+    "keras, examined": Reader(_examined, files.copied(MODEL, name="model.keras"), share=1, seconds=60),
     # Studies, and what builds rely on
     "study": Reader(_judged, files.study, says=_STUDY),
     "outputs": Reader(_judged_by(4), files.beside(files.study, "outputs/tfjs-uint8/python/key/output_0.npy")),

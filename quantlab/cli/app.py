@@ -16,6 +16,7 @@ from quantlab.cli.export import export
 from quantlab.cli.gate import gate
 from quantlab.cli.glossary import glossary
 from quantlab.cli.init import init
+from quantlab.cli.lint import lint
 from quantlab.cli.plan import plan
 from quantlab.cli.plot import plot
 from quantlab.cli.recommend import recommend
@@ -58,6 +59,7 @@ def _program(
 
 for command in (
     init,
+    lint,
     check,
     analyze,
     tune,

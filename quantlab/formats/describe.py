@@ -19,6 +19,7 @@ __all__ = [
     "ArtifactFiles",
     "artifact_files",
     "artifact_sha256",
+    "broken_claim",
     "describe_given",
     "describe_variant",
     "download_size_of",
@@ -96,7 +97,7 @@ def describe_given(name: str, path: Path, model: ModelDescription, formats: Mapp
         *looks, last = [known.looks for known in formats.values()]
         raise ArtifactError(f"'{path}' has no format that --variant accepts; give {', '.join(looks)} or {last}")
     variant = describe_variant(name, format_, path.absolute(), model)
-    claim = _broken_claim([name, path.name], variant)
+    claim = broken_claim([name, path.name], variant.weights, (*variant.inputs, *variant.outputs))
     return replace(variant, given=True, notes=(*variant.notes, *([claim] if claim else [])))
 
 
@@ -283,15 +284,18 @@ _CLAIMS: Mapping[str, str] = {
 _SUBSTANTIAL = 0.05  # share of the weights' bytes; biases and norms may keep another data type
 
 
-def _broken_claim(names: Sequence[str], variant: Variant) -> str | None:
+def broken_claim(names: Sequence[str], weights: Mapping[str, int], ports: Sequence[Port]) -> str | None:
     """A remark if a name mentions one data type and the weights have another, else None.
 
     A name may mean the inputs and outputs: TensorFlow 2 stores weights in int8 also where these are uint8.
+
+    Args:
+        names: Of the variant and of its file.
+        weights: Stored data type → bytes, as in `Contents.weights`.
+        ports: Inputs and outputs.
     """
-    values = {
-        dtype: size for dtype, size in variant.weights.items() if dtype not in {"int32", "int64", "bool", "string"}
-    }
-    ends = {port.dtype for port in (*variant.inputs, *variant.outputs) if port.codes is not None}
+    values = {dtype: size for dtype, size in weights.items() if dtype not in {"int32", "int64", "bool", "string"}}
+    ends = {port.dtype for port in ports if port.codes is not None}
     total = sum(values.values())
     held = [dtype for dtype, size in sorted(values.items(), key=lambda item: -item[1]) if size >= _SUBSTANTIAL * total]
     for name in names:

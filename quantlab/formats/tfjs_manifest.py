@@ -18,6 +18,7 @@ from quantlab.types import Port, StoredWeight
 from quantlab.types.executor_options import ExecutorOptions, ExternalFile
 
 __all__ = [
+    "LONG_SHARD",
     "contents",
     "decode",
     "document_file",
@@ -31,6 +32,9 @@ __all__ = [
     "stored_weight",
     "stored_weights",
 ]
+
+LONG_SHARD = "tfjs reads zeros from the last shard"
+"""How the note of an artifact begins whose last shard is too long for tfjs."""
 
 _USUAL = "model.json"
 
@@ -231,7 +235,7 @@ def _note_long_shard(sizes: Sequence[int]) -> list[str]:
     if len(sizes) < 2 or len(set(sizes[:-1])) > 1 or sizes[-1] <= sizes[0]:
         return []
     lengths = f"{sizes[-1]:,} bytes against {sizes[0]:,}"
-    return [f"tfjs reads zeros from the last shard, because it is the longest ({lengths}); convert the model again"]
+    return [f"{LONG_SHARD}, because it is the longest ({lengths}); convert the model again"]
 
 
 def decode(entry: Mapping[str, Any], stored: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from xml.etree import ElementTree as ET
 from quantlab.types import Judgement, Verdict
 from quantlab_reports.figures import for_programs
 
-__all__ = ["Undecided", "render_junit"]
+__all__ = ["Undecided", "count_cases", "render_junit", "xml_document", "xml_text"]
 
 Undecided = Literal["fail", "warn"]
 
@@ -37,13 +37,18 @@ def render_junit(verdicts: Sequence[Verdict], *, undecided: Undecided = "fail") 
     root = ET.Element("testsuites", name="quantlab")
     for verdict in verdicts:
         root.append(_suite(verdict, undecided))
-    _count(root)
+    count_cases(root)
+    return xml_document(root)
+
+
+def xml_document(root: ET.Element) -> str:
+    """The text of a JUnit file, indented."""
     ET.indent(root)
     return '<?xml version="1.0"?>\n' + ET.tostring(root, encoding="unicode")
 
 
 def _suite(verdict: Verdict, undecided: str) -> ET.Element:
-    suite = ET.Element("testsuite", name=_text(verdict.study))
+    suite = ET.Element("testsuite", name=xml_text(verdict.study))
     properties = ET.SubElement(suite, "properties")
     told = {
         "outcome": verdict.outcome,
@@ -53,15 +58,16 @@ def _suite(verdict: Verdict, undecided: str) -> ET.Element:
         "untested": ", ".join(verdict.untested),
     }
     for name, value in told.items():
-        ET.SubElement(properties, "property", name=name, value=_text(value))
+        ET.SubElement(properties, "property", name=name, value=xml_text(value))
     for setting in verdict.settings:
         for judgement in setting.judgements:
             suite.append(_case(judgement, verdict, undecided))
-    _count(suite)
+    count_cases(suite)
     return suite
 
 
-def _count(suite: ET.Element) -> None:
+def count_cases(suite: ET.Element) -> None:
+    """Write the numbers of tests, failures, errors and skipped ones into a suite."""
     cases = list(suite.iter("testcase"))
     suite.set("tests", str(len(cases)))
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
@@ -69,17 +75,17 @@ def _count(suite: ET.Element) -> None:
 
 
 def _case(judgement: Judgement, verdict: Verdict, undecided: str) -> ET.Element:
-    name = _text(judgement.runtime or "no runtime")
-    case = ET.Element("testcase", classname=_text(f"{verdict.study}.{judgement.setting}"), name=name)
+    name = xml_text(judgement.runtime or "no runtime")
+    case = ET.Element("testcase", classname=xml_text(f"{verdict.study}.{judgement.setting}"), name=name)
     if judgement.outcome == "fits":
         told = ET.SubElement(case, "system-out")
     elif _passes(verdict, undecided) or (judgement.outcome == "inconclusive" and undecided == "warn" and judgement.n):
-        told = ET.SubElement(case, "skipped", message=_text(f"{judgement.outcome}: {judgement.reason}"))
+        told = ET.SubElement(case, "skipped", message=xml_text(f"{judgement.outcome}: {judgement.reason}"))
     elif _failed(judgement):
-        told = ET.SubElement(case, "error", type="failed", message=_text(judgement.reason))
+        told = ET.SubElement(case, "error", type="failed", message=xml_text(judgement.reason))
     else:
-        told = ET.SubElement(case, "failure", type=judgement.outcome, message=_text(judgement.reason))
-    told.text = _text("\n".join([judgement.reason, *_figures(judgement)]))
+        told = ET.SubElement(case, "failure", type=judgement.outcome, message=xml_text(judgement.reason))
+    told.text = xml_text("\n".join([judgement.reason, *_figures(judgement)]))
     return case
 
 
@@ -117,5 +123,6 @@ def _figures(judgement: Judgement) -> list[str]:
     return lines
 
 
-def _text(text: str) -> str:
+def xml_text(text: str) -> str:
+    """The text with what XML 1.0 forbids replaced."""
     return _NOT_XML.sub("\ufffd", text)

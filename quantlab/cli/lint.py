@@ -1,0 +1,101 @@
+"""`quantlab lint`: hazards of models and artifacts, without samples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantlab.cli.exit_status import BREAKS, COULD_NOT_RUN, OK
+from quantlab.cli.options import AsJson, Format, print_json, rendering_of, terminal_width
+from quantlab.cli.output import print_result, say
+from quantlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantlab.types.lint import LintResult
+
+__all__ = ["lint"]
+
+_IDS = "Ids, beginnings of ids and globs, separated by commas."
+
+
+def lint(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="MODEL|ARTIFACT...", help="Models and artifacts of any kind, in any number.", show_default=False
+        ),
+    ] = None,
+    *,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Look for these hazards only. {_IDS} [default: all]", show_default=False),
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help=f"Leave these hazards out. {_IDS}")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit XML file.")] = None,
+    explain: Annotated[
+        str | None, typer.Option(help="Explain one hazard, by its id: what happens, how to see it, what to do.")
+    ] = None,
+    format: Format = "terminal",  # noqa: A002 (the option's name)
+    json: AsJson = False,
+) -> int:
+    """Find hazards in models and artifacts, without samples.
+
+    Reads weights, layers, ops and scales, and runs nothing. Each finding says what will go wrong and where; an error
+    is a wrong result or a file that does not load, a warning a likely loss, and a note a property to know. The exit
+    status is 1 if there is an error, and 2 if a file could not be read.
+    """
+    if explain is not None:
+        print_result(_explained(explain))
+        return OK
+    if not paths:
+        raise UsageError("'quantlab lint' needs a model or an artifact; give one or several paths")
+    render = rendering_of(format)  # checked first, because this takes no time
+    from quantlab.lint import lint as examine
+    from quantlab_reports.hazards import hazard_table, lint_document
+
+    result = examine(paths, select=select or (), ignore=ignore or ())
+    if json:
+        print_json(lint_document(result))
+    else:
+        print_result(render(hazard_table(result)))
+    for unread in result.unread:
+        say(f"quantlab: {unread.reason}")
+    if junit is not None:
+        _write_junit(junit, result)
+    if result.unread:
+        return COULD_NOT_RUN
+    return BREAKS if result.counts["error"] else OK
+
+
+def _write_junit(path: Path, result: "LintResult") -> None:
+    from quantlab_reports.hazards import render_lint_junit
+
+    try:
+        path.write_text(render_lint_junit(result), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"'{path}' could not be written ({error.strerror}); give another path with --junit") from error
+
+
+def _explained(name: str) -> str:
+    """The sentences of one hazard, in the width of the terminal.
+
+    Raises:
+        UsageError: If there is no such hazard.
+    """
+    from quantlab.lint import HAZARDS
+    from quantlab.names import nearest
+    from quantlab_reports.renderings.fitting import wrapped
+
+    hazard = HAZARDS.get(name.upper())
+    if hazard is None:
+        raise UsageError(f"there is no hazard '{name}'; {nearest(name.upper(), HAZARDS)}")
+    parts: Sequence[str] = (
+        f"{hazard.id} ({hazard.severity}): {hazard.title}.",
+        hazard.happens,
+        f"How to see it: {hazard.see}",
+        f"What to do: {hazard.remedy}",
+        f"Looked for in: {', '.join(hazard.kinds)}.",
+    )
+    width = terminal_width()
+    return "\n".join(line for part in parts for line in wrapped(part, width))

@@ -1,0 +1,24 @@
+"""Finds hazards in models and artifacts, without samples."""
+
+from quantlab.lint.contract import Evidence, Hazard, anchor
+from quantlab.lint.reading import read_subject
+from quantlab.lint.registry import HAZARDS
+from quantlab.lint.run import choose_hazards, examine, examine_file, lint
+from quantlab.lint.subject import Layer, Op, Subject, TensorFacts, WeightFacts
+
+__all__ = [
+    "HAZARDS",
+    "Evidence",
+    "Hazard",
+    "Layer",
+    "Op",
+    "Subject",
+    "TensorFacts",
+    "WeightFacts",
+    "anchor",
+    "choose_hazards",
+    "examine",
+    "examine_file",
+    "lint",
+    "read_subject",
+]

@@ -1,0 +1,1 @@
+"""The hazards, one file for each close family; `quantlab.lint.registry` lists them."""

@@ -1,0 +1,1 @@
+"""Readers: each makes a `Subject` from a file of one kind, and imports no other."""

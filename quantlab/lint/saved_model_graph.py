@@ -1,0 +1,129 @@
+"""The child that reads SavedModels with TensorFlow; nothing of a model is run.
+
+It answers a request with the `path` of a folder by one message of the type `read`: `ops` and `weights` as the fields of
+`Op` and `WeightFacts`, `inputs` and `outputs` as those of `Port`, and `version` of the TensorFlow that wrote it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from quantlab.errors import ModelError
+from quantlab.foreign import reading
+from quantlab.lint.subject import Op, Role, WeightFacts
+from quantlab.lint.weights import facts_of
+from quantlab.models.graph_ops import reached_nodes
+from quantlab.processes import Document, Emit, serve
+from quantlab.types import Port
+
+__all__: list[str] = []
+
+_SIGNATURE = "serving_default"
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    from tensorflow.python.tools.saved_model_utils import get_meta_graph_def
+
+    meta = get_meta_graph_def(str(folder), "serve")
+    signatures = {name: part for name, part in meta.signature_def.items() if part.outputs}
+    signature = signatures.get(_SIGNATURE) or next(iter(signatures.values()), None)
+    if signature is None:
+        raise ModelError(f"'{folder}' has no signature that can be called, so save it with one")
+    names = [info.name.split(":")[0] for info in signature.outputs.values()]
+    nodes = [node for part in reached_nodes(meta.graph_def, names) for node in part]
+    constants = [facts for node in nodes if node.op == "Const" for facts in _constant(node)]
+    return {
+        "ops": [asdict(_op(node)) for node in nodes if node.op != "Const"],
+        "weights": [asdict(facts) for facts in (*_variables(folder), *constants)],
+        "inputs": [asdict(port) for port in _ports(signature.inputs)],
+        "outputs": [asdict(port) for port in _ports(signature.outputs)],
+        "version": meta.meta_info_def.tensorflow_version,
+    }
+
+
+def _op(node: Any) -> Op:
+    return Op(
+        name=node.name,
+        kind=node.op,
+        inputs=tuple(_tensor(name) for name in node.input if not name.startswith("^")),
+        outputs=(node.name,),
+        attributes={key: plain for key, value in node.attr.items() if (plain := _plain(value)) is not None},
+    )
+
+
+def _tensor(name: str) -> str:
+    """The node that makes a tensor: `a:0` in a graph, `a:output:0` in a function."""
+    parts = name.split(":")
+    return parts[0] if parts[-1] in {"0", parts[0]} else name
+
+
+def _plain(value: Any) -> Any:
+    from tensorflow.core.framework.types_pb2 import DataType
+
+    kind = value.WhichOneof("value")
+    if kind in {"i", "f", "b"}:
+        return getattr(value, kind)
+    if kind == "s":
+        return value.s.decode(errors="replace")
+    return DataType.Name(value.type) if kind == "type" else None
+
+
+def _ports(tensors: Any) -> Iterator[Port]:
+    import tensorflow as tf
+
+    for place, (name, info) in enumerate(sorted(tensors.items())):
+        sizes = tuple(None if part.size < 0 else int(part.size) for part in info.tensor_shape.dim)
+        dtype = tf.dtypes.as_dtype(info.dtype)
+        yield Port(name, info.name, place, sizes, "string" if dtype == tf.string else dtype.name)
+
+
+_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+_NOT_OF_THE_MODEL = ("optimizer", "OPTIMIZER_SLOT", "keras_api/", "save_counter")
+_ROLES: dict[str, Role] = {
+    "depthwise_kernel": "depthwise",
+    "gamma": "gamma",
+    "beta": "beta",
+    "bias": "bias",
+    "moving_mean": "mean",
+    "moving_variance": "variance",
+}
+
+
+def _variables(folder: Path) -> Iterator[WeightFacts]:
+    """Every variable of the checkpoint, without the state of an optimizer."""
+    import tensorflow as tf
+
+    if not (folder / "variables" / "variables.index").is_file():
+        return
+    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    for name in sorted(reader.get_variable_to_shape_map()):
+        if not name.endswith(_SUFFIX) or any(part in name for part in _NOT_OF_THE_MODEL):
+            continue
+        place = name.removesuffix(_SUFFIX)
+        owner, _, last = place.rpartition("/")
+        yield _variable(place, owner, last.lstrip("_"), reader.get_tensor(name))
+
+
+def _variable(place: str, owner: str, last: str, values: Any) -> WeightFacts:
+    role = _ROLES.get(last, "kernel" if values.ndim > 1 and "kernel" in last else "constant")
+    axes = tuple(range(values.ndim))[-2:] if role == "depthwise" else (values.ndim - 1,) if role == "kernel" else ()
+    return facts_of(place, values, axes, role=role, owner=owner)
+
+
+def _constant(node: Any) -> Iterator[WeightFacts]:
+    import tensorflow as tf
+
+    values = tf.make_ndarray(node.attr["value"].tensor)
+    if values.dtype.kind in "iuf" and values.size:
+        yield facts_of(node.name, values)
+
+
+def _answer(request: Document, emit: Emit) -> None:
+    path = Path(request["path"])
+    with reading(path, ModelError, "it may be damaged, so copy or save it again"):
+        emit({"type": "read", **_read(path)})
+
+
+if __name__ == "__main__":
+    serve(_answer)

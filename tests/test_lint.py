@@ -1,0 +1,153 @@
+"""`quantlab lint` as a command: its table, its exit status, and what it writes for programs."""
+
+import json
+from pathlib import Path
+
+import junitparser
+import numpy as np
+import pytest
+from command_line import Done, quantlab_in_process
+from onnx_models import node, port, write
+
+from quantlab.demo import MODEL
+from quantlab.lint import HAZARDS, choose_hazards
+
+
+def product(path: Path, weights: object, opset: int = 17) -> Path:
+    """An ONNX file that multiplies by these weights."""
+    ports = [port("x", [1, 2])], [port("y", [1, 2])]
+    held = {"kernel": np.asarray(weights, np.float32)}
+    return write(path, [node("MatMul", ["x", "kernel"], "y")], ports, held, opsets={"": opset})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three files: with an error, with a warning and a note, and with nothing."""
+    product(tmp_path / "broken.onnx", [[1, np.nan], [1, 1]])
+    product(tmp_path / "large.onnx", [[1, 1e5], [1, 1]], opset=11)
+    product(tmp_path / "fine.onnx", [[1, 2], [3, 4]])
+    return tmp_path
+
+
+def lint(folder: Path, *arguments: str) -> Done:
+    return quantlab_in_process("lint", *arguments, cwd=folder)
+
+
+def test_the_table(folder: Path) -> None:
+    done = lint(folder, "broken.onnx")
+    assert (done.status, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        "hazard            severity    where    notes",
+        "----------------  ----------  -------  ---------------------",
+        "NONFINITE-WEIGHT  error       kernel   1 of 4 values are NaN",
+        "",
+        "1 error in 1 file.",
+        "What happens, how to see it and what to do: 'quantlab lint --explain NONFINITE-WEIGHT'.",
+        "Terms: quantlab glossary",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "hazards"),
+    [
+        pytest.param(["fine.onnx"], 0, [], id="nothing"),
+        pytest.param(["large.onnx"], 0, ["F16-OVERFLOW", "OLD-CONVERTER"], id="a warning and a note"),
+        pytest.param(["fine.onnx", "broken.onnx"], 1, ["NONFINITE-WEIGHT"], id="an error in the second"),
+        pytest.param(["broken.onnx", "gone.onnx"], 2, ["NONFINITE-WEIGHT"], id="one that is not there"),
+        pytest.param(["large.onnx", "--select", "f16"], 0, ["F16-OVERFLOW"], id="the beginning of an id"),
+        pytest.param(["large.onnx", "--ignore", "F16-*,NOT"], 0, ["OLD-CONVERTER"], id="a glob that is ignored"),
+        pytest.param(["broken.onnx", "--ignore", "NONFINITE-WEIGHT"], 0, [], id="an error that is ignored"),
+        pytest.param([str(MODEL)], 0, [], id="the model of the demo"),
+    ],
+)
+def test_findings_and_exit_status(folder: Path, arguments: list[str], status: int, hazards: list[str]) -> None:
+    done = lint(folder, *arguments, "--json")
+    assert done.status == status
+    assert [finding["hazard"] for finding in json.loads(done.stdout)["findings"]] == hazards
+
+
+def test_a_damaged_file_costs_its_own_line(folder: Path) -> None:
+    damaged = folder / "cut.onnx"
+    damaged.write_bytes((folder / "fine.onnx").read_bytes()[:-20])
+    (folder / "notes.txt").write_text("no model")
+    done = lint(folder, "cut.onnx", "notes.txt", "broken.onnx")
+    assert done.status == 2
+    assert "NONFINITE-WEIGHT" in done.stdout
+    cut, other = done.stderr.splitlines()
+    assert cut.startswith("quantlab: 'cut.onnx' is not a complete ONNX file (")
+    assert other == (
+        "quantlab: 'notes.txt' is no model and no artifact that quantlab knows; give a .keras or .h5 file of a whole "
+        "model, a SavedModel folder, an .onnx or .tflite file, or the folder or model.json of a tfjs model"
+    )
+
+
+def test_json(folder: Path) -> None:
+    document = json.loads(lint(folder, "broken.onnx", "gone.onnx", "--json").stdout)
+    (found,) = document.pop("findings")
+    assert document == {
+        "files": ["broken.onnx", "gone.onnx"],
+        "counts": {"error": 1, "warning": 0, "note": 0},
+        "unread": [
+            {
+                "path": "gone.onnx",
+                "reason": "there is no file or folder at 'gone.onnx'; give a model or an artifact",
+            }
+        ],
+    }
+    hazard = HAZARDS["NONFINITE-WEIGHT"]
+    assert found == {
+        "hazard": "NONFINITE-WEIGHT",
+        "severity": "error",
+        "path": "broken.onnx",
+        "where": "kernel",
+        "sentence": "1 of 4 values are NaN",
+        "see": hazard.see,
+        "remedy": hazard.remedy,
+        "docs": "hazards.md#nonfinite-weight",
+    }
+
+
+def test_junit(folder: Path) -> None:
+    lint(folder, "broken.onnx", "large.onnx", "fine.onnx", "gone.onnx", "--junit", "lint.xml")
+    suites = {suite.name: suite for suite in junitparser.JUnitXml.fromfile(str(folder / "lint.xml"))}
+    assert {name: (suite.tests, suite.failures, suite.errors) for name, suite in suites.items()} == {
+        "broken.onnx": (1, 1, 0),
+        "large.onnx": (2, 0, 0),
+        "fine.onnx": (1, 0, 0),
+        "gone.onnx": (1, 0, 1),
+    }
+    (case,) = suites["broken.onnx"]
+    assert (case.name, case.result[0].message) == ("NONFINITE-WEIGHT kernel", "1 of 4 values are NaN")
+
+
+def test_explain(folder: Path) -> None:
+    done = lint(folder, "--explain", "elu-alpha")
+    assert done.status == 0
+    assert done.stdout.splitlines()[:1] == ["ELU-ALPHA (error): tfjs does not load an ELU whose alpha is not 1."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param([], "'quantlab lint' needs a model or an artifact; give one or several paths", id="no path"),
+        pytest.param(["fine.onnx", "--select", "F17"], "no hazard has an id like 'F17'; ", id="an unknown id"),
+        pytest.param(
+            ["--explain", "RELU-SLOP"], "there is no hazard 'RELU-SLOP'; did you mean 'RELU-SLOPE'", id="a typo"
+        ),
+        pytest.param(
+            ["fine.onnx", "--junit", "gone/lint.xml"],
+            "'gone/lint.xml' could not be written (No such file or directory); give another path with --junit",
+            id="a folder that is not there",
+        ),
+    ],
+)
+def test_refusals(folder: Path, arguments: list[str], said: str) -> None:
+    done = lint(folder, *arguments)
+    assert done.status == 2
+    assert done.last.startswith(f"quantlab: {said}")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in HAZARDS])
+def test_each_can_be_selected_alone(name: str) -> None:
+    assert [hazard.id for hazard in choose_hazards([name], []) if hazard.id == name] == [name]
+    assert name not in {hazard.id for hazard in choose_hazards([], [name])}
