@@ -7,6 +7,7 @@ infinite or NaN; `quantlab.store` defines how JSON represents these.
 from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutput, AcceptedSetting, AcceptedStudy
 from quantlab.types.budget import Budget, Margin
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
+from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
@@ -37,6 +38,7 @@ from quantlab.types.reference import (
     ChanceCheck,
     ClassOrder,
     ReferenceCheck,
+    RescalingLayer,
     TargetCheck,
     TrainingLayer,
 )
@@ -105,6 +107,7 @@ __all__ = [
     "ConstantOutput",
     "Cost",
     "Costs",
+    "Diagnosis",
     "Direction",
     "DownloadSize",
     "Duplicate",
@@ -147,6 +150,8 @@ __all__ = [
     "Preprocessing",
     "Recommendation",
     "ReferenceCheck",
+    "Reproduction",
+    "RescalingLayer",
     "Rounding",
     "SampleNames",
     "SampleSet",
@@ -173,6 +178,7 @@ __all__ = [
     "Trial",
     "TrialEvidence",
     "TrialLayers",
+    "TriedConvention",
     "TunedFormat",
     "TunedKernel",
     "TunedWeights",
