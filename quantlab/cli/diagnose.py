@@ -44,8 +44,12 @@ def diagnose(
         typer.Option(help="Name of the output to compare. Required if the model has several outputs."),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="Use at most N samples: a random sample, stratified by label.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Use at most N samples: a random sample, stratified by label. [default: 500, fewer if they are large]",
+        ),
+    ] = None,
     seed: Seed = 0,
     opening: ModelGroup,
     image: ImageOptions,
