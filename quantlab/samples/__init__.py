@@ -12,7 +12,7 @@ from quantlab.samples.hashes import intact_labels, intact_samples, labels_sha256
 from quantlab.samples.labels import check_labels, holds_classes
 from quantlab.samples.near import NEAR_DISTANCE
 from quantlab.samples.opening import ACCEPTED, SampleParts, open_parts, open_samples, open_source, refuse_missing
-from quantlab.samples.origins import intact_origins, named, names_of, told
+from quantlab.samples.origins import indices_of, intact_origins, named, names_of, told
 from quantlab.samples.same import why_other_samples
 from quantlab.samples.source import SampleOptions, Source
 from quantlab.samples.subset import Part, draw, split
@@ -32,6 +32,7 @@ __all__ = [
     "class_names_beside",
     "draw",
     "holds_classes",
+    "indices_of",
     "intact_attributes",
     "intact_groups",
     "intact_labels",

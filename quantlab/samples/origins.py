@@ -12,7 +12,7 @@ from quantlab.names import shortened
 from quantlab.npy import mapped
 from quantlab.types import NAMED_SAMPLES, FileState, SampleNames, SampleSet
 
-__all__ = ["FILES", "INDICES", "intact_origins", "named", "names_of", "origins_sha256", "told"]
+__all__ = ["FILES", "INDICES", "indices_of", "intact_origins", "named", "names_of", "origins_sha256", "told"]
 
 INDICES = "indices.npy"
 """File of a sample set with the position of each of its samples in the source, int64 (n,)."""
@@ -41,6 +41,16 @@ def intact_origins(samples: SampleSet) -> FileState:
     if not (samples.folder / INDICES).is_file():
         return "missing"
     return "intact" if origins_sha256(samples.folder) == samples.origins_sha256 else "damaged"
+
+
+def indices_of(samples: SampleSet) -> npt.NDArray[np.int64]:
+    """Return the position of each sample of a written set in its source, (n,), ascending.
+
+    Raises:
+        OSError: If the set does not record them.
+        ValueError: If the record is damaged.
+    """
+    return np.asarray(mapped(samples.folder / INDICES), np.int64)
 
 
 def names_of(samples: SampleSet, rows: npt.NDArray[Any]) -> SampleNames:

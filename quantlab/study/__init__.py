@@ -2,6 +2,7 @@
 
 from quantlab.study.analysis import analyze, load_study
 from quantlab.study.conversions import convert
+from quantlab.study.diagnosis import DiagnoseOptions, diagnose
 from quantlab.study.options import AnalyzeOptions, SensitivityOptions, TuneOptions
 from quantlab.study.sensitivity import measure_sensitivity
 from quantlab.study.sensitivity_subject import refuse_setting
@@ -14,12 +15,14 @@ __all__ = [
     "CHECKED",
     "UNGUIDED",
     "AnalyzeOptions",
+    "DiagnoseOptions",
     "SensitivityOptions",
     "TuneOptions",
     "Tuned",
     "analyze",
     "convert",
     "copy_artifacts",
+    "diagnose",
     "load_study",
     "measure_sensitivity",
     "measure_sizes",

@@ -8,6 +8,7 @@ from quantlab.types.accepted import AcceptedFigures, AcceptedLoss, AcceptedOutpu
 from quantlab.types.budget import Budget, Margin
 from quantlab.types.changes import ChangeRow, SampleKind, SampleRow
 from quantlab.types.cost import Cost, Costs, DownloadSize, Machine, SteadyTimes
+from quantlab.types.diagnosis import Diagnosis, Reproduction, TriedConvention
 from quantlab.types.equivalence import RUNTIME_MARGIN_POINTS, Equivalence, EquivalenceOutcome
 from quantlab.types.finite import NAMED_SAMPLES, NonFinite, SampleNames
 from quantlab.types.float_layers import FloatLayer
@@ -38,6 +39,7 @@ from quantlab.types.reference import (
     ChanceCheck,
     ClassOrder,
     ReferenceCheck,
+    RescalingLayer,
     TargetCheck,
     TrainingLayer,
 )
@@ -107,6 +109,7 @@ __all__ = [
     "ConstantOutput",
     "Cost",
     "Costs",
+    "Diagnosis",
     "Direction",
     "DownloadSize",
     "Duplicate",
@@ -149,6 +152,8 @@ __all__ = [
     "Preprocessing",
     "Recommendation",
     "ReferenceCheck",
+    "Reproduction",
+    "RescalingLayer",
     "Rounding",
     "SampleKind",
     "SampleNames",
@@ -177,6 +182,7 @@ __all__ = [
     "Trial",
     "TrialEvidence",
     "TrialLayers",
+    "TriedConvention",
     "TunedFormat",
     "TunedKernel",
     "TunedWeights",

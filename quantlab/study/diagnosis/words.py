@@ -1,0 +1,113 @@
+"""The sentences of a diagnosis: the cause, and the change to make."""
+
+from collections.abc import Sequence
+
+from quantlab.names import counted, shortened
+from quantlab.study.diagnosis.probe import LARGEST_P
+from quantlab.types import Diagnosis, Interval, TriedConvention
+
+__all__ = ["headline"]
+
+_NAMED = 3
+"""Conventions that are as good as the best which a sentence names at most."""
+
+
+_WORTH_A_WORD = 0.5
+"""Largest corrected p-value of a convention that is not named as the cause, and yet mentioned."""
+
+
+def headline(diagnosis: Diagnosis) -> str:
+    """What the outputs of an app and the labels say, in a sentence or two for each."""
+    said = [_of_app(diagnosis)] if diagnosis.app else []
+    if diagnosis.metric is not None or not said:
+        said.append(_of_labels(diagnosis))
+    return ". ".join(said)
+
+
+def _of_app(diagnosis: Diagnosis) -> str:
+    best = diagnosis.app[0]
+    as_is = next(one for one in diagnosis.app if not one.family)
+    if as_is.equal:
+        return (
+            f"The app computes what the model does in Python on these samples (largest difference "
+            f"{as_is.max_abs:.3g}), so its preprocessing is theirs"
+        )
+    if best.named:
+        cause = f"{best.cause[0].upper()}{best.cause[1:]}"
+        then = (
+            "then its outputs are those of the model" if best.equal else "then its outputs are nearest to the model's"
+        )
+        return (
+            f"{cause}: {then}, with a largest difference of {best.max_abs:.3g} instead of {as_is.max_abs:.3g}"
+            f"{_same_top1(best.same_top1, as_is.same_top1)}"
+        )
+    return (
+        f"None of {counted(len(diagnosis.app) - 1, 'convention')} reproduces the outputs of the app; with the samples "
+        f"as they are, the largest difference is {as_is.max_abs:.3g}"
+        + ("" if as_is.same_top1 is None else f", and the top-1 is the same on {as_is.same_top1:.1f} % of the samples")
+    )
+
+
+def _same_top1(best: float | None, as_is: float | None) -> str:
+    if best is None or as_is is None:
+        return ""
+    return f", and the same top-1 on {best:.1f} % of the samples instead of {as_is:.1f} %"
+
+
+def _of_labels(diagnosis: Diagnosis) -> str:
+    if diagnosis.metric is None or diagnosis.score is None:
+        return (
+            f"'{diagnosis.data}' has no labels that the output '{diagnosis.output}' can be compared with, so nothing "
+            f"tells whether the samples are preprocessed as in training; give labels (y in a .npz, or --labels FILE), "
+            f"or the outputs of an app with --app"
+        )
+    named = diagnosis.named
+    if named is None:
+        return _nothing(diagnosis)
+    return (
+        f"{_begun(named)}: {_scored(diagnosis.metric, diagnosis.score, diagnosis.interval)} as they are, and "
+        f"{_scored(diagnosis.metric, named.score, named.interval)} with the change. To correct it, {named.change}"
+        f"{_equally_good(diagnosis.tried, named)}"
+    )
+
+
+def _begun(named: TriedConvention) -> str:
+    return f"{named.cause[0].upper()}{named.cause[1:]}"
+
+
+def _scored(metric: str, score: float, interval: Interval | None) -> str:
+    if metric == "r2":
+        return f"R² {score:.3g}".replace("-", "−").replace("inf", "∞")
+    ends = "" if interval is None else f" [{interval.lower:.1f}, {interval.upper:.1f}]"
+    return f"{score:.1f} %{ends} right"
+
+
+def _nothing(diagnosis: Diagnosis) -> str:
+    return (
+        f"No other convention makes more of the samples right beyond chance: as they are, "
+        f"{_scored(str(diagnosis.metric), diagnosis.score or 0.0, diagnosis.interval)}, and "
+        f"{counted(len(diagnosis.tried), 'convention was', 'conventions were')} tried (corrected p-value above "
+        f"{LARGEST_P:g}, or too small a gain to explain the wrong answers){_best_of(diagnosis)}"
+    )
+
+
+def _best_of(diagnosis: Diagnosis) -> str:
+    """The convention that gains most, if it gains by itself, for who can give more samples."""
+    best = next((one for one in diagnosis.tried if one.n == diagnosis.n), None)
+    if best is None or best.became_right <= best.became_wrong or best.p > _WORTH_A_WORD:
+        return ""
+    more = "; more samples may decide, see --limit" if diagnosis.available > diagnosis.n else ""
+    return (
+        f". Nearest to it comes '{best.name}': {best.became_right:,} more right and {best.became_wrong:,} more wrong, "
+        f"corrected p-value {best.p:.2g}{more}"
+    )
+
+
+def _equally_good(tried: Sequence[TriedConvention], named: TriedConvention) -> str:
+    """Conventions whose interval holds the score of the best one: these samples do not tell them apart."""
+    others = [
+        f"'{one.name}' ({one.score:.1f} %)"
+        for one in tried
+        if one.named and one is not named and one.interval is not None and one.interval.upper >= named.score
+    ]
+    return "" if not others else f". These samples do not tell it apart from {shortened(others, most=_NAMED)}"
