@@ -80,8 +80,9 @@ class AnalysisGroup:
         list[str] | None,
         typer.Option(
             "--variant",
-            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, or the folder or "
-            "model.json of a tfjs model; NAME=FILE@python,node-wasm runs it in these runtimes only. Repeatable.",
+            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, the folder or "
+            "model.json of a tfjs model, or the folder of a SavedModel; NAME=FILE@python,node-wasm runs it in these "
+            "runtimes only. Repeatable.",
         ),
     ] = None
     variant_input: Annotated[

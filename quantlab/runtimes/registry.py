@@ -82,6 +82,15 @@ RUNTIMES: Mapping[str, Runtime] = {
             default=False,
         ),
         *(_chromium(*facts) for facts in _CHROMIUM),
+        Runtime(
+            name="serving-signature",
+            description="The signature of a SavedModel in TensorFlow, called as a server does: batches and rows",
+            runs=lambda format_: format_.served_by_signature,
+            environment=python.environment,
+            host=python.HOST,
+            backend="signature",
+            default=False,
+        ),
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from quantlab.errors import UsageError
-from quantlab.names import excerpt
+from quantlab.names import choose, excerpt
 from quantlab.registries import REAL, Registries
 from quantlab.settings import select_settings
 from quantlab.study.options import AnalyzeOptions
@@ -15,6 +15,8 @@ __all__ = ["settings_for"]
 def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
     """The requested settings; without a request the default ones, or all that can be made from this kind of model.
 
+    Without a request, a runtime that is named and runs none of these adds the settings that are made for it alone.
+
     Raises:
         UsageError: If a name matches nothing, or is that of a tuned setting for which no artifact was found.
     """
@@ -25,6 +27,12 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
     if options.tuned is not None:
         _refuse_not_found(options.settings or (), options.tuned, known)
     settings = select_settings(options.settings, known, keep_float=bool(layers), tuned=tuned)
+    if options.settings is None and (added := _of_named_runtimes(options, kind, registries)):
+        runtimes = [
+            registries.runtimes[name] for name in choose("runtime", options.runtimes or (), [*registries.runtimes])
+        ]
+        formats = {one.format for one in settings if any(at.runs(registries.formats[one.format]) for at in runtimes)}
+        return (*(one for one in settings if one.format in formats), *added)
     if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
     return tuple(
@@ -33,6 +41,20 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
         if registries.takes(setting, kind)
         and (bool(layers) or not setting.keeps_float)
         and (setting.format in tuned or not setting.tuned)
+    )
+
+
+def _of_named_runtimes(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
+    """The settings that only their name selects, of formats which a named runtime runs; a glob names no runtime."""
+    names = {name.strip() for text in options.runtimes or () for name in text.split(",")}
+    runtimes = [runtime for name, runtime in registries.runtimes.items() if name in names and not runtime.default]
+    return tuple(
+        setting
+        for setting in registries.settings.values()
+        if setting.by_name
+        and not setting.keeps_float
+        and (kind is None or registries.takes(setting, kind))
+        and any(runtime.runs(registries.formats[setting.format]) for runtime in runtimes)
     )
 
 

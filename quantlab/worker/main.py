@@ -21,9 +21,10 @@ from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Wait, request_from
 from quantlab.types.messages import Opened, Progress, Ready, SpoiledWeights, TapList, Tapped
 from quantlab.worker.emit import Emit
-from quantlab.worker.execution import load_artifact, reading_artifact
+from quantlab.worker.execution import Execution, load_artifact, reading_artifact
 from quantlab.worker.probing import probed
 from quantlab.worker.reference import open_once
+from quantlab.worker.repeating import run_again, run_alone
 from quantlab.worker.tapping import Scratch, TappedExecution
 from quantlab.worker.timing import time_variant
 
@@ -62,8 +63,8 @@ class _Worker:
 
     def _run(self, request: Run, emit: Emit) -> None:
         execution = load_artifact(request.job)
-        emit(Ready("python", execution.environment))
-        _run_batches(request.job, execution.call, emit)
+        emit(Ready(execution.ran_on, execution.environment))
+        _run_batches(request.job, execution, emit)
 
     def _wait(self, request: Wait, _: Emit) -> None:
         importlib.import_module(request.job.python.library)
@@ -99,14 +100,14 @@ class _Worker:
         emit(Tapped(start, stop, tensors, said, tuple(scratch.failed), seconds))
 
 
-def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit: Emit) -> None:
+def _run_batches(job: Job, execution: Execution, emit: Emit) -> None:
     inputs = _map_inputs(job)
     outputs = [_map(file, job.stop, "r+") for file in job.outputs]
     for start in range(job.start, job.stop, job.batch_size):
         stop = min(start + job.batch_size, job.stop)
         batch = _slices(inputs, start, stop)
         began = time.perf_counter()
-        results = call(batch)
+        results = execution.call(batch)
         seconds = time.perf_counter() - began
         for target, file, result in zip(outputs, job.outputs, results, strict=True):
             if result.shape != (stop - start, *file.shape):
@@ -116,6 +117,11 @@ def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit:
                 )
             target[start:stop] = result
         emit(Progress(stop, stop - start, seconds))
+    if job.start == job.stop:
+        return
+    emit(run_again(job, execution.call, inputs, outputs))
+    if execution.row_by_row:
+        emit(run_alone(job, execution.call, inputs, outputs))
 
 
 def _map(file: TensorFile, n: int, mode: Any) -> Array:
