@@ -93,6 +93,14 @@ class AnalysisGroup:
             "Repeatable.",
         ),
     ] = None
+    serving: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Also ask a server that speaks TensorFlow Serving's REST protocol: http://HOST:PORT/v1/models/NAME, "
+            "with /versions/N for a version. It runs in the runtime serving-rest.",
+        ),
+    ] = None
     fallback: Annotated[
         bool,
         typer.Option(
@@ -122,6 +130,7 @@ def analyze_options(
         variant_inputs=inputs_of(asked.variant_input or []),
         out=what.study,
         fallback=asked.fallback,
+        serving=asked.serving,
         model=opening.options,
         preprocessing=image.preprocessing(what.data),
         float_layers=read_float_layers(image.config, asked.float_layers),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from quantlab.formats import Format
-from quantlab.runtimes import browser, node, python
+from quantlab.runtimes import browser, node, python, serving
 from quantlab.runtimes.contract import Runtime
 
 
@@ -91,6 +91,7 @@ RUNTIMES: Mapping[str, Runtime] = {
             backend="signature",
             default=False,
         ),
+        serving.REST,
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

@@ -75,6 +75,7 @@ def analyze(
         QuantlabError: If nothing can be measured because the model, the data or an option is invalid.
     """
     options = options or AnalyzeOptions()
+    registries = registries.at(options.serving)
     make_plan(options, None, registries)  # names first: they cost nothing
     refuse_unknown_metric(options.metric, registries.metrics)
     path = Path(model)

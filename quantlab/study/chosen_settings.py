@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from quantlab.errors import UsageError
 from quantlab.names import choose, excerpt
 from quantlab.registries import REAL, Registries
+from quantlab.runtimes import Runtime
 from quantlab.settings import select_settings
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import FloatLayer, Setting, TunedFormat, Tuning
 
-__all__ = ["settings_for"]
+__all__ = ["select_runtimes", "settings_for"]
 
 
 def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
@@ -28,11 +29,9 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
         _refuse_not_found(options.settings or (), options.tuned, known)
     settings = select_settings(options.settings, known, keep_float=bool(layers), tuned=tuned)
     if options.settings is None and (added := _of_named_runtimes(options, kind, registries)):
-        runtimes = [
-            registries.runtimes[name] for name in choose("runtime", options.runtimes or (), [*registries.runtimes])
-        ]
-        formats = {one.format for one in settings if any(at.runs(registries.formats[one.format]) for at in runtimes)}
-        return (*(one for one in settings if one.format in formats), *added)
+        runtimes = select_runtimes(options.runtimes, registries.runtimes)
+        run = [one for one in settings if any(at.runs(registries.formats[one.format]) for at in runtimes)]
+        return (*run, *added)
     if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
     return tuple(
@@ -44,10 +43,25 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
     )
 
 
+def select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -> tuple[Runtime, ...]:
+    """The runtimes that match names and globs; None selects the default ones."""
+    if asked is None:
+        return tuple(runtime for runtime in known.values() if runtime.default)
+    return tuple(known[name] for name in choose("runtime", asked, list(known)))
+
+
 def _of_named_runtimes(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
-    """The settings that only their name selects, of formats which a named runtime runs; a glob names no runtime."""
+    """The settings that only their name selects, of formats which a runtime runs that the user named.
+
+    An address names the runtime that is there; a glob names none.
+    """
     names = {name.strip() for text in options.runtimes or () for name in text.split(",")}
-    runtimes = [runtime for name, runtime in registries.runtimes.items() if name in names and not runtime.default]
+    runtimes = [
+        runtime
+        for runtime in registries.runtimes.values()
+        if (runtime.name in names and not runtime.default)
+        or (runtime.address is not None and (options.runtimes is None or runtime.name in names))
+    ]
     return tuple(
         setting
         for setting in registries.settings.values()

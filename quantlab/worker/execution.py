@@ -29,6 +29,8 @@ class Execution:
     """The runtime as which it is called."""
     row_by_row: bool = False
     """Whether some samples also run alone, as a server's clients often send them."""
+    columns: Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]] | None = None
+    """As `call`, with a request in the other form that a server takes; None if there is no other."""
 
 
 def load_artifact(job: Job) -> Execution:

@@ -29,21 +29,24 @@ def first_batch(job: Job) -> int:
     return min(job.batch_size, job.stop)
 
 
-def run_again(job: Job, call: Call, inputs: Sequence[Array], written: Sequence[Array]) -> Repeated:
-    """Run the first batch as before.
+def run_again(
+    job: Job, call: Call, inputs: Sequence[Array], written: Sequence[Array], *, way: str = "again"
+) -> Repeated:
+    """Run the first batch as before, or in another way.
 
     Args:
         job: The job that has run.
         call: Runs a batch.
         inputs: All samples of each input.
         written: The outputs of all samples, as they were written.
+        way: What `call` does; see `Repeated.way`.
 
     Raises:
         TrialError: If it fails this time.
     """
     samples = first_batch(job)
     before = [array[:samples] for array in written]
-    return compare("again", before, _called(call, [np.asarray(array[:samples]) for array in inputs]))
+    return compare(way, before, _called(call, [np.asarray(array[:samples]) for array in inputs]))
 
 
 def run_alone(job: Job, call: Call, inputs: Sequence[Array], written: Sequence[Array]) -> Repeated:

@@ -34,11 +34,10 @@ def load(job: Job) -> Execution:
         refuse_acting_saved_model(folder, name)
     session = tf.compat.v1.Session(graph=tf.Graph())
     with session.graph.as_default():
-        signature = tf.compat.v1.saved_model.load(session, ["serve"], str(folder)).signature_def[name]
+        tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
     for file in job.inputs:
-        _refuse_other(file, session.graph.get_tensor_by_name(signature.inputs[file.name].name))
-    fed = [signature.inputs[file.name].name for file in job.inputs]
-    fetched = [signature.outputs[file.name].name for file in job.outputs]
+        _refuse_other(file, session.graph.get_tensor_by_name(file.tensor))
+    fed, fetched = [file.tensor for file in job.inputs], [file.tensor for file in job.outputs]
 
     def call(batches: Sequence[Array]) -> list[Array]:
         values: list[Array] = session.run(fetched, dict(zip(fed, batches, strict=True)))

@@ -11,7 +11,17 @@ from quantlab.formats.savedmodel.wire import Fields
 from quantlab.types import Port, StoredWeight
 from quantlab.types.executor_options import ExecutorOptions
 
-__all__ = ["SERVED", "SIGNATURE", "inspect", "list_weights", "loaded_files", "options", "recognizes", "served"]
+__all__ = [
+    "SERVED",
+    "SIGNATURE",
+    "inspect",
+    "list_weights",
+    "loaded_files",
+    "options",
+    "recognizes",
+    "served",
+    "signature_of",
+]
 
 SERVED = "saved_model"
 """Folder of the SavedModel in the folder of a converter."""
@@ -53,7 +63,7 @@ def inspect(path: Path) -> Contents:
     Raises:
         ArtifactError: If it is not a SavedModel for serving, or its variables cannot be read.
     """
-    _, signature = _chosen(path)
+    _, inputs, outputs = signature_of(path)
     weights: dict[str, int] = {}
     notes: list[str] = []
     for variable in list_variables(path):
@@ -61,12 +71,20 @@ def inspect(path: Path) -> Contents:
         if variable.dtype in _FLOATS:
             values = read_variable(variable)
             notes += note_float_limits(variable.name, decoded(variable, values), variable.dtype)
-    return Contents(
-        inputs=_ports(signature.entries(1)), outputs=_ports(signature.entries(2)), weights=weights, notes=tuple(notes)
-    )
+    return Contents(inputs=inputs, outputs=outputs, weights=weights, notes=tuple(notes))
 
 
 _FLOATS = frozenset({"float16", "bfloat16", "float32", "float64"})
+
+
+def signature_of(path: Path) -> tuple[str, tuple[Port, ...], tuple[Port, ...]]:
+    """The name of the signature that is served, and its inputs and outputs, sorted by name, as in `inspect`.
+
+    Raises:
+        ArtifactError: If it is not a SavedModel for serving.
+    """
+    name, signature = _chosen(path)
+    return name, _ports(signature.entries(1)), _ports(signature.entries(2))
 
 
 def list_weights(path: Path) -> Iterator[StoredWeight]:
