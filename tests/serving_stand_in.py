@@ -72,10 +72,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _status(self) -> dict[str, Any] | None:
         if self.stand_in.at_status(self):
             return None
-        asked = self._version(r"/v1/models/([^/:]+)(?:/versions/(\d+))?", "GET")
-        states = {version: state for version, state in self.stand_in.versions.items() if asked in {None, version}}
-        if not states:
-            raise _Refused(404, f"Could not find any versions of model {self.stand_in.name}")
+        match = re.fullmatch(r"/v1/models/([^/:]+)(?:/versions/(\d+))?", self.path)
+        if match is None:
+            raise _Refused(400, f"Malformed request: GET {self.path}")
+        asked = {*self.stand_in.versions} if match[2] is None else {int(match[2])}
+        states = {version: state for version, state in self.stand_in.versions.items() if version in asked}
+        if match[1] != self.stand_in.name or not states:
+            raise _Refused(404, f"Could not find any versions of model {match[1]}")
         status = {"error_code": "OK", "error_message": ""}
         return {
             "model_version_status": [

@@ -6,25 +6,39 @@ https://www.tensorflow.org/tfx/serving/api_rest
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from quantlab.errors import RuntimeUnavailable, UsageError
+from quantlab.errors import QuantlabError, RuntimeUnavailable, UsageError
 from quantlab.formats import Format
-from quantlab.processes import Child, ChildPool, PythonModule, import_path
+from quantlab.processes import Child, ChildPool, PythonModule, messages_of, onednn, python_environment
+from quantlab.processes.preload import WORKERS_WITHOUT_TENSORFLOW
 from quantlab.runtimes.contract import Host, Runtime
 from quantlab.runtimes.exchange import Job
+from quantlab.types.messages import Failed, Message, Ready
 
-__all__ = ["ADDRESS", "LIMITS", "REST", "Address", "Limits", "ServedModel", "read_address", "rest_at"]
+__all__ = [
+    "ADDRESS",
+    "LIMITS",
+    "MODEL_VERSION",
+    "REST",
+    "STATUS",
+    "Address",
+    "Limits",
+    "ServedModel",
+    "read_address",
+    "rest_at",
+]
 
 ADDRESS, LIMITS = "QUANTLAB_SERVING_ADDRESS", "QUANTLAB_SERVING_LIMITS"
 """Environment variables of the child with its `Address` and `Limits`, as JSON."""
+STATUS = {"request": "status"}
+"""What the child is asked for the status of the model; it answers with `Ready`, whose environment has the version."""
+MODEL_VERSION = "model_version"
 _FORM = "http://HOST:PORT/v1/models/NAME"
 _PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(?P<version>/versions/\d+|/labels/[^/:]+)?(:predict|/)?")
 _CHILD = "quantlab.worker.rest_main"
@@ -104,7 +118,7 @@ class _Server:
 
     def environment(self, _: Format) -> dict[str, str]:
         """Address and version; raises RuntimeUnavailable if the server does not serve the model."""
-        return {"server": str(self.address), "model_version": self.model().version, "asked": self.asked}
+        return {"server": str(self.address), MODEL_VERSION: self.model().version, "asked": self.asked}
 
     def model(self) -> ServedModel:
         """What the server says; it is asked in a process of its own."""
@@ -121,7 +135,7 @@ class _Server:
         if not address.version:
             address = replace(address, version=f"/versions/{self.model().version}")
         return Child(
-            PythonModule(_CHILD),
+            PythonModule(_CHILD, pool.preload),
             log=pool.folder / "serving.log",
             environment=_variables(address, self.limits),
             temporary=pool.folder / "temporary",
@@ -129,30 +143,30 @@ class _Server:
 
 
 def _variables(address: Address, limits: Limits) -> dict[str, str]:
-    return {ADDRESS: json.dumps(asdict(address)), LIMITS: json.dumps(asdict(limits))}
+    """Those of the Python worker, so that the child is a fork of the process that workers are forks of, and ours."""
+    ours = {ADDRESS: json.dumps(asdict(address)), LIMITS: json.dumps(asdict(limits))}
+    return {**python_environment(onednn=onednn()), **ours}
 
 
 def _ask(address: Address, limits: Limits) -> ServedModel | RuntimeUnavailable:
     """What the server says of the model, or why nothing can be known."""
-    command = [sys.executable, "-P", "-m", _CHILD, "--status"]
-    environment = {"PYTHONPATH": ":".join(import_path()), **_variables(address, limits)}
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(
-                command,
-                env=environment,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=2 * limits.seconds + _START_SECONDS,
-                check=True,
-            )
-            said: Mapping[str, str] = json.loads(done.stdout)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            return RuntimeUnavailable(f"the server at {address} could not be asked for its status ({error})")
-    if "failed" in said:
-        return RuntimeUnavailable(said["failed"])
-    return ServedModel(said["version"])
+    said: Message | None = None
+    try:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Child(
+                PythonModule(_CHILD, WORKERS_WITHOUT_TENSORFLOW),
+                log=Path(folder) / "serving.log",
+                environment=_variables(address, limits),
+            ) as child,
+        ):
+            child.send(STATUS)
+            for said in messages_of(child, 2 * limits.seconds + _START_SECONDS):
+                if isinstance(said, Ready):
+                    return ServedModel(said.environment[MODEL_VERSION])
+    except QuantlabError as error:
+        return RuntimeUnavailable(f"the server at {address} could not be asked for its status: {error}")
+    return RuntimeUnavailable(said.reason if isinstance(said, Failed) else f"{address} has no status")
 
 
 _START_SECONDS = 60.0

@@ -98,7 +98,7 @@ class Connection:
                 )
             data = self._read(response, most)
             if response.will_close:
-                self._close()
+                self.close()
             return Answer(response.status, data)
 
     def _read(self, response: http.client.HTTPResponse, most: int) -> bytes:
@@ -144,7 +144,7 @@ class Connection:
             if over.is_set():  # an answer that ends with the connection seems whole
                 raise _Hung
         except BaseException as error:
-            self._close()
+            self.close()
             timed_out = over.is_set() or isinstance(error, TimeoutError)
             if timed_out:
                 raise _Hung from error
@@ -186,7 +186,8 @@ class Connection:
             return http.client.HTTPSConnection(host, port, timeout=seconds, context=ssl.create_default_context())
         return http.client.HTTPConnection(host, port, timeout=seconds)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
         if self._open is not None:
             self._open.close()
         self._open = None

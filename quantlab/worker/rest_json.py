@@ -101,9 +101,7 @@ def rows_of(answer: Mapping[str, Any], names: Sequence[str], dtypes: Sequence[st
     """
     rows = _value(answer, "predictions")
     if not isinstance(rows, list):
-        raise TrialError(
-            f"the server's 'predictions' are {_kind(rows)}, and a list with one for each sample is expected"
-        )
+        raise TrialError(f"the server's 'predictions' are {_kind(rows)}, and not a list with one for each sample")
     if not rows or not isinstance(rows[0], dict):
         return [_array(rows, _only(names), dtypes[0])]
     outputs = []

@@ -1,12 +1,11 @@
 """The process that asks a server: `python -m quantlab.worker.rest_main`.
 
 It answers the requests of `quantlab.runtimes.requests` that children of all runtimes understand. Its address and its
-limits are in the environment. With `--status` it prints what the server says of the model, as JSON, and ends.
+limits are in the environment. Asked for the `STATUS`, it says which version of the model the server has.
 """
 
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -17,11 +16,11 @@ import numpy.typing as npt
 
 from quantlab.errors import TrialError
 from quantlab.formats.savedmodel.artifact import signature_of
-from quantlab.processes import Document, describe, serve, tagged
+from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
 from quantlab.runtimes.exchange import Job
 from quantlab.runtimes.requests import Run, Wait, request_from
-from quantlab.runtimes.serving import ADDRESS, LIMITS, Address, Limits
+from quantlab.runtimes.serving import ADDRESS, LIMITS, MODEL_VERSION, STATUS, Address, Limits
 from quantlab.types.messages import Ready
 from quantlab.worker.batches import map_inputs, run_batches, slices
 from quantlab.worker.emit import Emit
@@ -163,6 +162,10 @@ def _run(job: Job, emit: Emit) -> None:
 
 
 def _handle(document: Document, emit_document: EmitDocument) -> None:
+    if document == STATUS:
+        version = Server.from_environment().version()
+        emit_document(tagged(Ready(_RAN_ON, {MODEL_VERSION: version})))
+        return
     request = request_from(document)
     if isinstance(request, Run):
         _run(request.job, lambda message: emit_document(tagged(message)))
@@ -170,15 +173,5 @@ def _handle(document: Document, emit_document: EmitDocument) -> None:
         raise TrialError(f"a server answers only requests to run a model, and was asked to {request.request} it")
 
 
-def _status() -> dict[str, str]:
-    try:
-        return {"version": Server.from_environment().version()}
-    except Exception as error:  # noqa: BLE001 (whatever the server causes is what its status is)
-        return {"failed": describe(error)}
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--status"]:
-        print(json.dumps(_status()))
-    else:
-        serve(_handle)
+    serve(_handle)
