@@ -1,7 +1,7 @@
 """The registries that a study uses: formats, runtimes, converters, metrics and loaders; callers may replace them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from quantlab.formats import FORMATS, Format
 from quantlab.runtimes import RUNTIMES, Runtime
@@ -49,6 +49,17 @@ class Registries:
     def python(self) -> Runtime:
         """The runtime of the reference and of every variant's python baseline."""
         return self.runtimes[PYTHON]
+
+    def at(self, address: str | None) -> "Registries":
+        """The same registries, with the runtimes that need an address at this one; unchanged without an address.
+
+        Raises:
+            UsageError: If it is no address.
+        """
+        if address is None:
+            return self
+        runtimes = {name: runtime.at(address) if runtime.at else runtime for name, runtime in self.runtimes.items()}
+        return replace(self, runtimes=runtimes)
 
     def format_of_model(self, kind: str) -> Format | None:
         """The format to which a kind of model already belongs; None if TensorFlow opens it."""

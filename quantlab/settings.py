@@ -34,10 +34,13 @@ def select_settings(
     Raises:
         UsageError: If a name or glob matches nothing.
     """
+    names = {name.strip() for text in asked or () for name in text.split(",")}
     offered = {
         name: setting
         for name, setting in settings.items()
-        if (keep_float or not setting.keeps_float) and (setting.format in tuned or not setting.tuned)
+        if (keep_float or not setting.keeps_float)
+        and (setting.format in tuned or not setting.tuned)
+        and (name in names or not setting.by_name)
     }
     if asked is None:
         chosen = {name for name, setting in offered.items() if setting.default}

@@ -36,7 +36,7 @@ from quantlab.runtimes.requests import Open
 from quantlab.settings import SETTINGS
 from quantlab.types import ModelDescription, OpenedModel, SampleSet, Setting, TensorSpec, Variant
 from quantlab.types.executor_options import ExecutorOptions, ModelRequest
-from quantlab.types.messages import Done, Message, Opened, Progress, Ready
+from quantlab.types.messages import Done, Message, Opened, Progress, Ready, Repeated
 from quantlab_converters import CONVERTERS, Conversion, ConversionRequest, convert_settings
 
 __all__ = [
@@ -338,7 +338,10 @@ def _empty_outputs(folder: Path, expected: Mapping[str, npt.NDArray[Any]]) -> di
 
 
 def _check_messages(runtime: Runtime, messages: list[Message]) -> None:
-    ready, *progress, last = messages
+    ready, *answers, last = messages
+    progress, repeated = [one for one in answers if isinstance(one, Progress)], answers[3:]
+    assert [(type(one), one.samples, one.differing, one.largest) for one in repeated[:1]] == [(Repeated, 3, 0, 0.0)]
+    assert [one.way for one in repeated] in (["again"], ["again", "alone"])
     assert (type(ready), ready.ran_on, last) == (Ready, runtime.name, Done())
     assert all(isinstance(text, str) for item in ready.environment.items() for text in item)
     counted = [(type(message), message.done, message.batch) for message in progress]

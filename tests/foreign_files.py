@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from saved_model_bytes import write_saved_model
 from study_fixtures import a_study, a_variant
 from verdict_fixtures import write_study
 
@@ -170,6 +171,13 @@ def h5(folder: Path) -> Path:
         file.attrs["keras_version"] = "2.15.0"
         file["model_weights/dense/kernel"] = np.ones((8, 3), np.float32)
     return folder / "model.h5"
+
+
+def saved_model(folder: Path) -> Path:
+    """A SavedModel of ports and variables, without ops; its graph."""
+    weights = [("dense/kernel", np.arange(12, dtype=np.float32).reshape(4, 3)), ("dense/bias", np.zeros(3, np.float16))]
+    written = write_saved_model(folder / "served", weights, inputs={"x": ("x:0", (4,))}, outputs={"y": ("y:0", (3,))})
+    return written / "saved_model.pb"
 
 
 def graph_model(folder: Path) -> Path:

@@ -75,11 +75,12 @@ def _truth(path: Path) -> object:
     return labels_beside(path, files.PHOTOS)
 
 
-def _artifact(name: str) -> Callable[[Path], object]:
+def _artifact(name: str, *, up: int = 0) -> Callable[[Path], object]:
+    """Everything that is read from an artifact: the file itself, or a folder so far above its own folder."""
     format_ = FORMATS[name]
 
     def read_all(path: Path) -> object:
-        served = path if path.suffix in {".tflite", ".onnx"} else path.parent
+        served = path if path.suffix in {".tflite", ".onnx"} else path.parents[up]
         parts = [format_.inspect(served), format_.files(served), list(format_.weights(served))]
         parts += [format_.ops(served, "given"), format_.options(served), format_.minimum_runtime(served)]
         parts.append(format_.drawn(served) if format_.drawn else None)
@@ -223,6 +224,15 @@ READERS: Mapping[str, Reader] = {
     "tfjs, examined": Reader(_examined, files.graph_model, share=2),
     "tfjs-layers, examined": Reader(_examined, files.layers_model, share=2),
     "keras, examined": Reader(_examined, files.copied(MODEL, name="model.keras"), share=1, seconds=60),
+    "savedmodel": Reader(_artifact("savedmodel"), files.saved_model),
+    "index of a savedmodel": Reader(
+        _artifact("savedmodel", up=1), files.beside(files.saved_model, "variables/variables.index")
+    ),
+    "variables of a savedmodel": Reader(
+        _artifact("savedmodel", up=1),
+        files.beside(files.saved_model, "variables/variables.data-00000-of-00001"),
+        share=1,
+    ),
     # Studies, and what builds rely on
     "study": Reader(_judged, files.study, says=_STUDY),
     "outputs": Reader(_judged_by(4), files.beside(files.study, "outputs/tfjs-uint8/python/key/output_0.npy")),

@@ -16,6 +16,7 @@ import onnx
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
+from saved_model_bytes import write_saved_model
 
 from quantlab.errors import ArtifactError
 from quantlab.formats import FORMATS, describe_given, describe_variant, download_size_of
@@ -148,12 +149,28 @@ def write_onnx(path, weights=(("kernel", KERNEL),), *, inputs=(("image", 4),), o
     return path
 
 
+def write_served(folder, weights=(("kernel", KERNEL),), *, outputs=(("scores", "StatefulPartitionedCall:0"),)):
+    """A SavedModel of an input of four and of outputs of three."""
+    return write_saved_model(
+        folder,
+        weights,
+        inputs={"image": ("serving_default_image:0", (4,))},
+        outputs={name: (tensor, (3,)) for name, tensor in outputs},
+    )
+
+
 WRITERS = {
     "tfjs": write_tfjs,
     "tfjs-layers": write_layers,
     "tflite": lambda folder, *weights, **ports: write_tflite(folder / "m.tflite", *weights, **ports),
     "onnx": lambda folder, *weights, **ports: write_onnx(folder / "m.onnx", *weights, **ports),
+    "savedmodel": write_served,
 }
+
+
+def served_files(path):
+    """The files of an artifact, sorted."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
@@ -161,7 +178,7 @@ def test_sizes_are_those_of_the_files_that_are_served(format_name, tmp_path):
     weights = [("kernel", np.zeros((40, 30), np.float32)), ("codes", np.arange(500, dtype=np.int32))]
     path = WRITERS[format_name](tmp_path / "served", weights)
     variant = describe_variant("mine", FORMATS[format_name], path, MODEL)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = served_files(path)
     assert variant.size_bytes == sum(len(file.read_bytes()) for file in files)
     assert variant.gzip_bytes == sum(len(gzip.compress(file.read_bytes(), 9, mtime=0)) for file in files)
     assert variant.weights == {"float32": 4800, "int32": 2000}
@@ -176,7 +193,7 @@ def test_sizes_are_those_of_the_files_that_are_served(format_name, tmp_path):
 def test_brotli_is_of_each_file_by_itself(format_name, elements, quality, tmp_path):
     values = np.random.default_rng(0).normal(size=elements).astype(np.float32)
     path = WRITERS[format_name](tmp_path / "served", [("kernel", values)])
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    files = served_files(path)
     expected = sum(len(brotli.compress(file.read_bytes(), quality=quality)) for file in files)
     size = download_size_of(describe_variant("mine", FORMATS[format_name], path, MODEL), FORMATS[format_name])
     assert size == DownloadSize(brotli_bytes=expected, minimum_runtime=None)
@@ -314,6 +331,9 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
     if format_name == "tfjs":
         outputs = {name: signature_entry(f"{name}_node:0", 3) for name in ("width", "height", "scores")}
         path = write_tfjs(tmp_path / "served", outputs=outputs)
+    elif format_name == "savedmodel":
+        outputs = [(name, f"{name}_node:0") for name in ("width", "height", "scores")]
+        path = write_served(tmp_path / "served", outputs=outputs)
     elif format_name in {"tfjs-layers", "onnx"}:
         pytest.skip("the outputs of a layers-model and of an ONNX file have no names but the model's")
     else:
@@ -322,10 +342,12 @@ def test_ports_are_matched_by_name_whatever_their_order(format_name, tmp_path):
             tmp_path / "m.tflite", outputs=outputs, names=({"image": 0}, {"width": 0, "height": 1, "scores": 2})
         )
     ports = describe_variant("mine", FORMATS[format_name], path, THREE).outputs
+    # The ports of a SavedModel are a map, which has no order of its own.
+    places = (0, 1, 2) if format_name == "savedmodel" else (1, 2, 0)
     assert [(port.name, port.tensor.removesuffix(":0"), port.position) for port in ports] == [
-        ("height", "height_node", 1),
-        ("scores", "scores_node", 2),
-        ("width", "width_node", 0),
+        ("height", "height_node", places[0]),
+        ("scores", "scores_node", places[1]),
+        ("width", "width_node", places[2]),
     ]
 
 
@@ -337,6 +359,9 @@ def test_ports_without_names_are_matched_in_order(format_name, tmp_path):
         path = write_tfjs(tmp_path / "served", outputs=outputs)
     elif format_name == "tfjs-layers":
         pytest.skip("a layers-model's outputs always have names")
+    elif format_name == "savedmodel":
+        outputs = [(f"out{number}", f"Identity{number}:0") for number in ("_2", "", "_1")]
+        path = write_served(tmp_path / "served", outputs=outputs)
     elif format_name == "onnx":
         path = write_onnx(tmp_path / "m.onnx", outputs=[(f"Identity{number}", 3) for number in ("", "_1", "_2")])
     else:
@@ -400,7 +425,7 @@ def test_an_artifact_of_another_model_is_refused(format_name, description, messa
     path = WRITERS[format_name](tmp_path / "served")
     with pytest.raises(ArtifactError) as refused:
         describe_variant("mine", FORMATS[format_name], path, description)
-    batch = {"tfjs": None, "tfjs-layers": None, "tflite": 1, "onnx": None}[format_name]
+    batch = {"tfjs": None, "tfjs-layers": None, "tflite": 1, "onnx": None, "savedmodel": None}[format_name]
     end = "give an artifact that was made from this model"
     assert str(refused.value) == message.format(path=path, batch=batch) + end
 
@@ -590,8 +615,8 @@ def test_the_ports_of_the_published_layers_model(data_folder):
             "m.mlmodel",
             lambda _whole: b"\x08\x07\x12\x04onnx",
             "'{path}' has no format that --variant accepts; give the folder or the model.json of a "
-            "graph-model, the folder or the model.json of a layers-model, a .tflite file or an .onnx "
-            "file",
+            "graph-model, the folder or the model.json of a layers-model, a .tflite file, an .onnx file or "
+            "the folder of a SavedModel",
             id="something else",
         ),
         pytest.param(

@@ -39,7 +39,7 @@ _FIELD = re.compile(r"(\w+)(\??): (Record<[^>]+>|'[\w-]+'|[^,]+)(?:, |$)")
 def typedefs() -> dict[str, dict[str, str]]:
     """Name of a typedef → property → type; those of messages and requests go by their tag."""
     known: dict[str, dict[str, str]] = {}
-    for path in (JS / name for name in ("run.mjs", "taps.mjs", "time.mjs")):
+    for path in (JS / name for name in ("run.mjs", "taps.mjs", "time.mjs", "repeat.mjs")):
         text = path.read_text(encoding="utf-8")
         for name, body in _OBJECT.findall(text):
             properties = {prop: kind for kind, prop in _PROPERTY.findall(body)}
@@ -76,7 +76,10 @@ def crossing() -> dict[str, type]:
     """Name of a typedef → the dataclass that it stands for."""
     plain = {name: kind for kind, name in NAMES.items() if name.isidentifier()}
     asked = (requests.Run, requests.Wait, requests.Time, requests.Tap)
-    said = (messages.Ready, messages.Progress, messages.Timed, messages.Tapped, messages.Done, messages.Failed)
+    said = (
+        *(messages.Ready, messages.Progress, messages.Repeated, messages.Timed),
+        *(messages.Tapped, messages.Done, messages.Failed),
+    )
     tagged = {f"request: {kind.request}": kind for kind in asked} | {f"type: {kind.type}": kind for kind in said}
     return plain | tagged
 
@@ -113,4 +116,4 @@ def test_every_request_of_javascript_is_one():
 
 def test_every_message_of_javascript_is_one():
     tags = {name.removeprefix("type: ") for name in typedefs() if name.startswith("type: ")}
-    assert tags == {"ready", "progress", "timed", "tapped", "done", "failed"} <= set(messages.MESSAGES)
+    assert tags == {"ready", "progress", "repeated", "timed", "tapped", "done", "failed"} <= set(messages.MESSAGES)

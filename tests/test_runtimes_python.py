@@ -30,6 +30,7 @@ PLACES = [
         marks=[pytest.mark.needs_addon] if runtime.backend == "native" else [],
     )
     for runtime in RUNTIMES.values()
+    if runtime.at is None  # a server has tests of its own
     for format_name in (name for name, format_ in FORMATS.items() if runtime.runs(format_))
 ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from quantlab_converters import onnx, tfjs, tfjs_layers, tflite
+from quantlab_converters import onnx, savedmodel, tfjs, tfjs_layers, tflite
 from quantlab_converters.contract import Converter
 
 CONVERTERS: Mapping[str, Converter] = {
@@ -10,5 +10,6 @@ CONVERTERS: Mapping[str, Converter] = {
     "tfjs-layers": tfjs_layers.CONVERTER,
     "tflite": tflite.CONVERTER,
     "onnx": onnx.CONVERTER,
+    "savedmodel": savedmodel.CONVERTER,
 }
 """Converters by format name, the first part of the names of their settings."""

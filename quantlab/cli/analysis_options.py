@@ -80,8 +80,9 @@ class AnalysisGroup:
         list[str] | None,
         typer.Option(
             "--variant",
-            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, or the folder or "
-            "model.json of a tfjs model; NAME=FILE@python,node-wasm runs it in these runtimes only. Repeatable.",
+            help="Also measure your own artifact. NAME=FILE, where FILE is a .tflite or .onnx file, the folder or "
+            "model.json of a tfjs model, or the folder of a SavedModel; NAME=FILE@python,node-wasm runs it in these "
+            "runtimes only. Repeatable.",
         ),
     ] = None
     variant_input: Annotated[
@@ -90,6 +91,14 @@ class AnalysisGroup:
             "--variant-input",
             help="NAME=raw feeds a uint8 file of --variant the pixels (0 to 255) from which the samples were computed. "
             "Repeatable.",
+        ),
+    ] = None
+    serving: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Also ask a server that speaks TensorFlow Serving's REST protocol: http://HOST:PORT/v1/models/NAME, "
+            "with /versions/N for a version. It runs in the runtime serving-rest.",
         ),
     ] = None
     fallback: Annotated[
@@ -121,6 +130,7 @@ def analyze_options(
         variant_inputs=inputs_of(asked.variant_input or []),
         out=what.study,
         fallback=asked.fallback,
+        serving=asked.serving,
         model=opening.options,
         preprocessing=image.preprocessing(what.data),
         float_layers=read_float_layers(image.config, asked.float_layers),

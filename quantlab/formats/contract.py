@@ -93,6 +93,8 @@ class Format:
     """Deployment targets of the format."""
     alone: str | None = None
     """Display name if the format runs one sample per call, otherwise None."""
+    served_by_signature: bool = False
+    """Whether servers of models load its artifacts and call them by the name of a signature."""
     as_model: str | None = None
     """Kind of model whose file is already an artifact of this format; None if there is none."""
     loaded: str | None = None

@@ -16,7 +16,17 @@ __all__ = [
     "warm_up_workers",
 ]
 
-_WORKER = ("reference", "tapping", "timing", "graph_taps", "litert", "onnx_runtime", "tfjs_graph", "tfjs_layers")
+_WORKER = (
+    "reference",
+    "tapping",
+    "timing",
+    "graph_taps",
+    "litert",
+    "onnx_runtime",
+    "saved_model",
+    "tfjs_graph",
+    "tfjs_layers",
+)
 """Modules that `quantlab.worker.main` imports, and those of executors; not itself, because the child runs it."""
 
 WORKERS_WITHOUT_TENSORFLOW = Preload(("onnx", "quantlab.models", *(f"quantlab.worker.{name}" for name in _WORKER)))

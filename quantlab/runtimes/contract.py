@@ -27,6 +27,8 @@ class Host:
     """Whether a child can keep several variants with taps open at the same time."""
     starts_ahead: bool = True
     """Whether a child may be started while another variant is timed, because it is idle until its first request."""
+    shows_inside: bool = True
+    """Whether its children can read tensors inside a variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +59,9 @@ class Runtime:
     """The targets, that is, the places of use, for which it is measured."""
     fallback: str | None = None
     """The runtime that `--fallback` uses if this one lacks an op."""
+    at: "Callable[[str], Runtime] | None" = None
+    """Function from an address of the user (`--serving`) to the runtime there; None if it runs on this machine.
+
+    Raises UsageError if it is no address."""
+    address: str | None = None
+    """The address where it runs, if `at` made it."""

@@ -44,6 +44,7 @@ class Served:
         )
         inputs, readable = _named("input", job.inputs)
         outputs, writable = _named("output", job.outputs)
+        readable |= writable  # what was written for the first samples is compared with a second run of them
         taps = job.taps and replace(job.taps, file="scratch")
         if job.taps:
             writable["scratch"] = Path(job.taps.file)

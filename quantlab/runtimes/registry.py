@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from quantlab.formats import Format
-from quantlab.runtimes import browser, node, python
+from quantlab.runtimes import browser, node, python, serving
 from quantlab.runtimes.contract import Runtime
 
 
@@ -82,6 +82,16 @@ RUNTIMES: Mapping[str, Runtime] = {
             default=False,
         ),
         *(_chromium(*facts) for facts in _CHROMIUM),
+        Runtime(
+            name="serving-signature",
+            description="The signature of a SavedModel in TensorFlow, called as a server does: batches and rows",
+            runs=lambda format_: format_.served_by_signature,
+            environment=python.environment,
+            host=python.HOST,
+            backend="signature",
+            default=False,
+        ),
+        serving.REST,
     )
 }
 """Every runtime by its name, in the order of the table's columns."""

@@ -120,7 +120,10 @@ def open_session(runtime: Runtime, job: Job, pool: ChildPool) -> Session:
 
     Raises:
         ValueError: If the job has no taps.
+        TrialError: If the runtime shows nothing inside a variant.
     """
+    if not runtime.host.shows_inside:
+        raise TrialError(f"{runtime.name} does not show the tensors inside a model")
     if job.taps is None:
         raise ValueError("a session needs a job that names its taps")
     file = Path(job.taps.file)

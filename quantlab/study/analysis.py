@@ -33,6 +33,7 @@ from quantlab.study.options import AnalyzeOptions
 from quantlab.study.outputs import compare_outputs
 from quantlab.study.plan import Plan, make_plan
 from quantlab.study.reference import batch_size_for
+from quantlab.study.repeats import warn_of_state
 from quantlab.study.samples import draw_samples
 from quantlab.study.suspicions import examine, odd_rows, repeatability, sane, unstable_reference, unusual_precision
 from quantlab.study.task import NO_LOSS, choose_scoring, refuse_unknown_metric
@@ -44,7 +45,7 @@ from quantlab.study.warnings import (
     with_straying_tensors,
 )
 from quantlab.study.work import Work, WorkResult
-from quantlab.types import PYTHON, REFERENCE, OpenedModel, OutputComparison, SampleSet, Study, Trial
+from quantlab.types import PYTHON, REFERENCE, STRAY_LIMIT, OpenedModel, OutputComparison, SampleSet, Study, Trial
 from quantlab_converters import preloaded
 
 __all__ = ["Analysis", "Scored", "analyze", "load_study", "package_versions"]
@@ -74,6 +75,7 @@ def analyze(
         QuantlabError: If nothing can be measured because the model, the data or an option is invalid.
     """
     options = options or AnalyzeOptions()
+    registries = registries.at(options.serving)
     make_plan(options, None, registries)  # names first: they cost nothing
     refuse_unknown_metric(options.metric, registries.metrics)
     path = Path(model)
@@ -220,6 +222,16 @@ class Analysis:
             scoring.output.name, compared.comparison.rows, result.probe.outputs, comparison.of_positions
         )
         checks = float32_checks(trials, self.context.registries.settings, outputs)
+        reference = Trial(
+            setting=REFERENCE,
+            runtime=PYTHON,
+            ran_on=PYTHON,
+            scores=comparison.of_reference(),
+            timing=kept.timing,
+            environment=kept.environment,
+            outputs=kept.files,
+            repeated=kept.repeated,
+        )
         study = Study(
             model=work.model.description,
             samples=work.samples,
@@ -232,15 +244,7 @@ class Analysis:
             threshold=comparison.threshold,
             batch_size=batch_size_for(self.context, work.model),
             seed=self.context.options.seed,
-            reference=Trial(
-                setting=REFERENCE,
-                runtime=PYTHON,
-                ran_on=PYTHON,
-                scores=comparison.of_reference(),
-                timing=kept.timing,
-                environment=kept.environment,
-                outputs=kept.files,
-            ),
+            reference=reference,
             trials=trials,
             parity=checks,
             non_finite=result.non_finite,
@@ -253,6 +257,7 @@ class Analysis:
                 *sane(check, work.samples, comparison.labels_of_samples),
                 *odd_rows(comparison),
                 *failed_float32_checks(checks, trials, check).values(),
+                *warn_of_state(reference, trials, repeatable=check.again <= STRAY_LIMIT),
                 *compared.warnings,
                 *self.warnings,
                 *([result.unsearched] if result.unsearched else []),

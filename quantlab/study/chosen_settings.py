@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 from quantlab.errors import UsageError
-from quantlab.names import excerpt
+from quantlab.names import choose, excerpt
 from quantlab.registries import REAL, Registries
+from quantlab.runtimes import Runtime
 from quantlab.settings import select_settings
 from quantlab.study.options import AnalyzeOptions
 from quantlab.types import FloatLayer, Setting, TunedFormat, Tuning
 
-__all__ = ["settings_for"]
+__all__ = ["select_runtimes", "settings_for"]
 
 
 def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registries = REAL) -> tuple[Setting, ...]:
     """The requested settings; without a request the default ones, or all that can be made from this kind of model.
+
+    Without a request, a runtime that is named and runs none of these adds the settings that are made for it alone.
 
     Raises:
         UsageError: If a name matches nothing, or is that of a tuned setting for which no artifact was found.
@@ -25,6 +28,10 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
     if options.tuned is not None:
         _refuse_not_found(options.settings or (), options.tuned, known)
     settings = select_settings(options.settings, known, keep_float=bool(layers), tuned=tuned)
+    if options.settings is None and (added := _of_named_runtimes(options, kind, registries)):
+        runtimes = select_runtimes(options.runtimes, registries.runtimes)
+        run = [one for one in settings if any(at.runs(registries.formats[one.format]) for at in runtimes)]
+        return (*run, *added)
     if options.settings is not None or kind is None or any(registries.takes(setting, kind) for setting in settings):
         return settings
     return tuple(
@@ -33,6 +40,35 @@ def settings_for(options: AnalyzeOptions, kind: str | None, registries: Registri
         if registries.takes(setting, kind)
         and (bool(layers) or not setting.keeps_float)
         and (setting.format in tuned or not setting.tuned)
+    )
+
+
+def select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -> tuple[Runtime, ...]:
+    """The runtimes that match names and globs; None selects the default ones."""
+    if asked is None:
+        return tuple(runtime for runtime in known.values() if runtime.default)
+    return tuple(known[name] for name in choose("runtime", asked, list(known)))
+
+
+def _of_named_runtimes(options: AnalyzeOptions, kind: str | None, registries: Registries) -> tuple[Setting, ...]:
+    """The settings that only their name selects, of formats which a runtime runs that the user named.
+
+    An address names the runtime that is there; a glob names none.
+    """
+    names = {name.strip() for text in options.runtimes or () for name in text.split(",")}
+    runtimes = [
+        runtime
+        for runtime in registries.runtimes.values()
+        if (runtime.name in names and not runtime.default)
+        or (runtime.address is not None and (options.runtimes is None or runtime.name in names))
+    ]
+    return tuple(
+        setting
+        for setting in registries.settings.values()
+        if setting.by_name
+        and not setting.keeps_float
+        and (kind is None or registries.takes(setting, kind))
+        and any(runtime.runs(registries.formats[setting.format]) for runtime in runtimes)
     )
 
 

@@ -55,6 +55,9 @@ class AnalyzeOptions:
     """`auto`, `similarity`, or a metric with a loss that can be judged: `top1`, `macro-f1`, `mae`, …"""
     score_output: str | None = None
     """Name of the scored output; required if the model has several outputs."""
+    serving: str | None = None
+    """Address of a model of a server, such as `http://localhost:8501/v1/models/NAME`; the runtime `serving-rest` asks
+    it, also if no runtimes are named."""
     fallback: bool = False
     """Whether to use a slower backend if one lacks an op; the row names the backend that was used."""
     model: ModelOptions = field(default_factory=ModelOptions)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from quantlab.errors import QuantlabError, UsageError
 from quantlab.formats import format_of
-from quantlab.names import choose, nearest
+from quantlab.names import nearest
 from quantlab.registries import REAL, Registries
 from quantlab.runtimes import Runtime
-from quantlab.study.chosen_settings import settings_for
+from quantlab.study.chosen_settings import select_runtimes, settings_for
 from quantlab.study.codes import RAW
 from quantlab.study.conversions import ConversionResult
 from quantlab.study.options import AnalyzeOptions
@@ -85,13 +85,6 @@ class Plan:
         return asked
 
 
-def _select_runtimes(asked: Sequence[str] | None, known: Mapping[str, Runtime]) -> tuple[Runtime, ...]:
-    """The runtimes that match names and globs; None selects the default ones."""
-    if asked is None:
-        return tuple(runtime for runtime in known.values() if runtime.default)
-    return tuple(known[name] for name in choose("runtime", asked, list(known)))
-
-
 def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Registries = REAL) -> Plan:
     """Settings, runtimes and given variants, and the float32 baselines that the float32 check needs.
 
@@ -114,9 +107,9 @@ def make_plan(options: AnalyzeOptions, kind: str | None = None, registries: Regi
     return Plan(
         asked=frozenset({setting.name for setting in settings} | set(options.variants)),
         by_format=by_format,
-        runtimes=_select_runtimes(options.runtimes, registries.runtimes),
+        runtimes=select_runtimes(options.runtimes, registries.runtimes),
         given={
-            name: _select_runtimes(options.variant_runtimes.get(name), registries.runtimes)
+            name: select_runtimes(options.variant_runtimes.get(name), registries.runtimes)
             if name in options.variant_runtimes
             else None
             for name in options.variants

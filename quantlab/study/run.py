@@ -25,7 +25,7 @@ from quantlab.store import key_of
 from quantlab.study.codes import code_key
 from quantlab.study.context import Context
 from quantlab.study.unfinished import PROGRESS, RunProgress, WrittenRows, hash_rows, read_progress
-from quantlab.types import FileState, KeptOutputs, Port, SampleSet, TensorSpec, Timing, Variant
+from quantlab.types import FileState, KeptOutputs, Port, Repeated, SampleSet, TensorSpec, Timing, Variant
 from quantlab.types.executor_options import ExecutorOptions
 from quantlab.types.messages import Failed, Message, Ready
 from quantlab.types.messages import Progress as ProgressMessage
@@ -148,6 +148,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         context.progress.work("run", samples)
 
     ready, outputs = Ready(run.runtime.name, {}), _written(partial, run)
+    repeated: tuple[Repeated, ...] = ()
     if progress.done < samples.n:
         with (
             contextlib.closing(protocol.run(run.runtime, job, context.pool)) as messages,
@@ -155,6 +156,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         ):
             for message in messages:
                 ready = message if isinstance(message, Ready) else ready
+                repeated += (message,) if isinstance(message, Repeated) else ()
                 begun, progress = progress, _heard(message, progress, advanced)
                 progress = _hashed(progress, outputs, run, begun)
                 os.pwrite(kept_progress.fileno(), progress.line(), 0)
@@ -168,6 +170,7 @@ def _run_rest(context: Context, run: Run, samples: SampleSet, folder: Path) -> K
         environment={**run.environment, **ready.environment},
         timing=Timing(progress.timed, progress.seconds),
         sha256={name: files_sha256(path) for name, path in files.items()},
+        repeated=repeated,
     )
     context.store.write(folder / "outputs.json", kept)
     return kept

@@ -11,6 +11,7 @@ from quantlab.study.conversions import ConversionResult
 from quantlab.study.copies import opened_artifact
 from quantlab.study.non_finite_words import left_out_note
 from quantlab.study.reference import batch_size_of
+from quantlab.study.repeats import repeat_notes
 from quantlab.study.run import Run, run_kept
 from quantlab.study.stand_in import check_stand_in
 from quantlab.types import PYTHON, Failure, KeptOutputs, SampleSet, TensorSpec, Trial, Variant
@@ -65,6 +66,8 @@ class RunResult:
             notes.append(f"ran on {self.kept.ran_on}")
         if self.kept is not None and self.ran_on is not None:
             notes += [*self.ran_on.notes(self.kept.environment), *filter(None, [self._untimed(), self.note])]
+        if self.kept is not None:
+            notes += repeat_notes(self.kept.repeated)
         return tuple(notes)
 
     def _untimed(self) -> str | None:
@@ -73,7 +76,14 @@ class RunResult:
 
     def _scored(self, row: Trial, kept: KeptOutputs, comparison: Comparison) -> Trial:
         timing = kept.timing if self._untimed() is None else None
-        trial = replace(row, ran_on=kept.ran_on, timing=timing, environment=kept.environment, outputs=kept.files)
+        trial = replace(
+            row,
+            ran_on=kept.ran_on,
+            timing=timing,
+            environment=kept.environment,
+            outputs=kept.files,
+            repeated=kept.repeated,
+        )
         try:
             candidate = kept.files[comparison.scoring.output.name]
             scored = replace(trial, scores=comparison.of(candidate))

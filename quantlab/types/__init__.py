@@ -43,6 +43,7 @@ from quantlab.types.reference import (
     TargetCheck,
     TrainingLayer,
 )
+from quantlab.types.repeated import Repeated
 from quantlab.types.samples import VOID_LABEL, Attribute, Duplicate, Duplicates, FileState, Preprocessing, SampleSet
 from quantlab.types.sensitivity import MeasuredError, PartSensitivity, Sensitivity, VerifiedPart
 from quantlab.types.study import Study, Task
@@ -154,6 +155,7 @@ __all__ = [
     "ReferenceCheck",
     "Reproduction",
     "RescalingLayer",
+    "Repeated",
     "Rounding",
     "SampleKind",
     "SampleNames",

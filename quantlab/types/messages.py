@@ -1,7 +1,7 @@
 """Messages from a child process: one JSON object per line on standard output; the key `type` names the class.
 
 A request is answered by any number of messages; the last is `Done` or `Failed`. A process that runs a variant sends
-`Ready` after loading it, and `Progress` after each batch.
+`Ready` after loading it, `Progress` after each batch, and `Repeated` after the last one.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import ClassVar
 from quantlab.types.layers import TapSpec
 from quantlab.types.model import ModelDescription
 from quantlab.types.reference import RescalingLayer, TrainingLayer
+from quantlab.types.repeated import Repeated
 
 __all__ = [
     "MESSAGES",
@@ -25,6 +26,7 @@ __all__ = [
     "Probed",
     "Progress",
     "Ready",
+    "Repeated",
     "SpoiledWeights",
     "TapList",
     "Tapped",
@@ -220,6 +222,7 @@ class Failed:
 Message = (
     Ready
     | Progress
+    | Repeated
     | Waiting
     | Timed
     | Opened
@@ -238,6 +241,7 @@ MESSAGES: Mapping[str, type[Message]] = {
     for kind in (
         Ready,
         Progress,
+        Repeated,
         Waiting,
         Timed,
         Opened,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from quantlab.types.equivalence import Equivalence
+from quantlab.types.repeated import Repeated
 from quantlab.types.variant import Variant
 
 __all__ = ["PYTHON", "REFERENCE", "Failure", "Interval", "KeptOutputs", "Scores", "Timing", "Trial"]
@@ -61,6 +62,8 @@ class KeptOutputs:
     timing: Timing
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Output name → SHA-256 of its file; empty in records of an older quantlab."""
+    repeated: tuple[Repeated, ...] = ()
+    """The first samples, run once more after the last one; empty in records of an older quantlab."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,9 @@ class Trial:
     scored, and in studies of an older quantlab."""
     constant_outputs: tuple[str, ...] = ()
     """Outputs and channels, as `output` or `output[channel]`, that are constant and vary in the reference."""
+    repeated: tuple[Repeated, ...] = ()
+    """Whether the first samples give the same outputs when they run once more after the last one; empty for failures,
+    and in studies of an older quantlab."""
     notes: tuple[str, ...] = ()
     excused: bool = False
     """Whether this failure does not change the exit status of `analyze`.

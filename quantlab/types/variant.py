@@ -33,6 +33,8 @@ class Setting:
     """One sentence, shown by `quantlab settings`."""
     default: bool = True
     """Whether it runs if the user selects no settings."""
+    by_name: bool = False
+    """Whether only its own name selects it, and no glob: it is made for runtimes that are not used by default."""
     calibrated: bool = False
     """Whether the conversion needs calibration samples (static quantization)."""
     half: bool = False

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from quantlab.errors import TrialError
 from quantlab.foreign import reading
 from quantlab.runtimes.exchange import Job
+from quantlab.types import PYTHON
 
 __all__ = ["Execution", "load_artifact", "reading_artifact"]
 
@@ -24,6 +25,12 @@ class Execution:
     """Takes one batch of each input and returns one batch of each output, both in the job's order."""
     environment: dict[str, str]
     """Versions and flags that the parent does not know yet."""
+    ran_on: str = PYTHON
+    """The runtime as which it is called."""
+    row_by_row: bool = False
+    """Whether some samples also run alone, as a server's clients often send them."""
+    columns: Callable[[Sequence[npt.NDArray[Any]]], list[npt.NDArray[Any]]] | None = None
+    """As `call`, with a request in the other form that a server takes; None if there is no other."""
 
 
 def load_artifact(job: Job) -> Execution:

@@ -5,7 +5,7 @@ It answers requests in sequence, so that TensorFlow is imported only once. `quan
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quantlab.errors import TrialError
 from quantlab.formats.finite import spoiled_weights
 from quantlab.processes import Document, serve, tagged
 from quantlab.processes import Emit as EmitDocument
-from quantlab.runtimes.exchange import Job, TensorFile
 from quantlab.runtimes.requests import ListTaps, NonFiniteWeights, Open, Probe, Run, Tap, Time, Wait, request_from
-from quantlab.types.messages import Opened, Progress, Ready, SpoiledWeights, TapList, Tapped
+from quantlab.types.messages import Opened, Ready, SpoiledWeights, TapList, Tapped
+from quantlab.worker.batches import map_inputs, run_batches, slices
 from quantlab.worker.emit import Emit
 from quantlab.worker.execution import load_artifact, reading_artifact
 from quantlab.worker.probing import probed
@@ -66,19 +65,19 @@ class _Worker:
 
     def _probe(self, request: Probe, emit: Emit) -> None:
         job = request.job
-        emit(probed(job, _slices(_map_inputs(job), job.start, job.stop)))
+        emit(probed(job, slices(map_inputs(job), job.start, job.stop)))
 
     def _run(self, request: Run, emit: Emit) -> None:
         execution = load_artifact(request.job)
-        emit(Ready("python", execution.environment))
-        _run_batches(request.job, execution.call, emit)
+        emit(Ready(execution.ran_on, execution.environment))
+        run_batches(request.job, execution, emit)
 
     def _wait(self, request: Wait, _: Emit) -> None:
         importlib.import_module(request.job.python.library)
 
     def _time(self, request: Time, emit: Emit) -> None:
         job = request.job
-        batch = [np.array(values) for values in _slices(_map_inputs(job), job.start, job.stop)]
+        batch = [np.array(values) for values in slices(map_inputs(job), job.start, job.stop)]
         time_variant(job, batch, request.plan, emit)
 
     def _list_taps(self, request: ListTaps, emit: Emit) -> None:
@@ -96,46 +95,15 @@ class _Worker:
         if job.taps.file not in self._tapped:
             with reading_artifact(job):
                 tapped = resolve_name(job.python.tap)(job, job.taps.names)
-            self._tapped[job.taps.file] = (_map_inputs(job), tapped)
+            self._tapped[job.taps.file] = (map_inputs(job), tapped)
         inputs, execution = self._tapped[job.taps.file]
         began = time.perf_counter()
-        outputs, taps = execution.call(_slices(inputs, start, stop))
+        outputs, taps = execution.call(slices(inputs, start, stop))
         seconds = time.perf_counter() - began
         with Scratch(Path(job.taps.file), stop - start) as scratch:
             said = scratch.write(zip((output.name for output in job.outputs), outputs, strict=True))
             tensors = scratch.write(zip(job.taps.names, taps, strict=True))
         emit(Tapped(start, stop, tensors, said, tuple(scratch.failed), seconds))
-
-
-def _run_batches(job: Job, call: Callable[[Sequence[Array]], list[Array]], emit: Emit) -> None:
-    inputs = _map_inputs(job)
-    outputs = [_map(file, job.stop, "r+") for file in job.outputs]
-    for start in range(job.start, job.stop, job.batch_size):
-        stop = min(start + job.batch_size, job.stop)
-        batch = _slices(inputs, start, stop)
-        began = time.perf_counter()
-        results = call(batch)
-        seconds = time.perf_counter() - began
-        for target, file, result in zip(outputs, job.outputs, results, strict=True):
-            if result.shape != (stop - start, *file.shape):
-                raise TrialError(
-                    f"the output '{file.name}' has the shape {result.shape}, and the reference's is "
-                    f"{(stop - start, *file.shape)}"
-                )
-            target[start:stop] = result
-        emit(Progress(stop, stop - start, seconds))
-
-
-def _map(file: TensorFile, n: int, mode: Any) -> Array:
-    return np.memmap(file.file, np.dtype(file.dtype), mode, file.offset, (n, *file.shape))
-
-
-def _map_inputs(job: Job) -> list[Array]:
-    return [_map(file, job.stop, "r") for file in job.inputs]
-
-
-def _slices(arrays: Sequence[Array], start: int, stop: int) -> list[Array]:
-    return [np.asarray(array[start:stop]) for array in arrays]
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from quantlab.runtimes import Host as RuntimeHost
 from quantlab.runtimes.requests import Request, Run, Time, request_from
 from quantlab.types import TUNED, Setting
 from quantlab.types.messages import Done, Message, Progress, Ready, Timed
+from quantlab.worker.repeating import run_again
 from quantlab_converters import CONVERTERS
 from toy_format.conversion import PARTS
 from toy_format.execution import answer
@@ -115,6 +116,7 @@ class Host:
             y[start:stop] = self.after(answer(job, x[start:stop])["y"])
             self.batches += 1
             yield Progress(stop, stop - start, 0.001)
+        yield run_again(job, lambda batch: [self.after(answer(job, batch[0])["y"])], [x], [y])
 
 
 @dataclass(slots=True)

@@ -43,6 +43,17 @@ export function viewOf(bytes, dtype) {
   return /** @type {InstanceType<typeof ARRAYS[D]>} */ (view);
 }
 
+/**
+ * Elements of an output's bytes as numbers; half floats are converted.
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {string} dtype
+ * @returns {ArrayLike<number> | ArrayLike<bigint>}
+ */
+export function elementsOf(bytes, dtype) {
+  const view = viewOf(bytes, /** @type {DType} */ (dtype));
+  return dtype === 'float16' ? Float32Array.from(/** @type {Uint16Array} */ (view), halfToNumber) : view;
+}
+
 /** @type {Record<string, (bytes: Uint8Array<ArrayBuffer>, input: TensorFile) => Feed>} */
 const FEEDS = Object.freeze({
   bool: (bytes) => ({ values: bytes, dtype: 'bool' }),

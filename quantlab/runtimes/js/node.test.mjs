@@ -70,7 +70,7 @@ test('runs a graph-model, and standard output holds messages only', options, asy
   for (const backend of ['wasm', 'cpu']) {
     const ran = await runBundle(files, job({ ...ports, backend, stop: 2 }), context);
     assert.equal(ran.status, 0);
-    assert.deepEqual(kinds(ran), ['ready', 'progress', 'done']);
+    assert.deepEqual(kinds(ran), ['ready', 'progress', 'repeated', 'done']);
     assert.equal(ran.messages[0].ran_on, `node-${backend}`);
     assert.ok(ran.messages[1].seconds > 0);
     assert.deepEqual(elementsOf(ran.read('y.npy'), Float32Array), [-1, -2, -3, -4]);
@@ -95,7 +95,7 @@ const TFLITE_PORTS = {
 test('runs a .tflite file, whose ports are found by their place', options, async (context) => {
   const ran = await runBundle({ ...SAMPLES, ...OUTPUTS }, job(TFLITE_PORTS), context);
   assert.equal(ran.status, 0);
-  assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'done']);
+  assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'repeated', 'done']);
   assert.deepEqual(ran.messages.slice(1, 3).map(({ done, batch }) => [done, batch]), [[2, 2], [3, 1]]);
   assert.equal(ran.messages[0].ran_on, 'node-wasm');
   assert.match(ran.messages[0].environment.litert_build, /^(relaxed-simd|compat)$/);
@@ -114,7 +114,7 @@ const ONNX_PORTS = {
 test('runs an .onnx file, whose ports are found by their names', options, async (context) => {
   const ran = await runBundle({ ...ONNX_SAMPLES, ...OUTPUTS }, job(ONNX_PORTS), context);
   assert.equal(ran.status, 0);
-  assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'done']);
+  assert.deepEqual(kinds(ran), ['ready', 'progress', 'progress', 'repeated', 'done']);
   assert.equal(ran.messages[0].ran_on, 'node-wasm');
   assert.deepEqual(ran.messages[0].environment, {
     node: process.versions.node, 'onnxruntime-web': manifest.dependencies['onnxruntime-web'], build: 'simd',

@@ -58,6 +58,7 @@ for (const file of ['open_ports.onnx', 'single_ports.onnx']) {
       },
       { type: 'progress', done: 2, seconds: 0, batch: 2 },
       { type: 'progress', done: 3, seconds: 0, batch: 1 },
+      { type: 'repeated', way: 'again', samples: 2, differing: 0, largest: 0, scale: 120 },
       { type: 'done' },
     ]);
     assert.deepEqual(elementsOf(files['yak.npy'], Float64Array), [3, 5, 7, 9, 11, 13, 15, 17, 19]);

@@ -7,6 +7,8 @@
  * `Request` and `Message` correspond to these dataclasses, which a test in Python checks.
  */
 
+import { runAgain } from './repeat.mjs';
+
 /**
  * A tensor of every sample, in a `.npy` file (C order, little endian).
  * @typedef {object} TensorFile
@@ -66,6 +68,7 @@
 /** @typedef {{ request: 'tap', job: Job, start: number, stop: number }} TapRequest the job has taps */
 /** @typedef {RunRequest | WaitRequest | TimeRequest | TapRequest} Request */
 
+/** @typedef {import('./repeat.mjs').Repeated} Repeated */
 /** @typedef {import('./taps.mjs').Tapped} Tapped */
 /** @typedef {import('./time.mjs').TimingPlan} TimingPlan */
 /** @typedef {import('./time.mjs').Timed} Timed */
@@ -73,6 +76,7 @@
 /**
  * @typedef {{ type: 'ready', ran_on: string, environment: Record<string, string> }
  *   | { type: 'progress', done: number, seconds: number, batch: number }
+ *   | Repeated
  *   | Tapped
  *   | Timed
  *   | { type: 'done' }
@@ -219,6 +223,7 @@ async function runBatches(job, executor, platform) {
     await writeOutputs(job, outputs, first, platform);
     platform.emit({ type: 'progress', done: first + samples, seconds, batch: samples });
   }
+  if (job.start < job.stop) platform.emit(await runAgain(job, executor, platform, buffers));
 }
 
 /**

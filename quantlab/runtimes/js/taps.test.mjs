@@ -424,7 +424,7 @@ test('a kept process reads inside several variants, each of which it opens once'
     assert.deepEqual(contentOf(messages.at(-2), shared.read(asked.taps.file)), expected.get(asked));
   }
   assert.deepEqual(kinds(await shared.run(job({ ...PORTS, stop: 5 }))),
-    ['ready', 'progress', 'progress', 'progress', 'done']);
+    ['ready', 'progress', 'progress', 'progress', 'repeated', 'done']);
   assert.equal((await shared.ask(tfjs, 4, 9)).at(-1).type, 'failed');
   assert.equal(await shared.end(), 0);
 });

@@ -45,6 +45,7 @@
 | `weights` | bytes of stored weights by stored dtype |
 | `sha256` | SHA-256 of the artifact |
 | `constant_outputs` | outputs and channels (`output[channel]`) that are constant and vary in the reference |
+| `repeated` | the first samples, run once more after the last one: for each `way` (`again`; of servers also `alone` and `columns`) the number of `samples`, how many are `differing`, the `largest` difference, null if a value is finite in one run only, and the `scale`, the largest output; empty for failures, and in studies of an older quantlab |
 | `environment` | versions and flags that the outputs depend on |
 | `notes` | notes about the row |
 | `reference_check` | only for the reference, null elsewhere and in studies of an older quantlab; see below |
@@ -116,6 +117,7 @@ def _row(trial: Trial, study: Study, float32: Mapping[str, int]) -> Row:
         "weights": dict(variant.weights) if variant else None,
         "sha256": variant.sha256 if variant else study.model.sha256 if trial.setting == REFERENCE else None,
         "constant_outputs": list(trial.constant_outputs),
+        "repeated": [asdict(one) for one in trial.repeated],
         "environment": dict(trial.environment),
         "notes": list(trial.notes),
         "reference_check": _reference_check(study) if trial.setting == REFERENCE else None,
@@ -258,6 +260,7 @@ KEYS: tuple[str, ...] = (
     "weights",
     "sha256",
     "constant_outputs",
+    "repeated",
     "environment",
     "notes",
     "reference_check",

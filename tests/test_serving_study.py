@@ -1,0 +1,186 @@
+"""Studies in which a server runs the model: the signature of a SavedModel, and a stand-in for TensorFlow Serving."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import quantlab_in_process
+from serving_stand_in import StandIn, serving
+
+from quantlab.registries import REAL
+from quantlab.store import Store
+from quantlab.study import AnalyzeOptions, analyze
+from quantlab.study.plan import make_plan
+from quantlab.types import PYTHON
+
+BATCH = 32
+
+
+def planned(kind="Keras 3", **options):
+    plan = make_plan(AnalyzeOptions(**options), kind)
+    return sorted(plan.asked), [runtime.name for runtime in plan.runtimes]
+
+
+def test_a_server_is_no_part_of_a_study_that_does_not_ask_for_it():
+    settings, runtimes = planned()
+    for asked in ({}, {"settings": ("all",)}, {"settings": ("*-float32",)}, {"runtimes": ("all",)}):
+        names, _ = planned(**asked)
+        assert "savedmodel-float32" not in names
+    assert "tfjs-uint8" in settings
+    assert runtimes == ["python", "node-wasm"]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "runtimes"),
+    [
+        pytest.param(
+            {"runtimes": ("serving-signature",)}, ["savedmodel-float32"], ["serving-signature"], id="a server's runtime"
+        ),
+        pytest.param(
+            {"runtimes": ("serving-signature",), "settings": ("tfjs-uint8",)},
+            ["tfjs-uint8"],
+            ["serving-signature"],
+            id="settings that are named",
+        ),
+        pytest.param(
+            {"settings": ("savedmodel-float32", "tfjs-uint8"), "runtimes": ("python",)},
+            ["savedmodel-float32", "tfjs-uint8"],
+            ["python"],
+            id="its name",
+        ),
+    ],
+)
+def test_what_is_planned(options, settings, runtimes):
+    assert planned(**options) == (settings, runtimes)
+
+
+def test_a_server_that_is_named_comes_to_the_default_settings():
+    registries = REAL.at("http://localhost:8501/v1/models/half")
+    plan = make_plan(AnalyzeOptions(), "Keras 3", registries)
+    assert plan.asked > {"savedmodel-float32", "tfjs-uint8"}
+    assert [runtime.name for runtime in plan.runtimes] == ["python", "node-wasm", "serving-rest"]
+    alone = make_plan(AnalyzeOptions(runtimes=("serving-rest",)), "Keras 3", registries)
+    assert (alone.asked, [runtime.name for runtime in alone.runtimes]) == ({"savedmodel-float32"}, ["serving-rest"])
+    assert "savedmodel-float32" not in make_plan(AnalyzeOptions(), "ONNX", registries).asked
+
+
+def looked_up(files) -> StandIn:
+    """A stand-in that answers with stored outputs, by the bytes of a sample."""
+    ((name, samples),), ((output, values),) = files
+    known = {row.tobytes(): value for row, value in zip(samples, values, strict=True)}
+
+    def answer(inputs):
+        return {output: np.stack([known[row.tobytes()] for row in inputs[name]])}
+
+    return StandIn(answer, {name: samples.dtype.name})
+
+
+def run(model: Path, data: Path, out: Path, **options):
+    asked = AnalyzeOptions(
+        runtimes=("serving-signature", "serving-rest"),
+        batch_size=BATCH,
+        layers=False,
+        costs=False,
+        out=out,
+        **options,
+    )
+    return analyze(model, data=str(data), options=asked)
+
+
+def row_of(study, runtime):
+    return next(trial for trial in study.trials if trial.runtime == runtime)
+
+
+def arrays_of(trial):
+    return {name: np.load(file) for name, file in trial.outputs.items()}
+
+
+pytestmark = pytest.mark.starts_children
+
+
+@pytest.fixture(scope="module")
+def kws(data_folder, tmp_path_factory) -> tuple[Path, Path, Path]:
+    """The model, its samples and a study in which no server is named."""
+    out = tmp_path_factory.mktemp("kws") / "kws.study"
+    model, data = data_folder / "mlperf-tiny" / "kws_ref_model", data_folder / "kws01" / "kws01.npz"
+    run(model, data, out, limit=100)
+    return model, data, out
+
+
+def test_kws_gives_the_same_bits_by_its_signature_and_by_a_server(kws):
+    model, data, out = kws
+    before = Store(out).read_study()
+    nowhere = row_of(before, "serving-rest")
+    assert nowhere.failure.reason.startswith("serving-rest needs the address of a server; give it with --serving")
+    signature = row_of(before, "serving-signature")
+    (samples,) = [np.load(before.samples.input_file(spec.name)) for spec in before.samples.inputs]
+    stored = looked_up([[(before.samples.inputs[0].name, samples)], list(arrays_of(signature).items())])
+    with serving(stored) as served:
+        study = run(model, data, out, limit=100, serving=served.url)
+    reference = arrays_of(study.reference)
+    for runtime in (PYTHON, "serving-signature", "serving-rest"):
+        trial = row_of(study, runtime)
+        assert trial.ran_on == runtime
+        for name, values in arrays_of(trial).items():
+            assert values.tobytes() == reference[name].tobytes()
+    rest = row_of(study, "serving-rest")
+    assert (rest.max_abs_from_python, rest.different_from_python, rest.flips_from_python) == (0, 0, 0)
+    assert rest.timing is None
+    assert rest.environment["model_version"] == "1"
+    assert [(one.way, one.samples, one.differing) for one in rest.repeated] == [
+        ("again", BATCH, 0),
+        ("alone", BATCH, 0),
+        ("columns", BATCH, 0),
+    ]
+    assert study.parity == {"savedmodel": "ok: 0"}
+    assert [one.way for one in row_of(study, "serving-signature").repeated] == ["again", "alone"]
+
+
+def test_a_server_with_another_model_differs_and_a_kept_answer_is_not_used(kws):
+    model, data, out = kws
+    samples = Store(out).read_study().samples
+    (spec,) = samples.inputs
+    values = np.load(samples.input_file(spec.name))
+    constant = np.tile(np.float32([1, *[0] * 11]), (len(values), 1))
+    ours = arrays_of(Store(out).read_study().reference)
+    stored = looked_up([[(spec.name, values)], list(ours.items())])
+    other = replace(stored, answer=lambda inputs: dict.fromkeys(ours, constant[: len(inputs[spec.name])]))
+    flips = []
+    for stand_in in (stored, other):
+        with serving(stand_in) as served:
+            study = run(model, data, out, limit=100, serving=served.url)
+        flips.append(row_of(study, "serving-rest").flips_from_python)
+    assert flips[0] == 0
+    assert flips[1] > 50
+
+
+def test_the_command_line_asks_a_server(workbench, tmp_path):
+    model = workbench.models["activations"]
+    np.savez(tmp_path / "samples.npz", **model.inputs)
+    (name, values), (output,) = next(iter(model.inputs.items())), model.outputs
+    stand_in = looked_up([[(name, values)], [(workbench.opened("activations").description.outputs[0].name, output)]])
+    analyze = ("analyze", model.path, "--data", tmp_path / "samples.npz", "--runtimes", "serving-rest")
+    with serving(stand_in) as served:
+        done = quantlab_in_process(
+            *analyze,
+            "--serving",
+            served.url,
+            "--no-layers",
+            "--no-costs",
+            "--out",
+            tmp_path / "s",
+            "--json",
+            cwd=tmp_path,
+        )
+    assert done.status == 0, done.stderr
+    rest = next(row for row in json.loads(done.stdout) if row["runtime"] == "serving-rest")
+    assert (rest["status"], rest["environment"]["server"]) == ("measured", served.url)
+    assert [one["way"] for one in rest["repeated"]] == ["again", "alone", "columns"]
+    done = quantlab_in_process(*analyze, "--serving", "localhost:8501", cwd=tmp_path)
+    assert done.status == 2
+    assert done.last == (
+        "quantlab: --serving localhost:8501 is not the address of a model of a server; write "
+        "http://HOST:PORT/v1/models/NAME"
+    )
