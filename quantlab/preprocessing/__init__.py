@@ -1,6 +1,15 @@
 """Preprocessing as data: decoders, resizers and modes by name, each with its formula, and pipelines made of them."""
 
-from quantlab.preprocessing.apply import arranged, decoded, fitted, sample_of, tensor_of, values_of
+from quantlab.preprocessing.apply import (
+    arranged,
+    fitted,
+    in_colours,
+    opened_decoder,
+    refuse_absent_decoder,
+    sample_of,
+    tensor_of,
+    values_of,
+)
 from quantlab.preprocessing.contract import Decoder, ResizeMethod, Resizer
 from quantlab.preprocessing.geometry import ASPECTS, Placement, central_box, placement
 from quantlab.preprocessing.modes import FAMILY_MODES, MODES, Mode, mode_of
@@ -27,12 +36,14 @@ __all__ = [
     "arranged",
     "central_box",
     "declared_values",
-    "decoded",
     "described",
     "fitted",
+    "in_colours",
     "mode_of",
+    "opened_decoder",
     "pipeline_for",
     "placement",
+    "refuse_absent_decoder",
     "sample_of",
     "steps_of",
     "suggested_mode",
